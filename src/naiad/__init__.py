@@ -1,0 +1,70 @@
+"""Naiad: graph models and raw-data pipelines on NVIDIA Triton.
+
+Everything a user needs is here; names are imported when they are first used, so that a client
+does not pay for the server, nor either of them for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from naiad.batching import Budget
+    from naiad.client import AsyncClient, Client
+    from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
+    from naiad.graph import Batch
+    from naiad.pipeline import Pipeline, Request
+    from naiad.schema import Tensor
+    from naiad.triton.repository import export
+    from naiad.triton.server import Server
+    from naiad.triton.serving import serve
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncClient",
+    "Batch",
+    "Budget",
+    "Client",
+    "InvalidInput",
+    "NaiadError",
+    "Pipeline",
+    "PipelineError",
+    "Request",
+    "Server",
+    "Tensor",
+    "Unavailable",
+    "__version__",
+    "export",
+    "serve",
+]
+
+_HOMES = {
+    "AsyncClient": "naiad.client",
+    "Batch": "naiad.graph",
+    "Budget": "naiad.batching",
+    "Client": "naiad.client",
+    "InvalidInput": "naiad.errors",
+    "NaiadError": "naiad.errors",
+    "Pipeline": "naiad.pipeline",
+    "PipelineError": "naiad.errors",
+    "Request": "naiad.pipeline",
+    "Server": "naiad.triton.server",
+    "Tensor": "naiad.schema",
+    "Unavailable": "naiad.errors",
+    "export": "naiad.triton.repository",
+    "serve": "naiad.triton.serving",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'naiad' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,139 @@
+"""Two kinds of load: clients that wait for their answers, and arrivals that wait for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from naiad.errors import NaiadError
+
+_PAUSE = 0.01  # seconds that a client waits after an error, so that a dead server is not hammered
+
+Send: TypeAlias = Callable[[int], Awaitable[tuple[int, int]]]
+"""Sends the request of this number and returns the bytes (sent, received)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How hard a server is asked.
+
+    ``concurrency``: a closed loop of so many clients, each with one request under way.
+    ``rate``: an open loop, so many requests per second at random (Poisson) times.
+    """
+
+    kind: Literal["concurrency", "rate"]
+    value: float
+
+    def __str__(self) -> str:
+        """As a person says it."""
+        if self.kind == "rate":
+            return f"{self.value:.4g}/s"
+        return f"{self.value:g} client{'' if self.value == 1 else 's'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request: the moments, in seconds since the load began, bytes, and its error's class.
+
+    ``due`` is when it should have been sent; in a closed loop, when it was.
+    """
+
+    due: float
+    sent: float
+    done: float
+    sent_bytes: int
+    received_bytes: int
+    error: str = ""
+
+    @property
+    def latency(self) -> float:
+        """Seconds from when it was due: a server that holds up the generator is not excused."""
+        return self.done - self.due
+
+
+class Log:
+    """What was asked and what came back, as it happens."""
+
+    def __init__(self) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+        self.due: list[float] = []
+        """When each request was due, in order."""
+        self.samples: list[Sample] = []
+        """The requests that are done, in the order in which they were."""
+
+    def now(self) -> float:
+        """Seconds since the load began."""
+        return time.perf_counter() - self._began
+
+    def due_in(self, start: float, end: float) -> int:
+        """How many requests were due from ``start`` to just before ``end``."""
+        return bisect_left(self.due, end) - bisect_left(self.due, start)
+
+    def done_in(self, start: float, end: float) -> list[Sample]:
+        """The requests that were done from ``start`` to just before ``end``."""
+        first, last = (bisect_left(self.samples, at, key=lambda s: s.done) for at in (start, end))
+        return self.samples[first:last]
+
+    async def ask(self, send: Send, number: int, due: float) -> bool:
+        """Send a request and note what became of it; whether it was answered."""
+        self.due.append(due)
+        sent = self.now()
+        try:
+            sizes = await send(number)
+        except NaiadError as error:
+            self.samples.append(Sample(due, sent, self.now(), 0, 0, type(error).__name__))
+            return False
+        self.samples.append(Sample(due, sent, self.now(), *sizes))
+        return True
+
+
+def poisson(rate: float, seed: int) -> Iterator[float]:
+    """Random moments, in seconds, at which ``rate`` requests per second arrive independently.
+
+    Gaps of a Poisson process are exponential; the same seed gives the same moments.
+    """
+    rng = np.random.default_rng(seed)
+    at = 0.0
+    while True:
+        for gap in rng.exponential(1 / rate, 1024).tolist():
+            at += gap
+            yield at
+
+
+async def drive(load: Load, send: Send, log: Log, stop: asyncio.Event, seed: int) -> None:
+    """Apply ``load`` until ``stop``; returns when everything that was sent is answered."""
+    if load.kind == "rate":
+        await _open_loop(load.value, send, log, stop, seed)
+    else:
+        await _closed_loop(int(load.value), send, log, stop)
+
+
+async def _closed_loop(clients: int, send: Send, log: Log, stop: asyncio.Event) -> None:
+    numbers = itertools.count()
+
+    async def client() -> None:
+        while not stop.is_set():
+            if not await log.ask(send, next(numbers), log.now()):
+                await asyncio.sleep(_PAUSE)
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+
+
+async def _open_loop(rate: float, send: Send, log: Log, stop: asyncio.Event, seed: int) -> None:
+    waiting: set[asyncio.Task[bool]] = set()
+    for number, due in enumerate(poisson(rate, seed)):
+        await asyncio.sleep(max(0.0, due - log.now()))
+        if stop.is_set():
+            break
+        task = asyncio.create_task(log.ask(send, number, due))
+        waiting.add(task)
+        task.add_done_callback(waiting.discard)
+    await asyncio.gather(*waiting)

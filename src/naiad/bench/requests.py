@@ -1,0 +1,84 @@
+"""What a model is asked: events of a file, its own example, or what its dims allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from naiad.client.dtypes import numpy_dtype
+from naiad.client.spec import ModelSpec
+from naiad.client.transport import Arrays
+from naiad.errors import InvalidInput
+from naiad.pipeline import load_pipeline
+from naiad.pipelines import application
+
+_MOST = 1024  # requests of a file that are kept ready
+_ANY_SIZE = 8  # of a dimension that the model leaves open
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """The arrays of each request, and where they come from, in words."""
+
+    arrays: tuple[Arrays, ...]
+    source: str
+
+
+def model_name(model: str) -> str:
+    """The name on the server of a model that is given so, or as ``my_model.py:MyModel``."""
+    return load_pipeline(model).name if _is_spec(model) else model
+
+
+def find_requests(model: str, spec: ModelSpec, data: Path | None) -> Requests:
+    """The requests for ``model``, a name or a pipeline's spec, served as ``spec`` says.
+
+    Raises:
+        InvalidInput: the file cannot be read or is empty, or nobody knows how to read files for
+            this model.
+    """
+    known = application(spec.name)
+    if data is not None:
+        if known is None or known.requests is None:
+            raise InvalidInput(f"--data: Naiad knows no files of requests for model {spec.name}")
+        module, _, function = known.requests.partition(":")
+        read = getattr(import_module(module), function)
+        found = tuple(islice(read(data), _MOST))
+        if not found:
+            raise InvalidInput(f"{data} holds no request")
+        return Requests(found, f"the first {len(found):,} of {data}, in turn")
+    if known is not None or _is_spec(model):
+        example = load_pipeline(known.pipeline if known is not None else model)().example()
+        return Requests((dict(example),), "the model's example")
+    return Requests(
+        (generate(spec),), f"random values; dimensions of any size have {_ANY_SIZE} elements"
+    )
+
+
+def generate(spec: ModelSpec) -> Arrays:
+    """A request for any model, by its dims.
+
+    Integers are 0, which is right for indices wherever there is anything to point at.
+    """
+    rng = np.random.default_rng(0)
+    arrays: Arrays = {}
+    for name, tensor in spec.inputs.items():
+        if tensor.optional:
+            continue
+        shape = tuple(_ANY_SIZE if dim == -1 else dim for dim in tensor.dims)
+        shape = (1, *shape) if spec.max_batch_size else shape
+        dtype = numpy_dtype(tensor.datatype)
+        if tensor.datatype == "BYTES":
+            arrays[name] = np.full(shape, b"example", dtype=object)
+        elif dtype.kind == "f":
+            arrays[name] = rng.random(shape).astype(dtype)
+        else:
+            arrays[name] = np.zeros(shape, dtype)
+    return arrays
+
+
+def _is_spec(model: str) -> bool:
+    return ":" in model or model.endswith(".py")

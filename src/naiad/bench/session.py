@@ -1,0 +1,118 @@
+"""A benchmark from the first question to the report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from naiad import __version__
+from naiad.bench.load import Load
+from naiad.bench.measure import Level, find_highest_rate, measure, run
+from naiad.bench.report import Report, Search
+from naiad.bench.requests import find_requests, model_name
+from naiad.bench.stages import SETTLE, Meter, metrics_url
+from naiad.bench.target import Target
+from naiad.bench.windows import AGREEING, Rule
+from naiad.client.address import Address
+from naiad.client.client import Client
+from naiad.client.spec import ModelSpec
+from naiad.errors import Unavailable
+
+_WARM_UP = 16  # requests
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to measure.
+
+    Attributes:
+        model: a name on the server, or a pipeline's spec.
+        loads: one after the other.
+        duration: seconds that the agreeing windows take together.
+        find_max: the bound on the 99th percentile, in seconds, of the highest rate to be found.
+        data: a file with requests.
+        metrics_url: where the server's metrics are, if not where Triton has them by default.
+    """
+
+    model: str
+    loads: tuple[Load, ...]
+    duration: float = 10.0
+    find_max: float | None = None
+    data: Path | None = None
+    metrics_url: str | None = None
+
+
+def measure_all(
+    settings: Settings,
+    url: str,
+    *,
+    on_load: Callable[[Load], None] = lambda load: None,
+    on_level: Callable[[Level], None] = lambda level: None,
+) -> Report:
+    """Apply every load to the model at ``url``, and search for the highest rate if wanted.
+
+    ``on_load`` is told of each load before it is applied, ``on_level`` of what was measured.
+
+    Raises:
+        NaiadError: the server or model is not there, or refuses the first request.
+    """
+    address = Address.parse(url)
+    name = model_name(settings.model)
+    with Client(url) as client:
+        spec = ModelSpec.from_config(client.config(name))
+    requests = find_requests(settings.model, spec, settings.data)
+    target = Target(address, spec, requests.arrays)
+    meter = Meter(metrics_url(settings.metrics_url, address.host), name)
+    rule = Rule(settings.duration / AGREEING)
+    levels: list[Level] = []
+
+    async def work() -> tuple[Search | None, tuple[str, ...]]:
+        async def measured(load: Load) -> Level:
+            on_load(load)
+            # Each load has arrivals of its own, so that no unlucky sequence is in all of them.
+            level = await measure(load, target.send, rule, meter=reader, seed=len(levels))
+            levels.append(level)
+            on_level(level)
+            return level
+
+        try:
+            for number in range(_WARM_UP):
+                await target.send(number)
+            missing = await _missing_metrics(meter)
+            reader = None if missing else meter
+            for load in settings.loads:
+                await measured(load)
+            if settings.find_max is None:
+                return None, missing
+            best = await find_highest_rate(measured, settings.find_max)
+            return Search(settings.find_max, best), missing
+        finally:
+            await target.close()
+
+    search, notes = run(work())
+    return Report(
+        model=name,
+        url=str(address),
+        requests=requests.source,
+        version=__version__,
+        window=rule.seconds,
+        levels=tuple(levels),
+        search=search,
+        notes=notes,
+    )
+
+
+async def _missing_metrics(meter: Meter) -> tuple[str, ...]:
+    """Why batch sizes and stages cannot be told; nothing where they can."""
+    await asyncio.sleep(SETTLE)
+    try:
+        found = await meter.read()
+    except Unavailable as error:
+        reason = str(error)
+    else:
+        if found is not None:
+            return ()
+        reason = f"{meter.url} has no naiad_ metrics of model {meter.model}"
+    return (f"without batch sizes and stages: {reason} (--metrics-url says where they are)",)

@@ -1,0 +1,66 @@
+"""A served model with requests that are ready to be sent, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from naiad.client.address import Address
+from naiad.client.aio import open_transport
+from naiad.client.checks import checked_inputs
+from naiad.client.deadline import Deadline
+from naiad.client.spec import ModelSpec
+from naiad.client.transport import Arrays, Call, InferRequest, Tls
+
+
+class Target:
+    """Sends prepared requests in turn, each once: an error is counted and not tried again.
+
+    Checks, conversions and packing are done once, so that the generator's own work per request is
+    the sending and the decoding of the answer. For one event loop, that of the first request.
+    """
+
+    def __init__(
+        self, address: Address, spec: ModelSpec, requests: Iterable[Arrays], timeout: float = 30.0
+    ) -> None:
+        """Prepare the requests, each of which has ``timeout`` seconds.
+
+        Raises:
+            InvalidInput: the model does not take a request; says why.
+        """
+        self._transport = open_transport(address, Tls(), {})
+        self._timeout = timeout
+        self._calls: list[Call[int]] = []
+        self._sent: list[int] = []
+        for arrays in requests:
+            checked = checked_inputs(spec, arrays)
+            call = self._transport.infer(InferRequest(spec.name, checked, None, {}, "", timeout))
+            self._calls.append(_counting(call))
+            self._sent.append(payload(checked))
+
+    async def send(self, number: int) -> tuple[int, int]:
+        """Send request ``number`` (they repeat); return the bytes of its tensors, out and in."""
+        place = number % len(self._calls)
+        received = await self._transport.send(self._calls[place], Deadline.after(self._timeout))
+        return self._sent[place], received
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+
+def payload(arrays: Arrays) -> int:
+    """Bytes of the tensors as they travel, without their names and shapes."""
+    return sum(
+        sum(4 + len(element) for element in array.flat)
+        if array.dtype == np.object_
+        else array.nbytes
+        for array in arrays.values()
+    )
+
+
+def _counting(call: Call[Arrays]) -> Call[Any]:
+    return replace(call, read=lambda reply: payload(call.read(reply)))  # pyright: ignore[reportArgumentType]

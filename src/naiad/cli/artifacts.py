@@ -1,0 +1,41 @@
+"""``naiad artifacts``: the public files Naiad knows, and fetching one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.filesize import decimal
+from rich.table import Table
+
+from naiad import artifacts
+from naiad.cli.console import output
+
+app = typer.Typer(help="Public files: checkpoints and events.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_artifacts() -> None:
+    """List the files: what each is for, its licence, and where it is once downloaded."""
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    for title in ("size", "what it is", "licence", "here"):
+        table.add_column(title)
+    for artifact in artifacts.known():
+        path = artifacts.path_if_present(artifact.name)
+        table.add_row(
+            artifact.name,
+            decimal(artifact.size),
+            artifact.about,
+            artifact.licence,
+            str(path) if path else "no",
+        )
+    output.print(table)
+
+
+@app.command("get")
+def get_artifact(
+    name: Annotated[str, typer.Argument(help="A name from `naiad artifacts list`.")],
+) -> None:
+    """Download a file, check its sha256, and print its path."""
+    typer.echo(artifacts.get(name, progress=True))

@@ -1,0 +1,239 @@
+"""``naiad bench``: how fast a served model is, and where the time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from naiad.cli.console import errors, output
+
+if TYPE_CHECKING:
+    from naiad.bench.load import Load
+    from naiad.bench.measure import Level
+    from naiad.bench.report import Comparison, Report
+    from naiad.bench.session import Settings
+    from naiad.bench.tables import Table as Rows
+
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
+_LOADS = "1,2,4,8,16"
+
+
+def bench(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model's name on the server, or my_model.py:MyModel.", show_default=False
+        ),
+    ],
+    url: Annotated[
+        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
+    ] = "localhost:8001",
+    concurrency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,...",
+            help="Clients at once, each waiting for its answer (closed loop); "
+            f"{_LOADS} where no load is given.",
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(metavar="R,...", help="Poisson arrivals per second (open loop)."),
+    ] = None,
+    find_max: Annotated[
+        bool, typer.Option("--find-max", help="Find the highest rate that keeps --p99.")
+    ] = False,
+    p99: Annotated[
+        str, typer.Option(metavar="TIME", help="With --find-max: the bound on the 99th percentile.")
+    ] = "100ms",
+    duration: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="Measured per load, in three windows; up to three times as long until they agree.",
+        ),
+    ] = "10s",
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Requests from a file of the application's data."),
+    ] = None,
+    metrics_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="The server's metrics; by default port 8002 of its host."),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Print ratios to this report.json of a former run."),
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Write report.json and report.html there."
+        ),
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="Start a server for this command alone.")
+    ] = False,
+) -> None:
+    """Measure a served model: throughput, latency, batches, and where a request's time goes.
+
+    [bold]Examples[/]
+
+      naiad bench nugraph3
+      naiad bench nugraph3 --data events.h5 --concurrency 1,8 --output report/
+      naiad bench nugraph3 --rate 20,40,80 --duration 30s
+      naiad bench nugraph3 --find-max --p99 100ms
+      naiad bench my_model.py:MyModel --local --compare report/report.json
+    """
+    from naiad.bench.report import compare as compare_with
+    from naiad.bench.report import read_baseline
+    from naiad.bench.session import Settings
+
+    loads = (
+        *_loads("concurrency", concurrency or ("" if rate or find_max else _LOADS)),
+        *_loads("rate", rate or ""),
+    )
+    settings = Settings(
+        model=model,
+        loads=loads,
+        duration=_seconds("--duration", duration),
+        find_max=_seconds("--p99", p99) if find_max else None,
+        data=data,
+        metrics_url=metrics_url,
+    )
+    baseline = read_baseline(compare) if compare is not None else None
+    if directory is not None:
+        import_module("naiad.bench.html")  # a missing extra is told now, and not after the work
+        directory.mkdir(parents=True, exist_ok=True)
+    report = _measure_locally(settings) if local else _measure(settings, url)
+    comparisons = compare_with(report.levels, baseline) if baseline is not None else []
+    _print(report, comparisons)
+    if baseline is not None and not comparisons:
+        errors.print(f"{compare} has none of these loads: nothing to compare", highlight=False)
+    if directory is not None:
+        _write(report, comparisons, directory)
+    if not any(level.latency for level in report.levels):
+        raise typer.Exit(1)
+
+
+def _measure_locally(settings: Settings) -> Report:
+    from dataclasses import replace
+
+    from naiad.triton.serving import serve
+
+    with errors.status("starting Triton"):
+        server = serve(settings.model, http_port=0, grpc_port=0, metrics_port=0)
+    with server:
+        return _measure(replace(settings, metrics_url=server.metrics_url), server.grpc_url)
+
+
+def _measure(settings: Settings, url: str) -> Report:
+    from naiad.bench.session import measure_all
+
+    with _progress() as show:
+        return measure_all(settings, url, on_load=show.load, on_level=show.level)
+
+
+class _Progress:
+    """The load that is being applied, and a line for each that has been."""
+
+    def load(self, load: Load) -> None:
+        self._status.update(f"measuring {load}")
+
+    def level(self, level: Level) -> None:
+        p99 = f", p99 {1e3 * level.latency.p99:.1f} ms" if level.latency else ""
+        errors.print(f"{level.load}: {level.throughput:,.1f} answers/s{p99}", highlight=False)
+
+    def __init__(self) -> None:
+        self._status = errors.status("preparing requests")
+
+    def start(self) -> None:
+        self._status.start()
+
+    def stop(self) -> None:
+        self._status.stop()
+
+
+@contextmanager
+def _progress() -> Generator[_Progress]:
+    shown = _Progress()
+    shown.start()
+    try:
+        yield shown
+    finally:
+        shown.stop()
+
+
+def _print(report: Report, comparisons: list[Comparison]) -> None:
+    from naiad.bench.tables import comparison_table, speed_table, stage_table
+
+    _print_table(speed_table(report.levels))
+    stages = stage_table(report.levels)
+    if stages is not None:
+        _print_table(stages)
+    if comparisons:
+        _print_table(comparison_table(comparisons))
+    output.print(f"requests: {report.requests}", highlight=False, markup=False, soft_wrap=True)
+    if report.search is not None:
+        output.print(f"[bold]{report.search.text()}[/]", highlight=False)
+    for note in report.all_notes():
+        output.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
+
+
+def _print_table(rows: Rows) -> None:
+    table = Table(title=rows.title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    for number, name in enumerate(rows.columns):
+        table.add_column(name, justify="right" if number else "left", no_wrap=not number)
+    for row in rows.rows:
+        table.add_row(*map(escape, row))
+    output.print(table)
+
+
+def _write(report: Report, comparisons: list[Comparison], directory: Path) -> None:
+    from naiad.bench.html import write_html
+
+    (directory / "report.json").write_text(report.to_json(), "utf-8")
+    page = directory / "report.html"
+    page.write_text(write_html(report, comparisons), "utf-8")
+    output.print(f"wrote [bold]{escape(str(page))}[/]", highlight=False, soft_wrap=True)
+
+
+def _loads(kind: str, listed: str) -> tuple[Load, ...]:
+    from naiad.bench.load import Load
+
+    loads: list[Load] = []
+    for word in filter(None, listed.split(",")):
+        try:
+            value = float(int(word)) if kind == "concurrency" else float(word)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < float("inf"):
+            whole = "whole " if kind == "concurrency" else ""
+            raise typer.BadParameter(
+                f"--{kind} takes {whole}numbers above 0 with commas between, such as 1,2,4; "
+                f"not {word!r}"
+            )
+        loads.append(Load("concurrency" if kind == "concurrency" else "rate", value))
+    return tuple(loads)
+
+
+def _seconds(option: str, text: str) -> float:
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = text[len(number) :] or "s"
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(
+            f"{option} is a time above 0, such as 500ms, 10s or 2m; not {text!r}"
+        )
+    return seconds

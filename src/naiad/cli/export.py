@@ -1,0 +1,107 @@
+"""``naiad export``: write model repositories, and check that they load and answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from naiad.cli.console import output
+from naiad.errors import EngineError
+
+
+def export(
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(help="A built-in name, or my_model.py:MyModel.", show_default=False),
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Argument(help="The model repository to write.", show_default=False)
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights in place of the default ones.")
+    ] = None,
+    instances: Annotated[
+        int | None, typer.Option(min=1, help="Copies of the model; by default one per core.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda:0, ...")] = "cpu",
+    watchdog: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Seconds that a worker may take over one batch, in place of the pipeline's.",
+        ),
+    ] = None,
+    queue_capacity: Annotated[
+        int | None,
+        typer.Option(min=1, help="Requests that may wait, in place of the pipeline's."),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write nothing: load the repository DIR in a throw-away server and run each "
+            "model's sample request.",
+        ),
+    ] = None,
+) -> None:
+    """Write a model repository that Triton serves, here or in an NVIDIA container.
+
+    [bold]Examples[/]
+
+      naiad export nugraph3 models/
+      naiad export my_model.py:MyModel models/ --device cuda:0
+      naiad export --check models/
+    """
+    if check is not None:
+        if pipeline is not None:
+            raise typer.BadParameter("give either PIPELINE DIRECTORY or --check DIR")
+        check_repository(check)
+        return
+    if pipeline is None or directory is None:
+        raise typer.BadParameter("give a pipeline and a directory, e.g. naiad export nugraph3 out/")
+    from naiad.triton.repository import export as write
+
+    model = write(
+        pipeline,
+        directory,
+        weights=weights,
+        instances=instances,
+        device=device,
+        watchdog=watchdog,
+        queue_capacity=queue_capacity,
+    )
+    output.print(f"wrote [bold]{model.path}[/]")
+    for path in sorted(p for p in model.path.rglob("*") if p.is_file()):
+        output.print(f"  {path.relative_to(model.path)}  {path.stat().st_size:,} bytes")
+    if model.notice:
+        output.print(f"  [yellow]{model.notice}[/]")
+    output.print(f"serve it: naiad serve --model-repository {directory}")
+
+
+def check_repository(directory: Path) -> None:
+    """Serve a repository on free ports and run every Naiad model's example.
+
+    Raises:
+        EngineError: there is no model, one does not load, or does not answer.
+    """
+    from naiad.triton.repository import naiad_models
+    from naiad.triton.server import Server
+
+    if not directory.is_dir():
+        raise EngineError(f"{directory}: no such folder")
+    models = list(naiad_models(directory))
+    if not models:
+        raise EngineError(f"{directory} holds no model written by `naiad export`")
+    table = Table("model", "output", "dtype", "shape")
+    with Server(directory, http_port=0, grpc_port=0, metrics_port=0) as server:
+        client = server.client()
+        for model in models:
+            outputs = client.infer(model.name, model.example())
+            for number, (name, array) in enumerate(outputs.items()):
+                shape = str(list(array.shape))
+                table.add_row("" if number else model.name, name, str(array.dtype), shape)
+    output.print(table)
+    output.print(f"[green]{len(models)} model(s) load and answer their sample request[/]")

@@ -1,0 +1,30 @@
+"""Command groups whose commands come from the applications: ``naiad VERB APPLICATION``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import typer
+
+from naiad.pipelines import applications
+
+
+def group(verb: str, about: str) -> typer.Typer:
+    """The command group ``naiad VERB`` with a command for every application that has one."""
+    app = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode="rich")
+    mount(app, verb)
+    return app
+
+
+def mount(app: typer.Typer, function: str) -> None:
+    """Add each application's ``function``, from its cli module, as a command of its name.
+
+    Those modules are imported here, as typer reads the options from the functions; so they import
+    nothing heavy but inside their functions.
+    """
+    for application in applications():
+        if application.cli is None:
+            continue
+        command = getattr(import_module(application.cli), function, None)
+        if command is not None:
+            app.command(application.name)(command)

@@ -1,0 +1,237 @@
+"""``naiad serve``: pipelines on an embedded Triton until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from naiad.cli.console import errors, output
+from naiad.pipelines import application
+
+if TYPE_CHECKING:
+    from naiad.schema import Array, Arrays
+    from naiad.triton.logs import LogEvent
+    from naiad.triton.server import Server
+
+_LITERAL = 8  # elements up to which an example's array is written out
+
+
+def serve(
+    pipelines: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PIPELINE",
+            help="Built-in names, my_model.py:MyModel or package.module:Class; by default all "
+            "built-in pipelines, unless there is a --model-repository.",
+            show_default=False,
+        ),
+    ] = None,
+    http_port: Annotated[int, typer.Option(help="KServe v2 over HTTP; 0: a free port.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="KServe v2 over gRPC; 0: a free port.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Prometheus metrics; 0: a free port.")] = 8002,
+    health_port: Annotated[
+        int, typer.Option(help="/livez and /readyz, for Kubernetes; 0: a free port.")
+    ] = 8003,
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take four free ports.")] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is reachable from elsewhere.")
+    ] = "127.0.0.1",
+    instances: Annotated[
+        int | None, typer.Option(min=1, help="Copies of each model; by default one per core.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda:0, ...")] = "cpu",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights in place of the pipeline's default ones.")
+    ] = None,
+    model_repository: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model repository to serve (too).")
+    ] = None,
+    log_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where Triton's log goes; by default a temporary file, kept on failure.",
+        ),
+    ] = None,
+    exit_timeout: Annotated[
+        int, typer.Option(min=0, help="Seconds that requests in flight have after Ctrl-C.")
+    ] = 8,
+) -> None:
+    """Serve pipelines on an embedded Triton until Ctrl-C; restart it when it dies.
+
+    [bold]Examples[/]
+
+      naiad serve
+      naiad serve nugraph3 --instances 2
+      naiad serve my_model.py:MyModel --free-ports
+      naiad serve --model-repository models/ --host 0.0.0.0
+    """
+    from naiad.triton.serving import serve as start
+
+    if weights is not None and len(pipelines or ()) != 1:
+        raise typer.BadParameter("--weights are for one PIPELINE; name it")
+    if free_ports:
+        http_port = grpc_port = metrics_port = health_port = 0
+    server: Server | None = None
+    with _interruptible():
+        try:
+            with _StartUp() as display:
+                server = start(
+                    *(pipelines or ()),
+                    model_repository=model_repository,
+                    weights=weights,
+                    instances=instances,
+                    device=device,
+                    host=host,
+                    http_port=http_port,
+                    grpc_port=grpc_port,
+                    metrics_port=metrics_port,
+                    log_dir=log_dir,
+                    exit_timeout=exit_timeout,
+                    health_port=health_port,
+                    on_event=display.show,
+                )
+            _print_ready(server)
+            server.wait()
+        except KeyboardInterrupt:
+            _stop(server, exit_timeout)
+        finally:
+            if server is not None:
+                server.kill()  # nothing, if it has ended
+
+
+class _StartUp:
+    """A line per model while the server starts; warnings and errors as long as it runs."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=errors,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _StartUp:
+        self._start_task("Triton", "starting")
+        if errors.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, event: LogEvent) -> None:
+        if event.kind == "loading":
+            self._start_task(event.model, "loading")
+        elif event.kind in ("ready", "failed"):
+            colour, state = ("green", "loaded") if event.kind == "ready" else ("red", "failed")
+            self._end_task(event.model, f"[{colour}]{state}[/]")
+        elif event.kind == "listening" and event.text.startswith("HTTP"):
+            self._end_task("Triton", "[green]listening[/]")
+        elif event.kind in ("warning", "error"):
+            colour = "yellow" if event.kind == "warning" else "red"
+            errors.print(f"[{colour}]{event.kind}:[/] {escape(event.text)}", highlight=False)
+
+    def _start_task(self, name: str, state: str) -> None:
+        self._tasks[name] = self._progress.add_task(f"{name} {state}", total=1)
+        self._print_plainly(f"{name} {state}")
+
+    def _end_task(self, name: str, state: str) -> None:
+        if name in self._tasks:
+            self._progress.update(self._tasks[name], description=f"{name} {state}", completed=1)
+        self._print_plainly(f"{name} {state}")
+
+    def _print_plainly(self, line: str) -> None:
+        if not errors.is_terminal:
+            errors.print(line, highlight=False)
+
+
+def example_call(url: str, model: str, request: Arrays | None) -> str:
+    """What asks the model at ``url``, ready to be pasted: a command, or else Python."""
+    known = application(model)
+    if known is not None and known.cli is not None and hasattr(import_module(known.cli), "infer"):
+        return f"naiad infer {model} FILE --url {url}"
+    if not request:
+        return f'import naiad\nprint(naiad.Client("{url}").metadata("{model}"))'
+    given = ",\n".join(f'    "{name}": {_literal(array)}' for name, array in request.items())
+    return (
+        f"import numpy as np\nimport naiad\n"
+        f'client = naiad.Client("{url}")\n'
+        f'print(client.infer("{model}", {{\n{given},\n}}))'
+    )
+
+
+def _literal(array: Array) -> str:
+    if array.size <= _LITERAL:
+        return repr(array.tolist())
+    if array.dtype == object:
+        return f"np.full({array.shape}, {array.flat[0]!r}, object)"
+    return f'np.zeros({array.shape}, "{array.dtype}")'
+
+
+def _print_ready(server: Server) -> None:
+    table = Table("model", "notice")
+    for model in server.models:
+        table.add_row(model, _notice(server, model))
+    output.print()
+    output.print(table)
+    urls = Table.grid(padding=(0, 2))
+    urls.add_row("gRPC", server.grpc_url)
+    urls.add_row("HTTP", server.http_url)
+    urls.add_row("metrics", server.metrics_url)
+    urls.add_row("health", f"{server.health_url}/readyz")
+    urls.add_row("log", str(server.log_path))
+    output.print(urls, soft_wrap=True)
+    output.print(f"\nready in {server.started_in:.1f} s; ask it, for example:\n")
+    model = next(iter(server.probes), server.models[0])
+    call = example_call(server.grpc_url, model, server.probes.get(model))
+    output.print(call, markup=False, highlight=False, soft_wrap=True)
+    output.print("\nCtrl-C stops it")
+
+
+def _notice(server: Server, model: str) -> str:
+    parameters = server.client().config(model).get("parameters", {})
+    return str(parameters.get("notice", {}).get("string_value", ""))
+
+
+def _stop(server: Server | None, exit_timeout: int) -> None:
+    """Drain and end; at a second Ctrl-C, end."""
+    if server is None:
+        errors.print("stopped before it was ready")
+        return
+    errors.print(
+        f"stopping: requests in flight have up to {exit_timeout} s to finish; Ctrl-C again ends now"
+    )
+    try:
+        server.stop()
+    except KeyboardInterrupt:
+        server.kill()
+        errors.print("ended without waiting")
+        raise typer.Exit(130) from None
+    errors.print("stopped")
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """SIGTERM is as Ctrl-C, and Ctrl-C works in the background too, where shells ignore it."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

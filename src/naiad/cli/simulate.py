@@ -1,0 +1,7 @@
+"""``naiad simulate``: make data to try a model with."""
+
+from __future__ import annotations
+
+from naiad.cli.mount import group
+
+app = group("simulate", "Make simulated data, with truth, to try a model with.")

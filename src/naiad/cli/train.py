@@ -1,0 +1,7 @@
+"""``naiad train``: train a model on a file of data."""
+
+from __future__ import annotations
+
+from naiad.cli.mount import group
+
+app = group("train", "Train a model and write its weights.")

@@ -1,0 +1,123 @@
+"""``naiad weights``: bring weights from elsewhere, and see what weights are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from naiad.cli.console import output
+from naiad.cli.mount import group
+from naiad.errors import WeightsError
+
+app = typer.Typer(
+    help="Bring weights from elsewhere, and see what weights are.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+app.add_typer(
+    group("import_weights", "Turn a checkpoint into weights that are safe to load."), name="import"
+)
+
+_FACTS = "weights.json"
+_TENSORS = "weights.safetensors"
+# A header beyond this is a damaged file: the format allows no more.
+_MAX_HEADER = 100_000_000
+
+
+@app.command()
+def show(
+    directory: Annotated[Path, typer.Argument(help="A folder of weights.", show_default=False)],
+    tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
+) -> None:
+    """Print what is known of some weights: classes, where they come from, how good they are.
+
+    [bold]Examples[/]
+
+      naiad weights show my-weights/
+      naiad weights show my-weights/ --tensors
+    """
+    facts = _read_facts(directory)
+    header = _read_header(directory / _TENSORS)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in _flat(facts):
+        style = "yellow" if name == "notice" else ""
+        table.add_row(name, f"[{style}]{escape(value)}[/]" if style else escape(value))
+    count = sum(math.prod(tensor["shape"]) for tensor in header.values())
+    size = (directory / _TENSORS).stat().st_size
+    table.add_row(_TENSORS, f"{len(header)} tensors, {count:,} numbers, {size:,} bytes")
+    output.print(table, highlight=False)
+    if tensors:
+        listing = Table("tensor", "dtype", "shape")
+        for name, tensor in header.items():
+            listing.add_row(escape(name), tensor["dtype"], str(tensor["shape"]))
+        output.print(listing, highlight=False)
+    expected, found = facts.get("sha256"), _sha256(directory / _TENSORS)
+    if expected != found:
+        raise WeightsError(
+            f"{directory / _TENSORS}: its sha256 is {found}, but {_FACTS} was written for "
+            f"{expected}; the two do not belong together"
+        )
+
+
+def _read_facts(directory: Path) -> dict[str, Any]:
+    path = directory / _FACTS
+    if not path.is_file():
+        raise WeightsError(
+            f"{directory} is no folder of weights: it has no {_FACTS}; "
+            "`naiad weights import` makes one from a checkpoint"
+        )
+    try:
+        facts = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path} is not JSON: {error}") from None
+    if not isinstance(facts, dict):
+        raise WeightsError(f"{path} must hold a JSON object")
+    return facts
+
+
+def _read_header(path: Path) -> dict[str, dict[str, Any]]:
+    """The table of contents of a safetensors file: 8 bytes of length, then JSON."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= min(_MAX_HEADER, path.stat().st_size):
+            raise WeightsError(f"{path} is no safetensors file")
+        try:
+            header = json.loads(file.read(length))
+            return {
+                name: {"dtype": str(tensor["dtype"]), "shape": [int(n) for n in tensor["shape"]]}
+                for name, tensor in header.items()
+                if name != "__metadata__"
+            }
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise WeightsError(f"{path} is no safetensors file") from None
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested facts as dotted names; lists on one line."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{name}", ", ".join(str(item) for item in value)
+        else:
+            yield f"{prefix}{name}", str(value)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

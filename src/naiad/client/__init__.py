@@ -1,0 +1,10 @@
+"""Clients of a served model: blocking and asyncio, gRPC and HTTP; no torch, no server."""
+
+from __future__ import annotations
+
+from naiad.client.aio import AsyncClient
+from naiad.client.client import Client
+from naiad.client.model import AsyncModelClient, ModelClient
+from naiad.client.transport import ModelInfo
+
+__all__ = ["AsyncClient", "AsyncModelClient", "Client", "ModelClient", "ModelInfo"]

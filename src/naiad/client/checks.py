@@ -1,0 +1,160 @@
+"""A request held against what its model takes, before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+from tritonclient.utils import (
+    TRITON_RESERVED_REQUEST_PARAMS,
+    TRITON_RESERVED_REQUEST_PARAMS_PREFIX,
+)
+
+from naiad.client.dtypes import to_wire
+from naiad.client.spec import ModelSpec, TensorSpec
+from naiad.client.transport import Parameter
+from naiad.errors import InvalidInput
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def merged(
+    arrays: Mapping[str, ArrayLike] | None, tensors: Mapping[str, ArrayLike]
+) -> dict[str, ArrayLike]:
+    """Return the tensors given as a mapping and as keywords in one dict.
+
+    Raises:
+        InvalidInput: when a tensor is given both ways.
+    """
+    twice = sorted(set(arrays or ()) & set(tensors))
+    if twice:
+        raise InvalidInput(f"{twice[0]} is given twice: in the mapping and as a keyword")
+    return {**(arrays or {}), **tensors}
+
+
+def checked_inputs(spec: ModelSpec, arrays: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+    """Return ``arrays`` as the model ``spec`` takes them, in its dtypes.
+
+    Shapes of inputs are checked, those of outputs never: some served models declare dims that
+    their answers do not have, and clients rely on those answers.
+
+    Raises:
+        InvalidInput: for an unknown or a missing tensor, a wrong dtype, rank, size or batch.
+    """
+    unknown = [name for name in arrays if name not in spec.inputs]
+    if unknown:
+        raise InvalidInput(f'model "{spec.name}" has no input {unknown[0]}; {_has(spec)}')
+    missing = [name for name, t in spec.inputs.items() if not t.optional and name not in arrays]
+    if missing:
+        raise InvalidInput(
+            f'input {", ".join(missing)} of model "{spec.name}" is missing; {_has(spec)}'
+        )
+    ready = {name: to_wire(name, arrays[name], spec.inputs[name].datatype) for name in arrays}
+    for name, array in ready.items():
+        _check_shape(spec, spec.inputs[name], array.shape)
+    if spec.max_batch_size:
+        _check_batches(spec, ready)
+    return ready
+
+
+def checked_outputs(spec: ModelSpec, names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the wanted outputs; None means all.
+
+    Raises:
+        InvalidInput: for a name that is no output of the model.
+    """
+    if names is None:
+        return None
+    if isinstance(names, str):
+        names = (names,)
+    for name in names:
+        if name not in spec.outputs:
+            raise InvalidInput(
+                f'model "{spec.name}" has no output {name}; it gives {_listed(spec.outputs)}'
+            )
+    return tuple(names)
+
+
+def checked_parameters(parameters: Mapping[str, Parameter] | None) -> dict[str, Parameter]:
+    """Return the request parameters, if each can be sent.
+
+    Raises:
+        InvalidInput: for a name that Triton keeps for itself, or a value that is no str, bool,
+            64-bit integer or finite float.
+    """
+    for name, value in (parameters or {}).items():
+        if name in TRITON_RESERVED_REQUEST_PARAMS or name.startswith(
+            TRITON_RESERVED_REQUEST_PARAMS_PREFIX
+        ):
+            raise InvalidInput(f"parameter {name}: Triton keeps this name for itself")
+        if not _can_be_sent(value):
+            raise InvalidInput(
+                f"parameter {name} is {value!r}; "
+                "it must be a str, a bool, a 64-bit integer or a finite float"
+            )
+    return dict(parameters or {})
+
+
+def _can_be_sent(value: object) -> bool:
+    if isinstance(value, bool | str):  # a bool is an int too, so it comes first
+        return True
+    if isinstance(value, int):
+        return value in _INT64
+    return isinstance(value, float) and math.isfinite(value)
+
+
+def _check_shape(spec: ModelSpec, tensor: TensorSpec, shape: tuple[int, ...]) -> None:
+    dims = (-1, *tensor.dims) if spec.max_batch_size else tensor.dims
+    takes = _shown(("batch", *tensor.dims) if spec.max_batch_size else dims)
+    if len(shape) != len(dims):
+        hint = ""
+        if spec.max_batch_size and len(shape) == len(tensor.dims):
+            hint = "; a batch of one is array[None]"
+        raise InvalidInput(
+            f"{tensor.name} has shape {_shown(shape)}; "
+            f'model "{spec.name}" takes {takes} ({_dimensions(len(dims))}){hint}'
+        )
+    for position, (size, dim) in enumerate(zip(shape, dims, strict=True)):
+        if dim not in (-1, size):
+            raise InvalidInput(
+                f"{tensor.name} has shape {_shown(shape)}: dimension {position} is {size}; "
+                f'model "{spec.name}" takes {takes}, so it must be {dim}'
+            )
+
+
+def _check_batches(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
+    sizes = {name: array.shape[0] for name, array in arrays.items()}
+    first = next(iter(sizes), "")
+    for name, size in sizes.items():
+        if not 1 <= size <= spec.max_batch_size:
+            raise InvalidInput(
+                f"{name} is a batch of {size}; "
+                f'model "{spec.name}" takes batches of 1 to {spec.max_batch_size}'
+            )
+        if size != sizes[first]:
+            raise InvalidInput(
+                f"{name} is a batch of {size}, but {first} one of {sizes[first]}; "
+                "all inputs must have the same batch size"
+            )
+
+
+def _has(spec: ModelSpec) -> str:
+    described = ", ".join(
+        f"{t.name} ({t.datatype} {_shown(t.dims)}{', optional' if t.optional else ''})"
+        for t in spec.inputs.values()
+    )
+    return f"it takes {described}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _shown(shape: Iterable[object]) -> str:
+    return f"[{', '.join('any' if size == -1 else str(size) for size in shape)}]"
+
+
+def _dimensions(count: int) -> str:
+    return f"{count} dimension{'' if count == 1 else 's'}"

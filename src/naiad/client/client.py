@@ -1,0 +1,269 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeVar, overload
+
+from numpy.typing import ArrayLike
+from tenacity import Retrying
+
+from naiad.client.address import Address
+from naiad.client.base import ClientBase, tls_files
+from naiad.client.deadline import Deadline
+from naiad.client.many import check_concurrency, in_order
+from naiad.client.model import ModelClient
+from naiad.client.progress import progress_bar
+from naiad.client.retry import policy
+from naiad.client.steps import Steps
+from naiad.client.transport import Arrays, Call, Json, ModelInfo, Parameter, Tls, Transport
+from naiad.errors import NaiadError
+
+T = TypeVar("T")
+
+
+class Client(ClientBase[Transport]):
+    """Asks a Triton server; safe to share between threads.
+
+    Example::
+
+        with naiad.Client("localhost:8001") as client:
+            answer = client.infer("simple", INPUT0=a, INPUT1=b)
+            answer["OUTPUT0"]
+
+    Every call ends within ``timeout`` seconds, with an answer or one of `naiad.errors`:
+    `InvalidInput` (found by the client before anything is sent, or by the server),
+    `ModelNotFound`, `Unavailable` (only after ``retries`` further tries, with growing waits
+    between them), `DeadlineExceeded`, or `PipelineError` for a failure inside the server.
+
+    ``client.NAME`` is the model ``NAME``: the typed client of its application where Naiad has
+    one (``client.nugraph3``), else a `ModelClient`.
+    """
+
+    def __init__(
+        self,
+        url: str = "localhost:8001",
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        headers: Mapping[str, str] | None = None,
+        ca_certificate: str | Path | None = None,
+        certificate: str | Path | None = None,
+        private_key: str | Path | None = None,
+    ) -> None:
+        """Prepare to talk to the server at ``url``; nothing is sent yet.
+
+        Args:
+            url: ``host:port`` or ``grpc://host:port`` for gRPC, ``http://host:port`` for HTTP;
+                ``grpcs://`` and ``https://`` are encrypted.
+            timeout: seconds that each call may take, tries and waits included.
+            retries: how often a call is tried again while the server is unavailable.
+            headers: sent with each call, such as an access token.
+            ca_certificate: PEM file of the authority to trust; default: the system's.
+            certificate: PEM file of this client's certificate, if the server wants one.
+            private_key: PEM file of its key.
+
+        Raises:
+            InvalidInput: for a URL or a setting that cannot be.
+        """
+        address = Address.parse(url)
+        tls = tls_files(address, ca_certificate, certificate, private_key)
+        super().__init__(address, _transport(address, tls, headers or {}), timeout, retries)
+
+    def infer(
+        self,
+        model: str,
+        arrays: Mapping[str, ArrayLike] | None = None,
+        /,
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        request_id: str = "",
+        timeout: float | None = None,
+        **tensors: ArrayLike,
+    ) -> Arrays:
+        """Return the model's outputs by name, as arrays of their own memory.
+
+        Args:
+            model: name of the model.
+            arrays: inputs by name; needed for names that are no Python keywords of this method.
+            outputs: names of the outputs to return; default: all.
+            parameters: request parameters, as the model understands them.
+            request_id: comes back in the server's log.
+            timeout: seconds, instead of the client's. The server is told too, so that it does not
+                begin what nobody waits for any more.
+            **tensors: inputs by name, beside or instead of ``arrays``. Lists and other dtypes
+                are converted when nothing is lost; BYTES tensors take ``str`` and ``bytes`` and
+                give ``bytes``, in arrays of dtype ``object``.
+
+        Raises:
+            InvalidInput: naming the tensor that the model does not take as it is.
+            NaiadError: see the class.
+        """
+        steps = self._infer(model, arrays, tensors, outputs, parameters, request_id, timeout)
+        return self._run(steps, timeout)
+
+    @overload
+    def infer_many(
+        self,
+        model: str,
+        requests: Iterable[Mapping[str, ArrayLike]],
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+        on_error: Literal["raise"] = "raise",
+    ) -> Iterator[Arrays]: ...
+
+    @overload
+    def infer_many(
+        self,
+        model: str,
+        requests: Iterable[Mapping[str, ArrayLike]],
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+        on_error: Literal["return"],
+    ) -> Iterator[Arrays | NaiadError]: ...
+
+    def infer_many(
+        self,
+        model: str,
+        requests: Iterable[Mapping[str, ArrayLike]],
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+        on_error: Literal["raise", "return"] = "raise",
+    ) -> Iterator[Arrays | NaiadError]:
+        """Yield the answer to each of ``requests``, in order, several under way at once.
+
+        Requests are taken from the iterable as they are needed, so it may be endless.
+
+        Args:
+            model: name of the model.
+            requests: inputs by name, one mapping per request.
+            outputs: names of the outputs to return; default: all.
+            parameters: request parameters, the same for all.
+            timeout: seconds per request, instead of the client's.
+            concurrency: how many requests are under way at once.
+            progress: show a progress bar on standard error.
+            on_error: "raise" ends at the first request that fails; "return" yields its error in
+                its place and goes on.
+        """
+
+        def work(arrays: Mapping[str, ArrayLike]) -> Arrays | NaiadError:
+            try:
+                return self.infer(
+                    model, arrays, outputs=outputs, parameters=parameters, timeout=timeout
+                )
+            except NaiadError as error:
+                if on_error == "raise":
+                    raise
+                return error
+
+        def answers() -> Iterator[Arrays | NaiadError]:
+            with progress_bar(progress, model, requests) as advance:
+                for answer in in_order(work, requests, concurrency):
+                    advance()
+                    yield answer
+
+        check_concurrency(concurrency)
+        return answers()
+
+    def ready(self, model: str | None = None, *, timeout: float | None = None) -> bool:
+        """Return whether the server (or one model) says it is ready; False if it cannot be asked.
+
+        Asked once, without retries.
+        """
+        return self._run(self._ready(model), timeout, retries=0)
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Return the models of the server's repository, loaded or not."""
+        return self._run(self._models())
+
+    def metadata(self, model: str | None = None) -> Json:
+        """Return the metadata of a model, or the name, version and extensions of the server."""
+        return self._run(self._metadata(model))
+
+    def config(self, model: str) -> Json:
+        """Return a model's configuration, in the JSON form of Triton's ``ModelConfig``."""
+        return self._run(self._config(model))
+
+    def statistics(self, model: str | None = None) -> Json:
+        """Return Triton's statistics of one model or of all, in ``["model_stats"]``."""
+        return self._run(self._statistics(model))
+
+    def model(self, name: str) -> ModelClient:
+        """Return a client of one model."""
+        return ModelClient(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the model ``name``: its application's client if there is one."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        from naiad.pipelines import application
+
+        known = application(name)
+        if known is None or known.client is None:
+            return self.model(name)
+        module, _, attribute = known.client.partition(":")
+        return getattr(import_module(module), attribute)(self.model(name))
+
+    def close(self) -> None:
+        """Close all connections; the client cannot be used any more."""
+        self._transport.close()
+
+    def __enter__(self) -> Client:
+        """Return the client itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close all connections."""
+        self.close()
+
+    def _run(self, steps: Steps[T], timeout: float | None = None, retries: int | None = None) -> T:
+        deadline = self._deadline(timeout)
+        retries = self._retries if retries is None else retries
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    answer = self._send(call, deadline, retries)
+                except NaiadError as error:  # noqa: PERF203 - the steps may know what to do
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(answer)
+        except StopIteration as stop:
+            return stop.value
+
+    def _send(self, call: Call[T], deadline: Deadline, retries: int) -> T:
+        def once() -> T:
+            return self._transport.send(call, deadline)
+
+        return Retrying(**policy(retries, deadline))(once)
+
+
+def _transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> Transport:
+    if address.is_grpc:
+        from naiad.client.grpc import GrpcTransport
+
+        return GrpcTransport(address, tls, headers)
+    from naiad.client.http import HttpTransport
+
+    return HttpTransport(address, tls, headers)

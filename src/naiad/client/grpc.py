@@ -1,0 +1,258 @@
+"""The gRPC transport: Triton's ``GRPCInferenceService``, blocking and asyncio."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from naiad.client import status, wire
+from naiad.client.address import Address
+from naiad.client.deadline import Deadline
+from naiad.client.transport import (
+    Arrays,
+    Call,
+    InferRequest,
+    Json,
+    ModelInfo,
+    Parameter,
+    Tls,
+    unreachable,
+)
+from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
+
+T = TypeVar("T")
+
+# Its classes are made when it is imported, out of sight of type checkers.
+messages: Any = service_pb2
+
+# Protobuf's limit. Where a message is larger, gRPC only says that it cannot be serialised.
+LARGEST_MESSAGE = 2**31 - 1
+
+_NO_SUCH_HOST = re.compile("errors resolving|DNS resolution failed", re.IGNORECASE)
+# What gRPC says when the other side speaks, but not HTTP/2.
+_NOT_GRPC = re.compile("Socket closed|parsing HTTP/2|http1")
+_NOT_CONNECTED = re.compile(f"failed to connect|{_NO_SUCH_HOST.pattern}", re.IGNORECASE)
+
+_OPTIONS = [
+    # -1: no limit of its own (the default is 4 MB), only protobuf's.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # A channel that could not connect fails every call until its own back-off is over, one second
+    # at first: our retries would all fall into it.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # Clients of one process share no connection, and so no other's back-off.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+class GrpcCalls:
+    """Triton's questions as (name of the method, message)."""
+
+    def infer(self, request: InferRequest) -> Call[Arrays]:
+        """Ask for an inference; tensors travel as raw bytes."""
+        message = messages.ModelInferRequest(model_name=request.model, id=request.id)
+        size = sum(array.nbytes for array in request.arrays.values())
+        if size > LARGEST_MESSAGE:
+            raise InvalidInput(f"the request is {size / 2**30:.1f} GiB; gRPC carries less than 2")
+        for name, array in request.arrays.items():
+            message.inputs.add(name=name, datatype=wire.datatype(array), shape=array.shape)
+            message.raw_input_contents.append(wire.pack(array))
+        for name in request.outputs or ():
+            message.outputs.add(name=name)
+        for name, value in request.parameters.items():
+            setattr(message.parameters[name], _parameter_field(value), value)
+        message.parameters["timeout"].int64_param = request.microseconds
+        return Call(("ModelInfer", message), _read_outputs)
+
+    def ready(self, model: str | None) -> Call[bool]:
+        """Ask whether the server, or one model, is ready."""
+        if model is None:
+            return Call(("ServerReady", messages.ServerReadyRequest()), _read_ready)
+        return Call(("ModelReady", messages.ModelReadyRequest(name=model)), _read_ready)
+
+    def models(self) -> Call[tuple[ModelInfo, ...]]:
+        """Ask for the models of the repository."""
+        return Call(("RepositoryIndex", messages.RepositoryIndexRequest()), _read_models)
+
+    def metadata(self, model: str | None) -> Call[Json]:
+        """Ask for the metadata of the server, or of one model."""
+        if model is None:
+            return Call(("ServerMetadata", messages.ServerMetadataRequest()), to_json)
+        return Call(("ModelMetadata", messages.ModelMetadataRequest(name=model)), to_json)
+
+    def config(self, model: str) -> Call[Json]:
+        """Ask for a model's configuration."""
+        return Call(("ModelConfig", messages.ModelConfigRequest(name=model)), _read_config)
+
+    def statistics(self, model: str | None) -> Call[Json]:
+        """Ask for the statistics of all models, or of one."""
+        return Call(("ModelStatistics", messages.ModelStatisticsRequest(name=model or "")), to_json)
+
+
+class GrpcTransport(GrpcCalls):
+    """One channel, shared by all threads."""
+
+    def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
+        """Prepare a channel to ``address``; it connects with the first call."""
+        self._address = address
+        self._headers = _metadata(headers)
+        credentials = _credentials(tls) if address.tls else None
+        self._channel = (
+            grpc.secure_channel(address.target, credentials, _OPTIONS)
+            if credentials
+            else grpc.insecure_channel(address.target, _OPTIONS)
+        )
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    def send(self, call: Call[T], deadline: Deadline) -> T:
+        """Return the answer to ``call``."""
+        method, message = call.request
+        timeout = deadline.remaining(self._address)
+        try:
+            reply = getattr(self._stub, method)(message, timeout=timeout, metadata=self._headers)
+        except grpc.RpcError as error:
+            raise _failure(error, self._address, deadline) from error
+        return call.read(reply)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+
+class AsyncGrpcTransport(GrpcCalls):
+    """One asyncio channel, opened in the event loop of the first call."""
+
+    def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
+        """Remember where to connect to."""
+        self._address = address
+        self._headers = _metadata(headers)
+        self._credentials = _credentials(tls) if address.tls else None
+        self._channel: grpc.aio.Channel | None = None
+        self._stub: Any = None
+
+    async def send(self, call: Call[T], deadline: Deadline) -> T:
+        """Return the answer to ``call``."""
+        if self._channel is None:
+            self._channel = self._open()
+            self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        method, message = call.request
+        timeout = deadline.remaining(self._address)
+        try:
+            reply = await getattr(self._stub, method)(
+                message, timeout=timeout, metadata=self._headers
+            )
+        except grpc.RpcError as error:
+            raise _failure(error, self._address, deadline) from error
+        return call.read(reply)
+
+    def _open(self) -> grpc.aio.Channel:
+        if self._credentials:
+            return grpc.aio.secure_channel(self._address.target, self._credentials, _OPTIONS)
+        return grpc.aio.insecure_channel(self._address.target, _OPTIONS)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            await self._channel.close()
+
+
+def to_json(message: Message) -> Json:
+    """Return ``message`` as Triton's HTTP port would write it: every scalar, integers as int.
+
+    ``MessageToDict`` writes 64-bit integers as strings and leaves out what has its default value.
+    """
+    return {
+        field.name: _plain(getattr(message, field.name), field.enum_type)
+        for field in message.DESCRIPTOR.fields
+        if field.message_type is None or _is_present(message, field.name)
+    }
+
+
+def _is_present(message: Message, name: str) -> bool:
+    value = getattr(message, name)
+    return message.HasField(name) if isinstance(value, Message) else True
+
+
+def _plain(value: Any, enum: Any) -> Any:
+    if isinstance(value, Message):
+        return to_json(value)
+    if hasattr(value, "items"):
+        return {key: _plain(item, None) for key, item in value.items()}
+    if hasattr(value, "append") or hasattr(value, "add"):
+        return [_plain(item, enum) for item in value]
+    return enum.values_by_number[value].name if enum is not None else value
+
+
+def _parameter_field(value: Parameter) -> str:
+    if isinstance(value, bool):  # before int, which it also is
+        return "bool_param"
+    if isinstance(value, int):
+        return "int64_param"
+    return "double_param" if isinstance(value, float) else "string_param"
+
+
+def _read_outputs(reply: Any) -> Arrays:
+    if len(reply.raw_output_contents) != len(reply.outputs):
+        raise PipelineError("the server's answer has no raw data for some of its outputs")
+    return {
+        output.name: wire.unpack(data, output.datatype, tuple(output.shape))
+        for output, data in zip(reply.outputs, reply.raw_output_contents, strict=True)
+    }
+
+
+def _read_ready(reply: Any) -> bool:
+    return reply.ready
+
+
+def _read_models(reply: Any) -> tuple[ModelInfo, ...]:
+    return tuple(ModelInfo(m.name, m.version, m.state, m.reason) for m in reply.models)
+
+
+def _read_config(reply: Any) -> Json:
+    return to_json(reply.config)
+
+
+def _metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.lower(), value) for name, value in headers.items())
+
+
+def _credentials(tls: Tls) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=_bytes(tls.ca_certificate),
+        private_key=_bytes(tls.private_key),
+        certificate_chain=_bytes(tls.certificate),
+    )
+
+
+def _bytes(path: Path | None) -> bytes | None:
+    return path.read_bytes() if path else None
+
+
+def _failure(error: Any, address: Address, deadline: Deadline) -> NaiadError:
+    code, details = error.code().name, error.details() or ""
+    if code == "UNAVAILABLE" and _NOT_CONNECTED.search(details):
+        return Unavailable(unreachable(address, _reason(details, address)))
+    if code == "DEADLINE_EXCEEDED":
+        return deadline.exceeded(address)
+    return status.error(code, details)
+
+
+def _reason(details: str, address: Address) -> str:
+    if _NO_SUCH_HOST.search(details):
+        return "no such host is known"
+    if "handshake" in details.lower():
+        return "the TLS handshake failed"
+    if _NOT_GRPC.search(details):
+        return (
+            "it does not speak gRPC; if this is Triton's HTTP port, the address is "
+            f"http://{address.target}"
+        )
+    return details.rpartition(": ")[2]

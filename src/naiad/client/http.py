@@ -1,0 +1,293 @@
+"""The HTTP transport: ``tritonclient``'s messages over urllib3 (blocking) and aiohttp (asyncio).
+
+``tritonclient`` makes and reads the messages, KServe v2 with binary tensors. Its own connections
+are not used to send them: the blocking ones belong to one thread and have no deadline per call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import BadStatusLine
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+import aiohttp
+import urllib3
+import urllib3.exceptions
+import yarl
+from numpy.typing import NDArray
+from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
+
+from naiad.client import status, wire
+from naiad.client.address import Address
+from naiad.client.deadline import Deadline
+from naiad.client.transport import (
+    Arrays,
+    Call,
+    InferRequest,
+    Json,
+    ModelInfo,
+    Tls,
+    unreachable,
+)
+from naiad.errors import (
+    InvalidInput,
+    NaiadError,
+    Unavailable,
+)
+
+T = TypeVar("T")
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+# Connections kept open between calls; more are opened when more threads ask at once.
+_IDLE_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request to a path below the address's own."""
+
+    path: str
+    body: bytes | None = None  # a body makes it a POST
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def method(self) -> str:
+        """GET or POST."""
+        return "GET" if self.body is None else "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A whole reply; header names in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpCalls:
+    """Triton's questions as HTTP requests."""
+
+    def infer(self, request: InferRequest) -> Call[Arrays]:
+        """Ask for an inference: a JSON header and, behind it, the raw bytes of all tensors."""
+        inputs: list[InferInput] = []
+        for name, array in request.arrays.items():
+            tensor = InferInput(name, list(array.shape), wire.datatype(array))
+            inputs.append(tensor.set_data_from_numpy(array))
+        outputs = request.outputs and [InferRequestedOutput(name) for name in request.outputs]
+        body, header_length = InferenceServerClient.generate_request_body(
+            inputs,
+            outputs=outputs,
+            request_id=request.id,
+            parameters=dict(request.parameters),
+            timeout=request.microseconds,
+        )
+        headers = {"Content-Type": "application/octet-stream"}
+        if header_length is not None:
+            headers[HEADER_LENGTH] = str(header_length)
+        return Call(
+            HttpRequest(f"{_path(request.model)}/infer", body=body, headers=headers),
+            _read_outputs,
+        )
+
+    def ready(self, model: str | None) -> Call[bool]:
+        """Ask whether the server, or one model, is ready: any reply but 200 says no."""
+        path = "/v2/health/ready" if model is None else f"{_path(model)}/ready"
+        return Call(HttpRequest(path), lambda reply: True)
+
+    def models(self) -> Call[tuple[ModelInfo, ...]]:
+        """Ask for the models of the repository."""
+        return Call(HttpRequest("/v2/repository/index", body=b"{}"), _read_models)
+
+    def metadata(self, model: str | None) -> Call[Json]:
+        """Ask for the metadata of the server, or of one model."""
+        return Call(HttpRequest("/v2" if model is None else _path(model)), _read_json)
+
+    def config(self, model: str) -> Call[Json]:
+        """Ask for a model's configuration."""
+        return Call(HttpRequest(f"{_path(model)}/config"), _read_json)
+
+    def statistics(self, model: str | None) -> Call[Json]:
+        """Ask for the statistics of all models, or of one."""
+        return Call(HttpRequest(f"{_path(model) if model else '/v2/models'}/stats"), _read_json)
+
+
+class HttpTransport(HttpCalls):
+    """A pool of kept-alive connections; each thread takes one for the time of a call."""
+
+    def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
+        """Prepare a pool for ``address``; it connects with the first call."""
+        self._address = address
+        self._headers = dict(headers)
+        self._pool = (
+            urllib3.HTTPSConnectionPool(
+                address.host,
+                address.port,
+                maxsize=_IDLE_CONNECTIONS,
+                ssl_context=_context(tls),
+            )
+            if address.tls
+            else urllib3.HTTPConnectionPool(address.host, address.port, maxsize=_IDLE_CONNECTIONS)
+        )
+
+    def send(self, call: Call[T], deadline: Deadline) -> T:
+        """Return the answer to ``call``."""
+        request: HttpRequest = call.request
+        timeout = deadline.remaining(self._address)
+        try:
+            response = self._pool.urlopen(
+                request.method,
+                self._address.path + request.path,
+                body=request.body,
+                headers={**self._headers, **(request.headers or {})},
+                timeout=urllib3.Timeout(total=timeout),
+                retries=False,
+                redirect=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise _blocking_failure(error, self._address, deadline) from error
+        reply = HttpReply(response.status, response.headers, response.data)
+        return _answer(call, reply, self._address)
+
+    def close(self) -> None:
+        """Close all connections that no call is using."""
+        self._pool.close()
+
+
+class AsyncHttpTransport(HttpCalls):
+    """One aiohttp session, opened in the event loop of the first call."""
+
+    def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
+        """Remember where to connect to."""
+        self._address = address
+        self._headers = dict(headers)
+        self._context = _context(tls) if address.tls else True
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, call: Call[T], deadline: Deadline) -> T:
+        """Return the answer to ``call``."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._context)
+            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
+        request: HttpRequest = call.request
+        timeout = deadline.remaining(self._address)
+        try:
+            async with self._session.request(
+                request.method,
+                yarl.URL(f"{self._address}{request.path}", encoded=True),
+                # A file is sent in pieces, between which the event loop can do other work.
+                data=None if request.body is None else io.BytesIO(request.body),
+                headers=request.headers,
+                timeout=aiohttp.ClientTimeout(total=timeout),
+                allow_redirects=False,
+            ) as response:
+                reply = HttpReply(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+            raise _asyncio_failure(error, self._address, deadline) from error
+        return _answer(call, reply, self._address)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+def _path(model: str) -> str:
+    return f"/v2/models/{quote(model, safe='')}"
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_certificate)
+    if tls.certificate:
+        context.load_cert_chain(tls.certificate, tls.private_key)
+    return context
+
+
+def _answer(call: Call[T], reply: HttpReply, address: Address) -> T:
+    place = f"{address}{call.request.path}"
+    if reply.status == 200:
+        try:
+            return call.read(reply)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{place} is not Triton's: its answer makes no sense") from error
+    try:
+        message = json.loads(reply.body)["error"]
+    except (ValueError, KeyError, TypeError):
+        if reply.status == 404:
+            raise InvalidInput(f"{place} is not there: is this Triton's HTTP port?") from None
+        text = reply.body.decode(errors="replace").strip()
+        message = f"{place} answered HTTP {reply.status}{f': {text}' if text else ''}"
+    raise status.http_error(reply.status, str(message))
+
+
+def _read_json(reply: HttpReply) -> Json:
+    return json.loads(reply.body)
+
+
+def _read_models(reply: HttpReply) -> tuple[ModelInfo, ...]:
+    return tuple(
+        ModelInfo(m["name"], m.get("version", ""), m.get("state", ""), m.get("reason", ""))
+        for m in json.loads(reply.body)
+    )
+
+
+def _read_outputs(reply: HttpReply) -> Arrays:
+    length = reply.headers.get(HEADER_LENGTH)
+    result = InferenceServerClient.parse_response_body(
+        reply.body, header_length=None if length is None else int(length)
+    )
+    arrays: Arrays = {}
+    for output in result.get_response()["outputs"]:
+        array = cast("NDArray[Any]", result.as_numpy(output["name"]))
+        arrays[output["name"]] = array if array.flags.writeable else array.copy()
+    return arrays
+
+
+def _not_http(address: Address) -> NaiadError:
+    return InvalidInput(
+        f"{address} does not speak HTTP/1; if it is Triton's gRPC port, the address is "
+        f"{'grpcs' if address.tls else 'grpc'}://{address.target}"
+    )
+
+
+def _blocking_failure(error: Exception, address: Address, deadline: Deadline) -> NaiadError:
+    # NewConnectionError is a ConnectTimeoutError to urllib3 1.
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return Unavailable(unreachable(address, _reason(error.__cause__)))
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return deadline.exceeded(address)
+    if any(isinstance(part, BadStatusLine) and _is_binary(part) for part in error.args):
+        return _not_http(address)
+    return Unavailable(f"the connection to {address} failed: {error}")
+
+
+def _reason(error: BaseException | None) -> str:
+    """Return the system's own words, such as "Connection refused"."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _is_binary(error: BadStatusLine) -> bool:
+    return not str(error.args[0]).isprintable()
+
+
+def _asyncio_failure(error: Exception, address: Address, deadline: Deadline) -> NaiadError:
+    if isinstance(error, asyncio.TimeoutError):
+        return deadline.exceeded(address)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return Unavailable(f"the connection to {address} failed: {error}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Unavailable(unreachable(address, _reason(error.os_error)))
+    if isinstance(error, aiohttp.ClientResponseError):
+        return _not_http(address)
+    return Unavailable(f"the connection to {address} failed: {error}")

@@ -1,0 +1,61 @@
+"""What a served model takes and gives, as its server tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One tensor of a model: its datatype on the wire and its dims, -1 for any size.
+
+    ``dims`` has no batch dimension, as in ``config.pbtxt``.
+    """
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model's tensors by name, and its largest batch (0: it has no batch dimension)."""
+
+    name: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    max_batch_size: int = 0
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ModelSpec:
+        """Read a model configuration (the JSON form of Triton's ``ModelConfig``).
+
+        The configuration is asked for and not the metadata because only it says which inputs are
+        optional.
+        """
+        return cls(
+            name=config["name"],
+            inputs=_tensors(config["input"]),
+            outputs=_tensors(config["output"]),
+            max_batch_size=config["max_batch_size"],
+        )
+
+
+def _tensors(entries: list[dict[str, Any]]) -> dict[str, TensorSpec]:
+    return {
+        entry["name"]: TensorSpec(
+            name=entry["name"],
+            datatype=_datatype(entry["data_type"]),
+            dims=tuple(entry["dims"]),
+            optional=entry.get("optional", False),
+        )
+        for entry in entries
+    }
+
+
+def _datatype(config_name: str) -> str:
+    name = config_name.removeprefix("TYPE_")
+    return "BYTES" if name == "STRING" else name

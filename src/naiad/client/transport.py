@@ -1,0 +1,135 @@
+"""What a transport does: turn questions to a server into bytes, send them, read the answers.
+
+A transport has two halves. `Calls` knows the protocol and does no input or output: each method
+returns a `Call`, which says what to send and how to read the reply. `Transport` and
+`AsyncTransport` add the one method that sends. So the blocking and the asyncio client share all
+but that method.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from numpy.typing import NDArray
+
+from naiad.client.address import Address
+from naiad.client.deadline import Deadline
+
+T = TypeVar("T")
+
+Parameter: TypeAlias = "str | int | bool | float"
+Arrays: TypeAlias = "dict[str, NDArray[Any]]"
+Json: TypeAlias = "dict[str, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One exchange: the request, in the form its own transport understands, and its reader."""
+
+    request: Any
+    read: Callable[[Any], T]
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """A request that fits its model: arrays of the right dtypes and shapes, by tensor name.
+
+    ``timeout`` is how many seconds the answer is wanted for: the server need not begin later.
+    """
+
+    model: str
+    arrays: Mapping[str, NDArray[Any]]
+    outputs: Sequence[str] | None
+    parameters: Mapping[str, Parameter]
+    id: str
+    timeout: float
+
+    @property
+    def microseconds(self) -> int:
+        """The timeout as Triton takes it, which counts nanoseconds in 64 bits: up to 31 years."""
+        return math.ceil(min(self.timeout * 1e6, 1e15))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model of the server's repository; ``state`` is READY, LOADING, UNLOADING or UNAVAILABLE."""
+
+    name: str
+    version: str
+    state: str
+    reason: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model can be asked."""
+        return self.state == "READY"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files: the authority to trust (default: the system's), and a client's own identity."""
+
+    ca_certificate: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+
+
+class Calls(Protocol):
+    """The questions of the KServe v2 protocol, with Triton's extensions."""
+
+    def infer(self, request: InferRequest) -> Call[Arrays]:
+        """Ask for an inference."""
+        ...
+
+    def ready(self, model: str | None) -> Call[bool]:
+        """Ask whether the server, or one model, is ready."""
+        ...
+
+    def models(self) -> Call[tuple[ModelInfo, ...]]:
+        """Ask for the models of the repository."""
+        ...
+
+    def metadata(self, model: str | None) -> Call[Json]:
+        """Ask for the metadata of the server, or of one model."""
+        ...
+
+    def config(self, model: str) -> Call[Json]:
+        """Ask for a model's configuration."""
+        ...
+
+    def statistics(self, model: str | None) -> Call[Json]:
+        """Ask for the statistics of all models, or of one."""
+        ...
+
+
+class Transport(Calls, Protocol):
+    """Sends and waits; safe to use from several threads at once."""
+
+    def send(self, call: Call[T], deadline: Deadline) -> T:
+        """Return the answer to ``call``, or raise one of Naiad's errors, by the ``deadline``."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class AsyncTransport(Calls, Protocol):
+    """Sends and awaits, in one event loop."""
+
+    async def send(self, call: Call[T], deadline: Deadline) -> T:
+        """Return the answer to ``call``, or raise one of Naiad's errors, by the ``deadline``."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+def unreachable(address: Address, reason: str) -> str:
+    """Return the message for a server that cannot be reached."""
+    return f"no server answers at {address} ({reason}); is `naiad serve` running, and on this port?"

@@ -1,0 +1,88 @@
+"""Every error Naiad raises on purpose, and the status Triton answers it with.
+
+::
+
+    NaiadError
+    ├── InvalidInput       INVALID_ARG        the request is wrong: which tensor, where, why
+    ├── PipelineError      INTERNAL           a hook raised, or returned what it must not
+    ├── Unavailable        UNAVAILABLE        the request may succeed later, or elsewhere
+    ├── DeadlineExceeded   DEADLINE_EXCEEDED  no answer in the time the caller allowed
+    ├── ModelNotFound      NOT_FOUND          the server has no such model; says which it has
+    ├── SchemaError                           a pipeline class contradicts itself
+    ├── WeightsError                          a weights file was refused, and why
+    ├── ArtifactError                         a public file cannot be had, or is another
+    ├── EngineError                           Triton cannot be started here, or died
+    └── MissingExtra                          a package of one of Naiad's extras is not installed
+
+The first five cross the wire: a server answers with their code and message, and a client raises
+the same class with the same message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NaiadError(Exception):
+    """Base of all errors that Naiad raises on purpose.
+
+    ``code`` is the name of the Triton status (``TRITONSERVER_Error_Code``) it is answered with.
+    """
+
+    code: ClassVar[str] = "INTERNAL"
+
+
+class InvalidInput(NaiadError):
+    """The request is wrong: says the tensor, the position, the value and what is right."""
+
+    code = "INVALID_ARG"
+
+
+class PipelineError(NaiadError):
+    """A hook of the pipeline raised, or returned something its schema does not allow."""
+
+
+class Unavailable(NaiadError):
+    """The request could not be served now; the same request may succeed later or elsewhere."""
+
+    code = "UNAVAILABLE"
+
+
+class DeadlineExceeded(NaiadError):
+    """No answer within the time the caller allowed."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class ModelNotFound(NaiadError):
+    """The server has no model of that name or version."""
+
+    code = "NOT_FOUND"
+
+
+class SchemaError(NaiadError):
+    """A pipeline class declares something impossible, such as an index into no dimension."""
+
+
+class WeightsError(NaiadError):
+    """A weights file was refused: unreadable, of another architecture, or not safe to load."""
+
+
+class ArtifactError(NaiadError):
+    """A public file could not be downloaded, or its sha256 is not the expected one."""
+
+
+class EngineError(NaiadError):
+    """Triton cannot be started on this machine, or it died."""
+
+
+class MissingExtra(NaiadError, ImportError):
+    """A package that belongs to one of Naiad's extras is not installed."""
+
+    def __init__(self, extra: str, package: str) -> None:
+        """Name the ``extra`` to install and the ``package`` that was missing."""
+        super().__init__(
+            f'{package} is needed here and is not installed; run: pip install "naiad[{extra}]"'
+        )
+        self.extra = extra
+        self.package = package

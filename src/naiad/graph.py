@@ -1,0 +1,162 @@
+"""Merging requests into one block-diagonal batch, and its exact inverse.
+
+Each tensor is concatenated along its first named dimension (or stacked where it has none), and
+values declared ``index_into`` are shifted by what the requests before them hold of that
+dimension. This is the batching of disconnected graphs as PyTorch Geometric's ``Batch`` does it
+(Fey and Lenssen, arXiv:1903.02428), driven by the schema in place of attribute names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.errors import PipelineError
+from naiad.schema import REQUESTS, Array, Arrays, Schema, Tensor
+
+Sizes = Mapping[str, NDArray[np.int64]]
+"""By dimension name, how many rows each request of a batch has: int64, shape ``[requests]``."""
+
+
+class Batch(Mapping[str, Any]):
+    """Several requests merged into one: arrays by name, and whose rows are whose.
+
+    Values are torch tensors on ``device``, or NumPy arrays for pipelines with
+    ``arrays = "numpy"``.
+    """
+
+    __slots__ = ("_arrays", "_sizes", "device", "requests")
+
+    def __init__(
+        self, arrays: Mapping[str, Any], sizes: Sizes, requests: int, device: str | None = None
+    ) -> None:
+        """Hold merged ``arrays`` of ``requests`` requests whose dimensions have ``sizes``."""
+        self._arrays = arrays
+        self._sizes = sizes
+        self.requests = requests
+        self.device = device
+
+    def __getitem__(self, name: str) -> Any:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def sizes(self, dim: str) -> NDArray[np.int64]:
+        """Rows of each request along ``dim``: int64, shape ``[requests]``."""
+        if dim == REQUESTS:
+            return np.ones(self.requests, np.int64)
+        return self._sizes[dim]
+
+    def total(self, dim: str) -> int:
+        """Rows of the whole batch along ``dim``."""
+        return int(self.sizes(dim).sum())
+
+    def index(self, dim: str) -> Any:
+        """The request each row of ``dim`` belongs to: int64, shape ``[total(dim)]``."""
+        index = np.repeat(np.arange(self.requests), self.sizes(dim))
+        return index if self.device is None else _to_torch(index, self.device)
+
+    def totals(self) -> dict[str, int]:
+        """Rows of the whole batch along each dimension."""
+        return {dim: int(sizes.sum()) for dim, sizes in self._sizes.items()}
+
+    def torch(self, device: str) -> Batch:
+        """The same batch as torch tensors on ``device`` (no copy on the CPU)."""
+        arrays = {
+            k: v if v.dtype == object else _to_torch(v, device) for k, v in self._arrays.items()
+        }
+        return Batch(arrays, self._sizes, self.requests, device)
+
+
+def signature(
+    schema: Schema, sample: Arrays, sizes: Mapping[str, int]
+) -> tuple[tuple[str, int], ...]:
+    """What must be equal for two samples to be merged: which tensors there are, and the sizes of
+    the named dimensions along which nothing is concatenated.
+    """
+    inner = {dim for tensor in schema.values() for dim in tensor.names[1:]}
+    present = {name for name, tensor in schema.items() if tensor.optional and name in sample}
+    return tuple(sorted((name, sizes.get(name, -1)) for name in inner | present))
+
+
+def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[str, int]]) -> Batch:
+    """Merge samples of equal :func:`signature` into one batch of NumPy arrays.
+
+    ``sizes`` holds each sample's dimensions, as :func:`naiad.schema.measure` returns them.
+    """
+    dims = {dim: np.array([s.get(dim, 0) for s in sizes], np.int64) for dim in _dims(schema)}
+    merged: dict[str, Array] = {}
+    for name, tensor in schema.items():
+        if name not in samples[0]:
+            continue
+        parts = [sample[name] for sample in samples]
+        if tensor.axis is None:
+            merged[name] = np.stack(parts)
+            continue
+        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
+        rows = np.array([part.shape[tensor.axis] for part in parts])
+        merged[name] = _shift(tensor, whole, dims, rows, +1)
+    return Batch(merged, dims, len(samples))
+
+
+def split(
+    schema: Schema, arrays: Mapping[str, Array], sizes: Sizes, requests: int
+) -> list[dict[str, Array]]:
+    """Undo :func:`collate`: each request's share of merged arrays, indices shifted back.
+
+    Raises:
+        PipelineError: an array has another number of rows than the batch along its dimension.
+    """
+    shares: list[dict[str, Array]] = [{} for _ in range(requests)]
+    ones = np.ones(requests, np.int64)
+    for name, whole in arrays.items():
+        tensor = schema[name]
+        axis = tensor.axis or 0
+        dim = REQUESTS if tensor.axis is None else str(tensor.dims[axis])
+        rows = ones if dim == REQUESTS else sizes[dim]
+        if whole.ndim <= axis or whole.shape[axis] != rows.sum():
+            raise PipelineError(
+                f"forward() returned {name} with shape {list(whole.shape)}; axis {axis} must be "
+                f"the batch's {rows.sum()} {dim}"
+            )
+        if tensor.axis is not None:
+            whole = _shift(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
+        parts = np.split(whole, np.cumsum(rows)[:-1], axis=axis)
+        for share, part in zip(shares, parts, strict=True):
+            share[name] = part[0] if tensor.axis is None else part
+    return shares
+
+
+def _dims(schema: Schema) -> set[str]:
+    return {dim for tensor in schema.values() for dim in tensor.names} | {REQUESTS}
+
+
+def _shift(tensor: Tensor, whole: Array, sizes: Sizes, rows: NDArray[np.int64], sign: int) -> Array:
+    targets = tensor.index_targets()
+    if not targets or len(rows) < 2:
+        return whole
+    offsets = np.stack([np.cumsum(sizes[target]) - sizes[target] for target in targets])
+    shift = np.repeat(sign * offsets, rows, axis=1).astype(whole.dtype)
+    axis = tensor.axis or 0
+    shape = [1] * whole.ndim
+    shape[axis] = -1
+    if isinstance(tensor.index_into, str):
+        return whole + shift[0].reshape(shape)
+    shape[0] = len(targets)
+    return whole + shift.reshape(shape)
+
+
+def _to_torch(array: Array, device: str) -> Any:
+    import torch
+
+    if not array.flags.writeable:
+        # Views of shared memory are read-only; torch would warn although forward never writes.
+        array = array.copy()
+    return torch.from_numpy(array).to(device, non_blocking=True)

@@ -1,0 +1,48 @@
+"""The applications that come with Naiad, by name; each is one folder beside this file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Where an application's parts are, as import paths, so that nothing heavy is imported early.
+
+    Attributes:
+        name: the model's name on the server.
+        summary: one line for lists and ``--help``.
+        pipeline: ``module:Class`` of the Pipeline.
+        client: ``module:Class`` of the typed client, which takes a ``naiad.client.ModelClient``.
+        cli: the module with the application's own commands.
+        requests: ``module:function`` that reads the requests in a file of the application's data.
+    """
+
+    name: str
+    summary: str
+    pipeline: str
+    client: str | None = None
+    cli: str | None = None
+    requests: str | None = None
+
+
+_APPLICATIONS = (
+    Application(
+        name="nugraph3",
+        summary="semantic labels, event class and vertex of a neutrino event in a LArTPC",
+        pipeline="naiad.pipelines.nugraph3.pipeline:NuGraph3",
+        client="naiad.pipelines.nugraph3.client:NuGraph3Client",
+        cli="naiad.pipelines.nugraph3.cli",
+        requests="naiad.pipelines.nugraph3.events:read_requests",
+    ),
+)
+
+
+def applications() -> tuple[Application, ...]:
+    """All built-in applications."""
+    return _APPLICATIONS
+
+
+def application(name: str) -> Application | None:
+    """The built-in application of that name, or None."""
+    return next((app for app in _APPLICATIONS if app.name == name), None)

@@ -1,0 +1,1 @@
+"""NuGraph3: reconstruction of neutrino events in liquid-argon time-projection chambers."""

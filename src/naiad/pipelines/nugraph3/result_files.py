@@ -1,0 +1,416 @@
+"""Files of NuGraph3 results: HDF5 in pynuml's layout, or one flat parquet table; both streamed.
+
+HDF5: groups ``event_table`` and ``hit_table``, a dataset per column, all ``[n, k]``, ``event_id``
+(run, subrun, event) in each, and ``hit_table/event_id.seq_cnt`` (number of the event in
+``event_table``, number of its hits), so that tools for pynuml's event files read results too.
+
+Parquet: one row per hit; what belongs to the event is repeated in each of its rows, which
+compression makes free. ``entry`` numbers the events. An event without hits is one row whose hit
+columns are null.
+
+Names of classes and the notice of the weights are in the file's attributes or schema metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.errors import MissingExtra, NaiadError
+from naiad.pipelines.nugraph3.results import Labels, NuGraph3Result, hit_frame
+from naiad.pipelines.nugraph3.schema import PLANES
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+
+_HITS_PER_WRITE = 65_536
+_HIT_COLUMNS = ("hit_id", "plane", "wire", "time", "integral", "rms", "semantic", "filter")
+# pynuml's names of the hit columns that come from the event.
+_PYNUML = {"plane": "local_plane", "wire": "local_wire", "time": "local_time"}
+
+
+class Store(Protocol):
+    """One file format: adds a block of events to an open file."""
+
+    def add(self, block: list[NuGraph3Result], first: int) -> None:
+        """Write the events of ``block``, the first of which is number ``first`` of the file."""
+        ...
+
+    def close(self) -> None:
+        """Finish the file."""
+        ...
+
+
+class ResultWriter(AbstractContextManager["ResultWriter"]):
+    """Writes results as they come, keeping no more than about 65,536 hits in memory.
+
+    Leaving the ``with`` block, also by an exception, finishes the file with what was added.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        """Open ``path`` for writing; its suffix says the format.
+
+        Raises:
+            NaiadError: the suffix is not .h5, .hdf5, .parquet or .pq, or the file exists.
+        """
+        check_format(path)
+        if path.exists() and not overwrite:
+            raise NaiadError(f"{path} exists")
+        self._path = path
+        self._store: Store | None = None
+        self._block: list[NuGraph3Result] = []
+        self._held = 0
+        self._written = 0
+        self._labels: Labels | None = None
+
+    def add(self, result: NuGraph3Result) -> None:
+        """Add one event.
+
+        Raises:
+            NaiadError: the result has other classes, or another notice, than those before it.
+        """
+        if self._labels is None:
+            self._labels = result.labels
+            # Opened here and not before: the columns depend on the classes.
+            store = _Hdf5Store if self._path.suffix in HDF5_SUFFIXES else _ParquetStore
+            self._store = store(self._path, result.labels)
+        elif result.labels != self._labels:
+            raise NaiadError(
+                f"{self._path} has results of another model: {self._labels}, not {result.labels}"
+            )
+        self._block.append(result)
+        self._held += max(1, len(result.hits))
+        if self._held >= _HITS_PER_WRITE:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is still held and finish the file. No result, no file."""
+        if self._store is not None:
+            try:
+                self._flush()
+            finally:
+                self._store.close()
+                self._store = None
+
+    def __exit__(self, *exc: object) -> None:
+        """Finish the file."""
+        self.close()
+
+    def _flush(self) -> None:
+        if self._store is not None and self._block:
+            self._store.add(self._block, self._written)
+            self._written += len(self._block)
+            self._block.clear()
+            self._held = 0
+
+
+def write_results(
+    results: Iterable[NuGraph3Result], path: Path, *, overwrite: bool = False
+) -> Path:
+    """Write results to an HDF5 or parquet file, as its suffix says, one at a time."""
+    with ResultWriter(path, overwrite=overwrite) as writer:
+        for result in results:
+            writer.add(result)
+    return path
+
+
+def read_results(path: Path) -> Iterator[NuGraph3Result]:
+    """Read back what :func:`write_results` wrote, one event at a time.
+
+    Raises:
+        NaiadError: not a file of NuGraph3 results.
+    """
+    check_format(path)
+    if not path.is_file():
+        raise NaiadError(f"{path}: no such file")
+    return _read_hdf5(path) if path.suffix in HDF5_SUFFIXES else _read_parquet(path)
+
+
+def check_format(path: Path) -> None:
+    """Make sure that results can be written to a file of this name.
+
+    Raises:
+        NaiadError: the suffix names no format, or the package for it is missing or does not work.
+    """
+    known = (*HDF5_SUFFIXES, *PARQUET_SUFFIXES)
+    if path.suffix not in known:
+        raise NaiadError(f"{path}: results are written as {', '.join(known)}")
+    if path.suffix in HDF5_SUFFIXES:
+        _h5py()
+    else:
+        _pyarrow()
+
+
+class _Hdf5Store:
+    def __init__(self, path: Path, labels: Labels) -> None:
+        self._file = _h5py().File(path, "w")
+        self._file.attrs.update(
+            {
+                "content": "NuGraph3 results",
+                "semantic_classes": list(labels.semantic),
+                "event_classes": list(labels.event),
+                "planes": list(PLANES),
+                "notice": labels.notice,
+            }
+        )
+        # Also of a file whose every event is without hits.
+        self._append("hit_table/event_id.seq_cnt", np.zeros((0, 2), np.int64))
+        for name, column in _hit_columns([], labels).items():
+            self._append(f"hit_table/{name}", column)
+
+    def add(self, block: list[NuGraph3Result], first: int) -> None:
+        labels = block[0].labels
+        ids = np.array([(r.run, r.subrun, r.event) for r in block], np.int32)
+        columns = {
+            "event_id": ids,
+            "event_class": np.array([[labels.event.index(r.event_class)] for r in block], np.int32),
+            "probability": np.array([list(r.event_probabilities.values()) for r in block], "f4"),
+            "vertex": np.stack([r.vertex for r in block]),
+            "unknown_hits": np.array([[r.unknown_hits] for r in block], np.int32),
+        }
+        for name, column in columns.items():
+            self._append(f"event_table/{name}", column)
+        counts = np.array([len(r.hits) for r in block])
+        numbers = np.arange(first, first + len(block))
+        self._append(
+            "hit_table/event_id.seq_cnt",
+            np.stack([numbers, counts], axis=1)[counts > 0].astype(np.int64),
+        )
+        for name, column in _hit_columns(block, labels).items():
+            self._append(f"hit_table/{name}", column)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _append(self, name: str, rows: NDArray[Any]) -> None:
+        if name not in self._file:
+            self._file.create_dataset(
+                name,
+                data=rows,
+                maxshape=(None, rows.shape[1]),
+                chunks=(4096, rows.shape[1]),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
+            return
+        dataset = self._file[name]
+        start = len(dataset)
+        dataset.resize(start + len(rows), axis=0)
+        dataset[start:] = rows
+
+
+def _hit_columns(block: list[NuGraph3Result], labels: Labels) -> dict[str, NDArray[Any]]:
+    """The columns of ``hit_table`` for some events, each ``[n, k]``."""
+    counts = [len(r.hits) for r in block]
+    ids = np.array([(r.run, r.subrun, r.event) for r in block], np.int32).reshape(-1, 3)
+    columns: dict[str, NDArray[Any]] = {"event_id": np.repeat(ids, counts, axis=0)}
+    dtypes = {"time": np.float32, "integral": np.float32, "rms": np.float32, "filter": np.float32}
+    for name in _HIT_COLUMNS:
+        dtype = dtypes.get(name, np.int32)
+        parts = [_numbers(r, name).astype(dtype) for r in block]
+        columns[_PYNUML.get(name, name)] = np.concatenate([np.zeros(0, dtype), *parts])[:, None]
+    scores = [r.hits[[f"p_{name}" for name in labels.semantic]].to_numpy(np.float32) for r in block]
+    empty = np.zeros((0, len(labels.semantic)), np.float32)
+    columns["probability"] = np.concatenate([empty, *scores])
+    return columns
+
+
+def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
+    try:
+        opened = _h5py().File(path, "r")
+    except OSError as error:
+        raise NaiadError(f"{path} is no HDF5 file: {error}") from None
+    with opened as file:
+        if "event_table/probability" not in file or "hit_table/probability" not in file:
+            raise NaiadError(f"{path} has no NuGraph3 results")
+        labels = Labels(
+            tuple(str(name) for name in file.attrs["semantic_classes"]),
+            tuple(str(name) for name in file.attrs["event_classes"]),
+            str(file.attrs["notice"]),
+        )
+        events = {name: column[:] for name, column in file["event_table"].items()}
+        counts = np.zeros(len(events["event_id"]), np.int64)
+        sequence = file["hit_table/event_id.seq_cnt"][:]
+        counts[sequence[:, 0]] = sequence[:, 1]
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        hits = file["hit_table"]
+        for number, (start, stop) in enumerate(pairwise(ends.tolist())):
+            columns = {name: hits[_PYNUML.get(name, name)][start:stop, 0] for name in _HIT_COLUMNS}
+            run, subrun, event = events["event_id"][number].tolist()
+            yield NuGraph3Result(
+                run=run,
+                subrun=subrun,
+                event=event,
+                event_probabilities=dict(
+                    zip(labels.event, events["probability"][number].tolist(), strict=True)
+                ),
+                vertex=events["vertex"][number],
+                hits=hit_frame(columns, hits["probability"][start:stop], labels),
+                labels=labels,
+                unknown_hits=int(events["unknown_hits"][number, 0]),
+            )
+
+
+class _ParquetStore:
+    def __init__(self, path: Path, labels: Labels) -> None:
+        pa, parquet = _pyarrow()
+        name = pa.dictionary(pa.int8(), pa.string())
+        number, score = pa.int32(), pa.float32()
+        self._schema = pa.schema(
+            [
+                ("entry", pa.int64()),
+                *((column, number) for column in ("run", "subrun", "event")),
+                ("hit_id", number),
+                ("plane", name),
+                ("wire", number),
+                *((column, score) for column in ("time", "integral", "rms")),
+                ("semantic", name),
+                *((f"p_{label}", score) for label in labels.semantic),
+                ("filter", score),
+                ("signal", pa.bool_()),
+                ("event_class", name),
+                *((f"p_event_{label}", score) for label in labels.event),
+                *((f"vertex_{axis}", score) for axis in "xyz"),
+                ("unknown_hits", number),
+            ],
+            metadata={
+                "naiad": json.dumps(
+                    {
+                        "content": "NuGraph3 results",
+                        "semantic_classes": labels.semantic,
+                        "event_classes": labels.event,
+                        "notice": labels.notice,
+                    }
+                )
+            },
+        )
+        self._labels = labels
+        self._pa = pa
+        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd")
+
+    def add(self, block: list[NuGraph3Result], first: int) -> None:
+        pa, labels = self._pa, self._labels
+        # An event without hits keeps one row, with nulls for the hit.
+        rows = np.array([max(1, len(r.hits)) for r in block])
+        null = np.repeat([len(r.hits) == 0 for r in block], rows)
+        place = np.flatnonzero(~null)
+
+        def of_event(values: list[Any], kind: Any) -> Any:
+            return pa.array(np.repeat(np.array(values), rows), kind)
+
+        def of_hits(parts: list[NDArray[Any]], kind: Any) -> Any:
+            filled = np.zeros(len(null), kind.to_pandas_dtype())
+            filled[place] = np.concatenate(parts)
+            return pa.array(filled, kind, mask=null)
+
+        def named(codes: Any, names: tuple[str, ...]) -> Any:
+            return pa.DictionaryArray.from_arrays(codes, list(names))
+
+        columns: dict[str, Any] = {
+            "entry": of_event(list(range(first, first + len(block))), pa.int64()),
+            "signal": of_hits([r.hits["signal"].to_numpy() for r in block], pa.bool_()),
+            "event_class": named(
+                of_event([labels.event.index(r.event_class) for r in block], pa.int8()),
+                labels.event,
+            ),
+        }
+        for name in ("run", "subrun", "event", "unknown_hits"):
+            columns[name] = of_event([getattr(r, name) for r in block], pa.int32())
+        for number, label in enumerate(labels.event):
+            scores = [list(r.event_probabilities.values())[number] for r in block]
+            columns[f"p_event_{label}"] = of_event(scores, pa.float32())
+        for number, axis in enumerate("xyz"):
+            columns[f"vertex_{axis}"] = of_event(
+                [float(r.vertex[number]) for r in block], pa.float32()
+            )
+        for name, names in (("plane", PLANES), ("semantic", labels.semantic)):
+            codes = of_hits([_numbers(r, name) for r in block], pa.int8())
+            columns[name] = named(codes, names)
+        for name in ("hit_id", "wire", "time", "integral", "rms", "filter"):
+            parts = [r.hits[name].to_numpy() for r in block]
+            columns[name] = of_hits(parts, self._schema.field(name).type)
+        for label in labels.semantic:
+            name = f"p_{label}"
+            columns[name] = of_hits([r.hits[name].to_numpy() for r in block], pa.float32())
+        self._writer.write_table(
+            pa.table([columns[name] for name in self._schema.names], schema=self._schema)
+        )
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _read_parquet(path: Path) -> Iterator[NuGraph3Result]:
+    pa, parquet = _pyarrow()
+    try:
+        file = parquet.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise NaiadError(f"{path} is no parquet file: {error}") from None
+    with file:
+        metadata = file.schema_arrow.metadata or {}
+        if b"naiad" not in metadata:
+            raise NaiadError(f"{path} has no NuGraph3 results")
+        about = json.loads(metadata[b"naiad"])
+        labels = Labels(
+            tuple(about["semantic_classes"]), tuple(about["event_classes"]), about["notice"]
+        )
+        for group in range(file.num_row_groups):
+            # A writer ends a row group only between events.
+            frame = file.read_row_group(group).to_pandas()
+            for _, rows in frame.groupby("entry"):
+                event = rows.iloc[0]
+                hits = rows[rows["hit_id"].notna()]
+                columns = {
+                    name: (
+                        hits[name].cat.codes if name in ("plane", "semantic") else hits[name]
+                    ).to_numpy()
+                    for name in _HIT_COLUMNS
+                }
+                probabilities = hits[[f"p_{name}" for name in labels.semantic]]
+                yield NuGraph3Result(
+                    run=int(event["run"]),
+                    subrun=int(event["subrun"]),
+                    event=int(event["event"]),
+                    event_probabilities={
+                        name: float(event[f"p_event_{name}"]) for name in labels.event
+                    },
+                    vertex=np.array([event[f"vertex_{axis}"] for axis in "xyz"], np.float32),
+                    hits=hit_frame(columns, probabilities.to_numpy(np.float32), labels),
+                    labels=labels,
+                    unknown_hits=int(event["unknown_hits"]),
+                )
+
+
+def _numbers(result: NuGraph3Result, column: str) -> NDArray[Any]:
+    """A column of hits, with numbers in place of names."""
+    values = result.hits[column]
+    return (values.cat.codes if column in ("plane", "semantic") else values).to_numpy()
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ModuleNotFoundError:
+        raise MissingExtra("nugraph3-client", "h5py") from None
+    return h5py
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise MissingExtra("nugraph3-client", "pyarrow") from None
+    except (
+        ImportError
+    ) as error:  # pyarrow 26 does not work with numpy 1, which Triton's wheel wants
+        raise NaiadError(f"parquet files cannot be used here: {error}") from None
+    return pyarrow, pyarrow.parquet

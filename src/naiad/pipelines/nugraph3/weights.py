@@ -1,0 +1,202 @@
+"""Weights of NuGraph3 as a folder: ``weights.safetensors`` (numbers) and ``weights.json`` (facts).
+
+Neither file can run code when it is read. A Lightning checkpoint, which could, is turned into such
+a folder by :func:`import_checkpoint`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from naiad.errors import MissingExtra, WeightsError
+from naiad.pipelines.nugraph3.checkpoint import Checkpoint, read_checkpoint
+from naiad.pipelines.nugraph3.metadata import (
+    METADATA_FILE,
+    TENSORS_FILE,
+    Architecture,
+    Metadata,
+    read_metadata,
+    read_normalisation,
+)
+
+try:
+    import torch
+    from safetensors.torch import load, save
+except ImportError as error:
+    raise MissingExtra("nugraph3", error.name or "torch") from error
+
+from naiad.pipelines.nugraph3.model import NuGraph3Net
+
+__all__ = [
+    "UBOONE_NORMALISATION",
+    "Architecture",
+    "Metadata",
+    "import_checkpoint",
+    "load_weights",
+    "read_metadata",
+    "save_weights",
+]
+
+UBOONE_NORMALISATION = Path(__file__).parent / "data" / "norm_uboone.json"
+"""Normalisation of the public checkpoint, which keeps it in its data set and not in itself."""
+
+_LARGEST_HEADER = 1 << 20
+
+
+def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
+    """Make the network that a folder describes, normalising its input, in evaluation mode.
+
+    Raises:
+        WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
+            or does not fit the architecture.
+    """
+    metadata = read_metadata(folder)
+    path = folder / TENSORS_FILE
+    expected = _shapes(metadata.architecture)
+    largest = 4 * sum(shape.numel() for shape in expected.values()) + _LARGEST_HEADER
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= largest else b""
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error})") from error
+    if size > largest:
+        raise WeightsError(f"{path}: {size:,} bytes; the architecture needs at most {largest:,}")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != metadata.sha256:
+        raise WeightsError(
+            f"{path}: its sha256 is {digest}, but {METADATA_FILE} was written for "
+            f"{metadata.sha256 or 'no file'}; the two do not belong together"
+        )
+    try:
+        tensors = load(data)
+    except Exception as error:  # safetensors has errors of its own, and raises others
+        raise WeightsError(f"{path}: not a safetensors file ({error})") from error
+    net = _network(tensors, metadata, str(path))
+    return net.eval(), metadata
+
+
+def save_weights(net: NuGraph3Net, metadata: Metadata, folder: Path) -> Metadata:
+    """Write a network to a folder, which is made if need be; return the metadata as written.
+
+    Raises:
+        WeightsError: the metadata describes another architecture.
+    """
+    if net.arch != metadata.architecture:
+        raise WeightsError(f"the network is {net.arch}, its metadata says {metadata.architecture}")
+    tensors = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
+    data = save(tensors)
+    metadata = replace(metadata, sha256=hashlib.sha256(data).hexdigest())
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / TENSORS_FILE, data)
+    _write(folder / METADATA_FILE, metadata.to_json().encode())
+    return metadata
+
+
+def import_checkpoint(
+    checkpoint: Path, folder: Path, *, normalisation: Path | None = None, notice: str = ""
+) -> Metadata:
+    """Turn a Lightning checkpoint of the original NuGraph3 into a folder of weights.
+
+    Args:
+        checkpoint: file such as ``hierarchical.ckpt``.
+        folder: where to write.
+        normalisation: JSON file with ``mean`` and ``std`` of each plane's features, which the
+            checkpoint does not have; by default those of the public MicroBooNE data set.
+        notice: what every user must know of these weights.
+
+    Raises:
+        WeightsError: the file is no such checkpoint, asks for code to be run, or is of another
+            network.
+    """
+    found = read_checkpoint(checkpoint)
+    try:
+        metadata = _describe(found, checkpoint, normalisation or UBOONE_NORMALISATION, notice)
+        # The scalars named temp are parameters of the losses, which inference does not have.
+        tensors = {
+            name: torch.from_numpy(array)
+            for name, array in found.state.items()
+            if not name.endswith("_decoder.temp")
+        }
+        net = _network(tensors, metadata, "state_dict")
+    except WeightsError as error:
+        raise WeightsError(f"{checkpoint}: {error}") from error
+    return save_weights(net, metadata, folder)
+
+
+def _describe(found: Checkpoint, path: Path, normalisation: Path, notice: str) -> Metadata:
+    values = found.hyper_parameters
+    for head in ("event", "semantic", "filter", "vertex"):
+        if values.get(f"{head}_head") is not True:
+            raise WeightsError(f"trained without the {head} head, which the service answers with")
+    semantic = _names(values, "semantic_classes")
+    event = _names(values, "event_classes")
+    sizes = ("in_features", "planar_features", "nexus_features", "interaction_features")
+    mean, std = read_normalisation(normalisation)
+    return Metadata(
+        architecture=Architecture(
+            planes=_names(values, "planes"),
+            semantic_classes=len(semantic),
+            event_classes=len(event),
+            **{name: values.get(name, 0) for name in (*sizes, "num_iters")},
+        ),
+        semantic_classes=semantic,
+        event_classes=event,
+        mean=mean,
+        std=std,
+        notice=notice,
+        provenance={
+            "checkpoint": path.name,
+            "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "epoch": str(found.epoch),
+            "pytorch_lightning": found.lightning,
+            "normalisation": normalisation.name,
+        },
+    )
+
+
+def _names(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    names = values.get(key)
+    if not isinstance(names, Sequence) or not all(
+        isinstance(name, str) for name in cast(Sequence[Any], names)
+    ):
+        raise WeightsError(f"hyper-parameter {key} is {names!r}; it must be a list of names")
+    return tuple(cast(Sequence[str], names))
+
+
+def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
+    """Shape of each parameter; nothing is allocated."""
+    with torch.device("meta"):
+        state = NuGraph3Net(architecture).state_dict()
+    return {name: tensor.shape for name, tensor in state.items()}
+
+
+def _network(tensors: Mapping[str, torch.Tensor], metadata: Metadata, where: str) -> NuGraph3Net:
+    expected = _shapes(metadata.architecture)
+    for problem, names in (
+        ("has no", expected.keys() - tensors.keys()),
+        ("has an unknown tensor", tensors.keys() - expected.keys()),
+    ):
+        if names:
+            raise WeightsError(f"{where} {problem} {min(names)}: not the weights of this network")
+    for name, shape in expected.items():
+        found = tensors[name]
+        if found.shape != shape or found.dtype != torch.float32:
+            raise WeightsError(
+                f"{where}: {name} is {found.dtype} {list(found.shape)}; "
+                f"this architecture needs {torch.float32} {list(shape)}"
+            )
+    net = NuGraph3Net(metadata.architecture)
+    net.load_state_dict(dict(tensors))
+    net.set_normalisation(metadata.mean, metadata.std)
+    return net
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(data)
+    draft.replace(path)

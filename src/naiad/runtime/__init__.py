@@ -1,0 +1,1 @@
+"""What runs a pipeline: batches, worker processes and the service between them; no Triton here."""

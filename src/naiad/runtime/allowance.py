@@ -1,0 +1,55 @@
+"""How large a batch may be on this machine, as far as its memory has told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from naiad.batching import Budget
+
+_RECOVERY = 1.01  # per batch that ran: a size that failed is tried again after about 70 others
+
+
+class Allowance:
+    """A pipeline's budget, less what has been learned from running out of memory.
+
+    A batch for which there was no memory halves what is allowed, in each dimension it had; every
+    batch that then runs gives a little back, until the size that failed is allowed again.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        """Begin with what the pipeline declares."""
+        self._declared = budget
+        self._learned: dict[str, float] = {}
+        self._failed: dict[str, int] = {}
+
+    @property
+    def budget(self) -> Budget:
+        """What a batch may hold now."""
+        sizes = dict(self._declared)
+        for dim, size in self._learned.items():
+            sizes[dim] = min(int(size), sizes.get(dim, int(size)))
+        return Budget(**sizes)
+
+    def ran_out(self, totals: Mapping[str, int]) -> None:
+        """There was no memory for a batch of these sizes."""
+        for dim, total in totals.items():
+            if total > 1:
+                self._failed[dim] = total
+                self._learned[dim] = total / 2
+
+    def ran(self) -> None:
+        """A batch was run."""
+        for dim, size in list(self._learned.items()):
+            self._learned[dim] = size * _RECOVERY
+            if self._learned[dim] >= self._failed[dim]:
+                del self._learned[dim], self._failed[dim]
+
+
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, of the host (Python, NumPy, torch) or of a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory")
+    )

@@ -1,0 +1,192 @@
+"""Runs requests through a pipeline's hooks as merged batches, and keeps their errors apart."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from naiad.batching import add_sizes, group
+from naiad.errors import NaiadError, PipelineError
+from naiad.graph import collate, signature, split
+from naiad.pipeline import Pipeline, Request
+from naiad.runtime.allowance import Allowance, ran_out_of_memory
+from naiad.schema import Array, Arrays, check_outputs
+
+Outcome: TypeAlias = "dict[str, Array] | NaiadError"
+"""What one request ends with: its outputs, or the error it is answered with."""
+
+STAGES = ("prepare", "collate", "forward", "split", "finish")
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Report:
+    """What happened to a list of requests.
+
+    Attributes:
+        outcomes: one per request, in order.
+        seconds: time that the requests spent per stage; they are answered together, so each spends
+            all of it, whichever batch it was in.
+        batches: the merged batches that were run, each as its rows by dimension.
+    """
+
+    outcomes: list[Outcome]
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    batches: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
+
+
+@dataclass(slots=True)
+class _Sample:
+    number: int
+    arrays: Arrays
+    sizes: dict[str, int]
+
+
+class Runner:
+    """A pipeline, set up on one device, that answers lists of requests.
+
+    One bad request never fails its neighbours: where a merged forward raises, the batch is halved
+    until the guilty request stands alone, which costs two forwards per halving and not one per
+    request. Where memory runs out, the batch is cut to half its sizes, and so are later ones.
+    """
+
+    def __init__(self, pipeline: Pipeline, device: str = "cpu") -> None:
+        """Call ``pipeline.setup(device)``."""
+        pipeline.device = device
+        pipeline.setup(device)
+        self.pipeline = pipeline
+        self.device = device
+        self._allowance = Allowance(pipeline.budget)
+
+    def run(self, requests: Sequence[Request]) -> Report:
+        """Answer every request, with outputs or an error."""
+        report = Report([PipelineError("this request was not run")] * len(requests))
+        samples: list[_Sample] = []
+        with _timed(report, "prepare"):
+            for number, request in enumerate(requests):
+                sample = self._guard("prepare", lambda r=request: self._prepare(r))
+                if isinstance(sample, NaiadError):
+                    report.outcomes[number] = sample
+                else:
+                    samples.append(_Sample(number, *sample))
+        for batch in self._groups(samples):
+            self._run_batch(batch, report)
+        return report
+
+    def _prepare(self, request: Request) -> tuple[Arrays, dict[str, int]]:
+        sample = self.pipeline.prepare(request)
+        return sample, check_outputs(self.pipeline.sample, sample, "prepare()")
+
+    def _groups(self, samples: list[_Sample]) -> Iterator[list[_Sample]]:
+        schema = self.pipeline.sample
+        alike: dict[Any, list[_Sample]] = {}
+        for sample in samples:
+            alike.setdefault(signature(schema, sample.arrays, sample.sizes), []).append(sample)
+        for same in alike.values():
+            yield from self._cut(same)
+
+    def _cut(self, samples: list[_Sample]) -> Iterator[list[_Sample]]:
+        for numbers in group(self._allowance.budget, [s.sizes for s in samples]):
+            yield [samples[n] for n in numbers]
+
+    def _run_batch(self, samples: list[_Sample], report: Report) -> None:
+        starved = False
+        try:
+            shares = self._forward(samples, report)
+        except Exception as error:
+            # Only what is said of it is kept: its traceback holds on to the memory.
+            shares = self._failure("forward", error)
+            starved = ran_out_of_memory(error)
+        if isinstance(shares, NaiadError):
+            if len(samples) == 1:
+                report.outcomes[samples[0].number] = shares
+                return
+            if starved:
+                self._allowance.ran_out(_totals(samples))
+                parts = list(self._cut(samples))
+            else:
+                half = len(samples) // 2
+                parts = [samples[:half], samples[half:]]
+            for part in parts:
+                self._run_batch(part, report)
+            return
+        self._allowance.ran()
+        with _timed(report, "finish"):
+            for sample, share in zip(samples, shares, strict=True):
+                report.outcomes[sample.number] = self._guard(
+                    "finish", lambda s=share: self._finish(s)
+                )
+
+    def _forward(self, samples: list[_Sample], report: Report) -> list[dict[str, Array]]:
+        pipeline = self.pipeline
+        with _timed(report, "collate"):
+            batch = collate(
+                pipeline.sample, [s.arrays for s in samples], [s.sizes for s in samples]
+            )
+            given = batch.torch(self.device) if pipeline.arrays == "torch" else batch
+        with _timed(report, "forward"), _inference_mode(pipeline):
+            result = pipeline.forward(given)
+            arrays = {name: _to_numpy(value) for name, value in result.items()}
+        if unknown := arrays.keys() - pipeline.result.keys():
+            raise PipelineError(f"forward() returned {', '.join(sorted(unknown))}, not in result")
+        with _timed(report, "split"):
+            sizes = {dim: batch.sizes(dim) for dim in batch.totals()}
+            shares = split(pipeline.result, arrays, sizes, len(samples))
+        report.batches.append(batch.totals())
+        return shares
+
+    def _finish(self, share: Arrays) -> dict[str, Array]:
+        outputs = dict(self.pipeline.finish(share))
+        check_outputs(self.pipeline.outputs, outputs, "finish()")
+        return outputs
+
+    def _guard(self, hook: str, call: Callable[[], T]) -> T | NaiadError:
+        try:
+            return call()
+        except Exception as error:
+            return self._failure(hook, error)
+
+    def _failure(self, hook: str, error: Exception) -> NaiadError:
+        """What a request is answered with when a hook raised."""
+        if isinstance(error, NaiadError):
+            return error
+        name = type(self.pipeline).__name__
+        _log.error("%s.%s() raised", name, hook, exc_info=error)
+        return PipelineError(f"{name}.{hook}() raised {type(error).__name__}: {error}")
+
+
+def _totals(samples: list[_Sample]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for sample in samples:
+        add_sizes(totals, sample.sizes)
+    return totals
+
+
+@contextmanager
+def _timed(report: Report, stage: str) -> Generator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        report.seconds[stage] += (time.perf_counter() - start) * len(report.outcomes)
+
+
+def _inference_mode(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any]:
+    if pipeline.arrays == "numpy":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.inference_mode()
+
+
+def _to_numpy(value: Any) -> Array:
+    return value if isinstance(value, np.ndarray) else value.detach().cpu().numpy()

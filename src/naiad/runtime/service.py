@@ -1,0 +1,101 @@
+"""A model as a service: the queue, its executors, and exactly one reply per request."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+from naiad.batching import Batcher
+from naiad.errors import NaiadError, PipelineError, Unavailable
+from naiad.pipeline import Pipeline
+from naiad.runtime.executor import Executor, ProcessExecutor, ThreadExecutor
+from naiad.runtime.lane import Lane, refusal
+from naiad.runtime.messages import Spec
+from naiad.runtime.ticket import Meter, Ticket
+
+
+class Service:
+    """Batches requests and runs them on several executors that share one queue."""
+
+    def __init__(
+        self,
+        executors: Sequence[Executor],
+        meter: Meter,
+        *,
+        queue_capacity: int = Pipeline.queue_capacity,
+    ) -> None:
+        """Start every executor; they load at the same time where they are processes.
+
+        Raises:
+            NaiadError: the model could not be loaded.
+        """
+        self._meter = meter
+        try:
+            for executor in executors:
+                if isinstance(executor, ProcessExecutor):
+                    executor.launch()
+            contracts = [executor.start() for executor in executors]
+        except BaseException:
+            for executor in executors:
+                executor.close()
+            raise
+        self.contract = contracts[0]
+        """What a request must be."""
+        self._batcher: Batcher[Ticket] = Batcher(self.contract.budget, capacity=queue_capacity)
+        self._lanes = [
+            Lane(f"naiad-lane-{number}", executor, self._batcher, meter, on_rest=self._shed)
+            for number, executor in enumerate(executors)
+        ]
+        for lane in self._lanes:
+            lane.start()
+
+    def submit(self, ticket: Ticket) -> None:
+        """Queue a request; it is answered at once where it cannot be queued."""
+        try:
+            self.contract.limit.refuse_oversize(ticket.request.sizes)
+            self._batcher.put(ticket, ticket.request.sizes, priority=ticket.priority)
+        except NaiadError as error:
+            ticket.answer(error, self._meter)
+        else:
+            # After the request is queued, so that a lane that rests from now on sheds it.
+            self._shed()
+
+    def close(self) -> None:
+        """Answer everything that waits, then end the executors."""
+        self._batcher.close()
+        for lane in self._lanes:
+            lane.close()
+        for lane in self._lanes:
+            lane.join()
+        for ticket in self._batcher.drain():
+            ticket.answer(Unavailable("the model is being unloaded"), self._meter)
+
+    def _shed(self) -> None:
+        """Refuse all that waits while every lane rests."""
+        rests = [lane.circuit.rest for lane in self._lanes]
+        if not all(rests):
+            return
+        reason = refusal(self._lanes[0].circuit)
+        error = Unavailable(f"{reason}; try again in about {math.ceil(min(rests))} s")
+        for ticket in self._batcher.drain():
+            ticket.answer(error, self._meter)
+
+
+def make_executors(
+    spec: Spec, *, instances: int, kind: str = "process", watchdog: float = Pipeline.watchdog
+) -> list[Executor]:
+    """Executors for ``instances`` copies of a model; ``kind`` is ``process`` or ``thread``.
+
+    A process that takes longer than ``watchdog`` seconds over one batch is killed.
+    """
+    if kind == "thread":
+        return [ThreadExecutor(spec) for _ in range(instances)]
+    if kind != "process":
+        raise PipelineError(f"executor {kind!r}: it must be process or thread")
+    return [ProcessExecutor(spec, watchdog=watchdog) for _ in range(instances)]
+
+
+def default_instances(device: str) -> int:
+    """As many copies as this process may use cores; one on a GPU."""
+    return 1 if device.startswith("cuda") else max(1, len(os.sched_getaffinity(0)))

@@ -1,0 +1,304 @@
+"""What a tensor is: its dtype, its named dimensions and the values it may hold.
+
+Dimension names do the work. Tensors that share a name must agree on its size; ``index_into`` says
+which numbers are positions along a dimension, so that they can be checked and, when requests are
+merged, shifted; budgets count named dimensions. Validation, ``config.pbtxt``, collate and split,
+and the documentation tables are derived from these declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.errors import InvalidInput, PipelineError, SchemaError
+
+Array: TypeAlias = NDArray[Any]
+Arrays: TypeAlias = Mapping[str, Array]
+Schema: TypeAlias = Mapping[str, "Tensor"]
+
+REQUESTS: Final = "requests"
+"""The dimension along which every request has exactly one row."""
+
+BYTES: Final = "bytes"
+
+# dtype -> name in the KServe v2 protocol. In config.pbtxt BYTES is spelt TYPE_STRING.
+TRITON_NAMES: Final[Mapping[str, str]] = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    BYTES: "BYTES",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a pipeline: dtype, dimensions and the values it may hold.
+
+    Args:
+        dtype: NumPy's name (``"float32"``, ``"int64"``, ``"bool"``, ...) or ``"bytes"``.
+        dims: sizes (``int``) and dimension names (``str``), e.g. ``("hits", 4)``. The first name
+            is the one along which requests are merged; a tensor without a name is stacked. The
+            name ``"requests"`` has exactly one row per request.
+        index_into: the dimension whose positions the values are (0 to its size - 1). For a
+            ``(2, "edges")`` tensor a pair names the dimension of each row.
+        optional: a request may leave it out.
+        default: the value an optional tensor is filled with where it is left out.
+        minimum: the smallest allowed value.
+        maximum: the largest allowed value.
+        categories: the allowed integers and what each is called.
+        finite: refuse NaN and infinity (floats only).
+        unique: refuse repeated values.
+        declared: the dims to write in ``config.pbtxt`` where an existing contract differs from
+            the shape that is served.
+        unit: physical unit, for documentation and messages.
+        doc: one line of documentation.
+
+    Raises:
+        SchemaError: the declaration contradicts itself.
+    """
+
+    dtype: str
+    dims: tuple[int | str, ...]
+    index_into: str | tuple[str, ...] | None = field(default=None, kw_only=True)
+    optional: bool = field(default=False, kw_only=True)
+    default: float | int | bool | bytes | None = field(default=None, kw_only=True)
+    minimum: float | None = field(default=None, kw_only=True)
+    maximum: float | None = field(default=None, kw_only=True)
+    categories: Mapping[int, str] | None = field(default=None, kw_only=True)
+    finite: bool = field(default=True, kw_only=True)
+    unique: bool = field(default=False, kw_only=True)
+    declared: tuple[int, ...] | None = field(default=None, kw_only=True)
+    unit: str = field(default="", kw_only=True)
+    doc: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.dtype not in TRITON_NAMES:
+            raise SchemaError(f"dtype {self.dtype!r} is not one of {', '.join(TRITON_NAMES)}")
+        for dim in self.dims:
+            if isinstance(dim, int) and dim < 1:
+                raise SchemaError(f"dimension {dim} in {self.dims}: give a size > 0 or a name")
+        if self.index_into is not None:
+            if not self.dtype.startswith(("int", "uint")):
+                raise SchemaError(f"index_into needs an integer dtype, not {self.dtype}")
+            if isinstance(self.index_into, tuple) and self.dims[:1] != (len(self.index_into),):
+                raise SchemaError(
+                    f"index_into={self.index_into} names {len(self.index_into)} rows, "
+                    f"but the first of dims={self.dims} is another number"
+                )
+        if self.default is not None and not self.optional:
+            raise SchemaError("a tensor with a default must be optional=True")
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The NumPy dtype; ``bytes`` tensors are object arrays (``S`` drops trailing NULs)."""
+        return np.dtype(object if self.dtype == BYTES else self.dtype)
+
+    @property
+    def triton(self) -> str:
+        """The dtype's name in the KServe v2 protocol, such as ``FP32``."""
+        return TRITON_NAMES[self.dtype]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The dimension names, in order."""
+        return tuple(dim for dim in self.dims if isinstance(dim, str))
+
+    @property
+    def axis(self) -> int | None:
+        """The axis along which requests are merged, or None for a tensor that is stacked."""
+        return next((i for i, dim in enumerate(self.dims) if isinstance(dim, str)), None)
+
+    @property
+    def config_dims(self) -> tuple[int, ...]:
+        """The dims as ``config.pbtxt`` has them: -1 for a name, 1 for ``requests``."""
+        if self.declared is not None:
+            return self.declared
+        sizes = tuple(-1 if isinstance(d, str) and d != REQUESTS else d for d in self.dims)
+        return tuple(1 if isinstance(d, str) else d for d in sizes) or (1,)
+
+    def index_targets(self) -> tuple[str, ...]:
+        """The dimensions that the values are positions in; empty for a tensor that is no index."""
+        if self.index_into is None:
+            return ()
+        return (self.index_into,) if isinstance(self.index_into, str) else self.index_into
+
+    def shape_text(self) -> str:
+        """The shape in words, such as ``[nodes, 1433]``."""
+        dims = ("1" if dim == REQUESTS else str(dim) for dim in self.dims)
+        return f"[{', '.join(dims)}]"
+
+
+def check_schema(schema: Schema, known: Iterator[str] | tuple[str, ...] = ()) -> None:
+    """Check what one tensor alone cannot know: that names fit together.
+
+    ``known`` are dimensions that are sized elsewhere.
+
+    Raises:
+        SchemaError: an index into no dimension, or a name that is merged along in one tensor and
+            has to be equal in another.
+    """
+    merged = {t.dims[t.axis] for t in schema.values() if t.axis is not None} | {*known, REQUESTS}
+    for name, tensor in schema.items():
+        for target in tensor.index_targets():
+            if target not in merged:
+                raise SchemaError(
+                    f"{name}: index_into={target!r} is no dimension of {', '.join(schema)}"
+                )
+        for inner in tensor.names[1:]:
+            if inner in merged:
+                raise SchemaError(
+                    f"{name}: dims={tensor.dims} has {inner!r} behind another name, but other "
+                    "tensors are merged along it; a tensor can be merged along one dimension only"
+                )
+
+
+def measure(schema: Schema, arrays: Arrays, *, kind: str = "input") -> dict[str, int]:
+    """Check names, dtypes and shapes, and return the size of every named dimension.
+
+    Raises:
+        InvalidInput: with the tensor, what is wrong and what would be right.
+    """
+    for name in arrays:
+        if name not in schema:
+            raise InvalidInput(f"unknown {kind} {name!r}; the {kind}s are {', '.join(schema)}")
+    sizes: dict[str, int] = {REQUESTS: 1}
+    first: dict[str, str] = {}
+    for name, tensor in schema.items():
+        array = arrays.get(name)
+        if array is None:
+            if tensor.optional:
+                continue
+            raise InvalidInput(
+                f"{kind} {name!r} is missing; it must be {tensor.dtype} {tensor.shape_text()}"
+            )
+        if array.dtype != tensor.numpy:
+            raise InvalidInput(f"{name} is {array.dtype}; it must be {tensor.dtype}")
+        if array.ndim != len(tensor.dims):
+            raise InvalidInput(
+                f"{name} has shape {list(array.shape)}; it must be {tensor.shape_text()}"
+            )
+        for dim, size in zip(tensor.dims, array.shape, strict=True):
+            if isinstance(dim, int) or dim == REQUESTS:
+                if size != (1 if dim == REQUESTS else dim):
+                    raise InvalidInput(
+                        f"{name} has shape {list(array.shape)}; it must be {tensor.shape_text()}"
+                    )
+            elif sizes.setdefault(dim, size) != size:
+                raise InvalidInput(
+                    f"{name} has {size} {dim}, but {first[dim]} has {sizes[dim]}; "
+                    "they must be equal"
+                )
+            else:
+                first.setdefault(str(dim), name)
+    return sizes
+
+
+def validate(schema: Schema, arrays: Arrays) -> dict[str, int]:
+    """Check a request against its schema, values included; return its dimension sizes.
+
+    Raises:
+        InvalidInput: with the tensor, the position, the value and what would be right.
+    """
+    sizes = measure(schema, arrays)
+    for name, array in arrays.items():
+        if array.size:
+            _check_values(name, schema[name], array, sizes)
+    return sizes
+
+
+def fill_defaults(schema: Schema, arrays: Arrays, sizes: Mapping[str, int]) -> dict[str, Array]:
+    """The arrays, with optional tensors that were left out filled with their default."""
+    filled = dict(arrays)
+    for name, tensor in schema.items():
+        if name in filled or tensor.default is None:
+            continue
+        shape = tuple(sizes.get(dim, 0) if isinstance(dim, str) else dim for dim in tensor.dims)
+        filled[name] = np.full(shape, tensor.default, dtype=tensor.numpy)
+    return filled
+
+
+def check_outputs(schema: Schema, arrays: Arrays, hook: str) -> dict[str, int]:
+    """Check what a hook returned: Triton itself does not (seen in 2.51).
+
+    Raises:
+        PipelineError: names, dtypes or shapes are not what the schema says.
+    """
+    try:
+        return measure(schema, arrays, kind="tensor")
+    except InvalidInput as error:
+        raise PipelineError(f"{hook} returned something wrong: {error}") from error
+
+
+def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
+    if tensor.dtype == BYTES:
+        _refuse(name, array, np.array([not isinstance(v, bytes) for v in array.flat]), "bytes")
+        return
+    if tensor.finite and array.dtype.kind == "f":
+        _refuse(name, array, ~np.isfinite(array), "finite")
+    unit = f" {tensor.unit}" if tensor.unit else ""
+    if tensor.categories is not None:
+        allowed = [f"{value} ({label})" for value, label in tensor.categories.items()]
+        right = " or ".join(filter(None, [", ".join(allowed[:-1]), allowed[-1]]))
+        _refuse(name, array, ~np.isin(array, list(tensor.categories)), right)
+    if tensor.minimum is not None:
+        _refuse(name, array, array < tensor.minimum, f"at least {tensor.minimum:g}{unit}")
+    if tensor.maximum is not None:
+        _refuse(name, array, array > tensor.maximum, f"at most {tensor.maximum:g}{unit}")
+    for row, target in enumerate(tensor.index_targets()):
+        values = array if isinstance(tensor.index_into, str) else array[row]
+        size = sizes.get(target, 0)
+        wrong = (values < 0) | (values >= size)
+        if wrong.any():
+            prefix = () if isinstance(tensor.index_into, str) else (row,)
+            at = (*prefix, *_first(wrong))
+            what = f"0 to {size - 1}: there are {size} {target}" if size else f"absent: no {target}"
+            raise InvalidInput(f"{_place(name, at)} is {array[at]}; it must be {what}")
+    if tensor.unique:
+        _refuse_repeats(name, array)
+
+
+def _refuse_repeats(name: str, array: Array) -> None:
+    flat = array.ravel()
+    order = np.argsort(flat, kind="stable")
+    repeated = np.flatnonzero(flat[order[1:]] == flat[order[:-1]])
+    if repeated.size:
+        pairs = order[repeated + 1]
+        second = int(pairs.min())
+        first = int(np.flatnonzero(flat == flat[second])[0])
+        raise InvalidInput(
+            f"{_place(name, np.unravel_index(second, array.shape))} is {flat[second]}, as is "
+            f"{_place(name, np.unravel_index(first, array.shape))}; values must be unique"
+        )
+
+
+def _refuse(name: str, array: Array, wrong: NDArray[np.bool_], right: str) -> None:
+    if wrong.any():
+        at = _first(wrong.reshape(array.shape))
+        value = array[at]
+        text = f"{value:g}" if isinstance(value, np.floating) else repr(value)
+        raise InvalidInput(
+            f"{_place(name, at)} is {text if array.dtype.kind != 'i' else value}; "
+            f"it must be {right}"
+        )
+
+
+def _first(wrong: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(wrong.argmax()), wrong.shape))
+
+
+def _place(name: str, at: tuple[Any, ...]) -> str:
+    return f"{name}[{', '.join(str(int(i)) for i in at)}]" if at else name

@@ -1,0 +1,80 @@
+"""From a pipeline's schema to Triton's model configuration, through Triton's own protobuf."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import text_format
+
+from naiad.errors import EngineError
+
+if TYPE_CHECKING:
+    from naiad.pipeline import Pipeline
+    from naiad.schema import Tensor
+
+PIPELINE_PARAMETER = "naiad_pipeline"
+"""The parameter by which a model written by Naiad is known, and its pipeline found."""
+
+
+def model_config(
+    kind: type[Pipeline], parameters: Mapping[str, str], *, name: str | None = None
+) -> Any:
+    """The ``ModelConfig`` message of a pipeline.
+
+    ``max_batch_size`` is 0: requests are merged by Naiad, so that tensors keep their shapes and
+    no batch dimension is added. One instance of the Python backend is enough, since it runs no
+    model code; the workers behind it are counted by the parameter ``instances``.
+    """
+    pb = _protobuf()
+
+    config = pb.ModelConfig(name=name or kind.name, backend="python", max_batch_size=0)
+    for tensor_name, tensor in kind.inputs.items():
+        config.input.add(
+            name=tensor_name,
+            data_type=_data_type(tensor),
+            dims=tensor.config_dims,
+            optional=tensor.optional,
+        )
+    for tensor_name, tensor in kind.outputs.items():
+        config.output.add(name=tensor_name, data_type=_data_type(tensor), dims=tensor.config_dims)
+    config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
+    for key, value in parameters.items():
+        config.parameters[key].string_value = value
+    return config
+
+
+def write_config(config: Any, path: Path) -> None:
+    """Write a ``ModelConfig`` as ``config.pbtxt``."""
+    path.write_text(text_format.MessageToString(config), encoding="utf-8")
+
+
+def read_config(path: Path) -> Any:
+    """Read a ``config.pbtxt``.
+
+    Raises:
+        EngineError: it is not a model configuration; says where it stops being one.
+    """
+    pb = _protobuf()
+
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), pb.ModelConfig())
+    except text_format.ParseError as error:
+        raise EngineError(f"{path}: {error}") from None
+
+
+def read_parameters(config: Any) -> dict[str, str]:
+    """The parameters of a ``ModelConfig``."""
+    return {key: value.string_value for key, value in config.parameters.items()}
+
+
+def _protobuf() -> Any:
+    # Generated code that type checkers cannot see into.
+    return import_module("tritonclient.grpc.model_config_pb2")
+
+
+def _data_type(tensor: Tensor) -> int:
+    suffix = "STRING" if tensor.triton == "BYTES" else tensor.triton
+    return int(_protobuf().DataType.Value(f"TYPE_{suffix}"))

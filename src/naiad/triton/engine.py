@@ -1,0 +1,351 @@
+"""Triton's binary inside the wheel ``nvidia-pytriton``: found, checked, and laid out for launch.
+
+The wheel carries ``tritonserver`` (2.51, the 24.10 release), the Python backend and one stub per
+Python version, but not the layout that Triton wants: the stub must lie beside the backend. The
+layout is made of links in a cache directory; nothing is ever written into site-packages, and
+``pytriton`` itself is never imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from naiad.artifacts import cache_directory
+from naiad.errors import EngineError, MissingExtra
+from naiad.runtime.environment import numeric_environment
+
+WHEEL = "nvidia-pytriton"
+CONTAINER = "nvcr.io/nvidia/tritonserver:24.10-py3"
+
+_ELSEWHERE = (
+    "Or export the models and serve the same folder in NVIDIA's container:\n"
+    "  naiad export nugraph3 models\n"
+    "  docker run --rm --shm-size=1g -p 8000-8002:8000-8002 -v $PWD/models:/models \\\n"
+    f"    {CONTAINER} \\\n"
+    "    bash -c 'pip install \"naiad[nugraph3]\" && tritonserver --model-repository=/models'"
+)
+_STUB = "triton_python_backend_stub"
+_TRITON = Path("pytriton", "tritonserver")  # as in site-packages: RPATHs count the levels
+
+# Python models run with these unless the user's environment says otherwise.
+_DEFAULTS = numeric_environment(threads=1) | {
+    "PYTHONUNBUFFERED": "1",  # what a model prints is in the log when it is printed
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The parts of the wheel that run here.
+
+    Attributes:
+        version: of the wheel.
+        package: the wheel's ``pytriton`` folder.
+        libraries: the wheel's shared libraries.
+        stub: the program that hosts a Python model, for the running Python.
+        libpython: the running Python's shared library, which the stub is linked with.
+    """
+
+    version: str
+    package: Path
+    libraries: Path
+    stub: Path
+    libpython: Path
+
+    @property
+    def tritonserver(self) -> Path:
+        """The server's binary."""
+        return self.package / "tritonserver" / "bin" / "tritonserver"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A directory of links as Triton wants it.
+
+    Attributes:
+        engine: what the links lead to.
+        root: the directory.
+    """
+
+    engine: Engine
+    root: Path
+
+    @property
+    def backends(self) -> Path:
+        """For ``--backend-directory``."""
+        return self.root / _TRITON / "backends"
+
+    @property
+    def caches(self) -> Path:
+        """For ``--cache-directory``: response caches."""
+        return self.root / _TRITON / "caches"
+
+    @property
+    def libpython(self) -> Path:
+        """A directory with nothing but the shared library of the running Python.
+
+        Its own directory on the library path would bring, in conda environments above all, a
+        hundred other libraries with it.
+        """
+        return self.root / "lib"
+
+    @property
+    def python(self) -> Path:
+        """A directory whose ``python3`` is the running Python."""
+        return self.root / "bin"
+
+
+def find_engine() -> Engine:
+    """Find the embedded Triton for the running Python.
+
+    Raises:
+        EngineError: it cannot run on this platform or with this Python; says what to use instead.
+        MissingExtra: the wheel is not installed.
+    """
+    system, machine = platform.system(), platform.machine()
+    if (system, machine) != ("Linux", "x86_64"):
+        raise EngineError(
+            f"the embedded Triton runs on Linux x86-64, and this is {system} {machine}.\n"
+            f"{_ELSEWHERE}"
+        )
+    found = importlib.util.find_spec("pytriton")
+    if found is None or not found.submodule_search_locations:
+        if _numbers(python_version()) >= (3, 13):
+            raise EngineError(
+                f"the embedded Triton needs numpy 1, which has no build for Python "
+                f"{python_version()}; use Python 3.10 to 3.12.\n{_ELSEWHERE}"
+            )
+        raise MissingExtra("server", WHEEL)
+    package = Path(found.submodule_search_locations[0])
+    stubs = package / "tritonserver" / "python_backend_stubs"
+    stub = stubs / python_version() / _STUB
+    if not stub.is_file():
+        known = sorted((p.name for p in stubs.glob("*")), key=_numbers)
+        raise EngineError(
+            f"the embedded Triton runs Python models in Python {', '.join(known)}, and this is "
+            f"Python {python_version()}; make the environment with one of those.\n{_ELSEWHERE}"
+        )
+    return Engine(
+        version=_wheel_version(),
+        package=package,
+        libraries=package.parent / "nvidia_pytriton.libs",
+        stub=stub,
+        libpython=find_libpython(),
+    )
+
+
+def find_libpython() -> Path:
+    """The shared library of the running Python, which some distributions package apart.
+
+    Raises:
+        EngineError: there is none; says which package has it.
+    """
+    version = python_version()
+    name = f"libpython{version}.so.1.0"  # as the stub asks for it
+    for directory in _library_directories():
+        path = directory / name
+        if path.is_file():
+            return path
+    if Path("/etc/debian_version").exists():
+        remedy = f"sudo apt install libpython{version}"
+    elif shutil.which("dnf"):
+        remedy = f"sudo dnf install python{version}-libs"
+    else:
+        remedy = "use a Python built with --enable-shared"
+    raise EngineError(
+        f"the shared library of this Python ({name}) is missing, and Triton's Python backend is "
+        f"linked with it. {sys.executable} was built without it, or it is in a package of its own: "
+        f"{remedy}; conda and `uv python install {version}` have it too.\n{_ELSEWHERE}"
+    )
+
+
+def assemble(
+    engine: Engine,
+    *,
+    backends: Mapping[str, Path] | None = None,
+    cache: Path | None = None,
+) -> Layout:
+    """Lay the engine out for launch; an earlier layout of the same parts is used again.
+
+    Safe to call from many processes at once.
+
+    Args:
+        engine: what :func:`find_engine` found.
+        backends: further backends by name, each a directory with a ``model.py`` (a Python-based
+            backend) or a shared library; by default those that come with Naiad.
+        cache: where to put it; by default :func:`naiad.artifacts.cache_directory`.
+
+    Raises:
+        EngineError: neither the cache nor the temporary directory can be used.
+    """
+    links = _links(engine, own_backends() if backends is None else backends)
+    written = json.dumps({link: str(target) for link, target in links.items()}, sort_keys=True)
+    digest = hashlib.sha256(written.encode()).hexdigest()[:12]
+    parent = _usable(cache or cache_directory()) / "engine"
+    root = parent / f"{engine.version}-py{python_version()}-{digest}"
+    if not _is_complete(root, links):
+        parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=parent))
+        try:
+            draft.chmod(0o755)
+            for link, target in links.items():
+                path = draft / link
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.symlink_to(target)
+            _move_into_place(draft, root, links)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return Layout(engine, root)
+
+
+def environment(layout: Layout, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of the server's process, from ``base`` (by default this process's own)."""
+    env = _DEFAULTS | dict(os.environ if base is None else base)
+    # The stub's Python is the first `python3` on PATH, whatever else is said (seen in 2.51).
+    own = Path(sys.executable).parent
+    same = (own / "python3").resolve() == Path(sys.executable).resolve()
+    env["PATH"] = _prepended(str(own if same else layout.python), env.get("PATH", os.defpath))
+    env["LD_LIBRARY_PATH"] = _prepended(str(layout.libpython), env.get("LD_LIBRARY_PATH", ""))
+    env["NAIAD_PYTHON"] = sys.executable  # what Naiad's worker processes run in
+    return env
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver is loaded and a device is visible."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
+
+
+def own_backends() -> dict[str, Path]:
+    """The Python-based backends that come with Naiad, by name."""
+    home = Path(__file__).parent / "backends"
+    return {path.parent.name: path.parent for path in sorted(home.glob("*/model.py"))}
+
+
+def python_version() -> str:
+    """The running Python, as ``3.11``."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def is_plain(path: Path) -> bool:
+    """Whether the Python backend can take the path: it goes through a shell, unquoted (2.51)."""
+    return shlex.quote(str(path)) == str(path)
+
+
+def plain_temporary_directory(prefix: str) -> Path:
+    """A new temporary directory whose path :func:`is_plain`.
+
+    Raises:
+        EngineError: no temporary directory has such a path.
+    """
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
+        if is_plain(parent) and os.access(parent, os.W_OK | os.X_OK):
+            return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    raise EngineError(
+        f"Triton's Python backend needs a temporary directory without spaces in its path, and "
+        f"{tempfile.gettempdir()} has some; set TMPDIR"
+    )
+
+
+def _links(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
+    triton = engine.package / "tritonserver"
+    python = _TRITON / "backends" / "python"
+    links = {
+        # The backend finds its libraries at $ORIGIN/../../../../nvidia_pytriton.libs.
+        "nvidia_pytriton.libs": engine.libraries,
+        str(_TRITON / "caches"): triton / "caches",
+        str(python / _STUB): engine.stub,
+        f"lib/{engine.libpython.name}": engine.libpython,
+        "bin/python3": Path(sys.executable),
+    }
+    for path in sorted((triton / "backends" / "python").iterdir()):
+        if path.is_file() and path.name != _STUB:
+            links[str(python / path.name)] = path
+    for name, path in backends.items():
+        links[str(_TRITON / "backends" / name)] = path
+    return links
+
+
+def _is_complete(root: Path, links: Mapping[str, Path]) -> bool:
+    return all((root / link).exists() for link in links)
+
+
+def _move_into_place(draft: Path, root: Path, links: Mapping[str, Path]) -> None:
+    """Give the draft its name, unless another process was first; replace a damaged layout."""
+    try:
+        draft.rename(root)
+    except OSError:
+        if _is_complete(root, links):
+            return
+        damaged = Path(tempfile.mkdtemp(prefix=".damaged-", dir=root.parent))
+        root.rename(damaged / root.name)
+        shutil.rmtree(damaged, ignore_errors=True)
+        draft.rename(root)
+
+
+def _usable(cache: Path) -> Path:
+    """``cache``, or a place of the user's own in the temporary directory.
+
+    The second where the path has spaces or the like, and where it cannot be written.
+    """
+    if is_plain(cache):
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            pass
+        else:
+            if os.access(cache, os.W_OK | os.X_OK):
+                return cache
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
+        fallback = parent / f"naiad-{os.getuid()}"
+        if not is_plain(fallback):
+            continue
+        fallback.mkdir(mode=0o700, exist_ok=True)
+        if fallback.stat().st_uid == os.getuid():
+            return fallback
+    raise EngineError(
+        f"the cache directory {cache} cannot be used (it must be writable and have no spaces in "
+        f"its path); set NAIAD_CACHE to another"
+    )
+
+
+def _library_directories() -> Iterator[Path]:
+    """Where the running Python's shared library may be; its own build first."""
+    for variable in ("LIBDIR", "LIBPL"):
+        value = sysconfig.get_config_var(variable)
+        if value:
+            yield Path(value)
+    yield Path(sys.base_prefix, "lib")
+    yield Path(sys.executable).resolve().parents[1] / "lib"
+    multiarch = sysconfig.get_config_var("MULTIARCH")
+    if multiarch:
+        yield Path("/usr/lib", multiarch)
+    yield from map(Path, ("/usr/lib64", "/usr/lib", "/usr/local/lib", "/usr/local/lib64"))
+    yield from (Path(p) for p in os.environ.get("LD_LIBRARY_PATH", "").split(":") if p)
+
+
+def _wheel_version() -> str:
+    try:
+        return importlib.metadata.version(WHEEL)
+    except importlib.metadata.PackageNotFoundError:  # unpacked, not installed
+        return "unknown"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _prepended(directory: str, path: str) -> str:
+    rest = [part for part in path.split(":") if part and part != directory]
+    return ":".join([directory, *rest])

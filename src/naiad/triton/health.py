@@ -1,0 +1,183 @@
+"""Whether a server can answer, and the port on which it says so to Kubernetes and the like."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+from naiad.errors import EngineError
+from naiad.triton.ports import choose_ports, in_use
+
+State = Literal["starting", "serving", "restarting", "stopping", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHealth:
+    """What the last probe of a model found.
+
+    Attributes:
+        ready: whether it answers.
+        reason: why not, or "".
+        at: when it was found, on the monotonic clock.
+    """
+
+    ready: bool
+    reason: str
+    at: float
+
+
+class Health:
+    """What is known of a server and its models; told and asked by any thread."""
+
+    def __init__(self, patience: float) -> None:
+        """Know nothing yet; what was found ``patience`` seconds ago is no evidence any more."""
+        self._patience = patience
+        self._state: State = "starting"
+        self._reason = ""
+        self._restarts = 0
+        self._models: dict[str, ModelHealth] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def state(self) -> State:
+        """What the server is doing."""
+        return self._state
+
+    def serving(self, models: Iterable[str], *, now: float | None = None) -> None:
+        """All ``models`` have just answered."""
+        at = time.monotonic() if now is None else now
+        with self._lock:
+            self._state, self._reason = "serving", ""
+            self._models = {model: ModelHealth(True, "", at) for model in models}
+
+    def found(self, model: str, reason: str, *, now: float | None = None) -> None:
+        """A model was probed; ``reason`` says why it cannot answer, and is "" if it does."""
+        at = time.monotonic() if now is None else now
+        with self._lock:
+            self._models[model] = ModelHealth(not reason, reason, at)
+
+    def restarting(self, reason: str) -> None:
+        """The server does not serve, and is being restarted."""
+        with self._lock:
+            self._state, self._reason = "restarting", reason
+            self._restarts += 1
+
+    def ends(self, state: Literal["stopping", "failed"], reason: str = "") -> None:
+        """The server takes no more requests, and will not again."""
+        with self._lock:
+            self._state, self._reason = state, reason
+
+    def live(self) -> bool:
+        """Whether the server serves or will do so by itself; if not, start it anew."""
+        return self._state != "failed"
+
+    def report(self, *, now: float | None = None) -> dict[str, Any]:
+        """What is known, for JSON: ``ready``, ``state``, ``reason``, ``restarts``, ``models``.
+
+        Each of ``models`` has ``ready``, ``reason`` and ``age``: the seconds since it was probed.
+        """
+        at = time.monotonic() if now is None else now
+        with self._lock:
+            models = {name: self._told(model, at) for name, model in self._models.items()}
+            return {
+                "ready": self._state == "serving" and all(m["ready"] for m in models.values()),
+                "state": self._state,
+                "reason": self._reason,
+                "restarts": self._restarts,
+                "models": models,
+            }
+
+    def _told(self, model: ModelHealth, now: float) -> dict[str, Any]:
+        age = round(now - model.at, 1)
+        ready, reason = model.ready, model.reason
+        if self._state != "serving":
+            ready, reason = False, reason or f"the server is {self._state}"
+        elif ready and age > self._patience:
+            ready, reason = False, f"it was last seen to answer {age:.0f} s ago"
+        return {"ready": ready, "reason": reason, "age": age}
+
+
+class HealthEndpoint:
+    """``/livez`` and ``/readyz`` over HTTP: 200 or 503, with the report as JSON."""
+
+    def __init__(self, health: Health, host: str, port: int) -> None:
+        """Answer at ``host`` and ``port`` (0: a free one) from threads of its own.
+
+        Raises:
+            EngineError: the port is in use.
+        """
+        self._host = host
+        wanted = choose_ports(host, {"health": port})["health"]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = type("_Listener", (_Listener,), {"address_family": family})
+        try:
+            self._listener: _Listener = listener((host, wanted), _Handler)
+        except OSError:
+            raise EngineError(in_use("health", wanted)) from None
+        self._listener.health = health
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, args=(0.1,), name="naiad-health", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._listener.server_address[1]
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._listener.shutdown()
+        self._listener.server_close()
+        self._thread.join()
+
+
+class _Listener(socketserver.ThreadingTCPServer):
+    # Not http.server's own: that one asks the name server for the host's name before it listens.
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    health: Health
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A prober that hangs up early is no news."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    timeout = 5  # seconds that a prober may take to say what it wants
+    server: _Listener  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def do_GET(self) -> None:
+        health = self.server.health
+        report = health.report()
+        if self.path in ("/readyz", "/readyz/"):
+            self._answer(report["ready"], report)
+        elif self.path in ("/livez", "/livez/"):
+            live = health.live()
+            self._answer(live, {"live": live, **{k: report[k] for k in ("state", "reason")}})
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND, explain="there are /livez and /readyz")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _answer(self, good: bool, report: dict[str, Any]) -> None:
+        body = json.dumps(report, indent=1).encode() + b"\n"
+        self.send_response(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Probes every few seconds are no news."""

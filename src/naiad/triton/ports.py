@@ -1,0 +1,87 @@
+"""TCP ports: free ones to take, and whose a taken one is."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Mapping
+
+import psutil
+
+from naiad.errors import EngineError
+
+
+def choose_ports(host: str, wanted: Mapping[str, int | None]) -> dict[str, int]:
+    """A port for each use: the wanted one, or a free one where it is 0 or None.
+
+    Raises:
+        EngineError: a wanted port is in use; says by whom, where that can be seen.
+    """
+    uses: dict[int, str] = {}
+    for use, port in wanted.items():
+        if not port:
+            continue
+        if port in uses:
+            raise EngineError(f"port {port} is given twice: {uses[port]} and {use}")
+        uses[port] = use
+        if not is_free(host, port):
+            raise EngineError(in_use(use, port))
+    free = iter(free_ports(host, len(wanted)))
+    return {use: port or next(free) for use, port in wanted.items()}
+
+
+def in_use(use: str, port: int) -> str:
+    """What to say of a port that cannot be had."""
+    who = owner(port)
+    return (
+        f"{use} port {port} is in use{f' by {who}' if who else ''}; choose another, or 0 to take "
+        f"a free one"
+    )
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    """Distinct ports on ``host`` that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        ports: list[int] = []
+        for _ in range(count):
+            held = stack.enter_context(socket.socket(_family(host)))
+            held.bind((host, 0))
+            ports.append(held.getsockname()[1])
+        return ports
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now.
+
+    Raises:
+        EngineError: ports below 1024 are the administrator's.
+    """
+    with socket.socket(_family(host)) as probe:
+        # As servers do: connections of an earlier server in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except PermissionError as error:  # below 1024
+            raise EngineError(f"port {port} is not for this user to take: {error}") from None
+        except OSError:
+            return False
+        return True
+
+
+def owner(port: int) -> str:
+    """Who listens on a port, as ``python (process 1234)``, or "" where that is not ours to see."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.Error:
+        return ""
+    for connection in connections:
+        listening = connection.status == psutil.CONN_LISTEN
+        if listening and getattr(connection.laddr, "port", 0) == port and connection.pid:
+            with contextlib.suppress(psutil.Error):
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return ""
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,120 @@
+"""Triton's process, its log and its temporary files: what one server has, however often it runs."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from secrets import token_hex
+
+from naiad.errors import EngineError
+from naiad.triton.command import Settings, command_line, model_directories
+from naiad.triton.engine import Layout, environment, plain_temporary_directory
+from naiad.triton.guardian import Charge, Guardian
+from naiad.triton.logs import LogEvent, LogFollower
+from naiad.triton.startup import last_words, wait_for_start
+
+
+class TritonProcess:
+    """Triton with the ports, the log and the temporary files that it keeps when it is restarted."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: Settings,
+        ports: Mapping[str, int],
+        *,
+        log_dir: Path | None,
+        temporary: Sequence[Path],
+    ) -> None:
+        """Make its files; nothing runs yet.
+
+        Args:
+            layout: the assembled engine.
+            settings: what to serve, and how.
+            ports: for ``HTTP``, ``gRPC`` and ``metrics``.
+            log_dir: where the log goes; by default among the temporary files.
+            temporary: folders that go, too, when this process dies and Triton with it.
+        """
+        identity = token_hex(4)
+        name = f"triton-{datetime.now().strftime('%Y%m%d-%H%M%S')}-{identity}.log"
+        if log_dir is not None:
+            log_dir.mkdir(parents=True, exist_ok=True)
+            (log_dir / name).touch()
+        self._scratch = plain_temporary_directory("naiad-server-")
+        self.log_path = (log_dir or self._scratch) / name
+        self.log_path.touch()
+        self._stopping = self._scratch / "stopping"
+        prefix = f"naiad-{identity}-"
+        self._charge = Charge(
+            command=command_line(
+                layout, settings, ports, shared_memory=prefix, links=self._scratch
+            ),
+            environment=environment(layout) | {"NAIAD_STOPPING": str(self._stopping)},
+            log=str(self.log_path),
+            exit_timeout=settings.exit_timeout,
+            shared_memory=prefix,
+            stopping=str(self._stopping),
+            remove=[str(self._scratch), *map(str, temporary)],
+        )
+        self._models = sum(map(len, map(model_directories, settings.repositories)))
+        self._follower = LogFollower(self.log_path)
+        self._guardian: Guardian | None = None
+        self._last = False
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Triton's own, once it has been started."""
+        return self._guardian.pid if self._guardian is not None else None
+
+    def start(self, timeout: float, on_event: Callable[[LogEvent], None]) -> None:
+        """Start Triton, which does not run now; returns when its models are loaded.
+
+        Raises:
+            PortTakenError: a port is not to be had.
+            EngineError: it does not come up, or :meth:`start_no_more` was called.
+        """
+        with self._lock:
+            if self._last:
+                raise EngineError("the server is being stopped")
+            self._stopping.unlink(missing_ok=True)
+            self._guardian = Guardian(self._charge)
+        wait_for_start(self._guardian, self._follower, self._models, timeout, on_event)
+
+    def start_no_more(self) -> None:
+        """Have every later :meth:`start` fail."""
+        with self._lock:
+            self._last = True
+
+    def abort(self) -> None:
+        """Have a :meth:`start` fail that is under way in another thread."""
+        if self._guardian is not None:
+            self._guardian.kill()
+
+    def poll(self, timeout: float, on_event: Callable[[LogEvent], None]) -> str:
+        """Pass on what the log says; returns why Triton has died, or "" while it runs."""
+        assert self._guardian is not None
+        ended = [e for e in self._guardian.poll(timeout) if e["event"] == "ended"]
+        for event in self._follower.poll():
+            on_event(event)
+        return last_words(ended, self._follower) if ended else ""
+
+    def end(self, ask: Callable[[Guardian], None]) -> None:
+        """End Triton with all its processes and shared memory, as ``ask`` asks for it."""
+        if self._guardian is not None:
+            ask(self._guardian)
+            if not self._guardian.wait(self._guardian.exit_limit):
+                self._guardian.destroy()
+            self._guardian = None
+
+    def remove_files(self, *, keep_log: bool) -> None:
+        """Remove the temporary files, among them the log where it is one of them."""
+        if keep_log and self.log_path.parent == self._scratch:
+            for path in self._scratch.iterdir():
+                if path != self.log_path:
+                    path.unlink()
+        else:
+            shutil.rmtree(self._scratch, ignore_errors=True)

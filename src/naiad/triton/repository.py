@@ -1,0 +1,185 @@
+"""Model repositories: a folder per model, complete and portable.
+
+::
+
+    DIR/nugraph3/config.pbtxt      from the schema
+    DIR/nugraph3/1/model.py        names the pipeline
+    DIR/nugraph3/1/pipeline.py     the pipeline's source, where it is a file of the user's
+    DIR/nugraph3/1/weights/        the weights
+
+The same folder works in an NVIDIA container in which Naiad is installed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from naiad.errors import EngineError, SchemaError
+from naiad.pipeline import Pipeline, check_service, load_pipeline
+from naiad.schema import Arrays
+from naiad.triton.config import (
+    PIPELINE_PARAMETER,
+    model_config,
+    read_config,
+    read_parameters,
+    write_config,
+)
+
+_MODEL_PY = '''"""Served by Naiad; written by `naiad export {name}`."""
+
+from naiad.triton.adapter import triton_model
+
+TritonPythonModel = triton_model({spec!r}, __file__)
+'''
+
+_SOURCE = "pipeline.py"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """One model of a repository that Naiad wrote.
+
+    Attributes:
+        name: the model's name.
+        path: its folder, with ``config.pbtxt`` and ``1/``.
+        notice: what its users must know of its weights, or "".
+    """
+
+    name: str
+    path: Path
+    notice: str = ""
+
+    def pipeline(self) -> Pipeline:
+        """The pipeline, as this repository has it; its model is not loaded."""
+        parameters = read_parameters(read_config(self.path / "config.pbtxt"))
+        version = self.path / "1"
+        spec = resolve(parameters[PIPELINE_PARAMETER], version)
+        weights = parameters.get("weights")
+        return load_pipeline(spec)(version / weights if weights else None)
+
+    def example(self) -> Arrays:
+        """A request that the model answers."""
+        return self.pipeline().example()
+
+
+def export(
+    pipeline: str | type[Pipeline],
+    directory: Path,
+    *,
+    weights: Path | None = None,
+    instances: int | None = None,
+    device: str = "cpu",
+    executor: str | None = None,
+    watchdog: float | None = None,
+    queue_capacity: int | None = None,
+) -> ExportedModel:
+    """Write a pipeline's model folder into the repository ``directory``.
+
+    Args:
+        pipeline: a Pipeline class, or what :func:`naiad.pipeline.load_pipeline` takes.
+        directory: the model repository; created where it is missing.
+        weights: a file or folder in place of the pipeline's default weights.
+        instances: copies of the model that share one queue; by default one per core, or one on
+            a GPU, counted on the machine that serves.
+        device: ``"cpu"``, ``"cuda:0"``, ...
+        executor: ``"process"`` or ``"thread"``, in place of the pipeline's own choice.
+        watchdog: seconds that a worker may take over one batch, in place of the pipeline's.
+        queue_capacity: requests that may wait, in place of the pipeline's.
+
+    Raises:
+        SchemaError: no such pipeline, its source cannot be found, or nothing could be served
+            with these settings.
+        WeightsError: the weights do not exist or are refused.
+        EngineError: a folder of that name is there and was not written by Naiad.
+    """
+    kind = load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
+    watchdog = kind.watchdog if watchdog is None else watchdog
+    queue_capacity = kind.queue_capacity if queue_capacity is None else queue_capacity
+    check_service(watchdog, queue_capacity)
+    made = kind(weights)
+    target = directory / kind.name
+    if target.exists() and PIPELINE_PARAMETER not in _parameters(target):
+        raise EngineError(f"{target} is there and was not written by Naiad; choose another folder")
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{kind.name}-", dir=directory) as draft_name:
+        draft = Path(draft_name)
+        draft.chmod(0o755)
+        version = draft / "1"
+        version.mkdir()
+        spec = _place_source(kind, version)
+        parameters = {PIPELINE_PARAMETER: spec, "device": device}
+        parameters["executor"] = executor or kind.executor
+        parameters["watchdog"] = f"{watchdog:g}"
+        parameters["queue_capacity"] = str(queue_capacity)
+        if instances is not None:
+            parameters["instances"] = str(instances)
+        if made.weights_path is not None:
+            parameters["weights"] = _place_weights(made.weights_path, version)
+        parameters |= made.metadata()
+        write_config(model_config(kind, parameters), draft / "config.pbtxt")
+        (version / "model.py").write_text(
+            _MODEL_PY.format(name=kind.name, spec=spec), encoding="utf-8"
+        )
+        if target.exists():
+            shutil.rmtree(target)
+        shutil.copytree(draft, target)
+    return ExportedModel(kind.name, target, parameters.get("notice", ""))
+
+
+def naiad_models(directory: Path) -> Iterator[ExportedModel]:
+    """The models of a repository that were written by Naiad, by name."""
+    for path in sorted(directory.iterdir()):
+        parameters = _parameters(path)
+        if PIPELINE_PARAMETER in parameters:
+            yield ExportedModel(path.name, path, parameters.get("notice", ""))
+
+
+def resolve(spec: str, version: Path) -> str:
+    """A pipeline spec as ``model.py`` has it, with its file found beside that ``model.py``."""
+    where, colon, name = spec.partition(":")
+    return f"{version / where}{colon}{name}" if where.endswith(".py") else spec
+
+
+def _parameters(path: Path) -> dict[str, str]:
+    """The parameters of a model's config; none where there is no config that can be read."""
+    config = path / "config.pbtxt"
+    if not config.is_file():
+        return {}
+    try:
+        return read_parameters(read_config(config))
+    except EngineError:
+        return {}
+
+
+def _place_source(kind: type[Pipeline], version: Path) -> str:
+    """Make the class importable from the repository; return how ``model.py`` names it."""
+    module = sys.modules.get(kind.__module__)
+    if "<locals>" in kind.__qualname__:
+        raise SchemaError(f"{kind.__qualname__} is defined inside a function; move it to a module")
+    if "." in kind.__module__ and getattr(module, "__package__", None):
+        return f"{kind.__module__}:{kind.__qualname__}"
+    try:
+        source = Path(inspect.getfile(kind))
+    except (OSError, TypeError):
+        raise SchemaError(
+            f"the source of {kind.__qualname__} is in no file; write it to one, such as "
+            f"{kind.name}.py, and serve {kind.name}.py:{kind.__qualname__}"
+        ) from None
+    shutil.copyfile(source, version / _SOURCE)
+    return f"{_SOURCE}:{kind.__qualname__}"
+
+
+def _place_weights(weights: Path, version: Path) -> str:
+    """Copy the weights; return their name beside ``model.py``."""
+    name = "weights" if weights.is_dir() else f"weights{weights.suffix}"
+    if weights.is_dir():
+        shutil.copytree(weights, version / name)
+    else:
+        shutil.copyfile(weights, version / name)
+    return name

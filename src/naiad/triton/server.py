@@ -1,0 +1,375 @@
+"""The embedded Triton as an object: started, watched, asked and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from naiad.errors import EngineError, NaiadError
+from naiad.schema import Arrays
+from naiad.triton.command import Settings, check_repositories
+from naiad.triton.engine import Layout, assemble, find_engine
+from naiad.triton.guardian import Guardian
+from naiad.triton.logs import LogEvent
+from naiad.triton.ports import choose_ports, in_use
+from naiad.triton.process import TritonProcess
+from naiad.triton.prometheus import Sample, parse_metrics
+from naiad.triton.startup import PortTakenError
+from naiad.triton.supervisor import Supervision, Supervisor
+
+if TYPE_CHECKING:
+    from naiad.client import Client
+
+_log = logging.getLogger("naiad.triton")
+
+_ATTEMPTS = 5  # at free ports, each of which someone else may take before Triton does
+_POLL = 0.25  # seconds
+
+
+class Server:
+    """A Triton server on this machine, serving a model repository.
+
+    Example::
+
+        with naiad.Server("models", http_port=0, grpc_port=0, metrics_port=0) as server:
+            outputs = server.client().infer("simple", INPUT0=a, INPUT1=b)
+
+    It ends with the block, with :meth:`stop`, or with the process that started it, however that
+    ends; no process, port, shared memory or temporary file of it is left then.
+    """
+
+    def __init__(
+        self,
+        *repositories: Path | str,
+        host: str = "127.0.0.1",
+        http_port: int | None = 8000,
+        grpc_port: int | None = 8001,
+        metrics_port: int | None = 8002,
+        log_dir: Path | str | None = None,
+        exit_timeout: int = 8,
+        start_timeout: float = 300.0,
+        model_control: str = "none",
+        arguments: Sequence[str] = (),
+        probes: Mapping[str, Arrays] | None = None,
+        temporary: Sequence[Path] = (),
+        health_port: int | None = None,
+        supervision: Supervision | None = None,
+        on_event: Callable[[LogEvent], None] | None = None,
+    ) -> None:
+        """Say what to serve and where; nothing is started yet.
+
+        Args:
+            repositories: model repositories, at least one.
+            host: the address to listen on; 0.0.0.0 is reachable from other machines.
+            http_port: KServe v2 over HTTP; 0 or None takes a free port, as for the others.
+            grpc_port: KServe v2 over gRPC.
+            metrics_port: Prometheus metrics.
+            log_dir: where Triton's log goes; by default a temporary file that is kept only when
+                the server does not start.
+            exit_timeout: seconds that requests in flight have to finish when the server stops.
+            start_timeout: seconds until every model must be ready.
+            model_control: Triton's ``--model-control-mode``: none, poll or explicit.
+            arguments: further command line of tritonserver; HTTP, gRPC and metrics must stay on.
+            probes: a request by model, which the model must answer before it counts as ready.
+            temporary: folders that the server removes when it has ended.
+            health_port: where ``/livez`` and ``/readyz`` say whether every model answers; 0 takes
+                a free port. With it the server is supervised: probed, and restarted when it dies.
+            supervision: how, if not as by default; also without a ``health_port``.
+            on_event: told of each model's progress and of warnings and errors, from this thread
+                while the server starts and from another afterwards; by default they go to the
+                logger ``naiad.triton``.
+        """
+        self._settings = Settings(
+            repositories=tuple(Path(repository).absolute() for repository in repositories),
+            host=host,
+            exit_timeout=exit_timeout,
+            model_control=model_control,
+            arguments=tuple(arguments),
+        )
+        self._wanted = {"HTTP": http_port, "gRPC": grpc_port, "metrics": metrics_port}
+        self._log_dir = Path(log_dir).absolute() if log_dir is not None else None
+        self._start_timeout = start_timeout
+        self._temporary = tuple(temporary)
+        self._on_event = on_event or _to_logger
+        self._ports: dict[str, int] = {}
+        self._health_port = health_port
+        self._supervision = supervision
+        if supervision is None and health_port is not None:
+            self._supervision = Supervision()
+        self._supervisor: Supervisor | None = None
+        self._process: TritonProcess | None = None
+        self._log_path: Path | None = None
+        self._watcher: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._death = ""
+        self._clients: list[Client] = []
+        self.probes: dict[str, Arrays] = dict(probes or {})
+        """A request that the server has answered, by model."""
+        self.models: tuple[str, ...] = ()
+        """The models that are ready, by name."""
+        self.started_in: float = 0.0
+        """Seconds from :meth:`start` until every model had answered."""
+
+    def start(self) -> Server:
+        """Start Triton and wait until every model is ready and has answered its probe.
+
+        Raises:
+            EngineError: Triton cannot run here, a port is in use, or a model does not load or
+                answer; says which and why.
+            MissingExtra: the wheel with Triton is not installed.
+        """
+        if self._process is not None:
+            raise EngineError("this server is running already")
+        began = time.perf_counter()
+        try:
+            check_repositories(self._settings.repositories)
+            layout = assemble(find_engine())
+            self._stopping.clear()
+            self._ended.clear()
+            self._death = ""
+            if self._supervision is not None:
+                self._supervisor = Supervisor(
+                    self._supervision, self._settings.host, self._health_port, self._on_event
+                )
+            self._process = self._launch(layout)
+            self.models = self._ready_models()
+            self._ask_probes()
+        except BaseException:
+            self._abandon(keep_log=True)
+            self._close_supervisor()
+            self._remove_temporary()
+            raise
+        self.started_in = time.perf_counter() - began
+        if self._supervisor is not None:
+            self._supervisor.watch(self)
+        self._watcher = threading.Thread(
+            target=self._watch, args=(self._process,), name="naiad-triton-watch", daemon=True
+        )
+        self._watcher.start()
+        return self
+
+    def stop(self) -> None:
+        """Take no new requests, finish those in flight and end; nothing if it has ended."""
+        self._end(Guardian.stop)
+
+    def kill(self) -> None:
+        """End now; requests in flight get no answer."""
+        self._end(Guardian.kill)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether the server has been stopped; waits for that up to ``timeout`` seconds.
+
+        Raises:
+            EngineError: it died by itself.
+        """
+        ended = self._ended.wait(timeout)
+        if self._death:
+            raise EngineError(self._death)
+        return ended
+
+    def client(self) -> Client:
+        """A new client of this server over gRPC; closed when the server stops, or by you."""
+        from naiad.client import Client
+
+        if self._process is None:
+            raise EngineError("the server is not running")
+        client = Client(self.grpc_url)
+        self._clients.append(client)
+        return client
+
+    def metrics(self) -> list[Sample]:
+        """All numbers of ``/metrics``, as they are now."""
+        text = self._get(self._ports["metrics"], "GET", "/metrics").decode()
+        return list(parse_metrics(text))
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric over all samples that have these labels; 0 if there is none."""
+        return sum(
+            sample.value
+            for sample in self.metrics()
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    @property
+    def grpc_url(self) -> str:
+        """As ``127.0.0.1:8001``."""
+        return f"{self._reachable_host}:{self._ports['gRPC']}"
+
+    @property
+    def http_url(self) -> str:
+        """As ``http://127.0.0.1:8000``."""
+        return f"http://{self._reachable_host}:{self._ports['HTTP']}"
+
+    @property
+    def metrics_url(self) -> str:
+        """As ``http://127.0.0.1:8002/metrics``."""
+        return f"http://{self._reachable_host}:{self._ports['metrics']}/metrics"
+
+    @property
+    def health_url(self) -> str | None:
+        """As ``http://127.0.0.1:8003``, for ``/livez`` and ``/readyz``; None without them."""
+        port = self._supervisor.health_port if self._supervisor is not None else None
+        return f"http://{self._reachable_host}:{port}" if port is not None else None
+
+    @property
+    def pid(self) -> int | None:
+        """Triton's process, while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def log_path(self) -> Path | None:
+        """Triton's log."""
+        return self._log_path
+
+    def __enter__(self) -> Server:
+        """Start, unless it is running already."""
+        return self if self._process is not None else self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    @property
+    def _reachable_host(self) -> str:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._settings.host, self._settings.host)
+        return f"[{host}]" if ":" in host else host
+
+    def _launch(self, layout: Layout) -> TritonProcess:
+        """Start Triton at ports that nobody takes meanwhile; returns when it listens there."""
+        attempts = _ATTEMPTS if not all(self._wanted.values()) else 1
+        while True:
+            attempts -= 1
+            self._ports = choose_ports(self._settings.host, self._wanted)
+            self._process = TritonProcess(
+                layout,
+                self._settings,
+                self._ports,
+                log_dir=self._log_dir,
+                temporary=self._temporary,
+            )
+            self._log_path = self._process.log_path
+            try:
+                self._process.start(self._start_timeout, self._on_event)
+            except PortTakenError as error:
+                if attempts == 0 or error.port in self._wanted.values():
+                    uses = {port: use for use, port in self._ports.items()}
+                    use = uses.get(error.port, "Triton's")
+                    raise EngineError(in_use(use, error.port)) from None
+            else:
+                return self._process
+            self._abandon(keep_log=False)
+
+    def _ready_models(self) -> tuple[str, ...]:
+        index = json.loads(self._get(self._ports["HTTP"], "POST", "/v2/repository/index"))
+        return tuple(sorted({model["name"] for model in index if model.get("state") == "READY"}))
+
+    def _ask_probes(self) -> None:
+        model = ""
+        try:
+            with self.client() as client:
+                for model, arrays in self.probes.items():
+                    client.infer(model, arrays)
+        except NaiadError as error:
+            raise EngineError(
+                f"{model} has loaded and does not answer its example: {error}\n"
+                f"The whole log: {self._log_path}"
+            ) from error
+
+    def _get(self, port: int, method: str, path: str) -> bytes:
+        host = self._reachable_host.strip("[]")
+        connection = http.client.HTTPConnection(host, port, timeout=10)
+        # Closed at once: an idle connection holds Triton's shutdown for its whole exit timeout.
+        with contextlib.closing(connection):
+            try:
+                connection.request(method, path)
+                answer = connection.getresponse()
+                body = answer.read()
+            except OSError as error:
+                raise EngineError(f"the server does not answer {path}: {error}") from error
+        if answer.status != 200:
+            raise EngineError(f"the server answers {path} with {answer.status}: {body.decode()}")
+        return body
+
+    def _watch(self, process: TritonProcess) -> None:
+        """Pass on what the log says while the server runs, and notice when it dies."""
+        supervisor = self._supervisor
+        while not self._stopping.is_set():
+            reason = process.poll(_POLL, self._on_event)
+            if supervisor is not None:
+                reason = reason or supervisor.trouble(process.pid)
+                if reason:
+                    process.end(Guardian.kill)  # who waits for an answer hears now
+                    reason = supervisor.mend(reason, lambda: self._restart(process), self)
+            if reason:
+                process.end(Guardian.kill)
+                self._death = reason
+                self._ended.set()
+                self._on_event(LogEvent("error", self._death))
+                return
+
+    def _restart(self, process: TritonProcess) -> None:
+        process.end(Guardian.kill)  # what an earlier try has left
+        process.start(self._start_timeout, self._on_event)
+        self._ask_probes()
+
+    def _end(self, ask: Callable[[Guardian], None]) -> None:
+        process, supervisor = self._process, self._supervisor
+        if process is None:
+            return
+        self._stopping.set()
+        if supervisor is not None:
+            supervisor.retire()
+            process.start_no_more()
+            if supervisor.mending:
+                process.abort()
+        if self._watcher is not None:
+            self._watcher.join()
+        process.end(ask)
+        self._process = None
+        self._close_clients()
+        self._close_supervisor()
+        process.remove_files(keep_log=bool(self._death))
+        self._remove_temporary()
+        self._ended.set()
+
+    def _abandon(self, *, keep_log: bool) -> None:
+        """End what :meth:`start` has begun."""
+        self._close_clients()
+        process, self._process = self._process, None
+        if process is not None:
+            process.end(Guardian.kill)
+            process.remove_files(keep_log=keep_log)
+
+    def _close_supervisor(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.close()
+            self._supervisor = None
+
+    def _close_clients(self) -> None:
+        while self._clients:
+            self._clients.pop().close()
+
+    def _remove_temporary(self) -> None:
+        for path in self._temporary:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _to_logger(event: LogEvent) -> None:
+    levels = {"failed": logging.ERROR, "error": logging.ERROR, "warning": logging.WARNING}
+    what = f"{event.model} {event.kind}" if event.model else event.kind
+    _log.log(levels.get(event.kind, logging.DEBUG), "%s %s", what, event.text)

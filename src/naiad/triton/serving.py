@@ -1,0 +1,106 @@
+"""``naiad.serve``: from pipelines to a running server in one call."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from naiad.pipeline import Pipeline
+from naiad.pipelines import applications
+from naiad.triton.command import check_repositories
+from naiad.triton.engine import plain_temporary_directory
+from naiad.triton.logs import LogEvent
+from naiad.triton.repository import export, naiad_models
+from naiad.triton.server import Server
+from naiad.triton.supervisor import Supervision
+
+
+def serve(
+    *pipelines: str | type[Pipeline],
+    model_repository: Path | str | None = None,
+    weights: Path | str | None = None,
+    instances: int | None = None,
+    device: str = "cpu",
+    host: str = "127.0.0.1",
+    http_port: int | None = 8000,
+    grpc_port: int | None = 8001,
+    metrics_port: int | None = 8002,
+    log_dir: Path | str | None = None,
+    exit_timeout: int = 8,
+    health_port: int | None = None,
+    supervision: Supervision | None = None,
+    on_event: Callable[[LogEvent], None] | None = None,
+) -> Server:
+    """Serve pipelines on an embedded Triton; returns when each has answered its example.
+
+    Example::
+
+        with naiad.serve("nugraph3") as server:
+            server.client().nugraph3.infer(event)
+
+    Args:
+        pipelines: Pipeline classes, built-in names, ``my_model.py:MyModel`` or
+            ``package.module:Class``; by default all built-in ones, unless there is a
+            ``model_repository``.
+        model_repository: a repository to serve beside them.
+        weights: in place of the default weights; for one pipeline only.
+        instances: copies of each model; by default one per core.
+        device: ``"cpu"``, ``"cuda:0"``, ...
+        host: as the rest, see :class:`Server`.
+        http_port: 0 or None takes a free port, as for the others.
+        grpc_port: for gRPC.
+        metrics_port: for Prometheus.
+        log_dir: where Triton's log goes.
+        exit_timeout: seconds that requests in flight have to finish.
+        health_port: for ``/livez`` and ``/readyz``, and for a server that is restarted when it
+            dies; None, the default, for neither.
+        supervision: how it is probed and restarted.
+        on_event: told of progress, warnings and errors.
+
+    Raises:
+        EngineError: see :meth:`Server.start`.
+        SchemaError: no such pipeline.
+        ValueError: weights for several pipelines.
+    """
+    if not pipelines and model_repository is None:
+        pipelines = tuple(application.name for application in applications())
+    if weights is not None and len(pipelines) != 1:
+        raise ValueError("weights are for one pipeline; serve the others without, or export them")
+    repositories: list[Path] = []
+    temporary: list[Path] = []
+    try:
+        if pipelines:
+            temporary.append(plain_temporary_directory("naiad-models-"))
+            repositories += temporary
+            for pipeline in pipelines:
+                export(
+                    pipeline,
+                    temporary[0],
+                    weights=Path(weights) if weights is not None else None,
+                    instances=instances,
+                    device=device,
+                )
+        if model_repository is not None:
+            repositories.append(Path(model_repository))
+        check_repositories(repositories)
+        probes = {m.name: m.example() for path in repositories for m in naiad_models(path)}
+        server = Server(
+            *repositories,
+            host=host,
+            http_port=http_port,
+            grpc_port=grpc_port,
+            metrics_port=metrics_port,
+            log_dir=log_dir,
+            exit_timeout=exit_timeout,
+            probes=probes,
+            temporary=temporary,
+            health_port=health_port,
+            supervision=supervision,
+            on_event=on_event,
+        )
+        return server.start()
+    except BaseException:
+        for path in temporary:
+            shutil.rmtree(path, ignore_errors=True)
+        raise

@@ -1,0 +1,132 @@
+"""How far a starting Triton is, and why it does not come up."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from naiad.errors import EngineError
+from naiad.triton.guardian import Guardian
+from naiad.triton.logs import LogEvent, LogFollower
+from naiad.triton.stubs import Stubs
+
+_SERVICES = 3  # HTTP, gRPC and metrics
+_POLL = 0.02  # seconds
+
+
+class PortTakenError(EngineError):
+    """Someone took a port between our look and Triton's start."""
+
+    def __init__(self, port: int) -> None:
+        """Name the port."""
+        super().__init__(f"port {port} is in use")
+        self.port = port
+
+
+def wait_for_start(
+    guardian: Guardian,
+    follower: LogFollower,
+    models: int,
+    timeout: float,
+    on_event: Callable[[LogEvent], None],
+) -> None:
+    """Wait until Triton has loaded its models and listens.
+
+    Raises:
+        PortTakenError: a port is not to be had.
+        EngineError: it does not come up; says why in plain words, and where the log is.
+    """
+    deadline = time.monotonic() + timeout
+    progress, stubs = Startup(models), Stubs()
+    while len(progress.listening) < _SERVICES:
+        ended = [e for e in guardian.poll(_POLL) if e["event"] == "ended"]
+        events = list(follower.poll())
+        if ended:
+            events += (*follower.poll(), *follower.poll())  # the last one flushes
+        elif guardian.pid is not None:
+            events += stubs.died(guardian.pid, progress.loading)
+        for event in events:
+            progress.note(event)
+            on_event(event)
+        if progress.taken_port is not None:
+            raise PortTakenError(progress.taken_port)
+        if ended or progress.is_hopeless():
+            reason = progress.reason() or last_words(ended, follower)
+            raise EngineError(f"{reason}\nThe whole log: {follower.path}")
+        if time.monotonic() > deadline:
+            waiting = ", ".join(sorted(progress.loading)) or "Triton"
+            raise EngineError(
+                f"{waiting}: not ready after {timeout:.0f} s; the log ends with\n"
+                f"{follower.tail()}\nThe whole log: {follower.path}"
+            )
+
+
+class Startup:
+    """What the log has told of the start so far."""
+
+    def __init__(self, expected: int) -> None:
+        """Start with nothing heard yet of the ``expected`` models."""
+        self.loading: set[str] = set()
+        self.listening: set[str] = set()
+        self.taken_port: int | None = None
+        self._expected = expected
+        self._seen: set[str] = set()
+        self._failed: dict[str, str] = {}
+        self._errors: list[str] = []
+        self._stopping = False
+
+    def note(self, event: LogEvent) -> None:
+        """Take in what the log says."""
+        if event.model:
+            self._seen.add(event.model)
+        if event.kind == "loading":
+            self.loading.add(event.model)
+        elif event.kind == "ready":
+            self.loading.discard(event.model)
+        elif event.kind == "failed":
+            self.loading.discard(event.model)
+            self._failed[event.model] = event.text
+        elif event.kind == "listening":
+            self.listening.add(event.text)
+        elif event.kind == "stopping":
+            self._stopping = True
+        elif event.kind == "error":
+            self._errors.append(event.text)
+            if event.port is not None:
+                self.taken_port = event.port
+
+    def is_hopeless(self) -> bool:
+        """Whether Triton will not come up: it says so, or all models are done and one failed."""
+        missing_library = any("shared library" in text for text in self._errors)
+        all_done = not self.loading and len(self._seen) >= self._expected
+        return self._stopping or missing_library or bool(self._failed and all_done)
+
+    def reason(self) -> str:
+        """Why, in plain words; "" where the log does not say."""
+        if not self._failed:
+            return "\n".join(self._errors)
+        total = max(self._expected, len(self._seen))
+        lines = [f"{model}: {why}" for model, why in sorted(self._failed.items())]
+        if total == 1:
+            return f"the model did not load: {lines[0]}"
+        return "\n".join([f"{len(lines)} of {total} models did not load:", *lines])
+
+
+def last_words(ended: Sequence[Mapping[str, Any]], follower: LogFollower) -> str:
+    """Why a server is gone that nobody stopped and that has named no reason."""
+    if not ended:
+        how = "Triton gave up"
+    elif reason := ended[-1].get("reason"):
+        how = f"Triton could not be run: {reason}"
+    else:
+        status = ended[-1]["status"]
+        cause = "out of memory, or killed by someone" if status == -signal.SIGKILL else "a crash"
+        how = (
+            f"Triton was ended by {signal.Signals(-status).name} ({cause})"
+            if status < 0
+            else f"Triton ended by itself with status {status}"
+        )
+    tail = follower.tail()
+    return f"{how}; its log ends with\n{tail}" if tail else how

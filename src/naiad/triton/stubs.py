@@ -1,0 +1,107 @@
+"""The models' own processes, Triton's stubs, as the operating system sees them.
+
+Triton 2.51 does not collect a stub that dies and does not replace it: it stays there as a zombie,
+its model says that it is ready, and requests that it has taken on are never answered.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from naiad.triton.logs import LogEvent
+
+_LOOK = 0.1  # seconds between looks while Triton starts
+_DEAD = 2.0  # seconds after which a dead process is not about to be replaced by a starting Triton
+_LOOK_RUNNING = 0.5  # seconds between looks afterwards; a stub that is unloaded is gone sooner
+
+
+class Stubs:
+    """The stubs of one Triton, from its start on."""
+
+    def __init__(self) -> None:
+        """Start before the first look."""
+        self._looked = 0.0
+        self._models: dict[int, str] = {}
+        self._since: dict[str, float] = {}
+        self._dead_before: frozenset[int] = frozenset()
+
+    def died(self, triton: int, loading: set[str]) -> Iterator[LogEvent]:
+        """The models of those ``loading`` whose process has died, as events.
+
+        Triton waits forever for a process that dies before it has said hello: a crash while
+        model.py is imported, no model.py, no libpython.
+        """
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return
+        self._looked = now
+        alive, dead = self._look(triton)
+        missing = {model for model in loading - alive if dead}
+        known = {self._models[pid] for pid in dead if pid in self._models}
+        if all(pid in self._models for pid in dead):
+            missing &= known
+        self._since = {model: self._since.get(model, now) for model in missing}
+        for model, since in self._since.items():
+            if now - since >= _DEAD:
+                own = [pid for pid in dead if self._models.get(pid) == model]
+                unknown = [pid for pid in dead if pid not in self._models]  # dead at first sight
+                how = {_exit_of(pid) for pid in own or unknown}
+                yield LogEvent(
+                    "failed",
+                    f"its process ended while it was starting ({' or '.join(sorted(how))}) and "
+                    f"left no other message than what is in the log",
+                    model,
+                )
+
+    def lost(self, triton: int) -> str:
+        """Which model of a running Triton has lost its process, and how; "" where none has."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_RUNNING:
+            return ""
+        self._looked = now
+        _, dead = self._look(triton)
+        again = self._dead_before.intersection(dead)
+        self._dead_before = frozenset(dead)
+        if not again:
+            return ""
+        return "; ".join(
+            f"the process of {self._models.get(pid, 'a model')} has died ({_exit_of(pid)})"
+            for pid in sorted(again)
+        )
+
+    def _look(self, triton: int) -> tuple[set[str], list[int]]:
+        alive: set[str] = set()
+        dead: list[int] = []
+        try:
+            children = psutil.Process(triton).children()
+        except psutil.NoSuchProcess:
+            return alive, dead
+        for child in children:
+            try:
+                if child.status() == psutil.STATUS_ZOMBIE:
+                    dead.append(child.pid)
+                    continue
+                command = child.cmdline()
+            except psutil.NoSuchProcess:
+                continue
+            if len(command) > 1:  # stub, REPOSITORY/MODEL/VERSION/model.py, ...
+                model = Path(command[1]).parent.parent.name
+                self._models[child.pid] = model
+                alive.add(model)
+        return alive, dead
+
+
+def _exit_of(zombie: int) -> str:
+    """How a process ended that nobody has waited for: the last field of its stat."""
+    try:
+        status = int(Path(f"/proc/{zombie}/stat").read_text().rsplit(maxsplit=1)[1])
+    except (OSError, ValueError):
+        return "how is not known"
+    code = os.waitstatus_to_exitcode(status)
+    return signal.Signals(-code).name if code < 0 else f"exit status {code}"

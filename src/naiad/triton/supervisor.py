@@ -1,0 +1,243 @@
+"""A server that is watched, told apart from one that only says it is ready, and restarted.
+
+Two things show that a model is gone. Its process is dead, which the operating system tells within
+a second. Or it is silent: it answers neither its example nor any other request, for longer than the
+runtime takes to replace a worker that hangs, which disturbs less. A model that answers with errors
+is reported as not ready, and not restarted: that would take the other models along.
+
+The whole of Triton is restarted, at the same ports: whatever state it was in, no request, process
+or shared memory of the model that died is left in the way of the new one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from naiad.client import Client
+from naiad.errors import EngineError
+from naiad.triton.health import Health, HealthEndpoint
+from naiad.triton.logs import LogEvent
+from naiad.triton.probing import Finding, answered, probe
+from naiad.triton.stubs import Stubs
+
+if TYPE_CHECKING:
+    from naiad.triton.server import Server
+
+_AT_ONCE = 8  # probes
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """How a server is watched and restarted.
+
+    Attributes:
+        interval: seconds between the probes of a model.
+        deadline: seconds that a model has to answer its example.
+        silence: seconds without any answer after which the server is restarted; the runtime
+            replaces a worker that hangs after 120.
+        restarts: how many there may be within ``window`` before the server is given up.
+        window: seconds.
+        first_pause: seconds before the second restart within ``window``, doubled for each
+            further one; the first has none.
+        longest_pause: seconds.
+    """
+
+    interval: float = 5.0
+    deadline: float = 10.0
+    silence: float = 150.0
+    restarts: int = 5
+    window: float = 600.0
+    first_pause: float = 1.0
+    longest_pause: float = 30.0
+
+
+class Restarts:
+    """When a server may be restarted: with growing pauses, and not for ever."""
+
+    def __init__(self, policy: Supervision) -> None:
+        """Start before the first."""
+        self._policy = policy
+        self._times: list[float] = []
+
+    def pause(self, now: float) -> float | None:
+        """Seconds to wait before a restart that is wanted ``now``; None: there were too many."""
+        policy = self._policy
+        self._times = [at for at in self._times if now - at < policy.window]
+        count = len(self._times)
+        if count >= policy.restarts:
+            return None
+        pause = min(policy.longest_pause, policy.first_pause * 2 ** (count - 1)) if count else 0.0
+        self._times.append(now + pause)
+        return pause
+
+
+class Silence:
+    """Since when each model has answered nothing."""
+
+    def __init__(self, limit: float) -> None:
+        """Start with models that answer; ``limit`` is in seconds."""
+        self._limit = limit
+        self._since: dict[str, float] = {}
+
+    def note(self, model: str, finding: Finding, asked: float, now: float) -> str:
+        """Take in a probe that was sent at ``asked``; returns why to restart, or ""."""
+        if finding.verdict != "silent":
+            self._since.pop(model, None)
+            return ""
+        first = model not in self._since
+        lasted = now - self._since.setdefault(model, asked)
+        if first or lasted < self._limit:  # one probe alone may have been unlucky
+            return ""
+        return f"{model} has answered nothing for {lasted:.0f} s: {finding.reason}"
+
+    def forget(self) -> None:
+        """The models are new."""
+        self._since.clear()
+
+
+class Supervisor:
+    """Probes a server's models, says what it finds at the health port, and restarts the server."""
+
+    def __init__(
+        self,
+        policy: Supervision,
+        host: str,
+        health_port: int | None,
+        on_event: Callable[[LogEvent], None],
+    ) -> None:
+        """Open the health port, if there is to be one; nothing is probed yet.
+
+        Raises:
+            EngineError: the port is in use.
+        """
+        self._policy = policy
+        self._on_event = on_event
+        self._restarts = Restarts(policy)
+        self._silence = Silence(policy.silence)
+        self._stubs = Stubs()
+        self._trouble = ""
+        self._life = 0
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        # A round of probes begins an interval after the one before, and each may take its time.
+        self.health = Health(patience=2 * (policy.interval + policy.deadline))
+        self._endpoint = (
+            HealthEndpoint(self.health, host, health_port) if health_port is not None else None
+        )
+        self.mending = False
+        """Whether a restart is under way."""
+
+    @property
+    def health_port(self) -> int | None:
+        """Where ``/livez`` and ``/readyz`` are."""
+        return self._endpoint.port if self._endpoint is not None else None
+
+    def watch(self, server: Server) -> None:
+        """Begin to probe a server whose models have just answered."""
+        self.health.serving(server.models)
+        self._thread = threading.Thread(
+            target=self._probe_often, args=(server,), name="naiad-probes", daemon=True
+        )
+        self._thread.start()
+
+    def trouble(self, triton: int | None) -> str:
+        """Why the server must be restarted, or ""."""
+        lost = self._stubs.lost(triton) if triton is not None else ""
+        return lost or self._trouble
+
+    def mend(self, reason: str, restart: Callable[[], None], server: Server) -> str:
+        """Call ``restart`` until it succeeds; returns why it was given up, or "".
+
+        Also returns "" when the server is stopped meanwhile.
+        """
+        self.mending = True
+        try:
+            while not self._ended.is_set():
+                pause = self._restarts.pause(time.monotonic())
+                if pause is None:
+                    return self._give_up(reason)
+                self._life += 1
+                self.health.restarting(reason)
+                self._on_event(LogEvent("warning", f"restarting: {reason}"))
+                began = time.perf_counter()
+                if self._ended.wait(pause):
+                    break
+                try:
+                    restart()
+                except EngineError as error:
+                    reason = str(error)
+                else:
+                    self._begin_anew(server)
+                    took = time.perf_counter() - began
+                    self._on_event(LogEvent("warning", f"serving again after {took:.1f} s"))
+                    break
+            return ""
+        finally:
+            self.mending = False
+
+    def retire(self) -> None:
+        """The server is being stopped: probe and restart no more, and say so."""
+        self._ended.set()
+        if self.health.live():
+            self.health.ends("stopping")
+
+    def close(self) -> None:
+        """Close the health port; once the server has ended, so that no probe is under way."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._endpoint is not None:
+            self._endpoint.close()
+
+    def _give_up(self, reason: str) -> str:
+        policy = self._policy
+        text = (
+            f"given up after {policy.restarts} restarts within {policy.window:g} s; the last "
+            f"reason: {reason}"
+        )
+        self.health.ends("failed", text)
+        return text
+
+    def _begin_anew(self, server: Server) -> None:
+        self._stubs = Stubs()
+        self._silence.forget()
+        self._trouble = ""
+        self.health.serving(server.models)
+
+    def _probe_often(self, server: Server) -> None:
+        with Client(server.grpc_url, retries=0) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
+            while not self._ended.wait(self._policy.interval):
+                if self.health.state != "serving":
+                    continue
+                before = _answered(server)
+                rounds = [
+                    pool.submit(self._probe, server, client, model, before)
+                    for model in server.models
+                ]
+                for one in rounds:
+                    one.result()
+
+    def _probe(
+        self, server: Server, client: Client, model: str, before: Mapping[str, float]
+    ) -> None:
+        life, asked = self._life, time.monotonic()
+        finding = probe(client, model, server.probes.get(model), self._policy.deadline)
+        if not finding.able and _answered(server).get(model, 0) > before.get(model, 0):
+            finding = Finding("busy", finding.reason)
+        if self._ended.is_set() or life != self._life:
+            return  # it was stopped or restarted meanwhile
+        self.health.found(model, "" if finding.able else finding.reason)
+        reason = self._silence.note(model, finding, asked, time.monotonic())
+        self._trouble = self._trouble or reason
+
+
+def _answered(server: Server) -> Mapping[str, float]:
+    try:
+        return answered(server.metrics())
+    except EngineError:
+        return {}

@@ -1,0 +1,91 @@
+"""`naiad bench` against the real Triton, for moments; how fast it is does not matter here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import naiad
+
+DEGREE = f"{Path(__file__).parents[1] / 'unit' / 'runtime' / 'degree.py'}:Degree"
+
+
+@pytest.fixture(scope="module")
+def server():
+    ports = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
+    with naiad.serve(DEGREE, instances=1, **ports) as running:
+        yield running
+
+
+def bench(*arguments, model=DEGREE):
+    return subprocess.run(
+        [
+            *(sys.executable, "-c", "from naiad.cli.main import main; main()"),
+            *("bench", model, "--duration", "300ms"),
+            *map(str, arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def test_a_bench_writes_what_it_measured_and_compares_it(server, tmp_path):
+    common = ("--url", server.grpc_url, "--metrics-url", server.metrics_url)
+    done = bench(*common, "--concurrency", "1,4", "--rate", 40, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["model"] == "degree"
+    assert [level["load"]["value"] for level in report["levels"]] == [1, 4, 40]
+    for level in report["levels"]:
+        assert level["errors"] == {}
+        assert level["throughput"] > 0
+        # The server counts every request that this client sent, and nobody else's.
+        assert level["server"]["requests"] == level["requests"]
+        assert level["server"]["batch"]["nodes"] == 8 * level["server"]["batch"]["requests"]
+        assert level["server"]["waits"]["forward"] > 0
+        assert level["sent_bytes"] == 8 * 2 * 4 + 2 * 8 * 8
+        assert level["received_bytes"] == 8 * 8 + 8
+    assert "<svg" in (tmp_path / "report.html").read_text()
+
+    again = bench(*common, "--concurrency", 1, "--compare", tmp_path / "report.json")
+    assert again.returncode == 0, again.stderr
+    assert "Ratio to the baseline" in again.stdout
+
+
+def test_http_and_a_server_without_metrics_do_too(server):
+    done = bench("--url", server.http_url, "--metrics-url", server.http_url, "--concurrency", 2)
+    assert done.returncode == 0, done.stderr
+    assert "without batch sizes and stages" in done.stdout
+    assert "forward" not in done.stdout
+
+
+def test_the_highest_rate_is_searched_for(server):
+    done = bench(
+        *("--url", server.grpc_url, "--metrics-url", server.metrics_url),
+        *("--find-max", "--p99", "1ms"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "p99" in done.stdout
+    assert "within 1 ms" in done.stdout
+
+
+def test_a_model_that_is_not_there_is_named(server):
+    done = bench("--url", server.grpc_url, model="nonesuch")
+    assert done.returncode == 1
+    assert "nonesuch" in done.stderr
+
+
+def test_a_model_that_is_no_pipeline_is_asked_by_its_dims(triton):
+    done = bench(
+        *("--url", triton.grpc_url, "--metrics-url", triton.metrics_url, "--concurrency", 2),
+        model="simple",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "random values" in done.stdout
+    assert "no naiad_ metrics of model simple" in done.stdout

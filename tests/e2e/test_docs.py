@@ -1,0 +1,131 @@
+"""The README and the documentation, followed to the letter.
+
+Each page is followed from its top in an empty folder: the files it shows are written, its commands
+and Python blocks are run, and what it says they print is compared. Servers get free ports, which
+take the place of the default ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from tests.support.markdown import PAGES, Block, blocks
+
+import naiad
+from naiad.triton.ports import free_ports
+
+NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
+PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+DEFAULT_URL = "localhost:8001"
+FOLLOWED = ("serve", "infer", "new", "simulate", "export")
+
+
+@dataclass(slots=True)
+class Reader:
+    """Somebody who does what a page says.
+
+    Attributes:
+        folder: where they are.
+        names: what the page's Python blocks have defined.
+        server: the server they have started last.
+        url: its gRPC address.
+    """
+
+    folder: Path
+    names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
+    server: subprocess.Popen[bytes] | None = None
+    url: str = DEFAULT_URL
+
+    def follow(self, page: Path) -> None:
+        printed = ""
+        for block in blocks(page):
+            if block.skipped:
+                continue
+            if block.title is not None:
+                (self.folder / block.title).write_text(block.text, "utf-8")
+            elif block.language == "text":
+                assert printed == block.text, f"{page.name}:{block.line}"
+            elif block.language == "bash":
+                for line in block.text.splitlines():
+                    self.run(shlex.split(line, comments=True))
+            printed = self.python(block) if block.language == "python" else ""
+
+    def python(self, block: Block) -> str:
+        """Run a Python block, unless it is a file; return what it printed."""
+        if block.title is not None:
+            return ""
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            replace(block, text=block.text.replace(DEFAULT_URL, self.url)).run(self.names)
+        return printed.getvalue()
+
+    def run(self, words: list[str]) -> None:
+        """Run a command that is ours; others (make, pip, the demo) are tested elsewhere."""
+        match words:
+            case ["naiad", "serve", *arguments]:
+                self.serve(arguments)
+            case ["naiad", "infer", *_]:
+                subprocess.run([*NAIAD, *words[1:], "--url", self.url], cwd=self.folder, check=True)
+            case ["naiad", command, *_] if command in FOLLOWED:
+                subprocess.run([*NAIAD, *words[1:]], cwd=self.folder, check=True)
+            case ["pytest", *arguments]:
+                subprocess.run([*PYTEST, *arguments], cwd=self.folder, check=True)
+            case _:
+                pass
+
+    def serve(self, arguments: list[str]) -> None:
+        """Start a server and wait until it is ready."""
+        self.leave()
+        http, grpc, metrics = free_ports("127.0.0.1", 3)
+        ports = [f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"]
+        ports.append("--health-port=0")
+        self.server = subprocess.Popen([*NAIAD, "serve", *arguments, *ports], cwd=self.folder)
+        self.url = f"localhost:{grpc}"
+        with naiad.Client(self.url, retries=0) as client:
+            for _ in range(600):
+                assert self.server.poll() is None, f"naiad serve {shlex.join(arguments)} ended"
+                with contextlib.suppress(naiad.NaiadError):
+                    if all(model.state == "READY" for model in client.models()):
+                        return
+                time.sleep(0.1)
+        pytest.fail(f"naiad serve {shlex.join(arguments)} was not ready in a minute")
+
+    def leave(self) -> None:
+        """Stop the server as a user would."""
+        if self.server is not None:
+            self.server.send_signal(signal.SIGINT)
+            assert self.server.wait(timeout=30) == 0
+            self.server = None
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    reader = Reader(tmp_path)
+    yield reader
+    sys.modules.pop("my_model", None)
+    if reader.server is not None:
+        reader.server.kill()
+        reader.server.wait()
+
+
+def followed(block: Block) -> bool:
+    return block.language == "python" or any(f"naiad {word} " in block.text for word in FOLLOWED)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(map(followed, blocks(page)))], ids=lambda page: page.name
+)
+def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
+    reader.follow(page)
+    reader.leave()

@@ -1,0 +1,150 @@
+"""Pipelines of a user's own through the real Triton: merged, kept apart, and always answered."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tritonclient.grpc as triton_grpc
+
+import naiad
+from naiad.triton.repository import export
+
+PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    repository = tmp_path_factory.mktemp("models")
+    for name in ("Trouble", "Bytes"):
+        export(f"{PIPELINES}:{name}", repository, instances=1)
+    export(f"{PIPELINES}:Degree", repository, instances=2, executor="thread")
+    with naiad.serve(model_repository=repository, http_port=0, grpc_port=0, metrics_port=0) as s:
+        yield s
+
+
+def graph(nodes=3, code=100.0, edges=4, seed=0):
+    rng = np.random.default_rng(seed)
+    x = np.zeros((nodes, 2), np.float32)
+    x[:1, 0] = code
+    return {"x": x, "edge_index": rng.integers(0, nodes, (2, edges))}
+
+
+def ask_all(server, requests, model="trouble"):
+    """All requests at once; outputs or errors, in order."""
+    with naiad.Client(server.grpc_url, retries=0) as client:
+
+        def ask(request):
+            try:
+                return client.infer(model, request)
+            except naiad.NaiadError as error:
+                return error
+
+        with ThreadPoolExecutor(len(requests)) as pool:
+            return list(pool.map(ask, requests))
+
+
+def test_concurrent_requests_are_merged_and_answered_each_with_its_own(server):
+    before = server.metric("naiad_batches_total", model="trouble")
+    requests = [graph(1 + n % 5, code=100 + n, seed=n) for n in range(32)]
+    for request, outputs in zip(requests, ask_all(server, requests), strict=True):
+        assert outputs["total"][0] == request["x"].sum()
+        expected = np.bincount(request["edge_index"][1], minlength=len(request["x"]))
+        np.testing.assert_array_equal(outputs["degree"], expected)
+    time.sleep(0.5)
+    assert server.metric("naiad_batches_total", model="trouble") - before < 32
+
+
+def test_threads_answer_as_processes_do(server):
+    requests = [graph(1 + n % 5, code=666 if n == 3 else 100 + n, seed=n) for n in range(16)]
+    answers = ask_all(server, requests, model="degree")
+    assert isinstance(answers.pop(3), naiad.PipelineError)
+    assert [a["total"][0] for a in answers] == [100 + n for n in range(16) if n != 3]
+    workers = [
+        line
+        for process in psutil.Process(server.pid).children(recursive=True)
+        if "naiad.runtime.worker" in (line := " ".join(process.cmdline()))
+    ]
+    assert not any("Degree" in line for line in workers)
+
+
+def test_one_bad_graph_fails_alone(server):
+    requests = [graph(code=666 if n == 3 else 100 + n, seed=n) for n in range(8)]
+    answers = ask_all(server, requests)
+    assert isinstance(answers[3], naiad.PipelineError)
+    assert "the number of the beast" in str(answers[3])
+    assert [a["total"][0] for n, a in enumerate(answers) if n != 3] == [
+        100 + n for n in range(8) if n != 3
+    ]
+
+
+def test_an_index_out_of_range_never_reaches_the_model(server):
+    bad = graph() | {"edge_index": np.array([[0], [7]])}
+    with pytest.raises(
+        naiad.InvalidInput, match=r"edge_index\[1, 0\] is 7; it must be 0 to 2: there are 3 nodes"
+    ):
+        server.client().infer("trouble", bad)
+
+
+def test_a_worker_that_is_killed_takes_only_its_own_request_along(server):
+    requests = [graph(code=3 if n == 2 else 100 + n, seed=n) for n in range(6)]
+    answers = ask_all(server, requests)
+    assert isinstance(answers[2], naiad.Unavailable)
+    assert "ended by signal 9" in str(answers[2])
+    assert [a["total"][0] for n, a in enumerate(answers) if n != 2] == [100, 101, 103, 104, 105]
+    assert server.client().infer("trouble", graph())["total"] == [100]
+
+
+def test_a_request_over_the_limit_is_refused_by_dimension(server):
+    with pytest.raises(naiad.InvalidInput, match="has 1,001 nodes; this model takes at most 1,000"):
+        server.client().infer("trouble", graph(1001))
+
+
+def test_only_the_outputs_asked_for_are_sent(server):
+    assert list(server.client().infer("trouble", graph(), outputs=["total"])) == ["total"]
+
+
+@pytest.mark.parametrize("url", ["grpc_url", "http_url"])
+def test_bytes_keep_their_trailing_nuls(server, url):
+    text = np.array([b"abc\x00", b"", b"\xff\x00\x00"], dtype=object)
+    with naiad.Client(getattr(server, url)) as client:
+        outputs = client.infer("bytes", text=text)
+    assert outputs["reversed"].tolist() == [b"\x00cba", b"", b"\x00\x00\xff"]
+    assert outputs["length"].tolist() == [4, 0, 3]
+
+
+def test_requests_that_are_given_up_leave_the_model_working(server):
+    request = graph(code=4)  # sleeps for longer than anyone waits
+    with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+        inputs = []
+        for name, array in request.items():
+            kind = "FP32" if array.dtype == np.float32 else "INT64"
+            inputs.append(triton_grpc.InferInput(name, list(array.shape), kind))
+            inputs[-1].set_data_from_numpy(array)
+        waiting = [
+            client.async_infer("trouble", inputs, callback=lambda result, error: None)
+            for _ in range(3)
+        ]
+        time.sleep(0.3)
+        for call in waiting:
+            call.cancel()
+    (worker,) = (
+        process
+        for process in psutil.Process(server.pid).children(recursive=True)
+        if "Trouble" in " ".join(process.cmdline())
+    )
+    worker.kill()  # it sleeps in prepare(); its batch is run again, without who has left
+    assert server.client().infer("trouble", graph(), timeout=30)["total"] == [100]
+
+
+def test_errors_are_counted_by_kind(server):
+    labels = {"model": "trouble", "kind": "InvalidInput"}
+    before = server.metric("naiad_errors_total", **labels)
+    with pytest.raises(naiad.InvalidInput):
+        server.client().infer("trouble", graph(1001))
+    time.sleep(0.5)
+    assert server.metric("naiad_errors_total", **labels) == before + 1

@@ -1,0 +1,41 @@
+"""``naiad serve`` as a process, and what it prints."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def naiad_serve(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """The command, and its end however the test ends."""
+    code = "from naiad.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--free-ports", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+    ) as command:
+        try:
+            yield command
+        finally:
+            command.kill()
+
+
+def shown_when_ready(command: subprocess.Popen[str]) -> str:
+    assert command.stdout is not None
+    shown = ""
+    for line in command.stdout:
+        shown += line
+        if "Ctrl-C stops it" in line:
+            break
+    return shown
+
+
+def urls_shown(shown: str) -> dict[str, str]:
+    """The addresses, without path, and the log by their names."""
+    return dict(re.findall(r"^(\w+) +((?:http://)?[\w.]+:\d+|/\S+)", shown, re.MULTILINE))

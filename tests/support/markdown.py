@@ -1,0 +1,53 @@
+"""Code blocks of the README and the documentation, as their readers would run them.
+
+A block with ``title="name"`` is a file of that name; one of ``text`` is what the Python block above
+it prints; one below ``<!-- no test: WHY -->`` cannot be run by a test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+
+_BLOCK = re.compile(
+    r"(?P<skipped>^<!-- no test: .+ -->\n)?"
+    r"^```(?P<language>\w*)(?P<options>.*)\n(?P<text>(?:.*\n)*?)^```$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block; ``line`` is that of its first line of code."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    title: str | None = None
+    skipped: bool = False
+
+    def run(self, names: dict[str, object]) -> None:
+        """Run a Python block; errors point to its line of the page."""
+        source = "\n" * (self.line - 1) + self.text
+        exec(compile(source, self.page, "exec", dont_inherit=True), names)
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The fenced blocks of a page, in order."""
+    text = page.read_text("utf-8")
+    for match in _BLOCK.finditer(text):
+        title = re.search(r'title="([^"]+)"', match["options"])
+        yield Block(
+            page=page,
+            line=text.count("\n", 0, match.start("text")) + 1,
+            language=match["language"],
+            text=match["text"],
+            title=title[1] if title else None,
+            skipped=match["skipped"] is not None,
+        )

@@ -1,0 +1,83 @@
+"""Plain Triton models written by tests, and what a server may have left behind."""
+
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import psutil
+
+from naiad.triton.ports import is_free
+from naiad.triton.server import Server
+
+MODELS = Path(__file__).parents[1] / "e2e" / "models"
+FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
+
+
+def copy_model(repository: Path, name: str, source: str = "") -> Path:
+    """A model of tests/e2e/models, copied so that runs side by side share no file."""
+    model = repository / name
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(MODELS / (source or name), model, ignore=ignored)
+    return model
+
+
+def write_model(repository: Path, name: str, code: str) -> Path:
+    """A model with identity's tensors (x in, y out: FP32 [-1]) and code of its own."""
+    model = copy_model(repository, name, "identity")
+    config = (model / "config.pbtxt").read_text()
+    (model / "config.pbtxt").write_text(config.replace('"identity"', f'"{name}"'))
+    (model / "1" / "model.py").write_text(dedent(code))
+    return model
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """All that a running server has on this machine outside of itself."""
+
+    processes: tuple[psutil.Process, ...]
+    shared_memory: str
+    ports: tuple[int, ...]
+    temporary: Path
+
+    @classmethod
+    def of(cls, server: Server) -> "Belongings":
+        assert server.log_path is not None
+        urls = (server.grpc_url, server.http_url, server.metrics_url.removesuffix("/metrics"))
+        ports = tuple(int(url.rpartition(":")[2]) for url in urls)
+        return cls.found(server.pid, ports, server.log_path.parent)
+
+    @classmethod
+    def found(cls, pid: int | None, ports: tuple[int, ...], temporary: Path) -> "Belongings":
+        triton = psutil.Process(pid)
+        guardian = triton.parent()
+        assert guardian is not None
+        prefix = re.search(r"shm-region-prefix-name=(\S+)", " ".join(triton.cmdline()))
+        assert prefix is not None
+        processes = (guardian, *guardian.children(recursive=True))
+        assert len(processes) >= 3, "the guardian, Triton, and a process per model"
+        return cls(processes, prefix[1], ports, temporary)
+
+    def left(self, within: float = 0.0) -> list[str]:
+        """What is still there after at most ``within`` seconds; empty is good."""
+        deadline = time.monotonic() + within
+        while (found := self._look()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
+
+    def _look(self) -> list[str]:
+        return [
+            *(str(process) for process in self.processes if _is_alive(process)),
+            *map(str, Path("/dev/shm").glob(f"{self.shared_memory}*")),
+            *(f"port {port}" for port in self.ports if not is_free("127.0.0.1", port)),
+            *([str(self.temporary)] if self.temporary.exists() else []),
+        ]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,45 @@
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+"""The client and the server as a user calls them: what the checker knows of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import assert_type
+
+import naiad
+from naiad import AsyncClient, Client, Server
+
+
+def blocking(client: Client, x: NDArray[np.float32]) -> None:
+    assert_type(client.infer("degree", x=x), dict[str, NDArray[Any]])
+    assert_type(client.infer("degree", {"x": x}, timeout=1.0), dict[str, NDArray[Any]])
+    assert_type(client.infer_many("degree", [{"x": x}]), Iterator[dict[str, NDArray[Any]]])
+    assert_type(client.ready(), bool)
+    client.infer("degree", x=x, timeout="soon")  # pyright: ignore[reportArgumentType]
+    client.infer(x=x)  # pyright: ignore[reportCallIssue]
+
+
+async def asynchronous(client: AsyncClient, x: NDArray[np.float32]) -> None:
+    assert_type(await client.infer("degree", x=x), dict[str, NDArray[Any]])
+    assert_type(client.infer_many("degree", [{"x": x}]), AsyncIterator[dict[str, NDArray[Any]]])
+
+
+def serving(folder: Path) -> None:
+    with naiad.serve("nugraph3") as server:
+        assert_type(server, Server)
+        assert_type(server.client(), Client)
+        assert_type(server.grpc_url, str)
+    naiad.export("nugraph3", folder)
+    naiad.export(folder, "nugraph3")  # pyright: ignore[reportArgumentType]
+
+
+def errors() -> None:
+    try:
+        Client("localhost:8001").close()
+    except naiad.InvalidInput as error:
+        assert_type(error.code, str)

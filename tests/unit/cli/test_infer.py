@@ -1,0 +1,18 @@
+"""``naiad infer`` has a command for every application that can."""
+
+from __future__ import annotations
+
+from tests.unit.cli.mounted import commands
+from typer.testing import CliRunner
+
+from naiad.cli.main import app
+from naiad.pipelines.nugraph3 import cli
+
+
+def test_it_has_the_applications_commands() -> None:
+    assert commands("infer") == {"nugraph3": cli.infer}
+
+
+def test_alone_it_lists_them() -> None:
+    result = CliRunner().invoke(app, ["infer"])
+    assert "nugraph3" in result.output

@@ -1,0 +1,129 @@
+"""Small servers in this process that answer, and misbehave, as they are told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+messages: Any = service_pb2
+
+CONFIG = {
+    "name": "half",
+    "max_batch_size": 0,
+    "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [-1]}],
+    "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [-1]}],
+}
+
+
+class Half(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """A gRPC server of one model whose answer is half its bytes; ``before`` runs first."""
+
+    def __init__(self, before: Callable[[grpc.ServicerContext], None]) -> None:
+        self.before = before
+        self.calls: list[str] = []
+        self.headers: dict[str, Any] = {}
+
+    def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.calls.append("ModelConfig")
+        self.headers = dict(context.invocation_metadata())
+        return json_format.ParseDict({"config": CONFIG}, messages.ModelConfigResponse())
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.calls.append("ModelInfer")
+        self.before(context)
+        sent = request.raw_input_contents[0]
+        answer = messages.ModelInferResponse(raw_output_contents=[sent[: len(sent) // 2]])
+        answer.outputs.add(name="y", datatype="FP32", shape=[request.inputs[0].shape[0] // 2])
+        return answer
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def grpc_server(
+    before: Callable[[grpc.ServicerContext], None] = lambda context: None,
+    *,
+    port: int = 0,
+    credentials: grpc.ServerCredentials | None = None,
+) -> Generator[tuple[str, Half], None, None]:
+    """Give the address ``127.0.0.1:port`` of a running server, and the server."""
+    half = Half(before)
+    options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
+    server = grpc.server(ThreadPoolExecutor(4), options=options)
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(half, server)
+    wanted = f"127.0.0.1:{port}"
+    bound = (
+        server.add_secure_port(wanted, credentials)
+        if credentials
+        else server.add_insecure_port(wanted)
+    )
+    server.start()
+    try:
+        yield f"127.0.0.1:{bound}", half
+    finally:
+        server.stop(grace=None).wait()
+
+
+@contextmanager
+def http_server(
+    answer: Callable[[BaseHTTPRequestHandler, bytes], None], tls: Any = None
+) -> Generator[str, None, None]:
+    """Give the address ``127.0.0.1:port`` of a server that answers each request by ``answer``."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            answer(self, b"")
+
+        def do_POST(self) -> None:
+            answer(self, self.rfile.read(int(self.headers["Content-Length"])))
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes | dict[str, Any]) -> None:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    handler.send_response(status)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data)
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 and its key; raise OSError without ``openssl``."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    return certificate, key

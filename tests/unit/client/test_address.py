@@ -1,0 +1,63 @@
+"""A URL says how and where to connect, or what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from naiad.client.address import Address
+from naiad.errors import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("localhost:8001", Address("grpc", "localhost", 8001)),
+        ("localhost", Address("grpc", "localhost", 8001)),
+        ("grpc://10.0.0.1:9000", Address("grpc", "10.0.0.1", 9000)),
+        ("grpcs://triton.example.org", Address("grpcs", "triton.example.org", 443)),
+        ("http://localhost", Address("http", "localhost", 8000)),
+        ("http://localhost:8000/", Address("http", "localhost", 8000)),
+        ("https://gate.example.org/a/b/", Address("https", "gate.example.org", 443, "/a/b")),
+        ("[::1]:8001", Address("grpc", "::1", 8001)),
+    ],
+)
+def test_a_url_is_taken_apart(url: str, expected: Address) -> None:
+    assert Address.parse(url) == expected
+    assert Address.parse(str(expected)) == expected
+
+
+def test_an_ipv6_host_is_bracketed() -> None:
+    assert str(Address.parse("http://[fe80::1]:80/x")) == "http://[fe80::1]:80/x"
+    assert Address.parse("[::1]:8001").target == "[::1]:8001"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "grpc", "tls"),
+    [
+        ("grpc", True, False),
+        ("grpcs", True, True),
+        ("http", False, False),
+        ("https", False, True),
+    ],
+)
+def test_the_scheme_says_protocol_and_encryption(scheme: str, grpc: bool, tls: bool) -> None:
+    address = Address.parse(f"{scheme}://host:1")
+    assert (address.is_grpc, address.tls) == (grpc, tls)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://localhost:21", "unknown scheme ftp://; use one of grpc://, grpcs://, http://"),
+        ("", "has no host"),
+        ("http://", "has no host"),
+        ("localhost:port", "[Pp]ort"),
+        ("localhost:70000", "[Pp]ort"),
+        ("localhost:8001/v2", "a gRPC address has no path"),
+        ("http://localhost:8000?x=1", "only scheme, host, port and path"),
+        ("http://me:secret@localhost", "only scheme, host, port and path"),
+    ],
+)
+def test_a_wrong_url_is_refused_with_the_reason(url: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Address.parse(url)

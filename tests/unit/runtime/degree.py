@@ -1,0 +1,127 @@
+"""Small pipelines for tests of the runtime; loaded by path, in this process and in workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+
+import naiad
+from naiad import Budget, Tensor
+
+
+class Degree(naiad.Pipeline):
+    """In-degree of each node, and the sum of all features of each graph."""
+
+    inputs = {
+        "x": Tensor("float32", ("nodes", 2)),
+        "edge_index": Tensor("int64", (2, "edges"), index_into="nodes"),
+    }
+    outputs = {
+        "degree": Tensor("int64", ("nodes",)),
+        "total": Tensor("float64", ("requests",)),
+    }
+    budget = Budget(nodes=100, requests=64)
+    limit = Budget(nodes=1000)
+    arrays = "numpy"  # a worker that needs no torch starts in a tenth of the time
+
+    def forward(self, batch):
+        if (batch["x"] == 666).any():
+            raise ValueError("the number of the beast")
+        degree = np.bincount(batch["edge_index"][1], minlength=batch.total("nodes"))
+        total = np.zeros(batch.requests)
+        np.add.at(total, batch.index("nodes"), batch["x"].sum(1))
+        return {"degree": degree, "total": total}
+
+
+class TorchDegree(Degree):
+    """The same with torch tensors."""
+
+    arrays = "torch"
+
+    def forward(self, batch):
+        import torch
+
+        assert torch.is_inference_mode_enabled()
+        assert torch.get_num_threads() == 1
+        degree = torch.bincount(batch["edge_index"][1], minlength=batch.total("nodes"))
+        total = torch.zeros(batch.requests, dtype=torch.float64)
+        total.index_add_(0, batch.index("nodes"), batch["x"].double().sum(1))
+        return {"degree": degree, "total": total}
+
+
+class Trouble(Degree):
+    """Does what the first feature asks for."""
+
+    def prepare(self, request):
+        code = request["x"][0, 0] if len(request["x"]) else 0
+        if code == 1:
+            raise KeyError("prepare")
+        if code == 2:
+            raise naiad.InvalidInput("x[0, 0] is 2; it must be kind")
+        if code == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if code == 4:
+            time.sleep(60)
+        if code == 5:
+            return {"x": request["x"].astype(np.float64), "edge_index": request["edge_index"]}
+        return request.arrays
+
+    def finish(self, result):
+        if result["total"][0] == 17:
+            raise RuntimeError("finish")
+        if result["total"][0] == 18:
+            return {"degree": result["degree"]}
+        return result
+
+
+class Slow(Degree):
+    """Takes as many seconds as the first feature of any request says."""
+
+    def forward(self, batch):
+        time.sleep(float(batch["x"].max(initial=0)))
+        return super().forward(batch)
+
+
+class Starved(Degree):
+    """Has memory for so many nodes at once."""
+
+    memory = 32
+    seen: list[int] = []
+
+    def forward(self, batch):
+        self.seen.append(batch.total("nodes"))
+        if batch.total("nodes") > self.memory:
+            raise MemoryError(f"{batch.total('nodes')} nodes")
+        return super().forward(batch)
+
+
+class Broken(Degree):
+    """Cannot be set up."""
+
+    def setup(self, device):
+        raise RuntimeError("no weights today")
+
+
+class Extra(Degree):
+    """Returns what it never declared."""
+
+    def forward(self, batch):
+        return {**super().forward(batch), "surprise": np.zeros(1)}
+
+
+class Bytes(naiad.Pipeline):
+    """Strings back to front, without torch."""
+
+    arrays = "numpy"
+    inputs = {"text": Tensor("bytes", ("texts",))}
+    outputs = {"reversed": Tensor("bytes", ("texts",)), "length": Tensor("int32", ("texts",))}
+
+    def forward(self, batch):
+        text = batch["text"]
+        return {
+            "reversed": np.array([t[::-1] for t in text] + [None], dtype=object)[:-1],
+            "length": np.array([len(t) for t in text], np.int32),
+        }

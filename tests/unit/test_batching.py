@@ -1,0 +1,237 @@
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naiad.batching import Batcher, Budget, group
+from naiad.errors import InvalidInput, SchemaError, Unavailable
+
+sizes = st.fixed_dictionaries({"nodes": st.integers(0, 40), "edges": st.integers(0, 40)})
+
+
+def used(batch):
+    return {dim: sum(size[dim] for size in batch) for dim in ("nodes", "edges")}
+
+
+@given(st.lists(sizes, max_size=30))
+def test_groups_keep_the_order_and_the_budget(requests):
+    budget = Budget(nodes=50, edges=50, requests=4)
+    numbers = group(budget, [{**r, "requests": 1} for r in requests])
+    assert [n for batch in numbers for n in batch] == list(range(len(requests)))
+    for batch in numbers:
+        total = used([requests[n] for n in batch])
+        assert len(batch) == 1 or (total["nodes"] <= 50 and total["edges"] <= 50)
+        assert len(batch) <= 4
+
+
+@given(st.lists(sizes, max_size=30))
+def test_every_request_comes_out_once_within_the_budget(requests):
+    batcher = Batcher(Budget(nodes=50, edges=50), max_skips=3)
+    for number, size in enumerate(requests):
+        batcher.put(number, size)
+    batcher.close()
+    seen = []
+    while batch := batcher.take():
+        total = used([requests[n] for n in batch])
+        assert len(batch) == 1 or (total["nodes"] <= 50 and total["edges"] <= 50)
+        seen += batch
+    assert sorted(seen) == list(range(len(requests)))
+
+
+def test_the_oldest_request_is_always_admitted_even_over_budget():
+    batcher = Batcher(Budget(nodes=10))
+    batcher.put("large", {"nodes": 99})
+    assert batcher.take() == ["large"]
+
+
+def test_a_small_request_overtakes_one_that_does_not_fit():
+    batcher = Batcher(Budget(nodes=10))
+    for item, nodes in (("a", 6), ("b", 8), ("c", 4)):
+        batcher.put(item, {"nodes": nodes})
+    assert batcher.take() == ["a", "c"]
+    assert batcher.take() == ["b"]
+
+
+def test_a_request_that_never_fits_beside_others_is_not_starved():
+    batcher = Batcher(Budget(nodes=10), max_skips=2)
+    batcher.put("a0", {"nodes": 1})
+    batcher.put("large", {"nodes": 10})
+    for round_number in range(1, 6):
+        batcher.put(f"a{round_number}", {"nodes": 1})
+        if "large" in batcher.take():
+            break
+    assert round_number <= 3
+
+
+def test_two_free_takers_share_what_waits():
+    batcher = Batcher(Budget(requests=64))
+    batches = []
+
+    def take():
+        batches.append(batcher.take())
+
+    takers = [threading.Thread(target=take) for _ in range(2)]
+    for taker in takers:
+        taker.start()
+    while batcher._takers < 2:
+        time.sleep(0.001)
+    with batcher._changed:
+        for item in range(8):
+            batcher.put(item, {})
+    for taker in takers:
+        taker.join(5)
+    assert sorted(len(batch) for batch in batches) == [4, 4]
+
+
+priorities = st.integers(-3, 3)
+
+
+@given(st.lists(st.one_of(priorities, st.none()), max_size=60))
+def test_urgent_requests_overtake_within_their_head_start(script):
+    """A number puts a request of that priority; None takes the next one."""
+    batcher = Batcher(Budget(requests=1), head_start=4)
+    arrived, taken = [], []
+    for priority in script:
+        if priority is not None:
+            batcher.put((len(arrived), priority), {}, priority=priority)
+            arrived.append((len(arrived), priority))
+        elif len(batcher):
+            waiting = set(arrived) - set(taken)
+            (next_one,) = batcher.take()
+            taken.append(next_one)
+            assert next_one == min(waiting, key=lambda r: (r[0] + 4 * r[1], r[0]))
+    batcher.close()
+    while batch := batcher.take():
+        taken += batch
+    assert sorted(taken) == arrived
+    for place, (number, priority) in enumerate(taken):
+        ahead = taken[:place]
+        assert not any(n > number and p == priority for n, p in ahead), "one priority keeps order"
+        for level in range(-3, priority):
+            passed = sum(n > number and p == level for n, p in ahead)
+            assert passed <= 4 * (priority - level)
+
+
+@given(st.lists(st.one_of(st.integers(1, 10), st.none()), max_size=80))
+def test_no_request_is_overtaken_by_more_batches_than_allowed(script):
+    """A number puts a request of that many nodes; None takes a batch."""
+    batcher = Batcher(Budget(nodes=10), max_skips=3)
+    overtaken = {}
+    for nodes in [*script, *[None] * len(script)]:
+        if nodes is not None:
+            number = len(overtaken)
+            overtaken[number] = 0
+            batcher.put(number, {"nodes": nodes})
+        elif len(batcher):
+            before = set(overtaken)
+            batch = set(batcher.take())
+            for number in before:
+                if overtaken[number] is not None and number not in batch:
+                    overtaken[number] += any(later > number for later in batch)
+                    assert overtaken[number] <= 3
+                else:
+                    overtaken[number] = None
+    assert all(value is None for value in overtaken.values())
+
+
+def test_nothing_within_the_timeout_is_not_the_end():
+    batcher = Batcher(Budget())
+    assert batcher.take(0.01) is None
+    batcher.put("a", {})
+    assert batcher.take(0.01) == ["a"]
+    batcher.close()
+    assert batcher.take(0.01) == []
+
+
+def test_a_taker_may_ask_for_less():
+    batcher = Batcher(Budget())
+    for item in "abc":
+        batcher.put(item, {})
+    assert batcher.take(most=1) == ["a"]
+    assert batcher.take() == ["b", "c"]
+
+
+def test_take_returns_at_once_when_something_waits():
+    batcher = Batcher(Budget(requests=8))
+    batcher.put("a", {})
+    assert batcher.take() == ["a"]
+
+
+def test_max_queue_delay_waits_for_company():
+    batcher = Batcher(Budget(requests=2), max_queue_delay=30.0)
+    batcher.put("a", {})
+    threading.Timer(0.05, lambda: [batcher.put("b", {}), batcher.put("c", {})]).start()
+    assert batcher.take() == ["a", "b"]
+
+
+def test_max_queue_delay_ends():
+    batcher = Batcher(Budget(requests=9), max_queue_delay=0.05)
+    batcher.put("a", {})
+    assert batcher.take() == ["a"]
+
+
+def test_a_full_queue_refuses():
+    batcher = Batcher(Budget(), capacity=2)
+    batcher.put("a", {})
+    batcher.put("b", {})
+    with pytest.raises(Unavailable, match="the queue is full"):
+        batcher.put("c", {})
+
+
+def test_the_refusal_of_a_full_queue_has_a_hint_from_the_pace():
+    batcher = Batcher(Budget(requests=1), capacity=40)
+    for item in range(40):
+        batcher.put(item, {})
+    for _ in range(2):
+        batcher.take()
+        time.sleep(0.1)
+    batcher.take()
+    for item in range(3):
+        batcher.put(item, {})
+    with pytest.raises(
+        Unavailable, match=r"40 requests wait\); try again in about (\d+) s"
+    ) as caught:
+        batcher.put("one too many", {})
+    seconds = int(str(caught.value).split()[-2])
+    assert 4 <= seconds <= 60  # 40 requests, each at least 0.1 s
+
+
+def test_a_pause_without_work_is_not_counted_as_pace():
+    batcher = Batcher(Budget(), capacity=1)
+    for _ in range(2):
+        batcher.put("a", {})
+        batcher.take()
+        time.sleep(0.05)
+    batcher.put("a", {})
+    with pytest.raises(Unavailable, match="try again later"):
+        batcher.put("b", {})
+
+
+def test_draining_takes_everything():
+    batcher = Batcher(Budget(requests=1))
+    for item in "ab":
+        batcher.put(item, {})
+    assert batcher.drain() == ["a", "b"]
+    assert len(batcher) == 0
+
+
+def test_a_closed_queue_refuses_and_drains():
+    batcher = Batcher(Budget())
+    batcher.put("a", {})
+    batcher.close()
+    with pytest.raises(Unavailable, match="being unloaded"):
+        batcher.put("b", {})
+    assert batcher.take() == ["a"]
+    assert batcher.take() == []
+
+
+def test_a_request_over_the_limit_is_refused_with_dimension_size_and_limit():
+    with pytest.raises(InvalidInput, match="has 12,000 hits; this model takes at most 10,000"):
+        Budget(hits=10_000).refuse_oversize({"hits": 12_000})
+
+
+def test_a_budget_of_nothing_is_refused():
+    with pytest.raises(SchemaError, match="nodes=0"):
+        Budget(nodes=0)

@@ -1,0 +1,195 @@
+"""What the README and the documentation say is so."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import typer.main
+from tests.support.markdown import PAGES, ROOT, Block, blocks
+
+from naiad.cli.main import app
+from naiad.errors import InvalidInput
+from naiad.pipelines.nugraph3.schema import INPUTS, OUTPUTS
+from naiad.schema import validate
+
+ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
+
+
+def block_id(block: Block) -> str:
+    return f"{block.page.name}:{block.line}"
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Every ``naiad`` command that a page shows, and where."""
+    for block in ALL_BLOCKS:
+        if block.language == "bash":
+            for number, line in enumerate(block.text.splitlines()):
+                if line.startswith("naiad "):
+                    yield (
+                        f"{block.page.name}:{block.line + number}",
+                        shlex.split(line, comments=True)[1:],
+                    )
+
+
+def test_blocks_are_found_with_what_belongs_to_them(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Text.\n```python\na = 1\n```\n"
+        '\n```python title="b.py"\nb\n```\n<!-- no test: long -->\n```bash\nc\n```\n'
+    )
+    first, second, third = blocks(page)
+    assert (first.text, first.line, first.title) == ("a = 1\n", 3, None)
+    assert (second.title, second.skipped) == ("b.py", False)
+    assert (third.language, third.skipped) == ("bash", True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_fence_is_seen(page: Path) -> None:
+    assert 2 * len(list(blocks(page))) == len(re.findall("^ *```", page.read_text("utf-8"), re.M))
+
+
+@pytest.mark.parametrize("block", [b for b in ALL_BLOCKS if b.language == "python"], ids=block_id)
+def test_python_is_valid(block: Block) -> None:
+    compile(block.text, block.page, "exec")
+
+
+@pytest.mark.parametrize(("place", "words"), [pytest.param(*c, id=c[0]) for c in commands()])
+def test_every_command_and_option_shown_exists(place: str, words: list[str]) -> None:
+    command: Any = typer.main.get_command(app)
+    rest = iter(words)
+    for word in rest:
+        if word.startswith("-"):
+            known = {option for param in command.params for option in param.opts}
+            assert word in known, f"{place}: {command.name} has no {word}"
+        elif hasattr(command, "commands"):
+            assert word in command.commands, f"{place}: no command {word}"
+            command = command.commands[word]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_pages_are_those_of_the_navigation() -> None:
+    listed = re.findall(r"^  - .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in PAGES if page.name != "README.md")
+
+
+EVENT = {
+    "hit_table_hit_id": np.array([10, 11, 12, 13, 14, 15], np.int32),
+    "hit_table_local_plane": np.array([0, 0, 1, 1, 2, 2], np.int32),
+    "hit_table_local_time": np.arange(6, dtype=np.float32),
+    "hit_table_local_wire": np.arange(6, dtype=np.int32),
+    "hit_table_integral": np.full(6, 100, np.float32),
+    "hit_table_rms": np.full(6, 3, np.float32),
+    "spacepoint_table_spacepoint_id": np.array([0], np.int32),
+    "spacepoint_table_hit_id_u": np.array([10], np.int32),
+    "spacepoint_table_hit_id_v": np.array([12], np.int32),
+    "spacepoint_table_hit_id_y": np.array([-1], np.int32),
+}
+
+
+def put(name: str, at: int, value: float) -> Callable[[dict[str, Any]], None]:
+    def change(event: dict[str, Any]) -> None:
+        event[name] = event[name].copy()
+        event[name][at] = value
+
+    return change
+
+
+def shorten(event: dict[str, Any]) -> None:
+    event["hit_table_rms"] = event["hit_table_rms"][:5]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        shorten,
+        put("hit_table_local_plane", 2, 3),
+        put("hit_table_integral", 0, np.nan),
+        put("hit_table_hit_id", 4, 11),
+        put("hit_table_integral", 3, 2e6),
+        put("spacepoint_table_hit_id_v", 0, -7),
+    ],
+)
+def test_the_messages_for_bad_events_are_those_documented(
+    damage: Callable[[dict[str, Any]], None],
+) -> None:
+    event = dict(EVENT)
+    validate(INPUTS, event)
+    damage(event)
+    with pytest.raises(InvalidInput) as caught:
+        validate(INPUTS, event)
+    assert f"| `{caught.value}` |" in (ROOT / "docs" / "nugraph3.md").read_text("utf-8")
+
+
+def test_the_wire_contract_shown_is_the_one_served() -> None:
+    page = (ROOT / "docs" / "nugraph3.md").read_text("utf-8")
+    table = page[page.index("## The wire contract") : page.index("All facts of each tensor")]
+    shown: dict[str, str] = {}
+    for names, datatype in re.findall(r"^\| (?:in|out) \| (.+?) \| (\w+) \|", table, re.MULTILINE):
+        full = ""
+        for name in re.findall(r"`(\w+)`", names):
+            # `_v` after `x_filter_u` is short for `x_filter_v`.
+            full = full[:-2] + name if name.startswith("_") else name
+            shown[full] = datatype
+    assert shown == {name: tensor.triton for name, tensor in {**INPUTS, **OUTPUTS}.items()}
+
+
+def test_the_reference_has_every_public_name() -> None:
+    import naiad
+
+    page = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    errors = {"NaiadError", "InvalidInput", "PipelineError", "Unavailable"}
+    for name in {*naiad.__all__} - errors - {"__version__"}:
+        assert f"::: naiad.{name}\n" in page
+    assert "::: naiad.errors\n" in page
+
+
+def test_the_table_of_errors_is_complete() -> None:
+    from naiad import errors
+
+    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    shown = dict(re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)?", page, re.MULTILINE))
+    there = {
+        name: kind.__dict__.get("code", "")
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.NaiadError)
+    }
+    there["PipelineError"] = there.pop("NaiadError")
+    assert shown == there
+
+
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    """The module that makes tables of the documentation; it lies among the pages."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_schema_tables_are_written_from_the_schema(tables: ModuleType) -> None:
+    page = tables.on_page_markdown((ROOT / "docs" / "reference.md").read_text("utf-8"))
+    assert "<!-- schema" not in page
+    for name, tensor in {**INPUTS, **OUTPUTS}.items():
+        assert f"| `{name}` | {tensor.dtype} | {tensor.shape_text()} |" in page
+    assert "0 u, 1 v, 2 y" in page
+
+
+def test_the_accuracy_shown_is_that_of_the_weights(tables: ModuleType) -> None:
+    page = (ROOT / "docs" / "nugraph3.md").read_text("utf-8")
+    assert tables.with_accuracy(page) == page, "run: python docs/tables.py"
+    assert " of hits right | pion |" in page

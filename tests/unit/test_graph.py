@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.strategies import GRAPH, graphs
+
+from naiad.errors import PipelineError
+from naiad.graph import collate, signature, split
+from naiad.schema import Tensor, measure, validate
+
+
+def merge(requests):
+    return collate(GRAPH, requests, [validate(GRAPH, r) for r in requests])
+
+
+def sizes_of(batch):
+    return {dim: batch.sizes(dim) for dim in batch.totals()}
+
+
+@given(st.lists(graphs(), min_size=1, max_size=5))
+def test_split_undoes_collate(requests):
+    batch = merge(requests)
+    shares = split(GRAPH, dict(batch), sizes_of(batch), batch.requests)
+    assert len(shares) == len(requests)
+    for share, request in zip(shares, requests, strict=True):
+        assert share.keys() == request.keys()
+        for name in GRAPH:
+            np.testing.assert_array_equal(share[name], request[name], err_msg=name)
+            assert share[name].dtype == request[name].dtype
+            assert share[name].shape == request[name].shape
+
+
+@given(st.lists(graphs(), min_size=1, max_size=5))
+def test_merged_edges_join_the_nodes_they_joined_before(requests):
+    batch = merge(requests)
+    offset = 0
+    for number, request in enumerate(requests):
+        mine = batch.index("plane_edges") == number
+        edges = batch["plane_edge"][:, mine]
+        np.testing.assert_array_equal(
+            batch["x_hit"][edges], request["x_hit"][request["plane_edge"]]
+        )
+        assert (batch.index("hits")[edges] == number).all()
+        offset += len(request["x_hit"])
+    assert offset == batch.total("hits")
+
+
+@given(st.lists(graphs(), min_size=1, max_size=5))
+def test_an_index_into_requests_becomes_the_batch_vector(requests):
+    batch = merge(requests)
+    np.testing.assert_array_equal(batch["sp_event"], batch.index("spacepoints"))
+
+
+def test_a_result_with_the_wrong_number_of_rows_is_refused():
+    schema = {"y": Tensor("float32", ("nodes",))}
+    with pytest.raises(PipelineError, match=r"y with shape \[4\]; axis 0 must be the batch's 3"):
+        split(schema, {"y": np.zeros(4, np.float32)}, {"nodes": np.array([1, 2])}, 2)
+
+
+def test_requests_with_other_inner_sizes_are_not_merged():
+    schema = {"image": Tensor("float32", ("images", "height", 3))}
+    one = {"image": np.zeros((2, 5, 3), np.float32)}
+    two = {"image": np.zeros((1, 5, 3), np.float32)}
+    other = {"image": np.zeros((2, 6, 3), np.float32)}
+    marks = [signature(schema, r, measure(schema, r)) for r in (one, two, other)]
+    assert marks[0] == marks[1] != marks[2]
+
+
+def test_requests_that_lack_an_optional_tensor_are_not_merged_with_those_that_have_it():
+    schema = {
+        "x": Tensor("float32", ("nodes",)),
+        "w": Tensor("float32", ("nodes",), optional=True),
+    }
+    full = {"x": np.zeros(2, np.float32), "w": np.zeros(2, np.float32)}
+    bare = {"x": np.zeros(2, np.float32)}
+    assert signature(schema, full, {"nodes": 2}) != signature(schema, bare, {"nodes": 2})
+
+
+def test_a_batch_as_torch_tensors_shares_memory_on_the_cpu():
+    import torch
+
+    requests = [{"x": np.ones((2, 8), np.float32)}, {"x": np.ones((3, 8), np.float32)}]
+    schema = {"x": Tensor("float32", ("nodes", 8))}
+    batch = collate(schema, requests, [{"nodes": 2}, {"nodes": 3}])
+    tensors = batch.torch("cpu")
+    assert isinstance(tensors["x"], torch.Tensor)
+    assert tensors["x"].data_ptr() == batch["x"].ctypes.data
+    assert tensors.index("nodes").tolist() == [0, 0, 1, 1, 1]

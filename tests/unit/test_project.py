@@ -1,0 +1,180 @@
+"""What holds for the project as a whole: versions agree, and imports go one way only."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tests.support.markdown import ROOT
+
+import naiad
+
+PACKAGE = ROOT / "src" / "naiad"
+
+# What each part of Naiad may import of Naiad, itself apart.
+MAY_IMPORT = {
+    "errors": set[str](),
+    "schema": {"errors"},
+    "graph": {"errors", "schema"},
+    "batching": {"errors", "schema", "graph"},
+    "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
+    "artifacts": {"errors"},
+    "runtime": {"errors", "schema", "graph", "batching", "pipeline"},
+    "client": {"errors", "schema", "pipelines"},
+    "triton": {
+        *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
+        "artifacts",
+    },
+    "bench": {"errors", "pipeline", "pipelines", "client", "triton"},
+    "pipelines": set[str](),  # their list: it names them by import path
+    "pipelines.<app>": {
+        *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client")
+    },
+    "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
+}
+
+# Modules of an application that are its part of the command line.
+COMMANDS = {"cli", "demo", "infer_file", "report"}
+
+# Packages that a client and the command line do without; torch alone takes a second to import.
+HEAVY = ("torch", "scipy", "pandas", "h5py", "pyarrow", "matplotlib", "safetensors")
+
+
+def module_name(path: Path) -> str:
+    """``client.model`` for ``src/naiad/client/model.py``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of what a file imports, at its top or anywhere below."""
+    package = path.relative_to(PACKAGE.parent).parent.parts
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            target = ".".join([*base, *filter(None, [node.module])])
+            yield target
+            yield from (f"{target}.{alias.name}" for alias in node.names)
+
+
+def part(module: str) -> str:
+    """The part of Naiad a module belongs to: ``schema``, ``client``, ``pipelines.nugraph3``."""
+    depth = 2 if module.startswith("pipelines.") else 1
+    return ".".join(module.split(".")[:depth])
+
+
+def rule(module: str) -> str:
+    """The key of MAY_IMPORT that a module falls under."""
+    if not module.startswith("pipelines."):
+        return part(module)
+    command = module.rpartition(".")[2] in COMMANDS
+    return "pipelines.<app>.cli" if command else "pipelines.<app>"
+
+
+MODULES = {
+    module_name(path): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if "templates" not in path.parts
+}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if part(name) not in {"", "cli"}])
+def test_imports_go_one_way(module: str) -> None:
+    allowed = {part(module)} | MAY_IMPORT[rule(module)]
+    imported = {name.removeprefix("naiad.") for name in imports(MODULES[module])} & MODULES.keys()
+    wrong = {name for name in imported if not {name, part(name)} & allowed}
+    assert not wrong, f"naiad.{module} must not import them"
+
+
+def test_every_part_of_naiad_has_its_rule() -> None:
+    assert {rule(module) for module in MODULES} - {"", "cli"} == MAY_IMPORT.keys()
+
+
+def test_only_the_triton_package_knows_the_python_backend() -> None:
+    users = {
+        name
+        for name, path in MODULES.items()
+        if "triton_python_backend_utils" in set(imports(path))
+    }
+    assert users == {"triton.adapter"}
+
+
+def test_the_list_of_imports_sees_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path / "naiad")
+    path = tmp_path / "naiad" / "client" / "x.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "import torch.nn\nfrom naiad import triton\nfrom . import model\nfrom ..cli import new\n"
+        "def f():\n    from naiad.runtime.runner import Runner\n"
+    )
+    assert {
+        *("torch.nn", "naiad.triton", "naiad.client.model", "naiad.cli.new", "naiad.runtime.runner")
+    } <= set(imports(path))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import naiad; naiad.Client, naiad.AsyncClient, naiad.InvalidInput",
+        "import naiad; naiad.Pipeline, naiad.Tensor, naiad.Budget",
+        "import naiad; naiad.serve, naiad.export, naiad.Server",
+        "import naiad.cli.main",
+    ],
+)
+def test_neither_the_client_nor_the_command_line_pay_for_torch(statement: str) -> None:
+    code = f"{statement}\nimport sys; print(*sorted(set({HEAVY!r}) & sys.modules.keys()))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
+
+
+def test_the_client_loads_nothing_of_the_server() -> None:
+    code = "import naiad, sys; naiad.Client; print(*(m for m in sys.modules if 'naiad.' in m))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "naiad.client" in loaded
+    assert not [name for name in loaded if name.startswith(("naiad.triton", "naiad.runtime"))]
+
+
+def test_all_is_exactly_what_can_be_imported() -> None:
+    assert sorted(naiad.__all__) == naiad.__all__
+    assert dir(naiad) == naiad.__all__
+    for name in naiad.__all__:
+        assert getattr(naiad, name) is not None
+    there = {
+        name
+        for name, value in vars(naiad).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert there - {"annotations", "import_module", "TYPE_CHECKING", "Any"} == {*naiad.__all__} - {
+        "__version__"
+    }
+
+
+def test_a_name_that_is_not_public_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Serve'"):
+        naiad.Serve  # noqa: B018
+
+
+def test_the_changelog_the_package_and_its_metadata_have_one_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", changelog, re.MULTILINE)
+    assert released[0] == naiad.__version__ == version("naiad")
+
+
+def test_torch_is_pinned() -> None:
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    assert any(re.fullmatch(r"torch==\d+\.\d+\.\d+", line) for line in lines)

@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+from tests.support.triton import copy_model
+
+from naiad.errors import EngineError
+from naiad.triton import command
+from naiad.triton.command import (
+    Settings,
+    check_repositories,
+    command_line,
+    is_complete,
+    model_directories,
+)
+from naiad.triton.engine import Engine, Layout
+
+PORTS = {"HTTP": 1, "gRPC": 2, "metrics": 3}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    copy_model(tmp_path / "models", "identity")
+    return tmp_path / "models"
+
+
+def line_for(repository: Path, tmp_path: Path, **changes: object) -> list[str]:
+    engine = Engine("0.7.0", Path("/wheel/pytriton"), Path("/libs"), Path("/stub"), Path("/lib"))
+    settings = {
+        "repositories": (repository,),
+        "host": "127.0.0.1",
+        "exit_timeout": 8,
+        "model_control": "none",
+        "arguments": (),
+    } | changes
+    layout = Layout(engine, Path("/layout"))
+    return command_line(
+        layout, Settings(**settings), PORTS, shared_memory="naiad-1-", links=tmp_path
+    )
+
+
+def test_triton_listens_only_where_it_is_told(repository: Path, tmp_path: Path):
+    line = line_for(repository, tmp_path, host="10.0.0.1")
+    for service, port in (("http", 1), ("grpc", 2), ("metrics", 3)):
+        assert f"--{service}-address=10.0.0.1" in line
+        assert f"--{service}-port={port}" in line
+
+
+def test_what_the_user_adds_comes_last_so_that_it_wins(repository: Path, tmp_path: Path):
+    line = line_for(repository, tmp_path, arguments=("--log-verbose=1",))
+    assert line[-1] == "--log-verbose=1"
+    assert line[0] == "/wheel/pytriton/tritonserver/bin/tritonserver"
+
+
+def test_a_machine_without_gpu_is_not_asked_for_one(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for has_gpu in (False, True):
+        monkeypatch.setattr(command, "has_gpu", lambda found=has_gpu: found)
+        assert ("--allow-gpu-metrics=false" in line_for(repository, tmp_path)) is not has_gpu
+
+
+def test_explicit_control_loads_every_model_at_the_start(repository: Path, tmp_path: Path):
+    assert "--load-model=*" in line_for(repository, tmp_path, model_control="explicit")
+    assert "--load-model=*" not in line_for(repository, tmp_path)
+
+
+def test_a_repository_with_spaces_in_its_path_is_linked(repository: Path, tmp_path: Path):
+    odd = repository.rename(tmp_path / "my models")
+    (argument,) = [
+        part.partition("=")[2]
+        for part in line_for(odd, tmp_path)
+        if part.startswith("--model-repository=")
+    ]
+    assert " " not in argument
+    assert Path(argument).resolve() == odd
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('backend: "python"', 'platform: "pytorch_libtorch"'),
+        ('output [ { name: "y" data_type: TYPE_FP32 dims: [ -1 ] } ]', ""),
+        ("name:", "nom:"),
+    ],
+)
+def test_triton_completes_configurations_only_where_something_is_missing(
+    repository: Path, tmp_path: Path, before: str, after: str
+):
+    assert is_complete(repository)
+    assert "--disable-auto-complete-config" in line_for(repository, tmp_path)
+    config = repository / "identity" / "config.pbtxt"
+    assert before in config.read_text()
+    config.write_text(config.read_text().replace(before, after))
+    assert not is_complete(repository)
+    assert "--disable-auto-complete-config" not in line_for(repository, tmp_path)
+
+
+def test_models_are_folders_with_a_configuration_or_a_version(repository: Path):
+    (repository / "plain" / "1").mkdir(parents=True)
+    (repository / "notes").mkdir()
+    (repository / "README.md").touch()
+    assert [path.name for path in model_directories(repository)] == ["identity", "plain"]
+
+
+def test_what_cannot_be_served_is_said_before_triton_starts(repository: Path, tmp_path: Path):
+    check_repositories([repository])
+    with pytest.raises(EngineError, match="no model repository"):
+        check_repositories([])
+    with pytest.raises(EngineError, match="absent: no such folder"):
+        check_repositories([tmp_path / "absent"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EngineError, match="holds no model"):
+        check_repositories([repository, tmp_path / "empty"])
+    (repository / "identity").rename(repository / "my model")
+    with pytest.raises(EngineError, match="the model's name 'my model'"):
+        check_repositories([repository])

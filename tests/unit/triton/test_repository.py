@@ -1,0 +1,120 @@
+import textwrap
+
+import pytest
+
+from naiad.errors import EngineError, SchemaError
+from naiad.pipeline import Pipeline
+from naiad.schema import Tensor
+from naiad.triton.config import read_config, read_parameters
+from naiad.triton.repository import export, naiad_models
+
+SOURCE = textwrap.dedent(
+    """
+    import naiad
+    from naiad import Tensor
+
+    class Scale(naiad.Pipeline):
+        inputs = {"x": Tensor("float32", ("nodes",))}
+        outputs = {"y": Tensor("float32", ("nodes",))}
+        weights = "scale.txt"
+        notice = "a toy"
+
+        def setup(self, device):
+            self.scale = float(self.weights_path.read_text())
+
+        def forward(self, batch):
+            return {"y": batch["x"] * self.scale}
+    """
+)
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "scale.txt").write_text("3")
+    path = tmp_path / "src" / "model.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def test_the_folder_is_complete_without_the_source(source, tmp_path):
+    model = export(f"{source}:Scale", tmp_path / "models", instances=2)
+    source.unlink()
+    (source.parent / "scale.txt").unlink()
+    moved = (tmp_path / "models").rename(tmp_path / "elsewhere")
+    (found,) = naiad_models(moved)
+    assert (found.name, found.notice) == (model.name, model.notice) == ("scale", "a toy")
+    pipeline = found.pipeline()
+    pipeline.setup("cpu")
+    assert pipeline.scale == 3.0
+    assert found.example()["x"].shape == (8,)
+    files = {str(p.relative_to(moved)) for p in moved.rglob("*") if p.is_file()}
+    assert {f for f in files if "__pycache__" not in f} == {
+        "scale/config.pbtxt",
+        "scale/1/model.py",
+        "scale/1/pipeline.py",
+        "scale/1/weights.txt",
+    }
+
+
+def test_no_path_of_this_machine_is_written(source, tmp_path):
+    model = export(f"{source}:Scale", tmp_path / "models")
+    for path in model.path.rglob("*"):
+        if path.is_file():
+            assert str(tmp_path) not in path.read_text()
+
+
+def test_model_py_is_a_few_lines_that_name_the_pipeline(source, tmp_path):
+    model = export(f"{source}:Scale", tmp_path / "models")
+    code = (model.path / "1" / "model.py").read_text()
+    assert 'triton_model("pipeline.py:Scale", __file__)' in code.replace("'", '"')
+    assert len(code.splitlines()) < 8
+
+
+def test_other_weights_and_options_travel(source, tmp_path):
+    other = tmp_path / "other.bin"
+    other.write_text("7")
+    model = export(
+        f"{source}:Scale", tmp_path / "models", weights=other, instances=3, device="cuda:0"
+    )
+    parameters = read_parameters(read_config(model.path / "config.pbtxt"))
+    assert parameters["instances"] == "3"
+    assert parameters["device"] == "cuda:0"
+    assert (model.path / "1" / parameters["weights"]).read_text() == "7"
+
+
+def test_watchdog_and_queue_are_the_pipelines_or_those_given(source, tmp_path):
+    source.write_text(SOURCE.replace("    notice =", "    watchdog = 2.5\n    notice ="))
+    model = export(f"{source}:Scale", tmp_path / "models", queue_capacity=7)
+    parameters = read_parameters(read_config(model.path / "config.pbtxt"))
+    assert (parameters["watchdog"], parameters["queue_capacity"]) == ("2.5", "7")
+    model = export(f"{source}:Scale", tmp_path / "models", watchdog=1)
+    parameters = read_parameters(read_config(model.path / "config.pbtxt"))
+    assert (parameters["watchdog"], parameters["queue_capacity"]) == ("1", "10000")
+    with pytest.raises(SchemaError, match="watchdog is -1 s"):
+        export(f"{source}:Scale", tmp_path / "models", watchdog=-1)
+
+
+def test_exporting_again_replaces_what_naiad_wrote(source, tmp_path):
+    export(f"{source}:Scale", tmp_path / "models")
+    (source.parent / "scale.txt").write_text("4")
+    model = export(f"{source}:Scale", tmp_path / "models")
+    assert (model.path / "1" / "weights.txt").read_text() == "4"
+
+
+def test_a_folder_that_naiad_did_not_write_is_left_alone(source, tmp_path):
+    theirs = tmp_path / "models" / "scale" / "config.pbtxt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text('name: "scale"\nbackend: "python"\n')
+    with pytest.raises(EngineError, match="was not written by Naiad"):
+        export(f"{source}:Scale", tmp_path / "models")
+    assert theirs.read_text().startswith('name: "scale"')
+
+
+def test_a_class_inside_a_function_cannot_be_exported(tmp_path):
+    class Local(Pipeline):
+        inputs = {"x": Tensor("float32", ("n",))}
+        outputs = {"x": Tensor("float32", ("n",))}
+
+    with pytest.raises(SchemaError, match="defined inside a function"):
+        export(Local, tmp_path)

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from tests.support.triton import FREE, copy_model
+
+from naiad.errors import EngineError, SchemaError
+from naiad.triton.server import Server
+from naiad.triton.serving import serve
+
+
+def with_ports(server: Server) -> Server:
+    server._ports = {"HTTP": 1, "gRPC": 2, "metrics": 3}
+    return server
+
+
+@pytest.mark.parametrize(
+    ("host", "reachable"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "[::1]"),
+        ("10.1.2.3", "10.1.2.3"),
+    ],
+)
+def test_urls_are_those_a_client_on_this_machine_can_use(host: str, reachable: str):
+    server = with_ports(Server("models", host=host))
+    assert server.grpc_url == f"{reachable}:2"
+    assert server.http_url == f"http://{reachable}:1"
+    assert server.metrics_url == f"http://{reachable}:3/metrics"
+
+
+def test_a_server_that_was_never_started_can_be_stopped():
+    server = Server("models")
+    server.stop()
+    server.kill()
+    assert server.pid is None
+    with pytest.raises(EngineError, match="not running"):
+        server.client()
+
+
+def test_weights_are_for_one_pipeline():
+    with pytest.raises(ValueError, match="one pipeline"):
+        serve("nugraph3", "other", weights="w")
+
+
+def test_an_unknown_pipeline_is_named_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SchemaError, match="nugraph33"):
+        serve("nugraph33", **FREE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_folders_go_when_the_start_fails(tmp_path: Path):
+    copy_model(tmp_path / "models", "identity").rename(tmp_path / "models" / "my model")
+    server = Server(tmp_path / "models", temporary=[tmp_path / "models"])
+    with pytest.raises(EngineError, match="my model"):
+        server.start()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,59 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naiad.triton.probing import Finding
+from naiad.triton.supervisor import Restarts, Silence, Supervision
+
+SILENT = Finding("silent", "no answer to its example within 10 s")
+
+
+def test_the_first_restart_has_no_pause_and_each_further_one_twice_the_pause():
+    restarts = Restarts(Supervision(restarts=6, window=600, first_pause=1, longest_pause=5))
+    assert [restarts.pause(now=0) for _ in range(7)] == [0, 1, 2, 4, 5, 5, None]
+
+
+def test_restarts_of_long_ago_do_not_count():
+    restarts = Restarts(Supervision(restarts=2, window=600, first_pause=1))
+    assert [restarts.pause(now) for now in (0, 10)] == [0, 1]
+    assert restarts.pause(599) is None
+    assert restarts.pause(600) == 1  # the one at 11 s still counts
+    assert restarts.pause(2000) == 0
+
+
+@given(st.lists(st.floats(0, 100), max_size=60), st.integers(1, 6), st.floats(1, 1000))
+def test_there_are_never_more_restarts_within_the_window_than_allowed(
+    gaps: list[float], allowed: int, window: float
+):
+    policy = Supervision(restarts=allowed, window=window, first_pause=0.5, longest_pause=4)
+    restarts, now, times = Restarts(policy), 0.0, list[float]()
+    for gap in gaps:
+        now += gap
+        pause = restarts.pause(now)
+        if pause is not None:
+            assert 0 <= pause <= 4
+            now += pause
+            times.append(now)
+    for first, beyond in zip(times, times[allowed:], strict=False):
+        assert beyond - first >= window - 4  # a window ends when a restart is asked for
+
+
+def test_one_unanswered_probe_is_no_silence_and_none_for_long_is():
+    silence = Silence(limit=30)
+    assert silence.note("a", SILENT, asked=0, now=40) == ""
+    why = silence.note("a", SILENT, asked=45, now=55)
+    assert why == "a has answered nothing for 55 s: no answer to its example within 10 s"
+
+
+def test_silence_ends_with_any_answer_even_an_error():
+    for verdict in ("answers", "busy", "refuses"):
+        silence = Silence(limit=30)
+        assert silence.note("a", SILENT, asked=0, now=10) == ""
+        assert silence.note("a", Finding(verdict, "?"), asked=15, now=16) == ""
+        assert silence.note("a", SILENT, asked=20, now=60) == ""
+
+
+def test_models_are_silent_each_for_itself():
+    silence = Silence(limit=30)
+    silence.note("a", SILENT, asked=0, now=10)
+    assert silence.note("b", SILENT, asked=40, now=50) == ""
+    assert silence.note("a", SILENT, asked=40, now=50) != ""

@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -105,6 +105,11 @@ class Pipeline:
     """Requests that may wait; more are answered ``UNAVAILABLE``, with a hint when to try again."""
     weights: ClassVar[str | Path | None] = None
     """Default weights, a file or folder; relative to the file that defines the class."""
+    max_batch_size: ClassVar[int] = 0
+    """For contracts that have Triton's batch dimension: how many rows one request may have. The
+    first dimension of every tensor is then one name, such as ``"images"``, and ``config.pbtxt``
+    leaves it out, as Triton has it. With 0 tensors are as declared. Requests are merged by Naiad
+    either way."""
     notice: ClassVar[str] = ""
     """What every user must know of these weights; shown wherever the model is."""
 
@@ -127,6 +132,7 @@ class Pipeline:
             check_schema(cls.sample)
             dims = tuple(d for schema in (cls.inputs, cls.sample) for d in _dims(schema))
             check_schema(cls.result, dims)
+            check_batch_dimension(cls)
             for name, tensor in cls.result.items():
                 if tensor.axis is not None and tensor.dims[tensor.axis] not in {*dims, REQUESTS}:
                     raise SchemaError(
@@ -159,6 +165,14 @@ class Pipeline:
         """Facts about the model for its clients, stored with its config on the server."""
         return {"notice": self.notice} if self.notice else {}
 
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """What each position of an output's rows is called, by output.
+
+        They are stored with the model, for Triton's classification extension: a client that asks
+        for the ``class_count`` best gets ``score:index:label`` strings.
+        """
+        return {}
+
     def setup(self, device: str) -> None:
         """Load the model onto ``device`` (``"cpu"``, ``"cuda:0"``); once per worker process."""
 
@@ -177,9 +191,11 @@ class Pipeline:
     def example(self) -> Arrays:
         """A request the model answers: for probes, ``naiad export --check`` and the docs.
 
-        By default every named dimension has size 8 and values are random, within the schema.
+        By default every named dimension has size 8 (or ``max_batch_size``, if that is less) and
+        values are random, within the schema.
         """
-        return random_arrays(self.inputs, dict.fromkeys(_dims(self.inputs), 8), seed=0)
+        size = min(8, self.max_batch_size or 8)
+        return random_arrays(self.inputs, dict.fromkeys(_dims(self.inputs), size), seed=0)
 
 
 def check_service(watchdog: float, queue_capacity: int) -> None:
@@ -192,6 +208,27 @@ def check_service(watchdog: float, queue_capacity: int) -> None:
         raise SchemaError(f"watchdog is {watchdog:g} s; it must be more than 0")
     if queue_capacity < 1:
         raise SchemaError(f"queue_capacity is {queue_capacity}; it must be at least 1")
+
+
+def check_batch_dimension(pipeline: type[Pipeline]) -> None:
+    """Refuse a pipeline whose tensors do not have the batch dimension that it declares.
+
+    Raises:
+        SchemaError: names the tensor, and says what its dims must be.
+    """
+    if pipeline.max_batch_size < 0:
+        raise SchemaError(f"max_batch_size is {pipeline.max_batch_size}; it must be 0 or more")
+    if not pipeline.max_batch_size:
+        return
+    tensors = {**pipeline.inputs, **pipeline.outputs}
+    leading = next((d for t in tensors.values() for d in t.dims[:1] if isinstance(d, str)), "rows")
+    for name, tensor in tensors.items():
+        if tensor.dims[:1] != (leading,) or leading == REQUESTS or len(tensor.dims) < 2:
+            raise SchemaError(
+                f"{name}: dims={tensor.dims}; with max_batch_size={pipeline.max_batch_size} they "
+                "must be the batch's name, the same in every tensor, and at least one more, such "
+                "as ('images', 299, 299, 3)"
+            )
 
 
 def random_arrays(schema: Schema, sizes: Mapping[str, int], seed: int) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,8 @@ class Tensor:
         unique: refuse repeated values.
         declared: the dims to write in ``config.pbtxt`` where an existing contract differs from
             the shape that is served.
+        layout: the order of an image tensor's last three dims (``"NHWC"`` or ``"NCHW"``), which
+            Triton's standard image clients read in the config.
         unit: physical unit, for documentation and messages.
         doc: one line of documentation.
 
@@ -82,6 +84,7 @@ class Tensor:
     finite: bool = field(default=True, kw_only=True)
     unique: bool = field(default=False, kw_only=True)
     declared: tuple[int, ...] | None = field(default=None, kw_only=True)
+    layout: Literal["NHWC", "NCHW"] | None = field(default=None, kw_only=True)
     unit: str = field(default="", kw_only=True)
     doc: str = field(default="", kw_only=True)
 

@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
+import tritonclient.http as triton_http
 
 import naiad
 from naiad.triton.repository import export
@@ -20,7 +21,7 @@ PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     repository = tmp_path_factory.mktemp("models")
-    for name in ("Trouble", "Bytes"):
+    for name in ("Trouble", "Bytes", "Ranked"):
         export(f"{PIPELINES}:{name}", repository, instances=1)
     export(f"{PIPELINES}:Degree", repository, instances=2, executor="thread")
     with naiad.serve(model_repository=repository, http_port=0, grpc_port=0, metrics_port=0) as s:
@@ -115,6 +116,31 @@ def test_bytes_keep_their_trailing_nuls(server, url):
         outputs = client.infer("bytes", text=text)
     assert outputs["reversed"].tolist() == [b"\x00cba", b"", b"\x00\x00\xff"]
     assert outputs["length"].tolist() == [4, 0, 3]
+
+
+@pytest.mark.parametrize("triton", [triton_grpc, triton_http])
+def test_classification_gives_the_labels_of_every_row_of_a_batch(server, triton):
+    x = np.zeros((2, 2, 2, 3), np.float32)
+    x[0, 0, 0], x[1, 0, 0] = (1, 3, 2), (9, 7, 8)
+    url = server.grpc_url if triton is triton_grpc else server.http_url.removeprefix("http://")
+    client = triton.InferenceServerClient(url)
+    given = triton.InferInput("x", list(x.shape), "FP32").set_data_from_numpy(x)
+    wanted = triton.InferRequestedOutput("a/score", class_count=2)
+    top = client.infer("ranked", [given], outputs=[wanted]).as_numpy("a/score")
+    client.close()
+    assert top.tolist() == [
+        [b"3.000000:1:green: light", b"2.000000:2:blue"],
+        [b"9.000000:0:red", b"8.000000:2:blue"],
+    ]
+
+
+def test_batched_requests_are_merged_and_bounded_by_triton(server):
+    rng = np.random.default_rng(0)
+    requests = [{"x": rng.random((1 + n % 4, 2, 2, 3), np.float32)} for n in range(16)]
+    for request, outputs in zip(requests, ask_all(server, requests, "ranked"), strict=True):
+        np.testing.assert_allclose(outputs["a/score"], request["x"].sum((1, 2)), rtol=1e-6)
+    with pytest.raises(naiad.InvalidInput, match="takes batches of 1 to 4"):
+        server.client().infer("ranked", {"x": np.zeros((5, 2, 2, 3), np.float32)})
 
 
 def test_requests_that_are_given_up_leave_the_model_working(server):

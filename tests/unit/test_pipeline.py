@@ -47,12 +47,26 @@ def test_sample_and_result_are_inputs_and_outputs_unless_declared():
         ({"inputs": {"e": Tensor("int64", ("edges",), index_into="nodes")}}, "is no dimension"),
         ({"outputs": {"y": Tensor("float32", ("cells",))}}, "split along 'cells'"),
         ({"watchdog": 0}, "Model: watchdog is 0 s; it must be more"),
+        ({"max_batch_size": -1}, "max_batch_size is -1; it must be 0 or more"),
+        ({"max_batch_size": 8}, r"x: dims=\('nodes',\); with max_batch_size=8 they must be"),
         ({"queue_capacity": 0}, "Model: queue_capacity is 0; it must be at least 1"),
     ],
 )
 def test_a_class_that_contradicts_itself_is_refused_when_it_is_defined(members, message):
     with pytest.raises(SchemaError, match=message):
         declare(**members)
+
+
+@pytest.mark.parametrize("dims", [(3, "nodes"), ("requests", 3), ("cells", 3)])
+def test_a_batch_dimension_is_the_same_in_every_tensor(dims):
+    inputs = {"x": Tensor("float32", ("nodes", 3)), "y": Tensor("float32", dims)}
+    with pytest.raises(SchemaError, match=r"y: dims=.* the same in every tensor"):
+        declare(inputs=inputs, outputs={"z": inputs["x"]}, max_batch_size=8)
+
+
+def test_the_example_of_a_batched_model_fits_its_batch():
+    schema = {"x": Tensor("float32", ("rows", 3))}
+    assert declare(inputs=schema, outputs=schema, max_batch_size=2)().example()["x"].shape == (2, 3)
 
 
 def test_a_class_without_outputs_is_refused():

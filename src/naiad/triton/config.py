@@ -20,26 +20,38 @@ PIPELINE_PARAMETER = "naiad_pipeline"
 
 
 def model_config(
-    kind: type[Pipeline], parameters: Mapping[str, str], *, name: str | None = None
+    kind: type[Pipeline],
+    parameters: Mapping[str, str],
+    *,
+    name: str | None = None,
+    label_files: Mapping[str, str] | None = None,
 ) -> Any:
     """The ``ModelConfig`` message of a pipeline.
 
-    ``max_batch_size`` is 0: requests are merged by Naiad, so that tensors keep their shapes and
-    no batch dimension is added. One instance of the Python backend is enough, since it runs no
-    model code; the workers behind it are counted by the parameter ``instances``.
+    Requests are merged by Naiad, so ``max_batch_size`` is 0 (tensors keep their shapes and no batch
+    dimension is added) unless the contract has one. One instance of the Python backend is enough,
+    since it runs no model code; the workers behind it are counted by the parameter ``instances``.
+    ``label_files`` are names of files beside ``config.pbtxt``, by output.
     """
     pb = _protobuf()
 
-    config = pb.ModelConfig(name=name or kind.name, backend="python", max_batch_size=0)
+    config = pb.ModelConfig(name=name or kind.name, backend="python")
+    config.max_batch_size = kind.max_batch_size
     for tensor_name, tensor in kind.inputs.items():
         config.input.add(
             name=tensor_name,
             data_type=_data_type(tensor),
-            dims=tensor.config_dims,
+            dims=_dims(kind, tensor),
             optional=tensor.optional,
+            format=pb.ModelInput.Format.Value(f"FORMAT_{tensor.layout or 'NONE'}"),
         )
     for tensor_name, tensor in kind.outputs.items():
-        config.output.add(name=tensor_name, data_type=_data_type(tensor), dims=tensor.config_dims)
+        config.output.add(
+            name=tensor_name,
+            data_type=_data_type(tensor),
+            dims=_dims(kind, tensor),
+            label_filename=(label_files or {}).get(tensor_name, ""),
+        )
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
     for key, value in parameters.items():
         config.parameters[key].string_value = value
@@ -73,6 +85,12 @@ def read_parameters(config: Any) -> dict[str, str]:
 def _protobuf() -> Any:
     # Generated code that type checkers cannot see into.
     return import_module("tritonclient.grpc.model_config_pb2")
+
+
+def _dims(kind: type[Pipeline], tensor: Tensor) -> tuple[int, ...]:
+    """The dims to declare, without Triton's batch dimension where there is one."""
+    batched = kind.max_batch_size and tensor.declared is None
+    return tensor.config_dims[1:] if batched else tensor.config_dims
 
 
 def _data_type(tensor: Tensor) -> int:

@@ -3,6 +3,7 @@
 ::
 
     DIR/nugraph3/config.pbtxt      from the schema
+    DIR/nugraph3/X.labels.txt      names of the classes of output X, where the pipeline has them
     DIR/nugraph3/1/model.py        names the pipeline
     DIR/nugraph3/1/pipeline.py     the pipeline's source, where it is a file of the user's
     DIR/nugraph3/1/weights/        the weights
@@ -13,6 +14,7 @@ The same folder works in an NVIDIA container in which Naiad is installed.
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 import sys
 import tempfile
@@ -122,7 +124,9 @@ def export(
         if made.weights_path is not None:
             parameters["weights"] = _place_weights(made.weights_path, version)
         parameters |= made.metadata()
-        write_config(model_config(kind, parameters), draft / "config.pbtxt")
+        label_files = _place_labels(made, draft)
+        config = model_config(kind, parameters, label_files=label_files)
+        write_config(config, draft / "config.pbtxt")
         (version / "model.py").write_text(
             _MODEL_PY.format(name=kind.name, spec=spec), encoding="utf-8"
         )
@@ -173,6 +177,28 @@ def _place_source(kind: type[Pipeline], version: Path) -> str:
         ) from None
     shutil.copyfile(source, version / _SOURCE)
     return f"{_SOURCE}:{kind.__qualname__}"
+
+
+def _place_labels(pipeline: Pipeline, draft: Path) -> dict[str, str]:
+    """Write the label files, one label per line; return their names by output.
+
+    Raises:
+        SchemaError: labels that Triton would not read as they are meant.
+    """
+    names: dict[str, str] = {}
+    for output, labels in pipeline.labels().items():
+        if output not in pipeline.outputs:
+            raise SchemaError(f"labels for {output!r}, which is no output of {pipeline.name}")
+        for number, label in enumerate(labels):
+            if not label or len(label.splitlines()) > 1:
+                raise SchemaError(f"label {number} of {output} is {label!r}; it must be one line")
+        classes = pipeline.outputs[output].dims[-1]
+        if isinstance(classes, int) and len(labels) != classes:
+            raise SchemaError(f"{output} has {classes} classes, but {len(labels)} labels")
+        names[output] = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', output)}.labels.txt"
+        text = "".join(f"{label}\n" for label in labels)
+        (draft / names[output]).write_text(text, encoding="utf-8")
+    return names
 
 
 def _place_weights(weights: Path, version: Path) -> str:

@@ -125,3 +125,18 @@ class Bytes(naiad.Pipeline):
             "reversed": np.array([t[::-1] for t in text] + [None], dtype=object)[:-1],
             "length": np.array([len(t) for t in text], np.int32),
         }
+
+
+class Ranked(naiad.Pipeline):
+    """Rows in Triton's batch dimension, and named classes: scores are the pixels' sums."""
+
+    arrays = "numpy"
+    max_batch_size = 4
+    inputs = {"x": Tensor("float32", ("rows", 2, 2, 3), layout="NHWC")}
+    outputs = {"a/score": Tensor("float32", ("rows", 3))}
+
+    def labels(self):
+        return {"a/score": ["red", "green: light", "blue"]}
+
+    def forward(self, batch):
+        return {"a/score": batch["x"].sum((1, 2))}

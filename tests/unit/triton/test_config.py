@@ -42,3 +42,21 @@ def test_a_config_that_is_none_says_where(tmp_path):
     path.write_text('name: "x"\nmax_batch: 3\n')
     with pytest.raises(EngineError, match=r"config\.pbtxt: 2:1 .*max_batch"):
         read_config(path)
+
+
+class Batched(Pipeline):
+    max_batch_size = 128
+    inputs = {"x": Tensor("float32", ("images", 299, 299, 3), layout="NHWC")}
+    outputs = {
+        "scores": Tensor("float32", ("images", 1001)),
+        "odd": Tensor("float32", ("images", 1), declared=(1, 1)),
+    }
+
+
+def test_a_batch_dimension_is_left_out_and_the_layout_is_told():
+    config = model_config(Batched, {}, label_files={"scores": "scores.labels.txt"})
+    assert config.max_batch_size == 128
+    (x,) = config.input
+    assert (list(x.dims), x.Format.Name(x.format)) == ([299, 299, 3], "FORMAT_NHWC")
+    assert [list(o.dims) for o in config.output] == [[1001], [1, 1]]
+    assert [o.label_filename for o in config.output] == ["scores.labels.txt", ""]

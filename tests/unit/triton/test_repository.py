@@ -1,4 +1,5 @@
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,32 @@ def test_a_folder_that_naiad_did_not_write_is_left_alone(source, tmp_path):
     with pytest.raises(EngineError, match="was not written by Naiad"):
         export(f"{source}:Scale", tmp_path / "models")
     assert theirs.read_text().startswith('name: "scale"')
+
+
+def test_labels_become_a_file_that_the_config_names(tmp_path):
+    degree = Path(__file__).parents[1] / "runtime" / "degree.py"
+    model = export(f"{degree}:Ranked", tmp_path)
+    (output,) = read_config(model.path / "config.pbtxt").output
+    text = (model.path / output.label_filename).read_text()
+    assert text == "red\ngreen: light\nblue\n"
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"z": ["a"]}, "labels for 'z', which is no output of scale"),
+        ({"y": ["a", "b\nc"]}, r"label 1 of y is 'b\\nc'; it must be one line"),
+        ({"y": ["", "b"]}, "label 0 of y is ''; it must be one line"),
+        ({"y": ["a", "b"]}, "y has 3 classes, but 2 labels"),
+    ],
+)
+def test_labels_that_triton_would_misread_are_refused(source, tmp_path, labels, message):
+    code = SOURCE.replace(
+        '"y": Tensor("float32", ("nodes",))', '"y": Tensor("float32", ("nodes", 3))'
+    )
+    source.write_text(f"{code}\n    def labels(self):\n        return {labels!r}\n")
+    with pytest.raises(SchemaError, match=message):
+        export(f"{source}:Scale", tmp_path / "models")
 
 
 def test_a_class_inside_a_function_cannot_be_exported(tmp_path):

@@ -29,7 +29,10 @@ class Requests:
 
 
 def model_name(model: str) -> str:
-    """The name on the server of a model that is given so, or as ``my_model.py:MyModel``."""
+    """The name on the server of a model, an application, or ``my_model.py:MyModel``."""
+    known = application(model)
+    if known is not None:
+        return known.model
     return load_pipeline(model).name if _is_spec(model) else model
 
 

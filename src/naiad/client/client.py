@@ -218,7 +218,7 @@ class Client(ClientBase[Transport]):
         if known is None or known.client is None:
             return self.model(name)
         module, _, attribute = known.client.partition(":")
-        return getattr(import_module(module), attribute)(self.model(name))
+        return getattr(import_module(module), attribute)(self.model(known.model))
 
     def close(self) -> None:
         """Close all connections; the client cannot be used any more."""

@@ -10,7 +10,8 @@ class Application:
     """Where an application's parts are, as import paths, so that nothing heavy is imported early.
 
     Attributes:
-        name: the model's name on the server.
+        name: what one types: ``naiad serve NAME``.
+        model: the model's name on the server, which existing clients may have fixed.
         summary: one line for lists and ``--help``.
         pipeline: ``module:Class`` of the Pipeline.
         client: ``module:Class`` of the typed client, which takes a ``naiad.client.ModelClient``.
@@ -19,6 +20,7 @@ class Application:
     """
 
     name: str
+    model: str
     summary: str
     pipeline: str
     client: str | None = None
@@ -29,6 +31,7 @@ class Application:
 _APPLICATIONS = (
     Application(
         name="nugraph3",
+        model="nugraph3",
         summary="semantic labels, event class and vertex of a neutrino event in a LArTPC",
         pipeline="naiad.pipelines.nugraph3.pipeline:NuGraph3",
         client="naiad.pipelines.nugraph3.client:NuGraph3Client",
@@ -44,5 +47,5 @@ def applications() -> tuple[Application, ...]:
 
 
 def application(name: str) -> Application | None:
-    """The built-in application of that name, or None."""
-    return next((app for app in _APPLICATIONS if app.name == name), None)
+    """The built-in application of that name, or which serves the model of that name, or None."""
+    return next((app for app in _APPLICATIONS if name in (app.name, app.model)), None)

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "batching": {"errors", "schema", "graph"},
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
+    "weights": {"errors"},
     "runtime": {"errors", "schema", "graph", "batching", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
     "triton": {
@@ -35,7 +36,8 @@ MAY_IMPORT = {
     "bench": {"errors", "pipeline", "pipelines", "client", "triton"},
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
-        *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client")
+        *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
+        "weights",
     },
     "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
 }

@@ -16,6 +16,7 @@ from rich.table import Table
 from naiad.cli.console import output
 from naiad.cli.mount import group
 from naiad.errors import WeightsError
+from naiad.weights import FACTS_FILE, TENSORS_FILE
 
 app = typer.Typer(
     help="Bring weights from elsewhere, and see what weights are.",
@@ -26,8 +27,6 @@ app.add_typer(
     group("import_weights", "Turn a checkpoint into weights that are safe to load."), name="import"
 )
 
-_FACTS = "weights.json"
-_TENSORS = "weights.safetensors"
 # A header beyond this is a damaged file: the format allows no more.
 _MAX_HEADER = 100_000_000
 
@@ -45,7 +44,7 @@ def show(
       naiad weights show my-weights/ --tensors
     """
     facts = _read_facts(directory)
-    header = _read_header(directory / _TENSORS)
+    header = _read_header(directory / TENSORS_FILE)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -53,27 +52,27 @@ def show(
         style = "yellow" if name == "notice" else ""
         table.add_row(name, f"[{style}]{escape(value)}[/]" if style else escape(value))
     count = sum(math.prod(tensor["shape"]) for tensor in header.values())
-    size = (directory / _TENSORS).stat().st_size
-    table.add_row(_TENSORS, f"{len(header)} tensors, {count:,} numbers, {size:,} bytes")
+    size = (directory / TENSORS_FILE).stat().st_size
+    table.add_row(TENSORS_FILE, f"{len(header)} tensors, {count:,} numbers, {size:,} bytes")
     output.print(table, highlight=False)
     if tensors:
         listing = Table("tensor", "dtype", "shape")
         for name, tensor in header.items():
             listing.add_row(escape(name), tensor["dtype"], str(tensor["shape"]))
         output.print(listing, highlight=False)
-    expected, found = facts.get("sha256"), _sha256(directory / _TENSORS)
+    expected, found = facts.get("sha256"), _sha256(directory / TENSORS_FILE)
     if expected != found:
         raise WeightsError(
-            f"{directory / _TENSORS}: its sha256 is {found}, but {_FACTS} was written for "
+            f"{directory / TENSORS_FILE}: its sha256 is {found}, but {FACTS_FILE} was written for "
             f"{expected}; the two do not belong together"
         )
 
 
 def _read_facts(directory: Path) -> dict[str, Any]:
-    path = directory / _FACTS
+    path = directory / FACTS_FILE
     if not path.is_file():
         raise WeightsError(
-            f"{directory} is no folder of weights: it has no {_FACTS}; "
+            f"{directory} is no folder of weights: it has no {FACTS_FILE}; "
             "`naiad weights import` makes one from a checkpoint"
         )
     try:

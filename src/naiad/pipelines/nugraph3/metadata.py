@@ -13,12 +13,10 @@ from typing import Any, Final, cast
 
 from naiad.errors import WeightsError
 from naiad.pipelines.nugraph3.schema import MAX_INTEGRAL, POSITION_SCALE
+from naiad.weights import FACTS_FILE, read_facts
 
 FORMAT: Final = 1
-METADATA_FILE: Final = "weights.json"
-TENSORS_FILE: Final = "weights.safetensors"
 
-_LARGEST_FILE: Final = 1 << 20
 _LARGEST_SIZE: Final = 4096
 """Of any size in an architecture; the public network's largest is 128."""
 
@@ -145,9 +143,9 @@ def read_metadata(folder: Path) -> Metadata:
     Raises:
         WeightsError: the folder has none, or it cannot be understood.
     """
-    path = folder / METADATA_FILE
+    path = folder / FACTS_FILE
     try:
-        text = read_text(path)
+        text = read_facts(path)
         return Metadata.from_json(text)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
@@ -162,24 +160,10 @@ def read_normalisation(
         WeightsError: the file is missing or something else.
     """
     try:
-        values = json.loads(read_text(path))
+        values = json.loads(read_facts(path))
         return _per_plane(values["mean"]), _per_plane(values["std"])
     except (AttributeError, KeyError, TypeError, ValueError, WeightsError) as error:
         raise WeightsError(f"{path}: no normalisation constants ({error})") from error
-
-
-def read_text(path: Path) -> str:
-    """The text of a small file.
-
-    Raises:
-        WeightsError: there is none, it is over 1 MB, or it is not text.
-    """
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise WeightsError("too large for a description of weights")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"cannot be read ({error})") from error
 
 
 def _strings(values: Any) -> tuple[str, ...]:

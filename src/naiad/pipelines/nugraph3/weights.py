@@ -1,7 +1,7 @@
-"""Weights of NuGraph3 as a folder: ``weights.safetensors`` (numbers) and ``weights.json`` (facts).
+"""Weights of NuGraph3 as a folder, as :mod:`naiad.weights` has them.
 
-Neither file can run code when it is read. A Lightning checkpoint, which could, is turned into such
-a folder by :func:`import_checkpoint`.
+A Lightning checkpoint, which could run code when it is read, is turned into such a folder by
+:func:`import_checkpoint`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import Any, cast
 from naiad.errors import MissingExtra, WeightsError
 from naiad.pipelines.nugraph3.checkpoint import Checkpoint, read_checkpoint
 from naiad.pipelines.nugraph3.metadata import (
-    METADATA_FILE,
-    TENSORS_FILE,
     Architecture,
     Metadata,
     read_metadata,
@@ -25,11 +23,11 @@ from naiad.pipelines.nugraph3.metadata import (
 
 try:
     import torch
-    from safetensors.torch import load, save
 except ImportError as error:
     raise MissingExtra("nugraph3", error.name or "torch") from error
 
 from naiad.pipelines.nugraph3.model import NuGraph3Net
+from naiad.weights import check_tensors, pack, read_tensors, write_folder
 
 __all__ = [
     "UBOONE_NORMALISATION",
@@ -44,8 +42,6 @@ __all__ = [
 UBOONE_NORMALISATION = Path(__file__).parent / "data" / "norm_uboone.json"
 """Normalisation of the public checkpoint, which keeps it in its data set and not in itself."""
 
-_LARGEST_HEADER = 1 << 20
-
 
 def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
     """Make the network that a folder describes, normalising its input, in evaluation mode.
@@ -55,28 +51,8 @@ def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
             or does not fit the architecture.
     """
     metadata = read_metadata(folder)
-    path = folder / TENSORS_FILE
-    expected = _shapes(metadata.architecture)
-    largest = 4 * sum(shape.numel() for shape in expected.values()) + _LARGEST_HEADER
-    try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= largest else b""
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error})") from error
-    if size > largest:
-        raise WeightsError(f"{path}: {size:,} bytes; the architecture needs at most {largest:,}")
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != metadata.sha256:
-        raise WeightsError(
-            f"{path}: its sha256 is {digest}, but {METADATA_FILE} was written for "
-            f"{metadata.sha256 or 'no file'}; the two do not belong together"
-        )
-    try:
-        tensors = load(data)
-    except Exception as error:  # safetensors has errors of its own, and raises others
-        raise WeightsError(f"{path}: not a safetensors file ({error})") from error
-    net = _network(tensors, metadata, str(path))
-    return net.eval(), metadata
+    tensors = read_tensors(folder, _shapes(metadata.architecture), metadata.sha256)
+    return _network(tensors, metadata).eval(), metadata
 
 
 def save_weights(net: NuGraph3Net, metadata: Metadata, folder: Path) -> Metadata:
@@ -87,12 +63,9 @@ def save_weights(net: NuGraph3Net, metadata: Metadata, folder: Path) -> Metadata
     """
     if net.arch != metadata.architecture:
         raise WeightsError(f"the network is {net.arch}, its metadata says {metadata.architecture}")
-    tensors = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
-    data = save(tensors)
-    metadata = replace(metadata, sha256=hashlib.sha256(data).hexdigest())
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / TENSORS_FILE, data)
-    _write(folder / METADATA_FILE, metadata.to_json().encode())
+    data, sha256 = pack(net)
+    metadata = replace(metadata, sha256=sha256)
+    write_folder(folder, data, metadata.to_json())
     return metadata
 
 
@@ -121,7 +94,8 @@ def import_checkpoint(
             for name, array in found.state.items()
             if not name.endswith("_decoder.temp")
         }
-        net = _network(tensors, metadata, "state_dict")
+        check_tensors(tensors, _shapes(metadata.architecture), "state_dict")
+        net = _network(tensors, metadata)
     except WeightsError as error:
         raise WeightsError(f"{checkpoint}: {error}") from error
     return save_weights(net, metadata, folder)
@@ -174,29 +148,8 @@ def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in state.items()}
 
 
-def _network(tensors: Mapping[str, torch.Tensor], metadata: Metadata, where: str) -> NuGraph3Net:
-    expected = _shapes(metadata.architecture)
-    for problem, names in (
-        ("has no", expected.keys() - tensors.keys()),
-        ("has an unknown tensor", tensors.keys() - expected.keys()),
-    ):
-        if names:
-            raise WeightsError(f"{where} {problem} {min(names)}: not the weights of this network")
-    for name, shape in expected.items():
-        found = tensors[name]
-        if found.shape != shape or found.dtype != torch.float32:
-            raise WeightsError(
-                f"{where}: {name} is {found.dtype} {list(found.shape)}; "
-                f"this architecture needs {torch.float32} {list(shape)}"
-            )
+def _network(tensors: Mapping[str, torch.Tensor], metadata: Metadata) -> NuGraph3Net:
     net = NuGraph3Net(metadata.architecture)
     net.load_state_dict(dict(tensors))
     net.set_normalisation(metadata.mean, metadata.std)
     return net
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_bytes(data)
-    draft.replace(path)

@@ -20,14 +20,13 @@ from safetensors.torch import load_file, save_file
 from naiad.errors import WeightsError
 from naiad.pipelines.nugraph3.checkpoint import read_checkpoint
 from naiad.pipelines.nugraph3.metadata import (
-    METADATA_FILE,
-    TENSORS_FILE,
     Architecture,
     Metadata,
     read_metadata,
 )
 from naiad.pipelines.nugraph3.model import NuGraph3Net
 from naiad.pipelines.nugraph3.weights import import_checkpoint, load_weights, save_weights
+from naiad.weights import FACTS_FILE, TENSORS_FILE
 
 SMALL = Architecture(
     semantic_classes=2,
@@ -154,9 +153,9 @@ def test_weights_of_another_network_are_refused(folder, change, message):
 
 
 def rehash(folder: Path, **changes) -> None:
-    values = json.loads((folder / METADATA_FILE).read_text())
+    values = json.loads((folder / FACTS_FILE).read_text())
     values["sha256"] = hashlib.sha256((folder / TENSORS_FILE).read_bytes()).hexdigest()
-    (folder / METADATA_FILE).write_text(json.dumps({**values, **changes}))
+    (folder / FACTS_FILE).write_text(json.dumps({**values, **changes}))
 
 
 def test_a_file_that_is_no_safetensors_is_refused(folder):
@@ -166,7 +165,7 @@ def test_a_file_that_is_no_safetensors_is_refused(folder):
         load_weights(folder)
 
 
-@pytest.mark.parametrize("missing", [METADATA_FILE, TENSORS_FILE])
+@pytest.mark.parametrize("missing", [FACTS_FILE, TENSORS_FILE])
 def test_a_missing_file_is_named(folder, missing):
     (folder / missing).unlink()
     with pytest.raises(WeightsError, match=missing):
@@ -196,8 +195,8 @@ def test_metadata_that_makes_no_sense_is_refused(folder, changes, message):
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{", "\0", "1" * 5000])
 def test_metadata_that_is_no_metadata_is_refused(folder, text):
-    (folder / METADATA_FILE).write_text(text)
-    with pytest.raises(WeightsError, match=METADATA_FILE):
+    (folder / FACTS_FILE).write_text(text)
+    with pytest.raises(WeightsError, match=FACTS_FILE):
         read_metadata(folder)
 
 

@@ -1,0 +1,125 @@
+"""Weights as a folder: ``weights.safetensors`` (numbers) and ``weights.json`` (facts).
+
+Neither file can run code when it is read. What the facts are is each application's own; one of them
+is the sha256 of the numbers, so that files which do not belong together are not served together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from naiad.errors import MissingExtra, WeightsError
+
+if TYPE_CHECKING:
+    import torch
+
+FACTS_FILE: Final = "weights.json"
+TENSORS_FILE: Final = "weights.safetensors"
+
+_LARGEST_FACTS: Final = 1 << 20
+_LARGEST_HEADER: Final = 1 << 20
+
+
+def read_facts(path: Path) -> str:
+    """The text of a small file of facts.
+
+    Raises:
+        WeightsError: there is none, it is over 1 MB, or it is not text.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_FACTS:
+            raise WeightsError("too large for a description of weights")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"cannot be read ({error})") from error
+
+
+def read_tensors(
+    folder: Path, shapes: Mapping[str, torch.Size], sha256: str
+) -> dict[str, torch.Tensor]:
+    """The float32 tensors of a folder of weights, which must have those names and ``shapes``.
+
+    Raises:
+        WeightsError: the file is missing, larger than the shapes need, not the one the facts were
+            written for (by ``sha256``), or does not fit.
+    """
+    path = folder / TENSORS_FILE
+    largest = 4 * sum(shape.numel() for shape in shapes.values()) + _LARGEST_HEADER
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= largest else b""
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error})") from error
+    if size > largest:
+        raise WeightsError(f"{path}: {size:,} bytes; the architecture needs at most {largest:,}")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise WeightsError(
+            f"{path}: its sha256 is {digest}, but {FACTS_FILE} was written for "
+            f"{sha256 or 'no file'}; the two do not belong together"
+        )
+    library = _safetensors()
+    try:
+        tensors = library.load(data)
+    except Exception as error:  # safetensors has errors of its own, and raises others
+        raise WeightsError(f"{path}: not a safetensors file ({error})") from error
+    check_tensors(tensors, shapes, str(path))
+    return dict(tensors)
+
+
+def check_tensors(
+    tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], where: str
+) -> None:
+    """Refuse tensors that are not those of a network.
+
+    Raises:
+        WeightsError: names the tensor that is missing, unknown, or of another shape or dtype.
+    """
+    import torch
+
+    for problem, names in (
+        ("has no", shapes.keys() - tensors.keys()),
+        ("has an unknown tensor", tensors.keys() - shapes.keys()),
+    ):
+        if names:
+            raise WeightsError(f"{where} {problem} {min(names)}: not the weights of this network")
+    for name, shape in shapes.items():
+        found = tensors[name]
+        if found.shape != shape or found.dtype != torch.float32:
+            raise WeightsError(
+                f"{where}: {name} is {found.dtype} {list(found.shape)}; "
+                f"this architecture needs {torch.float32} {list(shape)}"
+            )
+
+
+def pack(module: torch.nn.Module) -> tuple[bytes, str]:
+    """A network's parameters as the bytes of a safetensors file, and their sha256."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    data = _safetensors().save(tensors)
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def write_folder(folder: Path, tensors: bytes, facts: str) -> None:
+    """Write both files to a folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / TENSORS_FILE, tensors)
+    _write(folder / FACTS_FILE, facts.encode())
+
+
+def _safetensors() -> Any:
+    # Here and not above: the command line reads facts without torch.
+    try:
+        return import_module("safetensors.torch")
+    except ImportError as error:
+        raise MissingExtra("all", error.name or "safetensors") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(data)
+    draft.replace(path)

@@ -15,7 +15,7 @@ PIP  := $(PY) -m pip install --disable-pip-version-check --no-input $(PIP_FLAGS)
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format docs clean
+.PHONY: help install demo test bench lint format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: $(VENV)/.installed  ## Serve NuGraph3 and label simulated events; writes d
 
 test: lint  ## Run every check and every test
 	$(PY) -m pytest -n $(WORKERS) --maxprocesses 4
+
+bench: $(VENV)/.installed  ## Measure NuGraph3 against a plain deployment; writes docs/performance.md
+	$(PY) -m benchmarks.nugraph3 --output bench-output --docs
 
 lint: $(VENV)/.installed  ## Run the linter, the format check and the type checker
 	$(VENV)/bin/ruff check
@@ -41,7 +44,7 @@ docs: $(VENV)/.docs  ## Build the documentation into site/
 	$(VENV)/bin/mkdocs build --strict
 
 clean:  ## Remove everything that make has made, .venv too
-	rm -rf $(VENV) site demo-output build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site demo-output bench-output build dist .pytest_cache .ruff_cache .hypothesis
 
 # torch comes first and from its CPU index: PyPI's Linux build brings gigabytes of CUDA libraries.
 # Where that index does not answer (a mirror, a closed network), pip's own configuration decides.

@@ -1,0 +1,83 @@
+"""What both sides are asked, and the weights that both have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from naiad.pipelines.nugraph3.metadata import Metadata, read_normalisation
+from naiad.pipelines.nugraph3.model import NuGraph3Net
+from naiad.pipelines.nugraph3.simulate import simulate
+from naiad.pipelines.nugraph3.weights import UBOONE_NORMALISATION, import_checkpoint, save_weights
+from naiad.schema import Arrays
+
+Size = Literal["small", "large"]
+SIZES: tuple[Size, ...] = ("small", "large")
+
+_SEED = 1
+_HITS = {"small": (160, 240), "large": (1_150, 1_450)}
+_SPACEPOINTS = {"small": (0, 160), "large": (1_100, 1_700)}
+_GAIN = 2.4
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Simulated events of one size; the medians of their hits and spacepoints, for the report."""
+
+    size: Size
+    requests: tuple[Arrays, ...]
+
+    def median(self, tensor: str) -> int:
+        """Of the length of a tensor."""
+        return sorted(len(request[tensor]) for request in self.requests)[len(self.requests) // 2]
+
+
+def simulated(size: Size, number: int) -> Events:
+    """Events near the sizes that are spoken of: 200 hits, or 1,300 and 1,400 spacepoints.
+
+    The simulator's own spread of sizes is that of physics, and much wider.
+    """
+
+    def fits(event: Arrays) -> bool:
+        (fewest, most), (low, high) = _HITS[size], _SPACEPOINTS[size]
+        points = len(event["spacepoint_table_spacepoint_id"])
+        return fewest <= len(event["hit_table_hit_id"]) <= most and low <= points <= high
+
+    # Each number is an event of its own, so that no more are simulated than are looked at.
+    seeds = (_SEED + offset for offset in count())
+    found = (event.arrays() for seed in seeds for event in simulate(8, seed, size=size))
+    return Events(size, tuple(islice(filter(fits, found), number)))
+
+
+def make_weights(folder: Path, checkpoint: Path | None = None) -> str:
+    """Write weights to ``folder``; return what they are, in words.
+
+    By default they are random, with the sizes of the public checkpoint: what is computed, and so
+    how long it takes, does not depend on their values. Torch's default weights are scaled up until
+    answers differ from event to event as much as those of a trained network.
+    """
+    if checkpoint is not None:
+        import_checkpoint(checkpoint, folder)
+        return f"weights of {checkpoint.name}"
+    torch.manual_seed(_SEED)
+    net = NuGraph3Net()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.ndim == 2:
+                parameter *= _GAIN
+    mean, std = read_normalisation(UBOONE_NORMALISATION)
+    sizes = net.arch
+    metadata = Metadata(
+        architecture=sizes,
+        semantic_classes=tuple(f"class {i}" for i in range(sizes.semantic_classes)),
+        event_classes=tuple(f"class {i}" for i in range(sizes.event_classes)),
+        mean=mean,
+        std=std,
+        notice="random weights, for measuring speed",
+    )
+    save_weights(net, metadata, folder)
+    return "random weights of the public checkpoint's sizes"

@@ -1,0 +1,113 @@
+"""The same pipeline without a server: a loop over batches in one process per core.
+
+As a program: answers lines of JSON ``{"size", "batch", "seconds"}`` with the number of events that
+it ran and the seconds that took. It begins to count when it is told so, like all its siblings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+
+from benchmarks.nugraph3.inputs import SIZES, Size, simulated
+
+from naiad.errors import NaiadError
+from naiad.pipeline import Request
+from naiad.pipelines.nugraph3.schema import INPUTS
+from naiad.runtime.executor import worker_environment
+from naiad.runtime.messages import Spec
+from naiad.runtime.worker import load
+from naiad.schema import validate
+
+BATCHES = (1, 2, 4, 8, 16)
+
+
+class Loop:
+    """One process per core, each with Naiad's pipeline as a worker has it."""
+
+    def __init__(self, weights: Path, events: int, processes: int | None = None) -> None:
+        """Start them; they load while the caller does other things."""
+        command = [sys.executable, "-m", __spec__.name, str(weights), str(events)]
+        self._processes = [
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=worker_environment(threads=1),
+                cwd=Path(__file__).parents[2],
+            )
+            for _ in range(processes or len(os.sched_getaffinity(0)))
+        ]
+
+    def throughput(self, size: Size, batch: int, seconds: float) -> float:
+        """Events per second of all processes together, in batches of ``batch`` events."""
+        line = json.dumps({"size": size, "batch": batch, "seconds": seconds})
+        for process in self._processes:
+            assert process.stdin is not None
+            print(line, file=process.stdin, flush=True)
+        total = 0.0
+        for process in self._processes:
+            assert process.stdout is not None
+            total += float(process.stdout.readline())
+        return total
+
+    def best_batch(self, size: Size, seconds: float) -> int:
+        """The batch with which it is fastest."""
+        return max(BATCHES, key=lambda batch: self.throughput(size, batch, seconds))
+
+    def __enter__(self) -> Loop:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.communicate()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights")
+    parser.add_argument("events", type=int)
+    args = parser.parse_args()
+    runner = load(
+        Spec("naiad.pipelines.nugraph3.pipeline:NuGraph3", args.weights, "cpu", threads=1)
+    )
+    requests = {
+        size: [Request(a, validate(INPUTS, a)) for a in simulated(size, args.events).requests]
+        for size in SIZES
+    }
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        order = json.loads(line)
+        own, batch = requests[order["size"]], order["batch"]
+        began = time.perf_counter()
+        done = 0
+        for turn in count():
+            chosen = [own[(turn * batch + i) % len(own)] for i in range(batch)]
+            for outcome in runner.run(chosen).outcomes:
+                if isinstance(outcome, NaiadError):
+                    raise outcome
+            done += batch
+            if time.perf_counter() - began >= order["seconds"]:
+                break
+        print(done / (time.perf_counter() - began), flush=True)
+
+
+if __name__ == "__main__":
+    main()

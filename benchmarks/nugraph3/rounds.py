@@ -1,0 +1,114 @@
+"""One round measures everything once, sides in turn, so that ratios are of neighbouring moments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.nugraph3.inputs import SIZES, Events, Size
+from benchmarks.nugraph3.loop import Loop
+from benchmarks.nugraph3.sides import NAIAD, Side
+from benchmarks.nugraph3.speed import Moment, Speed, speed
+
+from naiad.bench.target import Target
+from naiad.client.address import Address
+from naiad.client.client import Client
+from naiad.client.spec import ModelSpec
+
+CLIENTS = (1, 8)
+MANY = 16
+"""Clients at once against the loop without a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What was measured: speeds by size, clients and side, and of the loop, events per second."""
+
+    speeds: dict[tuple[Size, int, str], Speed] = field(default_factory=dict)
+    loop: dict[Size, float] = field(default_factory=dict)
+
+    def throughput_ratio(self, size: Size, clients: int, other: str) -> float:
+        """Naiad's answers per second to another side's."""
+        ours, theirs = (self.speeds[size, clients, side] for side in (NAIAD, other))
+        return ours.throughput / theirs.throughput
+
+    def to_json(self) -> dict[str, Any]:
+        """As numbers by words."""
+        return {
+            "speeds": [
+                {"size": size, "clients": clients, "side": side, **asdict(found)}
+                for (size, clients, side), found in self.speeds.items()
+            ],
+            "loop": self.loop,
+        }
+
+
+def steps(runs: int, sides: Iterable[str]) -> int:
+    """How many measurements so many rounds take."""
+    return runs * len(SIZES) * (len(CLIENTS) * len(list(sides)) + 2)
+
+
+class Rounds:
+    """Everything that rounds need: requests packed once for every side, and the loop."""
+
+    def __init__(
+        self,
+        sides: Mapping[str, Side],
+        events: Mapping[Size, Events],
+        loop: Loop,
+        batches: Mapping[Size, int],
+        moment: Moment,
+    ) -> None:
+        """Pack the requests; ``batches`` are the loop's, by size."""
+        self._sides = tuple(sides)
+        self._loop, self._batches, self._moment = loop, batches, moment
+        self._targets = {
+            (name, size): _target(side, events[size])
+            for name, side in sides.items()
+            for size in SIZES
+        }
+
+    async def run(self, runs: int, on_step: Callable[[str], None]) -> list[Round]:
+        """So many rounds; ``on_step`` is told of each measurement before it begins."""
+        try:
+            return [await self._round(number, on_step) for number in range(runs)]
+        finally:
+            for target in self._targets.values():
+                await target.close()
+
+    async def _round(self, number: int, on_step: Callable[[str], None]) -> Round:
+        found = Round()
+        # Who is first in one round is last in another: nobody always follows a busy neighbour.
+        turn = number % len(self._sides)
+        sides = self._sides[turn:] + self._sides[:turn]
+        for size in SIZES:
+            for clients in CLIENTS:
+                for name in sides:
+                    on_step(f"{name}, {size} events, {clients} at once")
+                    target = self._targets[name, size]
+                    found.speeds[size, clients, name] = await speed(target, clients, self._moment)
+            for part in self._order(number):
+                await part(found, size, on_step)
+        return found
+
+    def _order(self, number: int) -> Iterator[Any]:
+        return iter((self._served, self._looped) if number % 2 else (self._looped, self._served))
+
+    async def _served(self, found: Round, size: Size, on_step: Callable[[str], None]) -> None:
+        on_step(f"{NAIAD}, {size} events, {MANY} at once")
+        target = self._targets[NAIAD, size]
+        found.speeds[size, MANY, NAIAD] = await speed(target, MANY, self._moment)
+
+    async def _looped(self, found: Round, size: Size, on_step: Callable[[str], None]) -> None:
+        on_step(f"a loop without a server, {size} events")
+        found.loop[size] = await asyncio.to_thread(
+            self._loop.throughput, size, self._batches[size], self._moment.seconds
+        )
+
+
+def _target(side: Side, events: Events) -> Target:
+    with Client(side.url) as client:
+        spec = ModelSpec.from_config(client.config(side.model))
+    return Target(Address.parse(side.url), spec, events.requests, timeout=120.0)

@@ -1,0 +1,70 @@
+"""The servers that are compared, both up all the time: who is not asked costs nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+from benchmarks.reference.repository import AS_RUN, TUNED, write_repository
+
+import naiad
+from naiad.runtime.environment import numeric_environment
+from naiad.triton.engine import plain_temporary_directory
+
+_START = 600.0  # seconds; importing PyTorch Geometric four times on a busy machine takes long
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One way to serve NuGraph3: its name in reports, its model, and where it is."""
+
+    name: str
+    model: str
+    url: str
+    metrics_url: str
+
+
+NAIAD = "Naiad"
+SETTINGS = {AS_RUN: "as people run it", TUNED: "best simple settings"}
+
+
+@contextmanager
+def serving(weights: Path, *, instances: int | None = None) -> Generator[dict[str, Side]]:
+    """Serve the reference in both settings, and Naiad's pipeline with its defaults.
+
+    ``instances`` is for the tuned reference and for Naiad; by default one per core.
+    """
+    repository = plain_temporary_directory("naiad-reference-")
+    write_repository(repository, weights, instances=instances)
+    free = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
+    with _plain_environment():
+        reference = naiad.Server(
+            repository, temporary=[repository], start_timeout=_START, **free
+        ).start()
+    with reference, naiad.serve("nugraph3", weights=weights, instances=instances, **free) as ours:
+        yield {
+            side.name: side
+            for side in (
+                *(
+                    Side(name, model, reference.grpc_url, reference.metrics_url)
+                    for model, name in SETTINGS.items()
+                ),
+                Side(NAIAD, "nugraph3", ours.grpc_url, ours.metrics_url),
+            )
+        }
+
+
+@contextmanager
+def _plain_environment() -> Iterator[None]:
+    """Start a server without the variables for threads and malloc that Naiad sets for its own."""
+    ours = numeric_environment(1).keys() | {"MKL_NUM_THREADS"}
+    plain = {name: value for name, value in os.environ.items() if name not in ours}
+    with (
+        patch.dict("naiad.triton.engine._DEFAULTS", clear=True),
+        patch.dict(os.environ, plain, clear=True),
+    ):
+        yield

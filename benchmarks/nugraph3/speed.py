@@ -1,0 +1,67 @@
+"""How fast a server is under a closed loop, for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from naiad.bench.load import Load, Log, drive
+from naiad.bench.statistics import percentile
+from naiad.bench.target import Target
+from naiad.bench.windows import cut
+
+_FEWEST = 1  # answers per client
+_PATIENCE = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Answers per second, latencies in seconds, and the cores that the generator itself used."""
+
+    throughput: float
+    p50: float
+    p99: float
+    answered: int
+    generator_cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How long a measurement takes: ``lead_in`` seconds that do not count, and those that do."""
+
+    lead_in: float
+    seconds: float
+
+
+async def speed(target: Target, clients: int, moment: Moment) -> Speed:
+    """Ask ``target`` with so many clients, each of which waits for its answer.
+
+    A very slow side is given longer, until it has answered as often as there are clients.
+
+    Raises:
+        RuntimeError: a request failed, or hardly any was answered: then no ratio means anything.
+    """
+    log, stop = Log(), asyncio.Event()
+    load = asyncio.create_task(drive(Load("concurrency", clients), target.send, log, stop, seed=0))
+    await asyncio.sleep(moment.lead_in)
+    start, cpu = log.now(), time.process_time()
+    latest = start + moment.seconds + _PATIENCE
+    await asyncio.sleep(moment.seconds)
+    while len(log.done_in(start, log.now())) < _FEWEST * clients and log.now() < latest:
+        await asyncio.sleep(0.05)
+    end, cpu = log.now(), time.process_time() - cpu
+    stop.set()
+    await load
+    window = cut(log, start, end)
+    latencies = [s.latency for s in log.samples if start <= s.due < end and not s.error]
+    failed = {sample.error for sample in log.samples if sample.error}
+    if failed or not latencies or not window.answered:
+        raise RuntimeError(f"{window.answered} requests were answered; errors: {failed or 'none'}")
+    return Speed(
+        throughput=window.answered / window.seconds,
+        p50=percentile(latencies, 50),
+        p99=percentile(latencies, 99),
+        answered=window.answered,
+        generator_cpu=cpu / window.seconds,
+    )

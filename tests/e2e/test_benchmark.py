@@ -1,0 +1,31 @@
+"""`make bench` in little: whether it works, not how fast anything is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tests.support.markdown import ROOT
+
+pytest.importorskip("torch_geometric", reason="the reference needs the extra bench")
+
+
+def test_the_benchmark_compares_measures_and_writes_its_table(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.nugraph3", "--quick", "--output", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert all(ratio > 0 for found in report["outcomes"][:-1] for ratio in found["ratios"])
+    # Speed is not for tests on a busy machine; answers are.
+    assert report["outcomes"][-1]["reached"]
+    (only,) = report["rounds"]
+    assert len(only["speeds"]) == 2 * (2 * 3 + 1)
+    assert (tmp_path / "section.md").read_text() == done.stdout

@@ -1,0 +1,64 @@
+"""What the benchmark makes of its measurements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from benchmarks.nugraph3.answers import largest_difference
+from benchmarks.nugraph3.goals import GOALS, judge, outcome
+from benchmarks.nugraph3.page import BEGIN, END, write_section
+from benchmarks.nugraph3.rounds import CLIENTS, MANY, Round
+from benchmarks.nugraph3.sides import NAIAD, SETTINGS
+from benchmarks.nugraph3.speed import Speed
+
+
+def measured(ours: float) -> Round:
+    """A round in which Naiad is ``ours`` times as fast as all else."""
+    found = Round(loop={"small": 100.0, "large": 100.0})
+    for size in ("small", "large"):
+        for clients in (*CLIENTS, MANY):
+            for side, speed in ((NAIAD, ours), *((name, 1.0) for name in SETTINGS.values())):
+                latency = 0.1 / speed
+                found.speeds[size, clients, side] = Speed(
+                    10 * speed, latency, 1.5 * latency, 30, 0.1
+                )
+    return found
+
+
+def test_a_goal_is_judged_by_the_median_of_the_ratios_of_rounds():
+    outcomes = judge([measured(ours) for ours in (11, 20, 13)])
+    assert [goal.bound for goal in GOALS] == [12, 3.5, 6, 3.5, 0.2, 2, 0.85, 0.85]
+    assert outcomes[0].ratios == pytest.approx((11, 20, 13))
+    assert outcomes[0].row()[1:] == ("at least 12", "13", "11 to 20", "reached")
+    assert outcomes[4].median == pytest.approx(1 / 13)
+    assert outcomes[5].median == pytest.approx(1.5)
+    assert outcomes[6].median == pytest.approx(1.3)
+    assert all(found.reached for found in outcomes)
+    assert [found.reached for found in judge([measured(5)])] == [
+        *(False, True, False, True),
+        *(True, True, False, False),
+    ]
+
+
+def test_a_missed_goal_is_said_to_be_missed():
+    assert outcome("p50", "at most", 0.2, [0.3]).row()[2:] == ("0.3", "-", "**missed**")
+
+
+def test_differences_are_in_tolerances_and_nan_is_one():
+    one = {"e_evt": np.zeros((1, 4), np.float32), "x_filter_u": np.zeros(2, np.float32)}
+    other = {name: array.copy() for name, array in one.items()}
+    assert largest_difference([one], [other])[0] == 0
+    other["x_filter_u"][1] = 5e-6
+    assert largest_difference([one], [other])[0] == pytest.approx(0.5)
+    other["e_evt"][0, 2] = np.nan
+    assert largest_difference([one], [other])[0] == np.inf
+
+
+def test_a_section_replaces_the_one_before(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"# A\n\n{BEGIN}\nold\n{END}\n\n## B\n")
+    write_section(page, "new")
+    assert page.read_text() == f"# A\n\n{BEGIN}\nnew\n{END}\n\n## B\n"
+    page.write_text("# A\n")
+    with pytest.raises(ValueError, match="has no"):
+        write_section(page, "new")

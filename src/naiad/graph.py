@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import PipelineError
-from naiad.schema import REQUESTS, Array, Arrays, Schema, Tensor
+from naiad.schema import REQUESTS, Array, Arrays, Schema, Tensor, named_dims
 
 Sizes = Mapping[str, NDArray[np.int64]]
 """By dimension name, how many rows each request of a batch has: int64, shape ``[requests]``."""
@@ -135,7 +135,7 @@ def split(
 
 
 def _dims(schema: Schema) -> set[str]:
-    return {dim for tensor in schema.values() for dim in tensor.names} | {REQUESTS}
+    return {*named_dims(schema), REQUESTS}
 
 
 def _shift(tensor: Tensor, whole: Array, sizes: Sizes, rows: NDArray[np.int64], sign: int) -> Array:

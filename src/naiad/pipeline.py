@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 from naiad.batching import Budget
 from naiad.errors import SchemaError, WeightsError
 from naiad.graph import Batch
-from naiad.schema import BYTES, REQUESTS, Array, Arrays, Schema, check_schema
+from naiad.schema import BYTES, REQUESTS, Array, Arrays, Schema, check_schema, named_dims
 
 Parameter: TypeAlias = str | int | bool | float
 
@@ -103,6 +104,9 @@ class Pipeline:
     replaced."""
     queue_capacity: ClassVar[int] = 10_000
     """Requests that may wait; more are answered ``UNAVAILABLE``, with a hint when to try again."""
+    latency_target: ClassVar[float | None] = None
+    """Seconds within which requests should be answered: batches are kept smaller where, by what
+    they are found to cost, more requests are then in time. None: as large as the budget allows."""
     weights: ClassVar[str | Path | None] = None
     """Default weights, a file or folder; relative to the file that defines the class."""
     max_batch_size: ClassVar[int] = 0
@@ -127,10 +131,10 @@ class Pipeline:
         if not hasattr(cls, "result"):
             cls.result = cls.outputs
         try:
-            check_service(cls.watchdog, cls.queue_capacity)
+            check_service(cls.watchdog, cls.queue_capacity, cls.latency_target)
             check_schema(cls.inputs)
             check_schema(cls.sample)
-            dims = tuple(d for schema in (cls.inputs, cls.sample) for d in _dims(schema))
+            dims = tuple(d for schema in (cls.inputs, cls.sample) for d in named_dims(schema))
             check_schema(cls.result, dims)
             check_batch_dimension(cls)
             for name, tensor in cls.result.items():
@@ -195,10 +199,12 @@ class Pipeline:
         values are random, within the schema.
         """
         size = min(8, self.max_batch_size or 8)
-        return random_arrays(self.inputs, dict.fromkeys(_dims(self.inputs), size), seed=0)
+        return random_arrays(self.inputs, dict.fromkeys(named_dims(self.inputs), size), seed=0)
 
 
-def check_service(watchdog: float, queue_capacity: int) -> None:
+def check_service(
+    watchdog: float, queue_capacity: int, latency_target: float | None = None
+) -> None:
     """Refuse settings with which nothing could be served.
 
     Raises:
@@ -208,6 +214,8 @@ def check_service(watchdog: float, queue_capacity: int) -> None:
         raise SchemaError(f"watchdog is {watchdog:g} s; it must be more than 0")
     if queue_capacity < 1:
         raise SchemaError(f"queue_capacity is {queue_capacity}; it must be at least 1")
+    if latency_target is not None and not 0 < latency_target < math.inf:
+        raise SchemaError(f"latency_target is {latency_target:g} s; it must be more than 0")
 
 
 def check_batch_dimension(pipeline: type[Pipeline]) -> None:
@@ -333,7 +341,3 @@ def _load_file(path: Path) -> Any:
         del sys.modules[name]
         raise
     return module
-
-
-def _dims(schema: Schema) -> list[str]:
-    return [dim for tensor in schema.values() for dim in tensor.names]

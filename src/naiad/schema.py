@@ -145,6 +145,11 @@ class Tensor:
         return f"[{', '.join(dims)}]"
 
 
+def named_dims(schema: Schema) -> list[str]:
+    """The names of all dimensions, in order; each as often as there are tensors that have it."""
+    return [dim for tensor in schema.values() for dim in tensor.names]
+
+
 def check_schema(schema: Schema, known: Iterator[str] | tuple[str, ...] = ()) -> None:
     """Check what one tensor alone cannot know: that names fit together.
 

@@ -1,11 +1,13 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naiad.batching import Batcher, Budget, group
+from naiad.batching import Batcher, Budget, LatencyTarget, group
+from naiad.cost import Cost
 from naiad.errors import InvalidInput, SchemaError, Unavailable
 
 sizes = st.fixed_dictionaries({"nodes": st.integers(0, 40), "edges": st.integers(0, 40)})
@@ -235,3 +237,156 @@ def test_a_request_over_the_limit_is_refused_with_dimension_size_and_limit():
 def test_a_budget_of_nothing_is_refused():
     with pytest.raises(SchemaError, match="nodes=0"):
         Budget(nodes=0)
+
+
+def test_a_long_queue_of_small_requests_costs_microseconds_per_request():
+    """Of the work per request nothing may grow with the queue; 100 us would be 30 times more."""
+    batcher = Batcher(Budget(nodes=1000), capacity=20_000, max_queue_delay=3600.0)
+    began = time.process_time()
+    for number in range(20_000):
+        batcher.put(number, {"nodes": 10, "edges": 20}, priority=number % 3)
+        batcher._ready()
+    taken = 0
+    while taken < 19_900:
+        taken += len(batcher.take())
+    assert (time.process_time() - began) / 20_000 < 100e-6
+
+
+@given(st.lists(st.one_of(st.integers(1, 10), st.none()), max_size=80))
+def test_what_waits_is_summed_and_its_oldest_known(script):
+    """A number puts a request of that many nodes; None takes a batch."""
+    batcher = Batcher(Budget(nodes=10), head_start=3)
+    for number, nodes in enumerate(script):
+        if nodes is not None:
+            batcher.put(number, {"nodes": nodes}, priority=nodes % 3)
+        elif len(batcher):
+            batcher.take(most=3)
+        waiting = batcher._queue
+        total = batcher._sizes.get("nodes", 0), batcher._sizes.get("requests", 0)
+        assert total == (sum(w.sizes["nodes"] for w in waiting), len(waiting))
+        if waiting:
+            assert batcher._by_age[0].arrived == min(w.arrived for w in waiting)
+
+
+class Clock:
+    """Time that passes only where a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+COST = Cost(0.010, {"nodes": 0.001})  # seconds
+
+
+def hurried(target, cost=COST, **options):
+    clock = Clock()
+    goal = None if target is None else LatencyTarget(target, cost.seconds)
+    return Batcher(Budget(nodes=1000), latency_target=goal, clock=clock, **options), clock
+
+
+def test_a_batch_is_no_larger_than_lets_its_requests_be_in_time():
+    batcher, clock = hurried(0.1)
+    for number in range(8):
+        batcher.put(number, {"nodes": 20})
+    clock.now = 0.005
+    # 10 ms and 20 ms each: four take 90 ms and are in time at 95; eight would all be late at 175.
+    assert batcher.take() == [0, 1, 2, 3]
+    clock.now = 0.095
+    # The others can no longer be in time: nothing is gained by small batches.
+    assert batcher.take() == [4, 5, 6, 7]
+
+
+def test_without_a_target_all_go_together():
+    batcher, _ = hurried(None)
+    for number in range(8):
+        batcher.put(number, {"nodes": 20})
+    assert batcher.take() == list(range(8))
+
+
+def test_a_large_request_does_not_make_small_ones_late():
+    batcher, clock = hurried(0.1)
+    for number, nodes in enumerate((10, 500, 10, 10)):
+        batcher.put(number, {"nodes": nodes})
+    clock.now = 0.001
+    assert batcher.take() == [0, 2, 3]
+    assert batcher.take() == [1]
+
+
+def test_the_first_request_is_admitted_however_late_it_will_be():
+    batcher, clock = hurried(0.001)
+    batcher.put("large", {"nodes": 5000})
+    clock.now = 5.0
+    assert batcher.take() == ["large"]
+
+
+def test_a_batch_is_not_cut_where_that_gains_less_than_it_costs():
+    batcher, clock = hurried(0.1)
+    batcher.put("a", {"nodes": 20})
+    clock.now = 0.04
+    for item in "bcd":
+        batcher.put(item, {"nodes": 20})
+    # Together they take 90 ms: a is late, the others are in time. In two batches a and b were in
+    # time and c and d, at 150 ms, late.
+    clock.now = 0.05
+    assert batcher.take() == ["a", "b", "c", "d"]
+    for item in range(1000):
+        batcher.put(item, {"nodes": 20})
+    for _ in range(10):  # a pace of 1000 requests per second is learned
+        clock.now += 0.05
+        batcher.take()
+    full, _ = hurried(None)
+    for item in range(1000):
+        full.put(item, {"nodes": 20})
+    assert len(batcher.take()) == len(full.take()), "behind, so as large as the budget allows"
+
+
+def in_time(target, *, rate, sizes, cost=COST, aimed=True, requests=4000):
+    """The share of Poisson arrivals that one worker answers within the target, in virtual time."""
+    rng = np.random.default_rng(0)
+    arrivals = np.cumsum(rng.exponential(1 / rate, requests))
+    nodes = sizes(rng, requests)
+    batcher, clock = hurried(target if aimed else None, cost)
+    now, put, done, good = 0.0, 0, 0, 0
+    while done < requests:
+        while put < requests and arrivals[put] <= now:
+            clock.now = arrivals[put]
+            batcher.put(put, {"nodes": int(nodes[put])})
+            put += 1
+        if not len(batcher):
+            now = arrivals[put]
+            continue
+        clock.now = now
+        batch = batcher.take()
+        now += cost.seconds({"nodes": int(sum(nodes[n] for n in batch))})
+        good += sum(now - arrivals[n] <= target for n in batch)
+        done += len(batch)
+    return good / requests
+
+
+def equal(rng, count):
+    return np.full(count, 5)
+
+
+def mixed(rng, count):
+    return np.where(rng.random(count) < 0.1, 60, 5)
+
+
+@pytest.mark.parametrize("sizes", [equal, mixed])
+@pytest.mark.parametrize("load", [0.5, 0.8, 0.95, 1.2])
+@pytest.mark.parametrize("target", [0.05, 0.2])
+def test_a_target_never_makes_more_requests_late_than_none(sizes, load, target):
+    """A rule that kept the oldest request in time at any price would answer none in time here."""
+    mean = np.mean(sizes(np.random.default_rng(0), 4000))
+    rate = load / (COST.per["nodes"] * mean)
+    without = in_time(target, rate=rate, sizes=sizes, aimed=False)
+    # Near full load each extra batch delays all that come before the queue is empty again.
+    assert in_time(target, rate=rate, sizes=sizes) > without - 0.04
+
+
+def test_a_target_brings_more_requests_in_time_where_sizes_differ():
+    cheap = Cost(0.001, COST.per)
+    without = in_time(0.05, rate=60, sizes=mixed, cost=cheap, aimed=False)
+    assert in_time(0.05, rate=60, sizes=mixed, cost=cheap) > without + 0.04

@@ -24,14 +24,16 @@ MAY_IMPORT = {
     "schema": {"errors"},
     "graph": {"errors", "schema"},
     "batching": {"errors", "schema", "graph"},
+    "cost": {"errors"},
+    "tuning": {"errors", "batching", "cost"},  # the file; the measuring is in tune
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
     "weights": {"errors"},
-    "runtime": {"errors", "schema", "graph", "batching", "pipeline"},
+    "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
     "triton": {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
-        "artifacts",
+        *("artifacts", "cost", "tuning"),
     },
     "bench": {"errors", "pipeline", "pipelines", "client", "triton"},
     "pipelines": set[str](),  # their list: it names them by import path

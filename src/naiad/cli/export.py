@@ -38,6 +38,18 @@ def export(
         int | None,
         typer.Option(min=1, help="Requests that may wait, in place of the pipeline's."),
     ] = None,
+    latency_target_ms: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            min=0.001,
+            help="Keep batches smaller where more requests are then answered in so much time.",
+        ),
+    ] = None,
+    tuning: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What `naiad tune` wrote for this pipeline."),
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(
@@ -53,6 +65,7 @@ def export(
 
       naiad export nugraph3 models/
       naiad export my_model.py:MyModel models/ --device cuda:0
+      naiad export nugraph3 models/ --tuning tuning.json
       naiad export --check models/
     """
     if check is not None:
@@ -72,6 +85,8 @@ def export(
         device=device,
         watchdog=watchdog,
         queue_capacity=queue_capacity,
+        latency_target=latency_target_ms and latency_target_ms / 1e3,
+        tuning=tuning,
     )
     output.print(f"wrote [bold]{model.path}[/]")
     for path in sorted(p for p in model.path.rglob("*") if p.is_file()):

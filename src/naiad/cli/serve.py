@@ -50,6 +50,21 @@ def serve(
         int | None, typer.Option(min=1, help="Copies of each model; by default one per core.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda:0, ...")] = "cpu",
+    latency_target_ms: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            min=0.001,
+            help="Keep batches smaller where more requests are then answered in so much time.",
+        ),
+    ] = None,
+    tuning: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="What `naiad tune` wrote for one of the pipelines; may be given for each.",
+        ),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights in place of the pipeline's default ones.")
     ] = None,
@@ -73,6 +88,7 @@ def serve(
 
       naiad serve
       naiad serve nugraph3 --instances 2
+      naiad serve nugraph3 --tuning tuning.json --latency-target-ms 50
       naiad serve my_model.py:MyModel --free-ports
       naiad serve --model-repository models/ --host 0.0.0.0
     """
@@ -92,6 +108,8 @@ def serve(
                     weights=weights,
                     instances=instances,
                     device=device,
+                    latency_target=latency_target_ms and latency_target_ms / 1e3,
+                    tuning=tuning or (),
                     host=host,
                     http_port=http_port,
                     grpc_port=grpc_port,

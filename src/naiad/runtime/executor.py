@@ -76,7 +76,7 @@ class ThreadExecutor:
     def start(self) -> Contract:
         """Load the model into this process."""
         self._runner = load(self._spec)
-        return self._runner.pipeline.contract()
+        return self._runner.contract
 
     def run(self, requests: Sequence[Request]) -> Report:
         """Answer the requests."""

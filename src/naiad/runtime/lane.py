@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from naiad.batching import Batcher
+from naiad.batching import Batcher, add_sizes
 from naiad.errors import PipelineError, Unavailable
 from naiad.runtime.circuit import Circuit
 from naiad.runtime.executor import Executor, WorkerLost
 from naiad.runtime.runner import Report
 from naiad.runtime.ticket import Meter, Ticket
+from naiad.schema import REQUESTS
 
 _log = logging.getLogger(__name__)
 _PULSE = 0.25  # seconds between two looks at an idle worker
@@ -34,13 +35,19 @@ class Lane:
         meter: Meter,
         *,
         on_rest: Callable[[], None],
+        on_batch: Callable[[Mapping[str, int], float], None] | None = None,
     ) -> None:
-        """Serve ``batcher`` with a started ``executor``; ``on_rest`` is told of each rest."""
+        """Serve ``batcher`` with a started ``executor``.
+
+        ``on_rest`` is told of each rest, ``on_batch`` of the sizes of what was run together and
+        how many seconds it took until all were answered.
+        """
         self.circuit = Circuit()
         self._executor = executor
         self._batcher = batcher
         self._meter = meter
         self._on_rest = on_rest
+        self._on_batch = on_batch
         self._down = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name=name)
@@ -78,6 +85,7 @@ class Lane:
         tickets = self._wanted(tickets)
         if not tickets:
             return
+        began = time.perf_counter()
         try:
             report = self._executor.run([ticket.request for ticket in tickets])
         except WorkerLost as lost:
@@ -101,6 +109,12 @@ class Lane:
                 _log.warning("the worker answers again")
             self.circuit.succeeded()
             self._deliver(tickets, report)
+            if self._on_batch is not None:
+                sizes: dict[str, int] = {}
+                for ticket in tickets:
+                    add_sizes(sizes, ticket.request.sizes)
+                sizes[REQUESTS] = len(tickets)
+                self._on_batch(sizes, time.perf_counter() - began)
 
     def _serve_again(self, tickets: list[Ticket]) -> None:
         for ticket in tickets:

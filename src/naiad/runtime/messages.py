@@ -6,6 +6,7 @@ sent is never in them but for names, sizes, request ids and scalar parameters.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +25,14 @@ class Spec:
         weights: file or folder, or None for the pipeline's default.
         device: ``"cpu"``, ``"cuda:0"``, ...
         threads: intra-op threads of the numeric libraries.
+        budget: what a batch may hold, or None for what the pipeline says.
     """
 
     pipeline: str
     weights: str | None = None
     device: str = "cpu"
     threads: int = 1
+    budget: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from naiad.batching import add_sizes, group
+from naiad.batching import Budget, add_sizes, group
 from naiad.errors import NaiadError, PipelineError
 from naiad.graph import collate, signature, split
 from naiad.pipeline import Pipeline, Request
@@ -59,13 +59,18 @@ class Runner:
     request. Where memory runs out, the batch is cut to half its sizes, and so are later ones.
     """
 
-    def __init__(self, pipeline: Pipeline, device: str = "cpu") -> None:
-        """Call ``pipeline.setup(device)``."""
+    def __init__(
+        self, pipeline: Pipeline, device: str = "cpu", *, budget: Budget | None = None
+    ) -> None:
+        """Call ``pipeline.setup(device)``; a ``budget`` is in place of the pipeline's own."""
         pipeline.device = device
         pipeline.setup(device)
         self.pipeline = pipeline
         self.device = device
-        self._allowance = Allowance(pipeline.budget)
+        contract = pipeline.contract()
+        self.contract = contract if budget is None else replace(contract, budget=budget)
+        """What a request must be, and how many fit together."""
+        self._allowance = Allowance(self.contract.budget)
 
     def run(self, requests: Sequence[Request]) -> Report:
         """Answer every request, with outputs or an error."""

@@ -6,13 +6,15 @@ import math
 import os
 from collections.abc import Sequence
 
-from naiad.batching import Batcher
+from naiad.batching import Batcher, LatencyTarget
+from naiad.cost import Cost, Learner
 from naiad.errors import NaiadError, PipelineError, Unavailable
 from naiad.pipeline import Pipeline
 from naiad.runtime.executor import Executor, ProcessExecutor, ThreadExecutor
 from naiad.runtime.lane import Lane, refusal
 from naiad.runtime.messages import Spec
 from naiad.runtime.ticket import Meter, Ticket
+from naiad.schema import REQUESTS, named_dims
 
 
 class Service:
@@ -24,8 +26,13 @@ class Service:
         meter: Meter,
         *,
         queue_capacity: int = Pipeline.queue_capacity,
+        latency_target: float | None = None,
+        cost: Cost | None = None,
     ) -> None:
         """Start every executor; they load at the same time where they are processes.
+
+        Where there is a ``latency_target``, in seconds, batches are kept small enough for it by
+        what they are found to cost; ``cost`` is what is believed of that to begin with.
 
         Raises:
             NaiadError: the model could not be loaded.
@@ -42,9 +49,22 @@ class Service:
             raise
         self.contract = contracts[0]
         """What a request must be."""
-        self._batcher: Batcher[Ticket] = Batcher(self.contract.budget, capacity=queue_capacity)
+        target, learn = None, None
+        if latency_target is not None:
+            learner = Learner([REQUESTS, *named_dims(self.contract.inputs)], cost)
+            target, learn = LatencyTarget(latency_target, learner.seconds), learner.learn
+        self._batcher: Batcher[Ticket] = Batcher(
+            self.contract.budget, capacity=queue_capacity, latency_target=target
+        )
         self._lanes = [
-            Lane(f"naiad-lane-{number}", executor, self._batcher, meter, on_rest=self._shed)
+            Lane(
+                f"naiad-lane-{number}",
+                executor,
+                self._batcher,
+                meter,
+                on_rest=self._shed,
+                on_batch=learn,
+            )
             for number, executor in enumerate(executors)
         ]
         for lane in self._lanes:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from naiad.batching import Budget
 from naiad.errors import NaiadError, PipelineError
 from naiad.pipeline import Request, load_pipeline
 from naiad.runtime.messages import Done, Failed, Ready, Spec, Task, pack_error
@@ -43,7 +44,8 @@ def load(spec: Spec) -> Runner:
         # One thread: several on a shared machine spin against each other (10 to 100 times slower).
         torch.set_num_threads(spec.threads)
     pipeline = kind(Path(spec.weights) if spec.weights else None)
-    runner = Runner(pipeline, spec.device)
+    budget = None if spec.budget is None else Budget(**spec.budget)
+    runner = Runner(pipeline, spec.device, budget=budget)
     example = pipeline.example()
     outcome = runner.run([Request(example, validate(kind.inputs, example))]).outcomes[0]
     if isinstance(outcome, NaiadError):
@@ -113,7 +115,7 @@ def main() -> None:
         # torch leaves half a million objects for every full collection to visit: 260 ms each time.
         gc.collect()
         gc.freeze()
-        connection.send(Ready(runner.pipeline.contract()))
+        connection.send(Ready(runner.contract))
         serve(connection, Arena(args.inbox), Arena(args.outbox), runner)
 
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]
 
+from naiad.batching import Budget
+from naiad.cost import Cost
 from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
 from naiad.pipeline import Pipeline, Request
 from naiad.runtime.messages import Spec
@@ -27,6 +29,8 @@ from naiad.runtime.ticket import Ticket
 from naiad.schema import Array, Schema, fill_defaults, validate
 from naiad.triton.metrics import Metrics
 from naiad.triton.repository import resolve
+
+T = TypeVar("T")
 
 PRIORITY_PARAMETER = "naiad_priority"
 """The request parameter by which a client says how urgent a request is: lower is sooner."""
@@ -91,6 +95,7 @@ class PipelineModel:
                     weights=str(self.version / weights) if weights else None,
                     device=device,
                     threads=int(parameters.get("threads", "1")),
+                    budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
                 ),
                 instances=instances,
                 kind=parameters.get("executor", "process"),
@@ -98,6 +103,8 @@ class PipelineModel:
             ),
             self._metrics,
             queue_capacity=int(parameters.get("queue_capacity", Pipeline.queue_capacity)),
+            latency_target=_parsed(parameters, "latency_target", float),
+            cost=_parsed(parameters, "cost", Cost.from_json),
         )
         self._metrics.start()
         # Triton 2.51, asked to stop, goes on taking requests as long as an HTTP connection is open,
@@ -144,6 +151,16 @@ def triton_model(spec: str, model_file: str) -> type[PipelineModel]:
     """
     members = {"spec": spec, "version": Path(model_file).resolve().parent}
     return type("TritonPythonModel", (PipelineModel,), members)
+
+
+def _parsed(parameters: Mapping[str, str], name: str, read: Callable[[Any], T]) -> T | None:
+    """A parameter of the model's config that is JSON, or None where there is none."""
+    if name not in parameters:
+        return None
+    try:
+        return read(json.loads(parameters[name]))
+    except (TypeError, ValueError) as error:
+        raise PipelineError(f"config.pbtxt: parameter {name} is wrong: {error}") from None
 
 
 def _decode(schema: Schema, request: Any) -> Request:

@@ -14,6 +14,7 @@ The same folder works in an NVIDIA container in which Naiad is installed.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import shutil
 import sys
@@ -32,6 +33,7 @@ from naiad.triton.config import (
     read_parameters,
     write_config,
 )
+from naiad.tuning import read_tuning
 
 _MODEL_PY = '''"""Served by Naiad; written by `naiad export {name}`."""
 
@@ -80,6 +82,8 @@ def export(
     executor: str | None = None,
     watchdog: float | None = None,
     queue_capacity: int | None = None,
+    latency_target: float | None = None,
+    tuning: Path | None = None,
 ) -> ExportedModel:
     """Write a pipeline's model folder into the repository ``directory``.
 
@@ -93,17 +97,30 @@ def export(
         executor: ``"process"`` or ``"thread"``, in place of the pipeline's own choice.
         watchdog: seconds that a worker may take over one batch, in place of the pipeline's.
         queue_capacity: requests that may wait, in place of the pipeline's.
+        latency_target: seconds within which requests should be answered, in place of the
+            pipeline's.
+        tuning: a file that ``naiad tune`` wrote; what is given here as well comes before it.
 
     Raises:
         SchemaError: no such pipeline, its source cannot be found, or nothing could be served
             with these settings.
         WeightsError: the weights do not exist or are refused.
+        InvalidInput: the tuning is of another pipeline or device, or cannot be read.
         EngineError: a folder of that name is there and was not written by Naiad.
     """
     kind = load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
     watchdog = kind.watchdog if watchdog is None else watchdog
     queue_capacity = kind.queue_capacity if queue_capacity is None else queue_capacity
-    check_service(watchdog, queue_capacity)
+    tuned = None if tuning is None else read_tuning(tuning, kind.name, device)
+    latency_target = next(
+        (
+            seconds
+            for seconds in (latency_target, tuned and tuned.latency_target, kind.latency_target)
+            if seconds is not None
+        ),
+        None,
+    )
+    check_service(watchdog, queue_capacity, latency_target)
     made = kind(weights)
     target = directory / kind.name
     if target.exists() and PIPELINE_PARAMETER not in _parameters(target):
@@ -119,6 +136,13 @@ def export(
         parameters["executor"] = executor or kind.executor
         parameters["watchdog"] = f"{watchdog:g}"
         parameters["queue_capacity"] = str(queue_capacity)
+        if latency_target is not None:
+            parameters["latency_target"] = f"{latency_target:g}"
+        if tuned is not None:
+            parameters["instances"] = str(tuned.instances)
+            parameters["threads"] = str(tuned.threads)
+            parameters["budget"] = json.dumps(dict(tuned.budget))
+            parameters["cost"] = json.dumps(tuned.cost.to_json())
         if instances is not None:
             parameters["instances"] = str(instances)
         if made.weights_path is not None:

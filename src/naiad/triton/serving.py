@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from naiad.pipeline import Pipeline
+from naiad.errors import InvalidInput
+from naiad.pipeline import Pipeline, load_pipeline
 from naiad.pipelines import applications
 from naiad.triton.command import check_repositories
 from naiad.triton.engine import plain_temporary_directory
@@ -14,6 +15,7 @@ from naiad.triton.logs import LogEvent
 from naiad.triton.repository import export, naiad_models
 from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision
+from naiad.tuning import parse_tuning
 
 
 def serve(
@@ -22,6 +24,8 @@ def serve(
     weights: Path | str | None = None,
     instances: int | None = None,
     device: str = "cpu",
+    latency_target: float | None = None,
+    tuning: Path | str | Sequence[Path | str] = (),
     host: str = "127.0.0.1",
     http_port: int | None = 8000,
     grpc_port: int | None = 8001,
@@ -47,6 +51,9 @@ def serve(
         weights: in place of the default weights; for one pipeline only.
         instances: copies of each model; by default one per core.
         device: ``"cpu"``, ``"cuda:0"``, ...
+        latency_target: seconds within which requests should be answered: batches are kept smaller
+            where more requests are then in time.
+        tuning: files that ``naiad tune`` wrote, each for one of the pipelines.
         host: as the rest, see :class:`Server`.
         http_port: 0 or None takes a free port, as for the others.
         grpc_port: for gRPC.
@@ -61,25 +68,30 @@ def serve(
     Raises:
         EngineError: see :meth:`Server.start`.
         SchemaError: no such pipeline.
+        InvalidInput: a tuning cannot be read, or is of no pipeline here.
         ValueError: weights for several pipelines.
     """
     if not pipelines and model_repository is None:
         pipelines = tuple(application.name for application in applications())
     if weights is not None and len(pipelines) != 1:
         raise ValueError("weights are for one pipeline; serve the others without, or export them")
+    kinds = [load_pipeline(p) if isinstance(p, str) else p for p in pipelines]
+    tunings = _by_pipeline([tuning] if isinstance(tuning, Path | str) else tuning, kinds)
     repositories: list[Path] = []
     temporary: list[Path] = []
     try:
-        if pipelines:
+        if kinds:
             temporary.append(plain_temporary_directory("naiad-models-"))
             repositories += temporary
-            for pipeline in pipelines:
+            for kind in kinds:
                 export(
-                    pipeline,
+                    kind,
                     temporary[0],
                     weights=Path(weights) if weights is not None else None,
                     instances=instances,
                     device=device,
+                    latency_target=latency_target,
+                    tuning=tunings.get(kind.name),
                 )
         if model_repository is not None:
             repositories.append(Path(model_repository))
@@ -104,3 +116,18 @@ def serve(
         for path in temporary:
             shutil.rmtree(path, ignore_errors=True)
         raise
+
+
+def _by_pipeline(files: Sequence[Path | str], kinds: Sequence[type[Pipeline]]) -> dict[str, Path]:
+    """The tuning file of each pipeline that has one, by its name."""
+    names = [kind.name for kind in kinds]
+    found: dict[str, Path] = {}
+    for file in map(Path, files):
+        name = parse_tuning(file).pipeline
+        if name not in names:
+            served = ", ".join(names) or "none but those of the model repository"
+            raise InvalidInput(f"{file} is a tuning of model {name}; the pipelines are {served}")
+        if name in found:
+            raise InvalidInput(f"{found[name]} and {file} are both tunings of model {name}")
+        found[name] = file
+    return found

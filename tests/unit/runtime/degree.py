@@ -85,6 +85,14 @@ class Slow(Degree):
         return super().forward(batch)
 
 
+class Metered(Degree):
+    """Takes 20 ms per request of a batch."""
+
+    def forward(self, batch):
+        time.sleep(0.02 * batch.requests)
+        return super().forward(batch)
+
+
 class Starved(Degree):
     """Has memory for so many nodes at once."""
 

@@ -7,6 +7,8 @@ from collections import Counter
 
 import pytest
 
+from naiad.batching import Budget
+from naiad.cost import Cost
 from naiad.errors import InvalidInput, PipelineError, Unavailable
 from naiad.pipeline import load_pipeline
 from naiad.runtime.executor import WorkerLost
@@ -114,6 +116,50 @@ def test_a_request_over_the_limit_is_refused_at_once(serve, make_request):
     assert isinstance(outcome, InvalidInput)
     assert "1,001 nodes; this model takes at most 1,000" in str(outcome)
     assert tally.batches == []
+
+
+def first_batch_of_ten(pipelines, make_request, **options):
+    """How many of ten requests that come together go into their first batch."""
+    executors = make_executors(Spec(f"{pipelines}:Metered"), instances=1, kind="thread")
+    service = Service(executors, tally := Tally(), **options)
+    for number in range(3 if "cost" not in options else 0):
+        ask(service, make_request(3, seed=number))
+    tally.batches.clear()
+    answers = Answers(10)
+    with service._batcher._changed:  # so that none is taken before the last has come
+        for number in range(10):
+            service.submit(Ticket(make_request(3, seed=number), answers(number)))
+    answers.wait()
+    service.close()
+    return tally.batches[0]["requests"]
+
+
+def test_a_latency_target_keeps_batches_as_small_as_what_ran_before_tells(pipelines, make_request):
+    assert 3 <= first_batch_of_ten(pipelines, make_request, latency_target=0.1) <= 4
+    assert first_batch_of_ten(pipelines, make_request) == 10
+
+
+def test_a_latency_target_begins_with_the_cost_that_is_believed(pipelines, make_request):
+    cost = Cost(per={"requests": 0.03})
+    assert first_batch_of_ten(pipelines, make_request, latency_target=0.1, cost=cost) == 3
+    none = Cost()
+    assert first_batch_of_ten(pipelines, make_request, latency_target=0.1, cost=none) == 10
+
+
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_a_budget_in_place_of_the_pipelines_holds_in_the_queue_and_in_the_worker(
+    pipelines, make_request, kind
+):
+    (executor,) = make_executors(
+        Spec(f"{pipelines}:Degree", budget={"nodes": 7}), instances=1, kind=kind
+    )
+    service = Service([executor], Tally())
+    assert service.contract.budget == Budget(nodes=7)
+    assert service.contract.limit == Budget(nodes=1000)
+    requests = [make_request(3, seed=number) for number in range(5)]
+    report = executor.run(requests)
+    assert [batch["nodes"] for batch in report.batches] == [6, 6, 3]
+    service.close()
 
 
 def test_a_cancelled_request_is_not_run(serve, make_request):

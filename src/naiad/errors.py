@@ -12,6 +12,7 @@
     ├── WeightsError                          a weights file was refused, and why
     ├── ArtifactError                         a public file cannot be had, or is another
     ├── EngineError                           Triton cannot be started here, or died
+    │   └── RepositoryError                   a model repository is wrong: which file and field
     └── MissingExtra                          a package of one of Naiad's extras is not installed
 
 The first five cross the wire: a server answers with their code and message, and a client raises
@@ -74,6 +75,10 @@ class ArtifactError(NaiadError):
 
 class EngineError(NaiadError):
     """Triton cannot be started on this machine, or it died."""
+
+
+class RepositoryError(EngineError):
+    """A model repository cannot be served as it is: says the file, the field and its value."""
 
 
 class MissingExtra(NaiadError, ImportError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import text_format
 
-from naiad.errors import EngineError
+from naiad.errors import RepositoryError
 
 if TYPE_CHECKING:
     from naiad.pipeline import Pipeline
@@ -67,14 +67,14 @@ def read_config(path: Path) -> Any:
     """Read a ``config.pbtxt``.
 
     Raises:
-        EngineError: it is not a model configuration; says where it stops being one.
+        RepositoryError: it is not a model configuration; says where it stops being one.
     """
     pb = _protobuf()
 
     try:
         return text_format.Parse(path.read_text(encoding="utf-8"), pb.ModelConfig())
     except text_format.ParseError as error:
-        raise EngineError(f"{path}: {error}") from None
+        raise RepositoryError(f"{path}: {error}") from None
 
 
 def read_parameters(config: Any) -> dict[str, str]:

@@ -1,0 +1,93 @@
+"""What a model file takes and gives, as the file itself says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+Kind: TypeAlias = Literal["torchscript", "export", "aotinductor", "onnx"]
+
+TORCH_DTYPES: Final[Mapping[str, str]] = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+}
+"""torch's dtypes and the protocol's, as NVIDIA's PyTorch backend has them: no unsigned ones but
+``uint8``. ``BYTES`` is a list of strings."""
+
+ONNX_DTYPES: Final[Mapping[str, str]] = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+"""ONNX Runtime's types and the protocol's dtypes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output of a model file.
+
+    Attributes:
+        name: what the file calls it; an output of a TorchScript file is ``OUTPUT__<number>``.
+        dtype: its name in the KServe v2 protocol; None where the file does not say.
+        shape: sizes, -1 for any, the batch dimension included; None where the file does not say.
+        aliases: other names under which a config may refer to it, such as ``ARGS[0]``.
+    """
+
+    name: str
+    dtype: str | None = None
+    shape: tuple[int, ...] | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The inputs and outputs of a model file, in order.
+
+    Attributes:
+        kind: what the file is.
+        inputs: None where the model takes a dictionary of tensors, whose names the file does not
+            say.
+        outputs: None where it gives a dictionary or a list, of a length that the file does not say.
+    """
+
+    kind: Kind
+    inputs: tuple[Port, ...] | None
+    outputs: tuple[Port, ...] | None
+
+
+def read_signature(file: Path) -> Signature:
+    """The signature of a TorchScript (``.pt``), ``torch.export`` or AOTInductor (``.pt2``) or ONNX
+    file.
+
+    The file is loaded for that, and so must be trusted: an AOTInductor package is a shared library.
+
+    Raises:
+        RepositoryError: it cannot be loaded; says why.
+        MissingExtra: torch or ONNX Runtime is not installed.
+    """
+    if file.suffix == ".onnx":
+        from naiad.triton.backends.onnx_file import load_onnx
+
+        return load_onnx(file).signature
+    from naiad.triton.backends.torch_file import load_torch
+
+    return load_torch(file).signature

@@ -68,7 +68,7 @@ def load_onnx(file: Path, device: str = "cpu", options: OnnxOptions | None = Non
         if _CUDA not in onnxruntime.get_available_providers():
             raise RepositoryError(
                 f"{file}: an instance of KIND_GPU needs a build of ONNX Runtime with CUDA, "
-                f'onnxruntime-gpu; this one has {", ".join(onnxruntime.get_available_providers())}'
+                f"onnxruntime-gpu; this one has {', '.join(onnxruntime.get_available_providers())}"
             )
         providers.insert(0, (_CUDA, {"device_id": device.partition(":")[2] or "0"}))
     settings = _settings(onnxruntime, options or OnnxOptions())
@@ -78,7 +78,8 @@ def load_onnx(file: Path, device: str = "cpu", options: OnnxOptions | None = Non
         raise RepositoryError(f"{file} cannot be loaded as ONNX: {error}") from error
 
     def call(arrays: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
-        return session.run(list(wanted), dict(arrays))
+        outputs: Any = session.run(list(wanted), dict(arrays))
+        return list(outputs)
 
     signature = Signature(
         "onnx",

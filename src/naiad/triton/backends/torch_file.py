@@ -6,6 +6,8 @@ unpickles what is no plain tensor, and an AOTInductor package holds a shared lib
 
 from __future__ import annotations
 
+import importlib.util
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,10 +46,8 @@ def load_torch(file: Path, device: str | None = "cpu") -> TorchFile:
         RepositoryError: it cannot be loaded; says why and what the file is.
         MissingExtra: torch is not installed.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtra("torch", "torch") from None
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra("torch", "torch")
     kind = torch_kind(file)
     load = {"torchscript": _load_script, "export": _load_export, "aotinductor": _load_package}[kind]
     try:
@@ -95,15 +95,18 @@ def torch_kind(file: Path) -> Kind:
 def _load_script(file: Path, device: str | None) -> TorchFile:
     import torch
 
-    module = torch.jit.load(str(file), map_location=device).eval()
+    with warnings.catch_warnings():
+        # torch 2.13 calls TorchScript outdated; that is for who makes the file.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = torch.jit.load(str(file), map_location=device).eval()
     schema = module.forward.schema
     arguments = [a for a in schema.arguments if a.name != "self"]
     by_name = len(arguments) == 1 and arguments[0].type.kind() == "DictType"
     for argument in arguments if not by_name else ():
         if argument.type.kind() not in ("TensorType", "ListType"):
             raise RepositoryError(
-                f"{file}: forward's argument {argument.name!r} is {argument.type}; Triton's PyTorch "
-                f"backend gives tensors, lists of strings, or one Dict[str, Tensor]"
+                f"{file}: forward's argument {argument.name!r} is {argument.type}; Triton's "
+                f"PyTorch backend gives tensors, lists of strings, or one Dict[str, Tensor]"
             )
     inputs = None if by_name else tuple(_script_port(a.name, a.type) for a in arguments)
 

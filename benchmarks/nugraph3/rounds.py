@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -63,6 +63,7 @@ class Rounds:
     ) -> None:
         """Pack the requests; ``batches`` are the loop's, by size."""
         self._sides = tuple(sides)
+        self._servers = {name: side.pid for name, side in sides.items()}
         self._loop, self._batches, self._moment = loop, batches, moment
         self._targets = {
             (name, size): _target(side, events[size])
@@ -86,20 +87,21 @@ class Rounds:
         for size in SIZES:
             for clients in CLIENTS:
                 for name in sides:
-                    on_step(f"{name}, {size} events, {clients} at once")
-                    target = self._targets[name, size]
-                    found.speeds[size, clients, name] = await speed(target, clients, self._moment)
-            for part in self._order(number):
-                await part(found, size, on_step)
+                    await self._served(found, size, clients, name, on_step)
+            if number % 2:
+                await self._served(found, size, MANY, NAIAD, on_step)
+            await self._looped(found, size, on_step)
+            if not number % 2:
+                await self._served(found, size, MANY, NAIAD, on_step)
         return found
 
-    def _order(self, number: int) -> Iterator[Any]:
-        return iter((self._served, self._looped) if number % 2 else (self._looped, self._served))
-
-    async def _served(self, found: Round, size: Size, on_step: Callable[[str], None]) -> None:
-        on_step(f"{NAIAD}, {size} events, {MANY} at once")
-        target = self._targets[NAIAD, size]
-        found.speeds[size, MANY, NAIAD] = await speed(target, MANY, self._moment)
+    async def _served(
+        self, found: Round, size: Size, clients: int, name: str, on_step: Callable[[str], None]
+    ) -> None:
+        on_step(f"{name}, {size} events, {clients} at once")
+        found.speeds[size, clients, name] = await speed(
+            self._targets[name, size], self._servers[name], clients, self._moment
+        )
 
     async def _looped(self, found: Round, size: Size, on_step: Callable[[str], None]) -> None:
         on_step(f"a loop without a server, {size} events")

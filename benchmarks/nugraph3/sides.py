@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,12 @@ _START = 600.0  # seconds; importing PyTorch Geometric four times on a busy mach
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way to serve NuGraph3: its name in reports, its model, and where it is."""
+    """One way to serve NuGraph3: its name in reports, its model, where it is, and its process."""
 
     name: str
     model: str
     url: str
-    metrics_url: str
+    pid: int
 
 
 NAIAD = "Naiad"
@@ -33,38 +33,40 @@ SETTINGS = {AS_RUN: "as people run it", TUNED: "best simple settings"}
 
 
 @contextmanager
-def serving(weights: Path, *, instances: int | None = None) -> Generator[dict[str, Side]]:
+def serving(
+    weights: Path, *, instances: int | None = None, variables: Mapping[str, str] | None = None
+) -> Generator[dict[str, Side]]:
     """Serve the reference in both settings, and Naiad's pipeline with its defaults.
 
-    ``instances`` is for the tuned reference and for Naiad; by default one per core.
+    ``instances`` is for the tuned reference and for Naiad, by default one per core; ``variables``
+    are for the environment of the reference.
     """
     repository = plain_temporary_directory("naiad-reference-")
     write_repository(repository, weights, instances=instances)
     free = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
-    with _plain_environment():
+    with _plain_environment(variables or {}):
         reference = naiad.Server(
             repository, temporary=[repository], start_timeout=_START, **free
         ).start()
     with reference, naiad.serve("nugraph3", weights=weights, instances=instances, **free) as ours:
+        assert reference.pid is not None
+        assert ours.pid is not None
         yield {
-            side.name: side
-            for side in (
-                *(
-                    Side(name, model, reference.grpc_url, reference.metrics_url)
-                    for model, name in SETTINGS.items()
-                ),
-                Side(NAIAD, "nugraph3", ours.grpc_url, ours.metrics_url),
-            )
+            **{
+                name: Side(name, model, reference.grpc_url, reference.pid)
+                for model, name in SETTINGS.items()
+            },
+            NAIAD: Side(NAIAD, "nugraph3", ours.grpc_url, ours.pid),
         }
 
 
 @contextmanager
-def _plain_environment() -> Iterator[None]:
+def _plain_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Start a server without the variables for threads and malloc that Naiad sets for its own."""
     ours = numeric_environment(1).keys() | {"MKL_NUM_THREADS"}
     plain = {name: value for name, value in os.environ.items() if name not in ours}
     with (
         patch.dict("naiad.triton.engine._DEFAULTS", clear=True),
-        patch.dict(os.environ, plain, clear=True),
+        patch.dict(os.environ, {**plain, **variables}, clear=True),
     ):
         yield

@@ -6,6 +6,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+import psutil
+
 from naiad.bench.load import Load, Log, drive
 from naiad.bench.statistics import percentile
 from naiad.bench.target import Target
@@ -17,12 +19,22 @@ _PATIENCE = 30.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Answers per second, latencies in seconds, and the cores that the generator itself used."""
+    """Of a closed loop.
+
+    Attributes:
+        throughput: answers per second.
+        p50, p99: latencies, in seconds.
+        answered: how many requests that is of.
+        server_cpu: seconds of CPU per answer, of all of the server's processes. Where other
+            programs take from the cores it varies much less than time does.
+        generator_cpu: seconds of CPU per answer, of the load generator.
+    """
 
     throughput: float
     p50: float
     p99: float
     answered: int
+    server_cpu: float
     generator_cpu: float
 
 
@@ -34,8 +46,10 @@ class Moment:
     seconds: float
 
 
-async def speed(target: Target, clients: int, moment: Moment) -> Speed:
+async def speed(target: Target, server: int, clients: int, moment: Moment) -> Speed:
     """Ask ``target`` with so many clients, each of which waits for its answer.
+
+    ``server`` is the process whose time is counted, with its descendants.
 
     A very slow side is given longer, until it has answered as often as there are clients.
 
@@ -45,12 +59,12 @@ async def speed(target: Target, clients: int, moment: Moment) -> Speed:
     log, stop = Log(), asyncio.Event()
     load = asyncio.create_task(drive(Load("concurrency", clients), target.send, log, stop, seed=0))
     await asyncio.sleep(moment.lead_in)
-    start, cpu = log.now(), time.process_time()
+    start, own, theirs = log.now(), time.process_time(), _cpu(server)
     latest = start + moment.seconds + _PATIENCE
     await asyncio.sleep(moment.seconds)
     while len(log.done_in(start, log.now())) < _FEWEST * clients and log.now() < latest:
         await asyncio.sleep(0.05)
-    end, cpu = log.now(), time.process_time() - cpu
+    end, own, theirs = log.now(), time.process_time() - own, _cpu(server) - theirs
     stop.set()
     await load
     window = cut(log, start, end)
@@ -63,5 +77,13 @@ async def speed(target: Target, clients: int, moment: Moment) -> Speed:
         p50=percentile(latencies, 50),
         p99=percentile(latencies, 99),
         answered=window.answered,
-        generator_cpu=cpu / window.seconds,
+        server_cpu=theirs / window.answered,
+        generator_cpu=own / window.answered,
     )
+
+
+def _cpu(pid: int) -> float:
+    """Seconds that a process and all its living descendants have computed."""
+    root = psutil.Process(pid)
+    times = (process.cpu_times() for process in (root, *root.children(recursive=True)))
+    return sum(spent.user + spent.system for spent in times)

@@ -20,7 +20,7 @@ def measured(ours: float) -> Round:
             for side, speed in ((NAIAD, ours), *((name, 1.0) for name in SETTINGS.values())):
                 latency = 0.1 / speed
                 found.speeds[size, clients, side] = Speed(
-                    10 * speed, latency, 1.5 * latency, 30, 0.1
+                    10 * speed, latency, 1.5 * latency, 30, 0.1, 0.01
                 )
     return found
 

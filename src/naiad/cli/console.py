@@ -1,8 +1,54 @@
-"""Where the commands print: results to standard output, everything else to standard error."""
+"""Where the commands print, and what they share: progress bars, and care for files.
+
+Results go to standard output, everything else to standard error.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
 from rich.console import Console
+
+from naiad.errors import NaiadError
 
 output = Console()
 errors = Console(stderr=True)
+
+
+class Advance(Protocol):
+    """Tells a progress bar how much is done, and of how much, and what it is called."""
+
+    def __call__(self, done: int, total: int | None = None, label: str | None = None) -> None:
+        """Move the bar."""
+        ...
+
+
+@contextmanager
+def progress_bar(label: str, total: int | None, *, unit: str) -> Generator[Advance]:
+    """A progress bar on a terminal, and nothing elsewhere."""
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), unit, TimeElapsedColumn())
+    with Progress(
+        *columns, console=errors, transient=True, disable=not errors.is_terminal
+    ) as progress:
+        task = progress.add_task(label, total=total)
+
+        def advance(done: int, total: int | None = None, label: str | None = None) -> None:
+            progress.update(task, completed=done, total=total, description=label)
+
+        yield advance
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Refuse to write where something is, unless that was asked for.
+
+    Raises:
+        NaiadError: there is a file, or a folder that is not empty.
+    """
+    taken = any(path.iterdir()) if path.is_dir() else path.exists()
+    if taken and not force:
+        raise NaiadError(f"{path} exists; --force overwrites it")

@@ -38,6 +38,15 @@ _APPLICATIONS = (
         cli="naiad.pipelines.nugraph3.cli",
         requests="naiad.pipelines.nugraph3.events:read_requests",
     ),
+    Application(
+        name="gat",
+        model="gat_test",
+        summary="topic of each paper in a citation graph, by graph attention",
+        pipeline="naiad.pipelines.gat.pipeline:Gat",
+        client="naiad.pipelines.gat.client:GatClient",
+        cli="naiad.pipelines.gat.cli",
+        requests="naiad.pipelines.gat.graphs:read_requests",
+    ),
 )
 
 

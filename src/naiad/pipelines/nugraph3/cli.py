@@ -8,18 +8,16 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.cli.console import errors, output
-from naiad.errors import NaiadError
+from naiad.cli.console import output, progress_bar, refuse_existing
 
 
 class EventSize(str, Enum):
@@ -128,12 +126,12 @@ def simulate(
       naiad simulate nugraph3 -n 1000 -o events.h5 --seed 7
       naiad simulate nugraph3 -n 50 -o large.h5 --size large
     """
-    _refuse_existing(file_out, force)
+    refuse_existing(file_out, force)
     from naiad.pipelines.nugraph3.events import write_events
     from naiad.pipelines.nugraph3.simulate import simulate as make
 
     began = time.perf_counter()
-    with _progress("simulating", number) as advance_to:
+    with progress_bar("simulating", number, unit="events") as advance_to:
         written = write_events(file_out, make(number, seed, size=size.value), progress=advance_to)
     output.print(
         f"wrote {written:,} event{'' if written == 1 else 's'} to [bold]{escape(str(file_out))}[/] "
@@ -171,11 +169,11 @@ def train(
       naiad train nugraph3 --events events.h5 -o my-weights/
       naiad serve nugraph3 --weights my-weights/
     """
-    _refuse_existing(directory, force)
+    refuse_existing(directory, force)
     from naiad.pipelines.nugraph3.train import Progress as Step
     from naiad.pipelines.nugraph3.train import train as fit
 
-    with _progress("reading events", None, unit="steps") as advance_to:
+    with progress_bar("reading events", None, unit="steps") as advance_to:
 
         def show(step: Step) -> None:
             best = "" if step.validation_loss is None else f", held out {step.validation_loss:.3f}"
@@ -240,7 +238,7 @@ def import_weights(
       naiad weights import nugraph3 hierarchical.ckpt -o nugraph3-weights/
       naiad serve nugraph3 --weights nugraph3-weights/
     """
-    _refuse_existing(directory, force)
+    refuse_existing(directory, force)
     from naiad.pipelines.nugraph3.weights import import_checkpoint
 
     import_checkpoint(checkpoint, directory, normalisation=normalisation, notice=notice)
@@ -275,33 +273,6 @@ def parse_events(text: str | None) -> slice:
         (only,) = parts
         return slice(only, None if only == -1 else (only or 0) + 1)
     return slice(*parts)
-
-
-def _refuse_existing(path: Path, force: bool) -> None:
-    taken = any(path.iterdir()) if path.is_dir() else path.exists()
-    if taken and not force:
-        raise NaiadError(f"{path} exists; --force overwrites it")
-
-
-class _Advance(Protocol):
-    def __call__(self, done: int, total: int | None = None, label: str | None = None) -> None: ...
-
-
-@contextmanager
-def _progress(label: str, total: int | None, *, unit: str = "events") -> Generator[_Advance]:
-    """A progress bar on a terminal, and nothing elsewhere."""
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), unit, TimeElapsedColumn())
-    with Progress(
-        *columns, console=errors, transient=True, disable=not errors.is_terminal
-    ) as progress:
-        task = progress.add_task(label, total=total)
-
-        def advance(done: int, total: int | None = None, label: str | None = None) -> None:
-            progress.update(task, completed=done, total=total, description=label)
-
-        yield advance
 
 
 def _print_training(metrics: Mapping[str, Any], counts: Mapping[str, int]) -> None:

@@ -1,0 +1,84 @@
+"""The graph attention network as Naiad serves it: ``gat_test``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naiad.batching import Budget
+from naiad.errors import WeightsError
+from naiad.graph import Batch
+from naiad.pipeline import Pipeline
+from naiad.pipelines.gat.metadata import Metadata, read_metadata
+from naiad.pipelines.gat.schema import CLASSES, FEATURES, INPUTS, OUTPUTS
+from naiad.schema import Array
+
+if TYPE_CHECKING:
+    from naiad.pipelines.gat.model import GatNet
+
+
+class Gat(Pipeline):
+    """Topic of each paper in a citation graph.
+
+    ``weights`` is a folder as :mod:`naiad.pipelines.gat.weights` writes it.
+    """
+
+    name = "gat_test"
+    inputs = INPUTS
+    outputs = OUTPUTS
+    budget = Budget(nodes=2_048, edges=16_384)
+    limit = Budget(nodes=200_000, edges=5_000_000)
+    weights = "data/weights"
+
+    _model: GatNet | None = None
+
+    def metadata(self) -> Mapping[str, str]:
+        """Classes, notice and origin of the weights, for clients."""
+        known = self._known
+        return {
+            "classes": ",".join(known.classes),
+            "row_normalised": str(known.row_normalised).lower(),
+            "trained_on": known.trained_on,
+            "notice": known.notice,
+            "weights_sha256": known.sha256,
+        }
+
+    def setup(self, device: str) -> None:
+        """Load the weights onto ``device``."""
+        # Here and not above: a server's front and the command line do without torch.
+        from naiad.pipelines.gat.weights import load_weights
+
+        _ = self._known  # refuses weights that cannot answer the wire contract
+        net, _ = load_weights(self._folder)
+        self._model = net.to(device)
+
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """Run the network on a merged batch."""
+        if self._model is None:
+            raise RuntimeError("setup() has not been called")
+        return {"logits__0": self._model(batch["x__0"], batch["edgeindex__1"])}
+
+    def example(self) -> dict[str, Array]:
+        """A few papers of a synthetic citation graph."""
+        from naiad.pipelines.gat.simulate import simulate
+
+        return simulate(40, seed=0).arrays(row_normalised=self._known.row_normalised)
+
+    @property
+    def _folder(self) -> Path:
+        if self.weights_path is None:
+            raise WeightsError("GAT has no weights; give a folder with --weights")
+        return self.weights_path
+
+    @cached_property
+    def _known(self) -> Metadata:
+        known = read_metadata(self._folder)
+        for size, needed in (("features", FEATURES), ("classes", CLASSES)):
+            found = getattr(known.architecture, size)
+            if found != needed:
+                raise WeightsError(
+                    f"{self._folder}: the weights have {found} {size}; {self.name} has {needed}"
+                )
+        return known

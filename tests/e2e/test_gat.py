@@ -1,0 +1,137 @@
+"""GAT behind the real server, asked as its existing clients ask it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import tritonclient.grpc as grpcclient
+from tests.unit.pipelines.gat.graphs import random_graph
+from tritonclient.utils import InferenceServerException
+from typer.testing import CliRunner
+
+import naiad
+from naiad.cli.main import app
+from naiad.pipelines.gat.graphs import read_graph, write_graph
+from naiad.pipelines.gat.pipeline import Gat
+from naiad.pipelines.gat.simulate import simulate
+from naiad.pipelines.gat.weights import load_weights
+from naiad.triton.server import Server
+
+REQUESTS = 50
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with naiad.serve("gat", instances=1, http_port=0, grpc_port=0, metrics_port=0) as server:
+        yield server
+
+
+def in_process(request: dict[str, np.ndarray]) -> np.ndarray:
+    """What the default weights say, without any server."""
+    folder = Gat().weights_path
+    assert folder is not None
+    net, _ = load_weights(folder)
+    with torch.inference_mode():
+        return net(*(torch.from_numpy(array) for array in request.values())).numpy()
+
+
+def ask(client: grpcclient.InferenceServerClient, request: dict[str, np.ndarray]) -> np.ndarray:
+    """One request with nothing but NVIDIA's client, as the public example makes it."""
+    inputs = []
+    for name, datatype in (("x__0", "FP32"), ("edgeindex__1", "INT64")):
+        inputs.append(grpcclient.InferInput(name, list(request[name].shape), datatype))
+        inputs[-1].set_data_from_numpy(request[name])
+    outputs = [grpcclient.InferRequestedOutput("logits__0")]
+    answer = client.infer("gat_test", inputs, outputs=outputs, client_timeout=60)
+    return answer.as_numpy("logits__0")
+
+
+def the_existing_client_passes(url: str) -> None:
+    """50 random graphs of 100 to 4,000 nodes, then the model's statistics."""
+    rng = np.random.default_rng(0)
+    with grpcclient.InferenceServerClient(url) as client:
+        assert client.is_model_ready("gat_test")
+        for number in range(REQUESTS):
+            nodes, edges = int(rng.integers(100, 4_000)), int(rng.integers(8_000, 15_000))
+            request = random_graph(nodes, edges, number)
+            logits = ask(client, request)
+            assert logits.shape == (nodes, 7)
+            assert logits.dtype == np.float32
+            if number % 10 == 0:
+                np.testing.assert_allclose(logits, in_process(request), rtol=1e-4, atol=1e-4)
+        # Triton counts a request when it is released, which may be after its reply arrived.
+        deadline = time.monotonic() + 10
+        while True:
+            statistics = client.get_inference_statistics(model_name="gat_test")
+            assert len(statistics.model_stats) == 1
+            (stats,) = statistics.model_stats
+            assert stats.name == "gat_test"
+            if stats.inference_stats.success.count >= REQUESTS or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        assert stats.inference_stats.success.count in (REQUESTS, REQUESTS + 1)  # a probe at start
+        assert stats.inference_stats.fail.count == 0
+
+
+def test_the_existing_client_passes(server: Server) -> None:
+    the_existing_client_passes(server.grpc_url)
+
+
+def test_the_contract_is_the_existing_one(server: Server) -> None:
+    config = server.client().config("gat_test")
+    assert config.get("max_batch_size", 0) == 0
+    tensors = {
+        tensor["name"]: (tensor["data_type"], [int(dim) for dim in tensor["dims"]])
+        for tensor in [*config["input"], *config["output"]]
+    }
+    assert tensors == {
+        "x__0": ("TYPE_FP32", [-1, 1433]),
+        "edgeindex__1": ("TYPE_INT64", [2, -1]),
+        "logits__0": ("TYPE_FP32", [-1, 7]),
+    }
+    assert "synthetic citation graph" in config["parameters"]["notice"]["string_value"]
+
+
+def test_many_clients_get_their_own_answers_and_one_bad_graph_only_its_own_error(
+    server: Server,
+) -> None:
+    requests = [random_graph(10 + number, 40, number) for number in range(40)]
+    requests[7]["edgeindex__1"][1, 3] = 1_000
+
+    def answer(request: dict[str, np.ndarray]) -> np.ndarray | str:
+        with grpcclient.InferenceServerClient(server.grpc_url) as client:
+            try:
+                return ask(client, request)
+            except InferenceServerException as error:
+                return str(error.message())
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(answer, requests))
+    assert answers.pop(7) == "edgeindex__1[1, 3] is 1000; it must be 0 to 16: there are 17 nodes"
+    requests.pop(7)
+    for found, request in zip(answers, requests, strict=True):
+        np.testing.assert_allclose(found, in_process(request), rtol=1e-4, atol=1e-5)
+
+
+def test_the_typed_client_and_the_command_say_the_same(server: Server, tmp_path: Path) -> None:
+    graph = simulate(200, seed=9)
+    write_graph(tmp_path / "g.npz", graph)
+    result = server.client().gat.infer(read_graph(tmp_path / "g.npz"))
+    share, papers = result.accuracy()
+    assert papers == 80
+    assert share > 0.7
+    words = ["infer", "gat", tmp_path / "g.npz", "--url", server.grpc_url]
+    words += ["-o", tmp_path / "t.npz", "--plot", tmp_path / "g.png"]
+    done = CliRunner().invoke(app, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    assert f"{share:.1%} of 80 test papers" in done.output
+    assert "synthetic citation graph" in done.output
+    with np.load(tmp_path / "t.npz") as file:
+        np.testing.assert_allclose(file["logits"], result.logits, rtol=1e-4, atol=1e-5)
+    assert (tmp_path / "g.png").stat().st_size > 10_000

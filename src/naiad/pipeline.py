@@ -327,7 +327,8 @@ def _load_file(path: Path) -> Any:
         raise SchemaError(f"{path}: no such file")
     # A stable name per file: the class must be found again by inspect, and two models may both
     # be called pipeline.py.
-    name = f"naiad_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    identity = f"{path} {path.stat().st_mtime_ns}"  # it may be replaced while a server runs
+    name = f"naiad_user_{path.stem}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     found = importlib.util.spec_from_file_location(name, path)

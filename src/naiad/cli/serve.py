@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from naiad.schema import Array, Arrays
     from naiad.triton.logs import LogEvent
     from naiad.triton.server import Server
+
+ModelControl = Literal["none", "poll", "explicit"]
 
 _LITERAL = 8  # elements up to which an example's array is written out
 
@@ -81,6 +83,40 @@ def serve(
     exit_timeout: Annotated[
         int, typer.Option(min=0, help="Seconds that requests in flight have after Ctrl-C.")
     ] = 8,
+    model_control_mode: Annotated[
+        ModelControl,
+        typer.Option(
+            help="Whether models may change: none; poll: as the files do; explicit: when `naiad "
+            "load` and `naiad unload` say so.",
+        ),
+    ] = "none",
+    load: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="With explicit: a model of the repository to load at the start, or '*'; may be "
+            "repeated.",
+        ),
+    ] = None,
+    poll_seconds: Annotated[
+        int, typer.Option(min=1, help="With poll: seconds between two looks at the files.")
+    ] = 15,
+    response_cache: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="MIB",
+            help="Memory for the answers of models with response_cache in their configuration.",
+        ),
+    ] = 0,
+    triton_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPTION",
+            help="A further option of tritonserver, as --triton-option=--rate-limit=off; may be "
+            "repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Serve pipelines on an embedded Triton until Ctrl-C; restart it when it dies.
 
@@ -91,11 +127,15 @@ def serve(
       naiad serve nugraph3 --tuning tuning.json --latency-target-ms 50
       naiad serve my_model.py:MyModel --free-ports
       naiad serve --model-repository models/ --host 0.0.0.0
+      naiad serve --model-repository models/ --model-control-mode poll --poll-seconds 2
+      naiad serve --model-repository models/ --model-control-mode explicit --load gat
     """
     from naiad.triton.serving import serve as start
 
     if weights is not None and len(pipelines or ()) != 1:
         raise typer.BadParameter("--weights are for one PIPELINE; name it")
+    if load and model_control_mode != "explicit":
+        raise typer.BadParameter("--load needs --model-control-mode explicit")
     if free_ports:
         http_port = grpc_port = metrics_port = health_port = 0
     server: Server | None = None
@@ -116,6 +156,11 @@ def serve(
                     metrics_port=metrics_port,
                     log_dir=log_dir,
                     exit_timeout=exit_timeout,
+                    model_control=model_control_mode,
+                    load=load or (),
+                    poll_seconds=poll_seconds,
+                    response_cache=response_cache * 2**20,
+                    arguments=triton_option or (),
                     health_port=health_port,
                     on_event=display.show,
                 )
@@ -129,7 +174,7 @@ def serve(
 
 
 class _StartUp:
-    """A line per model while the server starts; warnings and errors as long as it runs."""
+    """A line per model while the server starts; later what changes, warnings and errors."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -139,6 +184,7 @@ class _StartUp:
             console=errors,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._over = False
 
     def __enter__(self) -> _StartUp:
         self._start_task("Triton", "starting")
@@ -148,13 +194,18 @@ class _StartUp:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+        self._over = True
 
     def show(self, event: LogEvent) -> None:
-        if event.kind == "loading":
+        if event.kind == "unloaded":
+            self._print_plainly(f"{event.model} {event.text} unloaded")
+        elif event.kind == "loading":
             self._start_task(event.model, "loading")
         elif event.kind in ("ready", "failed"):
             colour, state = ("green", "loaded") if event.kind == "ready" else ("red", "failed")
             self._end_task(event.model, f"[{colour}]{state}[/]")
+            if self._over and event.text:
+                errors.print(f"[red]error:[/] {escape(event.text)}", highlight=False)
         elif event.kind == "listening" and event.text.startswith("HTTP"):
             self._end_task("Triton", "[green]listening[/]")
         elif event.kind in ("warning", "error"):
@@ -171,7 +222,7 @@ class _StartUp:
         self._print_plainly(f"{name} {state}")
 
     def _print_plainly(self, line: str) -> None:
-        if not errors.is_terminal:
+        if self._over or not errors.is_terminal:
             errors.print(line, highlight=False)
 
 
@@ -212,7 +263,12 @@ def _print_ready(server: Server) -> None:
     urls.add_row("log", str(server.log_path))
     output.print(urls, soft_wrap=True)
     output.print(f"\nready in {server.started_in:.1f} s; ask it, for example:\n")
-    model = next(iter(server.probes), server.models[0])
+    if not server.models:
+        output.print("no model is loaded; load one: naiad load NAME --url " + server.grpc_url)
+        output.print("\nCtrl-C stops it")
+        return
+    asked = [*(model for model in server.probes if model in server.models), *server.models]
+    model = asked[0]
     call = example_call(server.grpc_url, model, server.probes.get(model))
     output.print(call, markup=False, highlight=False, soft_wrap=True)
     output.print("\nCtrl-C stops it")

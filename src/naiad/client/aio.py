@@ -65,10 +65,13 @@ class AsyncClient(ClientBase[AsyncTransport]):
         parameters: Mapping[str, Parameter] | None = None,
         request_id: str = "",
         timeout: float | None = None,
+        version: int | None = None,
         **tensors: ArrayLike,
     ) -> Arrays:
         """Return the model's outputs by name; see `naiad.Client.infer`."""
-        steps = self._infer(model, arrays, tensors, outputs, parameters, request_id, timeout)
+        steps = self._infer(
+            model, arrays, tensors, outputs, parameters, request_id, timeout, version
+        )
         return await self._run(steps, timeout)
 
     @overload
@@ -80,6 +83,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         timeout: float | None = None,
+        version: int | None = None,
         concurrency: int = 8,
         progress: bool = False,
         on_error: Literal["raise"] = "raise",
@@ -94,6 +98,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         timeout: float | None = None,
+        version: int | None = None,
         concurrency: int = 8,
         progress: bool = False,
         on_error: Literal["return"],
@@ -107,6 +112,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         timeout: float | None = None,
+        version: int | None = None,
         concurrency: int = 8,
         progress: bool = False,
         on_error: Literal["raise", "return"] = "raise",
@@ -120,7 +126,12 @@ class AsyncClient(ClientBase[AsyncTransport]):
         async def work(arrays: Mapping[str, ArrayLike]) -> Arrays | NaiadError:
             try:
                 return await self.infer(
-                    model, arrays, outputs=outputs, parameters=parameters, timeout=timeout
+                    model,
+                    arrays,
+                    outputs=outputs,
+                    parameters=parameters,
+                    timeout=timeout,
+                    version=version,
                 )
             except NaiadError as error:
                 if on_error == "raise":
@@ -149,6 +160,14 @@ class AsyncClient(ClientBase[AsyncTransport]):
         """Return the models of the server's repository, loaded or not."""
         return await self._run(self._models())
 
+    async def load(self, model: str, *, timeout: float | None = None) -> None:
+        """Load a model, or load it anew; see `naiad.Client.load`."""
+        await self._run(self._load(model), timeout)
+
+    async def unload(self, model: str, *, timeout: float | None = None) -> None:
+        """Begin to unload a model; see `naiad.Client.unload`."""
+        await self._run(self._unload(model), timeout)
+
     async def metadata(self, model: str | None = None) -> Json:
         """Return the metadata of a model, or the name, version and extensions of the server."""
         return await self._run(self._metadata(model))
@@ -161,9 +180,9 @@ class AsyncClient(ClientBase[AsyncTransport]):
         """Return Triton's statistics of one model or of all, in ``["model_stats"]``."""
         return await self._run(self._statistics(model))
 
-    def model(self, name: str) -> AsyncModelClient:
-        """Return a client of one model."""
-        return AsyncModelClient(self, name)
+    def model(self, name: str, version: int | None = None) -> AsyncModelClient:
+        """Return a client of one model, or of one version of it."""
+        return AsyncModelClient(self, name, version)
 
     def __getattr__(self, name: str) -> AsyncModelClient:
         """Return the model ``name``."""

@@ -78,6 +78,7 @@ class ClientBase(Generic[C]):
         parameters: Mapping[str, Parameter] | None,
         request_id: str,
         timeout: float | None,
+        version: int | None,
     ) -> Steps[Arrays]:
         return steps.infer(
             self._transport,
@@ -89,6 +90,7 @@ class ClientBase(Generic[C]):
             parameters,
             request_id,
             self._timeout if timeout is None else timeout,
+            version,
         )
 
     def _ready(self, model: str | None) -> Steps[bool]:
@@ -96,6 +98,12 @@ class ClientBase(Generic[C]):
 
     def _models(self) -> Steps[tuple[ModelInfo, ...]]:
         return steps.ask(self._transport.models())
+
+    def _load(self, model: str) -> Steps[None]:
+        return steps.control(self._transport, self._address, model, self._transport.load(model))
+
+    def _unload(self, model: str) -> Steps[None]:
+        return steps.control(self._transport, self._address, model, self._transport.unload(model))
 
     def _metadata(self, model: str | None) -> Steps[Json]:
         call = self._transport.metadata(model)

@@ -34,6 +34,19 @@ def merged(
     return {**(arrays or {}), **tensors}
 
 
+def checked_version(version: int | None) -> str:
+    """Return a version as it travels: "" for the newest.
+
+    Raises:
+        InvalidInput: for what is no version's number.
+    """
+    if version is None:
+        return ""
+    if version < 1:
+        raise InvalidInput(f"version is {version!r}; versions are whole numbers from 1 on")
+    return str(version)
+
+
 def checked_inputs(spec: ModelSpec, arrays: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
     """Return ``arrays`` as the model ``spec`` takes them, in its dtypes.
 

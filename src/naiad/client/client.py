@@ -83,6 +83,7 @@ class Client(ClientBase[Transport]):
         parameters: Mapping[str, Parameter] | None = None,
         request_id: str = "",
         timeout: float | None = None,
+        version: int | None = None,
         **tensors: ArrayLike,
     ) -> Arrays:
         """Return the model's outputs by name, as arrays of their own memory.
@@ -95,6 +96,7 @@ class Client(ClientBase[Transport]):
             request_id: comes back in the server's log.
             timeout: seconds, instead of the client's. The server is told too, so that it does not
                 begin what nobody waits for any more.
+            version: of the model; default: the newest that is served.
             **tensors: inputs by name, beside or instead of ``arrays``. Lists and other dtypes
                 are converted when nothing is lost; BYTES tensors take ``str`` and ``bytes`` and
                 give ``bytes``, in arrays of dtype ``object``.
@@ -103,7 +105,9 @@ class Client(ClientBase[Transport]):
             InvalidInput: naming the tensor that the model does not take as it is.
             NaiadError: see the class.
         """
-        steps = self._infer(model, arrays, tensors, outputs, parameters, request_id, timeout)
+        steps = self._infer(
+            model, arrays, tensors, outputs, parameters, request_id, timeout, version
+        )
         return self._run(steps, timeout)
 
     @overload
@@ -115,6 +119,7 @@ class Client(ClientBase[Transport]):
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         timeout: float | None = None,
+        version: int | None = None,
         concurrency: int = 8,
         progress: bool = False,
         on_error: Literal["raise"] = "raise",
@@ -129,6 +134,7 @@ class Client(ClientBase[Transport]):
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         timeout: float | None = None,
+        version: int | None = None,
         concurrency: int = 8,
         progress: bool = False,
         on_error: Literal["return"],
@@ -142,6 +148,7 @@ class Client(ClientBase[Transport]):
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         timeout: float | None = None,
+        version: int | None = None,
         concurrency: int = 8,
         progress: bool = False,
         on_error: Literal["raise", "return"] = "raise",
@@ -156,6 +163,7 @@ class Client(ClientBase[Transport]):
             outputs: names of the outputs to return; default: all.
             parameters: request parameters, the same for all.
             timeout: seconds per request, instead of the client's.
+            version: of the model; default: the newest that is served.
             concurrency: how many requests are under way at once.
             progress: show a progress bar on standard error.
             on_error: "raise" ends at the first request that fails; "return" yields its error in
@@ -165,7 +173,12 @@ class Client(ClientBase[Transport]):
         def work(arrays: Mapping[str, ArrayLike]) -> Arrays | NaiadError:
             try:
                 return self.infer(
-                    model, arrays, outputs=outputs, parameters=parameters, timeout=timeout
+                    model,
+                    arrays,
+                    outputs=outputs,
+                    parameters=parameters,
+                    timeout=timeout,
+                    version=version,
                 )
             except NaiadError as error:
                 if on_error == "raise":
@@ -192,6 +205,27 @@ class Client(ClientBase[Transport]):
         """Return the models of the server's repository, loaded or not."""
         return self._run(self._models())
 
+    def load(self, model: str, *, timeout: float | None = None) -> None:
+        """Load a model of the server's repository, or load it anew; returns when it is loaded.
+
+        A model that is served goes on until its successor is ready, so no request fails.
+
+        Raises:
+            InvalidInput: the server loads no models when asked.
+            ModelNotFound: there is no such model; names the ones there are.
+            NaiadError: it does not load; says why. What was served before is served on.
+        """
+        self._run(self._load(model), timeout)
+
+    def unload(self, model: str, *, timeout: float | None = None) -> None:
+        """Begin to unload a model: it takes no more requests, and answers those it has.
+
+        Raises:
+            InvalidInput: the server unloads no models when asked.
+            ModelNotFound: there is no such model; names the ones there are.
+        """
+        self._run(self._unload(model), timeout)
+
     def metadata(self, model: str | None = None) -> Json:
         """Return the metadata of a model, or the name, version and extensions of the server."""
         return self._run(self._metadata(model))
@@ -204,9 +238,9 @@ class Client(ClientBase[Transport]):
         """Return Triton's statistics of one model or of all, in ``["model_stats"]``."""
         return self._run(self._statistics(model))
 
-    def model(self, name: str) -> ModelClient:
-        """Return a client of one model."""
-        return ModelClient(self, name)
+    def model(self, name: str, version: int | None = None) -> ModelClient:
+        """Return a client of one model, or of one version of it."""
+        return ModelClient(self, name, version)
 
     def __getattr__(self, name: str) -> Any:
         """Return the model ``name``: its application's client if there is one."""

@@ -58,7 +58,9 @@ class GrpcCalls:
 
     def infer(self, request: InferRequest) -> Call[Arrays]:
         """Ask for an inference; tensors travel as raw bytes."""
-        message = messages.ModelInferRequest(model_name=request.model, id=request.id)
+        message = messages.ModelInferRequest(
+            model_name=request.model, model_version=request.version, id=request.id
+        )
         size = sum(array.nbytes for array in request.arrays.values())
         if size > LARGEST_MESSAGE:
             raise InvalidInput(f"the request is {size / 2**30:.1f} GiB; gRPC carries less than 2")
@@ -95,6 +97,16 @@ class GrpcCalls:
     def statistics(self, model: str | None) -> Call[Json]:
         """Ask for the statistics of all models, or of one."""
         return Call(("ModelStatistics", messages.ModelStatisticsRequest(name=model or "")), to_json)
+
+    def load(self, model: str) -> Call[None]:
+        """Ask to load a model, or to load it anew."""
+        message = messages.RepositoryModelLoadRequest(model_name=model)
+        return Call(("RepositoryModelLoad", message), _ignore)
+
+    def unload(self, model: str) -> Call[None]:
+        """Ask to unload a model."""
+        message = messages.RepositoryModelUnloadRequest(model_name=model)
+        return Call(("RepositoryModelUnload", message), _ignore)
 
 
 class GrpcTransport(GrpcCalls):
@@ -218,6 +230,10 @@ def _read_models(reply: Any) -> tuple[ModelInfo, ...]:
 
 def _read_config(reply: Any) -> Json:
     return to_json(reply.config)
+
+
+def _ignore(reply: Any) -> None:
+    """The answer says nothing but that all went well."""
 
 
 def _metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

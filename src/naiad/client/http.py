@@ -95,7 +95,7 @@ class HttpCalls:
         if header_length is not None:
             headers[HEADER_LENGTH] = str(header_length)
         return Call(
-            HttpRequest(f"{_path(request.model)}/infer", body=body, headers=headers),
+            HttpRequest(f"{_path(request.model, request.version)}/infer", body, headers),
             _read_outputs,
         )
 
@@ -119,6 +119,14 @@ class HttpCalls:
     def statistics(self, model: str | None) -> Call[Json]:
         """Ask for the statistics of all models, or of one."""
         return Call(HttpRequest(f"{_path(model) if model else '/v2/models'}/stats"), _read_json)
+
+    def load(self, model: str) -> Call[None]:
+        """Ask to load a model, or to load it anew."""
+        return _control(model, "load")
+
+    def unload(self, model: str) -> Call[None]:
+        """Ask to unload a model."""
+        return _control(model, "unload")
 
 
 class HttpTransport(HttpCalls):
@@ -201,8 +209,14 @@ class AsyncHttpTransport(HttpCalls):
             await self._session.close()
 
 
-def _path(model: str) -> str:
-    return f"/v2/models/{quote(model, safe='')}"
+def _path(model: str, version: str = "") -> str:
+    path = f"/v2/models/{quote(model, safe='')}"
+    return f"{path}/versions/{quote(version, safe='')}" if version else path
+
+
+def _control(model: str, verb: str) -> Call[None]:
+    path = f"/v2/repository/models/{quote(model, safe='')}/{verb}"
+    return Call(HttpRequest(path, body=b"{}"), lambda reply: None)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

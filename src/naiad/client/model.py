@@ -20,10 +20,11 @@ Requests: TypeAlias = "Iterable[Mapping[str, ArrayLike]] | AsyncIterable[Mapping
 class ModelClient:
     """One model of a server; see `Client` for what each method does."""
 
-    def __init__(self, client: Client, name: str) -> None:
-        """Bind the model ``name`` of ``client``."""
+    def __init__(self, client: Client, name: str, version: int | None = None) -> None:
+        """Bind the model ``name`` of ``client``, in the newest ``version`` if none is given."""
         self.client = client
         self.name = name
+        self.version = version
 
     def __repr__(self) -> str:
         """Return the class, the model and the server."""
@@ -48,6 +49,7 @@ class ModelClient:
             parameters=parameters,
             request_id=request_id,
             timeout=timeout,
+            version=self.version,
             **tensors,
         )
 
@@ -79,7 +81,7 @@ class ModelClient:
 
     def infer_many(self, requests: Iterable[Mapping[str, ArrayLike]], **options: Any) -> Any:
         """Yield the answer to each of ``requests``, in order; see `Client.infer_many`."""
-        return self.client.infer_many(self.name, requests, **options)
+        return self.client.infer_many(self.name, requests, version=self.version, **options)
 
     def ready(self, *, timeout: float | None = None) -> bool:
         """Return whether the model says it is ready."""
@@ -101,10 +103,11 @@ class ModelClient:
 class AsyncModelClient:
     """One model of a server; see `AsyncClient` for what each method does."""
 
-    def __init__(self, client: AsyncClient, name: str) -> None:
-        """Bind the model ``name`` of ``client``."""
+    def __init__(self, client: AsyncClient, name: str, version: int | None = None) -> None:
+        """Bind the model ``name`` of ``client``, in the newest ``version`` if none is given."""
         self.client = client
         self.name = name
+        self.version = version
 
     def __repr__(self) -> str:
         """Return the class, the model and the server."""
@@ -129,6 +132,7 @@ class AsyncModelClient:
             parameters=parameters,
             request_id=request_id,
             timeout=timeout,
+            version=self.version,
             **tensors,
         )
 
@@ -160,7 +164,7 @@ class AsyncModelClient:
 
     def infer_many(self, requests: Requests, **options: Any) -> Any:
         """Yield the answer to each of ``requests``, in order; see `AsyncClient.infer_many`."""
-        return self.client.infer_many(self.name, requests, **options)
+        return self.client.infer_many(self.name, requests, version=self.version, **options)
 
     async def ready(self, *, timeout: float | None = None) -> bool:
         """Return whether the model says it is ready."""

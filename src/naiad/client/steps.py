@@ -6,13 +6,19 @@ and returns the result. The blocking client and the asyncio client run the same 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, MutableMapping, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
 from naiad.client.address import Address
-from naiad.client.checks import checked_inputs, checked_outputs, checked_parameters
+from naiad.client.checks import (
+    checked_inputs,
+    checked_outputs,
+    checked_parameters,
+    checked_version,
+)
 from naiad.client.spec import ModelSpec
 from naiad.client.transport import Arrays, Call, Calls, InferRequest, Json, ModelInfo, Parameter
 from naiad.errors import InvalidInput, ModelNotFound, NaiadError, Unavailable
@@ -35,12 +41,33 @@ def ready(calls: Calls, model: str | None) -> Steps[bool]:
         return False
 
 
-def about(calls: Calls, address: Address, model: str, call: Call[T]) -> Steps[T]:
+def about(calls: Calls, address: Address, model: str, call: Call[T], version: str = "") -> Steps[T]:
     """Send a call about ``model``; when there is no such model, say which there are."""
     try:
         return (yield call)
     except ModelNotFound as error:
-        raise (yield from _no_such_model(calls, address, model, error)) from error
+        raise (yield from _no_such_model(calls, address, model, version, error)) from error
+
+
+def control(calls: Calls, address: Address, model: str, call: Call[None]) -> Steps[None]:
+    """Load or unload ``model``, which must be one of the server's repository.
+
+    Raises:
+        ModelNotFound: it is none; Triton 2.51 unloads what it does not have without a word.
+        InvalidInput: the server does not take such calls.
+    """
+    models: tuple[ModelInfo, ...] = yield calls.models()
+    if model not in {known.name for known in models}:
+        raise _unknown(address, model, models)
+    try:
+        yield call
+    except Unavailable as error:
+        if "explicit model load / unload is not allowed" not in str(error):
+            raise
+        raise InvalidInput(
+            f"{address} loads and unloads no models when asked; it must be started with "
+            f"--model-control-mode explicit"
+        ) from None
 
 
 def infer(
@@ -53,6 +80,7 @@ def infer(
     parameters: Mapping[str, Parameter] | None,
     request_id: str,
     timeout: float,
+    version: int | None = None,
 ) -> Steps[Arrays]:
     """Check a request against what the server says of the model, then send it.
 
@@ -68,8 +96,10 @@ def infer(
             parameters=checked_parameters(parameters),
             id=request_id,
             timeout=timeout,
+            version=wanted,
         )
 
+    wanted = checked_version(version)
     known = specs.get(model)
     try:
         request = fitted(known or (yield from _learn(calls, address, specs, model)))
@@ -77,7 +107,7 @@ def infer(
         if known is None:
             raise
         request = fitted((yield from _learn(calls, address, specs, model)))
-    return (yield from about(calls, address, model, calls.infer(request)))
+    return (yield from about(calls, address, model, calls.infer(request), wanted))
 
 
 def _learn(
@@ -89,15 +119,28 @@ def _learn(
 
 
 def _no_such_model(
-    calls: Calls, address: Address, model: str, error: ModelNotFound
+    calls: Calls, address: Address, model: str, version: str, error: ModelNotFound
 ) -> Steps[NaiadError]:
     try:
         models: tuple[ModelInfo, ...] = yield calls.models()
     except NaiadError:
         return error
+    served = [known.version for known in models if known.name == model and known.ready]
+    if version and served:
+        return ModelNotFound(
+            f'model "{model}" at {address} has no version {version}; it has {", ".join(served)}'
+        )
     for known in models:
         if known.name == model and not known.ready:
             reason = f": {known.reason}" if known.reason else ""
             return Unavailable(f'model "{model}" at {address} is {known.state}{reason}')
-    names = ", ".join(sorted({known.name for known in models if known.ready})) or "none"
-    return ModelNotFound(f'{address} has no model "{model}"; its models: {names}')
+    return _unknown(address, model, [known for known in models if known.ready])
+
+
+def _unknown(address: Address, model: str, models: Iterable[ModelInfo]) -> ModelNotFound:
+    names = sorted({known.name for known in models})
+    close = get_close_matches(model, names)
+    hint = f'; did you mean "{close[0]}"?' if close else ""
+    return ModelNotFound(
+        f'{address} has no model "{model}"; its models: {", ".join(names) or "none"}{hint}'
+    )

@@ -39,6 +39,7 @@ class InferRequest:
     """A request that fits its model: arrays of the right dtypes and shapes, by tensor name.
 
     ``timeout`` is how many seconds the answer is wanted for: the server need not begin later.
+    ``version`` is that of the model; without one the server takes the newest that it serves.
     """
 
     model: str
@@ -47,6 +48,7 @@ class InferRequest:
     parameters: Mapping[str, Parameter]
     id: str
     timeout: float
+    version: str = ""
 
     @property
     def microseconds(self) -> int:
@@ -103,6 +105,14 @@ class Calls(Protocol):
 
     def statistics(self, model: str | None) -> Call[Json]:
         """Ask for the statistics of all models, or of one."""
+        ...
+
+    def load(self, model: str) -> Call[None]:
+        """Ask to load a model, or to load it anew."""
+        ...
+
+    def unload(self, model: str) -> Call[None]:
+        """Ask to unload a model."""
         ...
 
 

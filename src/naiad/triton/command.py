@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from naiad.errors import EngineError
 from naiad.triton.config import read_config
 from naiad.triton.engine import Layout, has_gpu, is_plain
+
+CONTROL_MODES = ("none", "poll", "explicit")
+"""Triton's ``--model-control-mode``."""
+
+ALL = ("*",)
+"""To load at the start: every model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,9 @@ class Settings:
     exit_timeout: int
     model_control: str
     arguments: tuple[str, ...]
+    load: tuple[str, ...] = ALL
+    poll_seconds: int = 15
+    response_cache: int = 0
 
 
 def command_line(
@@ -58,18 +68,48 @@ def command_line(
         f"--model-control-mode={settings.model_control}",
     ]
     if settings.model_control == "explicit":
-        command.append("--load-model=*")
+        command += [f"--load-model={name}" for name in settings.load]
+    if settings.model_control == "poll":
+        command.append(f"--repository-poll-secs={settings.poll_seconds}")
+    if settings.response_cache:
+        command.append(f"--cache-config=local,size={settings.response_cache}")
     if not has_gpu():
         command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
     if all(map(is_complete, settings.repositories)):
         # To complete a configuration Triton starts each model's process once more: 1.7 s of the
-        # 2 s that a small model takes to start.
+        # 2 s that a small model takes to start. And it waits for ever for one that dies then.
         command.append("--disable-auto-complete-config")
     return [*command, *settings.arguments]
 
 
-def check_repositories(repositories: Sequence[Path]) -> None:
+def check_settings(settings: Settings) -> None:
     """Check that there is something to serve that Triton can take.
+
+    Raises:
+        EngineError: says which setting, repository or model is wrong, and how.
+    """
+    control = settings.model_control
+    if control not in CONTROL_MODES:
+        raise EngineError(f"model control {control!r}: it must be {', '.join(CONTROL_MODES)}")
+    if settings.poll_seconds < 1:
+        raise EngineError(
+            f"repositories cannot be polled every {settings.poll_seconds} s; 1 or more"
+        )
+    check_repositories(settings.repositories, may_be_empty=control != "none")
+    if control != "explicit" or settings.load == ALL:
+        return
+    there = [model.name for path in settings.repositories for model in model_directories(path)]
+    for name in settings.load:
+        if name not in there:
+            close = get_close_matches(name, there)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise EngineError(
+                f"there is no model {name} to load; there are: {', '.join(there) or 'none'}{hint}"
+            )
+
+
+def check_repositories(repositories: Sequence[Path], *, may_be_empty: bool = False) -> None:
+    """Check that Triton can take the repositories, and that each has a model, if it must.
 
     Raises:
         EngineError: says which repository or model is wrong, and how.
@@ -80,7 +120,7 @@ def check_repositories(repositories: Sequence[Path]) -> None:
         if not repository.is_dir():
             raise EngineError(f"{repository}: no such folder")
         models = model_directories(repository)
-        if not models:
+        if not models and not may_be_empty:
             raise EngineError(
                 f"{repository} holds no model; each is a folder with a config.pbtxt and a version, "
                 f"as `naiad export` writes them"
@@ -103,19 +143,22 @@ def model_directories(repository: Path) -> list[Path]:
 
 
 def is_complete(repository: Path) -> bool:
-    """Whether every model's configuration says all that Triton could find out by itself."""
-    for model in model_directories(repository):
+    """Whether there are models, and every configuration says all that Triton could find out."""
+    models = model_directories(repository)
+    for model in models:
         try:
             config = read_config(model / "config.pbtxt")
         except (EngineError, OSError):
             return False
-        if config.backend != "python" or not config.input or not config.output:
+        known = config.backend == "python" or config.platform == "ensemble"
+        if not known or not config.input or not config.output:
             return False
-    return True
+    return bool(models)
 
 
 def _plain(repository: Path, link: Path) -> Path:
     if is_plain(repository):
         return repository
-    link.symlink_to(repository)
+    if not link.is_symlink():  # of an earlier start
+        link.symlink_to(repository)
     return link

@@ -8,7 +8,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
@@ -63,6 +63,11 @@ class Health:
         at = time.monotonic() if now is None else now
         with self._lock:
             self._models[model] = ModelHealth(not reason, reason, at)
+
+    def keep(self, models: Collection[str]) -> None:
+        """Forget all other models: they were unloaded."""
+        with self._lock:
+            self._models = {name: m for name, m in self._models.items() if name in models}
 
     def restarting(self, reason: str) -> None:
         """The server does not serve, and is being restarted."""

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["loading", "ready", "failed", "listening", "stopping", "warning", "error"]
+Kind = Literal[
+    "loading", "ready", "failed", "unloaded", "listening", "stopping", "warning", "error"
+]
 
 _HEADER = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([^\s\]]+:\d+)\] ?(.*)")
 # Lines that belong to no entry before them.
@@ -27,10 +29,12 @@ _NOISE = re.compile(
     "Unable to allocate pinned system memory|CUDA memory pool disabled|CudaDriverHelper has not"
     "|Failed to initialize NVML|DCGM unable to start|Failed to create instance"
     "|No address added out of total|Non-graceful termination detected"
+    "|failed to allocate pinned system memory|unable to create stream for"
     "|unable to get number of CUDA devices|Failed to set memory|failed to enable peer access"
 )
 _LOADING = re.compile(r"loading: (.+):(\d+)")
 _READY = re.compile(r"successfully loaded '(.+)'")
+_UNLOADED = re.compile(r"successfully unloaded '(.+)' version (\d+)")
 _FAILED = re.compile(
     r"failed to load (?:model )?'(?P<model>[^']+)'(?: version \d+)?: "
     r"(?:[A-Z][a-z ]+: )?(?P<why>.*)",
@@ -64,8 +68,8 @@ class LogEvent:
     """Something in the log that a user wants to know.
 
     Attributes:
-        kind: ``loading``, ``ready`` and ``failed`` are of one model; ``listening`` and
-            ``stopping`` of the server.
+        kind: ``loading``, ``ready``, ``failed`` and ``unloaded`` are of one model; ``listening``
+            and ``stopping`` of the server.
         text: in plain words; may have several lines.
         model: the model's name, or "".
         port: the port that could not be had, or None.
@@ -157,6 +161,8 @@ def interpret(entry: Entry) -> LogEvent | None:
         return LogEvent("loading", model=match[1])
     if match := _READY.fullmatch(message):
         return LogEvent("ready", model=match[1])
+    if match := _UNLOADED.fullmatch(message):
+        return LogEvent("unloaded", f"version {match[2]}", match[1])
     if match := _FAILED.match(message):
         return LogEvent("failed", explain(match["why"]), match["model"])
     if match := _NO_MODEL_PY.search(message):

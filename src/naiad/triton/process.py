@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 
 from naiad.errors import EngineError
-from naiad.triton.command import Settings, command_line, model_directories
+from naiad.triton.command import ALL, Settings, command_line, model_directories
 from naiad.triton.engine import Layout, environment, plain_temporary_directory
 from naiad.triton.guardian import Charge, Guardian
 from naiad.triton.logs import LogEvent, LogFollower
@@ -47,19 +48,9 @@ class TritonProcess:
         self.log_path = (log_dir or self._scratch) / name
         self.log_path.touch()
         self._stopping = self._scratch / "stopping"
-        prefix = f"naiad-{identity}-"
-        self._charge = Charge(
-            command=command_line(
-                layout, settings, ports, shared_memory=prefix, links=self._scratch
-            ),
-            environment=environment(layout) | {"NAIAD_STOPPING": str(self._stopping)},
-            log=str(self.log_path),
-            exit_timeout=settings.exit_timeout,
-            shared_memory=prefix,
-            stopping=str(self._stopping),
-            remove=[str(self._scratch), *map(str, temporary)],
-        )
-        self._models = sum(map(len, map(model_directories, settings.repositories)))
+        self._layout, self._settings, self._ports = layout, settings, ports
+        self._shared_memory = f"naiad-{identity}-"
+        self._remove = [str(self._scratch), *map(str, temporary)]
         self._follower = LogFollower(self.log_path)
         self._guardian: Guardian | None = None
         self._last = False
@@ -70,8 +61,17 @@ class TritonProcess:
         """Triton's own, once it has been started."""
         return self._guardian.pid if self._guardian is not None else None
 
-    def start(self, timeout: float, on_event: Callable[[LogEvent], None]) -> None:
+    def start(
+        self,
+        timeout: float,
+        on_event: Callable[[LogEvent], None],
+        *,
+        again: Sequence[str] | None = None,
+    ) -> None:
         """Start Triton, which does not run now; returns when its models are loaded.
+
+        With ``again``, the models that it had, one that does not load keeps none from serving: it
+        may be a new version that failed before, while its predecessor was served.
 
         Raises:
             PortTakenError: a port is not to be had.
@@ -81,8 +81,16 @@ class TritonProcess:
             if self._last:
                 raise EngineError("the server is being stopped")
             self._stopping.unlink(missing_ok=True)
-            self._guardian = Guardian(self._charge)
-        wait_for_start(self._guardian, self._follower, self._models, timeout, on_event)
+            settings = self._settings if again is None else _again(self._settings, again)
+            self._guardian = Guardian(self._charge(settings))
+        wait_for_start(
+            self._guardian,
+            self._follower,
+            _expected(settings),
+            timeout,
+            on_event,
+            all_must_load=again is None,
+        )
 
     def start_no_more(self) -> None:
         """Have every later :meth:`start` fail."""
@@ -110,6 +118,29 @@ class TritonProcess:
                 self._guardian.destroy()
             self._guardian = None
 
+    def _charge(self, settings: Settings) -> Charge:
+        own = {"NAIAD_STOPPING": str(self._stopping)}
+        if settings.model_control == "poll":
+            # Bytecode that Python writes beside model.py is a change to Triton, which then loads
+            # every model a second time.
+            own["PYTHONDONTWRITEBYTECODE"] = "1"
+        command = command_line(
+            self._layout,
+            settings,
+            self._ports,
+            shared_memory=self._shared_memory,
+            links=self._scratch,
+        )
+        return Charge(
+            command=command,
+            environment=environment(self._layout) | own,
+            log=str(self.log_path),
+            exit_timeout=settings.exit_timeout,
+            shared_memory=self._shared_memory,
+            stopping=str(self._stopping),
+            remove=self._remove,
+        )
+
     def remove_files(self, *, keep_log: bool) -> None:
         """Remove the temporary files, among them the log where it is one of them."""
         if keep_log and self.log_path.parent == self._scratch:
@@ -118,3 +149,15 @@ class TritonProcess:
                     path.unlink()
         else:
             shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _again(settings: Settings, models: Sequence[str]) -> Settings:
+    arguments = (*settings.arguments, "--exit-on-error=false")
+    return replace(settings, load=tuple(models), arguments=arguments)
+
+
+def _expected(settings: Settings) -> int:
+    """How many models are loaded at the start."""
+    if settings.model_control == "explicit" and settings.load != ALL:
+        return len(settings.load)
+    return sum(map(len, map(model_directories, settings.repositories)))

@@ -18,7 +18,6 @@ import json
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from naiad.triton.config import (
     read_parameters,
     write_config,
 )
+from naiad.triton.folders import draft_of
 from naiad.tuning import read_tuning
 
 _MODEL_PY = '''"""Served by Naiad; written by `naiad export {name}`."""
@@ -59,17 +59,22 @@ class ExportedModel:
     path: Path
     notice: str = ""
 
-    def pipeline(self) -> Pipeline:
-        """The pipeline, as this repository has it; its model is not loaded."""
+    def pipeline(self, version: int | None = None) -> Pipeline:
+        """The pipeline of a version, by default of the newest; its model is not loaded."""
         parameters = read_parameters(read_config(self.path / "config.pbtxt"))
-        version = self.path / "1"
-        spec = resolve(parameters[PIPELINE_PARAMETER], version)
+        number = version or max(self.versions(), default=1)
+        folder = self.path / str(number)
+        spec = resolve(parameters[PIPELINE_PARAMETER], folder)
         weights = parameters.get("weights")
-        return load_pipeline(spec)(version / weights if weights else None)
+        return load_pipeline(spec)(folder / weights if weights else None)
 
-    def example(self) -> Arrays:
+    def example(self, version: int | None = None) -> Arrays:
         """A request that the model answers."""
-        return self.pipeline().example()
+        return self.pipeline(version).example()
+
+    def versions(self) -> list[int]:
+        """The versions that are there."""
+        return version_numbers(self.path)
 
 
 def export(
@@ -107,6 +112,8 @@ def export(
         WeightsError: the weights do not exist or are refused.
         InvalidInput: the tuning is of another pipeline or device, or cannot be read.
         EngineError: a folder of that name is there and was not written by Naiad.
+
+    A folder that Naiad wrote before is replaced in one instant, also under a server that polls.
     """
     kind = load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
     watchdog = kind.watchdog if watchdog is None else watchdog
@@ -125,10 +132,7 @@ def export(
     target = directory / kind.name
     if target.exists() and PIPELINE_PARAMETER not in _parameters(target):
         raise EngineError(f"{target} is there and was not written by Naiad; choose another folder")
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{kind.name}-", dir=directory) as draft_name:
-        draft = Path(draft_name)
-        draft.chmod(0o755)
+    with draft_of(target) as draft:
         version = draft / "1"
         version.mkdir()
         spec = _place_source(kind, version)
@@ -154,9 +158,6 @@ def export(
         (version / "model.py").write_text(
             _MODEL_PY.format(name=kind.name, spec=spec), encoding="utf-8"
         )
-        if target.exists():
-            shutil.rmtree(target)
-        shutil.copytree(draft, target)
     return ExportedModel(kind.name, target, parameters.get("notice", ""))
 
 
@@ -166,6 +167,12 @@ def naiad_models(directory: Path) -> Iterator[ExportedModel]:
         parameters = _parameters(path)
         if PIPELINE_PARAMETER in parameters:
             yield ExportedModel(path.name, path, parameters.get("notice", ""))
+
+
+def version_numbers(model: Path) -> list[int]:
+    """The versions in a model's folder, as Triton takes them: no leading zeros, from 1 on."""
+    names = (path.name for path in model.iterdir() if path.is_dir())
+    return sorted(int(name) for name in names if re.fullmatch("[1-9][0-9]*", name))
 
 
 def resolve(spec: str, version: Path) -> str:

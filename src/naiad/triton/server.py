@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import logging
 import shutil
 import threading
@@ -16,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from naiad.errors import EngineError, NaiadError
 from naiad.schema import Arrays
-from naiad.triton.command import Settings, check_repositories
+from naiad.triton.command import ALL, Settings, check_settings
+from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, assemble, find_engine
 from naiad.triton.guardian import Guardian
 from naiad.triton.logs import LogEvent
 from naiad.triton.ports import choose_ports, in_use
 from naiad.triton.process import TritonProcess
-from naiad.triton.prometheus import Sample, parse_metrics
+from naiad.triton.prometheus import Sample
+from naiad.triton.roster import Roster
 from naiad.triton.startup import PortTakenError
 from naiad.triton.supervisor import Supervision, Supervisor
 
@@ -58,6 +58,9 @@ class Server:
         exit_timeout: int = 8,
         start_timeout: float = 300.0,
         model_control: str = "none",
+        load: Sequence[str] = ALL,
+        poll_seconds: int = 15,
+        response_cache: int = 0,
         arguments: Sequence[str] = (),
         probes: Mapping[str, Arrays] | None = None,
         temporary: Sequence[Path] = (),
@@ -77,7 +80,13 @@ class Server:
                 the server does not start.
             exit_timeout: seconds that requests in flight have to finish when the server stops.
             start_timeout: seconds until every model must be ready.
-            model_control: Triton's ``--model-control-mode``: none, poll or explicit.
+            model_control: Triton's ``--model-control-mode``: ``none`` loads all models at the
+                start; ``poll`` also what changes in the repositories afterwards; ``explicit`` what
+                clients say.
+            load: in the mode ``explicit``, the models to load at the start; by default all.
+            poll_seconds: in the mode ``poll``, the seconds between two looks.
+            response_cache: bytes in which Triton keeps the answers of models whose configuration
+                has ``response_cache``; 0 for none.
             arguments: further command line of tritonserver; HTTP, gRPC and metrics must stay on.
             probes: a request by model, which the model must answer before it counts as ready.
             temporary: folders that the server removes when it has ended.
@@ -94,13 +103,17 @@ class Server:
             exit_timeout=exit_timeout,
             model_control=model_control,
             arguments=tuple(arguments),
+            load=tuple(load),
+            poll_seconds=poll_seconds,
+            response_cache=response_cache,
         )
+        self._roster = Roster(self._settings.repositories, probes or {})
+        self._endpoints = Endpoints(host, {})
         self._wanted = {"HTTP": http_port, "gRPC": grpc_port, "metrics": metrics_port}
         self._log_dir = Path(log_dir).absolute() if log_dir is not None else None
         self._start_timeout = start_timeout
         self._temporary = tuple(temporary)
         self._on_event = on_event or _to_logger
-        self._ports: dict[str, int] = {}
         self._health_port = health_port
         self._supervision = supervision
         if supervision is None and health_port is not None:
@@ -113,10 +126,6 @@ class Server:
         self._ended = threading.Event()
         self._death = ""
         self._clients: list[Client] = []
-        self.probes: dict[str, Arrays] = dict(probes or {})
-        """A request that the server has answered, by model."""
-        self.models: tuple[str, ...] = ()
-        """The models that are ready, by name."""
         self.started_in: float = 0.0
         """Seconds from :meth:`start` until every model had answered."""
 
@@ -132,7 +141,7 @@ class Server:
             raise EngineError("this server is running already")
         began = time.perf_counter()
         try:
-            check_repositories(self._settings.repositories)
+            check_settings(self._settings)
             layout = assemble(find_engine())
             self._stopping.clear()
             self._ended.clear()
@@ -142,7 +151,7 @@ class Server:
                     self._supervision, self._settings.host, self._health_port, self._on_event
                 )
             self._process = self._launch(layout)
-            self.models = self._ready_models()
+            self._roster.update(self._endpoints.index())
             self._ask_probes()
         except BaseException:
             self._abandon(keep_log=True)
@@ -187,10 +196,33 @@ class Server:
         self._clients.append(client)
         return client
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that are ready, by name."""
+        return self._roster.ready
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Why a model is not ready that was served, and that nobody has unloaded; by name."""
+        return self._roster.missing
+
+    @property
+    def probes(self) -> dict[str, Arrays]:
+        """A request that the server has answered, by model."""
+        return self._roster.probes
+
+    def refresh(self) -> None:
+        """Find out which models are ready; nothing where they are the same from start to end.
+
+        Raises:
+            EngineError: the server does not answer.
+        """
+        if self._settings.model_control != "none":
+            self._roster.update(self._endpoints.index())
+
     def metrics(self) -> list[Sample]:
         """All numbers of ``/metrics``, as they are now."""
-        text = self._get(self._ports["metrics"], "GET", "/metrics").decode()
-        return list(parse_metrics(text))
+        return self._endpoints.metrics()
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over all samples that have these labels; 0 if there is none."""
@@ -203,23 +235,23 @@ class Server:
     @property
     def grpc_url(self) -> str:
         """As ``127.0.0.1:8001``."""
-        return f"{self._reachable_host}:{self._ports['gRPC']}"
+        return self._endpoints.grpc_url
 
     @property
     def http_url(self) -> str:
         """As ``http://127.0.0.1:8000``."""
-        return f"http://{self._reachable_host}:{self._ports['HTTP']}"
+        return self._endpoints.http_url
 
     @property
     def metrics_url(self) -> str:
         """As ``http://127.0.0.1:8002/metrics``."""
-        return f"http://{self._reachable_host}:{self._ports['metrics']}/metrics"
+        return self._endpoints.metrics_url
 
     @property
     def health_url(self) -> str | None:
         """As ``http://127.0.0.1:8003``, for ``/livez`` and ``/readyz``; None without them."""
         port = self._supervisor.health_port if self._supervisor is not None else None
-        return f"http://{self._reachable_host}:{port}" if port is not None else None
+        return f"http://{self._endpoints.host}:{port}" if port is not None else None
 
     @property
     def pid(self) -> int | None:
@@ -244,21 +276,17 @@ class Server:
         """Stop."""
         self.stop()
 
-    @property
-    def _reachable_host(self) -> str:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._settings.host, self._settings.host)
-        return f"[{host}]" if ":" in host else host
-
     def _launch(self, layout: Layout) -> TritonProcess:
         """Start Triton at ports that nobody takes meanwhile; returns when it listens there."""
         attempts = _ATTEMPTS if not all(self._wanted.values()) else 1
         while True:
             attempts -= 1
-            self._ports = choose_ports(self._settings.host, self._wanted)
+            ports = choose_ports(self._settings.host, self._wanted)
+            self._endpoints = Endpoints(self._settings.host, ports)
             self._process = TritonProcess(
                 layout,
                 self._settings,
-                self._ports,
+                ports,
                 log_dir=self._log_dir,
                 temporary=self._temporary,
             )
@@ -267,51 +295,36 @@ class Server:
                 self._process.start(self._start_timeout, self._on_event)
             except PortTakenError as error:
                 if attempts == 0 or error.port in self._wanted.values():
-                    uses = {port: use for use, port in self._ports.items()}
+                    uses = {port: use for use, port in ports.items()}
                     use = uses.get(error.port, "Triton's")
                     raise EngineError(in_use(use, error.port)) from None
             else:
                 return self._process
             self._abandon(keep_log=False)
 
-    def _ready_models(self) -> tuple[str, ...]:
-        index = json.loads(self._get(self._ports["HTTP"], "POST", "/v2/repository/index"))
-        return tuple(sorted({model["name"] for model in index if model.get("state") == "READY"}))
-
     def _ask_probes(self) -> None:
         model = ""
         try:
             with self.client() as client:
-                for model, arrays in self.probes.items():
-                    client.infer(model, arrays)
+                for model in self.models:
+                    if model in self.probes:
+                        client.infer(model, self.probes[model])
         except NaiadError as error:
             raise EngineError(
                 f"{model} has loaded and does not answer its example: {error}\n"
                 f"The whole log: {self._log_path}"
             ) from error
 
-    def _get(self, port: int, method: str, path: str) -> bytes:
-        host = self._reachable_host.strip("[]")
-        connection = http.client.HTTPConnection(host, port, timeout=10)
-        # Closed at once: an idle connection holds Triton's shutdown for its whole exit timeout.
-        with contextlib.closing(connection):
-            try:
-                connection.request(method, path)
-                answer = connection.getresponse()
-                body = answer.read()
-            except OSError as error:
-                raise EngineError(f"the server does not answer {path}: {error}") from error
-        if answer.status != 200:
-            raise EngineError(f"the server answers {path} with {answer.status}: {body.decode()}")
-        return body
-
     def _watch(self, process: TritonProcess) -> None:
         """Pass on what the log says while the server runs, and notice when it dies."""
         supervisor = self._supervisor
         while not self._stopping.is_set():
-            reason = process.poll(_POLL, self._on_event)
+            reason = process.poll(_POLL, self._note)
+            if self._roster.changed and not reason:
+                with contextlib.suppress(EngineError):
+                    self.refresh()
             if supervisor is not None:
-                reason = reason or supervisor.trouble(process.pid)
+                reason = reason or supervisor.trouble(process.pid, self._roster.loading)
                 if reason:
                     process.end(Guardian.kill)  # who waits for an answer hears now
                     reason = supervisor.mend(reason, lambda: self._restart(process), self)
@@ -322,9 +335,17 @@ class Server:
                 self._on_event(LogEvent("error", self._death))
                 return
 
+    def _note(self, event: LogEvent) -> None:
+        if self._roster.note(event):
+            self._on_event(event)
+
     def _restart(self, process: TritonProcess) -> None:
         process.end(Guardian.kill)  # what an earlier try has left
-        process.start(self._start_timeout, self._on_event)
+        self._roster.loading.clear()
+        changes = self._settings.model_control != "none"
+        again = self._roster.wanted if changes else None
+        process.start(self._start_timeout, self._on_event, again=again)
+        self.refresh()
         self._ask_probes()
 
     def _end(self, ask: Callable[[Guardian], None]) -> None:

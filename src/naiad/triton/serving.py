@@ -9,7 +9,7 @@ from pathlib import Path
 from naiad.errors import InvalidInput
 from naiad.pipeline import Pipeline, load_pipeline
 from naiad.pipelines import applications
-from naiad.triton.command import check_repositories
+from naiad.triton.command import ALL, check_repositories
 from naiad.triton.engine import plain_temporary_directory
 from naiad.triton.logs import LogEvent
 from naiad.triton.repository import export, naiad_models
@@ -32,6 +32,11 @@ def serve(
     metrics_port: int | None = 8002,
     log_dir: Path | str | None = None,
     exit_timeout: int = 8,
+    model_control: str = "none",
+    load: Sequence[str] = (),
+    poll_seconds: int = 15,
+    response_cache: int = 0,
+    arguments: Sequence[str] = (),
     health_port: int | None = None,
     supervision: Supervision | None = None,
     on_event: Callable[[LogEvent], None] | None = None,
@@ -60,6 +65,12 @@ def serve(
         metrics_port: for Prometheus.
         log_dir: where Triton's log goes.
         exit_timeout: seconds that requests in flight have to finish.
+        model_control: whether models may come and go: ``none``, ``poll`` or ``explicit``.
+        load: in the mode ``explicit``, the models of ``model_repository`` to load at the start,
+            ``"*"`` for all; the ``pipelines`` always are.
+        poll_seconds: in the mode ``poll``, the seconds between two looks at the repository.
+        response_cache: bytes for the answers of models that have ``response_cache`` enabled.
+        arguments: further command line of tritonserver.
         health_port: for ``/livez`` and ``/readyz``, and for a server that is restarted when it
             dies; None, the default, for neither.
         supervision: how it is probed and restarted.
@@ -79,12 +90,13 @@ def serve(
     tunings = _by_pipeline([tuning] if isinstance(tuning, Path | str) else tuning, kinds)
     repositories: list[Path] = []
     temporary: list[Path] = []
+    exported: list[str] = []
     try:
         if kinds:
             temporary.append(plain_temporary_directory("naiad-models-"))
             repositories += temporary
             for kind in kinds:
-                export(
+                model = export(
                     kind,
                     temporary[0],
                     weights=Path(weights) if weights is not None else None,
@@ -93,9 +105,10 @@ def serve(
                     latency_target=latency_target,
                     tuning=tunings.get(kind.name),
                 )
+                exported.append(model.name)
         if model_repository is not None:
             repositories.append(Path(model_repository))
-        check_repositories(repositories)
+        check_repositories(repositories, may_be_empty=model_control != "none")
         probes = {m.name: m.example() for path in repositories for m in naiad_models(path)}
         server = Server(
             *repositories,
@@ -107,6 +120,11 @@ def serve(
             exit_timeout=exit_timeout,
             probes=probes,
             temporary=temporary,
+            model_control=model_control,
+            load=ALL if "*" in load else (*exported, *load),
+            poll_seconds=poll_seconds,
+            response_cache=response_cache,
+            arguments=arguments,
             health_port=health_port,
             supervision=supervision,
             on_event=on_event,

@@ -31,6 +31,8 @@ def wait_for_start(
     models: int,
     timeout: float,
     on_event: Callable[[LogEvent], None],
+    *,
+    all_must_load: bool = True,
 ) -> None:
     """Wait until Triton has loaded its models and listens.
 
@@ -39,7 +41,7 @@ def wait_for_start(
         EngineError: it does not come up; says why in plain words, and where the log is.
     """
     deadline = time.monotonic() + timeout
-    progress, stubs = Startup(models), Stubs()
+    progress, stubs = Startup(models if all_must_load else None), Stubs()
     while len(progress.listening) < _SERVICES:
         ended = [e for e in guardian.poll(_POLL) if e["event"] == "ended"]
         events = list(follower.poll())
@@ -66,8 +68,8 @@ def wait_for_start(
 class Startup:
     """What the log has told of the start so far."""
 
-    def __init__(self, expected: int) -> None:
-        """Start with nothing heard yet of the ``expected`` models."""
+    def __init__(self, expected: int | None) -> None:
+        """Start with nothing heard yet of the ``expected`` models; None: any may fail."""
         self.loading: set[str] = set()
         self.listening: set[str] = set()
         self.taken_port: int | None = None
@@ -100,14 +102,16 @@ class Startup:
     def is_hopeless(self) -> bool:
         """Whether Triton will not come up: it says so, or all models are done and one failed."""
         missing_library = any("shared library" in text for text in self._errors)
+        if self._stopping or missing_library or self._expected is None:
+            return self._stopping or missing_library
         all_done = not self.loading and len(self._seen) >= self._expected
-        return self._stopping or missing_library or bool(self._failed and all_done)
+        return bool(self._failed and all_done)
 
     def reason(self) -> str:
         """Why, in plain words; "" where the log does not say."""
         if not self._failed:
             return "\n".join(self._errors)
-        total = max(self._expected, len(self._seen))
+        total = max(self._expected or 0, len(self._seen))
         lines = [f"{model}: {why}" for model, why in sorted(self._failed.items())]
         if total == 1:
             return f"the model did not load: {lines[0]}"

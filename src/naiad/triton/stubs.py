@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import psutil
@@ -59,13 +59,19 @@ class Stubs:
                     model,
                 )
 
-    def lost(self, triton: int) -> str:
-        """Which model of a running Triton has lost its process, and how; "" where none has."""
+    def lost(self, triton: int, loading: Collection[str] = ()) -> str:
+        """Which model of a running Triton has lost its process, and how; "" where none has.
+
+        A process of a model that is ``loading`` does not count: it may be that of a version that
+        does not load, which Triton notices within a second, while its predecessor is served.
+        """
         now = time.monotonic()
         if now - self._looked < _LOOK_RUNNING:
             return ""
         self._looked = now
         _, dead = self._look(triton)
+        if loading:
+            dead = [pid for pid in dead if self._models.get(pid, "") not in {"", *loading}]
         again = self._dead_before.intersection(dead)
         self._dead_before = frozenset(dead)
         if not again:

@@ -11,9 +11,10 @@ or shared memory of the model that died is left in the way of the new one.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -95,9 +96,12 @@ class Silence:
             return ""
         return f"{model} has answered nothing for {lasted:.0f} s: {finding.reason}"
 
-    def forget(self) -> None:
-        """The models are new."""
-        self._since.clear()
+    def forget(self, model: str | None = None) -> None:
+        """The models are new, or one is gone."""
+        if model is None:
+            self._since.clear()
+        else:
+            self._since.pop(model, None)
 
 
 class Supervisor:
@@ -139,15 +143,15 @@ class Supervisor:
 
     def watch(self, server: Server) -> None:
         """Begin to probe a server whose models have just answered."""
-        self.health.serving(server.models)
+        self._serving(server)
         self._thread = threading.Thread(
             target=self._probe_often, args=(server,), name="naiad-probes", daemon=True
         )
         self._thread.start()
 
-    def trouble(self, triton: int | None) -> str:
-        """Why the server must be restarted, or ""."""
-        lost = self._stubs.lost(triton) if triton is not None else ""
+    def trouble(self, triton: int | None, loading: Collection[str] = ()) -> str:
+        """Why the server must be restarted, or ""; models may be ``loading`` meanwhile."""
+        lost = self._stubs.lost(triton, loading) if triton is not None else ""
         return lost or self._trouble
 
     def mend(self, reason: str, restart: Callable[[], None], server: Server) -> str:
@@ -207,13 +211,26 @@ class Supervisor:
         self._stubs = Stubs()
         self._silence.forget()
         self._trouble = ""
+        self._serving(server)
+
+    def _serving(self, server: Server) -> None:
         self.health.serving(server.models)
+        self._tell_of_missing(server)
+
+    def _tell_of_missing(self, server: Server) -> None:
+        """Hold what is known of the models against which there are now: they come and go."""
+        with contextlib.suppress(EngineError):
+            server.refresh()
+        self.health.keep({*server.models, *server.missing})
+        for model, reason in server.missing.items():
+            self.health.found(model, reason)
 
     def _probe_often(self, server: Server) -> None:
         with Client(server.grpc_url, retries=0) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
             while not self._ended.wait(self._policy.interval):
                 if self.health.state != "serving":
                     continue
+                self._tell_of_missing(server)
                 before = _answered(server)
                 rounds = [
                     pool.submit(self._probe, server, client, model, before)
@@ -231,6 +248,11 @@ class Supervisor:
             finding = Finding("busy", finding.reason)
         if self._ended.is_set() or life != self._life:
             return  # it was stopped or restarted meanwhile
+        if not finding.able:
+            self._tell_of_missing(server)
+            if model not in server.models:
+                self._silence.forget(model)
+                return  # it was unloaded meanwhile
         self.health.found(model, "" if finding.able else finding.reason)
         reason = self._silence.note(model, finding, asked, time.monotonic())
         self._trouble = self._trouble or reason

@@ -91,6 +91,44 @@ def test_an_unknown_model_is_answered_with_those_there_are() -> None:
         drive(infer({}, x=[1]), answers)
 
 
+def test_a_version_that_is_not_there_is_answered_with_those_there_are() -> None:
+    answers = {
+        "ModelConfig": lambda: config("x"),
+        "ModelInfer": fail(ModelNotFound("unknown model")),
+        "RepositoryIndex": lambda: (
+            ModelInfo("m", "1", "UNAVAILABLE", "unloaded"),
+            ModelInfo("m", "2", "READY"),
+            ModelInfo("m", "3", "READY"),
+        ),
+    }
+    asking = steps.infer(CALLS, SERVER, {}, "m", {"x": [1]}, None, None, "", 60.0, 1)
+    with pytest.raises(ModelNotFound, match=r"has no version 1; it has 2, 3$"):
+        drive(asking, answers)
+    with pytest.raises(InvalidInput, match="whole numbers from 1 on"):
+        drive(steps.infer(CALLS, SERVER, {}, "m", {"x": [1]}, None, None, "", 60.0, 0), answers)
+
+
+def test_only_models_of_the_repository_are_loaded_and_unloaded() -> None:
+    answers = {
+        "RepositoryIndex": lambda: (ModelInfo("model", "", ""),),
+        "RepositoryModelUnload": lambda: None,
+    }
+    call = CALLS.unload("model")
+    assert drive(steps.control(CALLS, SERVER, "model", call), answers)[1][-1] == call.request[0]
+    with pytest.raises(ModelNotFound, match='its models: model; did you mean "model"'):
+        drive(steps.control(CALLS, SERVER, "modle", CALLS.unload("modle")), answers)
+
+
+def test_a_server_that_loads_nothing_when_asked_says_with_what_it_would() -> None:
+    said = "explicit model load / unload is not allowed if polling is enabled"
+    answers = {
+        "RepositoryIndex": lambda: (ModelInfo("m", "1", "READY"),),
+        "RepositoryModelLoad": fail(Unavailable(said)),
+    }
+    with pytest.raises(InvalidInput, match="--model-control-mode explicit"):
+        drive(steps.control(CALLS, SERVER, "m", CALLS.load("m")), answers)
+
+
 def test_a_model_that_is_not_ready_is_unavailable_with_the_reason() -> None:
     answers = {
         "ModelConfig": fail(ModelNotFound("unknown model")),

@@ -8,6 +8,7 @@ from naiad.triton import command
 from naiad.triton.command import (
     Settings,
     check_repositories,
+    check_settings,
     command_line,
     is_complete,
     model_directories,
@@ -114,3 +115,32 @@ def test_what_cannot_be_served_is_said_before_triton_starts(repository: Path, tm
     (repository / "identity").rename(repository / "my model")
     with pytest.raises(EngineError, match="the model's name 'my model'"):
         check_repositories([repository])
+
+
+def test_models_are_loaded_and_polled_as_said(repository: Path, tmp_path: Path):
+    line = line_for(repository, tmp_path, model_control="explicit", load=("a", "b"))
+    assert [part for part in line if "load-" in part] == ["--load-model=a", "--load-model=b"]
+    line = line_for(repository, tmp_path, model_control="poll", poll_seconds=3)
+    assert "--repository-poll-secs=3" in line
+    assert not any("load-model" in part for part in line)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_control": "sometimes"}, "must be none, poll, explicit"),
+        ({"poll_seconds": 0}, "every 0 s"),
+        ({"model_control": "explicit", "load": ("identiti",)}, "did you mean identity"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(repository: Path, changes: dict, message: str):
+    settings = {"model_control": "none", "load": ("*",), "poll_seconds": 15} | changes
+    with pytest.raises(EngineError, match=message):
+        check_settings(Settings((repository,), "127.0.0.1", 8, arguments=(), **settings))
+
+
+def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
+    for control in ("poll", "explicit"):
+        check_settings(Settings((tmp_path,), "127.0.0.1", 8, control, ()))
+    with pytest.raises(EngineError, match="holds no model"):
+        check_settings(Settings((tmp_path,), "127.0.0.1", 8, "none", ()))

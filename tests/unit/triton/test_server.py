@@ -8,27 +8,6 @@ from naiad.triton.server import Server
 from naiad.triton.serving import serve
 
 
-def with_ports(server: Server) -> Server:
-    server._ports = {"HTTP": 1, "gRPC": 2, "metrics": 3}
-    return server
-
-
-@pytest.mark.parametrize(
-    ("host", "reachable"),
-    [
-        ("127.0.0.1", "127.0.0.1"),
-        ("0.0.0.0", "127.0.0.1"),
-        ("::", "[::1]"),
-        ("10.1.2.3", "10.1.2.3"),
-    ],
-)
-def test_urls_are_those_a_client_on_this_machine_can_use(host: str, reachable: str):
-    server = with_ports(Server("models", host=host))
-    assert server.grpc_url == f"{reachable}:2"
-    assert server.http_url == f"http://{reachable}:1"
-    assert server.metrics_url == f"http://{reachable}:3/metrics"
-
-
 def test_a_server_that_was_never_started_can_be_stopped():
     server = Server("models")
     server.stop()

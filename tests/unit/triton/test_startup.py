@@ -4,7 +4,7 @@ from naiad.triton.logs import LogEvent, LogFollower
 from naiad.triton.startup import Startup, last_words
 
 
-def told(expected: int, *events: LogEvent) -> Startup:
+def told(expected: int | None, *events: LogEvent) -> Startup:
     progress = Startup(expected)
     for event in events:
         progress.note(event)
@@ -41,3 +41,9 @@ def test_last_words_say_how_triton_ended(tmp_path: Path):
     assert "no such file" in last_words([{"status": None, "reason": "no such file"}], follower)
     (tmp_path / "log").write_text("the last line\n")
     assert last_words([], follower).endswith("the last line")
+
+
+def test_a_start_of_models_that_were_served_before_goes_on_without_some():
+    failed = [LogEvent("loading", model="a"), LogEvent("failed", "a is broken", "a")]
+    assert not told(None, *failed).is_hopeless()
+    assert told(None, *failed, LogEvent("stopping")).is_hopeless()

@@ -33,6 +33,7 @@ from naiad.triton.config import (
     write_config,
 )
 from naiad.triton.folders import draft_of
+from naiad.triton.model_config import versions
 from naiad.tuning import read_tuning
 
 _MODEL_PY = '''"""Served by Naiad; written by `naiad export {name}`."""
@@ -62,7 +63,7 @@ class ExportedModel:
     def pipeline(self, version: int | None = None) -> Pipeline:
         """The pipeline of a version, by default of the newest; its model is not loaded."""
         parameters = read_parameters(read_config(self.path / "config.pbtxt"))
-        number = version or max(self.versions(), default=1)
+        number = version or max(versions(self.path), default=1)
         folder = self.path / str(number)
         spec = resolve(parameters[PIPELINE_PARAMETER], folder)
         weights = parameters.get("weights")
@@ -71,10 +72,6 @@ class ExportedModel:
     def example(self, version: int | None = None) -> Arrays:
         """A request that the model answers."""
         return self.pipeline(version).example()
-
-    def versions(self) -> list[int]:
-        """The versions that are there."""
-        return version_numbers(self.path)
 
 
 def export(
@@ -167,12 +164,6 @@ def naiad_models(directory: Path) -> Iterator[ExportedModel]:
         parameters = _parameters(path)
         if PIPELINE_PARAMETER in parameters:
             yield ExportedModel(path.name, path, parameters.get("notice", ""))
-
-
-def version_numbers(model: Path) -> list[int]:
-    """The versions in a model's folder, as Triton takes them: no leading zeros, from 1 on."""
-    names = (path.name for path in model.iterdir() if path.is_dir())
-    return sorted(int(name) for name in names if re.fullmatch("[1-9][0-9]*", name))
 
 
 def resolve(spec: str, version: Path) -> str:

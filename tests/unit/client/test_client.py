@@ -356,7 +356,11 @@ class Typed:
 
 def test_a_model_of_an_application_has_its_typed_client(monkeypatch: pytest.MonkeyPatch) -> None:
     known = pipelines.Application(
-        name="half", summary="", pipeline="", client="tests.unit.client.test_client:Typed"
+        name="half",
+        model="half",
+        summary="",
+        pipeline="",
+        client="tests.unit.client.test_client:Typed",
     )
     monkeypatch.setattr(pipelines, "application", lambda name: known if name == "half" else None)
     with grpc_server() as (address, _), Client(address) as client:

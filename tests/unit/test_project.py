@@ -36,6 +36,10 @@ MAY_IMPORT = {
         *("artifacts", "cost", "tuning"),
     },
     "bench": {"errors", "pipeline", "pipelines", "client", "triton"},
+    "tune": {
+        *("errors", "schema", "batching", "cost", "tuning", "pipeline", "pipelines", "runtime"),
+        "bench",
+    },
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),

@@ -175,12 +175,12 @@ def _progress() -> Generator[_Progress]:
 def _print(report: Report, comparisons: list[Comparison]) -> None:
     from naiad.bench.tables import comparison_table, speed_table, stage_table
 
-    _print_table(speed_table(report.levels))
+    print_table(speed_table(report.levels))
     stages = stage_table(report.levels)
     if stages is not None:
-        _print_table(stages)
+        print_table(stages)
     if comparisons:
-        _print_table(comparison_table(comparisons))
+        print_table(comparison_table(comparisons))
     output.print(f"requests: {report.requests}", highlight=False, markup=False, soft_wrap=True)
     if report.search is not None:
         output.print(f"[bold]{report.search.text()}[/]", highlight=False)
@@ -188,7 +188,8 @@ def _print(report: Report, comparisons: list[Comparison]) -> None:
         output.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
 
 
-def _print_table(rows: Rows) -> None:
+def print_table(rows: Rows) -> None:
+    """Show a table in the terminal; numbers to the right."""
     table = Table(title=rows.title, title_justify="left", box=SIMPLE_HEAD, padding=0)
     for number, name in enumerate(rows.columns):
         table.add_column(name, justify="right" if number else "left", no_wrap=not number)

@@ -16,6 +16,7 @@ from naiad.cli.demo import demo
 from naiad.cli.export import export
 from naiad.cli.new import new
 from naiad.cli.serve import serve
+from naiad.cli.tune import tune
 from naiad.errors import NaiadError
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(export)
 app.command()(bench)
+app.command()(tune)
 app.command()(demo)
 app.command()(new)
 app.add_typer(infer.app, name="infer")

@@ -17,6 +17,8 @@ class Application:
         client: ``module:Class`` of the typed client, which takes a ``naiad.client.ModelClient``.
         cli: the module with the application's own commands.
         requests: ``module:function`` that reads the requests in a file of the application's data.
+        simulated: ``module:function`` that makes so many requests, from a seed, whose sizes are
+            those of real ones.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Application:
     client: str | None = None
     cli: str | None = None
     requests: str | None = None
+    simulated: str | None = None
 
 
 _APPLICATIONS = (
@@ -37,6 +40,7 @@ _APPLICATIONS = (
         client="naiad.pipelines.nugraph3.client:NuGraph3Client",
         cli="naiad.pipelines.nugraph3.cli",
         requests="naiad.pipelines.nugraph3.events:read_requests",
+        simulated="naiad.pipelines.nugraph3.simulate:simulated_requests",
     ),
     Application(
         name="gat",

@@ -86,11 +86,37 @@ class Slow(Degree):
 
 
 class Metered(Degree):
-    """Takes 20 ms per request of a batch."""
+    """Takes 20 ms per request of a batch, and says how many there were."""
+
+    outputs = result = {**Degree.outputs, "company": Tensor("int64", ("requests",))}
 
     def forward(self, batch):
         time.sleep(0.02 * batch.requests)
+        company = np.full(batch.requests, batch.requests)
+        return {**super().forward(batch), "company": company}
+
+
+class Kneed(Degree):
+    """Takes 2 ms per batch and 20 us per node, ten times that beyond 400 nodes."""
+
+    budget = Budget(nodes=100_000)
+    limit = Budget(nodes=50, edges=50)
+
+    def forward(self, batch):
+        nodes = batch.total("nodes")
+        time.sleep(2e-3 + 2e-5 * nodes + 2e-4 * max(0, nodes - 400))
         return super().forward(batch)
+
+
+class Picky(Degree):
+    """Refuses every graph with an odd number of nodes."""
+
+    limit = Budget(nodes=50, edges=50)
+
+    def prepare(self, request):
+        if request.sizes["nodes"] % 2:
+            raise naiad.InvalidInput("an odd number of nodes")
+        return request.arrays
 
 
 class Starved(Degree):

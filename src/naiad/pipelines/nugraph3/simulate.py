@@ -103,6 +103,13 @@ def simulate_event(rng: np.random.Generator, *, number: int = 0, size: Size = "s
     )
 
 
+def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
+    """Requests for ``n`` simulated events: three small ones for each large one."""
+    small, large = simulate(n, seed, size="small"), simulate(n, seed, size="large")
+    for number in range(n):
+        yield next(large if number % 4 == 3 else small).arrays()
+
+
 def _event_table(
     rng: np.random.Generator, label: str, vertex: Floats, visible: float, lepton_energy: float
 ) -> dict[str, NDArray[Any]]:

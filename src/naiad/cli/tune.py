@@ -1,0 +1,142 @@
+"""``naiad tune``: the budget, the workers and the threads that suit this machine."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from naiad.cli.bench import print_table
+from naiad.cli.console import errors, output
+
+if TYPE_CHECKING:
+    from naiad.tune.session import Settings, Study
+
+_BUSY = 0.2  # share of the cores
+
+
+def tune(
+    pipeline: Annotated[
+        str,
+        typer.Argument(help="A built-in name, or my_model.py:MyModel.", show_default=False),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Requests to measure with: a file of the application's data, a .npz file with "
+            "one request's arrays by input name, or a folder of those. By default simulated or "
+            "random ones.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights in place of the pipeline's default ones.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda:0, ...")] = "cpu",
+    latency_target_ms: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            min=0.001,
+            help="Recommend batches of at most half of this, and have the server keep to it.",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long to measure; loading comes on top.")
+    ] = 30.0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of simulated and random requests, and their order.")
+    ] = 0,
+    directory: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the results go.")
+    ] = Path(),
+) -> None:
+    """Find the batch size, workers and threads that suit this machine; write tuning.json and .png.
+
+    [bold]Examples[/]
+
+      naiad tune nugraph3
+      naiad tune nugraph3 --data events.h5 --weights my-weights/ --output tuned/
+      naiad tune my_model.py:MyModel --data requests/ --latency-target-ms 50
+      naiad serve nugraph3 --tuning tuning.json
+    """
+    for module in ("naiad.tune.fit", "naiad.tune.plots"):
+        import_module(module)  # a missing extra is told now, and not after the work
+    from naiad.tune.plots import write_plot
+    from naiad.tune.session import Settings
+
+    directory.mkdir(parents=True, exist_ok=True)
+    study = _measure(
+        Settings(
+            pipeline=pipeline,
+            data=data,
+            weights=weights,
+            device=device,
+            latency_target=latency_target_ms and latency_target_ms / 1e3,
+            seconds=seconds,
+            seed=seed,
+        )
+    )
+    _print(study)
+    file, plot = directory / "tuning.json", directory / "tuning.png"
+    file.write_text(study.tuning.to_json(), "utf-8")
+    write_plot(study, plot)
+    output.print(f"wrote [bold]{escape(str(file))}[/] and {escape(str(plot))}", soft_wrap=True)
+    output.print(
+        f"use it: naiad serve {pipeline} --tuning {file}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _measure(settings: Settings) -> Study:
+    from naiad.tune.session import tune as measure
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task("starting", total=1.0)
+        return measure(
+            settings,
+            lambda text, share: progress.update(task, description=text, completed=share),
+        )
+
+
+def _print(study: Study) -> None:
+    from naiad.tune.tables import batch_table, cost_table, team_table
+
+    for table in (batch_table(study), cost_table(study), team_table(study)):
+        print_table(table)
+    found = study.tuning
+    budget = ", ".join(f"{dim}={size:_}" for dim, size in found.budget.items())
+    means = (f"{size:,.0f} {dim}" for dim, size in study.workload.mean_sizes().items())
+    output.print(
+        f"measured with {study.workload.source}; on average {', '.join(means)}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    output.print(
+        f"[bold]recommended: Budget({budget}), {found.instances} instance(s), "
+        f"{found.threads} thread(s) each[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if study.busy > _BUSY:
+        output.print(
+            f"[yellow]other programs used {100 * study.busy:.0f} % of the cores before it began: "
+            "measure again when they do not[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if (target := found.latency_target) and study.best.batch_seconds > target / 2:
+        output.print(
+            f"[yellow]one request at a time already takes {1e3 * study.best.batch_seconds:.3g} ms; "
+            f"a target of {1e3 * target:g} ms cannot be kept while others wait[/]",
+            highlight=False,
+            soft_wrap=True,
+        )

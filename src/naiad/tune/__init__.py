@@ -1,0 +1,1 @@
+"""Finding how a pipeline is best served on this machine: measure, fit, recommend."""

@@ -1,0 +1,70 @@
+"""A study as rows of text."""
+
+from __future__ import annotations
+
+from naiad.bench.tables import Table
+from naiad.runtime.runner import STAGES
+from naiad.schema import REQUESTS
+from naiad.tune.session import Study
+from naiad.tune.sweep import TRANSPORT
+
+_CHOSEN = "<- this"
+
+
+def batch_table(study: Study) -> Table:
+    """Throughput by batch size, of one worker."""
+    dims = list(study.best.budget)
+    return Table(
+        "Batch size: one worker, the same requests in each row",
+        ("mean requests", *dims, "requests/s", "ms per batch", ""),
+        tuple(
+            (
+                f"{candidate.batch:,}",
+                *(f"{candidate.budget[dim]:,}" for dim in dims),
+                f"{candidate.throughput:,.4g}",
+                f"{1e3 * candidate.batch_seconds:,.4g}",
+                _CHOSEN if candidate is study.best else "",
+            )
+            for candidate in study.candidates
+        ),
+    )
+
+
+def cost_table(study: Study) -> Table:
+    """What each stage costs, by dimension."""
+    dims = [REQUESTS, *(dim for dim in study.fit.cost.per if dim != REQUESTS)]
+    rows = (("whole batch", study.fit), *((stage, study.stages[stage]) for stage in _STAGES))
+    return Table(
+        "Cost: microseconds of a batch, and of each row in it",
+        ("stage", "per batch", *dims, "R2", "median error"),
+        tuple(
+            (
+                stage,
+                f"{1e6 * fit.cost.fixed:,.0f}",
+                *(f"{1e6 * fit.cost.per[dim]:,.3g}" for dim in dims),
+                f"{fit.r_squared:.2f}",
+                f"{100 * fit.median_error:.0f} %",
+            )
+            for stage, fit in rows
+        ),
+    )
+
+
+def team_table(study: Study) -> Table:
+    """Throughput by numbers of workers and threads."""
+    return Table(
+        "Workers at once, with the batches chosen above",
+        ("instances", "threads", "requests/s", ""),
+        tuple(
+            (
+                f"{team.instances:,}",
+                f"{team.threads:,}",
+                f"{team.throughput:,.4g}",
+                _CHOSEN if team is study.best_team else "",
+            )
+            for team in study.teams
+        ),
+    )
+
+
+_STAGES = (*STAGES, TRANSPORT)

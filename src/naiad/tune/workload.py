@@ -1,0 +1,144 @@
+"""The requests a pipeline is measured with: real ones, simulated ones, or random ones."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from naiad.batching import add_sizes
+from naiad.errors import InvalidInput
+from naiad.pipeline import Pipeline, Request, random_arrays
+from naiad.pipelines import application
+from naiad.schema import REQUESTS, Array, Arrays, fill_defaults, named_dims, validate
+
+_MOST = 256  # requests that are kept
+_OPEN = 4096  # rows of a dimension that neither limit nor budget bounds
+_SPREAD = 64  # random sizes reach from the largest down to a 64th of it
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Requests, and where they come from, in words."""
+
+    requests: tuple[Request, ...]
+    source: str
+
+    def mean_sizes(self) -> dict[str, float]:
+        """Mean rows per request of each dimension."""
+        total = total_sizes(self.requests)
+        return {dim: size / len(self.requests) for dim, size in total.items()}
+
+
+def total_sizes(requests: Iterable[Request]) -> dict[str, int]:
+    """Rows of each dimension of all these requests; ``requests`` is one of them."""
+    total: dict[str, int] = {}
+    for request in requests:
+        add_sizes(total, {**request.sizes, REQUESTS: 1})
+    return total
+
+
+def find_workload(kind: type[Pipeline], data: Path | None, seed: int) -> Workload:
+    """The requests of ``data``, or else simulated ones, or else random ones.
+
+    ``data`` is a file of the application's own format, a ``.npz`` file with one request's arrays
+    by input name, or a folder of those. Requests over the pipeline's ``limit`` are left out, and
+    the rest is shuffled.
+
+    Raises:
+        InvalidInput: nothing can be read from ``data``, or what is read is not what the pipeline
+            takes; says why.
+    """
+    found, source = _read(kind, data) if data is not None else _make(kind, seed)
+    requests: list[Request] = []
+    refused: InvalidInput | None = None
+    for arrays in islice(found, _MOST):
+        request = _checked(kind, arrays)
+        if isinstance(request, InvalidInput):
+            refused = request
+        else:
+            requests.append(request)
+    if not requests:
+        why = f"; the last of them: {refused}" if refused else ""
+        raise InvalidInput(f"{source}: no request that {kind.name} takes{why}")
+    order = np.random.default_rng(seed).permutation(len(requests))
+    return Workload(tuple(requests[n] for n in order), f"{len(requests)} {source}")
+
+
+def _checked(kind: type[Pipeline], arrays: Arrays) -> Request | InvalidInput:
+    try:
+        sizes = validate(kind.inputs, arrays)
+        kind.limit.refuse_oversize(sizes)
+    except InvalidInput as error:
+        return error
+    return Request(fill_defaults(kind.inputs, arrays, sizes), sizes)
+
+
+def _make(kind: type[Pipeline], seed: int) -> tuple[Iterable[Arrays], str]:
+    known = application(kind.name)
+    if known is not None and known.simulated is not None:
+        return _load(known.simulated)(_MOST, seed), "simulated requests"
+    return _random(kind, seed), "random requests"
+
+
+def _random(kind: type[Pipeline], seed: int) -> Iterator[Arrays]:
+    """Requests whose sizes are drawn apart for each dimension, evenly on a logarithmic scale."""
+    rng = np.random.default_rng(seed)
+    inner = {dim for tensor in kind.inputs.values() for dim in tensor.names[1:]}
+    largest = {
+        dim: min(
+            kind.limit.get(dim, kind.budget.get(dim, _OPEN)),
+            kind.budget.get(dim, _OPEN),
+            kind.max_batch_size or _OPEN,
+        )
+        for dim in named_dims(kind.inputs)
+    }
+    for number in range(_MOST):
+        sizes = {
+            # Requests that differ along a dimension that is not merged never share a batch.
+            dim: min(top, 8)
+            if dim in inner
+            else round(float(np.exp(rng.uniform(np.log(max(1, top / _SPREAD)), np.log(top)))))
+            for dim, top in largest.items()
+        }
+        yield random_arrays(kind.inputs, sizes, seed=number)
+
+
+def _read(kind: type[Pipeline], data: Path) -> tuple[Iterable[Arrays], str]:
+    if not data.exists():
+        raise InvalidInput(f"{data}: no such file or folder")
+    files = sorted(data.glob("*.npz")) if data.is_dir() else [data]
+    if not files:
+        raise InvalidInput(f"{data} holds no .npz file")
+    if files[0].suffix == ".npz":
+        return map(_read_arrays, files), f"requests of {data}"
+    known = application(kind.name)
+    if known is None or known.requests is None:
+        raise InvalidInput(
+            f"{data}: Naiad knows no files of requests for {kind.name} but .npz, with a request's "
+            "arrays by input name, and folders of those"
+        )
+    return _load(known.requests)(data), f"requests of {data}"
+
+
+def _read_arrays(path: Path) -> Mapping[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"{path} is no .npz file of plain arrays: {error}") from None
+
+
+def _load(where: str):  # pyright: ignore[reportUnknownParameterType]
+    module, _, function = where.partition(":")
+    return getattr(import_module(module), function)
+
+
+def cut(requests: Sequence[Request], count: int) -> tuple[Request, ...]:
+    """So many of the requests, repeated in turn where there are fewer."""
+    return tuple(requests[n % len(requests)] for n in range(count))

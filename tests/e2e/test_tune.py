@@ -1,0 +1,105 @@
+"""`naiad tune`, and what a server makes of a tuning and a latency target."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import naiad
+from naiad.batching import Budget
+from naiad.cost import Cost
+from naiad.triton.config import read_config, read_parameters
+from naiad.triton.repository import export
+from naiad.tuning import Tuning, parse_tuning
+
+PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
+PORTS = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
+
+
+def test_a_tuning_is_written_with_a_picture_and_served(tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from naiad.cli.main import main; main()"),
+            *("tune", f"{PIPELINES}:Kneed", "--seconds", "0.5", "--latency-target-ms", "80"),
+            *("--output", str(tmp_path / "tuned")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "recommended: Budget(" in done.stdout
+    assert "256 random requests" in done.stdout
+    assert (tmp_path / "tuned" / "tuning.png").read_bytes().startswith(b"\x89PNG")
+    file = tmp_path / "tuned" / "tuning.json"
+    tuning = parse_tuning(file)
+    assert tuning.latency_target == pytest.approx(0.08)
+    with naiad.serve(f"{PIPELINES}:Kneed", tuning=file, **PORTS) as server:
+        workers = [
+            process
+            for process in psutil.Process(server.pid).children(recursive=True)
+            if "naiad.runtime.worker" in " ".join(process.cmdline())
+        ]
+        assert len(workers) == tuning.instances
+        assert server.client().infer("kneed", graph())["total"] == [0]
+
+
+def graph():
+    return {"x": np.zeros((3, 2), np.float32), "edge_index": np.zeros((2, 4), np.int64)}
+
+
+def tuned(tmp_path, **changes):
+    values = {
+        "pipeline": "metered",
+        "device": "cpu",
+        "budget": Budget(requests=64),
+        "instances": 1,
+        "threads": 1,
+        "cost": Cost(per={"requests": 0.02}),
+        "latency_target": None,
+        "study": {},
+    }
+    path = tmp_path / "tuning.json"
+    path.write_text(Tuning(**(values | changes)).to_json())
+    return path
+
+
+def largest_batch(repository):
+    """Of three dozen requests that come twelve at a time, to a model of 20 ms per request."""
+    with (
+        naiad.serve(model_repository=repository, **PORTS) as server,
+        ThreadPoolExecutor(12) as pool,
+    ):
+        client = server.client()
+        sizes: list[int] = []
+        for _ in range(3):
+            ask = [pool.submit(client.infer, "metered", graph()) for _ in range(12)]
+            sizes += [int(answer.result()["company"][0]) for answer in ask]
+    return max(sizes)
+
+
+def test_a_tuned_budget_bounds_the_batches_that_are_served(tmp_path):
+    export(
+        f"{PIPELINES}:Metered", tmp_path / "m", tuning=tuned(tmp_path, budget=Budget(requests=3))
+    )
+    assert largest_batch(tmp_path / "m") == 3
+
+
+def test_a_latency_target_makes_smaller_batches(tmp_path):
+    without = export(f"{PIPELINES}:Metered", tmp_path / "without", tuning=tuned(tmp_path))
+    with_target = export(
+        f"{PIPELINES}:Metered", tmp_path / "with", tuning=tuned(tmp_path), latency_target=0.15
+    )
+    assert "latency_target" not in read_parameters(read_config(without.path / "config.pbtxt"))
+    parameters = read_parameters(read_config(with_target.path / "config.pbtxt"))
+    assert parameters["latency_target"] == "0.15"
+    assert largest_batch(tmp_path / "without") >= 10
+    # Of eleven that wait at most seven can be answered within 150 ms.
+    assert largest_batch(tmp_path / "with") <= 8

@@ -42,6 +42,22 @@ def stage_table(levels: Sequence[Level]) -> Table | None:
     )
 
 
+def batch_table(levels: Sequence[Level]) -> Table | None:
+    """Mean size of a batch in each named dimension, by load; None where no server told."""
+    told = [(level.load, level.server.batch) for level in levels if level.server is not None]
+    if not told:
+        return None
+    dims = sorted({dim for _, batch in told for dim in batch}, key=lambda d: (d != "requests", d))
+    return Table(
+        "Mean size of a batch",
+        ("load", *dims),
+        tuple(
+            (str(load), *(f"{batch[dim]:,.1f}" if dim in batch else "-" for dim in dims))
+            for load, batch in told
+        ),
+    )
+
+
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     """Ratios to a former report."""
     return Table(

@@ -4,14 +4,15 @@ import json
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
-from tests.unit.bench.levels import latency, level, report
+from tests.unit.bench.levels import latency, level, report, share
 
 from naiad.bench.html import write_html
 from naiad.bench.load import Load
 from naiad.bench.report import Search, compare, read_baseline
-from naiad.bench.tables import comparison_table, speed_table, stage_table
+from naiad.bench.tables import batch_table, comparison_table, speed_table, stage_table
 from naiad.errors import InvalidInput, MissingExtra
 
 ONE, EIGHT, RATE = Load("concurrency", 1.0), Load("concurrency", 8.0), Load("rate", 40.0)
@@ -95,6 +96,7 @@ def test_without_the_servers_metrics_its_columns_are_left_out():
     assert "batch" not in table.columns
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert stage_table(bare) is None
+    assert batch_table(bare) is None
     page = write_html(report(*bare))
     assert page.count("<svg") == 1
 
@@ -109,6 +111,18 @@ def test_tables_have_a_row_per_load_and_no_gaps():
     assert stages is not None
     assert len(stages.rows) == 1
     assert len(stages.rows[0]) == len(stages.columns)
+
+
+def test_batches_are_told_in_every_dimension():
+    wide = replace(share(), batch={"nodes": 1234.5, "requests": 2.5, "edges": 10})
+    table = batch_table([level(ONE), level(EIGHT, server=wide), level(RATE, server=None)])
+    assert table is not None
+    assert table.columns == ("load", "requests", "edges", "nodes")
+    assert table.rows == (
+        ("1 client", "2.5", "-", "-"),
+        ("8 clients", "2.5", "10.0", "1,234.5"),
+    )
+    assert "1,234.5" in write_html(report(level(EIGHT, server=wide)))
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

@@ -22,6 +22,7 @@ TENSORS_FILE: Final = "weights.safetensors"
 
 _LARGEST_FACTS: Final = 1 << 20
 _LARGEST_HEADER: Final = 1 << 20
+_BLOCK: Final = 1 << 20
 
 
 def read_facts(path: Path) -> str:
@@ -56,12 +57,7 @@ def read_tensors(
         raise WeightsError(f"{path}: cannot be read ({error})") from error
     if size > largest:
         raise WeightsError(f"{path}: {size:,} bytes; the architecture needs at most {largest:,}")
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != sha256:
-        raise WeightsError(
-            f"{path}: its sha256 is {digest}, but {FACTS_FILE} was written for "
-            f"{sha256 or 'no file'}; the two do not belong together"
-        )
+    _check_digest(path, hashlib.sha256(data).hexdigest(), sha256)
     library = _safetensors()
     try:
         tensors = library.load(data)
@@ -69,6 +65,39 @@ def read_tensors(
         raise WeightsError(f"{path}: not a safetensors file ({error})") from error
     check_tensors(tensors, shapes, str(path))
     return dict(tensors)
+
+
+def check_file(path: Path, sha256: str) -> None:
+    """Refuse a file of weights that is not the one its facts were written for.
+
+    Raises:
+        WeightsError: it cannot be read, or has another sha256.
+    """
+    _check_digest(path, file_sha256(path), sha256)
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error})") from error
+    return digest.hexdigest()
+
+
+def _check_digest(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise WeightsError(
+            f"{path}: its sha256 is {found}, but {FACTS_FILE} was written for "
+            f"{expected or 'no file'}; the two do not belong together"
+        )
 
 
 def check_tensors(

@@ -52,7 +52,7 @@ MAY_IMPORT = {
 COMMANDS = {"cli", "demo", "infer_file", "report"}
 
 # Packages that a client and the command line do without; torch alone takes a second to import.
-HEAVY = ("torch", "scipy", "pandas", "h5py", "pyarrow", "matplotlib", "safetensors")
+HEAVY = ("torch", "scipy", "pandas", "h5py", "pyarrow", "matplotlib", "safetensors", "PIL")
 
 
 def module_name(path: Path) -> str:

@@ -11,7 +11,9 @@ from rich.table import Table
 from naiad import artifacts
 from naiad.cli.console import output
 
-app = typer.Typer(help="Public files: checkpoints and events.", no_args_is_help=True)
+app = typer.Typer(
+    help="Public files: checkpoints, networks, labels and events.", no_args_is_help=True
+)
 
 
 @app.command("list")

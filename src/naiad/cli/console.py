@@ -17,6 +17,14 @@ from naiad.errors import NaiadError
 output = Console()
 errors = Console(stderr=True)
 
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bar(share: float, width: int) -> str:
+    """A bar for a share of 0 to 1, which has ``width`` characters for 1."""
+    whole, eighths = divmod(round(share * width * 8), 8)
+    return "█" * whole + (_EIGHTHS[eighths] if eighths else "")
+
 
 class Advance(Protocol):
     """Tells a progress bar how much is done, and of how much, and what it is called."""

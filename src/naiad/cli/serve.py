@@ -34,7 +34,7 @@ def serve(
         typer.Argument(
             metavar="PIPELINE",
             help="Built-in names, my_model.py:MyModel or package.module:Class; by default all "
-            "built-in pipelines, unless there is a --model-repository.",
+            "built-in pipelines that are installed, unless there is a --model-repository.",
             show_default=False,
         ),
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from rich.table import Table
 from naiad.cli.console import output
 from naiad.cli.mount import group
 from naiad.errors import WeightsError
-from naiad.weights import FACTS_FILE, TENSORS_FILE
+from naiad.weights import FACTS_FILE, TENSORS_FILE, check_file
 
 app = typer.Typer(
     help="Bring weights from elsewhere, and see what weights are.",
@@ -44,7 +43,11 @@ def show(
       naiad weights show my-weights/ --tensors
     """
     facts = _read_facts(directory)
-    header = _read_header(directory / TENSORS_FILE)
+    # A network that is a program of its own, such as ONNX, lies in a file that the facts name.
+    path = directory / Path(str(facts.get("file", TENSORS_FILE))).name
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    header = _read_header(path) if path.name == TENSORS_FILE else {}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -52,20 +55,15 @@ def show(
         style = "yellow" if name == "notice" else ""
         table.add_row(name, f"[{style}]{escape(value)}[/]" if style else escape(value))
     count = sum(math.prod(tensor["shape"]) for tensor in header.values())
-    size = (directory / TENSORS_FILE).stat().st_size
-    table.add_row(TENSORS_FILE, f"{len(header)} tensors, {count:,} numbers, {size:,} bytes")
+    content = f"{len(header)} tensors, {count:,} numbers, " if header else ""
+    table.add_row(path.name, f"{content}{path.stat().st_size:,} bytes")
     output.print(table, highlight=False)
     if tensors:
         listing = Table("tensor", "dtype", "shape")
         for name, tensor in header.items():
             listing.add_row(escape(name), tensor["dtype"], str(tensor["shape"]))
         output.print(listing, highlight=False)
-    expected, found = facts.get("sha256"), _sha256(directory / TENSORS_FILE)
-    if expected != found:
-        raise WeightsError(
-            f"{directory / TENSORS_FILE}: its sha256 is {found}, but {FACTS_FILE} was written for "
-            f"{expected}; the two do not belong together"
-        )
+    check_file(path, str(facts.get("sha256", "")))
 
 
 def _read_facts(directory: Path) -> dict[str, Any]:
@@ -86,8 +84,6 @@ def _read_facts(directory: Path) -> dict[str, Any]:
 
 def _read_header(path: Path) -> dict[str, dict[str, Any]]:
     """The table of contents of a safetensors file: 8 bytes of length, then JSON."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(_MAX_HEADER, path.stat().st_size):
@@ -112,11 +108,3 @@ def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield f"{prefix}{name}", ", ".join(str(item) for item in value)
         else:
             yield f"{prefix}{name}", str(value)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Application:
         requests: ``module:function`` that reads the requests in a file of the application's data.
         simulated: ``module:function`` that makes so many requests, from a seed, whose sizes are
             those of real ones.
+        packages: what must be importable where it is served.
     """
 
     name: str
@@ -29,6 +31,11 @@ class Application:
     cli: str | None = None
     requests: str | None = None
     simulated: str | None = None
+    packages: tuple[str, ...] = ()
+
+    def installed(self) -> bool:
+        """Whether what it needs is installed; nothing is imported to find out."""
+        return all(find_spec(package) is not None for package in self.packages)
 
 
 _APPLICATIONS = (
@@ -41,6 +48,24 @@ _APPLICATIONS = (
         cli="naiad.pipelines.nugraph3.cli",
         requests="naiad.pipelines.nugraph3.events:read_requests",
         simulated="naiad.pipelines.nugraph3.simulate:simulated_requests",
+        packages=("torch", "scipy", "safetensors"),
+    ),
+    Application(
+        name="image",
+        model="image",
+        summary="what is on JPEG and PNG images, by any ONNX or TorchScript classifier",
+        pipeline="naiad.pipelines.image.pipeline:ImageClassifier",
+        client="naiad.pipelines.image.client:ImageClient",
+        cli="naiad.pipelines.image.cli",
+        requests="naiad.pipelines.image.files:read_requests",
+        packages=("torch", "PIL", "safetensors"),
+    ),
+    Application(
+        name="inception_graphdef",
+        model="inception_graphdef",
+        summary="the same classifiers under the contract of Triton's image clients",
+        pipeline="naiad.pipelines.image.inception:InceptionGraphDef",
+        packages=("torch", "safetensors"),
     ),
     Application(
         name="gat",
@@ -50,6 +75,7 @@ _APPLICATIONS = (
         client="naiad.pipelines.gat.client:GatClient",
         cli="naiad.pipelines.gat.cli",
         requests="naiad.pipelines.gat.graphs:read_requests",
+        packages=("torch", "safetensors"),
     ),
 )
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from naiad.errors import InvalidInput
+from naiad.errors import InvalidInput, MissingExtra
 from naiad.pipeline import Pipeline, load_pipeline
 from naiad.pipelines import applications
 from naiad.triton.command import ALL, check_repositories
@@ -50,8 +50,8 @@ def serve(
 
     Args:
         pipelines: Pipeline classes, built-in names, ``my_model.py:MyModel`` or
-            ``package.module:Class``; by default all built-in ones, unless there is a
-            ``model_repository``.
+            ``package.module:Class``; by default all built-in ones whose packages are
+            installed, unless there is a ``model_repository``.
         model_repository: a repository to serve beside them.
         weights: in place of the default weights; for one pipeline only.
         instances: copies of each model; by default one per core.
@@ -83,7 +83,9 @@ def serve(
         ValueError: weights for several pipelines.
     """
     if not pipelines and model_repository is None:
-        pipelines = tuple(application.name for application in applications())
+        pipelines = tuple(app.name for app in applications() if app.installed())
+        if not pipelines:
+            raise MissingExtra("all", "torch")
     if weights is not None and len(pipelines) != 1:
         raise ValueError("weights are for one pipeline; serve the others without, or export them")
     kinds = [load_pipeline(p) if isinstance(p, str) else p for p in pipelines]

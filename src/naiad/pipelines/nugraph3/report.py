@@ -13,12 +13,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from naiad.cli.console import output
+from naiad.cli.console import bar, output
 from naiad.pipelines.nugraph3.results import FILTERED, NuGraph3Result
 from naiad.pipelines.nugraph3.schema import PLANES
 
 _BAR = 28  # characters of a probability of 1
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @dataclass(slots=True)
@@ -134,14 +133,11 @@ def _probabilities(
         style = "bold green" if name == best else ""
         number = f"{share:.3f}" if counts is None else f"{counts[name]:,}"
         table.add_row(
-            Text(name, style), Text(_bar(share), "green" if style else "dim"), Text(number, style)
+            Text(name, style),
+            Text(bar(share, _BAR), "green" if style else "dim"),
+            Text(number, style),
         )
     return table
-
-
-def _bar(share: float) -> str:
-    whole, eighths = divmod(round(share * _BAR * 8), 8)
-    return "█" * whole + (_EIGHTHS[eighths] if eighths else "")
 
 
 def _hit_table(counts: Mapping[str, list[int]]) -> Table:

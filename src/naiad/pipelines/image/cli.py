@@ -1,0 +1,204 @@
+"""Images on the command line: ``naiad infer|simulate image``, ``naiad weights import image``.
+
+Read at the start of every ``naiad`` command: heavy modules are imported inside the functions.
+"""
+
+from __future__ import annotations
+
+import shlex
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from naiad.cli.console import output, progress_bar, refuse_existing
+
+
+class ScalingName(str, Enum):
+    """The scalings of :mod:`naiad.pipelines.image.facts`."""
+
+    inception = "inception"
+    imagenet = "imagenet"
+    unit = "unit"
+    vgg = "vgg"
+    none = "none"
+
+
+class LayoutName(str, Enum):
+    """Orders of the dims of a network's input."""
+
+    nchw = "NCHW"
+    nhwc = "NHWC"
+
+
+_Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+
+def infer(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...", help="JPEG and PNG files, and folders of them.", show_default=False
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many of the best classes to show.")] = 3,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a table: a row per image and class.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw a sheet of the images, as PNG.")
+    ] = None,
+    url: Annotated[
+        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
+    ] = "localhost:8001",
+    local: Annotated[
+        bool, typer.Option("--local", help="Start a server for this command alone.")
+    ] = False,
+    weights: Annotated[
+        Path | None, typer.Option(help="With --local: a folder of weights of yours.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Images with the server at once.")] = 8,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per image.")] = 60.0,
+    force: _Force = False,
+) -> None:
+    """Say what is on images, with a served classifier.
+
+    Files are sent as they are; the server decodes them. One that cannot be
+    read, or that is refused, is reported; the others go on; the status is 1.
+
+    [bold]Examples[/]
+
+      naiad infer image photo.jpg --top 3
+      naiad infer image photos/ more.png --csv labels.csv --plot sheet.png
+      naiad infer image photo.jpg --local --weights my-classifier/
+    """
+    if weights is not None and not local:
+        raise typer.BadParameter("--weights are for --local; a running server has its own")
+    from naiad.pipelines.image.infer_file import Job, infer_locally, infer_remotely
+
+    job = Job(
+        paths=paths,
+        top=top,
+        csv=csv,
+        plot=plot,
+        concurrency=concurrency,
+        timeout=timeout,
+        force=force,
+    )
+    if infer_locally(job, weights) if local else infer_remotely(job, url):
+        raise typer.Exit(1)
+
+
+def simulate(
+    number: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 20,
+    directory: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures.")
+    ] = Path("shapes"),
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
+    force: _Force = False,
+) -> None:
+    """Draw pictures of simple shapes, to try image classification with.
+
+    The network that comes with Naiad knows these and nothing else. A picture's
+    name says what it shows.
+
+    [bold]Example[/]
+
+      naiad simulate image -n 50 -o shapes --seed 7
+    """
+    refuse_existing(directory, force)
+    import numpy as np
+
+    from naiad.pipelines.image.schema import SHAPES
+    from naiad.pipelines.image.shapes import draw
+
+    directory.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    digits = len(str(number - 1))
+    with progress_bar("drawing", number, unit="pictures") as advance:
+        for count in range(number):
+            shape = SHAPES[int(rng.integers(len(SHAPES)))]
+            draw(shape, rng).save(directory / f"{count:0{digits}}-{shape}.jpg", quality=90)
+            advance(count + 1)
+    output.print(
+        f"drew {number:,} pictures into [bold]{escape(str(directory))}[/]",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def import_weights(
+    network: Annotated[
+        Path, typer.Argument(help="ONNX or TorchScript, .onnx or .pt.", show_default=False)
+    ],
+    labels: Annotated[
+        Path, typer.Option(metavar="FILE", help="Text: a label per line, in the classes' order.")
+    ],
+    scaling: Annotated[
+        ScalingName,
+        typer.Option(
+            help="Of pixels, as in training. inception: to -1 to 1; imagenet: by mean and standard "
+            "deviation, as torchvision's networks; unit: to 0 to 1; vgg: less the mean."
+        ),
+    ],
+    directory: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the weights.")
+    ],
+    size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Height and width in pixels, where the file does not tell."),
+    ] = None,
+    layout: Annotated[
+        LayoutName | None,
+        typer.Option(help="Of the input, where the file does not tell; else NCHW."),
+    ] = None,
+    crop: Annotated[
+        float | None,
+        typer.Option(
+            help="Use this part of the middle, as 0.875; by default the whole picture, squeezed."
+        ),
+    ] = None,
+    notice: Annotated[
+        str, typer.Option(help="What users of the weights must know; goes wherever they go.")
+    ] = "",
+    force: _Force = False,
+) -> None:
+    """Make a folder of a classifier in ONNX or TorchScript and its labels, ready to be served.
+
+    The network is tried before anything is kept. TorchScript is a program:
+    take such files only from those you trust.
+
+    [bold]Examples[/]
+
+      naiad weights import image resnet.onnx --labels imagenet.txt --scaling imagenet -o resnet/
+      naiad weights import image net.pt --labels l.txt --scaling unit --size 224 -o net/
+      naiad serve image --weights resnet/
+    """
+    refuse_existing(directory, force)
+    from naiad.pipelines.image.facts import SCALINGS
+    from naiad.pipelines.image.importing import import_network
+
+    facts, names = import_network(
+        network,
+        labels,
+        directory,
+        scaling=SCALINGS[scaling.value],
+        size=None if size is None else (size, size),
+        layout=None if layout is None else layout.value,
+        crop=crop,
+        notice=notice,
+    )
+    wanted = facts.preprocessing
+    output.print(
+        f"{len(names):,} classes, {wanted.width} x {wanted.height} pixels, {wanted.layout}, gives "
+        f"{facts.output}",
+        highlight=False,
+    )
+    output.print(
+        f"wrote [bold]{escape(str(directory))}[/]; "
+        f"serve it: naiad serve image --weights {escape(shlex.quote(str(directory)))}",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,106 @@
+"""The ``image`` model: JPEG and PNG files in, labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naiad.batching import Budget
+from naiad.graph import Batch
+from naiad.pipeline import Pipeline, Request
+from naiad.pipelines.image.facts import Facts, read_folder
+from naiad.pipelines.image.schema import INPUTS, MAX_IMAGES, OUTPUTS
+from naiad.schema import REQUESTS, Array, Arrays, Tensor
+
+if TYPE_CHECKING:
+    from naiad.pipelines.image.networks import Classifier
+
+EXAMPLE = Path(__file__).parent / "data" / "example.jpg"
+"""A generated picture of a star."""
+
+
+class ImageClassifier(Pipeline):
+    """What is on each of some images, by any classifier in a folder of weights."""
+
+    name = "image"
+    inputs = INPUTS
+    sample = {
+        "pixels": Tensor("uint8", ("images", "height", "width", 3), doc="red, green and blue"),
+        "top": Tensor("int32", (REQUESTS,)),
+    }
+    result = {
+        "probabilities": Tensor("float32", ("images", "classes"), doc="of every class"),
+        "top": Tensor("int32", (REQUESTS,)),
+    }
+    outputs = OUTPUTS
+    # One forward of more images is no faster per image on a CPU, and keeps others waiting.
+    budget = Budget(images=32, requests=32)
+    limit = Budget(images=MAX_IMAGES)
+    arrays = "numpy"  # ONNX needs no torch, whose import is most of a worker's start
+    weights = "data/weights"
+
+    @cached_property
+    def folder(self) -> tuple[Facts, tuple[str, ...]]:
+        """Facts and labels of the weights."""
+        assert self.weights_path is not None
+        return read_folder(self.weights_path)
+
+    def metadata(self) -> Mapping[str, str]:
+        """The notice of the weights and the number of their classes."""
+        facts, labels = self.folder
+        return {"notice": facts.notice, "classes": str(len(labels))}
+
+    def setup(self, device: str) -> None:
+        """Load network and decoder."""
+        from naiad.pipelines.image.decode import decode
+
+        self._classifier = load(self, device)
+        self._labels = np.array([label.encode() for label in self.folder[1]], object)
+        self._decode = decode
+
+    def prepare(self, request: Request) -> Arrays:
+        """Decode the images of a request, to the size that the network takes."""
+        wanted = self._classifier.facts.preprocessing
+        pixels = self._decode(
+            request["images"].tolist(),
+            wanted.height,
+            wanted.width,
+            crop=wanted.crop,
+            name="images",
+        )
+        return {"pixels": pixels, "top": request["top"]}
+
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """Classify the images of a batch."""
+        return {"probabilities": self._classifier(batch["pixels"]), "top": batch["top"]}
+
+    def finish(self, result: Arrays) -> Arrays:
+        """The best classes of each image; of equals, the one with the lower number first."""
+        probabilities = result["probabilities"]
+        top = min(int(result["top"][0]), probabilities.shape[1])
+        classes = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        return {
+            "scores": np.take_along_axis(probabilities, classes, axis=1),
+            "classes": classes.astype(np.int32),
+            "labels": self._labels[classes],
+        }
+
+    def example(self) -> dict[str, Array]:
+        """One picture of a star."""
+        return {
+            "images": np.array([EXAMPLE.read_bytes()], object),
+            "top": np.array([5], np.int32),
+        }
+
+
+def load(pipeline: Pipeline, device: str) -> Classifier:
+    """The classifier of a pipeline's weights, on ``device``."""
+    from naiad.pipelines.image.networks import open_classifier
+
+    assert pipeline.weights_path is not None
+    facts, labels = read_folder(pipeline.weights_path)
+    return open_classifier(pipeline.weights_path, facts, len(labels), device)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from naiad.cli.console import output
+from naiad.cli.console import errors, output
 from naiad.errors import EngineError
+
+
+class Format(str, Enum):
+    """What a model is written as."""
+
+    pipeline = "pipeline"
+    torchscript = "torchscript"
+    pt2 = "pt2"
 
 
 def export(
@@ -50,6 +59,20 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", help="What `naiad tune` wrote for this pipeline."),
     ] = None,
+    format: Annotated[
+        Format,
+        typer.Option(
+            help="pipeline: Naiad's, with all hooks. torchscript, pt2: the network alone, as "
+            "model.pt, or compiled for this processor as model.pt2, for any PyTorch backend.",
+        ),
+    ] = Format.pipeline,
+    batching: Annotated[
+        bool,
+        typer.Option(
+            "--batching/--no-batching",
+            help="With torchscript and pt2: let Naiad merge requests.",
+        ),
+    ] = True,
     check: Annotated[
         Path | None,
         typer.Option(
@@ -66,6 +89,7 @@ def export(
       naiad export nugraph3 models/
       naiad export my_model.py:MyModel models/ --device cuda:0
       naiad export nugraph3 models/ --tuning tuning.json
+      naiad export gat models/ --format torchscript
       naiad export --check models/
     """
     if check is not None:
@@ -75,6 +99,26 @@ def export(
         return
     if pipeline is None or directory is None:
         raise typer.BadParameter("give a pipeline and a directory, e.g. naiad export nugraph3 out/")
+    if format is not Format.pipeline:
+        settings = (instances, watchdog, queue_capacity, latency_target_ms, tuning)
+        if any(setting is not None for setting in settings):
+            raise typer.BadParameter(
+                "--instances, --watchdog, --queue-capacity, --latency-target-ms and --tuning are "
+                "for --format pipeline; of a plain model they are set in its config.pbtxt"
+            )
+        from naiad.triton.frozen import export_application
+
+        with errors.status(f"writing {format.value}"):
+            path = export_application(
+                pipeline,
+                directory,
+                format.value,
+                weights=weights,
+                device=device,
+                batching=batching,
+            )
+        _print_written(path, directory)
+        return
     from naiad.triton.repository import export as write
 
     model = write(
@@ -88,12 +132,16 @@ def export(
         latency_target=latency_target_ms and latency_target_ms / 1e3,
         tuning=tuning,
     )
-    output.print(f"wrote [bold]{model.path}[/]")
-    for path in sorted(p for p in model.path.rglob("*") if p.is_file()):
-        output.print(f"  {path.relative_to(model.path)}  {path.stat().st_size:,} bytes")
-    if model.notice:
-        output.print(f"  [yellow]{model.notice}[/]")
-    output.print(f"serve it: naiad serve --model-repository {directory}")
+    _print_written(model.path, directory, model.notice)
+
+
+def _print_written(path: Path, repository: Path, notice: str = "") -> None:
+    output.print(f"wrote [bold]{path}[/]")
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        output.print(f"  {file.relative_to(path)}  {file.stat().st_size:,} bytes")
+    if notice:
+        output.print(f"  [yellow]{notice}[/]")
+    output.print(f"serve it: naiad serve --model-repository {repository}")
 
 
 def check_repository(directory: Path) -> None:

@@ -17,6 +17,8 @@ class Application:
         pipeline: ``module:Class`` of the Pipeline.
         client: ``module:Class`` of the typed client, which takes a ``naiad.client.ModelClient``.
         cli: the module with the application's own commands.
+        network: ``module:function`` that makes the model, a torch module, from a folder of weights;
+            where the model alone is all that is served.
         requests: ``module:function`` that reads the requests in a file of the application's data.
         simulated: ``module:function`` that makes so many requests, from a seed, whose sizes are
             those of real ones.
@@ -29,6 +31,7 @@ class Application:
     pipeline: str
     client: str | None = None
     cli: str | None = None
+    network: str | None = None
     requests: str | None = None
     simulated: str | None = None
     packages: tuple[str, ...] = ()
@@ -74,6 +77,7 @@ _APPLICATIONS = (
         pipeline="naiad.pipelines.gat.pipeline:Gat",
         client="naiad.pipelines.gat.client:GatClient",
         cli="naiad.pipelines.gat.cli",
+        network="naiad.pipelines.gat.weights:network",
         requests="naiad.pipelines.gat.graphs:read_requests",
         packages=("torch", "safetensors"),
     ),

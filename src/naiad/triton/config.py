@@ -82,6 +82,17 @@ def read_parameters(config: Any) -> dict[str, str]:
     return {key: value.string_value for key, value in config.parameters.items()}
 
 
+def parameters_of(folder: Path) -> dict[str, str]:
+    """The parameters of a model's folder; none where it has no config that can be read."""
+    path = folder / "config.pbtxt"
+    if not path.is_file():
+        return {}
+    try:
+        return read_parameters(read_config(path))
+    except RepositoryError:
+        return {}
+
+
 def _protobuf() -> Any:
     # Generated code that type checkers cannot see into.
     return import_module("tritonclient.grpc.model_config_pb2")

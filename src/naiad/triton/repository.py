@@ -28,6 +28,7 @@ from naiad.schema import Arrays
 from naiad.triton.config import (
     PIPELINE_PARAMETER,
     model_config,
+    parameters_of,
     read_config,
     read_parameters,
     write_config,
@@ -127,7 +128,7 @@ def export(
     check_service(watchdog, queue_capacity, latency_target)
     made = kind(weights)
     target = directory / kind.name
-    if target.exists() and PIPELINE_PARAMETER not in _parameters(target):
+    if target.exists() and PIPELINE_PARAMETER not in parameters_of(target):
         raise EngineError(f"{target} is there and was not written by Naiad; choose another folder")
     with draft_of(target) as draft:
         version = draft / "1"
@@ -161,7 +162,7 @@ def export(
 def naiad_models(directory: Path) -> Iterator[ExportedModel]:
     """The models of a repository that were written by Naiad, by name."""
     for path in sorted(directory.iterdir()):
-        parameters = _parameters(path)
+        parameters = parameters_of(path)
         if PIPELINE_PARAMETER in parameters:
             yield ExportedModel(path.name, path, parameters.get("notice", ""))
 
@@ -170,17 +171,6 @@ def resolve(spec: str, version: Path) -> str:
     """A pipeline spec as ``model.py`` has it, with its file found beside that ``model.py``."""
     where, colon, name = spec.partition(":")
     return f"{version / where}{colon}{name}" if where.endswith(".py") else spec
-
-
-def _parameters(path: Path) -> dict[str, str]:
-    """The parameters of a model's config; none where there is no config that can be read."""
-    config = path / "config.pbtxt"
-    if not config.is_file():
-        return {}
-    try:
-        return read_parameters(read_config(config))
-    except EngineError:
-        return {}
 
 
 def _place_source(kind: type[Pipeline], version: Path) -> str:

@@ -38,6 +38,11 @@ def load_weights(folder: Path) -> tuple[GatNet, Metadata]:
     return net.eval(), metadata
 
 
+def network(folder: Path) -> GatNet:
+    """The network alone; as :func:`load_weights`."""
+    return load_weights(folder)[0]
+
+
 def save_weights(net: GatNet, metadata: Metadata, folder: Path) -> Metadata:
     """Write a network to a folder, which is made if need be; return the metadata as written."""
     data, sha256 = pack(net)

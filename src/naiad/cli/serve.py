@@ -117,6 +117,15 @@ def serve(
             "repeated.",
         ),
     ] = None,
+    memory_limit_mb: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB",
+            min=1,
+            help="Restart the server, in-flight requests answered, when its processes occupy so "
+            "much; by default 90% of what the machine or container has.",
+        ),
+    ] = None,
 ) -> None:
     """Serve pipelines on an embedded Triton until Ctrl-C; restart it when it dies.
 
@@ -131,6 +140,7 @@ def serve(
       naiad serve --model-repository models/ --model-control-mode explicit --load gat
     """
     from naiad.triton.serving import serve as start
+    from naiad.triton.supervisor import Supervision
 
     if weights is not None and len(pipelines or ()) != 1:
         raise typer.BadParameter("--weights are for one PIPELINE; name it")
@@ -162,6 +172,9 @@ def serve(
                     response_cache=response_cache * 2**20,
                     arguments=triton_option or (),
                     health_port=health_port,
+                    supervision=Supervision(
+                        memory_limit=memory_limit_mb and memory_limit_mb * 1_000_000
+                    ),
                     on_event=display.show,
                 )
             _print_ready(server)

@@ -75,6 +75,11 @@ class Health:
             self._state, self._reason = "restarting", reason
             self._restarts += 1
 
+    def drains(self, reason: str) -> None:
+        """The server answers what it has taken on, to be restarted then."""
+        with self._lock:
+            self._state, self._reason = "restarting", reason
+
     def ends(self, state: Literal["stopping", "failed"], reason: str = "") -> None:
         """The server takes no more requests, and will not again."""
         with self._lock:

@@ -324,9 +324,12 @@ class Server:
                 with contextlib.suppress(EngineError):
                     self.refresh()
             if supervisor is not None:
+                died = bool(reason)
                 reason = reason or supervisor.trouble(process.pid, self._roster.loading)
                 if reason:
-                    process.end(Guardian.kill)  # who waits for an answer hears now
+                    # Who waits for an answer hears now, be it an error, unless there may be one.
+                    drain = supervisor.patient and not died
+                    process.end(Guardian.stop if drain else Guardian.kill)
                     reason = supervisor.mend(reason, lambda: self._restart(process), self)
             if reason:
                 process.end(Guardian.kill)

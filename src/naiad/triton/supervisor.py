@@ -5,6 +5,9 @@ a second. Or it is silent: it answers neither its example nor any other request,
 runtime takes to replace a worker that hangs, which disturbs less. A model that answers with errors
 is reported as not ready, and not restarted: that would take the other models along.
 
+A server that has grown beyond its memory limit is restarted too, once it has answered what is in
+flight: see :mod:`naiad.triton.memory`.
+
 The whole of Triton is restarted, at the same ports: whatever state it was in, no request, process
 or shared memory of the model that died is left in the way of the new one.
 """
@@ -23,6 +26,7 @@ from naiad.client import Client
 from naiad.errors import EngineError
 from naiad.triton.health import Health, HealthEndpoint
 from naiad.triton.logs import LogEvent
+from naiad.triton.memory import MemoryWatch
 from naiad.triton.probing import Finding, answered, probe
 from naiad.triton.stubs import Stubs
 
@@ -46,6 +50,8 @@ class Supervision:
         first_pause: seconds before the second restart within ``window``, doubled for each
             further one; the first has none.
         longest_pause: seconds.
+        memory_limit: bytes that the server's processes may occupy together; by default 90% of what
+            the machine or the container has.
     """
 
     interval: float = 5.0
@@ -55,6 +61,7 @@ class Supervision:
     window: float = 600.0
     first_pause: float = 1.0
     longest_pause: float = 30.0
+    memory_limit: int | None = None
 
 
 class Restarts:
@@ -124,6 +131,7 @@ class Supervisor:
         self._restarts = Restarts(policy)
         self._silence = Silence(policy.silence)
         self._stubs = Stubs()
+        self._memory = MemoryWatch(policy.memory_limit, policy.interval)
         self._trouble = ""
         self._life = 0
         self._ended = threading.Event()
@@ -135,6 +143,8 @@ class Supervisor:
         )
         self.mending = False
         """Whether a restart is under way."""
+        self.patient = False
+        """Whether the server can answer what is in flight before it is restarted."""
 
     @property
     def health_port(self) -> int | None:
@@ -152,7 +162,11 @@ class Supervisor:
     def trouble(self, triton: int | None, loading: Collection[str] = ()) -> str:
         """Why the server must be restarted, or ""; models may be ``loading`` meanwhile."""
         lost = self._stubs.lost(triton, loading) if triton is not None else ""
-        return lost or self._trouble
+        reason = lost or self._trouble
+        self.patient = not reason
+        if not reason and triton is not None and (reason := self._memory.excess(triton)):
+            self.health.drains(reason)
+        return reason
 
     def mend(self, reason: str, restart: Callable[[], None], server: Server) -> str:
         """Call ``restart`` until it succeeds; returns why it was given up, or "".
@@ -216,6 +230,8 @@ class Supervisor:
     def _serving(self, server: Server) -> None:
         self.health.serving(server.models)
         self._tell_of_missing(server)
+        if server.pid is not None and (warning := self._memory.begin(server.pid)):
+            self._on_event(LogEvent("warning", warning))
 
     def _tell_of_missing(self, server: Server) -> None:
         """Hold what is known of the models against which there are now: they come and go."""

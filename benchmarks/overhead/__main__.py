@@ -1,0 +1,138 @@
+"""What Naiad's way of serving costs, against a bare model of Triton's Python backend.
+
+    python -m benchmarks.overhead [--runs 5] [--seconds 3] [--bytes 1024,5000000]
+
+One Triton serves the same echo three times: bare (``execute`` answers at once), by Naiad in worker
+processes and by Naiad in a thread of the stub. They are asked in turn, over gRPC, by one client
+and by several, and the medians of the ratios to the bare one are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from textwrap import dedent
+
+import numpy as np
+from benchmarks.nugraph3.speed import Moment, Speed, speed
+from rich.console import Console
+from rich.table import Table
+
+import naiad
+from naiad.bench.measure import run
+from naiad.bench.target import Target
+from naiad.client.address import Address
+from naiad.client.client import Client
+from naiad.client.spec import ModelSpec
+from naiad.triton.engine import plain_temporary_directory
+from naiad.triton.repository import export
+from naiad.triton.server import Server
+
+ECHO = Path(__file__).parent / "echo.py"
+BARE, PROCESS, THREAD = "bare", "echo", "echo_thread"
+MODEL = '''
+    """Answers with what it is asked, as plainly as Triton's Python backend allows."""
+
+    import triton_python_backend_utils as pb_utils
+
+
+    class TritonPythonModel:
+        def execute(self, requests):
+            return [
+                pb_utils.InferenceResponse(
+                    [
+                        pb_utils.Tensor(
+                            "y", pb_utils.get_input_tensor_by_name(request, "x").as_numpy()
+                        )
+                    ]
+                )
+                for request in requests
+            ]
+'''
+
+Speeds = dict[str, Speed]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.overhead",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--runs", type=int, default=5, help="rounds; 5 by default")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--clients", default="1,8", help="at once; 1,8 by default")
+    parser.add_argument("--bytes", default="1024", help="of a request; 1024 by default")
+    parser.add_argument("--instances", type=int, help="of each pipeline; by default one per core")
+    args = parser.parse_args(arguments)
+    moment = Moment(args.seconds / 6, args.seconds)
+    console = Console()
+    with serving(args.instances) as server:
+        for size in map(int, args.bytes.split(",")):
+            for clients in map(int, args.clients.split(",")):
+                rounds = run(compare(server, size // 4, clients, args.runs, moment))
+                console.print(table(rounds, f"{size:,} bytes, {clients} at once"))
+
+
+@contextmanager
+def serving(instances: int | None = None) -> Iterator[Server]:
+    """A server of all three."""
+    repository = plain_temporary_directory("naiad-overhead-")
+    for name in ("Echo", "EchoThread"):
+        export(f"{ECHO}:{name}", repository, instances=instances)
+    shutil.copytree(repository / PROCESS, repository / BARE)
+    (repository / BARE / "1" / "model.py").write_text(dedent(MODEL))
+    config = repository / BARE / "config.pbtxt"
+    config.write_text(config.read_text().replace(f'name: "{PROCESS}"', f'name: "{BARE}"'))
+    free = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
+    with naiad.Server(repository, temporary=[repository], **free) as server:
+        yield server
+
+
+async def compare(
+    server: Server, values: int, clients: int, runs: int, moment: Moment
+) -> list[Speeds]:
+    """The speeds of each round, in which each model is measured once."""
+    address = Address.parse(server.grpc_url)
+    arrays = {"x": np.arange(values, dtype=np.float32)}
+    targets: dict[str, Target] = {}
+    with Client(server.grpc_url) as client:
+        for model in (BARE, PROCESS, THREAD):
+            assert np.array_equal(client.infer(model, arrays)["y"], arrays["x"])
+            spec = ModelSpec.from_config(client.config(model))
+            targets[model] = Target(address, spec, [arrays])
+    rounds: list[Speeds] = []
+    try:
+        for number in range(runs):
+            # Who is first in one round is last in another.
+            turn = number % len(targets)
+            order = [*targets][turn:] + [*targets][:turn]
+            rounds.append({model: await speed(targets[model], clients, moment) for model in order})
+    finally:
+        for target in targets.values():
+            await target.close()
+    return rounds
+
+
+def table(rounds: list[Speeds], title: str) -> Table:
+    """Medians over the rounds, and of the ratios within each."""
+    found = Table("model", "requests/s", "of bare", "p50 ms", "p99 ms", "p99/p50", title=title)
+    for model in (BARE, PROCESS, THREAD):
+        speeds = [one[model] for one in rounds]
+        found.add_row(
+            model,
+            f"{median(s.throughput for s in speeds):,.0f}",
+            f"{median(one[model].throughput / one[BARE].throughput for one in rounds):.2f}",
+            f"{1e3 * median(s.p50 for s in speeds):.2f}",
+            f"{1e3 * median(s.p99 for s in speeds):.2f}",
+            f"{median(s.p99 / s.p50 for s in speeds):.1f}",
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main()

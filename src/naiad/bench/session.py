@@ -12,13 +12,14 @@ from naiad.bench.load import Load
 from naiad.bench.measure import Level, find_highest_rate, measure, run
 from naiad.bench.report import Report, Search
 from naiad.bench.requests import find_requests, model_name
-from naiad.bench.stages import SETTLE, Meter, metrics_url
+from naiad.bench.stages import SETTLE, Meter
 from naiad.bench.target import Target
 from naiad.bench.windows import AGREEING, Rule
 from naiad.client.address import Address
 from naiad.client.client import Client
 from naiad.client.spec import ModelSpec
 from naiad.errors import Unavailable
+from naiad.triton.prometheus import metrics_url
 
 _WARM_UP = 16  # requests
 

@@ -7,10 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import urllib3
-
-from naiad.errors import Unavailable
-from naiad.triton.prometheus import Sample, parse_metrics
+from naiad.triton.prometheus import Sample, read_metrics
 
 STAGES = ("queue", "prepare", "collate", "forward", "split", "finish")
 
@@ -101,22 +98,4 @@ class Meter:
         Raises:
             Unavailable: there are no metrics at the address.
         """
-        return counters(parse_metrics(await asyncio.to_thread(_get, self.url)), self.model)
-
-
-def metrics_url(given: str | None, host: str) -> str:
-    """The full URL of the metrics: as given, or else on ``host`` at Triton's default port."""
-    if given is None:
-        return f"http://{f'[{host}]' if ':' in host else host}:8002/metrics"
-    url = given if "://" in given else f"http://{given}"
-    return url if "/" in url.partition("://")[2] else f"{url}/metrics"
-
-
-def _get(url: str) -> str:
-    try:
-        answer = urllib3.request("GET", url, timeout=5.0, retries=False)
-    except urllib3.exceptions.HTTPError as error:
-        raise Unavailable(f"no metrics at {url}: {error}") from None
-    if answer.status != 200:
-        raise Unavailable(f"no metrics at {url}: status {answer.status}")
-    return answer.data.decode()
+        return counters(await asyncio.to_thread(read_metrics, self.url), self.model)

@@ -14,6 +14,7 @@ from naiad.cli.bench import bench
 from naiad.cli.console import errors as stderr
 from naiad.cli.demo import demo
 from naiad.cli.export import export
+from naiad.cli.models import load, models, unload
 from naiad.cli.new import new
 from naiad.cli.serve import serve
 from naiad.cli.tune import tune
@@ -29,6 +30,9 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(export)
+app.command()(models)
+app.command()(load)
+app.command()(unload)
 app.command()(bench)
 app.command()(tune)
 app.command()(demo)

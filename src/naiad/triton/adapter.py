@@ -27,6 +27,7 @@ from naiad.runtime.runner import Outcome
 from naiad.runtime.service import Service, default_instances, make_executors
 from naiad.runtime.ticket import Ticket
 from naiad.schema import Array, Schema, fill_defaults, validate
+from naiad.triton.config import refuse_response_cache
 from naiad.triton.metrics import Metrics
 from naiad.triton.repository import resolve
 
@@ -83,6 +84,7 @@ class PipelineModel:
         """Start the workers; Triton reports what this raises as the reason of a failed load."""
         config = json.loads(args["model_config"])
         parameters = {k: v["string_value"] for k, v in config.get("parameters", {}).items()}
+        refuse_response_cache(config)
         spec = resolve(self.spec, self.version)
         weights = parameters.get("weights")
         device = parameters.get("device", "cpu")

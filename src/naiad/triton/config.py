@@ -77,6 +77,23 @@ def read_config(path: Path) -> Any:
         raise RepositoryError(f"{path}: {error}") from None
 
 
+def refuse_response_cache(config: Mapping[str, Any]) -> None:
+    """Refuse to serve a pipeline with Triton's response cache; ``config`` is in its JSON form.
+
+    Seen in Triton 2.51 with deferred replies: an error is kept as an answer without outputs, and
+    given as a success to the next who asks the same; so is an answer to who wanted some outputs
+    only; and request parameters are not compared.
+
+    Raises:
+        RepositoryError: it is enabled.
+    """
+    if config.get("response_cache", {}).get("enable"):
+        raise RepositoryError(
+            "response_cache is enabled in config.pbtxt: Triton's cache gives wrong answers with "
+            "models of Naiad (it keeps errors as empty answers); remove response_cache"
+        )
+
+
 def read_parameters(config: Any) -> dict[str, str]:
     """The parameters of a ``ModelConfig``."""
     return {key: value.string_value for key, value in config.parameters.items()}

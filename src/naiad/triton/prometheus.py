@@ -1,10 +1,14 @@
-"""The text that Triton's ``/metrics`` answers with, parsed."""
+"""Triton's ``/metrics``: read, and parsed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+import urllib3
+
+from naiad.errors import Unavailable
 
 _SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 _ESCAPE = re.compile(r"\\(.)")
@@ -28,6 +32,29 @@ def parse_metrics(text: str) -> Iterator[Sample]:
             name, written, value = match.groups()
             labels = {key: _unescaped(text) for key, text in _LABEL.findall(written or "")}
             yield Sample(name, labels, float(value))
+
+
+def metrics_url(given: str | None, host: str) -> str:
+    """The full URL of the metrics: as given, or else on ``host`` at Triton's default port."""
+    if given is None:
+        return f"http://{f'[{host}]' if ':' in host else host}:8002/metrics"
+    url = given if "://" in given else f"http://{given}"
+    return url if "/" in url.partition("://")[2] else f"{url}/metrics"
+
+
+def read_metrics(url: str) -> list[Sample]:
+    """All samples at ``url`` now.
+
+    Raises:
+        Unavailable: there are no metrics at the address.
+    """
+    try:
+        answer = urllib3.request("GET", url, timeout=5.0, retries=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise Unavailable(f"no metrics at {url}: {error}") from None
+    if answer.status != 200:
+        raise Unavailable(f"no metrics at {url}: status {answer.status}")
+    return list(parse_metrics(answer.data.decode()))
 
 
 def _unescaped(text: str) -> str:

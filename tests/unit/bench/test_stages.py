@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from naiad.bench.stages import Counters, Meter, counters, metrics_url, share
+from naiad.bench.stages import Counters, Meter, counters, share
 from naiad.errors import Unavailable
 from naiad.triton.ports import free_ports
-from naiad.triton.prometheus import parse_metrics
+from naiad.triton.prometheus import metrics_url, parse_metrics
 
 EXPOSED = """
 # TYPE naiad_requests_total counter

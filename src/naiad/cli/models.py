@@ -1,0 +1,165 @@
+"""``naiad models``, ``naiad load`` and ``naiad unload``: the models of a running server."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from naiad.cli.console import errors, output
+from naiad.errors import ModelNotFound, NaiadError, Unavailable
+
+if TYPE_CHECKING:
+    from naiad.client import Client
+    from naiad.triton.inventory import ModelEntry
+
+_POLL = 0.1  # seconds
+_COLOURS = {"READY": "green", "UNAVAILABLE": "red", "LOADING": "yellow", "UNLOADING": "yellow"}
+
+Url = Annotated[str, typer.Option(help="The server: host:port (gRPC) or http://host:port.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name on the server.")]
+
+
+def models(
+    url: Url = "localhost:8001",
+    metrics_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The metrics, for what Naiad's pipelines have done; default: port 8002.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List a server's models: their state, versions, instances, and what they have done.
+
+    [bold]Examples[/]
+
+      naiad models
+      naiad models --url gpu1:8001 --json
+    """
+    from naiad.client import Client
+    from naiad.client.address import Address
+    from naiad.triton.inventory import take_inventory
+    from naiad.triton.prometheus import metrics_url as full
+    from naiad.triton.prometheus import read_metrics
+
+    where = full(metrics_url, Address.parse(url).host)
+    samples, why_not = None, ""
+    try:
+        samples = read_metrics(where)
+    except Unavailable as error:
+        why_not = str(error)
+    with Client(url) as client:
+        entries = take_inventory(client, samples)
+    if as_json:
+        typer.echo(json.dumps([{"state": e.state, **asdict(e)} for e in entries], indent=1))
+        return
+    output.print(_table(entries))
+    for entry in entries:
+        if entry.reason:
+            output.print(f"[red]{escape(entry.name)}:[/] {escape(entry.reason)}", highlight=False)
+    if why_not and any(entry.backend == "naiad" for entry in entries):
+        errors.print(
+            f"without what pipelines have done: {escape(why_not)} (--metrics-url says where)",
+            highlight=False,
+        )
+
+
+def load(
+    name: Name,
+    url: Url = "localhost:8001",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds it may take.")] = 300.0,
+) -> None:
+    """Load a model of the server's repository, or take up its changed files.
+
+    What is served goes on until its successor is ready; no request fails. The server must have been
+    started with --model-control-mode explicit.
+
+    [bold]Examples[/]
+
+      naiad load gat
+    """
+    from naiad.client import Client
+
+    with Client(url, timeout=timeout) as client:
+        began = time.monotonic()
+        try:
+            client.load(name, timeout=timeout)
+        except NaiadError as error:
+            if not isinstance(error, ModelNotFound) and (served := _served(client, name)):
+                errors.print(f"version {served} of {name} is served as before", highlight=False)
+            raise
+        took = time.monotonic() - began
+        output.print(
+            f"{name} version {_served(client, name)} loaded in {took:.1f} s", highlight=False
+        )
+
+
+def unload(
+    name: Name,
+    url: Url = "localhost:8001",
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that it has to answer the requests it took.")
+    ] = 30.0,
+) -> None:
+    """Unload a model: it takes no more requests, and answers those it has.
+
+    [bold]Examples[/]
+
+      naiad unload gat
+    """
+    from naiad.client import Client
+
+    with Client(url, timeout=timeout) as client:
+        client.unload(name)
+        deadline = time.monotonic() + timeout
+        while True:
+            states = {m.state for m in client.models() if m.name == name}
+            if not states & {"READY", "LOADING", "UNLOADING"}:
+                output.print(f"{name} unloaded", highlight=False)
+                return
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"{name} takes no more requests, but is still {' and '.join(sorted(states))} "
+                    f"after {timeout:g} s: it answers requests that it had taken, or a client that "
+                    f"vanished holds it. What it occupies is freed when the server is restarted"
+                )
+            time.sleep(_POLL)
+
+
+def _served(client: Client, name: str) -> str:
+    try:
+        return ", ".join(m.version for m in client.models() if m.name == name and m.ready)
+    except NaiadError:
+        return ""
+
+
+def _table(entries: list[ModelEntry]) -> Table:
+    table = Table()
+    table.add_column("model", no_wrap=True)
+    for title in ("state", "versions", "backend"):
+        table.add_column(title)
+    for title in ("instances", "requests", "errors", "mean batch", "in queue"):
+        table.add_column(title, justify="right")
+    for entry in entries:
+        ready = [version for version, state in entry.versions.items() if state == "READY"]
+        instances = "" if entry.backend == "" else str(entry.instances or "one per core")
+        work = entry.work
+        done = ("", "", "", "")
+        if work is not None:
+            done = (
+                f"{work.requests:,}",
+                f"{work.errors:,}",
+                f"{work.batch_size:.1f}",
+                f"{work.queue * 1000:.1f} ms",
+            )
+        colour = _COLOURS.get(entry.state, "dim")
+        state = f"[{colour}]{entry.state.lower()}[/]"
+        table.add_row(entry.name, state, ", ".join(ready), entry.backend, instances, *done)
+    return table

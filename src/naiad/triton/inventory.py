@@ -1,0 +1,148 @@
+"""The models of a server's repositories: what each is, in which state, and what it has done."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from naiad.client import Client, ModelInfo
+from naiad.errors import NaiadError
+from naiad.triton.config import PIPELINE_PARAMETER
+from naiad.triton.prometheus import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a model has done since it was loaded.
+
+    Attributes:
+        requests: how many it has answered.
+        errors: how many of those with an error.
+        batches: in how many runs of the model.
+        batch_size: mean requests per run; rows, where requests have a batch dimension.
+        queue: mean seconds that a request waited for its run.
+    """
+
+    requests: int
+    errors: int
+    batches: int
+    batch_size: float
+    queue: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model.
+
+    Attributes:
+        name: the model's name.
+        versions: the state of each: READY, LOADING, UNLOADING, UNAVAILABLE, or "" where it was
+            never loaded.
+        reason: why it, or a version of it, did not load; "" where nothing is wrong.
+        backend: such as ``onnxruntime``; ``naiad`` for a pipeline; "" where it is not loaded.
+        instances: how many copies run; None where that is decided by the serving machine.
+        work: None where nothing is known.
+    """
+
+    name: str
+    versions: Mapping[str, str]
+    reason: str = ""
+    backend: str = ""
+    instances: int | None = None
+    work: Work | None = None
+
+    @property
+    def state(self) -> str:
+        """That of the version that clients get, or is nearest to it."""
+        states = set(self.versions.values())
+        ranked = ("READY", "LOADING", "UNLOADING", "UNAVAILABLE")
+        return next((state for state in ranked if state in states), "NOT LOADED")
+
+
+def take_inventory(client: Client, samples: Sequence[Sample] | None) -> list[ModelEntry]:
+    """All models of the server, by name.
+
+    ``samples`` are its metrics. What a pipeline of Naiad has done is known only from them, since
+    Triton's statistics do not see behind a deferred reply; None where they cannot be had.
+
+    Raises:
+        NaiadError: the server does not answer.
+    """
+    by_name: dict[str, list[ModelInfo]] = {}
+    for model in client.models():
+        by_name.setdefault(model.name, []).append(model)
+    return [_entry(client, name, by_name[name], samples) for name in sorted(by_name)]
+
+
+def _entry(
+    client: Client, name: str, infos: Sequence[ModelInfo], samples: Sequence[Sample] | None
+) -> ModelEntry:
+    versions = {info.version: info.state for info in infos if info.version}
+    reason = next((i.reason for i in infos if i.reason not in ("", "unloaded")), "")
+    what, _, _ = reason.partition("\n")
+    entry = ModelEntry(name, versions, what)
+    if not any(info.ready for info in infos):
+        return entry
+    try:
+        config = client.config(name)
+        pipeline = PIPELINE_PARAMETER in config.get("parameters", {})
+        if pipeline:
+            work = None if samples is None else _pipelines_work(name, samples)
+        else:
+            work = _tritons_work(client.statistics(name))
+    except NaiadError:  # it was unloaded meanwhile
+        return entry
+    return ModelEntry(
+        name,
+        versions,
+        what,
+        backend="naiad" if pipeline else config.get("backend") or config.get("platform", ""),
+        instances=_instances(config, pipeline),
+        work=work,
+    )
+
+
+def _instances(config: Mapping[str, Any], pipeline: bool) -> int | None:
+    if pipeline:
+        given = config["parameters"].get("instances", {}).get("string_value")
+        return int(given) if given else None
+    groups = config.get("instance_group", [])
+    return sum(group.get("count", 1) * max(1, len(group.get("gpus", []))) for group in groups)
+
+
+def _pipelines_work(name: str, samples: Iterable[Sample]) -> Work:
+    sums: defaultdict[str, float] = defaultdict(float)
+    for sample in samples:
+        if sample.labels.get("model") == name and sample.name.startswith("naiad_"):
+            label = sample.labels.get("dimension") or sample.labels.get("stage") or ""
+            sums[f"{sample.name}/{label}"] += sample.value
+    requests, batches = sums["naiad_requests_total/"], sums["naiad_batches_total/"]
+    return Work(
+        requests=round(requests),
+        errors=round(sums["naiad_errors_total/"]),
+        batches=round(batches),
+        batch_size=sums["naiad_batch_items_total/requests"] / max(1, batches),
+        queue=sums["naiad_stage_seconds_total/queue"] / max(1, requests),
+    )
+
+
+def _tritons_work(statistics: Mapping[str, Any]) -> Work:
+    stats = statistics["model_stats"]
+    successes = sum(_count(s, "success", "count") for s in stats)
+    failures = sum(_count(s, "fail", "count") for s in stats)
+    batches = sum(int(s.get("execution_count", 0)) for s in stats)
+    rows = sum(int(s.get("inference_count", 0)) for s in stats)
+    waited = sum(_count(s, "queue", "count") for s in stats)
+    return Work(
+        requests=successes + failures,
+        errors=failures,
+        batches=batches,
+        batch_size=rows / max(1, batches),
+        queue=sum(_count(s, "queue", "ns") for s in stats) / max(1, waited) / 1e9,
+    )
+
+
+def _count(statistics: Mapping[str, Any], what: str, unit: str) -> int:
+    return int(statistics.get("inference_stats", {}).get(what, {}).get(unit, 0))

@@ -366,6 +366,38 @@ def in_time(target, *, rate, sizes, cost=COST, aimed=True, requests=4000):
     return good / requests
 
 
+@given(
+    st.lists(st.one_of(st.integers(1, 10), st.none()), max_size=60),
+    st.floats(0.01, 0.5),
+    st.integers(0, 3),
+)
+def test_with_a_target_all_come_out_once_within_the_budget_and_none_is_passed_for_long(
+    script, target, levels
+):
+    """A number puts a request of that many tens of nodes; None takes a batch, which takes time."""
+    clock = Clock()
+    goal = LatencyTarget(target, COST.seconds)
+    batcher = Batcher(Budget(nodes=100), max_skips=3, latency_target=goal, clock=clock)
+    sizes, seen, overtaken = {}, [], {}
+    for tens in [*script, *[None] * len(script)]:
+        if tens is not None:
+            number = len(sizes)
+            sizes[number] = 10 * tens
+            overtaken[number] = 0
+            batcher.put(number, {"nodes": 10 * tens})
+            clock.now += 0.01 * levels
+        elif len(batcher):
+            batch = batcher.take()
+            nodes = sum(sizes[number] for number in batch)
+            assert len(batch) == 1 or nodes <= 100
+            seen += batch
+            for number in sizes.keys() - set(seen):
+                overtaken[number] += any(later > number for later in batch)
+                assert overtaken[number] <= 3
+            clock.now += COST.seconds({"nodes": nodes})
+    assert sorted(seen) == list(sizes)
+
+
 def equal(rng, count):
     return np.full(count, 5)
 

@@ -47,7 +47,7 @@ def tune(
     ] = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="How long to measure; loading comes on top.")
-    ] = 30.0,
+    ] = 25.0,
     seed: Annotated[
         int, typer.Option(min=0, help="Of simulated and random requests, and their order.")
     ] = 0,

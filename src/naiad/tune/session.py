@@ -44,7 +44,7 @@ class Settings:
     weights: Path | None = None
     device: str = "cpu"
     latency_target: float | None = None
-    seconds: float = 30.0
+    seconds: float = 25.0
     seed: int = 0
 
 

@@ -24,7 +24,7 @@ from naiad.tune.workload import Workload, cut, total_sizes
 TRANSPORT = "transport"
 """The part of a batch's time that is in no stage: to the worker and back."""
 _LARGEST = 256  # mean requests per batch beyond which nothing is tried
-_FEWEST = 32  # requests per round
+_FEWEST = 16  # requests per round
 _MIN_ROUNDS = 5
 _LOSING = 0.7  # of the best throughput; after two such batches no larger ones are tried
 

@@ -19,7 +19,7 @@ from naiad.runtime.messages import Spec
 from naiad.runtime.service import default_instances, make_executors
 from naiad.tune.sweep import run_checked
 
-_ROUNDS = 3
+_ROUNDS = 5
 _MOST_THREADS = 8
 _MEMORY = 0.7  # of what is free now may be taken by the workers
 

@@ -118,7 +118,7 @@ def tune(
     teams = measure_teams(
         spec,
         kind.executor,
-        [lot.requests for lot in best.lots],
+        best,
         (1 - _SWEEP) * settings.seconds,
         lambda text, share: on_progress(text, 0.6 + 0.4 * share),
     )

@@ -13,11 +13,10 @@ from statistics import median
 
 import psutil
 
-from naiad.pipeline import Request
 from naiad.runtime.executor import Executor, ProcessExecutor
 from naiad.runtime.messages import Spec
 from naiad.runtime.service import default_instances, make_executors
-from naiad.tune.sweep import run_checked
+from naiad.tune.sweep import Candidate, Lot, run_checked
 
 _ROUNDS = 5
 _MOST_THREADS = 8
@@ -52,11 +51,11 @@ def teams(device: str) -> list[Team]:
 def measure_teams(
     spec: Spec,
     kind: str,
-    batches: Sequence[Sequence[Request]],
+    candidate: Candidate,
     seconds: float,
     on_progress: Callable[[str, float], None] = lambda text, share: None,
 ) -> list[Team]:
-    """Run ``batches`` over and over with each team in turn, about ``seconds`` in total.
+    """Run a candidate's batches over and over with each team in turn, about ``seconds`` in total.
 
     All workers are started first, as many of each thread count as the largest team needs; those of
     other teams idle. Teams that would not fit into the free memory are left out.
@@ -80,9 +79,9 @@ def measure_teams(
                 share = (number * len(found) + place) / ((_ROUNDS + 1) * len(found))
                 on_progress(f"{team.instances} workers, {team.threads} threads each", share)
                 executors = pools[team.threads][: team.instances]
-                rate = _rate(executors, batches, window if number else 0.3 * window)
+                speed = _speed(executors, candidate.lots, window if number else 0.3 * window)
                 if number:  # the first round warms up
-                    team.rates.append(rate)
+                    team.rates.append(speed * candidate.throughput)
     return found
 
 
@@ -106,22 +105,24 @@ def _affordable(executors: Sequence[Executor]) -> int | None:
     return int(_MEMORY * psutil.virtual_memory().available / size)
 
 
-def _rate(
-    executors: Sequence[Executor], batches: Sequence[Sequence[Request]], seconds: float
-) -> float:
-    """Requests per second that the executors answer together."""
+def _speed(executors: Sequence[Executor], lots: Sequence[Lot], seconds: float) -> float:
+    """How much faster the executors are together than the one that ran the lots before.
+
+    Not a count of requests: in a short time each team has other lots, with larger requests or
+    smaller ones.
+    """
     numbers = itertools.count()
     together = threading.Barrier(len(executors))
 
     def work(executor: Executor) -> float:
         together.wait()
         began = time.perf_counter()
-        answered = 0
-        while (spent := time.perf_counter() - began) < seconds or not answered:
-            batch = batches[next(numbers) % len(batches)]
-            run_checked(executor, batch)
-            answered += len(batch)
-        return answered / spent
+        done = 0.0
+        while (spent := time.perf_counter() - began) < seconds or not done:
+            lot = lots[next(numbers) % len(lots)]
+            run_checked(executor, lot.requests)
+            done += lot.typical
+        return done / spent
 
     with ThreadPoolExecutor(len(executors)) as pool:
         return sum(pool.map(work, executors))

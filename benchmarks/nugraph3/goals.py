@@ -70,7 +70,7 @@ def _tail(size: Size) -> Callable[[Round], float]:
 
 
 def _loop(size: Size) -> Callable[[Round], float]:
-    return lambda found: found.speeds[size, MANY, NAIAD].throughput / found.loop[size]
+    return lambda found: found.speeds[size, MANY, NAIAD].throughput / found.loop[size].throughput
 
 
 _EIGHT = "throughput, 8 clients, {} events, to the reference {}"

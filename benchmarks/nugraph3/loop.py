@@ -1,7 +1,7 @@
 """The same pipeline without a server: a loop over batches in one process per core.
 
-As a program: answers lines of JSON ``{"size", "batch", "seconds"}`` with the number of events that
-it ran and the seconds that took. It begins to count when it is told so, like all its siblings.
+As a program: answers lines of JSON ``{"size", "batch", "seconds"}`` with the events that it ran per
+second, and the seconds of CPU that each took. It begins when it is told so, like all its siblings.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
+from statistics import mean
 from types import TracebackType
 
 from benchmarks.nugraph3.inputs import SIZES, Size, simulated
@@ -28,6 +30,14 @@ from naiad.runtime.worker import load
 from naiad.schema import validate
 
 BATCHES = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Events per second, and seconds of CPU per event."""
+
+    throughput: float
+    cpu: float
 
 
 class Loop:
@@ -48,21 +58,21 @@ class Loop:
             for _ in range(processes or len(os.sched_getaffinity(0)))
         ]
 
-    def throughput(self, size: Size, batch: int, seconds: float) -> float:
-        """Events per second of all processes together, in batches of ``batch`` events."""
+    def run(self, size: Size, batch: int, seconds: float) -> Pace:
+        """The pace of all processes together, in batches of ``batch`` events."""
         line = json.dumps({"size": size, "batch": batch, "seconds": seconds})
         for process in self._processes:
             assert process.stdin is not None
             print(line, file=process.stdin, flush=True)
-        total = 0.0
+        paces: list[Pace] = []
         for process in self._processes:
             assert process.stdout is not None
-            total += float(process.stdout.readline())
-        return total
+            paces.append(Pace(**json.loads(process.stdout.readline())))
+        return Pace(sum(p.throughput for p in paces), mean(p.cpu for p in paces))
 
     def best_batch(self, size: Size, seconds: float) -> int:
         """The batch with which it is fastest."""
-        return max(BATCHES, key=lambda batch: self.throughput(size, batch, seconds))
+        return max(BATCHES, key=lambda batch: self.run(size, batch, seconds).throughput)
 
     def __enter__(self) -> Loop:
         return self
@@ -96,8 +106,7 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         own, batch = requests[order["size"]], order["batch"]
-        began = time.perf_counter()
-        done = 0
+        began, cpu, done = time.perf_counter(), time.process_time(), 0
         for turn in count():
             chosen = [own[(turn * batch + i) % len(own)] for i in range(batch)]
             for outcome in runner.run(chosen).outcomes:
@@ -106,7 +115,8 @@ def main() -> None:
             done += batch
             if time.perf_counter() - began >= order["seconds"]:
                 break
-        print(done / (time.perf_counter() - began), flush=True)
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        print(json.dumps(asdict(Pace(done / seconds, cpu / done))), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.nugraph3.inputs import SIZES, Events, Size
-from benchmarks.nugraph3.loop import Loop
+from benchmarks.nugraph3.loop import Loop, Pace
 from benchmarks.nugraph3.sides import NAIAD, Side
 from benchmarks.nugraph3.speed import Moment, Speed, speed
 
@@ -24,10 +24,10 @@ MANY = 16
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What was measured: speeds by size, clients and side, and of the loop, events per second."""
+    """What was measured: speeds by size, clients and side, and the loop's pace by size."""
 
     speeds: dict[tuple[Size, int, str], Speed] = field(default_factory=dict)
-    loop: dict[Size, float] = field(default_factory=dict)
+    loop: dict[Size, Pace] = field(default_factory=dict)
 
     def throughput_ratio(self, size: Size, clients: int, other: str) -> float:
         """Naiad's answers per second to another side's."""
@@ -41,7 +41,7 @@ class Round:
                 {"size": size, "clients": clients, "side": side, **asdict(found)}
                 for (size, clients, side), found in self.speeds.items()
             ],
-            "loop": self.loop,
+            "loop": {size: asdict(pace) for size, pace in self.loop.items()},
         }
 
 
@@ -106,7 +106,7 @@ class Rounds:
     async def _looped(self, found: Round, size: Size, on_step: Callable[[str], None]) -> None:
         on_step(f"a loop without a server, {size} events")
         found.loop[size] = await asyncio.to_thread(
-            self._loop.throughput, size, self._batches[size], self._moment.seconds
+            self._loop.run, size, self._batches[size], self._moment.seconds
         )
 
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from benchmarks.nugraph3.answers import largest_difference
 from benchmarks.nugraph3.goals import GOALS, judge, outcome
-from benchmarks.nugraph3.page import BEGIN, END, write_section
+from benchmarks.nugraph3.inputs import SIZES, simulated
+from benchmarks.nugraph3.loop import Pace
+from benchmarks.nugraph3.page import BEGIN, END, plot, section, write_section
 from benchmarks.nugraph3.rounds import CLIENTS, MANY, Round
 from benchmarks.nugraph3.sides import NAIAD, SETTINGS
 from benchmarks.nugraph3.speed import Speed
@@ -14,7 +16,7 @@ from benchmarks.nugraph3.speed import Speed
 
 def measured(ours: float) -> Round:
     """A round in which Naiad is ``ours`` times as fast as all else."""
-    found = Round(loop={"small": 100.0, "large": 100.0})
+    found = Round(loop={"small": Pace(100.0, 0.01), "large": Pace(100.0, 0.01)})
     for size in ("small", "large"):
         for clients in (*CLIENTS, MANY):
             for side, speed in ((NAIAD, ours), *((name, 1.0) for name in SETTINGS.values())):
@@ -52,6 +54,22 @@ def test_differences_are_in_tolerances_and_nan_is_one():
     assert largest_difference([one], [other])[0] == pytest.approx(0.5)
     other["e_evt"][0, 2] = np.nan
     assert largest_difference([one], [other])[0] == np.inf
+
+
+def test_the_page_has_a_row_per_goal_and_side_and_a_picture(tmp_path):
+    # Its first line names the versions of what the extra bench installs.
+    pytest.importorskip("torch_geometric", reason="the reference needs the extra bench")
+    rounds = [measured(11), measured(13)]
+    events = {size: simulated(size, 1) for size in SIZES}
+    batches = dict.fromkeys(SIZES, 8)
+    words = {"command": "make bench", "weights": "random weights", "when": "today"}
+    text = section(judge(rounds), rounds, events, batches, **words)
+    tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
+    assert [len(table) - 2 for table in tables] == [len(GOALS), len(SIZES) * 4]
+    for table in tables:
+        assert len({line.count("|") for line in table}) == 1
+    plot(rounds, tmp_path / "images" / "benchmark.png")
+    assert (tmp_path / "images" / "benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_section_replaces_the_one_before(tmp_path):

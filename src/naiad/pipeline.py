@@ -281,7 +281,8 @@ def default_weights(pipeline: type[Pipeline]) -> Path | None:
 
 def load_pipeline(spec: str) -> type[Pipeline]:
     """The pipeline class of ``"package.module:Class"``, ``"path/file.py:Class"`` or a built-in
-    name such as ``"nugraph3"``.
+    name such as ``"nugraph3"``; or what ``"package.module:function(argument)"`` returns, which is
+    given the argument as a string.
 
     Raises:
         SchemaError: nothing of that name, or it is no Pipeline; says what there is.
@@ -299,6 +300,8 @@ def load_pipeline(spec: str) -> type[Pipeline]:
             )
         return load_pipeline(found.pipeline)
     module = _load_file(Path(where)) if where.endswith(".py") else _import(where, spec)
+    if made := re.fullmatch(r"(\w+)\((.*)\)", class_name):
+        return getattr(module, made[1])(made[2])
     classes = {
         name: value
         for name, value in vars(module).items()

@@ -79,6 +79,11 @@ def script(model: torch.nn.Module, path: Path) -> Path:
     return path
 
 
+def load_script(path: Path) -> torch.jit.ScriptModule:
+    with _outdated():
+        return torch.jit.load(str(path))
+
+
 def trace(model: torch.nn.Module, example: tuple[torch.Tensor, ...], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _outdated():

@@ -1,0 +1,171 @@
+"""Which tensor of a config is which of the model file, by the rules of NVIDIA's backends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from naiad.triton.backends.signature import ONNX_DTYPES, TORCH_DTYPES, Port, Signature
+from naiad.triton.model_config import ModelConfig, TensorConfig
+
+_INDEXED: Final = re.compile(r".*?__(\d+)")  # NAME__INDEX, by the first "__"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """How a config's tensors belong to a model file's.
+
+    Attributes:
+        inputs: the config's names, in the order of the model's inputs.
+        outputs: the place of each output of the config: a position, or a key where the model
+            gives a dictionary.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: Mapping[str, int | str]
+
+
+def bind(config: ModelConfig, signature: Signature) -> Binding:
+    """Match a config with the signature of its model file.
+
+    For torch: if every input has the name of one of forward's arguments, by these; else if every
+    one ends in ``__<index>``, by the index; else in the order of the config. Outputs by index or
+    in order. For ONNX, by name.
+
+    Raises:
+        RepositoryError: they do not fit; names the file and the field.
+    """
+    onnx = signature.kind == "onnx"
+    _check_dtypes(config, tuple((ONNX_DTYPES if onnx else TORCH_DTYPES).values()), strings=not onnx)
+    if onnx:
+        inputs = _by_name(config, config.inputs, signature.inputs or ())
+        outputs = _by_name(config, config.outputs, signature.outputs or ())
+        _check_complete(config, inputs, signature.inputs or ())
+    else:
+        inputs = _places(config, config.inputs, signature.inputs, "takes")
+        outputs = _places(config, config.outputs, signature.outputs, "gives")
+        if signature.inputs is not None:
+            _check_complete(config, inputs, signature.inputs)
+    for tensors, places, ports in (
+        (config.inputs, inputs, signature.inputs),
+        (config.outputs, outputs, signature.outputs),
+    ):
+        for tensor in tensors:
+            place = places[tensor.name]
+            if isinstance(place, int) and ports is not None:
+                _check_agreement(config, tensor, ports[place])
+    order = sorted(inputs, key=lambda name: place if isinstance(place := inputs[name], int) else 0)
+    return Binding(tuple(order), outputs)
+
+
+def _places(
+    config: ModelConfig,
+    tensors: Sequence[TensorConfig],
+    ports: tuple[Port, ...] | None,
+    verb: str,
+) -> dict[str, int | str]:
+    """Torch's rules, for inputs or outputs."""
+    names = [tensor.name for tensor in tensors]
+    if ports is None:
+        return {name: name for name in names}
+    known = {name: n for n, port in enumerate(ports) for name in (port.name, *port.aliases)}
+    if all(name in known for name in names):
+        places = {name: known[name] for name in names}
+    elif all(_INDEXED.fullmatch(name) for name in names):
+        places = {name: int(name.partition("__")[2]) for name in names}
+    else:
+        places = {name: number for number, name in enumerate(names)}
+    taken: dict[int, TensorConfig] = {}
+    for tensor in tensors:
+        place = places[tensor.name]
+        if place >= len(ports):
+            raise config.wrong(
+                f"{tensor.field}.name is {tensor.name!r}, which is number {place} counted from 0; "
+                f"the model {verb} {_listed(ports)}"
+            )
+        if place in taken:
+            raise config.wrong(
+                f"{tensor.field}.name is {tensor.name!r}, the same tensor of the model as "
+                f"{taken[place].field}, {taken[place].name!r}; it {verb} {_listed(ports)}"
+            )
+        taken[place] = tensor
+    return dict(places)
+
+
+def _by_name(
+    config: ModelConfig, tensors: Sequence[TensorConfig], ports: Sequence[Port]
+) -> dict[str, int | str]:
+    known = {port.name: number for number, port in enumerate(ports)}
+    for tensor in tensors:
+        if tensor.name not in known:
+            verb = "takes" if tensor.field.startswith("input") else "gives"
+            raise config.wrong(
+                f"{tensor.field}.name is {tensor.name!r}; the model {verb} {_listed(ports)}"
+            )
+    return {tensor.name: known[tensor.name] for tensor in tensors}
+
+
+def _check_complete(
+    config: ModelConfig, places: Mapping[str, int | str], ports: Sequence[Port]
+) -> None:
+    missing = [port for n, port in enumerate(ports) if n not in places.values()]
+    if missing:
+        raise config.wrong(
+            f"input has {len(places)} entries; the model takes {_listed(ports)}, so "
+            f"{', '.join(port.name for port in missing)} is missing"
+        )
+
+
+def _check_dtypes(config: ModelConfig, known: Sequence[str], *, strings: bool) -> None:
+    for kind, tensors in (("input", config.inputs), ("output", config.outputs)):
+        if not tensors:
+            raise config.wrong(f"{kind} is missing; say the name, data_type and dims of each")
+    for tensor in (*config.inputs, *config.outputs):
+        if strings and tensor.dtype == "BYTES":
+            if len(tensor.dims) + (config.max_batch_size > 0) > 1:
+                raise config.wrong(
+                    f"{tensor.field}.dims is {list(tensor.dims)}: {tensor.name} is TYPE_STRING, a "
+                    f"list of strings for torch, which must have one dimension in all"
+                )
+        elif tensor.dtype not in known:
+            allowed = ", ".join(f"TYPE_{name}" for name in known if name != "BYTES")
+            raise config.wrong(
+                f"{tensor.field}.data_type is {_spelt(tensor.dtype)}, which the {config.backend} "
+                f"backend does not have; it has {allowed} and TYPE_STRING"
+            )
+
+
+def _check_agreement(config: ModelConfig, tensor: TensorConfig, port: Port) -> None:
+    if port.dtype is not None and port.dtype != tensor.dtype:
+        raise config.wrong(
+            f"{tensor.field}.data_type is {_spelt(tensor.dtype)}; the model's {port.name} is "
+            f"{_spelt(port.dtype)}"
+        )
+    if port.shape is None:
+        return
+    batched = config.max_batch_size > 0
+    if batched and port.shape[:1] != (-1,):
+        raise config.wrong(
+            f"max_batch_size is {config.max_batch_size}, but the model's {port.name} has shape "
+            f"{list(port.shape)}, whose first dimension cannot vary; it must be 0"
+        )
+    whole = (-1, *tensor.dims) if batched else tensor.dims
+    if len(whole) != len(port.shape) or any(
+        size not in (-1, given) for given, size in zip(whole, port.shape, strict=True)
+    ):
+        note = f", {list(whole)} with the batch dimension" if batched else ""
+        raise config.wrong(
+            f"{tensor.field}.dims is {list(tensor.dims)}{note}; the model's {port.name} has shape "
+            f"{list(port.shape)}"
+        )
+
+
+def _listed(ports: Sequence[Port]) -> str:
+    named = ", ".join(port.name for port in ports)
+    return f"{len(ports)}: {named}" if ports else "none"
+
+
+def _spelt(dtype: str) -> str:
+    return f"TYPE_{'STRING' if dtype == 'BYTES' else dtype or 'INVALID'}"

@@ -1,0 +1,252 @@
+"""An exported model ready to run: its file, bound to its config and set up on its device."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from naiad.errors import PipelineError
+from naiad.schema import Array, Arrays
+from naiad.triton.backends.binding import Binding, bind
+from naiad.triton.backends.onnx_file import OnnxFile, OnnxOptions, load_onnx
+from naiad.triton.backends.signature import TORCH_DTYPES
+from naiad.triton.backends.torch_file import TorchFile, load_torch
+from naiad.triton.model_config import ModelConfig
+
+_NUMPY: Final[Mapping[str, str]] = {name: dtype for dtype, name in TORCH_DTYPES.items()} | {
+    "UINT16": "uint16",
+    "UINT32": "uint32",
+    "UINT64": "uint64",
+    "BYTES": "object",
+}
+
+
+def load_model(
+    config: ModelConfig, version: int | str, device: str | None = "cpu"
+) -> TorchModel | OnnxModel:
+    """Load a version of a model of the ``pytorch`` or ``onnxruntime`` backend.
+
+    Args:
+        config: its configuration.
+        version: the folder of the version.
+        device: ``cpu``, ``cuda:<index>``, or None for the devices that a TorchScript file names.
+
+    Raises:
+        RepositoryError: the file is missing or cannot be loaded, or the config does not fit it.
+        MissingExtra: torch or ONNX Runtime is not installed.
+    """
+    _refuse_what_is_not_there(config)
+    file = config.model_file(version)
+    if config.backend == "onnxruntime":
+        loaded = load_onnx(file, device or "cpu", onnx_options(config))
+        return OnnxModel(config, loaded, bind(config, loaded.signature))
+    _set_torch_up(config, device)
+    loaded = load_torch(file, device)
+    return TorchModel(config, loaded, bind(config, loaded.signature), device)
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """A model that ONNX Runtime runs: arrays in, arrays out."""
+
+    config: ModelConfig
+    file: OnnxFile
+    binding: Binding
+
+    def __call__(self, arrays: Arrays) -> dict[str, Array]:
+        """Run the model.
+
+        Args:
+            arrays: every input of the config by name, the batch dimension included.
+
+        Raises:
+            PipelineError: the model fails, or gives something else than its config says.
+        """
+        names = list(self.binding.outputs)
+        given = {name: _as_text(array) for name, array in arrays.items()}
+        try:
+            outputs = self.file.call(given, names)
+        except Exception as error:
+            raise _failure(self.config, error) from error
+        result = {n: _as_bytes(v) for n, v in zip(names, outputs, strict=True)}
+        return _checked(self.config, result)
+
+
+@dataclass(frozen=True, slots=True)
+class TorchModel:
+    """A model that torch runs."""
+
+    config: ModelConfig
+    file: TorchFile
+    binding: Binding
+    device: str | None = "cpu"
+
+    def __call__(self, arrays: Arrays) -> dict[str, Array]:
+        """Run the model; as :meth:`OnnxModel.__call__`."""
+        import torch
+
+        with self._mode(torch):
+            outputs = self.forward({name: self._value(array) for name, array in arrays.items()})
+            result = {name: _numpy(value) for name, value in outputs.items()}
+        if self.config.flag("ENABLE_CACHE_CLEANING", False) and self.device != "cpu":
+            torch.cuda.empty_cache()
+        return _checked(self.config, result)
+
+    def forward(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the model on tensors; a tensor, or list of strings, per output of the config.
+
+        Raises:
+            PipelineError: the model fails, or gives fewer outputs than its config says.
+        """
+        if self.file.signature.inputs is None:
+            given: Any = dict(values)
+        else:
+            given = [values[name] for name in self.binding.inputs]
+        try:
+            outputs: Any = self.file.call(given)
+        except Exception as error:
+            raise _failure(self.config, error) from error
+        # As long as only the run says whether it is a dictionary or a list, places are names.
+        listed = list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
+        result: dict[str, Any] = {}
+        for name, place in self.binding.outputs.items():
+            where: Any = outputs if isinstance(outputs, dict) and name in outputs else listed
+            key = name if where is outputs else self._position(name, place)
+            try:
+                result[name] = where[key]
+            except (KeyError, IndexError):
+                there = ", ".join(outputs) if isinstance(outputs, dict) else len(listed)
+                raise PipelineError(
+                    f"{self.config.name} gave no output {name!r}; it gave {there}"
+                ) from None
+        return result
+
+    def _position(self, name: str, place: int | str) -> int:
+        if isinstance(place, int):
+            return place
+        index = name.rpartition("__")[2]
+        names = [tensor.name for tensor in self.config.outputs]
+        return int(index) if index.isdecimal() and "__" in name else names.index(name)
+
+    def _value(self, array: Array) -> Any:
+        import torch
+
+        if array.dtype == object:
+            return [bytes(value).decode() for value in array.flat]
+        writable = array if array.flags.writeable else array.copy()  # torch would warn
+        return torch.from_numpy(writable).to(self._input_device(), non_blocking=True)
+
+    def _input_device(self) -> str:
+        return self.device or "cpu"
+
+    def _mode(self, torch: Any) -> contextlib.AbstractContextManager[Any]:
+        stack = contextlib.ExitStack()
+        inference = self.config.flag("INFERENCE_MODE", True)
+        stack.enter_context(torch.inference_mode() if inference else torch.no_grad())
+        if self.config.flag("DISABLE_OPTIMIZED_EXECUTION", False):
+            stack.enter_context(torch.jit.optimized_execution(False))
+        return stack
+
+
+def onnx_options(config: ModelConfig) -> OnnxOptions:
+    """The options of ONNX Runtime that a config has, under the names of NVIDIA's backend."""
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    intra = config.count("intra_op_thread_count", threads)
+    graph = config.message.optimization.graph
+    return OnnxOptions(
+        intra_op_threads=threads if intra is None else intra,
+        inter_op_threads=config.count("inter_op_thread_count", 1) or 0,
+        parallel=config.count("execution_mode", 0) == 1,
+        graph_level=graph.level,
+        arena=config.flag("enable_mem_arena", True),
+        memory_pattern=config.flag("enable_mem_pattern", True),
+        entries={k: v for k, v in config.parameters.items() if k.startswith("session.")},
+    )
+
+
+def _set_torch_up(config: ModelConfig, device: str | None) -> None:
+    import torch
+
+    if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+        raise config.wrong(
+            "instance_group.kind is KIND_GPU, or left to Triton on a machine with a GPU, and this "
+            "torch has no CUDA; install one that has, or say KIND_CPU"
+        )
+    threads = config.count("INTRA_OP_THREAD_COUNT") or config.count("NUM_THREADS")
+    torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", "1")))
+    inter = config.count("INTER_OP_THREAD_COUNT") or config.count("NUM_INTEROP_THREADS")
+    if inter:
+        torch.set_num_interop_threads(inter)
+    if config.flag("DISABLE_CUDNN", False):
+        torch.backends.cudnn.enabled = False
+    # torch has these switches for C++ only, and as private functions.
+    for key, name in (
+        ("ENABLE_JIT_EXECUTOR", "_jit_set_profiling_executor"),
+        ("ENABLE_JIT_PROFILING", "_jit_set_profiling_mode"),
+        ("ENABLE_TENSOR_FUSER", "_jit_set_texpr_fuser_enabled"),
+    ):
+        if key in config.parameters:
+            getattr(torch._C, name)(config.flag(key, True))  # pyright: ignore[reportPrivateUsage]
+
+
+def _refuse_what_is_not_there(config: ModelConfig) -> None:
+    """Refuse what NVIDIA's backends do and these do not, rather than answer wrongly."""
+    message = config.message
+    sequences = message.sequence_batching
+    for field, there in (
+        ("batch_input", bool(message.batch_input)),
+        ("batch_output", bool(message.batch_output)),
+        ("sequence_batching.control_input", bool(sequences.control_input)),
+        ("sequence_batching.state", bool(sequences.state)),
+        ("model_transaction_policy.decoupled", message.model_transaction_policy.decoupled),
+    ):
+        if there:
+            raise config.wrong(
+                f"{field} is set, which Naiad's {config.backend} backend does not have; serve this "
+                f"model with NVIDIA's backend, in its container or from a --backend-directory"
+            )
+
+
+def _checked(config: ModelConfig, result: dict[str, Array]) -> dict[str, Array]:
+    """The result, if its dtypes are those of the config: Triton itself does not look (2.51)."""
+    for tensor in config.outputs:
+        array = result[tensor.name]
+        if array.dtype != np.dtype(_NUMPY[tensor.dtype]):
+            raise PipelineError(
+                f"{config.name} gave {tensor.name} as {array.dtype}, and its config.pbtxt says "
+                f"{tensor.field}.data_type is TYPE_{tensor.dtype}"
+            )
+    return result
+
+
+def _failure(config: ModelConfig, error: Exception) -> PipelineError:
+    # TorchScript's message has a traceback of the model's code first, and what happened last.
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    why = lines[-1].strip() if lines else type(error).__name__
+    return PipelineError(f"{config.name} failed: {why}")
+
+
+def _numpy(value: Any) -> Array:
+    if isinstance(value, list):
+        return np.array([str(text).encode() for text in value], dtype=object)
+    return np.ascontiguousarray(value.detach().cpu().numpy())
+
+
+def _as_text(array: Array) -> Array:
+    """Strings for ONNX Runtime, which takes ``str`` and not ``bytes``."""
+    if array.dtype != object:
+        return array
+    text = [bytes(value).decode() for value in array.flat]
+    return np.array(text, dtype=object).reshape(array.shape)
+
+
+def _as_bytes(array: Array) -> Array:
+    if array.dtype != object:
+        return np.ascontiguousarray(array)
+    raw = [value if isinstance(value, bytes) else str(value).encode() for value in array.flat]
+    return np.array(raw, dtype=object).reshape(array.shape)

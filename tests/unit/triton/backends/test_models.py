@@ -1,0 +1,163 @@
+"""Exported models by their configs: the same bits as the file run by hand."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from tests.support.exported import (
+    AddSub,
+    ByName,
+    Dense,
+    Neighbours,
+    Shout,
+    dense_onnx,
+    echo_onnx,
+    graph,
+    load_script,
+    save_export,
+    script,
+    trace,
+)
+
+from naiad.errors import PipelineError, RepositoryError
+from naiad.triton.backends.models import load_model, onnx_options
+
+GRAPH = """backend: "pytorch"
+input [ { name: "edgeindex__1" data_type: TYPE_INT64 dims: [2, -1] },
+        { name: "x__0" data_type: TYPE_FP32 dims: [-1, 8] } ]
+output { name: "logits__0" data_type: TYPE_FP32 dims: [-1, 3] }
+"""
+DENSE = """backend: "BACKEND" max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: [8] }
+output { name: "y" data_type: TYPE_FP32 dims: [3] }
+"""
+
+
+@pytest.mark.parametrize("filename", ["model.pt", "model.pt2"])
+def test_a_graph_model_gives_the_same_bits_as_its_file(write, filename):
+    def save(path):
+        keep = save_export if filename.endswith("2") else trace
+        keep(Neighbours(), graph(5, 9), path)
+
+    model = load_model(write(GRAPH, save, filename), 1)
+    x, edges = graph(40, 200, seed=3)
+    given = {"x__0": x.numpy(), "edgeindex__1": edges.numpy()}
+    path = model.config.model_file(1)
+    if filename.endswith("2"):
+        by_hand = torch.export.load(path).module()(x, edges)
+    else:
+        by_hand = load_script(path)(x, edges)
+    assert np.array_equal(model(given)["logits__0"], by_hand.detach().numpy())
+
+
+@pytest.mark.parametrize("flag", ["INFERENCE_MODE", "DISABLE_OPTIMIZED_EXECUTION", "DISABLE_CUDNN"])
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_switches_do_not_change_the_result(write, flag, value):
+    text = DENSE.replace("BACKEND", "pytorch").replace('"y"', '"y__0"')
+    text += f'parameters {{ key: "{flag}" value {{ string_value: "{value}" }} }}'
+    model = load_model(write(text, lambda path: script(Dense(), path)), 1)
+    x = np.random.default_rng(0).random((4, 8), np.float32)
+    with torch.no_grad():
+        assert np.array_equal(model({"x": x})["y__0"], Dense()(torch.from_numpy(x)).numpy())
+
+
+def test_strings_are_lists_for_torch(write):
+    text = """backend: "pytorch" input { name: "words" data_type: TYPE_STRING dims: [-1] }
+    output { name: "loud__0" data_type: TYPE_STRING dims: [-1] }"""
+    model = load_model(write(text, lambda path: script(Shout(), path)), 1)
+    result = model({"words": np.array([b"a", b"zw"], dtype=object)})
+    assert result["loud__0"].tolist() == [b"A", b"ZW"]
+
+
+def test_dictionaries_are_bound_by_key(write):
+    text = 'backend: "pytorch"' + "".join(
+        f'{kind} {{ name: "{name}" data_type: TYPE_INT64 dims: [2] }}'
+        for kind, name in (("input", "b"), ("input", "a"), ("output", "product"), ("output", "sum"))
+    )
+    model = load_model(write(text, lambda path: script(ByName(), path)), 1)
+    result = model({"a": np.array([1, 2]), "b": np.array([3, 4])})
+    assert {name: array.tolist() for name, array in result.items()} == {
+        "sum": [4, 6],
+        "product": [3, 8],
+    }
+
+
+def test_onnx_gives_the_same_bits_as_its_file(write):
+    text = DENSE.replace("BACKEND", "onnxruntime")
+    model = load_model(write(text, dense_onnx, "model.onnx"), 1)
+    x = np.random.default_rng(0).random((5, 8), np.float32)
+    session = onnxruntime.InferenceSession(model.config.model_file(1))
+    assert np.array_equal(model({"x": x})["y"], session.run(None, {"x": x})[0])
+
+
+def test_onnx_has_strings_and_gives_only_what_the_config_has(write):
+    text = """backend: "onnxruntime" input { name: "words" data_type: TYPE_STRING dims: [-1] }
+    input { name: "numbers" data_type: TYPE_INT64 dims: [4] }
+    output { name: "echoed" data_type: TYPE_STRING dims: [-1] }"""
+    model = load_model(write(text, echo_onnx, "model.onnx"), 1)
+    words = np.array([b"one", "zwölf".encode(), b""], dtype=object)
+    result = model({"words": words, "numbers": np.arange(4)})
+    assert list(result) == ["echoed"]
+    assert result["echoed"].tolist() == words.tolist()
+
+
+def test_onnx_options_have_the_names_of_nvidia_s_backend(write):
+    values = {
+        "intra_op_thread_count": "2",
+        "inter_op_thread_count": "3",
+        "execution_mode": "1",
+        "enable_mem_arena": "0",
+        "enable_mem_pattern": "0",
+        "session.set_denormal_as_zero": "1",
+    }
+    text = DENSE.replace("BACKEND", "onnxruntime") + "optimization { graph { level: 2 } }"
+    for key, value in values.items():
+        text += f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
+    config = write(text, dense_onnx, "model.onnx")
+    options = onnx_options(config)
+    assert (options.intra_op_threads, options.inter_op_threads, options.parallel) == (2, 3, True)
+    assert (options.graph_level, options.arena, options.memory_pattern) == (2, False, False)
+    assert options.entries == {"session.set_denormal_as_zero": "1"}
+    assert load_model(config, 1)({"x": np.ones((1, 8), np.float32)})["y"].shape == (1, 3)
+
+
+def test_an_output_of_another_dtype_than_the_config_says_is_an_error(write):
+    text = GRAPH.replace('logits__0" data_type: TYPE_FP32', 'logits__0" data_type: TYPE_FP64')
+    config = write(text, lambda path: trace(Neighbours(), graph(5, 9), path))
+    x, edges = graph(4, 4)
+    with pytest.raises(
+        PipelineError, match=r"logits__0 as float32.*output\[0\].data_type is TYPE_"
+    ):
+        load_model(config, 1)({"x__0": x.numpy(), "edgeindex__1": edges.numpy()})
+
+
+def test_a_failure_says_what_happened_last(write):
+    text = "backend: 'pytorch'" + "".join(
+        f'{kind} {{ name: "{name}" data_type: TYPE_INT32 dims: [-1] }}'
+        for kind, name in (("input", "a"), ("input", "b"), ("output", "o__0"))
+    )
+    model = load_model(write(text, lambda path: script(AddSub(), path)), 1)
+    with pytest.raises(PipelineError, match=r"^m failed: .*size of tensor a \(2\)"):
+        model({"a": np.zeros(2, np.int32), "b": np.zeros(3, np.int32)})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "sequence_batching { state { input_name: 'a' output_name: 'b' } }",
+        "model_transaction_policy { decoupled: true }",
+        "batch_input { kind: BATCH_ELEMENT_COUNT target_name: 'a' }",
+    ],
+)
+def test_what_these_backends_lack_is_refused(write, more):
+    config = write(DENSE.replace("BACKEND", "pytorch") + more, lambda path: script(Dense(), path))
+    field = more.partition(" ")[0]
+    with pytest.raises(RepositoryError, match=rf"config.pbtxt: {field}.* NVIDIA's backend"):
+        load_model(config, 1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_instance_without_a_gpu_is_refused(write):
+    config = write(DENSE.replace("BACKEND", "pytorch"), lambda path: script(Dense(), path))
+    with pytest.raises(RepositoryError, match=r"instance_group.kind is KIND_GPU.*KIND_CPU"):
+        load_model(config, 1, "cuda:0")

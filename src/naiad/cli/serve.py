@@ -73,6 +73,13 @@ def serve(
     model_repository: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model repository to serve (too).")
     ] = None,
+    backend_directory: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Triton backends of your own, preferred to Naiad's pytorch and onnxruntime.",
+        ),
+    ] = None,
     log_dir: Annotated[
         Path | None,
         typer.Option(
@@ -175,6 +182,7 @@ def serve(
                     supervision=Supervision(
                         memory_limit=memory_limit_mb and memory_limit_mb * 1_000_000
                     ),
+                    backend_directory=backend_directory,
                     on_event=display.show,
                 )
             _print_ready(server)

@@ -8,8 +8,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from naiad.errors import EngineError
-from naiad.triton.config import read_config
 from naiad.triton.engine import Layout, has_gpu, is_plain
+from naiad.triton.model_config import read_model_config
+
+# Backends that complete nothing but inputs and outputs.
+_COMPLETED = ("python", "pytorch", "onnxruntime", "ensemble")
 
 CONTROL_MODES = ("none", "poll", "explicit")
 """Triton's ``--model-control-mode``."""
@@ -147,11 +150,10 @@ def is_complete(repository: Path) -> bool:
     models = model_directories(repository)
     for model in models:
         try:
-            config = read_config(model / "config.pbtxt")
+            config = read_model_config(model)
         except (EngineError, OSError):
             return False
-        known = config.backend == "python" or config.platform == "ensemble"
-        if not known or not config.input or not config.output:
+        if config.backend not in _COMPLETED or not config.inputs or not config.outputs:
             return False
     return bool(models)
 

@@ -40,6 +40,10 @@ _ELSEWHERE = (
 _STUB = "triton_python_backend_stub"
 _TRITON = Path("pytriton", "tritonserver")  # as in site-packages: RPATHs count the levels
 
+# A Python-based backend runs only where this lies inside its directory after links are followed:
+# "backend library name 'libtriton_python.so' escapes backend directory" (2.51).
+_COPIED = "libtriton_python.so"
+
 # Python models run with these unless the user's environment says otherwise.
 _DEFAULTS = numeric_environment(threads=1) | {
     "PYTHONUNBUFFERED": "1",  # what a model prints is in the log when it is printed
@@ -72,7 +76,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A directory of links as Triton wants it.
+    """A directory of links, and one copy, as Triton wants it.
 
     Attributes:
         engine: what the links lead to.
@@ -175,6 +179,7 @@ def assemble(
     engine: Engine,
     *,
     backends: Mapping[str, Path] | None = None,
+    directory: Path | None = None,
     cache: Path | None = None,
 ) -> Layout:
     """Lay the engine out for launch; an earlier layout of the same parts is used again.
@@ -185,13 +190,21 @@ def assemble(
         engine: what :func:`find_engine` found.
         backends: further backends by name, each a directory with a ``model.py`` (a Python-based
             backend) or a shared library; by default those that come with Naiad.
+        directory: a folder of the user's with backends; they are preferred to those of the same
+            name in ``backends``, as are any that lie in the engine's own folder.
         cache: where to put it; by default :func:`naiad.artifacts.cache_directory`.
 
     Raises:
-        EngineError: neither the cache nor the temporary directory can be used.
+        EngineError: neither the cache nor the temporary directory can be used, or there is no
+            ``directory``.
     """
-    links = _links(engine, own_backends() if backends is None else backends)
-    written = json.dumps({link: str(target) for link, target in links.items()}, sort_keys=True)
+    found = dict(own_backends() if backends is None else backends)
+    found |= installed_backends(engine.package / "tritonserver" / "backends")
+    if directory is not None:
+        found |= installed_backends(directory)
+    links = _links(engine, found)
+    parts = {link: str(target) for link, target in links.items()} | {"copied": _COPIED}
+    written = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(written.encode()).hexdigest()[:12]
     parent = _usable(cache or cache_directory()) / "engine"
     root = parent / f"{engine.version}-py{python_version()}-{digest}"
@@ -203,7 +216,10 @@ def assemble(
             for link, target in links.items():
                 path = draft / link
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.symlink_to(target)
+                if path.name == _COPIED:
+                    shutil.copyfile(target, path)
+                else:
+                    path.symlink_to(target)
             _move_into_place(draft, root, links)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -231,6 +247,30 @@ def own_backends() -> dict[str, Path]:
     """The Python-based backends that come with Naiad, by name."""
     home = Path(__file__).parent / "backends"
     return {path.parent.name: path.parent for path in sorted(home.glob("*/model.py"))}
+
+
+def installed_backends(directory: Path) -> dict[str, Path]:
+    """The backends in a folder, such as a container's ``/opt/tritonserver/backends``, by name.
+
+    ``python`` is not among them: the engine has its own, whose stub fits the running Python.
+
+    Raises:
+        EngineError: there is no such folder, or nothing in it is a backend.
+    """
+    if not directory.is_dir():
+        raise EngineError(f"{directory}: no such folder of backends")
+    found = {
+        path.name: path.resolve()
+        for path in sorted(directory.iterdir())
+        if (path / f"libtriton_{path.name}.so").is_file() or (path / "model.py").is_file()
+    }
+    if not found:
+        raise EngineError(
+            f"{directory} holds no backend; each is a folder NAME with a libtriton_NAME.so or a "
+            f"model.py"
+        )
+    found.pop("python", None)
+    return found
 
 
 def python_version() -> str:

@@ -62,6 +62,7 @@ class Server:
         poll_seconds: int = 15,
         response_cache: int = 0,
         arguments: Sequence[str] = (),
+        backend_directory: Path | str | None = None,
         probes: Mapping[str, Arrays] | None = None,
         temporary: Sequence[Path] = (),
         health_port: int | None = None,
@@ -88,6 +89,8 @@ class Server:
             response_cache: bytes in which Triton keeps the answers of models whose configuration
                 has ``response_cache``; 0 for none.
             arguments: further command line of tritonserver; HTTP, gRPC and metrics must stay on.
+            backend_directory: a folder with backends, each a folder of its name; they are preferred
+                to Naiad's own ``pytorch`` and ``onnxruntime``.
             probes: a request by model, which the model must answer before it counts as ready.
             temporary: folders that the server removes when it has ended.
             health_port: where ``/livez`` and ``/readyz`` say whether every model answers; 0 takes
@@ -114,6 +117,7 @@ class Server:
         self._start_timeout = start_timeout
         self._temporary = tuple(temporary)
         self._on_event = on_event or _to_logger
+        self._backends = Path(backend_directory) if backend_directory is not None else None
         self._health_port = health_port
         self._supervision = supervision
         if supervision is None and health_port is not None:
@@ -142,7 +146,7 @@ class Server:
         began = time.perf_counter()
         try:
             check_settings(self._settings)
-            layout = assemble(find_engine())
+            layout = assemble(find_engine(), directory=self._backends)
             self._stopping.clear()
             self._ended.clear()
             self._death = ""

@@ -39,6 +39,7 @@ def serve(
     arguments: Sequence[str] = (),
     health_port: int | None = None,
     supervision: Supervision | None = None,
+    backend_directory: Path | str | None = None,
     on_event: Callable[[LogEvent], None] | None = None,
 ) -> Server:
     """Serve pipelines on an embedded Triton; returns when each has answered its example.
@@ -74,6 +75,7 @@ def serve(
         health_port: for ``/livez`` and ``/readyz``, and for a server that is restarted when it
             dies; None, the default, for neither.
         supervision: how it is probed and restarted.
+        backend_directory: of backends that are preferred to Naiad's own.
         on_event: told of progress, warnings and errors.
 
     Raises:
@@ -129,6 +131,7 @@ def serve(
             arguments=arguments,
             health_port=health_port,
             supervision=supervision,
+            backend_directory=backend_directory,
             on_event=on_event,
         )
         return server.start()

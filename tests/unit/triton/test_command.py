@@ -79,7 +79,7 @@ def test_a_repository_with_spaces_in_its_path_is_linked(repository: Path, tmp_pa
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ('backend: "python"', 'platform: "pytorch_libtorch"'),
+        ('backend: "python"', 'platform: "tensorrt_plan"'),
         ('output [ { name: "y" data_type: TYPE_FP32 dims: [ -1 ] } ]', ""),
         ("name:", "nom:"),
     ],

@@ -129,7 +129,9 @@ def test_the_layout_is_made_of_links_as_triton_wants_them(engine: Engine, tmp_pa
     assert (layout.caches / "local" / "libtritoncache_local.so").exists()
     assert [path.name for path in layout.libpython.iterdir()] == [engine.libpython.name]
     files = [path for path in layout.root.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert [path for path in files if layout.caches not in path.parents] == []
+    assert [path for path in files if layout.caches not in path.parents] == [
+        python / "libtriton_python.so"
+    ]
 
 
 def test_a_layout_is_used_again_and_repaired_when_damaged(engine: Engine, tmp_path: Path):
@@ -211,3 +213,26 @@ def test_temporary_directories_are_plain_even_where_tmpdir_is_not(
     made = plain_temporary_directory("naiad-test-")
     made.rmdir()
     assert is_plain(made)
+
+
+def test_a_backend_that_the_user_has_is_preferred_to_naiad_s_own(engine: Engine, tmp_path: Path):
+    mine = tmp_path / "backends"
+    for name, file in (
+        ("pytorch", "libtriton_pytorch.so"),
+        ("python", "libtriton_python.so"),
+        ("notes", "README"),
+    ):
+        (mine / name).mkdir(parents=True)
+        (mine / name / file).touch()
+    layout = assemble(engine, cache=tmp_path / "cache", directory=mine)
+    assert (layout.backends / "pytorch").resolve() == mine / "pytorch"
+    assert (layout.backends / "onnxruntime" / "model.py").exists(), "Naiad's own"
+    assert (layout.backends / "python" / STUB).resolve() == engine.stub
+    assert not (layout.backends / "notes").exists()
+
+
+def test_a_folder_without_backends_is_refused(engine: Engine, tmp_path: Path):
+    with pytest.raises(EngineError, match="holds no backend; each is a folder NAME with a libtri"):
+        assemble(engine, cache=tmp_path / "cache", directory=tmp_path)
+    with pytest.raises(EngineError, match="missing: no such folder of backends"):
+        assemble(engine, cache=tmp_path / "cache", directory=tmp_path / "missing")

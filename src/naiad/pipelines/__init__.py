@@ -79,6 +79,7 @@ _APPLICATIONS = (
         cli="naiad.pipelines.gat.cli",
         network="naiad.pipelines.gat.weights:network",
         requests="naiad.pipelines.gat.graphs:read_requests",
+        simulated="naiad.pipelines.gat.simulate:simulated_requests",
         packages=("torch", "safetensors"),
     ),
 )

@@ -8,6 +8,7 @@ Cora's; no word or topic means anything.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from naiad.errors import InvalidInput
 from naiad.pipelines.gat.graphs import CitationGraph
 from naiad.pipelines.gat.schema import CLASSES, FEATURES
+from naiad.schema import Array
 
 TOPICS: Final = tuple(f"synthetic topic {number}" for number in range(1, CLASSES + 1))
 SOURCE: Final = "a synthetic citation graph"
@@ -56,6 +58,14 @@ def simulate(nodes: int, seed: int = 0) -> CitationGraph:
         validation=validation,
         test=test,
     )
+
+
+def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
+    """Requests for ``n`` synthetic graphs of 10 to 1,500 papers, small ones more often."""
+    rng = np.random.default_rng(seed)
+    for number in range(n):
+        papers = int(np.exp(rng.uniform(np.log(10), np.log(1_500))))
+        yield simulate(papers, seed + number).arrays(row_normalised=True)
 
 
 def _words(rng: np.random.Generator, topics: NDArray[np.int64]) -> NDArray[np.float32]:

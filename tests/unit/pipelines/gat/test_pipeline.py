@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.markdown import ROOT
 from tests.unit.pipelines.gat.graphs import random_graph, random_net, run, save
 
 from naiad.errors import InvalidInput, WeightsError
@@ -100,6 +101,8 @@ def test_a_bad_graph_is_refused_with_the_reason(
     with pytest.raises(InvalidInput) as caught:
         validate(INPUTS, request_)
     assert str(caught.value) == message
+    if "inf;" not in message and "int32" not in message:
+        assert f"| `{message}` |" in (ROOT / "docs" / "gat.md").read_text("utf-8")
 
 
 def test_the_weights_that_come_with_naiad_say_what_they_are() -> None:

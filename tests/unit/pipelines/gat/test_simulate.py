@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from naiad.errors import InvalidInput
-from naiad.pipelines.gat.schema import CLASSES, FEATURES
-from naiad.pipelines.gat.simulate import simulate
+from naiad.pipelines.gat.schema import CLASSES, FEATURES, INPUTS
+from naiad.pipelines.gat.simulate import simulate, simulated_requests
+from naiad.schema import validate
 
 
 def test_the_seed_decides() -> None:
@@ -54,3 +55,9 @@ def test_small_graphs_are_possible(nodes: int) -> None:
 def test_impossible_graphs_are_refused(nodes: int, seed: int) -> None:
     with pytest.raises(InvalidInput, match="must be"):
         simulate(nodes, seed)
+
+
+def test_simulated_requests_are_of_many_sizes() -> None:
+    sizes = [validate(INPUTS, request)["nodes"] for request in simulated_requests(30)]
+    assert min(sizes) < 30
+    assert max(sizes) > 500

@@ -18,7 +18,7 @@ from naiad.pipelines.nugraph3.metadata import Architecture, Metadata, read_metad
 from naiad.schema import Array, Arrays
 
 if TYPE_CHECKING:
-    from naiad.pipelines.nugraph3.inference import FusedNuGraph3
+    from naiad.pipelines.nugraph3.inference import Forward
 
 
 class NuGraph3(Pipeline):
@@ -38,7 +38,7 @@ class NuGraph3(Pipeline):
     limit = Budget(hits=100_000, spacepoints=500_000)
     weights = "data/weights"
 
-    _model: FusedNuGraph3 | None = None
+    _model: Forward | None = None
 
     def metadata(self) -> Mapping[str, str]:
         """Classes, notice and origin of the weights, for clients."""
@@ -53,12 +53,12 @@ class NuGraph3(Pipeline):
     def setup(self, device: str) -> None:
         """Load the weights onto ``device``."""
         # Here and not above: a server's front and the command line need neither torch nor SciPy.
-        from naiad.pipelines.nugraph3.inference import FusedNuGraph3
+        from naiad.pipelines.nugraph3.inference import fastest
         from naiad.pipelines.nugraph3.weights import load_weights
 
         _ = self._known  # refuses weights that cannot answer the wire contract
         net, _ = load_weights(self._folder)
-        self._model = FusedNuGraph3(net.to(device))
+        self._model = fastest(net.to(device))
 
     def prepare(self, request: Request) -> Arrays:
         """Turn an event's tables into its graph.

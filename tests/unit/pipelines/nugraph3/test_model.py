@@ -14,6 +14,7 @@ from tests.unit.pipelines.nugraph3.graphs import (
     parts,
 )
 
+from naiad.pipelines.nugraph3.compiled import CompiledNuGraph3
 from naiad.pipelines.nugraph3.inference import FusedNuGraph3
 from naiad.pipelines.nugraph3.model import Block, NuGraph3Net
 from naiad.pipelines.nugraph3.schema import OUTPUTS, PLANES
@@ -52,16 +53,21 @@ def net() -> NuGraph3Net:
     return make_net(2.0)
 
 
-@pytest.fixture(scope="module", params=["network", "fused"])
+@pytest.fixture(scope="module", params=[FusedNuGraph3, CompiledNuGraph3])
+def form(request):
+    """The forms for inference, which must all be the network."""
+    return request.param
+
+
+@pytest.fixture(scope="module", params=["network", FusedNuGraph3, CompiledNuGraph3])
 def forward(request, net):
-    """Both forms of the network, which must behave alike."""
-    fused = FusedNuGraph3(net)
+    """All forms of the network, which must behave alike."""
 
     def plain(batch, events):
         with torch.inference_mode():
             return net(batch, events)
 
-    return plain if request.param == "network" else fused
+    return plain if request.param == "network" else request.param(net)
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +77,12 @@ def original(shared_data, tmp_path_factory) -> NuGraph3Net:
     return load_weights(folder)[0]
 
 
-@pytest.mark.parametrize("form", ["network", "fused"])
+@pytest.mark.parametrize("form", [lambda net: net, FusedNuGraph3, CompiledNuGraph3])
 def test_a_real_event_is_labelled_as_by_the_original(original, shared_data, form):
     reference = golden(shared_data)
     batch = merge([golden_event(reference)])
     with torch.inference_mode():
-        outputs = original(batch, 1) if form == "network" else FusedNuGraph3(original)(batch, 1)
+        outputs = form(original)(batch, 1)
     assert_close(outputs, {name: reference[name] for name in outputs})
 
 
@@ -97,42 +103,42 @@ def test_the_answer_of_an_event_does_not_depend_on_its_batch(forward):
 
 
 @pytest.mark.parametrize(("hits", "points"), SHAPES)
-def test_the_fused_network_is_the_network(net, hits, points):
+def test_what_is_served_is_the_network(net, form, hits, points):
     batch = merge([event(hits, points, seed=1), event(hits, points, seed=2, missing=0.9)])
     with torch.inference_mode():
-        assert_close(FusedNuGraph3(net)(batch, 2), net(batch, 2))
+        assert_close(form(net)(batch, 2), net(batch, 2))
 
 
 @pytest.mark.parametrize("rows", [1, 7, 64, 10_000])
-def test_the_size_of_tiles_changes_nothing(net, rows, monkeypatch):
+def test_the_size_of_tiles_changes_nothing(net, form, rows, monkeypatch):
     batch = merge([event((30, 0, 41), 25, seed=1), event((1, 20, 2), 9, seed=2)])
     expected = net(batch, 2)
-    monkeypatch.setattr("naiad.pipelines.nugraph3.inference.TILE_ROWS", rows)
-    assert_close(FusedNuGraph3(net)(batch, 2), {k: v.detach() for k, v in expected.items()})
+    monkeypatch.setattr(f"{form.__module__}.TILE_ROWS", rows)
+    assert_close(form(net)(batch, 2), {k: v.detach() for k, v in expected.items()})
 
 
 @pytest.mark.parametrize("scale", [6.0, 12.0])
-def test_features_that_overflow_an_exponential_are_still_right(scale):
+def test_features_that_overflow_an_exponential_are_still_right(form, scale):
     """exp(89) is infinite in float32; the original subtracts the maximum first."""
     net = make_net(scale)
     batch = merge([event((40, 30, 50), 60, seed=4)])
     with torch.inference_mode():
-        expected, found = net(batch, 1), FusedNuGraph3(net)(batch, 1)
+        expected, found = net(batch, 1), form(net)(batch, 1)
     assert expected["v_evt"].abs().max() > 1e3
     assert_equal_in_scale(found, expected)
 
 
-def test_hits_of_enormous_charge_are_still_right(net):
+def test_hits_of_enormous_charge_are_still_right(net, form):
     arrays = event((40, 30, 50), 60, seed=4)
     arrays["hit_table_integral"][::7] = 1e6
     arrays["hit_table_integral"][1::7] = -1e6
     batch = merge([arrays])
     with torch.inference_mode():
-        expected, found = net(batch, 1), FusedNuGraph3(net)(batch, 1)
+        expected, found = net(batch, 1), form(net)(batch, 1)
     assert_equal_in_scale(found, expected)
 
 
-def test_features_whose_exponentials_all_vanish_are_still_right():
+def test_features_whose_exponentials_all_vanish_are_still_right(form):
     """exp(-104) is 0 in float32, and a mean over weights of 0 would be 0."""
     net = make_net(2.0)
     with torch.no_grad():
@@ -142,7 +148,7 @@ def test_features_whose_exponentials_all_vanish_are_still_right():
             block.first.weight.mul_(0.02)  # so that nothing overflows afterwards
     batch = merge([event((40, 30, 50), 60, seed=4)])
     with torch.inference_mode():
-        assert_equal_in_scale(FusedNuGraph3(net)(batch, 1), net(batch, 1))
+        assert_equal_in_scale(form(net)(batch, 1), net(batch, 1))
 
 
 def assert_equal_in_scale(found, expected):
@@ -213,13 +219,13 @@ def test_every_parameter_learns(net):
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_the_weights_of_the_fused_network_are_a_copy(net):
+def test_the_weights_of_what_is_served_are_a_copy(net, form):
     changed = make_net(2.0)
-    fused = FusedNuGraph3(changed)
+    served = form(changed)
     batch = merge([event()])
-    before = fused(batch, 1)["e_evt"].clone()
+    before = served(batch, 1)["e_evt"].clone()
     with torch.no_grad():
         for parameter in changed.parameters():
             parameter.zero_()
         changed.set_normalisation(*NORMALISATION[::-1])
-    assert torch.equal(fused(batch, 1)["e_evt"], before)
+    assert torch.equal(served(batch, 1)["e_evt"], before)

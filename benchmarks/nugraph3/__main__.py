@@ -26,6 +26,7 @@ from benchmarks.nugraph3.page import machine, plot, section, write_section
 from benchmarks.nugraph3.rounds import Round, Rounds, steps
 from benchmarks.nugraph3.sides import NAIAD, SETTINGS, Side, serving
 from benchmarks.nugraph3.speed import Moment
+from benchmarks.overhead import __main__ as overhead
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -34,6 +35,8 @@ from naiad.bench.measure import run
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "images" / "benchmark.png"
+
+_KILOBYTE = 1024
 
 console = Console(stderr=True)
 
@@ -61,7 +64,10 @@ def main(arguments: list[str] | None = None) -> None:
         # On a busy machine an event may take two threads of torch's five seconds.
         variables = {"OMP_NUM_THREADS": "1"}
     began = time.perf_counter()
-    with TemporaryDirectory() as scratch, console.status("simulating events") as status:
+    with TemporaryDirectory() as scratch, console.status("starting") as status:
+        status.update("measuring a pipeline that does nothing")
+        echoes = measure_echoes(runs, moment, instances)
+        status.update("simulating events")
         weights = Path(scratch) / "weights"
         words = make_weights(weights, args.checkpoint)
         events = {size: simulated(size, number) for size in SIZES}
@@ -76,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
             batches = {size: loop.best_batch(size, moment.seconds / 4) for size in SIZES}
             status.stop()
             rounds = run_rounds(runs, Rounds(sides, events, loop, batches, moment), len(sides))
-    outcomes = [*judge(rounds), same]
+    outcomes = [*judge(rounds), *echoes, same]
     command = " ".join(["python -m benchmarks.nugraph3", *(arguments or sys.argv[1:])])
     when = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     text = section(outcomes, rounds, events, batches, command=command, weights=words, when=when)
@@ -95,6 +101,25 @@ def main(arguments: list[str] | None = None) -> None:
         write_section(PAGE, text)
         plot(rounds, PICTURE)
     console.print(f"{time.perf_counter() - began:.0f} s in all", highlight=False)
+
+
+def measure_echoes(runs: int, moment: Moment, instances: int | None) -> list[Outcome]:
+    """A pipeline that answers with what it is asked, to a bare model that does."""
+    with overhead.serving(instances) as server:
+        rounds = run(overhead.compare(server, _KILOBYTE // 4, 8, runs, moment))
+    where = {
+        overhead.PROCESS: "in worker processes",
+        overhead.THREAD: 'in threads (`executor = "thread"`)',
+    }
+    return [
+        outcome(
+            f"throughput, 8 clients, an echo of 1 KB {words}, to a bare Python model",
+            "at least",
+            0.8,
+            [found[model].throughput / found[overhead.BARE].throughput for found in rounds],
+        )
+        for model, words in where.items()
+    ]
 
 
 async def compare(sides: dict[str, Side], events: dict[Size, Events]) -> Outcome:

@@ -100,7 +100,7 @@ class Rounds:
     ) -> None:
         on_step(f"{name}, {size} events, {clients} at once")
         found.speeds[size, clients, name] = await speed(
-            self._targets[name, size], self._servers[name], clients, self._moment
+            self._targets[name, size], clients, self._moment, server=self._servers[name]
         )
 
     async def _looped(self, found: Round, size: Size, on_step: Callable[[str], None]) -> None:

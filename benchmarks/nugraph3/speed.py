@@ -26,7 +26,7 @@ class Speed:
         p50, p99: latencies, in seconds.
         answered: how many requests that is of.
         server_cpu: seconds of CPU per answer, of all of the server's processes. Where other
-            programs take from the cores it varies much less than time does.
+            programs take from the cores it varies much less than time does. NaN where not counted.
         generator_cpu: seconds of CPU per answer, of the load generator.
     """
 
@@ -46,10 +46,12 @@ class Moment:
     seconds: float
 
 
-async def speed(target: Target, server: int, clients: int, moment: Moment) -> Speed:
+async def speed(
+    target: Target, clients: int, moment: Moment, *, server: int | None = None
+) -> Speed:
     """Ask ``target`` with so many clients, each of which waits for its answer.
 
-    ``server`` is the process whose time is counted, with its descendants.
+    ``server`` is the process whose CPU time is counted, with that of its descendants.
 
     A very slow side is given longer, until it has answered as often as there are clients.
 
@@ -82,8 +84,10 @@ async def speed(target: Target, server: int, clients: int, moment: Moment) -> Sp
     )
 
 
-def _cpu(pid: int) -> float:
+def _cpu(pid: int | None) -> float:
     """Seconds that a process and all its living descendants have computed."""
+    if pid is None:
+        return float("nan")
     root = psutil.Process(pid)
     times = (process.cpu_times() for process in (root, *root.children(recursive=True)))
     return sum(spent.user + spent.system for spent in times)

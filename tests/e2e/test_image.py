@@ -16,6 +16,7 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from PIL import Image
 from tests.support.triton import FREE
+from tests.unit.pipelines.image.classifiers import LABELS, expected, write_labels, write_onnx
 from tests.unit.pipelines.image.test_decode import encoded
 from tritonclient.grpc import model_config_pb2
 from typer.testing import CliRunner
@@ -240,6 +241,21 @@ def test_the_command_shows_bars_for_a_few(server: Server, pictures: Path):
     assert result.exit_code == 0, result.output
     assert re.search(r"stripes +█", result.output)
     assert len(re.findall(r"\d\.\d{3}$", result.output, re.MULTILINE)) == 3
+
+
+def test_a_network_that_somebody_brings_is_served_for_one_command(tmp_path: Path):
+    network = write_onnx(tmp_path / "net.onnx", ["n", 6, 4, 3])
+    labels, folder = write_labels(tmp_path / "names.txt"), tmp_path / "weights"
+    made = ["weights", "import", "image", str(network), "--labels", str(labels)]
+    result = CliRunner().invoke(app, [*made, "--scaling", "unit", "-o", str(folder)])
+    assert result.exit_code == 0, result.output
+    Image.new("RGB", (30, 20), (0, 0, 250)).save(tmp_path / "sea.png")
+    command = ["infer", "image", str(tmp_path / "sea.png"), "--local", "--weights", str(folder)]
+    result = CliRunner().invoke(app, [*command, "--top", "9"])
+    assert result.exit_code == 0, result.output
+    found = re.findall(r"^  (\w+) .*?(\d\.\d{3})$", result.output, re.MULTILINE)
+    wanted = expected(np.full((1, 6, 4, 3), (0, 0, 250)))[0]
+    assert found == [(LABELS[c], f"{wanted[c]:.3f}") for c in np.argsort(-wanted, kind="stable")]
 
 
 def test_a_photograph_is_answered_too(server: Server, shared_data: Path):

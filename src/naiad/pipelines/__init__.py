@@ -61,6 +61,7 @@ _APPLICATIONS = (
         client="naiad.pipelines.image.client:ImageClient",
         cli="naiad.pipelines.image.cli",
         requests="naiad.pipelines.image.files:read_requests",
+        simulated="naiad.pipelines.image.shapes:simulated_requests",
         packages=("torch", "PIL", "safetensors"),
     ),
     Application(

@@ -15,7 +15,7 @@ from naiad.pipelines import Application, application, applications
 def test_each_is_found_by_name_with_all_its_parts(app: Application) -> None:
     assert application(app.name) is app
     assert load_pipeline(app.name).name == app.model
-    for part in (app.client, app.requests):
+    for part in (app.client, app.requests, app.simulated):
         if part is not None:
             module, _, name = part.partition(":")
             assert callable(getattr(import_module(module), name))

@@ -6,14 +6,17 @@ They are no photographs, and a network that was trained on them knows nothing of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import MissingExtra
+from naiad.pipelines.image.files import as_request
 from naiad.pipelines.image.schema import SHAPES
+from naiad.schema import Array
 
 try:
     from PIL import Image, ImageDraw, ImageFilter
@@ -26,6 +29,7 @@ Colour: TypeAlias = tuple[int, int, int]
 SIZE: Final = 299
 """Width and height of a picture, in pixels."""
 
+_SIZES: Final = ((320, 240), (640, 480), (1024, 768), (1280, 960))  # of simulated requests
 _LEAST_CONTRAST: Final = 90  # sum over red, green and blue
 
 
@@ -50,6 +54,19 @@ def draw(shape: str, rng: np.random.Generator, size: int = SIZE) -> Image.Image:
     noise = rng.standard_normal((size, size, 3), np.float32)
     noisy = noise * np.float32(rng.uniform(0, 14)) + np.asarray(image)
     return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
+    """Requests for ``n`` pictures, one each: JPEG files as large as photographs on the web.
+
+    Drawn small and made larger, since only their size matters.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        picture = draw(SHAPES[int(rng.integers(len(SHAPES)))], rng)
+        file = BytesIO()
+        picture.resize(_SIZES[int(rng.integers(len(_SIZES)))]).save(file, "JPEG", quality=85)
+        yield as_request([file.getvalue()], top=5)
 
 
 def _colours(rng: np.random.Generator) -> tuple[Colour, Colour]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from naiad.pipelines.image.facts import read_folder
 from naiad.pipelines.image.network import ShapeNet, fused
 from naiad.pipelines.image.networks import open_classifier
 from naiad.pipelines.image.schema import SHAPES
-from naiad.pipelines.image.shapes import draw
+from naiad.pipelines.image.shapes import draw, simulated_requests
 from naiad.pipelines.image.train import train
 
 
@@ -22,6 +24,15 @@ def test_the_same_seed_draws_the_same_picture(shape):
     assert first.size == (64, 64)
     assert first.mode == "RGB"
     assert first.tobytes() == second.tobytes() != other.tobytes()
+
+
+def test_simulated_requests_are_files_of_several_sizes():
+    requests = list(simulated_requests(12, seed=1))
+    assert len(requests) == 12
+    sizes = {Image.open(BytesIO(request["images"][0])).size for request in requests}
+    assert {(320, 240), (1280, 960)} <= sizes
+    (again,) = simulated_requests(1, seed=1)
+    assert again["images"][0] == requests[0]["images"][0]
 
 
 def test_a_shape_nobody_knows_is_refused():

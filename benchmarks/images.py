@@ -1,0 +1,82 @@
+"""What an image costs: to decode, by its size, and to classify, by the size of the batch.
+
+    python benchmarks/images.py [--rounds 9]
+
+Prints medians of CPU time in one thread, in milliseconds. Each round measures everything once, so
+that what else the machine does falls on all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from io import BytesIO
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from PIL import Image
+
+from naiad.pipelines.image.decode import decode
+from naiad.pipelines.image.facts import read_folder
+from naiad.pipelines.image.networks import open_classifier
+from naiad.pipelines.image.pipeline import ImageClassifier
+
+SIZES = ((640, 480), (1920, 1080), (4000, 3000))
+BATCHES = (1, 4, 16, 64)
+
+
+def picture(width: int, height: int, kind: str) -> bytes:
+    """A smooth picture with some detail, as photographs have."""
+    rng = np.random.default_rng(width)
+    small = rng.integers(0, 256, (height // 16, width // 16, 3), np.uint8)
+    file = BytesIO()
+    Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).save(file, kind)
+    return file.getvalue()
+
+
+def whole(data: bytes) -> None:
+    """Decode all pixels and make the picture smaller then."""
+    Image.open(BytesIO(data)).convert("RGB").resize((299, 299), Image.Resampling.BILINEAR)
+
+
+def works() -> dict[str, tuple[Callable[[], object], int]]:
+    """By name what is measured, and among how many images its time is divided."""
+    found: dict[str, tuple[Callable[[], object], int]] = {}
+    for width, height in SIZES:
+        for kind in ("JPEG", "PNG"):
+            data, name = picture(width, height, kind), f"{kind} of {width} x {height}"
+            found[f"decode {name}"] = (lambda d=data: decode([d], 299, 299, name="x")), 1
+            if kind == "JPEG":
+                found[f"the whole {name}"] = (lambda d=data: whole(d)), 1
+    folder = ImageClassifier().weights_path
+    assert folder is not None
+    facts, labels = read_folder(folder)
+    classifier = open_classifier(folder, facts, len(labels), "cpu")
+    for batch in BATCHES:
+        pixels = np.random.default_rng(batch).integers(0, 256, (batch, 299, 299, 3), np.uint8)
+        found[f"classify, in a batch of {batch}"] = (lambda p=pixels: classifier(p)), batch
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    times: dict[str, list[float]] = defaultdict(list)
+    everything = works()
+    for _ in range(rounds + 1):
+        for name, (work, images) in everything.items():
+            began = time.process_time()
+            work()
+            times[name].append((time.process_time() - began) / images * 1e3)
+    for name, values in times.items():
+        print(f"{name:34} {statistics.median(values[1:]):8.2f} ms")  # the first warms up
+
+
+if __name__ == "__main__":
+    main()

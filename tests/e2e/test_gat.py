@@ -83,6 +83,25 @@ def test_the_existing_client_passes(server: Server) -> None:
     the_existing_client_passes(server.grpc_url)
 
 
+@pytest.fixture(scope="module", params=["batched", "plain"])
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The network as TorchScript in a plain repository, with and without Naiad's batching."""
+    repository = tmp_path_factory.mktemp("exported")
+    words = ["export", "gat", str(repository), "--format", "torchscript"]
+    words += ["--no-batching"] if request.param == "plain" else []
+    assert CliRunner().invoke(app, words).exit_code == 0
+    with naiad.serve(
+        model_repository=repository, http_port=0, grpc_port=0, metrics_port=0
+    ) as server:
+        yield server
+
+
+def test_the_existing_client_passes_with_the_exported_model(exported: Server) -> None:
+    the_existing_client_passes(exported.grpc_url)
+
+
 def test_the_contract_is_the_existing_one(server: Server) -> None:
     config = server.client().config("gat_test")
     assert config.get("max_batch_size", 0) == 0
@@ -101,6 +120,19 @@ def test_the_contract_is_the_existing_one(server: Server) -> None:
 def test_many_clients_get_their_own_answers_and_one_bad_graph_only_its_own_error(
     server: Server,
 ) -> None:
+    bad = many_clients_get_their_own_answers(server)
+    assert bad == "edgeindex__1[1, 3] is 1000; it must be 0 to 16: there are 17 nodes"
+
+
+def test_many_clients_of_the_exported_model_get_their_own_answers(exported: Server) -> None:
+    bad = many_clients_get_their_own_answers(exported)
+    merged = "naiad_dims" in exported.client().config("gat_test")["parameters"]
+    says = "edgeindex__1[1, 3] is 1000; it must be 0 to 16" if merged else "out of range"
+    assert says in bad
+
+
+def many_clients_get_their_own_answers(server: Server) -> str:
+    """Of 40 graphs at a time all but one are answered; returns what that one gets."""
     requests = [random_graph(10 + number, 40, number) for number in range(40)]
     requests[7]["edgeindex__1"][1, 3] = 1_000
 
@@ -113,10 +145,12 @@ def test_many_clients_get_their_own_answers_and_one_bad_graph_only_its_own_error
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(answer, requests))
-    assert answers.pop(7) == "edgeindex__1[1, 3] is 1000; it must be 0 to 16: there are 17 nodes"
+    bad = answers.pop(7)
     requests.pop(7)
     for found, request in zip(answers, requests, strict=True):
         np.testing.assert_allclose(found, in_process(request), rtol=1e-4, atol=1e-5)
+    assert isinstance(bad, str)
+    return bad
 
 
 def test_the_typed_client_and_the_command_say_the_same(server: Server, tmp_path: Path) -> None:

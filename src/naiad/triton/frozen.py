@@ -25,6 +25,7 @@ from naiad.errors import EngineError, MissingExtra, PipelineError, SchemaError
 from naiad.pipeline import Pipeline, default_weights, load_pipeline, random_arrays
 from naiad.pipelines import application, applications
 from naiad.schema import Arrays, Tensor
+from naiad.triton.backends.graphs import BUDGET_PARAMETER, DIMS_PARAMETER, LIMIT_PARAMETER
 from naiad.triton.config import model_config, parameters_of, write_config
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ Format: TypeAlias = Literal["torchscript", "pt2"]
 
 FORMAT_PARAMETER: Final = "naiad_format"
 """The parameter by which a repository that was written here is known."""
-DIMS_PARAMETER: Final = "naiad_dims"
-BUDGET_PARAMETER: Final = "naiad_budget"
-LIMIT_PARAMETER: Final = "naiad_limit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,8 @@ async def compare(
     server: Server, values: int, clients: int, runs: int, moment: Moment
 ) -> list[Speeds]:
     """The speeds of each round, in which each model is measured once."""
-    address = Address.parse(server.grpc_url)
+    address, triton = Address.parse(server.grpc_url), server.pid
+    assert triton is not None
     arrays = {"x": np.arange(values, dtype=np.float32)}
     targets: dict[str, Target] = {}
     with Client(server.grpc_url) as client:
@@ -111,7 +112,9 @@ async def compare(
             # Who is first in one round is last in another.
             turn = number % len(targets)
             order = [*targets][turn:] + [*targets][:turn]
-            rounds.append({model: await speed(targets[model], clients, moment) for model in order})
+            rounds.append(
+                {model: await speed(targets[model], triton, clients, moment) for model in order}
+            )
     finally:
         for target in targets.values():
             await target.close()
@@ -120,13 +123,16 @@ async def compare(
 
 def table(rounds: list[Speeds], title: str) -> Table:
     """Medians over the rounds, and of the ratios within each."""
-    found = Table("model", "requests/s", "of bare", "p50 ms", "p99 ms", "p99/p50", title=title)
+    names = ("model", "requests/s", "of bare", "CPU us", "of bare", "p50 ms", "p99 ms", "p99/p50")
+    found = Table(*names, title=title)
     for model in (BARE, PROCESS, THREAD):
         speeds = [one[model] for one in rounds]
         found.add_row(
             model,
             f"{median(s.throughput for s in speeds):,.0f}",
             f"{median(one[model].throughput / one[BARE].throughput for one in rounds):.2f}",
+            f"{1e6 * median(s.server_cpu for s in speeds):,.0f}",
+            f"{median(one[model].server_cpu / one[BARE].server_cpu for one in rounds):.2f}",
             f"{1e3 * median(s.p50 for s in speeds):.2f}",
             f"{1e3 * median(s.p99 for s in speeds):.2f}",
             f"{median(s.p99 / s.p50 for s in speeds):.1f}",

@@ -8,6 +8,7 @@ and the documentation tables are derived from these declarations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
@@ -42,6 +43,8 @@ TRITON_NAMES: Final[Mapping[str, str]] = {
     "float64": "FP64",
     BYTES: "BYTES",
 }
+
+_NUMPY = {name: np.dtype(object if name == BYTES else name) for name in TRITON_NAMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Tensor:
     @property
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype; ``bytes`` tensors are object arrays (``S`` drops trailing NULs)."""
-        return np.dtype(object if self.dtype == BYTES else self.dtype)
+        return _NUMPY[self.dtype]
 
     @property
     def triton(self) -> str:
@@ -255,6 +258,33 @@ def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, i
     if tensor.dtype == BYTES:
         _refuse(name, array, np.array([not isinstance(v, bytes) for v in array.flat]), "bytes")
         return
+    if not _within_bounds(tensor, array, sizes):
+        _check_each_value(name, tensor, array, sizes)
+    if tensor.unique:
+        _refuse_repeats(name, array)
+
+
+def _within_bounds(tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> bool:
+    """Whether the least and the greatest value show that all are allowed, as they do of nearly all
+    requests; where they do not, each value must be looked at.
+    """
+    low, high = array.min().item(), array.max().item()
+    if array.dtype.kind == "f" and not (math.isfinite(low) and math.isfinite(high)):
+        return False
+    bounds = [(tensor.minimum, tensor.maximum)]
+    if tensor.categories is not None:
+        first, last = min(tensor.categories), max(tensor.categories)
+        if len(tensor.categories) != last - first + 1 or array.dtype.kind not in "iu":
+            return False
+        bounds.append((first, last))
+    bounds += [(0, sizes.get(target, 0) - 1) for target in tensor.index_targets()]
+    return all(
+        (least is None or low >= least) and (greatest is None or high <= greatest)
+        for least, greatest in bounds
+    )
+
+
+def _check_each_value(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
     if tensor.finite and array.dtype.kind == "f":
         _refuse(name, array, ~np.isfinite(array), "finite")
     unit = f" {tensor.unit}" if tensor.unit else ""
@@ -275,12 +305,12 @@ def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, i
             at = (*prefix, *_first(wrong))
             what = f"0 to {size - 1}: there are {size} {target}" if size else f"absent: no {target}"
             raise InvalidInput(f"{_place(name, at)} is {array[at]}; it must be {what}")
-    if tensor.unique:
-        _refuse_repeats(name, array)
 
 
 def _refuse_repeats(name: str, array: Array) -> None:
     flat = array.ravel()
+    if (flat[1:] > flat[:-1]).all():
+        return
     order = np.argsort(flat, kind="stable")
     repeated = np.flatnonzero(flat[order[1:]] == flat[order[:-1]])
     if repeated.size:

@@ -170,6 +170,33 @@ def assert_same_size(before: Usage, after: Usage) -> None:
     assert after.workers <= 1.1 * before.workers + 10, (before, after)
 
 
+def test_large_requests_at_once_stay_within_bounded_shared_memory(server: Server):
+    clients, rounds = 8, 10
+    x = np.arange(1_250_000, dtype=np.float32)  # 5 MB
+    sampled = [Usage.of(server)]
+
+    def ask_often(_: int) -> None:
+        with triton_grpc.InferenceServerClient(server.grpc_url) as client:
+            for _ in range(rounds):
+                y = client.infer("twice", inputs(triton_grpc, x)).as_numpy("y")
+                assert np.array_equal(y, 2 * x)
+
+    with ThreadPoolExecutor(clients) as pool:
+        asking = [pool.submit(ask_often, number) for number in range(clients)]
+        while not all(one.done() for one in asking):
+            sampled.append(Usage.of(server))
+            time.sleep(0.1)
+        for one in asking:
+            one.result()
+    largest = Usage.median(sampled[len(sampled) // 2 :])
+    print(f"\n{clients * rounds} requests of 5 MB, {clients} at once, MB: {largest}")
+    # Each request under way has its input and its output there, and Triton's pool grows in steps.
+    assert max(usage.shm for usage in sampled) < 4 * clients * x.nbytes / 1e6
+    # Merged input and output of two workers, of 8 MB each at most, and numpy's own of the same.
+    assert max(usage.workers for usage in sampled) - sampled[0].workers < 200
+    assert max(usage.stubs for usage in sampled) - sampled[0].stubs < 200
+
+
 KILLED = """
 import sys, time
 import numpy as np

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -108,6 +109,7 @@ class ProcessExecutor:
         self._watchdog = watchdog
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+        self._answers = select.poll()
         self._inbox: Arena | None = None
         self._outbox: Arena | None = None
 
@@ -138,6 +140,9 @@ class ProcessExecutor:
                 pass_fds=[theirs.fileno(), self._inbox.fd, self._outbox.fd],
             )
         self._connection = Connection(ours.detach())
+        # Made once: Connection.poll makes one each time, which takes as long as the message itself.
+        self._answers = select.poll()
+        self._answers.register(self._connection, select.POLLIN)
 
     def start(self) -> Contract:
         """Start the process and wait until its model is loaded.
@@ -165,7 +170,6 @@ class ProcessExecutor:
         """
         if self._connection is None or self._inbox is None or self._outbox is None:
             raise WorkerLost("the worker process is not running")
-        self._inbox.trim()
         task = Task(
             self._inbox.write([r.arrays for r in requests]),
             [dict(r.sizes) for r in requests],
@@ -179,6 +183,7 @@ class ProcessExecutor:
         done = self._receive(self._watchdog)
         if not isinstance(done, Done):
             raise _unexpected(done)
+        self._inbox.trim()
         outcomes: list[Outcome] = []
         for number, arrays in enumerate(self._outbox.read(done.layout)):
             failure = done.failures.get(number)
@@ -212,7 +217,7 @@ class ProcessExecutor:
         if self._connection is None:
             raise WorkerLost("the worker process is not running")
         try:
-            if not self._connection.poll(timeout):
+            if not self._answers.poll(1000 * timeout):
                 if self._process is not None:
                     self._process.kill()
                 raise WorkerLost(

@@ -116,6 +116,11 @@ def make_executors(
     return [ProcessExecutor(spec, watchdog=watchdog) for _ in range(instances)]
 
 
-def default_instances(device: str) -> int:
-    """As many copies as this process may use cores; one on a GPU."""
-    return 1 if device.startswith("cuda") else max(1, len(os.sched_getaffinity(0)))
+def default_instances(device: str, kind: str = "process") -> int:
+    """As many copies as this process may use cores; one on a GPU.
+
+    And one thread: several would share an interpreter lock, and smaller batches among them.
+    """
+    if device.startswith("cuda") or kind == "thread":
+        return 1
+    return max(1, len(os.sched_getaffinity(0)))

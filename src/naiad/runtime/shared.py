@@ -10,6 +10,7 @@ import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import TypeAlias
 
 import numpy as np
@@ -20,17 +21,19 @@ _ALIGN = 64  # a cache line; also enough for any vector load
 _KEEP = 64 << 20  # bytes kept mapped between batches; what a larger batch used is given back
 
 
+Block: TypeAlias = "tuple[str, tuple[int, ...], int, tuple[int, ...] | None]"
+"""Where one array lies: dtype, shape, byte offset, and for arrays of bytes the length of each.
+
+A plain tuple: hundreds travel with a batch, and instances of a class take several times as long.
+"""
+
+
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Where one array lies: dtype, shape and byte offset; ``lengths`` for arrays of bytes."""
+class Layout:
+    """Where the arrays of several items lie, by name, and how many bytes they take together."""
 
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
-    lengths: tuple[int, ...] | None = None
-
-
-Layout: TypeAlias = "list[dict[str, Block]]"
+    items: list[dict[str, Block]]
+    size: int
 
 
 class Arena:
@@ -46,13 +49,15 @@ class Arena:
 
     def write(self, items: Sequence[Arrays]) -> Layout:
         """Copy the arrays of each item in; return where they lie."""
-        layout: Layout = []
+        layout: list[dict[str, Block]] = []
         end = 0
         for item in items:
             blocks: dict[str, Block] = {}
             for name, array in item.items():
-                lengths = None if array.dtype != object else tuple(len(v) for v in array.flat)
-                blocks[name] = Block(array.dtype.str, array.shape, end, lengths)
+                dtype = array.dtype
+                lengths = None if dtype.kind != "O" else tuple(len(v) for v in array.flat)
+                # Interned, so that it travels once.
+                blocks[name] = (intern(dtype.str), array.shape, end, lengths)
                 size = array.nbytes if lengths is None else sum(lengths)
                 end += -(-size // _ALIGN) * _ALIGN
             layout.append(blocks)
@@ -60,13 +65,12 @@ class Arena:
         for item, blocks in zip(items, layout, strict=True):
             for name, array in item.items():
                 _copy_in(memory, blocks[name], array)
-        return layout
+        return Layout(layout, end)
 
     def read(self, layout: Layout) -> list[dict[str, Array]]:
         """Read-only views of what the other process wrote, valid until its next ``write``."""
-        ends = (b.offset + _size(b) for blocks in layout for b in blocks.values())
-        memory = self._mapped(max(ends, default=0))
-        return [{name: _view(memory, b) for name, b in blocks.items()} for blocks in layout]
+        memory = self._mapped(layout.size)
+        return [{name: _view(memory, b) for name, b in blocks.items()} for blocks in layout.items]
 
     def trim(self) -> None:
         """Give memory beyond what is usually needed back to the system; contents are lost."""
@@ -89,30 +93,25 @@ class Arena:
         return self._map
 
 
-def _size(block: Block) -> int:
-    if block.lengths is not None:
-        return sum(block.lengths)
-    return int(np.dtype(block.dtype).itemsize * np.prod(block.shape, dtype=np.int64))
-
-
 def _copy_in(memory: mmap.mmap, block: Block, array: Array) -> None:
-    if block.lengths is not None:
+    _, shape, offset, lengths = block
+    if lengths is not None:
         data = b"".join(array.flat)
-        memory[block.offset : block.offset + len(data)] = data
+        memory[offset : offset + len(data)] = data
     elif array.size:
-        np.ndarray(block.shape, block.dtype, memory, block.offset)[...] = array
+        np.ndarray(shape, array.dtype, memory, offset)[...] = array
 
 
 def _view(memory: mmap.mmap, block: Block) -> Array:
-    if block.lengths is None:
-        if 0 in block.shape:
-            return np.empty(block.shape, block.dtype)
-        view = np.ndarray(block.shape, block.dtype, memory, block.offset)
-        view.flags.writeable = False
+    dtype, shape, offset, lengths = block
+    if lengths is None:
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        view = np.ndarray(shape, dtype, memory, offset)
+        view.setflags(write=False)
         return view
-    flat = np.empty(len(block.lengths), dtype=object)
-    at = block.offset
-    for number, length in enumerate(block.lengths):
-        flat[number] = memory[at : at + length]
-        at += length
-    return flat.reshape(block.shape)
+    flat = np.empty(len(lengths), dtype=object)
+    for number, length in enumerate(lengths):
+        flat[number] = memory[offset : offset + length]
+        offset += length
+    return flat.reshape(shape)

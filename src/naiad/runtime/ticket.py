@@ -13,6 +13,9 @@ from naiad.pipeline import Request
 from naiad.runtime.runner import Outcome
 
 _log = logging.getLogger(__name__)
+_WORTH_ASKING = 0.1
+"""Seconds. Triton 2.51 is asked over two messages between processes, as long as a reply takes; so a
+request that has hardly waited is run and not asked whether it is cancelled."""
 
 
 class Meter(Protocol):
@@ -40,8 +43,8 @@ class Ticket:
     """A request on its way, and how to answer it.
 
     ``reply`` is called exactly once, from any thread, and must be done with the outputs when it
-    returns; ``cancelled`` may be asked before that. ``timeout`` is how many seconds after its
-    arrival the request is no longer wanted, or None.
+    returns; ``cancelled`` may be asked before that, where the request has waited. ``timeout`` is
+    how many seconds after its arrival the request is no longer wanted, or None.
     """
 
     request: Request
@@ -53,9 +56,10 @@ class Ticket:
 
     def unwanted(self) -> Unavailable | None:
         """Why there is no use in running the request, if there is none."""
-        if self.cancelled():
+        waited = time.perf_counter() - self.arrived
+        if waited > _WORTH_ASKING and self.cancelled():
             return Unavailable("the client cancelled this request")
-        if self.timeout is not None and time.perf_counter() - self.arrived > self.timeout:
+        if self.timeout is not None and waited > self.timeout:
             return Unavailable(
                 f"the request was not begun within its timeout of {self.timeout:g} s"
             )

@@ -9,9 +9,12 @@ are batched while every client keeps its exact wire format.
 
 from __future__ import annotations
 
+import gc
 import json
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,6 +77,29 @@ class Reply:
             self(PipelineError("internal error: this request was dropped"))
 
 
+class Flag:
+    """A file by which another process says something; looked for a few times a second at most."""
+
+    _INTERVAL = 0.05  # seconds; a look costs as much as all else that is done to accept a request
+
+    __slots__ = ("_looked", "_path", "_up")
+
+    def __init__(self, path: str | None) -> None:
+        """Look for ``path``; with None the flag is never up."""
+        self._path = path
+        self._looked = -math.inf
+        self._up = False
+
+    def is_up(self) -> bool:
+        """Whether the file is there, or was an instant ago."""
+        if self._path is not None:
+            now = time.monotonic()
+            if now - self._looked >= self._INTERVAL:
+                self._looked = now
+                self._up = Path(self._path).exists()
+        return self._up
+
+
 class PipelineModel:
     """What ``TritonPythonModel`` must be; the class itself is made by :func:`triton_model`."""
 
@@ -89,7 +115,8 @@ class PipelineModel:
         weights = parameters.get("weights")
         device = parameters.get("device", "cpu")
         self._metrics = Metrics(pb_utils, args["model_name"], args["model_version"])
-        instances = int(parameters.get("instances") or default_instances(device))
+        kind = parameters.get("executor", "process")
+        instances = int(parameters.get("instances") or default_instances(device, kind))
         self._service = Service(
             make_executors(
                 Spec(
@@ -100,7 +127,7 @@ class PipelineModel:
                     budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
                 ),
                 instances=instances,
-                kind=parameters.get("executor", "process"),
+                kind=kind,
                 watchdog=float(parameters.get("watchdog", Pipeline.watchdog)),
             ),
             self._metrics,
@@ -109,10 +136,12 @@ class PipelineModel:
             cost=_parsed(parameters, "cost", Cost.from_json),
         )
         self._metrics.start()
+        # What is here now stays: no collection needs to visit it while a request waits.
+        gc.collect()
+        gc.freeze()
         # Triton 2.51, asked to stop, goes on taking requests as long as an HTTP connection is open,
         # and cuts off those in flight at its exit timeout. So new ones are refused here.
-        stopping = os.environ.get("NAIAD_STOPPING")
-        self._stopping = Path(stopping) if stopping else None
+        self._stopping = Flag(os.environ.get("NAIAD_STOPPING"))
 
     def execute(self, requests: list[Any]) -> None:
         """Take the requests on; they are answered from other threads."""
@@ -128,7 +157,7 @@ class PipelineModel:
         # Nothing here may keep the request object: it pins the shared-memory pool.
         reply = Reply(request.get_response_sender(), frozenset(request.requested_output_names()))
         try:
-            if self._stopping is not None and self._stopping.exists():
+            if self._stopping.is_up():
                 raise Unavailable("the server is stopping")
             decoded = _decode(self._service.contract.inputs, request)
             ticket = Ticket(

@@ -94,8 +94,8 @@ def export(
         pipeline: a Pipeline class, or what :func:`naiad.pipeline.load_pipeline` takes.
         directory: the model repository; created where it is missing.
         weights: a file or folder in place of the pipeline's default weights.
-        instances: copies of the model that share one queue; by default one per core, or one on
-            a GPU, counted on the machine that serves.
+        instances: copies of the model that share one queue; by default one per core, counted on
+            the machine that serves, or one on a GPU or with executor ``"thread"``.
         device: ``"cpu"``, ``"cuda:0"``, ...
         executor: ``"process"`` or ``"thread"``, in place of the pipeline's own choice.
         watchdog: seconds that a worker may take over one batch, in place of the pipeline's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import time
@@ -159,6 +160,24 @@ class Bytes(naiad.Pipeline):
             "reversed": np.array([t[::-1] for t in text] + [None], dtype=object)[:-1],
             "length": np.array([len(t) for t in text], np.int32),
         }
+
+
+class Where(naiad.Pipeline):
+    """Whether ``prepare`` finds its input in memory that is shared with whoever sent it."""
+
+    arrays = "numpy"
+    inputs = {"x": Tensor("float32", ("n",))}
+    sample = {"shared": Tensor("bool", ("requests",)), "x": Tensor("float32", ("n",))}
+    outputs = {"shared": Tensor("bool", ("requests",)), "x": Tensor("float32", ("n",))}
+
+    def prepare(self, request):
+        owner = request["x"]
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        return {"shared": np.array([isinstance(owner, mmap.mmap)]), "x": request["x"]}
+
+    def forward(self, batch):
+        return {"shared": batch["shared"], "x": batch["x"]}
 
 
 class Ranked(naiad.Pipeline):

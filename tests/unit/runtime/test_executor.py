@@ -8,6 +8,8 @@ import psutil
 import pytest
 
 from naiad.errors import PipelineError
+from naiad.pipeline import Request
+from naiad.runtime import shared
 from naiad.runtime.executor import ProcessExecutor, ThreadExecutor, WorkerLost
 from naiad.runtime.messages import Spec
 
@@ -111,3 +113,42 @@ def test_a_worker_ends_when_its_parent_is_killed(pipelines, tmp_path):
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.fixture
+def where(pipelines):
+    executor = ProcessExecutor(Spec(f"{pipelines}:Where"))
+    executor.start()
+    yield executor
+    executor.close()
+
+
+def test_an_input_is_copied_once_on_its_way_to_the_hooks(where, monkeypatch):
+    copied = []
+    copy_in = shared._copy_in
+    monkeypatch.setattr(
+        shared, "_copy_in", lambda *given: (copied.append(given[2].nbytes), copy_in(*given))
+    )
+    requests = [
+        Request({"x": np.full(size, size, np.float32)}, {"n": size, "requests": 1})
+        for size in (3, 1_250_000, 40_000)
+    ]
+    report = where.run(requests)
+    assert copied == [request["x"].nbytes for request in requests]
+    for request, outcome in zip(requests, report.outcomes, strict=True):
+        assert outcome["shared"].all()
+        np.testing.assert_array_equal(outcome["x"], request["x"])
+
+
+def test_what_a_giant_request_needed_is_given_back(where):
+    def occupied() -> list[int]:
+        return [512 * os.fstat(arena.fd).st_blocks for arena in (where._inbox, where._outbox)]
+
+    x = np.ones(40_000_000, np.float32)
+    (outcome,) = where.run([Request({"x": x}, {"n": x.size, "requests": 1})]).outcomes
+    inbox, outbox = occupied()
+    assert inbox <= 64 << 20  # the worker is done with it
+    assert outbox >= outcome["x"].nbytes  # we are not
+    del outcome
+    where.run([Request({"x": x[:10]}, {"n": 10, "requests": 1})])
+    assert max(occupied()) <= 64 << 20

@@ -14,7 +14,7 @@ from naiad.pipeline import load_pipeline
 from naiad.runtime.executor import WorkerLost
 from naiad.runtime.messages import Spec
 from naiad.runtime.runner import Report
-from naiad.runtime.service import Service, make_executors
+from naiad.runtime.service import Service, default_instances, make_executors
 from naiad.runtime.ticket import Ticket
 
 
@@ -162,12 +162,26 @@ def test_a_budget_in_place_of_the_pipelines_holds_in_the_queue_and_in_the_worker
     service.close()
 
 
-def test_a_cancelled_request_is_not_run(serve, make_request):
+def test_a_request_that_was_cancelled_while_it_waited_is_not_run(serve, make_request):
     service, tally = serve("Degree", "thread")
     answers = Answers(1)
-    service.submit(Ticket(make_request(), answers(0), cancelled=lambda: True))
+    before = time.perf_counter() - 1
+    service.submit(Ticket(make_request(), answers(0), cancelled=lambda: True, arrived=before))
     assert isinstance(answers.wait()[0], Unavailable)
     assert tally.batches == []
+
+
+def test_a_request_that_has_hardly_waited_is_not_asked_whether_it_is_cancelled(make_request):
+    def ask() -> bool:
+        raise AssertionError
+
+    assert Ticket(make_request(), print, cancelled=ask).unwanted() is None
+
+
+def test_threads_are_one_and_processes_one_per_core_by_default():
+    assert default_instances("cpu", "thread") == 1
+    assert default_instances("cuda:0") == 1
+    assert default_instances("cpu") == len(os.sched_getaffinity(0))
 
 
 def test_requests_are_answered_also_while_the_model_is_unloaded(serve, make_request):

@@ -11,6 +11,8 @@ from rich.markup import escape
 from naiad import __version__
 from naiad.cli import artifacts, infer, simulate, train, weights
 from naiad.cli.bench import bench
+from naiad.cli.check import check
+from naiad.cli.config import config
 from naiad.cli.console import errors as stderr
 from naiad.cli.demo import demo
 from naiad.cli.export import export
@@ -30,6 +32,8 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(export)
+app.command()(check)
+app.command()(config)
 app.command()(models)
 app.command()(load)
 app.command()(unload)

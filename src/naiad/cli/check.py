@@ -1,0 +1,86 @@
+"""``naiad check``: a model repository checked without a server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.tree import Tree
+
+from naiad.cli.console import output
+
+if TYPE_CHECKING:
+    from naiad.triton.lint.finding import Finding
+    from naiad.triton.lint.repository import Report
+
+_COLOURS = {"error": "red", "warning": "yellow"}
+
+
+def check(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A model repository.")],
+    configs_only: Annotated[
+        bool,
+        typer.Option(
+            "--configs-only",
+            help="Load no model file and import no pipeline; for files that are not trusted.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Check a model repository: its configs, its files, and the configs against the files.
+
+    Ends with status 1 where there are errors.
+
+    [bold]Examples[/]
+
+      naiad check models/
+      naiad check models/ --json
+    """
+    from naiad.triton.lint.repository import check_repository
+
+    report = check_repository(directory, load_files=not configs_only)
+    if as_json:
+        typer.echo(json.dumps(_plain(report), indent=1))
+    else:
+        output.print(_tree(report), soft_wrap=True)
+        warnings = len(report.findings) - report.errors
+        colour = "red" if report.errors else "green"
+        output.print(
+            f"[{colour}]{len(report.models)} model(s), {report.errors} error(s), "
+            f"{warnings} warning(s)[/]",
+            highlight=False,
+        )
+    if report.errors:
+        raise typer.Exit(1)
+
+
+def _plain(report: Report) -> dict[str, object]:
+    return {
+        "repository": str(report.repository),
+        "errors": report.errors,
+        "general": [asdict(finding) for finding in report.general],
+        "models": {
+            name: [asdict(finding) for finding in findings]
+            for name, findings in report.models.items()
+        },
+    }
+
+
+def _tree(report: Report) -> Tree:
+    tree = Tree(f"[bold]{escape(str(report.repository))}[/]", highlight=False)
+    for finding in report.general:
+        tree.add(_line(finding))
+    for name, findings in report.models.items():
+        branch = tree.add(escape(name) if findings else f"{escape(name)} [green]✓[/]")
+        for finding in findings:
+            branch.add(_line(finding))
+    return tree
+
+
+def _line(finding: Finding) -> str:
+    colour = _COLOURS[finding.severity]
+    return f"[{colour}]{finding.severity}:[/] {escape(finding.message)}"

@@ -1,0 +1,97 @@
+"""``naiad config``: a model's configuration in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from naiad.cli.console import errors, output
+from naiad.errors import EngineError, NaiadError
+
+if TYPE_CHECKING:
+    from naiad.triton.describe import Section
+    from naiad.triton.model_config import ModelConfig
+
+
+def config(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")],
+    url: Annotated[
+        str, typer.Option(help="The server: host:port (gRPC) or http://host:port.")
+    ] = "localhost:8001",
+    model_repository: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Read this repository; no server is asked."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Explain a model's configuration: tensors, batching, instances, versions, parameters.
+
+    [bold]Examples[/]
+
+      naiad config gat
+      naiad config gat --model-repository models/
+    """
+    from naiad.triton.describe import describe
+
+    sections: list[Section]
+    if model_repository is None:
+        sections = describe(_served(name, url))
+    else:
+        found = _read(name, model_repository)
+        sections = [*describe(found), *_of_pipeline(found)]
+    if as_json:
+        typer.echo(json.dumps([asdict(section) for section in sections], indent=1))
+        return
+    output.print(f"[bold]{escape(name)}[/]", highlight=False)
+    for section in sections:
+        output.print(f"[bold cyan]{section.title}[/]", highlight=False)
+        for line in section.lines:
+            output.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _served(name: str, url: str) -> ModelConfig:
+    from naiad.client import Client
+    from naiad.triton.model_config import parse_model_config
+
+    with Client(url) as client:
+        return parse_model_config(json.dumps(client.config(name)), Path(name))
+
+
+def _read(name: str, repository: Path) -> ModelConfig:
+    from naiad.triton.command import model_directories
+    from naiad.triton.model_config import read_model_config
+
+    if not repository.is_dir():
+        raise EngineError(f"{repository}: no such folder")
+    names = [path.name for path in model_directories(repository)]
+    if name not in names:
+        close = get_close_matches(name, names)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise EngineError(
+            f"{repository} has no model {name}; it has {', '.join(names) or 'none'}{hint}"
+        )
+    return read_model_config(repository / name)
+
+
+def _of_pipeline(config: ModelConfig) -> list[Section]:
+    """The budget and the limit, which are in the pipeline's code."""
+    from naiad.triton.config import PIPELINE_PARAMETER
+    from naiad.triton.describe import describe_pipeline
+    from naiad.triton.repository import ExportedModel
+
+    if PIPELINE_PARAMETER not in config.parameters:
+        return []
+    try:
+        pipeline = ExportedModel(config.name, config.path).pipeline()
+    except NaiadError as error:
+        errors.print(f"without its budget and limit: {escape(str(error))}", highlight=False)
+        return []
+    return [
+        describe_pipeline({"budget": dict(pipeline.budget), "limit": dict(pipeline.limit)}),
+    ]

@@ -1,0 +1,190 @@
+"""A model's configuration in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from naiad.triton.config import PIPELINE_PARAMETER
+from naiad.triton.model_config import ModelConfig, TensorConfig
+
+_BACKENDS: Final = {
+    "python": "Python code of the model's own, model.py",
+    "pytorch": "a TorchScript, torch.export or AOTInductor file, run by torch",
+    "onnxruntime": "an ONNX file, run by ONNX Runtime",
+    "ensemble": "an ensemble: a chain of other models, inside the server",
+}
+_ABOUT: Final = {
+    PIPELINE_PARAMETER: "the pipeline's class",
+    "device": "where the model runs",
+    "executor": "how: process, a worker process per instance; thread, inside Triton's own",
+    "watchdog": "seconds after which a worker that does not answer is replaced",
+    "queue_capacity": "requests that may wait; more are refused as UNAVAILABLE",
+    "instances": "workers that share the queue; by default one per core",
+    "threads": "of torch, in each worker",
+    "weights": "the file or folder beside model.py",
+    "latency_target": "seconds within which requests should be answered",
+    "budget": "how much one merged batch may hold",
+    "cost": "what a batch is found to cost, by naiad tune",
+    "notice": "what users must know of the weights",
+    "naiad_dims": "the dimensions by name: requests are merged by Naiad",
+    "naiad_budget": "how much one merged batch may hold",
+    "naiad_limit": "how much one request may hold",
+    "INFERENCE_MODE": "whether gradients are off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the description: a title and sentences."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+def describe(config: ModelConfig) -> list[Section]:
+    """What the config says, part by part."""
+    parts = (
+        ("what it is", _kind(config)),
+        ("inputs", [_tensor(config, tensor, "input") for tensor in config.inputs]),
+        ("outputs", [_tensor(config, tensor, "output") for tensor in config.outputs]),
+        ("steps", list(_steps(config))),
+        ("batching", list(_batching(config))),
+        ("instances", list(_instances(config))),
+        ("versions", [_versions(config.message.version_policy)]),
+        ("cache", list(_cache(config))),
+        ("parameters", list(_parameters(config.parameters))),
+    )
+    return [Section(title, tuple(lines)) for title, lines in parts if lines]
+
+
+def describe_pipeline(sizes: Mapping[str, Mapping[str, int]]) -> Section:
+    """How a pipeline merges requests; ``sizes`` has its ``budget`` and ``limit``."""
+    told = {
+        "budget": "one merged batch holds up to",
+        "limit": "one request may hold up to",
+    }
+    lines = [
+        f"{told[name]} {', '.join(f'{count:,} {dim}' for dim, count in bounds.items())}"
+        for name, bounds in sizes.items()
+        if bounds
+    ]
+    return Section("pipeline", (*lines, "requests are merged by Naiad, whatever their sizes"))
+
+
+def _kind(config: ModelConfig) -> list[str]:
+    if PIPELINE_PARAMETER in config.parameters:
+        return ["a pipeline of Naiad: a front in Triton, and the model in workers behind it"]
+    about = _BACKENDS.get(config.backend, "")
+    name = config.backend or config.platform or "unknown"
+    return [f"backend {name}{f': {about}' if about else ''}"]
+
+
+def _tensor(config: ModelConfig, tensor: TensorConfig, kind: str) -> str:
+    entries = config.message.input if kind == "input" else config.message.output
+    (entry,) = (entry for entry in entries if entry.name == tensor.name)
+    dims = [*entry.dims]
+    whole = [-1, *dims] if config.max_batch_size > 0 else dims
+    text = f"{tensor.name}: {tensor.dtype} {_shape(whole)}"
+    if tensor.dtype == "BYTES":
+        text += ", each element text or bytes of any length"
+    if config.max_batch_size > 0:
+        text += f"; the first size is the batch, 1 to {config.max_batch_size}"
+    if -1 in dims:
+        text += "; any (-1) may differ from request to request"
+    if tensor.optional:
+        text += "; may be left out"
+    if entry.HasField("reshape"):
+        text += f"; the model sees {_shape([*entry.reshape.shape])}"
+    if kind == "output" and entry.label_filename:
+        text += f"; its classes have names ({entry.label_filename})"
+    return text
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return f"[{', '.join('any' if size == -1 else str(size) for size in sizes)}]"
+
+
+def _steps(config: ModelConfig) -> Iterator[str]:
+    for step in config.message.ensemble_scheduling.step:
+        into = ", ".join(f"{tensor} as {name}" for name, tensor in sorted(step.input_map.items()))
+        out = ", ".join(f"{tensor} from {name}" for name, tensor in sorted(step.output_map.items()))
+        version = "" if step.model_version < 1 else f" version {step.model_version}"
+        yield f"{step.model_name}{version} takes {into}; gives {out}"
+
+
+def _batching(config: ModelConfig) -> Iterator[str]:
+    message = config.message
+    if config.max_batch_size > 0:
+        yield f"a request is a batch of up to {config.max_batch_size}, along the first dimension"
+    else:
+        yield "requests have no batch dimension (max_batch_size is 0)"
+    if PIPELINE_PARAMETER in config.parameters or "naiad_dims" in config.parameters:
+        yield "concurrent requests are merged by Naiad, within the budget"
+    elif message.HasField("dynamic_batching") and config.max_batch_size > 1:
+        dynamic = message.dynamic_batching
+        yield f"Triton merges concurrent requests into batches of up to {config.max_batch_size}"
+        if dynamic.preferred_batch_size:
+            yield f"preferred batches: {', '.join(map(str, dynamic.preferred_batch_size))}"
+        if delay := dynamic.max_queue_delay_microseconds:
+            yield f"a request waits up to {delay / 1000:g} ms for others"
+    elif message.HasField("sequence_batching"):
+        yield "requests of one sequence go to the same instance, in order"
+    elif config.backend != "ensemble":
+        yield "concurrent requests are run one by one"
+    if message.HasField("dynamic_batching"):
+        yield from _queue(message.dynamic_batching.default_queue_policy)
+
+
+def _queue(policy: Any) -> Iterator[str]:
+    if policy.max_queue_size:
+        yield f"up to {policy.max_queue_size} requests wait; more are refused as UNAVAILABLE"
+    if policy.default_timeout_microseconds:
+        late = "refused" if policy.timeout_action == policy.REJECT else "put off"
+        seconds = policy.default_timeout_microseconds / 1e6
+        yield f"what waits for longer than {seconds:g} s is {late}"
+
+
+def _instances(config: ModelConfig) -> Iterator[str]:
+    if PIPELINE_PARAMETER in config.parameters:
+        count = config.parameters.get("instances")
+        yield f"{count} workers share one queue" if count else "one worker per core, one queue"
+        return
+    for group in config.message.instance_group:
+        names = {1: "a GPU", 2: "the CPU", 3: "wherever the model says", 0: "a GPU if there is one"}
+        place = names.get(group.kind, "")
+        where = f"GPU {', '.join(map(str, group.gpus))}" if group.gpus else place
+        each = " each" if len(group.gpus) > 1 else ""
+        text = f"{max(1, group.count)}{each} on {where}"
+        if group.rate_limiter.resources:
+            needed = ", ".join(f"{r.count} of {r.name!r}" for r in group.rate_limiter.resources)
+            text += f"; a run needs {needed}, with Triton's rate limiter on"
+        yield text
+
+
+def _versions(policy: Any) -> str:
+    if policy.HasField("all"):
+        return "all that are there are served, and the newest by default"
+    if policy.HasField("specific"):
+        numbers = ", ".join(map(str, policy.specific.versions))
+        return f"only {numbers} served, and the newest of them by default"
+    count = max(1, policy.latest.num_versions)
+    return "only the newest is served" if count == 1 else f"the {count} newest are served"
+
+
+def _cache(config: ModelConfig) -> Iterator[str]:
+    if config.message.response_cache.enable:
+        yield "answers are kept for who asks the same, where the server has a --response-cache"
+
+
+def _parameters(parameters: Mapping[str, str]) -> Iterator[str]:
+    for key, value in sorted(parameters.items()):
+        about = _ABOUT.get(key)
+        yield f"{key} = {_brief(value)}{f' ({about})' if about else ''}"
+
+
+def _brief(value: str) -> str:
+    text = json.dumps(value)[1:-1] if "\n" in value else value
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -1,0 +1,156 @@
+"""A config by itself: names, tensors, batching, and what this engine has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from naiad.triton.config import PIPELINE_PARAMETER
+from naiad.triton.engine import has_gpu, own_backends
+from naiad.triton.lint.finding import Finding, error, warning
+from naiad.triton.model_config import CONFIG, ModelConfig, TensorConfig
+
+_INSTEAD: Final = {
+    "tensorflow": 'export the model to ONNX (tf2onnx) and set backend: "onnxruntime"',
+    "tensorrt": "engines run on the GPU that they were built for; keep the ONNX file that the "
+    'engine was built from and set backend: "onnxruntime"',
+    "openvino": 'export the model to ONNX and set backend: "onnxruntime"',
+    "dali": "decode and resize in a Python model or a pipeline of Naiad (image does)",
+    "fil": 'export the forest to ONNX (skl2onnx, onnxmltools) and set backend: "onnxruntime"',
+    "caffe2": 'export the model to ONNX and set backend: "onnxruntime"',
+    "vllm": "serve it in NVIDIA's vLLM container",
+    "tensorrtllm": "serve it in NVIDIA's TensorRT-LLM container",
+}
+_KINDS: Final = ("input", "output")
+
+
+def check_config(config: ModelConfig) -> Iterator[Finding]:
+    """Complaints about a config, whatever files are beside it."""
+    yield from _check_names(config)
+    yield from _check_backend(config)
+    for kind, tensors in zip(_KINDS, (config.inputs, config.outputs), strict=True):
+        yield from _check_tensors(config, kind, tensors)
+    yield from _check_batching(config)
+    yield from _check_instances(config)
+    yield from _check_cache(config)
+
+
+def is_pipeline(config: ModelConfig) -> bool:
+    """Whether it is a pipeline of Naiad."""
+    return PIPELINE_PARAMETER in config.parameters
+
+
+def _check_names(config: ModelConfig) -> Iterator[Finding]:
+    folder = config.path.name
+    if config.name != folder:
+        yield error(
+            f"{CONFIG}: name is {config.name!r} in the folder {folder!r}; they must be the same"
+        )
+
+
+def _check_backend(config: ModelConfig) -> Iterator[Finding]:
+    if not config.backend:
+        yield error(
+            f"{CONFIG}: backend is missing, and neither platform ({config.platform!r}) nor the "
+            f"model's files say which it is"
+        )
+        return
+    here = {"python", "ensemble", "pytorch", "onnxruntime", *own_backends()}
+    if config.backend in here:
+        return
+    field = f"backend is {config.backend!r}"
+    if config.platform and not config.message.backend:
+        field = f"platform is {config.platform!r}"
+    instead = _INSTEAD.get(config.backend)
+    if instead is not None:
+        yield error(f"{CONFIG}: {field}, which the embedded engine does not have: {instead}")
+    elif any(config.path.rglob(f"libtriton_{config.backend}.so")):
+        yield warning(f"{CONFIG}: {field}, the model's own; it is not checked")
+    else:
+        yield error(
+            f"{CONFIG}: {field}, which the embedded engine does not have; it has "
+            f"{', '.join(sorted(here))}"
+        )
+
+
+def _check_tensors(
+    config: ModelConfig, kind: str, tensors: Sequence[TensorConfig]
+) -> Iterator[Finding]:
+    if not tensors and config.backend in ("python", "ensemble"):
+        yield error(f"{CONFIG}: {kind} is missing; say the name, data_type and dims of each")
+    first: dict[str, str] = {}
+    entries = config.message.input if kind == "input" else config.message.output
+    for tensor, entry in zip(tensors, entries, strict=True):
+        where = f"{CONFIG}: {tensor.field}"
+        if not tensor.name:
+            yield error(f"{where}.name is missing")
+        elif tensor.name in first:
+            yield error(f"{where}.name is {tensor.name!r}, as that of {first[tensor.name]}")
+        first.setdefault(tensor.name, tensor.field)
+        if not tensor.dtype:
+            yield error(f"{where}.data_type is missing; such as TYPE_FP32")
+        if not entry.dims:
+            yield error(f"{where}.dims is missing; -1 stands for any size")
+        for size in entry.dims:
+            if size < 1 and size != -1:
+                yield error(f"{where}.dims has {size}; sizes are 1 or more, or -1 for any")
+
+
+def _check_batching(config: ModelConfig) -> Iterator[Finding]:
+    message, largest = config.message, config.max_batch_size
+    where = f"{CONFIG}: max_batch_size is {largest}"
+    if largest < 0:
+        yield error(f"{where}; it must be 0 (no batch dimension) or the largest batch")
+    batches = message.HasField("dynamic_batching")
+    merged = batches or message.HasField("sequence_batching")
+    for size in message.dynamic_batching.preferred_batch_size:
+        if size > max(largest, 0):
+            yield error(
+                f"{CONFIG}: dynamic_batching.preferred_batch_size has {size}, and max_batch_size "
+                f"is {largest}"
+            )
+    if is_pipeline(config) or config.backend == "ensemble":
+        if batches and is_pipeline(config):
+            yield warning(
+                f"{CONFIG}: dynamic_batching does nothing for a pipeline, which Naiad batches; its "
+                f"queue is bounded by the parameter queue_capacity"
+            )
+    elif largest > 1 and not merged:
+        yield warning(
+            f"{where} without dynamic_batching: clients may send batches, but requests are not "
+            f"merged; add dynamic_batching {{ }}"
+        )
+    elif largest == 0 and batches:
+        yield warning(
+            f"{where} with dynamic_batching: that queues requests and merges none, as they have "
+            f"no batch dimension"
+        )
+
+
+def _check_instances(config: ModelConfig) -> Iterator[Finding]:
+    for number, group in enumerate(config.message.instance_group):
+        field = f"{CONFIG}: instance_group[{number}]"
+        if group.kind == group.KIND_GPU and not has_gpu():
+            yield warning(f"{field}.kind is KIND_GPU, and no GPU is seen here")
+        if group.rate_limiter.resources:
+            yield warning(
+                f"{field}.rate_limiter is heeded only with --triton-option="
+                f"--rate-limit=execution_count"
+            )
+        if group.count > 1 and is_pipeline(config):
+            yield error(
+                f"{field}.count is {group.count}; a pipeline has one instance, and as many "
+                f"workers as the parameter instances says"
+            )
+
+
+def _check_cache(config: ModelConfig) -> Iterator[Finding]:
+    if not config.message.response_cache.enable:
+        return
+    if is_pipeline(config):
+        yield error(
+            f"{CONFIG}: response_cache.enable is true; Triton's cache gives wrong answers with "
+            f"pipelines of Naiad (it keeps errors as empty answers), which refuse it"
+        )
+    else:
+        yield warning(f"{CONFIG}: response_cache.enable works only with --response-cache MIB")

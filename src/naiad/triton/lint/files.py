@@ -1,0 +1,151 @@
+"""The files beside a config: versions, model files, labels, and what the files themselves say."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from naiad.errors import MissingExtra, NaiadError, RepositoryError
+from naiad.triton.backends.binding import bind
+from naiad.triton.backends.graphs import DIMS_PARAMETER, graph_pipeline
+from naiad.triton.backends.signature import read_signature
+from naiad.triton.config import model_config
+from naiad.triton.lint.config import is_pipeline
+from naiad.triton.lint.finding import Finding, error, warning
+from naiad.triton.model_config import CONFIG, ModelConfig, versions
+from naiad.triton.repository import ExportedModel
+
+_BY_FILE = ("pytorch", "onnxruntime")
+
+
+def check_files(config: ModelConfig, *, load: bool) -> Iterator[Finding]:
+    """Complaints about a model's files; with ``load`` they are loaded and compared."""
+    yield from _check_labels(config)
+    there = versions(config.path)
+    yield from _check_folders(config, there)
+    served = _served(config, there)
+    yield from _check_policy(config, there)
+    if config.backend == "ensemble":
+        return
+    for version in served:
+        yield from _check_version(config, version, load=load)
+
+
+def _served(config: ModelConfig, there: list[int]) -> list[int]:
+    """The versions that the policy has served."""
+    policy = config.message.version_policy
+    if policy.HasField("all"):
+        return there
+    if policy.HasField("specific"):
+        return [version for version in policy.specific.versions if version in there]
+    return there[-max(1, policy.latest.num_versions) :]
+
+
+def _check_policy(config: ModelConfig, there: list[int]) -> Iterator[Finding]:
+    for version in config.message.version_policy.specific.versions:
+        if there and version not in there:
+            yield warning(
+                f"{CONFIG}: version_policy.specific.versions has {version}; there are "
+                f"{', '.join(map(str, there))}"
+            )
+
+
+def _check_folders(config: ModelConfig, there: list[int]) -> Iterator[Finding]:
+    folders = sorted(path.name for path in config.path.iterdir() if path.is_dir())
+    odd = [name for name in folders if not name.isdecimal() or name.startswith("0")]
+    if not there:
+        held = f"; {', '.join(odd)} is no version's number" if odd else ""
+        empty = ", which is empty for an ensemble" if config.backend == "ensemble" else ""
+        yield error(f"{config.path.name}/ has no version: make a folder 1{empty}{held}")
+        return
+    for name in odd:
+        if any((config.path / name / file).exists() for file in ("model.py", "model.pt")) or (
+            name.isdecimal()
+        ):
+            yield warning(f"{name}/ is no version to Triton: those are numbers from 1, as 1, 2, 10")
+
+
+def _check_labels(config: ModelConfig) -> Iterator[Finding]:
+    for number, output in enumerate(config.message.output):
+        if not output.label_filename:
+            continue
+        field = f"{CONFIG}: output[{number}].label_filename is {output.label_filename!r}"
+        file = config.path / output.label_filename
+        if not file.is_file():
+            yield error(f"{field}; there is no such file in {config.path.name}/")
+            continue
+        labels = len(file.read_text(encoding="utf-8", errors="replace").splitlines())
+        classes = output.dims[-1] if output.dims else -1
+        if classes not in (-1, labels):
+            yield warning(f"{field} with {labels} labels; {output.name} has {classes} classes")
+
+
+def _check_version(config: ModelConfig, version: int, *, load: bool) -> Iterator[Finding]:
+    try:
+        file = config.model_file(version)
+    except RepositoryError as problem:
+        if config.backend in ("python", *_BY_FILE):
+            yield error(str(problem))
+        return
+    if config.backend == "python":
+        problems = list(_check_python(file))
+        yield from problems
+        if load and is_pipeline(config) and not problems:
+            yield from _check_pipeline(config, version)
+    elif load and config.backend in _BY_FILE:
+        yield from _check_signature(config, file)
+
+
+def _check_python(file: Path) -> Iterator[Finding]:
+    where = f"{file.parent.name}/{file.name}"
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as problem:
+        line = f", line {problem.lineno}" if isinstance(problem, SyntaxError) else ""
+        yield error(f"{where}{line}: {problem}")
+        return
+    named = {"TritonPythonModel"}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            named.discard(node.name)
+        elif isinstance(node, ast.Assign):
+            named -= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.ImportFrom):
+            named -= {alias.asname or alias.name for alias in node.names}
+    if named:
+        yield error(f"{where} has no class TritonPythonModel, which the Python backend loads")
+
+
+def _check_pipeline(config: ModelConfig, version: int) -> Iterator[Finding]:
+    try:
+        pipeline = ExportedModel(config.name, config.path).pipeline(version)
+    except MissingExtra as problem:
+        yield warning(f"version {version} is not compared with its pipeline: {problem}")
+        return
+    except Exception as problem:  # it is the user's code
+        yield error(f"{version}/ does not load: {type(problem).__name__}: {problem}")
+        return
+    exported = model_config(type(pipeline), {}, name=config.name)
+    for kind in ("input", "output"):
+        wanted = {t.name: (t.data_type, [*t.dims]) for t in getattr(exported, kind)}
+        given = {t.name: (t.data_type, [*t.dims]) for t in getattr(config.message, kind)}
+        for name in sorted(wanted.keys() | given.keys()):
+            if wanted.get(name) != given.get(name):
+                yield error(
+                    f"{CONFIG}: {kind} {name!r} is not as the pipeline of version {version} has "
+                    f"it; run `naiad export` again"
+                )
+
+
+def _check_signature(config: ModelConfig, file: Path) -> Iterator[Finding]:
+    try:
+        signature = read_signature(file)
+        if config.inputs or config.outputs or signature.kind == "torchscript":
+            bind(config, signature)
+        if DIMS_PARAMETER in config.parameters:
+            graph_pipeline(file.parent)
+    except MissingExtra as problem:
+        yield warning(f"{file.parent.name}/{file.name} is not compared with {CONFIG}: {problem}")
+    except NaiadError as problem:
+        yield error(str(problem))

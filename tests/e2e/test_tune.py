@@ -92,6 +92,15 @@ def test_a_tuned_budget_bounds_the_batches_that_are_served(tmp_path):
     assert largest_batch(tmp_path / "m") == 3
 
 
+def test_a_parameter_that_was_edited_wrongly_is_told_when_the_model_is_loaded(tmp_path):
+    model = export(f"{PIPELINES}:Metered", tmp_path / "m", tuning=tuned(tmp_path))
+    config = model.path / "config.pbtxt"
+    config.write_text(config.read_text().replace('{\\"requests\\": 64}', "many"))
+    assert "many" in config.read_text()
+    with pytest.raises(naiad.NaiadError, match="parameter budget is wrong"):
+        naiad.serve(model_repository=tmp_path / "m", **PORTS)
+
+
 def test_a_latency_target_makes_smaller_batches(tmp_path):
     without = export(f"{PIPELINES}:Metered", tmp_path / "without", tuning=tuned(tmp_path))
     with_target = export(

@@ -89,11 +89,11 @@ def tune(
         PipelineError: a hook raised.
     """
     kind = load_pipeline(settings.pipeline)
-    kind(settings.weights)  # weights that are not there are told before any work
+    pipeline = kind(settings.weights)  # weights that are not there are told before any work
     on_progress("looking how busy the machine is", 0.0)
     busy = psutil.cpu_percent(_LOOK) / 100
     on_progress("reading requests", 0.02)
-    workload = find_workload(kind, settings.data, settings.seed)
+    workload = find_workload(pipeline, settings.data, settings.seed)
     spec = Spec(
         pipeline=settings.pipeline,
         weights=str(settings.weights) if settings.weights is not None else None,

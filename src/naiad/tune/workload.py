@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from naiad.batching import add_sizes
 from naiad.errors import InvalidInput
 from naiad.pipeline import Pipeline, Request, random_arrays
 from naiad.pipelines import application
-from naiad.schema import REQUESTS, Array, Arrays, fill_defaults, named_dims, validate
+from naiad.schema import BYTES, REQUESTS, Array, Arrays, fill_defaults, named_dims, validate
 
 _MOST = 256  # requests that are kept
 _OPEN = 4096  # rows of a dimension that neither limit nor budget bounds
@@ -43,60 +43,62 @@ def total_sizes(requests: Iterable[Request]) -> dict[str, int]:
     return total
 
 
-def find_workload(kind: type[Pipeline], data: Path | None, seed: int) -> Workload:
+def find_workload(pipeline: Pipeline, data: Path | None, seed: int) -> Workload:
     """The requests of ``data``, or else simulated ones, or else random ones.
 
-    ``data`` is a file of the application's own format, a ``.npz`` file with one request's arrays
-    by input name, or a folder of those. Requests over the pipeline's ``limit`` are left out, and
+    ``data`` is what the application reads, a ``.npz`` file with one request's arrays by input
+    name, or a folder of those. Requests over the pipeline's ``limit`` are left out, and
     the rest is shuffled.
 
     Raises:
         InvalidInput: nothing can be read from ``data``, or what is read is not what the pipeline
             takes; says why.
     """
-    found, source = _read(kind, data) if data is not None else _make(kind, seed)
+    found, source = _read(pipeline, data) if data is not None else _make(pipeline, seed)
     requests: list[Request] = []
     refused: InvalidInput | None = None
     for arrays in islice(found, _MOST):
-        request = _checked(kind, arrays)
+        request = _checked(pipeline, arrays)
         if isinstance(request, InvalidInput):
             refused = request
         else:
             requests.append(request)
     if not requests:
         why = f"; the last of them: {refused}" if refused else ""
-        raise InvalidInput(f"{source}: no request that {kind.name} takes{why}")
+        raise InvalidInput(f"{source}: no request that {pipeline.name} takes{why}")
     order = np.random.default_rng(seed).permutation(len(requests))
     return Workload(tuple(requests[n] for n in order), f"{len(requests)} {source}")
 
 
-def _checked(kind: type[Pipeline], arrays: Arrays) -> Request | InvalidInput:
+def _checked(pipeline: Pipeline, arrays: Arrays) -> Request | InvalidInput:
     try:
-        sizes = validate(kind.inputs, arrays)
-        kind.limit.refuse_oversize(sizes)
+        sizes = validate(pipeline.inputs, arrays)
+        pipeline.limit.refuse_oversize(sizes)
     except InvalidInput as error:
         return error
-    return Request(fill_defaults(kind.inputs, arrays, sizes), sizes)
+    return Request(fill_defaults(pipeline.inputs, arrays, sizes), sizes)
 
 
-def _make(kind: type[Pipeline], seed: int) -> tuple[Iterable[Arrays], str]:
-    known = application(kind.name)
+def _make(pipeline: Pipeline, seed: int) -> tuple[Iterable[Arrays], str]:
+    known = application(pipeline.name)
     if known is not None and known.simulated is not None:
         return _load(known.simulated)(_MOST, seed), "simulated requests"
-    return _random(kind, seed), "random requests"
+    if any(tensor.dtype == BYTES for tensor in pipeline.inputs.values()):
+        return repeat(pipeline.example(), _MOST), "times the example"  # nobody reads random bytes
+    return _random(pipeline, seed), "random requests"
 
 
-def _random(kind: type[Pipeline], seed: int) -> Iterator[Arrays]:
+def _random(pipeline: Pipeline, seed: int) -> Iterator[Arrays]:
     """Requests whose sizes are drawn apart for each dimension, evenly on a logarithmic scale."""
     rng = np.random.default_rng(seed)
-    inner = {dim for tensor in kind.inputs.values() for dim in tensor.names[1:]}
+    inner = {dim for tensor in pipeline.inputs.values() for dim in tensor.names[1:]}
     largest = {
         dim: min(
-            kind.limit.get(dim, kind.budget.get(dim, _OPEN)),
-            kind.budget.get(dim, _OPEN),
-            kind.max_batch_size or _OPEN,
+            pipeline.limit.get(dim, pipeline.budget.get(dim, _OPEN)),
+            pipeline.budget.get(dim, _OPEN),
+            pipeline.max_batch_size or _OPEN,
         )
-        for dim in named_dims(kind.inputs)
+        for dim in named_dims(pipeline.inputs)
     }
     for number in range(_MOST):
         sizes = {
@@ -106,24 +108,30 @@ def _random(kind: type[Pipeline], seed: int) -> Iterator[Arrays]:
             else round(float(np.exp(rng.uniform(np.log(max(1, top / _SPREAD)), np.log(top)))))
             for dim, top in largest.items()
         }
-        yield random_arrays(kind.inputs, sizes, seed=number)
+        yield random_arrays(pipeline.inputs, sizes, seed=number)
 
 
-def _read(kind: type[Pipeline], data: Path) -> tuple[Iterable[Arrays], str]:
+def _read(pipeline: Pipeline, data: Path) -> tuple[Iterable[Arrays], str]:
     if not data.exists():
         raise InvalidInput(f"{data}: no such file or folder")
     files = sorted(data.glob("*.npz")) if data.is_dir() else [data]
-    if not files:
-        raise InvalidInput(f"{data} holds no .npz file")
-    if files[0].suffix == ".npz":
+    known = application(pipeline.name)
+    reader = _load(known.requests) if known is not None and known.requests is not None else None
+    plain = bool(files) and files[0].suffix == ".npz"
+    if plain and (reader is None or _is_of(pipeline, files[0])):
         return map(_read_arrays, files), f"requests of {data}"
-    known = application(kind.name)
-    if known is None or known.requests is None:
+    if reader is None:
         raise InvalidInput(
-            f"{data}: Naiad knows no files of requests for {kind.name} but .npz, with a request's "
-            "arrays by input name, and folders of those"
+            f"{data}: Naiad knows no files of requests for {pipeline.name} but .npz, with a "
+            "request's arrays by input name, and folders of those"
         )
-    return _load(known.requests)(data), f"requests of {data}"
+    # An application's own files may be .npz too.
+    return chain.from_iterable(map(reader, files if plain else [data])), f"requests of {data}"
+
+
+def _is_of(pipeline: Pipeline, path: Path) -> bool:
+    """Whether a .npz file has a request's arrays by input name."""
+    return _read_arrays(path).keys() <= pipeline.inputs.keys()
 
 
 def _read_arrays(path: Path) -> Mapping[str, Array]:

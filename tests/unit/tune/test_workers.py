@@ -38,7 +38,7 @@ def test_a_team_is_as_fast_as_its_workers_together_whatever_lots_they_get():
 
 def test_all_teams_are_measured_in_real_processes(monkeypatch):
     monkeypatch.setattr(workers, "teams", lambda device: [Team(1, 1), Team(2, 1), Team(1, 2)])
-    kind = load_pipeline(f"{DEGREE}:Metered")  # sleeps, so that workers do not share a core
+    kind = load_pipeline(f"{DEGREE}:Metered")()  # sleeps, so that workers do not share a core
     requests = find_workload(kind, None, seed=0).requests[:2]
     lot = Lot(requests, total_sizes(requests), [0.04])
     candidate = Candidate(2, Budget(requests=2), [lot])
@@ -51,7 +51,7 @@ def test_all_teams_are_measured_in_real_processes(monkeypatch):
 def test_a_team_for_which_there_is_no_memory_is_left_out(monkeypatch):
     monkeypatch.setattr(workers, "teams", lambda device: [Team(1, 1), Team(3, 1), Team(2, 1)])
     monkeypatch.setattr(workers, "_affordable", lambda executors: 1)
-    kind = load_pipeline(f"{DEGREE}:Picky")
+    kind = load_pipeline(f"{DEGREE}:Picky")()
     requests = [r for r in find_workload(kind, None, 0).requests if r.sizes["nodes"] % 2 == 0][:2]
     candidate = Candidate(2, Budget(requests=2), [Lot(tuple(requests), {}, [0.001])])
     found = measure_teams(Spec(f"{DEGREE}:Picky", budget={}), "process", candidate, 0.2)

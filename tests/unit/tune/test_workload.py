@@ -5,6 +5,9 @@ import pytest
 
 from naiad.errors import InvalidInput
 from naiad.pipeline import load_pipeline
+from naiad.pipelines.gat.graphs import write_graph
+from naiad.pipelines.gat.pipeline import Gat
+from naiad.pipelines.gat.simulate import simulate as simulate_graph
 from naiad.pipelines.nugraph3.events import write_events
 from naiad.pipelines.nugraph3.pipeline import NuGraph3
 from naiad.pipelines.nugraph3.simulate import simulate, simulated_requests
@@ -16,7 +19,7 @@ DEGREE = f"{__file__.rpartition('/tune/')[0]}/runtime/degree.py"
 
 @pytest.fixture
 def picky():
-    return load_pipeline(f"{DEGREE}:Picky")
+    return load_pipeline(f"{DEGREE}:Picky")()
 
 
 def test_random_requests_vary_in_each_dimension_alone_within_the_limit(picky):
@@ -51,7 +54,7 @@ def test_simulated_requests_of_nugraph3_are_small_and_large_ones():
 def test_an_event_file_is_read_as_the_application_does(tmp_path):
     path = tmp_path / "events.h5"
     write_events(path, islice(simulate(5, 0), 5))
-    workload = find_workload(NuGraph3, path, seed=0)
+    workload = find_workload(NuGraph3(), path, seed=0)
     assert workload.source == f"5 requests of {path}"
     assert len(workload.requests) == 5
 
@@ -73,7 +76,7 @@ def test_npz_files_are_requests_and_those_over_the_limit_are_left_out(picky, tmp
 def test_what_cannot_be_read_is_named(picky, tmp_path):
     with pytest.raises(InvalidInput, match="nothing: no such file or folder"):
         find_workload(picky, tmp_path / "nothing", seed=0)
-    with pytest.raises(InvalidInput, match=r"holds no \.npz file"):
+    with pytest.raises(InvalidInput, match=r"knows no files of requests for picky but \.npz"):
         find_workload(picky, tmp_path, seed=0)
     (tmp_path / "a.npz").write_text("not a zip")
     with pytest.raises(InvalidInput, match=r"a\.npz is no \.npz file of plain arrays"):
@@ -94,3 +97,19 @@ def test_what_cannot_be_read_is_named(picky, tmp_path):
 def test_fewer_requests_than_wanted_are_repeated_in_turn(picky):
     requests = find_workload(picky, None, seed=0).requests[:3]
     assert cut(requests, 7) == (*requests, *requests, requests[0])
+
+
+def test_an_application_s_own_npz_files_are_told_from_plain_requests(tmp_path):
+    gat = Gat()
+    graph = simulate_graph(30)
+    write_graph(tmp_path / "a.npz", graph)
+    (own,) = find_workload(gat, tmp_path, seed=0).requests
+    np.savez(tmp_path / "a.npz", **own.arrays)
+    (plain,) = find_workload(gat, tmp_path / "a.npz", seed=0).requests
+    assert own.sizes == plain.sizes
+    assert all((own[name] == plain[name]).all() for name in own)
+
+
+def test_what_takes_bytes_is_asked_its_example():
+    workload = find_workload(load_pipeline(f"{DEGREE}:Bytes")(), None, seed=0)
+    assert workload.source == "256 times the example"

@@ -285,7 +285,14 @@ class Batcher(Generic[T]):
     def _patience(self) -> float | None:
         if not self._queue or not self._delay:
             return None
-        return max(0.0, self._by_age[0].arrived + self._delay - self._clock())
+        oldest = self._by_age[0]
+        now = self._clock()
+        patience = oldest.arrived + self._delay - now
+        if self._target is not None:
+            patience = min(
+                patience, self._target.left(oldest, now) - self._target.predict(self._sizes)
+            )
+        return max(0.0, patience)
 
     def _pick(self, most: int | None) -> list[T]:
         share = -(-len(self._queue) // self._takers)

@@ -104,6 +104,9 @@ class Pipeline:
     replaced."""
     queue_capacity: ClassVar[int] = 10_000
     """Requests that may wait; more are answered ``UNAVAILABLE``, with a hint when to try again."""
+    max_queue_delay: ClassVar[float] = 0.0
+    """Seconds that a free worker may wait for a batch to fill. With 0 it never waits: batches form
+    by themselves under load."""
     latency_target: ClassVar[float | None] = None
     """Seconds within which requests should be answered: batches are kept smaller where, by what
     they are found to cost, more requests are then in time. None: as large as the budget allows."""
@@ -131,7 +134,7 @@ class Pipeline:
         if not hasattr(cls, "result"):
             cls.result = cls.outputs
         try:
-            check_service(cls.watchdog, cls.queue_capacity, cls.latency_target)
+            check_service(cls.watchdog, cls.queue_capacity, cls.latency_target, cls.max_queue_delay)
             check_schema(cls.inputs)
             check_schema(cls.sample)
             dims = tuple(d for schema in (cls.inputs, cls.sample) for d in named_dims(schema))
@@ -203,7 +206,10 @@ class Pipeline:
 
 
 def check_service(
-    watchdog: float, queue_capacity: int, latency_target: float | None = None
+    watchdog: float,
+    queue_capacity: int,
+    latency_target: float | None = None,
+    max_queue_delay: float = 0.0,
 ) -> None:
     """Refuse settings with which nothing could be served.
 
@@ -216,6 +222,8 @@ def check_service(
         raise SchemaError(f"queue_capacity is {queue_capacity}; it must be at least 1")
     if latency_target is not None and not 0 < latency_target < math.inf:
         raise SchemaError(f"latency_target is {latency_target:g} s; it must be more than 0")
+    if not 0 <= max_queue_delay < math.inf:
+        raise SchemaError(f"max_queue_delay is {max_queue_delay:g} s; it must be 0 or more")
 
 
 def check_batch_dimension(pipeline: type[Pipeline]) -> None:

@@ -168,6 +168,16 @@ def test_max_queue_delay_waits_for_company():
     assert batcher.take() == ["a", "b"]
 
 
+def test_max_queue_delay_ends_when_the_latency_target_would_be_missed():
+    batcher, clock = hurried(0.1, max_queue_delay=30.0)
+    batcher.put("a", {"nodes": 40})  # 50 ms
+    assert batcher._patience() == pytest.approx(0.05)
+    batcher.put("b", {"nodes": 20})
+    assert batcher._patience() == pytest.approx(0.03)
+    clock.now = 0.2  # too late for both: together at once
+    assert batcher.take(0.0) == ["a", "b"]
+
+
 def test_max_queue_delay_ends():
     batcher = Batcher(Budget(requests=9), max_queue_delay=0.05)
     batcher.put("a", {})

@@ -50,6 +50,8 @@ def test_sample_and_result_are_inputs_and_outputs_unless_declared():
         ({"max_batch_size": -1}, "max_batch_size is -1; it must be 0 or more"),
         ({"max_batch_size": 8}, r"x: dims=\('nodes',\); with max_batch_size=8 they must be"),
         ({"queue_capacity": 0}, "Model: queue_capacity is 0; it must be at least 1"),
+        ({"latency_target": 0.0}, "Model: latency_target is 0 s; it must be more than 0"),
+        ({"max_queue_delay": -1}, "Model: max_queue_delay is -1 s; it must be 0 or more"),
     ],
 )
 def test_a_class_that_contradicts_itself_is_refused_when_it_is_defined(members, message):

@@ -47,6 +47,14 @@ def export(
         int | None,
         typer.Option(min=1, help="Requests that may wait, in place of the pipeline's."),
     ] = None,
+    max_queue_delay_ms: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            min=0.0,
+            help="How long a free worker may wait for a batch to fill, in place of the pipeline's.",
+        ),
+    ] = None,
     latency_target_ms: Annotated[
         float | None,
         typer.Option(
@@ -100,11 +108,14 @@ def export(
     if pipeline is None or directory is None:
         raise typer.BadParameter("give a pipeline and a directory, e.g. naiad export nugraph3 out/")
     if format is not Format.pipeline:
-        settings = (instances, watchdog, queue_capacity, latency_target_ms, tuning)
+        settings = (
+            *(instances, watchdog, queue_capacity, max_queue_delay_ms, latency_target_ms, tuning),
+        )
         if any(setting is not None for setting in settings):
             raise typer.BadParameter(
-                "--instances, --watchdog, --queue-capacity, --latency-target-ms and --tuning are "
-                "for --format pipeline; of a plain model they are set in its config.pbtxt"
+                "--instances, --watchdog, --queue-capacity, --max-queue-delay-ms, "
+                "--latency-target-ms and --tuning are for --format pipeline; of a plain model they "
+                "are set in its config.pbtxt"
             )
         from naiad.triton.frozen import export_application
 
@@ -129,6 +140,7 @@ def export(
         device=device,
         watchdog=watchdog,
         queue_capacity=queue_capacity,
+        max_queue_delay=None if max_queue_delay_ms is None else max_queue_delay_ms / 1e3,
         latency_target=latency_target_ms and latency_target_ms / 1e3,
         tuning=tuning,
     )

@@ -26,6 +26,7 @@ class Service:
         meter: Meter,
         *,
         queue_capacity: int = Pipeline.queue_capacity,
+        max_queue_delay: float = Pipeline.max_queue_delay,
         latency_target: float | None = None,
         cost: Cost | None = None,
     ) -> None:
@@ -54,7 +55,10 @@ class Service:
             learner = Learner([REQUESTS, *named_dims(self.contract.inputs)], cost)
             target, learn = LatencyTarget(latency_target, learner.seconds), learner.learn
         self._batcher: Batcher[Ticket] = Batcher(
-            self.contract.budget, capacity=queue_capacity, latency_target=target
+            self.contract.budget,
+            capacity=queue_capacity,
+            max_queue_delay=max_queue_delay,
+            latency_target=target,
         )
         self._lanes = [
             Lane(

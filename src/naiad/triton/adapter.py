@@ -132,6 +132,7 @@ class PipelineModel:
             ),
             self._metrics,
             queue_capacity=int(parameters.get("queue_capacity", Pipeline.queue_capacity)),
+            max_queue_delay=float(parameters.get("max_queue_delay", Pipeline.max_queue_delay)),
             latency_target=_parsed(parameters, "latency_target", float),
             cost=_parsed(parameters, "cost", Cost.from_json),
         )

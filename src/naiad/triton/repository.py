@@ -86,6 +86,7 @@ def export(
     watchdog: float | None = None,
     queue_capacity: int | None = None,
     latency_target: float | None = None,
+    max_queue_delay: float | None = None,
     tuning: Path | None = None,
 ) -> ExportedModel:
     """Write a pipeline's model folder into the repository ``directory``.
@@ -101,6 +102,8 @@ def export(
         watchdog: seconds that a worker may take over one batch, in place of the pipeline's.
         queue_capacity: requests that may wait, in place of the pipeline's.
         latency_target: seconds within which requests should be answered, in place of the
+            pipeline's.
+        max_queue_delay: seconds that a free worker may wait for a batch to fill, in place of the
             pipeline's.
         tuning: a file that ``naiad tune`` wrote; what is given here as well comes before it.
 
@@ -125,7 +128,8 @@ def export(
         ),
         None,
     )
-    check_service(watchdog, queue_capacity, latency_target)
+    max_queue_delay = kind.max_queue_delay if max_queue_delay is None else max_queue_delay
+    check_service(watchdog, queue_capacity, latency_target, max_queue_delay)
     made = kind(weights)
     target = directory / kind.name
     if target.exists() and PIPELINE_PARAMETER not in parameters_of(target):
@@ -138,6 +142,7 @@ def export(
         parameters["executor"] = executor or kind.executor
         parameters["watchdog"] = f"{watchdog:g}"
         parameters["queue_capacity"] = str(queue_capacity)
+        parameters["max_queue_delay"] = f"{max_queue_delay:g}"
         if latency_target is not None:
             parameters["latency_target"] = f"{latency_target:g}"
         if tuned is not None:

@@ -146,6 +146,18 @@ def test_a_latency_target_begins_with_the_cost_that_is_believed(pipelines, make_
     assert first_batch_of_ten(pipelines, make_request, latency_target=0.1, cost=none) == 10
 
 
+def test_a_worker_may_wait_for_company(pipelines, make_request):
+    executors = make_executors(Spec(f"{pipelines}:Degree"), instances=1, kind="thread")
+    service = Service(executors, tally := Tally(), max_queue_delay=0.5)
+    answers = Answers(3)
+    for number in range(3):
+        service.submit(Ticket(make_request(3, seed=number), answers(number)))
+        time.sleep(0.05)
+    answers.wait()
+    service.close()
+    assert [batch["requests"] for batch in tally.batches] == [3]
+
+
 @pytest.mark.parametrize("kind", ["thread", "process"])
 def test_a_budget_in_place_of_the_pipelines_holds_in_the_queue_and_in_the_worker(
     pipelines, make_request, kind

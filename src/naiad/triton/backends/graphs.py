@@ -40,7 +40,10 @@ measures it)."""
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
 _SIZE: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\d+)\s*")
 # Parameters of this backend that the adapter knows without their prefix.
-_PASSED: Final = ("instances", "executor", "watchdog", "queue_capacity", "latency_target", "cost")
+_PASSED: Final = (
+    *("instances", "executor", "watchdog", "queue_capacity", "latency_target", "max_queue_delay"),
+    "cost",
+)
 
 
 def graph_spec(version: Path) -> str:

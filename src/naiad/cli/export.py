@@ -108,10 +108,8 @@ def export(
     if pipeline is None or directory is None:
         raise typer.BadParameter("give a pipeline and a directory, e.g. naiad export nugraph3 out/")
     if format is not Format.pipeline:
-        settings = (
-            *(instances, watchdog, queue_capacity, max_queue_delay_ms, latency_target_ms, tuning),
-        )
-        if any(setting is not None for setting in settings):
+        settings = (instances, watchdog, queue_capacity, max_queue_delay_ms, tuning)
+        if any(setting is not None for setting in (*settings, latency_target_ms)):
             raise typer.BadParameter(
                 "--instances, --watchdog, --queue-capacity, --max-queue-delay-ms, "
                 "--latency-target-ms and --tuning are for --format pipeline; of a plain model they "

@@ -14,9 +14,8 @@ from tenacity import Retrying
 from naiad.client.address import Address
 from naiad.client.base import ClientBase, tls_files
 from naiad.client.deadline import Deadline
-from naiad.client.many import check_concurrency, in_order
+from naiad.client.many import ask_many
 from naiad.client.model import ModelClient
-from naiad.client.progress import progress_bar
 from naiad.client.retry import policy
 from naiad.client.steps import Steps
 from naiad.client.transport import Arrays, Call, Json, ModelInfo, Parameter, Tls, Transport
@@ -170,29 +169,24 @@ class Client(ClientBase[Transport]):
                 its place and goes on.
         """
 
-        def work(arrays: Mapping[str, ArrayLike]) -> Arrays | NaiadError:
-            try:
-                return self.infer(
-                    model,
-                    arrays,
-                    outputs=outputs,
-                    parameters=parameters,
-                    timeout=timeout,
-                    version=version,
-                )
-            except NaiadError as error:
-                if on_error == "raise":
-                    raise
-                return error
+        def ask(arrays: Mapping[str, ArrayLike]) -> Arrays:
+            return self.infer(
+                model,
+                arrays,
+                outputs=outputs,
+                parameters=parameters,
+                timeout=timeout,
+                version=version,
+            )
 
-        def answers() -> Iterator[Arrays | NaiadError]:
-            with progress_bar(progress, model, requests) as advance:
-                for answer in in_order(work, requests, concurrency):
-                    advance()
-                    yield answer
-
-        check_concurrency(concurrency)
-        return answers()
+        return ask_many(
+            ask,
+            requests,
+            label=model,
+            concurrency=concurrency,
+            progress=progress,
+            on_error=on_error,
+        )
 
     def ready(self, model: str | None = None, *, timeout: float | None = None) -> bool:
         """Return whether the server (or one model) says it is ready; False if it cannot be asked.

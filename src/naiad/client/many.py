@@ -14,9 +14,10 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from naiad.errors import InvalidInput
+from naiad.client.progress import progress_bar
+from naiad.errors import InvalidInput, NaiadError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -57,6 +58,42 @@ def in_order(
             yield window.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def ask_many(
+    ask: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    label: str,
+    concurrency: int,
+    progress: bool,
+    on_error: Literal["raise", "return"],
+) -> Iterator[Result | NaiadError]:
+    """Yield ``ask(item)`` for each item, in order, as :func:`in_order` does.
+
+    With ``on_error="return"`` the error of an item that fails stands in its place. ``progress``
+    shows a bar called ``label`` on standard error.
+
+    Raises:
+        InvalidInput: at once, when concurrency is below 1.
+    """
+    check_concurrency(concurrency)
+
+    def work(item: Item) -> Result | NaiadError:
+        try:
+            return ask(item)
+        except NaiadError as error:
+            if on_error == "raise":
+                raise
+            return error
+
+    def answers() -> Iterator[Result | NaiadError]:
+        with progress_bar(progress, label, items) as advance:
+            for answer in in_order(work, items, concurrency):
+                advance()
+                yield answer
+
+    return answers()
 
 
 async def in_order_async(

@@ -23,6 +23,7 @@ class Application:
         simulated: ``module:function`` that makes so many requests, from a seed, whose sizes are
             those of real ones.
         packages: what must be importable where it is served.
+        on_request: it is served only when it is named, since it does what another one does.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Application:
     requests: str | None = None
     simulated: str | None = None
     packages: tuple[str, ...] = ()
+    on_request: bool = False
 
     def installed(self) -> bool:
         """Whether what it needs is installed; nothing is imported to find out."""
@@ -70,6 +72,7 @@ _APPLICATIONS = (
         summary="the same classifiers under the contract of Triton's image clients",
         pipeline="naiad.pipelines.image.inception:InceptionGraphDef",
         packages=("torch", "safetensors"),
+        on_request=True,
     ),
     Application(
         name="gat",

@@ -52,7 +52,8 @@ def serve(
     Args:
         pipelines: Pipeline classes, built-in names, ``my_model.py:MyModel`` or
             ``package.module:Class``; by default all built-in ones whose packages are
-            installed, unless there is a ``model_repository``.
+            installed (but ``inception_graphdef``, which is ``image`` once more), unless there is a
+            ``model_repository``.
         model_repository: a repository to serve beside them.
         weights: in place of the default weights; for one pipeline only.
         instances: copies of each model; by default one per core.
@@ -85,7 +86,8 @@ def serve(
         ValueError: weights for several pipelines.
     """
     if not pipelines and model_repository is None:
-        pipelines = tuple(app.name for app in applications() if app.installed())
+        served = [app for app in applications() if app.installed() and not app.on_request]
+        pipelines = tuple(app.name for app in served)
         if not pipelines:
             raise MissingExtra("all", "torch")
     if weights is not None and len(pipelines) != 1:

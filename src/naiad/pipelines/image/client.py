@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 from naiad.client import ModelClient
-from naiad.client.many import check_concurrency, in_order
-from naiad.client.progress import progress_bar
+from naiad.client.many import ask_many
 from naiad.errors import InvalidInput, NaiadError
 from naiad.pipelines.image.files import as_request, read_image
 from naiad.schema import Arrays
@@ -130,23 +129,14 @@ class ImageClient:
             on_error: "raise" ends at the first image that fails; "return" yields its error in its
                 place and goes on.
         """
-        check_concurrency(concurrency)
-
-        def work(image: ImageFile) -> Classification | NaiadError:
-            try:
-                return self.infer([image], top=top, timeout=timeout)[0]
-            except NaiadError as error:
-                if on_error == "raise":
-                    raise
-                return error
-
-        def results() -> Iterator[Classification | NaiadError]:
-            with progress_bar(progress, self.model.name, images) as advance:
-                for result in in_order(work, images, concurrency):
-                    advance()
-                    yield result
-
-        return results()
+        return ask_many(
+            lambda image: self.infer([image], top=top, timeout=timeout)[0],
+            images,
+            label=self.model.name,
+            concurrency=concurrency,
+            progress=progress,
+            on_error=on_error,
+        )
 
 
 def _content(image: ImageFile) -> bytes:

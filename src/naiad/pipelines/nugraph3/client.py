@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal, overload
 
 from naiad.client import ModelClient
-from naiad.client.many import check_concurrency, in_order
-from naiad.client.progress import progress_bar
+from naiad.client.many import ask_many
 from naiad.errors import NaiadError
 from naiad.pipelines.nugraph3.results import EventArrays, Labels, NuGraph3Result
 
@@ -106,22 +105,18 @@ class NuGraph3Client:
             on_error: "raise" ends at the first event that fails; "return" yields its error in its
                 place and goes on.
         """
-        check_concurrency(concurrency)
-
-        def work(event: EventArrays) -> NuGraph3Result | NaiadError:
-            try:
-                return self.infer(event, strict=strict, timeout=timeout)
-            except NaiadError as error:
-                if on_error == "raise":
-                    raise
-                return error
+        answers = ask_many(
+            lambda event: self.infer(event, strict=strict, timeout=timeout),
+            events,
+            label=self.model.name,
+            concurrency=concurrency,
+            progress=progress,
+            on_error=on_error,
+        )
 
         def results() -> Iterator[NuGraph3Result | NaiadError]:
             _ = self.labels  # before the threads, each of which would ask for them
-            with progress_bar(progress, self.model.name, events) as advance:
-                for result in in_order(work, events, concurrency):
-                    advance()
-                    yield result
+            yield from answers
 
         return results()
 

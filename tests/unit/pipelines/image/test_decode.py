@@ -154,6 +154,12 @@ def test_of_an_animation_the_first_picture_is_taken():
     assert (one(data) == RED).all()
 
 
+def test_of_a_file_of_a_camera_with_several_pictures_the_first_is_taken():
+    first, second = (Image.new("RGB", (16, 16), colour) for colour in (WHITE, BLUE))
+    data = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert (one(data) == WHITE).all()
+
+
 def test_a_crop_is_the_middle_of_the_picture():
     image = Image.new("RGB", (300, 100), BLUE)
     image.paste(RED, (100, 0, 200, 100))

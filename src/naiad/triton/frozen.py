@@ -2,7 +2,7 @@
 
 The repository that is written is a plain one, for NVIDIA's PyTorch backend as well as for Naiad's::
 
-    DIR/gat_test/config.pbtxt      platform "pytorch_libtorch" or "torch_aoti", from the schema
+    DIR/gat_test/config.pbtxt      platform "pytorch_libtorch", or backend "pytorch"; the schema
     DIR/gat_test/1/model.pt        or model.pt2
 
 The names of dimensions go with it as parameters, by which Naiad merges requests around the file;
@@ -41,13 +41,16 @@ FORMAT_PARAMETER: Final = "naiad_format"
 class _Kind:
     """What a format is called in a config, and what its file is called."""
 
-    platform: str
+    field: Literal["platform", "backend"]
+    value: str
     file: str
 
 
+# NVIDIA's newer backend wants platform "torch_aoti" for AOTInductor, at which Triton 2.51 refuses
+# the model, whatever its backend: "unexpected platform type".
 _KINDS: Final[Mapping[Format, _Kind]] = {
-    "torchscript": _Kind("pytorch_libtorch", "model.pt"),
-    "pt2": _Kind("torch_aoti", "model.pt2"),
+    "torchscript": _Kind("platform", "pytorch_libtorch", "model.pt"),
+    "pt2": _Kind("backend", "pytorch", "model.pt2"),
 }
 
 # Of each dimension in turn, in the graphs on which a file is compared with its network.
@@ -133,7 +136,9 @@ def export_network(
         raise EngineError(f"{target} is there and was not written so; choose another folder")
     config = model_config(kind, {**(parameters or {}), FORMAT_PARAMETER: format})
     config.ClearField("backend")
-    config.platform = form.platform
+    setattr(config, form.field, form.value)
+    if form.field == "backend":
+        config.default_model_filename = form.file
     if device.startswith("cuda"):
         (group,) = config.instance_group
         group.kind = type(group).KIND_GPU

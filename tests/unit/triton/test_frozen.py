@@ -161,6 +161,16 @@ def test_the_config_is_a_plain_one_with_the_dims_as_parameters(tmp_path: Path) -
     assert read_parameters(read_config(plain / "config.pbtxt")) == {"naiad_format": "torchscript"}
 
 
+def test_a_compiled_network_is_found_by_the_embedded_triton(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("naiad.triton.frozen.freeze", lambda *_, **__: None)  # takes long
+    path = export_network(MeanNet(), Mean, tmp_path, "pt2")
+    config = read_config(path / "config.pbtxt")
+    assert (config.platform, config.backend) == ("", "pytorch")
+    assert config.default_model_filename == "model.pt2"
+
+
 def test_dims_name_what_each_row_points_into() -> None:
     class Bipartite(Pipeline):
         inputs = {

@@ -86,6 +86,12 @@ _APPLICATIONS = (
         simulated="naiad.pipelines.gat.simulate:simulated_requests",
         packages=("torch", "safetensors"),
     ),
+    Application(
+        name="simple",
+        model="simple",
+        summary="sum and difference of integers: Triton's example, to try an engine",
+        pipeline="naiad.pipelines.simple.pipeline:Simple",
+    ),
 )
 
 

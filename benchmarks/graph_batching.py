@@ -1,0 +1,148 @@
+"""Does Naiad's batching pay for an exported graph model? The same file, one by one and merged.
+
+``python benchmarks/graph_batching.py`` serves one TorchScript file, a GAT of two layers, under two
+configs: as NVIDIA's backend would (each request by itself, an instance per core), and with
+``naiad_dims``. Both are loaded by 32 clients in turn, round after round; the ratio of each round
+counts, and of these the median. With ``--features 1433``, those of Cora, a small graph is 200 KB,
+and its way over the wire is most of what it costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from naiad.bench.load import Load, Log, drive
+from naiad.bench.measure import run
+from naiad.bench.target import Target
+from naiad.client.address import Address
+from naiad.client.spec import ModelSpec
+from naiad.pipelines.gat.metadata import Architecture
+from naiad.pipelines.gat.model import GatNet
+from naiad.schema import Arrays
+from naiad.triton.server import Server
+
+TENSORS = """
+input [ { name: "x__0" data_type: TYPE_FP32 dims: [-1, FEATURES] },
+        { name: "edgeindex__1" data_type: TYPE_INT64 dims: [2, -1] } ]
+output { name: "logits__0" data_type: TYPE_FP32 dims: [-1, 7] }
+"""
+DIMS = "x__0: nodes, FEATURES; edgeindex__1: 2, edges -> nodes; logits__0: nodes, 7"
+SIZES = {"10-60 nodes": (10, 60), "300-1500 nodes": (300, 1500)}
+
+
+def parameter(key: str, value: str) -> str:
+    return f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}\n'
+
+
+def write_repository(directory: Path, merged: list[str], features: int) -> list[str]:
+    """Models ``alone`` and, for each of ``merged``, which are further parameters, one more."""
+    platform = f'platform: "pytorch_libtorch" max_batch_size: 0 {TENSORS}'
+    platform = platform.replace("FEATURES", str(features))
+    dims = DIMS.replace("FEATURES", str(features))
+    configs = {"alone": f"{platform} instance_group {{ count: 2 kind: KIND_CPU }}\n"}
+    for number, options in enumerate(merged or [""]):
+        more = "".join(parameter(*pair.split("=", 1)) for pair in filter(None, options.split(";")))
+        name = f"merged_{number}" if number else "merged"
+        configs[name] = platform + parameter("naiad_dims", dims) + more
+    torch.manual_seed(0)
+    net = GatNet(Architecture(features, hidden=8, heads=8, out_heads=1, classes=7))
+    for weights in net.parameters():
+        torch.nn.init.uniform_(weights, -0.3, 0.3)
+    x, edges = torch.zeros(4, features), torch.zeros(2, 5, dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(net.eval(), (x, edges))
+    for name, text in configs.items():
+        (directory / name / "1").mkdir(parents=True)
+        (directory / name / "config.pbtxt").write_text(text)
+        traced.save(str(directory / name / "1" / "model.pt"))
+    return list(configs)
+
+
+def graphs(low: int, high: int, count: int, features: int) -> list[Arrays]:
+    """Random graphs with four edges per node, as Cora has."""
+    rng = np.random.default_rng(0)
+    made: list[Arrays] = []
+    for _ in range(count):
+        nodes = int(rng.integers(low, high + 1))
+        x = (rng.random((nodes, features), np.float32) < 0.05).astype(np.float32)
+        made.append({"x__0": x, "edgeindex__1": rng.integers(0, nodes, (2, 4 * nodes))})
+    return made
+
+
+async def throughput(target: Target, clients: int, seconds: float) -> float:
+    log, stop = Log(), asyncio.Event()
+    load = Load("concurrency", clients)
+    driver = asyncio.create_task(drive(load, target.send, log, stop, 0))
+    await asyncio.sleep(seconds)
+    began, ended = 0.2 * seconds, log.now()
+    stop.set()
+    await driver
+    answered = [sample for sample in log.done_in(began, ended) if not sample.error]
+    if len(answered) < len(log.done_in(began, ended)):
+        raise SystemExit(f"errors: { ({s.error for s in log.samples} - {''}) }")
+    return len(answered) / (ended - began)
+
+
+async def compare(server: Server, models: list[str], args: argparse.Namespace) -> None:
+    for title, (low, high) in SIZES.items():
+        requests = graphs(low, high, 64 if high < 100 else 16, args.features)
+        targets: dict[str, Target] = {}
+        with server.client() as client:
+            for name in models:
+                spec = ModelSpec.from_config(client.config(name))
+                targets[name] = Target(Address.parse(server.grpc_url), spec, requests)
+        found: dict[str, list[float]] = {name: [] for name in models}
+        for target in targets.values():
+            await throughput(target, args.clients, args.seconds)  # warm-up
+        for number in range(args.rounds):
+            for name in models if number % 2 == 0 else reversed(models):
+                found[name].append(await throughput(targets[name], args.clients, args.seconds))
+        print(
+            f"{title}, {args.features} features, {args.clients} clients, "
+            f"{args.rounds} rounds of {args.seconds:g} s"
+        )
+        for name in models:
+            ratios = [b / a for a, b in zip(found["alone"], found[name], strict=True)]
+            print(
+                f"  {name:10} {statistics.median(found[name]):8.1f}/s  "
+                f"ratio to alone {statistics.median(ratios):5.2f} "
+                f"({min(ratios):.2f} to {max(ratios):.2f})",
+                flush=True,
+            )
+        for target in targets.values():
+            await target.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--features", type=int, default=16)
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument(
+        "--merged",
+        action="append",
+        default=[],
+        help="parameters of a merged model, as naiad_budget=nodes=512;naiad_executor=thread",
+    )
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="naiad-graph-batching-") as directory:
+        models = write_repository(Path(directory), args.merged, args.features)
+        began = time.monotonic()
+        with Server(directory, http_port=0, grpc_port=0, metrics_port=0) as server:
+            print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
+            run(compare(server, models, args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Triton's example ``simple``: sum and difference of two rows of integers, to try an engine."""

@@ -65,6 +65,8 @@ def section(
             f"| {MANY} clients: answers/s | CPU of the server (8 clients) | of the generator |",
             "|---|---|---|---|---|---|---|---|---|",
             *_speeds(rounds),
+            "",
+            *(_bound(rounds, size) for size in SIZES),
         ]
     )
 
@@ -130,3 +132,16 @@ def _speeds(rounds: Sequence[Round]) -> list[str]:
         cpu = 1e3 * median(found.loop[size].cpu for found in rounds)
         rows.append(f"| a loop without a server | {size} | | | | | {loop:.1f} | {cpu:.1f} | |")
     return rows
+
+
+def _bound(rounds: Sequence[Round], size: Size) -> str:
+    """What serving costs on cores that are all busy, whoever is scheduled when."""
+    many = [found.speeds[size, MANY, NAIAD] for found in rounds]
+    server = 1e3 * median(found.server_cpu for found in many)
+    client = 1e3 * median(found.generator_cpu for found in many)
+    loop = 1e3 * median(found.loop[size].cpu for found in rounds)
+    return (
+        f"With {MANY} clients a {size} event takes {server + client:.1f} ms of CPU, "
+        f"{client:.1f} of them in the load generator, and {loop:.1f} in the loop: while all cores "
+        f"are busy, served throughput is {loop / (server + client):.2f} of the loop's."
+    )

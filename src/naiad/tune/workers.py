@@ -60,7 +60,8 @@ def measure_teams(
     All workers are started first, as many of each thread count as the largest team needs; those of
     other teams idle. Teams that would not fit into the free memory are left out.
     """
-    found = teams(spec.device)
+    # In one process all models share one setting of threads, so there is nothing to compare.
+    found = [team for team in teams(spec.device) if team.threads == 1 or kind == "process"]
     with ExitStack() as stack:
         on_progress("starting workers", 0.0)
         first = _start(stack, replace(spec, threads=1), kind, 1)

@@ -58,6 +58,15 @@ def test_a_team_for_which_there_is_no_memory_is_left_out(monkeypatch):
     assert [(team.instances, team.threads) for team in found] == [(1, 1), (2, 1)]
 
 
+def test_threads_of_one_process_are_not_compared(monkeypatch):
+    monkeypatch.setattr(workers, "teams", lambda device: [Team(1, 1), Team(1, 2), Team(2, 1)])
+    kind = load_pipeline(f"{DEGREE}:Degree")()
+    requests = find_workload(kind, None, seed=0).requests[:2]
+    candidate = Candidate(2, Budget(requests=2), [Lot(requests, {}, [0.001])])
+    found = measure_teams(Spec(f"{DEGREE}:Degree", budget={}), "thread", candidate, 0.2)
+    assert [(team.instances, team.threads) for team in found] == [(1, 1), (2, 1)]
+
+
 def test_an_error_of_one_worker_is_told():
     class Failing(Sleeper):
         def run(self, requests):

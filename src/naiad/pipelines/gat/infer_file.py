@@ -52,6 +52,10 @@ def infer_file(job: Job, url: str | None, weights: Path | None = None) -> None:
     graph = read_graph(job.file)
     if job.output is not None:
         check_format(job.output)
+    if job.plot is not None:
+        from naiad.pipelines.gat.display import check_picture
+
+        check_picture(job.plot, graph)
     for path in (job.output, job.plot):
         if path is not None:
             refuse_existing(path, job.force)

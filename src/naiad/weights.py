@@ -7,6 +7,7 @@ is the sha256 of the numbers, so that files which do not belong together are not
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from naiad.errors import MissingExtra, WeightsError
 if TYPE_CHECKING:
     import torch
 
+FORMAT: Final = 1
 FACTS_FILE: Final = "weights.json"
 TENSORS_FILE: Final = "weights.safetensors"
 
@@ -37,6 +39,24 @@ def read_facts(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"cannot be read ({error})") from error
+
+
+def facts_to_json(facts: Mapping[str, Any]) -> str:
+    """The text of ``weights.json`` with those facts."""
+    return json.dumps({"format": FORMAT, **facts}, indent=2) + "\n"
+
+
+def facts_from_json(text: str) -> dict[str, Any]:
+    """What :func:`facts_to_json` was given; a text that is no JSON object raises what it may.
+
+    Raises:
+        WeightsError: the text is of another format, of a later Naiad perhaps.
+    """
+    facts: dict[str, Any] = json.loads(text)
+    version = facts.pop("format")
+    if version != FORMAT:
+        raise WeightsError(f"format {version}; this Naiad reads format {FORMAT}")
+    return facts
 
 
 def read_tensors(

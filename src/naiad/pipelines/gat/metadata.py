@@ -5,17 +5,14 @@ Needs neither torch nor safetensors, so servers and clients can read it anywhere
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from naiad.errors import WeightsError
 from naiad.pipelines.gat.schema import CLASSES, FEATURES
-from naiad.weights import FACTS_FILE, read_facts
-
-FORMAT: Final = 1
+from naiad.weights import FACTS_FILE, facts_from_json, facts_to_json, read_facts
 
 _LARGEST_SIZE: Final = 1 << 16
 """Of any size in an architecture; Cora's largest is its vocabulary of 1433 words."""
@@ -77,7 +74,7 @@ class Metadata:
 
     def to_json(self) -> str:
         """The text of ``weights.json``."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+        return facts_to_json(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
@@ -87,10 +84,7 @@ class Metadata:
             WeightsError: the text is something else.
         """
         try:
-            values = cast(dict[str, Any], json.loads(text))
-            version = values.pop("format")
-            if version != FORMAT:
-                raise WeightsError(f"format {version}; this Naiad reads format {FORMAT}")
+            values = facts_from_json(text)
             classes: list[Any] = values.pop("classes")
             if type(values["row_normalised"]) is not bool:
                 raise TypeError(f"row_normalised is {values['row_normalised']!r}")

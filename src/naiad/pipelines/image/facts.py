@@ -13,16 +13,14 @@ needs torch, onnxruntime or Pillow.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from naiad.errors import WeightsError
-from naiad.weights import FACTS_FILE, TENSORS_FILE, read_facts
+from naiad.weights import FACTS_FILE, TENSORS_FILE, facts_from_json, facts_to_json, read_facts
 
-FORMAT: Final = 1
 LABELS_FILE: Final = "labels.txt"
 MODEL_FILES: Final = ("model.onnx", "model.pt", TENSORS_FILE)
 
@@ -127,7 +125,7 @@ class Facts:
 
     def to_json(self) -> str:
         """The text of ``weights.json``."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+        return facts_to_json(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Facts:
@@ -137,10 +135,7 @@ class Facts:
             WeightsError: the text is something else.
         """
         try:
-            values = cast(dict[str, Any], json.loads(text))
-            version = values.pop("format")
-            if version != FORMAT:
-                raise WeightsError(f"format {version}; this Naiad reads format {FORMAT}")
+            values = facts_from_json(text)
             preprocessing = cast(dict[str, Any], values.pop("preprocessing"))
             scaling = cast(dict[str, Any], preprocessing.pop("scaling"))
             return cls(

@@ -13,9 +13,7 @@ from typing import Any, Final, cast
 
 from naiad.errors import WeightsError
 from naiad.pipelines.nugraph3.schema import MAX_INTEGRAL, POSITION_SCALE
-from naiad.weights import FACTS_FILE, read_facts
-
-FORMAT: Final = 1
+from naiad.weights import FACTS_FILE, facts_from_json, facts_to_json, read_facts
 
 _LARGEST_SIZE: Final = 4096
 """Of any size in an architecture; the public network's largest is 128."""
@@ -103,7 +101,7 @@ class Metadata:
 
     def to_json(self) -> str:
         """The text of ``weights.json``."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
+        return facts_to_json(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
@@ -113,10 +111,7 @@ class Metadata:
             WeightsError: the text is something else.
         """
         try:
-            values = cast(dict[str, Any], json.loads(text))
-            version = values.pop("format")
-            if version != FORMAT:
-                raise WeightsError(f"format {version}; this Naiad reads format {FORMAT}")
+            values = facts_from_json(text)
             sizes = cast(dict[str, Any], values.pop("architecture"))
             return cls(
                 architecture=Architecture(planes=_strings(sizes.pop("planes")), **sizes),

@@ -113,7 +113,10 @@ async def compare(
             turn = number % len(targets)
             order = [*targets][turn:] + [*targets][:turn]
             rounds.append(
-                {model: await speed(targets[model], triton, clients, moment) for model in order}
+                {
+                    model: await speed(targets[model], clients, moment, server=triton)
+                    for model in order
+                }
             )
     finally:
         for target in targets.values():

@@ -92,6 +92,4 @@ def _of_pipeline(config: ModelConfig) -> list[Section]:
     except NaiadError as error:
         errors.print(f"without its budget and limit: {escape(str(error))}", highlight=False)
         return []
-    return [
-        describe_pipeline({"budget": dict(pipeline.budget), "limit": dict(pipeline.limit)}),
-    ]
+    return describe_pipeline(pipeline)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.model_config import ModelConfig, TensorConfig
+
+if TYPE_CHECKING:
+    from naiad.pipeline import Pipeline
+    from naiad.schema import Tensor
 
 _BACKENDS: Final = {
     "python": "Python code of the model's own, model.py",
@@ -50,6 +54,7 @@ def describe(config: ModelConfig) -> list[Section]:
         ("what it is", _kind(config)),
         ("inputs", [_tensor(config, tensor, "input") for tensor in config.inputs]),
         ("outputs", [_tensor(config, tensor, "output") for tensor in config.outputs]),
+        ("sizes", list(_sizes(config))),
         ("steps", list(_steps(config))),
         ("batching", list(_batching(config))),
         ("instances", list(_instances(config))),
@@ -60,18 +65,29 @@ def describe(config: ModelConfig) -> list[Section]:
     return [Section(title, tuple(lines)) for title, lines in parts if lines]
 
 
-def describe_pipeline(sizes: Mapping[str, Mapping[str, int]]) -> Section:
-    """How a pipeline merges requests; ``sizes`` has its ``budget`` and ``limit``."""
-    told = {
-        "budget": "one merged batch holds up to",
-        "limit": "one request may hold up to",
-    }
-    lines = [
-        f"{told[name]} {', '.join(f'{count:,} {dim}' for dim, count in bounds.items())}"
-        for name, bounds in sizes.items()
-        if bounds
+def describe_pipeline(pipeline: Pipeline) -> list[Section]:
+    """What only the pipeline's code says: the names of dimensions, the budget and the limit."""
+    schema = {**pipeline.inputs, **pipeline.outputs}
+    bounds = (
+        ("one merged batch holds up to", pipeline.budget),
+        ("one request may hold up to", pipeline.limit),
+    )
+    return [
+        Section("dimensions", tuple(_named(name, tensor) for name, tensor in schema.items())),
+        Section(
+            "budget and limit",
+            tuple(
+                f"{what} {', '.join(f'{count:,} {dim}' for dim, count in sizes.items())}"
+                for what, sizes in bounds
+                if sizes
+            ),
+        ),
     ]
-    return Section("pipeline", (*lines, "requests are merged by Naiad, whatever their sizes"))
+
+
+def _named(name: str, tensor: Tensor) -> str:
+    text = f"{name}: ({', '.join(map(str, tensor.dims))})"
+    return text if tensor.index_into is None else f"{text}, positions in {tensor.index_into}"
 
 
 def _kind(config: ModelConfig) -> list[str]:
@@ -92,8 +108,6 @@ def _tensor(config: ModelConfig, tensor: TensorConfig, kind: str) -> str:
         text += ", each element text or bytes of any length"
     if config.max_batch_size > 0:
         text += f"; the first size is the batch, 1 to {config.max_batch_size}"
-    if -1 in dims:
-        text += "; any (-1) may differ from request to request"
     if tensor.optional:
         text += "; may be left out"
     if entry.HasField("reshape"):
@@ -101,6 +115,11 @@ def _tensor(config: ModelConfig, tensor: TensorConfig, kind: str) -> str:
     if kind == "output" and entry.label_filename:
         text += f"; its classes have names ({entry.label_filename})"
     return text
+
+
+def _sizes(config: ModelConfig) -> Iterator[str]:
+    if any(-1 in entry.dims for entry in (*config.message.input, *config.message.output)):
+        yield "any (-1 in config.pbtxt) may differ from request to request"
 
 
 def _shape(sizes: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from naiad.client import Client, ModelInfo
 from naiad.errors import NaiadError
+from naiad.triton.backends.graphs import DIMS_PARAMETER
 from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.prometheus import Sample
 
@@ -88,7 +89,7 @@ def _entry(
     try:
         config = client.config(name)
         pipeline = PIPELINE_PARAMETER in config.get("parameters", {})
-        if pipeline:
+        if pipeline or DIMS_PARAMETER in config.get("parameters", {}):
             work = None if samples is None else _pipelines_work(name, samples)
         else:
             work = _tritons_work(client.statistics(name))

@@ -40,3 +40,9 @@ def test_weights_without_a_single_pipeline_are_a_usage_error(pipelines: list[str
     result = CliRunner().invoke(app, ["serve", *pipelines, "--weights", "w"])
     assert result.exit_code == 2
     assert "one PIPELINE" in result.output
+
+
+def test_models_to_load_without_explicit_control_are_a_usage_error():
+    result = CliRunner().invoke(app, ["serve", "nugraph3", "--load", "gat_test"])
+    assert result.exit_code == 2
+    assert "--model-control-mode explicit" in result.output

@@ -45,7 +45,7 @@ def test_a_rich_config_is_told_in_full(tmp_path: Path):
     assert words["what it is"].startswith("backend onnxruntime: an ONNX file")
     image, hint = words["inputs"].splitlines()
     assert image.startswith("image: FP32 [any, 224, any, 3]; the first size is the batch, 1 to 16")
-    assert "any (-1) may differ from request to request" in image
+    assert words["sizes"] == "any (-1 in config.pbtxt) may differ from request to request"
     assert "may be left out" in hint
     assert "text or bytes of any length" in hint
     assert "its classes have names (labels.txt)" in words["outputs"]
@@ -91,8 +91,10 @@ def test_a_pipeline_is_told_with_budget_and_limit(tmp_path: Path):
     assert "x: FP32 [any, 2]" in words["inputs"]
     assert "merged by Naiad" in words["batching"]
     assert words["instances"] == "2 workers share one queue"
-    assert "one merged batch holds up to 100 nodes, 64 requests" in words["pipeline"]
-    assert "one request may hold up to 1,000 nodes" in words["pipeline"]
+    assert "one merged batch holds up to 100 nodes, 64 requests" in words["budget and limit"]
+    assert "one request may hold up to 1,000 nodes" in words["budget and limit"]
+    assert "x: (nodes, 2)" in words["dimensions"]
+    assert "edge_index: (2, edges), positions in nodes" in words["dimensions"]
 
 
 def test_a_model_that_is_not_there_is_told_with_those_that_are(tmp_path: Path):

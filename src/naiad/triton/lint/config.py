@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from naiad.triton.backends.graphs import DIMS_PARAMETER
 from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.engine import has_gpu, own_backends
 from naiad.triton.lint.finding import Finding, error, warning
@@ -147,10 +148,13 @@ def _check_instances(config: ModelConfig) -> Iterator[Finding]:
 def _check_cache(config: ModelConfig) -> Iterator[Finding]:
     if not config.message.response_cache.enable:
         return
-    if is_pipeline(config):
+    if is_pipeline(config) or DIMS_PARAMETER in config.parameters:
         yield error(
             f"{CONFIG}: response_cache.enable is true; Triton's cache gives wrong answers with "
-            f"pipelines of Naiad (it keeps errors as empty answers), which refuse it"
+            f"models that Naiad batches (it keeps errors as empty answers), which refuse it"
         )
     else:
-        yield warning(f"{CONFIG}: response_cache.enable works only with --response-cache MIB")
+        yield warning(
+            f"{CONFIG}: response_cache.enable works only with --response-cache MIB; errors that a "
+            f"Python model answers with are kept, too, as empty answers (Triton 2.51)"
+        )

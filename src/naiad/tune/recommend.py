@@ -46,7 +46,11 @@ def recommended_budget(candidate: Candidate, cost: Cost, declared: Budget) -> Bu
 
 
 def best_team(teams: Sequence[Team]) -> Team:
-    """The team with the highest throughput; of equals the one with fewest threads and workers."""
+    """The team with the highest throughput; of equals the one with fewest threads in all.
+
+    Of those again the one with fewest per worker: threads that wait for each other suffer most
+    where anything else runs.
+    """
     most = max(team.throughput for team in teams)
     alike = [team for team in teams if team.throughput >= _ALIKE * most]
-    return min(alike, key=lambda team: (team.instances * team.threads, team.instances))
+    return min(alike, key=lambda team: (team.instances * team.threads, team.threads))

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from naiad.pipelines.nugraph3.model import Block, NuGraph3Net
+from naiad.pipelines.nugraph3.products import pack
 
 Floats = NDArray[np.float32]
-
-_LANES = 16  # float32 numbers in the widest vector of a processor
 
 
 class Weights(NamedTuple):
     """The network's weights as the kernel reads them: float32, C-contiguous.
 
-    P planes; F, N, I features of hits, spacepoints and events. Matrices are ``[in, out]``.
+    P planes; F, N, I features of hits, spacepoints and events. Matrices, here ``[in, out]``, are
+    as :func:`naiad.pipelines.nugraph3.products.pack` puts them.
     """
 
     mean: Floats  # [P, features], as std
@@ -36,11 +36,11 @@ class Weights(NamedTuple):
     message: Floats  # [P, F, N]: first layer of hits to spacepoints
     hit_gate: Floats  # [P, 2, F]: of source of step 2, of target of step 5
     hit_gate_bias: Floats  # [P, 2]
-    nexus: Floats  # [N, P N + 2 P + padding]: first layers of step 2; gates of steps 2 and 5
+    nexus: Floats  # [N, P N + 2 P]: first layers of step 2; gates of steps 2 and 5
     inward_first_bias: Floats  # [P, N], as the next bias
     inward_second: Floats  # [P, N, N]
     inward_second_bias: Floats
-    wide: Floats  # [P N, N + 2 + padding]: first layer of step 4; gates of steps 3 and 4
+    wide: Floats  # [P N, N + 2]: first layer of step 4; gates of steps 3 and 4
     event_gate: Floats  # [2, I]: of target of step 3, of source of step 4
     event_gate_bias: Floats  # [1, 2]
     event_first: Floats  # [P N + I, I]
@@ -85,11 +85,11 @@ def arrange(net: NuGraph3Net) -> Weights:
         encode_bias=_stack(e.bias for e in encoders),
         plane_gate=_stack(torch.cat(_gates(b)) for b in plane),
         plane_gate_bias=_stack(b.gate.bias for b in plane),
-        plane_first=_stack(b.first.weight.t() for b in plane),
+        plane_first=pack(_stack(b.first.weight.t() for b in plane)),
         plane_first_bias=_stack(b.first.bias for b in plane),
-        plane_second=_stack(b.second.weight.t() for b in plane),
+        plane_second=pack(_stack(b.second.weight.t() for b in plane)),
         plane_second_bias=_stack(b.second.bias for b in plane),
-        message=_stack(_message(b) for b in inward),
+        message=pack(_stack(_message(b) for b in inward)),
         hit_gate=_stack(
             torch.cat((_gates(b)[1], _gates(c)[0])) for b, c in zip(inward, outward, strict=True)
         ),
@@ -102,26 +102,26 @@ def arrange(net: NuGraph3Net) -> Weights:
             *(_gates(b)[1].t() for b in outward),
         ),
         inward_first_bias=_stack(b.first.bias for b in inward),
-        inward_second=_stack(b.second.weight.t() for b in inward),
+        inward_second=pack(_stack(b.second.weight.t() for b in inward)),
         inward_second_bias=_stack(b.second.bias for b in inward),
         wide=_side_by_side(_own(spread), _gates(gather)[1].t(), _gates(spread)[0].t()),
         event_gate=_array(torch.cat((_gates(gather)[0], _gates(spread)[1]))),
         event_gate_bias=_stack([torch.cat((gather.gate.bias, spread.gate.bias))]),
-        event_first=_array(gather.first.weight.t()),
+        event_first=pack(_array(gather.first.weight.t())),
         event_first_bias=_stack([gather.first.bias]),
-        event_second=_array(gather.second.weight.t()),
+        event_second=pack(_array(gather.second.weight.t())),
         event_second_bias=_stack([gather.second.bias]),
-        from_event=_array(_message(spread)),
+        from_event=pack(_array(_message(spread))),
         spread_first_bias=_stack([spread.first.bias]),
-        spread_second=_array(spread.second.weight.t()),
+        spread_second=pack(_array(spread.second.weight.t())),
         spread_second_bias=_stack([spread.second.bias]),
-        outward_first=_stack(b.first.weight.t() for b in outward),
+        outward_first=pack(_stack(b.first.weight.t() for b in outward)),
         outward_first_bias=_stack(b.first.bias for b in outward),
-        outward_second=_stack(b.second.weight.t() for b in outward),
+        outward_second=pack(_stack(b.second.weight.t() for b in outward)),
         outward_second_bias=_stack(b.second.bias for b in outward),
-        hit_head=_stack(torch.cat([h.weight for h in pair]).t() for pair in heads),
+        hit_head=pack(_stack(torch.cat([h.weight for h in pair]).t() for pair in heads)),
         hit_head_bias=_stack(torch.cat([h.bias for h in pair]) for pair in heads),
-        event_head=_array(torch.cat([a.weight for a in answers]).t()),
+        event_head=pack(_array(torch.cat([a.weight for a in answers]).t())),
         event_head_bias=_stack([torch.cat([a.bias for a in answers])]),
     )
 
@@ -143,10 +143,8 @@ def _own(block: Block) -> Tensor:
 
 
 def _side_by_side(*parts: Tensor) -> Floats:
-    """Matrices as one, filled up with columns of 0 to whole vectors of the processor."""
-    columns = sum(part.shape[1] for part in parts)
-    padding = parts[0].new_zeros(parts[0].shape[0], -columns % _LANES)
-    return _array(torch.cat((*parts, padding), dim=1))
+    """Matrices as one."""
+    return pack(_array(torch.cat(parts, dim=1)))
 
 
 def _stack(parts: Iterable[Tensor]) -> Floats:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naiad.pipelines.nugraph3 import kernels
+from naiad.pipelines.nugraph3 import kernels, products
 from naiad.pipelines.nugraph3.arrangement import arrange
 from naiad.pipelines.nugraph3.kernel_cache import kernel_cache
 from naiad.pipelines.nugraph3.kernels import (
@@ -32,8 +32,9 @@ from naiad.pipelines.nugraph3.kernels import (
     update_hits,
 )
 from naiad.pipelines.nugraph3.model import NuGraph3Net
+from naiad.pipelines.nugraph3.products import PANEL, product
 
-TILE_ROWS = 128
+TILE_ROWS = 252
 """Hits worked on at a time."""
 
 
@@ -94,7 +95,7 @@ def _compile(weights: Any) -> Callable[..., Any]:
     """:func:`_label` for weights of this type, compiled now or before."""
     floats, ints, matrix = numba.float32[:, ::1], numba.int64[::1], numba.int64[:, ::1]
     number = numba.int64
-    with kernel_cache(__file__, kernels.__file__):
+    with kernel_cache(__file__, kernels.__file__, products.__file__):
         label = numba.njit(
             cache=True, fastmath=kernels.ELEMENTWISE, error_model="numpy", nogil=True
         )(_label)
@@ -138,7 +139,7 @@ def _connect(plane_edges, nexus_edges, sizes, hits, points):
 def _label(x, plane_edges, nexus_edges, sizes, sp_event, events, iterations, tile, w):
     """Label a batch of events; see :func:`label`."""
     hits, points, planes = len(x), len(sp_event), len(sizes)
-    features, narrow = w.plane_second.shape[1], w.spread_second.shape[0]
+    features, narrow = w.plane_first_bias.shape[1], w.spread_first_bias.shape[1]
     width = planes * narrow
 
     source, pointer, nexus_source, nexus_pointer, hit_of = _connect(
@@ -154,10 +155,12 @@ def _label(x, plane_edges, nexus_edges, sizes, sp_event, events, iterations, til
     old, new = table(hits, features), table(hits, features)
     message = table(hits, narrow)
     nexus = table(points, narrow)
-    nexus_terms = np.zeros((points, w.nexus.shape[1]), np.float32)  # of spacepoints that are all 0
-    wide, wide_terms = table(points, width), table(points, w.wide.shape[1])
+    nexus_terms = np.zeros(
+        (points, len(w.nexus) * PANEL), np.float32
+    )  # of spacepoints that are all 0
+    wide, wide_terms = table(points, width), table(points, len(w.wide) * PANEL)
     part, hidden = table(min(tile, points), narrow), table(min(tile, points), narrow)
-    size = w.event_second.shape[0]
+    size = w.event_first_bias.shape[1]
     event = np.zeros((events, size), np.float32)
     event_input, event_hidden = table(events, width + size), table(events, size)
     event_message = table(events, narrow)
@@ -187,7 +190,7 @@ def _label(x, plane_edges, nexus_edges, sizes, sp_event, events, iterations, til
                 w.plane_second_bias[p],
             )
             update_hits(row, end, tile, old, new, old, pointer, source, gate, own, other, network)
-            np.dot(new[row:end], w.message[p], message[row:end])
+            product(new[row:end], w.message[p], message[row:end])
             for t in range(row, end):
                 to_nexus[t] = dot(new[t], w.hit_gate[p, 0]) + w.hit_gate_bias[p, 0]
                 from_nexus[t] = dot(new[t], w.hit_gate[p, 1]) + w.hit_gate_bias[p, 1]
@@ -207,12 +210,12 @@ def _label(x, plane_edges, nexus_edges, sizes, sp_event, events, iterations, til
                         for c in range(narrow):
                             out[c] += gate[0] * message[hit, c]
                     mish(out, w.inward_first_bias[p])
-                np.dot(part[:count], w.inward_second[p], hidden[:count])
+                product(part[:count], w.inward_second[p], hidden[:count])
                 for s in range(begin, stop):
                     out = wide[s, p * narrow : (p + 1) * narrow]
                     out[:] = hidden[s - begin]
                     mish(out, w.inward_second_bias[p])
-            np.dot(wide[begin:stop], w.wide, wide_terms[begin:stop])
+            product(wide[begin:stop], w.wide, wide_terms[begin:stop])
         # 3. The event from its spacepoints.
         for i in range(events):
             first, last = event_pointer[i], event_pointer[i + 1]
@@ -232,7 +235,7 @@ def _label(x, plane_edges, nexus_edges, sizes, sp_event, events, iterations, til
             w.event_second_bias[0],
         )
         # 4. Spacepoints from their event.
-        np.dot(event, w.from_event, event_message)
+        product(event, w.from_event, event_message)
         for i in range(events):
             score = dot(event[i], w.event_gate[1]) + w.event_gate_bias[0, 1]
             for s in range(event_pointer[i], event_pointer[i + 1]):
@@ -246,10 +249,10 @@ def _label(x, plane_edges, nexus_edges, sizes, sp_event, events, iterations, til
                 for c in range(narrow):
                     out[c] = wide_terms[s, c] + gate[s] * of_event[c]
                 mish(out, w.spread_first_bias[0])
-            np.dot(part[:count], w.spread_second, nexus[begin:stop])
+            product(part[:count], w.spread_second, nexus[begin:stop])
             for s in range(begin, stop):
                 mish(nexus[s], w.spread_second_bias[0])
-            np.dot(nexus[begin:stop], w.nexus, nexus_terms[begin:stop])
+            product(nexus[begin:stop], w.nexus, nexus_terms[begin:stop])
         # 5. Hits from their spacepoints, and their gates for the next step 1.
         row = 0
         for p in range(planes):
@@ -276,19 +279,21 @@ def _label(x, plane_edges, nexus_edges, sizes, sp_event, events, iterations, til
 @rows
 def _decode(hits, event, sizes, w):
     """Scores and signal probability of each hit, scores and vertex of each event."""
-    classes = w.hit_head.shape[2] - 1
+    classes = w.hit_head_bias.shape[1] - 1
     semantic, signal = np.empty((len(hits), classes), np.float32), np.empty(len(hits), np.float32)
     heads = np.empty((len(hits), classes + 1), np.float32)
     row = 0
     for p in range(len(sizes)):
         end = row + sizes[p, 0]
-        np.dot(hits[row:end], w.hit_head[p], heads[row:end])
+        product(hits[row:end], w.hit_head[p], heads[row:end])
         for t in range(row, end):
             for c in range(classes):
                 semantic[t, c] = heads[t, c] + w.hit_head_bias[p, c]
             signal[t] = heads[t, classes] + w.hit_head_bias[p, classes]
         row = end
     sigmoid(signal)
-    answer = np.dot(event, w.event_head) + w.event_head_bias
+    answer = np.empty((len(event), w.event_head_bias.shape[1]), np.float32)
+    product(event, w.event_head, answer)
+    answer += w.event_head_bias
     kinds = answer.shape[1] - 3
     return semantic, signal, answer[:, :kinds].copy(), answer[:, kinds:].copy()

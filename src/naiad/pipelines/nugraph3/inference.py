@@ -110,8 +110,8 @@ class _Update:
 def fastest(net: NuGraph3Net) -> Forward:
     """The fastest form of ``net`` on the device where its weights are.
 
-    On a CPU, one compiled function, twice as fast as torch; its first start on a machine takes
-    some 20 s longer, every other one less than 1 s. Where there is no Numba, or it fails, and on
+    On a CPU, one compiled function, twice as fast as torch; its first start on a machine compiles
+    for some 15 s, every other one loads it in 0.3 s. Where there is no Numba, or it fails, and on
     a GPU, :class:`FusedNuGraph3`.
     """
     if net.encoder.lins[net.arch.planes[0]].weight.device.type == "cpu":

@@ -1,9 +1,8 @@
 """What NuGraph3's compiled function is made of, for Numba: passes over rows, and tiles of rows.
 
-Matrix products are calls of BLAS (SciPy's OpenBLAS); what is between them is one pass over rows
-that are still in the processor's cache, with exponentials that the compiler vectorises. Whether it
-did is seen by the time taken alone: about 20 cycles per 16 exponentials and what belongs to them
-with AVX-512, 200 where a loop was not vectorised.
+What is between two matrix products is one pass over rows that are still in the processor's cache,
+with exponentials that the compiler vectorises. Whether it did is seen by the time taken alone:
+about 20 cycles per 16 exponentials and what belongs to them with AVX-512, 200 where it did not.
 """
 # Numba finds the types.
 # pyright: basic
@@ -12,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from naiad.pipelines.nugraph3.products import product
 
 # Without "reassoc", which would cancel the rounding in _exp. Numba's own error model tests every
 # divisor for 0, and a loop with a test in it is not vectorised: 8 times slower.
@@ -150,10 +151,10 @@ def table(count, columns):
 @rows
 def layers(x, hidden, out, first, first_bias, second, second_bias):
     """The two-layer network of a block on a tile of rows."""
-    np.dot(x, first, hidden)
+    product(x, first, hidden)
     for r in range(len(x)):
         mish(hidden[r], first_bias)
-    np.dot(hidden, second, out)
+    product(hidden, second, out)
     for r in range(len(x)):
         mish(out[r], second_bias)
 

@@ -98,8 +98,9 @@ def main(arguments: list[str] | None = None) -> None:
         }
         (args.output / "report.json").write_text(json.dumps(report, indent=1), "utf-8")
     if args.docs:
-        write_section(PAGE, text)
         plot(rounds, PICTURE)
+        link = PICTURE.relative_to(PAGE.parent)
+        write_section(PAGE, f"{text}\n\n![Answers per second, by clients and side]({link})")
     console.print(f"{time.perf_counter() - began:.0f} s in all", highlight=False)
 
 

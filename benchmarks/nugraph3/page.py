@@ -16,6 +16,7 @@ from benchmarks.nugraph3.sides import NAIAD, SETTINGS
 from matplotlib.figure import Figure
 
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+_LEGEND = {"loc": "outside lower center", "ncols": 3, "frameon": False, "fontsize": 8}
 _COLOURS = ("#9aa5b1", "#6c8ebf", "#1f4e79")
 
 
@@ -100,7 +101,7 @@ def plot(rounds: Sequence[Round], path: Path) -> None:
         axes.set_title(f"{size} events", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("answers per second")
-    panels[0].legend(frameon=False, fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), **_LEGEND)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
 

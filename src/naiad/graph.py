@@ -128,9 +128,12 @@ def split(
             )
         if tensor.axis is not None:
             whole = _shift(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
-        parts = np.split(whole, np.cumsum(rows)[:-1], axis=axis)
-        for share, part in zip(shares, parts, strict=True):
-            share[name] = part[0] if tensor.axis is None else part
+        before, start = (slice(None),) * axis, 0
+        for share, end in zip(shares, np.cumsum(rows).tolist(), strict=True):
+            share[name] = (
+                whole[start] if tensor.axis is None else whole[(*before, slice(start, end))]
+            )
+            start = end
     return shares
 
 

@@ -126,7 +126,10 @@ class Tensor:
     @property
     def axis(self) -> int | None:
         """The axis along which requests are merged, or None for a tensor that is stacked."""
-        return next((i for i, dim in enumerate(self.dims) if isinstance(dim, str)), None)
+        for axis, dim in enumerate(self.dims):
+            if isinstance(dim, str):
+                return axis
+        return None
 
     @property
     def config_dims(self) -> tuple[int, ...]:

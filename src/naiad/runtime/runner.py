@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -92,6 +91,9 @@ class Runner:
         return sample, check_outputs(self.pipeline.sample, sample, "prepare()")
 
     def _groups(self, samples: list[_Sample]) -> Iterator[list[_Sample]]:
+        if len(samples) < 2:
+            yield from self._cut(samples)
+            return
         schema = self.pipeline.sample
         alike: dict[Any, list[_Sample]] = {}
         for sample in samples:
@@ -176,13 +178,19 @@ def _totals(samples: list[_Sample]) -> dict[str, int]:
     return totals
 
 
-@contextmanager
-def _timed(report: Report, stage: str) -> Generator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        report.seconds[stage] += (time.perf_counter() - start) * len(report.outcomes)
+class _timed:  # noqa: N801  (a context manager, as those of contextlib; five times for each batch)
+    __slots__ = ("_report", "_stage", "_start")
+
+    def __init__(self, report: Report, stage: str) -> None:
+        self._report = report
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        seconds = time.perf_counter() - self._start
+        self._report.seconds[self._stage] += seconds * len(self._report.outcomes)
 
 
 def _inference_mode(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any]:

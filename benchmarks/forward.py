@@ -1,0 +1,74 @@
+"""CPU time of NuGraph3's inference on one core: the plain network, torch rearranged, compiled.
+
+    python benchmarks/forward.py [WEIGHTS] [--rounds 9]
+
+The forms take turns, and the table has medians of milliseconds per event, in one event and in
+eight small or two large ones together. WEIGHTS is a folder as `naiad weights import` writes it; by
+default a network of the original's size, untrained: time does not depend on the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from naiad.graph import Batch, collate
+from naiad.pipelines.nugraph3.compiled import CompiledNuGraph3
+from naiad.pipelines.nugraph3.inference import FusedNuGraph3
+from naiad.pipelines.nugraph3.model import NuGraph3Net
+from naiad.pipelines.nugraph3.prepare import prepare
+from naiad.pipelines.nugraph3.schema import SAMPLE
+from naiad.pipelines.nugraph3.simulate import Size, simulate
+from naiad.pipelines.nugraph3.weights import load_weights
+from naiad.schema import measure
+
+HITS: dict[Size, int] = {"small": 200, "large": 1_300}
+
+
+def batch(size: Size, count: int) -> Batch:
+    """So many copies of the simulated event that is nearest to the usual number of hits."""
+    events = [event.arrays() for event in simulate(30, size=size)]
+    usual = min(events, key=lambda e: abs(len(e["hit_table_hit_id"]) - HITS[size]))
+    samples = [prepare(usual)] * count
+    return collate(SAMPLE, samples, [measure(SAMPLE, s) for s in samples]).torch("cpu")
+
+
+def seconds(form: Callable[..., object], merged: Batch, count: int) -> float:
+    start = time.process_time()
+    form(merged, count)
+    return time.process_time() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", nargs="?", type=Path)
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    net = load_weights(arguments.weights)[0] if arguments.weights else NuGraph3Net().eval()
+    start = time.process_time()
+    compiled = CompiledNuGraph3(net)
+    print(f"compiled, or loaded, in {time.process_time() - start:.1f} s of CPU time")
+    forms = {"network": net, "torch": FusedNuGraph3(net), "compiled": compiled}
+    print(f"{'events':<10}{'hits':>6}{'spacepoints':>13}", *(f"{name:>10}" for name in forms))
+    sizes: tuple[tuple[Size, int], ...] = (("small", 1), ("small", 8), ("large", 1), ("large", 2))
+    for size, count in sizes:
+        merged = batch(size, count)
+        taken: dict[str, list[float]] = {name: [] for name in forms}
+        with torch.inference_mode():
+            for _ in range(arguments.rounds + 1):  # the first is not counted
+                for name, form in forms.items():
+                    taken[name].append(seconds(form, merged, count) * 1e3 / count)
+        totals = merged.totals()
+        hits = sum(totals[f"hits_{plane}"] for plane in net.arch.planes) // count
+        medians = (f"{statistics.median(times[1:]):>10.2f}" for times in taken.values())
+        print(f"{count} {size:<8}{hits:>6}{totals['spacepoints'] // count:>13}", *medians)
+
+
+if __name__ == "__main__":
+    main()

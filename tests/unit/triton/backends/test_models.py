@@ -1,5 +1,8 @@
 """Exported models by their configs: the same bits as the file run by hand."""
 
+import shutil
+import warnings
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -48,6 +51,40 @@ def test_a_graph_model_gives_the_same_bits_as_its_file(write, filename):
     else:
         by_hand = load_script(path)(x, edges)
     assert np.array_equal(model(given)["logits__0"], by_hand.detach().numpy())
+
+
+class Nested(torch.nn.Module):
+    def forward(self, x, options, *, scale):
+        return {"AAA": x * scale, "BBB": (x + options["key"], x)}
+
+
+NESTED = """backend: "pytorch"
+input [ { name: "KWARGS[scale]" data_type: TYPE_FP32 dims: [4] },
+        { name: "ARGS[1][key]" data_type: TYPE_FP32 dims: [3, 4] },
+        { name: "ARGS[0]" data_type: TYPE_FP32 dims: [3, 4] } ]
+output [ { name: "RESULT[BBB][0]" data_type: TYPE_FP32 dims: [3, 4] },
+         { name: "RESULT[AAA]" data_type: TYPE_FP32 dims: [3, 4] } ]
+"""
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="AOTInductor compiles C++")
+def test_a_package_gives_the_same_bits_as_its_file(write):
+    x, key, scale = torch.rand(3, 4), torch.rand(3, 4), torch.rand(4)
+
+    def save(path):
+        program = torch.export.export(Nested(), (x, {"key": key}), {"scale": scale})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Inductor's own
+            torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+
+    model = load_model(write(NESTED, save, "model.pt2"), 1)
+    assert model.file.signature.kind == "aotinductor"
+    given = {"ARGS[0]": x, "ARGS[1][key]": key, "KWARGS[scale]": scale}
+    answer = model({name: tensor.numpy() for name, tensor in given.items()})
+    package = torch._inductor.aoti_load_package(str(model.config.model_file(1)))
+    by_hand = package(x, {"key": key}, scale=scale)
+    assert np.array_equal(answer["RESULT[AAA]"], by_hand["AAA"].numpy())
+    assert np.array_equal(answer["RESULT[BBB][0]"], by_hand["BBB"][0].numpy())
 
 
 @pytest.mark.parametrize("flag", ["INFERENCE_MODE", "DISABLE_OPTIMIZED_EXECUTION", "DISABLE_CUDNN"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.command import naiad_serve, shown_when_ready, urls_shown
 from tests.support.triton import FREE, write_model
 from typer.testing import CliRunner
 
@@ -276,3 +278,15 @@ def test_a_served_models_config_is_told_in_words(server: Server):
     assert "an ensemble: a chain of other models" in words
     assert "prepare takes raw as x; gives prepared from y" in words
     assert "up to 2 requests wait" in run("config", "short", "--url", server.http_url)
+
+
+def test_the_command_serves_before_there_is_a_model_and_says_how_to_load_one(repository: Path):
+    arguments = ("--model-repository", repository, "--model-control-mode", "explicit")
+    with naiad_serve(*arguments) as command:
+        shown = shown_when_ready(command)
+        url = urls_shown(shown)["gRPC"]
+        assert f"naiad load NAME --url {url}" in shown
+        assert "spare version 1 loaded" in run("load", "spare", "--url", url)
+        command.send_signal(signal.SIGINT)
+        _, told = command.communicate(timeout=30)
+    assert command.returncode == 0, told

@@ -52,20 +52,36 @@ class Pipe(naiad.Pipeline):
         return {"y": 1 * batch["x"]}
 """
 
+BOTH = """
+platform: "ensemble"
+input { name: "x" data_type: TYPE_FP32 dims: -1 }
+output { name: "y" data_type: TYPE_FP32 dims: -1 }
+ensemble_scheduling {
+  step {
+    model_name: "plain" model_version: -1
+    input_map { key: "x" value: "x" } output_map { key: "y" value: "between" }
+  }
+  step {
+    model_name: "pipe" model_version: -1
+    input_map { key: "x" value: "between" } output_map { key: "y" value: "y" }
+  }
+}
+"""
+
 MODELS = ("plain", "pipe")
 CALM = Supervision(interval=0.5, deadline=10.0, silence=60.0, first_pause=0.1)
 
 
 class Crowd:
-    """Clients of both models and protocols that never try twice, and what they were answered."""
+    """Clients of all models and both protocols that never try twice, and their answers."""
 
-    def __init__(self, server: Server) -> None:
-        self.answers = {model: Counter[str]() for model in MODELS}
+    def __init__(self, server: Server, models: tuple[str, ...] = MODELS) -> None:
+        self.answers = {model: Counter[str]() for model in models}
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._ask, args=(url, model))
             for url in (server.grpc_url, server.http_url)
-            for model in MODELS
+            for model in models
             for _ in range(3)
         ]
 
@@ -141,7 +157,9 @@ def test_no_request_fails_while_version_2_replaces_version_1(repository: Path, c
         with naiad.Client(server.grpc_url, retries=0, timeout=30) as client:
             slow.update(client.infer("pipe", x=x))
 
-    with serving(repository, control) as server, Crowd(server) as crowd:
+    (repository / "both" / "1").mkdir(parents=True)
+    (repository / "both" / "config.pbtxt").write_text(BOTH)
+    with serving(repository, control) as server, Crowd(server, (*MODELS, "both")) as crowd:
         until(lambda: all(crowd.answers[model]["1.0"] > 10 for model in MODELS))
         waiting = threading.Thread(target=ask_slowly, args=(server,))
         waiting.start()
@@ -163,7 +181,10 @@ def test_no_request_fails_while_version_2_replaces_version_1(repository: Path, c
         models = server.client().models()
     assert set(crowd.answers["plain"]) == {"1.0", "2.0"}
     assert set(crowd.answers["pipe"]) == {"1.0", "2.0", "3.0"}
-    assert {(m.name, m.version) for m in models if m.ready} == {("plain", "2"), ("pipe", "1")}
+    assert set(crowd.answers["both"]) <= {"1.0", "2.0", "4.0", "6.0"}
+    assert crowd.answers["both"]["6.0"] > 0
+    ready = {(m.name, m.version) for m in models if m.ready and m.name in MODELS}
+    assert ready == {("plain", "2"), ("pipe", "1")}
 
 
 @pytest.mark.parametrize("control", ["poll", "explicit"])

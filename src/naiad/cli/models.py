@@ -144,7 +144,7 @@ def _table(entries: list[ModelEntry]) -> Table:
     table = Table()
     table.add_column("model", no_wrap=True)
     for title in ("state", "versions", "backend"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=title == "state")
     for title in ("instances", "requests", "errors", "mean batch", "in queue"):
         table.add_column(title, justify="right")
     for entry in entries:

@@ -275,7 +275,8 @@ def _print_ready(server: Server) -> None:
     for model in server.models:
         table.add_row(model, _notice(server, model))
     output.print()
-    output.print(table)
+    if server.models:
+        output.print(table)
     urls = Table.grid(padding=(0, 2))
     urls.add_row("gRPC", server.grpc_url)
     urls.add_row("HTTP", server.http_url)
@@ -283,14 +284,14 @@ def _print_ready(server: Server) -> None:
     urls.add_row("health", f"{server.health_url}/readyz")
     urls.add_row("log", str(server.log_path))
     output.print(urls, soft_wrap=True)
-    output.print(f"\nready in {server.started_in:.1f} s; ask it, for example:\n")
-    if not server.models:
-        output.print("no model is loaded; load one: naiad load NAME --url " + server.grpc_url)
-        output.print("\nCtrl-C stops it")
-        return
-    asked = [*(model for model in server.probes if model in server.models), *server.models]
-    model = asked[0]
-    call = example_call(server.grpc_url, model, server.probes.get(model))
+    ready = f"\nready in {server.started_in:.1f} s;"
+    if server.models:
+        output.print(f"{ready} ask it, for example:\n")
+        model = next((m for m in server.probes if m in server.models), server.models[0])
+        call = example_call(server.grpc_url, model, server.probes.get(model))
+    else:
+        output.print(f"{ready} no model is loaded yet; load one, in the mode explicit:\n")
+        call = f"naiad load NAME --url {server.grpc_url}"
     output.print(call, markup=False, highlight=False, soft_wrap=True)
     output.print("\nCtrl-C stops it")
 

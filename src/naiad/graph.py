@@ -162,4 +162,8 @@ def _to_torch(array: Array, device: str) -> Any:
     if not array.flags.writeable:
         # Views of shared memory are read-only; torch would warn although forward never writes.
         array = array.copy()
-    return torch.from_numpy(array).to(device, non_blocking=True)
+    tensor = torch.from_numpy(array)
+    if device.startswith("cuda"):
+        # Only from pinned memory does a transfer run beside what the GPU does (not run on one yet).
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -84,8 +84,8 @@ def test_a_model_that_is_not_there_is_named(server):
 def test_a_model_that_is_no_pipeline_is_asked_by_its_dims(triton):
     done = bench(
         *("--url", triton.grpc_url, "--metrics-url", triton.metrics_url, "--concurrency", 2),
-        model="simple",
+        model="identity",
     )
     assert done.returncode == 0, done.stderr
     assert "random values" in done.stdout
-    assert "no naiad_ metrics of model simple" in done.stdout
+    assert "no naiad_ metrics of model identity" in done.stdout

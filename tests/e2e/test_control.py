@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from tests.support.command import naiad_serve, shown_when_ready, urls_shown
@@ -20,6 +21,7 @@ from tests.support.triton import FREE, write_model
 from typer.testing import CliRunner
 
 import naiad
+from naiad.cli import console
 from naiad.cli.main import app
 from naiad.errors import ModelNotFound
 from naiad.triton.repository import export
@@ -227,7 +229,8 @@ def test_a_pipeline_is_not_served_from_a_cache_that_keeps_errors(client: naiad.C
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
+    with patch.object(console.output, "_width", 200):  # COLUMNS is read when it is imported
+        result = CliRunner().invoke(app, arguments)
     assert result.exit_code == code, result.output
     return result.output
 

@@ -198,9 +198,7 @@ def test_a_start_that_is_interrupted_leaves_nothing(repository: Path, tmp_path: 
     def interrupt(event: object) -> None:
         if server.pid is not None and not seen:
             time.sleep(0.5)
-            ports = tuple(server._ports.values())
-            assert server.log_path is not None
-            seen.append(Belongings.found(server.pid, ports, server.log_path.parent))
+            seen.append(Belongings.of(server))
             raise KeyboardInterrupt
 
     server = Server(repository, **FREE, on_event=interrupt)

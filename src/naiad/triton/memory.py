@@ -1,8 +1,9 @@
 """What a running server occupies, and when that is too much.
 
 Triton 2.51 loses a request, and keeps its memory, where a gRPC client is cancelled or goes away in
-the moment of its answer (fixed in 25.04: triton-inference-server/server#8078). Each such request
-costs up to its size until Triton ends, and the model that it was for can no longer be unloaded.
+the moment of its answer (seen with a bare model too; triton-inference-server/server#8078 may have
+mended it later). Each such request costs up to its size until Triton ends, and the model that it
+was for can no longer be unloaded.
 """
 
 from __future__ import annotations

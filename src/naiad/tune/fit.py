@@ -18,6 +18,7 @@ except ModuleNotFoundError:
     raise MissingExtra("tune", "scipy") from None
 
 _WORTH = 0.75  # a knee must leave at most this share of the squared errors
+_EXACT = 1e-6  # relative errors that no clock measures; which knee leaves fewer of them is chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ def fit(batches: Iterable[tuple[Mapping[str, int], float]]) -> Fit:
     least = _WORTH * residual**2
     for place, dim in enumerate(dims):
         for at in np.unique(np.quantile(sizes[:, place], np.linspace(0.2, 0.9, 8))):
+            if residual < _EXACT or at <= sizes[:, place].min():
+                continue  # nothing is left to explain, or all batches are beyond it
             beyond = np.maximum(0.0, sizes[:, place] - at)
             found, left = _solve(np.column_stack([plain, beyond]), seconds)
             if found[-1] > 0 and left**2 < least:

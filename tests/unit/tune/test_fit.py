@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from naiad.cost import Cost, Knee
@@ -20,11 +20,13 @@ slopes = st.floats(1e-7, 1e-4)
 
 
 @settings(max_examples=30)
+@example(0.0031, 0.0041, 1e-07, 9.4e-06, 53)
 @given(st.floats(1e-4, 1e-2), st.floats(1e-5, 1e-2), slopes, slopes, st.integers(0, 99))
 def test_a_linear_cost_is_found_exactly(fixed, request, node, edge, seed):
     cost = Cost(fixed, {"requests": request, "nodes": node, "edges": edge})
     found = fit(rows(cost, seed))
     assert found.cost.fixed == pytest.approx(fixed, rel=1e-3, abs=1e-7)
+    assert found.cost.knee is None
     assert found.median_error < 1e-4
     assert found.r_squared > 0.9999
 

@@ -62,7 +62,7 @@ class Reply:
             sender, self._sender = self._sender, None
         if sender is not None:
             sender.send(
-                _response(outcome, self._outputs),
+                response(outcome, self._outputs),
                 flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL,
             )
 
@@ -217,7 +217,8 @@ def _priority(request: Request) -> int:
     return value
 
 
-def _response(outcome: Outcome, wanted: frozenset[str]) -> Any:
+def response(outcome: Outcome, wanted: frozenset[str]) -> Any:
+    """Triton's form of an outcome, with the outputs ``wanted`` (all where empty)."""
     if isinstance(outcome, NaiadError):
         # Looked up now: pb_utils is given its classes only after this module was imported.
         internal = pb_utils.TritonError.INTERNAL

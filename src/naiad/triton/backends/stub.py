@@ -9,9 +9,9 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]
 
-from naiad.errors import InvalidInput, NaiadError
+from naiad.errors import InvalidInput
 from naiad.schema import Array
-from naiad.triton.adapter import PipelineModel
+from naiad.triton.adapter import PipelineModel, response
 from naiad.triton.backends.batches import run_requests
 from naiad.triton.backends.completion import complete
 from naiad.triton.backends.graphs import DIMS_PARAMETER, adapter_parameters, graph_spec
@@ -75,7 +75,7 @@ class PlainModel:
         for number, outcome in zip(whole, results, strict=True):
             outcomes[number] = outcome
         return [
-            _response(outcome, request.requested_output_names())
+            response(outcome, frozenset(request.requested_output_names()))
             for outcome, request in zip(outcomes, requests, strict=True)
         ]
 
@@ -100,13 +100,3 @@ class GraphModel(PipelineModel):
         parameters = adapter_parameters(config, args["model_instance_kind"])
         whole["parameters"] = {k: {"string_value": v} for k, v in parameters.items()}
         self.initialize({**args, "model_config": json.dumps(whole)})
-
-
-def _response(outcome: dict[str, Array] | NaiadError, wanted: Any) -> Any:
-    if isinstance(outcome, NaiadError):
-        code = getattr(pb_utils.TritonError, outcome.code, pb_utils.TritonError.INTERNAL)
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(outcome), code))
-    names = set(wanted)
-    return pb_utils.InferenceResponse(
-        [pb_utils.Tensor(name, array) for name, array in outcome.items() if name in names]
-    )

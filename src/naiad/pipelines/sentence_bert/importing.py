@@ -13,7 +13,7 @@ import numpy as np
 
 from naiad.artifacts import cache_directory
 from naiad.errors import WeightsError
-from naiad.pipelines.sentence_bert.bert import BertConfig, write_bert
+from naiad.pipelines.sentence_bert.bert import IDS, KINDS, MASK, BertConfig, write_bert
 from naiad.pipelines.sentence_bert.encoder import Tokenizer, open_network
 from naiad.pipelines.sentence_bert.facts import (
     CONFIG_FILE,
@@ -102,6 +102,11 @@ def import_encoder(
         MissingExtra: what makes or runs it is not installed.
     """
     config = read_json(source / CONFIG_FILE)
+    if is_classifier(config):
+        raise WeightsError(
+            f"{source} is a network that classifies, no encoder; if it is one for entailment: "
+            f"naiad weights import zero_shot {source} -o classifier/"
+        )
     with tempfile.TemporaryDirectory(prefix="naiad-encoder-") as scratch:
         draft = Path(scratch)
         file = _write_network(source, config, draft)
@@ -184,6 +189,12 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
         made.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
     except (AttributeError, OSError, ValueError) as error:
         raise WeightsError(f"{source} has no tokenizer that can be used: {error}") from error
+
+
+def is_classifier(config: Mapping[str, Any]) -> bool:
+    """Whether a ``config.json`` is of a network that classifies texts or pairs of them."""
+    kinds = config.get("architectures") or []
+    return any(str(kind).endswith("ForSequenceClassification") for kind in kinds)
 
 
 def max_positions(config: Mapping[str, Any]) -> int:
@@ -277,7 +288,8 @@ def _try_out(folder: Path, file: str, longest: int) -> int:
     """The dimension of the vectors that it gives of a text."""
     tokens = Tokenizer(folder / TOKENIZER_FILE, longest)([_TRIAL])
     ids = tokens.ids[None].astype(np.int64)
-    states = open_network(folder, file, "cpu")(ids, np.ones_like(ids))
+    given = {IDS: ids, MASK: np.ones_like(ids), KINDS: np.zeros_like(ids)}
+    states = open_network(folder, file, "cpu")(given)
     if states.ndim != 3 or states.shape[:2] != ids.shape:
         raise WeightsError(
             f"the network gives numbers of shape {list(states.shape)} for tokens of shape "

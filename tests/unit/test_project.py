@@ -44,8 +44,9 @@ MAY_IMPORT = {
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
         "weights",
+        "pipelines.sentence_bert",  # the encoder of all applications that read text
     },
-    "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
+    "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console", "cli.connect"},
 }
 
 # Modules of an application that are its part of the command line.

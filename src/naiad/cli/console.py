@@ -5,12 +5,13 @@ Results go to standard output, everything else to standard error.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
+from rich.text import Text
 
 from naiad.errors import NaiadError
 
@@ -24,6 +25,22 @@ def bar(share: float, width: int) -> str:
     """A bar for a share of 0 to 1, which has ``width`` characters for 1."""
     whole, eighths = divmod(round(share * width * 8), 8)
     return "█" * whole + (_EIGHTHS[eighths] if eighths else "")
+
+
+def print_bars(labels: Sequence[str], shares: Sequence[float], width: int = 28) -> None:
+    """Print a line per label, with a bar for its share of 0 to 1; the first stands out."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(width=width)
+    table.add_column(justify="right")
+    for rank, (label, share) in enumerate(zip(labels, shares, strict=True)):
+        style = "" if rank else "bold green"
+        table.add_row(
+            Text(f"  {label}", style), Text(bar(share, width), style or "dim"), f"{share:.3f}"
+        )
+    output.print(table, highlight=False)
 
 
 class Advance(Protocol):

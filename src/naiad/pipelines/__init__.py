@@ -87,6 +87,18 @@ _APPLICATIONS = (
         packages=("torch", "safetensors"),
     ),
     Application(
+        name="zero_shot",
+        model="zero_shot",
+        summary="which of some labels fit a text, without training",
+        pipeline="naiad.pipelines.zero_shot.pipeline:ZeroShot",
+        client="naiad.pipelines.zero_shot.client:ZeroShotClient",
+        cli="naiad.pipelines.zero_shot.cli",
+        requests="naiad.pipelines.zero_shot.files:read_requests",
+        simulated="naiad.pipelines.zero_shot.simulate:simulated_requests",
+        packages=("tokenizers", "onnxruntime"),
+        on_request=True,
+    ),
+    Application(
         name="text_embedding",
         model="text_embedding",
         summary="a vector per text, such that like texts have like vectors",

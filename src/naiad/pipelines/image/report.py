@@ -7,32 +7,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from rich.table import Table
 from rich.text import Text
 
-from naiad.cli.console import bar, output
+from naiad.cli.console import bar, output, print_bars
 from naiad.errors import InvalidInput
 from naiad.pipelines.image.client import Classification
 
 COLUMNS: Final = ("file", "rank", "label", "class", "score")
 
-_BAR = 28  # characters of a probability of 1
 _SHORT_BAR = 12
 
 
 def print_result(path: Path, found: Classification) -> None:
     """Print the classes of one image, each with a bar."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(width=_BAR)
-    table.add_column(justify="right")
-    for rank, (label, score) in enumerate(zip(found.labels, found.scores, strict=True)):
-        style = "" if rank else "bold green"
-        table.add_row(
-            Text(f"  {label}", style), Text(bar(score, _BAR), style or "dim"), f"{score:.3f}"
-        )
     output.print(Text(str(path), "bold"), soft_wrap=True)
-    output.print(table, highlight=False)
+    print_bars(found.labels, found.scores)
 
 
 def print_line(path: Path, found: Classification) -> None:

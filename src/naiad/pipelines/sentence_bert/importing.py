@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -93,7 +94,7 @@ def import_encoder(
             where it is of sentence-transformers.
         folder: where to write; made if need be.
         name: what the encoder is called.
-        origin: where it comes from; by default the source.
+        origin: where it comes from; by default its name.
         int8: compute the matrix products with whole numbers of 8 bits, scaled per channel.
         notice: what every user must know of it.
 
@@ -125,7 +126,7 @@ def import_encoder(
             normalise=normalise,
             precision="int8" if int8 else "fp32",
             notice=notice,
-            provenance={"source": origin or str(source)},
+            provenance={"source": origin or name},
         )
         (draft / FACTS_FILE).write_text(facts.to_json(), "utf-8")
         shutil.copytree(draft, folder, dirs_exist_ok=True)
@@ -191,6 +192,29 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
         raise WeightsError(f"{source} has no tokenizer that can be used: {error}") from error
 
 
+def place_network(source: Path, folder: Path, kind: str) -> str:
+    """Put a network into ``folder``: the ONNX file beside it, or else as transformers saves it.
+
+    Args:
+        source: a folder as Hugging Face has them.
+        folder: where to write.
+        kind: transformers' auto class, such as ``AutoModel``.
+
+    Returns:
+        the name of its file.
+
+    Raises:
+        WeightsError: the folder holds no network that the library knows.
+        MissingExtra: the library is needed, and not installed.
+    """
+    for file in (source / "onnx" / ONNX_FILE, source / ONNX_FILE):
+        if file.is_file():
+            shutil.copyfile(file, folder / ONNX_FILE)
+            return ONNX_FILE
+    load_transformers(source, kind).save_pretrained(folder)
+    return TORCH_FILE
+
+
 def is_classifier(config: Mapping[str, Any]) -> bool:
     """Whether a ``config.json`` is of a network that classifies texts or pairs of them."""
     kinds = config.get("architectures") or []
@@ -212,12 +236,7 @@ def _write_network(source: Path, config: Mapping[str, Any], folder: Path) -> str
         library = need("safetensors.numpy", EXTRA)
         write_bert(bert, library.load_file(source / TORCH_FILE), folder / ONNX_FILE)
         return ONNX_FILE
-    for file in (source / "onnx" / ONNX_FILE, source / ONNX_FILE):
-        if file.is_file():
-            shutil.copyfile(file, folder / ONNX_FILE)
-            return ONNX_FILE
-    load_transformers(source, "AutoModel").save_pretrained(folder)
-    return TORCH_FILE
+    return place_network(source, folder, "AutoModel")
 
 
 def _quantise(file: Path) -> None:
@@ -229,15 +248,19 @@ def _quantise(file: Path) -> None:
     library = need("onnxruntime.quantization", EXTRA)
     onnx = need("onnx", EXTRA)
     draft = file.with_suffix(".int8")
-    library.quantize_dynamic(
-        file,
-        draft,
-        op_types_to_quantize=["MatMul"],
-        per_channel=True,
-        weight_type=library.QuantType.QInt8,
-        # What follows attention, an operator of onnxruntime's own, has no dtype by inference.
-        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-    )
+    logging.disable(logging.WARNING)  # it advises a preparation that changes nothing here
+    try:
+        library.quantize_dynamic(
+            file,
+            draft,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=library.QuantType.QInt8,
+            # What follows attention, an operator of onnxruntime's own, has no dtype by inference.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+    finally:
+        logging.disable(logging.NOTSET)
     draft.replace(file)
 
 

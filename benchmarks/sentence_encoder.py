@@ -28,7 +28,7 @@ from naiad.pipelines.sentence_bert.bert import IDS, MASK
 from naiad.pipelines.sentence_bert.encoder import Encoder, Tokens, run_ragged
 from naiad.pipelines.sentence_bert.importing import find_source, import_encoder, served_folder
 from naiad.pipelines.sentence_bert.packaged import NAME
-from naiad.pipelines.zero_shot.simulate import simulated_texts
+from naiad.pipelines.sentence_bert.simulate import simulated_texts
 
 TEXTS = 24
 DEFAULT = "ONNX Runtime, by length"

@@ -46,7 +46,10 @@ MAY_IMPORT = {
         "weights",
         "pipelines.sentence_bert",  # the encoder of all applications that read text
     },
-    "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console", "cli.connect"},
+    "pipelines.<app>.cli": {
+        *("errors", "pipeline", "client", "triton", "cli.console", "cli.connect"),
+        "pipelines.sentence_bert",
+    },
 }
 
 # Modules of an application that are its part of the command line.

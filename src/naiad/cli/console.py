@@ -5,7 +5,8 @@ Results go to standard output, everything else to standard error.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import csv
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
-from naiad.errors import NaiadError
+from naiad.errors import InvalidInput, NaiadError
 
 output = Console()
 errors = Console(stderr=True)
@@ -66,6 +67,28 @@ def progress_bar(label: str, total: int | None, *, unit: str) -> Generator[Advan
             progress.update(task, completed=done, total=total, description=label)
 
         yield advance
+
+
+@contextmanager
+def csv_file(
+    path: Path | None, columns: Sequence[str]
+) -> Generator[Callable[[Iterable[object]], object]]:
+    """Give what writes a row to a new CSV file, ``columns`` being the first; to none, nothing.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    if path is None:
+        yield lambda row: None
+        return
+    try:
+        file = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        rows = csv.writer(file)
+        rows.writerow(columns)
+        yield rows.writerow
 
 
 def refuse_existing(path: Path, force: bool) -> None:

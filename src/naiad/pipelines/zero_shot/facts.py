@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from naiad.errors import WeightsError
-from naiad.pipelines.sentence_bert.facts import ONNX_FILE, TORCH_FILE
+from naiad.pipelines.sentence_bert.facts import ONNX_FILE, TORCH_FILE, read_as
 from naiad.pipelines.zero_shot.schema import PLACE
 from naiad.weights import FACTS_FILE, facts_from_json, facts_to_json, read_facts
 
@@ -73,16 +73,7 @@ class EntailmentFacts:
         Raises:
             WeightsError: it has none, or others.
         """
-        path = folder / FACTS_FILE
-        try:
-            return cls(**facts_from_json(read_facts(path)))
-        except WeightsError as error:
-            raise WeightsError(f"{path}: {error}") from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise WeightsError(
-                f"{path}: not the facts of a network for entailment "
-                f"({type(error).__name__}: {error})"
-            ) from error
+        return read_as(cls, folder, "a network for entailment")
 
 
 def is_entailment(folder: Path) -> bool:

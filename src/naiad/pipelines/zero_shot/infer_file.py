@@ -12,12 +12,12 @@ from typing import Final
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import errors, output, progress_bar, refuse_existing
+from naiad.cli.console import csv_file, errors, output, progress_bar, refuse_existing
 from naiad.client import Client
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
+from naiad.pipelines.sentence_bert.files import read_lines
 from naiad.pipelines.zero_shot.client import Classification, ZeroShotClient
-from naiad.pipelines.zero_shot.files import read_lines
-from naiad.pipelines.zero_shot.report import CsvWriter, print_line, print_result
+from naiad.pipelines.zero_shot.report import print_line, print_result, table_row
 
 MODEL: Final = "zero_shot"
 
@@ -77,7 +77,7 @@ def _run(job: Job, texts: Sequence[str], client: Client) -> int:
     notice = model.notice()  # a server without the model is found before anything is written
     found: list[tuple[str, Classification]] = []
     with ExitStack() as stack:
-        table = stack.enter_context(CsvWriter(job.csv, job.labels)) if job.csv else None
+        write_row = stack.enter_context(csv_file(job.csv, ("text", "label", *job.labels)))
         advance = stack.enter_context(progress_bar("texts", len(texts), unit="texts"))
         answers = model.infer_many(
             texts,
@@ -93,8 +93,7 @@ def _run(job: Job, texts: Sequence[str], client: Client) -> int:
                 _stop_if_gone(client, answer, len(found))
             else:
                 found.append((text, answer))
-                if table is not None:
-                    table.add(text, answer)
+                write_row(table_row(text, answer, job.labels))
             advance(number)
     # Not before: lines on standard output would go through the bar on standard error.
     _print(job, found, len(texts))

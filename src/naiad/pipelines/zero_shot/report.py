@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from rich.text import Text
 
 from naiad.cli.console import bar, output, print_bars
-from naiad.errors import InvalidInput
 from naiad.pipelines.zero_shot.client import Classification
 
 _SHORT_BAR: Final = 12
@@ -31,38 +27,10 @@ def print_line(text: str, found: Classification) -> None:
     output.print(line.append(f"  {_short(text)}", "dim"), soft_wrap=True)
 
 
-class CsvWriter:
-    """Writes results as they come: a row per text, with a score per label."""
-
-    def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        """Open the file.
-
-        Raises:
-            InvalidInput: it cannot be written.
-        """
-        try:
-            self._file = path.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
-        self._labels = tuple(labels)
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(("text", "label", *labels))
-
-    def __enter__(self) -> CsvWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-    def add(self, text: str, found: Classification) -> None:
-        """Write one text's labels."""
-        scores = dict(zip(found.labels, found.scores, strict=True))
-        self._rows.writerow((text, found.label, *(f"{scores[x]:.6g}" for x in self._labels)))
+def table_row(text: str, found: Classification, labels: Sequence[str]) -> list[str]:
+    """One text as a row of a table: the text, its best label, each label's score."""
+    scores = dict(zip(found.labels, found.scores, strict=True))
+    return [text, found.label, *(f"{scores[label]:.6g}" for label in labels)]
 
 
 def _short(text: str) -> str:

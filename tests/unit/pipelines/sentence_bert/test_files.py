@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from naiad.errors import InvalidInput
-from naiad.pipelines.zero_shot.files import read_lines, read_requests
-from naiad.pipelines.zero_shot.simulate import simulated_requests, simulated_texts
+from naiad.pipelines.sentence_bert.files import read_lines, read_requests
+from naiad.pipelines.sentence_bert.simulate import simulated_requests, simulated_texts
+from naiad.pipelines.zero_shot import requests
 
 
 def test_lines_with_something_on_them_are_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -37,4 +38,11 @@ def test_texts_that_are_made_up_are_the_same_for_a_seed():
     assert 15 <= lengths[200] <= 25
     assert lengths[0] >= 1
     assert 75 <= lengths[-5] <= 400
-    assert len(next(simulated_requests(1))["labels"]) == 3
+
+
+def test_both_models_have_requests_to_measure_with(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    for found in (requests.read_requests(tmp_path / "a.txt"), requests.simulated_requests(2)):
+        first, second = found
+        assert len(first["labels"]) == len(second["labels"]) == 3
+    assert [r.keys() for r in simulated_requests(2)] == [{"text"}] * 2

@@ -7,8 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from naiad.pipelines.zero_shot.client import as_request
-from naiad.pipelines.zero_shot.files import LABELS
+from naiad.pipelines.sentence_bert.texts import encode
 from naiad.schema import Array
 
 _WORDS: Final = (
@@ -32,6 +31,6 @@ def simulated_texts(n: int, seed: int = 0) -> Iterator[str]:
 
 
 def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
-    """Requests for ``n`` such texts, one each, with three labels."""
+    """Requests to ``text_embedding`` for ``n`` such texts, one each."""
     for text in simulated_texts(n, seed):
-        yield as_request([text], LABELS)
+        yield {"text": encode([text], "text")}

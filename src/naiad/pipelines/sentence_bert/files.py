@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from naiad.errors import InvalidInput
-from naiad.pipelines.zero_shot.client import as_request
+from naiad.pipelines.sentence_bert.texts import encode
 from naiad.schema import Array
 
 STDIN: Final = Path("-")
-LABELS: Final = ("business", "space and science", "politics")
-"""Of requests that are made to measure with."""
 
 
 def read_lines(paths: Iterable[Path]) -> Iterator[str]:
@@ -28,11 +26,9 @@ def read_lines(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def read_requests(path: Path | str) -> Iterator[dict[str, Array]]:
-    """A request for each line of a text file, with the labels of the workshop; errors as
-    `read_lines`.
-    """
+    """A request to ``text_embedding`` for each line of a text file; errors as `read_lines`."""
     for line in read_lines([Path(path)]):
-        yield as_request([line], LABELS)
+        yield {"text": encode([line], "text")}
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, assemble, find_engine
+from naiad.triton.front.build import chosen_front
 from naiad.triton.guardian import Guardian
 from naiad.triton.logs import LogEvent
 from naiad.triton.ports import choose_ports, in_use
@@ -146,7 +147,7 @@ class Server:
         began = time.perf_counter()
         try:
             check_settings(self._settings)
-            layout = assemble(find_engine(), directory=self._backends)
+            layout = assemble(find_engine(), directory=self._backends, front=chosen_front())
             self._stopping.clear()
             self._ended.clear()
             self._death = ""

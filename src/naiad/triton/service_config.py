@@ -1,4 +1,4 @@
-"""What a model's configuration says of its service: what is loaded, how often, within what bounds."""
+"""What a model's configuration says of its service: what is loaded, and within what bounds."""
 
 from __future__ import annotations
 

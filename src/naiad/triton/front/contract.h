@@ -15,6 +15,12 @@ struct Port {
   std::string name;
   int dtype = 0;
   std::vector<int> dims;  // position of each dimension's name in Contract::dims, or -1 for a size
+  std::vector<int64_t> sizes;  // of each dimension; 0 for a name
+  int axis = -1;               // along which requests are merged; -1: they are stacked
+  int64_t itemsize = 1;
+  int64_t outer = 1, inner = 1;  // rows are `inner` bytes, and there are `outer` runs of them
+
+  int64_t rows(const Sizes& of) const { return axis < 0 ? 1 : of[dims[axis]]; }
 };
 
 struct Contract {
@@ -28,6 +34,7 @@ struct Contract {
     watchdog = Seconds(said["watchdog"].number(120));
     capacity = static_cast<size_t>(said["queue_capacity"].number(10000));
     max_queue_delay = said["max_queue_delay"].number(0);
+    merges = said["merges"].text() == "true";
   }
 
   std::vector<std::string> dims;  // the first is that which every request has one of
@@ -38,6 +45,7 @@ struct Contract {
   Seconds watchdog{};
   size_t capacity = 0;
   double max_queue_delay = 0;
+  bool merges = false;  // whether requests may be merged, and results split, on this side
 
  private:
   static Port read(const Json& said) {
@@ -45,6 +53,14 @@ struct Contract {
     port.name = said["name"].text();
     port.dtype = static_cast<int>(said["dtype"].number(0));
     for (auto& dim : said["dims"].items()) port.dims.push_back(static_cast<int>(dim.number(-1)));
+    for (auto& size : said["sizes"].items()) {
+      port.sizes.push_back(static_cast<int64_t>(size.number(0)));
+    }
+    port.axis = static_cast<int>(said["axis"].number(-1));
+    port.inner = port.itemsize = static_cast<int64_t>(said["itemsize"].number(1));
+    for (int axis = 0; axis < static_cast<int>(port.sizes.size()); ++axis) {
+      if (axis != port.axis) (axis < port.axis ? port.outer : port.inner) *= port.sizes[axis];
+    }
     return port;
   }
 
@@ -108,83 +124,5 @@ class Reading {
   int64_t count_ = 0, next_ = 0;
   size_t text_ = 0;
 };
-
-// Copy the inputs of a batch into the inbox, the one copy that is made of them, and return the
-// message that says where they are.
-inline std::string write_task(
-    const Contract& contract, const Batcher<Ticket>::Batch& batch, Arena& inbox) {
-  constexpr size_t kAlign = 64;
-  struct Piece {
-    TRITONBACKEND_Input* input;
-    uint32_t buffers;
-    size_t offset;
-  };
-  std::vector<Piece> pieces;
-  Message task;
-  task.put(0);  // bytes in the inbox, known at the end
-  task.put(batch.size());
-  size_t end = 0;
-  for (auto& ticket : batch) {
-    const char* id = "";
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestId(ticket->request, &id));
-    if (!id) id = "";
-    task.put(strlen(id));
-    task.put(id, strlen(id));
-    task.put(ticket->parameters.size());
-    task.put(ticket->parameters.data(), ticket->parameters.size());
-    for (auto& port : contract.inputs) {
-      TRITONBACKEND_Input* input = nullptr;
-      auto* absent = TRITONBACKEND_RequestInput(ticket->request, port.name.c_str(), &input);
-      if (absent) {
-        TRITONSERVER_ErrorDelete(absent);
-        task.put(-1);
-        continue;
-      }
-      const int64_t* shape = nullptr;
-      uint32_t rank = 0, buffers = 0;
-      uint64_t bytes = 0;
-      TRITONSERVER_ErrorDelete(TRITONBACKEND_InputProperties(
-          input, nullptr, nullptr, &shape, &rank, &bytes, &buffers));
-      task.put(rank);
-      for (uint32_t axis = 0; axis < rank; ++axis) task.put(shape[axis]);
-      task.put(end);
-      task.put(bytes);
-      pieces.push_back({input, buffers, end});
-      end += (bytes + kAlign - 1) / kAlign * kAlign;
-    }
-  }
-  task[0] = end;
-  char* base = inbox.reserve(end);
-  for (auto& piece : pieces) {
-    for (uint32_t number = 0; number < piece.buffers; ++number) {
-      const void* data = nullptr;
-      uint64_t bytes = 0;
-      int memory = kCpu;
-      int64_t device = 0;
-      auto* failed =
-          TRITONBACKEND_InputBuffer(piece.input, number, &data, &bytes, &memory, &device);
-      if (failed || (memory != kCpu && memory != kPinned)) {
-        TRITONSERVER_ErrorDelete(failed);
-        throw std::runtime_error("inputs can be read from the CPU's memory only");
-      }
-      if (bytes) memcpy(base + piece.offset, data, bytes);
-      piece.offset += bytes;
-    }
-  }
-  return task.packed();
-}
-
-// One output as the worker has written it, whose bytes are at `base`.
-inline bool read_value(Reading& done, const Port& port, const char* base, Value& value) {
-  int64_t rank = done.number();
-  if (rank < 0) return false;
-  value.name = &port.name;
-  value.dtype = port.dtype;
-  value.shape.resize(rank);
-  for (auto& size : value.shape) size = done.number();
-  value.data = base + done.number();
-  value.bytes = done.number();
-  return true;
-}
 
 }  // namespace naiad

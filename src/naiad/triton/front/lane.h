@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-#include "contract.h"
+#include "task.h"
 
 namespace naiad {
 
@@ -179,7 +179,9 @@ class Lane {
   void run_batch(Queue::Batch& batch) {
     Times times;
     times.begun = Clock::now();
-    std::string task = write_task(*contract_, batch, *worker_.inbox);
+    std::string task;
+    if (contract_->merges) task = write_merged(*contract_, batch, *worker_.inbox);
+    if (task.empty()) task = write_apart(*contract_, batch, *worker_.inbox);
     times.sent = Clock::now();
     worker_.send(task);
     std::string said = worker_.receive(contract_->watchdog);
@@ -196,21 +198,8 @@ class Lane {
     if (done.number() != static_cast<int64_t>(batch.size())) {
       throw std::runtime_error("a worker process answered another number of requests");
     }
-    std::vector<Value> values(contract_->outputs.size());
-    for (auto& ticket : batch) {
-      if (int64_t code = done.number()) {
-        std::string kind = done.text(done.number());
-        std::string text = done.text(done.number());
-        ticket->refuse(static_cast<int>(code), kind, text);
-        continue;
-      }
-      size_t given = 0;
-      for (auto& port : contract_->outputs) {
-        if (read_value(done, port, base, values[given])) ++given;
-      }
-      std::vector<Value> answered(values.begin(), values.begin() + given);
-      ticket->answer(answered, times);
-    }
+    auto answer = done.number() ? answer_merged : answer_apart;
+    answer(*contract_, batch, done, base, times);
     for (auto& stage : contract_->stages) metrics_.stage(stage, 1e-9 * done.number());
     for (int64_t batches = done.number(); batches > 0; --batches) {
       metrics_.batch();

@@ -21,13 +21,14 @@ struct Times {
   Clock::time_point begun, sent, received;
 };
 
-// One output of one request, where its worker has put it.
+// One output of one request, where its worker has put it: `runs` pieces of `run` bytes, each
+// `stride` bytes behind the one before.
 struct Value {
   const std::string* name;
   int dtype;
   std::vector<int64_t> shape;
-  const char* data;
-  uint64_t bytes;
+  const char* data = nullptr;
+  uint64_t run = 0, runs = 1, stride = 0;
 };
 
 class Ticket {
@@ -93,13 +94,16 @@ class Ticket {
     int memory = kCpu;
     int64_t device = 0;
     if (auto* failed =
-            TRITONBACKEND_OutputBuffer(output, &buffer, value.bytes, &memory, &device)) {
+            TRITONBACKEND_OutputBuffer(output, &buffer, value.run * value.runs, &memory, &device)) {
       return failed;
     }
     if (memory != kCpu && memory != kPinned) {
       return TRITONSERVER_ErrorNew(kInternal, "outputs can be written to the CPU's memory only");
     }
-    if (value.bytes) memcpy(buffer, value.data, value.bytes);
+    for (uint64_t run = 0; value.run && run < value.runs; ++run) {
+      memcpy(static_cast<char*>(buffer) + run * value.run, value.data + run * value.stride,
+             value.run);
+    }
     return nullptr;
   }
 

@@ -20,6 +20,7 @@ from naiad.runtime.shared import Arena
 from naiad.runtime.worker import begin, load, loaded
 from naiad.triton.backends.graphs import DIMS_PARAMETER, adapter_parameters, graph_spec
 from naiad.triton.config import PIPELINE_PARAMETER
+from naiad.triton.front.merging import Merged, Merger
 from naiad.triton.front.wire import Wire
 from naiad.triton.model_config import parse_model_config
 from naiad.triton.repository import resolve
@@ -53,6 +54,7 @@ def service_config(hello: Mapping[str, Any]) -> ServiceConfig:
 
 def serve(connection: Connection, inbox: Arena, outbox: Arena, wire: Wire, runner: Runner) -> None:
     """Answer tasks until the other end goes away."""
+    merger = Merger.of(runner)
     while True:
         try:
             task = connection.recv_bytes()
@@ -60,6 +62,11 @@ def serve(connection: Connection, inbox: Arena, outbox: Arena, wire: Wire, runne
             return
         outbox.trim()
         read = wire.read(task, inbox)
+        if isinstance(read, Merged):
+            if (done := merger.run(read)) is not None:
+                connection.send_bytes(wire.write_merged(*done, outbox))
+                continue
+            read = [wire.request(arrays) for arrays in read.apart(wire.inputs)]
         report = runner.run([request for request in read if isinstance(request, Request)])
         connection.send_bytes(wire.write(read, report, outbox))
 

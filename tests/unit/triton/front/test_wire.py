@@ -53,7 +53,7 @@ def protocol(values: np.ndarray) -> bytes:
 
 def task(inbox: Arena, asked: list[Ask]) -> bytes:
     """What the front sends, as ``contract.h`` writes it."""
-    numbers, text, end = [0, len(asked)], b"", 0
+    numbers, text, end = [0, len(asked), 0], b"", 0
     pieces: list[tuple[int, bytes]] = []
     for name, parameters, arrays in asked:
         said = json.dumps(parameters).encode() if parameters else b""
@@ -81,7 +81,9 @@ def answers(outbox: Arena, message: bytes) -> tuple[list[Any], list[int]]:
     text = 8 * (count + 1)
     memory = outbox.reserve(next(numbers))
     found: list[Any] = []
-    for _ in range(next(numbers)):
+    count, merged = next(numbers), next(numbers)
+    assert not merged
+    for _ in range(count):
         if code := next(numbers):
             sizes = next(numbers), next(numbers)
             parts = [message[text : text + sizes[0]], message[text + sizes[0] :][: sizes[1]]]
@@ -117,7 +119,7 @@ def test_requests_arrive_as_they_were_sent(arenas: Any, asked: list[Ask]) -> Non
         for key, sent in arrays.items():
             np.testing.assert_array_equal(request[key], sent)
             assert request[key].dtype == sent.dtype
-            assert not request[key].size or sent.dtype == object or not request[key].flags.writeable
+            assert not (request[key].size and sent.dtype != object and request[key].flags.writeable)
         np.testing.assert_array_equal(request["more"], np.full(len(arrays["x_hit"]), 7))
 
 
@@ -185,7 +187,7 @@ def test_bytes_that_are_not_of_the_protocols_form_are_refused(
         outputs = inputs
 
     ours.reserve(64)[: len(data)] = data
-    numbers = [64, 1, 0, 0, 1, 1, 0, len(data)]
+    numbers = [64, 1, 0, 0, 0, 1, 1, 0, len(data)]
     message = array("q", [len(numbers), *numbers]).tobytes()
     (error,) = Wire.of(Tags).read(message, theirs)
     assert isinstance(error, InvalidInput)

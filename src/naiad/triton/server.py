@@ -216,6 +216,10 @@ class Server:
         """A request that the server has answered, by model."""
         return self._roster.probes
 
+    def stuck(self, limit: float) -> str:
+        """Which model has been unloading for longer than ``limit`` seconds; "" where none has."""
+        return self._roster.stuck(limit)
+
     def refresh(self) -> None:
         """Find out which models are ready; nothing where they are the same from start to end.
 

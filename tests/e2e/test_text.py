@@ -12,8 +12,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tests.support.triton import FREE
-from tests.unit.pipelines.sentence_bert.tiny import SIZES, write_network
-from tests.unit.pipelines.zero_shot.test_classifier import CLASSES
+from tests.unit.pipelines.sentence_bert.tiny import write_onnx_entailment
 from typer.testing import CliRunner
 
 import naiad
@@ -139,7 +138,7 @@ def test_many_lines_of_standard_input_are_shown_a_line_each(server: Server):
 
 def test_a_network_for_entailment_is_imported_and_served(tmp_path: Path):
     source, folder = tmp_path / "source", tmp_path / "made"
-    write_network(source, "BertForSequenceClassification", **SIZES, **CLASSES)
+    write_onnx_entailment(source, {"ENTAILMENT": 0, "NEUTRAL": 1, "CONTRADICTION": 2})
     made = CliRunner().invoke(
         app, ["weights", "import", "zero_shot", str(source), "-o", str(folder), "--notice", "tiny"]
     )

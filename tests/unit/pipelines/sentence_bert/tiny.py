@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 WORDS = (
@@ -61,6 +62,35 @@ def write_network(folder: Path, kind: str, **config: Any) -> Any:
     module.save_pretrained(folder)
     write_tokenizer(folder)
     return module
+
+
+def write_onnx_entailment(folder: Path, labels: dict[str, int]) -> None:
+    """A network in ONNX whose logits are the sums of a random table's rows; no torch is needed."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    table = np.random.default_rng(3).normal(size=(len(WORDS), len(labels))).astype(np.float32)
+    dims = ["pairs", "tokens"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+            helper.make_node("Cast", ["attention_mask"], ["weights"], to=TensorProto.FLOAT),
+            helper.make_node("Einsum", ["rows", "weights"], ["logits"], equation="bte,bt->be"),
+        ],
+        "entailment",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, dims)
+            for name in ("input_ids", "attention_mask")
+        ],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["pairs", len(labels)])],
+        [numpy_helper.from_array(table, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (folder / "onnx").mkdir(parents=True)
+    onnx.save(model, folder / "onnx" / "model.onnx")
+    config = {"architectures": ["SomeForSequenceClassification"], "label2id": labels}
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 32}))
+    write_tokenizer(folder)
 
 
 def write_modules(folder: Path, *, pooling: str = "mean_tokens", normalise: bool = True) -> None:

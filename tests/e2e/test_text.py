@@ -63,6 +63,25 @@ def test_many_texts_come_back_in_their_order(server: Server):
     np.testing.assert_allclose(vectors[71], again[0], atol=1e-5)
 
 
+def test_the_command_writes_vectors_and_shows_who_is_alike(server: Server, tmp_path: Path):
+    (tmp_path / "more.txt").write_text("a cookery book of the Alps\nrobbers on a rocket\n")
+    command = ["infer", "text_embedding", "a heist in space", "-f", str(tmp_path / "more.txt")]
+    given = [*command, "-o", str(tmp_path / "vectors.npy"), "--url", server.grpc_url]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert result.output.index("robbers on a rocket") < result.output.index("a cookery book")
+    vectors = np.load(tmp_path / "vectors.npy")
+    with server.client() as client:
+        alone = client.text_embedding.embed(["robbers on a rocket"])
+    np.testing.assert_allclose(vectors[2], alone[0], atol=1e-5)
+    assert isinstance(CliRunner().invoke(app, given).exception, naiad.NaiadError)
+
+
+def test_a_text_that_is_too_long_is_found_before_anything_is_sent(server: Server):
+    with server.client() as client, pytest.raises(naiad.InvalidInput, match=r"text\[40\] has 2,0"):
+        client.text_embedding.embed(["fine"] * 40 + ["x" * (1 << 21)])
+
+
 def test_a_bad_text_is_named(server: Server):
     raw = np.array([b"fine", b"caf\xe9"], object)
     with pytest.raises(naiad.InvalidInput, match=r"text\[1\] is no UTF-8: byte 3 is 0xe9"):

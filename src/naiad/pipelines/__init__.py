@@ -107,9 +107,11 @@ _APPLICATIONS = (
         summary="a vector per text, such that like texts have like vectors",
         pipeline="naiad.pipelines.sentence_bert.pipeline:TextEmbedding",
         client="naiad.pipelines.sentence_bert.client:TextEmbeddingClient",
+        cli="naiad.pipelines.sentence_bert.cli",
         requests="naiad.pipelines.sentence_bert.files:read_requests",
         simulated="naiad.pipelines.sentence_bert.simulate:simulated_requests",
         packages=("tokenizers", "onnxruntime"),
+        arguments='"a heist in space" "robbers on a rocket"',
         on_request=True,
     ),
     Application(

@@ -1,4 +1,4 @@
-"""Tiny networks of the transformers library with random weights, as folders."""
+"""Tiny networks with random weights, in folders as Hugging Face has them."""
 
 from __future__ import annotations
 
@@ -62,6 +62,44 @@ def write_network(folder: Path, kind: str, **config: Any) -> Any:
     module.save_pretrained(folder)
     write_tokenizer(folder)
     return module
+
+
+def write_bert(folder: Path, **config: int) -> None:
+    """A BERT, written without torch and transformers, whose import takes long."""
+    from safetensors.numpy import save_file
+
+    sizes = {**SIZES, **config}
+    width, inner = sizes["hidden_size"], sizes["intermediate_size"]
+    shapes = {
+        "embeddings.word_embeddings": (sizes["vocab_size"], width),
+        "embeddings.position_embeddings": (sizes["max_position_embeddings"], width),
+        "embeddings.token_type_embeddings": (2, width),
+    }
+    dense = {"embeddings.LayerNorm": (width,)}
+    for layer in range(sizes["num_hidden_layers"]):
+        name = f"encoder.layer.{layer}"
+        for part in ("self.query", "self.key", "self.value", "output.dense"):
+            dense[f"{name}.attention.{part}"] = (width, width)
+        dense[f"{name}.intermediate.dense"] = (inner, width)
+        dense[f"{name}.output.dense"] = (width, inner)
+        for part in ("attention.output", "output"):
+            dense[f"{name}.{part}.LayerNorm"] = (width,)
+    rng = np.random.default_rng(7)
+    tensors = {
+        **{
+            f"{name}.weight": rng.normal(0, 0.3, shape)
+            for name, shape in {**shapes, **dense}.items()
+        },
+        **{f"{name}.bias": rng.normal(0, 0.3, shape[:1]) for name, shape in dense.items()},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: tensor.astype(np.float32) for name, tensor in tensors.items()},
+        folder / "model.safetensors",
+    )
+    kind = {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": 1e-12}
+    (folder / "config.json").write_text(json.dumps({**kind, **sizes}))
+    write_tokenizer(folder)
 
 
 def write_onnx_entailment(folder: Path, labels: dict[str, int]) -> None:

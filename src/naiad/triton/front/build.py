@@ -1,10 +1,14 @@
-"""Builds the front, once for each version of it and each compiler, into the cache."""
+"""Builds the front, once for each version of it, into the cache.
+
+``python -m naiad.triton.front.build`` does it ahead of the first start.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -45,6 +49,39 @@ def chosen_front() -> Path | None:
     mode = os.environ.get("NAIAD_FRONT", "auto")
     if mode not in _MODES:
         raise EngineError(f"NAIAD_FRONT is {mode!r}; it must be {', '.join(_MODES)}")
+    if mode == "python":
+        return None
+    cache = cache_directory()
+    if mode == "auto" and compiler() is None and not _library(cache).is_file():
+        return None
+    try:
+        return build(cache)
+    except EngineError as error:
+        if mode == "native":
+            raise
+        _log.warning("requests go through Python, which takes longer: %s", error)
+        return None
+
+
+def compiler() -> str | None:
+    """The C++ compiler, or None where there is none: ``$CXX``, or the first that is found."""
+    named = os.environ.get("CXX", "").split()
+    candidates = named[:1] or ["g++", "c++", "clang++"]
+    return next((found for name in candidates if (found := shutil.which(name))), None)
+
+
+def chosen_front() -> Path | None:
+    """The front's library as ``$NAIAD_FRONT`` says.
+
+    ``native`` is for it, ``python`` for none, and ``auto``, the default, for it where it can be
+    built.
+
+    Raises:
+        EngineError: the variable is something else, or ``native`` where it cannot be built.
+    """
+    mode = os.environ.get("NAIAD_FRONT", "auto")
+    if mode not in _MODES:
+        raise EngineError(f"NAIAD_FRONT is {mode!r}; it must be {', '.join(_MODES)}")
     if mode == "python" or (mode == "auto" and compiler() is None):
         return None
     try:
@@ -64,15 +101,15 @@ def build(cache: Path) -> Path:
     Raises:
         EngineError: there is no compiler, or it refuses the sources; says what it said.
     """
+    library = _library(cache)
+    if library.is_file():
+        return library
     with_what = compiler()
     if with_what is None:
         raise EngineError(
             "there is no C++ compiler to build Naiad's front with; install one (Debian, Ubuntu: "
             "apt install g++) or name it in CXX"
         )
-    library = _library(cache, with_what)
-    if library.is_file():
-        return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".front-", dir=library.parent) as draft:
         made = Path(draft) / library.name
@@ -89,8 +126,14 @@ def build(cache: Path) -> Path:
     return library
 
 
-def _library(cache: Path, with_what: str) -> Path:
+def _library(cache: Path) -> Path:
     text = "".join(path.read_text("utf-8") for path in sorted(SOURCES.glob("*.[hc]*")))
-    parts = (text, *_FLAGS, with_what)
+    # Machines of several kinds may share a cache.
+    parts = (text, *_FLAGS, platform.machine(), *platform.libc_ver())
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
     return cache / "front" / digest / "libtriton_python.so"
+
+
+if __name__ == "__main__":
+    # For images: a compiler is then needed where they are made, and not where they run.
+    print(build(cache_directory()))

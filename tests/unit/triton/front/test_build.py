@@ -35,6 +35,8 @@ def test_it_is_built_once_without_a_warning(cache: Path, monkeypatch: pytest.Mon
     assert built.st_size > 10_000
     assert build(cache).stat() == built
     assert [path.name for path in library.parent.iterdir()] == [library.name]
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert chosen_front() == library
 
 
 def test_a_compiler_that_fails_is_quoted(cache: Path, broken: Path) -> None:

@@ -63,36 +63,6 @@ def chosen_front() -> Path | None:
         return None
 
 
-def compiler() -> str | None:
-    """The C++ compiler, or None where there is none: ``$CXX``, or the first that is found."""
-    named = os.environ.get("CXX", "").split()
-    candidates = named[:1] or ["g++", "c++", "clang++"]
-    return next((found for name in candidates if (found := shutil.which(name))), None)
-
-
-def chosen_front() -> Path | None:
-    """The front's library as ``$NAIAD_FRONT`` says.
-
-    ``native`` is for it, ``python`` for none, and ``auto``, the default, for it where it can be
-    built.
-
-    Raises:
-        EngineError: the variable is something else, or ``native`` where it cannot be built.
-    """
-    mode = os.environ.get("NAIAD_FRONT", "auto")
-    if mode not in _MODES:
-        raise EngineError(f"NAIAD_FRONT is {mode!r}; it must be {', '.join(_MODES)}")
-    if mode == "python" or (mode == "auto" and compiler() is None):
-        return None
-    try:
-        return build(cache_directory())
-    except EngineError as error:
-        if mode == "native":
-            raise
-        _log.warning("requests go through Python, which takes longer: %s", error)
-        return None
-
-
 def build(cache: Path) -> Path:
     """The front's library in ``cache``, built now where it has not been.
 

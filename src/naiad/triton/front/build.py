@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from naiad.artifacts import cache_directory
 from naiad.errors import EngineError
+from naiad.triton.engine import usable_cache
 
 _log = logging.getLogger(__name__)
 _MODES: Final = ("auto", "native", "python")
@@ -37,8 +37,8 @@ def compiler() -> str | None:
     return next((found for name in candidates if (found := shutil.which(name))), None)
 
 
-def chosen_front() -> Path | None:
-    """The front's library as ``$NAIAD_FRONT`` says.
+def chosen_front(cache: Path) -> Path | None:
+    """The front's library in ``cache``, built now where it has not been, as ``$NAIAD_FRONT`` says.
 
     ``native`` is for it, ``python`` for none, and ``auto``, the default, for it where it can be
     built.
@@ -51,7 +51,6 @@ def chosen_front() -> Path | None:
         raise EngineError(f"NAIAD_FRONT is {mode!r}; it must be {', '.join(_MODES)}")
     if mode == "python":
         return None
-    cache = cache_directory()
     if mode == "auto" and compiler() is None and not _library(cache).is_file():
         return None
     try:
@@ -106,4 +105,4 @@ def _library(cache: Path) -> Path:
 
 if __name__ == "__main__":
     # For images: a compiler is then needed where they are made, and not where they run.
-    print(build(cache_directory()))
+    print(build(usable_cache()))

@@ -1,0 +1,198 @@
+"""Several servers behind HAProxy, as deploy/haproxy.cfg has them, and in a client's own list."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.markdown import ROOT
+from tests.support.triton import FREE
+
+import naiad
+from naiad.triton.ports import free_ports
+from naiad.triton.server import Server
+from naiad.triton.supervisor import Supervision
+
+HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+COUNT = 3
+MODEL = "where"
+PIPE = """
+import time
+
+import naiad
+
+
+class Where(naiad.Pipeline):
+    inputs = {"x": naiad.Tensor("float32", ("n",))}
+    outputs = {"y": naiad.Tensor("int64", ("n",))}
+    budget = naiad.Budget(requests=4)
+    arrays = "numpy"
+
+    def forward(self, batch):
+        time.sleep(0.01)
+        return {"y": 0 * batch["x"].astype("int64") + WHERE}
+"""
+# Nothing but the load is asked of the models, and a server that dies is restarted at once.
+CALM = Supervision(interval=30)
+
+pytestmark = pytest.mark.skipif(
+    HAPROXY is None, reason="haproxy is not installed (Debian, Ubuntu: apt-get install haproxy)"
+)
+
+
+@dataclass
+class Servers:
+    """Servers whose model answers 10 times its version plus the server's number."""
+
+    folder: Path
+    running: list[Server] = field(default_factory=list)
+
+    def start(self, number: int, version: int, **ports: int) -> Server:
+        pipeline = self.folder / f"where{version}{number}.py"
+        pipeline.write_text(PIPE.replace("WHERE", str(10 * version + number)))
+        return naiad.serve(
+            f"{pipeline}:Where",
+            instances=1,
+            supervision=CALM,
+            **(FREE | {"health_port": 0} | ports),
+        )
+
+    def replace(self, number: int, version: int) -> None:
+        """Stop a server as an update does, and start its successor at the same ports."""
+        old = self.running[number]
+        ports = {f"{use}_port": port_of(old, use) for use in ("grpc", "health")}
+        old.stop()
+        self.running[number] = self.start(number, version, **ports)
+
+    @property
+    def urls(self) -> list[str]:
+        return [server.grpc_url for server in self.running]
+
+
+def port_of(server: Server, use: str) -> int:
+    return int(getattr(server, f"{use}_url").rpartition(":")[2])
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory.mktemp("where"))
+    with ThreadPoolExecutor(COUNT) as pool:
+        try:
+            starts = [pool.submit(servers.start, number, 1) for number in range(COUNT)]
+            servers.running = [start.result() for start in starts]
+            yield servers
+        finally:
+            list(pool.map(Server.stop, servers.running))
+
+
+@pytest.fixture(scope="module")
+def balancer(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    (port,) = free_ports("127.0.0.1", 1)
+    text = (ROOT / "deploy" / "haproxy.cfg").read_text()
+    text = replaced(text, "bind 127.0.0.1:8001", f"bind 127.0.0.1:{port}")
+    for number, server in enumerate(servers.running):
+        line = re.search(rf"server naiad-{number + 1} .*", text)
+        assert line is not None
+        own = replaced(line[0], f"naiad-{number + 1}:8001", server.grpc_url)
+        text = text.replace(line[0], replaced(own, "8003", str(port_of(server, "health"))))
+    config = tmp_path_factory.mktemp("haproxy") / "haproxy.cfg"
+    config.write_text(text)
+    with subprocess.Popen([str(HAPROXY), "-db", "-f", str(config)]) as process:
+        try:
+            with naiad.Client(f"127.0.0.1:{port}", retries=10) as client:
+                client.metadata(MODEL)
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, old
+    return text.replace(old, new)
+
+
+class Load:
+    """Clients that ask one after the other, and what they were answered."""
+
+    def __init__(self, *urls: str | list[str]) -> None:
+        self.answers: Counter[int] = Counter()
+        self.errors: list[naiad.NaiadError] = []
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._ask, args=(url,)) for url in urls for _ in range(4)
+        ]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def until(self, condition: Callable[[], bool], within: float = 60) -> None:
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline, self.answers
+            time.sleep(0.02)
+
+    def more(self, numbers: set[int], count: int = 20) -> None:
+        """Wait until each of these servers has answered so many requests more."""
+        before = Counter(self.answers)
+        self.until(lambda: all(self.answers[n] - before[n] >= count for n in numbers))
+
+    def _ask(self, url: str | list[str]) -> None:
+        x = np.ones(3, np.float32)
+        with naiad.Client(url, timeout=30) as client:
+            while not self._over.is_set():
+                try:
+                    answer = client.infer(MODEL, x=x)["y"]
+                except naiad.NaiadError as error:  # noqa: PERF203
+                    self.errors.append(error)
+                else:
+                    assert len(set(answer)) == 1
+                    self.answers[int(answer[0])] += 1
+
+
+def test_one_connection_is_spread_evenly(balancer: str) -> None:
+    requests = [{"x": [1.0]}] * 60
+    with naiad.Client(balancer, retries=0) as client:
+        for concurrency in (1, 6):
+            asked = client.infer_many(MODEL, requests, concurrency=concurrency)
+            answers = Counter(int(answer["y"][0]) for answer in asked)
+            assert answers.keys() == {10, 11, 12}
+            assert max(answers.values()) - min(answers.values()) <= 6, answers
+
+
+def test_a_server_killed_under_load_loses_no_request(servers: Servers, balancer: str) -> None:
+    victim = servers.running[1]
+    with Load(balancer, servers.urls) as load:
+        load.more({10, 11, 12})
+        assert victim.pid is not None
+        os.kill(victim.pid, signal.SIGKILL)
+        load.more({10, 12}, 100)
+        load.more({11})  # its supervisor has started it again, and it gets its share
+    assert load.errors == []
+
+
+def test_a_rolling_update_fails_no_request(servers: Servers, balancer: str) -> None:
+    with Load(balancer, servers.urls) as load:
+        for number in range(COUNT):
+            servers.replace(number, version=2)
+            load.more({20 + number})
+        load.more({20, 21, 22}, 50)
+    assert load.errors == []

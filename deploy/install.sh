@@ -30,6 +30,23 @@ install() {
 install ${index:+--extra-index-url "$index"} torch
 install "${source}[$extras]"
 
+# Naiad's front, built here as the image has no compiler.
+apt-get update
+apt-get install -y --no-install-recommends g++
+"$prefix/bin/python" - "$prefix" <<'END'
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from naiad.triton.front.build import build
+
+with tempfile.TemporaryDirectory() as folder:
+    shutil.copy(build(Path(folder)), Path(sys.argv[1], "lib", "naiad-front.so"))
+END
+apt-get purge -y --auto-remove g++
+rm -rf /var/lib/apt/lists/*
+
 # What only compilers and tests of others need.
 packages="$prefix/lib/python$version/site-packages"
 rm -rf "$packages/torch/include" "$packages/torch/share"

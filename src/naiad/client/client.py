@@ -209,7 +209,7 @@ class Client(ClientBase[Transport]):
         A model that is served goes on until its successor is ready, so no request fails.
 
         Raises:
-            InvalidInput: the server loads no models when asked.
+            InvalidInput: the server loads no models when asked; or the client has several.
             ModelNotFound: there is no such model; names the ones there are.
             NaiadError: it does not load; says why. What was served before is served on.
         """
@@ -219,7 +219,7 @@ class Client(ClientBase[Transport]):
         """Begin to unload a model: it takes no more requests, and answers those it has.
 
         Raises:
-            InvalidInput: the server unloads no models when asked.
+            InvalidInput: the server unloads no models when asked; or the client has several.
             ModelNotFound: there is no such model; names the ones there are.
         """
         self._run(self._unload(model), timeout)

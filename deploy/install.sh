@@ -20,7 +20,6 @@ apt-get install -y --no-install-recommends ca-certificates python3 python3-venv 
 version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # What Triton's Python backend is linked with; Debian has it in a package of its own.
 apt-get install -y --no-install-recommends "libpython$version"
-rm -rf /var/lib/apt/lists/*
 
 python3 -m venv "$prefix"
 install() {
@@ -31,7 +30,6 @@ install ${index:+--extra-index-url "$index"} torch
 install "${source}[$extras]"
 
 # Naiad's front, built here as the image has no compiler.
-apt-get update
 apt-get install -y --no-install-recommends g++
 "$prefix/bin/python" - "$prefix" <<'END'
 import shutil
@@ -45,11 +43,12 @@ with tempfile.TemporaryDirectory() as folder:
     shutil.copy(build(Path(folder)), Path(sys.argv[1], "lib", "naiad-front.so"))
 END
 apt-get purge -y --auto-remove g++
-rm -rf /var/lib/apt/lists/*
+rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 
 # What only compilers and tests of others need.
 packages="$prefix/lib/python$version/site-packages"
-rm -rf "$packages/torch/include" "$packages/torch/share"
+rm -rf "$packages/torch/include" "$packages/torch/share" "$packages/torch/test"
+find "$packages/torch/bin" -type f ! -name torch_shm_manager -delete
 find "$packages" -type d -name tests -prune -exec rm -rf {} +
 
 # Who serves, and where: everything else may be read-only.

@@ -35,6 +35,7 @@ MAY_IMPORT = {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
         *("artifacts", "cost", "tuning"),
     },
+    "deploy": {"errors", "pipelines"},
     "bench": {"errors", "pipeline", "pipelines", "client", "triton"},
     "tune": {
         *("errors", "schema", "batching", "cost", "tuning", "pipeline", "pipelines", "runtime"),

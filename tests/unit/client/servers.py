@@ -34,6 +34,10 @@ class Half(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.before = before
         self.calls: list[str] = []
         self.headers: dict[str, Any] = {}
+        self.ready = True
+
+    def ServerReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return messages.ServerReadyResponse(ready=self.ready)
 
     def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self.calls.append("ModelConfig")

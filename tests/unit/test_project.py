@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
     "weights": {"errors"},
+    "store": {"errors", "schema"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
     "triton": {
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        "weights",
+        *("weights", "store"),
     },
     "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
 }

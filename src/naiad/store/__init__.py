@@ -13,6 +13,7 @@
         print(store.nearest("Paper", "embedding", query, k=10))
 """
 
+from naiad.store.filters import Where
 from naiad.store.opening import create_store, open_store, write_store
 from naiad.store.protocol import (
     Common,
@@ -40,6 +41,7 @@ __all__ = [
     "Record",
     "Route",
     "Store",
+    "Where",
     "Writer",
     "create_store",
     "open_store",

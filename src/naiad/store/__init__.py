@@ -14,7 +14,7 @@
 """
 
 from naiad.store.filters import Where
-from naiad.store.opening import create_store, open_store, write_store
+from naiad.store.opening import create_store, exists, open_store, write_store
 from naiad.store.protocol import (
     Common,
     Direction,
@@ -44,6 +44,7 @@ __all__ = [
     "Where",
     "Writer",
     "create_store",
+    "exists",
     "open_store",
     "write_store",
 ]

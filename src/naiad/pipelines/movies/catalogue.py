@@ -52,30 +52,31 @@ class Catalogue:
         """The key of a film by its title, title and year, or key; errors as `Titles.find`."""
         return self.titles.find(wanted)
 
-    def check_encoder(self, name: str) -> None:
-        """Refuse to compare with vectors of another encoder, or with none.
+    def check_search(self, text: str, genre: str, encoder: str) -> None:
+        """Refuse what cannot be searched for.
+
+        Args:
+            text: what the films are to be about.
+            genre: that they are to have, or "".
+            encoder: what the text would be embedded by, the same as the films were.
 
         Raises:
-            InvalidInput: names both, and says what to do.
+            InvalidInput: no text, no such genre, or another encoder; says what to do.
         """
+        if not text.strip():
+            raise InvalidInput("text is empty; say what the film is about")
+        if genre:
+            names = [row["name"] for row in self.store.find("Genre", order="name", limit=1000)]
+            if genre not in names:
+                raise InvalidInput(f"no genre {genre[:80]!r}; there are {', '.join(names)}")
         used = self.about.get(ENCODER)
         if used is None:
             raise InvalidInput("no film has an embedding yet; run `naiad movies embed`")
-        if used != name:
+        if used != encoder:
             raise InvalidInput(
-                f"the films were embedded by {used}, and the text would be by {name}; serve "
+                f"the films were embedded by {used}, and the text would be by {encoder}; serve "
                 f"movies_search with --weights of {used}, or load and embed the films again"
             )
-
-    def check_genre(self, genre: str) -> None:
-        """Refuse a genre that no film can have; "" is none.
-
-        Raises:
-            InvalidInput: says which genres there are.
-        """
-        names = [row["name"] for row in self.store.find("Genre", order="name", limit=1000)]
-        if genre and genre not in names:
-            raise InvalidInput(f"no genre {genre[:80]!r}; there are {', '.join(names)}")
 
     def similar(self, film: str, k: int) -> list[Pick]:
         """The films whose descriptions are most like that of ``film``, a key.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -115,14 +115,14 @@ class MovieTables:
                 )
             self.edges[name] = kept
 
-    def write(self, writer: Writer) -> None:
-        """Fill a new store."""
+    def write(self, writer: Writer) -> Iterator[int]:
+        """Fill a new store; yields how many rows were loaded, table by table."""
         import pyarrow as pa
 
         for name, table in self.nodes.items():
-            writer.load_nodes(name, table)
+            yield writer.load_nodes(name, table)
         for name, table in self.edges.items():
-            writer.load_edges(name, table)
+            yield writer.load_edges(name, table)
         about = {"source": self.source, "notice": self.notice}
         writer.load_nodes("About", pa.table({"id": list(about), "text": list(about.values())}))
 

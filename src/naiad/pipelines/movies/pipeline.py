@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from naiad.batching import Budget
-from naiad.errors import InvalidInput
 from naiad.graph import Batch
 from naiad.pipeline import Pipeline, Request
 from naiad.pipelines.movies.catalogue import Catalogue, search_filter
 from naiad.pipelines.movies.picks import as_arrays, pack
-from naiad.pipelines.movies.place import store_place
+from naiad.pipelines.movies.place import open_films, store_place
 from naiad.pipelines.movies.recommend import recommend
 from naiad.pipelines.movies.schema import (
     OUTPUTS,
@@ -29,7 +28,6 @@ from naiad.pipelines.movies.schema import (
 from naiad.pipelines.sentence_bert.importing import served_folder
 from naiad.pipelines.sentence_bert.texts import decode
 from naiad.schema import BYTES, REQUESTS, Array, Arrays, Tensor
-from naiad.store import open_store
 
 
 class MoviePipeline(Pipeline):
@@ -53,18 +51,18 @@ class MoviePipeline(Pipeline):
             StoreError: there is none, or it is half loaded or damaged.
         """
         if self._catalogue is None:
-            self._catalogue = Catalogue(open_store(store_place(), threads=1))
+            self._catalogue = Catalogue(open_films(store_place(), threads=1))
         else:
             self._catalogue.refresh()
         return self._catalogue
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Answer each request of a batch."""
-        catalogue = self.catalogue()
         answers = np.empty(batch.requests, object)
-        for number in range(batch.requests):
-            row = {name: array[number] for name, array in batch.items() if len(array)}
-            answers[number] = self.answer(catalogue, row)
+        answers[:] = pack([], "", "")
+        for number in np.flatnonzero(batch["k"]):
+            row = {name: array[number] for name, array in batch.items()}
+            answers[number] = self.answer(self.catalogue(), row)
         return {"answer": answers}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
@@ -79,11 +77,13 @@ class MoviePipeline(Pipeline):
 class MoviesSimilar(MoviePipeline):
     """Films whose descriptions are like that of a film."""
 
-    inputs = SIMILAR_INPUTS
+    inputs = sample = SIMILAR_INPUTS
 
     def prepare(self, request: Request) -> Arrays:
         """Refuse what is no film."""
         (title,) = decode(request["movie"], "movie")
+        if not request["k"][0]:
+            return request.arrays
         return {**request.arrays, "movie": _bytes(self.catalogue().find(title))}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
@@ -93,8 +93,8 @@ class MoviesSimilar(MoviePipeline):
         return pack(picks, f"like {catalogue.titles.name(film)}", catalogue.notice)
 
     def example(self) -> dict[str, Array]:
-        """A film of the sample."""
-        return {"movie": _bytes("The Moon Job"), "k": np.array([3], np.int32)}
+        """For no film: the model has to answer before there is a store, too."""
+        return {"movie": _bytes(""), "k": np.array([0], np.int32)}
 
 
 class MoviesSearch(MoviePipeline):
@@ -119,28 +119,25 @@ class MoviesSearch(MoviePipeline):
         """Embed the text."""
         (text,) = decode(request["text"], "text")
         (genre,) = decode(request["genre"], "genre")
-        if not text.strip():
-            raise InvalidInput("text is empty; say what the film is about")
-        catalogue = self.catalogue()
-        catalogue.check_encoder(self._encoder.facts.name)
-        catalogue.check_genre(genre)
+        if request["k"][0]:
+            self.catalogue().check_search(text, genre, self._encoder.facts.name)
         return {**request.arrays, "vector": self._encoder.encode([text])}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
         """The nearest films."""
         where = search_filter(row["genre"].decode(), int(row["first_year"]), int(row["last_year"]))
         picks = catalogue.search(row["vector"], int(row["k"]), where)
-        return pack(picks, f"films for {row['text'].decode()[:80]!r}", catalogue.notice)
+        return pack(picks, f"for {row['text'].decode()[:80]!r}", catalogue.notice)
 
     def example(self) -> dict[str, Array]:
-        """A text."""
-        return {"text": _bytes("a heist in space"), "k": np.array([3], np.int32)}
+        """A text, and no film."""
+        return {"text": _bytes("a heist in space"), "k": np.array([0], np.int32)}
 
 
 class MoviesRecommend(MoviePipeline):
     """Films that a user has not seen and may like."""
 
-    inputs = RECOMMEND_INPUTS
+    inputs = sample = RECOMMEND_INPUTS
 
     def prepare(self, request: Request) -> Arrays:
         """Refuse what is no text."""
@@ -150,11 +147,11 @@ class MoviesRecommend(MoviePipeline):
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
         """The best films."""
         user = row["user"].decode()
-        return pack(recommend(catalogue, user, int(row["k"])), f"user {user}", catalogue.notice)
+        return pack(recommend(catalogue, user, int(row["k"])), f"for user {user}", catalogue.notice)
 
     def example(self) -> dict[str, Array]:
-        """A user of the sample."""
-        return {"user": _bytes("42"), "k": np.array([3], np.int32)}
+        """For no film, as that of `MoviesSimilar`."""
+        return {"user": _bytes(""), "k": np.array([0], np.int32)}
 
 
 def _bytes(text: str) -> Array:

@@ -13,9 +13,9 @@ _K: Final[Schema] = {
         (REQUESTS,),
         optional=True,
         default=10,
-        minimum=1,
+        minimum=0,
         maximum=MOST,
-        doc="how many films are wanted; 10 where it is left out",
+        doc="how many films are wanted; 10 where it is left out, 0 to see whether it answers",
     ),
 }
 

@@ -113,10 +113,13 @@ class Catalogue:
             liked: keys of films by key, to be named as near.
             users: a number by key, see `Why`.
         """
-        keys: list[Key] = list(scores)
-        films = {film["id"]: film for film in self.store.get("Movie", keys) if film is not None}
-        ours = [film for film in self.store.get("Movie", list(reasons)) if film is not None]
-        genres = {genre for film in ours for genre in film["genres"] or ()}
+        keys = list(dict.fromkeys((*scores, *reasons)))
+        films = {
+            key: film
+            for key, film in zip(keys, self.store.get("Movie", keys), strict=True)
+            if film is not None
+        }
+        genres = {genre for key in reasons for genre in films[key]["genres"] or ()}
         people = self.shared_people(list(scores), reasons)
         return [
             Pick(
@@ -138,12 +141,15 @@ class Catalogue:
         """Who is in a film and in any of the others, by film: ``Ann Hay (director)``."""
         if not others:
             return {}
-        theirs = {link.target for edge in PEOPLE for link in self.store.links(edge, list(others))}
-        found: dict[str, dict[Key, str]] = defaultdict(dict)
+        roles: dict[str, dict[Key, str]] = defaultdict(dict)
         for edge, role in PEOPLE.items():
-            for link in self.store.links(edge, list(films)):
-                if link.target in theirs:
-                    found[str(link.source)].setdefault(link.target, role)
+            for link in self.store.links(edge, list(dict.fromkeys((*films, *others)))):
+                roles[str(link.source)].setdefault(link.target, role)
+        theirs = {person for film in others for person in roles[film]}
+        found = {
+            film: {person: role for person, role in roles[film].items() if person in theirs}
+            for film in films
+        }
         keys = list({person for people in found.values() for person in people})
         records = self.store.get("Person", keys)
         names = {key: row["name"] for key, row in zip(keys, records, strict=True) if row}

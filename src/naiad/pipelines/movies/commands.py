@@ -97,7 +97,11 @@ def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
         connected(MODEL, url, timeout=_TIMEOUT) as client,
         progress_bar("embedding", None, unit="films") as advance,
     ):
-        done = embed_films(where, client, advance, concurrency=concurrency)
+        try:
+            done = embed_films(where, client, advance, concurrency=concurrency)
+        except KeyboardInterrupt:
+            errors.print("interrupted; what is embedded is kept: run the command again to go on")
+            raise
     _say(f"embedded {done:,} films" if done else "all films have embeddings already")
 
 

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
     "weights": {"errors"},
+    "store": {"errors", "schema"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
     "triton": {
@@ -44,17 +45,17 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        "weights",
+        *("weights", "store"),
         "pipelines.sentence_bert",  # the encoder of all applications that read text
     },
     "pipelines.<app>.cli": {
-        *("errors", "pipeline", "client", "triton", "cli.console", "cli.connect"),
+        *("errors", "pipeline", "client", "triton", "store", "cli.console", "cli.connect"),
         "pipelines.sentence_bert",
     },
 }
 
 # Modules of an application that are its part of the command line.
-COMMANDS = {"cli", "demo", "infer_file", "report"}
+COMMANDS = {"cli", "commands", "demo", "infer_file", "report"}
 
 # Packages that a client and the command line do without; torch alone takes a second to import.
 HEAVY = ("torch", "scipy", "pandas", "h5py", "pyarrow", "matplotlib", "safetensors", "PIL")

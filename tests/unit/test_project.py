@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "tuning": {"errors", "batching", "cost"},  # the file; the measuring is in tune
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
+    "kernel_cache": {"errors", "artifacts"},
     "weights": {"errors"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        "weights",
+        *("weights", "kernel_cache"),
     },
     "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
 }

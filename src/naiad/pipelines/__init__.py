@@ -87,6 +87,23 @@ _APPLICATIONS = (
         packages=("torch", "safetensors"),
     ),
     Application(
+        name="products",
+        model="products",
+        summary="category of each product in a co-purchase graph, and its embeddings, by GraphSAGE",
+        pipeline="naiad.pipelines.products.pipeline:Products",
+        simulated="naiad.pipelines.products.simulate:simulated_requests",
+        packages=("torch", "scipy", "safetensors"),
+        on_request=True,
+    ),
+    Application(
+        name="graph_embeddings",
+        model="graph_embeddings",
+        summary="the same network under the contract of a public GraphSAGE example",
+        pipeline="naiad.pipelines.products.contract:GraphEmbeddings",
+        packages=("torch", "safetensors"),
+        on_request=True,
+    ),
+    Application(
         name="simple",
         model="simple",
         summary="sum and difference of integers: Triton's example, to try an engine",

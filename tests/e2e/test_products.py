@@ -1,0 +1,111 @@
+"""Products behind the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+import naiad
+from naiad.errors import InvalidInput
+from naiad.pipelines.products.contract import GraphEmbeddings
+from naiad.pipelines.products.pipeline import Products
+from naiad.pipelines.products.train import every_layer
+from naiad.pipelines.products.weights import load_weights
+from naiad.triton.server import Server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    names = ("products", "graph_embeddings")
+    with naiad.serve(*names, instances=1, http_port=0, grpc_port=0, metrics_port=0) as server:
+        yield server
+
+
+def test_categories_and_embeddings_come_out(server: Server) -> None:
+    pipeline = Products()
+    answer = server.client().infer("products", product=np.arange(300))
+    assert answer["embeddings"].shape == (300, 2, 256)
+    assert answer["probabilities"].shape == answer["logits"].shape == (300, 47)
+    np.testing.assert_allclose(answer["probabilities"].sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(answer["neighbours"], pipeline.graph.degrees(np.arange(300)))
+    found = answer["probabilities"].argmax(axis=1)
+    assert (found == pipeline.graph.category[:300]).mean() > 0.7
+
+
+def test_a_product_gets_the_same_answer_from_many_clients_at_once(server: Server) -> None:
+    alone = server.client().infer("products", product=[17], seed=[5])
+    rng = np.random.default_rng(0)
+    orders = [np.insert(rng.integers(0, 2_500, size), 0, 17) for size in rng.integers(0, 40, 48)]
+
+    def ask(products: np.ndarray) -> np.ndarray:
+        with naiad.Client(server.grpc_url) as client:
+            return client.infer("products", product=products, seed=[5])["embeddings"][0]
+
+    with ThreadPoolExecutor(16) as pool:
+        for embeddings in pool.map(ask, orders):
+            np.testing.assert_allclose(embeddings, alone["embeddings"][0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_number_that_is_no_product_fails_only_its_own_request(server: Server) -> None:
+    def ask(product: int) -> str:
+        try:
+            with naiad.Client(server.grpc_url) as client:
+                client.infer("products", product=[1, product])
+        except InvalidInput as error:
+            return str(error)
+        return "answered"
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(ask, [2, 2_500, 3, -1, 4]))
+    assert said == [
+        "answered",
+        "product[1] is 2500; it must be 0 to 2499: the graph has 2,500 products",
+        "answered",
+        "product[1] is -1; it must be at least 0",
+        "answered",
+    ]
+
+
+def test_the_existing_clients_of_graph_embeddings_are_answered(server: Server) -> None:
+    import tritonclient.grpc as grpcclient
+
+    example = GraphEmbeddings().example()
+    inputs = []
+    for number in range(7):
+        array = example[f"input__{number}"]
+        datatype = "INT64" if number else "FP32"
+        inputs.append(grpcclient.InferInput(f"input__{number}", list(array.shape), datatype))
+        inputs[-1].set_data_from_numpy(array)
+    with grpcclient.InferenceServerClient(server.grpc_url) as client:
+        answer = client.infer("graph_embeddings", inputs, client_timeout=60)
+        config = client.get_model_config("graph_embeddings", as_json=True)["config"]
+    dims = {t["name"]: [int(d) for d in t["dims"]] for t in (*config["input"], *config["output"])}
+    assert dims == {
+        "input__0": [1000, 100],
+        **{f"input__{n}": [2, -1] for n in (1, 3, 5)},
+        **{f"input__{n}": [2] for n in (2, 4, 6)},
+        "output__0": [500, 256],
+        "output__1": [500, 256],
+        "output__2": [500, 47],
+    }
+    for name, size in dims.items():
+        if name.startswith("output"):
+            assert answer.as_numpy(name).shape == tuple(size)
+    assert np.isfinite(answer.as_numpy("output__2")).all()
+
+
+def test_the_served_embeddings_are_near_those_of_all_neighbours(server: Server) -> None:
+    """Sampling changes an embedding little, and which category is found for few products."""
+    pipeline = Products()
+    folder = pipeline.weights_path
+    assert folder is not None
+    net, _ = load_weights(folder)
+    with torch.inference_mode():
+        exact = every_layer(net, pipeline.graph)
+    answer = server.client().infer("products", product=np.arange(500))
+    same = answer["logits"].argmax(axis=1) == exact[-1][:500].argmax(dim=1).numpy()
+    assert same.mean() > 0.85

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "artifacts": {"errors"},
     "kernel_cache": {"errors", "artifacts"},
     "weights": {"errors"},
+    "store": {"errors", "schema"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
     "triton": {
@@ -44,7 +45,7 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        *("weights", "kernel_cache"),
+        *("weights", "kernel_cache", "store"),
     },
     "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
 }

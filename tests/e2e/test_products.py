@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import tritonclient.grpc as grpcclient
+from typer.testing import CliRunner, Result
 
 import naiad
+from naiad.cli.main import app
 from naiad.errors import InvalidInput
 from naiad.pipelines.products.contract import GraphEmbeddings
 from naiad.pipelines.products.pipeline import Products
 from naiad.pipelines.products.train import every_layer
 from naiad.pipelines.products.weights import load_weights
+from naiad.store import open_store
 from naiad.triton.server import Server
 
 
@@ -71,8 +77,6 @@ def test_a_number_that_is_no_product_fails_only_its_own_request(server: Server) 
 
 
 def test_the_existing_clients_of_graph_embeddings_are_answered(server: Server) -> None:
-    import tritonclient.grpc as grpcclient
-
     example = GraphEmbeddings().example()
     inputs = []
     for number in range(7):
@@ -109,3 +113,81 @@ def test_the_served_embeddings_are_near_those_of_all_neighbours(server: Server) 
     answer = server.client().infer("products", product=np.arange(500))
     same = answer["logits"].argmax(axis=1) == exact[-1][:500].argmax(dim=1).numpy()
     assert same.mean() > 0.85
+
+
+@pytest.fixture(scope="module")
+def store(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the graph and all embeddings, filled through the server by the command."""
+    path = tmp_path_factory.mktemp("products") / "store"
+    done = run("products", "embed", "--store", path, "--url", server.grpc_url)
+    assert done.exit_code == 0, done.output
+    assert "computed 2,500 embeddings" in done.output
+    return path
+
+
+@pytest.fixture(scope="module")
+def recommender(store: Path) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAIAD_PRODUCTS_STORE", str(store))
+        server = naiad.serve(
+            "products_recommend", instances=1, http_port=0, grpc_port=0, metrics_port=0
+        )
+        with server:
+            yield server
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+def test_what_is_stored_is_what_was_served(server: Server, store: Path) -> None:
+    answer = server.client().products.infer([3, 1_000])
+    with open_store(store) as opened:
+        assert opened.missing("Product", "embedding") == []
+        vectors = opened.vectors("Product", "embedding", [3, 1_000])
+    for row, key in enumerate((3, 1_000)):
+        np.testing.assert_allclose(vectors[key], answer.embeddings[row, -1], rtol=1e-4, atol=1e-4)
+
+
+def test_recommendations_are_of_the_baskets_kind_and_say_why(recommender: Server) -> None:
+    graph = Products().graph
+    found = recommender.client().products.recommend([17], k=10)
+    assert len(found) == 10
+    scores = [pick.score for pick in found]
+    assert scores == sorted(scores, reverse=True)
+    own = graph.categories[graph.category[17]]
+    assert sum(pick.category == own for pick in found) >= 7
+    for pick in found:
+        assert pick.product != 17
+        together = 17 in graph.neighbours(np.array([pick.product]))
+        assert pick.bought_together == int(together)
+        shared = np.intersect1d(
+            graph.neighbours(np.array([17])), graph.neighbours(np.array([pick.product]))
+        )
+        assert pick.shared == len(shared)
+    done = run("products", "recommend", 17, "-k", 3, "--url", recommender.grpc_url)
+    assert done.exit_code == 0, done.output
+    assert str(found[0].product) in done.output
+    assert "shared neighbour" in done.output
+    assert "synthetic co-purchase graph" in done.output
+
+
+def test_a_product_that_is_not_there_is_refused(recommender: Server) -> None:
+    with pytest.raises(InvalidInput, match=r"product\[0\] is 2500; it must be 0 to 2499"):
+        recommender.client().products.recommend([2_500])
+    with pytest.raises(InvalidInput, match="the basket has 0 products; it must have 1 to 32"):
+        recommender.client().products.recommend([])
+
+
+def test_the_command_says_categories_and_writes_them(server: Server, tmp_path: Path) -> None:
+    table, picture = tmp_path / "t.csv", tmp_path / "p.png"
+    words = ["infer", "products", 17, 42, 99, "--top", 2, "--url", server.grpc_url]
+    done = run(*words, "-o", table, "--plot", picture)
+    assert done.exit_code == 0, done.output
+    assert "3 answered" in done.output
+    assert "synthetic co-purchase graph" in done.output
+    result = server.client().products.infer([17, 42, 99])
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["category"] for row in rows] == [result.top(n, 1)[0][0] for n in range(3)]
+    assert picture.stat().st_size > 5_000

@@ -51,7 +51,7 @@ MAY_IMPORT = {
 }
 
 # Modules of an application that are its part of the command line.
-COMMANDS = {"cli", "demo", "infer_file", "report"}
+COMMANDS = {"cli", "demo", "embed", "infer_file", "report"}
 
 # Packages that a client and the command line do without; torch alone takes a second to import.
 HEAVY = ("torch", "scipy", "pandas", "h5py", "pyarrow", "matplotlib", "safetensors", "PIL")

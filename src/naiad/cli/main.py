@@ -17,6 +17,7 @@ from naiad.cli.console import errors as stderr
 from naiad.cli.demo import demo
 from naiad.cli.export import export
 from naiad.cli.models import load, models, unload
+from naiad.cli.mount import mount_groups
 from naiad.cli.new import new
 from naiad.cli.serve import serve
 from naiad.cli.tune import tune
@@ -46,6 +47,7 @@ app.add_typer(simulate.app, name="simulate")
 app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")
 app.add_typer(artifacts.app, name="artifacts")
+mount_groups(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,4 +1,6 @@
-"""Command groups whose commands come from the applications: ``naiad VERB APPLICATION``."""
+"""Commands that come from the applications: ``naiad VERB APPLICATION``, and groups of their own,
+``naiad APPLICATION VERB``, for what only one of them does.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +30,13 @@ def mount(app: typer.Typer, function: str) -> None:
         command = getattr(import_module(application.cli), function, None)
         if command is not None:
             app.command(application.name)(command)
+
+
+def mount_groups(app: typer.Typer) -> None:
+    """Add each application's own command group, ``app`` in its cli module, under its name."""
+    for application in applications():
+        if application.cli is None:
+            continue
+        own = getattr(import_module(application.cli), "app", None)
+        if own is not None:
+            app.add_typer(own, name=application.name)

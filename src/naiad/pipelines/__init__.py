@@ -91,8 +91,18 @@ _APPLICATIONS = (
         model="products",
         summary="category of each product in a co-purchase graph, and its embeddings, by GraphSAGE",
         pipeline="naiad.pipelines.products.pipeline:Products",
+        client="naiad.pipelines.products.client:ProductsClient",
+        cli="naiad.pipelines.products.cli",
         simulated="naiad.pipelines.products.simulate:simulated_requests",
         packages=("torch", "scipy", "safetensors"),
+        on_request=True,
+    ),
+    Application(
+        name="products_recommend",
+        model="products_recommend",
+        summary="what is bought together with a basket of products, from a graph store",
+        pipeline="naiad.pipelines.products.recommend_pipeline:ProductsRecommend",
+        packages=("ladybug", "pyarrow"),
         on_request=True,
     ),
     Application(

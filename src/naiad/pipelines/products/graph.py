@@ -112,9 +112,12 @@ class ProductGraph:
             return np.diff(self.indptr)
         return self.indptr[products + 1] - self.indptr[products]
 
-    def neighbours(self, product: int) -> NDArray[np.int32]:
-        """What a product was bought with: int32."""
-        return self.indices[self.indptr[product] : self.indptr[product + 1]]
+    def neighbours(self, products: Ints) -> NDArray[np.int32]:
+        """What each of some products was bought with, product by product: int32."""
+        degrees = self.degrees(products)
+        ends = np.cumsum(degrees)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - degrees, degrees)
+        return self.indices[np.repeat(self.indptr[products], degrees) + within]
 
     def check_products(self, products: Ints, name: str) -> None:
         """Refuse numbers that are no products.

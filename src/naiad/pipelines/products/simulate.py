@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +160,7 @@ def describe(rng: np.random.Generator, shelf: Shelf) -> Iterator[tuple[slice, ND
         yield rows, (values * scale).astype(np.float16)
 
 
-def _bounds(shelf: Shelf, group: NDArray[np.integer]) -> NDArray[np.float64]:
+def _bounds(shelf: Shelf, group: NDArray[Any]) -> NDArray[np.float64]:
     """The weight up to the beginning of each group, by its number, and 1 at the end."""
     ends = np.cumsum(np.bincount(group))
     return np.concatenate([[0.0], shelf.weight[ends - 1]])

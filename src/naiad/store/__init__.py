@@ -13,7 +13,8 @@
         print(store.nearest("Paper", "embedding", query, k=10))
 """
 
-from naiad.store.opening import create_store, open_store, write_store
+from naiad.store.filters import Where
+from naiad.store.opening import create_store, exists, open_store, write_store
 from naiad.store.protocol import (
     Common,
     Direction,
@@ -40,8 +41,10 @@ __all__ = [
     "Record",
     "Route",
     "Store",
+    "Where",
     "Writer",
     "create_store",
+    "exists",
     "open_store",
     "write_store",
 ]

@@ -17,8 +17,11 @@ Where: TypeAlias = "Mapping[str, Any]"
 """All of these must hold. By property: the value it must have, or an operator and a value, as in
 ``{"language": "en", "year": (">=", 1990), "genres": ("has", "Comedy")}``."""
 
-OPERATORS: Final = ("=", "!=", "<", "<=", ">", ">=", "in", "not in", "has")
-"""``in`` and ``not in`` take lists of values; ``has`` for one in a ``strings`` property."""
+OPERATORS: Final = ("=", "!=", "<", "<=", ">", ">=", "between", "in", "not in", "has")
+"""``between`` takes the first and the last value, ``in`` and ``not in`` take lists of values;
+``has`` asks for one value of a ``strings`` property."""
+
+_LISTS: Final = frozenset({"between", "in", "not in"})
 
 MOST_VALUES: Final = 100_000
 """Longest list of an ``in`` or ``not in``."""
@@ -68,11 +71,13 @@ def _check(name: str, kind: PropertyType, operator: str, value: Any) -> None:
         allowed = "has" if kind == "strings" else ", ".join(OPERATORS[:-1])
         raise InvalidInput(f"{name} is {kind}, for which {operator!r} means nothing; use {allowed}")
     values: Sequence[Any] = (value,)
-    if operator in ("in", "not in"):
+    if operator in _LISTS:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise InvalidInput(f"{name}: {operator!r} takes a list, not {value!r}")
         if len(value) > MOST_VALUES:
             raise InvalidInput(f"{name}: a list of {len(value):,}; it may have {MOST_VALUES:,}")
+        if operator == "between" and len(value) != 2:
+            raise InvalidInput(f"{name}: 'between' takes two values, not {len(value)}")
         values = value
     for each in values:
         if not _IS[kind](each):

@@ -313,14 +313,17 @@ class LadybugStore:
             "limit": check_limit(limit),
         }
         found, *_ = [conditions(each, where) for each in tables]  # it must be right for all
+        here = cypher.where(found, parameters, "e")
         others = f"NOT b.{quoted(KEY)} IN $keys"
-        clause = cypher.where(found, parameters, "e", others, *cypher.terms(found, parameters, "f"))
+        there = cypher.where(found, parameters, "f", others)
         if not keys:
             return []
+        out, back = cypher.sides(tables, table)
+        # Each neighbour once, before what is beside it is looked at: there may be many ways to it.
         rows = self._run(
             f"UNWIND $keys AS key MATCH (a:{quoted(table)} {{{quoted(KEY)}: key}})"
-            f"{cypher.arrow(tables, 'both')}(x){cypher.arrow(tables, 'both', name='f')}"
-            f"(b:{quoted(table)}){clause} "
+            f"{cypher.arrow(tables, out)}(x){here} WITH DISTINCT x "
+            f"MATCH (x){cypher.arrow(tables, back, name='f')}(b:{quoted(table)}){there} "
             f"RETURN b.{quoted(KEY)} AS key, count(DISTINCT x) AS common "
             "ORDER BY common DESC, key LIMIT $limit",
             parameters,

@@ -8,6 +8,13 @@ from naiad.store.protocol import Store, Writer
 from naiad.store.schema import GraphSchema
 
 
+def exists(where: str | Path) -> bool:
+    """Whether a store was published there."""
+    from naiad.store.folder import StoreFolder
+
+    return StoreFolder(Path(where)).stamp() is not None
+
+
 def open_store(where: str | Path, *, threads: int = 0) -> Store:
     """A store to read from; close it, or use it in a ``with`` block.
 

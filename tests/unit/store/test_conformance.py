@@ -76,6 +76,7 @@ def test_nodes_come_in_the_order_of_their_keys_and_none_for_what_is_not_there(st
         ({"year": (">=", 1979), "score": ("<", 8.5)}, ["m1", "m3"]),
         ({"year": ("<", 1979)}, ["m4"]),
         ({"year": ("<=", 1979)}, ["m2", "m4"]),
+        ({"year": ("between", (1946, 1984))}, ["m1", "m2", "m4"]),
         ({"genres": ("has", "Sci-Fi")}, ["m1", "m2"]),
     ],
 )
@@ -195,6 +196,7 @@ def test_vectors_are_given_back_as_they_were_set(store: Store) -> None:
         (lambda s: s.find("Movie", {"year": "x"}), r"Movie\.year is int64; 'x' is not"),
         (lambda s: s.find("Movie", {"year": True}), r"Movie\.year is int64; True is not"),
         (lambda s: s.find("Movie", {"year": ("~", 1)}), r"no operator '~'; there are ="),
+        (lambda s: s.find("Movie", {"year": ("between", [1])}), r"takes two values, not 1"),
         (lambda s: s.find("Movie", {"year": ("in", 3)}), r"'in' takes a list, not 3"),
         (lambda s: s.find("Movie", {"year": ("in", ["a"])}), r"is int64; 'a' is not"),
         (lambda s: s.find("Movie", {"genres": "Crime"}), r"is strings, for which '='.* use has"),

@@ -16,7 +16,8 @@ from rich.markup import escape
 
 from naiad.cli.console import output, progress_bar, refuse_existing
 
-app = typer.Typer(
+commands = typer.Typer(
+    name="products",
     help="What is bought together: embeddings in a graph store, and recommendations from it.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -247,7 +248,7 @@ def import_weights(
     _say_where(directory, "graph_embeddings" if graph is None else "products")
 
 
-@app.command()
+@commands.command()
 def embed(
     graph: Annotated[
         Path | None,
@@ -258,11 +259,12 @@ def embed(
     weights: Annotated[
         Path | None, typer.Option(help="The server's weights, where they are not the default ones.")
     ] = None,
-    store: Annotated[
-        Path | None,
+    place: Annotated[
+        str | None,
         typer.Option(
-            metavar="DIR",
-            help="The store; by default $NAIAD_PRODUCTS_STORE, or in Naiad's cache directory.",
+            "--store",
+            metavar="PLACE",
+            help="The store, a folder; by default $NAIAD_PRODUCTS, else a folder of your data.",
         ),
     ] = None,
     url: _Url = "localhost:8001",
@@ -278,16 +280,16 @@ def embed(
 
     [bold]Examples[/]
 
-      naiad serve products
-      naiad products embed
       naiad serve products products_recommend
+      naiad products embed
+      naiad products recommend 17
     """
-    from naiad.pipelines.products.embed import fill
+    from naiad.pipelines.products.commands import fill
 
-    fill(graph, weights, store, url, per_request=per_request, concurrency=concurrency, force=force)
+    fill(graph, weights, place, url, per_request=per_request, concurrency=concurrency, force=force)
 
 
-@app.command()
+@commands.command()
 def recommend(
     basket: Annotated[
         list[int],

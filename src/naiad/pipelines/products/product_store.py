@@ -11,12 +11,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from platformdirs import user_data_path
 
-from naiad.artifacts import cache_directory
 from naiad.errors import InvalidInput, MissingExtra, StoreError
 from naiad.pipelines.products.graph import ProductGraph
 from naiad.store import (
@@ -25,6 +24,7 @@ from naiad.store import (
     NodeTable,
     Store,
     create_store,
+    exists,
     open_store,
     write_store,
 )
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 PRODUCT: Final = "Product"
 BOUGHT_WITH: Final = "bought_with"
 EMBEDDING: Final = "embedding"
-PATH_VARIABLE: Final = "NAIAD_PRODUCTS_STORE"
-"""Environment variable that names the store; by default it is in Naiad's cache directory."""
+VARIABLE: Final = "NAIAD_PRODUCTS"
+"""The environment variable that names another place than the default one."""
 
 _ORIGIN: Final = "Origin"
 _ORIGIN_KEY: Final = "embeddings"
@@ -45,13 +45,12 @@ _PUBLISH: Final = 10.0
 """Seconds between two states that others see. To publish costs a copy of the store."""
 
 
-def store_path() -> Path:
-    """Where the store is: ``$NAIAD_PRODUCTS_STORE``, or in Naiad's cache directory."""
-    chosen = os.environ.get(PATH_VARIABLE)
-    return Path(chosen).expanduser() if chosen else cache_directory() / "stores" / "products"
+def store_place() -> str:
+    """The folder of the store: ``NAIAD_PRODUCTS``, or a folder of the user's data."""
+    return os.environ.get(VARIABLE) or str(user_data_path("naiad") / "products")
 
 
-def load_graph(where: Path, graph: ProductGraph, labels: Labels, width: int) -> None:
+def load_graph(where: str, graph: ProductGraph, labels: Labels, width: int) -> None:
     """Make a store of a graph, whose products have no embeddings yet.
 
     Args:
@@ -106,20 +105,8 @@ def load_graph(where: Path, graph: ProductGraph, labels: Labels, width: int) -> 
         writer.load_nodes(_ORIGIN, pa.table(origin))
 
 
-def is_loaded(where: Path) -> bool:
-    """Whether a whole graph was once loaded; embeddings may be missing.
-
-    Raises:
-        StoreError: what is there is damaged.
-    """
-    if not (where / "store.json").exists():
-        return False
-    open_store(where).close()
-    return True
-
-
 def embed(
-    where: Path,
+    where: str,
     client: ProductsClient,
     *,
     per_request: int = 64,
@@ -163,17 +150,27 @@ def embed(
     return len(missing)
 
 
-def check_store(where: Path, weights_sha256: str) -> None:
-    """Make sure that a store can be read, and has embeddings of those weights.
+def open_products(where: str, weights_sha256: str) -> Store:
+    """The store at a place, whose embeddings are of those weights.
 
     Raises:
-        StoreError: it cannot, or they are of others.
+        StoreError: it is missing, which says how to fill one, half loaded, damaged or of others.
     """
-    with open_store(where, threads=1) as store:
+    try:
+        store = open_store(where, threads=1)
+    except StoreError as error:
+        if exists(where):
+            raise
+        raise StoreError(f"{error}; `naiad products embed` fills one") from None
+    try:
         _check_origin(store, where, weights_sha256)
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
-def _check_origin(store: Store, where: Path, weights_sha256: str) -> None:
+def _check_origin(store: Store, where: str, weights_sha256: str) -> None:
     (origin,) = store.get(_ORIGIN, [_ORIGIN_KEY])
     if origin is None or origin["weights_sha256"] != weights_sha256:
         raise StoreError(

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naiad.errors import StoreError
 from naiad.graph import Batch
 from naiad.pipeline import Pipeline, Request
 from naiad.pipelines.products.graph import ProductGraph
 from naiad.pipelines.products.metadata import Metadata, read_metadata
 from naiad.pipelines.products.pipeline import graph_of, weights_folder
-from naiad.pipelines.products.product_store import check_store, store_path
+from naiad.pipelines.products.product_store import open_products, store_place
 from naiad.pipelines.products.recommend import (
     GRAPH_WEIGHT,
     MAX_PICKS,
@@ -23,7 +22,6 @@ from naiad.pipelines.products.recommend import (
     recommend,
 )
 from naiad.schema import BYTES, REQUESTS, Array, Arrays, Tensor
-from naiad.store import open_store
 
 if TYPE_CHECKING:
     from naiad.store import Store
@@ -32,8 +30,8 @@ if TYPE_CHECKING:
 class ProductsRecommend(Pipeline):
     """Products that are bought together with those of a basket, and why.
 
-    It reads the graph store at :func:`~naiad.pipelines.products.product_store.store_path`, and sees
-    what others publish there. ``weights`` are those that its embeddings are of.
+    It reads the store that :mod:`naiad.pipelines.products.product_store` fills, and sees what
+    others publish there. ``weights`` are those that its embeddings are of.
     """
 
     name = MODEL
@@ -44,7 +42,7 @@ class ProductsRecommend(Pipeline):
             (REQUESTS,),
             optional=True,
             default=10,
-            minimum=1,
+            minimum=0,
             maximum=MAX_PICKS,
             doc="how many picks are wanted; 10 where it is left out",
         ),
@@ -89,30 +87,28 @@ class ProductsRecommend(Pipeline):
         """The graph that the store was filled with."""
         return graph_of(weights_folder(self), self.known)
 
-    def _check_store(self) -> None:
-        try:
-            check_store(store_path(), self.known.sha256)
-        except StoreError as error:
-            raise StoreError(f"{error}; `naiad products embed` fills one") from error
-
     def metadata(self) -> Mapping[str, str]:
         """The notice of the weights that the embeddings are of."""
-        self._check_store()
         return {"notice": self.known.notice}
 
     def setup(self, device: str) -> None:
-        """Open the store."""
-        self._check_store()
-        self._store: Store = open_store(store_path(), threads=1)
+        """The store is opened with the first request, as it may be filled after the server starts.
+
+        It is filled through one, perhaps this one.
+        """
+        _ = self.graph
+        self._store: Store | None = None
 
     def prepare(self, request: Request) -> Arrays:
         """Ask the store; each request is one piece of work, and nothing of it can be merged."""
-        self._store.refresh()
+        k = int(request["k"][0])
+        if not k:
+            return _arrays([])
         found = recommend(
-            self._store,
+            self._opened(),
             self.graph,
             request["product"].tolist(),
-            int(request["k"][0]),
+            k,
             graph_weight=float(request["graph_weight"][0]),
             unseen=bool(request["unseen"][0]),
         )
@@ -123,13 +119,22 @@ class ProductsRecommend(Pipeline):
         return dict(batch)
 
     def example(self) -> dict[str, Array]:
-        """A basket of the first product, which is the first to have an embedding."""
+        """For no picks: the model has to answer before there is a store, too."""
         return {
             "product": np.zeros(1, np.int64),
-            "k": np.array([10], np.int32),
+            "k": np.zeros(1, np.int32),
             "graph_weight": np.array([GRAPH_WEIGHT], np.float32),
             "unseen": np.zeros(1, np.bool_),
         }
+
+    def _opened(self) -> Store:
+        """The store as it was last published."""
+        if self._store is None or self._store.refresh():
+            if self._store is not None:
+                self._store.close()  # what was published may be of other weights
+                self._store = None
+            self._store = open_products(store_place(), self.known.sha256)
+        return self._store
 
 
 def _arrays(found: list[Recommendation]) -> dict[str, Array]:

@@ -13,12 +13,13 @@ from naiad.pipelines.products import product_store
 from naiad.pipelines.products.client import ProductsClient
 from naiad.pipelines.products.graph import open_graph
 from naiad.pipelines.products.pipeline import Products
+from naiad.store import exists
 
 
 def fill(
     graph: Path | None,
     weights: Path | None,
-    store: Path | None,
+    place: str | None,
     url: str,
     *,
     per_request: int,
@@ -31,7 +32,7 @@ def fill(
         Unavailable: no server is there; says how to start one.
         NaiadError: the graph, the store or the model is not as it must be.
     """
-    where = store or product_store.store_path()
+    where = place or product_store.store_place()
     with Client(url) as client:
         if not client.ready("products"):
             raise Unavailable(
@@ -39,7 +40,7 @@ def fill(
                 "terminal with `naiad serve products`"
             )
         model = ProductsClient(client.model("products"))
-        if force or not product_store.is_loaded(where):
+        if force or not exists(where):
             products = Products(weights).graph if graph is None else open_graph(graph)
             width = model.infer([0]).embeddings.shape[-1]
             product_store.load_graph(where, products, model.labels, width)
@@ -52,7 +53,7 @@ def fill(
                 concurrency=concurrency,
                 progress=lambda done, total: advance(done, total),
             )
-    _say(f"computed {computed:,} embeddings; the store is [bold]{escape(str(where))}[/]")
+    _say(f"computed {computed:,} embeddings; the store is [bold]{escape(where)}[/]")
     if model.labels.notice:
         output.print(f"[yellow]weights: {escape(model.labels.notice)}[/]", highlight=False)
 

@@ -1,0 +1,45 @@
+"""Which texts are run together: those of about one length, so that hardly any padding is computed.
+
+A network takes a rectangle of tokens. Texts are sorted by length and cut into runs such that the
+padding in a run costs no more than the run it saves, and none is larger than a budget of tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers: TypeAlias = "NDArray[np.integer[Any]]"
+
+MOST_TOKENS: Final = 1024
+"""Of one run, padding included. all-MiniLM-L6-v2 on a CPU takes as long per token from about 128
+on, so larger runs would only take more memory."""
+
+RUN_COST: Final = 12
+"""What a run costs beside its tokens, in tokens: that much, measured of all-MiniLM-L6-v2."""
+
+
+def buckets(
+    lengths: Integers, most: int = MOST_TOKENS, run_cost: int = RUN_COST
+) -> list[NDArray[np.int64]]:
+    """The numbers of the texts of each run, the longest first.
+
+    Args:
+        lengths: tokens of each text, integers ``[texts]``; texts of length 0 are in no run.
+        most: tokens of one run, padding included; a longer text has a run of its own.
+        run_cost: padding that may be computed in place of another run, in tokens.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    runs: list[list[int]] = []
+    longest = padding = 0
+    for number, length in zip(order.tolist(), lengths[order].tolist(), strict=True):
+        if length == 0:
+            break
+        padding += longest - length
+        if not runs or padding > run_cost or (len(runs[-1]) + 1) * longest > most:
+            runs.append([])
+            longest, padding = length, 0
+        runs[-1].append(number)
+    return [np.array(run, np.int64) for run in runs]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +17,11 @@ from typer.testing import CliRunner, Result
 
 import naiad
 from naiad.cli.main import app
-from naiad.errors import InvalidInput, Unavailable
+from naiad.errors import InvalidInput, StoreError, Unavailable
+from naiad.pipelines.products import product_store
 from naiad.pipelines.products.contract import GraphEmbeddings
 from naiad.pipelines.products.pipeline import Products
+from naiad.pipelines.products.product_store import embed, load_graph
 from naiad.pipelines.products.train import every_layer
 from naiad.pipelines.products.weights import load_weights
 from naiad.store import open_store
@@ -131,7 +135,9 @@ def store(server: Server, place: Path) -> Path:
 
     Until it is there, requests are refused with what to do.
     """
-    with pytest.raises(Unavailable, match=r"no graph store at .*; `naiad products embed` fills one"):
+    with pytest.raises(
+        Unavailable, match=r"no graph store at .*; `naiad products embed` fills one"
+    ):
         server.client().products.recommend([17])
     done = run("products", "embed", "--store", place, "--url", server.grpc_url)
     assert done.exit_code == 0, done.output
@@ -196,3 +202,36 @@ def test_the_command_says_categories_and_writes_them(server: Server, tmp_path: P
         rows = list(csv.DictReader(file))
     assert [row["category"] for row in rows] == [result.top(n, 1)[0][0] for n in range(3)]
     assert picture.stat().st_size > 5_000
+
+
+def test_another_process_queries_while_embeddings_are_written_and_what_is_interrupted_goes_on(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, client = str(tmp_path / "store"), server.client().products
+    load_graph(where, Products().graph, client.labels, width=256)
+    monkeypatch.setattr(product_store, "_PUBLISH", 0.0)
+    seen: list[str] = []
+
+    def query(done: int, total: int) -> None:
+        if done == 1_000:
+            seen.append(subprocess.check_output([sys.executable, "-c", QUERY, where], text=True))
+            with pytest.raises(StoreError, match="locked: another process writes to it"):
+                embed(where, client)
+        if done == 2_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed(where, client, per_request=500, concurrency=1, progress=query)
+    assert seen == ["500 of 2500 have an embedding; the nearest to 3 is 3\n"]
+    assert embed(where, client, per_request=500) == 500
+
+
+QUERY = """
+import sys
+from naiad.store import open_store
+with open_store(sys.argv[1]) as store:
+    total, missing = store.count("Product"), len(store.missing("Product", "embedding"))
+    query = store.vectors("Product", "embedding", [3])[3]
+    (nearest,) = store.nearest("Product", "embedding", query, 1)
+print(f"{total - missing} of {total} have an embedding; the nearest to 3 is {nearest.key}")
+"""

@@ -35,7 +35,7 @@ class SageConv(nn.Module):
                 is 0.
         """
         # Looks up and averages in one go. Gathering the edges' features and adding them up by node
-        # takes 2 to 20 times as long on one core (benchmarks/products_forward.py).
+        # takes 2 to 6 times as long on one core (benchmarks/products.py).
         mean = F.embedding_bag(neighbours, x, starts, mode="mean")
         return self.lin_l(mean) + self.lin_r(own)
 

@@ -34,8 +34,8 @@ class Products(Pipeline):
     inputs = INPUTS
     sample = SAMPLE
     outputs = OUTPUTS
-    # Half of MAX_PRODUCTS, at the default fan-outs; a batch beyond is slower than its requests
-    # one by one, as its nodes' features fall out of the caches (benchmarks/products_forward.py).
+    # Requests for one product take a fourth of the time when 16 are merged; beyond a few hundred
+    # products little is gained, and others wait (benchmarks/products.py).
     budget = Budget(products=256, nodes=100_000)
     limit = Budget(products=MAX_PRODUCTS)
     weights = "data/weights"

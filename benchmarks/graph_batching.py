@@ -5,16 +5,26 @@ NVIDIA's backend would (each request by itself, an instance per core), and with 
 are loaded by 32 clients in turn, round after round; the ratio of each round counts, and of these
 the median. With ``--features 1433``, those of Cora, a small graph is 200 KB, and its way over the
 wire is most of what it costs.
+
+The load comes from Naiad's own generator, in Python, which takes about as long over a small graph
+as the server does, on the same cores. ``--perf-analyzer PROGRAM`` takes NVIDIA's, in C++: it is in
+the PyPI wheel ``tritonclient`` 2.41.1 (``pip download --no-deps tritonclient==2.41.1``, unzip), and
+needs ``libcudart.so.12`` (in the wheel ``nvidia-cuda-runtime-cu12``) on ``LD_LIBRARY_PATH`` and
+``libb64`` (Debian: libb64-0d).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import csv
+import json
 import statistics
+import subprocess
 import tempfile
 import time
 import warnings
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,20 +117,81 @@ async def throughput(target: Target, clients: int, seconds: float) -> float:
     return len(answered) / (ended - began)
 
 
-async def compare(server: Server, models: list[str], args: argparse.Namespace) -> None:
+def write_data(requests: list[Arrays], path: Path) -> Path:
+    """The requests as perf_analyzer reads them."""
+    steps = [
+        {
+            name: {"content": array.ravel().tolist(), "shape": list(array.shape)}
+            for name, array in request.items()
+        }
+        for request in requests
+    ]
+    path.write_text(json.dumps({"data": steps}))
+    return path
+
+
+def by_perf_analyzer(
+    program: Path, url: str, model: str, data: Path, clients: int, seconds: float
+) -> float:
+    """Answers per second, as NVIDIA's load generator counts them."""
+    table = data.with_suffix(".csv")
+    command = [
+        *(str(program), "-m", model, "-u", url, "-i", "grpc", "--async", "--input-data", str(data)),
+        *("--concurrency-range", str(clients), "-p", str(int(1000 * seconds)), "-f", str(table)),
+        # Three windows, whether they agree or not: rounds are compared, and there are several.
+        *("--max-trials", "3", "-s", "999"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not table.exists():
+        raise SystemExit(f"perf_analyzer: {done.stdout}{done.stderr}")
+    with table.open() as file:
+        (row,) = csv.DictReader(file)
+    table.unlink()
+    return float(row["Inferences/Second"])
+
+
+async def measures(
+    server: Server,
+    models: list[str],
+    requests: list[Arrays],
+    args: argparse.Namespace,
+    scratch: Path,
+) -> tuple[Callable[[str], Awaitable[float]], list[Target]]:
+    """What measures a model's answers per second with these requests, and what to close then."""
+    if args.perf_analyzer:
+        data = write_data(requests, scratch / "requests.json")
+        common = (data, args.clients, args.seconds)
+
+        async def outside(model: str) -> float:
+            return await asyncio.to_thread(
+                by_perf_analyzer, args.perf_analyzer, server.grpc_url, model, *common
+            )
+
+        return outside, []
+    targets: dict[str, Target] = {}
+    with server.client() as client:
+        for name in models:
+            spec = ModelSpec.from_config(client.config(name))
+            targets[name] = Target(Address.parse(server.grpc_url), spec, requests)
+
+    async def inside(model: str) -> float:
+        return await throughput(targets[model], args.clients, args.seconds)
+
+    return inside, [*targets.values()]
+
+
+async def compare(
+    server: Server, models: list[str], args: argparse.Namespace, scratch: Path
+) -> None:
     for title, (low, high) in SIZES.items():
         requests = graphs(low, high, 64 if high < 100 else 16, args.features)
-        targets: dict[str, Target] = {}
-        with server.client() as client:
-            for name in models:
-                spec = ModelSpec.from_config(client.config(name))
-                targets[name] = Target(Address.parse(server.grpc_url), spec, requests)
+        measure, targets = await measures(server, models, requests, args, scratch)
         found: dict[str, list[float]] = {name: [] for name in models}
-        for target in targets.values():
-            await throughput(target, args.clients, args.seconds)  # warm-up
+        for model in models:
+            await measure(model)  # warm-up
         for number in range(args.rounds):
             for name in models if number % 2 == 0 else reversed(models):
-                found[name].append(await throughput(targets[name], args.clients, args.seconds))
+                found[name].append(await measure(name))
         print(
             f"{title}, {args.layers} layers, {args.features} features, {args.clients} clients, "
             f"{args.rounds} rounds of {args.seconds:g} s"
@@ -133,7 +204,7 @@ async def compare(server: Server, models: list[str], args: argparse.Namespace) -
                 f"({min(ratios):.2f} to {max(ratios):.2f})",
                 flush=True,
             )
-        for target in targets.values():
+        for target in targets:
             await target.close()
 
 
@@ -150,13 +221,14 @@ def main() -> None:
         default=[],
         help="parameters of a merged model, as naiad_budget=nodes=512;naiad_executor=thread",
     )
+    parser.add_argument("--perf-analyzer", type=Path, help="use this program as the load generator")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="naiad-graph-batching-") as directory:
         models = write_repository(Path(directory), args.merged, args.features, args.layers)
         began = time.monotonic()
         with Server(directory, http_port=0, grpc_port=0, metrics_port=0) as server:
             print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
-            run(compare(server, models, args))
+            run(compare(server, models, args, Path(directory)))
 
 
 if __name__ == "__main__":

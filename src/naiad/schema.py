@@ -261,15 +261,15 @@ def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, i
     if tensor.dtype == BYTES:
         _refuse(name, array, np.array([not isinstance(v, bytes) for v in array.flat]), "bytes")
         return
-    if not _within_bounds(tensor, array, sizes):
+    if not within_bounds(tensor, array, sizes):
         _check_each_value(name, tensor, array, sizes)
     if tensor.unique:
         _refuse_repeats(name, array)
 
 
-def _within_bounds(tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> bool:
+def within_bounds(tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> bool:
     """Whether the least and the greatest value show that all are allowed, as they do of nearly all
-    requests; where they do not, each value must be looked at.
+    requests; where they do not, each value must be looked at. ``array`` must not be empty.
     """
     low, high = array.min().item(), array.max().item()
     if array.dtype.kind == "f" and not (math.isfinite(low) and math.isfinite(high)):

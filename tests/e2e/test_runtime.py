@@ -11,6 +11,7 @@ import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from tests.support.triton import is_worker
 
 import naiad
 from naiad.triton.repository import export
@@ -68,7 +69,7 @@ def test_threads_answer_as_processes_do(server):
     workers = [
         line
         for process in psutil.Process(server.pid).children(recursive=True)
-        if "naiad.runtime.worker" in (line := " ".join(process.cmdline()))
+        if is_worker(line := " ".join(process.cmdline()))
     ]
     assert not any("Degree" in line for line in workers)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from tests.support.triton import is_worker
 
 import naiad
 from naiad.batching import Budget
@@ -45,7 +46,7 @@ def test_a_tuning_is_written_with_a_picture_and_served(tmp_path):
         workers = [
             process
             for process in psutil.Process(server.pid).children(recursive=True)
-            if "naiad.runtime.worker" in " ".join(process.cmdline())
+            if is_worker(" ".join(process.cmdline()))
         ]
         assert len(workers) == tuning.instances
         assert server.client().infer("kneed", graph())["total"] == [0]

@@ -108,6 +108,13 @@ def answers(server: Server, model: str = "identity") -> bool:
 
 
 @pytest.fixture
+def front(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What takes requests to Naiad's models: the front in Triton, or a Python stub per model."""
+    monkeypatch.setenv("NAIAD_FRONT", request.param)
+    return request.param
+
+
+@pytest.fixture
 def server(repository: Path) -> Iterator[Server]:
     export(f"{TROUBLE}:Trouble", repository, instances=1)
     with start(repository) as server:
@@ -127,8 +134,9 @@ def test_a_plain_model_whose_process_is_killed_answers_again(server: Server):
     assert report["models"].keys() == EXAMPLES.keys()
 
 
+@pytest.mark.parametrize("front", ["native", "python"], indirect=True)
 def test_requests_in_flight_with_a_killed_process_get_an_error_and_the_next_are_served(
-    server: Server,
+    front: str, server: Server
 ):
     def ask(_: int) -> tuple[NaiadError, float]:
         with naiad.Client(server.grpc_url, retries=0, timeout=50) as client:
@@ -138,9 +146,10 @@ def test_requests_in_flight_with_a_killed_process_get_an_error_and_the_next_are_
 
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(ask, number) for number in range(4)]
-        until(lambda: server.metric("nv_inference_request_success", model="trouble") >= 4)
+        time.sleep(2)  # they are with the server by now, whose models are in one process or another
         killed = time.monotonic()
-        stub(server, "trouble").kill()
+        process = psutil.Process(server.pid) if front == "native" else stub(server, "trouble")
+        process.kill()
         errors = [one.result() for one in waiting]
     for error, at in errors:
         assert isinstance(error, Unavailable)
@@ -148,6 +157,28 @@ def test_requests_in_flight_with_a_killed_process_get_an_error_and_the_next_are_
     until(lambda: health(server)[1]["restarts"] == 1)  # a death is seen within two looks
     until(lambda: health(server)[0] == 200)
     assert answers(server, "trouble")
+
+
+def test_a_model_that_cannot_be_unloaded_ends_with_a_restart(repository: Path):
+    export(f"{TROUBLE}:Trouble", repository, instances=1)
+    policy = Supervision(interval=0.3, silence=60.0, unloading=1.0, first_pause=0.1)
+    server = Server(
+        repository,
+        **FREE,
+        health_port=0,
+        supervision=policy,
+        model_control="explicit",
+        exit_timeout=3,
+    )
+    with server, naiad.Client(server.grpc_url, retries=0, timeout=60) as client:
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(client.infer, "trouble", NEVER)  # holds its model
+            time.sleep(1)
+            client.unload("trouble")
+            until(lambda: health(server)[1]["restarts"] == 1)
+            assert isinstance(waiting.exception(), NaiadError)
+        until(lambda: health(server)[0] == 200)
+        assert answers(server)
 
 
 def test_a_client_that_retries_sees_nothing_of_a_killed_server(server: Server):

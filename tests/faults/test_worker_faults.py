@@ -14,7 +14,7 @@ import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from tests.support.triton import FREE, Belongings
+from tests.support.triton import FREE, Belongings, is_worker
 
 import naiad
 from naiad.errors import DeadlineExceeded
@@ -60,7 +60,7 @@ def workers(server: Server, name: str) -> list[psutil.Process]:
             line = " ".join(process.cmdline())
         except psutil.NoSuchProcess:
             continue
-        if "naiad.runtime.worker" in line and name in line:
+        if is_worker(line) and name in line:
             found.append(process)
     return found
 

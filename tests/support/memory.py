@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from tests.support.triton import Belongings
+from tests.support.triton import Belongings, is_worker
 
 from naiad.triton.memory import proportional_size
 from naiad.triton.server import Server
@@ -30,7 +30,7 @@ class Usage:
         sizes = {"triton": _pss(triton), "stubs": 0.0, "workers": 0.0}
         for process in triton.children(recursive=True):
             line = " ".join(process.cmdline())
-            sizes["workers" if "naiad.runtime.worker" in line else "stubs"] += _pss(process)
+            sizes["workers" if is_worker(line) else "stubs"] += _pss(process)
         files = Path("/dev/shm").glob(f"{Belongings.of(server).shared_memory}*")
         # Files in /dev/shm are sparse: their blocks are what they occupy.
         return cls(**sizes, shm=sum(512 * path.stat().st_blocks for path in files) / MB)

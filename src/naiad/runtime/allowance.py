@@ -25,6 +25,8 @@ class Allowance:
     @property
     def budget(self) -> Budget:
         """What a batch may hold now."""
+        if not self._learned:
+            return self._declared
         sizes = dict(self._declared)
         for dim, size in self._learned.items():
             sizes[dim] = min(int(size), sizes.get(dim, int(size)))

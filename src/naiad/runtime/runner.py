@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from naiad.batching import Budget, add_sizes, group
 from naiad.errors import NaiadError, PipelineError
-from naiad.graph import collate, signature, split
+from naiad.graph import Batch, collate, signature, split
 from naiad.pipeline import Pipeline, Request
 from naiad.runtime.allowance import Allowance, ran_out_of_memory
-from naiad.schema import Array, Arrays, check_outputs
+from naiad.schema import REQUESTS, Array, Arrays, check_outputs
 
 Outcome: TypeAlias = "dict[str, Array] | NaiadError"
 """What one request ends with: its outputs, or the error it is answered with."""
@@ -139,17 +139,28 @@ class Runner:
             batch = collate(
                 pipeline.sample, [s.arrays for s in samples], [s.sizes for s in samples]
             )
+        arrays = self.evaluate(batch, report)
+        with _timed(report, "split"):
+            sizes = {dim: batch.sizes(dim) for dim in batch.totals()}
+            shares = split(pipeline.result, arrays, sizes, len(samples))
+        report.batches.append(batch.totals())
+        return shares
+
+    def allows(self, totals: Mapping[str, int]) -> bool:
+        """Whether a batch of these sizes may be run at once, for all that memory has told."""
+        return totals[REQUESTS] == 1 or self._allowance.budget.holds({}, totals)
+
+    def evaluate(self, batch: Batch, report: Report) -> dict[str, Array]:
+        """Run ``forward`` on a merged batch; what it gives, not split. Raises what it raises."""
+        pipeline = self.pipeline
+        with _timed(report, "collate"):
             given = batch.torch(self.device) if pipeline.arrays == "torch" else batch
         with _timed(report, "forward"), _inference_mode(pipeline):
             result = pipeline.forward(given)
             arrays = {name: _to_numpy(value) for name, value in result.items()}
         if unknown := arrays.keys() - pipeline.result.keys():
             raise PipelineError(f"forward() returned {', '.join(sorted(unknown))}, not in result")
-        with _timed(report, "split"):
-            sizes = {dim: batch.sizes(dim) for dim in batch.totals()}
-            shares = split(pipeline.result, arrays, sizes, len(samples))
-        report.batches.append(batch.totals())
-        return shares
+        return arrays
 
     def _finish(self, share: Arrays) -> dict[str, Array]:
         outputs = dict(self.pipeline.finish(share))

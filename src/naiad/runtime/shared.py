@@ -61,7 +61,7 @@ class Arena:
                 size = array.nbytes if lengths is None else sum(lengths)
                 end += -(-size // _ALIGN) * _ALIGN
             layout.append(blocks)
-        memory = self._mapped(end)
+        memory = self.reserve(end)
         for item, blocks in zip(items, layout, strict=True):
             for name, array in item.items():
                 _copy_in(memory, blocks[name], array)
@@ -69,7 +69,7 @@ class Arena:
 
     def read(self, layout: Layout) -> list[dict[str, Array]]:
         """Read-only views of what the other process wrote, valid until its next ``write``."""
-        memory = self._mapped(layout.size)
+        memory = self.reserve(layout.size)
         return [{name: _view(memory, b) for name, b in blocks.items()} for blocks in layout.items]
 
     def trim(self) -> None:
@@ -82,7 +82,8 @@ class Arena:
         self._map = None
         os.close(self.fd)
 
-    def _mapped(self, size: int) -> mmap.mmap:
+    def reserve(self, size: int) -> mmap.mmap:
+        """The memory, of at least so many bytes."""
         if self._map is None or len(self._map) < size:
             # Twice what is needed, so that slowly growing batches do not remap each time.
             wanted = max(1 << 20, 1 << (2 * size - 1).bit_length() if size else 0)

@@ -16,9 +16,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeVar
 
 from naiad.batching import Budget
 from naiad.errors import NaiadError, PipelineError
@@ -28,6 +29,7 @@ from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 from naiad.schema import Array, validate
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -88,6 +90,33 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
+def begin(parent: int) -> None:
+    """What every worker process does first; ``parent`` is who started it, with whom it ends."""
+    _die_with_parent()
+    if os.getppid() != parent:
+        sys.exit(0)
+    # The terminal's Ctrl-C is for the server, which drains; workers end when their socket closes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+
+
+def loaded(load: Callable[[], T], fail: Callable[[NaiadError], None]) -> T | None:
+    """What ``load`` returns, ready to serve; None where it raises, after ``fail`` was told why."""
+    try:
+        made = load()
+    except NaiadError as error:
+        fail(error)
+        return None
+    except Exception as error:
+        _log.exception("the model could not be loaded")
+        fail(PipelineError(f"setup() raised {type(error).__name__}: {error}"))
+        return None
+    # torch leaves half a million objects for every full collection to visit: 260 ms each time.
+    gc.collect()
+    gc.freeze()
+    return made
+
+
 def main() -> None:
     """Load the model, say so, and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,28 +124,15 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--spec", required=True)
     args = parser.parse_args()
-    _die_with_parent()
-    if os.getppid() != args.parent:
-        sys.exit(0)
-    # The terminal's Ctrl-C is for the server, which drains; workers end when their socket closes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    begin(args.parent)
     with Connection(args.socket) as connection:
-        try:
-            runner = load(Spec(**json.loads(args.spec)))
-        except NaiadError as error:
-            connection.send(Failed(pack_error(error)))
-            return
-        except Exception as error:
-            _log.exception("the model could not be loaded")
-            text = f"setup() raised {type(error).__name__}: {error}"
-            connection.send(Failed((PipelineError.__name__, text)))
-            return
-        # torch leaves half a million objects for every full collection to visit: 260 ms each time.
-        gc.collect()
-        gc.freeze()
-        connection.send(Ready(runner.contract))
-        serve(connection, Arena(args.inbox), Arena(args.outbox), runner)
+        runner = loaded(
+            lambda: load(Spec(**json.loads(args.spec))),
+            lambda error: connection.send(Failed(pack_error(error))),
+        )
+        if runner is not None:
+            connection.send(Ready(runner.contract))
+            serve(connection, Arena(args.inbox), Arena(args.outbox), runner)
 
 
 if __name__ == "__main__":

@@ -15,26 +15,21 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]
 
-from naiad.batching import Budget
-from naiad.cost import Cost
 from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
-from naiad.pipeline import Pipeline, Request
-from naiad.runtime.messages import Spec
+from naiad.pipeline import Request
 from naiad.runtime.runner import Outcome
-from naiad.runtime.service import Service, default_instances, make_executors
+from naiad.runtime.service import Service, make_executors
 from naiad.runtime.ticket import Ticket
 from naiad.schema import Array, Schema, fill_defaults, validate
-from naiad.triton.config import refuse_response_cache
 from naiad.triton.metrics import Metrics
 from naiad.triton.repository import resolve
-
-T = TypeVar("T")
+from naiad.triton.service_config import read_service_config
 
 PRIORITY_PARAMETER = "naiad_priority"
 """The request parameter by which a client says how urgent a request is: lower is sooner."""
@@ -108,33 +103,22 @@ class PipelineModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Start the workers; Triton reports what this raises as the reason of a failed load."""
-        config = json.loads(args["model_config"])
-        parameters = {k: v["string_value"] for k, v in config.get("parameters", {}).items()}
-        refuse_response_cache(config)
-        spec = resolve(self.spec, self.version)
-        weights = parameters.get("weights")
-        device = parameters.get("device", "cpu")
+        config = read_service_config(
+            json.loads(args["model_config"]), resolve(self.spec, self.version), self.version
+        )
         self._metrics = Metrics(pb_utils, args["model_name"], args["model_version"])
-        kind = parameters.get("executor", "process")
-        instances = int(parameters.get("instances") or default_instances(device, kind))
         self._service = Service(
             make_executors(
-                Spec(
-                    pipeline=spec,
-                    weights=str(self.version / weights) if weights else None,
-                    device=device,
-                    threads=int(parameters.get("threads", "1")),
-                    budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
-                ),
-                instances=instances,
-                kind=kind,
-                watchdog=float(parameters.get("watchdog", Pipeline.watchdog)),
+                config.spec,
+                instances=config.instances,
+                kind=config.executor,
+                watchdog=config.watchdog,
             ),
             self._metrics,
-            queue_capacity=int(parameters.get("queue_capacity", Pipeline.queue_capacity)),
-            max_queue_delay=float(parameters.get("max_queue_delay", Pipeline.max_queue_delay)),
-            latency_target=_parsed(parameters, "latency_target", float),
-            cost=_parsed(parameters, "cost", Cost.from_json),
+            queue_capacity=config.queue_capacity,
+            max_queue_delay=config.max_queue_delay,
+            latency_target=config.latency_target,
+            cost=config.cost,
         )
         self._metrics.start()
         # What is here now stays: no collection needs to visit it while a request waits.
@@ -183,16 +167,6 @@ def triton_model(spec: str, model_file: str) -> type[PipelineModel]:
     """
     members = {"spec": spec, "version": Path(model_file).resolve().parent}
     return type("TritonPythonModel", (PipelineModel,), members)
-
-
-def _parsed(parameters: Mapping[str, str], name: str, read: Callable[[Any], T]) -> T | None:
-    """A parameter of the model's config that is JSON, or None where there is none."""
-    if name not in parameters:
-        return None
-    try:
-        return read(json.loads(parameters[name]))
-    except (TypeError, ValueError) as error:
-        raise PipelineError(f"config.pbtxt: parameter {name} is wrong: {error}") from None
 
 
 def _decode(schema: Schema, request: Any) -> Request:

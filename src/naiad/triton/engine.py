@@ -42,7 +42,10 @@ _TRITON = Path("pytriton", "tritonserver")  # as in site-packages: RPATHs count 
 
 # A Python-based backend runs only where this lies inside its directory after links are followed:
 # "backend library name 'libtriton_python.so' escapes backend directory" (2.51).
-_COPIED = "libtriton_python.so"
+_PYTHON_BACKEND = "libtriton_python.so"
+# Where Naiad's front takes that place, it finds the real one beside itself under this name.
+_BEHIND_FRONT = "libtriton_python_stub.so"
+_COPIED = (_PYTHON_BACKEND, _BEHIND_FRONT)
 
 # Python models run with these unless the user's environment says otherwise.
 _DEFAULTS = numeric_environment(threads=1) | {
@@ -180,6 +183,7 @@ def assemble(
     *,
     backends: Mapping[str, Path] | None = None,
     directory: Path | None = None,
+    front: Path | None = None,
     cache: Path | None = None,
 ) -> Layout:
     """Lay the engine out for launch; an earlier layout of the same parts is used again.
@@ -192,6 +196,8 @@ def assemble(
             backend) or a shared library; by default those that come with Naiad.
         directory: a folder of the user's with backends; they are preferred to those of the same
             name in ``backends``, as are any that lie in the engine's own folder.
+        front: the library of :mod:`naiad.triton.front`, which serves Naiad's models in Triton's own
+            process; None to serve them by the Python backend.
         cache: where to put it; by default :func:`naiad.artifacts.cache_directory`.
 
     Raises:
@@ -202,11 +208,12 @@ def assemble(
     found |= installed_backends(engine.package / "tritonserver" / "backends")
     if directory is not None:
         found |= installed_backends(directory)
-    links = _links(engine, found)
-    parts = {link: str(target) for link, target in links.items()} | {"copied": _COPIED}
+    links = _links(engine, found, front)
+    parts = {link: str(target) for link, target in links.items()}
+    parts["copied"] = ", ".join(_COPIED)
     written = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(written.encode()).hexdigest()[:12]
-    parent = _usable(cache or cache_directory()) / "engine"
+    parent = usable_cache(cache) / "engine"
     root = parent / f"{engine.version}-py{python_version()}-{digest}"
     if not _is_complete(root, links):
         parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +223,7 @@ def assemble(
             for link, target in links.items():
                 path = draft / link
                 path.parent.mkdir(parents=True, exist_ok=True)
-                if path.name == _COPIED:
+                if path.name in _COPIED:
                     shutil.copyfile(target, path)
                 else:
                     path.symlink_to(target)
@@ -298,7 +305,37 @@ def plain_temporary_directory(prefix: str) -> Path:
     )
 
 
-def _links(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
+def usable_cache(cache: Path | None = None) -> Path:
+    """``cache``, by default Naiad's, or a place of the user's own in the temporary directory.
+
+    The second where the path has spaces or the like, and where it cannot be written.
+
+    Raises:
+        EngineError: neither can be used.
+    """
+    cache = cache or cache_directory()
+    if is_plain(cache):
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            pass
+        else:
+            if os.access(cache, os.W_OK | os.X_OK):
+                return cache
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
+        fallback = parent / f"naiad-{os.getuid()}"
+        if not is_plain(fallback):
+            continue
+        fallback.mkdir(mode=0o700, exist_ok=True)
+        if fallback.stat().st_uid == os.getuid():
+            return fallback
+    raise EngineError(
+        f"the cache directory {cache} cannot be used (it must be writable and have no spaces in "
+        f"its path); set NAIAD_CACHE to another"
+    )
+
+
+def _links(engine: Engine, backends: Mapping[str, Path], front: Path | None) -> dict[str, Path]:
     triton = engine.package / "tritonserver"
     python = _TRITON / "backends" / "python"
     links = {
@@ -312,6 +349,9 @@ def _links(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
     for path in sorted((triton / "backends" / "python").iterdir()):
         if path.is_file() and path.name != _STUB:
             links[str(python / path.name)] = path
+    if front is not None:
+        links[str(python / _BEHIND_FRONT)] = links[str(python / _PYTHON_BACKEND)]
+        links[str(python / _PYTHON_BACKEND)] = front
     for name, path in backends.items():
         links[str(_TRITON / "backends" / name)] = path
     return links
@@ -332,32 +372,6 @@ def _move_into_place(draft: Path, root: Path, links: Mapping[str, Path]) -> None
         root.rename(damaged / root.name)
         shutil.rmtree(damaged, ignore_errors=True)
         draft.rename(root)
-
-
-def _usable(cache: Path) -> Path:
-    """``cache``, or a place of the user's own in the temporary directory.
-
-    The second where the path has spaces or the like, and where it cannot be written.
-    """
-    if is_plain(cache):
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            pass
-        else:
-            if os.access(cache, os.W_OK | os.X_OK):
-                return cache
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
-        fallback = parent / f"naiad-{os.getuid()}"
-        if not is_plain(fallback):
-            continue
-        fallback.mkdir(mode=0o700, exist_ok=True)
-        if fallback.stat().st_uid == os.getuid():
-            return fallback
-    raise EngineError(
-        f"the cache directory {cache} cannot be used (it must be writable and have no spaces in "
-        f"its path); set NAIAD_CACHE to another"
-    )
 
 
 def _library_directories() -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Roster:
         self.changed: set[str] = set()
         """The models that were loaded or unloaded since the last update."""
         self._failures: dict[str, str] = {}
+        self._unloading: dict[tuple[str, str], float] = {}
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -63,8 +65,15 @@ class Roster:
         versions: dict[str, list[ModelInfo]] = {}
         for model in index:
             versions.setdefault(model.name, []).append(model)
+        now = time.monotonic()
         with self._lock:
             wanted, before = self.wanted, self.ready
+            self._unloading = {
+                (name, version.version): self._unloading.get((name, version.version), now)
+                for name, own in versions.items()
+                for version in own
+                if version.state == "UNLOADING"
+            }
             loaded, self.changed = self.changed, set()
             self.ready = tuple(
                 sorted(name for name, own in versions.items() if any(v.ready for v in own))
@@ -81,6 +90,17 @@ class Roster:
             if before:  # those given for models that come later are kept
                 for name in {*before} - {*self.wanted}:
                     self.probes.pop(name, None)
+
+    def stuck(self, limit: float) -> str:
+        """Which model has been unloading for longer than ``limit`` seconds; "" where none has."""
+        now = time.monotonic()
+        for (name, version), since in self._unloading.items():
+            if now - since > limit:
+                return (
+                    f"version {version} of {name} has not been unloaded in {limit:.0f} s; Triton "
+                    f"holds requests of clients that are gone"
+                )
+        return ""
 
     def _learn(self, name: str, version: int) -> None:
         """Probe a model from now on by the example of the version that is served."""

@@ -16,7 +16,8 @@ from naiad.errors import EngineError, NaiadError
 from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
-from naiad.triton.engine import Layout, assemble, find_engine
+from naiad.triton.engine import Layout, assemble, find_engine, usable_cache
+from naiad.triton.front.build import chosen_front
 from naiad.triton.guardian import Guardian
 from naiad.triton.logs import LogEvent
 from naiad.triton.ports import choose_ports, in_use
@@ -146,7 +147,8 @@ class Server:
         began = time.perf_counter()
         try:
             check_settings(self._settings)
-            layout = assemble(find_engine(), directory=self._backends)
+            front = chosen_front(usable_cache())
+            layout = assemble(find_engine(), directory=self._backends, front=front)
             self._stopping.clear()
             self._ended.clear()
             self._death = ""
@@ -214,6 +216,10 @@ class Server:
     def probes(self) -> dict[str, Arrays]:
         """A request that the server has answered, by model."""
         return self._roster.probes
+
+    def stuck(self, limit: float) -> str:
+        """Which model has been unloading for longer than ``limit`` seconds; "" where none has."""
+        return self._roster.stuck(limit)
 
     def refresh(self) -> None:
         """Find out which models are ready; nothing where they are the same from start to end.

@@ -16,6 +16,9 @@ import psutil
 
 from naiad.triton.logs import LogEvent
 
+WORKER = "naiad.triton.front.worker"
+"""The module that a worker process of the front runs."""
+
 _LOOK = 0.1  # seconds between looks while Triton starts
 _DEAD = 2.0  # seconds after which a dead process is not about to be replaced by a starting Triton
 _LOOK_RUNNING = 0.5  # seconds between looks afterwards; a stub that is unloaded is gone sooner
@@ -28,6 +31,7 @@ class Stubs:
         """Start before the first look."""
         self._looked = 0.0
         self._models: dict[int, str] = {}
+        self._workers: set[int] = set()
         self._since: dict[str, float] = {}
         self._dead_before: frozenset[int] = frozenset()
 
@@ -89,6 +93,8 @@ class Stubs:
         except psutil.NoSuchProcess:
             return alive, dead
         for child in children:
+            if child.pid in self._workers:
+                continue
             try:
                 if child.status() == psutil.STATUS_ZOMBIE:
                     dead.append(child.pid)
@@ -96,7 +102,9 @@ class Stubs:
                 command = child.cmdline()
             except psutil.NoSuchProcess:
                 continue
-            if len(command) > 1:  # stub, REPOSITORY/MODEL/VERSION/model.py, ...
+            if WORKER in command:
+                self._workers.add(child.pid)  # Naiad's front collects and replaces it
+            elif len(command) > 1:  # stub, REPOSITORY/MODEL/VERSION/model.py, ...
                 model = Path(command[1]).parent.parent.name
                 self._models[child.pid] = model
                 alive.add(model)

@@ -6,7 +6,7 @@ runtime takes to replace a worker that hangs, which disturbs less. A model that 
 is reported as not ready, and not restarted: that would take the other models along.
 
 A server that has grown beyond its memory limit is restarted too, once it has answered what is in
-flight: see :mod:`naiad.triton.memory`.
+flight, and so is one that cannot unload a model: see :mod:`naiad.triton.memory`.
 
 The whole of Triton is restarted, at the same ports: whatever state it was in, no request, process
 or shared memory of the model that died is left in the way of the new one.
@@ -50,6 +50,8 @@ class Supervision:
         first_pause: seconds before the second restart within ``window``, doubled for each
             further one; the first has none.
         longest_pause: seconds.
+        unloading: seconds that a model may take to be unloaded; the server is then restarted, once
+            it has answered what is in flight.
         memory_limit: bytes that the server's processes may occupy together; by default 90% of what
             the machine or the container has.
     """
@@ -61,6 +63,7 @@ class Supervision:
     window: float = 600.0
     first_pause: float = 1.0
     longest_pause: float = 30.0
+    unloading: float = 180.0
     memory_limit: int | None = None
 
 
@@ -133,6 +136,7 @@ class Supervisor:
         self._stubs = Stubs()
         self._memory = MemoryWatch(policy.memory_limit, policy.interval)
         self._trouble = ""
+        self._stuck = ""
         self._life = 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -164,8 +168,10 @@ class Supervisor:
         lost = self._stubs.lost(triton, loading) if triton is not None else ""
         reason = lost or self._trouble
         self.patient = not reason
-        if not reason and triton is not None and (reason := self._memory.excess(triton)):
-            self.health.drains(reason)
+        if not reason and triton is not None:
+            reason = self._stuck or self._memory.excess(triton)
+            if reason:
+                self.health.drains(reason)
         return reason
 
     def mend(self, reason: str, restart: Callable[[], None], server: Server) -> str:
@@ -224,7 +230,7 @@ class Supervisor:
     def _begin_anew(self, server: Server) -> None:
         self._stubs = Stubs()
         self._silence.forget()
-        self._trouble = ""
+        self._trouble = self._stuck = ""
         self._serving(server)
 
     def _serving(self, server: Server) -> None:
@@ -240,6 +246,7 @@ class Supervisor:
         self.health.keep({*server.models, *server.missing})
         for model, reason in server.missing.items():
             self.health.found(model, reason)
+        self._stuck = server.stuck(self._policy.unloading)
 
     def _probe_often(self, server: Server) -> None:
         with Client(server.grpc_url, retries=0) as client, ThreadPoolExecutor(_AT_ONCE) as pool:

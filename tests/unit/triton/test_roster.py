@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,17 @@ def test_a_model_that_is_being_unloaded_is_not_missing():
     roster.update([A])
     roster.update([ModelInfo("a", "1", "UNLOADING")])
     assert (roster.ready, roster.missing) == ((), {})
+
+
+def test_a_model_that_is_unloading_for_too_long_is_stuck():
+    roster = Roster((), {})
+    roster.update([ModelInfo("a", "1", "UNLOADING"), ModelInfo("a", "2", "READY")])
+    assert roster.stuck(60) == ""
+    time.sleep(0.02)
+    roster.update([ModelInfo("a", "1", "UNLOADING"), ModelInfo("a", "2", "READY")])
+    assert "version 1 of a has not been unloaded" in roster.stuck(0.01)
+    roster.update([ModelInfo("a", "2", "READY")])
+    assert roster.stuck(0) == ""
 
 
 def test_a_model_whose_new_version_fails_is_ready_as_long_as_the_old_one_is():

@@ -1,0 +1,191 @@
+// The queue whose take() gives the next batch, by the rules of naiad.batching.Batcher.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace naiad {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+using Sizes = std::vector<int64_t>;  // by position of the dimension in the contract
+
+constexpr int64_t kUnbounded = INT64_MAX;
+
+// What a batch may hold of each dimension.
+struct Budget {
+  Sizes sizes;
+
+  bool holds(const Sizes& used, const Sizes& more) const {
+    for (size_t dim = 0; dim < sizes.size(); ++dim) {
+      if (sizes[dim] != kUnbounded && used[dim] + more[dim] > sizes[dim]) return false;
+    }
+    return true;
+  }
+};
+
+inline void add(Sizes& used, const Sizes& more, int64_t sign = 1) {
+  for (size_t dim = 0; dim < used.size(); ++dim) used[dim] += sign * more[dim];
+}
+
+// One thing that waits. Item must have `sizes`, `arrived` and `priority`.
+template <typename Item>
+class Batcher {
+ public:
+  using Owned = std::unique_ptr<Item>;
+  using Batch = std::vector<Owned>;
+
+  Batcher(Budget budget, size_t capacity, double max_queue_delay)
+      : budget_(std::move(budget)),
+        capacity_(capacity),
+        delay_(max_queue_delay),
+        waiting_(budget_.sizes.size(), 0) {}
+
+  // Queue an item, and return ""; or why it cannot be, and leave it with the caller.
+  std::string put(Owned& item) {
+    std::lock_guard<std::mutex> hold(mutex_);
+    if (closed_) return "the model is being unloaded; try again later or elsewhere";
+    if (queue_.size() >= capacity_) {
+      return "the queue is full (" + std::to_string(capacity_) + " requests wait); try again " +
+             hint();
+    }
+    Entry entry{std::move(item), arrivals_++, 0};
+    entry.rank += entry.item->priority * kHeadStart;
+    add(waiting_, entry.item->sizes);
+    auto place = std::upper_bound(
+        queue_.begin(), queue_.end(), entry.rank,
+        [](int64_t rank, const Entry& other) { return rank < other.rank; });
+    queue_.insert(place, std::move(entry));
+    changed_.notify_one();
+    return "";
+  }
+
+  // Wait for work, and return the next batch, of at most so many items. Empty: the queue is closed
+  // and drained. Nothing: none came in time.
+  std::optional<Batch> take(Seconds timeout, size_t most) {
+    auto give_up = Clock::now() + std::chrono::duration_cast<Clock::duration>(timeout);
+    std::unique_lock<std::mutex> hold(mutex_);
+    ++takers_;
+    struct Leave {
+      size_t& takers;
+      ~Leave() { --takers; }
+    } leave{takers_};
+    while (true) {
+      auto now = Clock::now();
+      if (ready(now)) return pick(most, now);
+      if (closed_ && queue_.empty()) return Batch{};
+      if (now >= give_up) return std::nullopt;
+      auto until = give_up;
+      if (!queue_.empty()) until = std::min(until, patient_until());
+      changed_.wait_until(hold, until);
+    }
+  }
+
+  // All that waits, to be answered without being run.
+  Batch drain() {
+    std::lock_guard<std::mutex> hold(mutex_);
+    Batch items;
+    for (auto& entry : queue_) items.push_back(std::move(entry.item));
+    queue_.clear();
+    std::fill(waiting_.begin(), waiting_.end(), 0);
+    return items;
+  }
+
+  void close() {
+    std::lock_guard<std::mutex> hold(mutex_);
+    closed_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  struct Entry {
+    Owned item;
+    int64_t rank;
+    int skipped;
+  };
+
+  static constexpr int64_t kHeadStart = 1000;  // places in the queue per level of priority
+  static constexpr int kMaxSkips = 16;         // times that a request may be overtaken
+
+  std::string hint() const {
+    auto seconds = static_cast<int64_t>(queue_.size() * pace_ + 0.999);
+    return pace_ > 0 ? "in about " + std::to_string(seconds) + " s" : "later";
+  }
+
+  Clock::time_point patient_until() const {
+    auto oldest = Clock::time_point::max();
+    for (auto& entry : queue_) oldest = std::min(oldest, entry.item->arrived);
+    return oldest + std::chrono::duration_cast<Clock::duration>(Seconds(delay_));
+  }
+
+  bool ready(Clock::time_point now) const {
+    if (queue_.empty()) return false;
+    if (closed_ || delay_ <= 0 || patient_until() <= now) return true;
+    return !budget_.holds(Sizes(waiting_.size(), 0), waiting_);
+  }
+
+  Batch pick(size_t most, Clock::time_point now) {
+    // Where several takers are free they share what waits, so that no core idles beside a batch.
+    size_t share = std::min((queue_.size() + takers_ - 1) / takers_, most);
+    Batch batch;
+    Sizes used(waiting_.size(), 0);
+    std::vector<Entry> passed;
+    size_t seen = 0;
+    for (; seen < queue_.size() && batch.size() < share; ++seen) {
+      Entry& entry = queue_[seen];
+      if (batch.empty() || budget_.holds(used, entry.item->sizes)) {
+        add(used, entry.item->sizes);
+        batch.push_back(std::move(entry.item));
+        continue;
+      }
+      // Nothing overtakes what was skipped often enough; and looking further than a few that do
+      // not fit costs more than it finds.
+      bool last = entry.skipped >= kMaxSkips || passed.size() + 1 >= kMaxSkips;
+      ++entry.skipped;
+      passed.push_back(std::move(entry));
+      if (last) {
+        ++seen;
+        break;
+      }
+    }
+    queue_.erase(queue_.begin(), queue_.begin() + seen);
+    queue_.insert(
+        queue_.begin(), std::make_move_iterator(passed.begin()),
+        std::make_move_iterator(passed.end()));
+    add(waiting_, used, -1);
+    note_pace(batch.size(), now);
+    if (!queue_.empty()) changed_.notify_one();
+    return batch;
+  }
+
+  // Seconds per request while requests wait, averaged over about the last ten batches.
+  void note_pace(size_t taken, Clock::time_point now) {
+    if (since_) {
+      double seconds = Seconds(now - *since_).count() / taken;
+      pace_ += (seconds - pace_) * (pace_ > 0 ? 0.1 : 1.0);
+    }
+    since_ = queue_.empty() ? std::nullopt : std::optional(now);
+  }
+
+  Budget budget_;
+  size_t capacity_;
+  double delay_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Entry> queue_;  // by rank
+  Sizes waiting_;             // of all that waits
+  int64_t arrivals_ = 0;
+  size_t takers_ = 0;
+  bool closed_ = false;
+  double pace_ = 0;
+  std::optional<Clock::time_point> since_;
+};
+
+}  // namespace naiad

@@ -1,0 +1,128 @@
+// What a model takes and gives, as its worker says it; and the messages that go between.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "json.h"
+#include "ticket.h"
+#include "worker.h"
+
+namespace naiad {
+
+struct Port {
+  std::string name;
+  int dtype = 0;
+  std::vector<int> dims;  // position of each dimension's name in Contract::dims, or -1 for a size
+  std::vector<int64_t> sizes;  // of each dimension; 0 for a name
+  int axis = -1;               // along which requests are merged; -1: they are stacked
+  int64_t itemsize = 1;
+  int64_t outer = 1, inner = 1;  // rows are `inner` bytes, and there are `outer` runs of them
+
+  int64_t rows(const Sizes& of) const { return axis < 0 ? 1 : of[dims[axis]]; }
+};
+
+struct Contract {
+  explicit Contract(const Json& said) {
+    for (auto& dim : said["dims"].items()) dims.push_back(dim.text());
+    for (auto& port : said["inputs"].items()) inputs.push_back(read(port));
+    for (auto& port : said["outputs"].items()) outputs.push_back(read(port));
+    for (auto& stage : said["stages"].items()) stages.push_back(stage.text());
+    budget = bounds(said["budget"]);
+    limit = bounds(said["limit"]);
+    watchdog = Seconds(said["watchdog"].number(120));
+    capacity = static_cast<size_t>(said["queue_capacity"].number(10000));
+    max_queue_delay = said["max_queue_delay"].number(0);
+    merges = said["merges"].text() == "true";
+  }
+
+  std::vector<std::string> dims;  // the first is that which every request has one of
+  std::vector<Port> inputs, outputs;
+  std::vector<std::string> stages;
+  Budget budget;
+  Budget limit;
+  Seconds watchdog{};
+  size_t capacity = 0;
+  double max_queue_delay = 0;
+  bool merges = false;  // whether requests may be merged, and results split, on this side
+
+ private:
+  static Port read(const Json& said) {
+    Port port;
+    port.name = said["name"].text();
+    port.dtype = static_cast<int>(said["dtype"].number(0));
+    for (auto& dim : said["dims"].items()) port.dims.push_back(static_cast<int>(dim.number(-1)));
+    for (auto& size : said["sizes"].items()) {
+      port.sizes.push_back(static_cast<int64_t>(size.number(0)));
+    }
+    port.axis = static_cast<int>(said["axis"].number(-1));
+    port.inner = port.itemsize = static_cast<int64_t>(said["itemsize"].number(1));
+    for (int axis = 0; axis < static_cast<int>(port.sizes.size()); ++axis) {
+      if (axis != port.axis) (axis < port.axis ? port.outer : port.inner) *= port.sizes[axis];
+    }
+    return port;
+  }
+
+  Budget bounds(const Json& said) const {
+    Budget found{Sizes(dims.size(), kUnbounded)};
+    for (size_t dim = 0; dim < dims.size(); ++dim) {
+      if (said[dims[dim]]) found.sizes[dim] = static_cast<int64_t>(said[dims[dim]].number(0));
+    }
+    return found;
+  }
+};
+
+// Integers first, then text: the form of both messages that a batch takes.
+class Message {
+ public:
+  void put(int64_t number) { numbers_.push_back(number); }
+  void put(const char* text, size_t size) { text_.append(text, size); }
+  int64_t& operator[](size_t position) { return numbers_[position]; }
+
+  std::string packed() const {
+    int64_t count = numbers_.size();
+    std::string out(reinterpret_cast<const char*>(&count), sizeof count);
+    out.append(reinterpret_cast<const char*>(numbers_.data()), sizeof(int64_t) * numbers_.size());
+    return out + text_;
+  }
+
+ private:
+  std::vector<int64_t> numbers_;
+  std::string text_;
+};
+
+class Reading {
+ public:
+  // `message` must outlive this.
+  explicit Reading(const std::string& message) : message_(message) {
+    if (message.size() < sizeof(int64_t)) fail();
+    memcpy(&count_, message.data(), sizeof count_);
+    if (count_ < 0 || message.size() / sizeof(int64_t) < static_cast<size_t>(count_) + 1) fail();
+    text_ = sizeof(int64_t) * (count_ + 1);
+  }
+
+  int64_t number() {
+    if (next_ >= count_) fail();
+    int64_t value;
+    memcpy(&value, message_.data() + sizeof(int64_t) * (++next_), sizeof value);
+    return value;
+  }
+
+  std::string text(size_t size) {
+    if (size > message_.size() - text_) fail();
+    text_ += size;
+    return message_.substr(text_ - size, size);
+  }
+
+ private:
+  [[noreturn]] static void fail() {
+    throw std::runtime_error("a worker process sent a message that makes no sense");
+  }
+
+  const std::string& message_;
+  int64_t count_ = 0, next_ = 0;
+  size_t text_ = 0;
+};
+
+}  // namespace naiad

@@ -1,0 +1,172 @@
+// The front: what Triton loads as its Python backend.
+//
+// Models that Naiad wrote are served here, in Triton's own process: requests are queued, batched
+// and sent to worker processes without passing through a Python stub. Everything else is handed to
+// the real Python backend, which lies beside this library under another name. So a repository is
+// served unchanged, with the front or without it.
+
+#include <dlfcn.h>
+
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+
+#include "model.h"
+
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+
+namespace naiad {
+namespace {
+
+constexpr const char* kPythonBackend = "libtriton_python_stub.so";
+
+// The real Python backend; loaded with the first model that needs Triton to initialise it.
+class PythonBackend {
+ public:
+  static PythonBackend& instance() {
+    static PythonBackend one;
+    return one;
+  }
+
+  template <typename... Arguments>
+  TRITONSERVER_Error* call(const char* name, Arguments... arguments) {
+    using Function = TRITONSERVER_Error* (*)(Arguments...);
+    auto function = library_ ? reinterpret_cast<Function>(dlsym(library_, name)) : nullptr;
+    if (function) return function(arguments...);
+    return TRITONSERVER_ErrorNew(kInternal, ("Triton's Python backend: " + failure_).c_str());
+  }
+
+ private:
+  PythonBackend() {
+    Dl_info own{};
+    dladdr(reinterpret_cast<void*>(&PythonBackend::instance), &own);
+    std::string path = own.dli_fname ? own.dli_fname : "";
+    path = path.substr(0, path.rfind('/') + 1) + kPythonBackend;
+    library_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library_) failure_ = dlerror();
+  }
+
+  void* library_;
+  std::string failure_ = "a function is missing";
+};
+
+// The models that are served here.
+class Models {
+ public:
+  void add(TRITONBACKEND_Model* key, std::unique_ptr<Model> model) {
+    std::unique_lock<std::shared_mutex> hold(mutex_);
+    models_[key] = std::move(model);
+  }
+
+  Model* find(TRITONBACKEND_Model* key) {
+    std::shared_lock<std::shared_mutex> hold(mutex_);
+    auto found = models_.find(key);
+    return found == models_.end() ? nullptr : found->second.get();
+  }
+
+  Model* find(TRITONBACKEND_ModelInstance* instance) {
+    TRITONBACKEND_Model* model = nullptr;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelInstanceModel(instance, &model));
+    return find(model);
+  }
+
+  std::unique_ptr<Model> remove(TRITONBACKEND_Model* key) {
+    std::unique_lock<std::shared_mutex> hold(mutex_);
+    auto found = models_.find(key);
+    if (found == models_.end()) return nullptr;
+    auto model = std::move(found->second);
+    models_.erase(found);
+    return model;
+  }
+
+ private:
+  std::shared_mutex mutex_;
+  std::unordered_map<TRITONBACKEND_Model*, std::unique_ptr<Model>> models_;
+};
+
+Models& models() {
+  static auto* all = new Models;  // never destroyed: Triton may call as the process ends
+  return *all;
+}
+
+std::string config_of(TRITONBACKEND_Model* model) {
+  TRITONSERVER_Message* message = nullptr;
+  const char* text = "";
+  size_t size = 0;
+  TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelConfig(model, 1, &message));
+  TRITONSERVER_ErrorDelete(TRITONSERVER_MessageSerializeToJson(message, &text, &size));
+  std::string config(text, size);
+  TRITONSERVER_ErrorDelete(TRITONSERVER_MessageDelete(message));
+  return config;
+}
+
+}  // namespace
+}  // namespace naiad
+
+using naiad::models;
+using naiad::PythonBackend;
+
+EXPORTED TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backend* backend) {
+  return PythonBackend::instance().call(__func__, backend);
+}
+
+EXPORTED TRITONSERVER_Error* TRITONBACKEND_Finalize(TRITONBACKEND_Backend* backend) {
+  return PythonBackend::instance().call(__func__, backend);
+}
+
+EXPORTED TRITONSERVER_Error* TRITONBACKEND_GetBackendAttribute(
+    TRITONBACKEND_Backend* backend, TRITONBACKEND_BackendAttribute* attributes) {
+  return PythonBackend::instance().call(__func__, backend, attributes);
+}
+
+EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* model) {
+  try {
+    std::string text = naiad::config_of(model);
+    auto config = naiad::Json::parse(text);
+    naiad::Settings settings(config);
+    if (!settings.ours) return PythonBackend::instance().call(__func__, model);
+    const char *name = "", *path = "";
+    uint64_t version = 0;
+    int kind = 0;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelName(model, &name));
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelVersion(model, &version));
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelRepository(model, &kind, &path));
+    models().add(model, std::make_unique<naiad::Model>(name, version, path, text, settings));
+    return nullptr;
+  } catch (const std::exception& error) {
+    return TRITONSERVER_ErrorNew(naiad::kInternal, error.what());
+  }
+}
+
+EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelFinalize(TRITONBACKEND_Model* model) {
+  if (models().remove(model)) return nullptr;
+  return PythonBackend::instance().call(__func__, model);
+}
+
+EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceInitialize(
+    TRITONBACKEND_ModelInstance* instance) {
+  if (models().find(instance)) return nullptr;
+  return PythonBackend::instance().call(__func__, instance);
+}
+
+EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceFinalize(
+    TRITONBACKEND_ModelInstance* instance) {
+  if (models().find(instance)) return nullptr;
+  return PythonBackend::instance().call(__func__, instance);
+}
+
+EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
+    TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request** requests,
+    const uint32_t count) {
+  auto* model = models().find(instance);
+  if (!model) return PythonBackend::instance().call(__func__, instance, requests, count);
+  for (uint32_t number = 0; number < count; ++number) {
+    try {
+      model->accept(requests[number], instance);
+    } catch (const std::exception& error) {  // the request has been answered by its ticket
+      naiad::log(naiad::kError, std::string("a request could not be taken: ") + error.what());
+    }
+  }
+  return nullptr;
+}

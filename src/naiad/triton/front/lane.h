@@ -1,0 +1,295 @@
+// A lane: one worker, and the thread that brings it batches and replaces it when it is lost, by
+// the rules of naiad.runtime.lane.
+#pragma once
+
+#include <atomic>
+#include <cmath>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "task.h"
+
+namespace naiad {
+
+inline void log(Level level, const std::string& text) {
+  TRITONSERVER_ErrorDelete(TRITONSERVER_LogMessage(level, "naiad", 0, text.c_str()));
+}
+
+// When a failing worker is started again: naiad.runtime.circuit.
+class Circuit {
+ public:
+  void failed(const std::string& reason) {
+    auto now = Clock::now();
+    std::lock_guard<std::mutex> hold(mutex_);
+    if (now - last_ > std::chrono::seconds(60)) failures_ = 0;
+    last_ = now;
+    reason_ = reason;
+    int beyond = ++failures_ - kTolerance;
+    if (beyond <= 0) return;
+    double rest = std::min(30.0, std::pow(2.0, std::min(beyond - 1, 30)));
+    until_ = now + std::chrono::duration_cast<Clock::duration>(Seconds(rest));
+  }
+
+  void succeeded() {
+    std::lock_guard<std::mutex> hold(mutex_);
+    failures_ = 0;
+  }
+
+  // Seconds until it may be tried again; 0 unless it is open.
+  double rest() const {
+    std::lock_guard<std::mutex> hold(mutex_);
+    if (failures_ <= kTolerance) return 0;
+    return std::max(0.0, Seconds(until_ - Clock::now()).count());
+  }
+
+  bool on_trial() const {
+    std::lock_guard<std::mutex> hold(mutex_);
+    return failures_ > kTolerance;
+  }
+
+  std::string refusal() const {
+    std::lock_guard<std::mutex> hold(mutex_);
+    return "the model's worker failed " + std::to_string(failures_) + " times in a row (" +
+           reason_ + ")";
+  }
+
+ private:
+  static constexpr int kTolerance = 2;
+
+  mutable std::mutex mutex_;
+  int failures_ = 0;
+  std::string reason_;
+  Clock::time_point last_, until_;
+};
+
+class Lane {
+ public:
+  using Queue = Batcher<Ticket>;
+
+  Lane(std::string label, std::string hello, Metrics& metrics, std::function<void()> on_rest)
+      : worker_(std::move(label), std::move(hello)),
+        metrics_(metrics),
+        on_rest_(std::move(on_rest)) {}
+
+  // Begin to load the model; the future gives what it takes, or why it cannot be loaded.
+  std::future<Contract> start() {
+    auto loaded = loaded_.get_future();
+    thread_ = std::thread([this] { run(); });
+    return loaded;
+  }
+
+  // Begin to serve; every lane must have loaded.
+  void serve(const Contract* contract, Queue* queue) {
+    contract_ = contract;
+    go_.set_value(queue);
+  }
+
+  // End: a lane that serves goes on until its queue is closed and empty, one that rests does not.
+  void close() {
+    {
+      std::lock_guard<std::mutex> hold(mutex_);
+      closing_ = true;
+    }
+    wake_.notify_all();
+    if (!contract_) go_.set_value(nullptr);
+  }
+
+  void join() { thread_.join(); }
+
+  Circuit circuit;
+
+ private:
+  static constexpr Seconds kLoading{300};
+  static constexpr Seconds kPulse{0.25};  // between two looks at an idle worker
+  static constexpr double kWorthAsking = 0.1;
+
+  void run() {
+    // The worker ends with the thread that started it, which must therefore be this one.
+    try {
+      worker_.launch();
+      loaded_.set_value(load());
+    } catch (const std::exception&) {
+      loaded_.set_exception(std::current_exception());
+    }
+    if ((queue_ = go_.get_future().get())) work();
+    worker_.end();
+  }
+
+  Contract load() {
+    std::string said;
+    try {
+      said = worker_.receive(kLoading);
+    } catch (const WorkerLost& lost) {
+      throw WorkerLost(std::string("while loading: ") + lost.what(), "not_loaded");
+    }
+    auto ready = Json::parse(said);
+    if (ready["error"]) throw WorkerLost(ready["error"].text(), "not_loaded");
+    return Contract(ready);
+  }
+
+  void work() {
+    while (true) {
+      if (!revive()) {
+        on_rest_();
+        std::unique_lock<std::mutex> hold(mutex_);
+        if (wake_.wait_for(hold, Seconds(circuit.rest()), [this] { return closing_; })) return;
+        continue;
+      }
+      // On trial, one request at a time: no more of them are harmed than need be.
+      auto batch = queue_->take(kPulse, circuit.on_trial() ? 1 : SIZE_MAX);
+      if (!batch) continue;
+      if (batch->empty()) return;
+      auto now = Clock::now();
+      double waited = 0;
+      for (auto& ticket : *batch) waited += Seconds(now - ticket->arrived).count();
+      metrics_.stage("queue", waited);
+      serve(std::move(*batch), false);
+    }
+  }
+
+  void serve(Queue::Batch batch, bool again) {
+    drop_unwanted(batch);
+    if (batch.empty()) return;
+    try {
+      run_batch(batch);
+    } catch (const WorkerLost& lost) {
+      log(kError, std::string(lost.what()) + "; " + std::to_string(batch.size()) +
+                      " request(s) were with it");
+      note_lost(lost);
+      if (again) {
+        batch[0]->refuse_unavailable(
+            std::string(lost.what()) + ", and did so with this request alone");
+      } else {
+        serve_again(std::move(batch));
+      }
+    } catch (const std::exception& error) {
+      // Nobody may be left waiting; and what such a worker says next might be the answer to this.
+      std::string text = std::string("internal error: ") + error.what();
+      log(kError, "a batch failed inside Naiad: " + text);
+      for (auto& ticket : batch) {
+        if (ticket->request) ticket->refuse(kInternal, "PipelineError", text);
+      }
+      note_lost(WorkerLost(text, "internal"));
+    }
+  }
+
+  void run_batch(Queue::Batch& batch) {
+    Times times;
+    times.begun = Clock::now();
+    std::string task;
+    if (contract_->merges) task = write_merged(*contract_, batch, *worker_.inbox);
+    if (task.empty()) task = write_apart(*contract_, batch, *worker_.inbox);
+    times.sent = Clock::now();
+    worker_.send(task);
+    std::string said = worker_.receive(contract_->watchdog);
+    times.received = Clock::now();
+    worker_.inbox->trim();
+    if (circuit.on_trial()) log(kWarning, "the worker answers again");
+    circuit.succeeded();
+    deliver(batch, said, times);
+  }
+
+  void deliver(Queue::Batch& batch, const std::string& said, const Times& times) {
+    Reading done(said);
+    const char* base = worker_.outbox->reserve(done.number());
+    if (done.number() != static_cast<int64_t>(batch.size())) {
+      throw std::runtime_error("a worker process answered another number of requests");
+    }
+    auto answer = done.number() ? answer_merged : answer_apart;
+    answer(*contract_, batch, done, base, times);
+    for (auto& stage : contract_->stages) metrics_.stage(stage, 1e-9 * done.number());
+    for (int64_t batches = done.number(); batches > 0; --batches) {
+      metrics_.batch();
+      for (auto& dim : contract_->dims) {
+        if (int64_t rows = done.number()) metrics_.items(dim, rows);
+      }
+    }
+  }
+
+  void drop_unwanted(Queue::Batch& batch) {
+    auto now = Clock::now();
+    Queue::Batch wanted;
+    for (auto& ticket : batch) {
+      double waited = Seconds(now - ticket->arrived).count();
+      bool cancelled = false;
+      if (waited > kWorthAsking) {
+        TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestIsCancelled(ticket->request, &cancelled));
+      }
+      if (cancelled) {
+        ticket->refuse_unavailable("the client cancelled this request");
+      } else if (ticket->timeout && waited > ticket->timeout) {
+        char text[80];
+        snprintf(text, sizeof text, "the request was not begun within its timeout of %g s",
+                 ticket->timeout);
+        ticket->refuse_unavailable(text);
+      } else {
+        wanted.push_back(std::move(ticket));
+      }
+    }
+    batch = std::move(wanted);
+  }
+
+  // Each alone: the one that ends its worker is then known.
+  void serve_again(Queue::Batch batch) {
+    for (auto& ticket : batch) {
+      if (revive()) {
+        Queue::Batch one;
+        one.push_back(std::move(ticket));
+        serve(std::move(one), true);
+      } else {
+        ticket->refuse_unavailable(circuit.refusal());
+      }
+    }
+  }
+
+  void note_lost(const WorkerLost& lost) {
+    down_ = true;
+    metrics_.restart(lost.kind);
+    circuit.failed(lost.what());
+    if (double rest = circuit.rest()) {
+      log(kError, circuit.refusal() + "; next trial in " + std::to_string(std::lround(rest)) + " s");
+    }
+    worker_.end();
+  }
+
+  // Make sure of a living worker; false while the circuit is open.
+  bool revive() {
+    if (!down_) {
+      if (auto how = worker_.lost(); !how.empty()) {
+        log(kError, how + " while it was idle");
+        note_lost(WorkerLost(how));
+      }
+    }
+    while (down_) {
+      if (circuit.rest() > 0) return false;
+      try {
+        worker_.launch();
+        load();
+        down_ = false;
+      } catch (const std::exception& error) {
+        log(kError, std::string("a worker could not be started: ") + error.what());
+        note_lost(WorkerLost(
+            std::string("a worker could not be started: ") + error.what(), "not_loaded"));
+      }
+    }
+    return true;
+  }
+
+  Worker worker_;
+  Metrics& metrics_;
+  std::function<void()> on_rest_;
+  const Contract* contract_ = nullptr;
+  Queue* queue_ = nullptr;
+  bool down_ = false;
+  std::promise<Contract> loaded_;
+  std::promise<Queue*> go_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool closing_ = false;
+  std::thread thread_;
+};
+
+}  // namespace naiad

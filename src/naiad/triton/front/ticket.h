@@ -1,0 +1,123 @@
+// A request on its way, and the one reply that it gets.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "batcher.h"
+#include "metrics.h"
+#include "triton_api.h"
+
+namespace naiad {
+
+inline uint64_t nanoseconds(Clock::time_point when) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count();
+}
+
+// When a batch was begun, given to its worker, and answered.
+struct Times {
+  Clock::time_point begun, sent, received;
+};
+
+// One output of one request, where its worker has put it: `runs` pieces of `run` bytes, each
+// `stride` bytes behind the one before.
+struct Value {
+  const std::string* name;
+  int dtype;
+  std::vector<int64_t> shape;
+  const char* data = nullptr;
+  uint64_t run = 0, runs = 1, stride = 0;
+};
+
+class Ticket {
+ public:
+  Ticket(TRITONBACKEND_Request* request, TRITONBACKEND_ModelInstance* instance, Metrics& metrics)
+      : request(request), instance_(instance), metrics_(metrics) {}
+  Ticket(const Ticket&) = delete;
+  ~Ticket() {
+    if (request) refuse(kInternal, "PipelineError", "internal error: this request was dropped");
+  }
+
+  // Answer with an error of Naiad's class `kind`.
+  void refuse(int code, const std::string& kind, const std::string& text) {
+    auto now = Clock::now();
+    auto* error = TRITONSERVER_ErrorNew(code, text.c_str());
+    TRITONBACKEND_Response* response = nullptr;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseNew(&response, request));
+    if (response) TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseSend(response, kFinal, error));
+    TRITONSERVER_ErrorDelete(error);
+    metrics_.error(kind);
+    release(false, {now, now, now});
+  }
+
+  void refuse_unavailable(const std::string& text) { refuse(kUnavailable, "Unavailable", text); }
+
+  // Answer with those outputs that the client asked for.
+  void answer(const std::vector<Value>& values, const Times& times) {
+    TRITONBACKEND_Response* response = nullptr;
+    TRITONSERVER_Error* failed = TRITONBACKEND_ResponseNew(&response, request);
+    uint32_t wanted = 0;
+    if (!failed) failed = TRITONBACKEND_RequestOutputCount(request, &wanted);
+    for (uint32_t number = 0; !failed && number < wanted; ++number) {
+      const char* name = nullptr;
+      failed = TRITONBACKEND_RequestOutputName(request, number, &name);
+      for (auto& value : values) {
+        if (!failed && *value.name == name) failed = place(response, value);
+      }
+    }
+    if (response) {
+      TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseSend(response, kFinal, failed));
+    }
+    if (failed) metrics_.error("PipelineError");
+    release(!failed, times);
+    TRITONSERVER_ErrorDelete(failed);
+  }
+
+  TRITONBACKEND_Request* request;  // null once it is answered
+  Sizes sizes;
+  Clock::time_point arrived = Clock::now();
+  int64_t priority = 0;
+  double timeout = 0;      // seconds; 0 for none
+  std::string parameters;  // JSON, or ""
+
+ private:
+  static TRITONSERVER_Error* place(TRITONBACKEND_Response* response, const Value& value) {
+    TRITONBACKEND_Output* output = nullptr;
+    if (auto* failed = TRITONBACKEND_ResponseOutput(
+            response, &output, value.name->c_str(), value.dtype, value.shape.data(),
+            value.shape.size())) {
+      return failed;
+    }
+    void* buffer = nullptr;
+    int memory = kCpu;
+    int64_t device = 0;
+    if (auto* failed =
+            TRITONBACKEND_OutputBuffer(output, &buffer, value.run * value.runs, &memory, &device)) {
+      return failed;
+    }
+    if (memory != kCpu && memory != kPinned) {
+      return TRITONSERVER_ErrorNew(kInternal, "outputs can be written to the CPU's memory only");
+    }
+    for (uint64_t run = 0; value.run && run < value.runs; ++run) {
+      memcpy(static_cast<char*>(buffer) + run * value.run, value.data + run * value.stride,
+             value.run);
+    }
+    return nullptr;
+  }
+
+  void release(bool success, const Times& times) {
+    metrics_.requests(1);
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelInstanceReportStatistics(
+        instance_, request, success, nanoseconds(times.begun), nanoseconds(times.sent),
+        nanoseconds(times.received), nanoseconds(Clock::now())));
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestRelease(request, kAll));
+    request = nullptr;
+  }
+
+  TRITONBACKEND_ModelInstance* instance_;
+  Metrics& metrics_;
+};
+
+}  // namespace naiad

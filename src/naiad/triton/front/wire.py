@@ -1,0 +1,257 @@
+"""The messages between the front and its worker processes; ``contract.h`` is the other end.
+
+A batch and its answer are each one message: the number of integers, the integers (64 bits,
+native order), then text. Arrays lie in shared memory, each where the integers say::
+
+    task    bytes in the inbox, requests, 0, and of each request: length of its id, length of its
+            parameters (JSON), and of each input: rank (-1: left out), shape, offset, bytes
+    or      bytes in the inbox, requests, 1, of each request its size of each dimension, and the
+            offset of each input, merged
+    done    bytes in the outbox, requests, 0, and of each request: 0 and for each output rank (-1:
+            left out), shape, offset, bytes; or an error's code, length of its class, of its text
+    or      bytes in the outbox, requests, 1, and the offset of each output, merged
+            then, in both, nanoseconds of each stage, batches, and of each its rows by dimension
+
+``BYTES`` tensors are as the KServe v2 protocol has them: each element behind its length, 32 bits.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+import struct
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from naiad.errors import InvalidInput, NaiadError
+from naiad.pipeline import Contract, Pipeline, Request
+from naiad.runtime.runner import STAGES, Outcome, Report
+from naiad.runtime.shared import Arena
+from naiad.schema import (
+    BYTES,
+    REQUESTS,
+    TRITON_NAMES,
+    Array,
+    Arrays,
+    Schema,
+    Tensor,
+    fill_defaults,
+    named_dims,
+    validate,
+)
+from naiad.triton.front.merging import Merged, can_be_merged
+from naiad.triton.service_config import ServiceConfig
+
+_CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
+_ORDER = (
+    *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
+    *("FP16", "FP32", "FP64", "BYTES"),
+)
+_DTYPES: Final = {name: number for number, name in enumerate(_ORDER, start=1)}
+"""``TRITONSERVER_DataType`` by the protocol's names."""
+
+_COUNT: Final = struct.Struct("=q")
+_LENGTH: Final = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Reads tasks and writes answers of one pipeline.
+
+    Attributes:
+        inputs: the pipeline's.
+        outputs: the pipeline's.
+        dims: all named dimensions; ``requests`` is the first.
+        merges: whether the front may merge requests and split results.
+    """
+
+    inputs: Schema
+    outputs: Schema
+    dims: tuple[str, ...]
+    merges: bool
+
+    @classmethod
+    def of(cls, pipeline: type[Pipeline]) -> Wire:
+        """The wire of a pipeline."""
+        schemas = (pipeline.inputs, pipeline.sample)
+        dims = dict.fromkeys([REQUESTS, *(d for schema in schemas for d in named_dims(schema))])
+        return cls(
+            dict(pipeline.inputs), dict(pipeline.outputs), tuple(dims), can_be_merged(pipeline)
+        )
+
+    def contract(self, config: ServiceConfig, contract: Contract) -> str:
+        """What the front must know, as JSON."""
+        return json.dumps(
+            {
+                "dims": self.dims,
+                "inputs": [self._port(name, tensor) for name, tensor in self.inputs.items()],
+                "outputs": [self._port(name, tensor) for name, tensor in self.outputs.items()],
+                "merges": self.merges,
+                "stages": STAGES,
+                "limit": dict(contract.limit),
+                "budget": dict(contract.budget),
+                "watchdog": config.watchdog,
+                "queue_capacity": config.queue_capacity,
+                "max_queue_delay": config.max_queue_delay,
+            }
+        )
+
+    def read(self, message: bytes, inbox: Arena) -> Merged | list[Request | InvalidInput]:
+        """The requests of a task, merged or each by itself.
+
+        An error stands in the place of a request that the schema does not allow; of merged ones
+        nothing is checked yet.
+        """
+        (count,) = _COUNT.unpack_from(message)
+        table = np.frombuffer(message, np.int64, count, _COUNT.size)
+        size, requests, merged = table[:3].tolist()
+        memory = inbox.reserve(size)
+        if merged:
+            end = 3 + requests * len(self.dims)
+            sizes = table[3:end].reshape(requests, len(self.dims))
+            return Merged.of(self.inputs, self.dims, sizes, memory, table[end:].tolist())
+        numbers = iter(table[3:].tolist())
+        text = _COUNT.size + table.nbytes
+        found: list[Request | InvalidInput] = []
+        for _ in range(requests):
+            end = text + next(numbers)
+            name, text = message[text:end].decode(), end
+            end = text + next(numbers)
+            parameters, text = message[text:end], end
+            places: dict[str, tuple[tuple[int, ...], int, int]] = {}
+            for key in self.inputs:
+                rank = next(numbers)
+                if rank < 0:
+                    continue
+                shape = tuple(next(numbers) for _ in range(rank))
+                places[key] = (shape, next(numbers), next(numbers))
+            try:
+                arrays = {key: self._view(key, memory, *place) for key, place in places.items()}
+            except InvalidInput as error:
+                found.append(error)
+            else:
+                known = json.loads(parameters) if parameters else {}
+                found.append(self.request(arrays, name, known))
+        return found
+
+    def request(
+        self, arrays: Arrays, name: str = "", parameters: Mapping[str, Any] | None = None
+    ) -> Request | InvalidInput:
+        """A request, checked; or what is wrong with it."""
+        try:
+            sizes = validate(self.inputs, arrays)
+        except InvalidInput as error:
+            return error
+        return Request(fill_defaults(self.inputs, arrays, sizes), sizes, name, parameters or {})
+
+    def _view(
+        self, name: str, memory: mmap.mmap, shape: tuple[int, ...], offset: int, size: int
+    ) -> Array:
+        tensor = self.inputs[name]
+        if tensor.dtype == BYTES:
+            try:
+                return _read_bytes(memoryview(memory)[offset : offset + size], shape)
+            except InvalidInput as error:
+                raise InvalidInput(f"{name}: {error}") from None
+        if not size:
+            return np.empty(shape, tensor.numpy)
+        view = np.ndarray(shape, tensor.numpy, memory, offset)
+        view.flags.writeable = False
+        return view
+
+    def write(self, reading: list[Request | InvalidInput], report: Report, outbox: Arena) -> bytes:
+        """The answer to a task: what ``report`` says of those of its requests that could be read.
+
+        The arrays are written to the outbox.
+        """
+        ran = iter(report.outcomes)
+        outcomes: list[Outcome] = [
+            one if isinstance(one, InvalidInput) else next(ran) for one in reading
+        ]
+        layout = outbox.write([self._plain(outcome) for outcome in outcomes])
+        numbers = [layout.size, len(outcomes), 0]
+        text: list[bytes] = []
+        for outcome, blocks in zip(outcomes, layout.items, strict=True):
+            if isinstance(outcome, NaiadError):
+                said = (type(outcome).__name__.encode(), str(outcome).encode())
+                numbers += (_CODES.get(outcome.code, 1), *map(len, said))
+                text += said
+                continue
+            numbers.append(0)
+            for name in self.outputs:
+                if name not in outcome:
+                    numbers.append(-1)
+                    continue
+                shape = outcome[name].shape
+                _, (size,), offset, _ = blocks[name]
+                numbers += (len(shape), *shape, offset, size)
+        return self._packed(numbers, report, text)
+
+    def write_merged(self, arrays: Arrays, report: Report, outbox: Arena) -> bytes:
+        """The answer to a merged task, whose ``arrays`` the front will split."""
+        layout = outbox.write([arrays])
+        numbers = [layout.size, len(report.outcomes), 1]
+        numbers += (layout.items[0][name][2] for name in self.outputs)
+        return self._packed(numbers, report, [])
+
+    def _packed(self, numbers: list[int], report: Report, text: list[bytes]) -> bytes:
+        numbers += (int(1e9 * seconds) for seconds in report.seconds.values())
+        numbers.append(len(report.batches))
+        for batch in report.batches:
+            numbers += (batch.get(dim, 0) for dim in self.dims)
+        return b"".join([_COUNT.pack(len(numbers)), array("q", numbers).tobytes(), *text])
+
+    def _plain(self, outcome: Outcome) -> dict[str, Array]:
+        """The outputs as the bytes that travel."""
+        if isinstance(outcome, NaiadError):
+            return {}
+        return {
+            name: _write_bytes(value)
+            if value.dtype == object
+            else np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+            for name, value in outcome.items()
+        }
+
+    def _port(self, name: str, tensor: Tensor) -> dict[str, Any]:
+        places = {dim: place for place, dim in enumerate(self.dims)}
+        return {
+            "name": name,
+            "dtype": _DTYPES[TRITON_NAMES[tensor.dtype]],
+            "dims": [places.get(dim, -1) if isinstance(dim, str) else -1 for dim in tensor.dims],
+            "sizes": [0 if isinstance(dim, str) else dim for dim in tensor.dims],
+            "axis": -1 if tensor.axis is None else tensor.axis,
+            "itemsize": tensor.numpy.itemsize,
+        }
+
+
+def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
+    """An object array of bytes, from their form in the protocol, which the front has not read.
+
+    Raises:
+        InvalidInput: it is not of that form.
+    """
+    flat = np.empty(math.prod(shape), dtype=object)
+    at = 0
+    try:
+        for number in range(len(flat)):
+            (length,) = _LENGTH.unpack_from(data, at)
+            at += _LENGTH.size
+            if length > len(data) - at:
+                raise InvalidInput(f"element {number} of {len(flat)} is longer than what was sent")
+            flat[number] = bytes(data[at : at + length])
+            at += length
+    except struct.error:
+        raise InvalidInput(f"there are fewer than {len(flat)} elements") from None
+    if at != len(data):
+        raise InvalidInput(f"there are more than {len(flat)} elements")
+    return flat.reshape(shape)
+
+
+def _write_bytes(values: Array) -> Array:
+    parts = (part for value in values.flat for part in (_LENGTH.pack(len(value)), value))
+    return np.frombuffer(b"".join(parts), np.uint8)

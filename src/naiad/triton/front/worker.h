@@ -1,0 +1,223 @@
+// A worker process: started, spoken to, and known to be dead when it is.
+//
+// Arrays travel in two memfds, one for each direction; a message each way per batch travels over a
+// socket pair, framed as multiprocessing.connection frames bytes. What the messages hold is said
+// in wire.py, which is the other end.
+#pragma once
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "batcher.h"
+
+extern char** environ;
+
+namespace naiad {
+
+// The worker ended, or was killed, before it answered.
+struct WorkerLost : std::runtime_error {
+  WorkerLost(const std::string& message, const char* kind = "died")
+      : std::runtime_error(message), kind(kind) {}
+  const char* kind;  // died, hung, not_loaded or internal, for metrics
+};
+
+// A growable piece of memory that two processes share through a file descriptor.
+class Arena {
+ public:
+  Arena() : fd(high(memfd_create("naiad", MFD_CLOEXEC))) {}
+  Arena(const Arena&) = delete;
+  ~Arena() {
+    if (base_) munmap(base_, mapped_);
+    close(fd);
+  }
+
+  // At least so many bytes of it.
+  char* reserve(size_t size) {
+    if (size > mapped_) {
+      struct stat state {};
+      fstat(fd, &state);
+      size_t wanted = 1 << 20;
+      while (wanted < size) wanted *= 2;  // so that slowly growing batches do not map each time
+      if (static_cast<size_t>(state.st_size) >= size) {
+        wanted = state.st_size;
+      } else if (ftruncate(fd, wanted)) {
+        throw std::runtime_error("no shared memory of " + std::to_string(wanted) + " bytes");
+      }
+      if (base_) munmap(base_, mapped_);
+      void* found = mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+      base_ = found == MAP_FAILED ? nullptr : static_cast<char*>(found);
+      mapped_ = base_ ? wanted : 0;
+      if (!base_) throw std::runtime_error("shared memory cannot be mapped");
+    }
+    return base_;
+  }
+
+  // Give memory beyond what is usually needed back to the system; contents are lost.
+  void trim() {
+    if (mapped_ > kKeep) madvise(base_ + kKeep, mapped_ - kKeep, MADV_REMOVE);
+  }
+
+  // Descriptors that a child is given at fixed low numbers must not be there already.
+  static int high(int low) {
+    if (low < 0) throw std::runtime_error(std::string("no file descriptor: ") + strerror(errno));
+    int fd = fcntl(low, F_DUPFD_CLOEXEC, 16);
+    close(low);
+    if (fd < 0) throw std::runtime_error(std::string("no file descriptor: ") + strerror(errno));
+    return fd;
+  }
+
+  const int fd;
+
+ private:
+  static constexpr size_t kKeep = 64 << 20;
+
+  char* base_ = nullptr;
+  size_t mapped_ = 0;
+};
+
+class Worker {
+ public:
+  // `hello` is the first message, which says what to load; `label` is seen in lists of processes.
+  // Nothing is started yet.
+  Worker(std::string label, std::string hello)
+      : label_(std::move(label)), hello_(std::move(hello)) {}
+  Worker(const Worker&) = delete;
+  ~Worker() { end(); }
+
+  // Start the process. The kernel ends it with the thread that calls this.
+  void launch() {
+    end();
+    inbox = std::make_unique<Arena>();
+    outbox = std::make_unique<Arena>();
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+      throw WorkerLost(std::string("no socket: ") + strerror(errno), "not_loaded");
+    }
+    socket_ = Arena::high(pair[0]);
+    int theirs = Arena::high(pair[1]);
+    const char* python = getenv("NAIAD_PYTHON");
+    std::string parent = std::to_string(getpid());
+    const char* command[] = {
+        python ? python : "python3", "-m", "naiad.triton.front.worker", "--parent", parent.c_str(),
+        "--serves", label_.c_str(), nullptr};
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, theirs, 3);
+    posix_spawn_file_actions_adddup2(&files, inbox->fd, 4);
+    posix_spawn_file_actions_adddup2(&files, outbox->fd, 5);
+    int failed = posix_spawnp(
+        &pid_, command[0], &files, nullptr, const_cast<char**>(command), environ);
+    posix_spawn_file_actions_destroy(&files);
+    close(theirs);
+    if (failed) {
+      pid_ = 0;
+      throw WorkerLost(
+          std::string(command[0]) + " cannot be started: " + strerror(failed), "not_loaded");
+    }
+    send(hello_);
+  }
+
+  void send(const std::string& message) {
+    uint32_t size = htonl(static_cast<uint32_t>(message.size()));
+    std::string framed(reinterpret_cast<char*>(&size), sizeof size);
+    framed += message;
+    for (size_t sent = 0; sent < framed.size();) {
+      ssize_t now = ::send(socket_, framed.data() + sent, framed.size() - sent, MSG_NOSIGNAL);
+      if (now < 0 && errno == EINTR) continue;
+      if (now <= 0) throw WorkerLost(obituary());
+      sent += now;
+    }
+  }
+
+  // The next message; a process that has said nothing after `timeout` is killed.
+  std::string receive(Seconds timeout) {
+    pollfd wait{socket_, POLLIN, 0};
+    int ready;
+    do {
+      ready = poll(&wait, 1, static_cast<int>(std::min(1e9, timeout.count() * 1e3)));
+    } while (ready < 0 && errno == EINTR);
+    if (!ready) {
+      kill(pid_, SIGKILL);
+      char seconds[32];
+      snprintf(seconds, sizeof seconds, "%g", timeout.count());
+      throw WorkerLost(
+          "the worker did not answer within " + std::string(seconds) + " s and was killed", "hung");
+    }
+    uint32_t size = 0;
+    read_all(reinterpret_cast<char*>(&size), sizeof size);
+    std::string message(ntohl(size), '\0');
+    read_all(message.data(), message.size());
+    return message;
+  }
+
+  // How the process ended, if it did; "" while it lives.
+  std::string lost() {
+    if (!pid_) return "the worker process is not running";
+    int status;
+    if (waitpid(pid_, &status, WNOHANG) != pid_) return "";
+    pid_ = 0;
+    return ended(status);
+  }
+
+  // End the process, at once if it does not end by itself.
+  void end() {
+    if (socket_ >= 0) close(socket_);
+    socket_ = -1;
+    for (int tries = 0; pid_ && lost().empty(); ++tries) {
+      if (tries == 100) kill(pid_, SIGKILL);
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    inbox.reset();
+    outbox.reset();
+  }
+
+  std::unique_ptr<Arena> inbox, outbox;
+
+ private:
+  void read_all(char* into, size_t size) {
+    while (size) {
+      ssize_t now = recv(socket_, into, size, 0);
+      if (now < 0 && errno == EINTR) continue;
+      if (now <= 0) throw WorkerLost(obituary());
+      into += now;
+      size -= now;
+    }
+  }
+
+  std::string obituary() {
+    for (int tries = 0; tries < 500; ++tries) {
+      if (auto how = lost(); !how.empty()) return how;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return "the worker process closed its socket";
+  }
+
+  static std::string ended(int status) {
+    if (WIFSIGNALED(status)) {
+      return "the worker process ended by signal " + std::to_string(WTERMSIG(status));
+    }
+    return "the worker process ended with status " + std::to_string(WEXITSTATUS(status));
+  }
+
+  std::string label_, hello_;
+  pid_t pid_ = 0;
+  int socket_ = -1;
+};
+
+}  // namespace naiad

@@ -1,0 +1,89 @@
+"""What a model's configuration says of its service: what is loaded, and within what bounds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from naiad.batching import Budget
+from naiad.cost import Cost
+from naiad.errors import PipelineError
+from naiad.pipeline import Pipeline
+from naiad.runtime.messages import Spec
+from naiad.runtime.service import default_instances
+from naiad.triton.config import refuse_response_cache
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """How a pipeline is served.
+
+    Attributes:
+        spec: what a worker loads.
+        instances: workers that share the model's queue.
+        executor: ``process`` or ``thread``.
+        watchdog: seconds that a worker may take over one batch.
+        queue_capacity: requests that may wait.
+        max_queue_delay: seconds that a free worker may wait for a batch to fill.
+        latency_target: seconds within which requests should be answered, or None.
+        cost: what is believed of a batch's cost to begin with, or None.
+    """
+
+    spec: Spec
+    instances: int
+    executor: str
+    watchdog: float
+    queue_capacity: int
+    max_queue_delay: float
+    latency_target: float | None
+    cost: Cost | None
+
+
+def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path) -> ServiceConfig:
+    """Read the parameters of a configuration in its JSON form.
+
+    Args:
+        config: the configuration.
+        pipeline: the pipeline, as :func:`naiad.pipeline.load_pipeline` takes it.
+        version: the folder of the version, with the weights.
+
+    Raises:
+        PipelineError: a parameter cannot be read.
+        RepositoryError: the response cache is enabled.
+    """
+    refuse_response_cache(config)
+    parameters = {k: v["string_value"] for k, v in config.get("parameters", {}).items()}
+    weights = parameters.get("weights")
+    device = parameters.get("device", "cpu")
+    executor = parameters.get("executor", "process")
+    return ServiceConfig(
+        spec=Spec(
+            pipeline=pipeline,
+            weights=str(version / weights) if weights else None,
+            device=device,
+            threads=int(parameters.get("threads", "1")),
+            budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
+        ),
+        instances=int(parameters.get("instances") or default_instances(device, executor)),
+        executor=executor,
+        watchdog=float(parameters.get("watchdog", Pipeline.watchdog)),
+        queue_capacity=int(parameters.get("queue_capacity", Pipeline.queue_capacity)),
+        max_queue_delay=float(parameters.get("max_queue_delay", Pipeline.max_queue_delay)),
+        latency_target=_parsed(parameters, "latency_target", float),
+        cost=_parsed(parameters, "cost", Cost.from_json),
+    )
+
+
+def _parsed(parameters: Mapping[str, str], name: str, read: Callable[[Any], T]) -> T | None:
+    """A parameter of the model's config that is JSON, or None where there is none."""
+    if name not in parameters:
+        return None
+    try:
+        return read(json.loads(parameters[name]))
+    except (TypeError, ValueError) as error:
+        raise PipelineError(f"config.pbtxt: parameter {name} is wrong: {error}") from None

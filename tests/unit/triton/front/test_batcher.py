@@ -1,0 +1,44 @@
+"""The front's batcher makes the batches that ``naiad.batching.Batcher`` makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naiad.batching import Batcher, Budget
+from naiad.errors import Unavailable
+
+BUDGET = Budget(requests=5, nodes=20, edges=40)
+CAPACITY = 12
+
+puts = st.tuples(st.just("put"), st.integers(-2, 2), st.integers(0, 30), st.integers(0, 60))
+takes = st.tuples(st.just("take"), st.integers(1, 8))
+sessions = st.lists(puts | puts | takes, max_size=60)
+
+
+def in_python(session: list[Any]) -> list[str]:
+    batcher = Batcher[int](BUDGET, capacity=CAPACITY)
+    lines: list[str] = []
+    count = 0
+    for what, *numbers in session:
+        if what == "put":
+            priority, nodes, edges = numbers
+            try:
+                batcher.put(count, {"nodes": nodes, "edges": edges}, priority=priority)
+            except Unavailable:
+                lines.append("refused")
+            count += 1
+        else:
+            lines.append(" ".join(map(str, batcher.take(0, most=numbers[0]) or [])))
+    return lines
+
+
+@settings(max_examples=200)
+@given(sessions)
+def test_both_batchers_make_the_same_batches(drive: Any, session: list[Any]) -> None:
+    text = f"3 {CAPACITY} {BUDGET['requests']} {BUDGET['nodes']} {BUDGET['edges']}\n"
+    for what, first, *rest in session:
+        text += f"put {first} 1 {rest[0]} {rest[1]}\n" if what == "put" else f"take {first}\n"
+    assert [line.strip() for line in drive("batches", text).splitlines()] == in_python(session)

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "tuning": {"errors", "batching", "cost"},  # the file; the measuring is in tune
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
+    "kernel_cache": {"errors", "artifacts"},
     "weights": {"errors"},
     "store": {"errors", "schema"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        *("weights", "store"),
+        *("weights", "kernel_cache", "store"),
         "pipelines.sentence_bert",  # the encoder of all applications that read text
     },
     "pipelines.<app>.cli": {

@@ -143,14 +143,14 @@ def check_format(path: Path) -> None:
     if path.suffix not in known:
         raise NaiadError(f"{path}: results are written as {', '.join(known)}")
     if path.suffix in HDF5_SUFFIXES:
-        _h5py()
+        import_h5py()
     else:
-        _pyarrow()
+        import_pyarrow()
 
 
 class _Hdf5Store:
     def __init__(self, path: Path, labels: Labels) -> None:
-        self._file = _h5py().File(path, "w")
+        self._file = import_h5py().File(path, "w")
         self._file.attrs.update(
             {
                 "content": "NuGraph3 results",
@@ -225,7 +225,7 @@ def _hit_columns(block: list[NuGraph3Result], labels: Labels) -> dict[str, NDArr
 
 def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
     try:
-        opened = _h5py().File(path, "r")
+        opened = import_h5py().File(path, "r")
     except OSError as error:
         raise NaiadError(f"{path} is no HDF5 file: {error}") from None
     with opened as file:
@@ -261,7 +261,7 @@ def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
 
 class _ParquetStore:
     def __init__(self, path: Path, labels: Labels) -> None:
-        pa, parquet = _pyarrow()
+        pa, parquet = import_pyarrow()
         name = pa.dictionary(pa.int8(), pa.string())
         number, score = pa.int32(), pa.float32()
         self._schema = pa.schema(
@@ -349,7 +349,7 @@ class _ParquetStore:
 
 
 def _read_parquet(path: Path) -> Iterator[NuGraph3Result]:
-    pa, parquet = _pyarrow()
+    pa, parquet = import_pyarrow()
     try:
         file = parquet.ParquetFile(path)
     except pa.ArrowInvalid as error:
@@ -395,7 +395,8 @@ def _numbers(result: NuGraph3Result, column: str) -> NDArray[Any]:
     return (values.cat.codes if column in ("plane", "semantic") else values).to_numpy()
 
 
-def _h5py() -> Any:
+def import_h5py() -> Any:
+    """The package h5py; raises `MissingExtra` where it is not installed."""
     try:
         import h5py
     except ModuleNotFoundError:
@@ -403,7 +404,8 @@ def _h5py() -> Any:
     return h5py
 
 
-def _pyarrow() -> Any:
+def import_pyarrow() -> Any:
+    """pyarrow and its module for parquet; raises `MissingExtra` where it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet

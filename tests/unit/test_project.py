@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "weights": {"errors"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
+    "bulk": {"errors", "schema", "pipeline", "pipelines", "client", "runtime"},
     "triton": {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
         *("artifacts", "cost", "tuning"),
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        "weights",
+        *("weights", "bulk.merging"),
     },
     "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
 }

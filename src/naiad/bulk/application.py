@@ -84,8 +84,8 @@ class Bulk(Protocol):
         """
         ...
 
-    def request(self, item: Any) -> Request:
-        """Make the request for an item.
+    def request(self, item: Any, metadata: Mapping[str, str]) -> Request:
+        """Make the request for an item, to the model with that metadata.
 
         Raises:
             InvalidInput: the item cannot be asked about.

@@ -180,9 +180,8 @@ class Worker:
         try:
             readings = self._reader.read([chunk])
             while window := list(itertools.islice(readings, _WINDOW)):
-                for reading, outcome in zip(
-                    window, answers(self._runner, self._bulk, window), strict=True
-                ):
+                outcomes = answers(self._runner, self._bulk, self._metadata, window)
+                for reading, outcome in zip(window, outcomes, strict=True):
                     part.add(reading.name, reading.item, outcome)
             part.commit()
         except BaseException:
@@ -190,7 +189,9 @@ class Worker:
             raise
 
 
-def answers(runner: Runner, bulk: Bulk, readings: Iterable[Reading]) -> list[Outcome | Exception]:
+def answers(
+    runner: Runner, bulk: Bulk, metadata: Mapping[str, str], readings: Iterable[Reading]
+) -> list[Outcome | Exception]:
     """What a server would answer to each of them, from one set-up pipeline."""
     outcomes: list[Outcome | Exception] = []
     requests: dict[int, Request] = {}
@@ -200,7 +201,7 @@ def answers(runner: Runner, bulk: Bulk, readings: Iterable[Reading]) -> list[Out
             outcomes[number] = reading.item
             continue
         try:
-            asked = bulk.request(reading.item)
+            asked = bulk.request(reading.item, metadata)
             request = runner.contract.request(asked.arrays, asked.id, asked.parameters)
             runner.contract.limit.refuse_oversize(request.sizes)
         except NaiadError as error:

@@ -47,7 +47,7 @@ class OnServers:
             if isinstance(reading.item, Exception):
                 return reading, reading.item
             try:
-                request = bulk.request(reading.item)
+                request = bulk.request(reading.item, self.metadata)
             except NaiadError as error:
                 return reading, error
             return reading, self._servers.ask(request)

@@ -68,6 +68,7 @@ _APPLICATIONS = (
         cli="naiad.pipelines.image.cli",
         requests="naiad.pipelines.image.files:read_requests",
         simulated="naiad.pipelines.image.shapes:simulated_requests",
+        bulk="naiad.pipelines.image.bulk:ImageBulk",
         packages=("torch", "PIL", "safetensors"),
     ),
     Application(

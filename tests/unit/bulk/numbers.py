@@ -7,6 +7,7 @@ answers the first half of what it is sent, so of ``[n, n]`` it says ``[n]``.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ class Numbers:
     example: ClassVar[str] = "*.txt"
 
     refused: float = field(default=-1.0, metadata={"help": "A number that is not asked about."})
+    pause: float = field(default=0.0, metadata={"help": "Seconds that each number takes."})
 
     def find(self, path: Path) -> Iterator[Path]:
         yield from sorted(path.rglob("*.txt")) if path.is_dir() else [path]
@@ -38,9 +40,10 @@ class Numbers:
     def open(self, path: Path) -> Lines:
         return Lines(path)
 
-    def request(self, item: float) -> Request:
+    def request(self, item: float, metadata: Mapping[str, str]) -> Request:
         if item == self.refused:
             raise InvalidInput(f"{item:g} is refused")
+        time.sleep(self.pause)
         return Request({"x": np.array([item, item], np.float32)})
 
     def writer(self, path: Path, metadata: Mapping[str, str]) -> Pairs:

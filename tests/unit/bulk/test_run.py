@@ -56,7 +56,7 @@ def test_every_input_gets_a_file_of_its_results_in_order(url: str, tmp_path: Pat
     assert not list((tmp_path / "out").rglob("parts"))
     about = read_provenance(tmp_path / "out" / "one.json")
     assert (about["input"], about["items"], about["written"]) == (str(one), 50, 50)
-    assert about["options"] == {"refused": -1.0}
+    assert about["options"] == {"refused": -1.0, "pause": 0.0}
     assert about["servers"][0]["url"] == f"grpc://{url}"
     assert about["naiad"]
     assert two.exists()

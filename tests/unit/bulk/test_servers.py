@@ -93,9 +93,12 @@ def test_a_server_that_is_away_at_the_start_is_no_obstacle() -> None:
 
 def test_without_any_server_there_is_no_beginning() -> None:
     port = free_port()
-    with Servers([f"127.0.0.1:{port}"], "half") as servers:
-        with pytest.raises(Unavailable, match=f"no server answers at grpc://127.0.0.1:{port}"):
-            servers.start()
+    servers = Servers([f"127.0.0.1:{port}"], "half")
+    with (
+        servers,
+        pytest.raises(Unavailable, match=f"no server answers at grpc://127.0.0.1:{port}"),
+    ):
+        servers.start()
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +151,9 @@ def test_servers_with_other_weights_do_not_work_together() -> None:
         grpc_server(parameters={"weights_sha256": "aa"}) as (one, _),
         grpc_server(parameters={"weights_sha256": "bb"}) as (two, _),
         Servers([one, two], "half") as servers,
+        pytest.raises(InvalidInput, match=f"{two} has half with weights bb; the other.* aa"),
     ):
-        with pytest.raises(InvalidInput, match=f"{two} has half with weights bb; the other.* aa"):
-            servers.start()
+        servers.start()
 
 
 def test_a_server_given_twice_is_a_mistake() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from naiad.bulk.merging import merge_hdf5, merge_parquet
 from naiad.errors import InvalidInput
 from naiad.pipeline import Request
 from naiad.schema import Arrays
@@ -63,7 +64,7 @@ class NuGraph3Bulk:
 
         return _Events(open_events(path, truth=False))
 
-    def request(self, item: Event) -> Request:
+    def request(self, item: Event, metadata: Mapping[str, str]) -> Request:
         """An event's tensors, as the typed client sends them."""
         return Request(
             item.arrays(), id="/".join(map(str, item.id)), parameters={"strict": self.strict}
@@ -78,9 +79,16 @@ class NuGraph3Bulk:
 
     def merge(self, parts: Sequence[Path], path: Path, provenance: Mapping[str, Any]) -> None:
         """Write the results of all parts to one file."""
-        from naiad.pipelines.nugraph3.merging import merge_results
-
-        merge_results(parts, path, provenance)
+        if path.suffix == ".parquet":
+            merge_parquet(parts, path, provenance, numbered="entry")
+        else:
+            merge_hdf5(
+                parts,
+                path,
+                provenance,
+                counted="event_table/event_id",
+                numbered="event_id.seq_cnt",
+            )
 
 
 class _Events:

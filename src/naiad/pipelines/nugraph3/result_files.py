@@ -143,14 +143,14 @@ def check_format(path: Path) -> None:
     if path.suffix not in known:
         raise NaiadError(f"{path}: results are written as {', '.join(known)}")
     if path.suffix in HDF5_SUFFIXES:
-        import_h5py()
+        _h5py()
     else:
-        import_pyarrow()
+        _pyarrow()
 
 
 class _Hdf5Store:
     def __init__(self, path: Path, labels: Labels) -> None:
-        self._file = import_h5py().File(path, "w")
+        self._file = _h5py().File(path, "w")
         self._file.attrs.update(
             {
                 "content": "NuGraph3 results",
@@ -225,7 +225,7 @@ def _hit_columns(block: list[NuGraph3Result], labels: Labels) -> dict[str, NDArr
 
 def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
     try:
-        opened = import_h5py().File(path, "r")
+        opened = _h5py().File(path, "r")
     except OSError as error:
         raise NaiadError(f"{path} is no HDF5 file: {error}") from None
     with opened as file:
@@ -261,7 +261,7 @@ def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
 
 class _ParquetStore:
     def __init__(self, path: Path, labels: Labels) -> None:
-        pa, parquet = import_pyarrow()
+        pa, parquet = _pyarrow()
         name = pa.dictionary(pa.int8(), pa.string())
         number, score = pa.int32(), pa.float32()
         self._schema = pa.schema(
@@ -349,7 +349,7 @@ class _ParquetStore:
 
 
 def _read_parquet(path: Path) -> Iterator[NuGraph3Result]:
-    pa, parquet = import_pyarrow()
+    pa, parquet = _pyarrow()
     try:
         file = parquet.ParquetFile(path)
     except pa.ArrowInvalid as error:
@@ -395,8 +395,7 @@ def _numbers(result: NuGraph3Result, column: str) -> NDArray[Any]:
     return (values.cat.codes if column in ("plane", "semantic") else values).to_numpy()
 
 
-def import_h5py() -> Any:
-    """The package h5py; raises `MissingExtra` where it is not installed."""
+def _h5py() -> Any:
     try:
         import h5py
     except ModuleNotFoundError:
@@ -404,8 +403,7 @@ def import_h5py() -> Any:
     return h5py
 
 
-def import_pyarrow() -> Any:
-    """pyarrow and its module for parquet; raises `MissingExtra` where it is not installed."""
+def _pyarrow() -> Any:
     try:
         import pyarrow
         import pyarrow.parquet

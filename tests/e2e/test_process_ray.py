@@ -13,9 +13,11 @@ import psutil
 import pytest
 from rich.console import Console
 from tests.support.markdown import ROOT
+from tests.support.triton import FREE
 from tests.unit.bulk.numbers import Numbers, read_pairs, read_provenance, write_numbers
 from typer.testing import CliRunner
 
+import naiad
 from naiad.bulk.job import Job
 from naiad.bulk.on_ray import OnRay, RaySettings
 from naiad.bulk.run import run
@@ -91,13 +93,13 @@ def test_a_node_is_killed_and_nothing_is_lost_or_there_twice(cluster: Any, tmp_p
 
 
 def test_answers_are_those_of_a_server(cluster: Any, tmp_path: Path) -> None:
-    write_events(tmp_path / "events.h5", simulate(20, seed=8))
+    write_events(tmp_path / "events.h5", simulate(12, seed=8))
     words = ["process", "nugraph3", str(tmp_path / "events.h5"), "--chunk", "8", "-o"]
-    ray = [str(tmp_path / "ray"), "--engine", "ray", "--ray-address", cluster.address]
-    result = CliRunner().invoke(app, [*words, *ray])
-    assert result.exit_code == 0, result.output
-    result = CliRunner().invoke(app, [*words, str(tmp_path / "server"), "--local"])
-    assert result.exit_code == 0, result.output
+    ray = ["--engine", "ray", "--ray-address", cluster.address, "--actors", "1"]
+    with naiad.serve("nugraph3", instances=1, **FREE) as server:
+        for name, engine in {"ray": ray, "server": ["--server", server.grpc_url]}.items():
+            result = CliRunner().invoke(app, [*words, str(tmp_path / name), *engine])
+            assert result.exit_code == 0, result.output
     pairs = [read_results(tmp_path / engine / "events.h5") for engine in ("ray", "server")]
     for one, other in zip(*pairs, strict=True):
         assert (one.run, one.subrun, one.event) == (other.run, other.subrun, other.event)

@@ -99,7 +99,7 @@ def test_merged_parts_are_what_would_have_been_written_at_once(
     words = process("nugraph3", events / "run1.h5", "-o", tmp_path / "bulk", "--chunk", 16)
     result = CliRunner().invoke(app, [*words, "--server", server.grpc_url])
     assert result.exit_code == 0, result.output
-    assert f"{PER_FILE[0]} events of 1 inputs are in" in result.output
+    assert f"{PER_FILE[0]} events of 1 input are in" in result.output
     merged = tmp_path / "bulk" / "run1.h5"
     at_once = write_results(list(read_results(merged)), tmp_path / "at_once.h5")
     with h5py.File(merged) as one, h5py.File(at_once) as other:

@@ -301,7 +301,7 @@ def _say_what_was_done(job: Job, summary: Summary) -> None:
     before = f", {summary.before:,} of them done before" if summary.before else ""
     pace = f", {summary.rate:,.1f} {unit} per second" if summary.rate else ""
     output.print(
-        f"{summary.written:,} {unit} of {summary.inputs:,} inputs are in "
+        f"{_count(summary.written, unit)} of {_count(summary.inputs, 'inputs')} are in "
         f"[bold]{escape(str(job.results))}[/]{before}{pace}",
         highlight=False,
         soft_wrap=True,
@@ -309,7 +309,14 @@ def _say_what_was_done(job: Job, summary: Summary) -> None:
     for path, reason in summary.unread.items():
         _complain(f"{path}: {reason}")
     if summary.report is not None:
-        _complain(f"{summary.failed:,} {unit} failed; {summary.report} says which and why")
+        failed = (
+            f"1 {unit.removesuffix('s')}" if summary.failed == 1 else f"{summary.failed:,} {unit}"
+        )
+        _complain(f"{failed} failed; {summary.report} says which and why")
+
+
+def _count(number: int, plural: str) -> str:
+    return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
 def _complain(text: str) -> None:

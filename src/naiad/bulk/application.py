@@ -73,7 +73,7 @@ class Bulk(Protocol):
         ...
 
     def fingerprint(self, path: Path) -> str:
-        """Tell an input from what it may become later; cheap, and never raises."""
+        """Tell an input from what it may become later, without reading all of it."""
         ...
 
     def open(self, path: Path) -> Source:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import logging
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 from naiad.bulk.application import Bulk, Json
@@ -32,6 +33,9 @@ from naiad.runtime.worker import load
 
 _WINDOW: Final = 16
 """Items that an actor holds at once; the runner cuts them into batches by the budget."""
+
+_SHARED: Final = 60.0
+"""Seconds after which a file that one machine has written to a shared folder is seen by all."""
 
 _LOCAL_STORE: Final = 128 << 20
 """Bytes of the object store of a Ray that is started here: only records of chunks pass through."""
@@ -98,7 +102,8 @@ class OnRay:
             }
         try:
             ray.init(**options, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # what it raises where a node does not start in time is no more
+            ray.shutdown()
             raise EngineError(
                 f"Ray at {self._settings.address or 'this machine'}: {error}"
             ) from None
@@ -113,12 +118,7 @@ class OnRay:
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the cluster; one that was started here ends."""
         _ray().shutdown()
 
@@ -127,8 +127,8 @@ class OnRay:
         import ray.data
         from ray.exceptions import RayError
 
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
         rows = [{"chunk": _packed(chunk)} for chunk in chunks]
         if not rows:
             return
@@ -143,12 +143,7 @@ class OnRay:
         )
         try:
             for row in done.iter_rows():
-                record = read_record(_unpacked(row["chunk"]))
-                if record is None:
-                    raise NaiadError(
-                        f"a node of the cluster wrote {row['chunk']}, which is not here: inputs "
-                        "and results must be in folders that all nodes share"
-                    )
+                record = _seen(_unpacked(row["chunk"]))
                 advance(record.chunk.stop - record.chunk.first, len(record.failures))
                 yield record
         except RayError as error:
@@ -212,6 +207,24 @@ def answers(
     for number, outcome in zip(requests, report.outcomes, strict=True):
         outcomes[number] = outcome
     return outcomes
+
+
+def _seen(chunk: Chunk) -> Record:
+    """The record of a chunk that another machine may have written.
+
+    Raises:
+        NaiadError: it is not to be seen from here.
+    """
+    until = time.monotonic() + _SHARED
+    while time.monotonic() < until:
+        record = read_record(chunk)
+        if record is not None and (chunk.part.exists() or not record.written):
+            return record
+        time.sleep(0.2)
+    raise NaiadError(
+        f"{chunk.record} was written by a node of the cluster, and is not here: inputs and "
+        "results must be in folders that all nodes share"
+    )
 
 
 def _packed(chunk: Chunk) -> str:

@@ -22,6 +22,8 @@ class Application:
         requests: ``module:function`` that reads the requests in a file of the application's data.
         simulated: ``module:function`` that makes so many requests, from a seed, whose sizes are
             those of real ones.
+        bulk: ``module:Class`` that says how ``naiad process`` works on its files; see
+            :mod:`naiad.bulk.application`.
         packages: what must be importable where it is served.
         arguments: of ``naiad infer NAME``, as an example.
         on_request: it is served only when it is named, since it does what another one does.
@@ -36,6 +38,7 @@ class Application:
     network: str | None = None
     requests: str | None = None
     simulated: str | None = None
+    bulk: str | None = None
     packages: tuple[str, ...] = ()
     arguments: str = "FILE"
     on_request: bool = False
@@ -55,6 +58,7 @@ _APPLICATIONS = (
         cli="naiad.pipelines.nugraph3.cli",
         requests="naiad.pipelines.nugraph3.events:read_requests",
         simulated="naiad.pipelines.nugraph3.simulate:simulated_requests",
+        bulk="naiad.pipelines.nugraph3.bulk:NuGraph3Bulk",
         packages=("torch", "scipy", "safetensors"),
     ),
     Application(
@@ -66,6 +70,7 @@ _APPLICATIONS = (
         cli="naiad.pipelines.image.cli",
         requests="naiad.pipelines.image.files:read_requests",
         simulated="naiad.pipelines.image.shapes:simulated_requests",
+        bulk="naiad.pipelines.image.bulk:ImageBulk",
         packages=("torch", "PIL", "safetensors"),
     ),
     Application(

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from naiad import __version__
-from naiad.cli import artifacts, infer, simulate, train, weights
+from naiad.cli import artifacts, codegen, infer, simulate, train, weights
 from naiad.cli.bench import bench
 from naiad.cli.check import check
 from naiad.cli.config import config
@@ -46,6 +46,7 @@ app.add_typer(simulate.app, name="simulate")
 app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")
 app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(codegen.app, name="codegen")
 
 
 def _print_version(wanted: bool) -> None:

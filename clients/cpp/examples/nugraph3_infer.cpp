@@ -6,12 +6,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <string>
+#include <vector>
+
 #include <naiad/client.hpp>
 #include <naiad/events.hpp>
 #include <naiad/many.hpp>
 #include <naiad/nugraph3.hpp>
-#include <string>
-#include <vector>
 
 #include "report.hpp"
 

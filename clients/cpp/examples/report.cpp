@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <numeric>
 
+#include <naiad/scores.hpp>
+
 namespace report {
 namespace {
 
@@ -184,17 +186,6 @@ std::vector<std::string> sized_names(std::vector<std::string> names, size_t size
   return names;
 }
 
-/// In double precision, as the Python client calculates it.
-std::vector<float> softmax(const std::vector<float>& scores) {
-  const double most = *std::max_element(scores.begin(), scores.end());
-  std::vector<double> weights;
-  for (const float score : scores) weights.push_back(std::exp(score - most));
-  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-  std::vector<float> result;
-  for (const double weight : weights) result.push_back(static_cast<float>(weight / sum));
-  return result;
-}
-
 }  // namespace
 
 Labels Labels::from(const std::map<std::string, std::string>& parameters) {
@@ -218,7 +209,8 @@ Result Result::from(const naiad::EventId& id, const std::vector<std::int32_t>& p
   Result result;
   result.id = id;
   result.labels = labels.sized(classes, output.e_evt.data.size());
-  result.event_probabilities = softmax(output.e_evt.data);
+  result.event_probabilities = output.e_evt.data;
+  naiad::softmax(result.event_probabilities.begin(), result.event_probabilities.end());
   std::copy_n(output.v_evt.data.begin(), 3, result.vertex.begin());
   result.counts.resize(classes + 1);
   for (size_t plane = 0; plane < kPlanes.size(); ++plane) {

@@ -3,10 +3,11 @@
 
 #include <array>
 #include <map>
-#include <naiad/events.hpp>
-#include <naiad/nugraph3.hpp>
 #include <string>
 #include <vector>
+
+#include <naiad/events.hpp>
+#include <naiad/nugraph3.hpp>
 
 namespace report {
 

@@ -12,11 +12,8 @@ from pathlib import Path
 
 from tests.support.markdown import ROOT
 
-PACKAGES = (
-    "cmake g++ libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc "
-    "libhdf5-dev doctest-dev"
-)
-"""What the client and its tests are built with, as Debian and Ubuntu call it."""
+PACKAGES = (ROOT / "clients" / "cpp" / "packages.txt").read_text().split()
+"""What the client and its tests are built with, as Debian calls it."""
 
 _HEADERS = """
 #if !__has_include(<grpcpp/grpcpp.h>) || !__has_include(<doctest/doctest.h>)
@@ -38,7 +35,7 @@ def missing() -> str:
         found = subprocess.run(preprocess, input=_HEADERS, text=True, capture_output=True)
         if found.returncode == 0:
             return ""
-    return f"the C++ client needs, to be built here: apt-get install {PACKAGES}"
+    return f"the C++ client needs, to be built here: apt-get install {' '.join(PACKAGES)}"
 
 
 def build(sanitizers: str, *targets: str) -> Path:

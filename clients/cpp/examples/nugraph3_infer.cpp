@@ -2,10 +2,12 @@
 
 #include <getopt.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +36,8 @@ cannot be read, or that is refused, is reported; the others go on; the status is
 Options:
   --url URL              the server, host:port or grpcs://host:port [localhost:8001]; more than
                          once: others to ask while it is unavailable
-  --events FIRST:STOP    which events, counted from 0; or a single number
+  --events FIRST:STOP[:STEP]
+                         which events, counted from 0; or a single number
   --concurrency N        events with the servers at once [8]
   --strict               refuse events whose spacepoints name unknown hits
   --timeout SECONDS      per event [60]
@@ -158,25 +161,33 @@ Arguments parse(int argc, char** argv) {
 
 /// The numbers of the events that `--events` says, as Python's slices choose them.
 std::vector<std::size_t> chosen(const std::string& text, std::size_t size) {
-  const auto bound = [&](const std::string& part, std::size_t otherwise) {
-    if (part.empty()) return otherwise;
+  const auto all = static_cast<long long>(size);
+  std::vector<std::optional<long long>> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t colon = std::min(text.find(':', at), text.size());
+    const std::string part = text.substr(at, colon - at);
     char* end = nullptr;
     const long long value = std::strtoll(part.c_str(), &end, 10);
-    if (*end != '\0') misused("--events " + text + ": give FIRST:STOP as 0:10, or one number");
-    const auto all = static_cast<long long>(size);
-    const long long from_start = value < 0 ? std::max(0LL, value + all) : std::min(value, all);
-    return static_cast<std::size_t>(from_start);
+    if (*end != '\0') parts.resize(4);  // more than there may be
+    parts.push_back(part.empty() ? std::nullopt : std::optional(value));
+    at = colon + 1;
+  }
+  const long long step = parts.size() == 3 ? parts[2].value_or(1) : 1;
+  if (parts.size() > 3 || step < 1) {
+    misused("--events " + text + ": give FIRST:STOP as 0:10, FIRST:STOP:STEP, or one number");
+  }
+  const auto bound = [&](long long value) {
+    return std::clamp(value < 0 ? value + all : value, 0LL, all);
   };
-  const auto colon = text.find(':');
-  const std::size_t first = bound(text.substr(0, colon), 0);
-  std::size_t stop = size;
-  if (colon != std::string::npos) {
-    stop = bound(text.substr(colon + 1), size);
-  } else if (!text.empty()) {
-    stop = std::min(first + 1, size);
+  const long long first = bound(parts[0].value_or(0));
+  long long stop = all;
+  if (parts.size() == 1 && parts[0]) {
+    stop = *parts[0] == -1 ? all : bound(*parts[0] + 1);
+  } else if (parts.size() > 1) {
+    stop = bound(parts[1].value_or(all));
   }
   std::vector<std::size_t> numbers;
-  for (std::size_t i = first; i < stop; ++i) numbers.push_back(i);
+  for (long long i = first; i < stop; i += step) numbers.push_back(static_cast<std::size_t>(i));
   return numbers;
 }
 
@@ -291,7 +302,7 @@ int main(int argc, char** argv) {
                                "; start one in another terminal with `naiad serve nugraph3`");
     }
     return Run(arguments, file, client)() > 0 ? 1 : 0;
-  } catch (const naiad::Error& error) {
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;
   }

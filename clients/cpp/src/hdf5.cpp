@@ -97,6 +97,10 @@ bool Dataset::has_attribute(const std::string& name) const {
 template <class T>
 std::vector<T> Dataset::read(std::uint64_t start, std::uint64_t stop, std::uint64_t column,
                              std::uint64_t count) const {
+  if (start > stop || stop > rows_ || column + count > columns_) {
+    throw InvalidInput("rows " + std::to_string(start) + " to " + std::to_string(stop) +
+                       " of a dataset are asked for; it has " + std::to_string(rows_));
+  }
   std::vector<T> values((stop - start) * count);
   if (values.empty()) return values;
   const std::array<hsize_t, 2> offset{start, column};

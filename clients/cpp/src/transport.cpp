@@ -268,11 +268,11 @@ std::vector<Tensor> Server::infer(const std::string& model, const std::vector<In
         std::vector<Tensor> outputs = connection_->infer(shared, deadline);
         connection_->regions.put(std::move(region));
         return outputs;
-      } catch (const InvalidInput& error) {
+      } catch (const Error& error) {
         // A server that was restarted does not know the region: it gets the message instead, and
         // a new region with the next call.
         if (!contains(error.what(), "shared memory region")) {
-          connection_->regions.put(std::move(region));
+          connection_->regions.put(std::move(region));  // the server still has it
           throw;
         }
       }

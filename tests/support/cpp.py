@@ -52,7 +52,8 @@ def build(sanitizers: str, *targets: str) -> Path:
             f"-DPython3_EXECUTABLE={sys.executable}",
         ]
         run("cmake", "-S", ROOT / "clients" / "cpp" / "tests", "-B", folder, *flags)
-        run("cmake", "--build", folder, "--parallel", "2", *(f"-t{target}" for target in targets))
+        only = ("--target", *targets) if targets else ()
+        run("cmake", "--build", folder, "--parallel", "2", *only)
     return folder
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ pytestmark = [
 CLIENT = ROOT / "clients" / "cpp"
 EVERY_TYPE = f"{CLIENT / 'tests' / 'every_type.py'}:EveryType"
 FULL = "NAIAD_FULL" in os.environ
+HOUR = 3_600_000
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 # gRPC and protobuf are not built with the sanitizer: what they do inside is not seen, and looks
@@ -76,11 +78,15 @@ def changed(event: Event, table: str, column: str, row: int, value: float) -> Ev
     return Event(*event.id, tables["hits"], tables["spacepoints"])
 
 
+def words(*urls: str, **options: object) -> list[str]:
+    """The driver's arguments."""
+    given = [("url", url) for url in urls] + [*options.items()]
+    return [word for name, value in given for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
 def driver(programs: Path, command: str, *urls: str, **options: object) -> str:
-    words = [word for url in urls for word in ("--url", url)]
-    for name, value in options.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
-    return run(programs / "driver", command, *words)
+    """Run it; what it printed."""
+    return run(programs / "driver", command, *words(*urls, **options))
 
 
 def test_what_needs_no_server(programs: Path) -> None:
@@ -207,19 +213,20 @@ def test_threads_share_a_client_without_a_race(server: Server, events: Path) -> 
     programs = build("thread", "driver", "unit")
     run(programs / "unit", TSAN_OPTIONS=TSAN)
     each = 1000 if FULL else 10
-    said = run(
-        *(programs / "driver", "threads", "--url", server.grpc_url, "--file", events),
-        *("--threads", "8", "--events", str(each), "--shared-memory", "1"),
-        TSAN_OPTIONS=TSAN,
-    )
+    options = words(server.grpc_url, file=events, threads=8, events=each, shared_memory=1)
+    said = run(programs / "driver", "threads", *options, TSAN_OPTIONS=TSAN)
     assert said == f"answered {8 * each}, wrong 0, failed 0\n"
 
 
-def running(programs: Path, *urls: str, **options: object) -> subprocess.Popen[str]:
-    words = [word for url in urls for word in ("--url", url)]
-    for name, value in options.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
-    return subprocess.Popen([programs / "driver", "run", *words], stdout=subprocess.PIPE, text=True)
+@contextmanager
+def running(programs: Path, *urls: str, **options: object) -> Iterator[subprocess.Popen[str]]:
+    """The driver's command `run`, and its end however the test ends."""
+    command = [programs / "driver", "run", *words(*urls, **options)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
 
 
 def wait_for(program: subprocess.Popen[str], line: str) -> None:
@@ -230,7 +237,7 @@ def wait_for(program: subprocess.Popen[str], line: str) -> None:
 def test_a_server_killed_and_restarted_loses_no_event(programs: Path, events: Path) -> None:
     with naiad_serve("nugraph3", "--instances", "1") as command:
         url = urls_shown(shown_when_ready(command))["gRPC"]
-        with running(programs, url, file=events, events=60, rounds=60) as program:
+        with running(programs, url, file=events, events=60, rounds=99, timeout_ms=HOUR) as program:
             wait_for(program, "answered 10, wrong 0\n")
             for process in psutil.Process(command.pid).children(recursive=True):
                 if process.name() == "tritonserver":
@@ -251,7 +258,7 @@ def test_keep_alive_finds_out_that_a_server_is_gone_without_a_word(
             file=events,
             events=40,
             keep_alive_ms=1000,
-            timeout_ms=600_000,
+            timeout_ms=HOUR,
         ) as program,
     ):
         wait_for(program, "answered 5, wrong 0\n")

@@ -24,8 +24,8 @@ _HEADERS = """
 """
 
 _FLAGS = "-O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize="
-# With the macro, protobuf's headers (3.21) declare classes that are larger than those in its library,
-# which is built without.
+# With this macro protobuf's headers (3.21) declare larger classes than its library has, which is
+# built without.
 _FURTHER = {"thread": " -U__SANITIZE_THREAD__"}
 
 

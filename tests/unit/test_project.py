@@ -44,6 +44,7 @@ MAY_IMPORT = {
         *("errors", "schema", "batching", "cost", "tuning", "pipeline", "pipelines", "runtime"),
         "bench",
     },
+    "codegen": {"errors", "schema", "pipeline"},
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),

@@ -40,9 +40,7 @@ from naiad.schema import (
     Arrays,
     Schema,
     Tensor,
-    fill_defaults,
     named_dims,
-    validate,
 )
 from naiad.triton.front.merging import Merged, can_be_merged
 from naiad.triton.service_config import ServiceConfig
@@ -64,27 +62,31 @@ class Wire:
     """Reads tasks and writes answers of one pipeline.
 
     Attributes:
-        inputs: the pipeline's.
+        contract: the pipeline's.
         outputs: the pipeline's.
         dims: all named dimensions; ``requests`` is the first.
         merges: whether the front may merge requests and split results.
     """
 
-    inputs: Schema
+    contract: Contract
     outputs: Schema
     dims: tuple[str, ...]
     merges: bool
 
     @classmethod
-    def of(cls, pipeline: type[Pipeline]) -> Wire:
-        """The wire of a pipeline."""
+    def of(cls, pipeline: type[Pipeline], contract: Contract | None = None) -> Wire:
+        """The wire of a pipeline, or of one whose ``contract`` is not that of its class."""
         schemas = (pipeline.inputs, pipeline.sample)
         dims = dict.fromkeys([REQUESTS, *(d for schema in schemas for d in named_dims(schema))])
-        return cls(
-            dict(pipeline.inputs), dict(pipeline.outputs), tuple(dims), can_be_merged(pipeline)
-        )
+        contract = contract or pipeline.contract()
+        return cls(contract, dict(pipeline.outputs), tuple(dims), can_be_merged(pipeline))
 
-    def contract(self, config: ServiceConfig, contract: Contract) -> str:
+    @property
+    def inputs(self) -> Schema:
+        """The pipeline's."""
+        return self.contract.inputs
+
+    def announced(self, config: ServiceConfig) -> str:
         """What the front must know, as JSON."""
         return json.dumps(
             {
@@ -93,8 +95,8 @@ class Wire:
                 "outputs": [self._port(name, tensor) for name, tensor in self.outputs.items()],
                 "merges": self.merges,
                 "stages": STAGES,
-                "limit": dict(contract.limit),
-                "budget": dict(contract.budget),
+                "limit": dict(self.contract.limit),
+                "budget": dict(self.contract.budget),
                 "watchdog": config.watchdog,
                 "queue_capacity": config.queue_capacity,
                 "max_queue_delay": config.max_queue_delay,
@@ -144,10 +146,9 @@ class Wire:
     ) -> Request | InvalidInput:
         """A request, checked; or what is wrong with it."""
         try:
-            sizes = validate(self.inputs, arrays)
+            return self.contract.request(arrays, name, parameters or {})
         except InvalidInput as error:
             return error
-        return Request(fill_defaults(self.inputs, arrays, sizes), sizes, name, parameters or {})
 
     def _view(
         self, name: str, memory: mmap.mmap, shape: tuple[int, ...], offset: int, size: int

@@ -84,16 +84,16 @@ def main() -> None:
         def load_model() -> tuple[Runner, Wire, str]:
             config = service_config(json.loads(connection.recv_bytes()))
             runner = load(config.spec)
-            wire = Wire.of(type(runner.pipeline))
-            return runner, wire, wire.contract(config, runner.contract)
+            wire = Wire.of(type(runner.pipeline), runner.contract)
+            return runner, wire, wire.announced(config)
 
         made = loaded(
             load_model,
             lambda error: connection.send_bytes(json.dumps({"error": str(error)}).encode()),
         )
         if made is not None:
-            runner, wire, contract = made
-            connection.send_bytes(contract.encode())
+            runner, wire, announced = made
+            connection.send_bytes(announced.encode())
             serve(connection, Arena(_INBOX), Arena(_OUTBOX), wire, runner)
 
 

@@ -196,7 +196,7 @@ def test_bytes_that_are_not_of_the_protocols_form_are_refused(
 
 def test_the_contract_names_dims_by_place() -> None:
     config = ServiceConfig(Spec("p"), 1, "process", 2.5, 7, 0.0, None, None)
-    said = json.loads(WIRE.contract(config, Plenty.contract()))
+    said = json.loads(WIRE.announced(config))
     assert said["dims"][0] == "requests"
     nexus = next(port for port in said["inputs"] if port["name"] == "nexus_edge")
     assert nexus["dims"] == [-1, said["dims"].index("nexus_edges")]

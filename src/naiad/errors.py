@@ -6,6 +6,7 @@
     ├── InvalidInput       INVALID_ARG        the request is wrong: which tensor, where, why
     ├── PipelineError      INTERNAL           a hook raised, or returned what it must not
     ├── Unavailable        UNAVAILABLE        the request may succeed later, or elsewhere
+    │   └── StoreError                        a graph store is missing, locked or damaged
     ├── DeadlineExceeded   DEADLINE_EXCEEDED  no answer in the time the caller allowed
     ├── ModelNotFound      NOT_FOUND          the server has no such model; says which it has
     ├── SchemaError                           a pipeline class contradicts itself
@@ -47,6 +48,10 @@ class Unavailable(NaiadError):
     """The request could not be served now; the same request may succeed later or elsewhere."""
 
     code = "UNAVAILABLE"
+
+
+class StoreError(Unavailable):
+    """A graph store is missing, locked, half loaded, damaged or out of reach; says what to do."""
 
 
 class DeadlineExceeded(NaiadError):

@@ -1,4 +1,8 @@
-"""Command groups whose commands come from the applications: ``naiad VERB APPLICATION``."""
+"""What the applications bring to the command line.
+
+A function of an application's cli module is a command of a group: ``naiad VERB APPLICATION``. A
+``typer.Typer`` called ``commands`` is a group of its own: ``naiad NAME VERB``.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +32,12 @@ def mount(app: typer.Typer, function: str) -> None:
         command = getattr(import_module(application.cli), function, None)
         if command is not None:
             app.command(application.name)(command)
+
+
+def mount_groups(app: typer.Typer) -> None:
+    """Add the command groups that applications bring; several applications may share one."""
+    modules = dict.fromkeys(application.cli for application in applications() if application.cli)
+    for module in modules:
+        commands = getattr(import_module(module), "commands", None)
+        if commands is not None:
+            app.add_typer(commands)

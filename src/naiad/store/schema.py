@@ -1,0 +1,222 @@
+"""What is in a graph: tables of nodes and of edges, their properties and vectors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from naiad.errors import InvalidInput, SchemaError
+
+PropertyType: TypeAlias = Literal["string", "int64", "double", "bool", "strings"]
+"""Types of properties; ``strings`` is a list of strings."""
+KeyType: TypeAlias = Literal["string", "int64"]
+Key: TypeAlias = str | int
+"""What a node is called within its table."""
+
+KEY: Final = "id"
+"""The column, and the property, that has a node's key."""
+SOURCE: Final = "from"
+"""The column that has the key of an edge's first node."""
+TARGET: Final = "to"
+"""The column that has the key of an edge's second node."""
+
+_MAX_DIMENSION = 65_536
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTable:
+    """Nodes of one kind.
+
+    Args:
+        name: such as ``Movie``.
+        properties: type by name; any of them may be missing in a node.
+        key: type of the property ``id``, which every node has and no two share.
+        vectors: length by name of the float32 vectors that a node may have.
+
+    Raises:
+        SchemaError: a name or type cannot be, or a name is used twice.
+    """
+
+    name: str
+    properties: Mapping[str, PropertyType] = field(default_factory=dict[str, PropertyType])
+    key: KeyType = "string"
+    vectors: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def __post_init__(self) -> None:
+        _check_columns(self.name, [KEY, *self.properties, *self.vectors], self.properties)
+        if self.key not in get_args(KeyType):
+            raise SchemaError(f"{self.name}: key={self.key!r}; it must be string or int64")
+        for name, length in self.vectors.items():
+            if not 1 <= length <= _MAX_DIMENSION:
+                raise SchemaError(
+                    f"{self.name}.{name} has {length} numbers; a vector has 1 to {_MAX_DIMENSION:,}"
+                )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a node has apart from vectors: ``id`` and its properties."""
+        return (KEY, *self.properties)
+
+    def type_of(self, name: str) -> PropertyType:
+        """The type of ``id`` or of a property.
+
+        Raises:
+            InvalidInput: there is no such property; says which there are.
+        """
+        if name == KEY:
+            return self.key
+        return _type_of(self.name, self.properties, name, self.columns)
+
+    def length_of(self, vector: str) -> int:
+        """The length of a vector.
+
+        Raises:
+            InvalidInput: there is no such vector; says which there are.
+        """
+        if vector not in self.vectors:
+            there = ", ".join(self.vectors) or "none"
+            raise InvalidInput(f"{self.name} has no vector {vector!r}; it has {there}")
+        return self.vectors[vector]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTable:
+    """Edges of one kind.
+
+    Args:
+        name: such as ``hasActor``.
+        source: the table of the first node of each edge.
+        target: the table of the second.
+        properties: type by name; any of them may be missing in an edge.
+
+    Raises:
+        SchemaError: a name or type cannot be, or a name is used twice.
+    """
+
+    name: str
+    source: str
+    target: str
+    properties: Mapping[str, PropertyType] = field(default_factory=dict[str, PropertyType])
+
+    def __post_init__(self) -> None:
+        _check_columns(self.name, [SOURCE, TARGET, *self.properties], self.properties)
+
+    def type_of(self, name: str) -> PropertyType:
+        """The type of a property.
+
+        Raises:
+            InvalidInput: there is no such property; says which there are.
+        """
+        return _type_of(self.name, self.properties, name, tuple(self.properties))
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSchema:
+    """All tables of a graph.
+
+    Raises:
+        SchemaError: two tables share a name, or an edge's node table is not there.
+    """
+
+    nodes: tuple[NodeTable, ...]
+    edges: tuple[EdgeTable, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Without regard to case, as databases differ in it.
+        names = [table.name.lower() for table in (*self.nodes, *self.edges)]
+        for name in names:
+            if names.count(name) > 1:
+                raise SchemaError(f"two tables are called {name}")
+        there = [table.name for table in self.nodes]
+        for edge in self.edges:
+            for end in (edge.source, edge.target):
+                if end not in there:
+                    raise SchemaError(
+                        f"{edge.name} has nodes of {end!r}; the tables are {', '.join(there)}"
+                    )
+
+    def node(self, name: str) -> NodeTable:
+        """The table of nodes of that name.
+
+        Raises:
+            InvalidInput: there is none; says which there are.
+        """
+        return _found("nodes", {table.name: table for table in self.nodes}, name)
+
+    def edge(self, name: str) -> EdgeTable:
+        """The table of edges of that name.
+
+        Raises:
+            InvalidInput: there is none; says which there are.
+        """
+        return _found("edges", {table.name: table for table in self.edges}, name)
+
+    def to_json(self) -> dict[str, Any]:
+        """The schema as JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> GraphSchema:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            SchemaError: it is none.
+        """
+        try:
+            return cls(
+                tuple(NodeTable(**table) for table in value["nodes"]),
+                tuple(EdgeTable(**table) for table in value["edges"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise SchemaError(f"this is no schema of a graph: {error}") from None
+
+
+def check_key(table: NodeTable, key: Key) -> Key:
+    """Return ``key``.
+
+    Raises:
+        InvalidInput: it is not of the table's type.
+    """
+    right = isinstance(key, str) if table.key == "string" else is_int64(key)
+    if not right:
+        raise InvalidInput(f"{key!r} is no id of {table.name}; those are {table.key}")
+    return key
+
+
+def is_int64(value: object) -> bool:
+    """Whether a value is an integer that 64 bits hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _found(kind: str, tables: Mapping[str, Any], name: str) -> Any:
+    if name not in tables:
+        raise InvalidInput(f"there are no {kind} {name!r}; there are {', '.join(tables) or 'none'}")
+    return tables[name]
+
+
+def _type_of(
+    table: str, properties: Mapping[str, PropertyType], name: str, there: tuple[str, ...]
+) -> PropertyType:
+    if name not in properties:
+        raise InvalidInput(f"{table} has no property {name!r}; it has {', '.join(there) or 'none'}")
+    return properties[name]
+
+
+def _check_columns(table: str, columns: list[str], properties: Mapping[str, PropertyType]) -> None:
+    # Names become part of queries, where values never do.
+    for name in (table, *columns):
+        if not _NAME.fullmatch(name):
+            raise SchemaError(
+                f"{name!r} is no name for a table or property: use letters, digits and _, at most "
+                "63, a letter first"
+            )
+        if [column.lower() for column in columns].count(name.lower()) > 1:
+            raise SchemaError(f"{table} has two columns {name}")
+    for name, kind in properties.items():
+        if kind not in get_args(PropertyType):
+            raise SchemaError(
+                f"{table}.{name} has type {kind!r}; types are {', '.join(get_args(PropertyType))}"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -63,7 +64,7 @@ def served_folder(given: Path | None) -> Path:
             f"served: naiad weights import zero_shot {source} -o encoder/"
         )
     name = NAME if given is None else given.resolve().name
-    folder = cache_directory() / "encoders" / f"{name}-{digest[:12]}-{_REVISION}"
+    folder = cache_directory() / "encoders" / f"{name}-{_identity(source, digest)}-{_REVISION}"
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as scratch:
@@ -75,6 +76,14 @@ def served_folder(given: Path | None) -> Path:
                 if not folder.is_dir():  # else another process was first
                     raise
     return folder
+
+
+def _identity(source: Path, digest: str) -> str:
+    """Tells apart what is made of a folder whose network has that sha256: the rest of what is read
+    are JSON files.
+    """
+    digests = [digest, *(file_sha256(path) for path in sorted(source.rglob("*.json")))]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:12]
 
 
 def import_encoder(
@@ -221,12 +230,15 @@ def is_classifier(config: Mapping[str, Any]) -> bool:
     return any(str(kind).endswith("ForSequenceClassification") for kind in kinds)
 
 
-def max_positions(config: Mapping[str, Any]) -> int:
-    """How many tokens a network of that ``config.json`` can read."""
-    positions = int(config.get("max_position_embeddings") or _LONGEST)
-    # RoBERTa and its kin begin to count behind the place of padding.
-    offset = int(config.get("pad_token_id") or 0) + 1
-    return positions - (offset if "roberta" in str(config.get("model_type")) else 0)
+def max_positions(source: Path, config: Mapping[str, Any]) -> int:
+    """How many tokens the network in a folder can read, by its ``config.json`` and its tokenizer's.
+
+    RoBERTa and its kin have places that are never used; their tokenizers know.
+    """
+    path = source / "tokenizer_config.json"
+    told = read_json(path).get("model_max_length") if path.is_file() else None
+    longest = config.get("max_position_embeddings")
+    return min(int(length or _LONGEST) for length in (told, longest))
 
 
 def _write_network(source: Path, config: Mapping[str, Any], folder: Path) -> str:
@@ -267,7 +279,7 @@ def _quantise(file: Path) -> None:
 def _max_tokens(source: Path, config: Mapping[str, Any]) -> int:
     path = source / "sentence_bert_config.json"
     wanted = read_json(path).get("max_seq_length") if path.is_file() else None
-    return min(int(wanted or _LONGEST), max_positions(config))
+    return min(int(wanted or _LONGEST), max_positions(source, config))
 
 
 def _modules(source: Path) -> tuple[Pooling, bool]:
@@ -286,7 +298,7 @@ def _modules(source: Path) -> tuple[Pooling, bool]:
     for kind, where in modules:
         kind = kind.rpartition(".")[2]
         if kind == "Pooling":
-            pooling = _pooling(read_json(source / where / CONFIG_FILE), source)
+            pooling = _pooling(read_json(source / Path(where).name / CONFIG_FILE), source)
         elif kind == "Normalize":
             normalise = True
         elif kind != "Transformer":

@@ -96,7 +96,7 @@ def import_entailment(
             name=name,
             file=file,
             sha256=file_sha256(draft / file),
-            max_tokens=max_positions(config),
+            max_tokens=max_positions(source, config),
             entailment=_place(classes, "entail", source),
             contradiction=_place(classes, "contradict", source),
             template=template,

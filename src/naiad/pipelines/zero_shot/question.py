@@ -30,12 +30,14 @@ class Question:
         """Read a request.
 
         Raises:
-            InvalidInput: nothing to be read in a text or label, no label, one twice, or a template
+            InvalidInput: no text, no label, one twice, nothing to be read in one, or a template
                 without a place for it; says which.
         """
         texts = decode(request["text"], "text")
         labels = decode(request["labels"], "labels")
         (template,) = decode(request["hypothesis_template"], "hypothesis_template")
+        if not texts:
+            raise InvalidInput("text is empty; give at least one text")
         _refuse_empty(texts, "text")
         if not labels:
             raise InvalidInput("labels is empty; give at least one label")

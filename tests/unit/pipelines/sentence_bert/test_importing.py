@@ -114,6 +114,23 @@ def test_what_is_made_of_a_folder_is_made_once(tmp_path: Path, monkeypatch: pyte
     assert (folder / "model.onnx").stat().st_mtime_ns == before
     assert importing.served_folder(folder) == folder
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    write_modules(tmp_path / "source", pooling="cls_token")
+    other = importing.served_folder(tmp_path / "source")
+    assert EncoderFacts.read(other).pooling == "cls"
+    assert EncoderFacts.read(folder).pooling == "mean"
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer", "longest"),
+    [({"max_position_embeddings": 514}, {"model_max_length": 512}, 512), ({}, None, 512),
+     ({"max_position_embeddings": 128}, {"model_max_length": int(1e30)}, 128)],
+)  # fmt: skip
+def test_no_more_tokens_are_read_than_the_network_has_places(
+    tmp_path: Path, config: dict[str, int], tokenizer: dict[str, int] | None, longest: int
+):
+    if tokenizer is not None:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    assert importing.max_positions(tmp_path, config) == longest
 
 
 def test_without_the_package_the_error_says_what_to_type(monkeypatch: pytest.MonkeyPatch):

@@ -24,6 +24,7 @@ def question(**change: list[bytes]) -> Question:
 @pytest.mark.parametrize(
     "change",
     [
+        {"text": []},
         {"text": [b"a text", b" \n"]},
         {"text": [b"caf\xe9"]},
         {"text": [b"x" * 1_048_577]},

@@ -12,8 +12,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tests.support.triton import FREE
-from tests.unit.pipelines.sentence_bert.tiny import SIZES, write_network
-from tests.unit.pipelines.zero_shot.test_classifier import CLASSES
+from tests.unit.pipelines.sentence_bert.tiny import write_onnx_entailment
 from typer.testing import CliRunner
 
 import naiad
@@ -62,6 +61,25 @@ def test_many_texts_come_back_in_their_order(server: Server):
         vectors = client.text_embedding.embed(texts)
         again = client.text_embedding.embed([texts[71]])
     np.testing.assert_allclose(vectors[71], again[0], atol=1e-5)
+
+
+def test_the_command_writes_vectors_and_shows_who_is_alike(server: Server, tmp_path: Path):
+    (tmp_path / "more.txt").write_text("a cookery book of the Alps\nrobbers on a rocket\n")
+    command = ["infer", "text_embedding", "a heist in space", "-f", str(tmp_path / "more.txt")]
+    given = [*command, "-o", str(tmp_path / "vectors.npy"), "--url", server.grpc_url]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    assert result.output.index("robbers on a rocket") < result.output.index("a cookery book")
+    vectors = np.load(tmp_path / "vectors.npy")
+    with server.client() as client:
+        alone = client.text_embedding.embed(["robbers on a rocket"])
+    np.testing.assert_allclose(vectors[2], alone[0], atol=1e-5)
+    assert isinstance(CliRunner().invoke(app, given).exception, naiad.NaiadError)
+
+
+def test_a_text_that_is_too_long_is_found_before_anything_is_sent(server: Server):
+    with server.client() as client, pytest.raises(naiad.InvalidInput, match=r"text\[40\] has 2,0"):
+        client.text_embedding.embed(["fine"] * 40 + ["x" * (1 << 21)])
 
 
 def test_a_bad_text_is_named(server: Server):
@@ -139,7 +157,7 @@ def test_many_lines_of_standard_input_are_shown_a_line_each(server: Server):
 
 def test_a_network_for_entailment_is_imported_and_served(tmp_path: Path):
     source, folder = tmp_path / "source", tmp_path / "made"
-    write_network(source, "BertForSequenceClassification", **SIZES, **CLASSES)
+    write_onnx_entailment(source, {"ENTAILMENT": 0, "NEUTRAL": 1, "CONTRADICTION": 2})
     made = CliRunner().invoke(
         app, ["weights", "import", "zero_shot", str(source), "-o", str(folder), "--notice", "tiny"]
     )

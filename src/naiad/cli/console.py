@@ -23,8 +23,8 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def bar(share: float, width: int) -> str:
-    """A bar for a share of 0 to 1, which has ``width`` characters for 1."""
-    whole, eighths = divmod(round(share * width * 8), 8)
+    """A bar for a share of 0 to 1, which has ``width`` characters for 1; for less than 0, none."""
+    whole, eighths = divmod(round(max(share, 0) * width * 8), 8)
     return "█" * whole + (_EIGHTHS[eighths] if eighths else "")
 
 

@@ -251,7 +251,7 @@ def example_call(url: str, model: str, request: Arrays | None) -> str:
     """What asks the model at ``url``, ready to be pasted: a command, or else Python."""
     known = application(model)
     if known is not None and known.cli is not None and hasattr(import_module(known.cli), "infer"):
-        return f"naiad infer {known.name} FILE --url {url}"
+        return f"naiad infer {known.name} {known.arguments} --url {url}"
     if not request:
         return f'import naiad\nprint(naiad.Client("{url}").metadata("{model}"))'
     given = ",\n".join(f'    "{name}": {_literal(array)}' for name, array in request.items())

@@ -23,6 +23,7 @@ class Application:
         simulated: ``module:function`` that makes so many requests, from a seed, whose sizes are
             those of real ones.
         packages: what must be importable where it is served.
+        arguments: of ``naiad infer NAME``, as an example.
         on_request: it is served only when it is named, since it does what another one does.
     """
 
@@ -36,6 +37,7 @@ class Application:
     requests: str | None = None
     simulated: str | None = None
     packages: tuple[str, ...] = ()
+    arguments: str = "FILE"
     on_request: bool = False
 
     def installed(self) -> bool:
@@ -96,6 +98,7 @@ _APPLICATIONS = (
         requests="naiad.pipelines.zero_shot.requests:read_requests",
         simulated="naiad.pipelines.zero_shot.requests:simulated_requests",
         packages=("tokenizers", "onnxruntime"),
+        arguments='"Who are you voting for?" --labels business,science,politics',
         on_request=True,
     ),
     Application(
@@ -104,9 +107,11 @@ _APPLICATIONS = (
         summary="a vector per text, such that like texts have like vectors",
         pipeline="naiad.pipelines.sentence_bert.pipeline:TextEmbedding",
         client="naiad.pipelines.sentence_bert.client:TextEmbeddingClient",
+        cli="naiad.pipelines.sentence_bert.cli",
         requests="naiad.pipelines.sentence_bert.files:read_requests",
         simulated="naiad.pipelines.sentence_bert.simulate:simulated_requests",
         packages=("tokenizers", "onnxruntime"),
+        arguments='"a heist in space" "robbers on a rocket"',
         on_request=True,
     ),
     Application(

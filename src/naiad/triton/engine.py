@@ -213,7 +213,7 @@ def assemble(
     parts["copied"] = ", ".join(_COPIED)
     written = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(written.encode()).hexdigest()[:12]
-    parent = _usable(cache or cache_directory()) / "engine"
+    parent = usable_cache(cache) / "engine"
     root = parent / f"{engine.version}-py{python_version()}-{digest}"
     if not _is_complete(root, links):
         parent.mkdir(parents=True, exist_ok=True)
@@ -305,6 +305,36 @@ def plain_temporary_directory(prefix: str) -> Path:
     )
 
 
+def usable_cache(cache: Path | None = None) -> Path:
+    """``cache``, by default Naiad's, or a place of the user's own in the temporary directory.
+
+    The second where the path has spaces or the like, and where it cannot be written.
+
+    Raises:
+        EngineError: neither can be used.
+    """
+    cache = cache or cache_directory()
+    if is_plain(cache):
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            pass
+        else:
+            if os.access(cache, os.W_OK | os.X_OK):
+                return cache
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
+        fallback = parent / f"naiad-{os.getuid()}"
+        if not is_plain(fallback):
+            continue
+        fallback.mkdir(mode=0o700, exist_ok=True)
+        if fallback.stat().st_uid == os.getuid():
+            return fallback
+    raise EngineError(
+        f"the cache directory {cache} cannot be used (it must be writable and have no spaces in "
+        f"its path); set NAIAD_CACHE to another"
+    )
+
+
 def _links(engine: Engine, backends: Mapping[str, Path], front: Path | None) -> dict[str, Path]:
     triton = engine.package / "tritonserver"
     python = _TRITON / "backends" / "python"
@@ -342,32 +372,6 @@ def _move_into_place(draft: Path, root: Path, links: Mapping[str, Path]) -> None
         root.rename(damaged / root.name)
         shutil.rmtree(damaged, ignore_errors=True)
         draft.rename(root)
-
-
-def _usable(cache: Path) -> Path:
-    """``cache``, or a place of the user's own in the temporary directory.
-
-    The second where the path has spaces or the like, and where it cannot be written.
-    """
-    if is_plain(cache):
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            pass
-        else:
-            if os.access(cache, os.W_OK | os.X_OK):
-                return cache
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
-        fallback = parent / f"naiad-{os.getuid()}"
-        if not is_plain(fallback):
-            continue
-        fallback.mkdir(mode=0o700, exist_ok=True)
-        if fallback.stat().st_uid == os.getuid():
-            return fallback
-    raise EngineError(
-        f"the cache directory {cache} cannot be used (it must be writable and have no spaces in "
-        f"its path); set NAIAD_CACHE to another"
-    )
 
 
 def _library_directories() -> Iterator[Path]:

@@ -16,7 +16,7 @@ from naiad.errors import EngineError, NaiadError
 from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
-from naiad.triton.engine import Layout, assemble, find_engine
+from naiad.triton.engine import Layout, assemble, find_engine, usable_cache
 from naiad.triton.front.build import chosen_front
 from naiad.triton.guardian import Guardian
 from naiad.triton.logs import LogEvent
@@ -147,7 +147,8 @@ class Server:
         began = time.perf_counter()
         try:
             check_settings(self._settings)
-            layout = assemble(find_engine(), directory=self._backends, front=chosen_front())
+            front = chosen_front(usable_cache())
+            layout = assemble(find_engine(), directory=self._backends, front=front)
             self._stopping.clear()
             self._ended.clear()
             self._death = ""

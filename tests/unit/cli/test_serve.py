@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +12,8 @@ URL = "127.0.0.1:8001"
 
 def test_the_example_of_a_built_in_pipeline_is_its_own_command():
     assert example_call(URL, "nugraph3", {}) == f"naiad infer nugraph3 FILE --url {URL}"
+    call = example_call(URL, "zero_shot", {})
+    assert re.fullmatch(f'naiad infer zero_shot ".+" --labels .+ --url {URL}', call)
 
 
 def test_the_example_of_a_model_of_ones_own_is_python_with_its_tensors():

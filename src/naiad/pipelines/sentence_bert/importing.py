@@ -60,7 +60,7 @@ def served_folder(given: Path | None) -> Path:
     if not digest:  # another kind of network, which need not be small: no cache for it
         raise WeightsError(
             f"{source} has neither {FACTS_FILE} nor {TORCH_FILE}; make a folder of it that can be "
-            f"served: naiad weights import text_embedding {source} -o encoder/"
+            f"served: naiad weights import zero_shot {source} -o encoder/"
         )
     name = NAME if given is None else given.resolve().name
     folder = cache_directory() / "encoders" / f"{name}-{digest[:12]}-{_REVISION}"

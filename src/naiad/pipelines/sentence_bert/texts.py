@@ -24,7 +24,8 @@ def encode(texts: Sequence[str], name: str) -> Array:
     """The BYTES tensor of some texts.
 
     Raises:
-        InvalidInput: they are one text and no list, or one cannot be written as UTF-8.
+        InvalidInput: they are one text and no list, or one is too long or cannot be written as
+            UTF-8; says which.
     """
     if isinstance(texts, str | bytes):
         raise InvalidInput(f"{name} is one text; give a list of texts")
@@ -35,18 +36,24 @@ def encode(texts: Sequence[str], name: str) -> Array:
 
 def _utf8(text: str, place: str) -> bytes:
     try:
-        return text.encode()
+        raw = text.encode()
     except UnicodeEncodeError as error:
         raise InvalidInput(
             f"{place} cannot be written as UTF-8: {error.reason} at {error.start}"
         ) from None
+    _refuse_long(raw, place)
+    return raw
 
 
 def _text(raw: bytes, place: str) -> str:
-    if len(raw) > MAX_BYTES:
-        raise InvalidInput(f"{place} has {len(raw):,} bytes; it must be at most {MAX_BYTES:,}")
+    _refuse_long(raw, place)
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
         at = error.start
         raise InvalidInput(f"{place} is no UTF-8: byte {at} is 0x{raw[at]:02x}") from None
+
+
+def _refuse_long(raw: bytes, place: str) -> None:
+    if len(raw) > MAX_BYTES:
+        raise InvalidInput(f"{place} has {len(raw):,} bytes; it must be at most {MAX_BYTES:,}")

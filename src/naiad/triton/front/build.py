@@ -1,18 +1,22 @@
-"""Builds the front, once for each version of it and each compiler, into the cache."""
+"""Builds the front, once for each version of it, into the cache.
+
+``python -m naiad.triton.front.build`` does it ahead of the first start.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from naiad.artifacts import cache_directory
 from naiad.errors import EngineError
+from naiad.triton.engine import usable_cache
 
 _log = logging.getLogger(__name__)
 _MODES: Final = ("auto", "native", "python")
@@ -33,8 +37,8 @@ def compiler() -> str | None:
     return next((found for name in candidates if (found := shutil.which(name))), None)
 
 
-def chosen_front() -> Path | None:
-    """The front's library as ``$NAIAD_FRONT`` says.
+def chosen_front(cache: Path) -> Path | None:
+    """The front's library in ``cache``, built now where it has not been, as ``$NAIAD_FRONT`` says.
 
     ``native`` is for it, ``python`` for none, and ``auto``, the default, for it where it can be
     built.
@@ -45,10 +49,12 @@ def chosen_front() -> Path | None:
     mode = os.environ.get("NAIAD_FRONT", "auto")
     if mode not in _MODES:
         raise EngineError(f"NAIAD_FRONT is {mode!r}; it must be {', '.join(_MODES)}")
-    if mode == "python" or (mode == "auto" and compiler() is None):
+    if mode == "python":
+        return None
+    if mode == "auto" and compiler() is None and not _library(cache).is_file():
         return None
     try:
-        return build(cache_directory())
+        return build(cache)
     except EngineError as error:
         if mode == "native":
             raise
@@ -64,15 +70,15 @@ def build(cache: Path) -> Path:
     Raises:
         EngineError: there is no compiler, or it refuses the sources; says what it said.
     """
+    library = _library(cache)
+    if library.is_file():
+        return library
     with_what = compiler()
     if with_what is None:
         raise EngineError(
             "there is no C++ compiler to build Naiad's front with; install one (Debian, Ubuntu: "
             "apt install g++) or name it in CXX"
         )
-    library = _library(cache, with_what)
-    if library.is_file():
-        return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".front-", dir=library.parent) as draft:
         made = Path(draft) / library.name
@@ -89,8 +95,14 @@ def build(cache: Path) -> Path:
     return library
 
 
-def _library(cache: Path, with_what: str) -> Path:
+def _library(cache: Path) -> Path:
     text = "".join(path.read_text("utf-8") for path in sorted(SOURCES.glob("*.[hc]*")))
-    parts = (text, *_FLAGS, with_what)
+    # Machines of several kinds may share a cache.
+    parts = (text, *_FLAGS, platform.machine(), *platform.libc_ver())
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
     return cache / "front" / digest / "libtriton_python.so"
+
+
+if __name__ == "__main__":
+    # For images: a compiler is then needed where they are made, and not where they run.
+    print(build(usable_cache()))

@@ -161,6 +161,12 @@ EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
     const uint32_t count) {
   auto* model = models().find(instance);
   if (!model) return PythonBackend::instance().call(__func__, instance, requests, count);
-  for (uint32_t number = 0; number < count; ++number) model->accept(requests[number], instance);
+  for (uint32_t number = 0; number < count; ++number) {
+    try {
+      model->accept(requests[number], instance);
+    } catch (const std::exception& error) {  // the request has been answered by its ticket
+      naiad::log(naiad::kError, std::string("a request could not be taken: ") + error.what());
+    }
+  }
   return nullptr;
 }

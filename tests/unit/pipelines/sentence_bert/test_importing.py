@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support.markdown import ROOT
-from tests.unit.pipelines.sentence_bert.tiny import SIZES, write_modules, write_network
+from tests.unit.pipelines.sentence_bert.tiny import SIZES, write_bert, write_modules, write_network
 
 from naiad.errors import WeightsError
 from naiad.pipelines.sentence_bert import importing, packaged
@@ -78,7 +78,7 @@ def test_onnx_that_lies_beside_is_taken_where_the_network_is_no_bert(tmp_path: P
 
 def test_int8_is_near_and_smaller(tmp_path: Path):
     source = tmp_path / "source"
-    write_network(source, "BertModel", **SIZES)
+    write_bert(source)
     importing.import_encoder(source, tmp_path / "fp32", name="tiny")
     facts = importing.import_encoder(source, tmp_path / "int8", name="tiny", int8=True)
     assert facts.precision == "int8"
@@ -106,7 +106,7 @@ def test_the_default_encoder_gives_what_the_original_gives():
 
 def test_what_is_made_of_a_folder_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NAIAD_CACHE", str(tmp_path / "cache"))
-    write_network(tmp_path / "source", "BertModel", **SIZES)
+    write_bert(tmp_path / "source")
     folder = importing.served_folder(tmp_path / "source")
     assert EncoderFacts.read(folder).name == "source"
     before = (folder / "model.onnx").stat().st_mtime_ns
@@ -155,7 +155,7 @@ def test_a_folder_that_contradicts_itself_is_refused(
     tmp_path: Path, change: dict[str, Any], message: str
 ):
     source = tmp_path / "source"
-    write_network(source, "BertModel", **SIZES)
+    write_bert(source)
     write_modules(source)
     damage(source, change)
     with pytest.raises(WeightsError, match=message):
@@ -171,7 +171,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path):
 
 
 def test_a_damaged_network_is_refused(tmp_path: Path):
-    write_network(tmp_path / "source", "BertModel", **SIZES)
+    write_bert(tmp_path / "source")
     importing.import_encoder(tmp_path / "source", tmp_path / "made", name="tiny")
     file = tmp_path / "made" / "model.onnx"
     file.write_bytes(file.read_bytes()[:-1])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.pipelines.sentence_bert.tiny import SIZES, WORDS, write_network
+from tests.unit.pipelines.sentence_bert.tiny import WORDS, write_bert
 
 from naiad.errors import InvalidInput
 from naiad.pipeline import Request
@@ -24,7 +24,7 @@ texts = st.lists(st.lists(st.sampled_from(WORDS[4:]), max_size=40).map(" ".join)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("encoder")
-    write_network(source / "source", "BertModel", **{**SIZES, "max_position_embeddings": LENGTH})
+    write_bert(source / "source", max_position_embeddings=LENGTH)
     import_encoder(source / "source", source / "made", name="tiny")
     return source / "made"
 

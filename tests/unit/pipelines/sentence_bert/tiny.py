@@ -1,4 +1,4 @@
-"""Tiny networks of the transformers library with random weights, as folders."""
+"""Tiny networks with random weights, in folders as Hugging Face has them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 WORDS = (
@@ -61,6 +62,73 @@ def write_network(folder: Path, kind: str, **config: Any) -> Any:
     module.save_pretrained(folder)
     write_tokenizer(folder)
     return module
+
+
+def write_bert(folder: Path, **config: int) -> None:
+    """A BERT, written without torch and transformers, whose import takes long."""
+    from safetensors.numpy import save_file
+
+    sizes = {**SIZES, **config}
+    width, inner = sizes["hidden_size"], sizes["intermediate_size"]
+    shapes = {
+        "embeddings.word_embeddings": (sizes["vocab_size"], width),
+        "embeddings.position_embeddings": (sizes["max_position_embeddings"], width),
+        "embeddings.token_type_embeddings": (2, width),
+    }
+    dense = {"embeddings.LayerNorm": (width,)}
+    for layer in range(sizes["num_hidden_layers"]):
+        name = f"encoder.layer.{layer}"
+        for part in ("self.query", "self.key", "self.value", "output.dense"):
+            dense[f"{name}.attention.{part}"] = (width, width)
+        dense[f"{name}.intermediate.dense"] = (inner, width)
+        dense[f"{name}.output.dense"] = (width, inner)
+        for part in ("attention.output", "output"):
+            dense[f"{name}.{part}.LayerNorm"] = (width,)
+    rng = np.random.default_rng(7)
+    tensors = {
+        **{
+            f"{name}.weight": rng.normal(0, 0.3, shape)
+            for name, shape in {**shapes, **dense}.items()
+        },
+        **{f"{name}.bias": rng.normal(0, 0.3, shape[:1]) for name, shape in dense.items()},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: tensor.astype(np.float32) for name, tensor in tensors.items()},
+        folder / "model.safetensors",
+    )
+    kind = {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": 1e-12}
+    (folder / "config.json").write_text(json.dumps({**kind, **sizes}))
+    write_tokenizer(folder)
+
+
+def write_onnx_entailment(folder: Path, labels: dict[str, int]) -> None:
+    """A network in ONNX whose logits are the sums of a random table's rows; no torch is needed."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    table = np.random.default_rng(3).normal(size=(len(WORDS), len(labels))).astype(np.float32)
+    dims = ["pairs", "tokens"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+            helper.make_node("Cast", ["attention_mask"], ["weights"], to=TensorProto.FLOAT),
+            helper.make_node("Einsum", ["rows", "weights"], ["logits"], equation="bte,bt->be"),
+        ],
+        "entailment",
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT64, dims)
+            for name in ("input_ids", "attention_mask")
+        ],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["pairs", len(labels)])],
+        [numpy_helper.from_array(table, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (folder / "onnx").mkdir(parents=True)
+    onnx.save(model, folder / "onnx" / "model.onnx")
+    config = {"architectures": ["SomeForSequenceClassification"], "label2id": labels}
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 32}))
+    write_tokenizer(folder)
 
 
 def write_modules(folder: Path, *, pooling: str = "mean_tokens", normalise: bool = True) -> None:

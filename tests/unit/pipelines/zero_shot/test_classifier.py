@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.pipelines.sentence_bert.tiny import SIZES, write_network
+from tests.unit.pipelines.sentence_bert.tiny import SIZES, write_bert, write_network
 
 from naiad.errors import InvalidInput, WeightsError
 from naiad.pipeline import Request
@@ -37,7 +37,7 @@ BART = {
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoder")
-    write_network(folder / "source", "BertModel", **SIZES)
+    write_bert(folder / "source")
     import_encoder(folder / "source", folder / "made", name="tiny")
     return folder / "made"
 
@@ -128,8 +128,11 @@ def test_a_network_for_entailment_scores_as_its_library_does(
 
 
 def test_a_classifier_of_other_classes_is_no_network_for_entailment(tmp_path: Path):
-    classes = {"label2id": {"bad": 0, "good": 1}, "id2label": {0: "bad", 1: "good"}}
-    write_network(tmp_path / "source", "BertForSequenceClassification", **SIZES, **classes)
+    classes = {"label2id": {"bad": 0, "good": 1}}
+    write_bert(tmp_path / "source")
+    path = tmp_path / "source" / "config.json"
+    kind = {"architectures": ["BertForSequenceClassification"]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **kind, **classes}))
     message = "its classes are bad, good; there must be entailment and contradiction"
     with pytest.raises(WeightsError, match=message):
         import_entailment(tmp_path / "source", tmp_path / "made", name="tiny")

@@ -12,9 +12,8 @@ from naiad.triton.front.build import build, chosen_front, compiler
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("NAIAD_CACHE", str(tmp_path))
-    return tmp_path
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -35,6 +34,8 @@ def test_it_is_built_once_without_a_warning(cache: Path, monkeypatch: pytest.Mon
     assert built.st_size > 10_000
     assert build(cache).stat() == built
     assert [path.name for path in library.parent.iterdir()] == [library.name]
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert chosen_front(cache) == library
 
 
 def test_a_compiler_that_fails_is_quoted(cache: Path, broken: Path) -> None:
@@ -53,16 +54,16 @@ def test_without_a_compiler_it_says_what_to_install(
 def test_python_serves_where_it_is_asked_for_or_nothing_else_can(
     cache: Path, broken: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert chosen_front() is None
+    assert chosen_front(cache) is None
     assert "requests go through Python" in caplog.text
     monkeypatch.setenv("NAIAD_FRONT", "native")
     with pytest.raises(EngineError, match="error: no"):
-        chosen_front()
+        chosen_front(cache)
     monkeypatch.setenv("NAIAD_FRONT", "python")
-    assert chosen_front() is None
+    assert chosen_front(cache) is None
     monkeypatch.setenv("NAIAD_FRONT", "rust")
     with pytest.raises(EngineError, match="NAIAD_FRONT is 'rust'; it must be auto, native, python"):
-        chosen_front()
+        chosen_front(cache)
     monkeypatch.setenv("NAIAD_FRONT", "auto")
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert chosen_front() is None
+    assert chosen_front(cache) is None

@@ -19,7 +19,17 @@ import numpy as np
 from naiad.batching import Budget
 from naiad.errors import SchemaError, WeightsError
 from naiad.graph import Batch
-from naiad.schema import BYTES, REQUESTS, Array, Arrays, Schema, check_schema, named_dims
+from naiad.schema import (
+    BYTES,
+    REQUESTS,
+    Array,
+    Arrays,
+    Schema,
+    check_schema,
+    fill_defaults,
+    named_dims,
+    validate,
+)
 
 Parameter: TypeAlias = str | int | bool | float
 
@@ -57,6 +67,15 @@ class Contract:
     inputs: Schema
     limit: Budget
     budget: Budget
+
+    def request(self, arrays: Arrays, id: str, parameters: Mapping[str, Parameter]) -> Request:
+        """Check what a client sent, and fill in what it left out.
+
+        Raises:
+            InvalidInput: with the tensor, the position, the value and what would be right.
+        """
+        sizes = validate(self.inputs, arrays)
+        return Request(fill_defaults(self.inputs, arrays, sizes), sizes, id, parameters)
 
 
 class Pipeline:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from naiad.errors import MissingExtra, WeightsError
 
@@ -24,6 +24,7 @@ TENSORS_FILE: Final = "weights.safetensors"
 
 _LARGEST_FACTS: Final = 1 << 20
 _LARGEST_HEADER: Final = 1 << 20
+_LARGEST_CHECKPOINT: Final = 1 << 30
 _BLOCK: Final = 1 << 20
 
 
@@ -143,6 +144,39 @@ def check_tensors(
                 f"{where}: {name} is {found.dtype} {list(found.shape)}; "
                 f"this architecture needs {torch.float32} {list(shape)}"
             )
+
+
+def read_state_dict(path: Path) -> Mapping[str, torch.Tensor]:
+    """The tensors that ``torch.save`` wrote, of a ``state_dict`` or of a mapping that has one.
+
+    The file is read with ``weights_only=True``: nothing in it is run.
+
+    Raises:
+        WeightsError: it is over 1 GB, cannot be read so, or holds no ``state_dict``.
+    """
+    import torch
+
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_CHECKPOINT:
+            raise WeightsError(f"{size:,} bytes are too many for such a network")
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged pickle may raise anything
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"cannot be read safely as tensors ({reason}); "
+            "save it with torch.save(model.state_dict(), FILE)"
+        ) from error
+    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
+        found = found["state_dict"]
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor)
+        for name, tensor in cast(Mapping[Any, Any], found).items()
+    ):
+        raise WeightsError("no state_dict: save it with torch.save(model.state_dict(), FILE)")
+    return cast(Mapping[str, torch.Tensor], found)
 
 
 def pack(module: torch.nn.Module) -> tuple[bytes, str]:

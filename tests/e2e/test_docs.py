@@ -27,7 +27,7 @@ from naiad.triton.ports import free_ports
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 DEFAULT_URL = "localhost:8001"
-FOLLOWED = ("serve", "infer", "new", "simulate", "export", "movies")
+FOLLOWED = ("serve", "infer", "process", "new", "simulate", "export", "movies")
 
 
 @dataclass(slots=True)
@@ -75,6 +75,9 @@ class Reader:
                 self.serve(arguments)
             case ["naiad", "infer", *_] | ["naiad", "movies", "embed", *_]:
                 subprocess.run([*NAIAD, *words[1:], "--url", self.url], cwd=self.folder, check=True)
+            case ["naiad", "process", *_]:
+                given = [*words[1:], "--server", self.url]
+                subprocess.run([*NAIAD, *given], cwd=self.folder, check=True)
             case ["naiad", command, *_] if command in FOLLOWED:
                 subprocess.run([*NAIAD, *words[1:]], cwd=self.folder, check=True)
             case ["pytest", *arguments]:

@@ -28,23 +28,27 @@ MAY_IMPORT = {
     "tuning": {"errors", "batching", "cost"},  # the file; the measuring is in tune
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
+    "kernel_cache": {"errors", "artifacts"},
     "weights": {"errors"},
     "store": {"errors", "schema"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
+    "bulk": {"errors", "schema", "pipeline", "pipelines", "client", "runtime"},
     "triton": {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
         *("artifacts", "cost", "tuning"),
     },
+    "deploy": {"errors", "pipelines"},
     "bench": {"errors", "pipeline", "pipelines", "client", "triton"},
     "tune": {
         *("errors", "schema", "batching", "cost", "tuning", "pipeline", "pipelines", "runtime"),
         "bench",
     },
+    "codegen": {"errors", "schema", "pipeline"},
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        *("weights", "store"),
+        *("weights", "kernel_cache", "store", "bulk.merging"),
         "pipelines.sentence_bert",  # the encoder of all applications that read text
     },
     "pipelines.<app>.cli": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -48,6 +49,26 @@ class Address:
         if path and scheme in ("grpc", "grpcs"):
             raise InvalidInput(f'url "{url}": a gRPC address has no path ("{path}")')
         return cls(scheme, parts.hostname, port or DEFAULT_PORTS[scheme], path)
+
+    @classmethod
+    def parse_all(cls, urls: str | Sequence[str]) -> tuple[Address, ...]:
+        """Read the URLs of one or more servers, in one text with commas or in a sequence.
+
+        Raises:
+            InvalidInput: as for :meth:`parse`; also for no URL, one that is there twice, and
+                servers of different schemes.
+        """
+        texts = urls.split(",") if isinstance(urls, str) else urls
+        addresses = tuple(cls.parse(text.strip()) for text in texts)
+        if not addresses:
+            raise InvalidInput("there is no url; write for example localhost:8001")
+        twice = next((a for n, a in enumerate(addresses) if a in addresses[:n]), None)
+        if twice:
+            raise InvalidInput(f"{twice} is there twice")
+        other = next((a for a in addresses if a.scheme != addresses[0].scheme), None)
+        if other:
+            raise InvalidInput(f"{addresses[0]} and {other}: all servers must have one scheme")
+        return addresses
 
     @property
     def tls(self) -> bool:

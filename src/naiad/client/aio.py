@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from tenacity import AsyncRetrying
 
 from naiad.client.address import Address
-from naiad.client.base import ClientBase, tls_files
+from naiad.client.base import ClientBase, connect
 from naiad.client.deadline import Deadline
 from naiad.client.many import check_concurrency, in_order_async
 from naiad.client.model import AsyncModelClient, Requests
@@ -41,7 +41,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
 
     def __init__(
         self,
-        url: str = "localhost:8001",
+        url: str | Sequence[str] = "localhost:8001",
         *,
         timeout: float = 60.0,
         retries: int = 3,
@@ -50,10 +50,9 @@ class AsyncClient(ClientBase[AsyncTransport]):
         certificate: str | Path | None = None,
         private_key: str | Path | None = None,
     ) -> None:
-        """Prepare to talk to the server at ``url``; arguments as for `naiad.Client`."""
-        address = Address.parse(url)
-        tls = tls_files(address, ca_certificate, certificate, private_key)
-        super().__init__(address, open_transport(address, tls, headers or {}), timeout, retries)
+        """Prepare to talk to the server or servers at ``url``; arguments as for `naiad.Client`."""
+        servers = connect(url, open_transport, headers, ca_certificate, certificate, private_key)
+        super().__init__(servers, timeout, retries)
 
     async def infer(
         self,
@@ -152,7 +151,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
     async def ready(self, model: str | None = None, *, timeout: float | None = None) -> bool:
         """Return whether the server (or one model) says it is ready; False if it cannot be asked.
 
-        Asked once, without retries.
+        Asked once, without retries; of several servers one must be.
         """
         return await self._run(self._ready(model), timeout, retries=0)
 
@@ -192,7 +191,8 @@ class AsyncClient(ClientBase[AsyncTransport]):
 
     async def close(self) -> None:
         """Close all connections; the client cannot be used any more."""
-        await self._transport.close()
+        for transport in self._servers.transports:
+            await transport.close()
 
     async def __aenter__(self) -> AsyncClient:
         """Return the client itself."""
@@ -226,9 +226,10 @@ class AsyncClient(ClientBase[AsyncTransport]):
 
     async def _send(self, call: Call[T], deadline: Deadline, retries: int) -> T:
         async def once() -> T:
-            return await self._transport.send(call, deadline)
+            with self._servers.turn() as transport:
+                return await transport.send(call, deadline)
 
-        return await AsyncRetrying(**policy(retries, deadline))(once)
+        return await AsyncRetrying(**policy(retries, deadline, len(self._servers)))(once)
 
 
 def open_transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> AsyncTransport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -11,12 +11,31 @@ from numpy.typing import ArrayLike
 from naiad.client import checks, steps
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
+from naiad.client.servers import Servers
 from naiad.client.spec import ModelSpec
 from naiad.client.steps import Steps
-from naiad.client.transport import Arrays, Calls, Json, ModelInfo, Parameter, Tls
+from naiad.client.transport import Arrays, Call, Calls, Json, ModelInfo, Parameter, Tls
 from naiad.errors import InvalidInput
 
 C = TypeVar("C", bound=Calls)
+
+
+def connect(
+    urls: str | Sequence[str],
+    open_transport: Callable[[Address, Tls, Mapping[str, str]], C],
+    headers: Mapping[str, str] | None,
+    ca_certificate: str | Path | None,
+    certificate: str | Path | None,
+    private_key: str | Path | None,
+) -> Servers[C]:
+    """Return the servers at ``urls``, each with a transport; nothing is sent yet.
+
+    Raises:
+        InvalidInput: for URLs that cannot be, or for what :func:`tls_files` refuses.
+    """
+    addresses = Address.parse_all(urls)
+    tls = tls_files(addresses[0], ca_certificate, certificate, private_key)
+    return Servers((address, open_transport(address, tls, headers or {})) for address in addresses)
 
 
 def tls_files(
@@ -44,27 +63,26 @@ def tls_files(
 
 
 class ClientBase(Generic[C]):
-    """Settings of a client, its transport, and what it has learned of the server's models."""
+    """Settings of a client, its servers, and what it has learned of their models."""
 
-    def __init__(self, address: Address, transport: C, timeout: float, retries: int) -> None:
+    def __init__(self, servers: Servers[C], timeout: float, retries: int) -> None:
         """Check and keep the settings."""
         Deadline.after(timeout)
         if retries < 0:
             raise InvalidInput(f"retries is {retries}; it must be 0 or more")
-        self._address = address
-        self._transport = transport
+        self._servers = servers
         self._timeout = timeout
         self._retries = retries
         self._specs: dict[str, ModelSpec] = {}
 
     def __repr__(self) -> str:
-        """Return the class and the server's address."""
-        return f"{type(self).__name__}('{self._address}')"
+        """Return the class and the servers' addresses."""
+        return f"{type(self).__name__}('{self._servers}')"
 
     @property
     def url(self) -> str:
-        """The server's address."""
-        return str(self._address)
+        """The server's address; those of several, with commas between them."""
+        return str(self._servers)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline.after(self._timeout if timeout is None else timeout)
@@ -81,8 +99,8 @@ class ClientBase(Generic[C]):
         version: int | None,
     ) -> Steps[Arrays]:
         return steps.infer(
-            self._transport,
-            self._address,
+            self._servers.calls,
+            self.url,
             self._specs,
             model,
             checks.merged(arrays, tensors),
@@ -94,28 +112,31 @@ class ClientBase(Generic[C]):
         )
 
     def _ready(self, model: str | None) -> Steps[bool]:
-        return steps.ready(self._transport, model)
+        return steps.ready(self._servers.calls, model)
 
     def _models(self) -> Steps[tuple[ModelInfo, ...]]:
-        return steps.ask(self._transport.models())
+        return steps.ask(self._servers.calls.models())
 
     def _load(self, model: str) -> Steps[None]:
-        return steps.control(self._transport, self._address, model, self._transport.load(model))
+        self._servers.only("to load a model")
+        return steps.control(self._servers.calls, self.url, model, self._servers.calls.load(model))
 
     def _unload(self, model: str) -> Steps[None]:
-        return steps.control(self._transport, self._address, model, self._transport.unload(model))
+        self._servers.only("to unload a model")
+        return steps.control(
+            self._servers.calls, self.url, model, self._servers.calls.unload(model)
+        )
 
     def _metadata(self, model: str | None) -> Steps[Json]:
-        call = self._transport.metadata(model)
-        return (
-            steps.about(self._transport, self._address, model, call) if model else steps.ask(call)
-        )
+        return self._about(model, self._servers.calls.metadata(model))
 
     def _config(self, model: str) -> Steps[Json]:
-        return steps.about(self._transport, self._address, model, self._transport.config(model))
+        return self._about(model, self._servers.calls.config(model))
 
     def _statistics(self, model: str | None) -> Steps[Json]:
-        call = self._transport.statistics(model)
-        return (
-            steps.about(self._transport, self._address, model, call) if model else steps.ask(call)
-        )
+        return self._about(model, self._servers.calls.statistics(model))
+
+    def _about(self, model: str | None, call: Call[Json]) -> Steps[Json]:
+        if model is None:
+            return steps.ask(call)
+        return steps.about(self._servers.calls, self.url, model, call)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from tenacity import Retrying
 
 from naiad.client.address import Address
-from naiad.client.base import ClientBase, tls_files
+from naiad.client.base import ClientBase, connect
 from naiad.client.deadline import Deadline
 from naiad.client.many import ask_many
 from naiad.client.model import ModelClient
@@ -38,13 +38,16 @@ class Client(ClientBase[Transport]):
     `ModelNotFound`, `Unavailable` (only after ``retries`` further tries, with growing waits
     between them), `DeadlineExceeded`, or `PipelineError` for a failure inside the server.
 
+    Of several servers, one that is unavailable is left out for growing times, and its request is
+    sent to the next one at once: a wait comes only after all were tried.
+
     ``client.NAME`` is the model ``NAME``: the typed client of its application where Naiad has
     one (``client.nugraph3``), else a `ModelClient`.
     """
 
     def __init__(
         self,
-        url: str = "localhost:8001",
+        url: str | Sequence[str] = "localhost:8001",
         *,
         timeout: float = 60.0,
         retries: int = 3,
@@ -53,13 +56,15 @@ class Client(ClientBase[Transport]):
         certificate: str | Path | None = None,
         private_key: str | Path | None = None,
     ) -> None:
-        """Prepare to talk to the server at ``url``; nothing is sent yet.
+        """Prepare to talk to the server or servers at ``url``; nothing is sent yet.
 
         Args:
             url: ``host:port`` or ``grpc://host:port`` for gRPC, ``http://host:port`` for HTTP;
-                ``grpcs://`` and ``https://`` are encrypted.
+                ``grpcs://`` and ``https://`` are encrypted. Several servers of the same models,
+                in a sequence or with commas between them, are asked in turn.
             timeout: seconds that each call may take, tries and waits included.
-            retries: how often a call is tried again while the server is unavailable.
+            retries: how often a call is tried again while the server is unavailable; of several,
+                while all are.
             headers: sent with each call, such as an access token.
             ca_certificate: PEM file of the authority to trust; default: the system's.
             certificate: PEM file of this client's certificate, if the server wants one.
@@ -68,9 +73,8 @@ class Client(ClientBase[Transport]):
         Raises:
             InvalidInput: for a URL or a setting that cannot be.
         """
-        address = Address.parse(url)
-        tls = tls_files(address, ca_certificate, certificate, private_key)
-        super().__init__(address, _transport(address, tls, headers or {}), timeout, retries)
+        servers = connect(url, _transport, headers, ca_certificate, certificate, private_key)
+        super().__init__(servers, timeout, retries)
 
     def infer(
         self,
@@ -191,7 +195,7 @@ class Client(ClientBase[Transport]):
     def ready(self, model: str | None = None, *, timeout: float | None = None) -> bool:
         """Return whether the server (or one model) says it is ready; False if it cannot be asked.
 
-        Asked once, without retries.
+        Asked once, without retries; of several servers one must be.
         """
         return self._run(self._ready(model), timeout, retries=0)
 
@@ -205,7 +209,7 @@ class Client(ClientBase[Transport]):
         A model that is served goes on until its successor is ready, so no request fails.
 
         Raises:
-            InvalidInput: the server loads no models when asked.
+            InvalidInput: the server loads no models when asked; or the client has several.
             ModelNotFound: there is no such model; names the ones there are.
             NaiadError: it does not load; says why. What was served before is served on.
         """
@@ -215,7 +219,7 @@ class Client(ClientBase[Transport]):
         """Begin to unload a model: it takes no more requests, and answers those it has.
 
         Raises:
-            InvalidInput: the server unloads no models when asked.
+            InvalidInput: the server unloads no models when asked; or the client has several.
             ModelNotFound: there is no such model; names the ones there are.
         """
         self._run(self._unload(model), timeout)
@@ -250,7 +254,8 @@ class Client(ClientBase[Transport]):
 
     def close(self) -> None:
         """Close all connections; the client cannot be used any more."""
-        self._transport.close()
+        for transport in self._servers.transports:
+            transport.close()
 
     def __enter__(self) -> Client:
         """Return the client itself."""
@@ -282,9 +287,10 @@ class Client(ClientBase[Transport]):
 
     def _send(self, call: Call[T], deadline: Deadline, retries: int) -> T:
         def once() -> T:
-            return self._transport.send(call, deadline)
+            with self._servers.turn() as transport:
+                return transport.send(call, deadline)
 
-        return Retrying(**policy(retries, deadline))(once)
+        return Retrying(**policy(retries, deadline, len(self._servers)))(once)
 
 
 def _transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> Transport:

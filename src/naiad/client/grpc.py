@@ -221,7 +221,9 @@ def _read_outputs(reply: Any) -> Arrays:
 
 
 def _read_ready(reply: Any) -> bool:
-    return reply.ready
+    if not reply.ready:  # as over HTTP; of several servers another one may be
+        raise Unavailable("the server, or the model, is not ready")
+    return True
 
 
 def _read_models(reply: Any) -> tuple[ModelInfo, ...]:

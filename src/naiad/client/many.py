@@ -10,6 +10,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Generator,
     Iterable,
     Iterator,
 )
@@ -39,20 +40,24 @@ def check_concurrency(concurrency: int) -> int:
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], concurrency: int
-) -> Iterator[Result]:
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    concurrency: int,
+    *,
+    ahead: int = _AHEAD,
+) -> Generator[Result, None, None]:
     """Yield ``work(item)`` for each item, in order, from at most ``concurrency`` threads.
 
-    Items are taken as they are needed, at most twice ``concurrency`` ahead of the result that is
-    yielded. When the consumer stops, or work raises, waiting items are dropped and running ones
-    awaited.
+    Items are taken as they are needed, at most ``ahead`` times ``concurrency`` before the result
+    that is yielded. When the consumer stops, or work raises, waiting items are dropped and running
+    ones awaited.
     """
     window: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="naiad-client")
     try:
         for item in items:
             window.append(pool.submit(work, item))
-            while window and (window[0].done() or len(window) >= _AHEAD * concurrency):
+            while window and (window[0].done() or len(window) >= ahead * concurrency):
                 yield window.popleft().result()
         while window:
             yield window.popleft().result()

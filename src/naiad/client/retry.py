@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TypedDict
 
 from tenacity import RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.retry import retry_base
 from tenacity.stop import stop_base
-from tenacity.wait import wait_base, wait_exponential, wait_random
+from tenacity.wait import wait_base
 
 from naiad.client.deadline import Deadline
 from naiad.errors import Unavailable
@@ -28,6 +29,20 @@ class _stop_before(stop_base):  # noqa: N801 - tenacity's conditions are named a
         return time.monotonic() + retry_state.upcoming_sleep > self.deadline.at - SHORTEST_TRY
 
 
+class _wait_between_rounds(wait_base):  # noqa: N801
+    """Wait once all ``servers`` were tried: exponentially longer, with jitter."""
+
+    def __init__(self, servers: int) -> None:
+        self.servers = servers
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        rounds, begun = divmod(retry_state.attempt_number, self.servers)
+        if begun:
+            return 0.0
+        wait = FIRST_WAIT * 2 ** min(rounds - 1, 10)
+        return min(wait, LONGEST_WAIT) + random.uniform(0, FIRST_WAIT)
+
+
 class Policy(TypedDict):
     """Arguments of ``tenacity.Retrying`` and ``tenacity.AsyncRetrying``."""
 
@@ -37,14 +52,15 @@ class Policy(TypedDict):
     reraise: bool
 
 
-def policy(retries: int, deadline: Deadline) -> Policy:
+def policy(retries: int, deadline: Deadline, servers: int = 1) -> Policy:
     """Retry ``Unavailable`` up to ``retries`` times, with exponential back-off and jitter.
 
-    No retry starts after ``deadline``; the last error is raised as it is.
+    Of several ``servers`` all are tried in each of those times, without a wait. No retry starts
+    after ``deadline``; the last error is raised as it is.
     """
     return Policy(
         retry=retry_if_exception_type(Unavailable),
-        wait=wait_exponential(FIRST_WAIT, max=LONGEST_WAIT) + wait_random(0, FIRST_WAIT),
-        stop=stop_after_attempt(retries + 1) | _stop_before(deadline),
+        wait=_wait_between_rounds(servers),
+        stop=stop_after_attempt((retries + 1) * servers) | _stop_before(deadline),
         reraise=True,
     )

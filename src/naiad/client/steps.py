@@ -12,7 +12,6 @@ from typing import Any, TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
-from naiad.client.address import Address
 from naiad.client.checks import (
     checked_inputs,
     checked_outputs,
@@ -41,15 +40,15 @@ def ready(calls: Calls, model: str | None) -> Steps[bool]:
         return False
 
 
-def about(calls: Calls, address: Address, model: str, call: Call[T], version: str = "") -> Steps[T]:
+def about(calls: Calls, server: str, model: str, call: Call[T], version: str = "") -> Steps[T]:
     """Send a call about ``model``; when there is no such model, say which there are."""
     try:
         return (yield call)
     except ModelNotFound as error:
-        raise (yield from _no_such_model(calls, address, model, version, error)) from error
+        raise (yield from _no_such_model(calls, server, model, version, error)) from error
 
 
-def control(calls: Calls, address: Address, model: str, call: Call[None]) -> Steps[None]:
+def control(calls: Calls, server: str, model: str, call: Call[None]) -> Steps[None]:
     """Load or unload ``model``, which must be one of the server's repository.
 
     Raises:
@@ -58,21 +57,21 @@ def control(calls: Calls, address: Address, model: str, call: Call[None]) -> Ste
     """
     models: tuple[ModelInfo, ...] = yield calls.models()
     if model not in {known.name for known in models}:
-        raise _unknown(address, model, models)
+        raise _unknown(server, model, models)
     try:
         yield call
     except Unavailable as error:
         if "explicit model load / unload is not allowed" not in str(error):
             raise
         raise InvalidInput(
-            f"{address} loads and unloads no models when asked; it must be started with "
+            f"{server} loads and unloads no models when asked; it must be started with "
             f"--model-control-mode explicit"
         ) from None
 
 
 def infer(
     calls: Calls,
-    address: Address,
+    server: str,
     specs: MutableMapping[str, ModelSpec],
     model: str,
     arrays: Mapping[str, ArrayLike],
@@ -102,24 +101,24 @@ def infer(
     wanted = checked_version(version)
     known = specs.get(model)
     try:
-        request = fitted(known or (yield from _learn(calls, address, specs, model)))
+        request = fitted(known or (yield from _learn(calls, server, specs, model)))
     except InvalidInput:
         if known is None:
             raise
-        request = fitted((yield from _learn(calls, address, specs, model)))
-    return (yield from about(calls, address, model, calls.infer(request), wanted))
+        request = fitted((yield from _learn(calls, server, specs, model)))
+    return (yield from about(calls, server, model, calls.infer(request), wanted))
 
 
 def _learn(
-    calls: Calls, address: Address, specs: MutableMapping[str, ModelSpec], model: str
+    calls: Calls, server: str, specs: MutableMapping[str, ModelSpec], model: str
 ) -> Steps[ModelSpec]:
-    config: Json = yield from about(calls, address, model, calls.config(model))
+    config: Json = yield from about(calls, server, model, calls.config(model))
     specs[model] = ModelSpec.from_config(config)
     return specs[model]
 
 
 def _no_such_model(
-    calls: Calls, address: Address, model: str, version: str, error: ModelNotFound
+    calls: Calls, server: str, model: str, version: str, error: ModelNotFound
 ) -> Steps[NaiadError]:
     try:
         models: tuple[ModelInfo, ...] = yield calls.models()
@@ -128,19 +127,19 @@ def _no_such_model(
     served = [known.version for known in models if known.name == model and known.ready]
     if version and served:
         return ModelNotFound(
-            f'model "{model}" at {address} has no version {version}; it has {", ".join(served)}'
+            f'model "{model}" at {server} has no version {version}; it has {", ".join(served)}'
         )
     for known in models:
         if known.name == model and not known.ready:
             reason = f": {known.reason}" if known.reason else ""
-            return Unavailable(f'model "{model}" at {address} is {known.state}{reason}')
-    return _unknown(address, model, [known for known in models if known.ready])
+            return Unavailable(f'model "{model}" at {server} is {known.state}{reason}')
+    return _unknown(server, model, [known for known in models if known.ready])
 
 
-def _unknown(address: Address, model: str, models: Iterable[ModelInfo]) -> ModelNotFound:
+def _unknown(server: str, model: str, models: Iterable[ModelInfo]) -> ModelNotFound:
     names = sorted({known.name for known in models})
     close = get_close_matches(model, names)
     hint = f'; did you mean "{close[0]}"?' if close else ""
     return ModelNotFound(
-        f'{address} has no model "{model}"; its models: {", ".join(names) or "none"}{hint}'
+        f'{server} has no model "{model}"; its models: {", ".join(names) or "none"}{hint}'
     )

@@ -22,6 +22,8 @@ class Application:
         requests: ``module:function`` that reads the requests in a file of the application's data.
         simulated: ``module:function`` that makes so many requests, from a seed, whose sizes are
             those of real ones.
+        bulk: ``module:Class`` that says how ``naiad process`` works on its files; see
+            :mod:`naiad.bulk.application`.
         packages: what must be importable where it is served.
         arguments: of ``naiad infer NAME``, as an example.
         on_request: it is served only when it is named, since it does what another one does.
@@ -36,6 +38,7 @@ class Application:
     network: str | None = None
     requests: str | None = None
     simulated: str | None = None
+    bulk: str | None = None
     packages: tuple[str, ...] = ()
     arguments: str = "FILE"
     on_request: bool = False
@@ -55,6 +58,7 @@ _APPLICATIONS = (
         cli="naiad.pipelines.nugraph3.cli",
         requests="naiad.pipelines.nugraph3.events:read_requests",
         simulated="naiad.pipelines.nugraph3.simulate:simulated_requests",
+        bulk="naiad.pipelines.nugraph3.bulk:NuGraph3Bulk",
         packages=("torch", "scipy", "safetensors"),
     ),
     Application(
@@ -66,6 +70,7 @@ _APPLICATIONS = (
         cli="naiad.pipelines.image.cli",
         requests="naiad.pipelines.image.files:read_requests",
         simulated="naiad.pipelines.image.shapes:simulated_requests",
+        bulk="naiad.pipelines.image.bulk:ImageBulk",
         packages=("torch", "PIL", "safetensors"),
     ),
     Application(
@@ -161,6 +166,33 @@ _APPLICATIONS = (
         cli="naiad.pipelines.movies.cli",
         requests="naiad.pipelines.movies.requests:recommend_requests",
         packages=("ladybug", "rapidfuzz"),
+        on_request=True,
+    ),
+    Application(
+        name="products",
+        model="products",
+        summary="category of each product in a co-purchase graph, and its embeddings, by GraphSAGE",
+        pipeline="naiad.pipelines.products.pipeline:Products",
+        client="naiad.pipelines.products.client:ProductsClient",
+        cli="naiad.pipelines.products.cli",
+        simulated="naiad.pipelines.products.simulate:simulated_requests",
+        packages=("torch", "scipy", "safetensors"),
+        on_request=True,
+    ),
+    Application(
+        name="products_recommend",
+        model="products_recommend",
+        summary="what is bought together with a basket of products, from a graph store",
+        pipeline="naiad.pipelines.products.recommend_pipeline:ProductsRecommend",
+        packages=("ladybug", "pyarrow"),
+        on_request=True,
+    ),
+    Application(
+        name="graph_embeddings",
+        model="graph_embeddings",
+        summary="the same network under the contract of a public GraphSAGE example",
+        pipeline="naiad.pipelines.products.contract:GraphEmbeddings",
+        packages=("torch", "safetensors"),
         on_request=True,
     ),
     Application(

@@ -22,11 +22,11 @@ from typing import Any
 import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]
 
 from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
-from naiad.pipeline import Request
+from naiad.pipeline import Contract, Request
 from naiad.runtime.runner import Outcome
 from naiad.runtime.service import Service, make_executors
 from naiad.runtime.ticket import Ticket
-from naiad.schema import Array, Schema, fill_defaults, validate
+from naiad.schema import Array
 from naiad.triton.metrics import Metrics
 from naiad.triton.repository import resolve
 from naiad.triton.service_config import read_service_config
@@ -144,7 +144,7 @@ class PipelineModel:
         try:
             if self._stopping.is_up():
                 raise Unavailable("the server is stopping")
-            decoded = _decode(self._service.contract.inputs, request)
+            decoded = _decode(self._service.contract, request)
             ticket = Ticket(
                 decoded, reply, reply.cancelled, _priority(decoded), request.timeout() / 1e6 or None
             )
@@ -169,14 +169,14 @@ def triton_model(spec: str, model_file: str) -> type[PipelineModel]:
     return type("TritonPythonModel", (PipelineModel,), members)
 
 
-def _decode(schema: Schema, request: Any) -> Request:
+def _decode(contract: Contract, request: Any) -> Request:
     arrays: dict[str, Array] = {
-        tensor.name(): tensor.as_numpy() for tensor in request.inputs() if tensor.name() in schema
+        tensor.name(): tensor.as_numpy()
+        for tensor in request.inputs()
+        if tensor.name() in contract.inputs
     }
-    sizes = validate(schema, arrays)
     parameters: dict[str, Any] = json.loads(request.parameters() or "{}")
-    arrays = fill_defaults(schema, arrays, sizes)
-    return Request(arrays, sizes, request.request_id(), parameters)
+    return contract.request(arrays, request.request_id(), parameters)
 
 
 def _priority(request: Request) -> int:

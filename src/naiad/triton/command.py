@@ -20,6 +20,8 @@ CONTROL_MODES = ("none", "poll", "explicit")
 ALL = ("*",)
 """To load at the start: every model."""
 
+_OFF = ("false", "0")  # how Triton reads an option that is there
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -33,6 +35,15 @@ class Settings:
     load: tuple[str, ...] = ALL
     poll_seconds: int = 15
     response_cache: int = 0
+
+    @property
+    def grpc_tls(self) -> bool:
+        """Whether the arguments ask for TLS on gRPC."""
+        asked = (argument.partition("=") for argument in self.arguments)
+        return any(
+            option in ("--grpc-use-ssl", "--grpc-use-ssl-mutual") and value.lower() not in _OFF
+            for option, _, value in asked
+        )
 
 
 def command_line(

@@ -20,10 +20,12 @@ class Endpoints:
     Attributes:
         listening: the address that it was told to listen on.
         ports: for ``HTTP``, ``gRPC`` and ``metrics``.
+        grpc_tls: whether gRPC is encrypted; Triton has TLS there only.
     """
 
     listening: str
     ports: Mapping[str, int]
+    grpc_tls: bool = False
 
     @property
     def host(self) -> str:
@@ -40,6 +42,11 @@ class Endpoints:
     def http_url(self) -> str:
         """As ``http://127.0.0.1:8000``."""
         return f"http://{self.host}:{self.ports['HTTP']}"
+
+    @property
+    def probe_url(self) -> str:
+        """Where models are probed: HTTP where gRPC asks for certificates, which are not ours."""
+        return self.http_url if self.grpc_tls else self.grpc_url
 
     @property
     def metrics_url(self) -> str:

@@ -253,6 +253,11 @@ class Server:
         return self._endpoints.http_url
 
     @property
+    def probe_url(self) -> str:
+        """``grpc_url``, or ``http_url`` where gRPC has TLS."""
+        return self._endpoints.probe_url
+
+    @property
     def metrics_url(self) -> str:
         """As ``http://127.0.0.1:8002/metrics``."""
         return self._endpoints.metrics_url
@@ -292,7 +297,7 @@ class Server:
         while True:
             attempts -= 1
             ports = choose_ports(self._settings.host, self._wanted)
-            self._endpoints = Endpoints(self._settings.host, ports)
+            self._endpoints = Endpoints(self._settings.host, ports, self._settings.grpc_tls)
             self._process = TritonProcess(
                 layout,
                 self._settings,
@@ -313,9 +318,11 @@ class Server:
             self._abandon(keep_log=False)
 
     def _ask_probes(self) -> None:
+        from naiad.client import Client
+
         model = ""
         try:
-            with self.client() as client:
+            with Client(self.probe_url) as client:
                 for model in self.models:
                     if model in self.probes:
                         client.infer(model, self.probes[model])

@@ -249,7 +249,7 @@ class Supervisor:
         self._stuck = server.stuck(self._policy.unloading)
 
     def _probe_often(self, server: Server) -> None:
-        with Client(server.grpc_url, retries=0) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
+        with Client(server.probe_url, retries=0) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
             while not self._ended.wait(self._policy.interval):
                 if self.health.state != "serving":
                     continue

@@ -6,7 +6,7 @@ import json
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,15 +30,32 @@ CONFIG = {
 class Half(service_pb2_grpc.GRPCInferenceServiceServicer):
     """A gRPC server of one model whose answer is half its bytes; ``before`` runs first."""
 
-    def __init__(self, before: Callable[[grpc.ServicerContext], None]) -> None:
+    def __init__(
+        self,
+        before: Callable[[grpc.ServicerContext], None],
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
         self.before = before
+        self.config = CONFIG | {
+            "parameters": {k: {"string_value": v} for k, v in (parameters or {}).items()}
+        }
         self.calls: list[str] = []
         self.headers: dict[str, Any] = {}
+        self.ready = True
+
+    def ServerReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return messages.ServerReadyResponse(ready=self.ready)
+
+    def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return messages.ModelReadyResponse(ready=True)
+
+    def ServerMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return messages.ServerMetadataResponse(name="half", version="0.5")
 
     def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self.calls.append("ModelConfig")
         self.headers = dict(context.invocation_metadata())
-        return json_format.ParseDict({"config": CONFIG}, messages.ModelConfigResponse())
+        return json_format.ParseDict({"config": self.config}, messages.ModelConfigResponse())
 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self.calls.append("ModelInfer")
@@ -61,9 +78,10 @@ def grpc_server(
     *,
     port: int = 0,
     credentials: grpc.ServerCredentials | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> Generator[tuple[str, Half], None, None]:
     """Give the address ``127.0.0.1:port`` of a running server, and the server."""
-    half = Half(before)
+    half = Half(before, parameters)
     options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
     server = grpc.server(ThreadPoolExecutor(4), options=options)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(half, server)

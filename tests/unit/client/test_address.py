@@ -61,3 +61,23 @@ def test_the_scheme_says_protocol_and_encryption(scheme: str, grpc: bool, tls: b
 def test_a_wrong_url_is_refused_with_the_reason(url: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         Address.parse(url)
+
+
+def test_several_urls_are_read_from_a_text_or_a_sequence() -> None:
+    expected = (Address("http", "a", 80), Address("http", "b", 8000))
+    assert Address.parse_all("http://a:80, http://b") == expected
+    assert Address.parse_all(["http://a:80", "http://b:8000"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("urls", "message"),
+    [
+        ([], "no url"),
+        ("a:1,b:2,a:1", "grpc://a:1 is there twice"),
+        ("a:1,http://b:2", "grpc://a:1 and http://b:2: all servers must have one scheme"),
+        ("a:1,", "no host"),
+    ],
+)
+def test_urls_that_do_not_go_together_are_refused(urls: str | list[str], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Address.parse_all(urls)

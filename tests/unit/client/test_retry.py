@@ -54,6 +54,16 @@ def test_the_last_error_is_raised_after_the_retries(retries: int) -> None:
     assert flaky.calls == retries + 1
 
 
+def test_of_several_servers_all_are_tried_before_a_wait() -> None:
+    waits: list[float] = []
+    flaky = Flaky(99)
+    retrying_three = Retrying(**policy(2, Deadline.after(60), servers=3), sleep=waits.append)
+    with pytest.raises(Unavailable, match="failure 9"):
+        retrying_three(flaky)
+    assert [wait > 0 for wait in waits] == [False, False, True, False, False, True, False, False]
+    assert waits[5] > 2 * FIRST_WAIT > waits[2] > FIRST_WAIT
+
+
 def test_only_unavailable_is_retried() -> None:
     flaky = Flaky(1, InvalidInput)
     with pytest.raises(InvalidInput):

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from naiad.client import steps
-from naiad.client.address import Address
 from naiad.client.grpc import GrpcCalls
 from naiad.client.spec import ModelSpec
 from naiad.client.transport import ModelInfo
 from naiad.errors import InvalidInput, ModelNotFound, NaiadError, PipelineError, Unavailable
 
 CALLS = GrpcCalls()
-SERVER = Address.parse("triton:8001")
+SERVER = "grpc://triton:8001"
 
 
 def config(*inputs: str) -> dict[str, Any]:

@@ -144,3 +144,18 @@ def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
         check_settings(Settings((tmp_path,), "127.0.0.1", 8, control, ()))
     with pytest.raises(EngineError, match="holds no model"):
         check_settings(Settings((tmp_path,), "127.0.0.1", 8, "none", ()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "encrypted"),
+    [
+        ((), False),
+        (("--grpc-use-ssl=true",), True),
+        (("--grpc-use-ssl",), True),
+        (("--log-verbose=1", "--grpc-use-ssl-mutual=1"), True),
+        (("--grpc-use-ssl=false",), False),
+        (("--grpc-server-cert=/a/server.pem",), False),
+    ],
+)
+def test_whether_grpc_has_tls(arguments: tuple[str, ...], encrypted: bool) -> None:
+    assert Settings((), "127.0.0.1", 8, "none", arguments).grpc_tls == encrypted

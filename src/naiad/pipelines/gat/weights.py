@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 from naiad.errors import MissingExtra, WeightsError
 from naiad.pipelines.gat.metadata import Architecture, Metadata, read_metadata
-from naiad.weights import check_tensors, pack, read_tensors, write_folder
+from naiad.weights import check_tensors, pack, read_state_dict, read_tensors, write_folder
 
 try:
     import torch
@@ -18,7 +18,6 @@ except ImportError as error:
 
 from naiad.pipelines.gat.model import GatNet
 
-_LARGEST_CHECKPOINT: Final = 1 << 30
 _LAYER: Final = ("att_src", "att_dst", "bias", "lin.weight")
 # Of PyTorch Geometric before 2.6, where the transformation was shared under another name.
 _FORMER: Final = {"lin_src.weight": "lin.weight"}
@@ -73,7 +72,7 @@ def import_checkpoint(
         WeightsError: the file is no such checkpoint.
     """
     try:
-        tensors = _two_layers(_read(checkpoint))
+        tensors = _two_layers(read_state_dict(checkpoint))
         architecture = _architecture(tensors)
         check_tensors(tensors, _shapes(architecture), "state_dict")
         metadata = Metadata(
@@ -96,30 +95,6 @@ def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
     with torch.device("meta"):
         state = GatNet(architecture).state_dict()
     return {name: tensor.shape for name, tensor in state.items()}
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        size = path.stat().st_size
-        if size > _LARGEST_CHECKPOINT:
-            raise WeightsError(f"{size:,} bytes are too many for such a network")
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except WeightsError:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(
-            f"cannot be read safely as tensors ({reason}); "
-            "save it with torch.save(model.state_dict(), FILE)"
-        ) from error
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
-    if not isinstance(found, Mapping) or not all(
-        isinstance(name, str) and isinstance(tensor, torch.Tensor)
-        for name, tensor in cast(Mapping[Any, Any], found).items()
-    ):
-        raise WeightsError("no state_dict: save it with torch.save(model.state_dict(), FILE)")
-    return cast(Mapping[str, Any], found)
 
 
 def _two_layers(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -51,9 +51,13 @@ class ImageClassifier(Pipeline):
         return read_folder(self.weights_path)
 
     def metadata(self) -> Mapping[str, str]:
-        """The notice of the weights and the number of their classes."""
+        """Notice and origin of the weights, and the number of their classes."""
         facts, labels = self.folder
-        return {"notice": facts.notice, "classes": str(len(labels))}
+        return {
+            "notice": facts.notice,
+            "classes": str(len(labels)),
+            "weights_sha256": facts.sha256,
+        }
 
     def setup(self, device: str) -> None:
         """Load network and decoder."""

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from naiad.kernel_cache import kernel_cache
 from naiad.pipelines.nugraph3 import kernels, products
 from naiad.pipelines.nugraph3.arrangement import arrange
-from naiad.pipelines.nugraph3.kernel_cache import kernel_cache
 from naiad.pipelines.nugraph3.kernels import (
     dot,
     group,

@@ -18,6 +18,7 @@ from naiad.client import Client
 from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
 from naiad.pipelines.nugraph3.client import NuGraph3Client
 from naiad.pipelines.nugraph3.events import Event, EventFile, open_events
+from naiad.pipelines.nugraph3.reading import read_each
 from naiad.pipelines.nugraph3.report import Tally, count_of, print_result, print_tally
 from naiad.pipelines.nugraph3.result_files import ResultWriter, check_format
 from naiad.pipelines.nugraph3.results import NuGraph3Result
@@ -28,7 +29,6 @@ MODEL = "nugraph3"
 _FEW = 3
 # So many events tell where in the detector the wires are.
 _GEOMETRY_EVENTS = 32
-_BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ class _Run:
 
     def _events(self, numbers: range) -> Iterator[Event]:
         """The events that can be read; the others are reported."""
-        for number, event in _read(self.file, numbers):
+        for number, event in zip(numbers, read_each(self.file, numbers), strict=True):
             if isinstance(event, Event):
                 self.sent.append((number, event))
                 yield event
@@ -196,8 +196,8 @@ class _Painter:
         assert job.plot is not None
         self._job, self._folder = job, job.plot
         self._folder.mkdir(parents=True, exist_ok=True)
-        some = _read(file, range(min(len(file), _GEOMETRY_EVENTS)))
-        self._projection = fit_projection(event for _, event in some if isinstance(event, Event))
+        some = read_each(file, range(min(len(file), _GEOMETRY_EVENTS)))
+        self._projection = fit_projection(event for event in some if isinstance(event, Event))
 
     def draw(self, number: int, event: Event, result: NuGraph3Result) -> None:
         """Draw one event."""
@@ -211,26 +211,6 @@ class _Painter:
             zoom=self._job.zoom,
             projection=self._projection,
         )
-
-
-def _read(file: EventFile, numbers: range) -> Iterator[tuple[int, Event | Exception]]:
-    """Each event, or why it cannot be read."""
-    for start in range(0, len(numbers), _BLOCK):
-        block = numbers[start : start + _BLOCK]
-        try:
-            # Much faster together; one that cannot be read fails them all.
-            events = list(file[block.start : block.stop : block.step])
-        except (NaiadError, OSError):
-            yield from ((number, _read_one(file, number)) for number in block)
-        else:
-            yield from zip(block, events, strict=True)
-
-
-def _read_one(file: EventFile, number: int) -> Event | Exception:
-    try:
-        return file[number]
-    except (NaiadError, OSError) as error:
-        return error
 
 
 def _ids(file: EventFile, number: int) -> tuple[int, int, int]:

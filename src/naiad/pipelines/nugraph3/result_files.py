@@ -24,14 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import MissingExtra, NaiadError
-from naiad.pipelines.nugraph3.results import Labels, NuGraph3Result, hit_frame
+from naiad.pipelines.nugraph3.results import HIT_DTYPES, Labels, NuGraph3Result, hit_columns
 from naiad.pipelines.nugraph3.schema import PLANES
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 _HITS_PER_WRITE = 65_536
-_HIT_COLUMNS = ("hit_id", "plane", "wire", "time", "integral", "rms", "semantic", "filter")
 # pynuml's names of the hit columns that come from the event.
 _PYNUML = {"plane": "local_plane", "wire": "local_wire", "time": "local_time"}
 
@@ -86,7 +85,7 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
                 f"{self._path} has results of another model: {self._labels}, not {result.labels}"
             )
         self._block.append(result)
-        self._held += max(1, len(result.hits))
+        self._held += max(1, len(result.probabilities))
         if self._held >= _HITS_PER_WRITE:
             self._flush()
 
@@ -177,7 +176,7 @@ class _Hdf5Store:
         }
         for name, column in columns.items():
             self._append(f"event_table/{name}", column)
-        counts = np.array([len(r.hits) for r in block])
+        counts = np.array([len(r.probabilities) for r in block])
         numbers = np.arange(first, first + len(block))
         self._append(
             "hit_table/event_id.seq_cnt",
@@ -209,17 +208,14 @@ class _Hdf5Store:
 
 def _hit_columns(block: list[NuGraph3Result], labels: Labels) -> dict[str, NDArray[Any]]:
     """The columns of ``hit_table`` for some events, each ``[n, k]``."""
-    counts = [len(r.hits) for r in block]
+    counts = [len(r.probabilities) for r in block]
     ids = np.array([(r.run, r.subrun, r.event) for r in block], np.int32).reshape(-1, 3)
     columns: dict[str, NDArray[Any]] = {"event_id": np.repeat(ids, counts, axis=0)}
-    dtypes = {"time": np.float32, "integral": np.float32, "rms": np.float32, "filter": np.float32}
-    for name in _HIT_COLUMNS:
-        dtype = dtypes.get(name, np.int32)
-        parts = [_numbers(r, name).astype(dtype) for r in block]
+    for name, dtype in HIT_DTYPES.items():
+        parts = [r.columns[name] for r in block]
         columns[_PYNUML.get(name, name)] = np.concatenate([np.zeros(0, dtype), *parts])[:, None]
-    scores = [r.hits[[f"p_{name}" for name in labels.semantic]].to_numpy(np.float32) for r in block]
     empty = np.zeros((0, len(labels.semantic)), np.float32)
-    columns["probability"] = np.concatenate([empty, *scores])
+    columns["probability"] = np.concatenate([empty, *(r.probabilities for r in block)])
     return columns
 
 
@@ -243,7 +239,7 @@ def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
         ends = np.concatenate([[0], np.cumsum(counts)])
         hits = file["hit_table"]
         for number, (start, stop) in enumerate(pairwise(ends.tolist())):
-            columns = {name: hits[_PYNUML.get(name, name)][start:stop, 0] for name in _HIT_COLUMNS}
+            columns = {name: hits[_PYNUML.get(name, name)][start:stop, 0] for name in HIT_DTYPES}
             run, subrun, event = events["event_id"][number].tolist()
             yield NuGraph3Result(
                 run=run,
@@ -253,7 +249,8 @@ def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
                     zip(labels.event, events["probability"][number].tolist(), strict=True)
                 ),
                 vertex=events["vertex"][number],
-                hits=hit_frame(columns, hits["probability"][start:stop], labels),
+                columns=columns,
+                probabilities=hits["probability"][start:stop],
                 labels=labels,
                 unknown_hits=int(events["unknown_hits"][number, 0]),
             )
@@ -299,8 +296,8 @@ class _ParquetStore:
     def add(self, block: list[NuGraph3Result], first: int) -> None:
         pa, labels = self._pa, self._labels
         # An event without hits keeps one row, with nulls for the hit.
-        rows = np.array([max(1, len(r.hits)) for r in block])
-        null = np.repeat([len(r.hits) == 0 for r in block], rows)
+        rows = np.array([max(1, len(r.probabilities)) for r in block])
+        null = np.repeat([len(r.probabilities) == 0 for r in block], rows)
         place = np.flatnonzero(~null)
 
         def of_event(values: list[Any], kind: Any) -> Any:
@@ -316,7 +313,7 @@ class _ParquetStore:
 
         columns: dict[str, Any] = {
             "entry": of_event(list(range(first, first + len(block))), pa.int64()),
-            "signal": of_hits([r.hits["signal"].to_numpy() for r in block], pa.bool_()),
+            "signal": of_hits([r.is_signal for r in block], pa.bool_()),
             "event_class": named(
                 of_event([labels.event.index(r.event_class) for r in block], pa.int8()),
                 labels.event,
@@ -332,14 +329,14 @@ class _ParquetStore:
                 [float(r.vertex[number]) for r in block], pa.float32()
             )
         for name, names in (("plane", PLANES), ("semantic", labels.semantic)):
-            codes = of_hits([_numbers(r, name) for r in block], pa.int8())
+            codes = of_hits([r.columns[name] for r in block], pa.int8())
             columns[name] = named(codes, names)
         for name in ("hit_id", "wire", "time", "integral", "rms", "filter"):
-            parts = [r.hits[name].to_numpy() for r in block]
+            parts = [r.columns[name] for r in block]
             columns[name] = of_hits(parts, self._schema.field(name).type)
-        for label in labels.semantic:
-            name = f"p_{label}"
-            columns[name] = of_hits([r.hits[name].to_numpy() for r in block], pa.float32())
+        for number, label in enumerate(labels.semantic):
+            parts = [r.probabilities[:, number] for r in block]
+            columns[f"p_{label}"] = of_hits(parts, pa.float32())
         self._writer.write_table(
             pa.table([columns[name] for name in self._schema.names], schema=self._schema)
         )
@@ -368,12 +365,12 @@ def _read_parquet(path: Path) -> Iterator[NuGraph3Result]:
             for _, rows in frame.groupby("entry"):
                 event = rows.iloc[0]
                 hits = rows[rows["hit_id"].notna()]
-                columns = {
-                    name: (
-                        hits[name].cat.codes if name in ("plane", "semantic") else hits[name]
-                    ).to_numpy()
-                    for name in _HIT_COLUMNS
-                }
+                columns = hit_columns(
+                    {
+                        name: hits[name].cat.codes if name in ("plane", "semantic") else hits[name]
+                        for name in HIT_DTYPES
+                    }
+                )
                 probabilities = hits[[f"p_{name}" for name in labels.semantic]]
                 yield NuGraph3Result(
                     run=int(event["run"]),
@@ -383,16 +380,11 @@ def _read_parquet(path: Path) -> Iterator[NuGraph3Result]:
                         name: float(event[f"p_event_{name}"]) for name in labels.event
                     },
                     vertex=np.array([event[f"vertex_{axis}"] for axis in "xyz"], np.float32),
-                    hits=hit_frame(columns, probabilities.to_numpy(np.float32), labels),
+                    columns=columns,
+                    probabilities=probabilities.to_numpy(np.float32),
                     labels=labels,
                     unknown_hits=int(event["unknown_hits"]),
                 )
-
-
-def _numbers(result: NuGraph3Result, column: str) -> NDArray[Any]:
-    """A column of hits, with numbers in place of names."""
-    values = result.hits[column]
-    return (values.cat.codes if column in ("plane", "semantic") else values).to_numpy()
 
 
 def _h5py() -> Any:

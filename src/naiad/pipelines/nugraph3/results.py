@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from functools import cached_property
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,21 @@ class Labels:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+HIT_DTYPES: Final[Mapping[str, str]] = {
+    "hit_id": "int32",
+    "plane": "int32",
+    "wire": "int32",
+    "time": "float32",
+    "integral": "float32",
+    "rms": "float32",
+    "semantic": "int32",
+    "filter": "float32",
+}
+"""Columns of `NuGraph3Result.columns`, and their dtypes."""
+
+
+# Without slots: the table of hits is made when it is asked for, and kept.
+@dataclass(frozen=True, eq=False)
 class NuGraph3Result:
     """One event as NuGraph3 reconstructs it.
 
@@ -93,10 +108,9 @@ class NuGraph3Result:
         run, subrun, event: numbers of the event.
         event_probabilities: softmax of the event scores, by class of neutrino interaction.
         vertex: x, y, z of the neutrino vertex in cm, float32 ``[3]``.
-        hits: one row per hit, in the order of the event's own hit table: ``hit_id``, ``plane``
-            (u, v, y), ``wire``, ``time`` (ticks), ``integral`` (ADC), ``rms`` (ticks),
-            ``semantic`` (the likeliest class), ``p_<class>`` (softmax of the semantic scores),
-            ``filter`` (probability that the hit is signal), ``signal`` (filter above 0.5).
+        columns: of the hits, each ``[n]``, as `HIT_DTYPES` lists them: their planes and their
+            likeliest classes as numbers. `hits` is the same as a table.
+        probabilities: softmax of the semantic scores, float32 ``[n, C]``.
         labels: names of the classes, and the notice that goes with the weights.
         unknown_hits: spacepoint entries that name no hit of their plane, which were left out.
     """
@@ -106,7 +120,8 @@ class NuGraph3Result:
     event: int
     event_probabilities: Mapping[str, float]
     vertex: NDArray[np.float32]
-    hits: pd.DataFrame
+    columns: Arrays
+    probabilities: NDArray[np.float32]
     labels: Labels
     unknown_hits: int = 0
 
@@ -153,23 +168,51 @@ class NuGraph3Result:
                 zip(labels.event, softmax(event_scores).tolist(), strict=True)
             ),
             vertex=np.asarray(outputs["v_evt"], np.float32).reshape(3),
-            hits=hit_frame(
+            columns=hit_columns(
                 {
-                    "hit_id": np.asarray(arrays["hit_table_hit_id"]),
+                    "hit_id": arrays["hit_table_hit_id"],
                     "plane": plane,
-                    "wire": np.asarray(arrays["hit_table_local_wire"]),
-                    "time": np.asarray(arrays["hit_table_local_time"]),
-                    "integral": np.asarray(arrays["hit_table_integral"]),
-                    "rms": np.asarray(arrays["hit_table_rms"]),
+                    "wire": arrays["hit_table_local_wire"],
+                    "time": arrays["hit_table_local_time"],
+                    "integral": arrays["hit_table_integral"],
+                    "rms": arrays["hit_table_rms"],
                     "semantic": semantic.argmax(axis=1),
                     "filter": signal_score,
-                },
-                softmax(semantic),
-                labels,
+                }
             ),
+            probabilities=softmax(semantic),
             labels=labels,
             unknown_hits=int(np.asarray(outputs.get("unknown_hits", 0)).reshape(-1)[0]),
         )
+
+    @cached_property
+    def hits(self) -> pd.DataFrame:
+        """One row per hit, in the order of the event's own hit table: ``hit_id``, ``plane`` (u, v,
+        y), ``wire``, ``time`` (ticks), ``integral`` (ADC), ``rms`` (ticks), ``semantic`` (the
+        likeliest class), ``p_<class>`` (softmax of the semantic scores), ``filter`` (probability
+        that the hit is signal), ``signal`` (filter above 0.5).
+        """
+        columns, labels = self.columns, self.labels
+        # All at once: pandas takes ten times as long to add column by column.
+        return pd.DataFrame(
+            {
+                "hit_id": columns["hit_id"],
+                "plane": _named(columns["plane"], PLANES),
+                **{name: columns[name] for name in ("wire", "time", "integral", "rms")},
+                "semantic": _named(columns["semantic"], labels.semantic),
+                **{
+                    f"p_{name}": p
+                    for name, p in zip(labels.semantic, self.probabilities.T, strict=True)
+                },
+                "filter": columns["filter"],
+                "signal": self.is_signal,
+            }
+        )
+
+    @property
+    def is_signal(self) -> NDArray[np.bool_]:
+        """Of each hit, whether the filter keeps it."""
+        return self.columns["filter"] > SIGNAL_THRESHOLD
 
     @property
     def event_class(self) -> str:
@@ -198,33 +241,9 @@ class NuGraph3Result:
         return table.rename_axis(index=None, columns=None).astype(np.int64)
 
 
-def hit_frame(columns: Arrays, probabilities: NDArray[np.float32], labels: Labels) -> pd.DataFrame:
-    """The table of hits of :class:`NuGraph3Result`.
-
-    Args:
-        columns: ``hit_id, plane, wire, time, integral, rms, semantic, filter``, each ``[n]``;
-            plane and semantic as numbers.
-        probabilities: of the semantic classes, ``[n, C]``.
-        labels: names of the classes.
-    """
-    frame = pd.DataFrame(
-        {
-            "hit_id": columns["hit_id"].astype(np.int32),
-            "plane": pd.Categorical.from_codes(columns["plane"].astype(np.int8), list(PLANES)),
-            "wire": columns["wire"].astype(np.int32),
-            "time": columns["time"].astype(np.float32),
-            "integral": columns["integral"].astype(np.float32),
-            "rms": columns["rms"].astype(np.float32),
-            "semantic": pd.Categorical.from_codes(
-                columns["semantic"].astype(np.int8), list(labels.semantic)
-            ),
-        }
-    )
-    for number, name in enumerate(labels.semantic):
-        frame[f"p_{name}"] = probabilities[:, number]
-    frame["filter"] = columns["filter"].astype(np.float32)
-    frame["signal"] = columns["filter"] > SIGNAL_THRESHOLD
-    return frame
+def hit_columns(columns: Arrays) -> dict[str, NDArray[Any]]:
+    """The `NuGraph3Result.columns` of some arrays, in their dtypes."""
+    return {name: np.asarray(columns[name]).astype(kind) for name, kind in HIT_DTYPES.items()}
 
 
 def softmax(scores: NDArray[Any]) -> NDArray[np.float32]:
@@ -232,6 +251,10 @@ def softmax(scores: NDArray[Any]) -> NDArray[np.float32]:
     shifted = np.asarray(scores, np.float64)
     weights = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
     return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _named(numbers: NDArray[Any], names: tuple[str, ...]) -> pd.Categorical:
+    return pd.Categorical.from_codes(numbers.astype(np.int8), list(names))
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -41,14 +41,19 @@ def chosen_front(cache: Path) -> Path | None:
     """The front's library in ``cache``, built now where it has not been, as ``$NAIAD_FRONT`` says.
 
     ``native`` is for it, ``python`` for none, and ``auto``, the default, for it where it can be
-    built.
+    built. A path is that of one that was built before, by this version of Naiad: in images whose
+    cache is empty at each start.
 
     Raises:
         EngineError: the variable is something else, or ``native`` where it cannot be built.
     """
     mode = os.environ.get("NAIAD_FRONT", "auto")
     if mode not in _MODES:
-        raise EngineError(f"NAIAD_FRONT is {mode!r}; it must be {', '.join(_MODES)}")
+        if not Path(mode).is_file():
+            raise EngineError(
+                f"NAIAD_FRONT is {mode!r}; it must be {', '.join(_MODES)}, or the path of a library"
+            )
+        return Path(mode).absolute()
     if mode == "python":
         return None
     if mode == "auto" and compiler() is None and not _library(cache).is_file():

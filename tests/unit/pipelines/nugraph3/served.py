@@ -53,6 +53,12 @@ class NuGraph3(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         return messages.ServerReadyResponse(ready=self.ready)
 
+    def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return messages.ModelReadyResponse(ready=self.ready and request.name == self.name)
+
+    def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return messages.ServerMetadataResponse(name="triton", version="0.0.0")
+
     def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         if request.name != self.name:
             context.abort(grpc.StatusCode.NOT_FOUND, f"unknown model {request.name!r}")

@@ -18,10 +18,10 @@ from numba.core import config
 from tests.unit.pipelines.nugraph3.graphs import assert_close, event, merge, parts
 
 from naiad.errors import ArtifactError
+from naiad.kernel_cache import kernel_cache
 from naiad.pipelines.nugraph3 import kernels
 from naiad.pipelines.nugraph3.compiled import CompiledNuGraph3
 from naiad.pipelines.nugraph3.inference import FusedNuGraph3, fastest
-from naiad.pipelines.nugraph3.kernel_cache import kernel_cache
 from naiad.pipelines.nugraph3.metadata import Architecture
 from naiad.pipelines.nugraph3.model import NuGraph3Net
 

@@ -67,3 +67,13 @@ def test_python_serves_where_it_is_asked_for_or_nothing_else_can(
     monkeypatch.setenv("NAIAD_FRONT", "auto")
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert chosen_front(cache) is None
+
+
+def test_a_library_that_was_built_before_is_taken(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    library = cache / "front.so"
+    library.touch()
+    monkeypatch.setenv("NAIAD_FRONT", str(library))
+    assert chosen_front(cache) == library

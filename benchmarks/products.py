@@ -1,0 +1,118 @@
+"""What GraphSAGE and its recommendations cost, part by part, on the graph that comes with Naiad.
+
+    python benchmarks/products.py [--rounds 9]
+
+Prints medians of CPU time in one thread, in milliseconds: the mean over neighbours in two ways, a
+request by the number of its products and of requests merged with it, and the overlap of
+neighbourhoods on the graph's arrays and in the store. Each round measures everything once, so that
+what else the machine does falls on all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from naiad import Request
+from naiad.pipelines.products.pipeline import Products
+from naiad.pipelines.products.product_store import load_graph
+from naiad.pipelines.products.recommend import overlaps
+from naiad.pipelines.products.results import Labels
+from naiad.runtime.runner import Runner
+from naiad.schema import validate
+from naiad.store import Store, open_store
+
+# Rows that are looked up, rows that come out, neighbours of each, numbers per row.
+MEANS = ((900, 166, 5, 100), (60_000, 11_000, 5, 100), (11_000, 1_000, 10, 256))
+# Products of a request, and requests that are merged.
+BATCHES = ((1, 1), (1, 16), (1, 64), (16, 1), (16, 16), (64, 1), (64, 4), (64, 16), (256, 1))
+
+Work = Callable[[], object]
+
+
+def means() -> dict[str, tuple[Work, int]]:
+    found: dict[str, tuple[Work, int]] = {}
+    for rows, nodes, fanout, width in MEANS:
+        x = torch.randn(rows, width)
+        source = torch.randint(0, rows, (nodes * fanout,))
+        target = torch.arange(nodes).repeat_interleave(fanout)
+        starts = torch.arange(0, nodes * fanout, fanout)
+        shape = f"{nodes:,} x {width} of {fanout} neighbours"
+
+        def gathered(x=x, source=source, target=target, shape=(nodes, width), n=fanout) -> object:
+            return torch.zeros(shape).index_add_(0, target, x[source]) / n
+
+        def looked_up(x=x, source=source, starts=starts) -> object:
+            return F.embedding_bag(source, x, starts, mode="mean")
+
+        found[f"mean, gathered and added: {shape}"] = gathered, 1
+        found[f"mean, embedding_bag: {shape}"] = looked_up, 1
+    return found
+
+
+def batches(runner: Runner, products: int) -> dict[str, tuple[Work, int]]:
+    found: dict[str, tuple[Work, int]] = {}
+    rng = np.random.default_rng(0)
+    for count, merged in BATCHES:
+        requests = [
+            Request(arrays, validate(Products.inputs, arrays))
+            for arrays in (
+                {"product": rng.integers(0, products, count), "seed": np.zeros(1, np.int64)}
+                for _ in range(merged)
+            )
+        ]
+        name = f"a product, of {count} in each of {merged} merged requests"
+        found[name] = (lambda r=requests: runner.run(r)), count * merged
+    return found
+
+
+def neighbourhoods(store: Store, pipeline: Products) -> dict[str, tuple[Work, int]]:
+    def on_arrays() -> object:
+        return overlaps(pipeline.graph, np.array([17]))
+
+    def in_store() -> object:
+        return store.neighbours("Product", 17, "Product", ["bought_with"], hops=2, limit=20_000)
+
+    return {
+        "overlaps with a product's neighbourhood, on the arrays": (on_arrays, 1),
+        "its second neighbours alone, in the store": (in_store, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    torch.set_num_threads(1)
+    pipeline = Products()
+    runner = Runner(pipeline)
+    graph = pipeline.graph
+    times: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        where = str(Path(folder) / "store")
+        load_graph(where, graph, Labels((), len(graph), graph.edges), width=256)
+        with open_store(where, threads=1) as store, torch.inference_mode():
+            works = means() | batches(runner, len(graph)) | neighbourhoods(store, pipeline)
+            for _ in range(rounds + 1):
+                for name, (work, products) in works.items():
+                    began = time.process_time()
+                    work()
+                    times[name].append((time.process_time() - began) / products * 1e3)
+    for name, values in times.items():
+        print(f"{name:62} {statistics.median(values[1:]):8.3f} ms")  # the first warms up
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+# naiad_codegen(TARGET PIPELINE [HEADER])
+#
+# Write the header with a pipeline's types when TARGET is built, for `#include <naiad/HEADER>`.
+# PIPELINE is what one types after `naiad serve`, such as nugraph3 or my_model.py:MyModel; HEADER is
+# by default PIPELINE.hpp. Needs the command `naiad`, of the virtual environment in use or
+# -DNAIAD_COMMAND=...; or, where there is none, the header itself: -DNAIAD_HEADERS=FOLDER names a
+# folder whose naiad/HEADER was written elsewhere.
+function(naiad_codegen target pipeline)
+  set(header ${ARGV2})
+  if(NOT header)
+    set(header ${pipeline}.hpp)
+  endif()
+  if(NAIAD_HEADERS)
+    target_include_directories(${target} PRIVATE ${NAIAD_HEADERS})
+    return()
+  endif()
+  find_package(Python3 QUIET COMPONENTS Interpreter)
+  get_filename_component(bin "${Python3_EXECUTABLE}" DIRECTORY)
+  find_program(NAIAD_COMMAND naiad HINTS ${bin} REQUIRED)
+  set(folder ${CMAKE_CURRENT_BINARY_DIR}/${target}-headers)
+  add_custom_command(
+    OUTPUT ${folder}/naiad/${header}
+    COMMAND ${NAIAD_COMMAND} codegen cpp ${pipeline} --force -o ${folder}/naiad/${header}
+    WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
+    COMMENT "Writing naiad/${header} from the schema of ${pipeline}"
+    VERBATIM)
+  target_sources(${target} PRIVATE ${folder}/naiad/${header})
+  target_include_directories(${target} PRIVATE ${folder})
+endfunction()

@@ -1,0 +1,71 @@
+// How a client speaks to its servers, and how a call is made.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace naiad {
+
+/// PEM files. With `certificate` goes `private_key`; without `ca_certificate` gRPC's own roots are
+/// used.
+struct Tls {
+  std::string ca_certificate;
+  std::string certificate;
+  std::string private_key;
+};
+
+/// Pings on a connection, which find out that the other side is gone without a word. Servers end a
+/// connection that pings more often than they allow; Triton allows it every 5 minutes unless it is
+/// started with other --grpc-http2-min-recv-ping-interval-without-data.
+struct KeepAlive {
+  std::chrono::milliseconds interval{0};  ///< between pings; 0: none
+  std::chrono::milliseconds timeout{20'000};
+  bool without_calls = false;  ///< also while no call is under way
+};
+
+/// Further rounds through the servers, while all of them are unavailable.
+struct Retry {
+  int rounds = 8;
+  std::chrono::milliseconds first_wait{250};  ///< then twice as long each time, and up to this
+                                              ///< much more by chance
+  std::chrono::milliseconds longest_wait{5'000};
+};
+
+struct Options {
+  /// `host:port` or `grpc://host:port`; `grpcs://host:port` with TLS. All serve the same models.
+  /// Calls go to the one that answered last, at first to the first one, and to the next where it
+  /// is unavailable.
+  std::vector<std::string> servers{"localhost:8001"};
+  /// For a call and all its tries together.
+  std::chrono::milliseconds timeout{60'000};
+  /// For one try, after which the next server is asked; 0: as long as the call has left.
+  std::chrono::milliseconds try_timeout{0};
+  Retry retry;
+  /// Calls under way at once through `submit` and `infer_async`; more wait to be taken.
+  std::size_t max_in_flight = 16;
+  Tls tls;
+  bool gzip = false;
+  KeepAlive keep_alive;
+  /// Put inputs into shared memory for servers on the same machine. A server that cannot have them
+  /// there gets them in the message.
+  bool shared_memory = false;
+  /// Sent with every call, such as {"authorization", "Bearer ..."}.
+  std::map<std::string, std::string> headers;
+};
+
+using Parameter = std::variant<bool, std::int64_t, double, std::string>;
+
+/// What may differ from call to call.
+struct Call {
+  std::chrono::milliseconds timeout{0};  ///< 0: that of the options
+  std::string id;
+  std::map<std::string, Parameter> parameters;
+  std::vector<std::string> outputs;  ///< names of those wanted; empty: all
+  std::string version;               ///< of the model; empty: the server's choice
+};
+
+}  // namespace naiad

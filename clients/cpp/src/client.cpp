@@ -1,0 +1,130 @@
+#include "naiad/client.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <random>
+#include <thread>
+
+#include "naiad/schema.hpp"
+#include "transport.hpp"
+
+namespace naiad {
+namespace {
+
+using std::chrono::milliseconds;
+
+// With less time left, the last error tells more than a missed deadline.
+constexpr milliseconds kShortestTry{50};
+
+milliseconds up_to(milliseconds most) {
+  thread_local std::mt19937_64 generator{std::random_device{}()};
+  return milliseconds(std::uniform_int_distribution<milliseconds::rep>(0, most.count())(generator));
+}
+
+void check(const Options& options) {
+  if (options.servers.empty()) throw InvalidInput("no servers are named; give at least one");
+  if (options.timeout <= milliseconds(0)) {
+    throw InvalidInput("timeout is " + std::to_string(options.timeout.count()) +
+                       " ms; it must be more than 0");
+  }
+  if (options.retry.rounds < 0) {
+    throw InvalidInput("retry.rounds is " + std::to_string(options.retry.rounds) +
+                       "; it must be 0 or more");
+  }
+  if (options.retry.first_wait < milliseconds(0) || options.retry.longest_wait < milliseconds(0)) {
+    throw InvalidInput("a wait between retries is less than 0 ms");
+  }
+}
+
+}  // namespace
+
+struct Client::Servers {
+  explicit Servers(const Options& options) {
+    for (const std::string& url : options.servers) {
+      list.push_back(std::make_unique<Server>(url, options));
+    }
+  }
+
+  std::vector<std::unique_ptr<Server>> list;
+  std::atomic<std::size_t> preferred{0};  // the one that answered last
+};
+
+Client::Client(Options options) : options_(std::move(options)), pool_(options_.max_in_flight) {
+  check(options_);
+  servers_ = std::make_unique<Servers>(options_);
+}
+
+Client::~Client() = default;
+
+Options Client::with_server(const std::string& url) {
+  Options options;
+  options.servers = {url};
+  return options;
+}
+
+/// Call `ask(server, deadline)` for one server after the other until one answers.
+template <class Ask>
+auto Client::ask(milliseconds timeout, Ask ask) {
+  const milliseconds allowed = timeout.count() > 0 ? timeout : options_.timeout;
+  const Clock::time_point end = Clock::now() + allowed;
+  const std::size_t count = servers_->list.size();
+  milliseconds wait = options_.retry.first_wait;
+  for (int round = 0;; ++round) {
+    std::exception_ptr last;
+    const std::size_t first = servers_->preferred;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t number = (first + i) % count;
+      Deadline deadline{end, allowed};
+      if (options_.try_timeout.count() > 0) {
+        const Clock::time_point soonest = Clock::now() + options_.try_timeout;
+        if (soonest < end) deadline = {soonest, options_.try_timeout};
+      }
+      try {
+        auto answer = ask(*servers_->list[number], deadline);
+        servers_->preferred = number;
+        return answer;
+      } catch (const Unavailable&) {
+        last = std::current_exception();
+      } catch (const DeadlineExceeded&) {
+        last = std::current_exception();
+        if (deadline.at == end) throw;  // that of the call itself
+      }
+      if (Clock::now() + kShortestTry > end) std::rethrow_exception(last);
+    }
+    const milliseconds pause = wait + up_to(options_.retry.first_wait);
+    if (round == options_.retry.rounds || Clock::now() + pause + kShortestTry > end) {
+      std::rethrow_exception(last);
+    }
+    std::this_thread::sleep_for(pause);
+    wait = std::min(2 * wait, options_.retry.longest_wait);
+  }
+}
+
+std::vector<Tensor> Client::infer(const std::string& model, const std::vector<Input>& inputs,
+                                  const Call& call) {
+  for (const Input& input : inputs) check_bytes(input);
+  return ask(call.timeout, [&](Server& server, const Deadline& deadline) {
+    return server.infer(model, inputs, call, deadline);
+  });
+}
+
+bool Client::ready(const std::string& model) {
+  const Deadline deadline{Clock::now() + options_.timeout, options_.timeout};
+  for (const auto& server : servers_->list) {
+    try {
+      if (server->ready(model, deadline)) return true;
+    } catch (const Error&) {
+      // One that cannot be reached is not ready.
+    }
+  }
+  return false;
+}
+
+std::map<std::string, std::string> Client::parameters(const std::string& model) {
+  return ask(milliseconds(0), [&](Server& server, const Deadline& deadline) {
+    return server.parameters(model, deadline);
+  });
+}
+
+}  // namespace naiad

@@ -1,0 +1,74 @@
+// Datasets of HDF5 files, read by rows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace naiad::hdf5 {
+
+using Id = std::int64_t;  // hid_t, which this header need not know
+
+/// Held by whoever calls libhdf5, which may not be called by two threads at once.
+std::mutex& lock();
+
+/// An open object of libhdf5, closed when the last copy is gone.
+class Handle {
+ public:
+  Handle() = default;
+  Handle(Id id, int (*close)(Id))
+      : id_(new Id(id), [close](Id* open) {
+          if (*open >= 0) close(*open);
+          delete open;
+        }) {}
+  Id id() const { return id_ ? *id_ : -1; }
+  explicit operator bool() const { return id() >= 0; }
+
+ private:
+  std::shared_ptr<Id> id_;
+};
+
+/// Throws InvalidInput where there is no such file, or it is no HDF5.
+Handle open_file(const std::string& path);
+
+enum class Kind { integer, real, other };
+
+/// A dataset of one or two dimensions.
+class Dataset {
+ public:
+  /// What lies under the name in a group, or nothing where that is no such dataset.
+  static Dataset open(const Handle& group, const std::string& name);
+
+  explicit operator bool() const { return static_cast<bool>(handle_); }
+  std::uint64_t rows() const { return rows_; }
+  std::uint64_t columns() const { return columns_; }
+  std::size_t rank() const { return rank_; }
+  Kind kind() const { return kind_; }
+  bool has_attribute(const std::string& name) const;
+
+  /// Rows `start` to `stop` of the columns from `column` on, row by row. `T` is std::int64_t, float
+  /// or double; libhdf5 converts.
+  template <class T>
+  std::vector<T> read(std::uint64_t start, std::uint64_t stop, std::uint64_t column = 0,
+                      std::uint64_t count = 1) const;
+
+  /// The strings of a one-dimensional dataset of strings of a fixed length.
+  std::vector<std::string> strings() const;
+
+ private:
+  Handle handle_;
+  std::uint64_t rows_ = 1;
+  std::uint64_t columns_ = 1;
+  std::size_t rank_ = 0;
+  Kind kind_ = Kind::other;
+};
+
+/// A group, or nothing.
+Handle open_group(const Handle& parent, const std::string& name);
+bool exists(const Handle& parent, const std::string& name);
+std::vector<std::string> names(const Handle& group);
+
+}  // namespace naiad::hdf5

@@ -1,0 +1,27 @@
+"""A model with a tensor of each datatype, for the generated C++ header."""
+
+from __future__ import annotations
+
+from naiad import Pipeline, Tensor
+from naiad.schema import TRITON_NAMES
+
+
+class EveryType(Pipeline):
+    """Answers what it is sent."""
+
+    inputs = {
+        **{dtype: Tensor(dtype, ("rows",)) for dtype in TRITON_NAMES},
+        "table": Tensor("float32", ("rows", 2)),
+        "a/b name": Tensor("int32", (3,)),
+        "extra": Tensor("int32", ("others",), optional=True, default=7),
+    }
+    outputs = {
+        **{dtype: tensor for dtype, tensor in inputs.items() if dtype != "extra"},
+        "extra": Tensor("int32", ("others",)),
+    }
+    sample = inputs
+    arrays = "numpy"
+    executor = "thread"
+
+    def forward(self, batch):
+        return {name: batch[name] for name in self.outputs}

@@ -1,0 +1,122 @@
+"""What an application brings so that ``naiad process`` can work on its files.
+
+``Application.bulk`` names a frozen dataclass whose fields are the application's options, each with
+a default and, in ``metadata["help"]``, a line of help; the command line is derived from them. Its
+methods are those of :class:`Bulk`. Such a module is read at the start of every ``naiad`` command,
+so it imports heavy packages inside its methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias, cast
+
+from naiad.errors import InvalidInput
+from naiad.pipeline import Request
+from naiad.pipelines import Application
+from naiad.schema import Arrays
+
+Json: TypeAlias = "dict[str, Any]"
+
+
+class Source(Protocol):
+    """An opened input: a sequence of items, such as the events of a file."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, numbers: range) -> Iterator[tuple[str, Any]]:
+        """Give, for each number, what the item is called and the item itself, or the exception
+        that says why it cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the file; items that were read stay valid."""
+        ...
+
+
+class Writer(Protocol):
+    """A file of results under way; as many are added as come, in the order of their items."""
+
+    def add(self, item: Any, outputs: Arrays) -> None:
+        """Add what the model said of an item.
+
+        Raises:
+            PipelineError: the outputs are not those of this item.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish the file."""
+        ...
+
+
+class Bulk(Protocol):
+    """How an application's files are processed in bulk."""
+
+    unit: ClassVar[str]
+    """What the items are, in the plural: ``events``."""
+    suffixes: ClassVar[tuple[str, ...]]
+    """The formats that results can be written in; the first is the default."""
+    example: ClassVar[str]
+    """Files as one types them, for ``--help``: ``events/*.h5``."""
+
+    def find(self, path: Path) -> Iterator[Path]:
+        """Give the inputs that are meant by a path on the command line, each a file or a folder.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        ...
+
+    def fingerprint(self, path: Path) -> str:
+        """Tell an input from what it may become later, without reading all of it."""
+        ...
+
+    def open(self, path: Path) -> Source:
+        """Open an input.
+
+        Raises:
+            InvalidInput: it cannot be read.
+        """
+        ...
+
+    def request(self, item: Any, metadata: Mapping[str, str]) -> Request:
+        """Make the request for an item, to the model with that metadata.
+
+        Raises:
+            InvalidInput: the item cannot be asked about.
+        """
+        ...
+
+    def writer(self, path: Path, metadata: Mapping[str, str]) -> Writer:
+        """Begin a file of results of the model with that metadata; without results, no file."""
+        ...
+
+    def merge(self, parts: Sequence[Path], path: Path, provenance: Json) -> None:
+        """Write the results of all parts, in that order, to one file that says where they are from.
+
+        Raises:
+            NaiadError: a part cannot be read.
+        """
+        ...
+
+
+def load_bulk(application: Application) -> type[Bulk]:
+    """The class that ``Application.bulk`` names.
+
+    Raises:
+        InvalidInput: the application has none.
+    """
+    if application.bulk is None:
+        raise InvalidInput(f"{application.name} has no files that could be processed in bulk")
+    module, _, name = application.bulk.partition(":")
+    return cast(type[Bulk], getattr(import_module(module), name))
+
+
+def options_of(bulk: Bulk) -> Json:
+    """The application's options, by name."""
+    return asdict(cast(Any, bulk))

@@ -1,0 +1,153 @@
+"""Several files of results made one, with a word on where they are from.
+
+Tables are copied block by block and never held whole. What is counted from 0 in each part is
+counted on from part to part.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from naiad.errors import NaiadError
+
+PROVENANCE: Final = "provenance"
+"""The HDF5 attribute, and the key of the parquet metadata, with the provenance as JSON."""
+
+_ROWS: Final = 65_536
+
+
+def merge_hdf5(
+    parts: Sequence[Path],
+    path: Path,
+    provenance: Mapping[str, Any],
+    *,
+    counted: str,
+    numbered: str,
+) -> None:
+    """Write files of tables, groups of columns ``[rows, k]``, to one such file.
+
+    Args:
+        parts: at least one, all with the same attributes; a table may be missing in some.
+        path: the file to write.
+        provenance: kept as an attribute.
+        counted: the column with a row for each item, as ``events/id``.
+        numbered: the name of columns that have an item's number in their first place.
+
+    Raises:
+        NaiadError: a part has other attributes than the first: it is of another model.
+    """
+    import h5py
+
+    about: dict[str, Any] = {}
+    items = 0
+    with h5py.File(path, "w") as merged:
+        for part in parts:
+            with h5py.File(part, "r") as file:
+                found = {name: _plain(value) for name, value in file.attrs.items()}
+                if not about:
+                    about = found
+                    merged.attrs.update(file.attrs)
+                    merged.attrs[PROVENANCE] = json.dumps(provenance)
+                elif found != about:
+                    raise NaiadError(f"{part} has results of another model: {found}, not {about}")
+                for name, column in _columns(file):
+                    is_number = name.rpartition("/")[2] == numbered
+                    _append_rows(merged, name, column, items if is_number else 0)
+                rows: Any = file[counted]
+                items += len(rows)
+
+
+def merge_parquet(
+    parts: Sequence[Path], path: Path, provenance: Mapping[str, Any], *, numbered: str | None = None
+) -> None:
+    """Write parquet files to one, row group by row group.
+
+    Args:
+        parts: at least one, all with the same schema.
+        path: the file to write.
+        provenance: kept in the metadata.
+        numbered: a column that counts items from 0.
+
+    Raises:
+        NaiadError: a part has another schema than the first: it is of another model.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    first = parquet.read_schema(parts[0])
+    schema = first.with_metadata({**(first.metadata or {}), PROVENANCE: json.dumps(provenance)})
+    items = 0
+    with parquet.ParquetWriter(path, schema, compression="zstd") as merged:
+        for part in parts:
+            with parquet.ParquetFile(part) as file:
+                if not file.schema_arrow.equals(first, check_metadata=True):
+                    raise NaiadError(f"{part} has results of another model than {parts[0]}")
+                last = -1
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group)
+                    if numbered is not None:
+                        place = schema.get_field_index(numbered)
+                        numbers = table.column(place).to_numpy()
+                        last = int(numbers[-1])
+                        counted_on = pa.array(numbers + items, pa.int64())
+                        table = table.set_column(place, schema.field(place), counted_on)
+                    merged.write_table(table)
+                items += last + 1
+
+
+def read_provenance(path: Path) -> dict[str, Any] | None:
+    """What a file of results says of where it is from; None where it says nothing.
+
+    Raises:
+        NaiadError: the file is neither HDF5 nor parquet.
+    """
+    try:
+        if path.suffix == ".parquet":
+            from pyarrow import parquet
+
+            text = (parquet.read_schema(path).metadata or {}).get(PROVENANCE.encode())
+        else:
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                text = file.attrs.get(PROVENANCE)
+    except (OSError, ValueError) as error:
+        raise NaiadError(f"{path} cannot be read: {error}") from error
+    return None if text is None else json.loads(text)
+
+
+def _columns(file: Any) -> Iterator[tuple[str, Any]]:
+    for table, columns in file.items():
+        for name, column in columns.items():
+            yield f"{table}/{name}", column
+
+
+def _append_rows(merged: Any, name: str, column: Any, items: int) -> None:
+    if name not in merged:
+        merged.create_dataset(
+            name,
+            shape=(0, *column.shape[1:]),
+            dtype=column.dtype,
+            maxshape=column.maxshape,
+            chunks=column.chunks,
+            compression=column.compression,
+            compression_opts=column.compression_opts,
+            shuffle=column.shuffle,
+        )
+    into = merged[name]
+    end = len(into)
+    into.resize(end + len(column), axis=0)
+    for start in range(0, len(column), _ROWS):
+        rows = column[start : start + _ROWS]
+        if items:
+            rows[:, 0] += items
+        into[end + start : end + start + len(rows)] = rows
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,0 +1,250 @@
+"""Chunks on a Ray cluster: the pipeline runs in Ray's actors, without Triton.
+
+Ray Data hands the chunks to a pool of actors, each of which holds the pipeline, set up once, and
+runs it as a worker of a server does. Actors read the inputs and write their parts themselves, so
+inputs and results must be in folders that all nodes see under the same path. A chunk whose node
+dies is done again on another; one that is on disk already is not.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from naiad.bulk.application import Bulk, Json
+from naiad.bulk.engine import Advance, versions
+from naiad.bulk.job import Chunk
+from naiad.bulk.ledger import Part, Record, read_record
+from naiad.bulk.reading import Reader, Reading
+from naiad.errors import EngineError, MissingExtra, NaiadError
+from naiad.pipeline import Request, load_pipeline
+from naiad.runtime.environment import numeric_environment
+from naiad.runtime.messages import Spec
+from naiad.runtime.runner import Outcome, Runner
+from naiad.runtime.worker import load
+
+_WINDOW: Final = 16
+"""Items that an actor holds at once; the runner cuts them into batches by the budget."""
+
+_SHARED: Final = 60.0
+"""Seconds after which a file that one machine has written to a shared folder is seen by all."""
+
+_LOCAL_STORE: Final = 128 << 20
+"""Bytes of the object store of a Ray that is started here: only records of chunks pass through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaySettings:
+    """Where and how actors run.
+
+    Attributes:
+        address: of a cluster, ``host:port`` or ``auto``; None starts one on this machine alone.
+        actors: how many; None: one per CPU of the cluster, or per GPU.
+        device: ``"cpu"`` or ``"cuda"``, for which each actor has a GPU of its own.
+    """
+
+    address: str | None = None
+    actors: int | None = None
+    device: str = "cpu"
+
+
+class OnRay:
+    """The engine whose work is done by actors of a Ray cluster."""
+
+    def __init__(self, application: str, weights: Path | None, settings: RaySettings) -> None:
+        """Look at the weights; nothing is started yet.
+
+        Raises:
+            MissingExtra: Ray is not installed.
+            WeightsError: the weights are not there, or not those of the application.
+        """
+        _ = _ray()
+        pipeline = load_pipeline(application)(weights)
+        self.metadata = dict(pipeline.metadata())
+        self._settings = settings
+        self._spec = Spec(
+            pipeline=application,
+            weights=None if weights is None else str(weights.resolve()),
+            device="cuda:0" if settings.device == "cuda" else settings.device,
+        )
+
+    def about(self) -> Json:
+        """The versions of what the pipeline runs on."""
+        return {
+            "engine": "ray",
+            "device": self._spec.device,
+            "packages": versions("ray", "numpy", "torch", "numba", "scipy"),
+        }
+
+    def __enter__(self) -> OnRay:
+        """Join the cluster, or start one.
+
+        Raises:
+            EngineError: there is no cluster at the address, or it has no place for an actor.
+        """
+        ray = _ray()
+        # Said to nobody, unless the user has said otherwise.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options: dict[str, Any] = {"address": self._settings.address}
+        if self._settings.address is None:
+            options = {
+                "address": "local",
+                "object_store_memory": _LOCAL_STORE,
+                "include_dashboard": False,
+            }
+        try:
+            ray.init(**options, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:  # what it raises where a node does not start in time is no more
+            ray.shutdown()
+            raise EngineError(
+                f"Ray at {self._settings.address or 'this machine'}: {error}"
+            ) from None
+        kind = "GPU" if self._settings.device == "cuda" else "CPU"
+        places = int(ray.cluster_resources().get(kind, 0))
+        self._actors = self._settings.actors or places
+        if not 1 <= self._actors <= places:
+            ray.shutdown()
+            raise EngineError(
+                f"the Ray cluster has {places} {kind}s; "
+                f"{self._actors or 'some'} are needed, one for each actor"
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the cluster; one that was started here ends."""
+        _ray().shutdown()
+
+    def run(self, bulk: Bulk, chunks: Iterable[Chunk], advance: Advance) -> Iterator[Record]:
+        """Do the chunks, in any order."""
+        import ray.data
+        from ray.exceptions import RayError
+
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        rows = [{"chunk": _packed(chunk)} for chunk in chunks]
+        if not rows:
+            return
+        done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            Worker,
+            fn_constructor_args=(self._spec, bulk, self.metadata),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=min(self._actors, len(rows))),
+            num_cpus=1,
+            num_gpus=1 if self._settings.device == "cuda" else None,
+            runtime_env={"env_vars": numeric_environment(1)},
+        )
+        try:
+            for row in done.iter_rows():
+                record = _seen(_unpacked(row["chunk"]))
+                advance(record.chunk.stop - record.chunk.first, len(record.failures))
+                yield record
+        except RayError as error:
+            raise EngineError(f"Ray: {_cause(error)}") from error
+
+
+class Worker:
+    """What runs in an actor: a pipeline that has been set up, and the input it reads from."""
+
+    def __init__(self, spec: Spec, bulk: Bulk, metadata: dict[str, str]) -> None:
+        """Set the pipeline up, as a server's worker does."""
+        self._runner = load(spec)
+        self._bulk = bulk
+        self._metadata = metadata
+        self._reader = Reader(bulk)
+        gc.collect()
+        gc.freeze()
+
+    def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Do the chunks of a batch that are not on disk yet."""
+        for packed in batch["chunk"]:
+            chunk = _unpacked(packed)
+            if read_record(chunk) is None:
+                self._do(chunk)
+        return batch
+
+    def _do(self, chunk: Chunk) -> None:
+        part = Part(self._bulk, chunk, self._metadata)
+        try:
+            readings = self._reader.read([chunk])
+            while window := list(itertools.islice(readings, _WINDOW)):
+                outcomes = answers(self._runner, self._bulk, self._metadata, window)
+                for reading, outcome in zip(window, outcomes, strict=True):
+                    part.add(reading.name, reading.item, outcome)
+            part.commit()
+        except BaseException:
+            part.discard()
+            raise
+
+
+def answers(
+    runner: Runner, bulk: Bulk, metadata: Mapping[str, str], readings: Iterable[Reading]
+) -> list[Outcome | Exception]:
+    """What a server would answer to each of them, from one set-up pipeline."""
+    outcomes: list[Outcome | Exception] = []
+    requests: dict[int, Request] = {}
+    for number, reading in enumerate(readings):
+        outcomes.append(NaiadError("not run"))
+        if isinstance(reading.item, Exception):
+            outcomes[number] = reading.item
+            continue
+        try:
+            asked = bulk.request(reading.item, metadata)
+            request = runner.contract.request(asked.arrays, asked.id, asked.parameters)
+            runner.contract.limit.refuse_oversize(request.sizes)
+        except NaiadError as error:
+            outcomes[number] = error
+        else:
+            requests[number] = request
+    report = runner.run(list(requests.values()))
+    for number, outcome in zip(requests, report.outcomes, strict=True):
+        outcomes[number] = outcome
+    return outcomes
+
+
+def _seen(chunk: Chunk) -> Record:
+    """The record of a chunk that another machine may have written.
+
+    Raises:
+        NaiadError: it is not to be seen from here.
+    """
+    until = time.monotonic() + _SHARED
+    while time.monotonic() < until:
+        record = read_record(chunk)
+        if record is not None and (chunk.part.exists() or not record.written):
+            return record
+        time.sleep(0.2)
+    raise NaiadError(
+        f"{chunk.record} was written by a node of the cluster, and is not here: inputs and "
+        "results must be in folders that all nodes share"
+    )
+
+
+def _packed(chunk: Chunk) -> str:
+    return json.dumps(asdict(chunk), default=str)
+
+
+def _unpacked(packed: str) -> Chunk:
+    values = json.loads(packed)
+    return Chunk(**values | {name: Path(values[name]) for name in ("path", "folder")})
+
+
+def _cause(error: Exception) -> str:
+    """The last line of what an actor raised: the error itself, below its traceback."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "ray") from None
+    return ray

@@ -1,0 +1,41 @@
+"""What failed, as a table: file, event, reason."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from naiad.bulk.job import Input
+from naiad.bulk.ledger import Done
+
+FAILURES: Final = "failures.csv"
+COLUMNS: Final = ("file", "number", "name", "reason")
+
+
+def write_failures(
+    results: Path, done: Iterable[tuple[Input, Done]], unread: Mapping[Path, str]
+) -> Path | None:
+    """Write the table into the folder of results, or remove an old one where nothing failed.
+
+    ``done`` are inputs with what became of their items; ``unread`` are inputs that could not be
+    opened, and why: they have no number and no name.
+    """
+    path = results / FAILURES
+    rows = [(str(file), "", "", reason) for file, reason in unread.items()]
+    rows += [
+        (str(target.path), str(failure.number), failure.name, failure.reason)
+        for target, result in done
+        for failure in result.failures
+    ]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return None
+    draft = path.with_name(f".{path.name}.partial")
+    with draft.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        table.writerows(rows)
+    draft.replace(path)
+    return path

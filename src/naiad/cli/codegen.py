@@ -1,0 +1,58 @@
+"""``naiad codegen``: clients' types in other languages, from a pipeline's schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from naiad.cli.console import output, refuse_existing
+
+app = typer.Typer(
+    help="Write clients' types in other languages, from a pipeline's schema.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def group() -> None:
+    """Write clients' types in other languages, from a pipeline's schema."""
+
+
+@app.command()
+def cpp(
+    pipeline: Annotated[
+        str,
+        typer.Argument(help="A built-in name, or my_model.py:MyModel.", show_default=False),
+    ],
+    file_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The header; by default standard output."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Write a C++ header with what a client sends and gets, as structs of vectors.
+
+    It is for the client library naiad-client, which checks names, datatypes and
+    shapes against the schema before anything is sent.
+
+    [bold]Examples[/]
+
+      naiad codegen cpp nugraph3 -o nugraph3.hpp
+      naiad codegen cpp my_model.py:MyModel -o my_model.hpp
+    """
+    from naiad.codegen.cpp import header
+    from naiad.pipeline import load_pipeline
+
+    text = header(load_pipeline(pipeline), pipeline)
+    if file_out is None:
+        typer.echo(text, nl=False)
+        return
+    refuse_existing(file_out, force)
+    file_out.parent.mkdir(parents=True, exist_ok=True)
+    file_out.write_text(text, "utf-8")
+    output.print(f"wrote [bold]{file_out}[/]", highlight=False, soft_wrap=True)

@@ -1,0 +1,95 @@
+"""The servers of a client: whose turn it is, and which of them rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from naiad.client.address import Address
+from naiad.client.transport import Calls
+from naiad.errors import InvalidInput, Unavailable
+
+C = TypeVar("C", bound=Calls)
+
+# A server whose host is gone costs a call many seconds before it fails, so it is not asked again at
+# once. Each further failure doubles the rest.
+FIRST_REST = 1.0  # seconds
+LONGEST_REST = 30.0
+
+
+@dataclass(slots=True)
+class _Member(Generic[C]):
+    address: Address
+    transport: C
+    failures: int = 0  # since it last answered
+    rests_until: float = 0.0
+
+
+class Servers(Generic[C]):
+    """One or more servers of the same models, asked in turn; safe to share between threads.
+
+    One that was unavailable rests, and is asked meanwhile only when all others rest too.
+    """
+
+    def __init__(self, members: Iterable[tuple[Address, C]]) -> None:
+        """Start with the first of ``members``, each an address and the transport to it."""
+        self._members = [_Member(address, transport) for address, transport in members]
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._members)
+
+    def __str__(self) -> str:
+        """All addresses, as a client takes them."""
+        return ",".join(str(member.address) for member in self._members)
+
+    @property
+    def calls(self) -> C:
+        """What makes the calls; any of the servers can be sent them."""
+        return self._members[0].transport
+
+    @property
+    def transports(self) -> Sequence[C]:
+        """One to each server."""
+        return [member.transport for member in self._members]
+
+    def only(self, what: str) -> None:
+        """Refuse ``what`` is of one server alone.
+
+        Raises:
+            InvalidInput: there are several.
+        """
+        if len(self) > 1:
+            raise InvalidInput(
+                f"{what} is for one server, and this client has {len(self)}: {self}; make a client "
+                f"of each"
+            )
+
+    @contextmanager
+    def turn(self) -> Generator[C]:
+        """The transport to the server whose turn it is; what it answers or raises is noted."""
+        member = self._take()
+        try:
+            yield member.transport
+        except Unavailable:
+            member.failures += 1
+            rest = min(FIRST_REST * 2 ** min(member.failures - 1, 10), LONGEST_REST)
+            member.rests_until = time.monotonic() + rest
+            raise
+        member.failures, member.rests_until = 0, 0.0
+
+    def _take(self) -> _Member[C]:
+        now = time.monotonic()
+        with self._lock:
+            count = len(self._members)
+            order = [(self._next + step) % count for step in range(count)]
+            # Of those that rest, the one that is nearest to its end; else the next in order.
+            chosen = min(order, key=lambda number: max(self._members[number].rests_until, now))
+            self._next = (chosen + 1) % count
+            return self._members[chosen]

@@ -1,0 +1,1 @@
+"""Clients' types in other languages, derived from a pipeline's schema."""

@@ -1,0 +1,1 @@
+"""Files that other systems run Naiad by: a Helm chart, and a dashboard."""

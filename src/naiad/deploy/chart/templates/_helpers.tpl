@@ -1,0 +1,143 @@
+{{- define "naiad.labels" -}}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Values.image.tag | quote }}
+{{ include "naiad.selector" . }}
+{{- end }}
+
+{{- define "naiad.selector" -}}
+app.kubernetes.io/name: naiad
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "naiad.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag }}
+{{- end }}
+
+{{- define "naiad.claim" -}}
+{{ .Values.repository.pvc.claim | default (printf "%s-models" .Release.Name) }}
+{{- end }}
+
+{{- define "naiad.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (ternary .Release.Name "default" .Values.serviceAccount.create) }}
+{{- end }}
+
+{{/* Arguments of the image, whose entry point is `naiad`. Takes root, http, grpc, repository. */}}
+{{- define "naiad.arguments" -}}
+- serve
+{{- range .root.Values.pipelines }}
+- {{ . | quote }}
+{{- end }}
+{{- with .repository }}
+- --model-repository={{ . }}
+{{- end }}
+- --host=0.0.0.0
+- --http-port={{ .http }}
+- --grpc-port={{ .grpc }}
+- --instances={{ .root.Values.instances }}
+- --exit-timeout={{ .root.Values.exitTimeout }}
+{{- if .root.Values.gpus }}
+- --device=cuda:0
+{{- end }}
+{{- range .root.Values.arguments }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "naiad.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "naiad.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "naiad.resources" -}}
+{{- $limits := .Values.resources.limits | default dict }}
+{{- if .Values.gpus }}
+{{- $limits = merge (dict "nvidia.com/gpu" .Values.gpus) $limits }}
+{{- end }}
+{{- toYaml (merge (dict "limits" $limits) .Values.resources) }}
+{{- end }}
+
+{{/* Environment, mounts and probes, the same in a Deployment and in KServe. */}}
+{{- define "naiad.container" -}}
+env:
+  - {name: HOME, value: /tmp}
+  - {name: NAIAD_CACHE, value: /cache}
+  {{- with .Values.env }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+# Both ask Naiad's supervisor. Triton's own readiness stays good when a model's process is dead.
+readinessProbe:
+  httpGet: {path: /readyz, port: 8003}
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 1
+# Good while models load, so no startup probe is needed; bad when the supervisor has given up.
+livenessProbe:
+  httpGet: {path: /livez, port: 8003}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+# Requests still come until all proxies know that the pod is going.
+lifecycle:
+  preStop:
+    exec: {command: [sleep, "5"]}
+resources:
+  {{- include "naiad.resources" . | nindent 2 }}
+securityContext:
+  {{- include "naiad.containerSecurity" . | nindent 2 }}
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+  - {name: cache, mountPath: /cache}
+  - {name: shm, mountPath: /dev/shm}
+{{- end }}
+
+{{- define "naiad.volumes" -}}
+- name: tmp
+  emptyDir: {}
+- name: cache
+  emptyDir: {}
+- name: shm
+  emptyDir: {medium: Memory, sizeLimit: {{ .Values.sharedMemory }}}
+{{- end }}
+
+{{/* After the exit timeout Triton may take some seconds; before it there is the preStop sleep. */}}
+{{- define "naiad.grace" -}}
+{{ add .Values.exitTimeout 15 }}
+{{- end }}
+
+{{- define "naiad.metricSelector" -}}
+{{ .Values.autoscaling.selector | default (printf "namespace=\"%s\",service=\"%s\"" .Release.Namespace .Release.Name) }}
+{{- end }}
+
+{{/* Mean milliseconds in Naiad's queue. Triton's own queue metrics miss what waits in Naiad. */}}
+{{- define "naiad.queueQuery" -}}
+{{- $labels := include "naiad.metricSelector" . }}
+{{- $window := .Values.autoscaling.window -}}
+1000 * sum(rate(naiad_stage_seconds_total{stage="queue",{{ $labels }}}[{{ $window }}])) / clamp_min(sum(rate(naiad_requests_total{ {{- $labels -}} }[{{ $window }}])), 0.001)
+{{- end }}
+
+{{/* Quick to grow, slow to shrink: models take long to load. */}}
+{{- define "naiad.scalingBehavior" -}}
+scaleUp:
+  stabilizationWindowSeconds: 0
+  policies: [{type: Percent, value: 100, periodSeconds: 30}]
+scaleDown:
+  stabilizationWindowSeconds: 300
+  policies: [{type: Pods, value: 1, periodSeconds: 60}]
+{{- end }}
+
+{{/* The port in the URL of the S3 endpoint, or its scheme's. */}}
+{{- define "naiad.endpointPort" -}}
+{{- $url := urlParse .Values.repository.s3.endpoint }}
+{{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (ternary "443" "80" (eq $url.scheme "https")) }}
+{{- end }}

@@ -1,0 +1,243 @@
+"""A Grafana dashboard of Naiad's metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from naiad.deploy.queries import rate
+
+_WIDTH = 24  # of Grafana's grid
+_HEIGHT = 8
+_WINDOW = "$__rate_interval"
+
+# Each is chosen from what there is. A Prometheus outside of Kubernetes has only the last two, so
+# "All" must match series without the label too.
+_VARIABLES = ("namespace", "service", "model")
+_SELECTOR = ",".join(f'{name}=~"${name}"' for name in _VARIABLES)
+_PODS = ",".join(f'{name}=~"${name}"' for name in _VARIABLES[:2])  # Triton's have no model
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel of the dashboard.
+
+    Attributes:
+        title: what it shows.
+        about: how to read it.
+        unit: as Grafana names it: s, reqps, short, percentunit, bytes.
+        queries: PromQL by the legend of its series.
+        stacked: whether the series add up to something.
+        kind: Grafana's type of panel.
+        width: of 24.
+    """
+
+    title: str
+    about: str
+    unit: str
+    queries: Mapping[str, str]
+    stacked: bool = False
+    kind: Literal["timeseries", "stat"] = "timeseries"
+    width: int = 12
+
+
+def _rate(metric: str, *labels: str, by: str = "") -> str:
+    return rate(metric, ",".join([*labels, _SELECTOR]), _WINDOW, by=by)
+
+
+_IN_QUEUE = 'stage="queue"'
+_PER_REQUEST = 'dimension="requests"'
+_REQUESTS = _rate("naiad_requests_total")
+_BATCHES = f"clamp_min({_rate('naiad_batches_total')}, 1e-9)"
+
+PANELS = (
+    Panel(
+        "Requests",
+        "Requests answered per second, errors among them.",
+        "reqps",
+        {"": _REQUESTS},
+        kind="stat",
+        width=6,
+    ),
+    Panel(
+        "Errors",
+        "The share of requests answered with an error.",
+        "percentunit",
+        {"": f"({_rate('naiad_errors_total')} or vector(0)) / clamp_min({_REQUESTS}, 1e-9)"},
+        kind="stat",
+        width=6,
+    ),
+    Panel(
+        "Time of a request",
+        "From Naiad's queue to the answer, on average.",
+        "s",
+        {"": f"{_rate('naiad_stage_seconds_total')} / clamp_min({_REQUESTS}, 1e-9)"},
+        kind="stat",
+        width=6,
+    ),
+    Panel(
+        "Requests per batch",
+        "How many requests share a forward, on average.",
+        "short",
+        {"": f"{_rate('naiad_batch_items_total', _PER_REQUEST)} / {_BATCHES}"},
+        kind="stat",
+        width=6,
+    ),
+    Panel(
+        "Where a request's time goes",
+        "Seconds per stage, on average; together they are the time of a request. Much in the "
+        "queue: more pods or instances are needed.",
+        "s",
+        {
+            "{{stage}}": f"{_rate('naiad_stage_seconds_total', by='stage')}"
+            f" / on () group_left () clamp_min({_REQUESTS}, 1e-9)"
+        },
+        stacked=True,
+    ),
+    Panel(
+        "Requests under way",
+        "Mean number of requests in each stage (Little's law).",
+        "short",
+        {"{{stage}}": _rate("naiad_stage_seconds_total", by="stage")},
+        stacked=True,
+    ),
+    Panel(
+        "Requests by model",
+        "Requests answered per second.",
+        "reqps",
+        {"{{model}}": _rate("naiad_requests_total", by="model")},
+        stacked=True,
+    ),
+    Panel(
+        "Errors by kind",
+        "Requests answered with an error, per second.",
+        "reqps",
+        {"{{model}} {{kind}}": _rate("naiad_errors_total", by="model,kind")},
+        stacked=True,
+    ),
+    Panel(
+        "Rows per batch",
+        "Of each named dimension, such as nodes, edges and requests; the budget bounds them.",
+        "short",
+        {
+            "{{dimension}}": f"{_rate('naiad_batch_items_total', by='dimension')}"
+            f" / on () group_left () {_BATCHES}"
+        },
+    ),
+    Panel(
+        "Time in the queue by pod",
+        "What autoscaling goes by. Pods far apart: requests are not spread, see Envoy.",
+        "s",
+        {
+            "{{pod}}": f"{_rate('naiad_stage_seconds_total', _IN_QUEUE, by='pod')}"
+            f" / clamp_min({_rate('naiad_requests_total', by='pod')}, 1e-9)"
+        },
+    ),
+    Panel(
+        "Requests by pod",
+        "Requests answered per second.",
+        "reqps",
+        {"{{pod}}": _rate("naiad_requests_total", by="pod")},
+    ),
+    Panel(
+        "Workers lost",
+        "And started again, by reason; the requests they had were run once more.",
+        "short",
+        {
+            "{{model}} {{reason}}": "sum by (model,reason)"
+            f"(increase(naiad_worker_restarts_total{{{_SELECTOR}}}[{_WINDOW}]))"
+        },
+    ),
+    Panel(
+        "Processors",
+        "Use of the node's processors, and of each GPU, by Triton's own metrics.",
+        "percentunit",
+        {
+            "{{pod}} CPU": f"nv_cpu_utilization{{{_PODS}}}",
+            "{{pod}} GPU {{gpu_uuid}}": f"nv_gpu_utilization{{{_PODS}}}",
+        },
+    ),
+    Panel(
+        "Memory",
+        "Used on the node, and on each GPU, by Triton's own metrics.",
+        "bytes",
+        {
+            "{{pod}} CPU": f"nv_cpu_memory_used_bytes{{{_PODS}}}",
+            "{{pod}} GPU {{gpu_uuid}}": f"nv_gpu_memory_used_bytes{{{_PODS}}}",
+        },
+    ),
+)
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as Grafana imports it (schema version 39, of Grafana 10.4)."""
+    return {
+        "uid": "naiad",
+        "title": "Naiad",
+        "tags": ["naiad", "triton"],
+        "schemaVersion": 39,
+        "editable": True,
+        "refresh": "10s",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [_data_source(), *map(_variable, _VARIABLES)]},
+        "panels": [
+            _panel(number, panel, place)
+            for number, (panel, place) in enumerate(zip(PANELS, _places(PANELS), strict=True), 1)
+        ],
+    }
+
+
+def _places(panels: Sequence[Panel]) -> list[tuple[int, int]]:
+    """The x and y of each panel, row after row."""
+    places: list[tuple[int, int]] = []
+    x = y = 0
+    for panel in panels:
+        if x + panel.width > _WIDTH:
+            x, y = 0, y + _HEIGHT
+        places.append((x, y))
+        x += panel.width
+    return places
+
+
+def _panel(number: int, panel: Panel, place: tuple[int, int]) -> dict[str, Any]:
+    custom = {"fillOpacity": 25, "stacking": {"mode": "normal"}} if panel.stacked else {}
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.about,
+        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "gridPos": {"x": place[0], "y": place[1], "w": panel.width, "h": _HEIGHT},
+        "fieldConfig": {
+            "defaults": {"unit": panel.unit, "min": 0, "custom": custom},
+            "overrides": [],
+        },
+        "targets": [
+            {"refId": chr(ord("A") + number), "expr": query, "legendFormat": legend}
+            for number, (legend, query) in enumerate(panel.queries.items())
+        ],
+    }
+
+
+def _data_source() -> dict[str, Any]:
+    return {
+        "name": "datasource",
+        "label": "Prometheus",
+        "type": "datasource",
+        "query": "prometheus",
+    }
+
+
+def _variable(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "query",
+        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "query": f"label_values(naiad_requests_total, {name})",
+        "refresh": 2,  # when the time range changes
+        "includeAll": True,
+        "allValue": ".*",
+        "multi": True,
+        "current": {"text": "All", "value": "$__all"},
+    }

@@ -1,0 +1,283 @@
+"""A Helm chart for a Kubernetes cluster, with the values that differ from its own.
+
+The chart is the folder ``chart`` beside this file; nothing in it is made here but the dashboard.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+
+from naiad.deploy.dashboard import dashboard
+from naiad.deploy.queries import queue_milliseconds
+from naiad.errors import NaiadError
+from naiad.pipelines import application, applications
+
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")  # with the chart's suffixes at most 63
+_CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_MODELS = "/models"  # where pods have the repository
+
+_HEADER = "# {}\n# Written by: naiad deploy kubernetes\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What to serve in a cluster, and how.
+
+    Attributes:
+        name: of the Helm release, and so of all that it makes.
+        image: ``repository:tag`` of the image that serves.
+        pipelines: built-in names, or ``package.module:Class`` of what the image has.
+        repository: of models: ``pvc://CLAIM/PATH``, ``s3://BUCKET/PREFIX`` or ``oci://IMAGE``
+            (whose folder ``/models`` it is); "" for none.
+        instances: copies of each model in a pod.
+        replicas: pods, at least.
+        max_replicas: pods at most; with more than ``replicas`` there is autoscaling.
+        autoscaling: what does it: KEDA, or an HPA by the Prometheus adapter.
+        queue_milliseconds: the mean time in the queue beyond which there are more pods.
+        prometheus: the URL of the Prometheus that KEDA asks; "" is the chart's default.
+        gpus: of each pod.
+        service_monitor: whether the Prometheus operator is to read the metrics.
+        kserve: whether KServe runs the pods.
+    """
+
+    name: str
+    image: str
+    pipelines: Sequence[str] = ()
+    repository: str = ""
+    instances: int = 2
+    replicas: int = 2
+    max_replicas: int | None = None
+    autoscaling: Literal["keda", "hpa"] = "keda"
+    queue_milliseconds: int = 50
+    prometheus: str = ""
+    gpus: int = 0
+    service_monitor: bool = False
+    kserve: bool = False
+
+
+def write_chart(release: Release, directory: Path) -> list[Path]:
+    """Write the chart for ``release`` into ``directory``; what was there of it is replaced.
+
+    Returns:
+        ``chart``, a folder; ``values.yaml`` for it; and ``supersonic.yaml``, for the chart of
+        SuperSONIC, unless that cannot have the repository.
+
+    Raises:
+        NaiadError: a name, an image, a pipeline or a repository is none that a cluster can take.
+    """
+    chart, written = directory / "chart", {"values.yaml": chart_values(release)}
+    if _storage(release.repository) in ("", "pvc"):
+        written["supersonic.yaml"] = supersonic_values(release)
+    directory.mkdir(parents=True, exist_ok=True)
+    if chart.exists():
+        shutil.rmtree(chart)
+    with as_file(files("naiad.deploy") / "chart") as source:
+        shutil.copytree(source, chart)
+    (chart / "files").mkdir()
+    (chart / "files" / "dashboard.json").write_text(json.dumps(dashboard(), indent=1) + "\n")
+    about = {
+        "values.yaml": "What differs from chart/values.yaml, which has all values.",
+        "supersonic.yaml": "Values for SuperSONIC's chart, 0.3.1 (its key triton).",
+    }
+    for name, values in written.items():
+        text = yaml.safe_dump(values, sort_keys=False, width=100)
+        (directory / name).write_text(_HEADER.format(about[name]) + text)
+    return [chart, *(directory / name for name in written)]
+
+
+def chart_values(release: Release) -> dict[str, Any]:
+    """The values for our chart that ``release`` asks for.
+
+    Raises:
+        NaiadError: as for :func:`write_chart`.
+    """
+    check(release)
+    repository, _, tag = release.image.rpartition(":")
+    values: dict[str, Any] = {
+        "image": {"repository": repository, "tag": tag},
+        "pipelines": list(release.pipelines),
+        "instances": release.instances,
+        "resources": {"requests": {"cpu": str(release.instances)}},
+        "replicas": release.replicas,
+    }
+    if release.repository:
+        values["repository"] = _repository_values(release.repository)
+    if release.gpus:
+        values["gpus"] = release.gpus
+    if _scales(release):
+        values["autoscaling"] = {
+            "kind": release.autoscaling,
+            "minReplicas": release.replicas,
+            "maxReplicas": release.max_replicas,
+            "queueMilliseconds": release.queue_milliseconds,
+            **({"prometheus": release.prometheus} if release.prometheus else {}),
+        }
+    if release.service_monitor:
+        values["serviceMonitor"] = {"enabled": True}
+    if release.kserve:
+        values["kserve"] = {"enabled": True}
+    return values
+
+
+def supersonic_values(release: Release) -> dict[str, Any]:
+    """Values by which SuperSONIC's chart serves ``release``: its Triton is Naiad's image.
+
+    Probes ask Naiad's supervisor, and load is the time in Naiad's queue.
+
+    Raises:
+        NaiadError: as for :func:`write_chart`.
+    """
+    check(release)
+    url = urlsplit(release.repository)
+    model = ["--model-repository", f"{_MODELS}{url.path}"] if release.repository else []
+    device = ["--device", "cuda:0"] if release.gpus else []
+    # Its chart limits the CPU to 1 by default, less than what is requested here.
+    limits: dict[str, Any] = {"cpu": release.instances, "memory": "4Gi"}
+    if release.gpus:
+        limits["nvidia.com/gpu"] = release.gpus
+    ready = "import urllib.request as u; u.urlopen('http://localhost:8003/readyz', timeout=4)"
+    ports = {"http": 8000, "grpc": 8001, "metrics": 8002, "health": 8003}
+    values: dict[str, Any] = {
+        "serverLoadMetric": queue_milliseconds(f'release="{release.name}"', "30s"),
+        "serverLoadThreshold": release.queue_milliseconds,
+        "triton": {
+            "replicas": release.replicas,
+            "image": release.image,
+            "command": ["naiad"],
+            "args": [
+                *("serve", *release.pipelines, *model, "--host", "0.0.0.0"),
+                *("--instances", str(release.instances), "--exit-timeout", "20", *device),
+            ],
+            "resources": {
+                "requests": {"cpu": release.instances, "memory": "4Gi"},
+                "limits": limits,
+            },
+            "service": {
+                "ports": [
+                    {"name": name, "port": port, "targetPort": port, "protocol": "TCP"}
+                    for name, port in ports.items()
+                ]
+            },
+            "startupProbe": {
+                "failureThreshold": 60,
+                "httpGet": {"path": "/livez", "port": "health"},
+            },
+            "readinessProbe": {
+                "initialDelaySeconds": 0,
+                "periodSeconds": 2,
+                "failureThreshold": 1,
+                "command": ["python3", "-c", ready],
+            },
+        },
+        "envoy": {"enabled": True},
+    }
+    if release.repository:
+        values["triton"]["modelRepository"] = {
+            "enabled": True,
+            "mountPath": _MODELS,
+            "storageType": "pvc",
+            "pvc": {"claimName": url.netloc},
+        }
+    if _scales(release):
+        values["keda"] = {
+            "enabled": True,
+            "minReplicaCount": release.replicas,
+            "maxReplicaCount": release.max_replicas,
+        }
+        if release.prometheus:
+            prometheus = urlsplit(release.prometheus)
+            port = prometheus.port or {"http": 80, "https": 443}[prometheus.scheme]
+            values["prometheus"] = {
+                "external": {
+                    "enabled": True,
+                    "url": prometheus.hostname,
+                    "port": port,
+                    "scheme": prometheus.scheme,
+                }
+            }
+    return values
+
+
+def check(release: Release) -> None:
+    """Check what Kubernetes would refuse, or would find out only when a pod starts.
+
+    Raises:
+        NaiadError: says which setting is wrong, with its value, and what would be right.
+    """
+    if not _NAME.fullmatch(release.name):
+        raise NaiadError(
+            f"the name {release.name!r} cannot be: up to 40 lower-case letters, digits and -, "
+            f"beginning with a letter"
+        )
+    if not re.fullmatch(r"[^\s:@]+(:\d+/[^\s:@]+)?:[\w][\w.-]*", release.image):
+        raise NaiadError(
+            f"the image {release.image!r} must be REPOSITORY:TAG, as registry.example.org/naiad:1"
+        )
+    if not release.pipelines and not release.repository:
+        raise NaiadError("there is nothing to serve: name a pipeline, or a --repository")
+    for pipeline in release.pipelines:
+        _check_pipeline(pipeline)
+    _storage(release.repository)
+    if release.max_replicas is not None and release.max_replicas < release.replicas:
+        raise NaiadError(
+            f"there cannot be {release.replicas} pods at least and {release.max_replicas} at most"
+        )
+    if release.prometheus and urlsplit(release.prometheus).scheme not in ("http", "https"):
+        raise NaiadError(
+            f"the Prometheus {release.prometheus!r} must be an http:// or https:// URL"
+        )
+
+
+def _check_pipeline(pipeline: str) -> None:
+    module, _, name = pipeline.partition(":")
+    if module.endswith(".py"):
+        raise NaiadError(
+            f"a pod does not have {pipeline}: write it into a model repository with `naiad export` "
+            f"and name that with --repository, or install it as a package in an image of yours"
+        )
+    if not name and application(pipeline) is None:
+        known = ", ".join(app.name for app in applications())
+        raise NaiadError(f"no pipeline {pipeline!r}; built in are: {known}")
+
+
+def _storage(repository: str) -> str:
+    """The kind of a repository as the chart names it: pvc, s3, image or ""."""
+    if not repository:
+        return ""
+    try:
+        url = urlsplit(repository)
+    except ValueError:
+        url = urlsplit("")
+    kind = {"pvc": "pvc", "s3": "s3", "oci": "image"}.get(url.scheme, "")
+    good = bool(kind and url.netloc) and not re.search(r"\s", repository)
+    if not good or (kind == "pvc" and not _CLAIM.fullmatch(url.netloc)):
+        raise NaiadError(
+            f"the repository {repository!r} must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or "
+            f"oci://IMAGE, whose folder {_MODELS} it is"
+        )
+    return kind
+
+
+def _repository_values(repository: str) -> dict[str, Any]:
+    url = urlsplit(repository)
+    kind = _storage(repository)
+    where = {
+        "pvc": {"claim": url.netloc, "path": url.path.strip("/")},
+        "s3": {"uri": repository},
+        "image": {"reference": repository.removeprefix("oci://")},
+    }
+    return {"kind": kind, kind: where[kind]}
+
+
+def _scales(release: Release) -> bool:
+    return release.max_replicas is not None and release.max_replicas > release.replicas

@@ -1,0 +1,1 @@
+"""GraphSAGE over a co-purchase graph: categories of products, and what is bought together."""

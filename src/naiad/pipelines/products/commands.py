@@ -1,0 +1,62 @@
+"""``naiad products embed``: fill a graph store through a server, with a progress bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.markup import escape
+
+from naiad.cli.console import output, progress_bar
+from naiad.client import Client
+from naiad.errors import Unavailable
+from naiad.pipelines.products import product_store
+from naiad.pipelines.products.client import ProductsClient
+from naiad.pipelines.products.graph import open_graph
+from naiad.pipelines.products.pipeline import Products
+from naiad.store import exists
+
+
+def fill(
+    graph: Path | None,
+    weights: Path | None,
+    place: str | None,
+    url: str,
+    *,
+    per_request: int,
+    concurrency: int,
+    force: bool,
+) -> None:
+    """Load the graph where it is not in the store yet, and compute the embeddings that are missing.
+
+    Raises:
+        Unavailable: no server is there; says how to start one.
+        NaiadError: the graph, the store or the model is not as it must be.
+    """
+    where = place or product_store.store_place()
+    with Client(url) as client:
+        if not client.ready("products"):
+            raise Unavailable(
+                f"no server with the model products is ready at {url}; start one in another "
+                "terminal with `naiad serve products`"
+            )
+        model = ProductsClient(client.model("products"))
+        if force or not exists(where):
+            products = Products(weights).graph if graph is None else open_graph(graph)
+            width = model.infer([0]).embeddings.shape[-1]
+            product_store.load_graph(where, products, model.labels, width)
+            _say(f"loaded {len(products):,} products and {products.edges // 2:,} pairs")
+        with progress_bar("embeddings", None, unit="products") as advance:
+            computed = product_store.embed(
+                where,
+                model,
+                per_request=per_request,
+                concurrency=concurrency,
+                progress=lambda done, total: advance(done, total),
+            )
+    _say(f"computed {computed:,} embeddings; the store is [bold]{escape(where)}[/]")
+    if model.labels.notice:
+        output.print(f"[yellow]weights: {escape(model.labels.notice)}[/]", highlight=False)
+
+
+def _say(text: str) -> None:
+    output.print(text, highlight=False, soft_wrap=True)

@@ -1,0 +1,329 @@
+"""The C++ client through the real Triton; built here, with sanitizers, where a compiler is.
+
+With NAIAD_FULL=1 in the environment the threads ask for 1,000 events each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from tests.support.command import naiad_serve, shown_when_ready, urls_shown
+from tests.support.cpp import build, missing, run
+from tests.support.markdown import ROOT, blocks
+from tests.support.proxy import proxy
+
+import naiad
+from naiad.pipelines.nugraph3.events import Event, open_events, write_events
+from naiad.pipelines.nugraph3.simulate import simulate
+from naiad.schema import TRITON_NAMES
+from naiad.triton.ports import free_ports
+from naiad.triton.server import Server
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.timeout(1200),  # the first test builds
+]
+
+CLIENT = ROOT / "clients" / "cpp"
+EVERY_TYPE = f"{CLIENT / 'tests' / 'every_type.py'}:EveryType"
+FULL = "NAIAD_FULL" in os.environ
+HOUR = 3_600_000
+FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
+NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
+# gRPC and protobuf are not built with the sanitizer: what they do inside is not seen, and looks
+# like races. Our own code is all seen.
+TSAN = f"suppressions={CLIENT / 'tests' / 'tsan.supp'} halt_on_error=1"
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    return build("address,undefined")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with naiad.serve("nugraph3", "simple", EVERY_TYPE, instances=1, **FREE) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("events") / "events.h5"
+    write_events(path, simulate(6, seed=3))
+    return path
+
+
+def taken(event: Event, hits: slice | np.ndarray, spacepoints: slice = slice(None)) -> Event:
+    return Event(
+        *event.id,
+        {name: column[hits] for name, column in event.hits.items()},
+        {name: column[spacepoints] for name, column in event.spacepoints.items()},
+    )
+
+
+def changed(event: Event, table: str, column: str, row: int, value: float) -> Event:
+    tables = {"hits": dict(event.hits), "spacepoints": dict(event.spacepoints)}
+    tables[table][column] = tables[table][column].copy()
+    tables[table][column][row] = value
+    return Event(*event.id, tables["hits"], tables["spacepoints"])
+
+
+def words(*urls: str, **options: object) -> list[str]:
+    """The driver's arguments."""
+    given = [("url", url) for url in urls] + [*options.items()]
+    return [word for name, value in given for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def driver(programs: Path, command: str, *urls: str, **options: object) -> str:
+    """Run it; what it printed."""
+    return run(programs / "driver", command, *words(*urls, **options))
+
+
+def test_what_needs_no_server(programs: Path) -> None:
+    run(programs / "unit")
+
+
+@pytest.mark.parametrize("way", [{}, {"gzip": 1}, {"shared_memory": 1}], ids=["", "gzip", "shared"])
+def test_every_sample_has_the_bytes_of_the_python_client(
+    programs: Path, server: Server, tmp_path: Path, way: dict[str, int]
+) -> None:
+    small = next(iter(simulate(1, seed=1)))
+    nothing = slice(0, 0)
+    samples = [
+        *simulate(3, seed=11),
+        next(iter(simulate(1, seed=12, size="large"))),
+        taken(small, nothing, nothing),
+        taken(small, nothing),
+        taken(small, slice(0, 1)),
+        taken(small, slice(None), nothing),
+        taken(small, small.hits["local_plane"] != 1),
+        changed(small, "spacepoints", "hit_id_v", 3, 99_999),
+    ]
+    files = [tmp_path / "samples.h5"]
+    bare = [taken(event, slice(None)) for event in samples]  # without truth: some have it, some not
+    write_events(files[0], bare)
+    golden = ROOT.parent / "shared" / "data" / "nugraph3" / "event_small.h5"
+    files += [golden] if golden.exists() else []
+    client = server.client()
+    for number, file in enumerate(files):
+        (folder := tmp_path / str(number)).mkdir()
+        driver(programs, "outputs", server.grpc_url, file=file, to=folder, **way)
+        expected = {}
+        with open_events(file, truth=False) as read:
+            for place, event in enumerate(read):
+                for name, array in client.infer("nugraph3", event.arrays()).items():
+                    head = f"{TRITON_NAMES[array.dtype.name]} {list(array.shape)}\n"
+                    expected[f"{place}.{name}"] = head.encode() + array.tobytes()
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
+
+
+def test_every_datatype_goes_there_and_back_by_a_generated_header(
+    programs: Path, server: Server
+) -> None:
+    assert driver(programs, "every", server.grpc_url) == "same, 10, 4\n"
+
+
+def printed(*command: str | Path) -> tuple[str, str, int]:
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "80"},
+    )
+    out = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+    out = re.sub(r" in [\d.]+ s, [\d.]+ per second", "", out)
+    return out, done.stderr, done.returncode
+
+
+@pytest.mark.parametrize("chosen", ["0", "1:3", ":"])
+def test_the_example_prints_what_the_command_prints(
+    programs: Path, server: Server, events: Path, tmp_path: Path, chosen: str
+) -> None:
+    with open_events(events, truth=False) as read:
+        some = [taken(event, slice(None)) for event in read]
+    some[1] = changed(some[1], "spacepoints", "hit_id_u", 0, 55_555)
+    some[2] = changed(some[2], "hits", "local_plane", 4, 3)
+    write_events(tmp_path / "some.h5", some)
+    same = (
+        tmp_path / "some.h5",
+        "--events",
+        chosen,
+        "--url",
+        server.grpc_url,
+        "--concurrency",
+        "1",
+    )
+    ours = printed(programs / "_deps" / "naiad-build" / "examples" / "nugraph3_infer", *same)
+    assert ours == printed(*NAIAD, "infer", "nugraph3", *same)
+    assert ours[2] == (0 if chosen == "0" else 1)  # the third is refused
+
+
+def test_a_server_s_error_is_an_exception_with_its_code(
+    programs: Path, server: Server, events: Path, tmp_path: Path
+) -> None:
+    with open_events(events, truth=False) as read:
+        event = taken(read[0], slice(None))
+    write_events(tmp_path / "bad.h5", [changed(event, "hits", "local_plane", 2, 3)])
+    said = driver(programs, "error", server.grpc_url, file=tmp_path / "bad.h5")
+    assert said == (
+        "INVALID_ARGUMENT: hit_table_local_plane[2] is 3; it must be 0 (u), 1 (v) or 2 (y)\n"
+    )
+    said = driver(programs, "error", server.grpc_url, file=events, model="nugraph9")
+    assert said.startswith("NOT_FOUND: Request for unknown model: 'nugraph9'")
+    said = driver(programs, "error", server.grpc_url, file=events, timeout_ms=1)
+    assert said.startswith("DEADLINE_EXCEEDED: no answer from grpc://")
+    (port,) = free_ports("127.0.0.1", 1)
+    said = driver(programs, "error", f"127.0.0.1:{port}", file=events, rounds=0)
+    assert said.startswith(f"UNAVAILABLE: no server answers at grpc://127.0.0.1:{port} (")
+
+
+def test_another_server_answers_where_one_is_away_and_the_fallback_where_all_are(
+    programs: Path, server: Server, events: Path
+) -> None:
+    ports = free_ports("127.0.0.1", 2)
+    away = [f"127.0.0.1:{port}" for port in ports]
+    said = driver(programs, "fallback", *away, server.grpc_url, file=events)
+    assert said == "server\nserver\n"
+    with open_events(events, truth=False) as read:
+        hits = len(read[0].hits["hit_id"])
+    said = driver(programs, "fallback", *away, file=events, rounds=1)
+    assert said == f"UNAVAILABLE, {hits} hits: fallback\n" * 2
+
+
+def test_threads_share_a_client(programs: Path, server: Server, events: Path) -> None:
+    each = 1000 if FULL else 10
+    said = driver(programs, "threads", server.grpc_url, file=events, threads=8, events=each)
+    assert said == f"answered {8 * each}, wrong 0, failed 0\n"
+
+
+def test_threads_share_a_client_without_a_race(server: Server, events: Path) -> None:
+    programs = build("thread", "driver", "unit")
+    run(programs / "unit", TSAN_OPTIONS=TSAN)
+    each = 1000 if FULL else 10
+    options = words(server.grpc_url, file=events, threads=8, events=each, shared_memory=1)
+    said = run(programs / "driver", "threads", *options, TSAN_OPTIONS=TSAN)
+    assert said == f"answered {8 * each}, wrong 0, failed 0\n"
+
+
+@contextmanager
+def running(programs: Path, *urls: str, **options: object) -> Iterator[subprocess.Popen[str]]:
+    """The driver's command `run`, and its end however the test ends."""
+    command = [programs / "driver", "run", *words(*urls, **options)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def wait_for(program: subprocess.Popen[str], line: str) -> None:
+    assert program.stdout is not None
+    assert any(said == line for said in program.stdout), "it ended early"
+
+
+def test_a_server_killed_and_restarted_loses_no_event(programs: Path, events: Path) -> None:
+    with naiad_serve("nugraph3", "--instances", "1") as command:
+        url = urls_shown(shown_when_ready(command))["gRPC"]
+        with running(programs, url, file=events, events=60, rounds=99, timeout_ms=HOUR) as program:
+            wait_for(program, "answered 10, wrong 0\n")
+            for process in psutil.Process(command.pid).children(recursive=True):
+                if process.name() == "tritonserver":
+                    process.kill()
+            wait_for(program, "answered 60, wrong 0\n")
+            assert program.wait(60) == 0
+        command.send_signal(signal.SIGINT)
+        command.wait(60)
+
+
+def test_keep_alive_finds_out_that_a_server_is_gone_without_a_word(
+    programs: Path, server: Server, events: Path
+) -> None:
+    with (
+        proxy(server.grpc_url) as between,
+        running(
+            *(programs, between.url, server.grpc_url),
+            file=events,
+            events=40,
+            keep_alive_ms=1000,
+            timeout_ms=HOUR,
+        ) as program,
+    ):
+        wait_for(program, "answered 5, wrong 0\n")
+        between.freeze()
+        wait_for(program, "answered 40, wrong 0\n")
+        assert program.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate authority, and what it has signed for a server and for a client."""
+    folder = tmp_path_factory.mktemp("certificates")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    new = "openssl req -newkey rsa:2048 -nodes -days 2 -subj"
+    run(*new.split(), "/CN=authority", "-x509", "-keyout", folder / "ca.key", "-out", folder / "ca")
+    for name in ("server", "client"):
+        files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.request")
+        run(*(word for word in new.split() if word not in ("-days", "2")), f"/CN={name}", *files)
+        run(
+            *("openssl", "x509", "-req", "-in", folder / f"{name}.request", "-days", "2"),
+            *("-CA", folder / "ca", "-CAkey", folder / "ca.key", "-CAcreateserial"),
+            *("-extfile", folder / "names", "-out", folder / name),
+        )
+    return folder
+
+
+def test_tls_with_certificates_of_both_sides(programs: Path, authority: Path) -> None:
+    options = (
+        *("--grpc-use-ssl=true", "--grpc-use-ssl-mutual=true"),
+        *(f"--grpc-server-cert={authority}/server", f"--grpc-server-key={authority}/server.key"),
+        f"--grpc-root-cert={authority}/ca",
+    )
+    own = {"certificate": authority / "client", "key": authority / "client.key"}
+    with naiad.serve("simple", EVERY_TYPE, arguments=options, **FREE) as server:
+        url = server.grpc_url.replace("grpc://", "")
+        said = driver(programs, "every", f"grpcs://{url}", ca=authority / "ca", **own)
+        assert said == "same, 10, 4\n"
+        for wrong in ({"ca": authority / "client", **own}, {"ca": authority / "ca"}):
+            with pytest.raises(AssertionError, match=r"Unavailable|ended with"):
+                driver(programs, "every", f"grpcs://{url}", rounds=0, **wrong)
+
+
+def test_a_project_that_finds_the_installed_library_as_the_documentation_has_it(
+    programs: Path, server: Server, events: Path, tmp_path: Path
+) -> None:
+    run("cmake", "--install", programs, "--prefix", tmp_path / "usr")
+    page = list(blocks(ROOT / "docs" / "cpp.md"))
+    (label,) = (block.text for block in page if block.title == "label.cpp")
+    project = ["cmake_minimum_required(VERSION 3.21)", "project(label LANGUAGES CXX C)"]
+    project += [
+        block.text for block in page if block.language == "cmake" and "Fetch" not in block.text
+    ]
+    (tmp_path / "CMakeLists.txt").write_text("\n".join(project))
+    (tmp_path / "label.cpp").write_text(label.replace("localhost:8001", server.grpc_url))
+    (tmp_path / "events.h5").symlink_to(events)
+    run(
+        *("cmake", "-S", tmp_path, "-B", tmp_path / "build"),
+        f"-DCMAKE_PREFIX_PATH={tmp_path / 'usr'}",
+        "-DCMAKE_CXX_FLAGS=-fsanitize=address,undefined",  # as the library it finds
+        f"-DPython3_EXECUTABLE={sys.executable}",
+    )
+    run("cmake", "--build", tmp_path / "build")
+    said = run(tmp_path / "build" / "label", cwd=tmp_path)
+    with open_events(events) as read:
+        expected = [server.client().nugraph3.infer(event).vertex[0] for event in read]
+    assert said == "".join(f"vertex at x {x:.1f} cm\n" for x in expected)
+
+
+def test_the_larsoft_module(programs: Path, server: Server, events: Path) -> None:
+    said = run(programs / "larsoft", NAIAD_URL=server.grpc_url, NAIAD_EVENTS=str(events))
+    assert "SUCCESS" in said

@@ -1,0 +1,174 @@
+"""``naiad process`` with the real Triton: killed and continued, a server lost, bad data."""
+
+from __future__ import annotations
+
+import csv
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+import pytest
+from tests.support.triton import FREE
+from typer.testing import CliRunner
+
+import naiad
+from naiad.bulk.merging import read_provenance
+from naiad.cli.main import app
+from naiad.pipelines.image.schema import SHAPES
+from naiad.pipelines.image.shapes import draw
+from naiad.pipelines.nugraph3.events import open_events, write_events
+from naiad.pipelines.nugraph3.result_files import read_results, write_results
+from naiad.pipelines.nugraph3.results import NuGraph3Result
+from naiad.pipelines.nugraph3.simulate import simulate
+from naiad.triton.server import Server
+
+NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
+PER_FILE = (70, 33, 50)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with naiad.serve("nugraph3", "image", instances=1, **FREE) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of event files of different lengths, one of them in a folder below."""
+    folder = tmp_path_factory.mktemp("events")
+    source = iter(simulate(sum(PER_FILE), seed=3))
+    names = ("run1.h5", "run2.h5", "more/run3.h5")
+    for name, count in zip(names, PER_FILE, strict=True):
+        write_events(folder / name, islice(source, count))
+    return folder
+
+
+def process(*words: object) -> list[str]:
+    return ["process", *map(str, words)]
+
+
+def assert_equal(found: NuGraph3Result, wanted: NuGraph3Result) -> None:
+    assert (found.run, found.subrun, found.event) == (wanted.run, wanted.subrun, wanted.event)
+    assert found.labels == wanted.labels
+    np.testing.assert_allclose(found.vertex, wanted.vertex, atol=5e-4)
+    for column in ("hit_id", "plane", "wire", "time"):
+        assert (found.hits[column] == wanted.hits[column]).all()
+    np.testing.assert_allclose(found.hits["filter"], wanted.hits["filter"], atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", ["h5", "parquet"])
+def test_a_killed_run_goes_on_and_gives_what_infer_gives(
+    server: Server, events: Path, tmp_path: Path, suffix: str
+) -> None:
+    rng = random.Random(suffix)
+    words = process("nugraph3", events, "-o", tmp_path, "--format", suffix, "--chunk", 16)
+    command = [*NAIAD, *words, "--server", server.grpc_url]
+    for _ in range(2):
+        with subprocess.Popen(command) as killed:
+            parts = rng.randrange(1, 5)
+            while killed.poll() is None and len(list(tmp_path.rglob("*.done"))) < parts:
+                time.sleep(0.02)
+            killed.kill()
+    subprocess.run(command, check=True, capture_output=True)
+    with server.client() as client:
+        for name in ("run1", "run2", "more/run3"):
+            path = tmp_path / f"{name}.{suffix}"
+            with open_events(events / f"{name}.h5", truth=False) as file:
+                wanted = client.nugraph3.infer_many(file)
+                for one, other in zip(read_results(path), wanted, strict=True):
+                    assert_equal(one, other)
+                about = read_provenance(path)
+                assert about is not None
+                assert about["written"] == len(file)
+            assert len(about["weights_sha256"]) == 64
+            assert about["servers"][0]["triton"] == "2.51.0"
+            assert "not for physics" in about["notice"]
+
+
+def test_merged_parts_are_what_would_have_been_written_at_once(
+    server: Server, events: Path, tmp_path: Path
+) -> None:
+    words = process("nugraph3", events / "run1.h5", "-o", tmp_path / "bulk", "--chunk", 16)
+    result = CliRunner().invoke(app, [*words, "--server", server.grpc_url])
+    assert result.exit_code == 0, result.output
+    assert f"{PER_FILE[0]} events of 1 input are in" in result.output
+    merged = tmp_path / "bulk" / "run1.h5"
+    at_once = write_results(list(read_results(merged)), tmp_path / "at_once.h5")
+    with h5py.File(merged) as one, h5py.File(at_once) as other:
+        for table in ("event_table", "hit_table"):
+            assert one[table].keys() == other[table].keys()
+            for name, column in one[table].items():
+                assert (column[:] == other[table][name][:]).all(), name
+
+
+def test_bad_events_are_listed_and_the_others_are_done(
+    server: Server, events: Path, tmp_path: Path
+) -> None:
+    shutil.copy(events / "run2.h5", tmp_path / "run2.h5")
+    with h5py.File(tmp_path / "run2.h5", "r+") as file:
+        counts = file["hit_table/event_id.seq_cnt"][:, 1]
+        for event in (3, 20):  # the last hit of each is on a plane that is none
+            file["hit_table/local_plane"][int(counts[: event + 1].sum()) - 1] = 3
+    (tmp_path / "letter.h5").write_text("dear Lena")
+    words = process("nugraph3", tmp_path / "run2.h5", tmp_path / "letter.h5", "-o", tmp_path / "o")
+    result = CliRunner().invoke(app, [*words, "--server", server.grpc_url])
+    assert result.exit_code == 1
+    assert "2 events failed" in result.output
+    with (tmp_path / "o" / "failures.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [Path(row["file"]).name for row in rows] == ["letter.h5", "run2.h5", "run2.h5"]
+    assert [row["number"] for row in rows] == ["", "3", "20"]
+    assert all("is 3; it must be 0 (u), 1 (v) or 2 (y)" in row["reason"] for row in rows[1:])
+    assert rows[1]["name"].startswith("run ")
+    assert len(list(read_results(tmp_path / "o" / "run2.h5"))) == PER_FILE[1] - 2
+
+
+def test_a_server_that_dies_takes_no_event_along(
+    server: Server, events: Path, tmp_path: Path
+) -> None:
+    command = [*NAIAD, *process("nugraph3", events, "-o", tmp_path, "--chunk", 8)]
+    with naiad.serve("nugraph3", instances=1, **FREE) as other:
+        urls = ["--server", server.grpc_url, "--server", other.grpc_url]
+        with subprocess.Popen([*command, *urls], stderr=subprocess.PIPE, text=True) as running:
+            while not list(tmp_path.rglob("*.done")):
+                assert running.poll() is None
+                time.sleep(0.02)
+            psutil.Process(other.pid).kill()
+            _, said = running.communicate(timeout=120)
+        assert running.returncode == 0, said
+        assert f"{other.grpc_url} is left out for now" in said
+    for name, count in zip(("run1", "run2", "more/run3"), PER_FILE, strict=True):
+        with open_events(events / f"{name}.h5", truth=False) as file:
+            ids = [(r.run, r.subrun, r.event) for r in read_results(tmp_path / f"{name}.h5")]
+            assert ids == [tuple(row) for row in file.ids.tolist()]
+            assert len(ids) == count
+
+
+def test_a_folder_of_images_becomes_a_table(server: Server, tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    rng = np.random.default_rng(5)
+    (tmp_path / "photos").mkdir()
+    for number, shape in enumerate(SHAPES):
+        draw(shape, rng).save(tmp_path / "photos" / f"{number}-{shape}.png")
+    (tmp_path / "photos" / "letter.jpg").write_text("dear Lena")
+    words = process("image", tmp_path / "photos", "-o", tmp_path / "o", "--top", 2, "--chunk", 3)
+    result = CliRunner().invoke(app, [*words, "--server", server.grpc_url])
+    assert result.exit_code == 1, result.output
+    table = parquet.read_table(tmp_path / "o" / "photos.parquet").to_pylist()
+    assert [row["rank"] for row in table] == [1, 2] * len(SHAPES)
+    best = [row for row in table if row["rank"] == 1]
+    assert sum(row["label"] in row["file"] for row in best) >= 0.8 * len(SHAPES)
+    about = read_provenance(tmp_path / "o" / "photos.parquet")
+    assert about is not None
+    assert (about["failed"], about["options"]) == (1, {"top": 2})
+    assert len(about["weights_sha256"]) == 64
+    assert "letter.jpg,images[0] is no image" in (tmp_path / "o" / "failures.csv").read_text()

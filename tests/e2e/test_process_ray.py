@@ -1,0 +1,109 @@
+"""``naiad process --engine ray`` on a cluster of several nodes, of which one is killed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from rich.console import Console
+from tests.support.markdown import ROOT
+from tests.support.triton import FREE
+from tests.unit.bulk.numbers import Numbers, read_pairs, read_provenance, write_numbers
+from typer.testing import CliRunner
+
+import naiad
+from naiad.bulk.job import Job
+from naiad.bulk.on_ray import OnRay, RaySettings
+from naiad.bulk.run import run
+from naiad.cli.main import app
+from naiad.pipelines.nugraph3.events import write_events
+from naiad.pipelines.nugraph3.result_files import read_results
+from naiad.pipelines.nugraph3.simulate import simulate
+
+ray_cluster = pytest.importorskip("ray.cluster_utils")
+
+STORE = 80 << 20  # bytes, the least that Ray takes
+# A node that does not answer is taken for dead after a second, not after half a minute.
+HEALTH = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("PYTHONPATH", str(ROOT))  # actors need the numbers of the tests
+        head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
+        cluster = ray_cluster.Cluster(
+            initialize_head=True, head_node_args={"object_store_memory": STORE, **head}
+        )
+        yield cluster
+        cluster.shutdown()
+    started = set(psutil.Process().children(recursive=True)) - before
+    _, left = psutil.wait_procs(started, 10)
+    assert not left
+
+
+def test_a_node_is_killed_and_nothing_is_lost_or_there_twice(cluster: Any, tmp_path: Path) -> None:
+    node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
+    for name in range(3):
+        write_numbers(tmp_path / "in" / f"{name}.txt", [*range(60 * name, 60 * name + 60), "end"])
+    job = Job(
+        application="half",
+        bulk=Numbers(pause=0.02),
+        paths=[tmp_path / "in"],
+        results=tmp_path / "out",
+        suffix=".json",
+        chunk=5,
+    )
+    over = threading.Event()
+
+    def kill() -> int:
+        done = 0
+        while done < 10 and not over.wait(0.02):
+            done = len(list((tmp_path / "out").rglob("*.done")))
+        cluster.remove_node(node, allow_graceful=False)
+        return done
+
+    settings = RaySettings(address=cluster.address)
+    engine = OnRay("tests.unit.bulk.numbers:HalfPipeline", None, settings)
+    with engine, ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill)
+        try:
+            summary = run(job, engine, Console(quiet=True))
+        finally:
+            over.set()
+        assert 10 <= killed.result() < 39
+    assert (summary.written, summary.failed) == (180, 3)
+    for name in range(3):
+        wanted = [(n, n) for n in range(60 * name, 60 * name + 60)]
+        assert read_pairs(tmp_path / "out" / f"{name}.json") == wanted
+        assert read_provenance(tmp_path / "out" / f"{name}.json")["engine"] == "ray"
+
+
+def test_answers_are_those_of_a_server(cluster: Any, tmp_path: Path) -> None:
+    write_events(tmp_path / "events.h5", simulate(12, seed=8))
+    words = ["process", "nugraph3", str(tmp_path / "events.h5"), "--chunk", "8", "-o"]
+    ray = ["--engine", "ray", "--ray-address", cluster.address, "--actors", "1"]
+    with naiad.serve("nugraph3", instances=1, **FREE) as server:
+        for name, engine in {"ray": ray, "server": ["--server", server.grpc_url]}.items():
+            result = CliRunner().invoke(app, [*words, str(tmp_path / name), *engine])
+            assert result.exit_code == 0, result.output
+    pairs = [read_results(tmp_path / engine / "events.h5") for engine in ("ray", "server")]
+    for one, other in zip(*pairs, strict=True):
+        assert (one.run, one.subrun, one.event) == (other.run, other.subrun, other.event)
+        assert one.labels == other.labels
+        assert (one.hits["semantic"] == other.hits["semantic"]).all()
+        np.testing.assert_allclose(one.hits["filter"], other.hits["filter"], atol=1e-5)
+        np.testing.assert_allclose(one.vertex, other.vertex, atol=5e-4)

@@ -72,6 +72,7 @@ class ArangoStore:
             )
         self._schema = GraphSchema.from_json(found["schema"])
         self._generation = int(found["generation"])
+        self._publications = int(found["publications"])
         self._indexed = {tuple(pair) for pair in found["indexed"]}
 
     def _collection(self, table: str) -> str:
@@ -81,10 +82,10 @@ class ArangoStore:
         return f"{self._collection(table)}/{document_key(key)}"
 
     def refresh(self) -> bool:
-        """Look at what was made anew since; whether anything was."""
-        before = self._generation
+        """Look at what was published since; whether anything was."""
+        before = (self._generation, self._publications)
         self._open()
-        return self._generation != before
+        return (self._generation, self._publications) != before
 
     def close(self) -> None:
         """Let go of the connections."""

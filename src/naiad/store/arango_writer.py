@@ -61,6 +61,7 @@ class ArangoWriter(ArangoStore):
         self._schema = schema
         self._indexed: set[tuple[str, ...]] = set()
         self._generation = 1
+        self._publications = 0
         found = self._server.meta("schema")
         if found is not None:
             self._generation += int(found["generation"])
@@ -172,10 +173,12 @@ class ArangoWriter(ArangoStore):
         for node in self._schema.nodes:
             for vector in node.vectors:
                 self._index(node, vector)
+        self._publications += 1
         document = {
             "_key": "schema",
             "schema": self._schema.to_json(),
             "generation": self._generation,
+            "publications": self._publications,
             "indexed": sorted(self._indexed),
         }
         self._server.run(

@@ -120,8 +120,10 @@ class LadybugStore:
             stamp = self._folder.stamp()
             if stamp is None or stamp == self._stamp:
                 return False
-            self.close()
-            self._open_published()
+            before = (self._connection, self._database)
+            self._open_published()  # where that fails, what was open stays so
+            for part in before:
+                part.close()
             return True
 
     def close(self) -> None:

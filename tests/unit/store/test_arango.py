@@ -43,12 +43,15 @@ QUERY = np.array([1, 0, 0, 0], np.float32)
 ALL = ["Movie_g3", "Person_g3", "User_g3"]
 
 
-def schema_document(schema: GraphSchema = SCHEMA, generation: int = 3, indexed: Any = ()) -> Any:
+def schema_document(
+    schema: GraphSchema = SCHEMA, generation: int = 3, indexed: Any = (), publications: int = 1
+) -> Any:
     return {
         "_key": "schema",
         "_id": "naiad_store/schema",
         "schema": schema.to_json(),
         "generation": generation,
+        "publications": publications,
         "indexed": list(indexed),
     }
 
@@ -202,6 +205,13 @@ def test_a_long_result_is_fetched_batch_by_batch() -> None:
         assert store.missing("Movie", "other") == ["m1", "m2", "m3"]
 
 
+def test_a_publication_is_noticed() -> None:
+    later = (collections("naiad_store"), meta("schema", schema_document(publications=2)))
+    with played(*opened(), *later, *later) as tape, open_store(tape.url) as store:
+        assert store.refresh()
+        assert not store.refresh()
+
+
 SMALL = GraphSchema((NodeTable("Word", {"text": "string"}, vectors={"v": 2}),))
 LOCK = query("INSERT row INTO @@collection", [])
 UNLOCK = query("REMOVE n IN @@meta", [], {"@meta": "naiad_store", "key": "lock"})
@@ -288,6 +298,7 @@ def test_vectors_of_many_nodes_get_an_index_where_the_server_has_one(supported: 
                     "_key": "schema",
                     "schema": SMALL.to_json(),
                     "generation": 3,
+                    "publications": 2,
                     "indexed": [["Word", "v"]] if supported else [],
                 },
             },

@@ -172,3 +172,19 @@ def test_a_damaged_database_is_said(address: Address) -> None:
     database.write_bytes(b"no database" * 1000)
     with pytest.raises(StoreError, match=r"000001\.lbug cannot be opened by ladybug"):
         address.open()
+
+
+def test_a_reader_keeps_what_it_has_where_what_follows_is_damaged(address: Address) -> None:
+    assert isinstance(address.where, Path)
+    with address.open() as store:
+        with address.write() as writer:
+            writer.load_nodes("User", pa.table({"id": ["u7"]}))
+        published = address.where / "000002.lbug"
+        content = published.read_bytes()
+        published.write_bytes(b"no database" * 1000)
+        with pytest.raises(StoreError, match=r"000002\.lbug cannot be opened"):
+            store.refresh()
+        assert store.count("User") == 3
+        published.write_bytes(content)
+        assert store.refresh()
+        assert store.count("User") == 4

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from naiad.errors import InvalidInput
 from naiad.pipelines.movies.graph import ENCODER, PEOPLE, VECTOR
@@ -13,10 +13,13 @@ from naiad.pipelines.movies.titles import Titles
 from naiad.schema import Array
 from naiad.store import Key, Store, Where
 
-MOST: int = 100
+MOST: Final = 100
 """Most films of one answer."""
 
-_SHOWN_PEOPLE = 3
+LIKING: Final = {"rating": (">=", 4.0)}
+"""A rating, of 5, with which somebody counts as liking a film."""
+
+_SHOWN_PEOPLE: Final = 3
 
 
 class Catalogue:
@@ -36,6 +39,7 @@ class Catalogue:
     def _read(self) -> None:
         films = self.store.find("Movie", limit=1_000_000)
         self.titles = Titles((film["id"], film["title"], film["year"]) for film in films)
+        self._likes: dict[str, int] = {}
         self.about = {row["id"]: row["text"] for row in self.store.find("About")}
 
     def refresh(self) -> None:
@@ -97,6 +101,13 @@ class Catalogue:
         """The films whose descriptions are nearest to a vector."""
         hits = self.store.nearest("Movie", VECTOR, query, k, where=where)
         return self.explained({str(hit.key): hit.score for hit in hits}, [])
+
+    def likes(self, films: Sequence[str]) -> dict[str, int]:
+        """How many users like each film; kept, as it is asked again and again."""
+        new = [film for film in films if film not in self._likes]
+        found = self.store.links("rated", new, side="target", where=LIKING, limit=1_000_000)
+        self._likes |= dict.fromkeys(new, 0) | Counter(str(link.target) for link in found)
+        return {film: self._likes[film] for film in films}
 
     def explained(
         self,

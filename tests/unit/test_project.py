@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
     "weights": {"errors"},
+    "nifti": {"errors", "schema"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
     "triton": {
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        "weights",
+        *("weights", "nifti"),
     },
     "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
 }
@@ -52,7 +53,17 @@ MAY_IMPORT = {
 COMMANDS = {"cli", "demo", "infer_file", "report"}
 
 # Packages that a client and the command line do without; torch alone takes a second to import.
-HEAVY = ("torch", "scipy", "pandas", "h5py", "pyarrow", "matplotlib", "safetensors", "PIL")
+HEAVY = (
+    "torch",
+    "scipy",
+    "pandas",
+    "h5py",
+    "pyarrow",
+    "matplotlib",
+    "safetensors",
+    "PIL",
+    "nibabel",
+)
 
 
 def module_name(path: Path) -> str:

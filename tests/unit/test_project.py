@@ -29,7 +29,10 @@ MAY_IMPORT = {
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
     "weights": {"errors"},
+    "network": {"errors", "weights"},
     "nifti": {"errors", "schema"},
+    "pictures": {"errors"},
+    "files": {"errors"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
     "triton": {
@@ -44,9 +47,11 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        *("weights", "nifti"),
+        *("weights", "network", "nifti", "pictures", "files"),
     },
-    "pipelines.<app>.cli": {"errors", "pipeline", "client", "triton", "cli.console"},
+    "pipelines.<app>.cli": {
+        *("errors", "pipeline", "client", "triton", "cli.console", "cli.many_files"),
+    },
 }
 
 # Modules of an application that are its part of the command line.

@@ -76,10 +76,12 @@ def infer(
     """
     if weights is not None and not local:
         raise typer.BadParameter("--weights are for --local; a running server has its own")
-    from naiad.pipelines.image.infer_file import Job, infer_locally, infer_remotely
+    from naiad.pipelines.image import infer_file
 
-    job = Job(
+    job = infer_file.Job(
         paths=paths,
+        url=None if local else url,
+        weights=weights,
         top=top,
         csv=csv,
         plot=plot,
@@ -87,7 +89,7 @@ def infer(
         timeout=timeout,
         force=force,
     )
-    if infer_locally(job, weights) if local else infer_remotely(job, url):
+    if infer_file.infer(job):
         raise typer.Exit(1)
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from naiad.cli.console import errors, output, progress_bar, refuse_existing
+from naiad.cli.console import refuse_existing
+from naiad.cli.many_files import CsvWriter, collect, connected, say
 from naiad.client import Client
-from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
 from naiad.pipelines.image.client import Classification, ImageClient
 from naiad.pipelines.image.files import find_images
-from naiad.pipelines.image.report import CsvWriter, print_line, print_result
+from naiad.pipelines.image.report import COLUMNS, print_line, print_result, rows
 
 MODEL = "image"
 
@@ -30,6 +30,8 @@ class Job:
 
     Attributes:
         paths: files, and folders of files.
+        url: of the server; None to start one for this job.
+        weights: of a server that is started.
         top: classes of each image.
         csv: file for the results.
         plot: file for a contact sheet.
@@ -39,6 +41,8 @@ class Job:
     """
 
     paths: Sequence[Path]
+    url: str | None = None
+    weights: Path | None = None
     top: int = 3
     csv: Path | None = None
     plot: Path | None = None
@@ -47,112 +51,58 @@ class Job:
     force: bool = False
 
 
-def infer_remotely(job: Job, url: str) -> int:
-    """Run the job on the server at ``url``; how many images failed.
+def infer(job: Job) -> int:
+    """Run the job; how many images failed.
 
     Raises:
-        Unavailable: no server is there; says how to start one.
-        NaiadError: what is to be written exists, or a folder has no image.
+        NaiadError: what is to be written exists, or a folder has no image; or as
+            :func:`naiad.cli.many_files.connected`.
     """
-    images = _images(job)
-    with Client(url, timeout=job.timeout) as client:
-        if not client.ready():
-            raise Unavailable(
-                f"no server is ready at {url}; start one in another terminal with "
-                f"`naiad serve {MODEL}`, or add --local to start one for this command alone"
-            )
-        return _run(job, images, client)
-
-
-def infer_locally(job: Job, weights: Path | None = None) -> int:
-    """Run the job on a server that is started for it; how many images failed.
-
-    Raises:
-        EngineError: Triton cannot run here.
-        NaiadError: what is to be written exists, or a folder has no image.
-    """
-    from naiad.triton.serving import serve
-
-    images = _images(job)
-    with ExitStack() as stack:
-        with errors.status("starting Triton"):
-            server = serve(MODEL, weights=weights, http_port=0, grpc_port=0, metrics_port=0)
-        stack.enter_context(server)
-        client = stack.enter_context(Client(server.grpc_url, timeout=job.timeout))
-        return _run(job, images, client)
-
-
-def _images(job: Job) -> list[Path]:
-    """The images; anything that would make the job fail later is found here."""
     for path in (job.csv, job.plot):
         if path is not None:
             refuse_existing(path, job.force)
     if job.plot is not None:
         import_module("naiad.pipelines.image.sheet")  # says so, where Pillow is not installed
-    return list(find_images(job.paths))
+    images = list(find_images(job.paths))
+    with connected(MODEL, job.url, timeout=job.timeout, weights=job.weights) as client:
+        return _run(job, images, client)
 
 
 def _run(job: Job, images: Sequence[Path], client: Client) -> int:
     model = ImageClient(client.model(MODEL))
     notice = model.notice()  # a server without the model is found before anything is written
-    counts: Counter[str] = Counter()
-    found: list[tuple[Path, Classification]] = []
     with ExitStack() as stack:
-        table = stack.enter_context(CsvWriter(job.csv)) if job.csv is not None else None
-        advance = stack.enter_context(progress_bar("images", len(images), unit="images"))
+        table = stack.enter_context(CsvWriter(job.csv, COLUMNS)) if job.csv is not None else None
+
+        def add(path: Path, answer: Classification) -> None:
+            if table is not None:
+                for row in rows(path, answer):
+                    table.add(*row)
+
         answers = model.infer_many(
             images, top=job.top, concurrency=job.concurrency, on_error="return"
         )
-        for number, (path, answer) in enumerate(zip(images, answers, strict=True), start=1):
-            if isinstance(answer, NaiadError):
-                _complain(f"{path}: {_said(answer, path)}")
-                _stop_if_gone(client, answer, counts.total())
-            else:
-                counts[answer.label] += 1
-                found.append((path, answer))
-                if table is not None:
-                    table.add(path, answer)
-            advance(number)
+        found = collect(client, images, answers, what="images", place="images[0]", on_answer=add)
     # Not before: lines on standard output would go through the bar on standard error.
     for path, answer in found:
         (print_result if len(images) <= _FEW else print_line)(path, answer)
     if len(images) > _FEW:
+        counts = Counter(answer.label for _, answer in found)
         listed = ", ".join(f"{label} {count:,}" for label, count in counts.most_common())
-        _say(f"{counts.total():,} images: {escape(listed)}")
+        say(f"{len(found):,} images: {escape(listed)}")
     if notice:
-        _say(f"[yellow]{escape(notice)}[/]")
+        say(f"[yellow]{escape(notice)}[/]")
     _say_what_was_written(job, found)
-    failed = len(images) - counts.total()
-    if failed:
-        _complain(f"{failed:,} of {len(images):,} images failed")
-    return failed
+    return len(images) - len(found)
 
 
 def _say_what_was_written(job: Job, shown: Sequence[tuple[Path, Classification]]) -> None:
     if job.csv is not None:
-        _say(f"wrote [bold]{escape(str(job.csv))}[/]")
+        say(f"wrote [bold]{escape(str(job.csv))}[/]")
     if job.plot is None or not shown:
         return
     from naiad.pipelines.image.sheet import MOST, draw_sheet
 
     draw_sheet(shown[:MOST], job.plot)
     part = f"the first {MOST} images" if len(shown) > MOST else "the images"
-    _say(f"drew {part} into [bold]{escape(str(job.plot))}[/]")
-
-
-def _said(error: NaiadError, path: Path) -> str:
-    """The message, without the places that mean nothing to who has named one file."""
-    return str(error).removeprefix("images[0] ").removeprefix(f"{path} ")
-
-
-def _stop_if_gone(client: Client, error: NaiadError, done: int) -> None:
-    if isinstance(error, Unavailable | DeadlineExceeded) and not client.ready():
-        raise Unavailable(f"the server at {client.url} is gone; {done:,} images got an answer")
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)
-
-
-def _complain(text: str) -> None:
-    errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
+    say(f"drew {part} into [bold]{escape(str(job.plot))}[/]")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from rich.table import Table
 from rich.text import Text
 
 from naiad.cli.console import bar, output
-from naiad.errors import InvalidInput
 from naiad.pipelines.image.client import Classification
 
 COLUMNS: Final = ("file", "rank", "label", "class", "score")
@@ -42,35 +40,8 @@ def print_line(path: Path, found: Classification) -> None:
     output.print(line.append(f"  {path}", "dim"), soft_wrap=True)
 
 
-class CsvWriter:
-    """Writes results as they come: a row per image and class, with ``COLUMNS`` on top."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the file.
-
-        Raises:
-            InvalidInput: it cannot be written.
-        """
-        try:
-            self._file = path.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(COLUMNS)
-
-    def __enter__(self) -> CsvWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-    def add(self, path: Path, found: Classification) -> None:
-        """Write one image's classes."""
-        ranked = zip(found.labels, found.classes, found.scores, strict=True)
-        for rank, (label, number, score) in enumerate(ranked, start=1):
-            self._rows.writerow((path, rank, label, number, f"{score:.6g}"))
+def rows(path: Path, found: Classification) -> Iterator[tuple[object, ...]]:
+    """One image's classes as rows of ``COLUMNS``."""
+    ranked = zip(found.labels, found.classes, found.scores, strict=True)
+    for rank, (label, number, score) in enumerate(ranked, start=1):
+        yield path, rank, label, number, score

@@ -11,8 +11,17 @@ from typing import Annotated
 import typer
 
 from naiad.cli.console import output, progress_bar, refuse_existing
-
-_Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+from naiad.cli.many_files import (
+    Concurrency,
+    Csv,
+    Force,
+    Job,
+    Local,
+    Plot,
+    Timeout,
+    Url,
+    Weights,
+)
 
 
 def infer(
@@ -24,25 +33,14 @@ def infer(
             show_default=False,
         ),
     ],
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a table: a row per scan.")
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Draw the middle slices with the verdicts, as PNG."),
-    ] = None,
-    url: Annotated[
-        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-    ] = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="With --local: weights, such as a TorchScript file.")
-    ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Scans with the server at once.")] = 4,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per scan.")] = 300.0,
-    force: _Force = False,
+    csv: Csv = None,
+    plot: Plot = None,
+    url: Url = "localhost:8001",
+    local: Local = False,
+    weights: Weights = None,
+    concurrency: Concurrency = 4,
+    timeout: Timeout = 300.0,
+    force: Force = False,
 ) -> None:
     """Say whether chest CT scans show COVID-19, with a served network.
 
@@ -56,11 +54,9 @@ def infer(
       naiad infer covid_ct scans/ more.nii --csv verdicts.csv --plot slices.png
       naiad infer covid_ct scan.nii.gz --local --weights covid19_model.ts
     """
-    if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
     from naiad.pipelines.covid_ct import infer_file
 
-    job = infer_file.Job(
+    job = Job(
         paths=paths,
         url=None if local else url,
         weights=weights,
@@ -80,7 +76,7 @@ def simulate(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the phantoms.")
     ] = Path("scans"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same phantoms.")] = 0,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Make chest phantoms, every other with opacities, to try covid_ct with.
 

@@ -17,10 +17,10 @@ try:
 except ImportError as error:
     raise MissingExtra("covid-ct", error.name or "torch") from error
 
-POOL: Final = 4
-"""Voxels along each axis that are averaged first: opacities are much larger."""
+POOL: Final = (6, 6, 4)
+"""Voxels along each axis that are averaged first: opacities are larger."""
 
-_WIDTHS: Final = (12, 16, 24, 32)
+_LAYERS: Final = ((16, 2), (16, 1), (32, 2))  # channels and strides
 
 
 class ChestNet(nn.Module):
@@ -31,8 +31,8 @@ class ChestNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         before = 1
-        for number, width in enumerate(_WIDTHS):
-            layers += [nn.Conv3d(before, width, 3, 2 if number else 1, 1), nn.ReLU(inplace=True)]
+        for width, stride in _LAYERS:
+            layers += [nn.Conv3d(before, width, 3, stride, 1), nn.ReLU(inplace=True)]
             before = width
         self.features = nn.Sequential(*layers)
         self.classify = nn.Linear(2 * before, 1)

@@ -31,7 +31,7 @@ def train(
     *,
     phantoms: int,
     test_phantoms: int,
-    epochs: int = 12,
+    epochs: int = 10,
     batch: int = 16,
     seed: int = 0,
     command: str = "",
@@ -52,7 +52,7 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     total = phantoms + test_phantoms
-    volumes = torch.empty(total, 1, *(length // POOL for length in SHAPE))
+    volumes = torch.empty(total, 1, *(n // pool for n, pool in zip(SHAPE, POOL, strict=True)))
     labels = torch.empty(total, 1)
     for number in range(total):
         labels[number] = number % 2
@@ -90,7 +90,7 @@ def train(
 
 def _pooled(rng: np.random.Generator, *, opacities: bool) -> Tensor:
     """A phantom as the network sees it after its first layer."""
-    size = tuple(int(n) for n in rng.integers((72, 72, 28), (120, 120, 56)))
+    size = tuple(int(n) for n in rng.integers((56, 56, 20), (88, 88, 36)))
     voxels = draw(rng, opacities=opacities, size=(size[0], size[1], size[2]))
     volume = nifti.Volume(voxels, 1.0, 0.0, affine())
     given = torch.from_numpy(resized(volume, foreground(volume, "phantom")))

@@ -11,8 +11,17 @@ from typing import Annotated
 import typer
 
 from naiad.cli.console import output, progress_bar, refuse_existing
-
-_Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+from naiad.cli.many_files import (
+    Concurrency,
+    Csv,
+    Force,
+    Job,
+    Local,
+    Plot,
+    Timeout,
+    Url,
+    Weights,
+)
 
 
 def infer(
@@ -22,24 +31,14 @@ def infer(
             metavar="IMAGE...", help="JPEG and PNG files, and folders of them.", show_default=False
         ),
     ],
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a table: a row per image.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw a contact sheet, as PNG.")
-    ] = None,
-    url: Annotated[
-        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-    ] = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="With --local: weights, such as a TorchScript file.")
-    ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Images with the server at once.")] = 8,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per image.")] = 60.0,
-    force: _Force = False,
+    csv: Csv = None,
+    plot: Plot = None,
+    url: Url = "localhost:8001",
+    local: Local = False,
+    weights: Weights = None,
+    concurrency: Concurrency = 8,
+    timeout: Timeout = 60.0,
+    force: Force = False,
 ) -> None:
     """Say which of MedNIST's six kinds images are, with a served network.
 
@@ -53,11 +52,9 @@ def infer(
       naiad infer mednist images/ --csv kinds.csv --plot sheet.png
       naiad infer mednist images/ --local --weights model.pt
     """
-    if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
     from naiad.pipelines.mednist import infer_file
 
-    job = infer_file.Job(
+    job = Job(
         paths=paths,
         url=None if local else url,
         weights=weights,
@@ -77,7 +74,7 @@ def simulate(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the phantoms.")
     ] = Path("images"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same phantoms.")] = 0,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Draw phantoms in the manner of MedNIST's six kinds, to try mednist with.
 

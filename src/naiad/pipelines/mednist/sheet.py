@@ -20,8 +20,8 @@ except ImportError as error:
 MOST: Final = 1_000
 """Images on one sheet."""
 
-_SIDE, _GAP, _LINE, _FONT = 96, 8, 16, 12  # pixels
-_COLUMNS = 12
+_SIDE, _GAP, _LINE, _FONT = 112, 8, 16, 12  # pixels
+_COLUMNS = 10
 
 
 def draw(results: Sequence[tuple[Path, Kind]], path: Path, notice: str) -> None:

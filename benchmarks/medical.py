@@ -1,6 +1,6 @@
 """What medical volumes cost: to prepare, to classify, to queue, and until a server is ready.
 
-    python benchmarks/medical.py [prepare] [forward] [queue] [start] [--size 512 512 120]
+    python -m benchmarks.medical [prepare] [forward] [queue] [start] [--size 512 512 120]
 
 Without names everything is measured. `prepare` compares with MONAI's transforms and `forward` runs
 MONAI's DenseNet121, the network of the public weights; both need MONAI, which Naiad does not. Times

@@ -4,7 +4,7 @@
     python scripts/train_covid_ct_default.py
 
 Draws 800 chest phantoms, half of them with opacities, trains on 600 and tests on the others, in
-about 4 minutes on one core, and writes src/naiad/pipelines/covid_ct/data/weights/. The result is
+a minute or two on one core, and writes src/naiad/pipelines/covid_ct/data/weights/. The result is
 for trying Naiad: it was trained on synthetic phantoms and is not for diagnosis. The seed is fixed;
 the floating point of another processor may differ slightly.
 """
@@ -37,9 +37,7 @@ def main() -> None:
             test_phantoms=TEST_PHANTOMS,
             seed=SEED,
             command="python scripts/train_covid_ct_default.py",
-            progress=lambda what, done, total: progress.update(
-                task, completed=done, total=total, description=what
-            ),
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     Console().print_json(data=dict(facts.metrics))
 

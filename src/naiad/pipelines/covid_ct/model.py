@@ -19,31 +19,47 @@ except ImportError as error:
 
 POOL: Final = (6, 6, 4)
 """Voxels along each axis that are averaged first: opacities are larger."""
+FEATURES: Final = 28
 
-_LAYERS: Final = ((16, 2), (16, 1), (32, 2))  # channels and strides
+_LOWEST, _HIGHEST, _WIDTH = 0.05, 0.7, 0.05  # of the bins, as densities from 0 to 1
+_HIDDEN: Final = 32
 
 
 class ChestNet(nn.Module):
-    """Volumes in, logits out: float32 ``[n, 1, 192, 192, 64]`` to ``[n, 1]``."""
+    """Volumes in, logits out: float32 ``[n, 1, 192, 192, 64]`` to ``[n, 1]``.
+
+    Two layers on a soft histogram of densities: of how many voxels have a density, and of how much
+    of the densest neighbourhood of each does.
+    """
+
+    centres: Tensor
+    mean: Tensor
+    scale: Tensor
 
     def __init__(self) -> None:
         """Make the network, with first weights by chance."""
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 1
-        for width, stride in _LAYERS:
-            layers += [nn.Conv3d(before, width, 3, stride, 1), nn.ReLU(inplace=True)]
-            before = width
-        self.features = nn.Sequential(*layers)
-        self.classify = nn.Linear(2 * before, 1)
+        centres = torch.linspace(_LOWEST, _HIGHEST, FEATURES // 2)
+        self.register_buffer("centres", centres, persistent=False)
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("scale", torch.ones(FEATURES))
+        self.classify = nn.Sequential(
+            nn.Linear(FEATURES, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logit of each volume's being positive."""
-        return self.from_pooled(F.avg_pool3d(x, POOL))
+        return self.judge(self.histogram(x))
 
-    def from_pooled(self, x: Tensor) -> Tensor:
-        """The same of volumes that are pooled already, as training keeps them."""
-        features: Tensor = self.features(x)
-        summary = torch.cat([features.mean((2, 3, 4)), features.amax((2, 3, 4))], 1)
-        logits: Tensor = self.classify(summary)
+    def histogram(self, x: Tensor) -> Tensor:
+        """The features of some volumes: ``[n, 28]``."""
+        pooled = F.avg_pool3d(x, POOL)
+        distance = (pooled - self.centres.view(1, -1, 1, 1, 1)).abs()
+        inside = (1 - distance / _WIDTH).clamp(min=0)
+        around = F.avg_pool3d(inside, 3, 1, 1)
+        return torch.cat([inside.mean((2, 3, 4)), around.amax((2, 3, 4))], 1)
+
+    def judge(self, features: Tensor) -> Tensor:
+        """The logits that belong to some features: ``[n, 1]``."""
+        logits: Tensor = self.classify((features - self.mean) * self.scale)
         return logits

@@ -193,7 +193,7 @@ def test_the_command_for_scans_reports_a_bad_file_and_goes_on(
     assert f"{bad}: is no NIfTI file" in result.stderr
     assert "missing.nii: cannot be read: No such file or directory" in result.stderr
     assert "2 of 5 scans failed" in result.stderr
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     verdicts = ["COVID Positive", "COVID Negative", "COVID Positive"]
     assert [row["verdict"] for row in rows] == verdicts
     with Image.open(picture) as drawn:
@@ -208,7 +208,7 @@ def test_the_command_for_images_writes_a_table_and_a_sheet(
     asked = ("infer", "mednist", folder / "images", "--url", server.grpc_url)
     result = run(*asked, "--csv", table, "--plot", picture)
     assert result.exit_code == 0, result.stderr
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [row["label"] for row in rows] == list(CLASSES)
     assert all(float(row[row["label"]]) > 0.5 for row in rows)
     with Image.open(picture) as drawn:

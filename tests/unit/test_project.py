@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "weights": {"errors"},
     "network": {"errors", "weights"},
     "nifti": {"errors", "schema"},
+    "dicom": {"errors", "schema", "nifti"},  # a series becomes a NIfTI volume
     "pictures": {"errors"},
     "files": {"errors"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
@@ -47,7 +48,7 @@ MAY_IMPORT = {
     "pipelines": set[str](),  # their list: it names them by import path
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
-        *("weights", "network", "nifti", "pictures", "files"),
+        *("weights", "network", "nifti", "dicom", "pictures", "files"),
     },
     "pipelines.<app>.cli": {
         *("errors", "pipeline", "client", "triton", "cli.console", "cli.many_files"),
@@ -68,6 +69,8 @@ HEAVY = (
     "safetensors",
     "PIL",
     "nibabel",
+    "monai",
+    "pydicom",
 )
 
 

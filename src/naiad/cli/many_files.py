@@ -24,6 +24,7 @@ from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 if TYPE_CHECKING:
     from naiad.client import Client
 
+Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 Csv: TypeAlias = Annotated[
@@ -184,18 +185,18 @@ def connected(
 
 def collect(
     client: Client,
-    files: Sequence[Path],
+    files: Sequence[Item],
     answers: Iterable[Answer | NaiadError],
     *,
     what: str,
     place: str,
-    on_answer: Callable[[Path, Answer], None] = lambda path, answer: None,
-) -> list[tuple[Path, Answer]]:
+    on_answer: Callable[[Item, Answer], None] = lambda file, answer: None,
+) -> list[tuple[Item, Answer]]:
     """The files that got an answer, with it; the others are reported, and the rest go on.
 
     Args:
         client: whose server is asked.
-        files: what was sent.
+        files: what was sent: paths, or whatever ``str`` makes a place of.
         answers: one for each file, in order.
         what: what the files are called, in the plural.
         place: how the server calls the one file of a request, which means nothing to its sender.
@@ -204,20 +205,20 @@ def collect(
     Raises:
         Unavailable: the server is gone.
     """
-    found: list[tuple[Path, Answer]] = []
+    found: list[tuple[Item, Answer]] = []
     with progress_bar(what, len(files), unit=what) as advance:
-        for number, (path, answer) in enumerate(zip(files, answers, strict=True), start=1):
+        for number, (file, answer) in enumerate(zip(files, answers, strict=True), start=1):
             if isinstance(answer, NaiadError):
-                said = str(answer).removeprefix(f"{place} ").removeprefix(f"{path} ")
-                complain(f"{path}: {said}")
+                said = str(answer).removeprefix(f"{place} ").removeprefix(f"{file} ")
+                complain(f"{file}: {said}")
                 gone = isinstance(answer, Unavailable | DeadlineExceeded)
                 if gone and not client.ready():
                     raise Unavailable(
                         f"the server at {client.url} is gone; {len(found):,} {what} got an answer"
                     )
             else:
-                found.append((path, answer))
-                on_answer(path, answer)
+                found.append((file, answer))
+                on_answer(file, answer)
             advance(number)
     if failed := len(files) - len(found):
         complain(f"{failed:,} of {len(files):,} {what} failed")

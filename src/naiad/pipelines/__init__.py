@@ -111,6 +111,15 @@ _APPLICATIONS = (
         on_request=True,
     ),
     Application(
+        name="bundle",
+        model="bundle",
+        summary="label maps and classes of medical scans, by any MONAI bundle",
+        pipeline="naiad.pipelines.bundle.pipeline:Bundle",
+        cli="naiad.pipelines.bundle.cli",
+        packages=("torch", "monai", "nibabel", "isal", "PIL"),
+        on_request=True,
+    ),
+    Application(
         name="simple",
         model="simple",
         summary="sum and difference of integers: Triton's example, to try an engine",
@@ -127,3 +136,9 @@ def applications() -> tuple[Application, ...]:
 def application(name: str) -> Application | None:
     """The built-in application of that name, or which serves the model of that name, or None."""
     return next((app for app in _APPLICATIONS if name in (app.name, app.model)), None)
+
+
+def application_of(spec: str) -> Application | None:
+    """The built-in application whose pipeline a spec of its module is, or None."""
+    module = spec.partition(":")[0]
+    return next((a for a in _APPLICATIONS if a.pipeline.partition(":")[0] == module), None)

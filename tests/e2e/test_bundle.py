@@ -150,7 +150,7 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     asking = ["infer", "bundle", *given, "-o", out, "--csv", table, "--url", served.server.grpc_url]
     result = command(*asking, "--model", "phantom_segmentation")
     assert result.exit_code == 1, result.output
-    assert "image[0] is no NIfTI file (it begins with b'dear Len')" in result.output
+    assert "letter.nii.gz: is no NIfTI file (it begins with b'dear Len')" in result.output
     assert "gone.nii cannot be read: No such file or directory" in result.output
     assert "2 of 5 scans failed" in result.output
     assert "not for diagnosis" in result.output

@@ -41,7 +41,8 @@ class BundleFiles:
         root: its folder; that of the file, where it is one file.
         metadata: what ``metadata.json`` says.
         metadata_file: how that file is called in messages.
-        config_file: how the inference config is called in messages.
+        config_file: how the inference config is called in messages. They come from where the model
+            is loaded, from a copy, so it is named within the bundle.
         network: the file of the network or of its parameters.
         torchscript: whether ``network`` is a whole network.
     """
@@ -98,7 +99,7 @@ def _from_folder(root: Path) -> BundleFiles:
         root=root,
         metadata=_parsed(str(metadata), _read(metadata)),
         metadata_file=str(metadata),
-        config_file=str(config),
+        config_file=str(config.relative_to(root)),
         network=network,
         torchscript=_is_torchscript(network),
         _config_text=_read(config),
@@ -139,7 +140,7 @@ def _from_torchscript(path: Path) -> BundleFiles:
         root=path.parent,
         metadata=_parsed(metadata_file, texts[METADATA]),
         metadata_file=metadata_file,
-        config_file=f"{path}: {config}",
+        config_file=config,
         network=path,
         torchscript=True,
         _config_text=texts[config],

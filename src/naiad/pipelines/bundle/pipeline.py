@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -31,6 +32,7 @@ _ANY = Metadata(
     version="",
     intended_use="",
 )
+_ANY_CLASSIFIER = replace(_ANY, prediction=replace(_ANY.prediction, task="classification"))
 
 
 def bundle_spec(path: Path) -> str:
@@ -97,7 +99,7 @@ class Bundle(Pipeline):
             WeightsError: the class was made of none.
         """
         super().__init__(weights)
-        if self.weights_path is None or self.facts is _ANY:
+        if self.weights is None or self.weights_path is None:
             raise WeightsError("which bundle? give its folder: naiad serve --bundle DIR")
 
     def metadata(self) -> Mapping[str, str]:
@@ -171,7 +173,10 @@ class Segmentation(Bundle):
 class Classification(Bundle):
     """A bundle that says of a volume what it shows."""
 
-    inputs = schema.inputs(_ANY)
+    inputs = schema.inputs(_ANY_CLASSIFIER)
+    sample = schema.sample(_ANY_CLASSIFIER)
+    result = schema.result(_ANY_CLASSIFIER)
+    outputs = schema.outputs(_ANY_CLASSIFIER)
     budget = Budget(requests=4)  # volumes that preprocessing makes equal in shape are merged
 
     def setup(self, device: str) -> None:

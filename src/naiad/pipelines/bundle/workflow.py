@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from naiad.errors import PipelineError, RepositoryError
 from naiad.nifti import Volume
-from naiad.pipelines.bundle.files import BundleFiles
+from naiad.pipelines.bundle.files import METADATA, BundleFiles
 from naiad.pipelines.bundle.metadata import Metadata
 from naiad.pipelines.bundle.reader import Loaded, read_from, transforms_in
 
@@ -235,11 +235,12 @@ class Workflow:
         except Exception as error:
             raise self._files.wrong_config(
                 f"{found} cannot be made: {_causes(error)}; if a package is missing, see "
-                f"required_packages_version in {self._files.metadata_file} and install it"
+                f"required_packages_version in {METADATA} and install it"
             ) from error
 
     def _load_network(self) -> torch.nn.Module:
         path = self._files.network
+        name = path.relative_to(self._files.root)
         if self._files.torchscript:
             try:
                 with warnings.catch_warnings():
@@ -247,7 +248,7 @@ class Workflow:
                     warnings.simplefilter("ignore", DeprecationWarning)
                     return torch.jit.load(str(path), map_location=self._device).eval()
             except RuntimeError as error:
-                raise RepositoryError(f"{path}: not TorchScript: {_causes(error)}") from error
+                raise RepositoryError(f"{name}: not TorchScript: {_causes(error)}") from error
         network = self._made("network_def", "network")
         if not isinstance(network, torch.nn.Module):
             raise self._files.wrong_config(
@@ -258,7 +259,7 @@ class Workflow:
             network.load_state_dict(state.get("model", state))
         except Exception as error:
             raise RepositoryError(
-                f"{path}: not the parameters of network_def in {self._files.config_file}: "
+                f"{name}: not the parameters of network_def in {self._files.config_file}: "
                 f"{_causes(error)}"
             ) from error
         return network.to(self._device).eval()

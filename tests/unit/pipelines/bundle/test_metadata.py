@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -25,6 +26,7 @@ from naiad.pipelines.bundle.files import open_bundle
 from naiad.pipelines.bundle.metadata import read_metadata
 from naiad.pipelines.bundle.pipeline import Bundle, bundle, bundle_spec
 from naiad.schema import BYTES, REQUESTS
+from naiad.triton.repository import export, naiad_models
 
 
 def folder(root: Path, about: Mapping[str, Any], config: str = "{}") -> Path:
@@ -185,3 +187,17 @@ def test_a_bundle_is_found_by_its_spec_and_none_is_asked_for(tmp_path: Path) -> 
         Bundle()
     with pytest.raises(WeightsError, match="naiad serve --bundle DIR"):
         Bundle(path)
+
+
+def test_an_exported_bundle_is_complete_and_can_be_moved(tmp_path: Path) -> None:
+    path = folder(tmp_path / "spleen", metadata(SEGMENTED))
+    export(bundle_spec(path), tmp_path / "written")
+    shutil.rmtree(path)
+    moved = (tmp_path / "written").rename(tmp_path / "moved")
+    written = [p for p in moved.rglob("*") if p.is_file()]
+    assert all(str(tmp_path).encode() not in p.read_bytes() for p in written)
+    (model,) = naiad_models(moved)
+    assert model.name == "spleen"
+    assert model.notice == "Trained on synthetic phantoms for a second; not for diagnosis"
+    assert model.pipeline().weights_path == moved / "spleen" / "1" / "weights"
+    assert model.example()["image"].shape == (1,)

@@ -177,8 +177,8 @@ def resolve(spec: str, version: Path) -> str:
     """A pipeline spec as ``model.py`` has it, with its files found beside that ``model.py``."""
     where, colon, name = spec.partition(":")
     if made := MADE.fullmatch(name):
-        return f"{where}:{made[1]}({version / made[2]})"
-    return f"{version / where}{colon}{name}" if where.endswith(".py") else spec
+        name = f"{made[1]}({version / made[2]})"
+    return f"{version / where if where.endswith('.py') else where}{colon}{name}"
 
 
 def _place_source(kind: type[Pipeline], version: Path) -> str:

@@ -86,8 +86,8 @@ class Bundle(Pipeline):
     sample = schema.sample(_ANY)
     result = schema.result(_ANY)
     outputs = schema.outputs(_ANY)
-    # Windows of one volume are batched by the bundle's own inferer; merging volumes gains nothing
-    # beyond that, and each more needs its memory.
+    # Windows of one volume are batched by the bundle's own inferer, and each volume more in a batch
+    # needs its memory.
     budget = Budget(requests=1)
     watchdog = 600.0  # seconds; a large volume takes minutes on a CPU
     facts: ClassVar[Metadata] = _ANY

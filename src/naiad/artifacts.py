@@ -1,8 +1,8 @@
-"""Public files that Naiad can fetch: where each is, what it is for, and its sha256.
+"""Public files that Naiad can fetch: where each is, what it is for, and its hash.
 
 Nothing is downloaded unless asked for by name. A file is kept only if it has exactly the known
-size and hash; it then lies in the cache, ``$NAIAD_CACHE`` or the user's cache directory. What is
-known is in ``artifacts.json`` beside this module.
+hash, and size where that is known; it then lies in the cache, ``$NAIAD_CACHE`` or the user's cache
+directory. What is known is in ``artifacts.json`` beside this module.
 """
 
 from __future__ import annotations
@@ -29,26 +29,53 @@ from naiad.errors import ArtifactError
 
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 16  # bytes
+LARGEST = 4 << 30  # bytes of a file whose size is not known
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A public file: ``size`` in bytes, ``sha256`` in hexadecimal.
+    """A public file: ``size`` in bytes, its hash in hexadecimal.
+
+    Of some files only the ``md5`` is published. It tells that a file is the one it was published
+    for, unless whoever made that one made two files of one md5, which is possible.
 
     With ``unpack`` it is a tar or zip archive, and its local path is the folder with its content.
+
+    Raises:
+        ArtifactError: it has no hash, or two.
     """
 
     name: str
     filename: str
     url: str
-    sha256: str
-    size: int
     about: str
     licence: str
+    sha256: str = ""
+    md5: str = ""
+    size: int | None = None
     source: str = ""
     unpack: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.sha256) == bool(self.md5):
+            raise ArtifactError(f"{self.name} must have a sha256 or else an md5")
+
+    @property
+    def algorithm(self) -> str:
+        """Which hash is known."""
+        return "sha256" if self.sha256 else "md5"
+
+    @property
+    def digest(self) -> str:
+        """The hash itself."""
+        return self.sha256 or self.md5
+
+    @property
+    def most(self) -> int:
+        """Bytes beyond which a download is cut off."""
+        return LARGEST if self.size is None else self.size
 
 
 @cache
@@ -95,7 +122,7 @@ def local_path(artifact: Artifact, directory: Path) -> Path:
 
     The hash is part of it, so another version of a file is another file.
     """
-    folder = directory / "artifacts" / f"{artifact.name}-{artifact.sha256[:12]}"
+    folder = directory / "artifacts" / f"{artifact.name}-{artifact.digest[:12]}"
     return folder / "content" if artifact.unpack else folder / artifact.filename
 
 
@@ -120,15 +147,15 @@ def fetch(artifact: Artifact, directory: Path, *, progress: bool = False) -> Pat
     try:
         file = pooch.retrieve(
             artifact.url,
-            known_hash=f"sha256:{artifact.sha256}",
+            known_hash=f"{artifact.algorithm}:{artifact.digest}",
             fname=artifact.filename,
             path=path.parent,
             downloader=_downloader(artifact, progress),
         )
     except ValueError as error:
         raise ArtifactError(
-            f"{artifact.url} is not the file that Naiad knows as {artifact.name}: its sha256 is "
-            f"not {artifact.sha256}; nothing was kept"
+            f"{artifact.url} is not the file that Naiad knows as {artifact.name}: its "
+            f"{artifact.algorithm} is not {artifact.digest}; nothing was kept"
         ) from error
     except OSError as error:  # requests' exceptions are OSErrors too
         raise ArtifactError(f"{artifact.url} could not be downloaded: {error}") from error
@@ -202,14 +229,16 @@ def _downloader(artifact: Artifact, progress: bool) -> Any:
             written = 0
             for chunk in response.iter_content(CHUNK):
                 written += len(chunk)
-                if written > artifact.size:
+                if written > artifact.most:
                     break
                 file.write(chunk)
                 advance(len(chunk))
-        if written != artifact.size:
-            amount = "more than that" if written > artifact.size else f"{written} bytes"
+        if written > artifact.most or artifact.size not in (None, written):
+            amount = "more than that" if written > artifact.most else f"{written} bytes"
+            bound = "at most " if artifact.size is None else ""
             raise ArtifactError(
-                f"{url} should have {artifact.size} bytes, but sent {amount}; nothing was kept"
+                f"{url} should have {bound}{artifact.most} bytes, but sent {amount}; nothing was "
+                "kept"
             )
 
     return download

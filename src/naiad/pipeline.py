@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from naiad.schema import (
 )
 
 Parameter: TypeAlias = str | int | bool | float
+
+MADE: Final = re.compile(r"(\w+)\((.*)\)")
+"""A function that makes a pipeline class, and its argument, in what :func:`load_pipeline` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,9 @@ class Pipeline:
     first dimension of every tensor is then one name, such as ``"images"``, and ``config.pbtxt``
     leaves it out, as Triton has it. With 0 tensors are as declared. Requests are merged by Naiad
     either way."""
+    made_by: ClassVar[str] = ""
+    """Where the class is made for its weights by a function, ``"package.module:function"``, which
+    is given their path; "" for a class that is found by its name."""
     notice: ClassVar[str] = ""
     """What every user must know of these weights; shown wherever the model is."""
 
@@ -327,7 +333,7 @@ def load_pipeline(spec: str) -> type[Pipeline]:
             )
         return load_pipeline(found.pipeline)
     module = _load_file(Path(where)) if where.endswith(".py") else _import(where, spec)
-    if made := re.fullmatch(r"(\w+)\((.*)\)", class_name):
+    if made := MADE.fullmatch(class_name):
         return getattr(module, made[1])(made[2])
     classes = {
         name: value

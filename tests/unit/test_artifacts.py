@@ -129,6 +129,31 @@ def test_a_wrong_hash_is_refused_and_nothing_is_left_behind(site: Site, tmp_path
     assert files_below(tmp_path) == []
 
 
+def test_where_only_an_md5_is_published_that_is_checked(site: Site, tmp_path: Path) -> None:
+    md5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    wanted = artifact(site.serve("/sample.bin", CONTENT), sha256="", md5=md5, size=None)
+    assert fetch(wanted, tmp_path).read_bytes() == CONTENT
+    other = replace(wanted, url=site.serve("/other.bin", CONTENT + b"!"), filename="other.bin")
+    with pytest.raises(ArtifactError, match=f"its md5 is not {md5}; nothing was kept"):
+        fetch(other, tmp_path)
+    assert not local_path(other, tmp_path).exists()
+
+
+def test_a_file_whose_size_is_not_known_is_bounded_all_the_same(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "LARGEST", 1000)
+    wanted = artifact(site.serve("/a", CONTENT), sha256="", md5="0" * 32, size=None)
+    with pytest.raises(ArtifactError, match="at most 1000 bytes, but sent more than that"):
+        fetch(wanted, tmp_path)
+
+
+@pytest.mark.parametrize("hashes", [{"sha256": ""}, {"md5": "0" * 32}])
+def test_an_artifact_has_one_hash(hashes: dict[str, str]) -> None:
+    with pytest.raises(ArtifactError, match="must have a sha256 or else an md5"):
+        artifact("https://example.org/a", **hashes)
+
+
 def test_a_wrong_hash_does_not_destroy_what_was_there(site: Site, tmp_path: Path) -> None:
     good = artifact(site.serve("/sample.bin", CONTENT))
     path = fetch(good, tmp_path)
@@ -295,8 +320,8 @@ def test_every_known_artifact_is_pinned() -> None:
     assert len(names) == len(set(names)) > 0
     for known in artifacts.known():
         assert urlsplit(known.url).scheme == "https"
-        assert len(bytes.fromhex(known.sha256)) == 32
-        assert known.size > 0
+        assert len(bytes.fromhex(known.digest)) == {"sha256": 32, "md5": 16}[known.algorithm]
+        assert known.algorithm == "md5" or known.size
         assert known.about
         assert known.licence
         assert known.filename == Path(known.filename).name

@@ -31,6 +31,11 @@ MAY_IMPORT = {
     "kernel_cache": {"errors", "artifacts"},
     "weights": {"errors"},
     "store": {"errors", "schema"},
+    "network": {"errors", "weights"},
+    "nifti": {"errors", "schema"},
+    "dicom": {"errors", "schema", "nifti"},  # a series becomes a NIfTI volume
+    "pictures": {"errors"},
+    "files": {"errors"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines"},
     "bulk": {"errors", "schema", "pipeline", "pipelines", "client", "runtime"},
@@ -49,10 +54,12 @@ MAY_IMPORT = {
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
         *("weights", "kernel_cache", "store", "bulk.merging"),
+        *("network", "nifti", "dicom", "pictures", "files"),
         "pipelines.sentence_bert",  # the encoder of all applications that read text
     },
     "pipelines.<app>.cli": {
-        *("errors", "pipeline", "client", "triton", "store", "cli.console", "cli.connect"),
+        *("errors", "pipeline", "client", "triton", "store"),
+        *("cli.console", "cli.connect", "cli.many_files"),
         "pipelines.sentence_bert",
     },
 }
@@ -61,7 +68,19 @@ MAY_IMPORT = {
 COMMANDS = {"cli", "commands", "demo", "infer_file", "report"}
 
 # Packages that a client and the command line do without; torch alone takes a second to import.
-HEAVY = ("torch", "scipy", "pandas", "h5py", "pyarrow", "matplotlib", "safetensors", "PIL")
+HEAVY = (
+    "torch",
+    "scipy",
+    "pandas",
+    "h5py",
+    "pyarrow",
+    "matplotlib",
+    "safetensors",
+    "PIL",
+    "nibabel",
+    "monai",
+    "pydicom",
+)
 
 
 def module_name(path: Path) -> str:

@@ -27,7 +27,7 @@ def list_artifacts() -> None:
         path = artifacts.path_if_present(artifact.name)
         table.add_row(
             artifact.name,
-            decimal(artifact.size),
+            "" if artifact.size is None else decimal(artifact.size),
             artifact.about,
             artifact.licence,
             str(path) if path else "no",
@@ -39,5 +39,5 @@ def list_artifacts() -> None:
 def get_artifact(
     name: Annotated[str, typer.Argument(help="A name from `naiad artifacts list`.")],
 ) -> None:
-    """Download a file, check its sha256, and print its path."""
+    """Download a file, check its hash, and print its path."""
     typer.echo(artifacts.get(name, progress=True))

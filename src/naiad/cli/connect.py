@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from naiad.cli.console import errors
-from naiad.client import Client
 from naiad.errors import Unavailable
+
+if TYPE_CHECKING:
+    from naiad.client import Client
 
 
 @contextmanager
@@ -27,6 +30,8 @@ def connected(
         Unavailable: no server is there; says how to start one.
         EngineError: Triton cannot run here.
     """
+    from naiad.client import Client  # this is read with every command: see naiad.cli.mount
+
     with ExitStack() as stack:
         if url is None:
             from naiad.triton.serving import serve

@@ -75,6 +75,8 @@ def csv_file(
 ) -> Generator[Callable[[Iterable[object]], object]]:
     """Give what writes a row to a new CSV file, ``columns`` being the first; to none, nothing.
 
+    Floats are written with six digits.
+
     Raises:
         InvalidInput: it cannot be written.
     """
@@ -88,7 +90,7 @@ def csv_file(
     with file:
         rows = csv.writer(file)
         rows.writerow(columns)
-        yield rows.writerow
+        yield lambda row: rows.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row)
 
 
 def refuse_existing(path: Path, force: bool) -> None:

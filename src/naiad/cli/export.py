@@ -29,6 +29,14 @@ def export(
     directory: Annotated[
         Path | None, typer.Argument(help="The model repository to write.", show_default=False)
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A MONAI bundle in place of a pipeline: its folder, or a .ts file. It is a "
+            "program: take bundles only from those you trust.",
+        ),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights in place of the default ones.")
     ] = None,
@@ -98,6 +106,7 @@ def export(
       naiad export my_model.py:MyModel models/ --device cuda:0
       naiad export nugraph3 models/ --tuning tuning.json
       naiad export gat models/ --format torchscript
+      naiad export models/ --bundle spleen_ct_segmentation/
       naiad export --check models/
     """
     if check is not None:
@@ -105,6 +114,12 @@ def export(
             raise typer.BadParameter("give either PIPELINE DIRECTORY or --check DIR")
         check_repository(check)
         return
+    if bundle is not None:
+        if pipeline is None or directory is not None:
+            raise typer.BadParameter("with --bundle give the model repository alone: out/")
+        from naiad.pipelines.bundle.pipeline import bundle_spec
+
+        pipeline, directory = bundle_spec(bundle), Path(pipeline)
     if pipeline is None or directory is None:
         raise typer.BadParameter("give a pipeline and a directory, e.g. naiad export nugraph3 out/")
     if format is not Format.pipeline:

@@ -16,7 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.table import Table
 
 from naiad.cli.console import errors, output
-from naiad.pipelines import application
+from naiad.pipelines import application, application_of
 
 if TYPE_CHECKING:
     from naiad.schema import Array, Arrays
@@ -69,6 +69,14 @@ def serve(
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights in place of the pipeline's default ones.")
+    ] = None,
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="A MONAI bundle to serve (too): its folder, or a .ts file; may be repeated. It is "
+            "a program: take bundles only from those you trust.",
+        ),
     ] = None,
     model_repository: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model repository to serve (too).")
@@ -142,14 +150,17 @@ def serve(
       naiad serve nugraph3 --instances 2
       naiad serve nugraph3 --tuning tuning.json --latency-target-ms 50
       naiad serve my_model.py:MyModel --free-ports
+      naiad serve --bundle spleen_ct_segmentation/
       naiad serve --model-repository models/ --host 0.0.0.0
       naiad serve --model-repository models/ --model-control-mode poll --poll-seconds 2
       naiad serve --model-repository models/ --model-control-mode explicit --load gat
     """
+    from naiad.pipelines.bundle.pipeline import bundle_spec
     from naiad.triton.serving import serve as start
     from naiad.triton.supervisor import Supervision
 
-    if weights is not None and len(pipelines or ()) != 1:
+    served = [*(pipelines or ()), *map(bundle_spec, bundle or ())]
+    if weights is not None and (bundle or len(served) != 1):
         raise typer.BadParameter("--weights are for one PIPELINE; name it")
     if load and model_control_mode != "explicit":
         raise typer.BadParameter("--load needs --model-control-mode explicit")
@@ -160,7 +171,7 @@ def serve(
         try:
             with _StartUp() as display:
                 server = start(
-                    *(pipelines or ()),
+                    *served,
                     model_repository=model_repository,
                     weights=weights,
                     instances=instances,
@@ -247,9 +258,12 @@ class _StartUp:
             errors.print(line, highlight=False)
 
 
-def example_call(url: str, model: str, request: Arrays | None) -> str:
-    """What asks the model at ``url``, ready to be pasted: a command, or else Python."""
-    known = application(model)
+def example_call(url: str, model: str, request: Arrays | None, spec: str = "") -> str:
+    """What asks the model at ``url``, ready to be pasted: a command, or else Python.
+
+    ``spec`` is that of the model's pipeline, where it is known.
+    """
+    known = application(model) or application_of(spec)
     if known is not None and known.cli is not None and hasattr(import_module(known.cli), "infer"):
         return f"naiad infer {known.name} {known.arguments} --url {url}"
     if not request:
@@ -271,9 +285,11 @@ def _literal(array: Array) -> str:
 
 
 def _print_ready(server: Server) -> None:
+    from naiad.triton.config import PIPELINE_PARAMETER
+
     table = Table("model", "notice")
     for model in server.models:
-        table.add_row(model, _notice(server, model))
+        table.add_row(model, _parameter(server, model, "notice"))
     output.print()
     if server.models:
         output.print(table)
@@ -288,7 +304,8 @@ def _print_ready(server: Server) -> None:
     if server.models:
         output.print(f"{ready} ask it, for example:\n")
         model = next((m for m in server.probes if m in server.models), server.models[0])
-        call = example_call(server.grpc_url, model, server.probes.get(model))
+        spec = _parameter(server, model, PIPELINE_PARAMETER)
+        call = example_call(server.grpc_url, model, server.probes.get(model), spec)
     else:
         output.print(f"{ready} no model is loaded yet; load one, in the mode explicit:\n")
         call = f"naiad load NAME --url {server.grpc_url}"
@@ -296,9 +313,9 @@ def _print_ready(server: Server) -> None:
     output.print("\nCtrl-C stops it")
 
 
-def _notice(server: Server, model: str) -> str:
+def _parameter(server: Server, model: str, name: str) -> str:
     parameters = server.client().config(model).get("parameters", {})
-    return str(parameters.get("notice", {}).get("string_value", ""))
+    return str(parameters.get(name, {}).get("string_value", ""))
 
 
 def _stop(server: Server | None, exit_timeout: int) -> None:

@@ -196,6 +196,39 @@ _APPLICATIONS = (
         on_request=True,
     ),
     Application(
+        name="covid_ct",
+        model="monai_covid",
+        summary="COVID-19 on chest CT: NIfTI volumes in, as MONAI's tutorial serves it",
+        pipeline="naiad.pipelines.covid_ct.pipeline:CovidCt",
+        client="naiad.pipelines.covid_ct.client:CovidCtClient",
+        cli="naiad.pipelines.covid_ct.cli",
+        requests="naiad.pipelines.covid_ct.files:read_requests",
+        simulated="naiad.pipelines.covid_ct.phantoms:simulated_requests",
+        packages=("torch", "nibabel", "isal", "safetensors"),
+        on_request=True,
+    ),
+    Application(
+        name="mednist",
+        model="mednist_class",
+        summary="which of six kinds medical images are, as MONAI's tutorial serves it",
+        pipeline="naiad.pipelines.mednist.pipeline:MedNist",
+        client="naiad.pipelines.mednist.client:MedNistClient",
+        cli="naiad.pipelines.mednist.cli",
+        requests="naiad.pipelines.mednist.files:read_requests",
+        simulated="naiad.pipelines.mednist.phantoms:simulated_requests",
+        packages=("torch", "PIL", "safetensors"),
+        on_request=True,
+    ),
+    Application(
+        name="bundle",
+        model="bundle",
+        summary="label maps and classes of medical scans, by any MONAI bundle",
+        pipeline="naiad.pipelines.bundle.pipeline:Bundle",
+        cli="naiad.pipelines.bundle.cli",
+        packages=("torch", "monai", "nibabel", "isal", "PIL"),
+        on_request=True,
+    ),
+    Application(
         name="simple",
         model="simple",
         summary="sum and difference of integers: Triton's example, to try an engine",
@@ -212,3 +245,9 @@ def applications() -> tuple[Application, ...]:
 def application(name: str) -> Application | None:
     """The built-in application of that name, or which serves the model of that name, or None."""
     return next((app for app in _APPLICATIONS if name in (app.name, app.model)), None)
+
+
+def application_of(spec: str) -> Application | None:
+    """The built-in application whose pipeline a spec of its module is, or None."""
+    module = spec.partition(":")[0]
+    return next((a for a in _APPLICATIONS if a.pipeline.partition(":")[0] == module), None)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naiad.errors import EngineError, SchemaError
-from naiad.pipeline import Pipeline, check_service, load_pipeline
+from naiad.pipeline import MADE, Pipeline, check_service, load_pipeline
 from naiad.schema import Arrays
 from naiad.triton.config import (
     PIPELINE_PARAMETER,
@@ -137,7 +137,8 @@ def export(
     with draft_of(target) as draft:
         version = draft / "1"
         version.mkdir()
-        spec = _place_source(kind, version)
+        placed = None if made.weights_path is None else _place_weights(made.weights_path, version)
+        spec = f"{kind.made_by}({placed})" if kind.made_by else _place_source(kind, version)
         parameters = {PIPELINE_PARAMETER: spec, "device": device}
         parameters["executor"] = executor or kind.executor
         parameters["watchdog"] = f"{watchdog:g}"
@@ -152,8 +153,8 @@ def export(
             parameters["cost"] = json.dumps(tuned.cost.to_json())
         if instances is not None:
             parameters["instances"] = str(instances)
-        if made.weights_path is not None:
-            parameters["weights"] = _place_weights(made.weights_path, version)
+        if placed is not None:
+            parameters["weights"] = placed
         parameters |= made.metadata()
         label_files = _place_labels(made, draft)
         config = model_config(kind, parameters, label_files=label_files)
@@ -173,9 +174,11 @@ def naiad_models(directory: Path) -> Iterator[ExportedModel]:
 
 
 def resolve(spec: str, version: Path) -> str:
-    """A pipeline spec as ``model.py`` has it, with its file found beside that ``model.py``."""
+    """A pipeline spec as ``model.py`` has it, with its files found beside that ``model.py``."""
     where, colon, name = spec.partition(":")
-    return f"{version / where}{colon}{name}" if where.endswith(".py") else spec
+    if made := MADE.fullmatch(name):
+        name = f"{made[1]}({version / made[2]})"
+    return f"{version / where if where.endswith('.py') else where}{colon}{name}"
 
 
 def _place_source(kind: type[Pipeline], version: Path) -> str:

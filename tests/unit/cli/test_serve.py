@@ -50,3 +50,8 @@ def test_models_to_load_without_explicit_control_are_a_usage_error():
     result = CliRunner().invoke(app, ["serve", "nugraph3", "--load", "gat_test"])
     assert result.exit_code == 2
     assert "--model-control-mode explicit" in result.output
+
+
+def test_the_example_of_a_bundle_is_the_command_of_all_bundles():
+    spec = "naiad.pipelines.bundle.pipeline:bundle(weights)"
+    assert example_call(URL, "spleen", {}, spec) == f"naiad infer bundle FILE --url {URL}"

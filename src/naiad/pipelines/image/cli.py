@@ -14,6 +14,17 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.console import output, progress_bar, refuse_existing
+from naiad.cli.many_files import (
+    Concurrency,
+    Csv,
+    Force,
+    Job,
+    Local,
+    Plot,
+    Timeout,
+    Url,
+    Weights,
+)
 
 
 class ScalingName(str, Enum):
@@ -33,9 +44,6 @@ class LayoutName(str, Enum):
     nhwc = "NHWC"
 
 
-_Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-
-
 def infer(
     paths: Annotated[
         list[Path],
@@ -44,24 +52,14 @@ def infer(
         ),
     ],
     top: Annotated[int, typer.Option(min=1, help="How many of the best classes to show.")] = 3,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a table: a row per image and class.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw a sheet of the images, as PNG.")
-    ] = None,
-    url: Annotated[
-        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-    ] = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="With --local: a folder of weights of yours.")
-    ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Images with the server at once.")] = 8,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per image.")] = 60.0,
-    force: _Force = False,
+    csv: Csv = None,
+    plot: Plot = None,
+    url: Url = "localhost:8001",
+    local: Local = False,
+    weights: Weights = None,
+    concurrency: Concurrency = 8,
+    timeout: Timeout = 60.0,
+    force: Force = False,
 ) -> None:
     """Say what is on images, with a served classifier.
 
@@ -74,20 +72,19 @@ def infer(
       naiad infer image photos/ more.png --csv labels.csv --plot sheet.png
       naiad infer image photo.jpg --local --weights my-classifier/
     """
-    if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
-    from naiad.pipelines.image.infer_file import Job, infer_images
+    from naiad.pipelines.image import infer_file
 
     job = Job(
         paths=paths,
-        top=top,
+        url=None if local else url,
+        weights=weights,
         csv=csv,
         plot=plot,
         concurrency=concurrency,
         timeout=timeout,
         force=force,
     )
-    if infer_images(job, None if local else url, weights):
+    if infer_file.infer(job, top=top):
         raise typer.Exit(1)
 
 
@@ -97,7 +94,7 @@ def simulate(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures.")
     ] = Path("shapes"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Draw pictures of simple shapes, to try image classification with.
 
@@ -163,7 +160,7 @@ def import_weights(
     notice: Annotated[
         str, typer.Option(help="What users of the weights must know; goes wherever they go.")
     ] = "",
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Make a folder of a classifier in ONNX or TorchScript and its labels, ready to be served.
 

@@ -7,7 +7,6 @@ imported. Preparation is done here too, since it is part of what a network expec
 from __future__ import annotations
 
 import os
-import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import MissingExtra, PipelineError, WeightsError
+from naiad.network import load_torchscript
 from naiad.pipelines.image.facts import Facts, Layout, Preprocessing
 from naiad.weights import TENSORS_FILE, check_file, read_tensors
 
@@ -221,16 +221,7 @@ class _TorchNetwork:
 
 
 def _open_torchscript(path: Path, device: str) -> Network:
-    torch = _import("torch", "image")
-    try:
-        with warnings.catch_warnings():
-            # torch would rather have torch.export; people have these files all the same.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return _TorchNetwork(torch.jit.load(path, map_location="cpu"), device)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise WeightsError(
-            f"{path} is not TorchScript (written by torch.jit.save): {_first_line(error)}"
-        ) from error
+    return _TorchNetwork(load_torchscript(path, device), device)
 
 
 def _open_small(folder: Path, sha256: str, classes: int, device: str) -> Network:

@@ -29,8 +29,8 @@ def print_line(path: Path, found: Classification) -> None:
     output.print(line.append(f"  {path}", "dim"), soft_wrap=True)
 
 
-def table_rows(path: Path, found: Classification) -> Iterator[tuple[object, ...]]:
-    """One image's classes as rows of a table with ``COLUMNS``."""
+def rows(path: Path, found: Classification) -> Iterator[tuple[object, ...]]:
+    """One image's classes as rows of ``COLUMNS``."""
     ranked = zip(found.labels, found.classes, found.scores, strict=True)
     for rank, (label, number, score) in enumerate(ranked, start=1):
-        yield path, rank, label, number, f"{score:.6g}"
+        yield path, rank, label, number, score

@@ -23,8 +23,8 @@ _SIDE, _GAP, _LINE, _FONT = 160, 12, 18, 14  # pixels
 _COLUMNS = 6
 
 
-def draw_sheet(results: Sequence[tuple[Path, Classification]], path: Path) -> None:
-    """Draw image files with what was found on them: a grid of squares, as PNG or JPEG.
+def draw(results: Sequence[tuple[Path, Classification]], path: Path, notice: str) -> None:
+    """Draw image files with what was found on them: a grid of squares, and the notice.
 
     Raises:
         InvalidInput: a file cannot be read any more, or the sheet cannot be written.
@@ -32,7 +32,8 @@ def draw_sheet(results: Sequence[tuple[Path, Classification]], path: Path) -> No
     columns = max(1, min(_COLUMNS, len(results)))
     rows = -(-len(results) // columns)
     height = _SIDE + 2 * _LINE + _GAP
-    sheet = Image.new("RGB", (columns * (_SIDE + _GAP) + _GAP, rows * height + _GAP), "white")
+    size = (columns * (_SIDE + _GAP) + _GAP, rows * height + _LINE + 2 * _GAP)
+    sheet = Image.new("RGB", size, "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT)
     for number, (file, found) in enumerate(results):
         x = _GAP + number % columns * (_SIDE + _GAP)
@@ -42,6 +43,7 @@ def draw_sheet(results: Sequence[tuple[Path, Classification]], path: Path) -> No
         for line, text in enumerate((f"{found.label} {found.score:.0%}", file.name)):
             place = (x, y + _SIDE + 2 + line * _LINE)
             pen.text(place, _fitted(text, font), fill=("black", "grey")[line], font=font)
+    pen.text((_GAP, size[1] - _LINE - _GAP), notice, fill="grey", font=font)
     try:
         sheet.save(path)
     except (OSError, ValueError) as error:

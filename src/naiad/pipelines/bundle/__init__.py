@@ -1,0 +1,1 @@
+"""Any MONAI bundle: volumes in, label maps or class probabilities out."""

@@ -1,0 +1,191 @@
+"""A MONAI bundle on disk: a folder, or one TorchScript file that carries its configs.
+
+::
+
+    spleen/configs/metadata.json              what the network takes and gives
+    spleen/configs/inference.json or .yaml    transforms, inferer, network
+    spleen/models/model.ts                    the network as TorchScript; or
+    spleen/models/model.pt                    its parameters, for the config's ``network_def``
+
+That is MONAI's bundle specification (docs.monai.io, "MONAI Bundle Specification"). One file is what
+``python -m monai.bundle ckpt_export`` writes. Nothing here needs torch or MONAI, and nothing of the
+config is evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from naiad.errors import MissingExtra, RepositoryError
+
+METADATA: Final = "metadata.json"
+INFERENCE: Final = ("inference.json", "inference.yaml", "inference.yml")
+TORCHSCRIPT: Final = "models/model.ts"
+PARAMETERS: Final = "models/model.pt"
+
+_LARGEST_CONFIG: Final = 16 << 20
+_EXTRA: Final = "/extra/"  # where TorchScript keeps files that were saved with it
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFiles:
+    """The files of one bundle.
+
+    Attributes:
+        root: its folder; that of the file, where it is one file.
+        metadata: what ``metadata.json`` says.
+        metadata_file: how that file is called in messages.
+        config_file: how the inference config is called in messages. They come from where the model
+            is loaded, from a copy, so it is named within the bundle.
+        network: the file of the network or of its parameters.
+        torchscript: whether ``network`` is a whole network.
+    """
+
+    root: Path
+    metadata: Mapping[str, Any]
+    metadata_file: str
+    config_file: str
+    network: Path
+    torchscript: bool
+    _config_text: str
+
+    def config(self) -> dict[str, Any]:
+        """The inference config as it is written, nothing evaluated.
+
+        Raises:
+            RepositoryError: it is not JSON or YAML, or no mapping; says where.
+            MissingExtra: it is YAML, and PyYAML is not installed.
+        """
+        return _parsed(self.config_file, self._config_text)
+
+    def wrong_metadata(self, what: str) -> RepositoryError:
+        """The error that ``metadata.json`` is wrong in some way."""
+        return RepositoryError(f"{self.metadata_file}: {what}")
+
+    def wrong_config(self, what: str) -> RepositoryError:
+        """The error that the inference config is wrong in some way."""
+        return RepositoryError(f"{self.config_file}: {what}")
+
+
+def open_bundle(path: Path) -> BundleFiles:
+    """Find the files of the bundle at ``path`` and read its metadata.
+
+    Raises:
+        RepositoryError: a file is missing, too large, or not what its name says.
+    """
+    if path.is_dir():
+        return _from_folder(path)
+    if path.is_file():
+        return _from_torchscript(path)
+    raise RepositoryError(f"{path}: there is no such bundle; give its folder, or a .ts file")
+
+
+def _from_folder(root: Path) -> BundleFiles:
+    metadata = root / "configs" / METADATA
+    if not metadata.is_file():
+        raise RepositoryError(
+            f"{metadata} is missing; a MONAI bundle is a folder with configs/{METADATA}, "
+            f"configs/{INFERENCE[0]} (or .yaml) and {TORCHSCRIPT} (or {PARAMETERS})"
+        )
+    config = _first(root, [f"configs/{name}" for name in INFERENCE])
+    network = _first(root, [TORCHSCRIPT, PARAMETERS])
+    return BundleFiles(
+        root=root,
+        metadata=_parsed(str(metadata), _read(metadata)),
+        metadata_file=str(metadata),
+        config_file=str(config.relative_to(root)),
+        network=network,
+        torchscript=_is_torchscript(network),
+        _config_text=_read(config),
+    )
+
+
+def _first(root: Path, names: list[str]) -> Path:
+    found = next((root / name for name in names if (root / name).is_file()), None)
+    if found is None:
+        raise RepositoryError(f"{root / names[0]} is missing, and so is {' and '.join(names[1:])}")
+    return found
+
+
+def _from_torchscript(path: Path) -> BundleFiles:
+    texts: dict[str, str] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                name = member.filename.rpartition(_EXTRA)[2]
+                if _EXTRA in member.filename and name in (METADATA, *INFERENCE):
+                    _check_size(f"{path}: {name}", member.file_size)
+                    texts[name] = archive.read(member).decode("utf-8")
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise RepositoryError(
+            f"{path}: it must be a bundle's folder, or TorchScript as `python -m monai.bundle "
+            f"ckpt_export` writes it ({error})"
+        ) from None
+    config = next((name for name in INFERENCE if name in texts), None)
+    if METADATA not in texts or config is None:
+        missing = METADATA if METADATA not in texts else INFERENCE[0]
+        raise RepositoryError(
+            f"{path}: TorchScript without {missing} in it; export it with `python -m monai.bundle "
+            f"ckpt_export`, which puts the configs in, or make a folder with configs/{METADATA}, "
+            f"configs/{INFERENCE[0]} and this file as {TORCHSCRIPT}"
+        )
+    metadata_file = f"{path}: {METADATA}"
+    return BundleFiles(
+        root=path.parent,
+        metadata=_parsed(metadata_file, texts[METADATA]),
+        metadata_file=metadata_file,
+        config_file=config,
+        network=path,
+        torchscript=True,
+        _config_text=texts[config],
+    )
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is a network (a program), and not parameters alone."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return False  # parameters in torch's older format
+    except OSError as error:
+        raise RepositoryError(f"{path}: cannot be read ({error})") from error
+
+
+def _read(path: Path) -> str:
+    try:
+        _check_size(str(path), path.stat().st_size)
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RepositoryError(f"{path}: cannot be read as text ({error})") from error
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > _LARGEST_CONFIG:
+        raise RepositoryError(f"{name} has {size:,} bytes; a config may have {_LARGEST_CONFIG:,}")
+
+
+def _parsed(name: str, text: str) -> dict[str, Any]:
+    if name.endswith(".json"):
+        try:
+            found: Any = json.loads(text)
+        except ValueError as error:
+            raise RepositoryError(f"{name}: not JSON: {error}") from None
+    else:
+        try:
+            yaml = import_module("yaml")
+        except ImportError:
+            raise MissingExtra("monai", "pyyaml") from None
+        try:
+            found = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RepositoryError(f"{name}: not YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise RepositoryError(f"{name}: it is a {type(found).__name__}; it must be a mapping")
+    return found

@@ -1,0 +1,186 @@
+"""MONAI bundles through the real Triton: equal to MONAI's own run of them."""
+
+from __future__ import annotations
+
+import csv
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tritonclient.http as triton_http
+from PIL import Image
+from tests.support.triton import FREE
+from tests.unit.pipelines.bundle.bundles import (
+    CLASSES,
+    LABELS,
+    classification_bundle,
+    scan,
+    segmentation_bundle,
+)
+from tests.unit.pipelines.bundle.monai_run import run_by_monai, saved
+from tests.unit.test_dicom import whole_series
+from typer.testing import CliRunner, Result
+
+import naiad
+from naiad import nifti
+from naiad.cli.main import app
+from naiad.dicom import find_series
+from naiad.errors import ModelNotFound
+from naiad.pipelines.bundle.client import BundleClient, Classification, Segmentation
+from naiad.pipelines.bundle.pipeline import bundle_spec
+from naiad.triton.server import Server
+
+ENDS = ("nii.gz", "png")
+
+
+@dataclass(frozen=True)
+class Served:
+    server: Server
+    segmentation: Path
+    classification: Path
+
+
+def command(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One bundle from an exported repository, the other as it is."""
+    folder = tmp_path_factory.mktemp("bundles")
+    segmentation = segmentation_bundle(folder / "phantom_segmentation")
+    classification = classification_bundle(folder / "phantom_classification", torchscript=False)
+    written = command("export", folder / "written", "--bundle", segmentation, "--instances", "1")
+    assert written.exit_code == 0, written.output
+    repository = (folder / "written").rename(folder / "moved")
+    spec = bundle_spec(classification)
+    with naiad.serve(spec, model_repository=repository, instances=1, **FREE) as server:
+        yield Served(server, segmentation, classification)
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("scans")
+    paths = [folder / f"scan{number}.nii.gz" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_bytes(scan(((30, 26, 18), (22, 20, 24))[number % 2], seed=number + 1))
+    return paths
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[naiad.Client]:
+    with served.server.client() as client:
+        yield client
+
+
+def asked(path: Path) -> dict[str, np.ndarray]:
+    return {"image": np.array([path.read_bytes(), None], object)[:-1]}
+
+
+def test_label_maps_equal_those_that_monai_saves(
+    served: Served, scans: list[Path], tmp_path: Path, client: naiad.Client
+) -> None:
+    run_by_monai(served.segmentation, scans, tmp_path)
+    answers = list(client.infer_many("phantom_segmentation", map(asked, scans)))
+    for path, answer in zip(scans, answers, strict=True):
+        expected, affine = saved(tmp_path, path)
+        found = nifti.read(answer["pred"][0])
+        assert len(np.unique(expected)) > 1
+        np.testing.assert_array_equal(found.stored, expected)
+        np.testing.assert_allclose(found.affine, affine, atol=1e-4)
+        np.testing.assert_allclose(found.affine, nifti.read(path.read_bytes()).affine, atol=1e-4)
+
+
+def test_probabilities_lead_to_what_monai_decides(
+    served: Served, scans: list[Path], tmp_path: Path, client: naiad.Client
+) -> None:
+    decided = run_by_monai(served.classification, scans[:1], tmp_path)
+    answer = BundleClient.find(client, "phantom_classification").infer(scans[0])
+    assert isinstance(answer, Classification)
+    assert answer.decision == tuple(np.asarray(decided[0]).ravel())
+    assert [*answer.probabilities] == [*CLASSES.values()]
+    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    best = max(answer.probabilities, key=lambda name: answer.probabilities[name])
+    assert answer.label == best == CLASSES[str(answer.decision.index(1))]
+
+
+def test_tritons_classification_extension_knows_the_classes(
+    served: Served, scans: list[Path]
+) -> None:
+    given = triton_http.InferInput("image", [1], "BYTES")
+    given.set_data_from_numpy(asked(scans[0])["image"])
+    wanted = triton_http.InferRequestedOutput("probabilities", class_count=1)
+    url = served.server.http_url.removeprefix("http://")
+    with triton_http.InferenceServerClient(url) as client:
+        answer = client.infer("phantom_classification", [given], outputs=[wanted])
+    (found,) = answer.as_numpy("probabilities").astype(str)
+    assert found.split(":")[2] in CLASSES.values()
+
+
+def test_a_dicom_series_is_as_the_nifti_file(client: naiad.Client, tmp_path: Path) -> None:
+    series = whole_series(tmp_path / "series")
+    with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
+        for path in series.iterdir():
+            archive.write(path, path.name)
+    volume = find_series(series)[0].volume()
+    bundle = BundleClient.find(client, "phantom_segmentation")
+    given = (series, tmp_path / "series.zip", volume, nifti.write(volume.stored, volume.affine))
+    answers = list(bundle.infer_many(given, compress=False))
+    assert all(isinstance(answer, Segmentation) for answer in answers)
+    assert answers[0] == answers[1] == answers[2] == answers[3]
+    found = answers[0].volume()
+    assert found.shape == volume.shape
+    np.testing.assert_allclose(found.affine, volume.affine, atol=1e-4)
+
+
+def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
+    served: Served, scans: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    for path in scans[:2]:
+        (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "letter.nii.gz").write_text("dear Lena")
+    series = whole_series(tmp_path / "series")
+    given = [tmp_path / "in", tmp_path / "letter.nii.gz", series, tmp_path / "gone.nii"]
+    out, table = tmp_path / "seg", tmp_path / "volumes.csv"
+    asking = ["infer", "bundle", *given, "-o", out, "--csv", table, "--url", served.server.grpc_url]
+    result = command(*asking, "--model", "phantom_segmentation")
+    assert result.exit_code == 1, result.output
+    assert "letter.nii.gz: is no NIfTI file (it begins with b'dear Len')" in result.output
+    assert "gone.nii cannot be read: No such file or directory" in result.output
+    assert "2 of 5 scans failed" in result.output
+    assert "not for diagnosis" in result.output
+    names = [f"{name}_seg.{end}" for name in ("scan0", "scan1", "series") for end in ENDS]
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = nifti.read((out / "scan0_seg.nii.gz").read_bytes())
+    voxels = dict(zip(*np.unique(found.stored, return_counts=True), strict=True))
+    voxel = abs(np.linalg.det(found.affine[:3, :3])) / 1000
+    for row in rows:
+        if row["scan"].endswith("scan0.nii.gz"):
+            assert row["name"] == LABELS[row["label"]]
+            expected = voxels.pop(int(row["label"])) * voxel
+            assert float(row["ml"]) == pytest.approx(expected, rel=1e-3)
+    assert not voxels
+    with Image.open(out / "scan0_seg.png") as picture:
+        colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+    # The organ is drawn in orange over the grey of the scan.
+    assert ((colours[:, 0] - colours[:, 2]) > 60).mean() > 0.005
+    again = command(*asking)
+    assert "exists; --force overwrites it" in str(again.exception)
+
+
+def test_a_command_that_names_no_bundle_lists_them(served: Served, scans: list[Path]) -> None:
+    result = command("infer", "bundle", scans[0], "--url", served.server.grpc_url)
+    assert isinstance(result.exception, ModelNotFound)
+    both = ("phantom_segmentation", "phantom_classification")
+    assert all(name in str(result.exception) for name in both)
+    asking = ["infer", "bundle", scans[0], "--url", served.server.http_url, "--model", both[1]]
+    result = command(*asking)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"nodules +\S* +0\.\d{3}", result.output)

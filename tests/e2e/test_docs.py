@@ -27,7 +27,7 @@ from naiad.triton.ports import free_ports
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 DEFAULT_URL = "localhost:8001"
-FOLLOWED = ("serve", "infer", "new", "simulate", "export")
+FOLLOWED = ("serve", "infer", "new", "simulate", "export", "movies")
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Reader:
         match words:
             case ["naiad", "serve", *arguments]:
                 self.serve(arguments)
-            case ["naiad", "infer", *_]:
+            case ["naiad", "infer", *_] | ["naiad", "movies", "embed", *_]:
                 subprocess.run([*NAIAD, *words[1:], "--url", self.url], cwd=self.folder, check=True)
             case ["naiad", command, *_] if command in FOLLOWED:
                 subprocess.run([*NAIAD, *words[1:]], cwd=self.folder, check=True)
@@ -110,6 +110,7 @@ class Reader:
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAIAD_MOVIES", str(tmp_path / "films"))
     monkeypatch.syspath_prepend(tmp_path)
     reader = Reader(tmp_path)
     yield reader

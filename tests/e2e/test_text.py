@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tests.support.triton import FREE
+from tests.unit.pipelines.sentence_bert.tiny import SIZES, write_network
+from tests.unit.pipelines.zero_shot.test_classifier import CLASSES
+from typer.testing import CliRunner
 
 import naiad
+from naiad.cli.main import app
 from naiad.pipelines.sentence_bert.encoder import Tokenizer
 from naiad.pipelines.sentence_bert.importing import served_folder
+from naiad.pipelines.zero_shot.client import Classification
 from naiad.triton.server import Server
 
 WORKSHOP = {
@@ -27,7 +35,8 @@ LABELS = ["business", "space and science", "politics"]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with naiad.serve("text_embedding", "sentence_bert", "deepset", instances=1, **FREE) as server:
+    models = ("zero_shot", "text_embedding", "sentence_bert", "deepset")
+    with naiad.serve(*models, instances=1, **FREE) as server:
         yield server
 
 
@@ -59,6 +68,89 @@ def test_a_bad_text_is_named(server: Server):
     raw = np.array([b"fine", b"caf\xe9"], object)
     with pytest.raises(naiad.InvalidInput, match=r"text\[1\] is no UTF-8: byte 3 is 0xe9"):
         server.client().infer("text_embedding", text=raw)
+
+
+@pytest.mark.parametrize("url", ["grpc_url", "http_url"])
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_the_workshop_s_sentences_come_out_right(server: Server, url: str, multi_label: bool):
+    with naiad.Client(getattr(server, url)) as client:
+        found = client.zero_shot.infer(list(WORKSHOP), LABELS, multi_label=multi_label)
+    assert [one.label for one in found] == list(WORKSHOP.values())
+    for one in found:
+        assert sorted(one.labels) == sorted(LABELS)
+        assert list(one.scores) == sorted(one.scores, reverse=True)
+        assert multi_label or sum(one.scores) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_bad_text_among_many_requests_fails_alone(server: Server):
+    texts = list(WORKSHOP) * 5
+    texts[7] = "  "
+    with server.client() as client:
+        answers = list(
+            client.zero_shot.infer_many(texts, LABELS, concurrency=15, on_error="return")
+        )
+    assert isinstance(answers[7], naiad.InvalidInput)
+    assert str(answers[7]) == "text[0] is empty; there must be something to read"
+    for text, answer in zip(texts, answers, strict=True):
+        if text.strip():
+            assert isinstance(answer, Classification)
+            assert answer.label == WORKSHOP[text]
+
+
+def test_long_texts_and_many_labels_are_answered(server: Server):
+    long = "The parliament votes on the new law. " * 2703
+    assert len(long) > 100_000
+    with server.client() as client:
+        (found,) = client.zero_shot.infer([long], LABELS)
+        assert (found.label, found.truncated) == ("politics", True)
+        labels = [f"number {n}" for n in range(999)] + ["politics"]
+        (found,) = client.zero_shot.infer([long], labels, timeout=120)
+        assert (found.label, len(found.labels)) == ("politics", 1000)
+        with pytest.raises(naiad.InvalidInput, match="has 1,001 labels; this model takes at most"):
+            client.zero_shot.infer([long], [*labels, "one more"])
+        with pytest.raises(naiad.InvalidInput, match="has 129 texts; this model takes at most 128"):
+            client.zero_shot.infer(["text"] * 129, LABELS)
+
+
+def test_the_command_draws_bars_and_reports_what_is_wrong(server: Server, tmp_path: Path):
+    (tmp_path / "more.txt").write_text(f"{list(WORKSHOP)[1]}\n\n{'x' * (1 << 21)}\n", "utf-8")
+    table = tmp_path / "labels.csv"
+    command = ["infer", "zero_shot", next(iter(WORKSHOP)), "-f", str(tmp_path / "more.txt")]
+    options = ["--labels", ", ".join(LABELS), "--csv", str(table), "--url", server.grpc_url]
+    result = CliRunner().invoke(app, [*command, *options])
+    assert result.exit_code == 1
+    assert "text 3: has 2,097,152 bytes; it must be at most 1,048,576" in result.output
+    assert "1 of 3 texts failed" in result.output
+    assert re.search(r"politics +█+.? +0\.9\d\d", result.output)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["politics", "space and science"]
+    assert sum(float(rows[0][label]) for label in LABELS) == pytest.approx(1, abs=1e-4)
+
+
+def test_many_lines_of_standard_input_are_shown_a_line_each(server: Server):
+    lines = "\n".join(list(WORKSHOP) * 4)
+    command = ["infer", "zero_shot", "-f", "-", "--labels", ",".join(LABELS)]
+    result = CliRunner().invoke(app, [*command, "--url", server.grpc_url], input=lines)
+    assert result.exit_code == 0, result.output
+    assert "12 texts: " in result.output
+    assert all(f"{label} 4" in result.output for label in LABELS)
+
+
+def test_a_network_for_entailment_is_imported_and_served(tmp_path: Path):
+    source, folder = tmp_path / "source", tmp_path / "made"
+    write_network(source, "BertForSequenceClassification", **SIZES, **CLASSES)
+    made = CliRunner().invoke(
+        app, ["weights", "import", "zero_shot", str(source), "-o", str(folder), "--notice", "tiny"]
+    )
+    assert made.exit_code == 0, made.output
+    assert "a network for entailment, asked 'This example is {}.'" in made.output
+    with naiad.serve("zero_shot", weights=folder, instances=1, **FREE) as server:
+        command = ["infer", "zero_shot", "the moon is bright", "--labels", "space,heist"]
+        result = CliRunner().invoke(app, [*command, "--url", server.grpc_url])
+    assert result.exit_code == 0, result.output
+    assert len(re.findall(r"\d\.\d{3}$", result.output, re.MULTILINE)) == 2
+    assert "tiny" in result.output
 
 
 # What the workshop's notebooks do: they pad to 256 tokens, send ids and mask, and average over all

@@ -46,10 +46,10 @@ MAY_IMPORT = {
     "pipelines.<app>": {
         *("errors", "schema", "graph", "batching", "pipeline", "artifacts", "client"),
         *("weights", "kernel_cache", "store"),
-        "pipelines.sentence_bert",  # the encoder, for whatever begins with texts
+        "pipelines.sentence_bert",  # the encoder of all applications that read text
     },
     "pipelines.<app>.cli": {
-        *("errors", "pipeline", "client", "triton", "store", "cli.console"),
+        *("errors", "pipeline", "client", "triton", "store", "cli.console", "cli.connect"),
         "pipelines.sentence_bert",
     },
 }

@@ -5,14 +5,16 @@ Results go to standard output, everything else to standard error.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import csv
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
+from rich.text import Text
 
-from naiad.errors import NaiadError
+from naiad.errors import InvalidInput, NaiadError
 
 output = Console()
 errors = Console(stderr=True)
@@ -24,6 +26,22 @@ def bar(share: float, width: int) -> str:
     """A bar for a share of 0 to 1, which has ``width`` characters for 1."""
     whole, eighths = divmod(round(share * width * 8), 8)
     return "█" * whole + (_EIGHTHS[eighths] if eighths else "")
+
+
+def print_bars(labels: Sequence[str], shares: Sequence[float], width: int = 28) -> None:
+    """Print a line per label, with a bar for its share of 0 to 1; the first stands out."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(width=width)
+    table.add_column(justify="right")
+    for rank, (label, share) in enumerate(zip(labels, shares, strict=True)):
+        style = "" if rank else "bold green"
+        table.add_row(
+            Text(f"  {label}", style), Text(bar(share, width), style or "dim"), f"{share:.3f}"
+        )
+    output.print(table, highlight=False)
 
 
 class Advance(Protocol):
@@ -49,6 +67,28 @@ def progress_bar(label: str, total: int | None, *, unit: str) -> Generator[Advan
             progress.update(task, completed=done, total=total, description=label)
 
         yield advance
+
+
+@contextmanager
+def csv_file(
+    path: Path | None, columns: Sequence[str]
+) -> Generator[Callable[[Iterable[object]], object]]:
+    """Give what writes a row to a new CSV file, ``columns`` being the first; to none, nothing.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    if path is None:
+        yield lambda row: None
+        return
+    try:
+        file = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        rows = csv.writer(file)
+        rows.writerow(columns)
+        yield rows.writerow
 
 
 def refuse_existing(path: Path, force: bool) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -24,7 +23,6 @@ from naiad.store.checks import (
     check_keys,
     check_limit,
     check_query,
-    check_values,
 )
 from naiad.store.cypher import quoted
 from naiad.store.filters import Where, conditions
@@ -37,7 +35,6 @@ from naiad.store.protocol import (
     Neighbour,
     Record,
     Route,
-    Source,
 )
 from naiad.store.schema import KEY, GraphSchema, Key
 
@@ -357,135 +354,3 @@ class LadybugStore:
             f"RETURN n.{quoted(KEY)} AS key ORDER BY key"
         )
         return [key for (key,) in rows]
-
-
-class LadybugWriter(LadybugStore):
-    """The writer of a store: a :class:`~naiad.store.Writer`; use it as a context manager.
-
-    It works on a copy of what is published, so a store takes twice its size while it is written to.
-
-    Args:
-        path: the folder of the store.
-        schema: of a new store, which replaces what is there; None to change what is there.
-        threads: of one query; 0 for as many as there are cores.
-        memory: most bytes that the database keeps of its file.
-
-    Raises:
-        StoreError: somebody writes to it, or there is none to change.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        schema: GraphSchema | None = None,
-        *,
-        threads: int = 0,
-        memory: int = MEMORY,
-    ) -> None:
-        self._folder = StoreFolder(path)
-        self._threads = threads
-        self._memory = memory
-        self._lock = threading.RLock()
-        with ExitStack() as stack:
-            if schema is None:
-                self._folder.manifest()  # before a folder is made for the lock
-            stack.enter_context(self._folder.locked())
-            if schema is None:
-                manifest = self._folder.manifest()
-                self._begin(manifest.generation, manifest.schema)
-            else:
-                self._begin(None, schema)
-                for statement in cypher.create(schema):
-                    self._run(statement)
-            self._held = stack.pop_all()
-
-    def _begin(self, base: int | None, schema: GraphSchema) -> None:
-        self._path = self._folder.begin(base)
-        self._database, self._connection = self._connect(self._path, read_only=False)
-        self._schema = schema
-
-    def load_nodes(self, table: str, rows: Source) -> int:
-        """Add nodes; how many."""
-        from naiad.store.rows import node_rows
-
-        node = self._schema.node(table)
-        count = 0
-        for chunk in node_rows(node, rows):
-            self._load(cypher.copy_nodes(node, chunk.column_names), chunk, table)
-            count += chunk.num_rows
-        return count
-
-    def load_edges(self, edge: str, rows: Source) -> int:
-        """Add edges; how many."""
-        from naiad.store.rows import edge_rows
-
-        table = self._schema.edge(edge)
-        count = 0
-        for chunk in edge_rows(self._schema, table, rows):
-            self._load(cypher.copy_edges(table), chunk, edge)
-            count += chunk.num_rows
-        return count
-
-    def _load(self, query: str, rows: Any, table: str) -> None:
-        try:
-            self._run(query, {"rows": rows})
-        except StoreError as error:
-            for words, meaning in _REFUSED.items():
-                if words in str(error):
-                    key = str(error).partition(words)[2].strip(" .").partition(", which")[0]
-                    raise InvalidInput(f"{table}: {meaning.format(key)}") from None
-            raise
-
-    def set_vectors(self, table: str, vector: str, keys: Sequence[Key], values: Array) -> None:
-        """Set the vectors of nodes: float32 [keys, length]."""
-        from naiad.store.rows import vector_rows
-
-        node = self._schema.node(table)
-        values = check_values(node, vector, keys, values)
-        there = {row[0] for row in self._by_key(table, list(keys), f"n.{quoted(KEY)}")}
-        for key in keys:
-            if key not in there:
-                raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
-        if keys:
-            rows = vector_rows(node, vector, list(keys), values)
-            self._run(cypher.set_vectors(node, vector), {"rows": rows})
-
-    def publish(self) -> None:
-        """Let others see what was written, all at once."""
-        with self._lock:
-            generation = self._finish()
-            self._begin(generation, self._schema)
-
-    def _finish(self) -> int:
-        self._run("CHECKPOINT")
-        LadybugStore.close(self)
-        return self._folder.publish(self._path, ENGINE, self._schema)
-
-    def refresh(self) -> bool:
-        """False: a writer sees what it writes, and there is no other."""
-        return False
-
-    def close(self) -> None:
-        """Drop what was not published, and let others write."""
-        super().close()
-        self._folder.drop()
-        self._held.close()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self._finish()
-        finally:
-            self.close()
-
-
-# What Ladybug says of rows that it refuses, and what that means.
-_REFUSED: Final = {
-    "Found duplicated primary key value": "the id {} is there twice",
-    "Unable to find primary key value": "an edge has the node {}, which is not there",
-}

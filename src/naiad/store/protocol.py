@@ -222,7 +222,9 @@ class Writer(Store, Protocol):
     """A graph to write to, by one writer at a time.
 
     Reading from a writer shows what it has written. The end of a ``with`` block publishes, unless
-    an error ends it: then what was written since the last :meth:`publish` is dropped.
+    an error ends it: then what was written since the last :meth:`publish` is dropped. In ArangoDB
+    this holds for a store that is made anew; changes to one that is there are seen, and kept, as
+    they are made.
     """
 
     def load_nodes(self, table: str, rows: Source) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from naiad.store import (
     EdgeTable,
@@ -19,6 +23,7 @@ from naiad.store import (
     open_store,
     write_store,
 )
+from naiad.store.arango_server import ArangoServer
 
 SCHEMA = GraphSchema(
     nodes=(
@@ -84,9 +89,18 @@ class Address:
         return open_store(self.where, threads=1)
 
     def filled(self) -> Address:
+        """The same with the graph below; a folder that was filled once is copied."""
+        if _TEMPLATE and isinstance(self.where, Path):
+            shutil.copytree(_TEMPLATE[0], self.where)
+            return self
         with self.create() as writer:
             fill(writer)
+        if isinstance(self.where, Path):
+            _TEMPLATE.append(shutil.copytree(self.where, self.where.with_name("template")))
         return self
+
+
+_TEMPLATE: list[Path] = []
 
 
 def fill(writer: Writer) -> None:
@@ -105,4 +119,16 @@ def _ladybug(folder: Path) -> Address:
     return Address(folder / "films")
 
 
-DATABASES: dict[str, Callable[[Path], Address]] = {"ladybug": _ladybug}
+def _arangodb(folder: Path) -> Address:
+    """A database of its own on the server; $NAIAD_ARANGO_URL is ``arangodb://user@host:port``."""
+    url = os.environ.get("NAIAD_ARANGO_URL")
+    if url is None:
+        pytest.skip("NAIAD_ARANGO_URL names no ArangoDB to try this on")
+    name = f"naiad_test_{uuid.uuid4().hex}"
+    server = ArangoServer(f"{url.rstrip('/')}/_system")
+    server.database.create_database(name)
+    server.close()
+    return Address(f"{url.rstrip('/')}/{name}")
+
+
+DATABASES: dict[str, Callable[[Path], Address]] = {"ladybug": _ladybug, "arangodb": _arangodb}

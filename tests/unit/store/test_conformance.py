@@ -278,8 +278,16 @@ def test_parquet_files_are_loaded_whole(address: Address, tmp_path: Path) -> Non
         w.load_nodes("Movie", path)
 
 
-def test_what_is_written_is_seen_when_it_is_published(address: Address) -> None:
-    address.filled()
+@pytest.fixture
+def unpublished(address: Address) -> Address:
+    """A store whose changes are not seen before they are published."""
+    if str(address.where).startswith("arangodb"):
+        pytest.skip("in ArangoDB changes to a published store are seen as they are made")
+    return address
+
+
+def test_what_is_written_is_seen_when_it_is_published(unpublished: Address) -> None:
+    address = unpublished.filled()
     more = pa.table({"id": ["u7"]})
     with address.open() as store, address.write() as writer:
         writer.load_nodes("User", more)
@@ -293,8 +301,8 @@ def test_what_is_written_is_seen_when_it_is_published(address: Address) -> None:
     assert store.refresh()
 
 
-def test_what_an_error_interrupts_is_dropped_to_what_was_published(address: Address) -> None:
-    address.filled()
+def test_what_an_error_interrupts_is_dropped_to_what_was_published(unpublished: Address) -> None:
+    address = unpublished.filled()
 
     def write() -> None:
         with address.write() as writer:

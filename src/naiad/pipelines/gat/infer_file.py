@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.cli.console import errors, output, refuse_existing
-from naiad.client import Client
-from naiad.errors import Unavailable
+from naiad.cli.connect import connected
+from naiad.cli.console import output, refuse_existing
 from naiad.pipelines.gat.client import GatClient
 from naiad.pipelines.gat.graphs import read_graph
 from naiad.pipelines.gat.results import GatResult, check_format, write_result
@@ -59,20 +57,7 @@ def infer_file(job: Job, url: str | None, weights: Path | None = None) -> None:
     for path in (job.output, job.plot):
         if path is not None:
             refuse_existing(path, job.force)
-    with ExitStack() as stack:
-        if url is None:
-            from naiad.triton.serving import serve
-
-            with errors.status("starting Triton"):
-                server = serve("gat", weights=weights, http_port=0, grpc_port=0, metrics_port=0)
-            stack.enter_context(server)
-            url = server.grpc_url
-        client = stack.enter_context(Client(url, timeout=job.timeout))
-        if not client.ready():
-            raise Unavailable(
-                f"no server is ready at {url}; start one in another terminal with "
-                "`naiad serve gat`, or add --local to start one for this command alone"
-            )
+    with connected("gat", url, timeout=job.timeout, weights=weights) as client:
         model = GatClient(client.model(MODEL))
         _ = model.labels
         began = time.perf_counter()

@@ -76,7 +76,7 @@ def infer(
     """
     if weights is not None and not local:
         raise typer.BadParameter("--weights are for --local; a running server has its own")
-    from naiad.pipelines.image.infer_file import Job, infer_locally, infer_remotely
+    from naiad.pipelines.image.infer_file import Job, infer_images
 
     job = Job(
         paths=paths,
@@ -87,7 +87,7 @@ def infer(
         timeout=timeout,
         force=force,
     )
-    if infer_locally(job, weights) if local else infer_remotely(job, url):
+    if infer_images(job, None if local else url, weights):
         raise typer.Exit(1)
 
 

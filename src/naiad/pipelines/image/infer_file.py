@@ -11,12 +11,13 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from naiad.cli.console import errors, output, progress_bar, refuse_existing
+from naiad.cli.connect import connected
+from naiad.cli.console import csv_file, errors, output, progress_bar, refuse_existing
 from naiad.client import Client
 from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
 from naiad.pipelines.image.client import Classification, ImageClient
 from naiad.pipelines.image.files import find_images
-from naiad.pipelines.image.report import CsvWriter, print_line, print_result
+from naiad.pipelines.image.report import COLUMNS, print_line, print_result, table_rows
 
 MODEL = "image"
 
@@ -47,38 +48,19 @@ class Job:
     force: bool = False
 
 
-def infer_remotely(job: Job, url: str) -> int:
-    """Run the job on the server at ``url``; how many images failed.
+def infer_images(job: Job, url: str | None, weights: Path | None = None) -> int:
+    """Run the job on the server at ``url``, or on one that is started for it with ``weights``.
+
+    Returns:
+        how many images failed.
 
     Raises:
         Unavailable: no server is there; says how to start one.
-        NaiadError: what is to be written exists, or a folder has no image.
-    """
-    images = _images(job)
-    with Client(url, timeout=job.timeout) as client:
-        if not client.ready():
-            raise Unavailable(
-                f"no server is ready at {url}; start one in another terminal with "
-                f"`naiad serve {MODEL}`, or add --local to start one for this command alone"
-            )
-        return _run(job, images, client)
-
-
-def infer_locally(job: Job, weights: Path | None = None) -> int:
-    """Run the job on a server that is started for it; how many images failed.
-
-    Raises:
         EngineError: Triton cannot run here.
         NaiadError: what is to be written exists, or a folder has no image.
     """
-    from naiad.triton.serving import serve
-
     images = _images(job)
-    with ExitStack() as stack:
-        with errors.status("starting Triton"):
-            server = serve(MODEL, weights=weights, http_port=0, grpc_port=0, metrics_port=0)
-        stack.enter_context(server)
-        client = stack.enter_context(Client(server.grpc_url, timeout=job.timeout))
+    with connected(MODEL, url, timeout=job.timeout, weights=weights) as client:
         return _run(job, images, client)
 
 
@@ -98,7 +80,7 @@ def _run(job: Job, images: Sequence[Path], client: Client) -> int:
     counts: Counter[str] = Counter()
     found: list[tuple[Path, Classification]] = []
     with ExitStack() as stack:
-        table = stack.enter_context(CsvWriter(job.csv)) if job.csv is not None else None
+        write_row = stack.enter_context(csv_file(job.csv, COLUMNS))
         advance = stack.enter_context(progress_bar("images", len(images), unit="images"))
         answers = model.infer_many(
             images, top=job.top, concurrency=job.concurrency, on_error="return"
@@ -110,8 +92,8 @@ def _run(job: Job, images: Sequence[Path], client: Client) -> int:
             else:
                 counts[answer.label] += 1
                 found.append((path, answer))
-                if table is not None:
-                    table.add(path, answer)
+                for row in table_rows(path, answer):
+                    write_row(row)
             advance(number)
     # Not before: lines on standard output would go through the bar on standard error.
     for path, answer in found:

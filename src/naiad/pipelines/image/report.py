@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
-from rich.table import Table
 from rich.text import Text
 
-from naiad.cli.console import bar, output
-from naiad.errors import InvalidInput
+from naiad.cli.console import bar, output, print_bars
 from naiad.pipelines.image.client import Classification
 
 COLUMNS: Final = ("file", "rank", "label", "class", "score")
 
-_BAR = 28  # characters of a probability of 1
 _SHORT_BAR = 12
 
 
 def print_result(path: Path, found: Classification) -> None:
     """Print the classes of one image, each with a bar."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(width=_BAR)
-    table.add_column(justify="right")
-    for rank, (label, score) in enumerate(zip(found.labels, found.scores, strict=True)):
-        style = "" if rank else "bold green"
-        table.add_row(
-            Text(f"  {label}", style), Text(bar(score, _BAR), style or "dim"), f"{score:.3f}"
-        )
     output.print(Text(str(path), "bold"), soft_wrap=True)
-    output.print(table, highlight=False)
+    print_bars(found.labels, found.scores)
 
 
 def print_line(path: Path, found: Classification) -> None:
@@ -42,35 +29,8 @@ def print_line(path: Path, found: Classification) -> None:
     output.print(line.append(f"  {path}", "dim"), soft_wrap=True)
 
 
-class CsvWriter:
-    """Writes results as they come: a row per image and class, with ``COLUMNS`` on top."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the file.
-
-        Raises:
-            InvalidInput: it cannot be written.
-        """
-        try:
-            self._file = path.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
-        self._rows = csv.writer(self._file)
-        self._rows.writerow(COLUMNS)
-
-    def __enter__(self) -> CsvWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-    def add(self, path: Path, found: Classification) -> None:
-        """Write one image's classes."""
-        ranked = zip(found.labels, found.classes, found.scores, strict=True)
-        for rank, (label, number, score) in enumerate(ranked, start=1):
-            self._rows.writerow((path, rank, label, number, f"{score:.6g}"))
+def table_rows(path: Path, found: Classification) -> Iterator[tuple[object, ...]]:
+    """One image's classes as rows of a table with ``COLUMNS``."""
+    ranked = zip(found.labels, found.classes, found.scores, strict=True)
+    for rank, (label, number, score) in enumerate(ranked, start=1):
+        yield path, rank, label, number, f"{score:.6g}"

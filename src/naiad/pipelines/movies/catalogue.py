@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from naiad.errors import InvalidInput
 from naiad.pipelines.movies.graph import ENCODER, PEOPLE, VECTOR
@@ -13,10 +13,13 @@ from naiad.pipelines.movies.titles import Titles
 from naiad.schema import Array
 from naiad.store import Key, Store, Where
 
-MOST: int = 100
+MOST: Final = 100
 """Most films of one answer."""
 
-_SHOWN_PEOPLE = 3
+LIKING: Final = {"rating": (">=", 4.0)}
+"""A rating, of 5, with which somebody counts as liking a film."""
+
+_SHOWN_PEOPLE: Final = 3
 
 
 class Catalogue:
@@ -36,6 +39,7 @@ class Catalogue:
     def _read(self) -> None:
         films = self.store.find("Movie", limit=1_000_000)
         self.titles = Titles((film["id"], film["title"], film["year"]) for film in films)
+        self._likes: dict[str, int] = {}
         self.about = {row["id"]: row["text"] for row in self.store.find("About")}
 
     def refresh(self) -> None:
@@ -98,6 +102,13 @@ class Catalogue:
         hits = self.store.nearest("Movie", VECTOR, query, k, where=where)
         return self.explained({str(hit.key): hit.score for hit in hits}, [])
 
+    def likes(self, films: Sequence[str]) -> dict[str, int]:
+        """How many users like each film; kept, as it is asked again and again."""
+        new = [film for film in films if film not in self._likes]
+        found = self.store.links("rated", new, side="target", where=LIKING, limit=1_000_000)
+        self._likes |= dict.fromkeys(new, 0) | Counter(str(link.target) for link in found)
+        return {film: self._likes[film] for film in films}
+
     def explained(
         self,
         scores: Mapping[str, float],
@@ -113,10 +124,13 @@ class Catalogue:
             liked: keys of films by key, to be named as near.
             users: a number by key, see `Why`.
         """
-        keys: list[Key] = list(scores)
-        films = {film["id"]: film for film in self.store.get("Movie", keys) if film is not None}
-        ours = [film for film in self.store.get("Movie", list(reasons)) if film is not None]
-        genres = {genre for film in ours for genre in film["genres"] or ()}
+        keys = list(dict.fromkeys((*scores, *reasons)))
+        films = {
+            key: film
+            for key, film in zip(keys, self.store.get("Movie", keys), strict=True)
+            if film is not None
+        }
+        genres = {genre for key in reasons for genre in films[key]["genres"] or ()}
         people = self.shared_people(list(scores), reasons)
         return [
             Pick(
@@ -138,12 +152,15 @@ class Catalogue:
         """Who is in a film and in any of the others, by film: ``Ann Hay (director)``."""
         if not others:
             return {}
-        theirs = {link.target for edge in PEOPLE for link in self.store.links(edge, list(others))}
-        found: dict[str, dict[Key, str]] = defaultdict(dict)
+        roles: dict[str, dict[Key, str]] = defaultdict(dict)
         for edge, role in PEOPLE.items():
-            for link in self.store.links(edge, list(films)):
-                if link.target in theirs:
-                    found[str(link.source)].setdefault(link.target, role)
+            for link in self.store.links(edge, list(dict.fromkeys((*films, *others)))):
+                roles[str(link.source)].setdefault(link.target, role)
+        theirs = {person for film in others for person in roles[film]}
+        found = {
+            film: {person: role for person, role in roles[film].items() if person in theirs}
+            for film in films
+        }
         keys = list({person for people in found.values() for person in people})
         records = self.store.get("Person", keys)
         names = {key: row["name"] for key, row in zip(keys, records, strict=True) if row}

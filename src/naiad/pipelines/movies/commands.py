@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -11,17 +10,19 @@ from typing import Any, Literal
 
 from rich.markup import escape
 
-from naiad.cli.console import errors, output, progress_bar, refuse_existing
-from naiad.client import Client
-from naiad.errors import InvalidInput, Unavailable
+from naiad.cli.connect import connected
+from naiad.cli.console import csv_file, errors, output, progress_bar, refuse_existing
+from naiad.errors import InvalidInput
 from naiad.pipelines.movies.catalogue import Catalogue, search_filter
 from naiad.pipelines.movies.client import Answer, RecommendClient, SearchClient, SimilarClient
 from naiad.pipelines.movies.embedding import MODEL, embed_films
 from naiad.pipelines.movies.graph import ENCODER, VECTOR, movie_schema
 from naiad.pipelines.movies.place import open_films, store_place
 from naiad.pipelines.movies.recommend import recommend
-from naiad.pipelines.movies.report import print_picks, write_csv
+from naiad.pipelines.movies.report import COLUMNS, print_picks, table_row
 from naiad.store import create_store, exists
+
+_TIMEOUT = 60.0  # seconds per request
 
 _CLIENTS = {"similar": SimilarClient, "search": SearchClient, "recommend": RecommendClient}
 
@@ -92,29 +93,16 @@ def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
         EngineError: Triton cannot run here.
     """
     where = place or store_place()
-    with ExitStack() as stack:
-        client = stack.enter_context(_server_with_encoder(stack, url))
-        with progress_bar("embedding", None, unit="films") as advance:
+    with (
+        connected(MODEL, url, timeout=_TIMEOUT) as client,
+        progress_bar("embedding", None, unit="films") as advance,
+    ):
+        try:
             done = embed_films(where, client, advance, concurrency=concurrency)
+        except KeyboardInterrupt:
+            errors.print("interrupted; what is embedded is kept: run the command again to go on")
+            raise
     _say(f"embedded {done:,} films" if done else "all films have embeddings already")
-
-
-def _server_with_encoder(stack: ExitStack, url: str | None) -> Client:
-    if url is not None:
-        client = Client(url)
-        if not client.ready():
-            client.close()
-            raise Unavailable(
-                f"no server is ready at {url}; start one in another terminal with "
-                f"`naiad serve {MODEL}`, or add --local to start one for this command alone"
-            )
-        return client
-    from naiad.triton.serving import serve
-
-    with errors.status("starting Triton"):
-        server = serve(MODEL, http_port=0, grpc_port=0, metrics_port=0)
-    stack.enter_context(server)
-    return Client(server.grpc_url)
 
 
 def ask(question: Question) -> None:
@@ -134,7 +122,9 @@ def ask(question: Question) -> None:
     print_picks(answer, answer.about)
     _notice(answer.notice)
     if question.csv is not None:
-        write_csv(answer, question.csv)
+        with csv_file(question.csv, COLUMNS) as write:
+            for rank, pick in enumerate(answer, start=1):
+                write(table_row(rank, pick))
         _say(f"wrote [bold]{escape(str(question.csv))}[/]")
     if question.plot is not None:
         from naiad.pipelines.movies.picture import draw
@@ -144,9 +134,9 @@ def ask(question: Question) -> None:
 
 
 def _from_server(question: Question) -> Answer:
-    assert question.url is not None
-    with Client(question.url) as client:
-        model = client.model(f"movies_{question.kind}")
+    name = f"movies_{question.kind}"
+    with connected(name, question.url, timeout=_TIMEOUT) as client:
+        model = client.model(name)
         return _CLIENTS[question.kind](model).infer(
             question.subject, k=question.k, **question.filters
         )

@@ -20,7 +20,7 @@ def embed_films(
     client: Client,
     advance: Callable[[int, int], None],
     *,
-    chunk: int = 256,
+    chunk: int = 128,
     publish_seconds: float = 10.0,
     concurrency: int = 4,
 ) -> int:

@@ -27,7 +27,13 @@ def read_source(source: Path | None) -> MovieTables:
         from naiad.pipelines.movies.parquet import read_parquet
 
         return check_films(read_parquet(source))
+    from naiad.pipelines.movies import dump, tabular
+
+    if any((source / name).is_file() for name in tabular.FILMS):
+        return check_films(tabular.read_tables(source))
+    if any(source.glob(dump.STRUCTURES)):
+        return check_films(dump.read_dump(source))
     raise InvalidInput(
-        f"{source} has no graph of films that can be read: neither movies.parquet, nor movies.csv "
-        "or movies_metadata.csv, nor *.structure.json"
+        f"{source} has no graph of films that can be read: neither movies.parquet, nor "
+        f"{' or '.join(tabular.FILMS)}, nor {dump.STRUCTURES}"
     )

@@ -12,14 +12,14 @@ Three signals, each scaled to 0 to 1 by its largest value, and their weighted su
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from naiad.errors import InvalidInput
-from naiad.pipelines.movies.catalogue import Catalogue
+from naiad.pipelines.movies.catalogue import LIKING, Catalogue
 from naiad.pipelines.movies.graph import PEOPLE, VECTOR
 from naiad.pipelines.movies.picks import Pick
 from naiad.schema import Array
@@ -27,7 +27,6 @@ from naiad.store import Key
 
 WEIGHTS: Final = {"taste": 0.4, "graph": 0.2, "text": 0.4}
 
-_LIKED: Final = 4.0  # of 5: a rating of a user's that counts as liking
 _MOST_LIKED: Final = 30  # of the user's films: the best rated, the last rated of equals
 _CANDIDATES: Final = 300  # of each signal
 _NEAR: Final = 2  # liked films that are named
@@ -101,13 +100,9 @@ def taste_of(catalogue: Catalogue, user: str) -> Taste:
 def _taste_scores(
     catalogue: Catalogue, liked: list[str]
 ) -> tuple[dict[str, float], dict[str, int]]:
-    where = {"rating": (">=", _LIKED)}
-    found = catalogue.store.common("Movie", list(liked), ["rated"], where=where, limit=_CANDIDATES)
+    found = catalogue.store.common("Movie", list(liked), ["rated"], where=LIKING, limit=_CANDIDATES)
     users = {str(each.key): each.common for each in found}
-    likes = Counter(
-        link.target
-        for link in catalogue.store.links("rated", list(users), side="target", where=where)
-    )
+    likes = catalogue.likes(list(users))
     return {film: count / math.sqrt(likes[film]) for film, count in users.items()}, users
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from rich.table import Table
 from rich.text import Text
 
 from naiad.cli.console import bar, output
-from naiad.errors import InvalidInput
 from naiad.pipelines.movies.picks import Pick
 
 COLUMNS: Final = (
@@ -46,20 +43,8 @@ def print_picks(picks: Sequence[Pick], about: str) -> None:
     output.print(table, highlight=False)
 
 
-def write_csv(picks: Sequence[Pick], path: Path) -> None:
-    """Write a row per film, with ``COLUMNS`` on top; several people or films are joined by ``; ``.
-
-    Raises:
-        InvalidInput: the file cannot be written.
-    """
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(COLUMNS)
-            for rank, pick in enumerate(picks, start=1):
-                why = pick.why
-                lists = ("; ".join(names) for names in (why.people, why.genres, why.liked))
-                film = (pick.id, pick.title, pick.year or "", f"{pick.score:.6g}")
-                rows.writerow((rank, *film, *lists, why.users))
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
+def table_row(rank: int, pick: Pick) -> list[object]:
+    """A film as a row of a table; several people or films are joined by ``; ``."""
+    why = pick.why
+    lists = ("; ".join(names) for names in (why.people, why.genres, why.liked))
+    return [rank, pick.id, pick.title, pick.year or "", f"{pick.score:.6g}", *lists, why.users]

@@ -86,7 +86,7 @@ def infer(
     if weights is not None and not local:
         raise typer.BadParameter("--weights are for --local; a running server has its own")
     chosen = parse_events(events)
-    from naiad.pipelines.nugraph3.infer_file import Job, infer_locally, infer_remotely
+    from naiad.pipelines.nugraph3.infer_file import Job, infer_events
 
     job = Job(
         file=file,
@@ -100,7 +100,7 @@ def infer(
         timeout=timeout,
         force=force,
     )
-    failed = infer_locally(job, weights) if local else infer_remotely(job, url)
+    failed = infer_events(job, None if local else url, weights)
     if failed:
         raise typer.Exit(1)
 

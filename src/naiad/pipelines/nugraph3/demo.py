@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from naiad.cli.console import output
-from naiad.pipelines.nugraph3.infer_file import Job, infer_remotely
+from naiad.pipelines.nugraph3.infer_file import Job, infer_events
 from naiad.pipelines.nugraph3.report import print_stages
 from naiad.triton.repository import export
 from naiad.triton.server import Server
@@ -48,7 +48,7 @@ def run(directory: Path) -> None:
             truth=True,
             force=True,
         )
-        infer_remotely(job, server.grpc_url)
+        infer_events(job, server.grpc_url)
         print_stages(stage_seconds(server))
         _step("shutting down", "requests in flight would be finished first")
     (liveliest,) = directory.glob(f"{_LIVELIEST:05d}-*.png")

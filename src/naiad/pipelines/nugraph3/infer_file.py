@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
+from naiad.cli.connect import connected
 from naiad.cli.console import errors, output
 from naiad.client import Client
 from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
@@ -59,39 +60,18 @@ class Job:
     force: bool = False
 
 
-def infer_remotely(job: Job, url: str) -> int:
-    """Run the job on the server at ``url``; how many events failed.
+def infer_events(job: Job, url: str | None, weights: Path | None = None) -> int:
+    """Run the job on the server at ``url``, or on one that is started for it with ``weights``.
+
+    Returns:
+        how many events failed.
 
     Raises:
         Unavailable: no server is there; says how to start one.
+        EngineError: Triton cannot run here.
         NaiadError: the file, the output or the model is not as it must be.
     """
-    with ExitStack() as stack:
-        file = stack.enter_context(_open(job))
-        client = stack.enter_context(Client(url, timeout=job.timeout))
-        if not client.ready():
-            raise Unavailable(
-                f"no server is ready at {url}; start one in another terminal with "
-                f"`naiad serve {MODEL}`, or add --local to start one for this command alone"
-            )
-        return _Run(job, file, client).run()
-
-
-def infer_locally(job: Job, weights: Path | None = None) -> int:
-    """Run the job on a server that is started for it; how many events failed.
-
-    Raises:
-        EngineError: Triton cannot run here.
-        NaiadError: the file or the output is not as it must be.
-    """
-    from naiad.triton.serving import serve
-
-    with ExitStack() as stack:
-        file = stack.enter_context(_open(job))
-        with errors.status("starting Triton"):
-            server = serve(MODEL, weights=weights, http_port=0, grpc_port=0, metrics_port=0)
-        stack.enter_context(server)
-        client = stack.enter_context(Client(server.grpc_url, timeout=job.timeout))
+    with _open(job) as file, connected(MODEL, url, timeout=job.timeout, weights=weights) as client:
         return _Run(job, file, client).run()
 
 

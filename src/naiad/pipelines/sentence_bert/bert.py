@@ -19,6 +19,7 @@ from naiad.errors import MissingExtra, WeightsError
 
 IDS: Final = "input_ids"
 MASK: Final = "attention_mask"
+KINDS: Final = "token_type_ids"
 STATES: Final = "last_hidden_state"
 
 _OPSET: Final = 20  # the first with Gelu

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import WeightsError
+from naiad.pipelines.sentence_bert.bert import IDS, KINDS, MASK
 from naiad.pipelines.sentence_bert.buckets import Integers, buckets
 from naiad.pipelines.sentence_bert.facts import ONNX_FILE, TOKENIZER_FILE, EncoderFacts
 from naiad.pipelines.sentence_bert.networks import (
@@ -33,11 +34,13 @@ class Tokens:
 
     Attributes:
         ids: int32 ``[tokens]``.
+        kinds: 1 for those of the second text of a pair, else 0, int32 ``[tokens]``.
         lengths: tokens of each text, int32 ``[texts]``.
         truncated: whether a text had more than the encoder reads, bool ``[texts]``.
     """
 
     ids: NDArray[np.int32]
+    kinds: NDArray[np.int32]
     lengths: NDArray[np.int32]
     truncated: NDArray[np.bool_]
 
@@ -48,13 +51,13 @@ class Run:
 
     Attributes:
         texts: their numbers, int64 ``[n]``.
-        states: a vector per token, float32 ``[n, longest, dimension]``.
-        mask: which of those are of tokens, int64 ``[n, longest]``.
+        mask: which of their places have tokens, int64 ``[n, longest]``.
+        numbers: what the network gave, float32 ``[n, longest, ...]`` or ``[n, ...]``.
     """
 
     texts: NDArray[np.int64]
-    states: Floats
     mask: Ints
+    numbers: Floats
 
 
 class Tokenizer:
@@ -79,10 +82,10 @@ class Tokenizer:
     def __call__(self, texts: Sequence[Any]) -> Tokens:
         """The tokens of some texts, or of pairs of texts."""
         encodings = self._tokenizer.encode_batch(list(texts))
-        ids = [np.array(encoding.ids, np.int32) for encoding in encodings]
         return Tokens(
-            np.concatenate([*ids, np.zeros(0, np.int32)]),
-            np.array([len(one) for one in ids], np.int32),
+            np.array([n for encoding in encodings for n in encoding.ids], np.int32),
+            np.array([n for encoding in encodings for n in encoding.type_ids], np.int32),
+            np.array([len(encoding.ids) for encoding in encodings], np.int32),
             np.array([bool(encoding.overflowing) for encoding in encodings], bool),
         )
 
@@ -110,8 +113,8 @@ class Encoder:
             lengths: tokens of each text, integers ``[texts]``.
         """
         vectors = np.zeros((len(lengths), self.facts.dimension), np.float32)
-        for run in run_ragged(self._network, ids, np.ones_like(ids), lengths):
-            vectors[run.texts] = pool(run.states, run.mask, self.facts.pooling)
+        for run in run_ragged(self._network, {IDS: ids, MASK: np.ones_like(ids)}, lengths):
+            vectors[run.texts] = pool(run.numbers, run.mask, self.facts.pooling)
         if self.facts.normalise:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors /= np.maximum(norms, _SMALLEST)
@@ -134,41 +137,49 @@ class Encoder:
         lengths = np.where(mask.any(axis=1), width - mask[:, ::-1].argmax(axis=1), 0)
         inside = np.arange(width) < lengths[:, None]
         states = np.zeros((*ids.shape, self.facts.dimension), np.float32)
-        for run in run_ragged(self._network, ids[inside], mask[inside], lengths):
-            longest = run.states.shape[1]
-            states[run.texts, :longest] = run.states * run.mask[:, :, None]
+        tokens = {IDS: ids[inside], MASK: mask[inside]}
+        for run in run_ragged(self._network, tokens, lengths):
+            longest = run.mask.shape[1]
+            states[run.texts, :longest] = run.numbers * run.mask[:, :, None]
         return states
 
 
-def open_network(folder: Path, file: str, device: str) -> Network:
-    """The network of a folder whose facts name ``file``, on ``device``."""
+def open_network(folder: Path, file: str, device: str, kind: str = "AutoModel") -> Network:
+    """The network of a folder, on ``device``.
+
+    Args:
+        folder: where it is.
+        file: ``model.onnx``, or ``model.safetensors`` for the transformers library.
+        device: ``"cpu"``, ``"cuda:0"``.
+        kind: the library's auto class; of no concern to ONNX.
+    """
     if file == ONNX_FILE:
         return OnnxNetwork(folder / file, device)
-    return TransformersNetwork(folder, device)
+    return TransformersNetwork(folder, kind, device)
 
 
 def run_ragged(
-    network: Network,
-    ids: Integers,
-    mask: Integers,
-    lengths: Integers,
+    network: Network, tokens: Mapping[str, Integers], lengths: Integers
 ) -> Iterator[Run]:
     """Run a network on texts of any lengths, those of about one length together.
 
     Args:
         network: takes rectangles of tokens.
-        ids: the tokens of all texts, one text behind the other, integers ``[tokens]``.
-        mask: which of them are to be read, of the same shape.
+        tokens: what it takes of each token, one text behind the other, integers ``[tokens]`` each:
+            ``input_ids`` and ``attention_mask`` at least.
         lengths: tokens of each text, integers ``[texts]``.
     """
     starts = np.cumsum(lengths) - lengths
     for texts in buckets(lengths):
         places = np.arange(lengths[texts].max())
         inside = places < lengths[texts][:, None]
-        # Padding is any token: the mask hides it.
-        chosen = np.where(inside, starts[texts][:, None] + places, starts[texts][:, None])
-        part = np.where(inside, mask[chosen], 0).astype(np.int64)
-        yield Run(texts, network(ids[chosen].astype(np.int64), part), part)
+        first = starts[texts][:, None]
+        chosen = np.where(inside, first + places, first)
+        # Padding is any token of the text: the mask hides it.
+        given = {name: array[chosen].astype(np.int64) for name, array in tokens.items()}
+        given[MASK] *= inside
+        given.setdefault(KINDS, np.zeros_like(given[IDS]))
+        yield Run(texts, given[MASK], network(given))
 
 
 def pool(states: Floats, mask: Ints, how: str) -> Floats:

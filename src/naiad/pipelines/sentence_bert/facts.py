@@ -9,13 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, facts_from_json, facts_to_json, read_facts
+
+T = TypeVar("T")
 
 Pooling: TypeAlias = Literal["mean", "cls", "max"]
 Precision: TypeAlias = Literal["fp32", "int8"]
@@ -80,12 +82,26 @@ class EncoderFacts:
         Raises:
             WeightsError: it has none, or others.
         """
-        path = folder / FACTS_FILE
-        try:
-            return cls(**facts_from_json(read_facts(path)))
-        except WeightsError as error:
-            raise WeightsError(f"{path}: {error}") from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise WeightsError(
-                f"{path}: not the facts of a sentence encoder ({type(error).__name__}: {error})"
-            ) from error
+        return read_as(cls, folder, "a sentence encoder")
+
+
+def read_as(kind: Callable[..., T], folder: Path, what: str) -> T:
+    """The facts in a folder's ``weights.json``, made a ``kind``.
+
+    Args:
+        kind: takes the facts by name.
+        folder: where they are.
+        what: whose facts they must be, for the message.
+
+    Raises:
+        WeightsError: there are none, or others.
+    """
+    path = folder / FACTS_FILE
+    try:
+        return kind(**facts_from_json(read_facts(path)))
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not the facts of {what} ({type(error).__name__}: {error})"
+        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import numpy as np
 
 from naiad.artifacts import cache_directory
 from naiad.errors import WeightsError
-from naiad.pipelines.sentence_bert.bert import BertConfig, write_bert
+from naiad.pipelines.sentence_bert.bert import IDS, KINDS, MASK, BertConfig, write_bert
 from naiad.pipelines.sentence_bert.encoder import Tokenizer, open_network
 from naiad.pipelines.sentence_bert.facts import (
     CONFIG_FILE,
@@ -93,7 +94,7 @@ def import_encoder(
             where it is of sentence-transformers.
         folder: where to write; made if need be.
         name: what the encoder is called.
-        origin: where it comes from; by default the source.
+        origin: where it comes from; by default its name.
         int8: compute the matrix products with whole numbers of 8 bits, scaled per channel.
         notice: what every user must know of it.
 
@@ -102,6 +103,11 @@ def import_encoder(
         MissingExtra: what makes or runs it is not installed.
     """
     config = read_json(source / CONFIG_FILE)
+    if is_classifier(config):
+        raise WeightsError(
+            f"{source} is a network that classifies, no encoder; if it is one for entailment: "
+            f"naiad weights import zero_shot {source} -o classifier/"
+        )
     with tempfile.TemporaryDirectory(prefix="naiad-encoder-") as scratch:
         draft = Path(scratch)
         file = _write_network(source, config, draft)
@@ -120,7 +126,7 @@ def import_encoder(
             normalise=normalise,
             precision="int8" if int8 else "fp32",
             notice=notice,
-            provenance={"source": origin or str(source)},
+            provenance={"source": origin or name},
         )
         (draft / FACTS_FILE).write_text(facts.to_json(), "utf-8")
         shutil.copytree(draft, folder, dirs_exist_ok=True)
@@ -186,6 +192,35 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
         raise WeightsError(f"{source} has no tokenizer that can be used: {error}") from error
 
 
+def place_network(source: Path, folder: Path, kind: str) -> str:
+    """Put a network into ``folder``: the ONNX file beside it, or else as transformers saves it.
+
+    Args:
+        source: a folder as Hugging Face has them.
+        folder: where to write.
+        kind: transformers' auto class, such as ``AutoModel``.
+
+    Returns:
+        the name of its file.
+
+    Raises:
+        WeightsError: the folder holds no network that the library knows.
+        MissingExtra: the library is needed, and not installed.
+    """
+    for file in (source / "onnx" / ONNX_FILE, source / ONNX_FILE):
+        if file.is_file():
+            shutil.copyfile(file, folder / ONNX_FILE)
+            return ONNX_FILE
+    load_transformers(source, kind).save_pretrained(folder)
+    return TORCH_FILE
+
+
+def is_classifier(config: Mapping[str, Any]) -> bool:
+    """Whether a ``config.json`` is of a network that classifies texts or pairs of them."""
+    kinds = config.get("architectures") or []
+    return any(str(kind).endswith("ForSequenceClassification") for kind in kinds)
+
+
 def max_positions(config: Mapping[str, Any]) -> int:
     """How many tokens a network of that ``config.json`` can read."""
     positions = int(config.get("max_position_embeddings") or _LONGEST)
@@ -201,12 +236,7 @@ def _write_network(source: Path, config: Mapping[str, Any], folder: Path) -> str
         library = need("safetensors.numpy", EXTRA)
         write_bert(bert, library.load_file(source / TORCH_FILE), folder / ONNX_FILE)
         return ONNX_FILE
-    for file in (source / "onnx" / ONNX_FILE, source / ONNX_FILE):
-        if file.is_file():
-            shutil.copyfile(file, folder / ONNX_FILE)
-            return ONNX_FILE
-    load_transformers(source, "AutoModel").save_pretrained(folder)
-    return TORCH_FILE
+    return place_network(source, folder, "AutoModel")
 
 
 def _quantise(file: Path) -> None:
@@ -218,15 +248,19 @@ def _quantise(file: Path) -> None:
     library = need("onnxruntime.quantization", EXTRA)
     onnx = need("onnx", EXTRA)
     draft = file.with_suffix(".int8")
-    library.quantize_dynamic(
-        file,
-        draft,
-        op_types_to_quantize=["MatMul"],
-        per_channel=True,
-        weight_type=library.QuantType.QInt8,
-        # What follows attention, an operator of onnxruntime's own, has no dtype by inference.
-        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-    )
+    logging.disable(logging.WARNING)  # it advises a preparation that changes nothing here
+    try:
+        library.quantize_dynamic(
+            file,
+            draft,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=library.QuantType.QInt8,
+            # What follows attention, an operator of onnxruntime's own, has no dtype by inference.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+    finally:
+        logging.disable(logging.NOTSET)
     draft.replace(file)
 
 
@@ -277,7 +311,8 @@ def _try_out(folder: Path, file: str, longest: int) -> int:
     """The dimension of the vectors that it gives of a text."""
     tokens = Tokenizer(folder / TOKENIZER_FILE, longest)([_TRIAL])
     ids = tokens.ids[None].astype(np.int64)
-    states = open_network(folder, file, "cpu")(ids, np.ones_like(ids))
+    given = {IDS: ids, MASK: np.ones_like(ids), KINDS: np.zeros_like(ids)}
+    states = open_network(folder, file, "cpu")(given)
     if states.ndim != 3 or states.shape[:2] != ids.shape:
         raise WeightsError(
             f"the network gives numbers of shape {list(states.shape)} for tokens of shape "

@@ -1,9 +1,11 @@
-"""Networks that give a vector per token, whatever runs them: ONNX Runtime, or torch."""
+"""Networks that read tokens, whatever runs them: ONNX Runtime, or torch."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import MissingExtra, WeightsError
-from naiad.pipelines.sentence_bert.bert import IDS, MASK
+from naiad.pipelines.sentence_bert.bert import IDS, KINDS, MASK
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
@@ -19,15 +21,20 @@ Ints: TypeAlias = NDArray[np.int64]
 EXTRA: Final = "zero-shot"
 TORCH_EXTRA: Final = "huggingface"
 
-_KINDS: Final = "token_type_ids"
 _CUDA: Final = "CUDAExecutionProvider"
 
 
 class Network(Protocol):
-    """Token ids and a mask, int64 ``[texts, tokens]``, to float32 ``[texts, tokens, n]``."""
+    """Rectangles of tokens in, numbers of each token or of each text out."""
 
-    def __call__(self, ids: Ints, mask: Ints) -> Floats:
-        """Run the network."""
+    def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
+        """Run the network.
+
+        Args:
+            tokens: int64 ``[texts, tokens]`` each: ``input_ids``, ``attention_mask`` (1: a token,
+                0: padding) and ``token_type_ids`` (0, and 1 in the second text of a pair); a
+                network takes those that it knows.
+        """
         ...
 
 
@@ -54,46 +61,51 @@ class OnnxNetwork:
         except Exception as error:  # of onnxruntime's own, many kinds
             first = str(error).partition("\n")[0]
             raise WeightsError(f"{path}: onnxruntime cannot load it: {first}") from error
-        names = {str(given.name) for given in self._session.get_inputs()}
-        if not {IDS, MASK} <= names <= {IDS, MASK, _KINDS}:
+        self._inputs = {str(given.name) for given in self._session.get_inputs()}
+        if not {IDS, MASK} <= self._inputs <= {IDS, MASK, KINDS}:
             raise WeightsError(
-                f"{path} takes {', '.join(sorted(names))}; an encoder takes {IDS} and {MASK}"
+                f"{path} takes {', '.join(sorted(self._inputs))}; such a network takes {IDS} and "
+                f"{MASK}"
             )
-        self._kinds = _KINDS in names
         self._output = str(self._session.get_outputs()[0].name)
 
-    def __call__(self, ids: Ints, mask: Ints) -> Floats:
+    def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
         """Run the network."""
-        given = {IDS: ids, MASK: mask}
-        if self._kinds:
-            given[_KINDS] = np.zeros_like(ids)
-        (states,) = self._session.run([self._output], given)
-        return states
+        given = {name: tokens[name] for name in self._inputs}
+        (numbers,) = self._session.run([self._output], given)
+        return numbers
 
 
 class TransformersNetwork:
     """A network of the transformers library, run by torch."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, kind: str, device: str = "cpu") -> None:
         """Load the folder's ``config.json`` and ``model.safetensors`` onto ``device``.
+
+        Args:
+            folder: where those are.
+            kind: the library's auto class, such as ``AutoModel``.
+            device: ``"cpu"``, ``"cuda:0"``.
 
         Raises:
             WeightsError: they are no network that the library knows.
             MissingExtra: the library, or torch, is not installed.
         """
         self._torch = need("torch", TORCH_EXTRA)
-        self._module = load_transformers(folder, "AutoModel").to(device).eval()
+        self._module = load_transformers(folder, kind).to(device).eval()
         self._device = device
+        self._inputs = {IDS, MASK, KINDS} & signature(self._module.forward).parameters.keys()
+        self._padding = self._module.config.pad_token_id
 
-    def __call__(self, ids: Ints, mask: Ints) -> Floats:
+    def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
         """Run the network."""
         torch = self._torch
+        given = {name: tokens[name] for name in self._inputs}
+        if self._padding is not None:  # some find the end of a text by it
+            given[IDS] = np.where(tokens[MASK] > 0, given[IDS], self._padding)
         with torch.inference_mode():
-            given = {
-                name: torch.from_numpy(value).to(self._device)
-                for name, value in ((IDS, ids), (MASK, mask))
-            }
-            return self._module(**given).last_hidden_state.float().cpu().numpy()
+            moved = {n: torch.from_numpy(array).to(self._device) for n, array in given.items()}
+            return self._module(**moved)[0].float().cpu().numpy()
 
 
 def load_transformers(folder: Path, kind: str) -> Any:

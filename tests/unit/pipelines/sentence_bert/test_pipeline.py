@@ -75,7 +75,8 @@ def test_tokens_have_vectors_and_padding_has_none(tokens: Runner, masks: list[li
     assert states.shape == (*mask.shape, 12)
     assert (states[mask == 0] == 0).all()
     network = tokens.pipeline.encoder._network  # type: ignore[attr-defined]
-    whole = network(ids.astype(np.int64), mask.astype(np.int64))
+    tokens64 = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
+    whole = network(tokens64)
     np.testing.assert_allclose(states[mask == 1], whole[mask == 1], atol=1e-5)
 
 

@@ -1,0 +1,120 @@
+"""What a text costs: by what runs the network, in which precision, and how it is padded.
+
+    python benchmarks/sentence_encoder.py [--rounds 9]
+
+Prints medians of CPU time in one thread per text, in milliseconds, and ratios to Naiad's default.
+Each round measures everything once, so that what else the machine does falls on all alike. The
+texts are simulated: most have 15 to 60 tokens. Needs the extra huggingface.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from naiad.pipelines.sentence_bert.bert import IDS, MASK
+from naiad.pipelines.sentence_bert.encoder import Encoder, Tokens, run_ragged
+from naiad.pipelines.sentence_bert.importing import find_source, import_encoder, served_folder
+from naiad.pipelines.sentence_bert.packaged import NAME
+from naiad.pipelines.sentence_bert.simulate import simulated_texts
+
+TEXTS = 24
+DEFAULT = "ONNX Runtime, by length"
+
+
+def torchscript(source: Path) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
+    """The original network, traced."""
+    import torch
+    from transformers import AutoModel
+
+    torch.set_num_threads(1)
+    module = AutoModel.from_pretrained(source, attn_implementation="sdpa").eval()
+
+    class States(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, ids: Any, mask: Any) -> Any:
+            return self.module(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    example = torch.ones(2, 7, dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.freeze(torch.jit.trace(States().eval(), (example, example)))
+
+    def call(tokens: Mapping[str, np.ndarray]) -> np.ndarray:
+        with torch.inference_mode():
+            return traced(torch.from_numpy(tokens[IDS]), torch.from_numpy(tokens[MASK])).numpy()
+
+    return call
+
+
+def padded(tokens: Tokens, width: int) -> dict[str, np.ndarray]:
+    """All texts in one rectangle."""
+    inside = np.arange(width) < tokens.lengths[:, None]
+    ids = np.zeros(inside.shape, np.int64)
+    ids[inside] = tokens.ids
+    return {IDS: ids, MASK: inside.astype(np.int64)}
+
+
+def works(scratch: Path) -> dict[str, Callable[[], object]]:
+    """By name what is measured."""
+    source = find_source(NAME)
+    import_encoder(source, scratch / "int8", name=NAME, int8=True)
+    exact, int8 = Encoder(served_folder(None)), Encoder(scratch / "int8")
+    texts = list(simulated_texts(TEXTS))
+    tokens = exact.tokenize(texts)
+    ragged = {IDS: tokens.ids, MASK: np.ones_like(tokens.ids)}
+    runner = exact._network
+    script = torchscript(source)
+    longest = int(tokens.lengths.max())
+    cosines = (exact.encode(texts) * int8.encode(texts)).sum(axis=1)
+    print(f"{TEXTS} texts of {len(tokens.ids):,} tokens, the longest of {longest}")
+    print(f"cosine of a text's vectors in 8 and in 32 bits: at least {cosines.min():.4f}")
+
+    def by_length(network: Any) -> Callable[[], object]:
+        return lambda: [run.numbers.shape for run in run_ragged(network, ragged, tokens.lengths)]
+
+    return {
+        DEFAULT: by_length(runner),
+        "the same in 8 bits": by_length(int8._network),
+        "TorchScript, by length": by_length(script),
+        "ONNX Runtime, padded to the longest": lambda: runner(padded(tokens, longest)),
+        "ONNX Runtime, padded to 256": lambda: runner(padded(tokens, 256)),
+        "TorchScript, padded to 256": lambda: script(padded(tokens, 256)),
+        "cutting texts into tokens": lambda: exact.tokenize(texts),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    times: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as scratch:
+        everything = works(Path(scratch))
+        for _ in range(rounds + 1):
+            for name, work in everything.items():
+                began = time.process_time()
+                work()
+                times[name].append((time.process_time() - began) / TEXTS * 1e3)
+    medians = {name: statistics.median(values[1:]) for name, values in times.items()}
+    for name, median in medians.items():  # the first round warms up
+        print(f"{name:38} {median:8.2f} ms {median / medians[DEFAULT]:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

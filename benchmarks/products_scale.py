@@ -77,7 +77,8 @@ def sampling(graph: ProductGraph) -> None:
 
 def workers(server: Server) -> list[psutil.Process]:
     every = psutil.Process(server.pid).children(recursive=True)
-    return [one for one in every if "naiad.runtime.worker" in " ".join(one.cmdline())]
+    names = ("naiad.runtime.worker", "naiad.triton.front.worker")
+    return [one for one in every if any(name in " ".join(one.cmdline()) for name in names)]
 
 
 def worker_seconds(server: Server) -> float:
@@ -148,12 +149,13 @@ def main() -> None:
     ) as server:
         print(f"the server was ready after {time.perf_counter() - began:.1f} s")
         load(server, len(graph), 1, 1, 50)  # warms up
+        memory(server)
         for per_request, clients, requests in (
             (1, 1, 300),
             (1, 16, 600),
-            (64, 1, 20),
+            (64, 1, 15),
             (64, 16, 32),
-            (1_024, 1, 3),
+            (1_024, 1, 2),
         ):
             load(server, len(graph), per_request, clients, requests)
             memory(server)

@@ -19,6 +19,8 @@ PROVENANCE: Final = "provenance"
 """The HDF5 attribute, and the key of the parquet metadata, with the provenance as JSON."""
 
 _ROWS: Final = 65_536
+_CHUNK_CACHE: Final = 1 << 20
+"""Bytes for each column of an HDF5 file that is open."""
 
 
 def merge_hdf5(
@@ -45,9 +47,9 @@ def merge_hdf5(
 
     about: dict[str, Any] = {}
     items = 0
-    with h5py.File(path, "w") as merged:
+    with h5py.File(path, "w", rdcc_nbytes=_CHUNK_CACHE) as merged:
         for part in parts:
-            with h5py.File(part, "r") as file:
+            with h5py.File(part, "r", rdcc_nbytes=_CHUNK_CACHE) as file:
                 found = {name: _plain(value) for name, value in file.attrs.items()}
                 if not about:
                     about = found

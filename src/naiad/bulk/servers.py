@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from naiad.client import Client
+from naiad.client.address import Address
 from naiad.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -88,19 +89,16 @@ class Servers:
             InvalidInput: a URL cannot be, or is given twice.
         """
         self.model = model
-        self.places = concurrency * len(urls)
         self._concurrency = concurrency
         self._patience = patience
         self._on_event = on_event
         self._free = threading.Condition()
         self._cancelled = False
         self._answered_at = time.monotonic()
+        known = [str(address) for address in Address.parse_all(",".join(urls))]
         # No retries: another server may answer at once.
-        self.servers = [Server(Client(url, timeout=timeout, retries=0)) for url in urls]
-        known = [server.client.url for server in self.servers]
-        for url in known:
-            if known.count(url) > 1:
-                raise InvalidInput(f"server {url} is given twice")
+        self.servers = [Server(Client(url, timeout=timeout, retries=0)) for url in known]
+        self.places = concurrency * len(known)
         self._known: dict[str, str] | None = None
 
     @property

@@ -190,7 +190,7 @@ void NuGraphInferenceNaiad::put(art::Event& e, const naiad::larsoft::Decoded& de
   if (vertexDecoder) {
     auto vertices = std::make_unique<std::vector<recob::Vertex>>();
     for (const auto& position : decoded.vertex) {
-      const double xyz[3] = {position[0], position[1], position[2]};
+      double xyz[3] = {position[0], position[1], position[2]};
       vertices->emplace_back(xyz);
     }
     e.put(std::move(vertices), "vertex");

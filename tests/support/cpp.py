@@ -66,6 +66,7 @@ def run(*command: str | Path, cwd: Path | None = None, **environment: str) -> st
         [str(word) for word in command],
         capture_output=True,
         text=True,
+        cwd=cwd,
         env=os.environ | environment,
     )
     assert done.returncode == 0, (

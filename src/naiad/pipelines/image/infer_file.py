@@ -16,7 +16,7 @@ from naiad.pipelines.image.files import find_images
 from naiad.pipelines.image.report import COLUMNS, print_line, print_result, rows
 
 # Up to so many images are printed with bars for each class, more with a line each.
-_FEW = 10
+_FEW = 9
 
 
 def infer(job: Job, *, top: int) -> int:

@@ -73,7 +73,7 @@ def test_a_library_that_was_built_before_is_taken(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    library = cache / "front.so"
+    library = cache.parent / "front.so"
     library.touch()
     monkeypatch.setenv("NAIAD_FRONT", str(library))
     assert chosen_front(cache) == library

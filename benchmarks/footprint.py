@@ -17,11 +17,12 @@ import psutil
 
 import naiad
 from naiad.pipeline import load_pipeline
+from naiad.triton.stubs import WORKER
 
 
 def kind_of(process: psutil.Process) -> str:
     line = " ".join(process.cmdline())
-    if "naiad.runtime.worker" in line:
+    if "naiad.runtime.worker" in line or WORKER in line:
         return "worker (model process)"
     if "triton_python_backend_stub" in line:
         return "stub (decode, validate, batch)"

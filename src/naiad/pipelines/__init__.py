@@ -26,7 +26,7 @@ class Application:
             :mod:`naiad.bulk.application`.
         packages: what must be importable where it is served.
         arguments: of ``naiad infer NAME``, as an example.
-        on_request: it is served only when it is named, since it does what another one does.
+        on_request: it is served only when it is named: one machine has no room for all.
     """
 
     name: str

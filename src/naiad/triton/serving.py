@@ -52,7 +52,7 @@ def serve(
     Args:
         pipelines: Pipeline classes, built-in names, ``my_model.py:MyModel`` or
             ``package.module:Class``; by default all built-in ones whose packages are
-            installed (but ``inception_graphdef``, which is ``image`` once more), unless there is a
+            installed and that need not be named (`Application.on_request`), unless there is a
             ``model_repository``.
         model_repository: a repository to serve beside them.
         weights: in place of the default weights; for one pipeline only.

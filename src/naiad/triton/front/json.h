@@ -1,6 +1,7 @@
 // A reader of JSON, for model configurations and what a worker says of itself.
 #pragma once
 
+#include <cctype>
 #include <cstdlib>
 #include <map>
 #include <stdexcept>

@@ -6,8 +6,10 @@ are loaded by 32 clients in turn, round after round; the ratio of each round cou
 the median. With ``--features 1433``, those of Cora, a small graph is 200 KB, and its way over the
 wire is most of what it costs.
 
-The load comes from Naiad's own generator, in Python, which takes about as long over a small graph
-as the server does, on the same cores. ``--perf-analyzer PROGRAM`` takes NVIDIA's, in C++: it is in
+The load generator works too, and on the same cores its work counts as the server's.
+``--server-cores N`` gives the server the first N cores and the generator the others, as where they
+are two machines. It is Naiad's own, in Python, which takes about as long over a small graph as the
+server does. ``--perf-analyzer PROGRAM`` takes NVIDIA's, in C++: it is in
 the PyPI wheel ``tritonclient`` 2.41.1 (``pip download --no-deps tritonclient==2.41.1``, unzip), and
 needs ``libcudart.so.12`` (in the wheel ``nvidia-cuda-runtime-cu12``) on ``LD_LIBRARY_PATH`` and
 ``libb64`` (Debian: libb64-0d).
@@ -19,6 +21,7 @@ import argparse
 import asyncio
 import csv
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -70,17 +73,18 @@ class Deep(torch.nn.Module):
         return self.last(x, edge_index)
 
 
-def write_repository(directory: Path, merged: list[str], features: int, layers: int) -> list[str]:
+def write_repository(directory: Path, args: argparse.Namespace, instances: int) -> list[str]:
     """Models ``alone`` and, for each of ``merged``, which are further parameters, one more."""
+    features = args.features
     platform = f'platform: "pytorch_libtorch" max_batch_size: 0 {TENSORS}'
     platform = platform.replace("FEATURES", str(features))
     dims = DIMS.replace("FEATURES", str(features))
-    configs = {"alone": f"{platform} instance_group {{ count: 2 kind: KIND_CPU }}\n"}
-    for number, options in enumerate(merged or [""]):
+    configs = {"alone": f"{platform} instance_group {{ count: {instances} kind: KIND_CPU }}\n"}
+    for number, options in enumerate(args.merged or [""]):
         more = "".join(parameter(*pair.split("=", 1)) for pair in filter(None, options.split(";")))
         name = f"merged_{number}" if number else "merged"
         configs[name] = platform + parameter("naiad_dims", dims) + more
-    net = Deep(features, layers)
+    net = Deep(features, args.layers)
     x, edges = torch.zeros(4, features), torch.zeros(2, 5, dtype=torch.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -194,7 +198,8 @@ async def compare(
                 found[name].append(await measure(name))
         print(
             f"{title}, {args.layers} layers, {args.features} features, {args.clients} clients, "
-            f"{args.rounds} rounds of {args.seconds:g} s"
+            f"{args.server_cores or 'all'} cores for the server, {args.rounds} rounds of "
+            f"{args.seconds:g} s"
         )
         for name in models:
             ratios = [b / a for a, b in zip(found["alone"], found[name], strict=True)]
@@ -222,12 +227,23 @@ def main() -> None:
         help="parameters of a merged model, as naiad_budget=nodes=512;naiad_executor=thread",
     )
     parser.add_argument("--perf-analyzer", type=Path, help="use this program as the load generator")
+    parser.add_argument(
+        "--server-cores", type=int, metavar="N", help="the server has N cores, the load the others"
+    )
     args = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    if args.server_cores is not None and not 0 < args.server_cores < len(cores):
+        parser.error(f"--server-cores must leave one of the {len(cores)} cores to the load")
+    server_cores = cores[: args.server_cores]
     with tempfile.TemporaryDirectory(prefix="naiad-graph-batching-") as directory:
-        models = write_repository(Path(directory), args.merged, args.features, args.layers)
+        models = write_repository(
+            Path(directory), args.merged, args.features, args.layers, len(server_cores)
+        )
+        os.sched_setaffinity(0, server_cores)  # processes have that of their parent
         began = time.monotonic()
         with Server(directory, http_port=0, grpc_port=0, metrics_port=0) as server:
             print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
+            os.sched_setaffinity(0, cores[args.server_cores or 0 :])
             run(compare(server, models, args, Path(directory)))
 
 

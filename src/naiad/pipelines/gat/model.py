@@ -45,11 +45,11 @@ class GatConv(nn.Module):
         sent, met = (h * self.att_src).sum(-1), (h * self.att_dst).sum(-1)
         own = F.leaky_relu(sent + met, _SLOPE)
         score = F.leaky_relu(sent.index_select(0, source) + met.index_select(0, target), _SLOPE)
-        score = score.masked_fill((source == target)[:, None], -torch.inf)
-        # Softmax over what arrives at each node, which is divided by its sum at the end.
+        # Softmax over what arrives at each node, which is divided by its sum at the end. An edge
+        # from a node to itself scores as the node's own: no maximum changes, and its weight is 0.
         most = own.scatter_reduce(0, target[:, None].expand_as(score), score, "amax")
         own = (own - most).exp()
-        weight = (score - most.index_select(0, target)).exp()
+        weight = (score - most.index_select(0, target)).exp() * (source != target)[:, None]
         total = own.index_add(0, target, weight)
         message = h.index_select(0, source) * weight[..., None]
         out = (h * own[..., None]).index_add(0, target, message) / total[..., None]

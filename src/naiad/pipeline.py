@@ -164,6 +164,7 @@ class Pipeline:
             check_schema(cls.sample)
             dims = tuple(d for schema in (cls.inputs, cls.sample) for d in named_dims(schema))
             check_schema(cls.result, dims)
+            check_index_width({**cls.sample, **cls.result})
             check_batch_dimension(cls)
             for name, tensor in cls.result.items():
                 if tensor.axis is not None and tensor.dims[tensor.axis] not in {*dims, REQUESTS}:
@@ -249,6 +250,20 @@ def check_service(
         raise SchemaError(f"latency_target is {latency_target:g} s; it must be more than 0")
     if not 0 <= max_queue_delay < math.inf:
         raise SchemaError(f"max_queue_delay is {max_queue_delay:g} s; it must be 0 or more")
+
+
+def check_index_width(merged: Schema) -> None:
+    """Refuse indices of merged tensors that may not reach to the end of a batch.
+
+    Raises:
+        SchemaError: names the tensor, its dtype, and what to do.
+    """
+    for name, tensor in merged.items():
+        if tensor.index_into is not None and tensor.numpy.itemsize < 4:
+            raise SchemaError(
+                f"{name} is {tensor.dtype}, which cannot hold the positions in a merged batch; "
+                "declare int32 or int64, or convert it in prepare() and declare that in sample"
+            )
 
 
 def check_batch_dimension(pipeline: type[Pipeline]) -> None:

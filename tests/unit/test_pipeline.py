@@ -45,6 +45,7 @@ def test_sample_and_result_are_inputs_and_outputs_unless_declared():
     ("members", "message"),
     [
         ({"inputs": {"e": Tensor("int64", ("edges",), index_into="nodes")}}, "is no dimension"),
+        ({"inputs": {"e": Tensor("int16", ("e",), index_into="e")}}, "e is int16, which cannot"),
         ({"outputs": {"y": Tensor("float32", ("cells",))}}, "split along 'cells'"),
         ({"watchdog": 0}, "Model: watchdog is 0 s; it must be more"),
         ({"max_batch_size": -1}, "max_batch_size is -1; it must be 0 or more"),

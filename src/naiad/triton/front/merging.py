@@ -37,9 +37,7 @@ def can_be_merged(pipeline: type[Pipeline]) -> bool:
 
 
 def _is_regular(tensor: Tensor) -> bool:
-    # An index of fewer bits may not hold the positions of the merged graph.
-    wide = tensor.index_into is None or tensor.numpy.itemsize >= 4
-    return wide and tensor.dtype != BYTES and not tensor.names[1:]
+    return tensor.dtype != BYTES and not tensor.names[1:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,7 +215,6 @@ def changed(**members: Any) -> type[Pipeline]:
         {"inputs": {**Sums.inputs, "name": Tensor("bytes", ("hits",))}},
         {"inputs": {**Sums.inputs, "id": Tensor("int64", ("hits",), unique=True)}},
         {"inputs": {**Sums.inputs, "image": Tensor("float32", ("hits", "height"))}},
-        {"inputs": {**Sums.inputs, "small": Tensor("uint8", ("hits",), index_into="hits")}},
         {
             "outputs": {"best": Tensor("int64", ("hits",), index_into="hits")},
             "result": {"best": Tensor("int64", ("hits",), index_into="hits")},

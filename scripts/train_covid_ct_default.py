@@ -4,9 +4,9 @@
     python scripts/train_covid_ct_default.py
 
 Draws 800 chest phantoms, half of them with opacities, trains on 600 and tests on the others, in
-a minute or two on one core, and writes src/naiad/pipelines/covid_ct/data/weights/. The result is
-for trying Naiad: it was trained on synthetic phantoms and is not for diagnosis. The seed is fixed;
-the floating point of another processor may differ slightly.
+three to four minutes of one core, and writes src/naiad/pipelines/covid_ct/data/weights/. The result
+is for trying Naiad: it was trained on synthetic phantoms and is not for diagnosis. The seed is
+fixed; the floating point of another processor may differ slightly.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ requests late that are in time without it; with 4 a few per cent, and it still h
 class Budget(Mapping[str, int]):
     """Sizes by dimension name: ``Budget(nodes=50_000, edges=500_000, requests=64)``.
 
-    Dimensions that are not named are not bounded.
+    A name may also be one that a tensor ``counts`` by. What is not named is not bounded.
 
     Raises:
         SchemaError: a size is not a positive integer.
@@ -187,15 +187,20 @@ class Batcher(Generic[T]):
         budget: Budget,
         *,
         capacity: int = 10_000,
+        waiting: Budget | None = None,
         max_queue_delay: float = 0.0,
         max_skips: int = 16,
         head_start: int = 1_000,
         latency_target: LatencyTarget | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Bound batches by ``budget`` and the queue by ``capacity`` requests."""
+        """Bound batches by ``budget``, and the queue by ``capacity`` requests and ``waiting``.
+
+        A queue that is empty takes any request.
+        """
         self._budget = budget
         self._capacity = capacity
+        self._waiting = waiting or Budget()
         self._delay = max_queue_delay
         self._max_skips = max_skips
         self._head_start = head_start
@@ -222,9 +227,8 @@ class Batcher(Generic[T]):
         with self._changed:
             if self._closed:
                 raise Unavailable("the model is being unloaded; try again later or elsewhere")
-            if len(self._queue) >= self._capacity:
-                waiting = f"the queue is full ({self._capacity:,} requests wait)"
-                raise Unavailable(f"{waiting}; try again {self._hint()}")
+            if full := self._full(sizes):
+                raise Unavailable(f"the queue is full ({full} wait); try again {self._hint()}")
             rank = self._arrivals + priority * self._head_start
             self._arrivals += 1
             entry = _Waiting(item, {**sizes, "requests": 1}, rank, self._clock())
@@ -270,6 +274,15 @@ class Batcher(Generic[T]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _full(self, sizes: Mapping[str, int]) -> str:
+        """What there is too much of to let a request of ``sizes`` wait, too; "" if nothing is."""
+        if len(self._queue) >= self._capacity:
+            return f"{self._capacity:,} requests"
+        for name, most in self._waiting.items():
+            if self._queue and self._sizes.get(name, 0) + sizes.get(name, 0) > most:
+                return f"{self._sizes.get(name, 0):,} {name}"
+        return ""
 
     def _hint(self) -> str:
         seconds = math.ceil(len(self._queue) * self._pace.seconds)

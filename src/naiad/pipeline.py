@@ -70,6 +70,7 @@ class Contract:
     inputs: Schema
     limit: Budget
     budget: Budget
+    waiting: Budget
 
     def request(self, arrays: Arrays, id: str, parameters: Mapping[str, Parameter]) -> Request:
         """Check what a client sent, and fill in what it left out.
@@ -113,9 +114,14 @@ class Pipeline:
     result: ClassVar[Schema]
     """What ``forward`` returns and ``finish`` finds split; by default ``outputs``."""
     budget: ClassVar[Budget] = Budget(requests=64)
-    """How much one batch may hold, by dimension of ``inputs`` or ``sample``."""
+    """How much one batch may hold, by dimension of ``inputs`` or ``sample``, or by what a tensor of
+    those ``counts``. What is in ``sample`` is known once it is prepared; when one does not fit any
+    more, those before it are run."""
     limit: ClassVar[Budget] = Budget()
     """How much one request may hold; more is refused."""
+    waiting: ClassVar[Budget] = Budget()
+    """How much may wait, by dimension of ``inputs`` or what they count; a request beyond that is
+    answered ``UNAVAILABLE``, unless none waits."""
     arrays: ClassVar[Literal["torch", "numpy"]] = "torch"
     """What ``forward`` gets and gives: torch tensors, or NumPy arrays."""
     executor: ClassVar[Literal["process", "thread"]] = "process"
@@ -178,7 +184,7 @@ class Pipeline:
     @classmethod
     def contract(cls) -> Contract:
         """What a request must be, and how many fit together."""
-        return Contract(dict(cls.inputs), cls.limit, cls.budget)
+        return Contract(dict(cls.inputs), cls.limit, cls.budget, cls.waiting)
 
     def __init__(self, weights: Path | None = None) -> None:
         """Use ``weights`` in place of the class's default ones.

@@ -67,6 +67,8 @@ class Tensor:
         unique: refuse repeated values.
         declared: the dims to write in ``config.pbtxt`` where an existing contract differs from
             the shape that is served.
+        counts: a name by which budgets count all that is in it, in place of its rows: the bytes of
+            a ``bytes`` tensor, the numbers of any other.
         layout: the order of an image tensor's last three dims (``"NHWC"`` or ``"NCHW"``), which
             Triton's standard image clients read in the config.
         unit: physical unit, for documentation and messages.
@@ -87,6 +89,7 @@ class Tensor:
     finite: bool = field(default=True, kw_only=True)
     unique: bool = field(default=False, kw_only=True)
     declared: tuple[int, ...] | None = field(default=None, kw_only=True)
+    counts: str = field(default="", kw_only=True)
     layout: Literal["NHWC", "NCHW"] | None = field(default=None, kw_only=True)
     unit: str = field(default="", kw_only=True)
     doc: str = field(default="", kw_only=True)
@@ -145,6 +148,12 @@ class Tensor:
             return ()
         return (self.index_into,) if isinstance(self.index_into, str) else self.index_into
 
+    def amount(self, array: Array) -> int:
+        """How much is in an array, as ``counts`` has it."""
+        if self.dtype != BYTES:
+            return array.size
+        return sum(len(value) for value in array.flat if isinstance(value, bytes))
+
     def shape_text(self) -> str:
         """The shape in words, such as ``[nodes, 1433]``."""
         dims = ("1" if dim == REQUESTS else str(dim) for dim in self.dims)
@@ -156,17 +165,25 @@ def named_dims(schema: Schema) -> list[str]:
     return [dim for tensor in schema.values() for dim in tensor.names]
 
 
+def sized_dims(schema: Schema) -> list[str]:
+    """All names that a request has a size of: of dimensions, and those of ``counts``."""
+    return [*named_dims(schema), *(t.counts for t in schema.values() if t.counts)]
+
+
 def check_schema(schema: Schema, known: Iterator[str] | tuple[str, ...] = ()) -> None:
     """Check what one tensor alone cannot know: that names fit together.
 
     ``known`` are dimensions that are sized elsewhere.
 
     Raises:
-        SchemaError: an index into no dimension, or a name that is merged along in one tensor and
-            has to be equal in another.
+        SchemaError: an index into no dimension, a name that is merged along in one tensor and
+            has to be equal in another, or one that counts what is in a tensor and is a dimension.
     """
+    dims = {*named_dims(schema), *known, REQUESTS}
     merged = {t.dims[t.axis] for t in schema.values() if t.axis is not None} | {*known, REQUESTS}
     for name, tensor in schema.items():
+        if tensor.counts in dims:
+            raise SchemaError(f"{name}: counts={tensor.counts!r} is a dimension; take another name")
         for target in tensor.index_targets():
             if target not in merged:
                 raise SchemaError(
@@ -181,7 +198,8 @@ def check_schema(schema: Schema, known: Iterator[str] | tuple[str, ...] = ()) ->
 
 
 def measure(schema: Schema, arrays: Arrays, *, kind: str = "input") -> dict[str, int]:
-    """Check names, dtypes and shapes, and return the size of every named dimension.
+    """Check names, dtypes and shapes, and return the size of every named dimension, and of what
+    tensors count.
 
     Raises:
         InvalidInput: with the tensor, what is wrong and what would be right.
@@ -218,6 +236,8 @@ def measure(schema: Schema, arrays: Arrays, *, kind: str = "input") -> dict[str,
                 )
             else:
                 first.setdefault(str(dim), name)
+        if tensor.counts:
+            sizes[tensor.counts] = sizes.get(tensor.counts, 0) + tensor.amount(array)
     return sizes
 
 

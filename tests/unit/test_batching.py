@@ -192,6 +192,19 @@ def test_a_full_queue_refuses():
         batcher.put("c", {})
 
 
+def test_a_queue_is_bounded_by_what_its_requests_count():
+    batcher = Batcher(Budget(), waiting=Budget(bytes=1_000))
+    batcher.put("larger than all that may wait", {"bytes": 5_000})  # it is the only one
+    with pytest.raises(Unavailable, match=r"the queue is full \(5,000 bytes wait\)"):
+        batcher.put("small", {"bytes": 1})
+    assert batcher.take() == ["larger than all that may wait"]
+    batcher.put("a", {"bytes": 400})
+    batcher.put("b", {"bytes": 600})
+    with pytest.raises(Unavailable, match="1,000 bytes wait"):
+        batcher.put("c", {"bytes": 1})
+    batcher.put("d", {})
+
+
 def test_the_refusal_of_a_full_queue_has_a_hint_from_the_pace():
     batcher = Batcher(Budget(requests=1), capacity=40)
     for item in range(40):

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from naiad.errors import InvalidInput, PipelineError, SchemaError
-from naiad.schema import Tensor, check_outputs, check_schema, fill_defaults, measure, validate
+from naiad.schema import (
+    Tensor,
+    check_outputs,
+    check_schema,
+    fill_defaults,
+    measure,
+    sized_dims,
+    validate,
+)
 
 HITS = {
     "hit_id": Tensor("int32", ("hits",), unique=True),
@@ -29,6 +37,24 @@ def good():
 def test_a_good_request_gives_the_size_of_every_dimension():
     sizes = validate(HITS, good())
     assert sizes == {"requests": 1, "hits": 3, "edges": 2, "nexus": 2, "points": 2}
+
+
+def test_what_is_in_a_tensor_is_counted_where_it_says_so():
+    schema = {
+        "files": Tensor("bytes", ("files", 1), counts="bytes"),
+        "more": Tensor("bytes", ("requests",), optional=True, counts="bytes"),
+        "voxels": Tensor("float32", ("files", 2, 3), counts="voxels"),
+    }
+    arrays = {
+        "files": np.array([[b"four"], [b""], [b"\0\0"]], object),
+        "voxels": np.zeros((3, 2, 3), np.float32),
+    }
+    assert validate(schema, arrays) == {"requests": 1, "files": 3, "bytes": 6, "voxels": 18}
+    arrays["more"] = np.array([b"123"], object)
+    assert validate(schema, arrays)["bytes"] == 9
+    assert sized_dims(schema) == ["files", "requests", "files", "bytes", "bytes", "voxels"]
+    with pytest.raises(SchemaError, match="voxels: counts='files' is a dimension"):
+        check_schema(schema | {"voxels": Tensor("float32", (3,), counts="files")})
 
 
 def test_an_optional_tensor_is_filled_with_its_default():

@@ -53,6 +53,8 @@ class _Sample:
 class Runner:
     """A pipeline, set up on one device, that answers lists of requests.
 
+    What is prepared is run as soon as one more does not fit the budget with it.
+
     One bad request never fails its neighbours: where a merged forward raises, the batch is halved
     until the guilty request stands alone, which costs two forwards per halving and not one per
     request. Where memory runs out, the batch is cut to half its sizes, and so are later ones.
@@ -75,16 +77,25 @@ class Runner:
         """Answer every request, with outputs or an error."""
         report = Report([PipelineError("this request was not run")] * len(requests))
         samples: list[_Sample] = []
-        with _timed(report, "prepare"):
-            for number, request in enumerate(requests):
-                sample = self._guard("prepare", lambda r=request: self._prepare(r))
-                if isinstance(sample, NaiadError):
-                    report.outcomes[number] = sample
-                else:
-                    samples.append(_Sample(number, *sample))
+        used: dict[str, int] = {}
+        for number, request in enumerate(requests):
+            with _timed(report, "prepare"):
+                made = self._guard("prepare", lambda r=request: self._prepare(r))
+            if isinstance(made, NaiadError):
+                report.outcomes[number] = made
+                continue
+            sample = _Sample(number, *made)
+            if not self._allowance.budget.holds(used, sample.sizes):
+                self._run_samples(samples, report)
+                samples, used = [], {}
+            samples.append(sample)
+            add_sizes(used, sample.sizes)
+        self._run_samples(samples, report)
+        return report
+
+    def _run_samples(self, samples: list[_Sample], report: Report) -> None:
         for batch in self._groups(samples):
             self._run_batch(batch, report)
-        return report
 
     def _prepare(self, request: Request) -> tuple[Arrays, dict[str, int]]:
         sample = self.pipeline.prepare(request)

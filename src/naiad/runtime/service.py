@@ -14,7 +14,7 @@ from naiad.runtime.executor import Executor, ProcessExecutor, ThreadExecutor
 from naiad.runtime.lane import Lane, refusal
 from naiad.runtime.messages import Spec
 from naiad.runtime.ticket import Meter, Ticket
-from naiad.schema import REQUESTS, named_dims
+from naiad.schema import REQUESTS, sized_dims
 
 
 class Service:
@@ -52,11 +52,12 @@ class Service:
         """What a request must be."""
         target, learn = None, None
         if latency_target is not None:
-            learner = Learner([REQUESTS, *named_dims(self.contract.inputs)], cost)
+            learner = Learner([REQUESTS, *sized_dims(self.contract.inputs)], cost)
             target, learn = LatencyTarget(latency_target, learner.seconds), learner.learn
         self._batcher: Batcher[Ticket] = Batcher(
             self.contract.budget,
             capacity=queue_capacity,
+            waiting=self.contract.waiting,
             max_queue_delay=max_queue_delay,
             latency_target=target,
         )

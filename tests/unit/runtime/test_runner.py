@@ -1,13 +1,16 @@
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from naiad.batching import Budget
 from naiad.errors import InvalidInput, PipelineError
-from naiad.pipeline import load_pipeline
+from naiad.pipeline import Pipeline, Request, load_pipeline
 from naiad.runtime.runner import Runner
+from naiad.schema import Tensor
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,34 @@ def test_batched_answers_equal_one_by_one_answers(degree, make_request, nodes):
 def test_batches_stay_within_the_budget(degree, make_request):
     report = degree.run([make_request(40, seed=i) for i in range(6)])
     assert [batch["nodes"] for batch in report.batches] == [80, 80, 80]
+
+
+class Unfolded(Pipeline):
+    """Makes many numbers of one, and remembers what it was asked to do."""
+
+    inputs: ClassVar = {"n": Tensor("int64", ("requests",))}
+    sample: ClassVar = {"x": Tensor("float32", ("requests", 100), counts="numbers")}
+    outputs: ClassVar = {"sum": Tensor("float32", ("requests",))}
+    budget = Budget(requests=12, numbers=250)
+
+    def setup(self, device):
+        self.done = ""
+
+    def prepare(self, request):
+        self.done += "p"
+        return {"x": np.full((1, 100), request["n"][0], np.float32)}
+
+    def forward(self, batch):
+        self.done += f"f{batch.requests}"
+        return {"sum": batch["x"].sum(1)}
+
+
+def test_no_more_is_prepared_than_a_batch_may_hold():
+    runner = Runner(Unfolded())
+    requests = [Request({"n": np.array([n])}, {"requests": 1}) for n in range(5)]
+    found = [outcome["sum"].item() for outcome in runner.run(requests).outcomes]
+    assert found == [0, 100, 200, 300, 400]
+    assert runner.pipeline.done == "pppf2ppf2f1"
 
 
 def test_one_bad_request_fails_alone(degree, make_request):

@@ -89,6 +89,7 @@ class Bundle(Pipeline):
     # Windows of one volume are batched by the bundle's own inferer, and each volume more in a batch
     # needs its memory.
     budget = Budget(requests=1)
+    waiting = Budget(bytes=4 << 30)  # files wait as they were sent
     watchdog = 600.0  # seconds; a large volume takes minutes on a CPU
     facts: ClassVar[Metadata] = _ANY
 
@@ -177,7 +178,9 @@ class Classification(Bundle):
     sample = schema.sample(_ANY_CLASSIFIER)
     result = schema.result(_ANY_CLASSIFIER)
     outputs = schema.outputs(_ANY_CLASSIFIER)
-    budget = Budget(requests=4)  # volumes that preprocessing makes equal in shape are merged
+    # Volumes that preprocessing makes equal in shape are merged; a DenseNet121 holds some 80 bytes
+    # for each of their voxels.
+    budget = Budget(requests=4, bytes=256 << 20, voxels=1 << 24)
 
     def setup(self, device: str) -> None:
         """Load the bundle, and find out whether its network gives logits or probabilities."""

@@ -34,6 +34,7 @@ def inputs(metadata: Metadata) -> dict[str, Tensor]:
         image.name: Tensor(
             BYTES,
             (REQUESTS,) if one else ("files",),
+            counts="bytes",
             doc=_description(image),
         )
     }
@@ -88,7 +89,7 @@ def _sample(metadata: Metadata, prefix: str) -> dict[str, Tensor]:
     axes = _axes(prefix)[: len(metadata.image.shape)]
     dims = (REQUESTS, metadata.image.channels, *axes)
     tensors = {
-        "image": Tensor("float32", dims, finite=False),
+        "image": Tensor("float32", dims, finite=False, counts="voxels"),
         "state": Tensor(BYTES, (REQUESTS,), doc="of the transforms; never leaves the process"),
     }
     if metadata.prediction.task == "segmentation":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,12 @@ from naiad.pipelines.covid_ct.schema import (
     POSITIVE,
     SHAPE,
     THRESHOLD,
+    TOGETHER,
 )
 from naiad.schema import Array, Arrays, Tensor
 
 ARTIFACT = "covid_ct"
 """The public weights, which are served in place of those that come along where they are there."""
-
-_FORWARD = 4  # volumes that go through the network together: it holds 190 MB for each
 
 
 class CovidCt(Pipeline):
@@ -37,11 +37,15 @@ class CovidCt(Pipeline):
 
     name = "monai_covid"
     inputs = INPUTS
-    sample = {"volumes": Tensor("float32", ("volumes", *SHAPE), doc="0 to 1, cropped")}
+    sample = {
+        "volumes": Tensor("float32", ("volumes", *SHAPE), doc="0 to 1, cropped", counts="voxels")
+    }
     result = {"PROBABILITY": Tensor("float32", ("volumes",))}
     outputs = OUTPUTS
-    budget = Budget(volumes=_FORWARD)
+    # A worker has the files of a batch, one volume of them unpacked, and prepared ones.
+    budget = Budget(volumes=MAX_VOLUMES, bytes=256 << 20, voxels=TOGETHER * math.prod(SHAPE))
     limit = Budget(volumes=MAX_VOLUMES)
+    waiting = Budget(bytes=4 << 30)  # files wait as they were sent
     weights = "data/weights"
     watchdog = 600.0  # twelve volumes take a minute on one slow core
 
@@ -72,10 +76,10 @@ class CovidCt(Pipeline):
         return {"volumes": volumes}
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """Classify the volumes of a batch, a few at a time."""
+        """Classify the volumes of a batch, a few at a time; one request alone may have more."""
         import torch
 
-        logits = [self._network(part[:, None]) for part in batch["volumes"].split(_FORWARD)]
+        logits = [self._network(part[:, None]) for part in batch["volumes"].split(TOGETHER)]
         for part in logits:
             if part.shape[1:].numel() != 1:
                 raise PipelineError(

@@ -38,8 +38,9 @@ class MedNist(Pipeline):
     }
     result = {"SCORES": Tensor("float32", ("images", len(CLASSES)))}
     outputs = OUTPUTS
-    budget = Budget(images=256, pixels=_FORWARD)
+    budget = Budget(images=256, bytes=64 << 20, pixels=_FORWARD)
     limit = Budget(images=MAX_IMAGES)
+    waiting = Budget(bytes=1 << 30)
     weights = "data/weights"
 
     def __init__(self, weights: Path | None = None) -> None:

@@ -25,7 +25,9 @@ FOREIGN: Final = "weights from outside of Naiad: for research, not for diagnosis
 """Of TorchScript files."""
 
 INPUTS: Final[Schema] = {
-    "INPUT0": Tensor(BYTES, ("images", 1), doc="JPEG or PNG files, each whole, of any size"),
+    "INPUT0": Tensor(
+        BYTES, ("images", 1), doc="JPEG or PNG files, each whole, of any size", counts="bytes"
+    ),
 }
 
 OUTPUTS: Final[Schema] = {

@@ -35,6 +35,15 @@ inline void add(Sizes& used, const Sizes& more, int64_t sign = 1) {
   for (size_t dim = 0; dim < used.size(); ++dim) used[dim] += sign * more[dim];
 }
 
+// A number as people write it: 1,234,567.
+inline std::string grouped(int64_t number) {
+  std::string text = std::to_string(number);
+  for (int place = static_cast<int>(text.size()) - 3; place > 0; place -= 3) {
+    text.insert(place, ",");
+  }
+  return text;
+}
+
 // One thing that waits. Item must have `sizes`, `arrived` and `priority`.
 template <typename Item>
 class Batcher {
@@ -42,19 +51,21 @@ class Batcher {
   using Owned = std::unique_ptr<Item>;
   using Batch = std::vector<Owned>;
 
-  Batcher(Budget budget, size_t capacity, double max_queue_delay)
+  // Batches are bounded by `budget`, and the queue by `capacity` items and, where any waits, `most`.
+  Batcher(Budget budget, size_t capacity, Budget most, double max_queue_delay)
       : budget_(std::move(budget)),
         capacity_(capacity),
+        most_(std::move(most)),
         delay_(max_queue_delay),
         waiting_(budget_.sizes.size(), 0) {}
 
   // Queue an item, and return ""; or why it cannot be, and leave it with the caller.
-  std::string put(Owned& item) {
+  // `dims` are the names of sizes.
+  std::string put(Owned& item, const std::vector<std::string>& dims) {
     std::lock_guard<std::mutex> hold(mutex_);
     if (closed_) return "the model is being unloaded; try again later or elsewhere";
-    if (queue_.size() >= capacity_) {
-      return "the queue is full (" + std::to_string(capacity_) + " requests wait); try again " +
-             hint();
+    if (auto much = full(item->sizes, dims); !much.empty()) {
+      return "the queue is full (" + much + " wait); try again " + hint();
     }
     Entry entry{std::move(item), arrivals_++, 0};
     entry.rank += entry.item->priority * kHeadStart;
@@ -113,6 +124,17 @@ class Batcher {
 
   static constexpr int64_t kHeadStart = 1000;  // places in the queue per level of priority
   static constexpr int kMaxSkips = 16;         // times that a request may be overtaken
+
+  // What there is too much of to let `more` wait, too; "" if nothing is.
+  std::string full(const Sizes& more, const std::vector<std::string>& dims) const {
+    if (queue_.size() >= capacity_) return grouped(capacity_) + " requests";
+    for (size_t dim = 0; !queue_.empty() && dim < dims.size(); ++dim) {
+      if (most_.sizes[dim] != kUnbounded && waiting_[dim] + more[dim] > most_.sizes[dim]) {
+        return grouped(waiting_[dim]) + " " + dims[dim];
+      }
+    }
+    return "";
+  }
 
   std::string hint() const {
     auto seconds = static_cast<int64_t>(queue_.size() * pace_ + 0.999);
@@ -176,6 +198,7 @@ class Batcher {
 
   Budget budget_;
   size_t capacity_;
+  Budget most_;
   double delay_;
   std::mutex mutex_;
   std::condition_variable changed_;

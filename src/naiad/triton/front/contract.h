@@ -16,6 +16,7 @@ struct Port {
   int dtype = 0;
   std::vector<int> dims;  // position of each dimension's name in Contract::dims, or -1 for a size
   std::vector<int64_t> sizes;  // of each dimension; 0 for a name
+  int counts = -1;  // position in Contract::dims of what its contents count for; -1 for none
   int axis = -1;               // along which requests are merged; -1: they are stacked
   int64_t itemsize = 1;
   int64_t outer = 1, inner = 1;  // rows are `inner` bytes, and there are `outer` runs of them
@@ -31,6 +32,7 @@ struct Contract {
     for (auto& stage : said["stages"].items()) stages.push_back(stage.text());
     budget = bounds(said["budget"]);
     limit = bounds(said["limit"]);
+    waiting = bounds(said["waiting"]);
     watchdog = Seconds(said["watchdog"].number(120));
     capacity = static_cast<size_t>(said["queue_capacity"].number(10000));
     max_queue_delay = said["max_queue_delay"].number(0);
@@ -42,6 +44,7 @@ struct Contract {
   std::vector<std::string> stages;
   Budget budget;
   Budget limit;
+  Budget waiting;
   Seconds watchdog{};
   size_t capacity = 0;
   double max_queue_delay = 0;
@@ -56,6 +59,7 @@ struct Contract {
     for (auto& size : said["sizes"].items()) {
       port.sizes.push_back(static_cast<int64_t>(size.number(0)));
     }
+    port.counts = static_cast<int>(said["counts"].number(-1));
     port.axis = static_cast<int>(said["axis"].number(-1));
     port.inner = port.itemsize = static_cast<int64_t>(said["itemsize"].number(1));
     for (int axis = 0; axis < static_cast<int>(port.sizes.size()); ++axis) {

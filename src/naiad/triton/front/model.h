@@ -106,7 +106,7 @@ class Model {
       std::rethrow_exception(failed);
     }
     queue_ = std::make_unique<Lane::Queue>(
-        contract_->budget, contract_->capacity, contract_->max_queue_delay);
+        contract_->budget, contract_->capacity, contract_->waiting, contract_->max_queue_delay);
     for (size_t input = 0; input < contract_->inputs.size(); ++input) {
       by_name_[contract_->inputs[input].name] = input;
     }
@@ -130,12 +130,14 @@ class Model {
     TRITONSERVER_ErrorDelete(
         TRITONBACKEND_InferenceRequestTimeoutMicroseconds(request, &microseconds));
     ticket->timeout = 1e-6 * microseconds;
-    if (auto why = queue_->put(ticket); !why.empty()) return ticket->refuse_unavailable(why);
+    if (auto why = queue_->put(ticket, contract_->dims); !why.empty()) {
+      return ticket->refuse_unavailable(why);
+    }
     shed();  // after it is queued, so that a lane that rests from now on sheds it
   }
 
  private:
-  // The size of each dimension. Where tensors disagree, the worker says so; here one is as good.
+  // The size of each dimension, and of what tensors count. Where tensors disagree, the worker says so; here one is as good.
   void measure(Ticket& ticket) const {
     ticket.sizes.assign(contract_->dims.size(), 0);
     ticket.sizes[0] = 1;
@@ -146,16 +148,27 @@ class Model {
       const char* name = "";
       const int64_t* shape = nullptr;
       uint32_t rank = 0;
+      uint64_t bytes = 0;
       TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputByIndex(ticket.request, number, &input));
       TRITONSERVER_ErrorDelete(TRITONBACKEND_InputProperties(
-          input, &name, nullptr, &shape, &rank, nullptr, nullptr));
+          input, &name, nullptr, &shape, &rank, &bytes, nullptr));
       auto found = by_name_.find(name);
       if (found == by_name_.end()) continue;
-      auto& dims = contract_->inputs[found->second].dims;
+      auto& port = contract_->inputs[found->second];
+      auto& dims = port.dims;
       for (size_t axis = 0; axis < std::min<size_t>(rank, dims.size()); ++axis) {
         if (dims[axis] > 0) ticket.sizes[dims[axis]] = shape[axis];
       }
+      if (port.counts > 0) ticket.sizes[port.counts] += amount(port, bytes, shape, rank);
     }
+  }
+
+  // How much is in an input: bytes of a tensor of those, numbers of any other.
+  static int64_t amount(const Port& port, uint64_t bytes, const int64_t* shape, uint32_t rank) {
+    if (port.dtype != kBytes) return bytes / port.itemsize;
+    uint64_t lengths = 4;  // the length of each element is before it, in 32 bits
+    for (uint32_t axis = 0; axis < rank; ++axis) lengths *= shape[axis];
+    return bytes > lengths ? bytes - lengths : 0;
   }
 
   std::string oversize(const Sizes& sizes) const {
@@ -166,14 +179,6 @@ class Model {
       }
     }
     return "";
-  }
-
-  static std::string grouped(int64_t number) {
-    std::string text = std::to_string(number);
-    for (int place = static_cast<int>(text.size()) - 3; place > 0; place -= 3) {
-      text.insert(place, ",");
-    }
-    return text;
   }
 
   static std::string read_parameters(Ticket& ticket) {

@@ -95,6 +95,7 @@ enum Code : int { kInternal = 1, kInvalidArgument = 3, kUnavailable = 4 };
 enum Level : int { kInfo = 0, kWarning = 1, kError = 2 };
 enum ParameterType : int { kString = 0, kInt = 1, kBool = 2, kDouble = 3 };
 
+constexpr int kBytes = 13;      // TRITONSERVER_TYPE_BYTES
 constexpr int kCpu = 0;         // TRITONSERVER_MEMORY_CPU
 constexpr int kPinned = 1;      // TRITONSERVER_MEMORY_CPU_PINNED
 constexpr int kCounter = 0;     // TRITONSERVER_METRIC_KIND_COUNTER

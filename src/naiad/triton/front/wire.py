@@ -40,7 +40,7 @@ from naiad.schema import (
     Arrays,
     Schema,
     Tensor,
-    named_dims,
+    sized_dims,
 )
 from naiad.triton.front.merging import Merged, can_be_merged
 from naiad.triton.service_config import ServiceConfig
@@ -64,7 +64,7 @@ class Wire:
     Attributes:
         contract: the pipeline's.
         outputs: the pipeline's.
-        dims: all named dimensions; ``requests`` is the first.
+        dims: all named dimensions, ``requests`` first, and what tensors count.
         merges: whether the front may merge requests and split results.
     """
 
@@ -77,7 +77,7 @@ class Wire:
     def of(cls, pipeline: type[Pipeline], contract: Contract | None = None) -> Wire:
         """The wire of a pipeline, or of one whose ``contract`` is not that of its class."""
         schemas = (pipeline.inputs, pipeline.sample)
-        dims = dict.fromkeys([REQUESTS, *(d for schema in schemas for d in named_dims(schema))])
+        dims = dict.fromkeys([REQUESTS, *(d for schema in schemas for d in sized_dims(schema))])
         contract = contract or pipeline.contract()
         return cls(contract, dict(pipeline.outputs), tuple(dims), can_be_merged(pipeline))
 
@@ -97,6 +97,7 @@ class Wire:
                 "stages": STAGES,
                 "limit": dict(self.contract.limit),
                 "budget": dict(self.contract.budget),
+                "waiting": dict(self.contract.waiting),
                 "watchdog": config.watchdog,
                 "queue_capacity": config.queue_capacity,
                 "max_queue_delay": config.max_queue_delay,
@@ -227,6 +228,7 @@ class Wire:
             "sizes": [0 if isinstance(dim, str) else dim for dim in tensor.dims],
             "axis": -1 if tensor.axis is None else tensor.axis,
             "itemsize": tensor.numpy.itemsize,
+            "counts": places.get(tensor.counts, -1),
         }
 
 

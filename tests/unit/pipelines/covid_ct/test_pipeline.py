@@ -66,6 +66,15 @@ def test_results_do_not_depend_on_how_scans_were_batched(runner):
             np.testing.assert_allclose(answer["PROBABILITY"], expected, atol=1e-5)
 
 
+def test_batches_have_twelve_volumes_of_which_four_go_through_the_network_together(runner):
+    budget = runner.contract.budget
+    assert budget.holds({"volumes": 11}, {"volumes": 1})
+    assert not budget.holds({"volumes": 12}, {"volumes": 1})
+    assert not budget.holds({"bytes": 256 << 20}, {"bytes": 1})
+    report = runner.run([request(*SCANS[:2])] * 5)
+    assert [batch["volumes"] for batch in report.batches] == [4, 4, 2]
+
+
 BAD = {
     "empty": (b"", "INPUT0[1, 0] is empty; it must be a NIfTI file (.nii or .nii.gz)"),
     "truncated": (SCANS[1][:5000], "INPUT0[1, 0] is a truncated gzip file (5,000 bytes)"),

@@ -16,16 +16,20 @@ struct Item {
   int64_t priority = 0;
 };
 
-// Lines "budget B1 B2 ...", "put PRIORITY S1 S2 ...", "take MOST"; a line with the numbers of the
-// items comes back for each take.
+// First the number of sizes, the capacity, the budget and what may wait; then lines
+// "put PRIORITY S1 S2 ...", "take MOST". A line with the numbers of the items comes back for each
+// take, and one with the reason for each item that is refused.
 void batches() {
   std::string word;
-  naiad::Budget budget;
+  naiad::Budget budget, waiting;
   size_t dims = 0, capacity = 0;
   std::cin >> dims >> capacity;
   budget.sizes.resize(dims);
+  waiting.sizes.resize(dims);
   for (auto& size : budget.sizes) std::cin >> size;
-  naiad::Batcher<Item> batcher(budget, capacity, 0);
+  for (auto& size : waiting.sizes) std::cin >> size;
+  const std::vector<std::string> names{"requests", "nodes", "edges"};
+  naiad::Batcher<Item> batcher(budget, capacity, waiting, 0);
   int count = 0;
   while (std::cin >> word) {
     if (word == "put") {
@@ -34,7 +38,9 @@ void batches() {
       item->sizes.resize(dims);
       std::cin >> item->priority;
       for (auto& size : item->sizes) std::cin >> size;
-      if (auto why = batcher.put(item); !why.empty()) std::cout << "refused\n";
+      if (auto why = batcher.put(item, names); !why.empty()) {
+        std::cout << why.substr(0, why.find(';')) << '\n';
+      }
     } else {
       size_t most = 0;
       std::cin >> most;

@@ -12,6 +12,7 @@ from naiad.errors import Unavailable
 
 BUDGET = Budget(requests=5, nodes=20, edges=40)
 CAPACITY = 12
+WAITING = Budget(nodes=90, edges=150)
 
 puts = st.tuples(st.just("put"), st.integers(-2, 2), st.integers(0, 30), st.integers(0, 60))
 takes = st.tuples(st.just("take"), st.integers(1, 8))
@@ -19,7 +20,7 @@ sessions = st.lists(puts | puts | takes, max_size=60)
 
 
 def in_python(session: list[Any]) -> list[str]:
-    batcher = Batcher[int](BUDGET, capacity=CAPACITY)
+    batcher = Batcher[int](BUDGET, capacity=CAPACITY, waiting=WAITING)
     lines: list[str] = []
     count = 0
     for what, *numbers in session:
@@ -27,8 +28,8 @@ def in_python(session: list[Any]) -> list[str]:
             priority, nodes, edges = numbers
             try:
                 batcher.put(count, {"nodes": nodes, "edges": edges}, priority=priority)
-            except Unavailable:
-                lines.append("refused")
+            except Unavailable as error:
+                lines.append(str(error).partition(";")[0])
             count += 1
         else:
             lines.append(" ".join(map(str, batcher.take(0, most=numbers[0]) or [])))
@@ -39,6 +40,7 @@ def in_python(session: list[Any]) -> list[str]:
 @given(sessions)
 def test_both_batchers_make_the_same_batches(drive: Any, session: list[Any]) -> None:
     text = f"3 {CAPACITY} {BUDGET['requests']} {BUDGET['nodes']} {BUDGET['edges']}\n"
+    text += f"{2**63 - 1} {WAITING['nodes']} {WAITING['edges']}\n"  # of requests: unbounded
     for what, first, *rest in session:
         text += f"put {first} 1 {rest[0]} {rest[1]}\n" if what == "put" else f"take {first}\n"
     assert [line.strip() for line in drive("batches", text).splitlines()] == in_python(session)

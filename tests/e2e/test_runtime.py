@@ -119,6 +119,13 @@ def test_bytes_keep_their_trailing_nuls(server, url):
     assert outputs["length"].tolist() == [4, 0, 3]
 
 
+def test_what_is_in_a_tensor_is_counted_before_it_is_looked_at(server):
+    client = server.client()
+    client.infer("bytes", text=np.array([b"x" * 999, b"", b"y"], object))
+    with pytest.raises(naiad.InvalidInput, match="has 1,001 bytes; this model takes at most 1,000"):
+        client.infer("bytes", text=np.array([b"x" * 999, b"", b"yz"], object))
+
+
 @pytest.mark.parametrize("triton", [triton_grpc, triton_http])
 def test_classification_gives_the_labels_of_every_row_of_a_batch(server, triton):
     x = np.zeros((2, 2, 2, 3), np.float32)

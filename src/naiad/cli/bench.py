@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.console import errors, output
+from naiad.cli.options import Local, Url
 
 if TYPE_CHECKING:
     from naiad.bench.load import Load
@@ -33,9 +34,7 @@ def bench(
             help="A model's name on the server, or my_model.py:MyModel.", show_default=False
         ),
     ],
-    url: Annotated[
-        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-    ] = "localhost:8001",
+    url: Url = "localhost:8001",
     concurrency: Annotated[
         str | None,
         typer.Option(
@@ -79,9 +78,7 @@ def bench(
             "--output", "-o", metavar="DIR", help="Write report.json and report.html there."
         ),
     ] = None,
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
+    local: Local = False,
 ) -> None:
     """Measure a served model: throughput, latency, batches, and where a request's time goes.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from naiad.cli.console import output, refuse_existing
+from naiad.cli.options import Force
 
 app = typer.Typer(
     help="Write clients' types in other languages, from a pipeline's schema.",
@@ -33,7 +34,7 @@ def cpp(
             "--output", "-o", metavar="FILE", help="The header; by default standard output."
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Write a C++ header with what a client sends and gets, as structs of vectors.
 

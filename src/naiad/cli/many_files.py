@@ -32,18 +32,8 @@ Csv: TypeAlias = Annotated[
 Plot: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Draw the files with their results, as PNG.")
 ]
-Url: TypeAlias = Annotated[
-    str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-]
-Local: TypeAlias = Annotated[
-    bool, typer.Option("--local", help="Start a server for this command alone.")
-]
-Weights: TypeAlias = Annotated[
-    Path | None, typer.Option(help="With --local: weights of yours, a file or folder.")
-]
 Concurrency: TypeAlias = Annotated[int, typer.Option(min=1, help="Files with the server at once.")]
 Timeout: TypeAlias = Annotated[float, typer.Option(min=0.1, help="Seconds per file.")]
-Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +49,6 @@ class Job:
         concurrency: files with the server at once.
         timeout: seconds per file.
         force: overwrite csv and plot.
-
-    Raises:
-        BadParameter: weights for a server that is running.
     """
 
     paths: Sequence[Path]
@@ -72,10 +59,6 @@ class Job:
     concurrency: int
     timeout: float
     force: bool
-
-    def __post_init__(self) -> None:
-        if self.weights is not None and self.url is not None:
-            raise typer.BadParameter("--weights are for --local; a running server has its own")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,7 +151,8 @@ class Bytes(naiad.Pipeline):
     """Strings back to front, without torch."""
 
     arrays = "numpy"
-    inputs = {"text": Tensor("bytes", ("texts",))}
+    inputs = {"text": Tensor("bytes", ("texts",), counts="bytes")}
+    limit = Budget(bytes=1000)
     outputs = {"reversed": Tensor("bytes", ("texts",)), "length": Tensor("int32", ("texts",))}
 
     def forward(self, batch):

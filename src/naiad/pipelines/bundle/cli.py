@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from naiad.cli.many_files import Concurrency, Csv, Force, Timeout, Url
+from naiad.cli.many_files import Concurrency, Csv, Timeout
+from naiad.cli.options import Force, Url
 
 
 def infer(

@@ -11,17 +11,8 @@ from typing import Annotated
 import typer
 
 from naiad.cli.console import output, progress_bar, refuse_existing
-from naiad.cli.many_files import (
-    Concurrency,
-    Csv,
-    Force,
-    Job,
-    Local,
-    Plot,
-    Timeout,
-    Url,
-    Weights,
-)
+from naiad.cli.many_files import Concurrency, Csv, Job, Plot, Timeout
+from naiad.cli.options import Force, Local, Url, Weights, server_asked
 
 
 def infer(
@@ -58,7 +49,7 @@ def infer(
 
     job = Job(
         paths=paths,
-        url=None if local else url,
+        url=server_asked(url, local=local, weights=weights),
         weights=weights,
         csv=csv,
         plot=plot,

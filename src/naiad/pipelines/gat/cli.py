@@ -14,29 +14,16 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.console import output, progress_bar, refuse_existing
-
-_Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-_Notice = Annotated[
-    str | None,
-    typer.Option(
-        help="What users of the weights must know; goes wherever they go.", show_default=False
-    ),
-]
+from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
 
 
 def infer(
     file: Annotated[
         Path, typer.Argument(help="A graph, .npz, or planetoid's folder.", show_default=False)
     ],
-    url: Annotated[
-        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-    ] = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="With --local: weights in place of the default ones.")
-    ] = None,
+    url: Url = "localhost:8001",
+    local: Local = False,
+    weights: Weights = None,
     file_out: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write .csv, .parquet or .npz."),
@@ -46,7 +33,7 @@ def infer(
         typer.Option(metavar="FILE", help="Draw the graph, coloured by topic: .png, .svg, .pdf."),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the answer.")] = 60.0,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Tell the topic of each paper in a citation graph, with a served GAT.
 
@@ -57,12 +44,11 @@ def infer(
       naiad infer gat graph.npz -o topics.csv --url gpu-server:8001
       naiad infer gat graph.npz --local --weights my-weights/
     """
-    if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
+    server = server_asked(url, local=local, weights=weights)
     from naiad.pipelines.gat.infer_file import Job, infer_file
 
     job = Job(file=file, output=file_out, plot=plot, timeout=timeout, force=force)
-    infer_file(job, None if local else url, weights)
+    infer_file(job, server, weights)
 
 
 def simulate(
@@ -71,7 +57,7 @@ def simulate(
         Path, typer.Option("--output", "-o", metavar="FILE", help=".npz file to write.")
     ] = Path("graph.npz"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same graph.")] = 0,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Make a synthetic citation graph, with topics, for trying and training.
 
@@ -110,8 +96,8 @@ def train(
         int, typer.Option(min=1, help="Stop after so many epochs that were no better.")
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of the weights, and of dropout.")] = 0,
-    notice: _Notice = None,
-    force: _Force = False,
+    notice: Notice = "",
+    force: Force = False,
 ) -> None:
     """Train a GAT with PyTorch Geometric on a citation graph such as Cora.
 
@@ -131,7 +117,7 @@ def train(
     from naiad.pipelines.gat.train import train as fit
 
     graph = make(2_000, seed) if data is None else read_graph(data)
-    words = f"trained on {graph.source}" if notice is None else notice
+    words = notice or f"trained on {graph.source}"
     with progress_bar("training", epochs, unit="epochs") as advance_to:
 
         def show(number: int, epoch: Epoch) -> None:
@@ -181,8 +167,8 @@ def import_weights(
             "--raw-features", help="Features were not scaled to sum to 1 per row in training."
         ),
     ] = False,
-    notice: _Notice = None,
-    force: _Force = False,
+    notice: Notice = "",
+    force: Force = False,
 ) -> None:
     """Turn a PyTorch Geometric checkpoint of two GATConv layers into a folder of weights.
 
@@ -203,7 +189,7 @@ def import_weights(
         directory,
         classes=names,
         row_normalised=not raw_features,
-        notice=notice or "",
+        notice=notice,
     )
     _say_where(directory)
 

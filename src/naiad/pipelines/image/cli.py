@@ -14,17 +14,8 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.console import output, progress_bar, refuse_existing
-from naiad.cli.many_files import (
-    Concurrency,
-    Csv,
-    Force,
-    Job,
-    Local,
-    Plot,
-    Timeout,
-    Url,
-    Weights,
-)
+from naiad.cli.many_files import Concurrency, Csv, Job, Plot, Timeout
+from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
 
 
 class ScalingName(str, Enum):
@@ -76,7 +67,7 @@ def infer(
 
     job = Job(
         paths=paths,
-        url=None if local else url,
+        url=server_asked(url, local=local, weights=weights),
         weights=weights,
         csv=csv,
         plot=plot,
@@ -157,9 +148,7 @@ def import_weights(
             help="Use this part of the middle, as 0.875; by default the whole picture, squeezed."
         ),
     ] = None,
-    notice: Annotated[
-        str, typer.Option(help="What users of the weights must know; goes wherever they go.")
-    ] = "",
+    notice: Notice = "",
     force: Force = False,
 ) -> None:
     """Make a folder of a classifier in ONNX or TorchScript and its labels, ready to be served.

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from naiad.cli.options import Force, Local
+
 commands = typer.Typer(
     name="movies",
     help="A graph of films: load it, embed it, and ask it.",
@@ -40,7 +42,6 @@ _Csv = Annotated[
 _Plot = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Draw the films and what links them, as PNG.")
 ]
-_Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
 
 @commands.command()
@@ -84,9 +85,7 @@ def embed(
     url: Annotated[
         str, typer.Option(help="A server with the model text_embedding, host:port.")
     ] = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
+    local: Local = False,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests with the server at once.")] = 4,
 ) -> None:
     """Embed the descriptions of all films that have no embedding yet, by the served model.
@@ -112,7 +111,7 @@ def similar(
     url: _Url = None,
     csv: _Csv = None,
     plot: _Plot = None,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Films whose descriptions are most like that of a film.
 
@@ -137,7 +136,7 @@ def search(
     url: _Url = None,
     csv: _Csv = None,
     plot: _Plot = None,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Films whose descriptions fit some words.
 
@@ -160,7 +159,7 @@ def recommend(
     url: _Url = None,
     csv: _Csv = None,
     plot: _Plot = None,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Films that a user has not rated and may like, and why.
 

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.console import output, progress_bar, refuse_existing
+from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
 
 
 class EventSize(str, Enum):
@@ -25,9 +26,6 @@ class EventSize(str, Enum):
 
     small = "small"
     large = "large"
-
-
-_Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
 
 def infer(
@@ -39,15 +37,9 @@ def infer(
             help="Which events, counted from 0, as Python slices; or a single number.",
         ),
     ] = None,
-    url: Annotated[
-        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-    ] = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="With --local: weights in place of the default ones.")
-    ] = None,
+    url: Url = "localhost:8001",
+    local: Local = False,
+    weights: Weights = None,
     file_out: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write results: .h5 or .parquet."),
@@ -68,7 +60,7 @@ def infer(
         typer.Option("--strict", help="Refuse events whose spacepoints name unknown hits."),
     ] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per event.")] = 60.0,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Label hits, classify events and find vertices, with a served NuGraph3.
 
@@ -83,8 +75,7 @@ def infer(
       naiad infer nugraph3 events.h5 --url grpc://gpu-server:8001 -o results.h5
       naiad infer nugraph3 events.h5 --local
     """
-    if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
+    server = server_asked(url, local=local, weights=weights)
     chosen = parse_events(events)
     from naiad.pipelines.nugraph3.infer_file import Job, infer_events
 
@@ -100,7 +91,7 @@ def infer(
         timeout=timeout,
         force=force,
     )
-    failed = infer_events(job, None if local else url, weights)
+    failed = infer_events(job, server, weights)
     if failed:
         raise typer.Exit(1)
 
@@ -114,7 +105,7 @@ def simulate(
     size: Annotated[
         EventSize, typer.Option(help="About 200 or 1,300 hits per event.")
     ] = EventSize.small,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Simulate neutrino events in a liquid-argon detector, with truth, for trying and training.
 
@@ -156,10 +147,8 @@ def train(
     ] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and of the weights.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
-    notice: Annotated[
-        str, typer.Option(help="What users of the weights must know; goes wherever they go.")
-    ] = "trained on simulated events, not for physics",
-    force: _Force = False,
+    notice: Notice = "trained on simulated events, not for physics",
+    force: Force = False,
 ) -> None:
     """Train NuGraph3 on a file of events with truth; a tenth of them is held out to judge it.
 
@@ -223,10 +212,8 @@ def import_weights(
             "public MicroBooNE data set.",
         ),
     ] = None,
-    notice: Annotated[
-        str, typer.Option(help="What users of the weights must know; goes wherever they go.")
-    ] = "",
-    force: _Force = False,
+    notice: Notice = "",
+    force: Force = False,
 ) -> None:
     """Turn a Lightning checkpoint of NuGraph3 into a folder of safetensors and JSON.
 

@@ -15,6 +15,7 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.console import output, progress_bar, refuse_existing
+from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
 
 commands = typer.Typer(
     name="products",
@@ -23,16 +24,6 @@ commands = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_Url = Annotated[
-    str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-]
-_Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-_Notice = Annotated[
-    str | None,
-    typer.Option(
-        help="What users of the weights must know; goes wherever they go.", show_default=False
-    ),
-]
 _Fanouts = Annotated[
     str,
     typer.Option(
@@ -48,13 +39,9 @@ def infer(
     ],
     top: Annotated[int, typer.Option(min=1, help="How many categories to show of each.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of the sampling of neighbours.")] = 0,
-    url: _Url = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="With --local: weights in place of the default ones.")
-    ] = None,
+    url: Url = "localhost:8001",
+    local: Local = False,
+    weights: Weights = None,
     file_out: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write .csv, .parquet or .npz."),
@@ -66,7 +53,7 @@ def infer(
         ),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the answer.")] = 60.0,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Tell the category of products in a co-purchase graph, with a served GraphSAGE.
 
@@ -76,8 +63,7 @@ def infer(
       naiad infer products 17 42 -o categories.csv --url gpu-server:8001
       naiad infer products 17 --local --weights my-weights/
     """
-    if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
+    server = server_asked(url, local=local, weights=weights)
     from naiad.pipelines.products.infer_file import Job, infer_products
 
     job = Job(
@@ -89,7 +75,7 @@ def infer(
         timeout=timeout,
         force=force,
     )
-    infer_products(job, None if local else url, weights)
+    infer_products(job, server, weights)
 
 
 def simulate(
@@ -98,7 +84,7 @@ def simulate(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the graph.")
     ] = Path("shop"),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same graph.")] = 0,
-    force: _Force = False,
+    force: Force = False,
 ) -> None:
     """Make a synthetic co-purchase graph, with categories, for trying and training.
 
@@ -137,8 +123,8 @@ def train(
     hidden: Annotated[int, typer.Option(min=1, help="Numbers of an embedding.")] = 256,
     fanouts: _Fanouts = "15,10,5",
     seed: Annotated[int, typer.Option(min=0, help="Of weights, dropout and sampling.")] = 0,
-    notice: _Notice = None,
-    force: _Force = False,
+    notice: Notice = "",
+    force: Force = False,
 ) -> None:
     """Train GraphSAGE on a co-purchase graph.
 
@@ -163,7 +149,7 @@ def train(
         graph, graph_folder = training_graph(
             data, directory, seed, lambda file, lines: advance_to(lines, None, file)
         )
-    words = f"trained on {graph.source}" if notice is None else notice
+    words = notice or f"trained on {graph.source}"
     with progress_bar("training", epochs, unit="epochs") as advance_to:
 
         def show(number: int, epoch: Epoch) -> None:
@@ -215,8 +201,8 @@ def import_weights(
         typer.Option(metavar="FILE", help="Text: a category per line, in the classes' order."),
     ] = None,
     fanouts: _Fanouts = "15,10,5",
-    notice: _Notice = None,
-    force: _Force = False,
+    notice: Notice = "",
+    force: Force = False,
 ) -> None:
     """Turn a PyTorch Geometric checkpoint of SAGEConv layers into a folder of weights.
 
@@ -243,7 +229,7 @@ def import_weights(
         classes=names,
         graph="" if graph is None else str(graph.resolve()),
         fanouts=_parse_fanouts(fanouts),
-        notice=notice or "",
+        notice=notice,
     )
     _say_where(directory, "graph_embeddings" if graph is None else "products")
 
@@ -267,7 +253,7 @@ def embed(
             help="The store, a folder; by default $NAIAD_PRODUCTS, else a folder of your data.",
         ),
     ] = None,
-    url: _Url = "localhost:8001",
+    url: Url = "localhost:8001",
     per_request: Annotated[int, typer.Option(min=1, help="Products of one request.")] = 64,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 4,
     force: Annotated[
@@ -302,7 +288,7 @@ def recommend(
     unseen: Annotated[
         bool, typer.Option("--unseen", help="Leave out what was bought with the basket before.")
     ] = False,
-    url: _Url = "localhost:8001",
+    url: Url = "localhost:8001",
 ) -> None:
     """Say what is bought together with a basket of products, and why.
 

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from naiad.cli.options import Force, Local, Url, Weights, server_asked
+
 
 def infer(
     texts: Annotated[
@@ -29,18 +31,12 @@ def infer(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the vectors, as .npy."),
     ] = None,
-    url: Annotated[
-        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-    ] = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="With --local: a folder of an encoder of yours.")
-    ] = None,
+    url: Url = "localhost:8001",
+    local: Local = False,
+    weights: Weights = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests with the server at once.")] = 4,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per request.")] = 60.0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Give texts vectors, and show how like the others are to the first.
 
@@ -52,8 +48,7 @@ def infer(
       naiad infer text_embedding "a heist in space" "robbers on a rocket" "a cookery book"
       naiad infer text_embedding -f descriptions.txt -o vectors.npy
     """
-    if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
+    server = server_asked(url, local=local, weights=weights)
     if not texts and not file:
         raise typer.BadParameter("give a TEXT, or --file with a text per line")
     from naiad.pipelines.sentence_bert.infer_file import Job, embed_texts
@@ -66,4 +61,4 @@ def infer(
         timeout=timeout,
         force=force,
     )
-    embed_texts(job, None if local else url, weights)
+    embed_texts(job, server, weights)

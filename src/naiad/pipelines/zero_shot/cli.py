@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.console import output, refuse_existing
+from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
 
 
 def infer(
@@ -44,18 +45,12 @@ def infer(
         Path | None,
         typer.Option(metavar="FILE", help="Write a table: a row per text, a column per label."),
     ] = None,
-    url: Annotated[
-        str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
-    ] = "localhost:8001",
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a server for this command alone.")
-    ] = False,
-    weights: Annotated[
-        Path | None, typer.Option(help="With --local: a folder of weights of yours.")
-    ] = None,
+    url: Url = "localhost:8001",
+    local: Local = False,
+    weights: Weights = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Texts with the server at once.")] = 8,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per text.")] = 60.0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Say which labels fit texts, with a served network that was trained on none of them.
 
@@ -67,8 +62,7 @@ def infer(
       naiad infer zero_shot -f headlines.txt --labels sports,economy --csv labels.csv
       tail -n 100 mails.txt | naiad infer zero_shot -f - --labels urgent,spam --multi-label
     """
-    if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
+    server = server_asked(url, local=local, weights=weights)
     if not texts and not file:
         raise typer.BadParameter("give a TEXT, or --file with a text per line")
     from naiad.pipelines.zero_shot.infer_file import Job, infer_texts
@@ -85,7 +79,7 @@ def infer(
         timeout=timeout,
         force=force,
     )
-    if infer_texts(job, None if local else url, weights):
+    if infer_texts(job, server, weights):
         raise typer.Exit(1)
 
 
@@ -108,10 +102,8 @@ def import_weights(
         str | None,
         typer.Option(help="Of a network for entailment: a sentence with {} for the label."),
     ] = None,
-    notice: Annotated[
-        str, typer.Option(help="What users of the weights must know; goes wherever they go.")
-    ] = "",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    notice: Notice = "",
+    force: Force = False,
 ) -> None:
     """Make a folder of a sentence encoder, or of a network for entailment, ready to be served.
 

@@ -64,13 +64,17 @@ def test_the_weights_that_come_along_know_their_phantoms_and_say_what_they_are(r
         np.testing.assert_allclose(found["SCORES"].sum(1), 1, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def alone(runner) -> list:
+    return [answers(runner, request(image))[0] for image in IMAGES]
+
+
 @settings(max_examples=25)
 @given(
     groups=st.lists(st.lists(st.integers(0, len(IMAGES) - 1), max_size=5), min_size=1, max_size=4),
     pixels=st.sampled_from([1, 5000, 1 << 20]),
 )
-def test_results_do_not_depend_on_how_images_were_batched(runner, groups, pixels):
-    alone = [answers(runner, request(image))[0] for image in IMAGES]
+def test_results_do_not_depend_on_how_images_were_batched(runner, alone, groups, pixels):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "_FORWARD", pixels)
         found = answers(runner, *(request(*(IMAGES[i] for i in group)) for group in groups))

@@ -120,8 +120,7 @@ class Pipeline:
     limit: ClassVar[Budget] = Budget()
     """How much one request may hold; more is refused."""
     waiting: ClassVar[Budget] = Budget()
-    """How much may wait, by dimension of ``inputs`` or what they count; a request beyond that is
-    answered ``UNAVAILABLE``, unless none waits."""
+    """How much may wait, by dimension of ``inputs`` or what they count."""
     arrays: ClassVar[Literal["torch", "numpy"]] = "torch"
     """What ``forward`` gets and gives: torch tensors, or NumPy arrays."""
     executor: ClassVar[Literal["process", "thread"]] = "process"

@@ -95,6 +95,10 @@ class ModelClient:
         """Return the model's configuration."""
         return self.client.config(self.name)
 
+    def notice(self) -> str:
+        """Return what every user must know of the served weights, or ""."""
+        return notice_of(self.config())
+
     def statistics(self) -> Json:
         """Return Triton's statistics of the model."""
         return self.client.statistics(self.name)
@@ -178,6 +182,15 @@ class AsyncModelClient:
         """Return the model's configuration."""
         return await self.client.config(self.name)
 
+    async def notice(self) -> str:
+        """Return what every user must know of the served weights, or ""."""
+        return notice_of(await self.config())
+
     async def statistics(self) -> Json:
         """Return Triton's statistics of the model."""
         return await self.client.statistics(self.name)
+
+
+def notice_of(config: Json) -> str:
+    """The notice in the configuration of a model that Naiad serves, or ""."""
+    return str(config.get("parameters", {}).get("notice", {}).get("string_value", ""))

@@ -373,6 +373,7 @@ def test_a_model_by_name_is_a_client_of_that_model() -> None:
         model = client.model("half")
         assert model.infer(x=[1, 2])["y"] == [1]
         assert model.config()["name"] == "half"
+        assert model.notice() == ""
         assert repr(model) == f"ModelClient('half' at grpc://{address})"
         assert repr(client) == f"Client('grpc://{address}')"
         assert client.url == f"grpc://{address}"
@@ -386,3 +387,4 @@ async def test_a_model_of_an_asyncio_client() -> None:
             assert isinstance(client.half, AsyncModelClient)
             assert (await client.half.infer(x=[1, 2]))["y"] == [1]
             assert (await client.half.config())["name"] == "half"
+            assert await client.half.notice() == ""

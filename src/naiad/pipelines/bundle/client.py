@@ -12,6 +12,7 @@ import numpy as np
 
 from naiad.client import Client, ModelClient
 from naiad.client.many import ask_many
+from naiad.client.model import notice_of
 from naiad.errors import InvalidInput, ModelNotFound, NaiadError
 from naiad.pipelines.bundle.scans import ScanLike, read_scan
 from naiad.pipelines.bundle.schema import (
@@ -269,7 +270,7 @@ def _about(model: ModelClient) -> About:
         prediction=prediction,
         files=tuple(json.loads(_parameter(config, FILES_PARAMETER) or "[]")),
         classes=tuple(json.loads(_parameter(config, CLASSES_PARAMETER) or "[]")),
-        notice=_parameter(config, "notice") or "",
+        notice=notice_of(config),
     )
 
 

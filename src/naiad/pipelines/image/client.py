@@ -62,8 +62,7 @@ class ImageClient:
 
     def notice(self) -> str:
         """What every user must know of the served network, or ""."""
-        parameters = self.model.config().get("parameters", {})
-        return str(parameters.get("notice", {}).get("string_value", ""))
+        return self.model.notice()
 
     def infer(
         self, images: Sequence[ImageFile], *, top: int = 5, timeout: float | None = None

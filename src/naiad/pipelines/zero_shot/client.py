@@ -61,8 +61,7 @@ class ZeroShotClient:
 
     def notice(self) -> str:
         """What every user must know of the served network, or ""."""
-        parameters = self.model.config().get("parameters", {})
-        return str(parameters.get("notice", {}).get("string_value", ""))
+        return self.model.notice()
 
     def infer(
         self,

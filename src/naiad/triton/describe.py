@@ -71,6 +71,7 @@ def describe_pipeline(pipeline: Pipeline) -> list[Section]:
     bounds = (
         ("one merged batch holds up to", pipeline.budget),
         ("one request may hold up to", pipeline.limit),
+        ("all that wait may hold up to", pipeline.waiting),
     )
     return [
         Section("dimensions", tuple(_named(name, tensor) for name, tensor in schema.items())),
@@ -87,6 +88,7 @@ def describe_pipeline(pipeline: Pipeline) -> list[Section]:
 
 def _named(name: str, tensor: Tensor) -> str:
     text = f"{name}: ({', '.join(map(str, tensor.dims))})"
+    text += f", which counts {tensor.counts}" if tensor.counts else ""
     return text if tensor.index_into is None else f"{text}, positions in {tensor.index_into}"
 
 

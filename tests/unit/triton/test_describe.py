@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from naiad.cli.main import app
 from naiad.errors import EngineError
-from naiad.triton.describe import describe
+from naiad.pipelines.covid_ct.pipeline import CovidCt
+from naiad.triton.describe import describe, describe_pipeline
 from naiad.triton.model_config import read_model_config
 from naiad.triton.repository import export
 
@@ -102,3 +103,10 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are(tmp_path: Path):
     arguments = ["config", "identidy", "--model-repository", str(tmp_path)]
     with pytest.raises(EngineError, match=r"it has identity; did you mean identity\?"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_what_a_pipeline_counts_and_lets_wait_is_told():
+    found = {s.title: "\n".join(s.lines) for s in describe_pipeline(CovidCt())}
+    assert "INPUT0: (volumes, 1), which counts bytes" in found["dimensions"]
+    assert "one request may hold up to 12 volumes, 2,147,483,648 bytes" in found["budget and limit"]
+    assert "all that wait may hold up to 4,294,967,296 bytes" in found["budget and limit"]

@@ -89,6 +89,7 @@ class Bundle(Pipeline):
     # Windows of one volume are batched by the bundle's own inferer, and each volume more in a batch
     # needs its memory.
     budget = Budget(requests=1)
+    limit = Budget(bytes=2 << 30)
     waiting = Budget(bytes=4 << 30)  # files wait as they were sent
     watchdog = 600.0  # seconds; a large volume takes minutes on a CPU
     facts: ClassVar[Metadata] = _ANY

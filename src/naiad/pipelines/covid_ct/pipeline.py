@@ -44,7 +44,7 @@ class CovidCt(Pipeline):
     outputs = OUTPUTS
     # A worker has the files of a batch, one volume of them unpacked, and prepared ones.
     budget = Budget(volumes=MAX_VOLUMES, bytes=256 << 20, voxels=TOGETHER * math.prod(SHAPE))
-    limit = Budget(volumes=MAX_VOLUMES)
+    limit = Budget(volumes=MAX_VOLUMES, bytes=2 << 30)
     waiting = Budget(bytes=4 << 30)  # files wait as they were sent
     weights = "data/weights"
     watchdog = 600.0  # twelve volumes take a minute on one slow core

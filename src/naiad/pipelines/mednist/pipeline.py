@@ -39,7 +39,7 @@ class MedNist(Pipeline):
     result = {"SCORES": Tensor("float32", ("images", len(CLASSES)))}
     outputs = OUTPUTS
     budget = Budget(images=256, bytes=64 << 20, pixels=_FORWARD)
-    limit = Budget(images=MAX_IMAGES)
+    limit = Budget(images=MAX_IMAGES, bytes=256 << 20)
     waiting = Budget(bytes=1 << 30)
     weights = "data/weights"
 

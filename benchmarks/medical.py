@@ -20,7 +20,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
 
@@ -149,7 +148,7 @@ def watch(model: str, size: tuple[int, int, int], ask: Callable[[Client, bytes],
     data = nifti.write(chest(size), np.diag([2.0, 2.0, 2.0, 1.0]))  # millimetres
     stored = 2 * np.prod(size) / 1e6
     print(f"volumes of {size}, {len(data) / 1e6:.1f} MB as .nii.gz, {stored:.0f} MB as int16")
-    with naiad.serve(model, instances=1, **FREE) as server, closing(server.client()) as client:
+    with naiad.serve(model, instances=1, **FREE) as server, server.client() as client:
         ask(client, data)
         print(f"  after one volume, MB: {Usage.of(server)}")
         failed: list[Exception] = []
@@ -186,10 +185,12 @@ def measure_start(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", choices=[*WHAT, []], help="default: everything")
+    parser.add_argument("what", nargs="*", help=f"of {', '.join(WHAT)}; default: everything")
     parser.add_argument("--size", type=int, nargs=3, default=(512, 512, 120), help="of a volume")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken")
     arguments = parser.parse_args()
+    if unknown := sorted({*arguments.what} - WHAT.keys()):
+        parser.error(f"{unknown[0]}: it must be one of {', '.join(WHAT)}")
     for what in arguments.what or WHAT:
         WHAT[what](tuple(arguments.size), arguments.rounds)
 

@@ -17,8 +17,7 @@ SHAPE: Final = (192, 192, 64)
 """Voxels of the network's input, along the axes of the file."""
 TOGETHER: Final = 4
 """Volumes that go through the network together: MONAI's DenseNet121 holds some 80 bytes for each
-voxel, 190 MB for each volume, and takes as long for each whether they are 1, 4 or 12 (measured on a
-CPU)."""
+voxel, 190 MB for each volume, and on a CPU takes as long for each alone."""
 HOUNSFIELD: Final = (-1000.0, 500.0)
 """Hounsfield units that become 0 and 1; air and bone."""
 MARGIN: Final = 5

@@ -13,6 +13,8 @@ import itertools
 import json
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -100,8 +102,11 @@ class OnRay:
                 "object_store_memory": _LOCAL_STORE,
                 "include_dashboard": False,
             }
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**options, log_to_driver=False, logging_level="ERROR")
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_sigterm)  # which Ray has taken for itself
         except Exception as error:  # what it raises where a node does not start in time is no more
             ray.shutdown()
             raise EngineError(

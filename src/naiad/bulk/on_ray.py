@@ -36,6 +36,9 @@ from naiad.runtime.worker import load
 _WINDOW: Final = 16
 """Items that an actor holds at once; the runner cuts them into batches by the budget."""
 
+_RETRIES: Final = 8
+"""So often a chunk is done again whose actor or node dies: it may be what kills them."""
+
 _SHARED: Final = 60.0
 """Seconds after which a file that one machine has written to a shared folder is seen by all."""
 
@@ -144,6 +147,8 @@ class OnRay:
             compute=ray.data.ActorPoolStrategy(size=min(self._actors, len(rows))),
             num_cpus=1,
             num_gpus=1 if self._settings.device == "cuda" else None,
+            # Actors are started anew for ever, by Ray Data's own default; a chunk is not.
+            max_task_retries=_RETRIES,
             runtime_env={"env_vars": numeric_environment(1)},
         )
         try:

@@ -1,10 +1,11 @@
 """What `naiad process` gains over a loop of `naiad infer`, and how much memory it takes.
 
-    python benchmarks/bulk.py [--files 8] [--events 250] [--rounds 3] [--large 20000]
+    python benchmarks/bulk.py [--files 8] [--events 250] [--rounds 3] [--large 20000] [--local]
 
 Each round gives the same simulated event files to the same running server: one after the other to
 `naiad infer -o`, and all to `naiad process`. Events per second are those of the whole commands,
 with the start of Python; a round's ratio says more than they do on a machine that others use too.
+With `--local` it is `naiad process --local`, whose time is also that of a server's start and end.
 
 The peak memory is that of the command's process alone, for one file of a tenth of `--large` events
 and one of all of them. The large files repeat simulated events under new numbers.
@@ -51,7 +52,7 @@ def repeated(events: list[Event], count: int) -> Iterator[Event]:
         yield replace(event, subrun=number // 1000, event=number, truth=None)
 
 
-def compare(folder: Path, url: str, files: int, events: int, rounds: int) -> None:
+def compare(folder: Path, url: str, files: int, events: int, rounds: int, local: bool) -> None:
     source = simulate(files * events, seed=1)
     inputs = [folder / f"{number}.h5" for number in range(files)]
     for path in inputs:
@@ -63,7 +64,8 @@ def compare(folder: Path, url: str, files: int, events: int, rounds: int) -> Non
         for path in inputs:
             run("infer", "nugraph3", path, "-o", results / path.name, "--url", url)
         rates["infer"].append(files * events / (time.perf_counter() - began))
-        seconds, _ = run("process", "nugraph3", *inputs, "-o", results / "bulk", "--server", url)
+        where = ["--local"] if local else ["--server", url]
+        seconds, _ = run("process", "nugraph3", *inputs, "-o", results / "bulk", *where)
         rates["process"].append(files * events / seconds)
         shutil.rmtree(results)
     ratios = [p / i for p, i in zip(rates["process"], rates["infer"], strict=True)]
@@ -89,12 +91,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in {"files": 8, "events": 250, "rounds": 3, "large": 20_000}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--local", action="store_true")
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         naiad.serve("nugraph3", http_port=0, grpc_port=0, metrics_port=0) as server,
     ):
-        compare(Path(folder), server.grpc_url, given.files, given.events, given.rounds)
+        sizes = (given.files, given.events, given.rounds)
+        compare(Path(folder), server.grpc_url, *sizes, given.local)
         memory(Path(folder), server.grpc_url, given.large)
 
 

@@ -23,7 +23,7 @@ apt-get install -y --no-install-recommends "libpython$version"
 
 python3 -m venv "$prefix"
 install() {
-  "$prefix/bin/pip" install --no-cache-dir --disable-pip-version-check --no-input \
+  "$prefix/bin/pip" install --no-cache-dir --no-compile --disable-pip-version-check --no-input \
     --constraint "$source/constraints.txt" "$@"
 }
 install ${index:+--extra-index-url "$index"} torch
@@ -42,14 +42,46 @@ from naiad.triton.front.build import build
 with tempfile.TemporaryDirectory() as folder:
     shutil.copy(build(Path(folder)), Path(sys.argv[1], "lib", "naiad-front.so"))
 END
+# Names that only debuggers read. Libraries in *.libs were moved about when their wheels were made,
+# and are left alone.
+packages="$prefix/lib/python$version/site-packages"
+find "$packages" -path '*.libs/*' -prune -o -type f -name '*.so*' -size +1M \
+  -exec strip --strip-unneeded {} +
 apt-get purge -y --auto-remove g++
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 
-# What only compilers and tests of others need.
-packages="$prefix/lib/python$version/site-packages"
-rm -rf "$packages/torch/include" "$packages/torch/share" "$packages/torch/test"
+# What only compilers and tests of others need, and the engine for other Pythons.
+rm -rf "$packages/torch/include" "$packages/torch/share" "$packages/torch/test" \
+  "$packages/pyarrow/include"
 find "$packages/torch/bin" -type f ! -name torch_shm_manager -delete
 find "$packages" -type d -name tests -prune -exec rm -rf {} +
+stubs="$packages/pytriton/tritonserver/python_backend_stubs"
+if [ -d "$stubs" ] && [ "$version" != 3.13 ]; then
+  find "$stubs" -mindepth 1 -maxdepth 1 ! -name "$version" -exec rm -rf {} +
+  rm -f "$packages"/nvidia_pytriton.libs/libpython3*  # Python 3.13's
+fi
+
+# Byte code of what is imported when applications are served, and of nothing else. Each is set up and
+# answers its example, which also shows that nothing which it needs has been left out.
+find "$packages" -type d -name __pycache__ -prune -exec rm -rf {} +
+NAIAD_CACHE=$(mktemp -d)
+export NAIAD_CACHE
+"$prefix/bin/python" - <<'END'
+import naiad.cli.main
+import naiad.triton.guardian
+import naiad.triton.serving
+from naiad.errors import WeightsError
+from naiad.pipelines import applications
+from naiad.runtime.messages import Spec
+from naiad.runtime.worker import load
+
+for application in applications():
+    try:
+        load(Spec(application.name))
+    except (ImportError, WeightsError) as error:  # not among EXTRAS, or without a default
+        print(f"{application.name}: {error}")
+END
+rm -rf "$NAIAD_CACHE"
 
 # Who serves, and where: everything else may be read-only.
 groupadd --gid 10001 naiad

@@ -5,8 +5,8 @@
 #
 #   scripts/try_image.sh FOLDER [PIPELINE]
 #
-# A folder that is there is taken as made before. MIRROR is Debian's, WHEELS a folder of wheels that pip may take too; EXTRAS and TORCH_INDEX are those
-# of deploy/install.sh.
+# A folder that is there is taken as made before. MIRROR is Debian's, WHEELS a folder of wheels that
+# pip may take too; EXTRAS and TORCH_INDEX are those of deploy/install.sh.
 set -eu
 
 root=${1:?"which folder to make the file system in"}
@@ -17,6 +17,11 @@ authorities=/etc/ssl/certs/ca-certificates.crt
 if [ ! -e "$root" ]; then
   debootstrap --variant=minbase bookworm "$root" "${MIRROR:-http://deb.debian.org/debian}"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+  # What makes a Debian image the slim one.
+  for what in doc info locale man; do
+    echo "path-exclude /usr/share/$what/*" >>"$root/etc/dpkg/dpkg.cfg.d/slim"
+    rm -rf "${root:?}/usr/share/$what"
+  done
   mkdir "$root/src"
   tar -C "$here" -cf - --exclude=__pycache__ \
     constraints.txt pyproject.toml README.md LICENSE src deploy/install.sh | tar -C "$root/src" -xf -
@@ -37,7 +42,7 @@ if [ ! -e "$root" ]; then
   [ "$status" -eq 0 ] || exit "$status"
 fi
 echo "the file system: $(du -sm "$root" | cut -f 1) MB, of which the base" \
-  "$(du -sm --exclude=./opt "$root" | cut -f 1) MB"
+  "$(du -sm --exclude="$root/opt" "$root" | cut -f 1) MB"
 
 "$here/scripts/sandboxed.sh" "$root" \
   env NAIAD_FRONT=/opt/naiad/lib/naiad-front.so tini -- naiad serve "$pipeline" --instances 1 &

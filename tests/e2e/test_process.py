@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -64,12 +66,20 @@ def assert_equal(found: NuGraph3Result, wanted: NuGraph3Result) -> None:
     np.testing.assert_allclose(found.hits["filter"], wanted.hits["filter"], atol=1e-5)
 
 
-@pytest.mark.parametrize("suffix", ["h5", "parquet"])
+def assert_complete(events: Path, results: Path, suffix: str = "h5") -> None:
+    """Every event is in the results, once and in its place."""
+    for name, count in zip(("run1", "run2", "more/run3"), PER_FILE, strict=True):
+        with open_events(events / f"{name}.h5", truth=False) as file:
+            ids = [(r.run, r.subrun, r.event) for r in read_results(results / f"{name}.{suffix}")]
+            assert ids == [tuple(row) for row in file.ids.tolist()]
+            assert len(ids) == count
+
+
 def test_a_killed_run_goes_on_and_gives_what_infer_gives(
-    server: Server, events: Path, tmp_path: Path, suffix: str
+    server: Server, events: Path, tmp_path: Path
 ) -> None:
-    rng = random.Random(suffix)
-    words = process("nugraph3", events, "-o", tmp_path, "--format", suffix, "--chunk", 16)
+    rng = random.Random(1)
+    words = process("nugraph3", events, "-o", tmp_path, "--chunk", 16)
     command = [*NAIAD, *words, "--server", server.grpc_url]
     for _ in range(2):
         with subprocess.Popen(command) as killed:
@@ -80,7 +90,7 @@ def test_a_killed_run_goes_on_and_gives_what_infer_gives(
     subprocess.run(command, check=True, capture_output=True)
     with server.client() as client:
         for name in ("run1", "run2", "more/run3"):
-            path = tmp_path / f"{name}.{suffix}"
+            path = tmp_path / f"{name}.h5"
             with open_events(events / f"{name}.h5", truth=False) as file:
                 wanted = client.nugraph3.infer_many(file)
                 for one, other in zip(read_results(path), wanted, strict=True):
@@ -91,6 +101,37 @@ def test_a_killed_run_goes_on_and_gives_what_infer_gives(
             assert len(about["weights_sha256"]) == 64
             assert about["servers"][0]["triton"] == "2.51.0"
             assert "not for physics" in about["notice"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_stopped_run_leaves_nothing_behind_and_goes_on(
+    server: Server, events: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    running = ["--server", server.grpc_url]
+    suffix, place = {signal.SIGINT: ("h5", ["--local"]), signal.SIGTERM: ("parquet", running)}[
+        number
+    ]
+    words = process("nugraph3", events, "-o", tmp_path, "--format", suffix, "--chunk", 4)
+    command = [*NAIAD, *words]
+    # Ctrl-C goes to all processes of the terminal's group.
+    with subprocess.Popen(
+        [*command, *place], start_new_session=True, stderr=subprocess.PIPE, text=True
+    ) as stopped:
+        while len(list(tmp_path.rglob("*.done"))) < 2:
+            assert stopped.poll() is None
+            time.sleep(0.02)
+        started = psutil.Process(stopped.pid).children(recursive=True)
+        os.killpg(stopped.pid, number)
+        _, said = stopped.communicate(timeout=60)
+    assert stopped.returncode == 128 + number, said
+    assert f"what is done is kept in {tmp_path}, and the same command goes on" in said
+    assert "Traceback" not in said
+    assert bool(started) == ("--local" in place)
+    assert psutil.wait_procs(started, 10)[1] == []
+    assert len(list(tmp_path.rglob("*.done"))) >= 2
+    assert [path for path in tmp_path.rglob("*") if path.name.startswith(".0")] == []  # drafts
+    subprocess.run([*command, *running], check=True, capture_output=True)
+    assert_complete(events, tmp_path, suffix)
 
 
 def test_merged_parts_are_what_would_have_been_written_at_once(
@@ -145,11 +186,7 @@ def test_a_server_that_dies_takes_no_event_along(
             _, said = running.communicate(timeout=120)
         assert running.returncode == 0, said
         assert f"{other.grpc_url} is left out for now" in said
-    for name, count in zip(("run1", "run2", "more/run3"), PER_FILE, strict=True):
-        with open_events(events / f"{name}.h5", truth=False) as file:
-            ids = [(r.run, r.subrun, r.event) for r in read_results(tmp_path / f"{name}.h5")]
-            assert ids == [tuple(row) for row in file.ids.tolist()]
-            assert len(ids) == count
+    assert_complete(events, tmp_path)
 
 
 def test_a_folder_of_images_becomes_a_table(server: Server, tmp_path: Path) -> None:

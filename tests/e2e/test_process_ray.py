@@ -55,7 +55,9 @@ def cluster() -> Iterator[Any]:
     assert not left
 
 
-def test_a_node_is_killed_and_nothing_is_lost_or_there_twice(cluster: Any, tmp_path: Path) -> None:
+def test_an_actor_and_a_node_are_killed_and_nothing_is_lost_or_there_twice(
+    cluster: Any, tmp_path: Path
+) -> None:
     node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     for name in range(3):
         write_numbers(tmp_path / "in" / f"{name}.txt", [*range(60 * name, 60 * name + 60), "end"])
@@ -69,10 +71,17 @@ def test_a_node_is_killed_and_nothing_is_lost_or_there_twice(cluster: Any, tmp_p
     )
     over = threading.Event()
 
-    def kill() -> int:
+    def wait_for(chunks: int) -> int:
         done = 0
-        while done < 10 and not over.wait(0.02):
+        while done < chunks and not over.wait(0.02):
             done = len(list((tmp_path / "out").rglob("*.done")))
+        return done
+
+    def kill() -> int:
+        wait_for(3)
+        actors = [p for p in psutil.Process().children(recursive=True) if "MapWorker" in p.name()]
+        actors[0].kill()
+        done = wait_for(10)
         cluster.remove_node(node, allow_graceful=False)
         return done
 

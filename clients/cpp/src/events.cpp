@@ -12,12 +12,6 @@ namespace {
 // Rows of event_id that are looked at together when events must be found by it.
 constexpr std::uint64_t kScanRows = 1'000'000;
 
-struct Run {
-  std::size_t event;
-  std::uint64_t start;
-  std::uint64_t stop;
-};
-
 /// Rows with the same id, one after the other.
 struct Stretch {
   EventId id;
@@ -58,6 +52,13 @@ std::map<std::int64_t, EventId> counted_events(const std::vector<const Table*>& 
 }  // namespace
 
 struct EventFile::Contents {
+  /// Rows of an event, one after the other.
+  struct Run {
+    std::size_t event;
+    std::uint64_t start;
+    std::uint64_t stop;
+  };
+
   explicit Contents(const std::string& path);
 
   /// Rows of an event, appended to the column that `read(start, stop)` gives for a range of them.
@@ -136,9 +137,10 @@ EventFile::Contents::Contents(const std::string& path) : file(hdf5::open_file(pa
   spacepoint_runs = runs_of(*spacepoints, sequence, numbers);
 }
 
-std::vector<Run> EventFile::Contents::runs_of(const Table& table,
-                                              const std::map<std::int64_t, std::size_t>& sequence,
-                                              const std::map<EventId, std::size_t>& numbers) const {
+auto EventFile::Contents::runs_of(const Table& table,
+                                  const std::map<std::int64_t, std::size_t>& sequence,
+                                  const std::map<EventId, std::size_t>& numbers) const
+    -> std::vector<Run> {
   std::vector<Run> runs;
   if (table.counts()) {
     std::uint64_t row = 0;
@@ -204,7 +206,7 @@ Event EventFile::read(std::size_t number) const {
   Event event;
   event.id = id(number);
   const std::lock_guard lock(hdf5::lock());
-  const auto integers = [&](const Table& table, const std::vector<Run>& runs, const char* name) {
+  const auto integers = [&](const Table& table, const auto& runs, const char* name) {
     return Contents::gathered(runs, number, [&](std::uint64_t start, std::uint64_t stop) {
       return table.column(name).integers(start, stop, table.where(name));
     });

@@ -1,6 +1,5 @@
 // The conversion on plain structs, and the module on declarations of its framework: art.hpp.
 // With the environment variables NAIAD_URL and NAIAD_EVENTS also on a server.
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #define DOCTEST_CONFIG_SUPER_FAST_ASSERTS
 #include <doctest/doctest.h>
 

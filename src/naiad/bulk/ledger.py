@@ -6,6 +6,7 @@
     results/.naiad/a.h5/manifest.json    what the input is processed with
     results/.naiad/a.h5/parts/0000007.h5     results of a chunk of events
     results/.naiad/a.h5/parts/0000007.done   that the chunk is done, and what failed of it
+    results/.naiad/a.h5/parts/0000007.tries  on Ray: how often it was begun
     results/.naiad/a.h5/done.json        that all is done, and what failed
 
 Every file appears whole, under a name that means "done": a process may be killed at any moment. A
@@ -82,7 +83,7 @@ class Part:
         if reason is None:
             self._written += 1
         else:
-            self._failures.append(Failure(self._next, name, str(reason)))
+            self._failures.append(Failure(self.next, name, str(reason)))
 
     @property
     def failed(self) -> int:
@@ -90,13 +91,14 @@ class Part:
         return len(self._failures)
 
     @property
-    def _next(self) -> int:
+    def next(self) -> int:
+        """The number, in the input, of the item that is added next."""
         return self.chunk.first + self._written + len(self._failures)
 
     @property
     def complete(self) -> bool:
         """Whether all items of the chunk are there."""
-        return self._next == self.chunk.stop
+        return self.next == self.chunk.stop
 
     def commit(self) -> Record:
         """Put the results in their place, then the record that says so."""
@@ -152,7 +154,7 @@ class Ledger:
 
     def manifest(self) -> Json | None:
         """What the input was begun with, or None."""
-        return _read_json(self._manifest)
+        return read_json(self._manifest)
 
     def begin(self, manifest: Json) -> None:
         """Write down what the input is processed with."""
@@ -165,7 +167,7 @@ class Ledger:
 
     def done(self) -> Done | None:
         """What became of the input, if it is done."""
-        found = _read_json(self._done)
+        found = read_json(self._done)
         return None if found is None else Done(found["written"], _failures(found))
 
     def finish(self, bulk: Bulk, chunks: Iterable[Chunk], provenance: Json) -> Done:
@@ -215,7 +217,7 @@ class Ledger:
 
 def read_record(chunk: Chunk) -> Record | None:
     """What became of a chunk, if it is done."""
-    found = _read_json(chunk.record)
+    found = read_json(chunk.record)
     return None if found is None else Record(chunk, found["written"], _failures(found))
 
 
@@ -228,7 +230,12 @@ def write_json(path: Path, content: Json) -> None:
     draft.replace(path)
 
 
-def _read_json(path: Path) -> Json | None:
+def read_json(path: Path) -> Json | None:
+    """Read a file of :func:`write_json`; None where there is none.
+
+    Raises:
+        NaiadError: it is damaged.
+    """
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -3,7 +3,8 @@
 Ray Data hands the chunks to a pool of actors, each of which holds the pipeline, set up once, and
 runs it as a worker of a server does. Actors read the inputs and write their parts themselves, so
 inputs and results must be in folders that all nodes see under the same path. A chunk whose node
-dies is done again on another; one that is on disk already is not.
+dies is done again on another; one that is on disk already is not. An item that kills its actor is
+found and left out: see :mod:`naiad.bulk.tries`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import itertools
 import json
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -24,6 +27,7 @@ from naiad.bulk.engine import Advance, versions
 from naiad.bulk.job import Chunk
 from naiad.bulk.ledger import Part, Record, read_record
 from naiad.bulk.reading import Reader, Reading
+from naiad.bulk.tries import Tries
 from naiad.errors import EngineError, MissingExtra, NaiadError
 from naiad.pipeline import Request, load_pipeline
 from naiad.runtime.environment import numeric_environment
@@ -100,8 +104,11 @@ class OnRay:
                 "object_store_memory": _LOCAL_STORE,
                 "include_dashboard": False,
             }
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**options, log_to_driver=False, logging_level="ERROR")
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_sigterm)  # which Ray has taken for itself
         except Exception as error:  # what it raises where a node does not start in time is no more
             ray.shutdown()
             raise EngineError(
@@ -128,7 +135,7 @@ class OnRay:
         from ray.exceptions import RayError
 
         ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         rows = [{"chunk": _packed(chunk)} for chunk in chunks]
         if not rows:
             return
@@ -172,16 +179,27 @@ class Worker:
 
     def _do(self, chunk: Chunk) -> None:
         part = Part(self._bulk, chunk, self._metadata)
+        tries = Tries(chunk)
         try:
             readings = self._reader.read([chunk])
-            while window := list(itertools.islice(readings, _WINDOW)):
-                outcomes = answers(self._runner, self._bulk, self._metadata, window)
+            size = 1 if tries.one_by_one else _WINDOW
+            while window := list(itertools.islice(readings, size)):
+                outcomes = self._outcomes(part.next, window, tries)
                 for reading, outcome in zip(window, outcomes, strict=True):
                     part.add(reading.name, reading.item, outcome)
             part.commit()
         except BaseException:
             part.discard()
             raise
+
+    def _outcomes(
+        self, first: int, window: list[Reading], tries: Tries
+    ) -> list[Outcome | Exception]:
+        if tries.one_by_one and (deaths := tries.deaths(first)):
+            return [NaiadError(f"{deaths} processes have died on it")]
+        outcomes = answers(self._runner, self._bulk, self._metadata, window)
+        tries.survived(first)
+        return outcomes
 
 
 def answers(

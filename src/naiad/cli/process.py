@@ -7,13 +7,11 @@ that ``Application.bulk`` names.
 from __future__ import annotations
 
 import inspect
-import signal
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +19,7 @@ from rich.markup import escape
 
 from naiad.bulk.application import Bulk, load_bulk
 from naiad.cli.console import errors, output
+from naiad.cli.stopping import Stopped, interruptible
 from naiad.errors import Unavailable
 from naiad.pipelines import Application, applications
 
@@ -204,8 +203,15 @@ def _process(application: Application, bulk: Bulk, settings: _Settings) -> None:
         chunk=settings.chunk,
         force=settings.force,
     )
-    with ExitStack() as stack:
-        summary = _run(job, _engine(application, settings, stack))
+    try:
+        # A second Ctrl-C does not wait for a server that ends; its guardian ends it all the same.
+        with interruptible(once=True) as wakes, ExitStack() as stack:
+            summary = _run(job, _engine(application, settings, stack, wakes))
+    except Stopped as stop:
+        _complain(
+            f"stopped; what is done is kept in {settings.results}, and the same command goes on"
+        )
+        raise typer.Exit(stop.status) from None
     _say_what_was_done(job, summary)
     if summary.failed or summary.unread:
         raise typer.Exit(1)
@@ -225,8 +231,13 @@ def _refuse_contradictions(settings: _Settings) -> None:
         raise typer.BadParameter("--ray-address, --actors and --device are for --engine ray")
 
 
-def _engine(application: Application, settings: _Settings, stack: ExitStack) -> Engine:
-    """What does the work, started; the ``stack`` ends it."""
+def _engine(
+    application: Application,
+    settings: _Settings,
+    stack: ExitStack,
+    wakes: list[Callable[[], None]],
+) -> Engine:
+    """What does the work, started; the ``stack`` ends it, and what is in ``wakes`` its waiting."""
     if settings.engine is EngineName.ray:
         from naiad.bulk.on_ray import OnRay, RaySettings
 
@@ -270,7 +281,7 @@ def _engine(application: Application, settings: _Settings, stack: ExitStack) -> 
             f"{error}; start one with `naiad serve {application.name}`, or add --local to start "
             "one for this command alone"
         ) from None
-    stack.enter_context(_cancelled_by_signals(servers.cancel))
+    wakes.append(servers.cancel)
     return OnServers(servers)
 
 
@@ -278,22 +289,6 @@ def _run(job: Job, engine: Engine) -> Summary:
     from naiad.bulk.run import run
 
     return run(job, engine, errors)
-
-
-@contextmanager
-def _cancelled_by_signals(cancel: Callable[[], None]) -> Generator[None]:
-    """End at once on Ctrl-C and SIGTERM: what is under way is done again by the next run."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        cancel()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say_what_was_done(job: Job, summary: Summary) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -16,6 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.table import Table
 
 from naiad.cli.console import errors, output
+from naiad.cli.stopping import interruptible
 from naiad.pipelines import application, application_of
 
 if TYPE_CHECKING:
@@ -167,7 +164,7 @@ def serve(
     if free_ports:
         http_port = grpc_port = metrics_port = health_port = 0
     server: Server | None = None
-    with _interruptible():
+    with interruptible():
         try:
             with _StartUp() as display:
                 server = start(
@@ -333,18 +330,3 @@ def _stop(server: Server | None, exit_timeout: int) -> None:
         errors.print("ended without waiting")
         raise typer.Exit(130) from None
     errors.print("stopped")
-
-
-@contextmanager
-def _interruptible() -> Generator[None]:
-    """SIGTERM is as Ctrl-C, and Ctrl-C works in the background too, where shells ignore it."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

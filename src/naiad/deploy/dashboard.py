@@ -11,6 +11,7 @@ from naiad.deploy.queries import rate
 _WIDTH = 24  # of Grafana's grid
 _HEIGHT = 8
 _WINDOW = "$__rate_interval"
+_PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
 
 # Each is chosen from what there is. A Prometheus outside of Kubernetes has only the last two, so
 # "All" must match series without the label too.
@@ -207,7 +208,7 @@ def _panel(number: int, panel: Panel, place: tuple[int, int]) -> dict[str, Any]:
         "type": panel.kind,
         "title": panel.title,
         "description": panel.about,
-        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "datasource": _PROMETHEUS,
         "gridPos": {"x": place[0], "y": place[1], "w": panel.width, "h": _HEIGHT},
         "fieldConfig": {
             "defaults": {"unit": panel.unit, "min": 0, "custom": custom},
@@ -233,7 +234,7 @@ def _variable(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "type": "query",
-        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "datasource": _PROMETHEUS,
         "query": f"label_values(naiad_requests_total, {name})",
         "refresh": 2,  # when the time range changes
         "includeAll": True,

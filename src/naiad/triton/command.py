@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from naiad.errors import EngineError
-from naiad.triton.engine import Layout, has_gpu, is_plain
+from naiad.triton.engine import Layout, has_gpu
 from naiad.triton.model_config import read_model_config
+from naiad.triton.places import is_plain
 
 # Backends that complete nothing but inputs and outputs.
 _COMPLETED = ("python", "pytorch", "onnxruntime", "ensemble")

@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import platform
-import shlex
 import shutil
 import sys
 import sysconfig
@@ -23,9 +22,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from naiad.artifacts import cache_directory
 from naiad.errors import EngineError, MissingExtra
 from naiad.runtime.environment import numeric_environment
+from naiad.triton.places import usable_cache
 
 WHEEL = "nvidia-pytriton"
 CONTAINER = "nvcr.io/nvidia/tritonserver:24.10-py3"
@@ -283,56 +282,6 @@ def installed_backends(directory: Path) -> dict[str, Path]:
 def python_version() -> str:
     """The running Python, as ``3.11``."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def is_plain(path: Path) -> bool:
-    """Whether the Python backend can take the path: it goes through a shell, unquoted (2.51)."""
-    return shlex.quote(str(path)) == str(path)
-
-
-def plain_temporary_directory(prefix: str) -> Path:
-    """A new temporary directory whose path :func:`is_plain`.
-
-    Raises:
-        EngineError: no temporary directory has such a path.
-    """
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
-        if is_plain(parent) and os.access(parent, os.W_OK | os.X_OK):
-            return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    raise EngineError(
-        f"Triton's Python backend needs a temporary directory without spaces in its path, and "
-        f"{tempfile.gettempdir()} has some; set TMPDIR"
-    )
-
-
-def usable_cache(cache: Path | None = None) -> Path:
-    """``cache``, by default Naiad's, or a place of the user's own in the temporary directory.
-
-    The second where the path has spaces or the like, and where it cannot be written.
-
-    Raises:
-        EngineError: neither can be used.
-    """
-    cache = cache or cache_directory()
-    if is_plain(cache):
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            pass
-        else:
-            if os.access(cache, os.W_OK | os.X_OK):
-                return cache
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):
-        fallback = parent / f"naiad-{os.getuid()}"
-        if not is_plain(fallback):
-            continue
-        fallback.mkdir(mode=0o700, exist_ok=True)
-        if fallback.stat().st_uid == os.getuid():
-            return fallback
-    raise EngineError(
-        f"the cache directory {cache} cannot be used (it must be writable and have no spaces in "
-        f"its path); set NAIAD_CACHE to another"
-    )
 
 
 def _links(engine: Engine, backends: Mapping[str, Path], front: Path | None) -> dict[str, Path]:

@@ -7,6 +7,7 @@ Python model prints comes between such lines. The patterns are those of Triton 2
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from typing import Literal
 Kind = Literal[
     "loading", "ready", "failed", "unloaded", "listening", "stopping", "warning", "error"
 ]
+
+_log = logging.getLogger("naiad.triton")
 
 _HEADER = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([^\s\]]+:\d+)\] ?(.*)")
 # Lines that belong to no entry before them.
@@ -179,6 +182,13 @@ def interpret(entry: Entry) -> LogEvent | None:
         return None
     kind: Kind = "warning" if entry.severity == "W" else "error"
     return LogEvent(kind, explain(_STATUS.sub("", message)))
+
+
+def to_logger(event: LogEvent) -> None:
+    """Pass on what nobody else is told of, to the logger ``naiad.triton``."""
+    levels = {"failed": logging.ERROR, "error": logging.ERROR, "warning": logging.WARNING}
+    what = f"{event.model} {event.kind}" if event.model else event.kind
+    _log.log(levels.get(event.kind, logging.DEBUG), "%s %s", what, event.text)
 
 
 def explain(message: str) -> str:

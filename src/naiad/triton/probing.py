@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from naiad.client import Client
-from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
+from naiad.errors import DeadlineExceeded, EngineError, NaiadError, Unavailable
 from naiad.schema import Arrays
 from naiad.triton.prometheus import Sample
 
@@ -34,6 +34,23 @@ class Finding:
     def able(self) -> bool:
         """Whether the model answers requests."""
         return self.verdict in ("answers", "busy")
+
+
+def ask_examples(url: str, models: Iterable[str], examples: Mapping[str, Arrays]) -> None:
+    """Have the models at ``url`` answer their examples, those that have one.
+
+    Raises:
+        EngineError: one does not; says which and why.
+    """
+    with Client(url) as client:
+        for model in models:
+            if model in examples:
+                try:
+                    client.infer(model, examples[model])
+                except NaiadError as error:
+                    raise EngineError(
+                        f"{model} has loaded and does not answer its example: {error}"
+                    ) from error
 
 
 def probe(client: Client, model: str, arrays: Arrays | None, deadline: float) -> Finding:

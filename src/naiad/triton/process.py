@@ -12,9 +12,10 @@ from secrets import token_hex
 
 from naiad.errors import EngineError
 from naiad.triton.command import ALL, Settings, command_line, model_directories
-from naiad.triton.engine import Layout, environment, plain_temporary_directory
+from naiad.triton.engine import Layout, environment
 from naiad.triton.guardian import Charge, Guardian
 from naiad.triton.logs import LogEvent, LogFollower
+from naiad.triton.places import plain_temporary_directory
 from naiad.triton.startup import last_words, wait_for_start
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import urllib3
@@ -32,6 +32,11 @@ def parse_metrics(text: str) -> Iterator[Sample]:
             name, written, value = match.groups()
             labels = {key: _unescaped(text) for key, text in _LABEL.findall(written or "")}
             yield Sample(name, labels, float(value))
+
+
+def total(samples: Iterable[Sample], name: str, labels: Mapping[str, str]) -> float:
+    """The sum of a metric over all samples that have these labels; 0 if there is none."""
+    return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
 
 
 def metrics_url(given: str | None, host: str) -> str:

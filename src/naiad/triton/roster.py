@@ -53,6 +53,8 @@ class Roster:
             self.loading.discard(event.model)
         if event.kind in ("ready", "unloaded"):
             self.changed.add(event.model)
+        # Not at "unloaded": what a reload has replaced may go after the next version has failed.
+        if event.kind == "ready":
             self._failures.pop(event.model, None)
         elif event.kind == "failed":
             before = self._failures.get(event.model)
@@ -90,6 +92,7 @@ class Roster:
             if before:  # those given for models that come later are kept
                 for name in {*before} - {*self.wanted}:
                     self.probes.pop(name, None)
+                    self._failures.pop(name, None)
 
     def stuck(self, limit: float) -> str:
         """Which model has been unloading for longer than ``limit`` seconds; "" where none has."""

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from naiad.errors import EngineError, NaiadError
+from naiad.client import Client
+from naiad.errors import EngineError
 from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
-from naiad.triton.engine import Layout, assemble, find_engine, usable_cache
+from naiad.triton.engine import Layout, assemble, find_engine
 from naiad.triton.front.build import chosen_front
 from naiad.triton.guardian import Guardian
-from naiad.triton.logs import LogEvent
+from naiad.triton.logs import LogEvent, to_logger
+from naiad.triton.places import usable_cache
 from naiad.triton.ports import choose_ports, in_use
+from naiad.triton.probing import ask_examples
 from naiad.triton.process import TritonProcess
-from naiad.triton.prometheus import Sample
+from naiad.triton.prometheus import Sample, total
 from naiad.triton.roster import Roster
 from naiad.triton.startup import PortTakenError
 from naiad.triton.supervisor import Supervision, Supervisor
-
-if TYPE_CHECKING:
-    from naiad.client import Client
-
-_log = logging.getLogger("naiad.triton")
 
 _ATTEMPTS = 5  # at free ports, each of which someone else may take before Triton does
 _POLL = 0.25  # seconds
@@ -117,7 +113,7 @@ class Server:
         self._log_dir = Path(log_dir).absolute() if log_dir is not None else None
         self._start_timeout = start_timeout
         self._temporary = tuple(temporary)
-        self._on_event = on_event or _to_logger
+        self._on_event = on_event or to_logger
         self._backends = Path(backend_directory) if backend_directory is not None else None
         self._health_port = health_port
         self._supervision = supervision
@@ -194,8 +190,6 @@ class Server:
 
     def client(self) -> Client:
         """A new client of this server over gRPC; closed when the server stops, or by you."""
-        from naiad.client import Client
-
         if self._process is None:
             raise EngineError("the server is not running")
         client = Client(self.grpc_url)
@@ -236,11 +230,7 @@ class Server:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over all samples that have these labels; 0 if there is none."""
-        return sum(
-            sample.value
-            for sample in self.metrics()
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return total(self.metrics(), name, labels)
 
     @property
     def grpc_url(self) -> str:
@@ -318,19 +308,10 @@ class Server:
             self._abandon(keep_log=False)
 
     def _ask_probes(self) -> None:
-        from naiad.client import Client
-
-        model = ""
         try:
-            with Client(self.probe_url) as client:
-                for model in self.models:
-                    if model in self.probes:
-                        client.infer(model, self.probes[model])
-        except NaiadError as error:
-            raise EngineError(
-                f"{model} has loaded and does not answer its example: {error}\n"
-                f"The whole log: {self._log_path}"
-            ) from error
+            ask_examples(self.probe_url, self.models, self.probes)
+        except EngineError as error:
+            raise EngineError(f"{error}\nThe whole log: {self._log_path}") from error
 
     def _watch(self, process: TritonProcess) -> None:
         """Pass on what the log says while the server runs, and notice when it dies."""
@@ -408,9 +389,3 @@ class Server:
     def _remove_temporary(self) -> None:
         for path in self._temporary:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _to_logger(event: LogEvent) -> None:
-    levels = {"failed": logging.ERROR, "error": logging.ERROR, "warning": logging.WARNING}
-    what = f"{event.model} {event.kind}" if event.model else event.kind
-    _log.log(levels.get(event.kind, logging.DEBUG), "%s %s", what, event.text)

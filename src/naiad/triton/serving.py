@@ -10,8 +10,8 @@ from naiad.errors import InvalidInput, MissingExtra
 from naiad.pipeline import Pipeline, load_pipeline
 from naiad.pipelines import applications
 from naiad.triton.command import ALL, check_repositories
-from naiad.triton.engine import plain_temporary_directory
 from naiad.triton.logs import LogEvent
+from naiad.triton.places import plain_temporary_directory
 from naiad.triton.repository import export, naiad_models
 from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision

@@ -55,7 +55,7 @@ def test_a_run_killed_at_random_moments_loses_and_repeats_nothing(tmp_path: Path
                 assert process.stdout is not None
                 process.stdout.readline()
                 try:
-                    process.wait(rng.uniform(0.05, 0.5) if kills < 8 else 60)
+                    process.wait(rng.uniform(0.05, 0.5) if kills < 5 else 60)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     kills += 1

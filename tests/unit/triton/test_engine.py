@@ -6,19 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from naiad.artifacts import cache_directory
 from naiad.errors import EngineError, MissingExtra
 from naiad.triton import engine as engine_module
 from naiad.triton.engine import (
     Engine,
     assemble,
-    cache_directory,
     environment,
     find_engine,
     find_libpython,
-    is_plain,
-    plain_temporary_directory,
     python_version,
 )
+from naiad.triton.places import is_plain, plain_temporary_directory
 
 STUB = "triton_python_backend_stub"
 

@@ -53,6 +53,23 @@ def test_a_model_whose_new_version_fails_is_ready_as_long_as_the_old_one_is():
     assert (roster.ready, roster.missing) == (("a",), {})
 
 
+def test_a_failure_is_told_once_until_the_model_is_ready_or_gone():
+    failed = LogEvent("failed", "no", "a")
+    index = [A, ModelInfo("a", "2", "UNAVAILABLE", "Internal: no")]
+    roster = Roster((), {})
+    roster.update([A])
+    assert roster.note(failed)
+    # The instance that a reload of version 1 has replaced is unloaded late.
+    assert roster.note(LogEvent("unloaded", "version 1", "a"))
+    roster.update(index)
+    assert not roster.note(failed)
+    roster.note(LogEvent("ready", model="a"))
+    assert roster.note(failed)
+    roster.note(LogEvent("unloaded", "version 1", "a"))
+    roster.update([ModelInfo("a", "1", "UNAVAILABLE", "unloaded")])
+    assert roster.note(failed)
+
+
 def test_a_model_that_never_was_served_is_not_missing():
     roster = Roster((), {})
     roster.update([A, ModelInfo("b", "1", "UNAVAILABLE", "Internal: no")])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from naiad.errors import EngineError
-from naiad.triton.engine import usable_cache
+from naiad.triton.places import usable_cache
 
 _log = logging.getLogger(__name__)
 _MODES: Final = ("auto", "native", "python")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naiad.errors import EngineError, RepositoryError
-from naiad.triton.engine import is_plain
 from naiad.triton.lint.config import check_config
 from naiad.triton.lint.ensemble import check_ensemble
 from naiad.triton.lint.files import check_files
 from naiad.triton.lint.finding import Finding, error, warning
 from naiad.triton.model_config import CONFIG, ModelConfig, read_model_config, versions
+from naiad.triton.places import is_plain
 
 
 @dataclass(frozen=True, slots=True)

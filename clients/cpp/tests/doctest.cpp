@@ -1,0 +1,3 @@
+// The framework of the tests, compiled once for all programs of tests.
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>

@@ -74,6 +74,7 @@ class ArangoStore:
         self._generation = int(found["generation"])
         self._publications = int(found["publications"])
         self._indexed = {tuple(pair) for pair in found["indexed"]}
+        self._approximate_from = int(found["approximate_from"])
 
     def _collection(self, table: str) -> str:
         return f"{table}_g{self._generation}"
@@ -285,11 +286,18 @@ class ArangoStore:
         return [Common(*row) for row in rows]
 
     def nearest(
-        self, table: str, vector: str, query: Array, k: int = 10, *, where: Where | None = None
+        self,
+        table: str,
+        vector: str,
+        query: Array,
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        exact: bool = False,
     ) -> list[Hit]:
         """The ``k`` nodes whose vector has the largest cosine with ``query``.
 
-        Exactly, unless the vector has an index and there is no ``where``: then nearly so.
+        The index is asked only where there is no ``where``.
         """
         node = self._schema.node(table)
         values = check_query(node, vector, query).tolist()
@@ -298,7 +306,7 @@ class ArangoStore:
         nodes = text.collection(self._collection(table))
         column, wanted = text.value(vector), text.value(values)
         limited = text.value(check_limit(k, "k"))
-        if (table, vector) in self._indexed and not found:
+        if (table, vector) in self._indexed and not (found or exact):
             rows = self._server.run(
                 f"FOR n IN {nodes} LET score = APPROX_NEAR_COSINE(n.{column}, {wanted}) "
                 f"SORT score DESC LIMIT {limited} RETURN [n.id, score]",

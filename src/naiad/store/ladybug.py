@@ -1,6 +1,7 @@
 """The graph store in Ladybug, an embedded property graph database that speaks Cypher.
 
-https://ladybugdb.com; all of it is one file and a library. Vectors are searched exactly.
+https://ladybugdb.com; all of it is one file and a library. Vectors are searched exactly, or, where
+there are many, by an index beside the file that says which ones to look at.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -17,29 +19,17 @@ import numpy as np
 from naiad.errors import InvalidInput, MissingExtra, StoreError
 from naiad.schema import Array
 from naiad.store import cypher
-from naiad.store.checks import (
-    check_edges,
-    check_hops,
-    check_keys,
-    check_limit,
-    check_query,
-)
+from naiad.store.checks import check_edges, check_hops, check_keys, check_limit, check_query
 from naiad.store.cypher import quoted
 from naiad.store.filters import Where, conditions
-from naiad.store.folder import StoreFolder
-from naiad.store.protocol import (
-    Common,
-    Direction,
-    Hit,
-    Link,
-    Neighbour,
-    Record,
-    Route,
-)
+from naiad.store.folder import Manifest, StoreFolder
+from naiad.store.protocol import Common, Direction, Hit, Link, Neighbour, Record, Route
 from naiad.store.schema import KEY, GraphSchema, Key
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from naiad.store.vector_index import VectorIndex
 
 try:
     import ladybug
@@ -88,6 +78,7 @@ class LadybugStore:
             stamp = self._folder.stamp()
             manifest = self._folder.manifest()
             try:
+                indexes = self._indexes_of(manifest)
                 database = self._connect(self._folder.file(manifest.generation), read_only=True)
             except StoreError:
                 # The file may be gone because a newer one was published.
@@ -95,8 +86,26 @@ class LadybugStore:
                     continue
                 raise
             self._database, self._connection = database
-            self._schema, self._stamp = manifest.schema, stamp
+            self._schema, self._stamp, self._indexes = manifest.schema, stamp, indexes
             return
+
+    def _indexes_of(self, manifest: Manifest) -> dict[tuple[str, str], VectorIndex]:
+        if not manifest.indexes or find_spec("faiss") is None:
+            return {}  # without faiss the search is exact
+        from naiad.store.vector_index import VectorIndex
+
+        try:
+            return {
+                (each.table, each.vector): VectorIndex.load(
+                    self._folder.index(manifest.generation, each.table, each.vector), each.number
+                )
+                for each in manifest.indexes
+            }
+        except StoreError as error:
+            raise StoreError(
+                f"{self._folder.path} is damaged: {error}; to write to the store, if only nothing, "
+                "makes its indexes anew"
+            ) from None
 
     def _connect(
         self, path: Path, *, read_only: bool
@@ -169,7 +178,7 @@ class LadybugStore:
     def _by_key(self, table: str, keys: list[Key], wanted: str) -> list[list[Any]]:
         if not keys:
             return []
-        match = f"UNWIND $keys AS key MATCH (n:{quoted(table)} {{{quoted(KEY)}: key}})"
+        match = cypher.by_key(self._schema.node(table))
         return self._run(f"{match} RETURN {wanted}", {"keys": keys})
 
     def find(
@@ -330,15 +339,37 @@ class LadybugStore:
         return [Common(*row) for row in rows]
 
     def nearest(
-        self, table: str, vector: str, query: Array, k: int = 10, *, where: Where | None = None
+        self,
+        table: str,
+        vector: str,
+        query: Array,
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        exact: bool = False,
     ) -> list[Hit]:
-        """The ``k`` nodes whose vector has the largest cosine with ``query``, exactly."""
+        """The ``k`` nodes whose vector has the largest cosine with ``query``, float32 [length]."""
         node = self._schema.node(table)
         values = check_query(node, vector, query)
+        found = conditions(node, where)
         # The query vector has to be a parameter: as text it takes 20 times as long to parse.
-        parameters: dict[str, Any] = {"query": values.tolist(), "k": check_limit(k, "k")}
-        text = cypher.nearest(node, vector, conditions(node, where), parameters)
-        return [Hit(*row) for row in self._run(text, parameters)]
+        given: dict[str, Any] = {"query": values.tolist(), "k": check_limit(k, "k")}
+
+        def hits(**more: Any) -> list[Hit]:
+            parameters = given | more
+            text = cypher.nearest(node, vector, found, parameters)
+            return [Hit(*row) for row in self._run(text, parameters)]
+
+        with self._lock:
+            index = None if exact else self._indexes.get((table, vector))
+            if index is not None:
+                # The more `where` refuses, the more it takes; where it refuses nearly all, looking
+                # at the others is faster.
+                for number in index.numbers(k):
+                    near = hits(keys=index.candidates(values, number))
+                    if len(near) == k:
+                        return near
+            return hits()
 
     def vectors(self, table: str, vector: str, keys: Sequence[Key]) -> dict[Key, Array]:
         """The vectors, float32, of those of ``keys`` that have one."""

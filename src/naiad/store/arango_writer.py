@@ -164,7 +164,7 @@ class ArangoWriter(ArangoStore):
         """Set the vectors of nodes: float32 [keys, length]."""
         node = self._schema.node(table)
         values = check_values(node, vector, keys, values)
-        there = {row[KEY] for row in self._by_key(table, list(keys), [KEY])}
+        there = {row[KEY] for row in self._by_key(node, keys, [KEY])}
         for key in keys:
             if key not in there:
                 raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")

@@ -122,6 +122,36 @@ def vectors_between(table: NodeTable, vector: str) -> str:
     )
 
 
+def links(
+    edge: EdgeTable, side: str, conditions: Sequence[Condition], parameters: Parameters
+) -> str:
+    """The first ``$limit`` edges whose source or target is ``$key``: its ends and properties."""
+    here, there = ("a", "b") if side == "source" else ("b", "a")
+    tables = {"a": edge.source, "b": edge.target}
+    pattern = arrow([edge], "out" if side == "source" else "in")
+    ends = [f"a.{quoted(KEY)}", f"b.{quoted(KEY)}"]
+    columns = [*ends, *(f"e.{quoted(name)}" for name in edge.properties)]
+    return (
+        f"MATCH ({here}:{quoted(tables[here])} {{{quoted(KEY)}: $key}}){pattern}"
+        f"({there}:{quoted(tables[there])}){where(conditions, parameters, 'e')} "
+        f"RETURN {', '.join(columns)} ORDER BY {', '.join(ends)} LIMIT $limit"
+    )
+
+
+def keys(table: NodeTable) -> str:
+    """All keys, in the order of the nodes' numbers."""
+    return f"MATCH (n:{quoted(table.name)}) RETURN n.{quoted(KEY)} AS key ORDER BY offset(id(n))"
+
+
+def ends(edge: EdgeTable, conditions: Sequence[Condition], parameters: Parameters) -> str:
+    """The numbers of both nodes of each edge."""
+    return (
+        f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)})"
+        f"{where(conditions, parameters, 'e')} "
+        "RETURN offset(id(a)) AS source, offset(id(b)) AS target"
+    )
+
+
 def copy_nodes(table: NodeTable, columns: Sequence[str]) -> str:
     """Load ``$rows``, which has these columns, into a table."""
     names = ", ".join(map(quoted, columns))

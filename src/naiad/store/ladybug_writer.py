@@ -18,13 +18,15 @@ import pyarrow as pa
 from naiad.errors import InvalidInput, StoreError
 from naiad.schema import Array
 from naiad.store import cypher
+from naiad.store.adjacency import Adjacency
+from naiad.store.checked import Conditions
 from naiad.store.checks import check_values
 from naiad.store.cypher import quoted
 from naiad.store.folder import Indexed, Manifest, StoreFolder
 from naiad.store.ladybug import ENGINE, LadybugStore
 from naiad.store.protocol import Source
 from naiad.store.rows import edge_rows, node_rows, vector_rows
-from naiad.store.schema import KEY, GraphSchema, Key, NodeTable
+from naiad.store.schema import KEY, EdgeTable, GraphSchema, Key, NodeTable
 from naiad.store.vector_index import VectorIndex, files, sample_size
 
 APPROXIMATE_FROM: Final = 1_000_000
@@ -126,11 +128,16 @@ class LadybugWriter(LadybugStore):
                     raise InvalidInput(f"{table}: {meaning.format(key)}") from None
             raise
 
+    def _adjacency(
+        self, node: NodeTable, edges: list[EdgeTable], found: Conditions
+    ) -> Adjacency | None:
+        return None  # what is written to does not stay as it is
+
     def set_vectors(self, table: str, vector: str, keys: Sequence[Key], values: Array) -> None:
         """Set the vectors of nodes: float32 [keys, length]."""
         node = self._schema.node(table)
         values = check_values(node, vector, keys, values)
-        there = {row[0] for row in self._by_key(table, list(keys), f"n.{quoted(KEY)}")}
+        there = {row[0] for row in self._by_key(node, list(keys), f"n.{quoted(KEY)}")}
         for key in keys:
             if key not in there:
                 raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
@@ -232,10 +239,7 @@ class LadybugWriter(LadybugStore):
     ) -> tuple[pa.Array, Array]:
         """Keys and vectors, float32 [keys, length], of one in ``step`` nodes of these numbers."""
         bounds = {"first": first, "last": last, "step": step}
-        with self._lock:
-            result = self._connection.execute(cypher.vectors_between(node, vector), bounds)
-            assert not isinstance(result, list)  # one statement has one result
-            table: pa.Table = result.get_as_arrow(_ROWS)
+        table = self._result(cypher.vectors_between(node, vector), bounds).get_as_arrow(_ROWS)
         flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return table["key"].combine_chunks(), flat.reshape(-1, node.length_of(vector))
 

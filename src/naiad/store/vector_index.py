@@ -75,8 +75,7 @@ class VectorIndex:
             number: how many there will be, about.
             kind: the Arrow type of keys.
         """
-        import faiss
-
+        faiss = _faiss()
         index = faiss.index_factory(
             sample.shape[1], f"IVF{groups_of(number)},SQ8", faiss.METRIC_INNER_PRODUCT
         )
@@ -120,8 +119,7 @@ class VectorIndex:
 
         There may be fewer.
         """
-        import faiss
-
+        faiss = _faiss()
         groups = self._index.nlist
         probes = max(_PROBES, math.ceil(_LOOKED_AT * number * groups / max(1, len(self))))
         options = faiss.SearchParametersIVF(nprobe=min(probes, groups))
@@ -130,8 +128,7 @@ class VectorIndex:
 
     def save(self, path: Path) -> None:
         """Write the files, whose names are ``path`` and :data:`SUFFIXES`."""
-        import faiss
-
+        faiss = _faiss()
         vectors, keys = files(path)
         faiss.write_index(self._index, str(vectors))
         table = pa.table({"id": self._keys})
@@ -150,8 +147,7 @@ class VectorIndex:
         Raises:
             StoreError: a file is missing or damaged, or of another state than ``number`` says.
         """
-        import faiss
-
+        faiss = _faiss()
         vectors, keys = files(path)
         for file in (vectors, keys):
             if not file.is_file():
@@ -174,6 +170,13 @@ def files(path: Path) -> tuple[Path, Path]:
     """The two files of an index."""
     vectors, keys = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
     return vectors, keys
+
+
+def _faiss() -> Any:
+    """The library, when it is needed; its own types miss half of what it has."""
+    import faiss
+
+    return faiss
 
 
 def _units(vectors: Array) -> Array:

@@ -144,11 +144,12 @@ def keys(table: NodeTable) -> str:
 
 
 def ends(edge: EdgeTable, conditions: Sequence[Condition], parameters: Parameters) -> str:
-    """The numbers of both nodes of each edge."""
+    """The numbers of both nodes of each edge, and its properties."""
+    columns = ["offset(id(a))", "offset(id(b))", *(f"e.{quoted(name)}" for name in edge.properties)]
     return (
         f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)})"
         f"{where(conditions, parameters, 'e')} "
-        "RETURN offset(id(a)) AS source, offset(id(b)) AS target"
+        f"RETURN {', '.join(columns)}"
     )
 
 

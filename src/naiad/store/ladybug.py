@@ -18,9 +18,9 @@ import numpy as np
 from naiad.errors import MissingExtra, StoreError
 from naiad.schema import Array
 from naiad.store import cypher
-from naiad.store.adjacency import Adjacency
 from naiad.store.checked import CheckedStore, Conditions, Side
 from naiad.store.cypher import quoted
+from naiad.store.edge_memory import EdgeMemory
 from naiad.store.folder import Manifest, StoreFolder
 from naiad.store.protocol import Common, Direction, Hit, Link, Neighbour, Record, Route
 from naiad.store.schema import KEY, EdgeTable, Key, NodeTable
@@ -38,10 +38,6 @@ MEMORY: Final = 512 << 20
 
 ENGINE: Final = f"ladybug {ladybug.__version__}"
 
-_MOST_EDGES: Final = 10_000_000
-"""Most edges, or pairs of neighbours, of tables whose neighbours are kept in memory: 80 MB."""
-_MOST_ADJACENCIES: Final = 8
-
 # A generation may be removed between the reading of store.json and the opening of its file, if two
 # others are published in that while.
 _ATTEMPTS: Final = 5
@@ -58,6 +54,8 @@ class LadybugStore(CheckedStore):
     Raises:
         StoreError: there is no store, or it is half loaded or damaged.
     """
+
+    _edges_kept: EdgeMemory | None = None
 
     def __init__(self, path: Path, *, threads: int = 0, memory: int = MEMORY) -> None:
         self._folder = StoreFolder(path)
@@ -83,7 +81,7 @@ class LadybugStore(CheckedStore):
                 raise
             self._database, self._connection = database
             self._schema, self._stamp, self._indexes = manifest.schema, stamp, indexes
-            self._adjacencies: dict[str, Adjacency | None] = {}
+            self._edges_kept = EdgeMemory(self._schema, self._result)
             return
 
     def _indexes_of(self, manifest: Manifest) -> dict[tuple[str, str], VectorIndex]:
@@ -181,6 +179,10 @@ class LadybugStore(CheckedStore):
     def _links(
         self, edge: EdgeTable, keys: list[Key], side: Side, found: Conditions, limit: int
     ) -> list[Link]:
+        with self._lock:
+            edges = self._edges_kept and self._edges_kept.edges(edge, found, len(keys))
+        if edges:
+            return edges.links(keys, side, limit)
         parameters: dict[str, Any] = {"limit": limit}
         text = cypher.links(edge, side, found, parameters)
         rows: list[list[Any]] = []
@@ -256,8 +258,8 @@ class LadybugStore(CheckedStore):
         limit: int,
     ) -> list[Common]:
         with self._lock:
-            adjacency = self._adjacency(node, edges, found)
-        if adjacency is not None:
+            adjacency = self._edges_kept and self._edges_kept.adjacency(node, edges, found)
+        if adjacency:
             return adjacency.common(keys, limit)
         parameters: dict[str, Any] = {"keys": keys, "limit": limit}
         here = cypher.where(found, parameters, "e")
@@ -274,50 +276,6 @@ class LadybugStore(CheckedStore):
             parameters,
         )
         return [Common(*row) for row in rows]
-
-    def _adjacency(
-        self, node: NodeTable, edges: list[EdgeTable], found: Conditions
-    ) -> Adjacency | None:
-        """Neighbours in memory, kept until something is published; None where there are too many.
-
-        Ladybug joins with all nodes, and takes 100 times as long to ask.
-        """
-        about = repr((node.name, [edge.name for edge in edges], found))
-        if about not in self._adjacencies:
-            edge_counts = [
-                self._run(f"MATCH ()-[e:{quoted(edge.name)}]->() RETURN count(*)")[0][0]
-                for edge in edges
-            ]
-            small = sum(edge_counts) <= _MOST_EDGES
-            if len(self._adjacencies) >= _MOST_ADJACENCIES:
-                self._adjacencies.pop(next(iter(self._adjacencies)))
-            self._adjacencies[about] = self._read_adjacency(node, edges, found) if small else None
-        return self._adjacencies[about]
-
-    def _read_adjacency(
-        self, node: NodeTable, edges: list[EdgeTable], found: Conditions
-    ) -> Adjacency:
-        (keys,) = self._columns(cypher.keys(node))
-        ends = [edge.target if edge.source == node.name else edge.source for edge in edges]
-        first: dict[str, int] = {}  # neighbours of several tables are numbered one after another
-        number = 0
-        for end in dict.fromkeys(ends):
-            first[end] = number
-            number += self._count(self._schema.node(end), ())
-        pairs: list[tuple[Array, Array]] = []
-        for edge, end in zip(edges, ends, strict=True):
-            parameters: dict[str, Any] = {}
-            source, target = self._columns(cypher.ends(edge, found, parameters), parameters)
-            if edge.source == node.name:
-                pairs.append((source, target + first[end]))
-            if edge.target == node.name:
-                pairs.append((target, source + first[end]))
-        return Adjacency.of(keys.tolist(), pairs, number)
-
-    def _columns(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[Array]:
-        """The columns of an answer, which has no nulls."""
-        rows = self._result(query, parameters).get_as_arrow(-1)
-        return [column.to_numpy() for column in rows.columns]
 
     def _nearest(
         self, node: NodeTable, vector: str, query: Array, k: int, found: Conditions, exact: bool

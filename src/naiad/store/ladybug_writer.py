@@ -18,15 +18,13 @@ import pyarrow as pa
 from naiad.errors import InvalidInput, StoreError
 from naiad.schema import Array
 from naiad.store import cypher
-from naiad.store.adjacency import Adjacency
-from naiad.store.checked import Conditions
 from naiad.store.checks import check_values
 from naiad.store.cypher import quoted
 from naiad.store.folder import Indexed, Manifest, StoreFolder
 from naiad.store.ladybug import ENGINE, LadybugStore
 from naiad.store.protocol import Source
 from naiad.store.rows import edge_rows, node_rows, vector_rows
-from naiad.store.schema import KEY, EdgeTable, GraphSchema, Key, NodeTable
+from naiad.store.schema import KEY, GraphSchema, Key, NodeTable
 from naiad.store.vector_index import VectorIndex, files, sample_size
 
 APPROXIMATE_FROM: Final = 1_000_000
@@ -127,11 +125,6 @@ class LadybugWriter(LadybugStore):
                     key = str(error).partition(words)[2].strip(" .").partition(", which")[0]
                     raise InvalidInput(f"{table}: {meaning.format(key)}") from None
             raise
-
-    def _adjacency(
-        self, node: NodeTable, edges: list[EdgeTable], found: Conditions
-    ) -> Adjacency | None:
-        return None  # what is written to does not stay as it is
 
     def set_vectors(self, table: str, vector: str, keys: Sequence[Key], values: Array) -> None:
         """Set the vectors of nodes: float32 [keys, length]."""

@@ -34,7 +34,8 @@ MEMORY: Final = 2 << 30
 """Most bytes that a writer keeps of its file, by default. With fewer Ladybug 0.22 may not find the
 room for a checkpoint: with 512 MB it failed after 160,000 vectors of 384 numbers."""
 
-_ROWS: Final = 20_000  # whose vectors are read or set at once
+_SET: Final = 20_000  # nodes whose vectors are set at once
+_READ: Final = 100_000  # nodes whose vectors are read at once: each time all are gone through
 
 _log = logging.getLogger(__name__)
 
@@ -134,8 +135,8 @@ class LadybugWriter(LadybugStore):
         for key in keys:
             if key not in there:
                 raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
-        for start in range(0, len(keys), _ROWS):
-            part = slice(start, start + _ROWS)
+        for start in range(0, len(keys), _SET):
+            part = slice(start, start + _SET)
             rows = vector_rows(node, vector, list(keys[part]), values[part])
             self._run(cypher.set_vectors(node, vector), {"rows": rows})
         self._note(table, vector, keys)
@@ -187,8 +188,8 @@ class LadybugWriter(LadybugStore):
                     shutil.copyfile(source, target)
                 return before
             index = VectorIndex.load(old, before.number, shared=False)
-            for start in range(0, len(changed), _ROWS):
-                keys = changed[start : start + _ROWS]
+            for start in range(0, len(changed), _SET):
+                keys = changed[start : start + _SET]
                 vectors = self.vectors(node.name, vector, keys)
                 index.put(pa.array(keys, index.kind), np.stack([vectors[key] for key in keys]))
             trained, since = before.trained, before.changed + len(changed)
@@ -202,8 +203,8 @@ class LadybugWriter(LadybugStore):
             step = max(1, number // sample_size(number))
             keys, sample = self._vectors_between(node, vector, first, last, step)
             index = VectorIndex.trained(sample, number, keys.type)
-            for start in range(first, last, _ROWS):
-                index.put(*self._vectors_between(node, vector, start, start + _ROWS))
+            for start in range(first, last, _READ):
+                index.put(*self._vectors_between(node, vector, start, start + _READ))
             trained, since = number, 0
         index.save(path)
         return Indexed(node.name, vector, len(index), trained, since)
@@ -232,7 +233,7 @@ class LadybugWriter(LadybugStore):
     ) -> tuple[pa.Array, Array]:
         """Keys and vectors, float32 [keys, length], of one in ``step`` nodes of these numbers."""
         bounds = {"first": first, "last": last, "step": step}
-        table = self._result(cypher.vectors_between(node, vector), bounds).get_as_arrow(_ROWS)
+        table = self._result(cypher.vectors_between(node, vector), bounds).get_as_arrow(_READ)
         flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return table["key"].combine_chunks(), flat.reshape(-1, node.length_of(vector))
 

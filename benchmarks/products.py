@@ -15,6 +15,7 @@ import os
 import statistics
 import tempfile
 import time
+import unittest.mock
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -78,16 +79,26 @@ def batches(runner: Runner, products: int) -> dict[str, tuple[Work, int]]:
     return found
 
 
-def neighbourhoods(store: Store, pipeline: Products) -> dict[str, tuple[Work, int]]:
+def neighbourhoods(store: Store, place: str, pipeline: Products) -> dict[str, tuple[Work, int]]:
     def on_arrays() -> object:
         return overlaps(pipeline.graph, np.array([17]))
 
-    def in_store() -> object:
-        return store.neighbours("Product", 17, "Product", ["bought_with"], hops=2, limit=20_000)
+    def in_memory() -> object:
+        return store.common("Product", [17], ["bought_with"], limit=20_000)
+
+    def in_database() -> object:
+        with unittest.mock.patch("naiad.store.edge_memory.MOST_EDGES", 0), open_store(place) as s:
+            return s.common("Product", [17], ["bought_with"], limit=20_000)
+
+    def opened() -> object:
+        with open_store(place) as s:
+            return s
 
     return {
         "overlaps with a product's neighbourhood, on the arrays": (on_arrays, 1),
-        "its second neighbours alone, in the store": (in_store, 1),
+        "neighbours in common, in the store's memory": (in_memory, 1),
+        "the same of the database, and to open it": (in_database, 1),
+        "to open the store": (opened, 1),
     }
 
 
@@ -104,7 +115,7 @@ def main() -> None:
         where = str(Path(folder) / "store")
         load_graph(where, graph, Labels((), len(graph), graph.edges), width=256)
         with open_store(where, threads=1) as store, torch.inference_mode():
-            works = means() | batches(runner, len(graph)) | neighbourhoods(store, pipeline)
+            works = means() | batches(runner, len(graph)) | neighbourhoods(store, where, pipeline)
             for _ in range(rounds + 1):
                 for name, (work, products) in works.items():
                     began = time.process_time()

@@ -235,3 +235,13 @@ def test_the_contract_is_the_one_clients_ask_for(server: Server):
         ("input__1", [-1, 256]),
         ("output__0", [-1, 256, -1]),
     ]
+
+
+def test_the_demo_says_what_the_workshop_s_sentences_are_about(tmp_path: Path):
+    result = CliRunner().invoke(app, ["demo", "zero_shot", "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "out" / "labels.csv").open(newline="") as file:
+        rows = {row["text"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == WORKSHOP.keys()
+    for text, label in WORKSHOP.items():
+        assert max(LABELS, key=lambda name: float(rows[text][name])) == label

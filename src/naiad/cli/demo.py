@@ -1,27 +1,43 @@
-"""``naiad demo``: the main job from end to end, on the real Triton."""
+"""``naiad demo``: an application from end to end, on the real Triton."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from naiad.cli.console import output
+from naiad.pipelines import demos
+
+_DEFAULT = "nugraph3"
+_OTHERS = ", ".join(name for name in demos() if name != _DEFAULT)
+
 
 def demo(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help=f"{_DEFAULT}; or {_OTHERS}.")
+    ] = _DEFAULT,
     directory: Annotated[
-        Path, typer.Option("--output", "-o", help="Where repository, results and picture go.")
+        Path, typer.Option("--output", "-o", help="Where results and pictures go.")
     ] = Path("demo-output"),
 ) -> None:
-    """Export NuGraph3, start Triton, label simulated events, draw one, and shut down.
+    """Start Triton with an application, send it sample requests, print the answers, shut down.
 
-    It needs no network and no data of yours: weights and events come with Naiad. Both are
-    simulated, so nothing that it prints is physics.
+    Without a NAME it is NuGraph3: simulated events are labelled and drawn. It needs no network and
+    no data of yours: weights and samples come with Naiad. Most of them are made up, and say so.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       naiad demo --output /tmp/naiad-demo
+      naiad demo zero_shot
+      naiad demo movies
     """
-    from naiad.pipelines.nugraph3.demo import run
-
-    run(directory)
+    found = demos()
+    if name not in found:
+        raise typer.BadParameter(f"no demo {name!r}; there are {', '.join(found)}")
+    module, _, function = found[name].partition(":")
+    getattr(import_module(module), function)(directory)
+    if name == _DEFAULT:
+        output.print(f"[bold]more[/] naiad demo NAME, of {_OTHERS}", highlight=False)

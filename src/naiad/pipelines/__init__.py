@@ -24,6 +24,8 @@ class Application:
             those of real ones.
         bulk: ``module:Class`` that says how ``naiad process`` works on its files; see
             :mod:`naiad.bulk.application`.
+        demo: ``module:function`` that shows sample requests on a server of its own, its files in a
+            folder: ``naiad demo``; the name there is that of the application's folder.
         packages: what must be importable where it is served.
         arguments: of ``naiad infer NAME``, as an example.
         on_request: it is served only when it is named: one machine has no room for all.
@@ -39,6 +41,7 @@ class Application:
     requests: str | None = None
     simulated: str | None = None
     bulk: str | None = None
+    demo: str | None = None
     packages: tuple[str, ...] = ()
     arguments: str = "FILE"
     on_request: bool = False
@@ -59,6 +62,7 @@ _APPLICATIONS = (
         requests="naiad.pipelines.nugraph3.events:read_requests",
         simulated="naiad.pipelines.nugraph3.simulate:simulated_requests",
         bulk="naiad.pipelines.nugraph3.bulk:NuGraph3Bulk",
+        demo="naiad.pipelines.nugraph3.demo:run",
         packages=("torch", "scipy", "safetensors"),
     ),
     Application(
@@ -102,6 +106,7 @@ _APPLICATIONS = (
         cli="naiad.pipelines.zero_shot.cli",
         requests="naiad.pipelines.zero_shot.requests:read_requests",
         simulated="naiad.pipelines.zero_shot.requests:simulated_requests",
+        demo="naiad.pipelines.zero_shot.demo:run",
         packages=("tokenizers", "onnxruntime"),
         arguments='"Who are you voting for?" --labels business,science,politics',
         on_request=True,
@@ -143,6 +148,7 @@ _APPLICATIONS = (
         client="naiad.pipelines.movies.client:SimilarClient",
         cli="naiad.pipelines.movies.cli",
         requests="naiad.pipelines.movies.requests:similar_requests",
+        demo="naiad.pipelines.movies.demo:run",
         packages=("ladybug", "rapidfuzz"),
         on_request=True,
     ),
@@ -176,6 +182,7 @@ _APPLICATIONS = (
         client="naiad.pipelines.products.client:ProductsClient",
         cli="naiad.pipelines.products.cli",
         simulated="naiad.pipelines.products.simulate:simulated_requests",
+        demo="naiad.pipelines.products.demo:run",
         packages=("torch", "scipy", "safetensors"),
         on_request=True,
     ),
@@ -184,6 +191,7 @@ _APPLICATIONS = (
         model="products_recommend",
         summary="what is bought together with a basket of products, from a graph store",
         pipeline="naiad.pipelines.products.recommend_pipeline:ProductsRecommend",
+        requests="naiad.pipelines.products.baskets:read_requests",
         packages=("ladybug", "pyarrow"),
         on_request=True,
     ),
@@ -240,6 +248,11 @@ _APPLICATIONS = (
 def applications() -> tuple[Application, ...]:
     """All built-in applications."""
     return _APPLICATIONS
+
+
+def demos() -> dict[str, str]:
+    """The ``module:function`` of each demo by its name, that of the application's folder."""
+    return {app.demo.split(".")[2]: app.demo for app in _APPLICATIONS if app.demo is not None}
 
 
 def application(name: str) -> Application | None:

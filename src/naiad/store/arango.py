@@ -11,31 +11,20 @@ collection ``naiad_store`` has the schema, the generation and the writer's lock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
-from naiad.errors import InvalidInput, StoreError
+from naiad.errors import StoreError
 from naiad.schema import Array
 from naiad.store.aql import Query
 from naiad.store.arango_server import META, ArangoServer, document_key
-from naiad.store.checks import (
-    check_edges,
-    check_hops,
-    check_keys,
-    check_limit,
-    check_query,
-)
-from naiad.store.filters import Where, conditions
+from naiad.store.checked import CheckedStore, Conditions, Side
 from naiad.store.protocol import Common, Direction, Hit, Link, Neighbour, Record, Route
-from naiad.store.schema import KEY, GraphSchema, Key, NodeTable
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from naiad.store.schema import KEY, EdgeTable, GraphSchema, Key, NodeTable
 
 
-class ArangoStore:
+class ArangoStore(CheckedStore):
     """A published graph, to read: a :class:`~naiad.store.Store`.
 
     Args:
@@ -54,11 +43,6 @@ class ArangoStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server.name!r})"
 
-    @property
-    def schema(self) -> GraphSchema:
-        """The tables of the graph."""
-        return self._schema
-
     def _open(self) -> None:
         found = self._server.meta("schema") if self._server.has(META) else None
         if found is None:
@@ -74,6 +58,7 @@ class ArangoStore:
         self._generation = int(found["generation"])
         self._publications = int(found["publications"])
         self._indexed = {tuple(pair) for pair in found["indexed"]}
+        self._approximate_from = int(found["approximate_from"])
 
     def _collection(self, table: str) -> str:
         return f"{table}_g{self._generation}"
@@ -91,146 +76,97 @@ class ArangoStore:
         """Let go of the connections."""
         self._server.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def count(self, table: str, where: Where | None = None) -> int:
-        """How many nodes there are."""
+    def _count(self, node: NodeTable, found: Conditions) -> int:
         query = Query()
-        filters = query.filters(conditions(self._schema.node(table), where), "n")
-        nodes = query.collection(self._collection(table))
+        filters = query.filters(found, "n")
+        nodes = query.collection(self._collection(node.name))
         text = f"FOR n IN {nodes} {filters} COLLECT WITH COUNT INTO number RETURN number"
         return self._server.run(text, query.bind)[0]
 
-    def get(self, table: str, keys: Sequence[Key]) -> list[Record | None]:
-        """The nodes with these keys, in their order; None for one that is not there."""
-        node = self._schema.node(table)
-        rows = self._by_key(table, check_keys(node, keys), list(node.columns))
-        found = {row[KEY]: _record(node, row) for row in rows}
-        return [found.get(key) for key in keys]
+    def _get(self, node: NodeTable, keys: list[Key]) -> list[Record]:
+        return [_record(node, row) for row in self._by_key(node, keys, list(node.columns))]
 
-    def _by_key(self, table: str, keys: list[Key], columns: list[str]) -> list[dict[str, Any]]:
-        if not keys:
-            return []
+    def _by_key(
+        self, node: NodeTable, keys: Sequence[Key], columns: list[str]
+    ) -> list[dict[str, Any]]:
         query = Query()
-        nodes = query.collection(self._collection(table))
+        nodes = query.collection(self._collection(node.name))
         wanted = query.value([document_key(key) for key in keys])
         text = f"FOR n IN {nodes} FILTER n._key IN {wanted} RETURN KEEP(n, {query.value(columns)})"
         return self._server.run(text, query.bind)
 
-    def find(
-        self,
-        table: str,
-        where: Where | None = None,
-        *,
-        order: str = KEY,
-        descending: bool = False,
-        limit: int = 100,
+    def _find(
+        self, node: NodeTable, found: Conditions, order: str, descending: bool, limit: int
     ) -> list[Record]:
-        """Nodes by a property's order, then by key; those without the property come last."""
-        node = self._schema.node(table)
-        node.type_of(order)
         query = Query()
-        filters = query.filters(conditions(node, where), "n")
+        filters = query.filters(found, "n")
         column = f"n[{query.value(order)}]"
         rows = self._server.run(
-            f"FOR n IN {query.collection(self._collection(table))} {filters} "
+            f"FOR n IN {query.collection(self._collection(node.name))} {filters} "
             f"SORT {column} == null, {column} {'DESC' if descending else 'ASC'}, n.id "
-            f"LIMIT {query.value(check_limit(limit))} "
-            f"RETURN KEEP(n, {query.value(list(node.columns))})",
+            f"LIMIT {query.value(limit)} RETURN KEEP(n, {query.value(list(node.columns))})",
             query.bind,
         )
         return [_record(node, row) for row in rows]
 
-    def links(
-        self,
-        edge: str,
-        keys: Sequence[Key],
-        *,
-        side: Literal["source", "target"] = "source",
-        where: Where | None = None,
-        limit: int = 100_000,
+    def _links(
+        self, edge: EdgeTable, keys: list[Key], side: Side, found: Conditions, limit: int
     ) -> list[Link]:
-        """Edges whose source (or target) is among ``keys``, by source and target."""
-        table = self._schema.edge(edge)
-        given = table.source if side == "source" else table.target
-        ids = [self._id(given, key) for key in check_keys(self._schema.node(given), keys)]
+        given, end = (edge.source, "_from") if side == "source" else (edge.target, "_to")
         query = Query()
-        filters = query.filters(conditions(table, where), "e")
-        limited = query.value(check_limit(limit))
-        if not ids:
-            return []
-        end = "_from" if side == "source" else "_to"
+        filters = query.filters(found, "e")
+        limited = query.value(limit)
+        ids = [self._id(given, key) for key in keys]
         rows = self._server.run(
-            f"FOR e IN {query.collection(self._collection(edge))} "
+            f"FOR e IN {query.collection(self._collection(edge.name))} "
             f"FILTER e.{end} IN {query.value(ids)} {filters} SORT e.from, e.to LIMIT {limited} "
-            f"RETURN [e.from, e.to, KEEP(e, {query.value(list(table.properties))})]",
+            f"RETURN [e.from, e.to, KEEP(e, {query.value(list(edge.properties))})]",
             query.bind,
         )
         return [
-            Link(edge, source, target, {name: found.get(name) for name in table.properties})
-            for source, target, found in rows
+            Link(edge.name, source, target, {name: values.get(name) for name in edge.properties})
+            for source, target, values in rows
         ]
 
-    def neighbours(
+    def _neighbours(
         self,
-        table: str,
-        key: Key,
-        to: str,
-        edges: Sequence[str],
-        *,
-        direction: Direction = "both",
-        hops: int = 1,
-        where: Where | None = None,
-        limit: int = 100,
+        start: tuple[str, Key],
+        reached: NodeTable,
+        edges: list[EdgeTable],
+        direction: Direction,
+        hops: int,
+        found: Conditions,
+        limit: int,
     ) -> list[Neighbour]:
-        """Nodes of table ``to`` within ``hops`` along ``edges``, the closest first, then by key."""
-        check_keys(self._schema.node(table), [key])
-        found = conditions(self._schema.node(to), where)
         query = Query()
-        start = query.value(self._id(table, key))
-        along = query.along(self._edges(edges), direction, start, query.value(check_hops(hops)))
+        first = query.value(self._id(*start))
+        along = query.along(self._edges(edges), direction, first, query.value(hops))
         rows = self._server.run(
             f"{self._involving(query)} FOR n, e, p {along} "
             "OPTIONS {order: 'bfs', uniqueVertices: 'global'} "
-            f"FILTER IS_SAME_COLLECTION({query.value(self._collection(to))}, n) "
-            f"FILTER n._id != {start} {query.filters(found, 'n')} "
-            f"LET hops = LENGTH(p.edges) SORT hops, n.id LIMIT {query.value(check_limit(limit))} "
+            f"FILTER IS_SAME_COLLECTION({query.value(self._collection(reached.name))}, n) "
+            f"FILTER n._id != {first} {query.filters(found, 'n')} "
+            f"LET hops = LENGTH(p.edges) SORT hops, n.id LIMIT {query.value(limit)} "
             "RETURN [n.id, hops]",
             query.bind,
         )
         return [Neighbour(*row) for row in rows]
 
-    def paths(
+    def _paths(
         self,
         start: tuple[str, Key],
         end: tuple[str, Key],
-        edges: Sequence[str],
-        *,
-        direction: Direction = "both",
-        hops: int = 4,
-        limit: int = 10,
+        edges: list[EdgeTable],
+        direction: Direction,
+        hops: int,
+        limit: int,
     ) -> list[Route]:
-        """The shortest paths between two nodes, all of one length, at most ``hops`` edges long."""
-        for table, key in (start, end):
-            check_keys(self._schema.node(table), [key])
-        if start == end:
-            raise InvalidInput(f"a path from {start} to itself has no edges")
         query = Query()
         first, last = query.value(self._id(*start)), query.value(self._id(*end))
         shortest = query.shortest(self._edges(edges), direction, first, last)
         rows = self._server.run(
             f"{self._involving(query)} FOR p {shortest} "
-            f"FILTER LENGTH(p.edges) <= {query.value(check_hops(hops))} "
-            f"LIMIT {query.value(check_limit(limit))} "
+            f"FILTER LENGTH(p.edges) <= {query.value(hops)} LIMIT {query.value(limit)} "
             "RETURN {nodes: p.vertices[*]._id, keys: p.vertices[*].id, edges: p.edges[*]._id}",
             query.bind,
         )
@@ -246,37 +182,30 @@ class ArangoStore:
         """The table of a document, by its ``_id``."""
         return identifier.partition("/")[0].removesuffix(f"_g{self._generation}")
 
-    def _edges(self, edges: Sequence[str]) -> list[str]:
-        return [self._collection(edge.name) for edge in check_edges(self._schema, edges)]
+    def _edges(self, edges: Sequence[EdgeTable]) -> list[str]:
+        return [self._collection(edge.name) for edge in edges]
 
     def _involving(self, query: Query) -> str:
         return query.involving(self._collection(node.name) for node in self._schema.nodes)
 
-    def common(
+    def _common(
         self,
-        table: str,
-        keys: Sequence[Key],
-        edges: Sequence[str],
-        *,
-        where: Where | None = None,
-        limit: int = 100,
+        node: NodeTable,
+        keys: list[Key],
+        edges: list[EdgeTable],
+        found: Conditions,
+        limit: int,
     ) -> list[Common]:
-        """Other nodes of ``table`` by how many neighbours they share with any of ``keys``."""
-        tables = check_edges(self._schema, edges)
-        ids = [self._id(table, key) for key in check_keys(self._schema.node(table), keys)]
-        found, *_ = [conditions(each, where) for each in tables]  # it must be right for all
         query = Query()
-        limited = query.value(check_limit(limit))
-        if not ids:
-            return []
-        starts = query.value(ids)
+        limited = query.value(limit)
+        starts = query.value([self._id(node.name, key) for key in keys])
         names = self._edges(edges)
         rows = self._server.run(
             f"{self._involving(query)} LET between = (FOR a IN {starts} "
             f"FOR x, e {query.along(names, 'both', 'a', '1')} {query.filters(found, 'e')} "
             "RETURN DISTINCT x._id) "
             f"FOR x IN between FOR b, f {query.along(names, 'both', 'x', '1')} "
-            f"FILTER IS_SAME_COLLECTION({query.value(self._collection(table))}, b) "
+            f"FILTER IS_SAME_COLLECTION({query.value(self._collection(node.name))}, b) "
             f"FILTER b._id NOT IN {starts} {query.filters(found, 'f')} "
             "COLLECT key = b.id AGGREGATE common = COUNT_DISTINCT(x) "
             f"SORT common DESC, key LIMIT {limited} RETURN [key, common]",
@@ -284,21 +213,15 @@ class ArangoStore:
         )
         return [Common(*row) for row in rows]
 
-    def nearest(
-        self, table: str, vector: str, query: Array, k: int = 10, *, where: Where | None = None
+    def _nearest(
+        self, node: NodeTable, vector: str, query: Array, k: int, found: Conditions, exact: bool
     ) -> list[Hit]:
-        """The ``k`` nodes whose vector has the largest cosine with ``query``.
-
-        Exactly, unless the vector has an index and there is no ``where``: then nearly so.
-        """
-        node = self._schema.node(table)
-        values = check_query(node, vector, query).tolist()
-        found = conditions(node, where)
+        """The index is asked only where there are no conditions."""
         text = Query()
-        nodes = text.collection(self._collection(table))
-        column, wanted = text.value(vector), text.value(values)
-        limited = text.value(check_limit(k, "k"))
-        if (table, vector) in self._indexed and not found:
+        nodes = text.collection(self._collection(node.name))
+        column, wanted = text.value(vector), text.value(query.tolist())
+        limited = text.value(k)
+        if (node.name, vector) in self._indexed and not (found or exact):
             rows = self._server.run(
                 f"FOR n IN {nodes} LET score = APPROX_NEAR_COSINE(n.{column}, {wanted}) "
                 f"SORT score DESC LIMIT {limited} RETURN [n.id, score]",
@@ -313,23 +236,17 @@ class ArangoStore:
             )
         return [Hit(*row) for row in rows]
 
-    def vectors(self, table: str, vector: str, keys: Sequence[Key]) -> dict[Key, Array]:
-        """The vectors, float32, of those of ``keys`` that have one."""
-        node = self._schema.node(table)
-        node.length_of(vector)
-        rows = self._by_key(table, check_keys(node, keys), [KEY, vector])
+    def _vectors(self, node: NodeTable, vector: str, keys: list[Key]) -> dict[Key, Array]:
         return {
             row[KEY]: np.array(row[vector], np.float32)
-            for row in rows
+            for row in self._by_key(node, keys, [KEY, vector])
             if row.get(vector) is not None
         }
 
-    def missing(self, table: str, vector: str) -> list[Key]:
-        """The keys of nodes that have no such vector, in order."""
-        self._schema.node(table).length_of(vector)
+    def _missing(self, node: NodeTable, vector: str) -> list[Key]:
         query = Query()
         return self._server.run(
-            f"FOR n IN {query.collection(self._collection(table))} "
+            f"FOR n IN {query.collection(self._collection(node.name))} "
             f"FILTER n[{query.value(vector)}] == null SORT n.id RETURN n.id",
             query.bind,
         )

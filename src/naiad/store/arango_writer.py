@@ -21,7 +21,7 @@ from naiad.store.rows import edge_rows, node_rows
 from naiad.store.schema import KEY, SOURCE, TARGET, GraphSchema, Key, NodeTable
 
 APPROXIMATE_FROM: Final = 100_000
-"""With so many nodes a vector gets a vector index, where the server (3.12.4 and later) has any."""
+"""With so many nodes a vector gets a vector index, unless it is said otherwise."""
 
 _ROWS = 2_000  # of one request
 _NOT_UNIQUE = 1210  # ArangoDB's number of that error
@@ -34,18 +34,30 @@ class ArangoWriter(ArangoStore):
         url: of the store, as `ArangoStore` takes it.
         schema: of a new store, which replaces what is there; None to change what is there, which
             others see as it is done.
+        approximate_from: a vector of so many nodes gets a vector index, where the server (3.12.4
+            and later) has any; None for what it was, or :data:`APPROXIMATE_FROM`.
 
     Raises:
         StoreError: somebody writes to it, or there is none to change.
     """
 
-    def __init__(self, url: str, schema: GraphSchema | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        schema: GraphSchema | None = None,
+        *,
+        approximate_from: int | None = None,
+    ) -> None:
         self._server = ArangoServer(url)
+        self._approximate_from = APPROXIMATE_FROM
         self._old: GraphSchema | None = None
         self._published = schema is None
         self._closed = False
         if schema is None:
             self._open()
+        if approximate_from is not None:
+            self._approximate_from = approximate_from
+        if schema is None:
             self._take_lock()
             return
         if not self._server.has(META):
@@ -152,7 +164,7 @@ class ArangoWriter(ArangoStore):
         """Set the vectors of nodes: float32 [keys, length]."""
         node = self._schema.node(table)
         values = check_values(node, vector, keys, values)
-        there = {row[KEY] for row in self._by_key(table, list(keys), [KEY])}
+        there = {row[KEY] for row in self._by_key(node, keys, [KEY])}
         for key in keys:
             if key not in there:
                 raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
@@ -180,6 +192,7 @@ class ArangoWriter(ArangoStore):
             "generation": self._generation,
             "publications": self._publications,
             "indexed": sorted(self._indexed),
+            "approximate_from": self._approximate_from,
         }
         self._server.run(
             "UPSERT {_key: @row._key} INSERT @row REPLACE @row IN @@meta",
@@ -191,7 +204,7 @@ class ArangoWriter(ArangoStore):
 
     def _index(self, node: NodeTable, vector: str) -> None:
         number = self.count(node.name)
-        if (node.name, vector) in self._indexed or number < APPROXIMATE_FROM:
+        if (node.name, vector) in self._indexed or number < self._approximate_from:
             return
         if self.missing(node.name, vector):
             return  # up to 3.12.8 every document of an indexed collection must have the vector

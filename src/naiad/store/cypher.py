@@ -104,6 +104,55 @@ def sides(edges: Sequence[EdgeTable], table: str) -> tuple[Direction, Direction]
     return "both", "both"
 
 
+def by_key(table: NodeTable) -> str:
+    """Find the nodes ``n`` in ``$keys``, each by the primary key's index."""
+    return f"UNWIND $keys AS key MATCH (n:{quoted(table.name)} {{{quoted(KEY)}: key}})"
+
+
+def vectors_between(table: NodeTable, vector: str) -> str:
+    """Keys and vectors of those of the nodes from ``$first`` to before ``$last`` that have one.
+
+    Nodes are numbered in the order in which they were loaded; one in ``$step`` is taken.
+    """
+    number = "offset(id(n))"
+    return (
+        f"MATCH (n:{quoted(table.name)}) WHERE {number} >= $first AND {number} < $last "
+        f"AND {number} % $step = 0 AND n.{quoted(vector)} IS NOT NULL "
+        f"RETURN n.{quoted(KEY)} AS key, n.{quoted(vector)} AS vector"
+    )
+
+
+def links(
+    edge: EdgeTable, side: str, conditions: Sequence[Condition], parameters: Parameters
+) -> str:
+    """The first ``$limit`` edges whose source or target is ``$key``: its ends and properties."""
+    here, there = ("a", "b") if side == "source" else ("b", "a")
+    tables = {"a": edge.source, "b": edge.target}
+    pattern = arrow([edge], "out" if side == "source" else "in")
+    ends = [f"a.{quoted(KEY)}", f"b.{quoted(KEY)}"]
+    columns = [*ends, *(f"e.{quoted(name)}" for name in edge.properties)]
+    return (
+        f"MATCH ({here}:{quoted(tables[here])} {{{quoted(KEY)}: $key}}){pattern}"
+        f"({there}:{quoted(tables[there])}){where(conditions, parameters, 'e')} "
+        f"RETURN {', '.join(columns)} ORDER BY {', '.join(ends)} LIMIT $limit"
+    )
+
+
+def keys(table: NodeTable) -> str:
+    """All keys, in the order of the nodes' numbers."""
+    return f"MATCH (n:{quoted(table.name)}) RETURN n.{quoted(KEY)} AS key ORDER BY offset(id(n))"
+
+
+def ends(edge: EdgeTable, conditions: Sequence[Condition], parameters: Parameters) -> str:
+    """The numbers of both nodes of each edge, and its properties."""
+    columns = ["offset(id(a))", "offset(id(b))", *(f"e.{quoted(name)}" for name in edge.properties)]
+    return (
+        f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)})"
+        f"{where(conditions, parameters, 'e')} "
+        f"RETURN {', '.join(columns)}"
+    )
+
+
 def copy_nodes(table: NodeTable, columns: Sequence[str]) -> str:
     """Load ``$rows``, which has these columns, into a table."""
     names = ", ".join(map(quoted, columns))
@@ -127,11 +176,14 @@ def set_vectors(table: NodeTable, vector: str) -> str:
 def nearest(
     table: NodeTable, vector: str, conditions: Sequence[Condition], parameters: Parameters
 ) -> str:
-    """The ``$k`` nodes whose vector is nearest to ``$query``."""
+    """The ``$k`` nodes whose vector is nearest to ``$query``, of those in ``$keys`` if given."""
     column = f"n.{quoted(vector)}"
     length = table.length_of(vector)
+    nodes = f"MATCH (n:{quoted(table.name)})"
+    if "keys" in parameters:
+        nodes = by_key(table)
     return (
-        f"MATCH (n:{quoted(table.name)})"
+        f"{nodes}"
         f"{where(conditions, parameters, 'n', f'{column} IS NOT NULL')} "
         f"RETURN n.{quoted(KEY)} AS key, "
         f"array_cosine_similarity({column}, CAST($query AS FLOAT[{length}])) AS score "

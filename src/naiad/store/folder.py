@@ -4,8 +4,12 @@
 
     store.json     which generation is the published one, and its schema
     000002.lbug    that generation; nobody writes to it
+    000002.TABLE.VECTOR.*  approximate indexes of its vectors, if it has any
     000003.writing what a writer is at work on
     store.lock     held by the writer
+
+An index belongs to one generation and is published with it, so that none is ever older than the
+vectors beside it.
 
 Ladybug 0.22 lets a process open a database read-only while another one writes to it, and then fails
 in some of the cases: while the writer makes a checkpoint, or where the log is read half written
@@ -21,7 +25,7 @@ import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +38,25 @@ _FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Indexed:
+    """A vector that has an approximate index.
+
+    Attributes:
+        table: of the nodes.
+        vector: its name.
+        number: how many nodes have one.
+        trained: how many had when the index was made.
+        changed: how many were set since.
+    """
+
+    table: str
+    vector: str
+    number: int
+    trained: int
+    changed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """What ``store.json`` says.
 
@@ -41,11 +64,15 @@ class Manifest:
         generation: the number of the published state, from 1.
         engine: the database that wrote it, and its version.
         schema: of the graph.
+        approximate_from: with so many nodes a vector gets an approximate index.
+        indexes: those that there are.
     """
 
     generation: int
     engine: str
     schema: GraphSchema
+    approximate_from: int
+    indexes: tuple[Indexed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +93,13 @@ class StoreFolder:
                 raise StoreError(
                     f"{self.path} has format {found['format']!r}; this Naiad reads {_FORMAT}"
                 )
-            schema = GraphSchema.from_json(found["schema"])
-            return Manifest(int(found["generation"]), str(found["engine"]), schema)
+            return Manifest(
+                generation=int(found["generation"]),
+                engine=str(found["engine"]),
+                schema=GraphSchema.from_json(found["schema"]),
+                approximate_from=int(found["approximate_from"]),
+                indexes=tuple(Indexed(**index) for index in found["indexes"]),
+            )
         except FileNotFoundError:
             raise StoreError(self._why_not()) from None
         except OSError as error:
@@ -96,6 +128,10 @@ class StoreFolder:
     def file(self, generation: int) -> Path:
         """The database of a published generation."""
         return self.path / f"{generation:06d}.lbug"
+
+    def index(self, generation: int, table: str, vector: str) -> Path:
+        """The index of a vector in a published generation; its files' names begin so."""
+        return self.path / f"{generation:06d}.{table}.{vector}"
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -140,29 +176,30 @@ class StoreFolder:
         for left in self.path.glob("*.writing*"):
             left.unlink()
 
-    def publish(self, written: Path, engine: str, schema: GraphSchema) -> int:
-        """Make a finished file the published generation; its number.
+    def publish(self, manifest: Manifest) -> None:
+        """Make the finished files of a generation the published one.
 
         The generation before is kept for readers that are just opening it. Those that have an
-        older one open keep it: its file has lost its name only.
+        older one open keep it: its files have lost their names only.
         """
-        generation = int(written.stem)
-        _to_disk(written)
-        written.replace(self.file(generation))
+        name = f"{manifest.generation:06d}"
+        for written in (*self.path.glob(f"{name}.writing.*"), self.path / f"{name}.writing"):
+            _to_disk(written)
+            published = written.name.replace(".writing.", ".").replace(".writing", ".lbug")
+            written.replace(self.path / published)
         content: dict[str, Any] = {
             "format": _FORMAT,
-            "generation": generation,
-            "engine": engine,
-            "schema": schema.to_json(),
+            **asdict(manifest),
+            "schema": manifest.schema.to_json(),
         }
         draft = self.path / f"{MANIFEST}.writing"
         draft.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
         _to_disk(draft)
         draft.replace(self.path / MANIFEST)
         _to_disk(self.path)
-        for path in self._generations()[:-2]:
-            path.unlink()
-        return generation
+        for old in self._generations()[:-2]:
+            for path in self.path.glob(f"{old.stem}.*"):
+                path.unlink()
 
     def _generations(self) -> list[Path]:
         return sorted(self.path.glob("[0-9]*.lbug"))

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
 
 from naiad.errors import InvalidInput, StoreError
 from naiad.schema import Array
 from naiad.store import cypher
 from naiad.store.checks import check_values
 from naiad.store.cypher import quoted
-from naiad.store.folder import StoreFolder
-from naiad.store.ladybug import ENGINE, MEMORY, LadybugStore
+from naiad.store.folder import Indexed, Manifest, StoreFolder
+from naiad.store.ladybug import ENGINE, LadybugStore
 from naiad.store.protocol import Source
 from naiad.store.rows import edge_rows, node_rows, vector_rows
-from naiad.store.schema import KEY, GraphSchema, Key
+from naiad.store.schema import KEY, GraphSchema, Key, NodeTable
+from naiad.store.vector_index import VectorIndex, files, sample_size
+
+APPROXIMATE_FROM: Final = 1_000_000
+"""With so many nodes a vector gets an approximate index, unless it is said otherwise."""
+
+MEMORY: Final = 2 << 30
+"""Most bytes that a writer keeps of its file, by default. With fewer Ladybug 0.22 may not find the
+room for a checkpoint: with 512 MB it failed after 160,000 vectors of 384 numbers."""
+
+_SET: Final = 20_000  # nodes whose vectors are set at once
+_READ: Final = 100_000  # nodes whose vectors are read at once: each time all are gone through
+
+_log = logging.getLogger(__name__)
 
 
 class LadybugWriter(LadybugStore):
@@ -31,6 +50,8 @@ class LadybugWriter(LadybugStore):
         schema: of a new store, which replaces what is there; None to change what is there.
         threads: of one query; 0 for as many as there are cores.
         memory: most bytes that the database keeps of its file.
+        approximate_from: a vector of so many nodes gets an approximate index, if faiss is
+            installed; None for what it was, or :data:`APPROXIMATE_FROM`.
 
     Raises:
         StoreError: somebody writes to it, or there is none to change.
@@ -43,26 +64,34 @@ class LadybugWriter(LadybugStore):
         *,
         threads: int = 0,
         memory: int = MEMORY,
+        approximate_from: int | None = None,
     ) -> None:
         self._folder = StoreFolder(path)
         self._threads = threads
         self._memory = memory
         self._lock = threading.RLock()
+        self._indexes = {}  # what is written is not in them before it is published
         with ExitStack() as stack:
             if schema is None:
                 self._folder.manifest()  # before a folder is made for the lock
             stack.enter_context(self._folder.locked())
             if schema is None:
                 manifest = self._folder.manifest()
-                self._begin(manifest.generation, manifest.schema)
+                self._approximate_from = approximate_from or manifest.approximate_from
+                self._begin(manifest, manifest.schema)
             else:
+                self._approximate_from = approximate_from or APPROXIMATE_FROM
                 self._begin(None, schema)
                 for statement in cypher.create(schema):
                     self._run(statement)
             self._held = stack.pop_all()
 
-    def _begin(self, base: int | None, schema: GraphSchema) -> None:
-        self._path = self._folder.begin(base)
+    def _begin(self, base: Manifest | None, schema: GraphSchema) -> None:
+        self._base = base
+        self._changed: dict[tuple[str, str], dict[Key, None]] = {
+            (index.table, index.vector): {} for index in (base.indexes if base else ())
+        }
+        self._path = self._folder.begin(base.generation if base else None)
         self._database, self._connection = self._connect(self._path, read_only=False)
         self._schema = schema
 
@@ -72,6 +101,10 @@ class LadybugWriter(LadybugStore):
         count = 0
         for chunk in node_rows(node, rows):
             self._load(cypher.copy_nodes(node, chunk.column_names), chunk, table)
+            for vector in node.vectors:
+                if vector in chunk.column_names:
+                    with_vector = chunk[KEY].filter(chunk[vector].is_valid())
+                    self._note(table, vector, with_vector.to_pylist())
             count += chunk.num_rows
         return count
 
@@ -98,24 +131,111 @@ class LadybugWriter(LadybugStore):
         """Set the vectors of nodes: float32 [keys, length]."""
         node = self._schema.node(table)
         values = check_values(node, vector, keys, values)
-        there = {row[0] for row in self._by_key(table, list(keys), f"n.{quoted(KEY)}")}
+        there = {row[0] for row in self._by_key(node, list(keys), f"n.{quoted(KEY)}")}
         for key in keys:
             if key not in there:
                 raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
-        if keys:
-            rows = vector_rows(node, vector, list(keys), values)
+        for start in range(0, len(keys), _SET):
+            part = slice(start, start + _SET)
+            rows = vector_rows(node, vector, list(keys[part]), values[part])
             self._run(cypher.set_vectors(node, vector), {"rows": rows})
+        self._note(table, vector, keys)
+
+    def _note(self, table: str, vector: str, keys: Sequence[Key]) -> None:
+        """Remember which vectors are to be put into the index that there is."""
+        if (table, vector) in self._changed:
+            self._changed[table, vector] |= dict.fromkeys(keys)
 
     def publish(self) -> None:
-        """Let others see what was written, all at once."""
+        """Let others see what was written, all at once; vectors of many nodes get an index."""
         with self._lock:
-            generation = self._finish()
-            self._begin(generation, self._schema)
+            self._begin(self._finish(), self._schema)
 
-    def _finish(self) -> int:
+    def _finish(self) -> Manifest:
         self._run("CHECKPOINT")
+        manifest = Manifest(
+            generation=int(self._path.stem),
+            engine=ENGINE,
+            schema=self._schema,
+            approximate_from=self._approximate_from,
+            indexes=tuple(self._write_indexes()),
+        )
         LadybugStore.close(self)
-        return self._folder.publish(self._path, ENGINE, self._schema)
+        self._folder.publish(manifest)
+        return manifest
+
+    def _write_indexes(self) -> Iterator[Indexed]:
+        for node in self._schema.nodes:
+            number = self.count(node.name)
+            for vector in node.vectors if number >= self._approximate_from else ():
+                if find_spec("faiss") is None:
+                    _log.warning(
+                        "%s.%s of %s nodes gets no approximate index, and searches take long, as "
+                        'faiss is not installed: pip install "naiad[store-approximate]"',
+                        *(node.name, vector, f"{number:,}"),
+                    )
+                elif indexed := self._write_index(node, vector):
+                    yield indexed
+
+    def _write_index(self, node: NodeTable, vector: str) -> Indexed | None:
+        """Write what the index of a vector is to be, from the one before it or anew."""
+        path = self._path.with_name(f"{self._path.name}.{node.name}.{vector}")
+        if found := self._indexed_before(node.name, vector):
+            before, old = found
+            changed = list(self._changed[node.name, vector])
+            if not changed:
+                for source, target in zip(files(old), files(path), strict=True):
+                    shutil.copyfile(source, target)
+                return before
+            index = VectorIndex.load(old, before.number, shared=False)
+            for start in range(0, len(changed), _SET):
+                keys = changed[start : start + _SET]
+                vectors = self.vectors(node.name, vector, keys)
+                index.put(pa.array(keys, index.kind), np.stack([vectors[key] for key in keys]))
+            trained, since = before.trained, before.changed + len(changed)
+        else:
+            there = f"MATCH (n:{quoted(node.name)}) WHERE n.{quoted(vector)} IS NOT NULL"
+            number, first, last = self._run(
+                f"{there} RETURN count(*), min(offset(id(n))), max(offset(id(n))) + 1"
+            )[0]
+            if number < self._approximate_from:
+                return None
+            step = max(1, number // sample_size(number))
+            keys, sample = self._vectors_between(node, vector, first, last, step)
+            index = VectorIndex.trained(sample, number, keys.type)
+            for start in range(first, last, _READ):
+                index.put(*self._vectors_between(node, vector, start, start + _READ))
+            trained, since = number, 0
+        index.save(path)
+        return Indexed(node.name, vector, len(index), trained, since)
+
+    def _indexed_before(self, table: str, vector: str) -> tuple[Indexed, Path] | None:
+        """The index of a vector in what this writer began with, if it can be gone on with.
+
+        As many changes as it was made of may have moved its groups elsewhere.
+        """
+        for index in self._base.indexes if self._base else ():
+            if (index.table, index.vector) == (table, vector):
+                assert self._base is not None
+                path = self._folder.index(self._base.generation, table, vector)
+                changed = index.changed + len(self._changed[table, vector])
+                if changed > index.trained:
+                    return None
+                try:
+                    VectorIndex.load(path, index.number)
+                except StoreError:
+                    return None  # damaged
+                return index, path
+        return None
+
+    def _vectors_between(
+        self, node: NodeTable, vector: str, first: int, last: int, step: int = 1
+    ) -> tuple[pa.Array, Array]:
+        """Keys and vectors, float32 [keys, length], of one in ``step`` nodes of these numbers."""
+        bounds = {"first": first, "last": last, "step": step}
+        table = self._result(cypher.vectors_between(node, vector), bounds).get_as_arrow(_READ)
+        flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return table["key"].combine_chunks(), flat.reshape(-1, node.length_of(vector))
 
     def refresh(self) -> bool:
         """False: a writer sees what it writes, and there is no other."""

@@ -185,10 +185,13 @@ class Store(Protocol):
         k: int = 10,
         *,
         where: Where | None = None,
+        exact: bool = False,
     ) -> list[Hit]:
         """The ``k`` nodes whose vector has the largest cosine with ``query``, float32 [length].
 
-        Those that ``where`` refuses, or that have no vector, are not among them.
+        Those that ``where`` refuses, or that have no vector, are not among them. Where the vector
+        has an approximate index a few of the ``k`` may be missed, unless ``exact``; see
+        :func:`naiad.store.create_store`.
         """
         ...
 
@@ -256,5 +259,5 @@ class Writer(Store, Protocol):
         ...
 
     def publish(self) -> None:
-        """Let others see what was written, all at once."""
+        """Let others see what was written, all at once; vectors of many nodes get an index."""
         ...

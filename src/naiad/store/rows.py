@@ -16,8 +16,9 @@ try:
 except ImportError as error:
     raise MissingExtra("store", "pyarrow") from error
 
-# Loaded at once: more are faster and take more memory.
-_CHUNK_BYTES: Final = 256 << 20
+# Loaded at once. Ladybug 0.22 has to hold several times as much; of 256 MB at once it says that its
+# buffer, of 512 MB, is full.
+_CHUNK_BYTES: Final = 64 << 20
 _PROPERTY_BYTES: Final = 64  # of one property of a row, about
 
 _TYPES = {

@@ -79,11 +79,13 @@ class Address:
 
     where: str | Path
 
-    def create(self, schema: GraphSchema = SCHEMA) -> Writer:
-        return create_store(self.where, schema)
+    def create(
+        self, schema: GraphSchema = SCHEMA, *, approximate_from: int | None = None
+    ) -> Writer:
+        return create_store(self.where, schema, approximate_from=approximate_from)
 
-    def write(self) -> Writer:
-        return write_store(self.where)
+    def write(self, *, approximate_from: int | None = None) -> Writer:
+        return write_store(self.where, approximate_from=approximate_from)
 
     def open(self) -> Store:
         return open_store(self.where, threads=1)

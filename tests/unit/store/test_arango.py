@@ -53,6 +53,7 @@ def schema_document(
         "generation": generation,
         "publications": publications,
         "indexed": list(indexed),
+        "approximate_from": 100_000,
     }
 
 
@@ -300,6 +301,7 @@ def test_vectors_of_many_nodes_get_an_index_where_the_server_has_one(supported: 
                     "generation": 3,
                     "publications": 2,
                     "indexed": [["Word", "v"]] if supported else [],
+                    "approximate_from": 100_000,
                 },
             },
         ),

@@ -25,6 +25,7 @@ from naiad.store import (
     NodeTable,
     Route,
     Store,
+    Writer,
 )
 
 QUERY = np.array([1, 0, 0, 0], np.float32)
@@ -364,3 +365,62 @@ def test_vectors_may_be_set_again_and_are_never_mixed_up(address: Address) -> No
         hits = store.nearest("Node", "v", query, 7)
         assert [hit.key for hit in hits] == [keys[i] for i in best]
         np.testing.assert_allclose([hit.score for hit in hits], cosines[best], atol=1e-6)
+
+
+NODES = GraphSchema((NodeTable("Node", {"group": "int64"}, key="int64", vectors={"v": 16}),))
+
+
+def clustered(number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """So many vectors about 20 centres, which are what embeddings are like; and their groups."""
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, 20, number)
+    centres = np.random.default_rng(0).normal(size=(20, 16))
+    return (centres[group] + 0.3 * rng.normal(size=(number, 16))).astype(np.float32), group
+
+
+def fill_clustered(writer: Writer, vectors: np.ndarray, group: np.ndarray) -> None:
+    keys = np.arange(len(vectors)) * 7
+    writer.load_nodes("Node", pa.table({"id": keys, "group": group}))
+    writer.set_vectors("Node", "v", keys.tolist(), vectors)
+
+
+def test_an_approximate_index_finds_nearly_what_the_exact_search_does(address: Address) -> None:
+    vectors, group = clustered(3_000)
+    with address.create(NODES, approximate_from=3_000) as writer:
+        fill_clustered(writer, vectors, group)
+    found = total = 0
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    with address.open() as store:
+        for query in clustered(30, seed=1)[0]:
+            cosines = units @ query / np.linalg.norm(query)
+            best = np.argsort(-cosines)[:10]
+            exact = store.nearest("Node", "v", query, exact=True)
+            assert [hit.key for hit in exact] == (best * 7).tolist()
+            near = store.nearest("Node", "v", query)
+            found += len({hit.key for hit in near} & {hit.key for hit in exact})
+            total += 10
+            for hit in near:
+                assert hit.score == pytest.approx(cosines[int(hit.key) // 7], abs=1e-5)
+            assert [hit.score for hit in near] == sorted((h.score for h in near), reverse=True)
+    assert found / total > 0.95
+
+
+@pytest.mark.parametrize("refused", [1, 10, 19, 20])
+def test_conditions_hold_where_there_is_an_approximate_index(
+    address: Address, refused: int
+) -> None:
+    """However few there are that they allow, and wherever those are."""
+    vectors, group = clustered(2_000)
+    with address.create(NODES, approximate_from=1) as writer:
+        fill_clustered(writer, vectors, group)
+    where = {"group": (">=", refused)}
+    with address.open() as store:
+        near = store.nearest("Node", "v", vectors[int(np.argmin(group))], where=where)
+        exact = store.nearest("Node", "v", vectors[int(np.argmin(group))], where=where, exact=True)
+    assert len(near) == len(exact) == (10 if refused < 20 else 0)
+    assert len({hit.key for hit in near} & {hit.key for hit in exact}) >= 0.8 * len(exact)
+
+
+def test_an_index_is_made_from_one_node_at_least(address: Address) -> None:
+    with pytest.raises(InvalidInput, match="approximate_from is 0; it must be 1 or more"):
+        address.create(NODES, approximate_from=0)

@@ -11,8 +11,10 @@ A candidate's score is a mean of two numbers from 0 to 1, by ``graph_weight``:
 Candidates are the nearest by cosine, and those whose neighbourhoods overlap most.
 
 Embeddings, the nearest and categories come from a graph store. Neighbourhoods are counted on the
-graph's own arrays, which takes less than half the time in which the store finds the second
-neighbours alone (benchmarks/products.py).
+graph's own arrays, which the store was filled from: all workers map one copy of them, however large
+the graph. The store counts them from memory too, but in a copy per worker and up to 10 million
+pairs; a graph of ogbn-products' size has 61 million, and the database itself takes many times as
+long (benchmarks/products.py).
 """
 
 from __future__ import annotations

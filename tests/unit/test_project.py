@@ -59,7 +59,7 @@ MAY_IMPORT = {
     },
     "pipelines.<app>.cli": {
         *("errors", "pipeline", "client", "triton", "store"),
-        *("cli.console", "cli.connect", "cli.many_files", "cli.options"),
+        *("cli.console", "cli.connect", "cli.many_files", "cli.options", "cli.training"),
         "pipelines.sentence_bert",
     },
 }

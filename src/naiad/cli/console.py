@@ -93,6 +93,11 @@ def csv_file(
         yield lambda row: rows.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row)
 
 
+def say(text: str) -> None:
+    """Print words, which may have markup, as they are: no numbers are coloured, no lines broken."""
+    output.print(text, highlight=False, soft_wrap=True)
+
+
 def refuse_existing(path: Path, force: bool) -> None:
     """Refuse to write where something is, unless that was asked for.
 

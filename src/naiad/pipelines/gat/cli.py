@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from naiad.cli.console import output, progress_bar, refuse_existing
+from naiad.cli.console import progress_bar, refuse_existing, say
 from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
+from naiad.cli.training import report_training, report_weights
 
 
 def infer(
@@ -72,7 +73,7 @@ def simulate(
 
     graph = make(number, seed)
     write_graph(file_out, graph)
-    _say(
+    say(
         f"wrote {len(graph):,} papers and {graph.edge_index.shape[1]:,} edges to "
         f"[bold]{escape(str(file_out))}[/]"
     )
@@ -136,15 +137,15 @@ def train(
             progress=show,
         )
     draw_training(result.epochs, result.best_epoch, directory / "curve.png", words)
-    best = result.epochs[result.best_epoch]
-    parts = ", ".join(f"{count:,} {part}" for part, count in result.papers.items())
-    _say(f"papers: {parts}; {len(result.epochs):,} epochs in {result.seconds:.0f} s")
-    _say(f"epoch {result.best_epoch + 1}: validation accuracy {best.validation_accuracy:.3f}")
-    if result.test_accuracy is not None:
-        _say(f"[bold]test accuracy {result.test_accuracy:.3f}[/]")
-    _say_where(directory)
-    if words:
-        output.print(f"[yellow]{escape(words)}[/]", highlight=False)
+    report_training(
+        "papers",
+        result.papers,
+        result.epochs,
+        result.best_epoch,
+        result.seconds,
+        result.test_accuracy,
+    )
+    report_weights(directory, "gat", words)
 
 
 def import_weights(
@@ -191,15 +192,4 @@ def import_weights(
         row_normalised=not raw_features,
         notice=notice,
     )
-    _say_where(directory)
-
-
-def _say_where(directory: Path) -> None:
-    _say(
-        f"wrote [bold]{escape(str(directory))}[/]; "
-        f"serve it: naiad serve gat --weights {escape(shlex.quote(str(directory)))}"
-    )
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)
+    report_weights(directory, "gat")

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.connect import connected
-from naiad.cli.console import output, refuse_existing
+from naiad.cli.console import output, refuse_existing, say
 from naiad.pipelines.gat.client import GatClient
 from naiad.pipelines.gat.graphs import read_graph
 from naiad.pipelines.gat.results import GatResult, check_format, write_result
@@ -66,18 +66,18 @@ def infer_file(job: Job, url: str | None, weights: Path | None = None) -> None:
     print_result(result, seconds)
     if job.output is not None:
         write_result(job.output, result)
-        _say(f"wrote {len(graph):,} topics to [bold]{escape(str(job.output))}[/]")
+        say(f"wrote {len(graph):,} topics to [bold]{escape(str(job.output))}[/]")
     if job.plot is not None:
         from naiad.pipelines.gat.display import draw_graph
 
         draw_graph(result, job.plot)
-        _say(f"drew [bold]{escape(str(job.plot))}[/]")
+        say(f"drew [bold]{escape(str(job.plot))}[/]")
 
 
 def print_result(result: GatResult, seconds: float) -> None:
     """Print how many papers each topic has, and how sure the network is of them."""
     graph = result.graph
-    _say(
+    say(
         f"{escape(graph.source)}: {len(graph):,} papers, {graph.edge_index.shape[1]:,} edges, "
         f"answered in {1000 * seconds:.0f} ms"
     )
@@ -95,10 +95,6 @@ def print_result(result: GatResult, seconds: float) -> None:
     if accuracy is not None:
         share, papers = accuracy
         which = "test papers" if graph.test.size else "papers"
-        _say(f"{share:.1%} of {papers:,} {which} with a known topic are right")
+        say(f"{share:.1%} of {papers:,} {which} with a known topic are right")
     if result.labels.notice:
         output.print(f"[yellow]weights: {escape(result.labels.notice)}[/]", highlight=False)
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import csv_file, errors, output, progress_bar, refuse_existing
+from naiad.cli.console import csv_file, errors, output, progress_bar, refuse_existing, say
 from naiad.errors import InvalidInput
 from naiad.pipelines.movies.catalogue import Catalogue, search_filter
 from naiad.pipelines.movies.client import Answer, RecommendClient, SearchClient, SimilarClient
@@ -80,9 +80,9 @@ def load_store(source: Path | None, place: str | None, dimension: int, *, force:
         errors.print(f"[yellow]{escape(complaint)}[/]", highlight=False, soft_wrap=True)
     counts = ", ".join(f"{rows.num_rows:,} {name}" for name, rows in tables.nodes.items())
     edges = sum(rows.num_rows for rows in tables.edges.values())
-    _say(f"loaded {counts} and {edges:,} edges into [bold]{escape(where)}[/]")
+    say(f"loaded {counts} and {edges:,} edges into [bold]{escape(where)}[/]")
     _notice(tables.notice)
-    _say("next: naiad movies embed --local")
+    say("next: naiad movies embed --local")
 
 
 def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
@@ -102,7 +102,7 @@ def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
         except KeyboardInterrupt:
             errors.print("interrupted; what is embedded is kept: run the command again to go on")
             raise
-    _say(f"embedded {done:,} films" if done else "all films have embeddings already")
+    say(f"embedded {done:,} films" if done else "all films have embeddings already")
 
 
 def ask(question: Question) -> None:
@@ -125,12 +125,12 @@ def ask(question: Question) -> None:
         with csv_file(question.csv, COLUMNS) as write:
             for rank, pick in enumerate(answer, start=1):
                 write(table_row(rank, pick))
-        _say(f"wrote [bold]{escape(str(question.csv))}[/]")
+        say(f"wrote [bold]{escape(str(question.csv))}[/]")
     if question.plot is not None:
         from naiad.pipelines.movies.picture import draw
 
         draw(answer, answer.about, question.plot)
-        _say(f"drew the films into [bold]{escape(str(question.plot))}[/]")
+        say(f"drew the films into [bold]{escape(str(question.plot))}[/]")
 
 
 def _from_server(question: Question) -> Answer:
@@ -186,16 +186,12 @@ def show_store(place: str | None) -> None:
         about = {row["id"]: row["text"] for row in store.find("About")}
         table.add_row("embedded", f"{embedded:,} of {films:,}")
         output.print(table, highlight=False)
-        _say(f"from {escape(about.get('source') or '')}")
+        say(f"from {escape(about.get('source') or '')}")
         if ENCODER in about:
-            _say(f"embedded by {escape(about[ENCODER] or '')}")
+            say(f"embedded by {escape(about[ENCODER] or '')}")
         _notice(about.get("notice") or "")
 
 
 def _notice(notice: str) -> None:
     if notice:
-        _say(f"[yellow]{escape(notice)}[/]")
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)
+        say(f"[yellow]{escape(notice)}[/]")

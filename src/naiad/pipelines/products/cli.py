@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from naiad.cli.console import output, progress_bar, refuse_existing
+from naiad.cli.console import progress_bar, refuse_existing, say
 from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
+from naiad.cli.training import report_training, report_weights
 
 commands = typer.Typer(
     name="products",
@@ -99,7 +100,7 @@ def simulate(
 
     graph = make(number, seed)
     write_graph(directory, graph)
-    _say(
+    say(
         f"wrote {len(graph):,} products and {graph.edges // 2:,} pairs to "
         f"[bold]{escape(str(directory))}[/]"
     )
@@ -171,15 +172,15 @@ def train(
             progress=show,
         )
     draw_training(result.epochs, result.best_epoch, directory / "curve.png", words)
-    best = result.epochs[result.best_epoch]
-    parts = ", ".join(f"{count:,} {part}" for part, count in result.products.items())
-    _say(f"products: {parts}; {len(result.epochs):,} epochs in {result.seconds:.0f} s")
-    _say(f"epoch {result.best_epoch + 1}: validation accuracy {best.validation_accuracy:.3f}")
-    if result.test_accuracy is not None:
-        _say(f"[bold]test accuracy {result.test_accuracy:.3f}[/]")
-    _say_where(directory)
-    if words:
-        output.print(f"[yellow]{escape(words)}[/]", highlight=False)
+    report_training(
+        "products",
+        result.products,
+        result.epochs,
+        result.best_epoch,
+        result.seconds,
+        result.test_accuracy,
+    )
+    report_weights(directory, "products", words)
 
 
 def import_weights(
@@ -231,7 +232,7 @@ def import_weights(
         fanouts=_parse_fanouts(fanouts),
         notice=notice,
     )
-    _say_where(directory, "graph_embeddings" if graph is None else "products")
+    report_weights(directory, "graph_embeddings" if graph is None else "products")
 
 
 @commands.command()
@@ -307,14 +308,3 @@ def _parse_fanouts(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"--fanouts {text!r}; give numbers, as 15,10,5") from None
-
-
-def _say_where(directory: Path, model: str = "products") -> None:
-    _say(
-        f"wrote [bold]{escape(str(directory))}[/]; "
-        f"serve it: naiad serve {model} --weights {escape(shlex.quote(str(directory)))}"
-    )
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from naiad.cli.console import output, progress_bar
+from naiad.cli.console import output, progress_bar, say
 from naiad.client import Client
 from naiad.errors import Unavailable
 from naiad.pipelines.products import product_store
@@ -44,7 +44,7 @@ def fill(
             products = Products(weights).graph if graph is None else open_graph(graph)
             width = model.infer([0]).embeddings.shape[-1]
             product_store.load_graph(where, products, model.labels, width)
-            _say(f"loaded {len(products):,} products and {products.edges // 2:,} pairs")
+            say(f"loaded {len(products):,} products and {products.edges // 2:,} pairs")
         with progress_bar("embeddings", None, unit="products") as advance:
             computed = product_store.embed(
                 where,
@@ -53,10 +53,6 @@ def fill(
                 concurrency=concurrency,
                 progress=lambda done, total: advance(done, total),
             )
-    _say(f"computed {computed:,} embeddings; the store is [bold]{escape(where)}[/]")
+    say(f"computed {computed:,} embeddings; the store is [bold]{escape(where)}[/]")
     if model.labels.notice:
         output.print(f"[yellow]weights: {escape(model.labels.notice)}[/]", highlight=False)
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)

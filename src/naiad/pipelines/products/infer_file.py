@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.cli.console import bar, errors, output, refuse_existing
+from naiad.cli.console import bar, errors, output, refuse_existing, say
 from naiad.client import Client
 from naiad.errors import Unavailable
 from naiad.pipelines.products.client import ProductsClient
@@ -79,18 +79,18 @@ def infer_products(job: Job, url: str | None, weights: Path | None = None) -> No
     print_result(result, job.top, seconds)
     if job.output is not None:
         write_result(job.output, result)
-        _say(f"wrote {len(result):,} products to [bold]{escape(str(job.output))}[/]")
+        say(f"wrote {len(result):,} products to [bold]{escape(str(job.output))}[/]")
     if job.plot is not None:
         from naiad.pipelines.products.display import draw_embeddings
 
         draw_embeddings(result, job.plot)
-        _say(f"drew [bold]{escape(str(job.plot))}[/]")
+        say(f"drew [bold]{escape(str(job.plot))}[/]")
 
 
 def print_result(result: ProductsResult, top: int, seconds: float) -> None:
     """Print the most probable categories of each product, the first twenty at most."""
     labels = result.labels
-    _say(
+    say(
         f"{escape(labels.graph)}: {labels.products:,} products; "
         f"{len(result):,} answered in {1000 * seconds:.0f} ms"
     )
@@ -106,10 +106,10 @@ def print_result(result: ProductsResult, top: int, seconds: float) -> None:
             first = ("", "")
     output.print(table)
     if len(result) > _MOST_SHOWN:
-        _say(f"and {len(result) - _MOST_SHOWN:,} more")
+        say(f"and {len(result) - _MOST_SHOWN:,} more")
     isolated = int((result.neighbours == 0).sum())
     if isolated:
-        _say(f"{isolated:,} were bought with nothing: their answer is by their features alone")
+        say(f"{isolated:,} were bought with nothing: their answer is by their features alone")
     _print_notice(labels.notice)
 
 
@@ -158,7 +158,3 @@ def _client(stack: ExitStack, url: str, model: str, timeout: float) -> Client:
 def _print_notice(notice: str) -> None:
     if notice:
         output.print(f"[yellow]weights: {escape(notice)}[/]", highlight=False)
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)

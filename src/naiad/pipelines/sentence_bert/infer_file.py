@@ -11,7 +11,7 @@ import numpy as np
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import output, print_bars, refuse_existing
+from naiad.cli.console import print_bars, refuse_existing, say
 from naiad.errors import InvalidInput
 from naiad.pipelines.sentence_bert.client import TextEmbeddingClient
 from naiad.pipelines.sentence_bert.files import read_lines
@@ -64,17 +64,13 @@ def embed_texts(job: Job, url: str | None, weights: Path | None = None) -> None:
     units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     cosines = (units @ units[0]).tolist()
     ranked = sorted(range(1, len(texts)), key=lambda number: -cosines[number])[:_SHOWN]
-    _say(f"{len(texts):,} texts, {vectors.shape[1]} numbers each")
+    say(f"{len(texts):,} texts, {vectors.shape[1]} numbers each")
     if ranked:
-        _say(f"like [bold]{escape(texts[0][:_LETTERS])}[/] are, by cosine:")
+        say(f"like [bold]{escape(texts[0][:_LETTERS])}[/] are, by cosine:")
         shares = [cosines[number] for number in ranked]
         print_bars([texts[number][:_LETTERS] for number in ranked], shares)
     if notice:
-        _say(f"[yellow]{escape(notice)}[/]")
+        say(f"[yellow]{escape(notice)}[/]")
     if job.output is not None:
         np.save(job.output, vectors)
-        _say(f"wrote [bold]{escape(str(job.output))}[/]")
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)
+        say(f"wrote [bold]{escape(str(job.output))}[/]")

@@ -12,7 +12,7 @@ from typing import Final
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import csv_file, errors, output, progress_bar, refuse_existing
+from naiad.cli.console import csv_file, errors, progress_bar, refuse_existing, say
 from naiad.client import Client
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 from naiad.pipelines.sentence_bert.files import read_lines
@@ -98,9 +98,9 @@ def _run(job: Job, texts: Sequence[str], client: Client) -> int:
     # Not before: lines on standard output would go through the bar on standard error.
     _print(job, found, len(texts))
     if notice:
-        _say(f"[yellow]{escape(notice)}[/]")
+        say(f"[yellow]{escape(notice)}[/]")
     if job.csv is not None:
-        _say(f"wrote [bold]{escape(str(job.csv))}[/]")
+        say(f"wrote [bold]{escape(str(job.csv))}[/]")
     failed = len(texts) - len(found)
     if failed:
         _complain(f"{failed:,} of {len(texts):,} texts failed")
@@ -116,19 +116,15 @@ def _print(job: Job, found: Sequence[tuple[str, Classification]], texts: int) ->
     if texts > _FEW:
         counts = Counter(answer.label for _, answer in found)
         listed = ", ".join(f"{label} {count:,}" for label, count in counts.most_common())
-        _say(f"{len(found):,} texts: {escape(listed)}")
+        say(f"{len(found):,} texts: {escape(listed)}")
     truncated = sum(answer.truncated for _, answer in found)
     if truncated:
-        _say(f"of {truncated:,} long texts only the beginning was read")
+        say(f"of {truncated:,} long texts only the beginning was read")
 
 
 def _stop_if_gone(client: Client, error: NaiadError, done: int) -> None:
     if isinstance(error, Unavailable | DeadlineExceeded) and not client.ready():
         raise Unavailable(f"the server at {client.url} is gone; {done:,} texts got an answer")
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)
 
 
 def _complain(text: str) -> None:

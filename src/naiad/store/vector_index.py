@@ -91,16 +91,15 @@ class VectorIndex:
             keys: no two alike.
             vectors: float32 [keys, length].
         """
-        import faiss
         import pyarrow.compute as pc
 
         found = pc.call_function("index_in", [keys], pc.SetLookupOptions(self._keys))
         there = found.is_valid().to_numpy(zero_copy_only=False)
-        numbers = np.arange(len(self), len(self) + len(keys))
+        numbers = np.empty(len(keys), np.int64)
         numbers[there] = found.drop_null().to_numpy()
         numbers[~there] = np.arange(len(self), len(self) + int((~there).sum()))
         if there.any():
-            self._index.remove_ids(faiss.IDSelectorBatch(numbers[there]))
+            self._index.remove_ids(_faiss().IDSelectorBatch(numbers[there]))
         self._keys = pa.concat_arrays([self._keys, keys.filter(pa.array(~there))])
         for start in range(0, len(keys), _CHUNK):
             part = slice(start, start + _CHUNK)

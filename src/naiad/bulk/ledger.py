@@ -225,9 +225,12 @@ def write_json(path: Path, content: Json) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = _draft(path)
-    draft.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    _sync(draft)
-    draft.replace(path)
+    try:
+        draft.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        _sync(draft)
+        draft.replace(path)
+    finally:  # a run may be stopped here
+        draft.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Json | None:

@@ -192,7 +192,7 @@ class EventFile:
         self, table: str, read: Callable[[str], Array], columns: Mapping[str, str]
     ) -> dict[str, Array]:
         return {
-            name: _exactly(read(name), dtype, f"{self._tables[table].file}: {table}/{name}")
+            name: tables.exactly(read(name), dtype, f"{self._tables[table].file}: {table}/{name}")
             for name, dtype in columns.items()
         }
 
@@ -254,22 +254,6 @@ def _tells_truth(found: Mapping[str, Table]) -> bool:
         for name, columns in _TRUTH_TABLES.items()
     )
     return complete and not {"nu_vtx", "nu_vtx_corr"}.isdisjoint(found["event_table"].columns)
-
-
-def _exactly(values: Array, dtype: str, where: str) -> Array:
-    """The values in the wanted dtype; integers must not change on the way."""
-    if values.ndim != 1:
-        raise InvalidInput(f"{where} has {values.shape[1:]} values per row; there must be one")
-    if values.dtype == dtype:
-        return np.ascontiguousarray(values)
-    with np.errstate(invalid="ignore"):
-        converted = values.astype(dtype)
-    if np.issubdtype(converted.dtype, np.integer):
-        wrong = converted != values
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise InvalidInput(f"{where} has {values[row]!s}; it must be a whole {dtype} number")
-    return converted
 
 
 def write_events(

@@ -80,6 +80,26 @@ def open_table(file: Node, path: Path, name: str) -> Table | None:
     return _open_pandas(group, path, name) if "axis0" in group else _open_pynuml(group, path, name)
 
 
+def exactly(values: Array, dtype: str, where: str) -> Array:
+    """The values in the wanted dtype; integers must not change on the way.
+
+    Raises:
+        InvalidInput: there are several per row, or one that the dtype cannot be; ``where`` says.
+    """
+    if values.ndim != 1:
+        raise InvalidInput(f"{where} has {values.shape[1:]} values per row; there must be one")
+    if values.dtype == dtype:
+        return np.ascontiguousarray(values)
+    with np.errstate(invalid="ignore"):
+        converted = values.astype(dtype)
+    if np.issubdtype(converted.dtype, np.integer):
+        wrong = converted != values
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise InvalidInput(f"{where} has {values[row]!s}; it must be a whole {dtype} number")
+    return converted
+
+
 def _open_pynuml(group: Node, path: Path, name: str) -> Table:
     datasets = {
         column: node

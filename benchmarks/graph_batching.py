@@ -1,6 +1,6 @@
 """Does Naiad's batching pay for an exported graph model? The same file, one by one and merged.
 
-``python benchmarks/graph_batching.py`` serves one TorchScript file, a GAT, under two configs: as
+``python benchmarks/graph_batching.py`` serves one file with a GAT under two configs: as
 NVIDIA's backend would (each request by itself, an instance per core), and with ``naiad_dims``. Both
 are loaded by 32 clients in turn, round after round; the ratio of each round counts, and of these
 the median. With ``--features 1433``, those of Cora, a small graph is 200 KB, and its way over the
@@ -22,13 +22,14 @@ import asyncio
 import csv
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import tempfile
 import time
-import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,8 +39,10 @@ from naiad.bench.measure import run
 from naiad.bench.target import Target
 from naiad.client.address import Address
 from naiad.client.spec import ModelSpec
+from naiad.pipeline import Pipeline
 from naiad.pipelines.gat.model import GatConv
-from naiad.schema import Arrays
+from naiad.schema import Arrays, Schema, Tensor
+from naiad.triton.frozen import dims_text, freeze
 from naiad.triton.server import Server
 
 TENSORS = """
@@ -47,7 +50,10 @@ input [ { name: "x__0" data_type: TYPE_FP32 dims: [-1, FEATURES] },
         { name: "edgeindex__1" data_type: TYPE_INT64 dims: [2, -1] } ]
 output { name: "logits__0" data_type: TYPE_FP32 dims: [-1, 7] }
 """
-DIMS = "x__0: nodes, FEATURES; edgeindex__1: 2, edges -> nodes; logits__0: nodes, 7"
+FILES = {
+    "torchscript": ("model.pt", 'platform: "pytorch_libtorch"'),
+    "pt2": ("model.pt2", 'backend: "pytorch" default_model_filename: "model.pt2"'),
+}
 SIZES = {"10-60 nodes": (10, 60), "300-1500 nodes": (300, 1500)}
 
 
@@ -73,26 +79,35 @@ class Deep(torch.nn.Module):
         return self.last(x, edge_index)
 
 
+def pipeline(features: int) -> type[Pipeline]:
+    """What the network takes and gives."""
+
+    class Graphs(Pipeline):
+        inputs: ClassVar[Schema] = {
+            "x__0": Tensor("float32", ("nodes", features)),
+            "edgeindex__1": Tensor("int64", (2, "edges"), index_into="nodes"),
+        }
+        outputs: ClassVar[Schema] = {"logits__0": Tensor("float32", ("nodes", 7))}
+
+    return Graphs
+
+
 def write_repository(directory: Path, args: argparse.Namespace, instances: int) -> list[str]:
     """Models ``alone`` and, for each of ``merged``, which are further parameters, one more."""
-    features = args.features
-    platform = f'platform: "pytorch_libtorch" max_batch_size: 0 {TENSORS}'
-    platform = platform.replace("FEATURES", str(features))
-    dims = DIMS.replace("FEATURES", str(features))
-    configs = {"alone": f"{platform} instance_group {{ count: {instances} kind: KIND_CPU }}\n"}
+    kind = pipeline(args.features)
+    name, backend = FILES[args.format]
+    file = directory.with_name(name)
+    freeze(Deep(args.features, args.layers), kind, file, args.format)
+    common = f"{backend} max_batch_size: 0 {TENSORS.replace('FEATURES', str(args.features))}"
+    configs = {"alone": f"{common} instance_group {{ count: {instances} kind: KIND_CPU }}\n"}
     for number, options in enumerate(args.merged or [""]):
         more = "".join(parameter(*pair.split("=", 1)) for pair in filter(None, options.split(";")))
-        name = f"merged_{number}" if number else "merged"
-        configs[name] = platform + parameter("naiad_dims", dims) + more
-    net = Deep(features, args.layers)
-    x, edges = torch.zeros(4, features), torch.zeros(2, 5, dtype=torch.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        traced = torch.jit.trace(net.eval(), (x, edges))
-    for name, text in configs.items():
-        (directory / name / "1").mkdir(parents=True)
-        (directory / name / "config.pbtxt").write_text(text)
-        traced.save(str(directory / name / "1" / "model.pt"))
+        merged = f"merged_{number}" if number else "merged"
+        configs[merged] = common + parameter("naiad_dims", dims_text(kind)) + more
+    for model, text in configs.items():
+        (directory / model / "1").mkdir(parents=True)
+        (directory / model / "config.pbtxt").write_text(text)
+        shutil.copy(file, directory / model / "1" / name)
     return list(configs)
 
 
@@ -197,9 +212,9 @@ async def compare(
             for name in models if number % 2 == 0 else reversed(models):
                 found[name].append(await measure(name))
         print(
-            f"{title}, {args.layers} layers, {args.features} features, {args.clients} clients, "
-            f"{args.server_cores or 'all'} cores for the server, {args.rounds} rounds of "
-            f"{args.seconds:g} s"
+            f"{title}, {args.format}, {args.layers} layers, {args.features} features, "
+            f"{args.clients} clients, {args.server_cores or 'all'} cores for the server, "
+            f"{args.rounds} rounds of {args.seconds:g} s"
         )
         for name in models:
             ratios = [b / a for a, b in zip(found["alone"], found[name], strict=True)]
@@ -219,6 +234,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--features", type=int, default=16)
     parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--format", choices=FILES, default="torchscript", help="of the file")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument(
         "--merged",
@@ -236,12 +252,11 @@ def main() -> None:
         parser.error(f"--server-cores must leave one of the {len(cores)} cores to the load")
     server_cores = cores[: args.server_cores]
     with tempfile.TemporaryDirectory(prefix="naiad-graph-batching-") as directory:
-        models = write_repository(
-            Path(directory), args.merged, args.features, args.layers, len(server_cores)
-        )
+        repository = Path(directory, "models")
+        models = write_repository(repository, args, instances=len(server_cores))
         os.sched_setaffinity(0, server_cores)  # processes have that of their parent
         began = time.monotonic()
-        with Server(directory, http_port=0, grpc_port=0, metrics_port=0) as server:
+        with Server(repository, http_port=0, grpc_port=0, metrics_port=0) as server:
             print(f"ready in {time.monotonic() - began:.0f} s", flush=True)
             os.sched_setaffinity(0, cores[args.server_cores or 0 :])
             run(compare(server, models, args, Path(directory)))

@@ -60,7 +60,7 @@ def test_the_schema_is_that_of_the_config(pipeline):
     assert kind.inputs["edge_index"].dims == (2, "edges")
     assert kind.inputs["edge_index"].index_into == "nodes"
     assert kind.outputs["scores"].dims == ("nodes", 3)
-    assert (kind.budget["nodes"], kind.budget["edges"]) == (512, 8192)
+    assert (kind.budget["nodes"], kind.budget["edges"]) == (768, 8192)
     assert dict(kind.limit) == {}
 
 

@@ -27,7 +27,7 @@ from naiad.pipeline import Request, load_pipeline
 from naiad.runtime.messages import Done, Failed, Ready, Spec, Task, pack_error
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
-from naiad.schema import Array, validate
+from naiad.schema import Array
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ def load(spec: Spec) -> Runner:
     pipeline = kind(Path(spec.weights) if spec.weights else None)
     budget = None if spec.budget is None else Budget(**spec.budget)
     runner = Runner(pipeline, spec.device, budget=budget)
-    example = pipeline.example()
-    outcome = runner.run([Request(example, validate(kind.inputs, example))]).outcomes[0]
+    request = runner.contract.request(pipeline.example(), "", {})
+    outcome = runner.run([request]).outcomes[0]
     if isinstance(outcome, NaiadError):
         _log.warning("%s does not answer its own example: %s", kind.name, outcome)
     return runner

@@ -28,14 +28,26 @@ class Batch(Mapping[str, Any]):
     ``arrays = "numpy"``.
     """
 
-    __slots__ = ("_arrays", "_sizes", "device", "requests")
+    __slots__ = ("_arrays", "_sizes", "_totals", "device", "requests")
 
     def __init__(
-        self, arrays: Mapping[str, Any], sizes: Sizes, requests: int, device: str | None = None
+        self,
+        arrays: Mapping[str, Any],
+        sizes: Sizes,
+        requests: int,
+        device: str | None = None,
+        *,
+        totals: Mapping[str, int] | None = None,
     ) -> None:
-        """Hold merged ``arrays`` of ``requests`` requests whose dimensions have ``sizes``."""
+        """Hold merged ``arrays`` of ``requests`` requests whose dimensions have ``sizes``.
+
+        ``totals`` are the sums of those, where they are known already.
+        """
+        if totals is None:
+            totals = {dim: int(rows.sum()) for dim, rows in sizes.items()}
         self._arrays = arrays
         self._sizes = sizes
+        self._totals = totals
         self.requests = requests
         self.device = device
 
@@ -56,7 +68,7 @@ class Batch(Mapping[str, Any]):
 
     def total(self, dim: str) -> int:
         """Rows of the whole batch along ``dim``."""
-        return int(self.sizes(dim).sum())
+        return self.requests if dim == REQUESTS else self._totals[dim]
 
     def index(self, dim: str) -> Any:
         """The request each row of ``dim`` belongs to: int64, shape ``[total(dim)]``."""
@@ -65,14 +77,14 @@ class Batch(Mapping[str, Any]):
 
     def totals(self) -> dict[str, int]:
         """Rows of the whole batch along each dimension."""
-        return {dim: int(sizes.sum()) for dim, sizes in self._sizes.items()}
+        return dict(self._totals)
 
     def torch(self, device: str) -> Batch:
         """The same batch as torch tensors on ``device`` (no copy on the CPU)."""
         arrays = {
             k: v if v.dtype == object else _to_torch(v, device) for k, v in self._arrays.items()
         }
-        return Batch(arrays, self._sizes, self.requests, device)
+        return Batch(arrays, self._sizes, self.requests, device, totals=self._totals)
 
 
 def signature(

@@ -47,11 +47,13 @@ class Merged:
     Attributes:
         arrays: merged inputs by name, indices as each client sent them; read-only.
         sizes: rows of each request along each dimension: int64, shape ``[requests]``.
+        totals: those of all requests.
         requests: how many there are.
     """
 
     arrays: Mapping[str, Array]
     sizes: Mapping[str, NDArray[np.int64]]
+    totals: Mapping[str, int]
     requests: int
 
     @classmethod
@@ -65,15 +67,16 @@ class Merged:
     ) -> Merged:
         """The batch whose requests have the sizes ``table``: int64, shape ``[requests, dims]``."""
         sizes = dict(zip(dims, table.T, strict=True))
+        totals = dict(zip(dims, table.sum(axis=0).tolist(), strict=True))
         arrays: dict[str, Array] = {}
         for (name, tensor), offset in zip(schema.items(), offsets, strict=True):
-            shape = [int(sizes[d].sum()) if isinstance(d, str) else d for d in tensor.dims]
+            shape = [totals[d] if isinstance(d, str) else d for d in tensor.dims]
             if tensor.axis is None:
                 shape = [len(table), *shape]
             array = np.ndarray(shape, tensor.numpy, memory, offset)
             array.flags.writeable = False
             arrays[name] = array
-        return cls(arrays, sizes, len(table))
+        return cls(arrays, sizes, totals, len(table))
 
     def batch(self, schema: Schema, plain: Schema) -> Batch | None:
         """The batch for ``forward``, indices shifted; None where a value is not allowed.
@@ -92,7 +95,7 @@ class Merged:
                 if shifted is None:
                     return None
                 arrays[name] = shifted
-        return Batch(arrays, self.sizes, self.requests)
+        return Batch(arrays, self.sizes, self.requests, totals=self.totals)
 
     def apart(self, schema: Schema) -> list[dict[str, Array]]:
         """The arrays of each request."""
@@ -116,31 +119,20 @@ class Merged:
     def _shifted(self, tensor: Tensor, array: Array) -> Array | None:
         """The indices as those of the merged graph; None where one is out of its range."""
         axis, rows = self._rows(tensor)
-        targets = tensor.index_targets()
-        one = isinstance(tensor.index_into, str)
-        if array.min() < 0:
+        sizes = np.stack([self.sizes[target] for target in tensor.index_targets()])
+        shape = [1] * array.ndim
+        shape[axis] = -1
+        if not isinstance(tensor.index_into, str):
+            shape[0] = len(sizes)
+
+        def of_each_row(values: NDArray[np.int64]) -> Array:
+            return np.repeat(values.astype(array.dtype), rows, axis=1).reshape(shape)
+
+        if array.min() < 0 or (array >= of_each_row(sizes)).any():
             return None
         if self.requests == 1:
-            limits = [int(self.sizes[target][0]) for target in targets]
-            parts = [array] if one else list(array)
-            if any(p.size and p.max() >= n for p, n in zip(parts, limits, strict=True)):
-                return None
             return array
-        shifted = np.empty_like(array)
-        for row, target in enumerate(targets):
-            ends = np.cumsum(self.sizes[target])
-            starts = np.repeat(ends - self.sizes[target], rows).astype(array.dtype)
-            ends = np.repeat(ends, rows)
-            values = array if one else array[row]
-            into = shifted if one else shifted[row]
-            # Along the merged axis, whichever it is of what is left.
-            at = axis if one else axis - 1
-            shape = [1] * values.ndim
-            shape[at] = -1
-            np.add(values, starts.reshape(shape), out=into)
-            if (into >= ends.reshape(shape)).any():
-                return None
-        return shifted
+        return array + of_each_row(np.cumsum(sizes, axis=1) - sizes)
 
 
 @dataclass(frozen=True, slots=True)

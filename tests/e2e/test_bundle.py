@@ -18,10 +18,12 @@ from tests.unit.pipelines.bundle.bundles import (
     CLASSES,
     LABELS,
     classification_bundle,
+    picture,
+    picture_segmentation_bundle,
     scan,
     segmentation_bundle,
 )
-from tests.unit.pipelines.bundle.monai_run import run_by_monai, saved
+from tests.unit.pipelines.bundle.monai_run import run_by_monai, saved, saved_picture
 from tests.unit.test_dicom import whole_series
 from typer.testing import CliRunner, Result
 
@@ -29,12 +31,12 @@ import naiad
 from naiad import nifti
 from naiad.cli.main import app
 from naiad.dicom import find_series
-from naiad.errors import ModelNotFound
+from naiad.errors import InvalidInput, ModelNotFound
 from naiad.pipelines.bundle.client import BundleClient, Classification, Segmentation
 from naiad.pipelines.bundle.pipeline import bundle_spec
 from naiad.triton.server import Server
 
-ENDS = ("nii.gz", "png")
+ENDS = ("seg.nii.gz", "overlay.png")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Served:
     server: Server
     segmentation: Path
     classification: Path
+    pictures: Path
 
 
 def command(*arguments: str | Path) -> Result:
@@ -50,16 +53,18 @@ def command(*arguments: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One bundle from an exported repository, the other as it is."""
+    """Two bundles from an exported repository, another as it is."""
     folder = tmp_path_factory.mktemp("bundles")
     segmentation = segmentation_bundle(folder / "phantom_segmentation")
     classification = classification_bundle(folder / "phantom_classification", torchscript=False)
-    written = command("export", folder / "written", "--bundle", segmentation, "--instances", "1")
+    pictures = picture_segmentation_bundle(folder / "phantom_pictures", torchscript=False)
+    exported = ["--bundle", segmentation, "--bundle", pictures, "--instances", "1"]
+    written = command("export", folder / "written", *exported)
     assert written.exit_code == 0, written.output
     repository = (folder / "written").rename(folder / "moved")
     spec = bundle_spec(classification)
     with naiad.serve(spec, model_repository=repository, instances=1, **FREE) as server:
-        yield Served(server, segmentation, classification)
+        yield Served(server, segmentation, classification, pictures)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +159,7 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     assert "gone.nii: cannot be read: No such file or directory" in result.output
     assert "2 of 5 scans failed" in result.output
     assert "not for diagnosis" in result.output
-    names = [f"{name}_seg.{end}" for name in ("scan0", "scan1", "series") for end in ENDS]
+    names = [f"{name}_{end}" for name in ("scan0", "scan1", "series") for end in ENDS]
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -167,7 +172,7 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
             expected = voxels.pop(int(row["label"])) * voxel
             assert float(row["ml"]) == pytest.approx(expected, rel=1e-3)
     assert not voxels
-    with Image.open(out / "scan0_seg.png") as picture:
+    with Image.open(out / "scan0_overlay.png") as picture:
         colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
     # The organ is drawn in orange over the grey of the scan.
     assert ((colours[:, 0] - colours[:, 2]) > 60).mean() > 0.005
@@ -175,12 +180,55 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     assert "exists; --force overwrites it" in str(again.exception)
 
 
+def test_label_maps_of_pictures_equal_those_that_monai_saves(
+    served: Served, tmp_path: Path, client: naiad.Client
+) -> None:
+    frames = [tmp_path / f"frame{number}.png" for number in range(3)]
+    for number, path in enumerate(frames):
+        path.write_bytes(picture((41 + number, 31 - 5 * number), seed=number))
+    run_by_monai(served.pictures, frames, tmp_path / "out")
+    bundle = BundleClient.find(client, "phantom_pictures")
+    for path, answer in zip(frames, bundle.infer_many(frames), strict=True):
+        assert isinstance(answer, Segmentation)
+        expected = saved_picture(tmp_path / "out", path)
+        np.testing.assert_array_equal(answer.array(), expected)
+        counts = zip(*np.unique(expected, return_counts=True), strict=True)
+        assert [(label.number, label.size) for label in answer.labels] == list(counts)
+        assert [label.name for label in answer.labels] == [
+            LABELS[str(label.number)] for label in answer.labels
+        ]
+    with pytest.raises(InvalidInput, match=r"image\[0\] is no image that can be read"):
+        bundle.infer(scan())
+
+
+def test_the_command_writes_maps_and_overlays_of_pictures(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(picture(seed=1))
+    (tmp_path / "in" / "b.png").write_bytes(picture(seed=2)[:900])
+    out, table = tmp_path / "seg", tmp_path / "areas.csv"
+    asking = ["infer", "bundle", tmp_path / "in", "-o", out, "--csv", table]
+    result = command(*asking, "--url", served.server.grpc_url, "--model", "phantom_pictures")
+    assert result.exit_code == 1, result.output
+    assert "b.png: is a damaged PNG" in result.output
+    assert re.search(r"lesion +\S* +\d+ px", result.output)
+    assert sorted(path.name for path in out.iterdir()) == ["a_overlay.png", "a_seg.png"]
+    with Image.open(out / "a_seg.png") as found:
+        assert (found.mode, found.size) == ("L", (41, 31))
+        counts = np.bincount(np.asarray(found).ravel())
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {int(row["label"]): int(row["px"]) for row in rows} == dict(enumerate(counts))
+    assert [row["name"] for row in rows] == [*LABELS.values()]
+    with Image.open(out / "a_overlay.png") as drawn:
+        assert drawn.width > 400
+
+
 def test_a_command_that_names_no_bundle_lists_them(served: Served, scans: list[Path]) -> None:
     result = command("infer", "bundle", scans[0], "--url", served.server.grpc_url)
     assert isinstance(result.exception, ModelNotFound)
-    both = ("phantom_segmentation", "phantom_classification")
-    assert all(name in str(result.exception) for name in both)
-    asking = ["infer", "bundle", scans[0], "--url", served.server.http_url, "--model", both[1]]
+    names = ("phantom_segmentation", "phantom_classification", "phantom_pictures")
+    assert all(name in str(result.exception) for name in names)
+    asking = ["infer", "bundle", scans[0], "--url", served.server.http_url, "--model", names[1]]
     result = command(*asking)
     assert result.exit_code == 0, result.output
     assert re.search(r"nodules +\S* +0\.\d{3}", result.output)

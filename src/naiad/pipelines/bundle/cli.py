@@ -19,7 +19,8 @@ def infer(
         list[Path],
         typer.Argument(
             metavar="SCAN...",
-            help="NIfTI files, zip archives with DICOM series, and folders of either.",
+            help="NIfTI files, zip archives with DICOM series, JPEG and PNG files, and folders of "
+            "those.",
             show_default=False,
         ),
     ],
@@ -35,7 +36,10 @@ def infer(
         typer.Option("--picture/--no-picture", help="Draw each label map over its scan, as PNG."),
     ] = True,
     compress: Annotated[
-        bool, typer.Option("--gzip/--no-gzip", help="Write .nii.gz, or else .nii.")
+        bool,
+        typer.Option(
+            "--gzip/--no-gzip", help="Write .nii.gz, or else .nii; maps of pictures are .png."
+        ),
     ] = True,
     model: Annotated[
         str | None,
@@ -52,10 +56,10 @@ def infer(
     timeout: Timeout = 600.0,
     force: Force = False,
 ) -> None:
-    """Segment or classify scans with a served MONAI bundle.
+    """Segment or classify scans or pictures with a served MONAI bundle.
 
-    Volumes of labels, or probabilities of classes, are printed. Of a folder,
-    the NIfTI files are taken, or else the DICOM series. A scan that cannot be
+    Sizes of labels, or probabilities of classes, are printed. Of a folder,
+    the NIfTI files are taken, or else the DICOM series or pictures. A scan that cannot be
     read, or that is refused, is reported; the others go on; the status is 1.
 
     For a bundle with several channels give the files of a scan after each
@@ -66,6 +70,7 @@ def infer(
       naiad infer bundle scan.nii.gz --output seg/
       naiad infer bundle series.zip dicom-folder/ --output seg/ --csv volumes.csv
       naiad infer bundle t1c.nii.gz t1.nii.gz t2.nii.gz flair.nii.gz --model brats_mri_segmentation
+      naiad infer bundle frames/ --output seg/ --model endoscopic_tool_segmentation
       naiad infer bundle scan.nii.gz --output seg/ --local spleen_ct_segmentation/
     """
     from naiad.pipelines.bundle import infer_file

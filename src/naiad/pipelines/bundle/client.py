@@ -1,4 +1,4 @@
-"""A served MONAI bundle for people: scans in, label maps or classes out."""
+"""A served MONAI bundle for people: scans and pictures in, label maps or classes out."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from naiad.client import Client, ModelClient
 from naiad.client.many import ask_many
 from naiad.client.model import notice_of
 from naiad.errors import InvalidInput, ModelNotFound, NaiadError
+from naiad.pipelines.bundle.kinds import KINDS, Kind
 from naiad.pipelines.bundle.scans import ScanLike, read_scan
 from naiad.pipelines.bundle.schema import (
     CLASSES_PARAMETER,
     COMPRESS,
     FILES_PARAMETER,
+    KIND_PARAMETER,
     LABEL,
     LABELS,
     NAMES,
     OWN,
     PROBABILITIES,
     TASK_PARAMETER,
-    VOLUMES,
 )
-from naiad.schema import Arrays
+from naiad.schema import Array, Arrays
 
 if TYPE_CHECKING:
     from naiad.nifti import Volume
@@ -39,6 +40,7 @@ class About:
 
     Attributes:
         task: ``segmentation`` or ``classification``.
+        kind: volumes or pictures, what it takes.
         image: name of the input tensor.
         prediction: name of the output tensor with the prediction.
         files: what the files of one scan are, in order; most bundles take one.
@@ -47,6 +49,7 @@ class About:
     """
 
     task: str
+    kind: Kind[Any]
     image: str
     prediction: str
     files: tuple[str, ...]
@@ -55,35 +58,46 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelVolume:
+class Label:
     """How much of a label there is.
 
     Attributes:
         number: the value in the label map, or the number of the map where there are several.
         name: what it stands for.
-        ml: its volume.
+        size: its volume in ml; of a picture, its area in pixels.
     """
 
     number: int
     name: str
-    ml: float
+    size: float
 
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """What each voxel of a scan belongs to.
+    """What each voxel of a scan, or pixel of a picture, belongs to.
 
     Attributes:
-        maps: label maps as NIfTI files, with the scan's grid: one, or one per channel where labels
-            may overlap.
-        volumes: of the labels that were found, the background too.
+        kind: of the image: a volume or a picture.
+        maps: label maps as NIfTI or PNG files, with the image's grid: one, or one per channel where
+            labels may overlap.
+        labels: those that were found, the background too.
     """
 
+    kind: Kind[Any]
     maps: tuple[bytes, ...]
-    volumes: tuple[LabelVolume, ...]
+    labels: tuple[Label, ...]
+
+    @property
+    def unit(self) -> str:
+        """Of the labels' sizes: ``ml`` or ``px``."""
+        return self.kind.unit
+
+    def array(self, number: int = 0) -> Array:
+        """A label map: integers ``[x, y, z]``, or of a picture ``[rows, columns]``."""
+        return self.kind.read_map(self.maps[number], f"maps[{number}]")
 
     def volume(self, number: int = 0) -> Volume:
-        """A label map as an array with its affine; needs nibabel."""
+        """A label map of a volume as an array with its affine; needs nibabel."""
         from naiad.nifti import read
 
         return read(self.maps[number], name=f"maps[{number}]")
@@ -172,8 +186,9 @@ class BundleClient:
 
         Args:
             scan: a NIfTI file, a folder or zip archive with a DICOM series, or a volume; for a
-                bundle with several channels, one for each, in the order of ``about.files``.
-            compress: whether label maps are gzipped.
+                bundle with several channels, one for each, in the order of ``about.files``; for
+                one that takes pictures, a JPEG or PNG file.
+            compress: whether label maps are gzipped; those of pictures are PNG files anyway.
             timeout: seconds, instead of the client's.
 
         Raises:
@@ -184,7 +199,7 @@ class BundleClient:
         scans = [cast(ScanLike, scan)] if one else cast(Sequence[ScanLike], scan)
         files = [read_scan(scan) for scan in scans]
         request: dict[str, Any] = {self.about.image: np.array([*files, None], object)[:-1]}
-        if self.about.task == "segmentation":
+        if self.about.task == "segmentation" and self.about.kind.gzips:
             request[COMPRESS] = np.array([compress])
         return self._answer(self.model.infer(request, timeout=timeout))
 
@@ -245,10 +260,12 @@ class BundleClient:
     def _answer(self, outputs: Arrays) -> Answer:
         about = self.about
         if about.task == "segmentation":
-            found = zip(*(outputs[name].tolist() for name in (LABELS, NAMES, VOLUMES)), strict=True)
+            tensors = (LABELS, NAMES, about.kind.sizes)
+            found = zip(*(outputs[name].tolist() for name in tensors), strict=True)
             return Segmentation(
+                about.kind,
                 tuple(outputs[about.prediction]),
-                tuple(LabelVolume(number, name.decode(), ml) for number, name, ml in found),
+                tuple(Label(number, name.decode(), size) for number, name, size in found),
             )
         return Classification(
             outputs[LABEL][0].decode(),
@@ -264,8 +281,10 @@ def _about(model: ModelClient) -> About:
         raise InvalidInput(f"model {model.name} is no bundle; serve one: naiad serve --bundle DIR")
     tensors = [t["name"] for side in ("input", "output") for t in config[side]]
     image, prediction = (name for name in tensors if name not in OWN)
+    kind = _parameter(config, KIND_PARAMETER)
     return About(
         task=task,
+        kind=next(known for known in KINDS if known.name == kind),
         image=image,
         prediction=prediction,
         files=tuple(json.loads(_parameter(config, FILES_PARAMETER) or "[]")),

@@ -18,7 +18,7 @@ from naiad.client import Client
 from naiad.client.many import ask_many
 from naiad.errors import InvalidInput
 from naiad.pipelines.bundle.client import Answer, BundleClient, Segmentation
-from naiad.pipelines.bundle.report import COLUMNS, print_answer, rows
+from naiad.pipelines.bundle.report import columns, print_answer, rows
 from naiad.pipelines.bundle.scans import Scan, find_scans
 
 
@@ -31,7 +31,7 @@ class Job:
         url: of the server; None to start one for this job.
         bundle: for a server that is started.
         directory: for label maps and pictures.
-        csv: file for volumes or probabilities.
+        csv: file for sizes of labels or probabilities.
         picture: draw label maps over their scans.
         compress: gzip label maps.
         model: the bundle's name on the server; None for the only one.
@@ -95,8 +95,7 @@ def _run(job: Job, scans: Sequence[Scan], client: Client) -> int:
         job.directory.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     with ExitStack() as stack:
-        columns = COLUMNS[bundle.about.task]
-        write = stack.enter_context(csv_file(job.csv, columns))
+        write = stack.enter_context(csv_file(job.csv, columns(bundle.about)))
 
         def keep(case: _Case, answer: Answer) -> None:
             if isinstance(answer, Segmentation) and job.directory is not None:
@@ -159,12 +158,12 @@ def _ask(bundle: BundleClient, case: _Case, *, compress: bool, keep: bool) -> An
 
 def _write(job: Job, directory: Path, case: _Case, found: Segmentation) -> list[Path]:
     """Write the maps of one scan and their picture."""
-    suffix = ".nii.gz" if job.compress else ".nii"
+    suffix = found.kind.suffix(compress=job.compress)
     files = found.save(directory / f"{case.name}_seg{suffix}")
     if not job.picture:
         return files
     from naiad.pipelines.bundle.overlay import draw_overlay
 
-    picture = directory / f"{case.name}_seg.png"
+    picture = directory / f"{case.name}_overlay.png"
     draw_overlay(case.first, found, picture, title=case.name)
     return [*files, picture]

@@ -7,16 +7,18 @@ describe are taken as they are; those that the schema is derived from are checke
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from naiad.errors import RepositoryError
 from naiad.pipelines.bundle.files import BundleFiles
+from naiad.pipelines.bundle.kinds import KINDS, Kind
 
 Task = Literal["segmentation", "classification"]
 
 _MOST_CHANNELS: Final = 1024
+_KINDS: Final = {kind.axes: kind for kind in KINDS}
 _FREE: Final = 64  # voxels along an axis that may be of any length
 _LEAST: Final = 16  # voxels that n or p of "8*n" or "2**p" are chosen to reach
 
@@ -44,14 +46,14 @@ class Image:
     value_range: tuple[float, ...]
 
     @property
-    def flat(self) -> bool:
-        """Whether it is a picture (JPEG or PNG), and not a volume (NIfTI)."""
-        return len(self.shape) == 2
+    def kind(self) -> Kind[Any]:
+        """Whether it is a volume or a picture."""
+        return _KINDS[len(self.shape)]
 
     @property
     def files(self) -> tuple[str, ...]:
         """What each file of one scan is: a volume per channel; all colours of a picture."""
-        return (self.name,) if self.flat or self.channels == 1 else self.channel_names
+        return self.kind.files(self.name, self.channel_names)
 
     def example_shape(self) -> tuple[int, ...]:
         """A small shape that fits the pattern."""
@@ -112,23 +114,23 @@ def read_metadata(files: BundleFiles) -> Metadata:
         f"network_data_format.inputs.{image_name}",
         (f"network_data_format.outputs.{pred_name}"),
     )
-    channels = reader.count(image, where)
+    shape = reader.shape(image, where)
+    channels = reader.count(image, where, _KINDS[len(shape)].most_channels)
     names = reader.channel_names(image, where)
-    task = reader.task(prediction, out)
     return Metadata(
         image=Image(
             name=image_name,
             channels=channels,
             channel_names=tuple(names.get(n, f"channel {n}") for n in range(channels)),
-            shape=reader.shape(image, where, (3,) if task == "segmentation" else (2, 3)),
+            shape=shape,
             patch=bool(image.get("is_patch_data", False)),
             modality=str(image.get("modality", "")),
             value_range=reader.value_range(image, where),
         ),
         prediction=Prediction(
             name=pred_name,
-            task=task,
-            channels=reader.count(prediction, out),
+            task=reader.task(prediction, out),
+            channels=reader.count(prediction, out, _MOST_CHANNELS),
             labels=reader.channel_names(prediction, out),
         ),
         title=str(files.metadata.get("task") or files.metadata.get("name") or ""),
@@ -165,12 +167,10 @@ class _Fields:
             raise self.wrong(f"{field}.{name}", f"is {entry!r}; it must be a mapping")
         return str(name), entry
 
-    def count(self, entry: Mapping[str, Any], field: str) -> int:
+    def count(self, entry: Mapping[str, Any], field: str, most: int) -> int:
         channels = entry.get("num_channels")
-        if type(channels) is not int or not 1 <= channels <= _MOST_CHANNELS:
-            raise self.wrong(
-                f"{field}.num_channels", f"is {channels!r}; it must be 1 to {_MOST_CHANNELS}"
-            )
+        if type(channels) is not int or not 1 <= channels <= most:
+            raise self.wrong(f"{field}.num_channels", f"is {channels!r}; it must be 1 to {most}")
         return channels
 
     def channel_names(self, entry: Mapping[str, Any], field: str) -> dict[int, str]:
@@ -182,16 +182,13 @@ class _Fields:
                 f"{field}.channel_def", f'is {found!r}; it must be as {{"0": "background"}}'
             ) from None
 
-    def shape(
-        self, entry: Mapping[str, Any], field: str, axes: Collection[int]
-    ) -> tuple[int | str, ...]:
+    def shape(self, entry: Mapping[str, Any], field: str) -> tuple[int | str, ...]:
         field = f"{field}.spatial_shape"
         found = entry.get("spatial_shape")
-        if not isinstance(found, Sequence) or isinstance(found, str) or len(found) not in axes:
+        if not isinstance(found, Sequence) or isinstance(found, str) or len(found) not in _KINDS:
             raise self.wrong(
                 field,
-                f"is {found!r}; served are segmentation of volumes, whose shape has 3 sizes, and "
-                "classification of those and of pictures, with 2",
+                f"is {found!r}; served are volumes, whose shape has 3 sizes, and pictures, with 2",
             )
         for size in found:
             try:
@@ -218,6 +215,8 @@ class _Fields:
         kind, form = entry.get("type"), entry.get("format")
         if kind in ("probabilities", "probability") or form in ("classes", "classification"):
             return "classification"
+        if form == "labels" and entry.get("spatial_shape") == [1, entry.get("num_channels")]:
+            return "classification"  # a score for each channel, and none for a pixel
         if kind == "image" and form in ("segmentation", "labels"):
             return "segmentation"
         raise self.wrong(

@@ -1,4 +1,4 @@
-"""The pipeline of a MONAI bundle: NIfTI files in, label maps or class probabilities out."""
+"""The pipeline of a MONAI bundle: scans or pictures in, label maps or class probabilities out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from naiad.errors import InvalidInput, PipelineError, WeightsError
 from naiad.graph import Batch
 from naiad.pipeline import Pipeline, Request
 from naiad.pipelines.bundle import schema
-from naiad.pipelines.bundle.decode import example_files, read_picture, read_volumes
 from naiad.pipelines.bundle.files import open_bundle
 from naiad.pipelines.bundle.metadata import Image, Metadata, Prediction, read_metadata
 from naiad.schema import REQUESTS, Array, Arrays
@@ -111,6 +110,7 @@ class Bundle(Pipeline):
         return {
             **super().metadata(),
             schema.TASK_PARAMETER: facts.prediction.task,
+            schema.KIND_PARAMETER: facts.image.kind.name,
             schema.FILES_PARAMETER: json.dumps(facts.image.files),
             schema.CLASSES_PARAMETER: json.dumps(facts.prediction.class_names()),
             **{f"bundle_{name}": value for name, value in stated.items() if value},
@@ -132,8 +132,7 @@ class Bundle(Pipeline):
                 f"{image.name} has {len(files)} files; this bundle needs {len(image.files)}, in "
                 f"this order: {', '.join(image.files)}"
             )
-        read = read_picture if image.flat else read_volumes
-        case = self._workflow.prepare(read(files, image))
+        case = self._workflow.prepare(image.kind.read(files, image.name, image.channels))
         state = np.array([case.state, None], object)[:-1]
         sample = {"image": case.image[None], "state": state}
         if schema.COMPRESS in request:
@@ -146,29 +145,28 @@ class Bundle(Pipeline):
 
     def example(self) -> dict[str, Array]:
         """A ball in noise, of a size that the network takes."""
-        files = example_files(self.facts.image)
-        return {self.facts.image.name: np.array([*files, None], object)[:-1]}
+        image = self.facts.image
+        files = image.kind.example(image.example_shape(), image.channels)
+        return {image.name: np.array([*files, None], object)[:-1]}
 
 
 class Segmentation(Bundle):
-    """A bundle that says of each voxel what it belongs to."""
+    """A bundle that says of each voxel or pixel what it belongs to."""
 
     def finish(self, result: Arrays) -> Arrays:
-        """The label maps as NIfTI files, and the volumes of the labels in them."""
-        from naiad.nifti import write
-
-        maps, affine = self._workflow.label_maps(_case(result), result["prediction"][0])
-        labels = _whole_numbers(maps)
-        compress = bool(result[schema.COMPRESS][0])
-        files = [write(np.asfortranarray(one), affine, compress=compress) for one in labels]
+        """The label maps as files, and how large the labels in them are."""
+        kind = self.facts.image.kind
+        maps, grid = self._workflow.label_maps(_case(result), result["prediction"][0])
+        labels = kind.whole_numbers(maps)
+        compress = kind.gzips and bool(result[schema.COMPRESS][0])
+        files = [kind.write(one, grid, compress=compress) for one in labels]
         found, counts = _counted(labels)
         names = [self._workflow.label(number, len(labels)).encode() for number in found.tolist()]
-        voxel = abs(np.linalg.det(affine[:3, :3])) / 1000  # ml
         return {
             self.facts.prediction.name: np.array([*files, None], object)[:-1],
             schema.LABELS: found.astype(np.int32),
             schema.NAMES: np.array([*names, None], object)[:-1],
-            schema.VOLUMES: counts * voxel,
+            kind.sizes: kind.measured(counts, grid),
         }
 
 
@@ -228,27 +226,9 @@ def _case(result: Arrays) -> Case:
     return Case(result["image"][0], result["state"][0])
 
 
-def _whole_numbers(maps: NDArray[np.float32]) -> Array:
-    """Label maps as the smallest integers that NIfTI programs read.
-
-    Raises:
-        PipelineError: a value is no label.
-    """
-    wrong = ~((maps == np.round(maps)) & (np.abs(maps) < 2**24))
-    if wrong.any():
-        raise PipelineError(
-            f"the bundle's postprocessing leaves {maps[wrong][0]:g} in its label map; it must end "
-            "with whole numbers: add AsDiscreted to postprocessing"
-        )
-    low, high = maps.min(), maps.max()
-    limits = {kind: np.iinfo(kind) for kind in ("uint8", "int16", "int32")}
-    kind = next(k for k, limit in limits.items() if limit.min <= low and high <= limit.max)
-    return maps.astype(kind)
-
-
 def _counted(maps: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The labels of a map and their voxels; of several maps, their numbers and what is not 0."""
     if len(maps) == 1:
         found, counts = np.unique(maps, return_counts=True)
-        return found.astype(np.int64), counts
+        return found.astype(np.int64), counts.astype(np.int64)
     return np.arange(len(maps)), np.array([np.count_nonzero(one) for one in maps])

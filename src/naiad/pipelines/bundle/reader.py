@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, cast
 
+import numpy as np
 from monai.data.image_reader import NibabelReader, PILReader
 from monai.transforms.compose import Compose
 from monai.transforms.io.array import LoadImage
 from monai.transforms.io.dictionary import LoadImaged
+from monai.utils.enums import MetaKeys
 from nibabel.nifti1 import Nifti1Image
 from PIL.Image import Image as PILImage
 
 from naiad.nifti import Volume
+from naiad.pipelines.bundle.kinds import PICTURE, VOLUME, Kind, Loaded
 
-Loaded: TypeAlias = Volume | PILImage
-"""A volume or a picture in memory."""
+_Y_FIRST: Final = np.eye(4)[[1, 0, 2, 3]]
 
 
 class VolumeReader(NibabelReader):
@@ -60,6 +62,19 @@ class PictureReader(PILReader):
         picture = self._pictures[name]
         return self.converter(picture) if callable(self.converter) else picture
 
+    def get_data(self, img: Any) -> tuple[Any, dict[str, Any]]:
+        """Pixels, and an affine that says so where their first axis is y."""
+        array, meta = super().get_data(img)
+        if not self.reverse_indexing:
+            meta[MetaKeys.AFFINE] = _Y_FIRST.copy()
+        return array, meta
+
+
+_READERS: Final[Mapping[Kind[Any], Any]] = {
+    VOLUME: (NibabelReader, VolumeReader),
+    PICTURE: (PILReader, PictureReader),
+}
+
 
 def _names(data: Sequence[Any] | Any) -> tuple[str, ...]:
     return (data,) if isinstance(data, str) else tuple(map(str, data))
@@ -74,7 +89,7 @@ def transforms_in(transform: Any) -> Iterator[Any]:
         yield transform
 
 
-def read_from(loaded: Mapping[str, Loaded], transform: Any, *, pictures: bool) -> int:
+def read_from(loaded: Mapping[str, Loaded], transform: Any, kind: Kind[Any]) -> int:
     """Make all loading transforms of a chain read from ``loaded``; how many there were."""
     loaders = [
         # The only way to it: LoadImaged passes on no more than register().
@@ -84,7 +99,7 @@ def read_from(loaded: Mapping[str, Loaded], transform: Any, *, pictures: bool) -
     ]
     for loader in loaders:
         # Every loader has MONAI's own readers first, and those that the config names last.
-        kind, make = (PILReader, PictureReader) if pictures else (NibabelReader, VolumeReader)
-        like = next(reader for reader in reversed(loader.readers) if isinstance(reader, kind))
-        loader.readers = [make(cast(Any, loaded), cast(Any, like))]
+        theirs, ours = cast(tuple[Any, Any], _READERS[kind])
+        like = next(reader for reader in reversed(loader.readers) if isinstance(reader, theirs))
+        loader.readers = [ours(loaded, like)]
     return len(loaders)

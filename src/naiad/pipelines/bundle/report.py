@@ -9,28 +9,30 @@ from rich.table import Table
 from rich.text import Text
 
 from naiad.cli.console import bar, output
-from naiad.pipelines.bundle.client import Answer, Segmentation
+from naiad.pipelines.bundle.client import About, Answer, Segmentation
 
-COLUMNS: Final = {
-    "segmentation": ("scan", "label", "name", "ml"),
-    "classification": ("scan", "class", "name", "probability"),
-}
+_BAR: Final = 28  # characters of a probability of 1, or of the largest label
 
-_BAR: Final = 28  # characters of a probability of 1, or of the largest volume
+
+def columns(about: About) -> tuple[str, ...]:
+    """Of a table with a row per label or class."""
+    if about.task == "segmentation":
+        return ("scan", "label", "name", about.kind.unit)
+    return ("scan", "class", "name", "probability")
 
 
 def print_answer(place: str, answer: Answer) -> None:
-    """Print the volumes of one scan's labels, or the probabilities of its classes."""
+    """Print the sizes of one scan's labels, or the probabilities of its classes."""
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(width=_BAR)
     table.add_column(justify="right")
     if isinstance(answer, Segmentation):
-        shown = [v for v in answer.volumes if v.name != "background"]
-        most = max((volume.ml for volume in shown), default=0.0) or 1.0
-        for volume in shown:
-            length = bar(volume.ml / most, _BAR)
-            table.add_row(f"  {volume.name}", Text(length, "dim"), f"{volume.ml:,.1f} ml")
+        shown = [label for label in answer.labels if label.name != "background"]
+        most = max((label.size for label in shown), default=0) or 1
+        for label in shown:
+            length = bar(label.size / most, _BAR)
+            table.add_row(f"  {label.name}", Text(length, "dim"), answer.kind.said(label.size))
         if not shown:
             table.add_row("  nothing but background", "", "")
     else:
@@ -43,10 +45,10 @@ def print_answer(place: str, answer: Answer) -> None:
 
 
 def rows(answer: Answer) -> Iterator[tuple[int, str, float]]:
-    """Number, name, and volume or probability of each label or class."""
+    """Number, name, and size or probability of each label or class."""
     if isinstance(answer, Segmentation):
-        for volume in answer.volumes:
-            yield volume.number, volume.name, volume.ml
+        for label in answer.labels:
+            yield label.number, label.name, label.size
     else:
         for number, (name, share) in enumerate(answer.probabilities.items()):
             yield number, name, share

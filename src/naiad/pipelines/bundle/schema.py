@@ -4,30 +4,34 @@ from __future__ import annotations
 
 from typing import Final
 
+from naiad.pipelines.bundle.kinds import KINDS, PICTURE
 from naiad.pipelines.bundle.metadata import Image, Metadata
 from naiad.schema import BYTES, REQUESTS, Tensor
 
 COMPRESS: Final = "compress"
 LABELS: Final = "labels"
 NAMES: Final = "names"
-VOLUMES: Final = "volumes"
 PROBABILITIES: Final = "probabilities"
 LABEL: Final = "label"
 
 CLASSES_PARAMETER: Final = "bundle_classes"
 """Parameter of the model's config: a JSON list, names of the classes of a classification."""
+KIND_PARAMETER: Final = "bundle_image"
+"""Parameter of the model's config: ``volume`` or ``picture``, what it is asked about."""
 TASK_PARAMETER: Final = "bundle_task"
 """Parameter of the model's config by which a served bundle is known: what it does."""
 FILES_PARAMETER: Final = "bundle_files"
 """Parameter of the model's config: a JSON list, what each file of a scan is."""
 
 
-OWN: Final = frozenset({COMPRESS, LABELS, NAMES, VOLUMES, PROBABILITIES, LABEL})
+OWN: Final = frozenset(
+    {COMPRESS, LABELS, NAMES, PROBABILITIES, LABEL, *(kind.sizes for kind in KINDS)}
+)
 """Tensors of every bundle, beside the one in and the one out that its metadata names."""
 
 
 def inputs(metadata: Metadata) -> dict[str, Tensor]:
-    """The scan or picture, and for segmentation, whether label maps are gzipped."""
+    """The scan or picture, and whether label maps are gzipped, where they may be."""
     image = metadata.image
     one = len(image.files) == 1
     tensors = {
@@ -38,7 +42,7 @@ def inputs(metadata: Metadata) -> dict[str, Tensor]:
             doc=_description(image),
         )
     }
-    if metadata.prediction.task == "segmentation":
+    if _gzips(metadata):
         tensors[COMPRESS] = Tensor(
             "bool",
             (REQUESTS,),
@@ -50,19 +54,21 @@ def inputs(metadata: Metadata) -> dict[str, Tensor]:
 
 
 def outputs(metadata: Metadata) -> dict[str, Tensor]:
-    """Label maps and volumes, or probabilities."""
-    prediction = metadata.prediction
+    """Label maps and the sizes of labels, or probabilities."""
+    prediction, kind = metadata.prediction, metadata.image.kind
     if prediction.task == "segmentation":
         return {
             prediction.name: Tensor(
                 BYTES,
                 ("maps",),
-                doc="label maps as NIfTI files with the grid of the scan: one, or one per channel "
-                "where labels may overlap",
+                doc=f"label maps as {kind.map_format} files with the grid of the {kind.name}: one, "
+                "or one per channel where labels may overlap",
             ),
             LABELS: Tensor("int32", ("labels",), doc="the labels that were found, background too"),
             NAMES: Tensor(BYTES, ("labels",), doc="name of each of them, UTF-8"),
-            VOLUMES: Tensor("float64", ("labels",), unit="ml", doc="volume of each of them"),
+            kind.sizes: Tensor(
+                kind.size_type, ("labels",), unit=kind.unit, doc="of each of them, in this order"
+            ),
         }
     return {
         PROBABILITIES: Tensor("float32", (prediction.channels,), doc="of each class"),
@@ -80,32 +86,36 @@ def sample(metadata: Metadata) -> dict[str, Tensor]:
 
 def result(metadata: Metadata) -> dict[str, Tensor]:
     """The sample, and what the network says of it."""
-    axes = () if metadata.prediction.task == "classification" else _axes("prediction")
+    classifies = metadata.prediction.task == "classification"
+    axes = () if classifies else _axes(metadata, "prediction")
     prediction = Tensor("float32", (REQUESTS, "scores", *axes), finite=False)
     return {**_sample(metadata, "result"), "prediction": prediction}
 
 
 def _sample(metadata: Metadata, prefix: str) -> dict[str, Tensor]:
-    axes = _axes(prefix)[: len(metadata.image.shape)]
-    dims = (REQUESTS, metadata.image.channels, *axes)
+    dims = (REQUESTS, metadata.image.channels, *_axes(metadata, prefix))
     tensors = {
         "image": Tensor("float32", dims, finite=False, counts="voxels"),
         "state": Tensor(BYTES, (REQUESTS,), doc="of the transforms; never leaves the process"),
     }
-    if metadata.prediction.task == "segmentation":
+    if _gzips(metadata):
         tensors[COMPRESS] = Tensor("bool", (REQUESTS,))
     return tensors
 
 
-def _axes(prefix: str) -> tuple[str, ...]:
-    """Names for the axes of a volume: only those of equal sizes are merged."""
-    return tuple(f"{prefix}_{axis}" for axis in "xyz")
+def _gzips(metadata: Metadata) -> bool:
+    return metadata.prediction.task == "segmentation" and metadata.image.kind.gzips
+
+
+def _axes(metadata: Metadata, prefix: str) -> tuple[str, ...]:
+    """Names for the axes of an image: only those of equal sizes are merged."""
+    return tuple(f"{prefix}_{axis}" for axis in "xyz"[: metadata.image.kind.axes])
 
 
 def _description(image: Image) -> str:
     values = image.value_range
     seen = f"; the network sees values of {values[0]:g} to {values[1]:g}" if values else ""
-    if image.flat:
+    if image.kind is PICTURE:
         return f"picture as a JPEG or PNG file{seen}"
     kind = f"{image.modality} scan" if image.modality else "scan"
     if image.channels == 1:

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -34,19 +34,15 @@ from monai.transforms.utility.dictionary import Lambdad, MapLabelValued
 from numpy.typing import NDArray
 
 from naiad.errors import PipelineError, RepositoryError
-from naiad.nifti import Volume
 from naiad.pipelines.bundle.files import METADATA, BundleFiles
+from naiad.pipelines.bundle.kinds import Grid, Loaded
 from naiad.pipelines.bundle.metadata import Metadata
-from naiad.pipelines.bundle.reader import Loaded, read_from, transforms_in
+from naiad.pipelines.bundle.reader import read_from, transforms_in
 
 _WRITERS: Final = (SaveImaged, SaveImage, SaveClassificationd)
 """Transforms that write files: results go to the client and nowhere else."""
 _RENUMBERING: Final = (Lambda, Lambdad, MapLabelValue, MapLabelValued)
 """Transforms after which a label may no longer be the number of a channel."""
-
-
-Grid: TypeAlias = tuple[tuple[int, int, int], NDArray[np.float64]]
-"""Voxels along each axis of a scan, and its affine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class Workflow:
         self._parser["bundle_root"] = str(files.root)
         self._parser["device"] = f"$torch.device({str(self._device)!r})"
         self._before = self._chain("preprocessing", "dataset::transform")
-        if not read_from(self._loaded, self._before, pictures=self._image.flat):
+        if not read_from(self._loaded, self._before, self._image.kind):
             raise files.wrong_config(
                 f"preprocessing has no LoadImaged; it must begin with one for {self._image.name!r}"
             )
@@ -122,8 +118,7 @@ class Workflow:
                 f"the bundle's preprocessing gives {type(image).__name__} as {self._image.name!r}; "
                 "it must give a MetaTensor"
             )
-        first = images[0]
-        grid = (first.shape, first.affine) if isinstance(first, Volume) else None
+        grid = self._image.kind.grid(images[0])
         rest = (data, dict(image.meta), list(image.applied_operations), grid)
         return Case(image.as_tensor().float().numpy(), pickle.dumps(rest))
 
@@ -142,24 +137,26 @@ class Workflow:
 
     def label_maps(
         self, case: Case, prediction: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float32], Grid]:
         """Postprocess the prediction for one image, ``[channels, ...]``; nothing is saved.
 
         Returns:
-            The maps, ``[maps, x, y, z]``, with the grid of the scan, and the scan's affine. Where
-            the bundle does not bring them there itself (by ``Invertd``), a voxel of the scan has
-            the label of the nearest voxel of the map, and 0 outside of it.
+            The maps, ``[maps, x, y, z]`` or ``[maps, x, y]``, with the grid of the scan or picture,
+            and that grid. Where the bundle does not bring them there itself (by ``Invertd``), a
+            voxel of the scan has the label of the nearest voxel of the map, and 0 outside of it.
 
         Raises:
             PipelineError: a transform raised; says which.
         """
-        data, (shape, affine) = self._data(case, prediction)
+        data, grid = self._data(case, prediction)
         maps = self._tensor(self._run(self._after, data))
-        if tuple(maps.shape[1:]) != shape or not np.allclose(maps.affine, affine, atol=1e-3):
+        there = tuple(maps.shape[1:]) == grid.shape
+        if not there or not np.allclose(maps.affine, grid.affine, atol=1e-3):
             onto = SpatialResample(mode="nearest", padding_mode="zeros")
-            moved = onto(maps, dst_affine=torch.from_numpy(affine), spatial_size=shape)
+            affine = torch.from_numpy(grid.affine)
+            moved = onto(maps, dst_affine=affine, spatial_size=grid.shape)
             maps = cast(MetaTensor, moved)
-        return maps.as_tensor().float().numpy(), affine
+        return maps.as_tensor().float().numpy(), grid
 
     def label(self, number: int, maps: int) -> str:
         """What a label of one map is called, or, of several maps, what map ``number`` shows.

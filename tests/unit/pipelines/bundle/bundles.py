@@ -6,12 +6,14 @@ import json
 import warnings
 from collections.abc import Mapping
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from PIL import Image
 
 from naiad.nifti import write
 
@@ -43,6 +45,7 @@ CLASSIFIER: dict[str, Any] = {
 }
 
 PICTURE_CLASSIFIER = {**CLASSIFIER, "spatial_dims": 2, "in_channels": 3}
+PICTURE_UNET = {**UNET, "spatial_dims": 2, "in_channels": 3}
 
 LOADING: list[dict[str, Any]] = [
     {"_target_": "LoadImaged", "keys": "image"},
@@ -65,6 +68,14 @@ INVERTING = {
     "orig_keys": "image",
     "nearest_interp": False,
     "to_tensor": True,
+}
+SAVING = {
+    "_target_": "SaveImaged",
+    "keys": "pred",
+    "output_dir": "@output_dir",
+    "output_dtype": "$numpy.uint8",
+    "output_postfix": "seg",
+    "separate_folder": False,
 }
 
 
@@ -90,14 +101,7 @@ SEGMENTATION: dict[str, Any] = {
         {"_target_": "Activationsd", "keys": "pred", "softmax": True},
         INVERTING,
         {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
-        {
-            "_target_": "SaveImaged",
-            "keys": "pred",
-            "output_dir": "@output_dir",
-            "output_dtype": "$numpy.uint8",
-            "output_postfix": "seg",
-            "separate_folder": False,
-        },
+        SAVING,
     ),
 }
 CLASSIFICATION: dict[str, Any] = {
@@ -124,6 +128,14 @@ PICTURES: dict[str, Any] = {
     "network_def": PICTURE_CLASSIFIER,
     "inferer": {"_target_": "SimpleInferer"},
     "postprocessing": CLASSIFICATION["postprocessing"],
+}
+PICTURE_SEGMENTATION: dict[str, Any] = {
+    "preprocessing": PICTURES["preprocessing"],
+    "network_def": PICTURE_UNET,
+    "inferer": {"_target_": "SimpleInferer"},
+    "postprocessing": compose(
+        *SEGMENTATION["postprocessing"]["transforms"][:3], {**SAVING, "output_ext": ".png"}
+    ),
 }
 
 
@@ -273,15 +285,23 @@ def classification_bundle(root: Path, **options: Any) -> Path:
     return write_bundle(root, CLASSIFICATION, about, **options)
 
 
-def picture_bundle(root: Path, **options: Any) -> Path:
-    about = metadata(
-        CLASSIFIED,
+def picture_metadata(pred: Mapping[str, Any]) -> dict[str, Any]:
+    return metadata(
+        pred,
         num_channels=3,
         spatial_shape=[20, 16],
         is_patch_data=False,
         channel_def={"0": "R", "1": "G", "2": "B"},
     )
-    return write_bundle(root, PICTURES, about, **options)
+
+
+def picture_bundle(root: Path, **options: Any) -> Path:
+    return write_bundle(root, PICTURES, picture_metadata(CLASSIFIED), **options)
+
+
+def picture_segmentation_bundle(root: Path, **options: Any) -> Path:
+    about = picture_metadata(SEGMENTED)
+    return write_bundle(root, PICTURE_SEGMENTATION, about, **options)
 
 
 AFFINE = np.array([[-1.5, 0, 0.1, 40.0], [0, 1.75, 0, -30.0], [0.1, 0, 2.5, 12.0], [0, 0, 0, 1.0]])
@@ -302,3 +322,16 @@ def voxels(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.nd
 def scan(shape: tuple[int, int, int] = (30, 26, 18), seed: int = 1) -> bytes:
     """A volume as gzipped NIfTI; with seed 1 it has all that there is."""
     return write(voxels(shape, np.random.default_rng(seed))[0], AFFINE)
+
+
+def picture(size: tuple[int, int] = (41, 31), seed: int = 1) -> bytes:
+    """A PNG of so many pixels across and down: three disks of other colours, in noise."""
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(*(np.linspace(-1, 1, pixels) for pixels in size))
+    values = rng.normal(60, 15, (*x.shape, 3))
+    for colour in range(3):
+        at = rng.uniform(-0.6, 0.6, 2)
+        values[(x - at[0]) ** 2 + (y - at[1]) ** 2 < 0.15, colour] += 150
+    file = BytesIO()
+    Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()

@@ -8,6 +8,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from PIL import Image
 
 
 def run_by_monai(bundle: Path, scans: list[Path], output: Path) -> list[Any]:
@@ -36,3 +37,10 @@ def saved(output: Path, scan: Path) -> tuple[np.ndarray, np.ndarray]:
     (path,) = output.rglob(f"{scan.name.partition('.')[0]}_seg.nii.gz")
     image = nibabel.loadsave.load(path)
     return np.asarray(image.dataobj), image.affine
+
+
+def saved_picture(output: Path, scan: Path) -> np.ndarray:
+    """The label map that MONAI wrote for a picture: rows and columns."""
+    (path,) = output.rglob(f"{scan.stem}_seg.png")
+    with Image.open(path) as picture:
+        return np.asarray(picture)

@@ -82,6 +82,23 @@ def test_a_picture_is_one_file_whatever_its_colours(tmp_path: Path) -> None:
         assert (picture.size, picture.mode) == ((20, 16), "RGB")
 
 
+def test_label_maps_of_pictures_are_png_with_areas(tmp_path: Path) -> None:
+    about = metadata(SEGMENTED, num_channels=3, spatial_shape=[20, 16])
+    kind = bundle(folder(tmp_path / "tools", about))
+    assert [*kind.inputs] == ["image"]
+    assert [*kind.outputs] == ["pred", "labels", "names", "areas"]
+    assert (kind.outputs["areas"].dtype, kind.outputs["areas"].unit) == ("int64", "px")
+    assert kind.outputs["pred"].doc.startswith("label maps as PNG files")
+    assert kind.result["prediction"].dims[2:] == ("prediction_x", "prediction_y")
+    assert kind(None).metadata()["bundle_image"] == "picture"
+
+
+def test_scores_that_are_called_labels_are_those_of_classes(tmp_path: Path) -> None:
+    scores = {**CLASSIFIED, "type": "image", "format": "labels"}
+    kind = bundle(folder(tmp_path / "density", metadata(scores, spatial_shape=[299, 299])))
+    assert [*kind.outputs] == ["probabilities", "label", "pred"]
+
+
 @pytest.mark.parametrize(
     ("shape", "example"),
     [
@@ -107,9 +124,14 @@ IN, OUT = "network_data_format.inputs.image", "network_data_format.outputs.pred"
         ({"num_channels": 0}, {}, rf"{IN}\.num_channels is 0; it must be 1 to 1024"),
         ({"num_channels": None}, {}, rf"{IN}\.num_channels is None"),
         (
-            {"spatial_shape": [256, 256]},
+            {"spatial_shape": [256]},
             {},
-            rf"{IN}\.spatial_shape is \[256, 256\]; served are seg",
+            rf"{IN}\.spatial_shape is \[256\]; served are volumes",
+        ),
+        (
+            {"spatial_shape": [256, 256], "num_channels": 5},
+            {},
+            rf"{IN}\.num_channels is 5; it must be 1 to 4",
         ),
         ({"spatial_shape": [8, 8, "open('x')"]}, {}, rf"{IN}\.spatial_shape has \"open\('x'\)\""),
         ({"spatial_shape": [8, 8, "9**9**9**9"]}, {}, rf"{IN}\.spatial_shape has '9\*\*9"),

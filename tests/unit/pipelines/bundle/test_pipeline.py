@@ -23,6 +23,7 @@ from tests.unit.pipelines.bundle.bundles import (
     INVERTING,
     LABELS,
     LOADING,
+    PICTURE_SEGMENTATION,
     PICTURES,
     SCALING,
     SEGMENTATION,
@@ -32,16 +33,20 @@ from tests.unit.pipelines.bundle.bundles import (
     compose,
     metadata,
     network,
+    picture,
     picture_bundle,
+    picture_metadata,
+    picture_segmentation_bundle,
     scan,
     segmentation_bundle,
     voxels,
     write_bundle,
 )
-from tests.unit.pipelines.bundle.monai_run import run_by_monai
+from tests.unit.pipelines.bundle.monai_run import run_by_monai, saved_picture
 
 from naiad import Request, nifti
 from naiad.errors import InvalidInput, NaiadError, PipelineError, RepositoryError
+from naiad.pipelines.bundle.kinds import PICTURE
 from naiad.pipelines.bundle.pipeline import bundle
 from naiad.runtime.runner import Outcome, Runner
 from naiad.schema import fill_defaults, validate
@@ -85,6 +90,12 @@ def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Runner:
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     path = tmp_path_factory.mktemp("b") / "kinds"
     return runner(classification_bundle(path, torchscript=False))
+
+
+@pytest.fixture(scope="module")
+def picture_runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    path = tmp_path_factory.mktemp("b") / "pictures"
+    return runner(picture_segmentation_bundle(path, torchscript=False))
 
 
 def test_labels_lie_where_the_balls_are(segmenter: Runner) -> None:
@@ -254,6 +265,133 @@ def test_pictures_are_classified_as_monai_does(tmp_path: Path) -> None:
         ask(of, png[:900])
     with pytest.raises(InvalidInput, match=r"image\[0\] is no image that can be read"):
         ask(of, scan())
+
+
+def picture_map(answer: Mapping[str, np.ndarray], number: int = 0) -> np.ndarray:
+    return PICTURE.read_map(answer["pred"][number], "map")
+
+
+def picture_segmenter(path: Path, *after: Mapping[str, Any], **parts: Any) -> Runner:
+    """A bundle with other postprocessing."""
+    config = changed(PICTURE_SEGMENTATION, postprocessing=compose(*after), **parts)
+    return runner(write_bundle(path, config, picture_metadata(SEGMENTED), torchscript=False))
+
+
+SOFTMAX, INVERTED, ARGMAX, SAVED = PICTURE_SEGMENTATION["postprocessing"]["transforms"]
+
+
+@pytest.mark.parametrize("torchscript", [True, False])
+def test_label_maps_of_pictures_equal_those_that_monai_saves(
+    tmp_path: Path, torchscript: bool
+) -> None:
+    path = picture_segmentation_bundle(tmp_path / "b", torchscript=torchscript)
+    (tmp_path / "frame.png").write_bytes(picture((41, 31)))
+    run_by_monai(path, [tmp_path / "frame.png"], tmp_path / "out")
+    answer = ask(runner(path), picture((41, 31)))
+    found = picture_map(answer)
+    assert (found.shape, found.dtype) == ((31, 41), np.uint8)
+    np.testing.assert_array_equal(found, saved_picture(tmp_path / "out", tmp_path / "frame.png"))
+    labels, counts = np.unique(found, return_counts=True)
+    assert labels.tolist() == [0, 1, 2]
+    assert answer["labels"].tolist() == [0, 1, 2]
+    assert [name.decode() for name in answer["names"]] == [*LABELS.values()]
+    assert answer["areas"].dtype == np.int64
+    np.testing.assert_array_equal(answer["areas"], counts)
+
+
+def test_a_map_that_is_not_inverted_is_brought_onto_the_picture(tmp_path: Path) -> None:
+    of = picture_segmenter(tmp_path / "b", SOFTMAX, ARGMAX, SAVED)
+    (tmp_path / "frame.png").write_bytes(picture((41, 31)))
+    path = of.pipeline.weights_path
+    assert path is not None
+    run_by_monai(path, [tmp_path / "frame.png"], tmp_path / "out")
+    small = saved_picture(tmp_path / "out", tmp_path / "frame.png")
+    assert small.shape == (16, 20)  # as large as the network sees it
+    rows, columns = (
+        ((np.arange(n) + 0.5) * of_map / n).astype(int)
+        for n, of_map in zip((31, 41), small.shape, strict=True)
+    )
+    found = picture_map(ask(of, picture((41, 31))))
+    np.testing.assert_array_equal(found, small[np.ix_(rows, columns)])
+
+
+def test_a_reader_that_has_y_first_gives_the_same_map(tmp_path: Path) -> None:
+    brightest = torch.nn.Conv2d(3, 3, 1)  # of the three colours
+    with torch.no_grad():
+        brightest.weight.copy_(torch.eye(3)[:, :, None, None])
+    maps: list[np.ndarray] = []
+    for x_first in (True, False):
+        load = {**LOADING[0], "reader": "PILReader", "reverse_indexing": x_first}
+        config = changed(
+            PICTURE_SEGMENTATION,
+            preprocessing=compose(load, LOADING[1]),
+            postprocessing=compose(ARGMAX),
+        )
+        path = tmp_path / f"b{x_first}"
+        write_bundle(path, config, picture_metadata(SEGMENTED))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.script(brightest).save(str(path / "models" / "model.ts"))
+        maps.append(picture_map(ask(runner(path), picture((41, 31)))))
+    assert len(np.unique(maps[0])) == 3
+    np.testing.assert_array_equal(maps[0], maps[1])
+
+
+def test_labels_of_a_picture_that_may_overlap_are_a_map_each(tmp_path: Path) -> None:
+    threshold = {"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.3}
+    answer = ask(picture_segmenter(tmp_path / "b", SOFTMAX, INVERTED, threshold), picture())
+    assert [name.decode() for name in answer["names"]] == [*LABELS.values()]
+    areas = [np.count_nonzero(picture_map(answer, number)) for number in range(len(LABELS))]
+    assert answer["areas"].tolist() == areas
+    assert sum(areas) > 41 * 31
+
+
+@pytest.mark.parametrize(
+    ("factor", "dtype"), [("100.0", np.uint8), ("300.0", np.uint16), ("32767.5", np.uint16)]
+)
+def test_labels_above_255_have_16_bits(tmp_path: Path, factor: str, dtype: type) -> None:
+    times = {"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: (x * {factor}).round()"}
+    answer = ask(picture_segmenter(tmp_path / "b", SOFTMAX, INVERTED, ARGMAX, times), picture())
+    found = picture_map(answer)
+    assert found.dtype == dtype
+    assert np.unique(found).tolist() == answer["labels"].tolist()
+    assert answer["labels"][-1] == round(2 * float(factor))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [("x * 40000.0", "from 0 to 80000; PNG has 0 to 65,535"), ("x - 1.0", "labels from -1 to 1")],
+)
+def test_labels_that_png_has_not_are_refused(tmp_path: Path, function: str, message: str) -> None:
+    other = {"_target_": "Lambdad", "keys": "pred", "func": f"$lambda x: {function}"}
+    of = picture_segmenter(tmp_path / "b", SOFTMAX, INVERTED, ARGMAX, other)
+    with pytest.raises(PipelineError, match=message):
+        ask(of, picture())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty; it must be a JPEG or PNG"),
+        (scan(), "is no image that can be read"),
+        (picture()[:900], "is a damaged PNG"),
+    ],
+)
+def test_a_bad_picture_is_refused_and_the_next_is_answered(
+    picture_runner: Runner, data: bytes, message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=rf"image\[0\] {message}"):
+        ask(picture_runner, data)
+    assert picture_map(ask(picture_runner, picture((9, 14)))).shape == (14, 9)
+
+
+def test_jpeg_and_grey_pictures_are_segmented_too(picture_runner: Runner) -> None:
+    with Image.open(BytesIO(picture())) as opened:
+        for picture_format, mode in (("JPEG", "RGB"), ("PNG", "L"), ("PNG", "RGBA")):
+            file = BytesIO()
+            opened.convert(mode).save(file, picture_format)
+            answer = ask(picture_runner, file.getvalue())
+            assert answer["areas"].sum() == 41 * 31
 
 
 SCANS = [scan((14 + n, 20, 12 + 2 * n), seed=n) for n in range(4)]

@@ -53,17 +53,16 @@ def command(*arguments: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Two bundles from an exported repository, another as it is."""
+    """One bundle from an exported repository, the others as they are."""
     folder = tmp_path_factory.mktemp("bundles")
     segmentation = segmentation_bundle(folder / "phantom_segmentation")
     classification = classification_bundle(folder / "phantom_classification", torchscript=False)
     pictures = picture_segmentation_bundle(folder / "phantom_pictures", torchscript=False)
-    exported = ["--bundle", segmentation, "--bundle", pictures, "--instances", "1"]
-    written = command("export", folder / "written", *exported)
+    written = command("export", folder / "written", "--bundle", segmentation, "--instances", "1")
     assert written.exit_code == 0, written.output
     repository = (folder / "written").rename(folder / "moved")
-    spec = bundle_spec(classification)
-    with naiad.serve(spec, model_repository=repository, instances=1, **FREE) as server:
+    specs = [bundle_spec(classification), bundle_spec(pictures)]
+    with naiad.serve(*specs, model_repository=repository, instances=1, **FREE) as server:
         yield Served(server, segmentation, classification, pictures)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from naiad.errors import RepositoryError
 from naiad.pipelines.bundle.files import BundleFiles
@@ -18,6 +18,7 @@ from naiad.pipelines.bundle.kinds import KINDS, Kind
 Task = Literal["segmentation", "classification"]
 
 _MOST_CHANNELS: Final = 1024
+_ANY_NUMBER: Final = "n"
 _KINDS: Final = {kind.axes: kind for kind in KINDS}
 _FREE: Final = 64  # voxels along an axis that may be of any length
 _LEAST: Final = 16  # voxels that n or p of "8*n" or "2**p" are chosen to reach
@@ -32,6 +33,7 @@ class Image:
         channels: images that lie on each other, such as the sequences of an MR examination.
         channel_names: what each of them is, as far as that is said.
         shape: of what the network sees; expressions such as ``"8*n"`` are sizes that it can take.
+            A network that sees volumes slice by slice sees any number of slices.
         patch: whether that is a window of the volume, and not all of it.
         modality: ``CT``, ``MR``, ...
         value_range: least and greatest value that the network sees, or empty.
@@ -115,6 +117,9 @@ def read_metadata(files: BundleFiles) -> Metadata:
         (f"network_data_format.outputs.{pred_name}"),
     )
     shape = reader.shape(image, where)
+    sliced = _sliced_axis(files) if len(shape) == 2 else None
+    if sliced is not None:
+        shape = (*shape[:sliced], _ANY_NUMBER, *shape[sliced:])
     channels = reader.count(image, where, _KINDS[len(shape)].most_channels)
     names = reader.channel_names(image, where)
     return Metadata(
@@ -224,6 +229,22 @@ class _Fields:
             f'has type {kind!r} and format {form!r}; served are segmentation (type "image", format '
             '"segmentation") and classification (type "probabilities", format "classes")',
         )
+
+
+def _sliced_axis(files: BundleFiles) -> int | None:
+    """The axis along which slices of volumes are given to a network of two dimensions, if so: then
+    MONAI's ``SliceInferer`` is what the config says, and nothing in the metadata does.
+    """
+    inferer = files.config().get("inferer")
+    if not isinstance(inferer, Mapping):
+        return None
+    entry = cast(Mapping[str, Any], inferer)
+    if str(entry.get("_target_")).rpartition(".")[2] != "SliceInferer":
+        return None
+    axis = entry.get("spatial_dim", 0)
+    if axis not in range(3):
+        raise files.wrong_config(f"inferer.spatial_dim is {axis!r}; it must be 0, 1 or 2")
+    return axis
 
 
 def _evaluated(pattern: str) -> int:

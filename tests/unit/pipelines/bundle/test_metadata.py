@@ -93,6 +93,20 @@ def test_label_maps_of_pictures_are_png_with_areas(tmp_path: Path) -> None:
     assert kind(None).metadata()["bundle_image"] == "picture"
 
 
+def test_slices_of_volumes_are_no_pictures(tmp_path: Path) -> None:
+    about = metadata(SEGMENTED, spatial_shape=[32, 24])
+    for axis, shape in enumerate(((16, 32, 24), (32, 16, 24), (32, 24, 16))):
+        inferer = {"_target_": "SliceInferer", "roi_size": [32, 24], "spatial_dim": axis}
+        path = folder(tmp_path / f"b{axis}", about, json.dumps({"inferer": inferer}))
+        kind = bundle(path)
+        assert [*kind.outputs] == ["pred", "labels", "names", "volumes"]
+        assert kind.facts.image.example_shape() == shape
+    inferer = {"_target_": "monai.inferers.SliceInferer", "spatial_dim": "last"}
+    path = folder(tmp_path / "wrong", about, json.dumps({"inferer": inferer}))
+    with pytest.raises(RepositoryError, match=r"inferer\.spatial_dim is 'last'; it must be 0, 1"):
+        bundle(path)
+
+
 def test_scores_that_are_called_labels_are_those_of_classes(tmp_path: Path) -> None:
     scores = {**CLASSIFIED, "type": "image", "format": "labels"}
     kind = bundle(folder(tmp_path / "density", metadata(scores, spatial_shape=[299, 299])))

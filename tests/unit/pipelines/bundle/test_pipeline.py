@@ -25,6 +25,7 @@ from tests.unit.pipelines.bundle.bundles import (
     LOADING,
     PICTURE_SEGMENTATION,
     PICTURES,
+    ROI,
     SCALING,
     SEGMENTATION,
     SEGMENTED,
@@ -42,7 +43,7 @@ from tests.unit.pipelines.bundle.bundles import (
     voxels,
     write_bundle,
 )
-from tests.unit.pipelines.bundle.monai_run import run_by_monai, saved_picture
+from tests.unit.pipelines.bundle.monai_run import run_by_monai, saved, saved_picture
 
 from naiad import Request, nifti
 from naiad.errors import InvalidInput, NaiadError, PipelineError, RepositoryError
@@ -172,6 +173,21 @@ def test_a_map_that_is_not_inverted_is_brought_onto_the_scan(
     assert found.shape == SHAPE
     np.testing.assert_allclose(found.affine, AFFINE, atol=1e-4)
     assert (found.stored == the_map(ask(segmenter, scan()))).mean() > 0.97
+
+
+def test_a_network_of_slices_is_asked_about_volumes(tmp_path: Path) -> None:
+    config = changed(
+        SEGMENTATION,
+        network_def={**UNET, "spatial_dims": 2},
+        inferer={"_target_": "SliceInferer", "roi_size": [ROI, ROI], "spatial_dim": 2},
+    )
+    about = metadata(SEGMENTED, spatial_shape=[ROI, ROI])
+    path = write_bundle(tmp_path / "b", config, about, torchscript=False)
+    (tmp_path / "heart.nii.gz").write_bytes(scan())
+    run_by_monai(path, [tmp_path / "heart.nii.gz"], tmp_path / "out")
+    expected = saved(tmp_path / "out", tmp_path / "heart.nii.gz")[0]
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(the_map(ask(runner(path), scan())), expected)
 
 
 def test_labels_that_may_overlap_are_a_map_each(segmenter: Runner, tmp_path: Path) -> None:

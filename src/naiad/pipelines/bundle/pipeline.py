@@ -18,6 +18,7 @@ from naiad.graph import Batch
 from naiad.pipeline import Pipeline, Request
 from naiad.pipelines.bundle import schema
 from naiad.pipelines.bundle.files import open_bundle
+from naiad.pipelines.bundle.kinds import PICTURE
 from naiad.pipelines.bundle.metadata import Image, Metadata, Prediction, read_metadata
 from naiad.schema import REQUESTS, Array, Arrays
 
@@ -31,6 +32,7 @@ _ANY = Metadata(
     version="",
     intended_use="",
 )
+_ANY_PICTURE = replace(_ANY, image=replace(_ANY.image, channels=3, shape=("*", "*")))
 _ANY_CLASSIFIER = replace(_ANY, prediction=replace(_ANY.prediction, task="classification"))
 
 
@@ -57,7 +59,9 @@ def bundle(path: str | Path) -> type[Bundle]:
             f"network_data_format has a tensor {min(taken)!r}, a name that Naiad uses; rename it "
             "there and in the transforms, as 'image' or 'pred'"
         )
-    kind = Segmentation if metadata.prediction.task == "segmentation" else Classification
+    kind = Classification
+    if metadata.prediction.task == "segmentation":
+        kind = PictureSegmentation if metadata.image.kind is PICTURE else Segmentation
     stem = path.name if path.is_dir() else path.stem
     made = type(
         kind.__name__,
@@ -168,6 +172,15 @@ class Segmentation(Bundle):
             schema.NAMES: np.array([*names, None], object)[:-1],
             kind.sizes: kind.measured(counts, grid),
         }
+
+
+class PictureSegmentation(Segmentation):
+    """The same of a picture; its contract differs."""
+
+    inputs = schema.inputs(_ANY_PICTURE)
+    sample = schema.sample(_ANY_PICTURE)
+    result = schema.result(_ANY_PICTURE)
+    outputs = schema.outputs(_ANY_PICTURE)
 
 
 class Classification(Bundle):

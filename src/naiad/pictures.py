@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Final
 
+import numpy as np
+
 from naiad.errors import InvalidInput, MissingExtra
 
 try:
@@ -82,6 +84,13 @@ def upright(image: Image.Image) -> Image.Image:
 def is_grey_16(image: Image.Image) -> bool:
     """Whether it has 16 bits of grey; Pillow's ``convert`` would make all of it white."""
     return image.mode.startswith("I")
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """The picture with the upper 8 of 16 bits of grey; others as they are."""
+    if not is_grey_16(image):
+        return image
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def _kind(data: bytes) -> str:

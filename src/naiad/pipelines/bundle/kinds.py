@@ -234,17 +234,18 @@ class PictureKind(Kind["PILImage"]):
         return (name,)
 
     def read(self, files: Sequence[bytes], name: str, channels: int) -> list[PILImage]:
-        """The one picture, in the colours that the network takes."""
-        from naiad.pictures import decoding
+        """The one picture, in the colours that the network takes; 16 bits of grey stay if it takes
+        grey.
+        """
+        from naiad.pictures import decoding, eight_bits, is_grey_16
 
         (data,), place = files, f"{name}[0]"
-        picture = _opened(data, place)
+        picture = _opened(data, place, MAX_PICTURE_BYTES)
         with decoding(picture, place):
             picture.load()
-            mode = _MODES.get(channels)
-            if mode is not None and len(picture.getbands()) != channels:
-                return [picture.convert(mode)]
-        return [picture]
+            mode = _MODES.get(channels, picture.mode)
+            fits = picture.mode == mode or (mode == "L" and is_grey_16(picture))
+            return [picture if fits else eight_bits(picture).convert(mode)]
 
     def grid(self, loaded: PILImage) -> Grid:
         """Its pixels, a millimetre each: a picture has no other scale."""
@@ -262,7 +263,7 @@ class PictureKind(Kind["PILImage"]):
         """The pixels as Pillow has them."""
         from naiad.pictures import decoding
 
-        picture = _opened(data, name)
+        picture = _opened(data, name, 4 * MAX_PIXELS)  # up to 2 for each, where it is noise
         with decoding(picture, name):
             return np.asarray(picture)
 
@@ -294,10 +295,10 @@ PICTURE: Final = PictureKind()
 KINDS: Final[Sequence[Kind[Any]]] = (VOLUME, PICTURE)
 
 
-def _opened(data: bytes, place: str) -> PILImage:
+def _opened(data: bytes, place: str, most_bytes: int) -> PILImage:
     from naiad.pictures import open_picture
 
-    return open_picture(data, place, most_bytes=MAX_PICTURE_BYTES, most_pixels=MAX_PIXELS)
+    return open_picture(data, place, most_bytes=most_bytes, most_pixels=MAX_PIXELS)
 
 
 def _ball(shape: Sequence[int]) -> Array:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import InvalidInput, MissingExtra
-from naiad.pictures import decoding, is_grey_16, open_picture, upright
+from naiad.pictures import decoding, eight_bits, open_picture, upright
 from naiad.pipelines.image.schema import MAX_BYTES, MAX_PIXELS, MAX_REQUEST_PIXELS
 
 try:
@@ -88,9 +88,7 @@ def _pixels(image: Image.Image, height: int, width: int, crop: float | None) -> 
 
 def _plain(image: Image.Image) -> Image.Image:
     """The picture in one of the modes RGB, RGBA and L, 8 bits each."""
-    if is_grey_16(image):
-        grey: NDArray[Any] = np.asarray(image)
-        return Image.fromarray((grey >> 8).astype(np.uint8))
+    image = eight_bits(image)
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image if image.mode in ("RGB", "L") else image.convert("RGB")

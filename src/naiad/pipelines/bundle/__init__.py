@@ -1,1 +1,1 @@
-"""Any MONAI bundle: volumes in, label maps or class probabilities out."""
+"""Any MONAI bundle: volumes or pictures in, label maps or class probabilities out."""

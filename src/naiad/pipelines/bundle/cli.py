@@ -59,8 +59,9 @@ def infer(
     """Segment or classify scans or pictures with a served MONAI bundle.
 
     Sizes of labels, or probabilities of classes, are printed. Of a folder,
-    the NIfTI files are taken, or else the DICOM series or pictures. A scan that cannot be
-    read, or that is refused, is reported; the others go on; the status is 1.
+    the NIfTI files are taken, or else the DICOM series or pictures. A scan
+    that cannot be read, or that is refused, is reported; the others go on; the
+    status is 1.
 
     For a bundle with several channels give the files of a scan after each
     other, in the order of the channels.

@@ -1,10 +1,11 @@
 # One environment for everything: .venv, made by the first target that needs it.
 # Variables: PYTHON (3.10 to 3.12), TORCH_INDEX (pip index of torch; empty: pip's own),
-#            WORKERS (pytest processes), PIP_FLAGS (empty: show all that pip does).
+#            WORKERS (pytest processes: one more than cores, as they wait for servers, too),
+#            PIP_FLAGS (empty: show all that pip does).
 
 PYTHON      ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-WORKERS     ?= logical
+WORKERS     ?= $(shell expr $$(env -u OMP_NUM_THREADS nproc) + 1)
 PIP_FLAGS   ?= --quiet
 
 VENV := .venv

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from naiad.errors import InvalidInput, NaiadError
@@ -96,6 +97,17 @@ def csv_file(
 def say(text: str) -> None:
     """Print words, which may have markup, as they are: no numbers are coloured, no lines broken."""
     output.print(text, highlight=False, soft_wrap=True)
+
+
+def say_notice(notice: str) -> None:
+    """Print what every user of some weights or data must know, if there is anything."""
+    if notice:
+        say(f"[yellow]{escape(notice)}[/]")
+
+
+def complain(text: str) -> None:
+    """Print on standard error what went wrong, as it is."""
+    errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
 def refuse_existing(path: Path, force: bool) -> None:

@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import csv_file, errors, output, progress_bar, refuse_existing
+from naiad.cli.console import complain, csv_file, progress_bar, refuse_existing, say, say_notice
 from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def run(job: Job, work: Work[Answer]) -> int:
     # Not before: lines on standard output would go through the bar on standard error.
     if found:
         work.show(found)
-    if notice:
-        say(f"[yellow]{escape(notice)}[/]")
+    say_notice(notice)
     if job.csv is not None:
         say(f"wrote [bold]{escape(str(job.csv))}[/]")
     if job.plot is not None and found:
@@ -169,13 +168,3 @@ def collect(
     if failed := len(files) - len(found):
         complain(f"{failed:,} of {len(files):,} {what} failed")
     return found
-
-
-def say(text: str) -> None:
-    """Print a line of markup on standard output, not wrapped."""
-    output.print(text, highlight=False, soft_wrap=True)
-
-
-def complain(text: str) -> None:
-    """Print a line on standard error, in red."""
-    errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)

@@ -18,7 +18,7 @@ import typer
 from rich.markup import escape
 
 from naiad.bulk.application import Bulk, load_bulk
-from naiad.cli.console import errors, output
+from naiad.cli.console import complain, errors, output
 from naiad.cli.stopping import Stopped, interruptible
 from naiad.errors import Unavailable
 from naiad.pipelines import Application, applications
@@ -208,7 +208,7 @@ def _process(application: Application, bulk: Bulk, settings: _Settings) -> None:
         with interruptible(once=True) as wakes, ExitStack() as stack:
             summary = _run(job, _engine(application, settings, stack, wakes))
     except Stopped as stop:
-        _complain(
+        complain(
             f"stopped; what is done is kept in {settings.results}, and the same command goes on"
         )
         raise typer.Exit(stop.status) from None
@@ -271,7 +271,7 @@ def _engine(
         concurrency=settings.concurrency,
         timeout=settings.timeout,
         patience=settings.patience,
-        on_event=_complain,
+        on_event=complain,
     )
     stack.enter_context(servers)
     try:
@@ -302,20 +302,16 @@ def _say_what_was_done(job: Job, summary: Summary) -> None:
         soft_wrap=True,
     )
     for path, reason in summary.unread.items():
-        _complain(f"{path}: {reason}")
+        complain(f"{path}: {reason}")
     if summary.report is not None:
         failed = (
             f"1 {unit.removesuffix('s')}" if summary.failed == 1 else f"{summary.failed:,} {unit}"
         )
-        _complain(f"{failed} failed; {summary.report} says which and why")
+        complain(f"{failed} failed; {summary.report} says which and why")
 
 
 def _count(number: int, plural: str) -> str:
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
-
-
-def _complain(text: str) -> None:
-    errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
 app = typer.Typer(

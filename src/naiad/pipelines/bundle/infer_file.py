@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import csv_file, refuse_existing
-from naiad.cli.many_files import collect, say
+from naiad.cli.console import csv_file, refuse_existing, say, say_notice
+from naiad.cli.many_files import collect
 from naiad.client import Client
 from naiad.client.many import ask_many
 from naiad.errors import InvalidInput
@@ -117,8 +117,7 @@ def _run(job: Job, scans: Sequence[Scan], client: Client) -> int:
     # Not before: lines on standard output would go through the bar on standard error.
     for case, answer in found:
         print_answer(str(case), answer)
-    if bundle.about.notice:
-        say(f"[yellow]{escape(bundle.about.notice)}[/]")
+    say_notice(bundle.about.notice)
     if written:
         say(f"wrote {len(written):,} files into [bold]{escape(str(job.directory))}[/]")
     if job.csv is not None:

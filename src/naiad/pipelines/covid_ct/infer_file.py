@@ -9,8 +9,8 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from naiad.cli.console import bar, output
-from naiad.cli.many_files import Job, Work, run, say
+from naiad.cli.console import bar, output, say
+from naiad.cli.many_files import Job, Work, run
 from naiad.client import Client
 from naiad.errors import NaiadError
 from naiad.pipelines.covid_ct.client import CovidCtClient, Verdict

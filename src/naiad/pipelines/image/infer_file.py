@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from naiad.cli.many_files import Job, Work, run, say
+from naiad.cli.console import say
+from naiad.cli.many_files import Job, Work, run
 from naiad.client import Client
 from naiad.errors import NaiadError
 from naiad.pipelines.image.client import Classification, ImageClient

@@ -11,7 +11,15 @@ from typing import Any, Literal
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import csv_file, errors, output, progress_bar, refuse_existing, say
+from naiad.cli.console import (
+    csv_file,
+    errors,
+    output,
+    progress_bar,
+    refuse_existing,
+    say,
+    say_notice,
+)
 from naiad.errors import InvalidInput
 from naiad.pipelines.movies.catalogue import Catalogue, search_filter
 from naiad.pipelines.movies.client import Answer, RecommendClient, SearchClient, SimilarClient
@@ -81,7 +89,7 @@ def load_store(source: Path | None, place: str | None, dimension: int, *, force:
     counts = ", ".join(f"{rows.num_rows:,} {name}" for name, rows in tables.nodes.items())
     edges = sum(rows.num_rows for rows in tables.edges.values())
     say(f"loaded {counts} and {edges:,} edges into [bold]{escape(where)}[/]")
-    _notice(tables.notice)
+    say_notice(tables.notice)
     say("next: naiad movies embed --local")
 
 
@@ -120,7 +128,7 @@ def ask(question: Question) -> None:
         import_module("naiad.pipelines.movies.picture")  # says so, where a package is missing
     answer = _from_store(question) if question.url is None else _from_server(question)
     print_picks(answer, answer.about)
-    _notice(answer.notice)
+    say_notice(answer.notice)
     if question.csv is not None:
         with csv_file(question.csv, COLUMNS) as write:
             for rank, pick in enumerate(answer, start=1):
@@ -189,9 +197,4 @@ def show_store(place: str | None) -> None:
         say(f"from {escape(about.get('source') or '')}")
         if ENCODER in about:
             say(f"embedded by {escape(about[ENCODER] or '')}")
-        _notice(about.get("notice") or "")
-
-
-def _notice(notice: str) -> None:
-    if notice:
-        say(f"[yellow]{escape(notice)}[/]")
+        say_notice(about.get("notice") or "")

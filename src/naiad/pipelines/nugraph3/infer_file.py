@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from naiad.cli.connect import connected
-from naiad.cli.console import errors, output
+from naiad.cli.console import complain, errors, output, say
 from naiad.client import Client
 from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
 from naiad.pipelines.nugraph3.client import NuGraph3Client
@@ -170,7 +170,7 @@ class _Run:
     def _fail(self, number: int, error: Exception) -> None:
         self.failed += 1
         run, subrun, event = _ids(self.file, number)
-        _complain(f"event {number} (run {run}, subrun {subrun}, event {event}): {error}")
+        complain(f"event {number} (run {run}, subrun {subrun}, event {event}): {error}")
         if isinstance(error, Unavailable | DeadlineExceeded) and not self.client.ready():
             raise Unavailable(
                 f"the server at {self.client.url} is gone; "
@@ -180,11 +180,11 @@ class _Run:
     def _say_what_was_written(self) -> None:
         job, done = self.job, self.tally.events.total()
         if job.output is not None and done:
-            _say(f"wrote {count_of(done, 'result')} to [bold]{escape(str(job.output))}[/]")
+            say(f"wrote {count_of(done, 'result')} to [bold]{escape(str(job.output))}[/]")
         if job.plot is not None and done:
-            _say(f"drew {count_of(done, 'event')} into [bold]{escape(str(job.plot))}[/]")
+            say(f"drew {count_of(done, 'event')} into [bold]{escape(str(job.plot))}[/]")
         if self.failed:
-            _complain(f"{self.failed:,} of {count_of(self.failed + done, 'event')} failed")
+            complain(f"{self.failed:,} of {count_of(self.failed + done, 'event')} failed")
 
 
 class _Painter:
@@ -227,11 +227,3 @@ def _progress_bar() -> Progress:
         transient=True,
         disable=not errors.is_terminal,
     )
-
-
-def _say(text: str) -> None:
-    output.print(text, highlight=False, soft_wrap=True)
-
-
-def _complain(text: str) -> None:
-    errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)

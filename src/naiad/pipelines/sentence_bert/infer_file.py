@@ -11,7 +11,7 @@ import numpy as np
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import print_bars, refuse_existing, say
+from naiad.cli.console import print_bars, refuse_existing, say, say_notice
 from naiad.errors import InvalidInput
 from naiad.pipelines.sentence_bert.client import TextEmbeddingClient
 from naiad.pipelines.sentence_bert.files import read_lines
@@ -69,8 +69,7 @@ def embed_texts(job: Job, url: str | None, weights: Path | None = None) -> None:
         say(f"like [bold]{escape(texts[0][:_LETTERS])}[/] are, by cosine:")
         shares = [cosines[number] for number in ranked]
         print_bars([texts[number][:_LETTERS] for number in ranked], shares)
-    if notice:
-        say(f"[yellow]{escape(notice)}[/]")
+    say_notice(notice)
     if job.output is not None:
         np.save(job.output, vectors)
         say(f"wrote [bold]{escape(str(job.output))}[/]")

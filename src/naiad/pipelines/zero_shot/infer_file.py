@@ -12,7 +12,7 @@ from typing import Final
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import csv_file, errors, progress_bar, refuse_existing, say
+from naiad.cli.console import complain, csv_file, progress_bar, refuse_existing, say, say_notice
 from naiad.client import Client
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 from naiad.pipelines.sentence_bert.files import read_lines
@@ -89,7 +89,7 @@ def _run(job: Job, texts: Sequence[str], client: Client) -> int:
         )
         for number, (text, answer) in enumerate(zip(texts, answers, strict=True), start=1):
             if isinstance(answer, NaiadError):
-                _complain(f"text {number}: {str(answer).removeprefix('text[0] ')}")
+                complain(f"text {number}: {str(answer).removeprefix('text[0] ')}")
                 _stop_if_gone(client, answer, len(found))
             else:
                 found.append((text, answer))
@@ -97,13 +97,12 @@ def _run(job: Job, texts: Sequence[str], client: Client) -> int:
             advance(number)
     # Not before: lines on standard output would go through the bar on standard error.
     _print(job, found, len(texts))
-    if notice:
-        say(f"[yellow]{escape(notice)}[/]")
+    say_notice(notice)
     if job.csv is not None:
         say(f"wrote [bold]{escape(str(job.csv))}[/]")
     failed = len(texts) - len(found)
     if failed:
-        _complain(f"{failed:,} of {len(texts):,} texts failed")
+        complain(f"{failed:,} of {len(texts):,} texts failed")
     return failed
 
 
@@ -125,7 +124,3 @@ def _print(job: Job, found: Sequence[tuple[str, Classification]], texts: int) ->
 def _stop_if_gone(client: Client, error: NaiadError, done: int) -> None:
     if isinstance(error, Unavailable | DeadlineExceeded) and not client.ready():
         raise Unavailable(f"the server at {client.url} is gone; {done:,} texts got an answer")
-
-
-def _complain(text: str) -> None:
-    errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)

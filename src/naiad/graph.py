@@ -114,7 +114,7 @@ def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[s
             continue
         whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
         rows = np.array([part.shape[tensor.axis] for part in parts])
-        merged[name] = _shift(tensor, whole, dims, rows, +1)
+        merged[name] = shift_indices(tensor, whole, dims, rows, +1)
     return Batch(merged, dims, len(samples))
 
 
@@ -139,7 +139,7 @@ def split(
                 f"the batch's {rows.sum()} {dim}"
             )
         if tensor.axis is not None:
-            whole = _shift(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
+            whole = shift_indices(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
         before, start = (slice(None),) * axis, 0
         for share, end in zip(shares, np.cumsum(rows).tolist(), strict=True):
             share[name] = (
@@ -153,19 +153,32 @@ def _dims(schema: Schema) -> set[str]:
     return {*named_dims(schema), REQUESTS}
 
 
-def _shift(tensor: Tensor, whole: Array, sizes: Sizes, rows: NDArray[np.int64], sign: int) -> Array:
+def shift_indices(
+    tensor: Tensor, whole: Array, sizes: Sizes, rows: NDArray[np.int64], sign: int
+) -> Array:
+    """The merged values of an index tensor, by ``sign`` times what the requests before hold.
+
+    ``rows`` is how many of the values' rows each request has; other tensors are as they are.
+    """
     targets = tensor.index_targets()
     if not targets or len(rows) < 2:
         return whole
     offsets = np.stack([np.cumsum(sizes[target]) - sizes[target] for target in targets])
-    shift = np.repeat(sign * offsets, rows, axis=1).astype(whole.dtype)
-    axis = tensor.axis or 0
+    return whole + beside_values(tensor, whole, sign * offsets, rows)
+
+
+def beside_values(
+    tensor: Tensor, whole: Array, numbers: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Array:
+    """Numbers of each target and request, ``[targets, requests]``, for each row of an index tensor.
+
+    The result has the dtype of the merged values ``whole``, and broadcasts with them.
+    """
     shape = [1] * whole.ndim
-    shape[axis] = -1
-    if isinstance(tensor.index_into, str):
-        return whole + shift[0].reshape(shape)
-    shape[0] = len(targets)
-    return whole + shift.reshape(shape)
+    shape[tensor.axis or 0] = -1
+    if not isinstance(tensor.index_into, str):
+        shape[0] = len(numbers)
+    return np.repeat(numbers.astype(whole.dtype), rows, axis=1).reshape(shape)
 
 
 def _to_torch(array: Array, device: str) -> Any:

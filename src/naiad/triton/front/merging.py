@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.graph import Batch
+from naiad.graph import Batch, beside_values, shift_indices
 from naiad.pipeline import Pipeline
 from naiad.runtime.runner import Report, Runner
 from naiad.schema import BYTES, REQUESTS, Array, Schema, Tensor, within_bounds
@@ -118,21 +118,11 @@ class Merged:
 
     def _shifted(self, tensor: Tensor, array: Array) -> Array | None:
         """The indices as those of the merged graph; None where one is out of its range."""
-        axis, rows = self._rows(tensor)
+        rows = self._rows(tensor)[1]
         sizes = np.stack([self.sizes[target] for target in tensor.index_targets()])
-        shape = [1] * array.ndim
-        shape[axis] = -1
-        if not isinstance(tensor.index_into, str):
-            shape[0] = len(sizes)
-
-        def of_each_row(values: NDArray[np.int64]) -> Array:
-            return np.repeat(values.astype(array.dtype), rows, axis=1).reshape(shape)
-
-        if array.min() < 0 or (array >= of_each_row(sizes)).any():
+        if array.min() < 0 or (array >= beside_values(tensor, array, sizes, rows)).any():
             return None
-        if self.requests == 1:
-            return array
-        return array + of_each_row(np.cumsum(sizes, axis=1) - sizes)
+        return shift_indices(tensor, array, self.sizes, rows, +1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,8 @@ class Model {
   }
 
  private:
-  // The size of each dimension, and of what tensors count. Where tensors disagree, the worker says so; here one is as good.
+  // The size of each dimension, and of what tensors count. Where tensors disagree, the worker says
+  // so; here one is as good.
   void measure(Ticket& ticket) const {
     ticket.sizes.assign(contract_->dims.size(), 0);
     ticket.sizes[0] = 1;

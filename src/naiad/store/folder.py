@@ -173,8 +173,12 @@ class StoreFolder:
 
     def drop(self) -> None:
         """Remove what a writer has not published, and the files its database keeps beside it."""
+        last = self._last()
         for left in self.path.glob("*.writing*"):
-            left.unlink()
+            # A published index may be of a table or vector that is called so.
+            generation = left.name.partition(".")[0]
+            if not generation.isdecimal() or int(generation) > last:
+                left.unlink()
 
     def publish(self, manifest: Manifest) -> None:
         """Make the finished files of a generation the published one.
@@ -183,10 +187,11 @@ class StoreFolder:
         older one open keep it: its files have lost their names only.
         """
         name = f"{manifest.generation:06d}"
-        for written in (*self.path.glob(f"{name}.writing.*"), self.path / f"{name}.writing"):
+        draft = self.path / f"{name}.writing"
+        for written in (*self.path.glob(f"{draft.name}.*"), draft):
             _to_disk(written)
-            published = written.name.replace(".writing.", ".").replace(".writing", ".lbug")
-            written.replace(self.path / published)
+            suffix = written.name.removeprefix(draft.name) or ".lbug"
+            written.replace(self.path / f"{name}{suffix}")
         content: dict[str, Any] = {
             "format": _FORMAT,
             **asdict(manifest),

@@ -181,13 +181,12 @@ class LadybugWriter(LadybugStore):
         """Write what the index of a vector is to be, from the one before it or anew."""
         path = self._path.with_name(f"{self._path.name}.{node.name}.{vector}")
         if found := self._indexed_before(node.name, vector):
-            before, old = found
+            before, old, index = found
             changed = list(self._changed[node.name, vector])
             if not changed:
                 for source, target in zip(files(old), files(path), strict=True):
                     shutil.copyfile(source, target)
                 return before
-            index = VectorIndex.load(old, before.number, shared=False)
             for start in range(0, len(changed), _SET):
                 keys = changed[start : start + _SET]
                 vectors = self.vectors(node.name, vector, keys)
@@ -209,23 +208,23 @@ class LadybugWriter(LadybugStore):
         index.save(path)
         return Indexed(node.name, vector, len(index), trained, since)
 
-    def _indexed_before(self, table: str, vector: str) -> tuple[Indexed, Path] | None:
+    def _indexed_before(self, table: str, vector: str) -> tuple[Indexed, Path, VectorIndex] | None:
         """The index of a vector in what this writer began with, if it can be gone on with.
 
-        As many changes as it was made of may have moved its groups elsewhere.
+        As many changes as it was made of may have moved its groups elsewhere. It can be added to
+        where there is anything to add.
         """
         for index in self._base.indexes if self._base else ():
             if (index.table, index.vector) == (table, vector):
                 assert self._base is not None
                 path = self._folder.index(self._base.generation, table, vector)
-                changed = index.changed + len(self._changed[table, vector])
-                if changed > index.trained:
+                changed = len(self._changed[table, vector])
+                if index.changed + changed > index.trained:
                     return None
                 try:
-                    VectorIndex.load(path, index.number)
+                    return index, path, VectorIndex.load(path, index.number, shared=not changed)
                 except StoreError:
                     return None  # damaged
-                return index, path
         return None
 
     def _vectors_between(

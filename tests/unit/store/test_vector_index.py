@@ -150,3 +150,19 @@ def test_an_index_has_the_last_vector_of_each_key(puts: list[list[int]]) -> None
     assert len(index) == len(last)
     for vector in last.values():
         assert sorted(index.candidates(vector, len(last))) == sorted(last)
+
+
+def test_a_table_may_be_called_as_a_draft_is(tmp_path: Path) -> None:
+    place = tmp_path / "store"
+    schema = GraphSchema((NodeTable("writing", vectors={"writing": 8}),))
+    with create_store(place, schema, approximate_from=NUMBER) as writer:
+        writer.load_nodes("writing", pa.table({"id": KEYS}))
+        writer.set_vectors("writing", "writing", KEYS, VECTORS)
+    with write_store(place) as writer:
+        writer.set_vectors("writing", "writing", KEYS[3:4], FAR)
+    with open_store(place, threads=1) as store:
+        assert store.nearest("writing", "writing", FAR[0], 1)[0].key == KEYS[3]
+    names = {
+        f"{number:06d}.{rest}" for number in (1, 2) for rest in ("writing.writing.faiss", "lbug")
+    }
+    assert names <= {path.name for path in place.iterdir()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,10 +22,11 @@ class Stopped(KeyboardInterrupt):
 def interruptible(*, once: bool = False) -> Generator[list[Callable[[], None]]]:
     """Raise `Stopped` on Ctrl-C and SIGTERM, in the background too, where shells ignore Ctrl-C.
 
-    What is put into the list that this gives is called first, to wake whoever waits. With ``once``
-    a second signal ends the process where it is.
+    What is put into the list that this gives is called first, to wake whoever waits; an error of
+    those is `Stopped`, too. With ``once`` a second signal ends the process where it is.
     """
     first: list[Callable[[], None]] = []
+    came: list[Stopped] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -33,11 +35,23 @@ def interruptible(*, once: bool = False) -> Generator[list[Callable[[], None]]]:
                 signal.signal(each, signal.SIG_DFL)
         for call in first:
             call()
-        raise Stopped(number)
+        came.append(Stopped(number))
+        raise came[-1]
+
+    def drop(dropped: sys.UnraisableHookArgs) -> None:
+        if not isinstance(dropped.exc_value, Stopped):
+            hook(dropped)
 
     before = {number: signal.signal(number, stop) for number in numbers}
+    hook, sys.unraisablehook = sys.unraisablehook, drop
     try:
         yield first
+    except Exception:
+        # What is raised while Python runs a destructor is dropped. What was woken then fails.
+        if first and came:
+            raise came[-1] from None
+        raise
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -159,6 +159,8 @@ def by_perf_analyzer(
         *("--concurrency-range", str(clients), "-p", str(int(1000 * seconds)), "-f", str(table)),
         # Three windows, whether they agree or not: rounds are compared, and there are several.
         *("--max-trials", "3", "-s", "999"),
+        # A thread per core: its usual 16 would take turns on them, which the server waits for.
+        *("--max-threads", str(len(os.sched_getaffinity(0)))),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not table.exists():

@@ -110,10 +110,10 @@ def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[s
             continue
         parts = [sample[name] for sample in samples]
         if tensor.axis is None:
-            merged[name] = np.stack(parts)
-            continue
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
-        rows = np.array([part.shape[tensor.axis] for part in parts])
+            whole, rows = np.stack(parts), np.ones(len(parts), np.int64)
+        else:
+            whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
+            rows = np.array([part.shape[tensor.axis] for part in parts])
         merged[name] = shift_indices(tensor, whole, dims, rows, +1)
     return Batch(merged, dims, len(samples))
 
@@ -138,8 +138,7 @@ def split(
                 f"forward() returned {name} with shape {list(whole.shape)}; axis {axis} must be "
                 f"the batch's {rows.sum()} {dim}"
             )
-        if tensor.axis is not None:
-            whole = shift_indices(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
+        whole = shift_indices(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
         before, start = (slice(None),) * axis, 0
         for share, end in zip(shares, np.cumsum(rows).tolist(), strict=True):
             share[name] = (
@@ -164,21 +163,13 @@ def shift_indices(
     if not targets or len(rows) < 2:
         return whole
     offsets = np.stack([np.cumsum(sizes[target]) - sizes[target] for target in targets])
-    return whole + beside_values(tensor, whole, sign * offsets, rows)
-
-
-def beside_values(
-    tensor: Tensor, whole: Array, numbers: NDArray[np.int64], rows: NDArray[np.int64]
-) -> Array:
-    """Numbers of each target and request, ``[targets, requests]``, for each row of an index tensor.
-
-    The result has the dtype of the merged values ``whole``, and broadcasts with them.
-    """
+    shifts = np.repeat(sign * offsets.astype(whole.dtype), rows, axis=1)  # [targets, rows]
+    stacked = tensor.axis is None
     shape = [1] * whole.ndim
     shape[tensor.axis or 0] = -1
     if not isinstance(tensor.index_into, str):
-        shape[0] = len(numbers)
-    return np.repeat(numbers.astype(whole.dtype), rows, axis=1).reshape(shape)
+        shape[1 if stacked else 0] = len(targets)
+    return whole + (shifts.T if stacked else shifts).reshape(shape)
 
 
 def _to_torch(array: Array, device: str) -> Any:
@@ -188,7 +179,7 @@ def _to_torch(array: Array, device: str) -> Any:
         # Views of shared memory are read-only; torch would warn although forward never writes.
         array = array.copy()
     tensor = torch.from_numpy(array)
-    if device.startswith("cuda"):
-        # Only from pinned memory does a transfer run beside what the GPU does (not run on one yet).
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    if not device.startswith("cuda"):
+        return tensor.to(device) if device != "cpu" else tensor
+    # Only from pinned memory does a transfer run beside what the GPU does (not run on one yet).
+    return tensor.pin_memory().to(device, non_blocking=True)

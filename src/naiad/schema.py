@@ -287,12 +287,19 @@ def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, i
         _refuse_repeats(name, array)
 
 
+def is_bounded(tensor: Tensor) -> bool:
+    """Whether there are values of its dtype that a tensor may not have."""
+    limits = (tensor.minimum, tensor.maximum, tensor.categories, tensor.index_into)
+    return any(limit is not None for limit in limits) or (
+        tensor.finite and tensor.numpy.kind == "f"
+    )
+
+
 def within_bounds(tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> bool:
     """Whether the least and the greatest value show that all are allowed, as they do of nearly all
     requests; where they do not, each value must be looked at. ``array`` must not be empty.
     """
-    limits = (tensor.minimum, tensor.maximum, tensor.categories, tensor.index_into)
-    if all(limit is None for limit in limits) and not (tensor.finite and array.dtype.kind == "f"):
+    if not is_bounded(tensor):
         return True
     low, high = array.min().item(), array.max().item()
     if array.dtype.kind == "f" and not (math.isfinite(low) and math.isfinite(high)):

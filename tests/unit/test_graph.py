@@ -51,6 +51,32 @@ def test_an_index_into_requests_becomes_the_batch_vector(requests):
     np.testing.assert_array_equal(batch["sp_event"], batch.index("spacepoints"))
 
 
+def test_a_fixed_number_of_indices_per_request_is_shifted_too():
+    schema = {
+        "x": Tensor("float32", ("hits",)),
+        "y": Tensor("float32", ("spacepoints",)),
+        "pair": Tensor("int64", (2,), index_into=("hits", "spacepoints")),
+        "root": Tensor("int32", (), index_into="hits"),
+    }
+    requests = [
+        {
+            "x": np.zeros(hits, np.float32),
+            "y": np.zeros(spacepoints, np.float32),
+            "pair": np.array([hits - 1, spacepoints - 1]),
+            "root": np.array(0, np.int32),
+        }
+        for hits, spacepoints in ((3, 1), (2, 4), (5, 2))
+    ]
+    batch = collate(schema, requests, [validate(schema, request) for request in requests])
+    assert batch["pair"].tolist() == [[2, 0], [4, 4], [9, 6]]
+    assert batch["root"].tolist() == [0, 3, 5]
+    for share, request in zip(
+        split(schema, dict(batch), sizes_of(batch), 3), requests, strict=True
+    ):
+        np.testing.assert_array_equal(share["pair"], request["pair"])
+        np.testing.assert_array_equal(share["root"], request["root"])
+
+
 def test_a_result_with_the_wrong_number_of_rows_is_refused():
     schema = {"y": Tensor("float32", ("nodes",))}
     with pytest.raises(PipelineError, match=r"y with shape \[4\]; axis 0 must be the batch's 3"):

@@ -37,23 +37,25 @@ class GatConv(nn.Module):
         """New features of each node: float32 ``[nodes, heads * outputs]``, or ``[nodes, outputs]``.
 
         No shape below depends on values, and the self-loops are a term of their own in place of
-        more edges, so that it can be traced, exported and compiled for any size of graph.
+        more edges, so that it can be traced, exported and compiled for any size of graph. What is
+        not needed again is written over: memory that is in a cache already costs less.
         """
         _, heads, outputs = self.att_src.shape
         h = self.lin(x).view(-1, heads, outputs)
         source, target = edge_index[0], edge_index[1]
         sent, met = (h * self.att_src).sum(-1), (h * self.att_dst).sum(-1)
-        own = F.leaky_relu(sent + met, _SLOPE)
-        score = F.leaky_relu(sent.index_select(0, source) + met.index_select(0, target), _SLOPE)
+        own = F.leaky_relu_(sent + met, _SLOPE)
+        score = sent.index_select(0, source).add_(met.index_select(0, target))
+        score = F.leaky_relu_(score, _SLOPE)
         # Softmax over what arrives at each node, which is divided by its sum at the end. An edge
         # from a node to itself scores as the node's own: no maximum changes, and its weight is 0.
         most = own.scatter_reduce(0, target[:, None].expand_as(score), score, "amax")
-        own = (own - most).exp()
-        weight = (score - most.index_select(0, target)).exp() * (source != target)[:, None]
+        own = own.sub_(most).exp_()
+        weight = score.sub_(most.index_select(0, target)).exp_().mul_((source != target)[:, None])
         total = own.index_add(0, target, weight)
-        message = h.index_select(0, source) * weight[..., None]
-        out = (h * own[..., None]).index_add(0, target, message) / total[..., None]
-        return (out.flatten(1) if self.concat else out.mean(1)) + self.bias
+        message = h.index_select(0, source).mul_(weight[..., None])
+        out = (h * own[..., None]).index_add_(0, target, message).div_(total[..., None])
+        return (out.flatten(1) if self.concat else out.mean(1)).add_(self.bias)
 
 
 class GatNet(nn.Module):
@@ -68,4 +70,4 @@ class GatNet(nn.Module):
 
     def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
         """Map float32 ``[nodes, features]`` and int64 ``[2, edges]`` to ``[nodes, classes]``."""
-        return self.conv2(F.elu(self.conv1(x, edge_index)), edge_index)
+        return self.conv2(F.elu_(self.conv1(x, edge_index)), edge_index)

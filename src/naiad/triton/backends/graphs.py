@@ -31,7 +31,7 @@ BUDGET_PARAMETER: Final = "naiad_budget"
 LIMIT_PARAMETER: Final = "naiad_limit"
 """How much one request may hold; more is refused."""
 
-_DEFAULT_NODES: Final = 768
+_DEFAULT_NODES: Final = 1024
 _DEFAULT_EDGES: Final = 8192
 """Of every dimension in one batch: those that indices point into, and all others. It is what pays
 on a CPU; larger graphs run by themselves, where merging gains nothing (benchmarks/graph_batching.py

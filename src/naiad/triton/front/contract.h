@@ -18,10 +18,13 @@ struct Port {
   std::vector<int64_t> sizes;  // of each dimension; 0 for a name
   int counts = -1;  // position in Contract::dims of what its contents count for; -1 for none
   int axis = -1;               // along which requests are merged; -1: they are stacked
+  std::vector<int> targets;  // of indices: where the dimension is that they are positions in, one
+                             // for all or one for each row; none of other tensors
   int64_t itemsize = 1;
   int64_t outer = 1, inner = 1;  // rows are `inner` bytes, and there are `outer` runs of them
 
-  int64_t rows(const Sizes& of) const { return axis < 0 ? 1 : of[dims[axis]]; }
+  // How many there are in a request, or in several, of such sizes.
+  int64_t rows(const Sizes& of) const { return of[axis < 0 ? 0 : dims[axis]]; }
 };
 
 struct Contract {
@@ -58,6 +61,9 @@ struct Contract {
     for (auto& dim : said["dims"].items()) port.dims.push_back(static_cast<int>(dim.number(-1)));
     for (auto& size : said["sizes"].items()) {
       port.sizes.push_back(static_cast<int64_t>(size.number(0)));
+    }
+    for (auto& target : said["targets"].items()) {
+      port.targets.push_back(static_cast<int>(target.number(0)));
     }
     port.counts = static_cast<int>(said["counts"].number(-1));
     port.axis = static_cast<int>(said["axis"].number(-1));

@@ -181,15 +181,23 @@ class Lane {
     times.begun = Clock::now();
     std::string task;
     if (contract_->merges) task = write_merged(*contract_, batch, *worker_.inbox);
-    if (task.empty()) task = write_apart(*contract_, batch, *worker_.inbox);
+    bool merged = !task.empty();
+    if (!merged) task = write_apart(*contract_, batch, *worker_.inbox);
     times.sent = Clock::now();
-    worker_.send(task);
-    std::string said = worker_.receive(contract_->watchdog);
+    std::string said = ask(task);
+    if (merged && form_of(said) == kWantedApart) {
+      said = ask(write_apart(*contract_, batch, *worker_.inbox));
+    }
     times.received = Clock::now();
     worker_.inbox->trim();
     if (circuit.on_trial()) log(kWarning, "the worker answers again");
     circuit.succeeded();
     deliver(batch, said, times);
+  }
+
+  std::string ask(const std::string& task) {
+    worker_.send(task);
+    return worker_.receive(contract_->watchdog);
   }
 
   void deliver(Queue::Batch& batch, const std::string& said, const Times& times) {
@@ -198,7 +206,7 @@ class Lane {
     if (done.number() != static_cast<int64_t>(batch.size())) {
       throw std::runtime_error("a worker process answered another number of requests");
     }
-    auto answer = done.number() ? answer_merged : answer_apart;
+    auto answer = done.number() == kMerged ? answer_merged : answer_apart;
     answer(*contract_, batch, done, base, times);
     for (auto& stage : contract_->stages) metrics_.stage(stage, 1e-9 * done.number());
     for (int64_t batches = done.number(); batches > 0; --batches) {

@@ -4,11 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "contract.h"
+#include "indices.h"
 
 namespace naiad {
 
 using Batch = Batcher<Ticket>::Batch;
+
+// How the requests of a task lie, or the results of an answer. Asked for apart, which is an answer to
+// merged requests only: the worker wants each by itself, to find out what is wrong with which.
+enum Form : int64_t { kApart = 0, kMerged = 1, kWantedApart = 2 };
 
 // One input of one request, in the memory of Triton.
 struct Given {
@@ -60,7 +64,7 @@ inline std::string write_apart(const Contract& contract, const Batch& batch, Are
   Message task;
   task.put(0);  // bytes in the inbox, known at the end
   task.put(batch.size());
-  task.put(0);
+  task.put(kApart);
   size_t end = 0;
   for (auto& ticket : batch) {
     const char* id = nullptr;
@@ -97,8 +101,8 @@ inline std::string write_apart(const Contract& contract, const Batch& batch, Are
   return task.packed();
 }
 
-// The same, with the rows of all requests behind each other: the merged tensors of the batch. ""
-// where the requests do not fit together so.
+// The same, with the rows of all requests behind each other, and indices shifted: the merged tensors
+// of the batch. "" where the requests do not fit together so, or an index is out of its range.
 inline std::string write_merged(const Contract& contract, const Batch& batch, Arena& inbox) {
   std::vector<Given> given(batch.size() * contract.inputs.size());
   auto next = given.begin();
@@ -113,38 +117,41 @@ inline std::string write_merged(const Contract& contract, const Batch& batch, Ar
   Message task;
   task.put(0);
   task.put(batch.size());
-  task.put(1);
-  for (auto& ticket : batch) {
-    for (int64_t size : ticket->sizes) task.put(size);
-  }
+  task.put(kMerged);
+  for (int64_t total : totals) task.put(total);
   size_t end = 0;
   std::vector<size_t> offsets;
   for (auto& port : contract.inputs) {
-    int64_t rows = port.axis < 0 ? batch.size() : totals[port.dims[port.axis]];
     offsets.push_back(end);
     task.put(end);
-    end += aligned(port.outer * rows * port.inner);
+    end += aligned(port.outer * port.rows(totals) * port.inner);
+  }
+  for (auto& ticket : batch) {
+    for (int64_t size : ticket->sizes) task.put(size);
   }
   task[0] = end;
   char* base = inbox.reserve(end);
   for (size_t input = 0; input < contract.inputs.size(); ++input) {
     auto& port = contract.inputs[input];
-    int64_t all = port.axis < 0 ? batch.size() : totals[port.dims[port.axis]], start = 0;
+    Sizes before(contract.dims.size(), 0);
     for (size_t number = 0; number < batch.size(); ++number) {
       auto& one = given[number * contract.inputs.size() + input];
-      int64_t rows = port.rows(batch[number]->sizes);
+      auto& sizes = batch[number]->sizes;
       uint64_t size = 0;
       const char* data = one.buffers ? one.buffer(0, size) : nullptr;
-      if (size != static_cast<uint64_t>(port.outer * rows * port.inner)) return "";
-      for (int64_t run = 0; size && run < port.outer; ++run) {
-        memcpy(
-            base + offsets[input] + (run * all + start) * port.inner,
-            data + run * rows * port.inner, rows * port.inner);
-      }
-      start += rows;
+      if (size != static_cast<uint64_t>(port.outer * port.rows(sizes) * port.inner)) return "";
+      if (!merge_in(port, data, base + offsets[input], sizes, before, totals)) return "";
+      add(before, sizes);
     }
   }
   return task.packed();
+}
+
+inline int64_t form_of(const std::string& answer) {
+  Reading reading(answer);
+  reading.number();
+  reading.number();
+  return reading.number();
 }
 
 // Answer each request of a batch as the worker's message says, whose arrays are in the outbox.
@@ -174,7 +181,7 @@ inline void answer_apart(
 // The same, where the rows of all requests lie behind each other.
 inline void answer_merged(
     const Contract& contract, Batch& batch, Reading& done, const char* base, const Times& times) {
-  Sizes totals(contract.dims.size(), 0), starts(contract.outputs.size(), 0);
+  Sizes totals(contract.dims.size(), 0), before(totals);
   for (auto& ticket : batch) add(totals, ticket->sizes);
   std::vector<const char*> outputs;
   for (size_t output = 0; output < contract.outputs.size(); ++output) {
@@ -184,17 +191,16 @@ inline void answer_merged(
     std::vector<Value> values;
     for (size_t output = 0; output < contract.outputs.size(); ++output) {
       auto& port = contract.outputs[output];
-      int64_t all = port.axis < 0 ? batch.size() : totals[port.dims[port.axis]];
       int64_t rows = port.rows(ticket->sizes);
       Value value{&port.name, port.dtype, port.sizes};
       if (port.axis >= 0) value.shape[port.axis] = rows;
-      value.data = outputs[output] + starts[output] * port.inner;
+      value.data = outputs[output] + port.rows(before) * port.inner;
       value.run = rows * port.inner;
       value.runs = port.outer;
-      value.stride = all * port.inner;
+      value.stride = port.rows(totals) * port.inner;
       values.push_back(std::move(value));
-      starts[output] += rows;
     }
+    add(before, ticket->sizes);
     ticket->answer(values, times);
   }
 }

@@ -5,12 +5,13 @@ native order), then text. Arrays lie in shared memory, each where the integers s
 
     task    bytes in the inbox, requests, 0, and of each request: length of its id, length of its
             parameters (JSON), and of each input: rank (-1: left out), shape, offset, bytes
-    or      bytes in the inbox, requests, 1, of each request its size of each dimension, and the
-            offset of each input, merged
+    or      bytes in the inbox, requests, 1, the size of each dimension in all requests together,
+            the offset of each input, merged, and of each request its size of each dimension
     done    bytes in the outbox, requests, 0, and of each request: 0 and for each output rank (-1:
             left out), shape, offset, bytes; or an error's code, length of its class, of its text
     or      bytes in the outbox, requests, 1, and the offset of each output, merged
             then, in both, nanoseconds of each stage, batches, and of each its rows by dimension
+    or      0, requests, 2: the merged requests are wanted in a task of the first kind
 
 ``BYTES`` tensors are as the KServe v2 protocol has them: each element behind its length, 32 bits.
 """
@@ -27,8 +28,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from naiad.errors import InvalidInput, NaiadError
+from naiad.graph import Batch
 from naiad.pipeline import Contract, Pipeline, Request
 from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
@@ -42,7 +45,7 @@ from naiad.schema import (
     Tensor,
     sized_dims,
 )
-from naiad.triton.front.merging import Merged, can_be_merged
+from naiad.triton.front.merging import can_be_merged
 from naiad.triton.service_config import ServiceConfig
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
@@ -52,6 +55,9 @@ _ORDER = (
 )
 _DTYPES: Final = {name: number for number, name in enumerate(_ORDER, start=1)}
 """``TRITONSERVER_DataType`` by the protocol's names."""
+
+_APART, _MERGED, _WANTED_APART = range(3)
+"""``Form`` in ``task.h``."""
 
 _COUNT: Final = struct.Struct("=q")
 _LENGTH: Final = struct.Struct("<I")
@@ -104,20 +110,18 @@ class Wire:
             }
         )
 
-    def read(self, message: bytes, inbox: Arena) -> Merged | list[Request | InvalidInput]:
+    def read(self, message: bytes, inbox: Arena) -> Batch | list[Request | InvalidInput]:
         """The requests of a task, merged or each by itself.
 
         An error stands in the place of a request that the schema does not allow; of merged ones
-        nothing is checked yet.
+        only indices are checked.
         """
         (count,) = _COUNT.unpack_from(message)
         table = np.frombuffer(message, np.int64, count, _COUNT.size)
-        size, requests, merged = table[:3].tolist()
+        size, requests, form = table[:3].tolist()
         memory = inbox.reserve(size)
-        if merged:
-            end = 3 + requests * len(self.dims)
-            sizes = table[3:end].reshape(requests, len(self.dims))
-            return Merged.of(self.inputs, self.dims, sizes, memory, table[end:].tolist())
+        if form == _MERGED:
+            return self._batch(table[3:], requests, memory)
         numbers = iter(table[3:].tolist())
         text = _COUNT.size + table.nbytes
         found: list[Request | InvalidInput] = []
@@ -141,6 +145,20 @@ class Wire:
                 known = json.loads(parameters) if parameters else {}
                 found.append(self.request(arrays, name, known))
         return found
+
+    def _batch(self, table: NDArray[np.int64], requests: int, memory: mmap.mmap) -> Batch:
+        first, second = len(self.dims), len(self.dims) + len(self.inputs)
+        totals = dict(zip(self.dims, table[:first].tolist(), strict=True))
+        sizes = dict(zip(self.dims, table[second:].reshape(requests, first).T, strict=True))
+        arrays: dict[str, Array] = {}
+        for (name, tensor), offset in zip(
+            self.inputs.items(), table[first:second].tolist(), strict=True
+        ):
+            shape = [totals[dim] if isinstance(dim, str) else dim for dim in tensor.dims]
+            if tensor.axis is None:
+                shape.insert(0, requests)
+            arrays[name] = np.ndarray(shape, tensor.numpy, memory, offset)
+        return Batch(arrays, sizes, requests, totals=totals)
 
     def request(
         self, arrays: Arrays, name: str = "", parameters: Mapping[str, Any] | None = None
@@ -176,7 +194,7 @@ class Wire:
             one if isinstance(one, InvalidInput) else next(ran) for one in reading
         ]
         layout = outbox.write([self._plain(outcome) for outcome in outcomes])
-        numbers = [layout.size, len(outcomes), 0]
+        numbers = [layout.size, len(outcomes), _APART]
         text: list[bytes] = []
         for outcome, blocks in zip(outcomes, layout.items, strict=True):
             if isinstance(outcome, NaiadError):
@@ -197,9 +215,14 @@ class Wire:
     def write_merged(self, arrays: Arrays, report: Report, outbox: Arena) -> bytes:
         """The answer to a merged task, whose ``arrays`` the front will split."""
         layout = outbox.write([arrays])
-        numbers = [layout.size, len(report.outcomes), 1]
+        numbers = [layout.size, len(report.outcomes), _MERGED]
         numbers += (layout.items[0][name][2] for name in self.outputs)
         return self._packed(numbers, report, [])
+
+    def want_apart(self, batch: Batch) -> bytes:
+        """The answer to a merged task whose requests must be run by themselves."""
+        numbers = [0, batch.requests, _WANTED_APART]
+        return _COUNT.pack(len(numbers)) + array("q", numbers).tobytes()
 
     def _packed(self, numbers: list[int], report: Report, text: list[bytes]) -> bytes:
         numbers += (int(1e9 * seconds) for seconds in report.seconds.values())
@@ -227,6 +250,7 @@ class Wire:
             "dims": [places.get(dim, -1) if isinstance(dim, str) else -1 for dim in tensor.dims],
             "sizes": [0 if isinstance(dim, str) else dim for dim in tensor.dims],
             "axis": -1 if tensor.axis is None else tensor.axis,
+            "targets": [places[target] for target in tensor.index_targets()],
             "itemsize": tensor.numpy.itemsize,
             "counts": places.get(tensor.counts, -1),
         }

@@ -14,13 +14,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from naiad.graph import Batch
 from naiad.pipeline import Request
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 from naiad.runtime.worker import begin, load, loaded
 from naiad.triton.backends.graphs import DIMS_PARAMETER, adapter_parameters, graph_spec
 from naiad.triton.config import PIPELINE_PARAMETER
-from naiad.triton.front.merging import Merged, Merger
+from naiad.triton.front.merging import Merger
 from naiad.triton.front.wire import Wire
 from naiad.triton.model_config import parse_model_config
 from naiad.triton.repository import resolve
@@ -62,13 +63,13 @@ def serve(connection: Connection, inbox: Arena, outbox: Arena, wire: Wire, runne
             return
         outbox.trim()
         read = wire.read(task, inbox)
-        if isinstance(read, Merged):
-            if (done := merger.run(read)) is not None:
-                connection.send_bytes(wire.write_merged(*done, outbox))
-                continue
-            read = [wire.request(arrays) for arrays in read.apart(wire.inputs)]
-        report = runner.run([request for request in read if isinstance(request, Request)])
-        connection.send_bytes(wire.write(read, report, outbox))
+        if isinstance(read, Batch):
+            done = merger.run(read)
+            said = wire.want_apart(read) if done is None else wire.write_merged(*done, outbox)
+        else:
+            report = runner.run([request for request in read if isinstance(request, Request)])
+            said = wire.write(read, report, outbox)
+        connection.send_bytes(said)
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-// Lets Python tests drive the front's batcher and its reader of JSON: `driver batches`,
-// `driver json`, with the input on standard input.
+// Lets Python tests drive the front's batcher, its merging and its reader of JSON: `driver batches`,
+// `driver merge`, `driver json`, with the input on standard input.
 #include <iostream>
 #include <iterator>
 #include <string>
 
 #include "batcher.h"
+#include "indices.h"
 #include "json.h"
 
 namespace {
@@ -53,6 +54,50 @@ void batches() {
   }
 }
 
+// First a line with the contract; then the number of requests, and of each its sizes, and each of its
+// inputs: the number of bytes, and these. A line with the bytes of each merged input comes back, or
+// one that says that it is refused.
+void merge() {
+  std::string line;
+  std::getline(std::cin, line);
+  naiad::Contract contract(naiad::Json::parse(line));
+  size_t count = 0;
+  std::cin >> count;
+  std::vector<naiad::Sizes> sizes(count, naiad::Sizes(contract.dims.size()));
+  std::vector<std::vector<std::string>> data(count);
+  naiad::Sizes totals(contract.dims.size(), 0);
+  for (size_t number = 0; number < count; ++number) {
+    for (auto& size : sizes[number]) std::cin >> size;
+    naiad::add(totals, sizes[number]);
+    for (size_t input = 0; input < contract.inputs.size(); ++input) {
+      size_t bytes = 0;
+      std::cin >> bytes;
+      std::string content;
+      for (int byte = 0; bytes > 0; --bytes) {
+        std::cin >> byte;
+        content.push_back(static_cast<char>(byte));
+      }
+      data[number].push_back(content);
+    }
+  }
+  for (size_t input = 0; input < contract.inputs.size(); ++input) {
+    auto& port = contract.inputs[input];
+    std::vector<char> whole(port.outer * port.rows(totals) * port.inner);
+    naiad::Sizes before(contract.dims.size(), 0);
+    bool right = true;
+    for (size_t number = 0; right && number < count; ++number) {
+      const char* from = data[number][input].data();
+      right = naiad::merge_in(port, from, whole.data(), sizes[number], before, totals);
+      naiad::add(before, sizes[number]);
+    }
+    if (!right) std::cout << "refused";
+    for (size_t at = 0; right && at < whole.size(); ++at) {
+      std::cout << static_cast<int>(static_cast<unsigned char>(whole[at])) << ' ';
+    }
+    std::cout << '\n';
+  }
+}
+
 void print(const naiad::Json& value) {
   const char* comma = "";
   if (value.is_string()) {
@@ -83,6 +128,10 @@ void print(const naiad::Json& value) {
 int main(int, char** arguments) {
   if (std::string(arguments[1]) == "batches") {
     batches();
+    return 0;
+  }
+  if (std::string(arguments[1]) == "merge") {
+    merge();
     return 0;
   }
   std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};

@@ -6,17 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.strategies import GRAPH
 
 from naiad import Budget, Pipeline, Tensor
+from naiad.graph import Batch, collate
 from naiad.pipeline import Request
+from naiad.runtime.messages import Spec
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
-from naiad.schema import validate
-from naiad.triton.front.merging import Merged, Merger, can_be_merged
+from naiad.schema import measure, validate
+from naiad.triton.front.merging import Merger, can_be_merged
 from naiad.triton.front.wire import Wire
+from naiad.triton.service_config import ServiceConfig
 
 
 class Sums(Pipeline):
@@ -26,7 +29,7 @@ class Sums(Pipeline):
         name: tensor
         for name, tensor in GRAPH.items()
         if name in ("x_hit", "plane_edge", "nexus_edge", "label", "scalar", "fixed", "x_sp")
-    }
+    } | {"pair": Tensor("int32", (2,), index_into=("hits", "spacepoints"))}
     outputs = {
         "hit": Tensor("float64", ("hits",)),
         "edge": Tensor("float32", (3, "plane_edges")),
@@ -43,6 +46,8 @@ class Sums(Pipeline):
         total = np.zeros(len(x))
         np.add.at(total, target, x[source].sum(1))
         np.add.at(total, hits, batch["x_sp"][spacepoints])
+        first, second = batch["pair"].T
+        np.add.at(total, first, batch["x_sp"][second])
         if (x > 5).any():
             raise ValueError("more than five")
         return {
@@ -58,46 +63,42 @@ WIRE = Wire.of(Sums)
 
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, np.ndarray]:
-    hits, spacepoints = draw(st.integers(0, 5)), draw(st.integers(0, 3))
-    plane = draw(st.integers(0, 6)) if hits else 0
-    nexus = draw(st.integers(0, 6)) if hits and spacepoints else 0
+    hits, spacepoints = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    plane, nexus = draw(st.integers(0, 6)), draw(st.integers(0, 6))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     return {
         "x_hit": rng.random((hits, 3), np.float32),
         "x_sp": rng.random(spacepoints),
-        "plane_edge": rng.integers(0, max(1, hits), (2, plane)),
-        "nexus_edge": np.stack(
-            [rng.integers(0, max(1, n), nexus) for n in (hits, spacepoints)]
-        ).astype(np.int32),
+        "plane_edge": rng.integers(0, hits, (2, plane)),
+        "nexus_edge": rng.integers(0, [[hits], [spacepoints]], (2, nexus), np.int32),
         "label": rng.random((1, 4), np.float32),
         "scalar": np.asarray(rng.random(), np.float32),
         "fixed": rng.integers(0, 255, (2, 2), np.uint8),
+        "pair": rng.integers(0, [hits, spacepoints], 2, np.int32),
     }
 
 
-def laid_out(arena: Arena, batch: list[dict[str, np.ndarray]]) -> Merged:
+def merged(batch: list[dict[str, np.ndarray]]) -> Batch:
+    return collate(WIRE.inputs, batch, [validate(WIRE.inputs, request) for request in batch])
+
+
+def laid_out(arena: Arena, batch: list[dict[str, np.ndarray]]) -> Batch:
     """A batch as ``task.h`` writes it."""
-    merged: list[np.ndarray] = []
-    for name, tensor in WIRE.inputs.items():
-        parts = [request[name] for request in batch]
-        if tensor.axis is None:
-            merged.append(np.stack(parts))
-        else:
-            merged.append(np.concatenate(parts, axis=tensor.axis))
+    arrays = list(merged(batch).values())
     offsets: list[int] = []
     end = 0
-    for array in merged:
+    for array in arrays:
         offsets.append(end)
         end += -(-array.nbytes // 64) * 64
     memory = arena.reserve(end)
-    for offset, array in zip(offsets, merged, strict=True):
+    for offset, array in zip(offsets, arrays, strict=True):
         memory[offset : offset + array.nbytes] = array.tobytes()
     sizes = [validate(WIRE.inputs, request) for request in batch]
     table = np.array([[size[dim] for dim in WIRE.dims] for size in sizes], np.int64)
-    numbers = np.array([end, len(batch), 1, *table.ravel(), *offsets], np.int64)
+    numbers = np.array([end, len(batch), 1, *table.sum(0), *offsets, *table.ravel()], np.int64)
     message = np.array([len(numbers)], np.int64).tobytes() + numbers.tobytes()
     read = WIRE.read(message, arena)
-    assert isinstance(read, Merged)
+    assert isinstance(read, Batch)
     return read
 
 
@@ -137,13 +138,38 @@ def test_merged_batches_are_answered_as_single_requests_are(
 
 
 @given(batch=st.lists(requests(), min_size=1, max_size=5))
-def test_taken_apart_each_request_is_what_it_was(
-    arena: Arena, batch: list[dict[str, np.ndarray]]
-) -> None:
-    for share, request in zip(laid_out(arena, batch).apart(Sums.inputs), batch, strict=True):
-        assert list(share) == list(request)
-        for name, array in request.items():
-            np.testing.assert_array_equal(share[name], array)
+def test_a_batch_arrives_as_it_was_laid_out(arena: Arena, batch: list[Any]) -> None:
+    read, expected = laid_out(arena, batch), merged(batch)
+    assert list(read) == list(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].dtype == array.dtype
+    assert read.totals() == expected.totals()
+    for dim in read.totals():
+        np.testing.assert_array_equal(read.sizes(dim), expected.sizes(dim))
+
+
+def in_front(drive: Any, batch: list[dict[str, np.ndarray]]) -> list[bytes | None]:
+    """What ``indices.h`` makes of each input of a batch; None where it refuses it."""
+    config = ServiceConfig(Spec("p"), 1, "process", 2.5, 7, 0.0, None, None)
+    numbers: list[int] = [len(batch)]
+    for request in batch:
+        sizes = measure(WIRE.inputs, request)
+        numbers += (sizes[dim] for dim in WIRE.dims)
+        for name in WIRE.inputs:
+            data = request[name].tobytes()
+            numbers += [len(data), *data]
+    said = drive("merge", f"{WIRE.announced(config)}\n{' '.join(map(str, numbers))}")
+    return [
+        None if line == "refused" else bytes(map(int, line.split())) for line in said.splitlines()
+    ]
+
+
+@settings(max_examples=40)
+@given(batch=st.lists(requests(), min_size=1, max_size=5))
+def test_the_front_merges_as_collate_does(drive: Any, batch: list[Any]) -> None:
+    expected = [array.tobytes() for array in merged(batch).values()]
+    assert in_front(drive, batch) == expected
 
 
 def example(**changes: Any) -> dict[str, np.ndarray]:
@@ -155,6 +181,7 @@ def example(**changes: Any) -> dict[str, np.ndarray]:
         "label": np.ones((1, 4), np.float32),
         "scalar": np.asarray(1, np.float32),
         "fixed": np.ones((2, 2), np.uint8),
+        "pair": np.array([1, 0], np.int32),
     }
     return arrays | changes
 
@@ -168,32 +195,39 @@ def example(**changes: Any) -> dict[str, np.ndarray]:
     ],
 )
 @pytest.mark.parametrize("beside", [0, 2])
-def test_what_is_wrong_goes_the_long_way(
+def test_what_is_wrong_must_be_run_apart(
     arena: Arena, merger: Merger, wrong: dict[str, Any], beside: int
 ) -> None:
-    merged = laid_out(arena, [example() for _ in range(1 + beside)])
+    batch = laid_out(arena, [example() for _ in range(1 + beside)])
     for name, value in wrong.items():
-        merged.arrays[name].flags.writeable = True
-        merged.arrays[name][: len(value)] = value
-    assert merger.run(merged) is None
-    first = merged.apart(Sums.inputs)[0]
-    for name, value in wrong.items():
-        np.testing.assert_array_equal(first[name], value)
+        batch[name][: len(value)] = value
+    assert merger.run(batch) is None
 
 
-@pytest.mark.parametrize("requests", [1, 3])
+@pytest.mark.parametrize("others", [0, 2])
 @pytest.mark.parametrize(
     ("name", "place", "value"),
-    [("plane_edge", (1, 0), 2), ("plane_edge", (0, 0), -1), ("nexus_edge", (1, 0), 1)],
+    [
+        ("plane_edge", (1, 0), 2),
+        ("plane_edge", (0, 0), -1),
+        ("plane_edge", (0, 0), 2**40),
+        ("nexus_edge", (0, 0), 2),
+        ("nexus_edge", (1, 0), 1),
+        ("nexus_edge", (1, 0), -1),
+        ("pair", (0,), 2),
+        ("pair", (1,), 1),
+    ],
 )
-def test_an_index_into_a_neighbour_goes_the_long_way(
-    arena: Arena, merger: Merger, requests: int, name: str, place: tuple[int, int], value: int
+def test_an_index_into_a_neighbour_is_refused_by_the_front(
+    drive: Any, others: int, name: str, place: tuple[int, ...], value: int
 ) -> None:
-    merged = laid_out(arena, [example() for _ in range(requests)])
-    array = merged.arrays[name]
-    array.flags.writeable = True
-    array[place] = value  # the first request's: of the merged graph it would be another's
-    assert merger.run(merged) is None
+    wrong = example()
+    wrong[name] = wrong[name].copy()
+    wrong[name][place] = value  # of the merged graph it would be another's
+    found = in_front(drive, [wrong, *(example() for _ in range(others))])
+    places = list(WIRE.inputs)
+    assert found[places.index(name)] is None
+    assert found.count(None) == 1
 
 
 def test_where_memory_ran_out_the_runner_cuts_the_batch(arena: Arena) -> None:

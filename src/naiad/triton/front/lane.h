@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <cmath>
+#include <exception>
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -138,76 +140,101 @@ class Lane {
         if (wake_.wait_for(hold, Seconds(circuit.rest()), [this] { return closing_; })) return;
         continue;
       }
-      // On trial, one request at a time: no more of them are harmed than need be.
-      auto batch = queue_->take(kPulse, circuit.on_trial() ? 1 : SIZE_MAX);
+      auto batch = take(kPulse);
       if (!batch) continue;
       if (batch->empty()) return;
-      auto now = Clock::now();
-      double waited = 0;
-      for (auto& ticket : *batch) waited += Seconds(now - ticket->arrived).count();
-      metrics_.stage("queue", waited);
       serve(std::move(*batch), false);
     }
   }
 
+  std::optional<Queue::Batch> take(Seconds timeout) {
+    // On trial, one request at a time: no more of them are harmed than need be.
+    auto batch = queue_->take(timeout, circuit.on_trial() ? 1 : SIZE_MAX);
+    double waited = 0;
+    auto now = Clock::now();
+    if (batch) {
+      for (auto& ticket : *batch) waited += Seconds(now - ticket->arrived).count();
+    }
+    if (waited > 0) metrics_.stage("queue", waited);
+    return batch;
+  }
+
+  // What the worker said of a batch, which is to be told to those who asked.
+  struct Answer {
+    Queue::Batch batch;
+    Times times;
+    std::string said;
+    Arena* outbox = nullptr;
+  };
+
+  // Serve a batch and, as long as some of the queue waits when one is answered, that: the worker is
+  // given a batch before the replies to the one before are sent, and need not wait for these.
+  // `again`: this batch only, which is one request that was with a worker when that was lost.
   void serve(Queue::Batch batch, bool again) {
-    drop_unwanted(batch);
-    if (batch.empty()) return;
-    try {
-      run_batch(batch);
-    } catch (const WorkerLost& lost) {
-      log(kError, std::string(lost.what()) + "; " + std::to_string(batch.size()) +
-                      " request(s) were with it");
-      note_lost(lost);
-      if (again) {
-        batch[0]->refuse_unavailable(
-            std::string(lost.what()) + ", and did so with this request alone");
-      } else {
-        serve_again(std::move(batch));
+    Answer last;
+    while (true) {
+      drop_unwanted(batch);
+      Answer next{std::move(batch), {}, "", nullptr};
+      std::exception_ptr failed;
+      bool merged = false;
+      auto attempt = [&failed](auto step) {
+        if (failed) return;
+        try {
+          step();
+        } catch (...) {
+          failed = std::current_exception();
+        }
+      };
+      if (!next.batch.empty()) attempt([&] { merged = send(next); });
+      if (!last.batch.empty()) {
+        try {
+          deliver(last);
+        } catch (const std::exception& error) {
+          // What such a worker says next might be the answer to this.
+          failed = std::make_exception_ptr(WorkerLost(refuse(last.batch, error), "internal"));
+        }
       }
-    } catch (const std::exception& error) {
-      // Nobody may be left waiting; and what such a worker says next might be the answer to this.
-      std::string text = std::string("internal error: ") + error.what();
-      log(kError, "a batch failed inside Naiad: " + text);
-      for (auto& ticket : batch) {
-        if (ticket->request) ticket->refuse(kInternal, "PipelineError", text);
-      }
-      note_lost(WorkerLost(text, "internal"));
+      if (next.batch.empty() && !failed) return;
+      attempt([&] { receive(next, merged); });
+      if (failed) return give_up(std::move(next.batch), failed, again);
+      last = std::move(next);
+      if (!again) batch = take(Seconds(0)).value_or(Queue::Batch{});
     }
   }
 
-  void run_batch(Queue::Batch& batch) {
-    Times times;
-    times.begun = Clock::now();
+  // Give a batch to the worker; whether it is merged.
+  bool send(Answer& asked) {
+    asked.times.begun = Clock::now();
     std::string task;
-    if (contract_->merges) task = write_merged(*contract_, batch, *worker_.inbox);
+    if (contract_->merges) task = write_merged(*contract_, asked.batch, *worker_.inbox);
     bool merged = !task.empty();
-    if (!merged) task = write_apart(*contract_, batch, *worker_.inbox);
-    times.sent = Clock::now();
-    std::string said = ask(task);
-    if (merged && form_of(said) == kWantedApart) {
-      said = ask(write_apart(*contract_, batch, *worker_.inbox));
+    if (!merged) task = write_apart(*contract_, asked.batch, *worker_.inbox);
+    asked.times.sent = Clock::now();
+    worker_.ask(task);
+    return merged;
+  }
+
+  void receive(Answer& asked, bool merged) {
+    asked.said = worker_.receive(contract_->watchdog);
+    if (merged && form_of(asked.said) == kWantedApart) {
+      worker_.ask(write_apart(*contract_, asked.batch, *worker_.inbox));
+      asked.said = worker_.receive(contract_->watchdog);
     }
-    times.received = Clock::now();
+    asked.times.received = Clock::now();
+    asked.outbox = worker_.outbox();
     worker_.inbox->trim();
     if (circuit.on_trial()) log(kWarning, "the worker answers again");
     circuit.succeeded();
-    deliver(batch, said, times);
   }
 
-  std::string ask(const std::string& task) {
-    worker_.send(task);
-    return worker_.receive(contract_->watchdog);
-  }
-
-  void deliver(Queue::Batch& batch, const std::string& said, const Times& times) {
-    Reading done(said);
-    const char* base = worker_.outbox->reserve(done.number());
-    if (done.number() != static_cast<int64_t>(batch.size())) {
+  void deliver(Answer& answer) {
+    Reading done(answer.said);
+    const char* base = answer.outbox->reserve(done.number());
+    if (done.number() != static_cast<int64_t>(answer.batch.size())) {
       throw std::runtime_error("a worker process answered another number of requests");
     }
-    auto answer = done.number() == kMerged ? answer_merged : answer_apart;
-    answer(*contract_, batch, done, base, times);
+    auto reply = done.number() == kMerged ? answer_merged : answer_apart;
+    reply(*contract_, answer.batch, done, base, answer.times);
     for (auto& stage : contract_->stages) metrics_.stage(stage, 1e-9 * done.number());
     for (int64_t batches = done.number(); batches > 0; --batches) {
       metrics_.batch();
@@ -215,6 +242,35 @@ class Lane {
         if (int64_t rows = done.number()) metrics_.items(dim, rows);
       }
     }
+  }
+
+  // Deal with a batch that was with the worker when something failed.
+  void give_up(Queue::Batch batch, std::exception_ptr failed, bool again) {
+    try {
+      std::rethrow_exception(failed);
+    } catch (const WorkerLost& lost) {
+      log(kError, std::string(lost.what()) + "; " + std::to_string(batch.size()) +
+                      " request(s) were with it");
+      note_lost(lost);
+      if (again && !batch.empty()) {
+        batch[0]->refuse_unavailable(
+            std::string(lost.what()) + ", and did so with this request alone");
+      } else {
+        serve_again(std::move(batch));
+      }
+    } catch (const std::exception& error) {
+      note_lost(WorkerLost(refuse(batch, error), "internal"));
+    }
+  }
+
+  // Nobody may be left waiting. Returns what was said.
+  static std::string refuse(Queue::Batch& batch, const std::exception& error) {
+    std::string text = std::string("internal error: ") + error.what();
+    log(kError, "a batch failed inside Naiad: " + text);
+    for (auto& ticket : batch) {
+      if (ticket->request) ticket->refuse(kInternal, "PipelineError", text);
+    }
+    return text;
   }
 
   void drop_unwanted(Queue::Batch& batch) {

@@ -1,6 +1,7 @@
 // A worker process: started, spoken to, and known to be dead when it is.
 //
-// Arrays travel in two memfds, one for each direction; a message each way per batch travels over a
+// Arrays travel in memfds, one for batches and two for their results in turn, so that those of one
+// batch can be read while the worker writes the next. A message each way per batch travels over a
 // socket pair, framed as multiprocessing.connection frames bytes. What the messages hold is said
 // in wire.py, which is the other end.
 #pragma once
@@ -103,7 +104,8 @@ class Worker {
   void launch() {
     end();
     inbox = std::make_unique<Arena>();
-    outbox = std::make_unique<Arena>();
+    for (auto& outbox : outboxes_) outbox = std::make_unique<Arena>();
+    turn_ = 0;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
       throw WorkerLost(std::string("no socket: ") + strerror(errno), "not_loaded");
@@ -120,7 +122,8 @@ class Worker {
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&files, theirs, 3);
     posix_spawn_file_actions_adddup2(&files, inbox->fd, 4);
-    posix_spawn_file_actions_adddup2(&files, outbox->fd, 5);
+    posix_spawn_file_actions_adddup2(&files, outboxes_[0]->fd, 5);
+    posix_spawn_file_actions_adddup2(&files, outboxes_[1]->fd, 6);
     int failed = posix_spawnp(
         &pid_, command[0], &files, nullptr, const_cast<char**>(command), environ);
     posix_spawn_file_actions_destroy(&files);
@@ -133,17 +136,14 @@ class Worker {
     send(hello_);
   }
 
-  void send(const std::string& message) {
-    uint32_t size = htonl(static_cast<uint32_t>(message.size()));
-    std::string framed(reinterpret_cast<char*>(&size), sizeof size);
-    framed += message;
-    for (size_t sent = 0; sent < framed.size();) {
-      ssize_t now = ::send(socket_, framed.data() + sent, framed.size() - sent, MSG_NOSIGNAL);
-      if (now < 0 && errno == EINTR) continue;
-      if (now <= 0) throw WorkerLost(obituary());
-      sent += now;
-    }
+  // Give it a task, whose inputs are in the inbox.
+  void ask(const std::string& task) {
+    send(task);
+    turn_ ^= 1;
   }
+
+  // Where the results of the last task are, when it is answered.
+  Arena* outbox() const { return outboxes_[turn_ ^ 1].get(); }
 
   // The next message; a process that has said nothing after `timeout` is killed.
   std::string receive(Seconds timeout) {
@@ -184,12 +184,24 @@ class Worker {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     inbox.reset();
-    outbox.reset();
+    for (auto& outbox : outboxes_) outbox.reset();
   }
 
-  std::unique_ptr<Arena> inbox, outbox;
+  std::unique_ptr<Arena> inbox;
 
  private:
+  void send(const std::string& message) {
+    uint32_t size = htonl(static_cast<uint32_t>(message.size()));
+    std::string framed(reinterpret_cast<char*>(&size), sizeof size);
+    framed += message;
+    for (size_t sent = 0; sent < framed.size();) {
+      ssize_t now = ::send(socket_, framed.data() + sent, framed.size() - sent, MSG_NOSIGNAL);
+      if (now < 0 && errno == EINTR) continue;
+      if (now <= 0) throw WorkerLost(obituary());
+      sent += now;
+    }
+  }
+
   void read_all(char* into, size_t size) {
     while (size) {
       ssize_t now = recv(socket_, into, size, 0);
@@ -215,6 +227,8 @@ class Worker {
     return "the worker process ended with status " + std::to_string(WEXITSTATUS(status));
   }
 
+  std::unique_ptr<Arena> outboxes_[2];
+  int turn_ = 0;  // which of them the next task has
   std::string label_, hello_;
   pid_t pid_ = 0;
   int socket_ = -1;

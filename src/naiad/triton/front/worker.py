@@ -1,7 +1,8 @@
 """A worker process of the front: ``python -m naiad.triton.front.worker``.
 
-It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in)
-and 5 (what goes out). The first message says what to load; then tasks are answered, one by one.
+It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in),
+5 and 6 (what goes out, in turn). The first message says what to load; then tasks are answered, one by
+one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +31,7 @@ from naiad.triton.service_config import ServiceConfig, read_service_config
 
 _SOCKET: Final = 3
 _INBOX: Final = 4
-_OUTBOX: Final = 5
+_OUTBOXES: Final = (5, 6)
 
 
 def service_config(hello: Mapping[str, Any]) -> ServiceConfig:
@@ -53,10 +55,12 @@ def service_config(hello: Mapping[str, Any]) -> ServiceConfig:
     return read_service_config(config, spec, version)
 
 
-def serve(connection: Connection, inbox: Arena, outbox: Arena, wire: Wire, runner: Runner) -> None:
+def serve(
+    connection: Connection, inbox: Arena, outboxes: Sequence[Arena], wire: Wire, runner: Runner
+) -> None:
     """Answer tasks until the other end goes away."""
     merger = Merger.of(runner)
-    while True:
+    for outbox in cycle(outboxes):
         try:
             task = connection.recv_bytes()
         except (EOFError, ConnectionResetError):
@@ -78,7 +82,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--serves", help="what it serves, for lists of processes")
     # Triton's own sockets came along: a worker must not keep its ports.
-    os.closerange(_OUTBOX + 1, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(_OUTBOXES[-1] + 1, os.sysconf("SC_OPEN_MAX"))
     begin(parser.parse_args().parent)
     with Connection(_SOCKET) as connection:
 
@@ -95,7 +99,7 @@ def main() -> None:
         if made is not None:
             runner, wire, announced = made
             connection.send_bytes(announced.encode())
-            serve(connection, Arena(_INBOX), Arena(_OUTBOX), wire, runner)
+            serve(connection, Arena(_INBOX), [*map(Arena, _OUTBOXES)], wire, runner)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     repository = tmp_path_factory.mktemp("models")
-    for name in ("Trouble", "Bytes", "Ranked"):
+    for name in ("Trouble", "Bytes", "Ranked", "Scribbler"):
         export(f"{PIPELINES}:{name}", repository, instances=1)
     export(f"{PIPELINES}:Degree", repository, instances=2, executor="thread")
     with naiad.serve(model_repository=repository, http_port=0, grpc_port=0, metrics_port=0) as s:
@@ -74,9 +74,10 @@ def test_threads_answer_as_processes_do(server):
     assert not any("Degree" in line for line in workers)
 
 
-def test_one_bad_graph_fails_alone(server):
+@pytest.mark.parametrize("model", ["trouble", "scribbler"])
+def test_one_bad_graph_fails_alone(server, model):
     requests = [graph(code=666 if n == 3 else 100 + n, seed=n) for n in range(8)]
-    answers = ask_all(server, requests)
+    answers = ask_all(server, requests, model)
     assert isinstance(answers[3], naiad.PipelineError)
     assert "the number of the beast" in str(answers[3])
     assert [a["total"][0] for n, a in enumerate(answers) if n != 3] == [

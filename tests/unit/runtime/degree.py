@@ -53,6 +53,18 @@ class TorchDegree(Degree):
         return {"degree": degree, "total": total}
 
 
+class Scribbler(TorchDegree):
+    """Writes over what it is given, and then fails if a feature is 666."""
+
+    def forward(self, batch):
+        found = super().forward(batch)
+        beast = bool((batch["x"] == 666).any())
+        batch["x"].zero_()
+        if beast:
+            raise ValueError("the number of the beast")
+        return found
+
+
 class Trouble(Degree):
     """Does what the first feature asks for."""
 

@@ -60,6 +60,9 @@ class Merger:
 
         None where its requests must be run by themselves.
         """
+        if self.runner.pipeline.arrays == "numpy":
+            for array in batch.values():  # as where requests are run by themselves
+                array.flags.writeable = False
         for name, tensor in self.bounded.items():
             array = batch[name]
             if array.size and not within_bounds(tensor, array, {}):

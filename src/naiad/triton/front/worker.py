@@ -1,8 +1,8 @@
 """A worker process of the front: ``python -m naiad.triton.front.worker``.
 
-It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in),
-5 and 6 (what goes out, in turn). The first message says what to load; then tasks are answered, one by
-one.
+It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in)
+and as 5 and 6 (what goes out, in turn). The first message says what to load; then tasks are
+answered, one by one.
 """
 
 from __future__ import annotations

@@ -159,10 +159,12 @@ class Lane {
     return batch;
   }
 
-  // What the worker said of a batch, which is to be told to those who asked.
-  struct Answer {
+  // A batch that the worker has, or has had; and then what it said, which those who asked are to be
+  // told.
+  struct Asked {
     Queue::Batch batch;
     Times times;
+    bool merged = false;
     std::string said;
     Arena* outbox = nullptr;
   };
@@ -171,12 +173,12 @@ class Lane {
   // given a batch before the replies to the one before are sent, and need not wait for these.
   // `again`: this batch only, which is one request that was with a worker when that was lost.
   void serve(Queue::Batch batch, bool again) {
-    Answer last;
+    Asked last;
     while (true) {
       drop_unwanted(batch);
-      Answer next{std::move(batch), {}, "", nullptr};
+      Asked next;
+      next.batch = std::move(batch);
       std::exception_ptr failed;
-      bool merged = false;
       auto attempt = [&failed](auto step) {
         if (failed) return;
         try {
@@ -185,7 +187,7 @@ class Lane {
           failed = std::current_exception();
         }
       };
-      if (!next.batch.empty()) attempt([&] { merged = send(next); });
+      if (!next.batch.empty()) attempt([&] { send(next); });
       if (!last.batch.empty()) {
         try {
           deliver(last);
@@ -195,28 +197,26 @@ class Lane {
         }
       }
       if (next.batch.empty() && !failed) return;
-      attempt([&] { receive(next, merged); });
+      attempt([&] { receive(next); });
       if (failed) return give_up(std::move(next.batch), failed, again);
       last = std::move(next);
       if (!again) batch = take(Seconds(0)).value_or(Queue::Batch{});
     }
   }
 
-  // Give a batch to the worker; whether it is merged.
-  bool send(Answer& asked) {
+  void send(Asked& asked) {
     asked.times.begun = Clock::now();
     std::string task;
     if (contract_->merges) task = write_merged(*contract_, asked.batch, *worker_.inbox);
-    bool merged = !task.empty();
-    if (!merged) task = write_apart(*contract_, asked.batch, *worker_.inbox);
+    asked.merged = !task.empty();
+    if (!asked.merged) task = write_apart(*contract_, asked.batch, *worker_.inbox);
     asked.times.sent = Clock::now();
     worker_.ask(task);
-    return merged;
   }
 
-  void receive(Answer& asked, bool merged) {
+  void receive(Asked& asked) {
     asked.said = worker_.receive(contract_->watchdog);
-    if (merged && form_of(asked.said) == kWantedApart) {
+    if (asked.merged && form_of(asked.said) == kWantedApart) {
       worker_.ask(write_apart(*contract_, asked.batch, *worker_.inbox));
       asked.said = worker_.receive(contract_->watchdog);
     }
@@ -227,14 +227,14 @@ class Lane {
     circuit.succeeded();
   }
 
-  void deliver(Answer& answer) {
-    Reading done(answer.said);
-    const char* base = answer.outbox->reserve(done.number());
-    if (done.number() != static_cast<int64_t>(answer.batch.size())) {
+  void deliver(Asked& asked) {
+    Reading done(asked.said);
+    const char* base = asked.outbox->reserve(done.number());
+    if (done.number() != static_cast<int64_t>(asked.batch.size())) {
       throw std::runtime_error("a worker process answered another number of requests");
     }
-    auto reply = done.number() == kMerged ? answer_merged : answer_apart;
-    reply(*contract_, answer.batch, done, base, answer.times);
+    auto answer = done.number() == kMerged ? answer_merged : answer_apart;
+    answer(*contract_, asked.batch, done, base, asked.times);
     for (auto& stage : contract_->stages) metrics_.stage(stage, 1e-9 * done.number());
     for (int64_t batches = done.number(); batches > 0; --batches) {
       metrics_.batch();

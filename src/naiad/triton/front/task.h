@@ -10,8 +10,8 @@ namespace naiad {
 
 using Batch = Batcher<Ticket>::Batch;
 
-// How the requests of a task lie, or the results of an answer. Asked for apart, which is an answer to
-// merged requests only: the worker wants each by itself, to find out what is wrong with which.
+// How a task's requests lie in the inbox, and an answer's results in the outbox. To merged requests a
+// worker may also answer that it wants each by itself, to find out what is wrong with which.
 enum Form : int64_t { kApart = 0, kMerged = 1, kWantedApart = 2 };
 
 // One input of one request, in the memory of Triton.

@@ -23,6 +23,8 @@ from tests.support.triton import FREE, Belongings, copy_model, write_model
 
 import naiad
 from naiad.errors import EngineError, NaiadError, Unavailable
+from naiad.triton.guardian import Guardian
+from naiad.triton.process import TritonProcess
 from naiad.triton.repository import export
 from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision
@@ -132,6 +134,26 @@ def test_a_plain_model_whose_process_is_killed_answers_again(server: Server):
     _, report = health(server)
     assert report["restarts"] == 1
     assert report["models"].keys() == EXAMPLES.keys()
+
+
+def test_what_the_old_triton_says_at_its_end_is_not_taken_for_the_new_one_s(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    end = TritonProcess.end
+
+    def end_with_words(process: TritonProcess, ask: Callable[[Guardian], None]) -> None:
+        end(process, ask)
+        with process.log_path.open("a") as log:  # as it does where it has the time
+            log.write("Signal (15) received.\n")
+            log.write(
+                'I1125 22:38:48.365218 2587 server.cc:305] "Waiting for in-flight requests"\n'
+            )
+
+    monkeypatch.setattr(TritonProcess, "end", end_with_words)
+    stub(server, "identity").kill()
+    until(lambda: health(server)[0] == 503, within=10)
+    until(lambda: health(server)[0] == 200)
+    assert health(server)[1]["restarts"] == 1
 
 
 @pytest.mark.parametrize("front", ["native", "python"], indirect=True)

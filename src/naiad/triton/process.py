@@ -78,13 +78,13 @@ class TritonProcess:
             PortTakenError: a port is not to be had.
             EngineError: it does not come up, or :meth:`start_no_more` was called.
         """
+        # What the Triton before this one said at its end is not said by this one.
+        for event in self._follower.rest():
+            on_event(event)
         with self._lock:
             if self._last:
                 raise EngineError("the server is being stopped")
             self._stopping.unlink(missing_ok=True)
-            # What the Triton before this one said at its end is not said by this one.
-            for event in (*self._follower.poll(), *self._follower.poll()):  # the last one flushes
-                on_event(event)
             settings = self._settings if again is None else _again(self._settings, again)
             self._guardian = Guardian(self._charge(settings))
         wait_for_start(

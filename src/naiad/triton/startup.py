@@ -46,7 +46,7 @@ def wait_for_start(
         ended = [e for e in guardian.poll(_POLL) if e["event"] == "ended"]
         events = list(follower.poll())
         if ended:
-            events += (*follower.poll(), *follower.poll())  # the last one flushes
+            events += follower.rest()
         elif guardian.pid is not None:
             events += stubs.died(guardian.pid, progress.loading)
         for event in events:

@@ -36,7 +36,7 @@ EVENTS = [
 def events_of(path: Path, text: str) -> list[LogEvent]:
     path.write_text(text)
     follower = LogFollower(path)
-    return [*follower.poll(), *follower.poll()]
+    return follower.rest()
 
 
 def event_of(path: Path, line: str) -> LogEvent | None:

@@ -179,28 +179,24 @@ class Lane {
       Asked next;
       next.batch = std::move(batch);
       std::exception_ptr failed;
-      auto attempt = [&failed](auto step) {
-        if (failed) return;
-        try {
-          step();
-        } catch (...) {
-          failed = std::current_exception();
-        }
-      };
-      if (!next.batch.empty()) attempt([&] { send(next); });
-      if (!last.batch.empty()) {
-        try {
-          deliver(last);
-        } catch (const std::exception& error) {
-          // What such a worker says next might be the answer to this.
-          failed = std::make_exception_ptr(WorkerLost(refuse(last.batch, error), "internal"));
-        }
-      }
+      if (!next.batch.empty()) failed = caught([&] { send(next); });
+      if (auto wrong = tell(last)) failed = wrong;
       if (next.batch.empty() && !failed) return;
-      attempt([&] { receive(next); });
+      if (!failed) failed = caught([&] { receive(next); });
       if (failed) return give_up(std::move(next.batch), failed, again);
       last = std::move(next);
       if (!again) batch = take(Seconds(0)).value_or(Queue::Batch{});
+    }
+  }
+
+  // What a step throws; null where it does not.
+  template <typename Step>
+  static std::exception_ptr caught(Step step) {
+    try {
+      step();
+      return nullptr;
+    } catch (...) {
+      return std::current_exception();
     }
   }
 
@@ -225,6 +221,18 @@ class Lane {
     worker_.inbox->trim();
     if (circuit.on_trial()) log(kWarning, "the worker answers again");
     circuit.succeeded();
+  }
+
+  // Deliver what the worker said, if anything; what is thrown is about the worker.
+  std::exception_ptr tell(Asked& asked) {
+    if (asked.batch.empty()) return nullptr;
+    try {
+      deliver(asked);
+      return nullptr;
+    } catch (const std::exception& error) {
+      // What such a worker says next might be the answer to this.
+      return std::make_exception_ptr(WorkerLost(refuse(asked.batch, error), "internal"));
+    }
   }
 
   void deliver(Asked& asked) {

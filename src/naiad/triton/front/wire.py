@@ -23,7 +23,7 @@ import math
 import mmap
 import struct
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -221,15 +221,14 @@ class Wire:
 
     def want_apart(self, batch: Batch) -> bytes:
         """The answer to a merged task whose requests must be run by themselves."""
-        numbers = [0, batch.requests, _WANTED_APART]
-        return _COUNT.pack(len(numbers)) + array("q", numbers).tobytes()
+        return _message([0, batch.requests, _WANTED_APART])
 
     def _packed(self, numbers: list[int], report: Report, text: list[bytes]) -> bytes:
         numbers += (int(1e9 * seconds) for seconds in report.seconds.values())
         numbers.append(len(report.batches))
         for batch in report.batches:
             numbers += (batch.get(dim, 0) for dim in self.dims)
-        return b"".join([_COUNT.pack(len(numbers)), array("q", numbers).tobytes(), *text])
+        return _message(numbers, text)
 
     def _plain(self, outcome: Outcome) -> dict[str, Array]:
         """The outputs as the bytes that travel."""
@@ -254,6 +253,10 @@ class Wire:
             "itemsize": tensor.numpy.itemsize,
             "counts": places.get(tensor.counts, -1),
         }
+
+
+def _message(numbers: Sequence[int], text: Iterable[bytes] = ()) -> bytes:
+    return b"".join([_COUNT.pack(len(numbers)), array("q", numbers).tobytes(), *text])
 
 
 def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:

@@ -176,10 +176,12 @@ def _to_torch(array: Array, device: str) -> Any:
     import torch
 
     if not array.flags.writeable:
-        # Views of shared memory are read-only; torch would warn although forward never writes.
+        # torch has no read-only tensors, and forward may write to what it is given.
         array = array.copy()
     tensor = torch.from_numpy(array)
-    if not device.startswith("cuda"):
-        return tensor.to(device) if device != "cpu" else tensor
-    # Only from pinned memory does a transfer run beside what the GPU does (not run on one yet).
-    return tensor.pin_memory().to(device, non_blocking=True)
+    if device == "cpu":
+        return tensor
+    if device.startswith("cuda"):
+        # Only from pinned memory does a transfer run beside what the GPU does (not run on one yet).
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

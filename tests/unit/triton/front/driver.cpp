@@ -126,12 +126,9 @@ void print(const naiad::Json& value) {
 }  // namespace
 
 int main(int, char** arguments) {
-  if (std::string(arguments[1]) == "batches") {
-    batches();
-    return 0;
-  }
-  if (std::string(arguments[1]) == "merge") {
-    merge();
+  const std::string command = arguments[1];
+  if (command == "batches" || command == "merge") {
+    command == "merge" ? merge() : batches();
     return 0;
   }
   std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};

@@ -29,7 +29,7 @@ class Sums(Pipeline):
         name: tensor
         for name, tensor in GRAPH.items()
         if name in ("x_hit", "plane_edge", "nexus_edge", "label", "scalar", "fixed", "x_sp")
-    } | {"pair": Tensor("int32", (2,), index_into=("hits", "spacepoints"))}
+    }
     outputs = {
         "hit": Tensor("float64", ("hits",)),
         "edge": Tensor("float32", (3, "plane_edges")),
@@ -46,8 +46,6 @@ class Sums(Pipeline):
         total = np.zeros(len(x))
         np.add.at(total, target, x[source].sum(1))
         np.add.at(total, hits, batch["x_sp"][spacepoints])
-        first, second = batch["pair"].T
-        np.add.at(total, first, batch["x_sp"][second])
         if (x > 5).any():
             raise ValueError("more than five")
         return {
@@ -58,28 +56,40 @@ class Sums(Pipeline):
         }
 
 
+class Paired(Sums):
+    """The same, and a fixed number of indices for each graph, none of which may be empty then."""
+
+    inputs = {**Sums.inputs, "pair": Tensor("int32", (2,), index_into=("hits", "spacepoints"))}
+
+
 WIRE = Wire.of(Sums)
+PAIRED = Wire.of(Paired)
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> dict[str, np.ndarray]:
-    hits, spacepoints = draw(st.integers(1, 5)), draw(st.integers(1, 3))
-    plane, nexus = draw(st.integers(0, 6)), draw(st.integers(0, 6))
+def requests(draw: st.DrawFn, wire: Wire = WIRE) -> dict[str, np.ndarray]:
+    least = 1 if wire is PAIRED else 0
+    hits, spacepoints = draw(st.integers(least, 5)), draw(st.integers(least, 3))
+    plane = draw(st.integers(0, 6)) if hits else 0
+    nexus = draw(st.integers(0, 6)) if hits and spacepoints else 0
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    return {
+    arrays = {
         "x_hit": rng.random((hits, 3), np.float32),
         "x_sp": rng.random(spacepoints),
-        "plane_edge": rng.integers(0, hits, (2, plane)),
-        "nexus_edge": rng.integers(0, [[hits], [spacepoints]], (2, nexus), np.int32),
+        "plane_edge": rng.integers(0, max(1, hits), (2, plane)),
+        "nexus_edge": np.stack(
+            [rng.integers(0, max(1, n), nexus) for n in (hits, spacepoints)]
+        ).astype(np.int32),
         "label": rng.random((1, 4), np.float32),
         "scalar": np.asarray(rng.random(), np.float32),
         "fixed": rng.integers(0, 255, (2, 2), np.uint8),
-        "pair": rng.integers(0, [hits, spacepoints], 2, np.int32),
     }
+    pair = {"pair": rng.integers(0, [hits, spacepoints], 2, np.int32)} if least else {}
+    return arrays | pair
 
 
-def merged(batch: list[dict[str, np.ndarray]]) -> Batch:
-    return collate(WIRE.inputs, batch, [validate(WIRE.inputs, request) for request in batch])
+def merged(batch: list[dict[str, np.ndarray]], wire: Wire = WIRE) -> Batch:
+    return collate(wire.inputs, batch, [validate(wire.inputs, request) for request in batch])
 
 
 def laid_out(arena: Arena, batch: list[dict[str, np.ndarray]]) -> Batch:
@@ -149,27 +159,33 @@ def test_a_batch_arrives_as_it_was_laid_out(arena: Arena, batch: list[Any]) -> N
         np.testing.assert_array_equal(read.sizes(dim), expected.sizes(dim))
 
 
-def in_front(drive: Any, batch: list[dict[str, np.ndarray]]) -> list[bytes | None]:
+def in_front(
+    drive: Any, batch: list[dict[str, np.ndarray]], wire: Wire = WIRE
+) -> list[bytes | None]:
     """What ``indices.h`` makes of each input of a batch; None where it refuses it."""
     config = ServiceConfig(Spec("p"), 1, "process", 2.5, 7, 0.0, None, None)
     numbers: list[int] = [len(batch)]
     for request in batch:
-        sizes = measure(WIRE.inputs, request)
-        numbers += (sizes[dim] for dim in WIRE.dims)
-        for name in WIRE.inputs:
+        sizes = measure(wire.inputs, request)
+        numbers += (sizes[dim] for dim in wire.dims)
+        for name in wire.inputs:
             data = request[name].tobytes()
             numbers += [len(data), *data]
-    said = drive("merge", f"{WIRE.announced(config)}\n{' '.join(map(str, numbers))}")
+    said = drive("merge", f"{wire.announced(config)}\n{' '.join(map(str, numbers))}")
     return [
         None if line == "refused" else bytes(map(int, line.split())) for line in said.splitlines()
     ]
 
 
-@settings(max_examples=40)
-@given(batch=st.lists(requests(), min_size=1, max_size=5))
-def test_the_front_merges_as_collate_does(drive: Any, batch: list[Any]) -> None:
-    expected = [array.tobytes() for array in merged(batch).values()]
-    assert in_front(drive, batch) == expected
+@pytest.mark.parametrize("wire", [WIRE, PAIRED], ids=["some empty", "paired"])
+def test_the_front_merges_as_collate_does(drive: Any, wire: Wire) -> None:
+    @settings(max_examples=40)
+    @given(batch=st.lists(requests(wire), min_size=1, max_size=5))
+    def check(batch: list[Any]) -> None:
+        expected = [array.tobytes() for array in merged(batch, wire).values()]
+        assert in_front(drive, batch, wire) == expected
+
+    check()
 
 
 def example(**changes: Any) -> dict[str, np.ndarray]:
@@ -181,7 +197,6 @@ def example(**changes: Any) -> dict[str, np.ndarray]:
         "label": np.ones((1, 4), np.float32),
         "scalar": np.asarray(1, np.float32),
         "fixed": np.ones((2, 2), np.uint8),
-        "pair": np.array([1, 0], np.int32),
     }
     return arrays | changes
 
@@ -221,11 +236,10 @@ def test_what_is_wrong_must_be_run_apart(
 def test_an_index_into_a_neighbour_is_refused_by_the_front(
     drive: Any, others: int, name: str, place: tuple[int, ...], value: int
 ) -> None:
-    wrong = example()
-    wrong[name] = wrong[name].copy()
+    wrong, *rest = (example(pair=np.array([1, 0], np.int32)) for _ in range(1 + others))
     wrong[name][place] = value  # of the merged graph it would be another's
-    found = in_front(drive, [wrong, *(example() for _ in range(others))])
-    places = list(WIRE.inputs)
+    found = in_front(drive, [wrong, *rest], PAIRED)
+    places = list(PAIRED.inputs)
     assert found[places.index(name)] is None
     assert found.count(None) == 1
 

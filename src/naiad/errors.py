@@ -9,6 +9,7 @@
     │   └── StoreError                        a graph store is missing, locked or damaged
     ├── DeadlineExceeded   DEADLINE_EXCEEDED  no answer in the time the caller allowed
     ├── ModelNotFound      NOT_FOUND          the server has no such model; says which it has
+    ├── NotAllowed         PERMISSION_DENIED  no key, or not one for this; says which is needed
     ├── SchemaError                           a pipeline class contradicts itself
     ├── WeightsError                          a weights file was refused, and why
     ├── ArtifactError                         a public file cannot be had, or is another
@@ -16,7 +17,7 @@
     │   └── RepositoryError                   a model repository is wrong: which file and field
     └── MissingExtra                          a package of one of Naiad's extras is not installed
 
-The first five cross the wire: a server answers with their code and message, and a client raises
+The first six cross the wire: a server answers with their code and message, and a client raises
 the same class with the same message.
 """
 
@@ -64,6 +65,12 @@ class ModelNotFound(NaiadError):
     """The server has no model of that name or version."""
 
     code = "NOT_FOUND"
+
+
+class NotAllowed(NaiadError):
+    """The request carries no key, a wrong one, or one that does not cover what was asked."""
+
+    code = "PERMISSION_DENIED"
 
 
 class SchemaError(NaiadError):

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "tuning": {"errors", "batching", "cost"},  # the file; the measuring is in tune
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
+    "control_key": {"errors"},
     "kernel_cache": {"errors", "artifacts"},
     "weights": {"errors"},
     "store": {"errors", "schema"},
@@ -37,13 +38,14 @@ MAY_IMPORT = {
     "pictures": {"errors"},
     "files": {"errors"},
     "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
-    "client": {"errors", "schema", "pipelines"},
+    "client": {"errors", "schema", "pipelines", "control_key"},
     "bulk": {"errors", "schema", "pipeline", "pipelines", "client", "runtime"},
     "triton": {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
-        *("artifacts", "cost", "tuning"),
+        *("artifacts", "cost", "tuning", "control_key", "gate"),
     },
-    "deploy": {"errors", "pipelines"},
+    "gate": {"errors", "control_key"},
+    "deploy": {"errors", "pipelines", "gate"},
     "bench": {"errors", "pipeline", "pipelines", "client", "triton"},
     "tune": {
         *("errors", "schema", "batching", "cost", "tuning", "pipeline", "pipelines", "runtime"),

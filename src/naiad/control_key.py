@@ -1,0 +1,130 @@
+"""The control key: opens a server's administrative endpoints to the user who started it.
+
+Triton's shared-memory, model-repository, logging and trace endpoints answer only requests that
+carry the key (``--http-restricted-api``, ``--grpc-restricted-protocol``); health, metadata,
+statistics and inference need none. A server makes a new key at each start and keeps it in a file
+that only its user can read, one for each address, where clients on the same host find it:
+
+- TCP port 8001: ``<directory>/8001.key``, the directory being ``$XDG_RUNTIME_DIR/naiad/control``
+  or, without that variable, ``/tmp/naiad-<uid>/control``;
+- Unix socket ``/run/naiad.sock``: ``/run/naiad.sock.key``.
+
+``NAIAD_CONTROL_KEY`` in the environment takes the place of the files: a server uses it as its key,
+and a client sends it to whatever server it asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from naiad.errors import EngineError
+
+VARIABLE: Final = "NAIAD_CONTROL_KEY"
+HTTP_HEADER: Final = "naiad-control-key"
+"""The header that carries the key over HTTP."""
+GRPC_HEADER: Final = f"triton-grpc-protocol-{HTTP_HEADER}"
+"""The metadata that carries it over gRPC; the prefix is Triton's."""
+
+Place: TypeAlias = "int | Path"
+"""Where a server listens on this host: a TCP port or a Unix socket."""
+
+
+def new_key() -> str:
+    """The key of a server that is being started: the environment's, or 256 random bits.
+
+    Raises:
+        EngineError: the environment's is shorter than 16 characters, or not of letters, digits,
+            ``-`` and ``_``.
+    """
+    key = os.environ.get(VARIABLE)
+    if key is None:
+        return secrets.token_urlsafe(32)
+    if len(key) < 16 or not key.isascii() or not key.replace("-", "").replace("_", "").isalnum():
+        raise EngineError(
+            f"{VARIABLE} must be 16 or more letters, digits, - and _; unset it to have a random one"
+        )
+    return key
+
+
+def publish_key(key: str, places: Iterable[Place]) -> list[Path]:
+    """Write the key where clients of a server at ``places`` look for it; returns the files.
+
+    Raises:
+        EngineError: the directory belongs to somebody else, or cannot be written.
+    """
+    written: list[Path] = []
+    for place in places:
+        path = key_path(place)
+        try:
+            if isinstance(place, int):
+                _make_private(path.parent)
+            _write(path, key)
+        except OSError as error:
+            raise EngineError(f"the control key cannot be kept in {path}: {error}") from None
+        written.append(path)
+    return written
+
+
+def find_key(place: Place | None) -> str | None:
+    """The key for a server: the environment's, or that of the server at ``place`` on this host."""
+    if key := os.environ.get(VARIABLE):
+        return key
+    if place is None:
+        return None
+    path = key_path(place)
+    try:
+        with path.open() as file:
+            # What somebody else has put there is not our server's key.
+            if os.fstat(file.fileno()).st_uid not in (os.getuid(), 0):
+                return None
+            return file.read(1024).strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+def key_path(place: Place) -> Path:
+    """The file that holds the key of the server at ``place``."""
+    if isinstance(place, Path):
+        return place.with_name(f"{place.name}.key")
+    return key_directory() / f"{place}.key"
+
+
+def key_directory() -> Path:
+    """The directory of the keys of this user's servers on TCP ports."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    root = Path(runtime, "naiad") if runtime else Path(f"/tmp/naiad-{os.getuid()}")
+    return root / "control"
+
+
+def _make_private(directory: Path) -> None:
+    """Make a directory and its parent for this user alone.
+
+    Raises:
+        OSError: one is there already, and is somebody else's or a link.
+    """
+    for path in (directory.parent, directory):
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise PermissionError(f"{path} is not a directory of this user's")
+        if found.st_mode & 0o077:
+            path.chmod(0o700)
+
+
+def _write(path: Path, key: str) -> None:
+    descriptor, draft = tempfile.mkstemp(prefix=".key-", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{key}\n")
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""The gate: Envoy in front of Triton, wherever others can reach the port."""

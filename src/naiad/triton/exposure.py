@@ -42,8 +42,7 @@ class Exposure:
         """
         self._address = listening_address(self._host)
         if (gate := self.gate) is not None:
-            from naiad.gate.checks import check
-            from naiad.gate.envoy import envoy
+            from naiad.gate import check, envoy
 
             check(gate, beyond_loopback=self._is_exposed)
             envoy()

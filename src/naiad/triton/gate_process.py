@@ -51,7 +51,7 @@ class GateProcess:
         Raises:
             EngineError: it does not come up; says why.
         """
-        from naiad.gate.envoy import Listeners, Upstream, write
+        from naiad.gate import Listeners, Upstream, write
 
         sockets, ports = self._endpoints.sockets, self._endpoints.ports
         assert sockets is not None
@@ -83,7 +83,7 @@ class GateProcess:
             self._settings.socket.unlink(missing_ok=True)
 
     def _launch(self) -> None:
-        from naiad.gate.envoy import is_ready
+        from naiad.gate import is_ready
 
         self._log.touch()
         written = self._log.stat().st_size
@@ -114,7 +114,7 @@ class GateProcess:
         return "\n".join(["the gate (Envoy) does not start; it said:", *lines])
 
     def _watch(self) -> None:
-        from naiad.gate.envoy import refresh
+        from naiad.gate import refresh
 
         failures, since, refreshed = 0, time.monotonic(), 0.0
         while not self._ended.is_set():

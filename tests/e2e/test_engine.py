@@ -57,6 +57,12 @@ def test_a_started_server_answers_over_grpc_and_http(triton: Server):
         assert np.array_equal(client.infer("identity", x=X)["y"], X)
 
 
+def test_the_embedded_engine_has_neither_dali_nor_tensorrt_nor_mlflow():
+    home = find_engine().package / "tritonserver"
+    assert [path.name for path in (home / "backends").iterdir()] == ["python"]
+    assert not [path for path in home.rglob("*") if "mlflow" in path.name.lower()]
+
+
 def test_metrics_count_what_was_asked(triton: Server):
     before = triton.metric("nv_inference_request_success", model="identity")
     assert answers(triton)

@@ -12,16 +12,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
+import grpc
 import numpy as np
 import pytest
+from tests.support.certificates import Authority
 from tests.support.cpp import build, missing, run
 from tests.support.markdown import ROOT, blocks
 from tests.support.proxy import proxy
+from tritonclient.grpc import InferenceServerClient, service_pb2_grpc
 
 import naiad
+from naiad.control_key import GRPC_HEADER, HTTP_HEADER, VARIABLE, publish_key
 from naiad.pipelines.nugraph3.events import Event, open_events, write_events
 from naiad.pipelines.nugraph3.simulate import simulate
 from naiad.schema import TRITON_NAMES
@@ -86,9 +92,13 @@ def words(*urls: str, **options: object) -> list[str]:
     return [word for name, value in given for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def driver(programs: Path, command: str, *urls: str, **options: object) -> str:
-    """Run it; what it printed."""
-    return run(programs / "driver", command, *words(*urls, **options))
+def driver(programs: Path, command: str, *given: str | dict[str, str], **options: object) -> str:
+    """Run it with the URLs and the environment given; what it printed."""
+    urls = [url for url in given if isinstance(url, str)]
+    environment = {
+        name: value for more in given if isinstance(more, dict) for name, value in more.items()
+    }
+    return run(programs / "driver", command, *words(*urls, **options), **environment)
 
 
 def test_what_needs_no_server(programs: Path) -> None:
@@ -236,7 +246,9 @@ def wait_for(program: subprocess.Popen[str], line: str) -> None:
 def test_a_server_killed_and_restarted_loses_no_event(
     programs: Path, server: Server, events: Path
 ) -> None:
-    options = {"file": events, "events": 60, "rounds": 99, "timeout_ms": HOUR}
+    # So short are the waits that any number of tries by default would be used up before it is back.
+    waits = {"first_wait_ms": 5, "longest_wait_ms": 5}
+    options = {"file": events, "events": 60, "timeout_ms": HOUR, **waits}
     with running(programs, server.grpc_url, **options) as program:
         wait_for(program, "answered 10, wrong 0\n")
         assert server.pid is not None
@@ -265,37 +277,221 @@ def test_keep_alive_finds_out_that_a_server_is_gone_without_a_word(
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate authority, and what it has signed for a server and for a client."""
-    folder = tmp_path_factory.mktemp("certificates")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    new = "openssl req -newkey rsa:2048 -nodes -days 2 -subj"
-    run(*new.split(), "/CN=authority", "-x509", "-keyout", folder / "ca.key", "-out", folder / "ca")
-    for name in ("server", "client"):
-        files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.request")
-        run(*(word for word in new.split() if word not in ("-days", "2")), f"/CN={name}", *files)
-        run(
-            *("openssl", "x509", "-req", "-in", folder / f"{name}.request", "-days", "2"),
-            *("-CA", folder / "ca", "-CAkey", folder / "ca.key", "-CAcreateserial"),
-            *("-extfile", folder / "names", "-out", folder / name),
-        )
-    return folder
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
-def test_tls_with_certificates_of_both_sides(programs: Path, authority: Path) -> None:
+def test_tls_with_certificates_of_both_sides(
+    programs: Path, authority: Authority, tmp_path: Path
+) -> None:
+    (certificate, key), (own, own_key) = authority.issue("127.0.0.1"), authority.issue("client")
     options = (
         *("--grpc-use-ssl=true", "--grpc-use-ssl-mutual=true"),
-        *(f"--grpc-server-cert={authority}/server", f"--grpc-server-key={authority}/server.key"),
-        f"--grpc-root-cert={authority}/ca",
+        *(f"--grpc-server-cert={certificate}", f"--grpc-server-key={key}"),
+        f"--grpc-root-cert={authority.ca}",
     )
-    own = {"certificate": authority / "client", "key": authority / "client.key"}
+    identity = {"certificate": own, "key": own_key}
     with naiad.serve("simple", EVERY_TYPE, arguments=options, **FREE) as server:
-        url = server.grpc_url.replace("grpc://", "")
-        said = driver(programs, "every", f"grpcs://{url}", ca=authority / "ca", **own)
+        url = server.grpc_url.replace("grpc://", "grpcs://")
+        said = driver(programs, "every", url, ca=authority.ca, **identity)
         assert said == "same, 10, 4\n"
-        for wrong in ({"ca": authority / "client", **own}, {"ca": authority / "ca"}):
+        said = driver(programs, "every", url, {"NAIAD_CA": str(authority.ca)}, **identity)
+        assert said == "same, 10, 4\n"
+        wrong = Authority(tmp_path, "wrong").ca
+        for files in ({"ca": wrong, **identity}, {"ca": authority.ca}):
             with pytest.raises(AssertionError, match=r"Unavailable|ended with"):
-                driver(programs, "every", f"grpcs://{url}", rounds=0, **wrong)
+                driver(programs, "every", url, rounds=0, **files)
+
+
+class Inspector(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Refuses every request, and keeps the metadata that came with it."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+        self.registering: dict[str, str] = {}
+        self.refusal = (grpc.StatusCode.UNAUTHENTICATED, "who is it")
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.seen = metadata_of(context)
+        context.abort(*self.refusal)
+
+    def SystemSharedMemoryRegister(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.registering = metadata_of(context)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted, expecting header")
+
+
+def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:
+    return {name: str(value) for name, value in context.invocation_metadata() or ()}
+
+
+@contextmanager
+def inspected(
+    *addresses: str, certificate: tuple[Path, Path] | None = None
+) -> Iterator[tuple[Inspector, int]]:
+    """An `Inspector` at some addresses, and its port."""
+    inspector = Inspector()
+    with ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool)
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inspector, server)
+        if certificate:
+            pem, key = (path.read_bytes() for path in certificate)
+            credentials = grpc.ssl_server_credentials([(key, pem)])
+            port = server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
+        for address in addresses:
+            server.add_insecure_port(address)
+        server.start()
+        try:
+            yield inspector, port
+        finally:
+            server.stop(None).wait()
+
+
+def said_by(programs: Path, events: Path, *given: str | dict[str, str], **options: object) -> str:
+    return driver(programs, "error", *given, file=events, **{"rounds": 0, **options}).strip()
+
+
+def test_an_api_key_is_sent_with_every_call_and_a_refusal_is_not_tried_again(
+    programs: Path, events: Path
+) -> None:
+    with inspected() as (inspector, port):
+        url = f"127.0.0.1:{port}"
+        key = {"NAIAD_API_KEY": "of the environment"}
+        said = said_by(programs, events, url, key, rounds=99, timeout_ms=HOUR)
+        assert (said, inspector.seen["x-api-key"]) == (
+            "UNAUTHENTICATED: who is it",
+            "of the environment",
+        )
+        said_by(programs, events, url, key, api_key="given")
+        assert inspector.seen["x-api-key"] == "given"
+        said = said_by(programs, events, url)
+        assert said.startswith("UNAUTHENTICATED: who is it; no API key was sent: set options.api_k")
+        assert "x-api-key" not in inspector.seen
+        inspector.refusal = (grpc.StatusCode.PERMISSION_DENIED, "not this model")
+        said = said_by(programs, events, url, rounds=99, timeout_ms=HOUR)
+        assert said == "PERMISSION_DENIED: not this model"
+        inspector.refusal = (grpc.StatusCode.UNIMPLEMENTED, "grpc-encoding is not taken")
+        said = said_by(programs, events, url, gzip=1)
+        assert said.startswith(
+            "UNIMPLEMENTED: the server takes no compressed messages: set options"
+        )
+
+
+def test_a_unix_socket_may_have_any_path(programs: Path, events: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a b:8001%41?#"
+    with inspected(f"unix:{tmp_path}/plain") as (inspector, _):
+        odd.symlink_to(tmp_path / "plain")
+        for url in (f"unix:{odd}", f"unix://{odd}"):
+            inspector.seen.clear()
+            said = said_by(programs, events, url, {"NAIAD_API_KEY": "sesame"})
+            assert (said, inspector.seen["x-api-key"]) == ("UNAUTHENTICATED: who is it", "sesame")
+    said = said_by(programs, events, f"unix:{tmp_path}/nobody")
+    assert said == (
+        f"UNAVAILABLE: no server answers at unix:{tmp_path}/nobody (No such file or directory); "
+        "is `naiad serve --socket` running there?"
+    )
+
+
+def test_this_machine_is_reached_without_the_proxy_and_an_error_elsewhere_names_it(
+    programs: Path, events: Path, tmp_path: Path
+) -> None:
+    (away,) = free_ports("127.0.0.1", 1)
+    url = f"http://me:secret@127.0.0.1:{away}"
+    environment = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), url)
+    with inspected(f"unix:{tmp_path}/socket") as (_, port):
+        for here in (f"127.0.0.1:{port}", f"unix:{tmp_path}/socket"):
+            said = said_by(programs, events, here, environment)
+            assert said.startswith("UNAUTHENTICATED: who is it")
+    said = said_by(programs, events, "gpu.invalid:8001", environment)
+    assert f"through the proxy 127.0.0.1:{away} (grpc_proxy); add gpu.invalid to no_proxy" in said
+    assert "secret" not in said
+    said = said_by(programs, events, "gpu.invalid:8001", {**environment, "no_proxy": ".invalid"})
+    assert "no such host is known" in said
+    assert "proxy" not in said
+
+
+def test_a_certificate_that_is_not_right_is_named_with_what_would_be(
+    programs: Path, events: Path, authority: Authority, tmp_path: Path
+) -> None:
+    ca, wrong = authority.ca, Authority(tmp_path, "wrong").ca
+    with inspected(certificate=authority.issue("127.0.0.1")) as (_, port):
+        url = f"grpcs://127.0.0.1:{port}"
+        assert said_by(programs, events, url, ca=ca).startswith("UNAUTHENTICATED: who is it")
+        said = said_by(programs, events, url, ca=wrong)
+        assert said == (
+            f"UNAVAILABLE: no connection to {url}: its certificate has expired, or is not signed "
+            f"by an authority of {wrong}"
+        )
+        assert "give tls.ca_certificate, or NAIAD_CA" in said_by(programs, events, url)
+        said = said_by(programs, events, f"127.0.0.1:{port}")
+        assert "it does not speak gRPC, or only with TLS (grpcs://)" in said
+    with inspected(certificate=authority.issue("gpu.example.org")) as (_, port):
+        said = said_by(programs, events, f"grpcs://127.0.0.1:{port}", ca=ca)
+        assert said.endswith("its certificate is not for this host")
+    with inspected() as (_, port):
+        said = said_by(programs, events, f"grpcs://127.0.0.1:{port}", ca=ca)
+        assert said.endswith(
+            f"it does not speak TLS; without, the address is grpc://127.0.0.1:{port}"
+        )
+    certificate, key = authority.issue("client")
+    for files, why in (
+        ({"ca": events}, f"{events} has no CERTIFICATE in PEM format"),
+        ({"ca": key}, f"{key} has no CERTIFICATE in PEM format"),
+        (
+            {"ca": ca, "certificate": certificate, "key": authority.issue("other")[1]},
+            "private_key is not that of certificate",
+        ),
+    ):
+        said = said_by(programs, events, "grpcs://127.0.0.1:1", **files)
+        assert said.startswith("INVALID_ARGUMENT: ")
+        assert said.endswith(why)
+
+
+def regions(server: Server, key: str) -> int:
+    """How many regions of shared memory the server knows."""
+    with closing(InferenceServerClient(server.grpc_url.removeprefix("grpc://"))) as client:
+        status = client.get_system_shared_memory_status(headers={GRPC_HEADER: key})
+    return len(cast("Any", status).regions)
+
+
+def test_shared_memory_needs_the_control_key_which_is_found_or_done_without(
+    programs: Path, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    key = "secret-of-this-test"
+    closed = f"--grpc-restricted-protocol=shared-memory:{HTTP_HEADER}={key}"
+    options = {"file": events, "events": 30, "shared_memory": 1}
+
+    def shared(programs: Path, server: Server) -> bool:
+        with running(programs, server.grpc_url, **options) as program:
+            wait_for(program, "answered 5, wrong 0\n")
+            found = regions(server, key) > 0
+            wait_for(program, "answered 30, wrong 0\n")
+            assert program.wait(60) == 0
+        assert regions(server, key) == 0
+        return found
+
+    with naiad.serve("nugraph3", instances=1, arguments=[closed], **FREE) as server:
+        port = int(server.grpc_url.rpartition(":")[2])
+        assert not shared(programs, server)
+        publish_key("that-of-another-server", [port])
+        assert not shared(programs, server)
+        publish_key(key, [port])
+        assert shared(programs, server)
+        publish_key("that-of-another-server", [port])
+        monkeypatch.setenv(VARIABLE, key)
+        assert shared(programs, server)
+
+
+def test_the_control_key_goes_with_shared_memory_calls_only(programs: Path, events: Path) -> None:
+    with inspected() as (inspector, port):
+        url = f"127.0.0.1:{port}"
+        said_by(programs, events, url, {VARIABLE: "key-of-the-test"}, shared_memory=1)
+        assert inspector.registering[GRPC_HEADER] == "key-of-the-test"
+        assert inspector.seen
+        assert GRPC_HEADER not in inspector.seen
 
 
 def test_a_project_that_finds_the_installed_library_as_the_documentation_has_it(

@@ -52,7 +52,12 @@ naiad::Options options_of(const Arguments& arguments) {
   for (auto url = first; url != last; ++url) options.servers.push_back(url->second);
   options.timeout = milliseconds(count(arguments, "timeout-ms", 60'000));
   options.try_timeout = milliseconds(count(arguments, "try-timeout-ms", 0));
-  options.retry.rounds = static_cast<int>(count(arguments, "rounds", 8));
+  if (arguments.count("rounds") > 0) {
+    options.retry.rounds = static_cast<int>(count(arguments, "rounds", 0));
+  }
+  options.retry.first_wait = milliseconds(count(arguments, "first-wait-ms", 250));
+  options.retry.longest_wait = milliseconds(count(arguments, "longest-wait-ms", 5000));
+  options.api_key = one(arguments, "api-key");
   options.tls = {one(arguments, "ca"), one(arguments, "certificate"), one(arguments, "key")};
   options.gzip = arguments.count("gzip") > 0;
   options.shared_memory = arguments.count("shared-memory") > 0;
@@ -200,11 +205,11 @@ int run(const Arguments& arguments) {
 }
 
 int error(const Arguments& arguments) {
-  naiad::Client client(options_of(arguments));
   naiad::Call call;
   call.parameters["strict"] = true;
   const auto began = steady_clock::now();
   try {
+    naiad::Client client(options_of(arguments));
     Nugraph3(client, one(arguments, "model", Nugraph3Input::model))
         .infer(requests(arguments).front(), call);
     std::printf("none\n");

@@ -250,6 +250,29 @@ TEST_CASE("where no server answers the module does what its fallback says") {
   CHECK_THROWS_AS(make_module(parameters(kNowhere, "guess")), naiad::InvalidInput);
 }
 
+TEST_CASE("servers are named as the client names them, and an API key needs a safe way") {
+  const auto accepted = [](const std::string& url, bool ssl) {
+    auto p = parameters(url);
+    p.put("ssl", ssl);
+    try {
+      make_module(p);
+      return true;
+    } catch (const naiad::InvalidInput&) {
+      return false;
+    }
+  };
+  CHECK(accepted("gpu-1:8001", false));
+  setenv("NAIAD_API_KEY", "sesame", 1);
+  CHECK_FALSE(accepted("gpu-1:8001", false));
+  for (const char* url : {"gpu-1:8001", "grpcs://gpu-1:8001", "unix:/run/naiad.sock"}) {
+    CHECK(accepted(url, true));
+  }
+  unsetenv("NAIAD_API_KEY");
+  auto p = parameters(kNowhere);
+  p.put("timeout", 1e300);
+  CHECK_THROWS_AS(make_module(p), naiad::InvalidInput);
+}
+
 TEST_CASE("with a server, the module's products are the model's answer") {
   const char* url = std::getenv("NAIAD_URL");
   const char* path = std::getenv("NAIAD_EVENTS");

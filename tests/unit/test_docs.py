@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer.main
+import yaml
 from tests.support.markdown import PAGES, ROOT, Block, blocks
 
 from naiad.cli.main import app
@@ -187,6 +188,16 @@ def test_schema_tables_are_written_from_the_schema(tables: ModuleType) -> None:
     for name, tensor in {**INPUTS, **OUTPUTS}.items():
         assert f"| `{name}` | {tensor.dtype} | {tensor.shape_text()} |" in page
     assert "0 u, 1 v, 2 y" in page
+
+
+def test_every_vulnerability_is_in_the_table_with_its_tests(tables: ModuleType) -> None:
+    page = tables.on_page_markdown((ROOT / "docs" / "security.md").read_text("utf-8"))
+    assert "<!-- cves" not in page
+    for group in yaml.safe_load((ROOT / "docs" / "cves.yaml").read_text("utf-8")):
+        for cve in group["cves"]:
+            (row,) = re.findall(rf"^\| {cve['id']} \|.+$", page, re.MULTILINE)
+            assert row.count("|") == 9
+            assert all(f"`{test.rpartition('::')[2]}`" in row for test in group["tests"])
 
 
 def test_the_accuracy_shown_is_that_of_the_weights(tables: ModuleType) -> None:

@@ -32,12 +32,25 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     """Every ``naiad`` command that a page shows, and where."""
     for block in ALL_BLOCKS:
         if block.language == "bash":
-            for number, line in enumerate(block.text.splitlines()):
+            for number, line in enumerate(joined(block.text).splitlines()):
                 if line.startswith("naiad "):
                     yield (
                         f"{block.page.name}:{block.line + number}",
                         shlex.split(line, comments=True)[1:],
                     )
+
+
+def joined(text: str) -> str:
+    """Continued lines as one, which takes their place and leaves the others where they are."""
+    return re.sub(
+        r"(?:.*\\\n)+.*",
+        lambda lines: lines[0].replace("\\\n", " ") + "\n" * lines[0].count("\\\n"),
+        text,
+    )
+
+
+def test_continued_lines_are_read_as_one() -> None:
+    assert joined("a\nb \\\n  c \\\n  d\ne\n").splitlines() == ["a", "b    c    d", "", "", "e"]
 
 
 def test_blocks_are_found_with_what_belongs_to_them(tmp_path: Path) -> None:

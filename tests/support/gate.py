@@ -46,7 +46,8 @@ class Behind:
         self.upstream = Upstream(directory / "http", directory / "grpc", directory / "metrics")
         self._http = _HttpServer(str(self.upstream.http), self._handler())
         self._metrics = _HttpServer(str(self.upstream.metrics), self._handler())
-        self._grpc = grpc.server(ThreadPoolExecutor(8))
+        largest = [("grpc.max_receive_message_length", 2**31 - 1)]  # as Triton has it
+        self._grpc = grpc.server(ThreadPoolExecutor(8), options=largest)
         self._grpc.add_generic_rpc_handlers((_AnyMethod(self),))
         self._grpc.add_insecure_port(f"unix:{self.upstream.grpc}")
         for server in (self._http, self._metrics):

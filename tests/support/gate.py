@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -141,7 +141,6 @@ class Gate:
     port: int
     metrics_port: int
     process: subprocess.Popen[bytes]
-    messages: list[str] = field(default_factory=list)
 
     def connect(self, timeout: float = 20) -> socket.socket:
         """A bare connection."""
@@ -207,6 +206,10 @@ class Gate:
     def refresh(self) -> list[str]:
         return refresh(self.settings, self.directory)
 
+    def until(self, condition: Callable[[], bool], within: float = 20) -> None:
+        """Wait for something that comes of what was changed."""
+        assert eventually(condition, within)
+
 
 @contextmanager
 def running(settings: GateSettings) -> Iterator[Gate]:
@@ -236,7 +239,7 @@ def running(settings: GateSettings) -> Iterator[Gate]:
             behind.close()
 
 
-def eventually(condition: Callable[[], bool], within: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], within: float = 20) -> bool:
     """Whether something comes true in time."""
     deadline = time.monotonic() + within
     while not condition():

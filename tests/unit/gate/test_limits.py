@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from tests.support.gate import SERVICE, Gate, eventually, running
+from tests.support.gate import SERVICE, Gate, eventually, read_answer, running
 
 from naiad.gate import GateSettings, limits
 from naiad.gate.keys import add_key
@@ -28,21 +28,6 @@ MB = 1_000_000
 def gate() -> Iterator[Gate]:
     with running(GateSettings(max_request_mb=20)) as gate:
         yield gate
-
-
-def read_answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Status and content of one answer, whose connection the gate may close."""
-    connection.settimeout(30)
-    found = b""
-    while chunk := connection.recv(65536):
-        found += chunk
-        head, separator, body = found.partition(b"\r\n\r\n")
-        if separator:
-            fields = head.lower().split(b"content-length: ")
-            if len(fields) > 1 and len(body) >= int(fields[1].split(b"\r\n")[0]):
-                return int(head.split()[1]), body
-    head, _, body = found.partition(b"\r\n\r\n")
-    return int(head.split()[1]) if head else 0, body
 
 
 def test_a_request_as_large_as_may_be_goes_through(gate: Gate) -> None:

@@ -16,6 +16,7 @@ from naiad.gate.certificates import system_authorities
 from naiad.gate.filters import (
     GRPC_CLUSTER,
     HTTP_CLUSTER,
+    NO_CLUSTER,
     OTLP_CLUSTER,
     bounded_connections,
     connection_manager,
@@ -90,6 +91,7 @@ def bootstrap(
         _cluster(HTTP_CLUSTER, _pipe(upstream.http)),
         _cluster(GRPC_CLUSTER, _pipe(upstream.grpc), http2=True),
         _cluster(_ADMIN_CLUSTER, _pipe(admin_socket(directory))),
+        {"name": NO_CLUSTER, "type": "STATIC", "connect_timeout": "1s"},
     ]
     if upstream.metrics:
         clusters.append(_cluster(_METRICS_CLUSTER, _pipe(upstream.metrics)))

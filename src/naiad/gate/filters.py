@@ -21,6 +21,8 @@ from naiad.gate.settings import GateSettings
 HTTP_CLUSTER: Final = "triton-http"
 GRPC_CLUSTER: Final = "triton-grpc"
 OTLP_CLUSTER: Final = "otlp"
+NO_CLUSTER: Final = "nothing"
+"""A cluster without servers."""
 
 _GRPC_PATH = "/inference.GRPCInferenceService/"
 _HEALTH_PATH = "/grpc.health.v1.Health/"
@@ -172,7 +174,8 @@ def _virtual_host(settings: GateSettings) -> dict[str, Any]:
             {"match": {"prefix": _GRPC_PATH, **passed}, "route": to(GRPC_CLUSTER)},
             {"match": {"prefix": _HEALTH_PATH, **passed}, "route": to(GRPC_CLUSTER)},
             {"match": {"prefix": "/v2", **passed}, "route": to(HTTP_CLUSTER)},
-            {"match": {"prefix": "/"}, "direct_response": {"status": 404}},
+            # For what has not passed; not a direct_response, to which CORS does not apply.
+            {"match": {"prefix": "/"}, "route": {"cluster": NO_CLUSTER}},
         ],
     }
     if settings.cors:
@@ -230,7 +233,7 @@ def _replies(settings: GateSettings) -> dict[str, Any]:
         return {"status_code_filter": {"comparison": comparison}}
 
     too_large = f"the request is larger than {settings.max_request_mb} MB (10**6 bytes)"
-    no_answer = {"response_flag_filter": {"flags": ["UF", "UH", "UC", "UO", "LH", "UR", "URX"]}}
+    no_answer = {"response_flag_filter": {"flags": ["UF", "UC", "UO", "LH", "UR", "URX"]}}
     return {
         "mappers": [
             *when(no_answer, "Triton does not answer now; it may be starting again", 14),

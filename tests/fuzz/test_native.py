@@ -63,7 +63,13 @@ def test_the_fuzzer_knows_the_merged_path() -> None:
 def test_no_request_and_no_answer_breaks_the_native_backend(fuzzer: Path) -> None:
     corpus = fuzzer.with_name("corpus")
     corpus.mkdir(exist_ok=True)
-    limits = ["-max_len=4096", "-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1"]
+    limits = [
+        "-max_len=2048",
+        "-len_control=0",
+        "-timeout=20",
+        "-rss_limit_mb=2048",
+        "-print_final_stats=1",
+    ]
     said = run(fuzzer, f"-max_total_time={SECONDS}", *limits, str(corpus))
     tried = re.search(r"stat::number_of_executed_units:\s+(\d+)", said)
     assert tried is not None

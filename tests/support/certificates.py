@@ -59,8 +59,13 @@ class Authority:
         self, subject: str, key: ec.EllipticCurvePublicKey, *, expired: bool = False
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
+        # Python 3.13 refuses certificates without the two identifiers.
+        own = x509.SubjectKeyIdentifier.from_public_key(key)
+        issuers = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
             x509.CertificateBuilder()
+            .add_extension(own, critical=False)
+            .add_extension(issuers, critical=False)
             .subject_name(_called(subject))
             .issuer_name(_called(self.name))
             .public_key(key)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from naiad import __version__
-from naiad.cli import artifacts, codegen, deploy, infer, process, simulate, train, weights
+from naiad.cli import artifacts, codegen, deploy, gate, infer, process, simulate, train, weights
 from naiad.cli.bench import bench
 from naiad.cli.check import check
 from naiad.cli.config import config
@@ -43,6 +43,7 @@ app.command()(tune)
 app.command()(demo)
 app.command()(new)
 app.add_typer(deploy.app, name="deploy")
+app.add_typer(gate.app, name="gate")
 app.add_typer(infer.app, name="infer")
 app.add_typer(process.app, name="process")
 app.add_typer(simulate.app, name="simulate")

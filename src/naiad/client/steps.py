@@ -60,7 +60,7 @@ def control(calls: Calls, server: str, model: str, call: Call[None]) -> Steps[No
         raise _unknown(server, model, models)
     try:
         yield call
-    except Unavailable as error:
+    except InvalidInput as error:
         if "explicit model load / unload is not allowed" not in str(error):
             raise
         raise InvalidInput(

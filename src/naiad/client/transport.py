@@ -28,10 +28,14 @@ Json: TypeAlias = "dict[str, Any]"
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One exchange: the request, in the form its own transport understands, and its reader."""
+    """One exchange: the request, in the form its own transport understands, and its reader.
+
+    With ``control`` it goes with the server's control key, if that is found.
+    """
 
     request: Any
     read: Callable[[Any], T]
+    control: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class ModelInfo:
 class Tls:
     """PEM files: the authority to trust (default: the system's), and a client's own identity."""
 
-    ca_certificate: Path | None = None
+    ca: Path | None = None
     certificate: Path | None = None
     private_key: Path | None = None
 
@@ -142,4 +146,10 @@ class AsyncTransport(Calls, Protocol):
 
 def unreachable(address: Address, reason: str) -> str:
     """Return the message for a server that cannot be reached."""
-    return f"no server answers at {address} ({reason}); is `naiad serve` running, and on this port?"
+    where = "with this --socket" if address.socket else "on this port"
+    return f"no server answers at {address} ({reason}); is `naiad serve` running, and {where}?"
+
+
+def lost(address: Address, reason: object) -> str:
+    """Return the message for a connection that ended before the answer was there."""
+    return f"the connection to {address} was lost: {reason}"

@@ -1,1 +1,26 @@
-"""The gate: Envoy in front of Triton, wherever others can reach the port."""
+"""The gate: Envoy in front of Triton, wherever others can reach the port.
+
+:func:`check` refuses settings that cannot be or would let strangers in; :func:`write` writes
+Envoy's configuration and returns its command line; :func:`refresh` has it take up changed keys and
+certificates; :func:`is_ready`, :func:`state` and :func:`drain` talk to the process.
+"""
+
+from __future__ import annotations
+
+from naiad.gate.bootstrap import Listeners, Upstream
+from naiad.gate.checks import check
+from naiad.gate.process import drain, envoy, is_ready, refresh, state, write
+from naiad.gate.settings import GateSettings
+
+__all__ = [
+    "GateSettings",
+    "Listeners",
+    "Upstream",
+    "check",
+    "drain",
+    "envoy",
+    "is_ready",
+    "refresh",
+    "state",
+    "write",
+]

@@ -122,7 +122,7 @@ def test_a_server_that_loads_nothing_when_asked_says_with_what_it_would() -> Non
     said = "explicit model load / unload is not allowed if polling is enabled"
     answers = {
         "RepositoryIndex": lambda: (ModelInfo("m", "1", "READY"),),
-        "RepositoryModelLoad": fail(Unavailable(said)),
+        "RepositoryModelLoad": fail(InvalidInput(said)),
     }
     with pytest.raises(InvalidInput, match="--model-control-mode explicit"):
         drive(steps.control(CALLS, SERVER, "m", CALLS.load("m")), answers)

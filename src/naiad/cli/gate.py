@@ -1,0 +1,146 @@
+"""``naiad gate``: API keys, and a certificate to try with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from naiad.cli.console import errors, output
+from naiad.gate import certificates, keys
+
+app = typer.Typer(
+    help="Say who may use a server that others can reach: API keys, a certificate.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+key_app = typer.Typer(
+    help="API keys: a file of names, hashes and rights; the keys themselves are kept nowhere.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+app.add_typer(key_app, name="key")
+
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        metavar="FILE",
+        help="File of the keys. [dim]\\[default: ~/.config/naiad/api-keys.json][/]",
+        show_default=False,
+    ),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is; logs have it.")]
+
+
+@key_app.command()
+def add(
+    name: Name,
+    may: Annotated[
+        Literal["infer", "control"],
+        typer.Option(
+            help="infer: inference and all that describes models. control: that, and loading and "
+            "unloading models, which can run code on the server."
+        ),
+    ] = "infer",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="Only for this model; may be repeated.",
+            show_default="all",
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE", help="Most requests: 50/s, 600/m, 1000/h.", show_default="no limit"
+        ),
+    ] = None,
+    file: File = None,
+) -> None:
+    """Make a key, and show it this once.
+
+    A running server takes it up within two seconds.
+
+    [bold]Examples[/]
+
+      naiad gate key add alice
+      naiad gate key add daq --model nugraph3 --rate 50/s
+      naiad gate key add operator --may control
+    """
+    path = file or keys.default_path()
+    verbs: tuple[keys.Verb, ...] = ("infer", "control") if may == "control" else ("infer",)
+    key = keys.add_key(path, name, verbs, tuple(models) if models else None, rate)
+    errors.print(
+        f"the key of {name}, shown this once; its hash is in {path}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    typer.echo(key)
+    errors.print(
+        f"\n  naiad serve ... --host 0.0.0.0 --api-keys {path}\n"
+        f"  export NAIAD_API_KEY=...  # where clients run",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@key_app.command("list")
+def list_keys(file: File = None) -> None:
+    """List the keys: names and rights.
+
+    [bold]Examples[/]
+
+      naiad gate key list
+    """
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "may", "models", "rate", "created"):
+        table.add_column(column)
+    for key in keys.read_keys(file or keys.default_path()):
+        models = "all" if key.models is None else ", ".join(key.models) or "none"
+        table.add_row(key.name, ", ".join(key.may), models, key.rate or "-", key.created or "-")
+    output.print(table)
+
+
+@key_app.command()
+def remove(name: Name, file: File = None) -> None:
+    """Remove a key; a running server refuses it within two seconds.
+
+    [bold]Examples[/]
+
+      naiad gate key remove alice
+    """
+    path = file or keys.default_path()
+    keys.remove_key(path, name)
+    output.print(f"removed the key of {name} from {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def certificate(
+    hosts: Annotated[
+        list[str],
+        typer.Argument(metavar="HOST", help="Names or addresses that clients use, such as gpu1."),
+    ],
+    directory: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory to write to.")
+    ] = Path(),
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days that it is valid.")] = 365,
+) -> None:
+    """Make a self-signed certificate, to try TLS with.
+
+    Clients need the certificate too, since no authority vouches for it.
+
+    [bold]Examples[/]
+
+      naiad gate certificate gpu1.example.org 192.0.2.7
+    """
+    chain, key = certificates.make_certificate(hosts, directory, days)
+    for path in (chain, key):
+        output.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    host = f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]
+    typer.echo(f"\n  naiad serve ... --host 0.0.0.0 --tls-cert {chain} --tls-key {key}")
+    typer.echo(f"  naiad models --url https://{host}:8000 --ca {chain}  # or NAIAD_CA={chain}")

@@ -1,0 +1,192 @@
+"""Checks of the gate's settings and the files they name, before anything starts."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from naiad.errors import EngineError
+from naiad.gate.bootstrap import otlp_address
+from naiad.gate.certificates import check_authorities, check_pair
+from naiad.gate.keys import parse_keys
+from naiad.gate.resources import inputs, is_url
+from naiad.gate.settings import GateSettings
+
+_LONGEST_SOCKET = 107
+_LARGEST_INPUT = 10_000_000
+
+
+def check(settings: GateSettings, beyond_loopback: bool) -> None:
+    """Refuse what the gate cannot be, in plain words.
+
+    Args:
+        settings: all that was asked for.
+        beyond_loopback: whether other hosts can reach it.
+
+    Raises:
+        EngineError: a setting or a file is wrong, or strangers could use the server.
+        MissingExtra: a package of the extra ``gate`` is not installed.
+    """
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        there, missing = ("cert", "key") if settings.tls_cert else ("key", "cert")
+        raise EngineError(f"--tls-{there} needs --tls-{missing}: TLS takes a certificate and a key")
+    if settings.tls_client_ca and not settings.tls_cert:
+        raise EngineError(
+            "--tls-client-ca needs --tls-cert and --tls-key: client certificates are part of TLS"
+        )
+    if bool(settings.jwt_issuer) != bool(settings.jwt_jwks):
+        raise EngineError("--jwt-issuer and --jwt-jwks come together: who signs, and by which keys")
+    if settings.jwt_audience and not settings.jwt_issuer:
+        raise EngineError("--jwt-audience needs --jwt-issuer and --jwt-jwks")
+    if not 1 <= settings.max_request_mb <= 4000:
+        raise EngineError(f"--max-request-mb {settings.max_request_mb} must be 1 to 4000")
+    if settings.max_connections < 1:
+        raise EngineError(f"--max-connections {settings.max_connections} must be at least 1")
+    if settings.socket:
+        _check_socket(settings.socket)
+    if is_url(settings.jwt_jwks):
+        _check_url(settings.jwt_jwks)
+    for origin in settings.cors:
+        _check_origin(origin)
+    if settings.otlp:
+        otlp_address(settings.otlp)
+    if settings.access_log:
+        _check_log(settings.access_log)
+    content = read_inputs(settings)
+    check_content(settings, content)
+    # A server that runs takes an empty file: nobody has a key any more.
+    if settings.api_keys and not parse_keys(content[settings.api_keys], settings.api_keys):
+        raise EngineError(
+            f"the API keys {settings.api_keys} have no key; make one with "
+            f"`naiad gate key add NAME --file {settings.api_keys}`"
+        )
+    if beyond_loopback and not settings.insecure:
+        _check_exposure(settings)
+
+
+def read_inputs(settings: GateSettings) -> dict[Path, bytes]:
+    """The content of the files that the gate follows.
+
+    Raises:
+        EngineError: one cannot be read.
+    """
+    content: dict[Path, bytes] = {}
+    for path in inputs(settings):
+        try:
+            with path.open("rb") as file:
+                content[path] = file.read(_LARGEST_INPUT + 1)
+        except OSError as error:
+            raise EngineError(f"{path} cannot be read: {error.strerror}") from None
+        if len(content[path]) > _LARGEST_INPUT:
+            raise EngineError(f"{path} is larger than {_LARGEST_INPUT} bytes")
+        if not _is_text(content[path]):
+            raise EngineError(f"{path} is not a text file")
+    return content
+
+
+def check_content(settings: GateSettings, content: Mapping[Path, bytes]) -> None:
+    """Check what the files hold.
+
+    Raises:
+        EngineError: says which file is wrong, and what is right.
+    """
+    if settings.api_keys:
+        parse_keys(content[settings.api_keys], settings.api_keys)
+    if settings.tls_cert and settings.tls_key:
+        names = settings.tls_cert, settings.tls_key
+        check_pair(content[settings.tls_cert], content[settings.tls_key], names)
+    if settings.tls_client_ca:
+        check_authorities(content[settings.tls_client_ca], settings.tls_client_ca)
+    if settings.jwt_jwks and not is_url(settings.jwt_jwks):
+        path = Path(settings.jwt_jwks)
+        _check_jwks(content[path], path)
+
+
+def _check_exposure(settings: GateSettings) -> None:
+    if not settings.has_credentials:
+        raise EngineError(
+            "everybody who reaches this address could use the server. Say who may: make an API key "
+            "(`naiad gate key add NAME`) and name its file with --api-keys, or name who signs "
+            "tokens with --jwt-issuer and --jwt-jwks, or whose client certificates count with "
+            "--tls-client-ca; and a certificate with --tls-cert and --tls-key (`naiad gate "
+            "certificate HOST` makes one to try with). On one host use --host 127.0.0.1 or "
+            "--socket PATH. To serve everybody all the same: --insecure"
+        )
+    if not settings.tls_cert:
+        raise EngineError(
+            "API keys and tokens would cross the network in clear. Give a certificate with "
+            "--tls-cert and --tls-key (`naiad gate certificate HOST` makes one to try with), or, "
+            "where something in front does TLS, --insecure"
+        )
+
+
+def _check_socket(path: Path) -> None:
+    length = len(os.fsencode(path))
+    if length > _LONGEST_SOCKET:
+        raise EngineError(
+            f"the socket {path} has {length} bytes in its path; {_LONGEST_SOCKET} is the most"
+        )
+    if not path.parent.is_dir():
+        raise EngineError(f"the socket {path} cannot be made: there is no directory {path.parent}")
+    if path.exists() and not path.is_socket():
+        raise EngineError(f"the socket {path} cannot be made: a file is there")
+
+
+def _check_url(jwks: str) -> None:
+    try:
+        url = urlsplit(jwks)
+        usable = url.scheme == "https" and bool(url.hostname) and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise EngineError(
+            f"--jwt-jwks {jwks} must be a file or an https:// URL: whoever could change the keys "
+            f"on their way could sign tokens"
+        )
+
+
+def _check_jwks(text: bytes, path: Path) -> None:
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise EngineError(f"the public keys {path} are not JSON ({error})") from None
+    keys: Any = cast("dict[str, Any]", found).get("keys") if isinstance(found, dict) else None
+    if not isinstance(keys, list) or not keys:
+        raise EngineError(f'the public keys {path} must be an object {{"keys": [...]}} (RFC 7517)')
+    for index, key in enumerate(cast("list[Any]", keys)):
+        kind = cast("dict[str, Any]", key).get("kty") if isinstance(key, dict) else None
+        if kind not in ("RSA", "EC", "OKP"):
+            raise EngineError(
+                f"the public keys {path}: keys[{index}] has kty {kind!r}; RSA, EC and OKP are taken"
+            )
+        if "d" in key:
+            raise EngineError(f"the public keys {path}: keys[{index}] holds a private key")
+
+
+def _check_origin(origin: str) -> None:
+    try:
+        url = urlsplit(origin)
+        usable = url.scheme in ("http", "https") and f"{url.scheme}://{url.netloc}" == origin
+        usable = usable and bool(url.hostname) and "@" not in origin
+    except ValueError:
+        usable = False
+    if not usable:
+        raise EngineError(f"--cors {origin} must be an origin, as https://app.example.org")
+
+
+def _check_log(path: Path) -> None:
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise EngineError(f"the access log {path} cannot be written: {error.strerror}") from None
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False

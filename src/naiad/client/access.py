@@ -89,6 +89,10 @@ class Access:
         return tls
 
 
+NO_ACCESS: Final = Access()
+"""Nothing but what the environment has."""
+
+
 def context_of(tls: Tls) -> ssl.SSLContext:
     """Return the context of Python's ``ssl`` for these PEM files.
 

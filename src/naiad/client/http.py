@@ -239,6 +239,8 @@ def _answer(call: Call[T], reply: HttpReply, sent: Mapping[str, str], address: A
         try:
             return call.read(reply)
         except (ValueError, KeyError, TypeError) as error:
+            if not reply.body:  # Python's http.client takes a cut header for a whole one
+                raise Unavailable(lost(address, "its answer is empty")) from error
             raise InvalidInput(f"{place} is not Triton's: its answer makes no sense") from error
     message = _message(reply.body)
     if message is None:

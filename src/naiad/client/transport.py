@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
+from naiad.errors import Unavailable
 
 T = TypeVar("T")
 
 Parameter: TypeAlias = "str | int | bool | float"
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 Json: TypeAlias = "dict[str, Any]"
+
+_NOBODY = "no server answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,12 @@ class AsyncTransport(Calls, Protocol):
 def unreachable(address: Address, reason: str) -> str:
     """Return the message for a server that cannot be reached."""
     where = "with this --socket" if address.socket else "on this port"
-    return f"no server answers at {address} ({reason}); is `naiad serve` running, and {where}?"
+    return f"{_NOBODY} at {address} ({reason}); is `naiad serve` running, and {where}?"
+
+
+def is_unreachable(error: Unavailable) -> bool:
+    """Return whether nobody listens at the address, so that a server must be started first."""
+    return str(error).startswith(_NOBODY)
 
 
 def lost(address: Address, reason: object) -> str:

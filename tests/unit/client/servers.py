@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,7 +46,7 @@ class Half(service_pb2_grpc.GRPCInferenceServiceServicer):
         return messages.ServerReadyResponse(ready=self.ready)
 
     def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return messages.ModelReadyResponse(ready=True)
+        return messages.ModelReadyResponse(ready=self.ready)
 
     def ServerMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return messages.ServerMetadataResponse(name="half", version="0.5")
@@ -90,11 +90,12 @@ def grpc_server(
     credentials: grpc.ServerCredentials | None = None,
     parameters: Mapping[str, str] | None = None,
     socket_at: str = "",
+    interceptors: Sequence[grpc.ServerInterceptor] = (),
 ) -> Generator[tuple[str, Half], None, None]:
     """Give the address ``127.0.0.1:port`` of a running server, or of its socket, and the server."""
     half = Half(before, parameters)
     options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
-    server = grpc.server(ThreadPoolExecutor(4), options=options)
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors, options=options)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(half, server)
     wanted = f"unix:{socket_at}" if socket_at else f"127.0.0.1:{port}"
     bound = (

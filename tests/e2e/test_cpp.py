@@ -6,25 +6,28 @@ built with the sanitizer for threads, which takes a minute or two to compile.
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
+import h5py
 import numpy as np
 import pytest
 from tests.support.certificates import Authority
 from tests.support.cpp import build, missing, run
 from tests.support.markdown import ROOT, blocks
 from tests.support.proxy import proxy
-from tritonclient.grpc import InferenceServerClient, service_pb2_grpc
+from tritonclient.grpc import InferenceServerClient, service_pb2, service_pb2_grpc
 
 import naiad
 from naiad.control_key import GRPC_HEADER, HTTP_HEADER, VARIABLE, publish_key
@@ -330,9 +333,20 @@ def inspected(
 ) -> Iterator[tuple[Inspector, int]]:
     """An `Inspector` at some addresses, and its port."""
     inspector = Inspector()
+    with served(inspector, *addresses, certificate=certificate) as port:
+        yield inspector, port
+
+
+@contextmanager
+def served(
+    servicer: service_pb2_grpc.GRPCInferenceServiceServicer,
+    *addresses: str,
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[int]:
+    """Serve on a port of its own, and at some addresses; gives the port."""
     with ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool)
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inspector, server)
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
         if certificate:
             pem, key = (path.read_bytes() for path in certificate)
             credentials = grpc.ssl_server_credentials([(key, pem)])
@@ -343,7 +357,7 @@ def inspected(
             server.add_insecure_port(address)
         server.start()
         try:
-            yield inspector, port
+            yield port
         finally:
             server.stop(None).wait()
 
@@ -492,6 +506,155 @@ def test_the_control_key_goes_with_shared_memory_calls_only(programs: Path, even
         assert inspector.registering[GRPC_HEADER] == "key-of-the-test"
         assert inspector.seen
         assert GRPC_HEADER not in inspector.seen
+
+
+SIZES = (-(2**63), -1, 0, 1, 2, 3, 4, 7, 2**31, 2**32 + 1, 2**61, 2**62, 2**63 - 1)
+TYPES = (
+    "BOOL",
+    "UINT8",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+    "BF16",
+    "",
+    "FP32" * 99,
+)
+OUTPUTS = {
+    "e_evt": (1, 4),
+    **{f"x_semantic_{plane}": (2, 7) for plane in "uvy"},
+    **{f"x_filter_{plane}": (2,) for plane in "uvy"},
+    "v_evt": (1, 3),
+    "unknown_hits": (1,),
+}
+
+
+class Liar(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answers as a NuGraph3 does, but for a few things, other ones each time."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(13)
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        reply = service_pb2.ModelInferResponse(model_name="nugraph3")
+        for name, shape in OUTPUTS.items():
+            datatype = "INT32" if name == "unknown_hits" else "FP32"
+            reply.outputs.add(name=name, datatype=datatype, shape=shape)
+            reply.raw_output_contents.append(bytes(4 * math.prod(shape)))
+        for _ in range(self.random.randrange(4)):
+            self.falsify(reply, context)
+        return reply
+
+    def falsify(self, reply: Any, context: grpc.ServicerContext) -> None:
+        choose, number = self.random.choice, self.random.randrange(len(OUTPUTS))
+        match self.random.randrange(8):
+            case 0 if number < len(reply.outputs):
+                reply.outputs[number].shape[:] = [
+                    choose(SIZES) for _ in range(self.random.randrange(5))
+                ]
+            case 1 if number < len(reply.outputs):
+                reply.outputs[number].datatype = choose(TYPES)
+            case 2 if number < len(reply.raw_output_contents):
+                reply.raw_output_contents[number] = self.random.randbytes(choose((0, 1, 3, 8, 999)))
+            case 3 if number < len(reply.outputs):
+                reply.outputs[number].datatype = "BYTES"
+                length = choose((0, 1, 2**31, 2**32 - 1)).to_bytes(4, "little")
+                reply.raw_output_contents[number] = length * self.random.randrange(9)
+                reply.outputs[number].shape[:] = [choose(SIZES)]
+            case 4:
+                del reply.outputs[number:]
+            case 5:
+                del reply.raw_output_contents[number:]
+            case 6 if number < len(reply.outputs):
+                reply.outputs[number].name = choose((*OUTPUTS, "", "x" * 9999))
+            case 7 if number == 0:
+                said = choose(("", "\x1b[2J", "Stub process ", "[request id: ", "At:\n", "é" * 999))
+                context.abort(choose(list(grpc.StatusCode)[1:]), said)
+            case _:
+                pass
+
+
+def test_no_answer_of_a_server_s_hurts_a_client(programs: Path, events: Path) -> None:
+    with served(Liar()) as port:
+        url = f"127.0.0.1:{port}"
+        said = driver(programs, "hostile", url, file=events, events=2000, rounds=0, timeout_ms=HOUR)
+    found = re.fullmatch(r"values, read (\d+), refused (\d+)\n", said)
+    assert found
+    assert min(int(found[1]), int(found[2])) > 200
+
+
+HITS = ("hit_id", "local_plane", "local_time", "local_wire", "integral", "rms")
+SPACEPOINTS = ("spacepoint_id", "hit_id_u", "hit_id_v", "hit_id_y")
+
+
+def vast(group: h5py.Group, name: str, *shape: int, dtype: str = "i8") -> None:
+    """A dataset that says it is large, and has nothing in it."""
+    group.create_dataset(
+        *(name, shape, dtype), maxshape=(None, *shape[1:]), chunks=(64, *shape[1:])
+    )
+
+
+def pynuml(file: h5py.File, rows: int) -> h5py.Group:
+    for table, columns in (("hit_table", HITS), ("spacepoint_table", SPACEPOINTS)):
+        for column in columns:
+            vast(file.require_group(table), column, rows, 1, dtype="i4")
+    return file["hit_table"]
+
+
+def pandas_fixed(file: h5py.File) -> h5py.Group:
+    for table, columns in (("hit_table", HITS), ("spacepoint_table", SPACEPOINTS)):
+        group = file.create_group(table)
+        group["axis0"] = group["block0_items"] = np.array(columns, "S")
+        group["block0_values"] = np.ones((2, len(columns)), "i8")
+        for level in range(3):
+            group[f"axis1_level{level}"] = group[f"axis1_label{level}"] = np.arange(2)
+    return file["hit_table"]
+
+
+def as_other(group: h5py.Group, name: str, data: object) -> None:
+    del group[name]
+    group[name] = data
+
+
+def as_vast(group: h5py.Group, name: str, *shape: int, dtype: str = "i8") -> None:
+    del group[name]
+    vast(group, name, *shape, dtype=dtype)
+
+
+COUNTS = [[0, 2**63 - 1], [1, 2**63 - 1], [2, 4]]  # 2 in 64 bits
+DAMAGED: dict[str, Callable[[h5py.File], object]] = {
+    "more rows than memory": lambda file: pynuml(file, 2**34),
+    "more rows than can be counted": lambda file: pynuml(file, 2**63 - 1),
+    "ids": lambda file: (
+        vast(file.create_group("event_table"), "event_id", 2**62, 3) or pynuml(file, 2)
+    ),
+    "counts": lambda file: vast(pynuml(file, 2), "event_id.seq_cnt", 2**63 - 1, 2),
+    "a sum that overflows": lambda file: (
+        as_other(pynuml(file, 2), "hit_id", np.zeros((2, 1), "i4"))
+        or file["hit_table"].create_dataset("event_id.seq_cnt", data=COUNTS)
+    ),
+    "names": lambda file: as_vast(pandas_fixed(file), "block0_items", 2**60, dtype="S16"),
+    "many names": lambda file: as_vast(pandas_fixed(file), "block0_items", 2**34, dtype="S1"),
+    "a table of names": lambda file: as_other(
+        pandas_fixed(file), "block0_items", np.full((4, 1000), b"hit_id" * 9)
+    ),
+    "levels": lambda file: as_vast(pandas_fixed(file), "axis1_level0", 2**60),
+    "labels": lambda file: as_other(pandas_fixed(file), "axis1_label1", np.array([0, 2**40])),
+    "nothing": lambda file: as_other(pynuml(file, 2), "hit_id", h5py.Empty("i4")),
+    "no numbers": lambda file: as_other(pynuml(file, 2), "rms", np.zeros((2, 1), "i4,S8")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_file_that_lies_of_its_sizes_is_refused(
+    programs: Path, tmp_path: Path, damage: str
+) -> None:
+    with h5py.File(tmp_path / "events.h5", "w") as file:
+        DAMAGED[damage](file)
+    said = said_by(programs, tmp_path / "events.h5", "127.0.0.1:1")
+    assert said.startswith("INVALID_ARGUMENT: ")
 
 
 def test_a_project_that_finds_the_installed_library_as_the_documentation_has_it(

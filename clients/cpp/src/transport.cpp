@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cstring>
 #include <limits>
 #include <sstream>
@@ -41,8 +42,11 @@ grpc::ChannelArguments arguments(const Address& address, const Options& options)
   // Clients of one process share no connection, and so no other's back-off.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   if (const KeepAlive& pings = options.keep_alive; pings.interval.count() > 0) {
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(pings.interval.count()));
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(pings.timeout.count()));
+    const auto milliseconds_of = [](milliseconds time) {
+      return static_cast<int>(std::min<milliseconds::rep>(time.count(), INT_MAX));
+    };
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds_of(pings.interval));
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, milliseconds_of(pings.timeout));
     arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, pings.without_calls ? 1 : 0);
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // 0: any number
   }
@@ -85,8 +89,9 @@ std::vector<Tensor> tensors_of(inference::ModelInferResponse& message) {
   std::vector<Tensor> outputs;
   for (int i = 0; i < message.outputs_size(); ++i) {
     auto& output = *message.mutable_outputs(i);
+    const DataType type = datatype(output.datatype());
     outputs.push_back({std::move(*output.mutable_name()),
-                       datatype(output.datatype()),
+                       type,
                        {output.shape().begin(), output.shape().end()},
                        std::move(*message.mutable_raw_output_contents(i))});
   }

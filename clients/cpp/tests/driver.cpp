@@ -5,6 +5,7 @@
 //   threads   --threads threads with --events events each, from --file
 //   run       the events of --file, --events of them, several at a time, through any trouble
 //   error     the first event of --file; prints the error's code and message
+//   hostile   the first event of --file --events times; how often the answer could be read
 //   fallback  the first event of --file; prints who answered
 
 #include <algorithm>
@@ -220,6 +221,41 @@ int error(const Arguments& arguments) {
   return 0;
 }
 
+template <class T>
+std::size_t read(const naiad::Tensor& tensor) {
+  try {
+    return tensor.values<T>().size();
+  } catch (const naiad::PipelineError&) {
+    return 0;
+  }
+}
+
+int hostile(const Arguments& arguments) {
+  naiad::Client client(options_of(arguments));
+  const Nugraph3 model(client);
+  const Nugraph3Input event = requests(arguments).front();
+  long read_through = 0, refused = 0;
+  std::size_t values = 0;
+  for (long i = 0; i < count(arguments, "events", 100); ++i) {
+    try {
+      if (i % 2 == 0) {
+        values += model.infer(event).x_semantic_y.data.size();
+      } else {
+        for (const naiad::Tensor& tensor : client.infer(model.name(), event.tensors())) {
+          values += read<std::uint8_t>(tensor) + read<naiad::Half>(tensor) + read<float>(tensor) +
+                    read<std::int64_t>(tensor) + read<std::string>(tensor);
+        }
+      }
+      ++read_through;
+    } catch (const naiad::Error&) {
+      ++refused;
+    }
+  }
+  std::printf("%s, read %ld, refused %ld\n", values > 0 ? "values" : "nothing", read_through,
+              refused);
+  return 0;
+}
+
 int fallback(const Arguments& arguments) {
   naiad::Client client(options_of(arguments));
   Nugraph3 model(client);
@@ -237,8 +273,8 @@ int fallback(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   const std::map<std::string, int (*)(const Arguments&)> commands{
-      {"outputs", outputs}, {"every", every}, {"threads", threads},
-      {"run", run},         {"error", error}, {"fallback", fallback}};
+      {"outputs", outputs}, {"every", every},     {"threads", threads},  {"run", run},
+      {"error", error},     {"hostile", hostile}, {"fallback", fallback}};
   Arguments arguments;
   for (int i = 2; i + 1 < argc; i += 2) {
     arguments.emplace(std::string(argv[i]).substr(2), argv[i + 1]);

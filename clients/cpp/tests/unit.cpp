@@ -202,9 +202,8 @@ TEST_CASE("addresses") {
   CHECK(parse_address("gpu:9").target() == "gpu:9");
   CHECK(parse_address("grpcs://triton.example.org").url() == "grpcs://triton.example.org:443");
   CHECK(parse_address("grpc://[::1]:8001/").target() == "[::1]:8001");
-  for (const char* wrong :
-       {"", "http://gpu:8000", "gpu:0", "gpu:70000", "gpu:x", "gpu:", ":8001", "grpc://gpu/path",
-        "::1", "unix:", "unix://", "unix://host/path"}) {
+  for (const char* wrong : {"", "http://gpu:8000", "gpu:0", "gpu:70000", "gpu:x", "gpu:", ":8001",
+                            "grpc://gpu/path", "::1", "unix:", "unix://", "unix://host/path"}) {
     CAPTURE(wrong);
     CHECK_THROWS_AS(parse_address(wrong), InvalidInput);
   }

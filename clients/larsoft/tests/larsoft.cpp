@@ -127,6 +127,11 @@ TEST_CASE("the answer's rows, by plane, go beside the hits, in their order") {
   CHECK(decoded.vertex.front() == std::array<float, 3>{1, 2, 3});
   CHECK_THROWS_AS(decode(input, answer(1, 1, 1)), naiad::PipelineError);
   CHECK_THROWS_AS(decode(input, answer(3, 1, 1)), naiad::PipelineError);
+  Nugraph3Output narrow = answer(2, 1, 1);
+  narrow.x_semantic_u = {{2, 3}, std::vector<float>(6)};  // a fallback's: no schema has seen it
+  CHECK_THROWS_AS(decode(input, narrow), naiad::PipelineError);
+  narrow.x_semantic_u = {{std::int64_t{1} << 60, 0}, {}};
+  CHECK_THROWS_AS(decode(input, narrow), naiad::PipelineError);
 }
 
 namespace {

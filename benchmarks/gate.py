@@ -4,12 +4,12 @@
     python -m benchmarks.gate --attack [--seconds 20]        under attack
 
 Cost: two servers of the same models, one as `naiad serve` is on loopback, one behind the gate with
-an API key (and a third time through TLS), are asked in turn by 1 and 16 clients: an echo of 1 KB and
+an API key (and a third through TLS), are asked in turn by 1 and 16 clients: an echo of 1 KB and
 NuGraph3's example, over gRPC and HTTP. Medians of the ratios within each round, with their ranges.
 
-Attack: 8 honest clients behind the gate, with and without a stranger beside them who sends bodies in
-one-byte chunks, holds half-open connections, sends ids that are no UTF-8, and 1,000 requests a second
-without a key.
+Attack: 8 honest clients behind the gate, with and without a stranger beside them who sends bodies
+in one-byte chunks, holds half-open connections, sends ids that are no UTF-8, and 1,000 requests a
+second without a key.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ if [ ! -e "$root" ]; then
   done
   mkdir "$root/src"
   tar -C "$here" -cf - --exclude=__pycache__ \
-    constraints.txt pyproject.toml README.md LICENSE src deploy/install.sh | tar -C "$root/src" -xf -
+    constraints.txt pyproject.toml hatch_build.py README.md LICENSE src scripts/sbom.py \
+    deploy/install.sh | tar -C "$root/src" -xf -
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   # The authorities that this machine trusts, for networks with one of their own.
   cp "$authorities" "$root/src/authorities.crt"

@@ -37,9 +37,10 @@ namespace {
 
 constexpr const char* kName = "NuGraphInferenceNaiad";
 
-/// "host:port" as the client takes it; an address with a scheme stays as it is.
+/// "host:port" as the client takes it; an address with a scheme, or a Unix socket, stays as it is.
 std::string address(const std::string& url, bool ssl) {
-  return url.find("://") == std::string::npos ? (ssl ? "grpcs://" : "grpc://") + url : url;
+  if (url.find("://") != std::string::npos || url.rfind("unix:", 0) == 0) return url;
+  return (ssl ? "grpcs://" : "grpc://") + url;
 }
 
 naiad::Options options(const fhicl::ParameterSet& p) {
@@ -52,9 +53,16 @@ naiad::Options options(const fhicl::ParameterSet& p) {
   options.tls.ca_certificate = p.get<std::string>("sslRootCertificates", "");
   options.tls.private_key = p.get<std::string>("sslPrivateKey", "");
   options.tls.certificate = p.get<std::string>("sslCertificateChain", "");
-  options.timeout = std::chrono::milliseconds(
-      static_cast<std::chrono::milliseconds::rep>(p.get<double>("timeout", 60.) * 1e3));
-  options.retry.rounds = p.get<int>("retryRounds", options.retry.rounds);
+  const auto timeout = p.get<double>("timeout", 60.);
+  if (!(timeout > 0 && timeout < 1e9)) {
+    throw naiad::InvalidInput("timeout is " + std::to_string(timeout) +
+                              " s; it must be more than 0 and less than 1e9");
+  }
+  options.timeout =
+      std::chrono::milliseconds(static_cast<std::chrono::milliseconds::rep>(timeout * 1e3));
+  if (p.has_key("retryRounds")) options.retry.rounds = p.get<int>("retryRounds");
+  // art keeps its parameters in every file that it writes: an API key is no parameter, but comes
+  // from the environment, NAIAD_API_KEY, which the client reads itself.
   options.gzip = p.get<bool>("gzip", false);
   return options;
 }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from naiad.batching import Budget
     from naiad.client import AsyncClient, Client
     from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
+    from naiad.gate.settings import GateSettings
     from naiad.graph import Batch
     from naiad.pipeline import Pipeline, Request
     from naiad.schema import Tensor
@@ -27,6 +28,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Client",
+    "GateSettings",
     "InvalidInput",
     "NaiadError",
     "Pipeline",
@@ -45,6 +47,7 @@ _HOMES = {
     "Batch": "naiad.graph",
     "Budget": "naiad.batching",
     "Client": "naiad.client",
+    "GateSettings": "naiad.gate.settings",
     "InvalidInput": "naiad.errors",
     "NaiadError": "naiad.errors",
     "Pipeline": "naiad.pipeline",

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.errors import PipelineError
-from naiad.schema import REQUESTS, Array, Arrays, Schema, Tensor, named_dims
+from naiad.errors import InvalidInput, PipelineError
+from naiad.schema import REQUESTS, Array, Arrays, Schema, Tensor, named_dims, refuse_indices
 
 Sizes = Mapping[str, NDArray[np.int64]]
 """By dimension name, how many rows each request of a batch has: int64, shape ``[requests]``."""
@@ -101,7 +101,12 @@ def signature(
 def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[str, int]]) -> Batch:
     """Merge samples of equal :func:`signature` into one batch of NumPy arrays.
 
-    ``sizes`` holds each sample's dimensions, as :func:`naiad.schema.measure` returns them.
+    ``sizes`` holds each sample's dimensions, as :func:`naiad.schema.measure` returns them. Every
+    index is checked: one that is out of its own sample's range would be a row of another's, or of
+    none, and compiled code would read there.
+
+    Raises:
+        PipelineError: an index is out of its range, or would be greater than its dtype holds.
     """
     dims = {dim: np.array([s.get(dim, 0) for s in sizes], np.int64) for dim in _dims(schema)}
     merged: dict[str, Array] = {}
@@ -114,6 +119,8 @@ def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[s
         else:
             whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
             rows = np.array([part.shape[tensor.axis] for part in parts])
+        if tensor.index_into is not None and not _indices_fit(tensor, whole, dims, rows):
+            _refuse_indices(name, tensor, parts, sizes)
         merged[name] = shift_indices(tensor, whole, dims, rows, +1)
     return Batch(merged, dims, len(samples))
 
@@ -162,14 +169,44 @@ def shift_indices(
     targets = tensor.index_targets()
     if not targets or len(rows) < 2:
         return whole
-    offsets = np.stack([np.cumsum(sizes[target]) - sizes[target] for target in targets])
-    shifts = np.repeat(sign * offsets.astype(whole.dtype), rows, axis=1)  # [targets, rows]
+    offsets = [np.cumsum(sizes[target]) - sizes[target] for target in targets]
+    return whole + _for_each(tensor, whole, sign * np.stack(offsets).astype(whole.dtype), rows)
+
+
+def _for_each(tensor: Tensor, whole: Array, values: Array, rows: NDArray[np.int64]) -> Array:
+    """What holds for the indices of each request, ``[targets, requests]``, beside each index."""
+    # [targets, rows]
+    repeated = values if len(rows) == 1 else np.repeat(values, rows, axis=1)
     stacked = tensor.axis is None
     shape = [1] * whole.ndim
     shape[tensor.axis or 0] = -1
     if not isinstance(tensor.index_into, str):
-        shape[1 if stacked else 0] = len(targets)
-    return whole + (shifts.T if stacked else shifts).reshape(shape)
+        shape[1 if stacked else 0] = len(values)
+    return (repeated.T if stacked else repeated).reshape(shape)
+
+
+def _indices_fit(tensor: Tensor, whole: Array, sizes: Sizes, rows: NDArray[np.int64]) -> bool:
+    """Whether all are among their own request's, and can be shifted behind those before."""
+    if not whole.size:
+        return True
+    limits = np.stack([sizes[target] for target in tensor.index_targets()])
+    if limits.sum(axis=1).max() > np.iinfo(whole.dtype).max:
+        return False
+    # Without a sign negative ones are greater than any size.
+    unsigned = np.dtype(f"u{whole.dtype.itemsize}")
+    limits = _for_each(tensor, whole, limits.astype(unsigned), rows)
+    return not (whole.view(unsigned) >= limits).any()
+
+
+def _refuse_indices(
+    name: str, tensor: Tensor, parts: Sequence[Array], sizes: Sequence[Mapping[str, int]]
+) -> None:
+    try:
+        for part, own in zip(parts, sizes, strict=True):
+            refuse_indices(name, tensor, part, own)
+    except InvalidInput as error:
+        raise PipelineError(f"prepare() returned something wrong: {error}") from error
+    raise PipelineError(f"{name} is {tensor.dtype}, which cannot hold the positions in this batch")
 
 
 def _to_torch(array: Array, device: str) -> Any:

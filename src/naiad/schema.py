@@ -44,6 +44,10 @@ TRITON_NAMES: Final[Mapping[str, str]] = {
     BYTES: "BYTES",
 }
 
+_UNSENT: Final = 65_536
+"""Most rows of a dimension of which a request sends nothing, such as of ``(0, 300)`` numbers:
+memory may be wanted for them, and sending them cost nothing."""
+
 _NUMPY = {name: np.dtype(object if name == BYTES else name) for name in TRITON_NAMES}
 
 
@@ -248,10 +252,23 @@ def validate(schema: Schema, arrays: Arrays) -> dict[str, int]:
         InvalidInput: with the tensor, the position, the value and what would be right.
     """
     sizes = measure(schema, arrays)
+    _check_unsent(schema, arrays, sizes)
     for name, array in arrays.items():
         if array.size:
             _check_values(name, schema[name], array, sizes)
     return sizes
+
+
+def _check_unsent(schema: Schema, arrays: Arrays, sizes: Mapping[str, int]) -> None:
+    for dim, size in sizes.items():
+        if size <= _UNSENT:
+            continue
+        those = [name for name in arrays if dim in schema[name].dims]
+        if those and not any(arrays[name].size for name in those):
+            raise InvalidInput(
+                f"{those[0]} has {size:,} {dim}, of which nothing is sent; at most {_UNSENT:,} may "
+                "be empty"
+            )
 
 
 def fill_defaults(schema: Schema, arrays: Arrays, sizes: Mapping[str, int]) -> dict[str, Array]:
@@ -271,10 +288,31 @@ def check_outputs(schema: Schema, arrays: Arrays, hook: str) -> dict[str, int]:
     Raises:
         PipelineError: names, dtypes or shapes are not what the schema says.
     """
+    returned: Mapping[str, Any] = arrays
+    for name, value in returned.items():
+        if not isinstance(value, np.ndarray | np.generic):
+            kind = type(value).__name__
+            raise PipelineError(f"{hook} returned {name} as {kind}, which is no NumPy array")
     try:
         return measure(schema, arrays, kind="tensor")
     except InvalidInput as error:
         raise PipelineError(f"{hook} returned something wrong: {error}") from error
+
+
+def check_bytes(schema: Schema, arrays: Arrays, hook: str) -> None:
+    """Check that tensors of ``bytes`` hold nothing else, as they are written one by one.
+
+    Raises:
+        PipelineError: one holds something else.
+    """
+    for name, array in arrays.items():
+        if schema[name].dtype != BYTES:
+            continue
+        wrong = np.array([type(value) not in (bytes, np.bytes_) for value in array.flat], np.bool_)
+        try:
+            _refuse(name, array, wrong, "bytes")
+        except InvalidInput as error:
+            raise PipelineError(f"{hook} returned something wrong: {error}") from error
 
 
 def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
@@ -329,6 +367,11 @@ def _check_each_value(name: str, tensor: Tensor, array: Array, sizes: Mapping[st
         _refuse(name, array, array < tensor.minimum, f"at least {tensor.minimum:g}{unit}")
     if tensor.maximum is not None:
         _refuse(name, array, array > tensor.maximum, f"at most {tensor.maximum:g}{unit}")
+    refuse_indices(name, tensor, array, sizes)
+
+
+def refuse_indices(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
+    """Raise InvalidInput, naming position and value, where an index is out of its range."""
     for row, target in enumerate(tensor.index_targets()):
         values = array if isinstance(tensor.index_into, str) else array[row]
         size = sizes.get(target, 0)

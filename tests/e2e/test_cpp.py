@@ -6,22 +6,31 @@ built with the sanitizer for threads, which takes a minute or two to compile.
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
+import grpc
+import h5py
 import numpy as np
 import pytest
+from tests.support.certificates import Authority
 from tests.support.cpp import build, missing, run
 from tests.support.markdown import ROOT, blocks
 from tests.support.proxy import proxy
+from tritonclient.grpc import InferenceServerClient, service_pb2, service_pb2_grpc
 
 import naiad
+from naiad.control_key import GRPC_HEADER, HTTP_HEADER, VARIABLE, publish_key
 from naiad.pipelines.nugraph3.events import Event, open_events, write_events
 from naiad.pipelines.nugraph3.simulate import simulate
 from naiad.schema import TRITON_NAMES
@@ -86,9 +95,13 @@ def words(*urls: str, **options: object) -> list[str]:
     return [word for name, value in given for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def driver(programs: Path, command: str, *urls: str, **options: object) -> str:
-    """Run it; what it printed."""
-    return run(programs / "driver", command, *words(*urls, **options))
+def driver(programs: Path, command: str, *given: str | dict[str, str], **options: object) -> str:
+    """Run it with the URLs and the environment given; what it printed."""
+    urls = [url for url in given if isinstance(url, str)]
+    environment = {
+        name: value for more in given if isinstance(more, dict) for name, value in more.items()
+    }
+    return run(programs / "driver", command, *words(*urls, **options), **environment)
 
 
 def test_what_needs_no_server(programs: Path) -> None:
@@ -236,7 +249,9 @@ def wait_for(program: subprocess.Popen[str], line: str) -> None:
 def test_a_server_killed_and_restarted_loses_no_event(
     programs: Path, server: Server, events: Path
 ) -> None:
-    options = {"file": events, "events": 60, "rounds": 99, "timeout_ms": HOUR}
+    # So short are the waits that any number of tries by default would be used up before it is back.
+    waits = {"first_wait_ms": 5, "longest_wait_ms": 5}
+    options = {"file": events, "events": 60, "timeout_ms": HOUR, **waits}
     with running(programs, server.grpc_url, **options) as program:
         wait_for(program, "answered 10, wrong 0\n")
         assert server.pid is not None
@@ -265,37 +280,381 @@ def test_keep_alive_finds_out_that_a_server_is_gone_without_a_word(
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate authority, and what it has signed for a server and for a client."""
-    folder = tmp_path_factory.mktemp("certificates")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    new = "openssl req -newkey rsa:2048 -nodes -days 2 -subj"
-    run(*new.split(), "/CN=authority", "-x509", "-keyout", folder / "ca.key", "-out", folder / "ca")
-    for name in ("server", "client"):
-        files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.request")
-        run(*(word for word in new.split() if word not in ("-days", "2")), f"/CN={name}", *files)
-        run(
-            *("openssl", "x509", "-req", "-in", folder / f"{name}.request", "-days", "2"),
-            *("-CA", folder / "ca", "-CAkey", folder / "ca.key", "-CAcreateserial"),
-            *("-extfile", folder / "names", "-out", folder / name),
-        )
-    return folder
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
-def test_tls_with_certificates_of_both_sides(programs: Path, authority: Path) -> None:
+def test_tls_with_certificates_of_both_sides(
+    programs: Path, authority: Authority, tmp_path: Path
+) -> None:
+    (certificate, key), (own, own_key) = authority.issue("127.0.0.1"), authority.issue("client")
     options = (
         *("--grpc-use-ssl=true", "--grpc-use-ssl-mutual=true"),
-        *(f"--grpc-server-cert={authority}/server", f"--grpc-server-key={authority}/server.key"),
-        f"--grpc-root-cert={authority}/ca",
+        *(f"--grpc-server-cert={certificate}", f"--grpc-server-key={key}"),
+        f"--grpc-root-cert={authority.ca}",
     )
-    own = {"certificate": authority / "client", "key": authority / "client.key"}
+    identity = {"certificate": own, "key": own_key}
     with naiad.serve("simple", EVERY_TYPE, arguments=options, **FREE) as server:
-        url = server.grpc_url.replace("grpc://", "")
-        said = driver(programs, "every", f"grpcs://{url}", ca=authority / "ca", **own)
+        url = server.grpc_url.replace("grpc://", "grpcs://")
+        said = driver(programs, "every", url, ca=authority.ca, **identity)
         assert said == "same, 10, 4\n"
-        for wrong in ({"ca": authority / "client", **own}, {"ca": authority / "ca"}):
+        said = driver(programs, "every", url, {"NAIAD_CA": str(authority.ca)}, **identity)
+        assert said == "same, 10, 4\n"
+        wrong = Authority(tmp_path, "wrong").ca
+        for files in ({"ca": wrong, **identity}, {"ca": authority.ca}):
             with pytest.raises(AssertionError, match=r"Unavailable|ended with"):
-                driver(programs, "every", f"grpcs://{url}", rounds=0, **wrong)
+                driver(programs, "every", url, rounds=0, **files)
+
+
+class Inspector(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Refuses every request, and keeps the metadata that came with it."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+        self.registering: dict[str, str] = {}
+        self.refusal = (grpc.StatusCode.UNAUTHENTICATED, "who is it")
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.seen = metadata_of(context)
+        context.abort(*self.refusal)
+
+    def SystemSharedMemoryRegister(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.registering = metadata_of(context)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted, expecting header")
+
+
+def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:
+    return {name: str(value) for name, value in context.invocation_metadata() or ()}
+
+
+@contextmanager
+def inspected(
+    *addresses: str, certificate: tuple[Path, Path] | None = None
+) -> Iterator[tuple[Inspector, int]]:
+    """An `Inspector` at some addresses, and its port."""
+    inspector = Inspector()
+    with served(inspector, *addresses, certificate=certificate) as port:
+        yield inspector, port
+
+
+@contextmanager
+def served(
+    servicer: service_pb2_grpc.GRPCInferenceServiceServicer,
+    *addresses: str,
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[int]:
+    """Serve on a port of its own, and at some addresses; gives the port."""
+    with ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool)
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
+        if certificate:
+            pem, key = (path.read_bytes() for path in certificate)
+            credentials = grpc.ssl_server_credentials([(key, pem)])
+            port = server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
+        for address in addresses:
+            server.add_insecure_port(address)
+        server.start()
+        try:
+            yield port
+        finally:
+            server.stop(None).wait()
+
+
+def said_by(programs: Path, events: Path, *given: str | dict[str, str], **options: object) -> str:
+    return driver(programs, "error", *given, file=events, **{"rounds": 0, **options}).strip()
+
+
+def test_an_api_key_is_sent_with_every_call_and_a_refusal_is_not_tried_again(
+    programs: Path, events: Path
+) -> None:
+    with inspected() as (inspector, port):
+        url = f"127.0.0.1:{port}"
+        key = {"NAIAD_API_KEY": "of the environment"}
+        said = said_by(programs, events, url, key, rounds=99, timeout_ms=HOUR)
+        assert (said, inspector.seen["x-api-key"]) == (
+            "UNAUTHENTICATED: who is it",
+            "of the environment",
+        )
+        said_by(programs, events, url, key, api_key="given")
+        assert inspector.seen["x-api-key"] == "given"
+        said = said_by(programs, events, url)
+        assert said.startswith("UNAUTHENTICATED: who is it; no API key was sent: set options.api_k")
+        assert "x-api-key" not in inspector.seen
+        inspector.refusal = (grpc.StatusCode.PERMISSION_DENIED, "not this model")
+        said = said_by(programs, events, url, rounds=99, timeout_ms=HOUR)
+        assert said == "PERMISSION_DENIED: not this model"
+        inspector.refusal = (grpc.StatusCode.UNIMPLEMENTED, "grpc-encoding is not taken")
+        said = said_by(programs, events, url, gzip=1)
+        assert said.startswith(
+            "UNIMPLEMENTED: the server takes no compressed messages: set options"
+        )
+
+
+def test_a_unix_socket_may_have_any_path(programs: Path, events: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a b:8001%41?#"
+    with inspected(f"unix:{tmp_path}/plain") as (inspector, _):
+        odd.symlink_to(tmp_path / "plain")
+        for url in (f"unix:{odd}", f"unix://{odd}"):
+            inspector.seen.clear()
+            said = said_by(programs, events, url, {"NAIAD_API_KEY": "sesame"})
+            assert (said, inspector.seen["x-api-key"]) == ("UNAUTHENTICATED: who is it", "sesame")
+    said = said_by(programs, events, f"unix:{tmp_path}/nobody")
+    assert said == (
+        f"UNAVAILABLE: no server answers at unix:{tmp_path}/nobody (No such file or directory); "
+        "is `naiad serve --socket` running there?"
+    )
+
+
+def test_this_machine_is_reached_without_the_proxy_and_an_error_elsewhere_names_it(
+    programs: Path, events: Path, tmp_path: Path
+) -> None:
+    (away,) = free_ports("127.0.0.1", 1)
+    url = f"http://me:secret@127.0.0.1:{away}"
+    environment = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), url)
+    with inspected(f"unix:{tmp_path}/socket") as (_, port):
+        for here in (f"127.0.0.1:{port}", f"unix:{tmp_path}/socket"):
+            said = said_by(programs, events, here, environment)
+            assert said.startswith("UNAUTHENTICATED: who is it")
+    said = said_by(programs, events, "gpu.invalid:8001", environment)
+    assert f"through the proxy 127.0.0.1:{away} (grpc_proxy); add gpu.invalid to no_proxy" in said
+    assert "secret" not in said
+    said = said_by(programs, events, "gpu.invalid:8001", {**environment, "no_proxy": ".invalid"})
+    assert "no such host is known" in said
+    assert "proxy" not in said
+
+
+def test_a_certificate_that_is_not_right_is_named_with_what_would_be(
+    programs: Path, events: Path, authority: Authority, tmp_path: Path
+) -> None:
+    ca, wrong = authority.ca, Authority(tmp_path, "wrong").ca
+    with inspected(certificate=authority.issue("127.0.0.1")) as (_, port):
+        url = f"grpcs://127.0.0.1:{port}"
+        assert said_by(programs, events, url, ca=ca).startswith("UNAUTHENTICATED: who is it")
+        said = said_by(programs, events, url, ca=wrong)
+        assert said == (
+            f"UNAVAILABLE: no connection to {url}: its certificate has expired, or is not signed "
+            f"by an authority of {wrong}"
+        )
+        assert "give tls.ca_certificate, or NAIAD_CA" in said_by(programs, events, url)
+        said = said_by(programs, events, f"127.0.0.1:{port}")
+        assert "it does not speak gRPC, or only with TLS (grpcs://)" in said
+    with inspected(certificate=authority.issue("gpu.example.org")) as (_, port):
+        said = said_by(programs, events, f"grpcs://127.0.0.1:{port}", ca=ca)
+        assert said.endswith("its certificate is not for this host")
+    with inspected() as (_, port):
+        said = said_by(programs, events, f"grpcs://127.0.0.1:{port}", ca=ca)
+        assert said.endswith(
+            f"it does not speak TLS; without, the address is grpc://127.0.0.1:{port}"
+        )
+    certificate, key = authority.issue("client")
+    for files, why in (
+        ({"ca": events}, f"{events} has no CERTIFICATE in PEM format"),
+        ({"ca": key}, f"{key} has no CERTIFICATE in PEM format"),
+        (
+            {"ca": ca, "certificate": certificate, "key": authority.issue("other")[1]},
+            "private_key is not that of certificate",
+        ),
+    ):
+        said = said_by(programs, events, "grpcs://127.0.0.1:1", **files)
+        assert said.startswith("INVALID_ARGUMENT: ")
+        assert said.endswith(why)
+
+
+def regions(server: Server, key: str) -> int:
+    """How many regions of shared memory the server knows."""
+    with closing(InferenceServerClient(server.grpc_url.removeprefix("grpc://"))) as client:
+        status = client.get_system_shared_memory_status(headers={GRPC_HEADER: key})
+    return len(cast("Any", status).regions)
+
+
+def test_shared_memory_needs_the_control_key_which_is_found_or_done_without(
+    programs: Path, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    key = "secret-of-this-test"
+    closed = f"--grpc-restricted-protocol=shared-memory:{HTTP_HEADER}={key}"
+    options = {"file": events, "events": 30, "shared_memory": 1}
+
+    def shared(programs: Path, server: Server) -> bool:
+        with running(programs, server.grpc_url, **options) as program:
+            wait_for(program, "answered 5, wrong 0\n")
+            found = regions(server, key) > 0
+            wait_for(program, "answered 30, wrong 0\n")
+            assert program.wait(60) == 0
+        assert regions(server, key) == 0
+        return found
+
+    with naiad.serve("nugraph3", instances=1, arguments=[closed], **FREE) as server:
+        port = int(server.grpc_url.rpartition(":")[2])
+        assert not shared(programs, server)
+        publish_key("that-of-another-server", [port])
+        assert not shared(programs, server)
+        publish_key(key, [port])
+        assert shared(programs, server)
+        publish_key("that-of-another-server", [port])
+        monkeypatch.setenv(VARIABLE, key)
+        assert shared(programs, server)
+
+
+def test_the_control_key_goes_with_shared_memory_calls_only(programs: Path, events: Path) -> None:
+    with inspected() as (inspector, port):
+        url = f"127.0.0.1:{port}"
+        said_by(programs, events, url, {VARIABLE: "key-of-the-test"}, shared_memory=1)
+        assert inspector.registering[GRPC_HEADER] == "key-of-the-test"
+        assert inspector.seen
+        assert GRPC_HEADER not in inspector.seen
+
+
+SIZES = (-(2**63), -1, 0, 1, 2, 3, 4, 7, 2**31, 2**32 + 1, 2**61, 2**62, 2**63 - 1)
+TYPES = (
+    "BOOL",
+    "UINT8",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+    "BF16",
+    "",
+    "FP32" * 99,
+)
+OUTPUTS = {
+    "e_evt": (1, 4),
+    **{f"x_semantic_{plane}": (2, 7) for plane in "uvy"},
+    **{f"x_filter_{plane}": (2,) for plane in "uvy"},
+    "v_evt": (1, 3),
+    "unknown_hits": (1,),
+}
+
+
+class Liar(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answers as a NuGraph3 does, but for a few things, other ones each time."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(13)
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        reply = service_pb2.ModelInferResponse(model_name="nugraph3")
+        for name, shape in OUTPUTS.items():
+            datatype = "INT32" if name == "unknown_hits" else "FP32"
+            reply.outputs.add(name=name, datatype=datatype, shape=shape)
+            reply.raw_output_contents.append(bytes(4 * math.prod(shape)))
+        for _ in range(self.random.randrange(4)):
+            self.falsify(reply, context)
+        return reply
+
+    def falsify(self, reply: Any, context: grpc.ServicerContext) -> None:
+        choose, number = self.random.choice, self.random.randrange(len(OUTPUTS))
+        match self.random.randrange(8):
+            case 0 if number < len(reply.outputs):
+                reply.outputs[number].shape[:] = [
+                    choose(SIZES) for _ in range(self.random.randrange(5))
+                ]
+            case 1 if number < len(reply.outputs):
+                reply.outputs[number].datatype = choose(TYPES)
+            case 2 if number < len(reply.raw_output_contents):
+                reply.raw_output_contents[number] = self.random.randbytes(choose((0, 1, 3, 8, 999)))
+            case 3 if number < len(reply.outputs):
+                reply.outputs[number].datatype = "BYTES"
+                length = choose((0, 1, 2**31, 2**32 - 1)).to_bytes(4, "little")
+                reply.raw_output_contents[number] = length * self.random.randrange(9)
+                reply.outputs[number].shape[:] = [choose(SIZES)]
+            case 4:
+                del reply.outputs[number:]
+            case 5:
+                del reply.raw_output_contents[number:]
+            case 6 if number < len(reply.outputs):
+                reply.outputs[number].name = choose((*OUTPUTS, "", "x" * 9999))
+            case 7 if number == 0:
+                said = choose(("", "\x1b[2J", "Stub process ", "[request id: ", "At:\n", "é" * 999))
+                context.abort(choose(list(grpc.StatusCode)[1:]), said)
+            case _:
+                pass
+
+
+def test_no_answer_of_a_server_s_hurts_a_client(programs: Path, events: Path) -> None:
+    with served(Liar()) as port:
+        url = f"127.0.0.1:{port}"
+        said = driver(programs, "hostile", url, file=events, events=2000, rounds=0, timeout_ms=HOUR)
+    found = re.fullmatch(r"values, read (\d+), refused (\d+)\n", said)
+    assert found
+    assert min(int(found[1]), int(found[2])) > 200
+
+
+HITS = ("hit_id", "local_plane", "local_time", "local_wire", "integral", "rms")
+SPACEPOINTS = ("spacepoint_id", "hit_id_u", "hit_id_v", "hit_id_y")
+
+
+def vast(group: h5py.Group, name: str, *shape: int, dtype: str = "i8") -> None:
+    """A dataset that says it is large, and has nothing in it."""
+    group.create_dataset(
+        *(name, shape, dtype), maxshape=(None, *shape[1:]), chunks=(64, *shape[1:])
+    )
+
+
+def pynuml(file: h5py.File, rows: int) -> h5py.Group:
+    for table, columns in (("hit_table", HITS), ("spacepoint_table", SPACEPOINTS)):
+        for column in columns:
+            vast(file.require_group(table), column, rows, 1, dtype="i4")
+    return file["hit_table"]
+
+
+def pandas_fixed(file: h5py.File) -> h5py.Group:
+    for table, columns in (("hit_table", HITS), ("spacepoint_table", SPACEPOINTS)):
+        group = file.create_group(table)
+        group["axis0"] = group["block0_items"] = np.array(columns, "S")
+        group["block0_values"] = np.ones((2, len(columns)), "i8")
+        for level in range(3):
+            group[f"axis1_level{level}"] = group[f"axis1_label{level}"] = np.arange(2)
+    return file["hit_table"]
+
+
+def as_other(group: h5py.Group, name: str, data: object) -> None:
+    del group[name]
+    group[name] = data
+
+
+def as_vast(group: h5py.Group, name: str, *shape: int, dtype: str = "i8") -> None:
+    del group[name]
+    vast(group, name, *shape, dtype=dtype)
+
+
+COUNTS = [[0, 2**63 - 1], [1, 2**63 - 1], [2, 4]]  # 2 in 64 bits
+DAMAGED: dict[str, Callable[[h5py.File], object]] = {
+    "more rows than memory": lambda file: pynuml(file, 2**34),
+    "more rows than can be counted": lambda file: pynuml(file, 2**63 - 1),
+    "ids": lambda file: (
+        vast(file.create_group("event_table"), "event_id", 2**62, 3) or pynuml(file, 2)
+    ),
+    "counts": lambda file: vast(pynuml(file, 2), "event_id.seq_cnt", 2**63 - 1, 2),
+    "a sum that overflows": lambda file: (
+        as_other(pynuml(file, 2), "hit_id", np.zeros((2, 1), "i4"))
+        or file["hit_table"].create_dataset("event_id.seq_cnt", data=COUNTS)
+    ),
+    "names": lambda file: as_vast(pandas_fixed(file), "block0_items", 2**60, dtype="S16"),
+    "many names": lambda file: as_vast(pandas_fixed(file), "block0_items", 2**34, dtype="S1"),
+    "a table of names": lambda file: as_other(
+        pandas_fixed(file), "block0_items", np.full((4, 1000), b"hit_id" * 9)
+    ),
+    "levels": lambda file: as_vast(pandas_fixed(file), "axis1_level0", 2**60),
+    "labels": lambda file: as_other(pandas_fixed(file), "axis1_label1", np.array([0, 2**40])),
+    "nothing": lambda file: as_other(pynuml(file, 2), "hit_id", h5py.Empty("i4")),
+    "no numbers": lambda file: as_other(pynuml(file, 2), "rms", np.zeros((2, 1), "i4,S8")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_file_that_lies_of_its_sizes_is_refused(
+    programs: Path, tmp_path: Path, damage: str
+) -> None:
+    with h5py.File(tmp_path / "events.h5", "w") as file:
+        DAMAGED[damage](file)
+    said = said_by(programs, tmp_path / "events.h5", "127.0.0.1:1")
+    assert said.startswith("INVALID_ARGUMENT: ")
 
 
 def test_a_project_that_finds_the_installed_library_as_the_documentation_has_it(

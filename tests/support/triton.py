@@ -51,7 +51,7 @@ class Belongings:
     def of(cls, server: Server) -> "Belongings":
         assert server.log_path is not None
         urls = (server.grpc_url, server.http_url, server.metrics_url.removesuffix("/metrics"))
-        ports = tuple(int(url.rpartition(":")[2]) for url in urls)
+        ports = tuple(int(url.rpartition(":")[2]) for url in urls if url[-1:].isdecimal())
         return cls.found(server.pid, ports, server.log_path.parent)
 
     @classmethod

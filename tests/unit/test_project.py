@@ -21,6 +21,7 @@ PACKAGE = ROOT / "src" / "naiad"
 # What each part of Naiad may import of Naiad, itself apart.
 MAY_IMPORT = {
     "errors": set[str](),
+    "error_text": {"errors"},
     "schema": {"errors"},
     "graph": {"errors", "schema"},
     "batching": {"errors", "schema", "graph"},
@@ -37,12 +38,12 @@ MAY_IMPORT = {
     "dicom": {"errors", "schema", "nifti"},  # a series becomes a NIfTI volume
     "pictures": {"errors"},
     "files": {"errors"},
-    "runtime": {"errors", "schema", "graph", "batching", "cost", "pipeline"},
+    "runtime": {"errors", "error_text", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines", "control_key"},
     "bulk": {"errors", "schema", "pipeline", "pipelines", "client", "runtime"},
     "triton": {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
-        *("artifacts", "cost", "tuning", "control_key", "gate"),
+        *("artifacts", "cost", "tuning", "control_key", "gate", "error_text"),
     },
     "gate": {"errors", "control_key"},
     "deploy": {"errors", "pipelines", "gate"},

@@ -69,8 +69,8 @@ struct Arguments {
 double number(const char* option, const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(value > 0)) {
-    misused(std::string(option) + " " + text + ": give a number above 0");
+  if (text.empty() || *end != '\0' || !(value > 0 && value < 1e9)) {
+    misused(std::string(option) + " " + text + ": give a number above 0 and below 1e9");
   }
   return value;
 }
@@ -171,6 +171,10 @@ std::vector<std::size_t> chosen(const std::string& text, std::size_t size) {
     if (*end != '\0') parts.resize(4);  // more than there may be
     parts.push_back(part.empty() ? std::nullopt : std::optional(value));
     at = colon + 1;
+  }
+  // What is beyond the file in a slice is beyond it by one as well.
+  for (auto& part : parts) {
+    if (part) part = std::clamp(*part, -all - 1, all + 1);
   }
   const long long step = parts.size() == 3 ? parts[2].value_or(1) : 1;
   if (parts.size() > 3 || step < 1) {

@@ -9,13 +9,19 @@ struct Address {
   std::string host;  // an IPv6 one in brackets
   std::string port;
   bool tls = false;
+  std::string socket;  // path of a Unix socket, in place of host and port
 
-  std::string target() const { return host + ":" + port; }
-  std::string url() const { return (tls ? "grpcs://" : "grpc://") + target(); }
+  bool is_socket() const { return !socket.empty(); }
+  /// Whether the connection stays on this machine: a Unix socket, or a loopback address.
+  bool is_local() const;
+  /// As gRPC takes it.
+  std::string target() const;
+  /// As people write it.
+  std::string url() const;
 };
 
-/// Read `host:port`, `grpc://host:port` or `grpcs://host:port`; without a port 8001, with TLS 443.
-/// Throws InvalidInput for anything else.
+/// Read `host:port`, `grpc://host:port` or `grpcs://host:port`, without a port 8001, with TLS 443;
+/// or `unix:PATH` or `unix:///PATH`. Throws InvalidInput for anything else.
 Address parse_address(const std::string& url);
 
 }  // namespace naiad

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "naiad/schema.hpp"
+#include "text.hpp"
 #include "transport.hpp"
 
 namespace naiad {
@@ -16,6 +17,20 @@ using std::chrono::milliseconds;
 
 // With less time left, the last error tells more than a missed deadline.
 constexpr milliseconds kShortestTry{50};
+
+// Rounds for a client that was never answered: its servers may not be there at all.
+constexpr int kRounds = 8;
+
+// Further tries of a request whose worker died of it each time.
+constexpr int kDeadlyTries = 3;
+
+/// Whether the server says that workers die of the request.
+bool is_deadly(const Error& error) {
+  return contains(error.what(), "did so with this request alone");
+}
+
+// What a clock can count, and more than any call takes.
+constexpr milliseconds kLongest = std::chrono::hours(24 * 365 * 10);
 
 milliseconds up_to(milliseconds most) {
   thread_local std::mt19937_64 generator{std::random_device{}()};
@@ -28,8 +43,8 @@ void check(const Options& options) {
     throw InvalidInput("timeout is " + std::to_string(options.timeout.count()) +
                        " ms; it must be more than 0");
   }
-  if (options.retry.rounds < 0) {
-    throw InvalidInput("retry.rounds is " + std::to_string(options.retry.rounds) +
+  if (options.retry.rounds && *options.retry.rounds < 0) {
+    throw InvalidInput("retry.rounds is " + std::to_string(*options.retry.rounds) +
                        "; it must be 0 or more");
   }
   if (options.retry.first_wait < milliseconds(0) || options.retry.longest_wait < milliseconds(0)) {
@@ -48,6 +63,7 @@ struct Client::Servers {
 
   std::vector<std::unique_ptr<Server>> list;
   std::atomic<std::size_t> preferred{0};  // the one that answered last
+  std::atomic<bool> answered{false};      // whether any ever did
 };
 
 Client::Client(Options options) : options_(std::move(options)), pool_(options_.max_in_flight) {
@@ -66,10 +82,11 @@ Options Client::with_server(const std::string& url) {
 /// Call `ask(server, deadline)` for one server after the other until one answers.
 template <class Ask>
 auto Client::ask(milliseconds timeout, Ask ask) {
-  const milliseconds allowed = timeout.count() > 0 ? timeout : options_.timeout;
+  const milliseconds allowed = std::min(timeout.count() > 0 ? timeout : options_.timeout, kLongest);
   const Clock::time_point end = Clock::now() + allowed;
   const std::size_t count = servers_->list.size();
   milliseconds wait = options_.retry.first_wait;
+  int deadly = 0;
   for (int round = 0;; ++round) {
     std::exception_ptr last;
     const std::size_t first = servers_->preferred;
@@ -83,17 +100,24 @@ auto Client::ask(milliseconds timeout, Ask ask) {
       try {
         auto answer = ask(*servers_->list[number], deadline);
         servers_->preferred = number;
+        servers_->answered = true;
         return answer;
-      } catch (const Unavailable&) {
+      } catch (const Unavailable& error) {
         last = std::current_exception();
+        if (is_deadly(error) && ++deadly > kDeadlyTries && !options_.retry.rounds) throw;
       } catch (const DeadlineExceeded&) {
         last = std::current_exception();
         if (deadline.at == end) throw;  // that of the call itself
+      } catch (const Error&) {
+        servers_->answered = true;
+        throw;
       }
       if (Clock::now() + kShortestTry > end) std::rethrow_exception(last);
     }
     const milliseconds pause = wait + up_to(options_.retry.first_wait);
-    if (round == options_.retry.rounds || Clock::now() + pause + kShortestTry > end) {
+    const bool last_round = options_.retry.rounds ? round >= *options_.retry.rounds
+                                                  : round >= kRounds && !servers_->answered;
+    if (last_round || Clock::now() + pause + kShortestTry > end) {
       std::rethrow_exception(last);
     }
     std::this_thread::sleep_for(pause);
@@ -110,10 +134,13 @@ std::vector<Tensor> Client::infer(const std::string& model, const std::vector<In
 }
 
 bool Client::ready(const std::string& model) {
-  const Deadline deadline{Clock::now() + options_.timeout, options_.timeout};
+  const milliseconds allowed = std::min(options_.timeout, kLongest);
+  const Deadline deadline{Clock::now() + allowed, allowed};
   for (const auto& server : servers_->list) {
     try {
-      if (server->ready(model, deadline)) return true;
+      const bool ready = server->ready(model, deadline);
+      servers_->answered = true;
+      if (ready) return true;
     } catch (const Error&) {
       // One that cannot be reached is not ready.
     }

@@ -2,12 +2,10 @@
 
 #include <string_view>
 
+#include "text.hpp"
+
 namespace naiad {
 namespace {
-
-bool starts_with(std::string_view text, std::string_view start) {
-  return text.substr(0, start.size()) == start;
-}
 
 /// The message without what Triton wraps around what a model said.
 std::string clean(std::string message) {
@@ -25,6 +23,23 @@ std::string clean(std::string message) {
   const auto last = message.find_last_not_of(" \n");
   message.erase(last == std::string::npos ? 0 : last + 1);
   return message;
+}
+
+/// The code for an answer of HTTP's, by a proxy that knows no gRPC; `otherwise` where it is none.
+Code of_http(const std::string& message, Code otherwise) {
+  constexpr std::string_view before = "Received http2 header with status: ";
+  if (!starts_with(message, before)) return otherwise;
+  const std::string status = message.substr(before.size(), 3);
+  if (status == "401") return Code::unauthenticated;
+  if (status == "403") return Code::permission_denied;
+  if (status == "404") return Code::not_found;
+  if (status == "400" || status == "413" || status == "415" || status == "431") {
+    return Code::invalid_argument;
+  }
+  if (status == "408" || status == "504") return Code::deadline_exceeded;
+  if (status == "429") return Code::resource_exhausted;
+  if (status == "502" || status == "503") return Code::unavailable;
+  return otherwise;
 }
 
 }  // namespace
@@ -70,27 +85,55 @@ const char* name(Code code) {
 void throw_status(Code code, std::string message) {
   message = clean(std::move(message));
   if (message.empty()) message = std::string("the server answered ") + name(code) + ", no message";
-  const bool unknown_model = starts_with(message, "Request for unknown model") ||
-                             (starts_with(message, "requested model '") &&
-                              message.find("' is not available") != std::string::npos);
+  const bool unknown_model =
+      starts_with(message, "Request for unknown model") ||
+      (starts_with(message, "requested model '") && contains(message, "' is not available"));
   // A server that is stopping has unloaded the model already.
   const bool unloaded = starts_with(message, "Request for unknown model: '") &&
-                        message.find("' has no available versions") != std::string::npos;
-  // The model's process died: the request is not to blame, and the model is back after a reload.
-  const bool dead_model =
-      starts_with(message, "Stub process ") && message.find(" is not healthy") != std::string::npos;
-  if (unloaded || (code == Code::internal && dead_model)) throw Unavailable(message);
+                        contains(message, "' has no available versions");
+  if (unloaded) throw Unavailable(message);
   if (unknown_model) throw ModelNotFound(message);
+  // Triton's answer, with the status UNAVAILABLE, where an endpoint needs the control key.
+  if (starts_with(message, "This protocol is restricted")) throw NotAllowed(message);
+  // gRPC's own words, with several statuses; it would be as large the next time.
+  if (contains(message, "message larger than max") || contains(message, "metadata size exceeds")) {
+    throw InvalidInput("more was sent than the server takes: " + message, code);
+  }
+  if (code == Code::unimplemented && contains(message, "grpc-encoding")) {
+    throw InvalidInput(
+        "the server takes no compressed messages: set options.gzip = false (" + message + ")",
+        code);
+  }
+  if (code == Code::unknown || code == Code::internal) {
+    // The model's process died: the request is not to blame, and the model is back after a reload.
+    const bool dead_model =
+        starts_with(message, "Stub process ") && contains(message, " is not healthy");
+    // gRPC's words where a connection ends amid an answer.
+    const bool cut_off =
+        starts_with(message, "Stream removed") || starts_with(message, "Received RST_STREAM");
+    if (dead_model || cut_off) throw Unavailable(message);
+    // What Envoy says of a size beyond its limits.
+    if (starts_with(message, "Payload Too Large") ||
+        starts_with(message, "Request Header Fields Too Large")) {
+      throw InvalidInput(message, code);
+    }
+    code = of_http(message, code);
+  }
   switch (code) {
     case Code::invalid_argument:
-      throw InvalidInput(message);
+    case Code::unimplemented:
+      throw InvalidInput(message, code);
     case Code::not_found:
       throw ModelNotFound(message);
     case Code::deadline_exceeded:
       throw DeadlineExceeded(message);
+    case Code::unauthenticated:
+    case Code::permission_denied:
+      throw NotAllowed(message, code);
     // A server that ends cancels; this client cancels nothing itself.
-    case Code::unavailable:
     case Code::cancelled:
+    case Code::unavailable:
+    case Code::resource_exhausted:
       throw Unavailable(message, code);
     default:
       throw PipelineError(message, code);

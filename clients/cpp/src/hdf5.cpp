@@ -27,6 +27,20 @@ hid_t memory_type<double>() {
   return H5T_NATIVE_DOUBLE;
 }
 
+// Values that are read at once. A request over gRPC is less than 2 GiB, so that no event has more;
+// and a small file can claim any number, since what was never written takes no place in it.
+constexpr std::uint64_t kMost = std::uint64_t{1} << 25;
+
+/// rows * columns. Throws InvalidInput where that is too many.
+std::size_t count_of(std::uint64_t rows, std::uint64_t columns) {
+  if (columns > kMost || (columns > 0 && rows > kMost / columns)) {
+    throw InvalidInput(std::to_string(rows) + " rows of a dataset are to be read at once, of " +
+                       std::to_string(columns) + " values each; at most " + std::to_string(kMost) +
+                       " values can be");
+  }
+  return rows * columns;
+}
+
 Kind kind_of(H5T_class_t type) {
   if (type == H5T_INTEGER || type == H5T_ENUM) return Kind::integer;
   return type == H5T_FLOAT ? Kind::real : Kind::other;
@@ -97,11 +111,11 @@ bool Dataset::has_attribute(const std::string& name) const {
 template <class T>
 std::vector<T> Dataset::read(std::uint64_t start, std::uint64_t stop, std::uint64_t column,
                              std::uint64_t count) const {
-  if (start > stop || stop > rows_ || column + count > columns_) {
+  if (start > stop || stop > rows_ || column > columns_ || count > columns_ - column) {
     throw InvalidInput("rows " + std::to_string(start) + " to " + std::to_string(stop) +
                        " of a dataset are asked for; it has " + std::to_string(rows_));
   }
-  std::vector<T> values((stop - start) * count);
+  std::vector<T> values(count_of(stop - start, count));
   if (values.empty()) return values;
   const std::array<hsize_t, 2> offset{start, column};
   const std::array<hsize_t, 2> size{stop - start, count};
@@ -128,9 +142,11 @@ template std::vector<double> Dataset::read(std::uint64_t, std::uint64_t, std::ui
 
 std::vector<std::string> Dataset::strings() const {
   const Handle type(H5Dget_type(handle_.id()), H5Tclose);
-  if (H5Tget_class(type.id()) != H5T_STRING || H5Tis_variable_str(type.id()) > 0) return {};
+  if (H5Tget_class(type.id()) != H5T_STRING || H5Tis_variable_str(type.id()) > 0 || rank_ > 1) {
+    return {};
+  }
   const std::size_t length = H5Tget_size(type.id());
-  std::string all(length * rows_, '\0');
+  std::string all(count_of(rows_, length), '\0');
   if (rows_ > 0 &&
       H5Dread(handle_.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, all.data()) < 0) {
     throw InvalidInput("names in a dataset cannot be read: the file is damaged");

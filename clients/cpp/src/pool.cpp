@@ -20,10 +20,11 @@ Pool::~Pool() {
 void Pool::run(std::function<void()> task) {
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return under_way_ < bound_; });
-  ++under_way_;
-  waiting_.push_back(std::move(task));
   // Every task that is not waiting has a thread: with more tasks than threads one more is needed.
-  if (threads_.size() < under_way_) threads_.emplace_back([this] { work(); });
+  // Where there cannot be one, the task has not been taken.
+  if (threads_.size() <= under_way_) threads_.emplace_back([this] { work(); });
+  waiting_.push_back(std::move(task));
+  ++under_way_;
   lock.unlock();
   given_.notify_one();
 }

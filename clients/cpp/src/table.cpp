@@ -142,6 +142,10 @@ void Table::read_counts(const hdf5::Handle& group) {
       throw InvalidInput(where(kCounts) + " has a negative number");
     }
     counts_->push_back({values[i], static_cast<std::uint64_t>(values[i + 1])});
+    if (counts_->back().rows > rows_ - total) {
+      throw InvalidInput(where(kCounts) + " counts more rows than the table has, which are " +
+                         std::to_string(rows_));
+    }
     total += counts_->back().rows;
   }
   if (total != rows_) {
@@ -185,14 +189,16 @@ void Table::find_pandas_ids(const hdf5::Handle& group) {
       const auto values = hdf5::Dataset::open(group, "axis1_level" + number);
       const auto labels = hdf5::Dataset::open(group, "axis1_label" + number);
       if (!values || !labels || values.kind() != hdf5::Kind::integer) return;
-      levels.push_back({{labels, 0, rows_ == 0}, values.read<std::int64_t>(0, values.rows())});
+      // Read before, since GCC 12 releases the first member twice where a later one throws.
+      auto all = values.read<std::int64_t>(0, values.rows());
+      levels.push_back({{labels, 0, rows_ == 0}, std::move(all)});
     }
   }
   ids_ = std::move(levels);
 }
 
 std::vector<EventId> Table::ids(std::uint64_t start, std::uint64_t stop) const {
-  std::vector<EventId> result(stop - start);
+  std::vector<EventId> result;
   for (std::size_t part = 0; part < 3; ++part) {
     const Level& level = (*ids_)[part];
     if (level.positions.empty) return {};
@@ -201,6 +207,7 @@ std::vector<EventId> Table::ids(std::uint64_t start, std::uint64_t stop) const {
       throw InvalidInput(where(kKey) + " has no whole numbers");
     }
     const auto numbers = dataset.read<std::int64_t>(start, stop, level.positions.part);
+    result.resize(numbers.size());  // which is the same each time
     for (std::size_t row = 0; row < numbers.size(); ++row) {
       std::int64_t number = numbers[row];
       if (level.values) {

@@ -29,6 +29,16 @@ constexpr std::array<Type, 13> kTypes{{{"BOOL", 1},
 
 using Length = std::uint32_t;
 
+/// Number of elements that a server says there are.
+std::size_t answered_elements(const Tensor& tensor) {
+  try {
+    return elements(tensor.shape);
+  } catch (const InvalidInput& error) {
+    throw PipelineError("the server answered something wrong: " + tensor.name + ": " +
+                        error.what());
+  }
+}
+
 }  // namespace
 
 const char* name(DataType type) {
@@ -92,7 +102,7 @@ const Tensor* find(const std::vector<Tensor>& tensors, std::string_view name) {
 }
 
 std::size_t Tensor::checked_count(std::size_t size) const {
-  const std::size_t count = elements(shape);
+  const std::size_t count = answered_elements(*this);
   if (size_of(type) != size || bytes.size() / size != count || bytes.size() % size != 0) {
     throw PipelineError(name + " is " + naiad::name(type) + " " + text(shape) + " in " +
                         std::to_string(bytes.size()) + " bytes, and cannot be read as " +
@@ -104,7 +114,7 @@ std::size_t Tensor::checked_count(std::size_t size) const {
 template <>
 std::vector<std::string> Tensor::values<std::string>() const {
   std::vector<std::string> values;
-  const std::size_t count = elements(shape);
+  const std::size_t count = answered_elements(*this);
   std::size_t at = 0;
   while (values.size() < count && bytes.size() - at >= sizeof(Length)) {
     Length length;

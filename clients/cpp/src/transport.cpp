@@ -4,15 +4,18 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <sstream>
 
 #include "address.hpp"
+#include "control_key.hpp"
+#include "credentials.hpp"
 #include "grpc_service.grpc.pb.h"
 #include "shared_memory.hpp"
+#include "text.hpp"
+#include "unreachable.hpp"
 
 namespace naiad {
 namespace {
@@ -24,33 +27,12 @@ using std::chrono::steady_clock;
 
 constexpr std::size_t kAlignment = 64;
 
-std::string read_file(const std::string& path) {
-  if (path.empty()) return "";
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InvalidInput(path + ": no such file, or one that cannot be read");
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-std::shared_ptr<grpc::ChannelCredentials> credentials(const Address& address, const Tls& tls) {
-  const bool given = !(tls.ca_certificate + tls.certificate + tls.private_key).empty();
-  if (!address.tls) {
-    if (given) {
-      throw InvalidInput(address.url() + " is not encrypted, yet has certificates: use grpcs://");
-    }
-    return grpc::InsecureChannelCredentials();
-  }
-  if (tls.certificate.empty() != tls.private_key.empty()) {
-    throw InvalidInput("certificate and private_key belong together: give both or none");
-  }
-  grpc::SslCredentialsOptions options;
-  options.pem_root_certs = read_file(tls.ca_certificate);
-  options.pem_cert_chain = read_file(tls.certificate);
-  options.pem_private_key = read_file(tls.private_key);
-  return grpc::SslCredentials(options);
-}
-
-grpc::ChannelArguments arguments(const Options& options) {
+grpc::ChannelArguments arguments(const Address& address, const Options& options) {
   grpc::ChannelArguments arguments;
+  // A proxy of the environment leads away from this machine.
+  if (address.is_local()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // Servers of HTTP/2 refuse the path of a socket as the name of a host.
+  if (address.is_socket()) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
   arguments.SetMaxSendMessageSize(-1);  // no limit but protobuf's
   arguments.SetMaxReceiveMessageSize(-1);
   // A channel that could not connect fails every call until its own back-off is over, one second
@@ -60,34 +42,15 @@ grpc::ChannelArguments arguments(const Options& options) {
   // Clients of one process share no connection, and so no other's back-off.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   if (const KeepAlive& pings = options.keep_alive; pings.interval.count() > 0) {
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(pings.interval.count()));
-    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(pings.timeout.count()));
+    const auto milliseconds_of = [](milliseconds time) {
+      return static_cast<int>(std::min<milliseconds::rep>(time.count(), INT_MAX));
+    };
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds_of(pings.interval));
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, milliseconds_of(pings.timeout));
     arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, pings.without_calls ? 1 : 0);
     arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // 0: any number
   }
   return arguments;
-}
-
-bool contains(const std::string& text, const char* part) {
-  return text.find(part) != std::string::npos;
-}
-
-/// What gRPC says of a connection that could not be made, in the words of the Python client; empty
-/// where the status is another.
-std::string why_unreachable(const Address& address, const grpc::Status& status) {
-  const std::string& details = status.error_message();
-  const bool no_host = contains(details, "errors resolving") || contains(details, "DNS resolution");
-  if (status.error_code() != grpc::UNAVAILABLE ||
-      !(no_host || contains(details, "ailed to connect"))) {
-    return "";
-  }
-  if (no_host) return "no such host is known";
-  if (contains(details, "andshake")) return "the TLS handshake failed";
-  if (contains(details, "Socket closed") || contains(details, "HTTP/2")) {
-    return "it does not speak gRPC; " + address.port + " may be Triton's HTTP port";
-  }
-  const auto last = details.rfind(": ");
-  return last == std::string::npos ? details : details.substr(last + 2);
 }
 
 void set(inference::InferParameter& to, const Parameter& value) {
@@ -126,8 +89,9 @@ std::vector<Tensor> tensors_of(inference::ModelInferResponse& message) {
   std::vector<Tensor> outputs;
   for (int i = 0; i < message.outputs_size(); ++i) {
     auto& output = *message.mutable_outputs(i);
+    const DataType type = datatype(output.datatype());
     outputs.push_back({std::move(*output.mutable_name()),
-                       datatype(output.datatype()),
+                       type,
                        {output.shape().begin(), output.shape().end()},
                        std::move(*message.mutable_raw_output_contents(i))});
   }
@@ -144,8 +108,11 @@ struct Server::Connection {
   Connection(Address where, const Options& options)
       : address(std::move(where)),
         options(options),
-        stub(inference::GRPCInferenceService::NewStub(grpc::CreateCustomChannel(
-            address.target(), credentials(address, options.tls), arguments(options)))),
+        stub(inference::GRPCInferenceService::NewStub(
+            grpc::CreateCustomChannel(address.target(), channel_credentials(address, options.tls),
+                                      arguments(address, options)))),
+        metadata(naiad::metadata(address, options)),
+        ca(ca_certificate(options.tls)),
         shares_memory(options.shared_memory) {}
 
   ~Connection() {
@@ -163,21 +130,24 @@ struct Server::Connection {
   template <class Request, class Reply>
   void send(grpc::Status (inference::GRPCInferenceService::Stub::*method)(grpc::ClientContext*,
                                                                           const Request&, Reply*),
-            const Request& request, Reply& reply, const Deadline& deadline) {
+            const Request& request, Reply& reply, const Deadline& deadline,
+            const std::string& control_key = "") {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + (deadline.at - steady_clock::now()));
     if (options.gzip) context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
-    for (const auto& [key, value] : options.headers) {
-      std::string lower = key;
-      std::transform(lower.begin(), lower.end(), lower.begin(),
-                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-      context.AddMetadata(lower, value);
-    }
+    for (const auto& [key, value] : metadata) context.AddMetadata(key, value);
+    if (!control_key.empty()) context.AddMetadata(kControlKeyHeader, control_key);
     const grpc::Status status = (stub.get()->*method)(&context, request, &reply);
     if (status.ok()) return;
-    if (const std::string why = why_unreachable(address, status); !why.empty()) {
-      throw Unavailable("no server answers at " + address.url() + " (" + why +
-                        "); is `naiad serve` running, and on this port?");
+    if (status.error_code() == grpc::UNAVAILABLE) {
+      const std::string message = unreachable(address, ca, status.error_message());
+      if (!message.empty()) throw Unavailable(message);
+      // gRPC's words for PEM files that are whole, but that OpenSSL cannot use.
+      if (address.tls && contains(status.error_message(), "empty address list")) {
+        throw InvalidInput("the certificates for " + address.url() +
+                           " cannot be used: one is damaged, or private_key is not that of "
+                           "certificate");
+      }
     }
     if (status.error_code() == grpc::DEADLINE_EXCEEDED) {
       std::ostringstream text;
@@ -185,7 +155,12 @@ struct Server::Connection {
            << static_cast<double>(deadline.allowed.count()) / 1e3 << " s";
       throw DeadlineExceeded(text.str());
     }
-    throw_status(static_cast<Code>(status.error_code()), status.error_message());
+    std::string message = status.error_message();
+    if (status.error_code() == grpc::UNAUTHENTICATED && !has_api_key(metadata)) {
+      if (message.empty()) message = "the server asks who is calling";
+      message += "; no API key was sent: set options.api_key, or NAIAD_API_KEY in the environment";
+    }
+    throw_status(static_cast<Code>(status.error_code()), std::move(message));
   }
 
   std::vector<Tensor> infer(inference::ModelInferRequest& request, const Deadline& deadline) {
@@ -199,20 +174,25 @@ struct Server::Connection {
   /// A region that the server knows, or nullptr where it cannot have one.
   std::unique_ptr<Region> region_of(std::size_t size, const Deadline& deadline) {
     if (auto region = regions.take(size)) return region;
-    auto region = std::make_unique<Region>(size);
+    std::unique_ptr<Region> region;
+    try {
+      region = std::make_unique<Region>(size);
+    } catch (const Unavailable&) {
+      return nullptr;  // this machine has no more of it now
+    }
     inference::SystemSharedMemoryRegisterRequest request;
     request.set_name(region->name());
     request.set_key(region->name());
     request.set_byte_size(region->size());
     inference::SystemSharedMemoryRegisterResponse reply;
     try {
-      send(&Stub::SystemSharedMemoryRegister, request, reply, deadline);
+      send(&Stub::SystemSharedMemoryRegister, request, reply, deadline, find_control_key(address));
     } catch (const Unavailable&) {
       throw;
     } catch (const DeadlineExceeded&) {
       throw;
     } catch (const Error&) {
-      shares_memory = false;  // it is on another machine, or does not allow it
+      shares_memory = false;  // it is on another machine, or its key is not known here
       return nullptr;
     }
     region->unlink();  // nothing is left behind, however this process ends from here on
@@ -223,7 +203,7 @@ struct Server::Connection {
     inference::SystemSharedMemoryUnregisterRequest request;
     request.set_name(region.name());
     inference::SystemSharedMemoryUnregisterResponse reply;
-    send(&Stub::SystemSharedMemoryUnregister, request, reply, deadline);
+    send(&Stub::SystemSharedMemoryUnregister, request, reply, deadline, find_control_key(address));
   }
 
   using Stub = inference::GRPCInferenceService::Stub;
@@ -231,6 +211,8 @@ struct Server::Connection {
   const Address address;
   const Options& options;
   std::unique_ptr<Stub> stub;
+  const std::vector<std::pair<std::string, std::string>> metadata;
+  const std::string ca;
   std::atomic<bool> shares_memory;
   Regions regions;
 };

@@ -5,6 +5,7 @@
 //   threads   --threads threads with --events events each, from --file
 //   run       the events of --file, --events of them, several at a time, through any trouble
 //   error     the first event of --file; prints the error's code and message
+//   hostile   the first event of --file --events times; how often the answer could be read
 //   fallback  the first event of --file; prints who answered
 
 #include <algorithm>
@@ -52,7 +53,12 @@ naiad::Options options_of(const Arguments& arguments) {
   for (auto url = first; url != last; ++url) options.servers.push_back(url->second);
   options.timeout = milliseconds(count(arguments, "timeout-ms", 60'000));
   options.try_timeout = milliseconds(count(arguments, "try-timeout-ms", 0));
-  options.retry.rounds = static_cast<int>(count(arguments, "rounds", 8));
+  if (arguments.count("rounds") > 0) {
+    options.retry.rounds = static_cast<int>(count(arguments, "rounds", 0));
+  }
+  options.retry.first_wait = milliseconds(count(arguments, "first-wait-ms", 250));
+  options.retry.longest_wait = milliseconds(count(arguments, "longest-wait-ms", 5000));
+  options.api_key = one(arguments, "api-key");
   options.tls = {one(arguments, "ca"), one(arguments, "certificate"), one(arguments, "key")};
   options.gzip = arguments.count("gzip") > 0;
   options.shared_memory = arguments.count("shared-memory") > 0;
@@ -200,11 +206,11 @@ int run(const Arguments& arguments) {
 }
 
 int error(const Arguments& arguments) {
-  naiad::Client client(options_of(arguments));
   naiad::Call call;
   call.parameters["strict"] = true;
   const auto began = steady_clock::now();
   try {
+    naiad::Client client(options_of(arguments));
     Nugraph3(client, one(arguments, "model", Nugraph3Input::model))
         .infer(requests(arguments).front(), call);
     std::printf("none\n");
@@ -212,6 +218,41 @@ int error(const Arguments& arguments) {
     std::printf("%s: %s\n", naiad::name(error.code()), error.what());
   }
   std::fprintf(stderr, "%ld\n", static_cast<long>((steady_clock::now() - began) / milliseconds(1)));
+  return 0;
+}
+
+template <class T>
+std::size_t read(const naiad::Tensor& tensor) {
+  try {
+    return tensor.values<T>().size();
+  } catch (const naiad::PipelineError&) {
+    return 0;
+  }
+}
+
+int hostile(const Arguments& arguments) {
+  naiad::Client client(options_of(arguments));
+  const Nugraph3 model(client);
+  const Nugraph3Input event = requests(arguments).front();
+  long read_through = 0, refused = 0;
+  std::size_t values = 0;
+  for (long i = 0; i < count(arguments, "events", 100); ++i) {
+    try {
+      if (i % 2 == 0) {
+        values += model.infer(event).x_semantic_y.data.size();
+      } else {
+        for (const naiad::Tensor& tensor : client.infer(model.name(), event.tensors())) {
+          values += read<std::uint8_t>(tensor) + read<naiad::Half>(tensor) + read<float>(tensor) +
+                    read<std::int64_t>(tensor) + read<std::string>(tensor);
+        }
+      }
+      ++read_through;
+    } catch (const naiad::Error&) {
+      ++refused;
+    }
+  }
+  std::printf("%s, read %ld, refused %ld\n", values > 0 ? "values" : "nothing", read_through,
+              refused);
   return 0;
 }
 
@@ -232,8 +273,8 @@ int fallback(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   const std::map<std::string, int (*)(const Arguments&)> commands{
-      {"outputs", outputs}, {"every", every}, {"threads", threads},
-      {"run", run},         {"error", error}, {"fallback", fallback}};
+      {"outputs", outputs}, {"every", every},     {"threads", threads},  {"run", run},
+      {"error", error},     {"hostile", hostile}, {"fallback", fallback}};
   Arguments arguments;
   for (int i = 2; i + 1 < argc; i += 2) {
     arguments.emplace(std::string(argv[i]).substr(2), argv[i + 1]);

@@ -1,9 +1,14 @@
 // What needs no server.
 #define DOCTEST_CONFIG_SUPER_FAST_ASSERTS
 #include <doctest/doctest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -15,7 +20,9 @@
 #include <naiad/schema.hpp>
 
 #include "address.hpp"
+#include "control_key.hpp"
 #include "shared_memory.hpp"
+#include "unreachable.hpp"
 
 using namespace naiad;
 using namespace std::chrono_literals;
@@ -161,11 +168,32 @@ TEST_CASE("a server's status becomes the exception that it means") {
   CHECK_FALSE(meant<Unavailable>(Code::cancelled, "ends").empty());
   CHECK_FALSE(meant<DeadlineExceeded>(Code::deadline_exceeded, "late").empty());
   CHECK(meant<PipelineError>(Code::data_loss, "") == "the server answered DATA_LOSS, no message");
+  CHECK_FALSE(meant<Unavailable>(Code::unknown, "Stream removed").empty());
+  CHECK_FALSE(meant<InvalidInput>(Code::unknown, "Payload Too Large").empty());
+  CHECK_FALSE(meant<InvalidInput>(Code::unimplemented, "method not found").empty());
+}
+
+TEST_CASE("a refusal is no reason to try again, and a full server is one") {
+  CHECK(meant<NotAllowed>(Code::unauthenticated, "no key") == "no key");
+  CHECK(meant<NotAllowed>(Code::permission_denied, "not this model") == "not this model");
+  CHECK_FALSE(meant<NotAllowed>(Code::unavailable,
+                                "This protocol is restricted, expecting header "
+                                "'triton-grpc-protocol-naiad-control-key'")
+                  .empty());
+  CHECK_FALSE(meant<NotAllowed>(Code::unknown, "Received http2 header with status: 403").empty());
+  CHECK(meant<Unavailable>(Code::resource_exhausted, "50 requests a second") ==
+        "50 requests a second");
+  CHECK_FALSE(
+      meant<InvalidInput>(Code::resource_exhausted, "Received message larger than max (9 vs. 4)")
+          .empty());
+  CHECK(meant<InvalidInput>(Code::unimplemented, "no grpc-encoding here") ==
+        "the server takes no compressed messages: set options.gzip = false (no grpc-encoding "
+        "here)");
   try {
-    throw_status(Code::resource_exhausted, "too large");
+    throw_status(Code::unauthenticated, "who are you");
   } catch (const Error& error) {
-    CHECK(error.code() == Code::resource_exhausted);
-    CHECK(std::string(name(error.code())) == "RESOURCE_EXHAUSTED");
+    CHECK(error.code() == Code::unauthenticated);
+    CHECK(std::string(name(error.code())) == "UNAUTHENTICATED");
   }
 }
 
@@ -174,11 +202,120 @@ TEST_CASE("addresses") {
   CHECK(parse_address("gpu:9").target() == "gpu:9");
   CHECK(parse_address("grpcs://triton.example.org").url() == "grpcs://triton.example.org:443");
   CHECK(parse_address("grpc://[::1]:8001/").target() == "[::1]:8001");
-  for (const char* wrong :
-       {"", "http://gpu:8000", "gpu:0", "gpu:70000", "gpu:x", "gpu:", ":8001", "grpc://gpu/path"}) {
+  for (const char* wrong : {"", "http://gpu:8000", "gpu:0", "gpu:70000", "gpu:x", "gpu:", ":8001",
+                            "grpc://gpu/path", "::1", "unix:", "unix://", "unix://host/path"}) {
     CAPTURE(wrong);
     CHECK_THROWS_AS(parse_address(wrong), InvalidInput);
   }
+}
+
+TEST_CASE("Unix sockets are addresses, whatever their path") {
+  CHECK(parse_address("unix:naiad.sock").socket == "naiad.sock");
+  CHECK(parse_address("unix:/run/naiad:8001").url() == "unix:/run/naiad:8001");
+  CHECK(parse_address("unix:///run/naiad").url() == "unix:/run/naiad");
+  CHECK(parse_address("unix:/a b%").target() == "unix:/a%20b%25");
+  CHECK(parse_address("unix:" + std::string(107, 'a')).is_local());
+  CHECK(refusal<InvalidInput>([] {
+          parse_address("unix:" + std::string(108, 'a'));
+        }).find("at most 107") != std::string::npos);
+}
+
+TEST_CASE("what is on this machine is known by its address") {
+  for (const char* url : {"localhost", "LOCALHOST:1", "127.0.0.1", "127.9.9.9:1", "[::1]:8001",
+                          "[::ffff:127.0.0.1]:1", "grpcs://localhost:1", "unix:a"}) {
+    CAPTURE(url);
+    CHECK(parse_address(url).is_local());
+  }
+  for (const char* url : {"gpu", "10.0.0.1", "[::2]:1", "[2001:db8::1]:1", "127.0.0.1.example.org",
+                          "localhost.example.org", "[::ffff:10.0.0.1]:1", "[::]:1", "0.0.0.0:1"}) {
+    CAPTURE(url);
+    CHECK_FALSE(parse_address(url).is_local());
+  }
+}
+
+TEST_CASE("a key goes to no other machine unencrypted, and is in no message") {
+  Options options;
+  options.api_key = "open-sesame";
+  const auto refused_at = [&](const std::string& url) {
+    options.servers = {url};
+    return refusal<InvalidInput>([&] { Client client(options); });
+  };
+  for (const char* fine : {"localhost:1", "[::1]:1", "unix:naiad.sock", "grpcs://gpu:1"}) {
+    CHECK(refused_at(fine).empty());
+  }
+  CHECK(refused_at("gpu:1").find("use grpcs://") != std::string::npos);
+  CHECK(refused_at("gpu:1").find("sesame") == std::string::npos);
+  for (const char* wrong : {"open\nsesame", " sesame", "s\xc3\xa9same"}) {
+    options.api_key = wrong;
+    CHECK(refused_at("localhost:1").find("api_key has") == 0);
+    CHECK(refused_at("localhost:1").find("same") == std::string::npos);
+  }
+}
+
+TEST_CASE("a header that cannot be sent is refused before it ends the process") {
+  const auto refused_header = [](const std::string& name, const std::string& value) {
+    Options options;
+    options.headers = {{name, value}};
+    return refusal<InvalidInput>([&] { Client client(options); });
+  };
+  CHECK(refused_header("Authorization", "Bearer x").empty());
+  CHECK(refused_header("trace-bin", std::string("\0\xff", 2)).empty());
+  CHECK_FALSE(refused_header("authorization", "Bearer x\r\nx-api-key: y").empty());
+  CHECK_FALSE(refused_header("author ization", "x").empty());
+  CHECK_FALSE(refused_header("grpc-timeout", "1S").empty());
+  CHECK_FALSE(refused_header("", "x").empty());
+}
+
+TEST_CASE("the control key is that of the environment, or of this user's file") {
+  char path[] = "/tmp/naiad-unit-XXXXXX";
+  REQUIRE(mkdtemp(path) != nullptr);
+  const std::string folder = path;
+  REQUIRE(setenv("XDG_RUNTIME_DIR", path, 1) == 0);
+  unsetenv("NAIAD_CONTROL_KEY");
+  std::filesystem::create_directories(folder + "/naiad/control");
+  const auto write = [](const std::string& file, const std::string& text) {
+    std::ofstream(file) << text;
+  };
+  write(folder + "/naiad/control/8001.key", "of-the-port\n");
+  write(folder + "/socket.key", "of-the-socket\n");
+  write(folder + "/bad.key", "line\nline\n");
+  REQUIRE(mkfifo((folder + "/pipe.key").c_str(), 0600) == 0);
+  const auto key = [](const std::string& url) { return find_control_key(parse_address(url)); };
+  CHECK(key("localhost:8001") == "of-the-port");
+  CHECK(key("[::1]:8001") == "of-the-port");
+  CHECK(key("localhost:8002").empty());
+  CHECK(key("gpu:8001").empty());
+  CHECK(key("unix:" + folder + "/socket") == "of-the-socket");
+  CHECK(key("unix:" + folder + "/bad").empty());
+  CHECK(key("unix:" + folder + "/pipe").empty());
+  if (getuid() == 0) {
+    REQUIRE(chown((folder + "/socket.key").c_str(), 65534, 65534) == 0);
+    CHECK(key("unix:" + folder + "/socket").empty());
+  }
+  setenv("NAIAD_CONTROL_KEY", "of-the-environment", 1);
+  CHECK(key("localhost:8001") == "of-the-environment");
+  CHECK(key("grpcs://gpu:8001") == "of-the-environment");
+  CHECK(key("gpu:8001").empty());  // another machine, without encryption
+  unsetenv("NAIAD_CONTROL_KEY");
+  unsetenv("XDG_RUNTIME_DIR");
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("an error elsewhere names the proxy, without its password") {
+  const std::string details = "failed to connect to all addresses; last error: UNKNOWN: refused";
+  const auto said = [&](const std::string& url) {
+    return unreachable(parse_address(url), "", details);
+  };
+  setenv("http_proxy", "http://me:secret@proxy.site:3128", 1);
+  setenv("no_proxy", "localhost, .inside", 1);
+  CHECK(said("gpu:8001").find("proxy.site:3128 (http_proxy); add gpu to no_proxy") !=
+        std::string::npos);
+  CHECK(said("gpu:8001").find("secret") == std::string::npos);
+  for (const char* url : {"localhost:8001", "gpu.inside:8001", "unix:naiad.sock"}) {
+    CHECK(said(url).find("proxy") == std::string::npos);
+  }
+  unsetenv("http_proxy");
+  unsetenv("no_proxy");
 }
 
 TEST_CASE("options that contradict themselves are refused") {

@@ -24,6 +24,7 @@ class ParameterSet {
   void put(const std::string& key, T value) {
     values_[key] = std::move(value);
   }
+  bool has_key(const std::string& key) const { return values_.count(key) > 0; }
   template <class T>
   T get(const std::string& key) const {
     return std::any_cast<T>(values_.at(key));

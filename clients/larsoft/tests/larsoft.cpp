@@ -127,6 +127,11 @@ TEST_CASE("the answer's rows, by plane, go beside the hits, in their order") {
   CHECK(decoded.vertex.front() == std::array<float, 3>{1, 2, 3});
   CHECK_THROWS_AS(decode(input, answer(1, 1, 1)), naiad::PipelineError);
   CHECK_THROWS_AS(decode(input, answer(3, 1, 1)), naiad::PipelineError);
+  Nugraph3Output narrow = answer(2, 1, 1);
+  narrow.x_semantic_u = {{2, 3}, std::vector<float>(6)};  // a fallback's: no schema has seen it
+  CHECK_THROWS_AS(decode(input, narrow), naiad::PipelineError);
+  narrow.x_semantic_u = {{std::int64_t{1} << 60, 0}, {}};
+  CHECK_THROWS_AS(decode(input, narrow), naiad::PipelineError);
 }
 
 namespace {
@@ -248,6 +253,29 @@ TEST_CASE("where no server answers the module does what its fallback says") {
   CHECK(product<Features1>(e, "filter").at(0).at(0) == 0.1F);
 
   CHECK_THROWS_AS(make_module(parameters(kNowhere, "guess")), naiad::InvalidInput);
+}
+
+TEST_CASE("servers are named as the client names them, and an API key needs a safe way") {
+  const auto accepted = [](const std::string& url, bool ssl) {
+    auto p = parameters(url);
+    p.put("ssl", ssl);
+    try {
+      make_module(p);
+      return true;
+    } catch (const naiad::InvalidInput&) {
+      return false;
+    }
+  };
+  CHECK(accepted("gpu-1:8001", false));
+  setenv("NAIAD_API_KEY", "sesame", 1);
+  CHECK_FALSE(accepted("gpu-1:8001", false));
+  for (const char* url : {"gpu-1:8001", "grpcs://gpu-1:8001", "unix:/run/naiad.sock"}) {
+    CHECK(accepted(url, true));
+  }
+  unsetenv("NAIAD_API_KEY");
+  auto p = parameters(kNowhere);
+  p.put("timeout", 1e300);
+  CHECK_THROWS_AS(make_module(p), naiad::InvalidInput);
 }
 
 TEST_CASE("with a server, the module's products are the model's answer") {

@@ -15,6 +15,7 @@ from naiad.bench.requests import find_requests, model_name
 from naiad.bench.stages import SETTLE, Meter
 from naiad.bench.target import Target
 from naiad.bench.windows import AGREEING, Rule
+from naiad.client.access import NO_ACCESS, Access
 from naiad.client.address import Address
 from naiad.client.client import Client
 from naiad.client.spec import ModelSpec
@@ -49,22 +50,24 @@ def measure_all(
     settings: Settings,
     url: str,
     *,
+    access: Access = NO_ACCESS,
     on_load: Callable[[Load], None] = lambda load: None,
     on_level: Callable[[Level], None] = lambda level: None,
 ) -> Report:
     """Apply every load to the model at ``url``, and search for the highest rate if wanted.
 
-    ``on_load`` is told of each load before it is applied, ``on_level`` of what was measured.
+    ``access`` has the API key and the authority, where the server wants them. ``on_load`` is told
+    of each load before it is applied, ``on_level`` of what was measured.
 
     Raises:
         NaiadError: the server or model is not there, or refuses the first request.
     """
     address = Address.parse(url)
     name = model_name(settings.model)
-    with Client(url) as client:
+    with Client(url, api_key=access.api_key, ca=access.ca) as client:
         spec = ModelSpec.from_config(client.config(name))
     requests = find_requests(settings.model, spec, settings.data)
-    target = Target(address, spec, requests.arrays)
+    target = Target(address, spec, requests.arrays, access=access)
     meter = Meter(metrics_url(settings.metrics_url, address.host), name)
     rule = Rule(settings.duration / AGREEING)
     levels: list[Level] = []

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from naiad.client.access import NO_ACCESS, Access
 from naiad.client.address import Address
 from naiad.client.aio import open_transport
 from naiad.client.checks import checked_inputs
 from naiad.client.deadline import Deadline
 from naiad.client.spec import ModelSpec
-from naiad.client.transport import Arrays, Call, InferRequest, Tls
+from naiad.client.transport import Arrays, Call, InferRequest
 
 
 class Target:
@@ -24,14 +25,20 @@ class Target:
     """
 
     def __init__(
-        self, address: Address, spec: ModelSpec, requests: Iterable[Arrays], timeout: float = 30.0
+        self,
+        address: Address,
+        spec: ModelSpec,
+        requests: Iterable[Arrays],
+        timeout: float = 30.0,
+        access: Access = NO_ACCESS,
     ) -> None:
         """Prepare the requests, each of which has ``timeout`` seconds.
 
         Raises:
             InvalidInput: the model does not take a request; says why.
         """
-        self._transport = open_transport(address, Tls(), {})
+        tls, headers = access.tls_to(address), access.headers_to(address)
+        self._transport = open_transport(address, tls, headers)
         self._timeout = timeout
         self._calls: list[Call[int]] = []
         self._sent: list[int] = []

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from naiad.client import Client
+from naiad.client.access import NO_ACCESS, Access
 from naiad.client.address import Address
 from naiad.errors import (
     DeadlineExceeded,
     InvalidInput,
     ModelNotFound,
     NaiadError,
+    NotAllowed,
     Unavailable,
 )
 from naiad.pipeline import Request
@@ -74,6 +76,7 @@ class Servers:
         timeout: float = 60.0,
         patience: float = 600.0,
         on_event: Callable[[str], None] = lambda text: None,
+        access: Access = NO_ACCESS,
     ) -> None:
         """Prepare to ask ``model`` at each of ``urls``.
 
@@ -84,6 +87,7 @@ class Servers:
             timeout: seconds for an answer.
             patience: seconds to wait for a server when none answers.
             on_event: told when a server is lost, or back.
+            access: the API key and the authority, where servers want them.
 
         Raises:
             InvalidInput: a URL cannot be, or is given twice.
@@ -97,7 +101,10 @@ class Servers:
         self._answered_at = time.monotonic()
         known = [str(address) for address in Address.parse_all(",".join(urls))]
         # No retries: another server may answer at once.
-        self.servers = [Server(Client(url, timeout=timeout, retries=0)) for url in known]
+        self.servers = [
+            Server(Client(url, timeout=timeout, retries=0, api_key=access.api_key, ca=access.ca))
+            for url in known
+        ]
         self.places = concurrency * len(known)
         self._known: dict[str, str] | None = None
 
@@ -130,6 +137,7 @@ class Servers:
 
         Raises:
             Unavailable: for longer than ``patience`` seconds nobody answers, this or any request.
+            NotAllowed: a server wants another key, which is no fault of the request's.
         """
         began = time.monotonic()
         tries = 0
@@ -192,7 +200,7 @@ class Servers:
             outcome = server.client.infer(
                 self.model, request.arrays, parameters=request.parameters, request_id=request.id
             )
-        except (Unavailable, DeadlineExceeded, ModelNotFound):
+        except (Unavailable, DeadlineExceeded, ModelNotFound, NotAllowed):
             raise
         except NaiadError as error:
             outcome = error

@@ -13,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from naiad.cli.connect import given_access
 from naiad.cli.console import errors, output
 from naiad.cli.options import Local, Url
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from naiad.bench.report import Comparison, Report
     from naiad.bench.session import Settings
     from naiad.bench.tables import Table as Rows
+    from naiad.client.access import Access
 
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
 _LOADS = "1,2,4,8,16"
@@ -110,7 +112,7 @@ def bench(
     if directory is not None:
         import_module("naiad.bench.html")  # a missing extra is told now, and not after the work
         directory.mkdir(parents=True, exist_ok=True)
-    report = _measure_locally(settings) if local else _measure(settings, url)
+    report = _measure_locally(settings) if local else _measure(settings, url, given_access())
     comparisons = compare_with(report.levels, baseline) if baseline is not None else []
     _print(report, comparisons)
     if baseline is not None and not comparisons:
@@ -124,19 +126,21 @@ def bench(
 def _measure_locally(settings: Settings) -> Report:
     from dataclasses import replace
 
+    from naiad.client.access import NO_ACCESS
     from naiad.triton.serving import serve
 
     with errors.status("starting Triton"):
         server = serve(settings.model, http_port=0, grpc_port=0, metrics_port=0)
     with server:
-        return _measure(replace(settings, metrics_url=server.metrics_url), server.grpc_url)
+        found = replace(settings, metrics_url=server.metrics_url)
+        return _measure(found, server.grpc_url, NO_ACCESS)
 
 
-def _measure(settings: Settings, url: str) -> Report:
+def _measure(settings: Settings, url: str, access: Access) -> Report:
     from naiad.bench.session import measure_all
 
     with _progress() as show:
-        return measure_all(settings, url, on_load=show.load, on_level=show.level)
+        return measure_all(settings, url, access=access, on_load=show.load, on_level=show.level)
 
 
 class _Progress:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from naiad.cli.connect import open_client
 from naiad.cli.console import errors, output
+from naiad.cli.options import Url
 from naiad.errors import EngineError, NaiadError
 
 if TYPE_CHECKING:
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
 
 def config(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name.")],
-    url: Annotated[
-        str, typer.Option(help="The server: host:port (gRPC) or http://host:port.")
-    ] = "localhost:8001",
+    url: Url = "localhost:8001",
     model_repository: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Read this repository; no server is asked."),
@@ -56,10 +56,9 @@ def config(
 
 
 def _served(name: str, url: str) -> ModelConfig:
-    from naiad.client import Client
     from naiad.triton.model_config import parse_model_config
 
-    with Client(url) as client:
+    with open_client(url) as client:
         return parse_model_config(json.dumps(client.config(name)), Path(name))
 
 

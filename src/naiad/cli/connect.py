@@ -1,22 +1,85 @@
-"""A client of the server that a command talks to, or of one that is started for it."""
+"""A client of the server that a command talks to, or of one that is started for it.
+
+What ``--api-key``, ``--api-key-file`` and ``--ca`` say is kept for the time of the command, so that
+no command need hand it on: :func:`add_access` adds those options to all commands that ask a server,
+and :func:`open_client` applies them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import functools
+import inspect
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from naiad.cli.console import errors
-from naiad.errors import Unavailable
+from naiad.cli.options import ApiKey, ApiKeyFile, Ca
+from naiad.errors import NaiadError, Unavailable
 
+# naiad.client is imported inside the functions: this is read with every command.
 if TYPE_CHECKING:
     from naiad.client import Client
+    from naiad.client.access import Access
+
+_URLS = {"url", "server"}
+"""Parameters of a command by which a user names a server."""
+_PATIENCE = 10.0  # seconds for a server to say what is the matter
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the command line says of access."""
+
+    api_key: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+
+
+_NOTHING = _Given()
+_given: ContextVar[_Given] = ContextVar("_given", default=_NOTHING)
+
+
+def add_access(app: typer.Typer) -> None:
+    """Give ``--api-key``, ``--api-key-file`` and ``--ca`` to all commands that ask a server."""
+    for command in app.registered_commands:
+        callback = command.callback
+        if callback is not None and _URLS & inspect.signature(callback).parameters.keys():
+            command.callback = _with_access(callback)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            add_access(group.typer_instance)
+
+
+def given_access() -> Access:
+    """What this command was given, as `naiad.Client` takes it."""
+    from naiad.client.access import Access
+
+    given = _given.get()
+    return Access(api_key=given.api_key, ca=given.ca)
+
+
+def open_client(url: str, *, timeout: float = 60.0, retries: int | None = None) -> Client:
+    """A client of the server at ``url``, with the key and the authority that were given."""
+    from naiad.client import Client
+
+    given = _given.get()
+    return Client(url, timeout=timeout, retries=retries, api_key=given.api_key, ca=given.ca)
 
 
 @contextmanager
 def connected(
-    application: str, url: str | None, *, timeout: float, weights: Path | None = None
+    application: str,
+    url: str | None,
+    *,
+    timeout: float,
+    weights: Path | None = None,
+    model: str | None = None,
+    local: bool = True,
 ) -> Generator[Client]:
     """A client of the server at ``url``; None starts one that serves ``application`` alone.
 
@@ -25,12 +88,14 @@ def connected(
         url: of a running server, or None.
         timeout: seconds per request.
         weights: of a server that is started.
+        model: that a running server must have ready.
+        local: the command has the option ``--local``.
 
     Raises:
         Unavailable: no server is there; says how to start one.
         EngineError: Triton cannot run here.
     """
-    from naiad.client import Client  # this is read with every command: see naiad.cli.mount
+    from naiad.client import Client
 
     with ExitStack() as stack:
         if url is None:
@@ -41,11 +106,71 @@ def connected(
                     application, weights=weights, http_port=0, grpc_port=0, metrics_port=0
                 )
             stack.enter_context(server)
-            url = server.grpc_url
-        client = stack.enter_context(Client(url, timeout=timeout))
-        if not client.ready():
-            raise Unavailable(
-                f"no server is ready at {url}; start one in another terminal with "
-                f"`naiad serve {application}`, or add --local to start one for this command alone"
-            )
+            yield stack.enter_context(Client(server.grpc_url, timeout=timeout))
+            return
+        client = stack.enter_context(open_client(url, timeout=timeout))
+        if not client.ready(model):
+            which = f"no server with the model {model}" if model else "no server"
+            start = f"start one in another terminal with `naiad serve {application}`"
+            alone = ", or add --local to start one for this command alone" if local else ""
+            raise _not_ready(url, f"{which} is ready at {url}; {start}{alone}")
         yield client
+
+
+def _not_ready(url: str, message: str) -> NaiadError:
+    """The error for a server that is not ready: its own or the client's words, or ``message``.
+
+    A server that is there and refuses this client, or is not understood, is not helped by the
+    start of another one.
+    """
+    from naiad.client.transport import is_unreachable
+
+    with open_client(url, timeout=_PATIENCE, retries=0) as client:
+        try:
+            client.metadata()
+        except NaiadError as error:
+            if not (isinstance(error, Unavailable) and is_unreachable(error)):
+                return error
+    return Unavailable(message)
+
+
+def _with_access(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command with the options of access."""
+
+    @functools.wraps(command)
+    def run(
+        *args: Any, api_key: str | None, api_key_file: Path | None, ca: Path | None, **options: Any
+    ) -> None:
+        token = _given.set(_Given(_key(api_key, api_key_file), ca))
+        try:
+            command(*args, **options)
+        finally:
+            _given.reset(token)
+
+    parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+    for name, kind in (("api_key", ApiKey), ("api_key_file", ApiKeyFile), ("ca", Ca)):
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        )
+    run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def _key(key: str | None, file: Path | None) -> str | None:
+    """The API key of two options.
+
+    Raises:
+        BadParameter: both are given, or the file has none.
+    """
+    if file is None:
+        return key
+    if key is not None:
+        raise typer.BadParameter("--api-key and --api-key-file: give one of them")
+    try:
+        found = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"--api-key-file {file}: {error}") from None
+    if not found:
+        raise typer.BadParameter(f"--api-key-file {file} is empty")
+    return found

@@ -13,6 +13,7 @@ from naiad.cli import artifacts, codegen, deploy, gate, infer, process, simulate
 from naiad.cli.bench import bench
 from naiad.cli.check import check
 from naiad.cli.config import config
+from naiad.cli.connect import add_access
 from naiad.cli.console import errors as stderr
 from naiad.cli.demo import demo
 from naiad.cli.export import export
@@ -52,6 +53,7 @@ app.add_typer(weights.app, name="weights")
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(codegen.app, name="codegen")
 mount_groups(app)
+add_access(app)
 
 
 def _print_version(wanted: bool) -> None:

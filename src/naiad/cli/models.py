@@ -11,7 +11,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from naiad.cli.connect import open_client
 from naiad.cli.console import errors, output
+from naiad.cli.options import Url
 from naiad.errors import ModelNotFound, NaiadError, Unavailable
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 _POLL = 0.1  # seconds
 _COLOURS = {"READY": "green", "UNAVAILABLE": "red", "LOADING": "yellow", "UNLOADING": "yellow"}
 
-Url = Annotated[str, typer.Option(help="The server: host:port (gRPC) or http://host:port.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name on the server.")]
 
 
@@ -43,7 +44,6 @@ def models(
       naiad models
       naiad models --url gpu1:8001 --json
     """
-    from naiad.client import Client
     from naiad.client.address import Address
     from naiad.triton.inventory import take_inventory
     from naiad.triton.prometheus import metrics_url as full
@@ -55,7 +55,7 @@ def models(
         samples = read_metrics(where)
     except Unavailable as error:
         why_not = str(error)
-    with Client(url) as client:
+    with open_client(url) as client:
         entries = take_inventory(client, samples)
     if as_json:
         typer.echo(json.dumps([{"state": e.state, **asdict(e)} for e in entries], indent=1))
@@ -85,9 +85,7 @@ def load(
 
       naiad load gat
     """
-    from naiad.client import Client
-
-    with Client(url, timeout=timeout) as client:
+    with open_client(url, timeout=timeout) as client:
         began = time.monotonic()
         try:
             client.load(name, timeout=timeout)
@@ -114,9 +112,7 @@ def unload(
 
       naiad unload gat
     """
-    from naiad.client import Client
-
-    with Client(url, timeout=timeout) as client:
+    with open_client(url, timeout=timeout) as client:
         client.unload(name)
         deadline = time.monotonic() + timeout
         while True:

@@ -11,7 +11,38 @@ from typing import Annotated, TypeAlias
 import typer
 
 Url: TypeAlias = Annotated[
-    str, typer.Option(help="The server; host:port for gRPC, http://host:port for HTTP.")
+    str,
+    typer.Option(
+        help="The server: host:port or unix:PATH for gRPC, http://host:port for HTTP; grpcs:// and "
+        "https:// are encrypted."
+    ),
+]
+_PANEL = "Authentication and TLS"
+ApiKey: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="API key. Others on this machine can read it in the list of processes: a file, or "
+        "NAIAD_API_KEY in the environment, is better.",
+        rich_help_panel=_PANEL,
+    ),
+]
+ApiKeyFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="File with the API key; default: NAIAD_API_KEY.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Ca: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="PEM file of the authority to trust; default: the one that NAIAD_CA names, or the "
+        "system's.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Local: TypeAlias = Annotated[
     bool, typer.Option("--local", help="Start a server for this command alone.")

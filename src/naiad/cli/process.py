@@ -18,6 +18,7 @@ import typer
 from rich.markup import escape
 
 from naiad.bulk.application import Bulk, load_bulk
+from naiad.cli.connect import given_access
 from naiad.cli.console import complain, errors, output
 from naiad.cli.stopping import Stopped, interruptible
 from naiad.errors import Unavailable
@@ -248,8 +249,9 @@ def _engine(
             return stack.enter_context(OnRay(application.name, settings.weights, ray))
     from naiad.bulk.on_servers import OnServers
     from naiad.bulk.servers import Servers
+    from naiad.client.access import NO_ACCESS
 
-    urls = settings.server or [_SERVER_DEFAULT]
+    urls, shown = settings.server or [_SERVER_DEFAULT], given_access()
     if settings.local:
         from naiad.triton.serving import serve
 
@@ -264,7 +266,7 @@ def _engine(
                 health_port=0,
             )
         stack.enter_context(server)
-        urls = [server.grpc_url]
+        urls, shown = [server.grpc_url], NO_ACCESS
     servers = Servers(
         urls,
         application.model,
@@ -272,6 +274,7 @@ def _engine(
         timeout=settings.timeout,
         patience=settings.patience,
         on_event=complain,
+        access=shown,
     )
     stack.enter_context(servers)
     try:

@@ -11,8 +11,10 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from naiad.cli.console import errors, output
+from naiad.cli.console import complain, errors, output
+from naiad.cli.settings import with_settings
 from naiad.cli.stopping import interruptible
+from naiad.gate.settings import GateSettings
 from naiad.pipelines import application, application_of
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ ModelControl = Literal["none", "poll", "explicit"]
 _LITERAL = 8  # elements up to which an example's array is written out
 
 
+@with_settings
 def serve(
     pipelines: Annotated[
         list[str] | None,
@@ -43,8 +46,25 @@ def serve(
     ] = 8003,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take four free ports.")] = False,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 is reachable from elsewhere.")
+        str,
+        typer.Option(
+            help="Address to listen on. Beyond loopback (0.0.0.0: all networks) the gate stands in "
+            "front, and asks for credentials."
+        ),
     ] = "127.0.0.1",
+    metrics_host: Annotated[
+        str, typer.Option(help="Address of the metrics; by default loopback.", show_default=False)
+    ] = "",
+    health_host: Annotated[
+        str,
+        typer.Option(help="Address of the health port; by default loopback.", show_default=False),
+    ] = "",
+    gate: Annotated[
+        bool,
+        typer.Option(
+            "--gate", help="Put the gate (Envoy) in front on loopback too; implied by its options."
+        ),
+    ] = False,
     instances: Annotated[
         int | None, typer.Option(min=1, help="Copies of each model; by default one per core.")
     ] = None,
@@ -138,6 +158,8 @@ def serve(
             "much; by default 90% of what the machine or container has.",
         ),
     ] = None,
+    *,
+    the_gate: GateSettings,
 ) -> None:
     """Serve pipelines on an embedded Triton until Ctrl-C; restart it when it dies.
 
@@ -148,7 +170,8 @@ def serve(
       naiad serve nugraph3 --tuning tuning.json --latency-target-ms 50
       naiad serve my_model.py:MyModel --free-ports
       naiad serve --bundle spleen_ct_segmentation/
-      naiad serve --model-repository models/ --host 0.0.0.0
+      naiad serve nugraph3 --host 0.0.0.0 --api-keys keys.json --tls-cert cert.pem --tls-key key.pem
+      naiad serve nugraph3 --socket /run/user/1000/naiad.sock
       naiad serve --model-repository models/ --model-control-mode poll --poll-seconds 2
       naiad serve --model-repository models/ --model-control-mode explicit --load gat
     """
@@ -179,6 +202,9 @@ def serve(
                     http_port=http_port,
                     grpc_port=grpc_port,
                     metrics_port=metrics_port,
+                    metrics_host=metrics_host,
+                    health_host=health_host,
+                    gate=the_gate if gate or the_gate != GateSettings() else None,
                     log_dir=log_dir,
                     exit_timeout=exit_timeout,
                     model_control=model_control_mode,
@@ -292,7 +318,8 @@ def _print_ready(server: Server) -> None:
         output.print(table)
     urls = Table.grid(padding=(0, 2))
     urls.add_row("gRPC", server.grpc_url)
-    urls.add_row("HTTP", server.http_url)
+    if server.http_url:
+        urls.add_row("HTTP", server.http_url)
     urls.add_row("metrics", server.metrics_url)
     urls.add_row("health", f"{server.health_url}/readyz")
     urls.add_row("log", str(server.log_path))
@@ -307,7 +334,23 @@ def _print_ready(server: Server) -> None:
         output.print(f"{ready} no model is loaded yet; load one, in the mode explicit:\n")
         call = f"naiad load NAME --url {server.grpc_url}"
     output.print(call, markup=False, highlight=False, soft_wrap=True)
+    if server.gate is not None:
+        _print_gate(server.gate)
     output.print("\nCtrl-C stops it")
+
+
+def _print_gate(gate: GateSettings) -> None:
+    if gate.insecure and not gate.has_credentials:
+        complain("\nINSECURE: everybody who reaches these ports is let in")
+    elif gate.api_keys or gate.jwt_issuer:
+        output.print(
+            "\nclients need a key or token: NAIAD_API_KEY, --api-key-file", highlight=False
+        )
+    if gate.tls_cert is not None:
+        output.print(
+            "and, where the certificate is self-signed, it as authority: NAIAD_CA, --ca",
+            highlight=False,
+        )
 
 
 def _parameter(server: Server, model: str, name: str) -> str:

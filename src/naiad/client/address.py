@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from naiad.errors import InvalidInput
 
-Scheme = Literal["grpc", "grpcs", "http", "https"]
+Scheme = Literal["grpc", "grpcs", "http", "https", "unix"]
 
 # Triton's own defaults without TLS; TLS usually ends at a gateway on the standard port.
 DEFAULT_PORTS: dict[Scheme, int] = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
 
+LONGEST_SOCKET: Final = 107
+"""Bytes of a Unix socket's path, which Linux keeps in 108 with the zero behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server's address: ``scheme://host:port/path`` (a path on HTTP only)."""
+    """A server's address: ``scheme://host:port/path`` (a path on HTTP only).
+
+    Of a Unix socket the path is the socket's, the host ``localhost`` and the port 0.
+    """
 
     scheme: Scheme
     host: str
@@ -28,10 +37,14 @@ class Address:
     def parse(cls, url: str) -> Address:
         """Read ``url``: ``host:port`` and ``grpc(s)://`` mean gRPC, ``http(s)://`` HTTP.
 
+        ``unix:PATH`` is gRPC over a Unix socket; all of PATH is its path, colons and digits too.
+
         Raises:
             InvalidInput: for another scheme, a missing host, a port out of range, or a part that
                 such a URL cannot have.
         """
+        if url.startswith("unix:"):
+            return cls("unix", "localhost", 0, _socket_path(url))
         try:
             parts = urlsplit(url if "://" in url else f"grpc://{url}")
             port = parts.port
@@ -39,7 +52,9 @@ class Address:
             raise InvalidInput(f'url "{url}": {error}') from None
         if parts.scheme not in DEFAULT_PORTS:
             known = ", ".join(f"{scheme}://" for scheme in DEFAULT_PORTS)
-            raise InvalidInput(f'url "{url}": unknown scheme {parts.scheme}://; use one of {known}')
+            raise InvalidInput(
+                f'url "{url}": unknown scheme {parts.scheme}://; use one of {known}, unix:'
+            )
         scheme = parts.scheme
         path = parts.path.rstrip("/")
         if not parts.hostname:
@@ -78,7 +93,32 @@ class Address:
     @property
     def is_grpc(self) -> bool:
         """Whether the server is spoken to by gRPC (else HTTP)."""
-        return self.scheme in ("grpc", "grpcs")
+        return self.scheme in ("grpc", "grpcs", "unix")
+
+    @property
+    def socket(self) -> Path | None:
+        """The server's Unix socket, if it has one."""
+        return Path(self.path) if self.scheme == "unix" else None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether what is sent stays on this host: to a loopback address or a Unix socket."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def place(self) -> int | Path | None:
+        """The port or socket where the server listens, if that is on this host."""
+        return (self.socket or self.port) if self.is_local else None
+
+    @property
+    def encrypted(self) -> str:
+        """The URL of the same server, encrypted."""
+        return f"{'grpcs' if self.is_grpc else 'https'}://{self.target}{self.path}"
 
     @property
     def target(self) -> str:
@@ -88,4 +128,29 @@ class Address:
 
     def __str__(self) -> str:
         """Return the whole URL."""
+        if self.scheme == "unix":
+            return f"unix:{self.path}"
         return f"{self.scheme}://{self.target}{self.path}"
+
+
+def _socket_path(url: str) -> str:
+    """The path in ``unix:PATH`` or ``unix:///PATH``.
+
+    Raises:
+        InvalidInput: there is none, or no socket can have it.
+    """
+    path = url.removeprefix("unix:")
+    if path.startswith("//"):
+        path = path[2:]
+        if not path.startswith("/"):
+            raise InvalidInput(
+                f'url "{url}" has a host; write unix:PATH or unix:///PATH, a path on this host'
+            )
+    if not path or "\0" in path:
+        raise InvalidInput(f'url "{url}" has no path; write for example unix:/run/naiad.sock')
+    if (length := len(os.fsencode(path))) > LONGEST_SOCKET:
+        raise InvalidInput(
+            f'url "{url}": the path has {length} bytes; that of a Unix socket has at most '
+            f"{LONGEST_SOCKET}"
+        )
+    return path

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar, overload
 from numpy.typing import ArrayLike
 from tenacity import AsyncRetrying
 
+from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.base import ClientBase, connect
 from naiad.client.deadline import Deadline
@@ -44,15 +45,22 @@ class AsyncClient(ClientBase[AsyncTransport]):
         url: str | Sequence[str] = "localhost:8001",
         *,
         timeout: float = 60.0,
-        retries: int = 3,
+        retries: int | None = None,
         headers: Mapping[str, str] | None = None,
-        ca_certificate: str | Path | None = None,
+        api_key: str | None = None,
+        ca: str | Path | None = None,
         certificate: str | Path | None = None,
         private_key: str | Path | None = None,
     ) -> None:
         """Prepare to talk to the server or servers at ``url``; arguments as for `naiad.Client`."""
-        servers = connect(url, open_transport, headers, ca_certificate, certificate, private_key)
-        super().__init__(servers, timeout, retries)
+        access = Access(
+            headers=headers or {},
+            api_key=api_key,
+            ca=ca,
+            certificate=certificate,
+            private_key=private_key,
+        )
+        super().__init__(connect(url, open_transport, access), timeout, retries)
 
     async def infer(
         self,
@@ -153,7 +161,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
 
         Asked once, without retries; of several servers one must be.
         """
-        return await self._run(self._ready(model), timeout, retries=0)
+        return await self._run(self._ready(model), timeout, once=True)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Return the models of the server's repository, loaded or not."""
@@ -207,11 +215,9 @@ class AsyncClient(ClientBase[AsyncTransport]):
         """Close all connections."""
         await self.close()
 
-    async def _run(
-        self, steps: Steps[T], timeout: float | None = None, retries: int | None = None
-    ) -> T:
+    async def _run(self, steps: Steps[T], timeout: float | None = None, *, once: bool = False) -> T:
         deadline = self._deadline(timeout)
-        retries = self._retries if retries is None else retries
+        retries = 0 if once else self._retries
         try:
             call = next(steps)
             while True:
@@ -224,12 +230,12 @@ class AsyncClient(ClientBase[AsyncTransport]):
         except StopIteration as stop:
             return stop.value
 
-    async def _send(self, call: Call[T], deadline: Deadline, retries: int) -> T:
+    async def _send(self, call: Call[T], deadline: Deadline, retries: int | None) -> T:
         async def once() -> T:
             with self._servers.turn() as transport:
                 return await transport.send(call, deadline)
 
-        return await AsyncRetrying(**policy(retries, deadline, len(self._servers)))(once)
+        return await AsyncRetrying(**policy(retries, deadline, self._servers))(once)
 
 
 def open_transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> AsyncTransport:

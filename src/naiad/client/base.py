@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from numpy.typing import ArrayLike
 
 from naiad.client import checks, steps
+from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
 from naiad.client.servers import Servers
@@ -23,52 +23,26 @@ C = TypeVar("C", bound=Calls)
 def connect(
     urls: str | Sequence[str],
     open_transport: Callable[[Address, Tls, Mapping[str, str]], C],
-    headers: Mapping[str, str] | None,
-    ca_certificate: str | Path | None,
-    certificate: str | Path | None,
-    private_key: str | Path | None,
+    access: Access,
 ) -> Servers[C]:
     """Return the servers at ``urls``, each with a transport; nothing is sent yet.
 
     Raises:
-        InvalidInput: for URLs that cannot be, or for what :func:`tls_files` refuses.
+        InvalidInput: for URLs that cannot be, or for what :class:`Access` refuses.
     """
-    addresses = Address.parse_all(urls)
-    tls = tls_files(addresses[0], ca_certificate, certificate, private_key)
-    return Servers((address, open_transport(address, tls, headers or {})) for address in addresses)
-
-
-def tls_files(
-    address: Address,
-    ca_certificate: str | Path | None,
-    certificate: str | Path | None,
-    private_key: str | Path | None,
-) -> Tls:
-    """Return the PEM files to use with ``address``.
-
-    Raises:
-        InvalidInput: for files with a URL that is not encrypted, a file that is not there, or a
-            client certificate without its key (or the reverse).
-    """
-    given = [Path(path) if path else None for path in (ca_certificate, certificate, private_key)]
-    if any(given) and not address.tls:
-        secure = "grpcs" if address.is_grpc else "https"
-        raise InvalidInput(f"{address} is not encrypted, yet has certificates: use {secure}://")
-    for path in given:
-        if path and not path.is_file():
-            raise InvalidInput(f"{path}: no such file")
-    if bool(certificate) != bool(private_key):
-        raise InvalidInput("certificate and private_key belong together: give both or none")
-    return Tls(*given)
+    return Servers(
+        (address, open_transport(address, access.tls_to(address), access.headers_to(address)))
+        for address in Address.parse_all(urls)
+    )
 
 
 class ClientBase(Generic[C]):
     """Settings of a client, its servers, and what it has learned of their models."""
 
-    def __init__(self, servers: Servers[C], timeout: float, retries: int) -> None:
+    def __init__(self, servers: Servers[C], timeout: float, retries: int | None) -> None:
         """Check and keep the settings."""
         Deadline.after(timeout)
-        if retries < 0:
+        if retries is not None and retries < 0:
             raise InvalidInput(f"retries is {retries}; it must be 0 or more")
         self._servers = servers
         self._timeout = timeout

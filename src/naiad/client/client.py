@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, overload
 from numpy.typing import ArrayLike
 from tenacity import Retrying
 
+from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.base import ClientBase, connect
 from naiad.client.deadline import Deadline
@@ -35,8 +36,12 @@ class Client(ClientBase[Transport]):
 
     Every call ends within ``timeout`` seconds, with an answer or one of `naiad.errors`:
     `InvalidInput` (found by the client before anything is sent, or by the server),
-    `ModelNotFound`, `Unavailable` (only after ``retries`` further tries, with growing waits
+    `ModelNotFound`, `NotAllowed`, `Unavailable` (only after further tries, with growing waits
     between them), `DeadlineExceeded`, or `PipelineError` for a failure inside the server.
+
+    Further tries go on until the call's time is up, so that no request is lost to a server that is
+    restarted meanwhile. Only a server that has never answered this client is given up after three,
+    so that a wrong port is found within seconds.
 
     Of several servers, one that is unavailable is left out for growing times, and its request is
     sent to the next one at once: a wait comes only after all were tried.
@@ -50,9 +55,10 @@ class Client(ClientBase[Transport]):
         url: str | Sequence[str] = "localhost:8001",
         *,
         timeout: float = 60.0,
-        retries: int = 3,
+        retries: int | None = None,
         headers: Mapping[str, str] | None = None,
-        ca_certificate: str | Path | None = None,
+        api_key: str | None = None,
+        ca: str | Path | None = None,
         certificate: str | Path | None = None,
         private_key: str | Path | None = None,
     ) -> None:
@@ -60,21 +66,31 @@ class Client(ClientBase[Transport]):
 
         Args:
             url: ``host:port`` or ``grpc://host:port`` for gRPC, ``http://host:port`` for HTTP;
-                ``grpcs://`` and ``https://`` are encrypted. Several servers of the same models,
-                in a sequence or with commas between them, are asked in turn.
+                ``grpcs://`` and ``https://`` are encrypted; ``unix:PATH`` is gRPC over a Unix
+                socket. Several servers of the same models, in a sequence or with commas between
+                them, are asked in turn.
             timeout: seconds that each call may take, tries and waits included.
             retries: how often a call is tried again while the server is unavailable; of several,
-                while all are.
+                while all are. Default: see the class.
             headers: sent with each call, such as an access token.
-            ca_certificate: PEM file of the authority to trust; default: the system's.
+            api_key: sent with each call, and to no other machine unencrypted; default: that in
+                ``NAIAD_API_KEY``.
+            ca: PEM file of the authority to trust; default: the one that ``NAIAD_CA`` names, else
+                the system's (HTTP) or gRPC's own.
             certificate: PEM file of this client's certificate, if the server wants one.
             private_key: PEM file of its key.
 
         Raises:
             InvalidInput: for a URL or a setting that cannot be.
         """
-        servers = connect(url, _transport, headers, ca_certificate, certificate, private_key)
-        super().__init__(servers, timeout, retries)
+        access = Access(
+            headers=headers or {},
+            api_key=api_key,
+            ca=ca,
+            certificate=certificate,
+            private_key=private_key,
+        )
+        super().__init__(connect(url, _transport, access), timeout, retries)
 
     def infer(
         self,
@@ -197,7 +213,7 @@ class Client(ClientBase[Transport]):
 
         Asked once, without retries; of several servers one must be.
         """
-        return self._run(self._ready(model), timeout, retries=0)
+        return self._run(self._ready(model), timeout, once=True)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models of the server's repository, loaded or not."""
@@ -270,9 +286,9 @@ class Client(ClientBase[Transport]):
         """Close all connections."""
         self.close()
 
-    def _run(self, steps: Steps[T], timeout: float | None = None, retries: int | None = None) -> T:
+    def _run(self, steps: Steps[T], timeout: float | None = None, *, once: bool = False) -> T:
         deadline = self._deadline(timeout)
-        retries = self._retries if retries is None else retries
+        retries = 0 if once else self._retries
         try:
             call = next(steps)
             while True:
@@ -285,12 +301,12 @@ class Client(ClientBase[Transport]):
         except StopIteration as stop:
             return stop.value
 
-    def _send(self, call: Call[T], deadline: Deadline, retries: int) -> T:
+    def _send(self, call: Call[T], deadline: Deadline, retries: int | None) -> T:
         def once() -> T:
             with self._servers.turn() as transport:
                 return transport.send(call, deadline)
 
-        return Retrying(**policy(retries, deadline, len(self._servers)))(once)
+        return Retrying(**policy(retries, deadline, self._servers))(once)
 
 
 def _transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> Transport:

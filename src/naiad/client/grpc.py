@@ -6,15 +6,18 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from naiad.client import status, wire
+from naiad.client import handshake, status, wire
+from naiad.client.access import control_headers, refused
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
+from naiad.client.proxies import proxy_to
 from naiad.client.transport import (
     Arrays,
     Call,
@@ -23,9 +26,11 @@ from naiad.client.transport import (
     ModelInfo,
     Parameter,
     Tls,
+    lost,
     unreachable,
 )
-from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
+from naiad.control_key import GRPC_HEADER
+from naiad.errors import InvalidInput, NaiadError, NotAllowed, PipelineError, Unavailable
 
 T = TypeVar("T")
 
@@ -36,9 +41,12 @@ messages: Any = service_pb2
 LARGEST_MESSAGE = 2**31 - 1
 
 _NO_SUCH_HOST = re.compile("errors resolving|DNS resolution failed", re.IGNORECASE)
-# What gRPC says when the other side speaks, but not HTTP/2.
-_NOT_GRPC = re.compile("Socket closed|parsing HTTP/2|http1")
+# What gRPC says when the other side is there, but does not speak HTTP/2.
+_NOT_GRPC = re.compile("Socket closed|parsing HTTP/2|http1|Connection reset|Broken pipe")
 _NOT_CONNECTED = re.compile(f"failed to connect|{_NO_SUCH_HOST.pattern}", re.IGNORECASE)
+# What it says when a connection ends that was there.
+_LOST = re.compile("Socket closed|Connection reset|Broken pipe|GOAWAY|recvmsg|sendmsg|^Stream rem")
+_PROXY_REFUSED = re.compile(r"HTTP proxy returned response code (\d+)")
 
 _OPTIONS = [
     # -1: no limit of its own (the default is 4 MB), only protobuf's.
@@ -82,7 +90,8 @@ class GrpcCalls:
 
     def models(self) -> Call[tuple[ModelInfo, ...]]:
         """Ask for the models of the repository."""
-        return Call(("RepositoryIndex", messages.RepositoryIndexRequest()), _read_models)
+        message = messages.RepositoryIndexRequest()
+        return Call(("RepositoryIndex", message), _read_models, control=True)
 
     def metadata(self, model: str | None) -> Call[Json]:
         """Ask for the metadata of the server, or of one model."""
@@ -101,12 +110,12 @@ class GrpcCalls:
     def load(self, model: str) -> Call[None]:
         """Ask to load a model, or to load it anew."""
         message = messages.RepositoryModelLoadRequest(model_name=model)
-        return Call(("RepositoryModelLoad", message), _ignore)
+        return Call(("RepositoryModelLoad", message), _ignore, control=True)
 
     def unload(self, model: str) -> Call[None]:
         """Ask to unload a model."""
         message = messages.RepositoryModelUnloadRequest(model_name=model)
-        return Call(("RepositoryModelUnload", message), _ignore)
+        return Call(("RepositoryModelUnload", message), _ignore, control=True)
 
 
 class GrpcTransport(GrpcCalls):
@@ -115,23 +124,26 @@ class GrpcTransport(GrpcCalls):
     def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
         """Prepare a channel to ``address``; it connects with the first call."""
         self._address = address
-        self._headers = _metadata(headers)
+        self._headers = headers
         credentials = _credentials(tls) if address.tls else None
         self._channel = (
-            grpc.secure_channel(address.target, credentials, _OPTIONS)
+            grpc.secure_channel(_target(address), credentials, _options(address))
             if credentials
-            else grpc.insecure_channel(address.target, _OPTIONS)
+            else grpc.insecure_channel(_target(address), _options(address))
         )
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``."""
         method, message = call.request
+        headers = _headers(self._headers, call, self._address)
         timeout = deadline.remaining(self._address)
         try:
-            reply = getattr(self._stub, method)(message, timeout=timeout, metadata=self._headers)
+            reply = getattr(self._stub, method)(
+                message, timeout=timeout, metadata=_metadata(headers)
+            )
         except grpc.RpcError as error:
-            raise _failure(error, self._address, deadline) from error
+            raise _failure(error, call, headers, self._address, deadline) from error
         return call.read(reply)
 
     def close(self) -> None:
@@ -145,7 +157,7 @@ class AsyncGrpcTransport(GrpcCalls):
     def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
         """Remember where to connect to."""
         self._address = address
-        self._headers = _metadata(headers)
+        self._headers = headers
         self._credentials = _credentials(tls) if address.tls else None
         self._channel: grpc.aio.Channel | None = None
         self._stub: Any = None
@@ -156,19 +168,21 @@ class AsyncGrpcTransport(GrpcCalls):
             self._channel = self._open()
             self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         method, message = call.request
+        headers = _headers(self._headers, call, self._address)
         timeout = deadline.remaining(self._address)
         try:
             reply = await getattr(self._stub, method)(
-                message, timeout=timeout, metadata=self._headers
+                message, timeout=timeout, metadata=_metadata(headers)
             )
         except grpc.RpcError as error:
-            raise _failure(error, self._address, deadline) from error
+            raise _failure(error, call, headers, self._address, deadline) from error
         return call.read(reply)
 
     def _open(self) -> grpc.aio.Channel:
+        target, options = _target(self._address), _options(self._address)
         if self._credentials:
-            return grpc.aio.secure_channel(self._address.target, self._credentials, _OPTIONS)
-        return grpc.aio.insecure_channel(self._address.target, _OPTIONS)
+            return grpc.aio.secure_channel(target, self._credentials, options)
+        return grpc.aio.insecure_channel(target, options)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -238,13 +252,30 @@ def _ignore(reply: Any) -> None:
     """The answer says nothing but that all went well."""
 
 
+def _target(address: Address) -> str:
+    """The address as gRPC writes it, in which the path of a socket is a URL's."""
+    return f"unix:{quote(address.path, safe='/:')}" if address.socket else address.target
+
+
+def _options(address: Address) -> list[tuple[str, Any]]:
+    if not address.is_local:
+        return _OPTIONS
+    options = [*_OPTIONS, ("grpc.enable_http_proxy", 0)]
+    # Else gRPC names the socket's path, which servers of HTTP/2 take for no host.
+    return [*options, ("grpc.default_authority", "localhost")] if address.socket else options
+
+
+def _headers(own: Mapping[str, str], call: Call[Any], address: Address) -> Mapping[str, str]:
+    return {**own, **control_headers(address, GRPC_HEADER)} if call.control else own
+
+
 def _metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((name.lower(), value) for name, value in headers.items())
 
 
 def _credentials(tls: Tls) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(
-        root_certificates=_bytes(tls.ca_certificate),
+        root_certificates=_bytes(tls.ca),
         private_key=_bytes(tls.private_key),
         certificate_chain=_bytes(tls.certificate),
     )
@@ -254,23 +285,52 @@ def _bytes(path: Path | None) -> bytes | None:
     return path.read_bytes() if path else None
 
 
-def _failure(error: Any, address: Address, deadline: Deadline) -> NaiadError:
+def _failure(
+    error: Any, call: Call[Any], sent: Mapping[str, str], address: Address, deadline: Deadline
+) -> NaiadError:
     code, details = error.code().name, error.details() or ""
-    if code == "UNAVAILABLE" and _NOT_CONNECTED.search(details):
-        return Unavailable(unreachable(address, _reason(details, address)))
     if code == "DEADLINE_EXCEEDED":
         return deadline.exceeded(address)
-    return status.error(code, details)
+    if code == "UNAVAILABLE" and _NOT_CONNECTED.search(details):
+        return Unavailable(_not_connected(details, address))
+    if code == "UNAVAILABLE" and _LOST.search(details):
+        return Unavailable(lost(address, details))
+    found = status.error(code, details)
+    if isinstance(found, NotAllowed):
+        return refused(found, address, sent, control=call.control)
+    return found
+
+
+def _not_connected(details: str, address: Address) -> str:
+    """Why there is no connection, and what to do."""
+    if address.tls and (said := handshake.explain(address, _last(details))):
+        return said
+    if proxy := proxy_to(address):
+        refusal = _PROXY_REFUSED.search(details)
+        reason = f"it answered {refusal[1]}" if refusal else _reason(details, address)
+        return (
+            f"{address} cannot be reached by {proxy} ({reason}); if it can be without, add "
+            f"{address.host} to no_proxy"
+        )
+    if address.tls and _NOT_GRPC.search(details):
+        return (
+            f"{address} ended the connection before it answered: it does not speak gRPC, or wants "
+            "a certificate of this client: give certificate= and private_key="
+        )
+    return unreachable(address, _reason(details, address))
 
 
 def _reason(details: str, address: Address) -> str:
     if _NO_SUCH_HOST.search(details):
         return "no such host is known"
-    if "handshake" in details.lower():
-        return "the TLS handshake failed"
     if _NOT_GRPC.search(details):
         return (
             "it does not speak gRPC; if this is Triton's HTTP port, the address is "
-            f"http://{address.target}"
+            f"http://{address.target}; if it is encrypted, {address.encrypted}"
         )
-    return details.rpartition(": ")[2]
+    return _last(details).rpartition(": ")[2]
+
+
+def _last(details: str) -> str:
+    """What gRPC says of the last address that it tried, without the address."""
+    return re.sub(r"^.*last error: \w+: (ipv4|ipv6|unix):\S+ ", "", details)

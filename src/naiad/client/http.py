@@ -10,8 +10,8 @@ import asyncio
 import io
 import json
 import os
+import re
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import BadStatusLine
@@ -25,7 +25,8 @@ import yarl
 from numpy.typing import NDArray
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
-from naiad.client import status, wire
+from naiad.client import handshake, status, wire
+from naiad.client.access import context_of, control_headers, refused
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
 from naiad.client.transport import (
@@ -35,17 +36,19 @@ from naiad.client.transport import (
     Json,
     ModelInfo,
     Tls,
+    lost,
     unreachable,
 )
-from naiad.errors import (
-    InvalidInput,
-    NaiadError,
-    Unavailable,
-)
+from naiad.control_key import HTTP_HEADER
+from naiad.errors import InvalidInput, NaiadError, NotAllowed, Unavailable
 
 T = TypeVar("T")
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+
+# An error page of a proxy's is cut to its first words.
+_TAG = re.compile(r"<style.*?</style>|<[^>]*>", re.DOTALL)
+_LONGEST = 300
 
 # Connections kept open between calls; more are opened when more threads ask at once.
 _IDLE_CONNECTIONS = 64
@@ -106,7 +109,7 @@ class HttpCalls:
 
     def models(self) -> Call[tuple[ModelInfo, ...]]:
         """Ask for the models of the repository."""
-        return Call(HttpRequest("/v2/repository/index", body=b"{}"), _read_models)
+        return Call(HttpRequest("/v2/repository/index", body=b"{}"), _read_models, control=True)
 
     def metadata(self, model: str | None) -> Call[Json]:
         """Ask for the metadata of the server, or of one model."""
@@ -136,12 +139,13 @@ class HttpTransport(HttpCalls):
         """Prepare a pool for ``address``; it connects with the first call."""
         self._address = address
         self._headers = dict(headers)
+        self._answered = False
         self._pool = (
             urllib3.HTTPSConnectionPool(
                 address.host,
                 address.port,
                 maxsize=_IDLE_CONNECTIONS,
-                ssl_context=_context(tls),
+                ssl_context=context_of(tls),
             )
             if address.tls
             else urllib3.HTTPConnectionPool(address.host, address.port, maxsize=_IDLE_CONNECTIONS)
@@ -150,21 +154,23 @@ class HttpTransport(HttpCalls):
     def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``."""
         request: HttpRequest = call.request
+        headers = _headers(self._headers, call, self._address)
         timeout = deadline.remaining(self._address)
         try:
             response = self._pool.urlopen(
                 request.method,
                 self._address.path + request.path,
                 body=request.body,
-                headers={**self._headers, **(request.headers or {})},
+                headers=headers,
                 timeout=urllib3.Timeout(total=timeout),
                 retries=False,
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise _blocking_failure(error, self._address, deadline) from error
+            raise _blocking_failure(error, self._address, deadline, self._answered) from error
+        self._answered = True
         reply = HttpReply(response.status, response.headers, response.data)
-        return _answer(call, reply, self._address)
+        return _answer(call, reply, headers, self._address)
 
     def close(self) -> None:
         """Close all connections that no call is using."""
@@ -178,15 +184,17 @@ class AsyncHttpTransport(HttpCalls):
         """Remember where to connect to."""
         self._address = address
         self._headers = dict(headers)
-        self._context = _context(tls) if address.tls else True
+        self._context = context_of(tls) if address.tls else True
         self._session: aiohttp.ClientSession | None = None
+        self._answered = False
 
     async def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._context)
-            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers)
+            self._session = aiohttp.ClientSession(connector=connector)
         request: HttpRequest = call.request
+        headers = _headers(self._headers, call, self._address)
         timeout = deadline.remaining(self._address)
         try:
             async with self._session.request(
@@ -194,14 +202,15 @@ class AsyncHttpTransport(HttpCalls):
                 yarl.URL(f"{self._address}{request.path}", encoded=True),
                 # A file is sent in pieces, between which the event loop can do other work.
                 data=None if request.body is None else io.BytesIO(request.body),
-                headers=request.headers,
+                headers=headers,
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=False,
             ) as response:
                 reply = HttpReply(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            raise _asyncio_failure(error, self._address, deadline) from error
-        return _answer(call, reply, self._address)
+            raise _asyncio_failure(error, self._address, deadline, self._answered) from error
+        self._answered = True
+        return _answer(call, reply, headers, self._address)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -216,31 +225,45 @@ def _path(model: str, version: str = "") -> str:
 
 def _control(model: str, verb: str) -> Call[None]:
     path = f"/v2/repository/models/{quote(model, safe='')}/{verb}"
-    return Call(HttpRequest(path, body=b"{}"), lambda reply: None)
+    return Call(HttpRequest(path, body=b"{}"), lambda reply: None, control=True)
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_certificate)
-    if tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.private_key)
-    return context
+def _headers(own: Mapping[str, str], call: Call[Any], address: Address) -> dict[str, str]:
+    control = control_headers(address, HTTP_HEADER) if call.control else {}
+    return {**own, **control, **(call.request.headers or {})}
 
 
-def _answer(call: Call[T], reply: HttpReply, address: Address) -> T:
+def _answer(call: Call[T], reply: HttpReply, sent: Mapping[str, str], address: Address) -> T:
     place = f"{address}{call.request.path}"
     if reply.status == 200:
         try:
             return call.read(reply)
         except (ValueError, KeyError, TypeError) as error:
+            if not reply.body:  # Python's http.client takes a cut header for a whole one
+                raise Unavailable(lost(address, "its answer is empty")) from error
             raise InvalidInput(f"{place} is not Triton's: its answer makes no sense") from error
-    try:
-        message = json.loads(reply.body)["error"]
-    except (ValueError, KeyError, TypeError):
+    message = _message(reply.body)
+    if message is None:
         if reply.status == 404:
             raise InvalidInput(f"{place} is not there: is this Triton's HTTP port?") from None
-        text = reply.body.decode(errors="replace").strip()
+        text = " ".join(_TAG.sub(" ", reply.body.decode(errors="replace")).split())[:_LONGEST]
         message = f"{place} answered HTTP {reply.status}{f': {text}' if text else ''}"
-    raise status.http_error(reply.status, str(message))
+    error = status.http_error(reply.status, message)
+    if isinstance(error, NotAllowed):
+        raise refused(error, address, sent, control=call.control)
+    raise error
+
+
+def _message(body: bytes) -> str | None:
+    """What an error says, in the JSON of Triton or of a gate; None for anything else."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    for name in ("error", "message"):
+        if isinstance(said, dict) and isinstance(text := cast("Json", said).get(name), str):
+            return text
+    return None
 
 
 def _read_json(reply: HttpReply) -> Json:
@@ -273,7 +296,9 @@ def _not_http(address: Address) -> NaiadError:
     )
 
 
-def _blocking_failure(error: Exception, address: Address, deadline: Deadline) -> NaiadError:
+def _blocking_failure(
+    error: Exception, address: Address, deadline: Deadline, answered: bool
+) -> NaiadError:
     # NewConnectionError is a ConnectTimeoutError to urllib3 1.
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return Unavailable(unreachable(address, _reason(error.__cause__)))
@@ -281,7 +306,21 @@ def _blocking_failure(error: Exception, address: Address, deadline: Deadline) ->
         return deadline.exceeded(address)
     if any(isinstance(part, BadStatusLine) and _is_binary(part) for part in error.args):
         return _not_http(address)
-    return Unavailable(f"the connection to {address} failed: {error}")
+    cause = next((part for part in error.args if isinstance(part, Exception)), error)
+    return Unavailable(_ended(address, cause, answered))
+
+
+def _ended(address: Address, error: Exception, answered: bool) -> str:
+    """The message for a connection that ended; what may be wrong where there was never another."""
+    said = str(error) or type(error).__name__
+    if address.tls and (explained := handshake.explain(address, said)):
+        return explained
+    message = lost(address, _reason(error))
+    if answered:
+        return message
+    if address.tls:
+        return f"{message}; if it wants a certificate of yours, give certificate= and private_key="
+    return f"{message}; if this port is encrypted, the address is {address.encrypted}"
 
 
 def _reason(error: BaseException | None) -> str:
@@ -295,13 +334,15 @@ def _is_binary(error: BadStatusLine) -> bool:
     return not str(error.args[0]).isprintable()
 
 
-def _asyncio_failure(error: Exception, address: Address, deadline: Deadline) -> NaiadError:
+def _asyncio_failure(
+    error: Exception, address: Address, deadline: Deadline, answered: bool
+) -> NaiadError:
     if isinstance(error, asyncio.TimeoutError):
         return deadline.exceeded(address)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Unavailable(f"the connection to {address} failed: {error}")
-    if isinstance(error, aiohttp.ClientConnectorError):
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
+        error, aiohttp.ClientSSLError
+    ):
         return Unavailable(unreachable(address, _reason(error.os_error)))
     if isinstance(error, aiohttp.ClientResponseError):
         return _not_http(address)
-    return Unavailable(f"the connection to {address} failed: {error}")
+    return Unavailable(_ended(address, error, answered))

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from naiad.client.address import Address
 from naiad.client.transport import Calls
-from naiad.errors import InvalidInput, Unavailable
+from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 
 C = TypeVar("C", bound=Calls)
 
@@ -39,6 +39,7 @@ class Servers(Generic[C]):
         """Start with the first of ``members``, each an address and the transport to it."""
         self._members = [_Member(address, transport) for address, transport in members]
         self._next = 0
+        self._answered = False
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -53,6 +54,11 @@ class Servers(Generic[C]):
     def calls(self) -> C:
         """What makes the calls; any of the servers can be sent them."""
         return self._members[0].transport
+
+    @property
+    def answered(self) -> bool:
+        """Whether one of them has ever answered, be it with an error of the request."""
+        return self._answered
 
     @property
     def transports(self) -> Sequence[C]:
@@ -82,6 +88,12 @@ class Servers(Generic[C]):
             rest = min(FIRST_REST * 2 ** min(member.failures - 1, 10), LONGEST_REST)
             member.rests_until = time.monotonic() + rest
             raise
+        except DeadlineExceeded:
+            raise
+        except NaiadError:
+            self._answered = True
+            raise
+        self._answered = True
         member.failures, member.rests_until = 0, 0.0
 
     def _take(self) -> _Member[C]:

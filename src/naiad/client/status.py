@@ -9,6 +9,7 @@ from naiad.errors import (
     InvalidInput,
     ModelNotFound,
     NaiadError,
+    NotAllowed,
     PipelineError,
     Unavailable,
 )
@@ -17,7 +18,11 @@ from naiad.errors import (
 _ERRORS: dict[str, type[NaiadError]] = {
     "INVALID_ARGUMENT": InvalidInput,
     "NOT_FOUND": ModelNotFound,
+    "UNIMPLEMENTED": InvalidInput,  # such as compression that a gate does not undo
+    "UNAUTHENTICATED": NotAllowed,
+    "PERMISSION_DENIED": NotAllowed,
     "UNAVAILABLE": Unavailable,
+    "RESOURCE_EXHAUSTED": Unavailable,
     "CANCELLED": Unavailable,  # by a server that ends: this client cancels nothing itself
     "DEADLINE_EXCEEDED": DeadlineExceeded,
 }
@@ -26,9 +31,15 @@ _ERRORS: dict[str, type[NaiadError]] = {
 # error with 400.
 _HTTP: dict[int, str] = {
     400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     408: "DEADLINE_EXCEEDED",
-    429: "UNAVAILABLE",
+    413: "INVALID_ARGUMENT",
+    415: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    431: "INVALID_ARGUMENT",
+    501: "UNIMPLEMENTED",
     502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
@@ -47,6 +58,18 @@ _UNLOADED = re.compile(r"^Request for unknown model: '[^']*' has no available ve
 # The model's process died: INTERNAL to Triton, but the request is not to blame, and the model is
 # back after a reload.
 _DEAD_MODEL = re.compile(r"^Stub process .* is not healthy")
+# Triton's endpoints that need a key; over gRPC it says UNAVAILABLE.
+_RESTRICTED = re.compile(r"^This (API|protocol) is restricted")
+_NO_CONTROL = re.compile(r"explicit model load / unload is not allowed")
+# The other side of gRPC is a proxy that answers in HTTP.
+_HTTP_STATUS = re.compile(r"^Received http2 header with status: (\d{3})")
+# Envoy's words for the statuses of HTTP that gRPC has no code for.
+_TOO_LARGE = re.compile(r"^Payload Too Large|^Request Header Fields Too Large", re.IGNORECASE)
+_BEYOND_LIMIT = re.compile(r"message larger than max|metadata size exceeds", re.IGNORECASE)
+# gRPC's words where the connection ends amid an answer.
+_BROKEN = re.compile(r"^Stream removed|^Received RST_STREAM", re.IGNORECASE)
+# The words of Naiad's runtime for a request that its worker has died of, twice.
+_DEADLY = re.compile(r"did so with this request alone")
 
 
 def clean(message: str) -> str:
@@ -66,11 +89,25 @@ def error(code: str, message: str) -> NaiadError:
         return Unavailable(message)
     if code == "INVALID_ARGUMENT" and _UNKNOWN_MODEL.match(message):
         return ModelNotFound(message)
-    if code == "INTERNAL" and _DEAD_MODEL.match(message):
-        return Unavailable(message)
+    if _RESTRICTED.match(message):
+        return NotAllowed(message)
+    if _NO_CONTROL.search(message) or _BEYOND_LIMIT.search(message):
+        return InvalidInput(message)
+    if code in ("UNKNOWN", "INTERNAL"):
+        if _DEAD_MODEL.match(message) or _BROKEN.match(message):
+            return Unavailable(message)
+        if _TOO_LARGE.match(message):
+            return InvalidInput(message)
+        if found := _HTTP_STATUS.match(message):
+            code = _HTTP.get(int(found[1]), code)
     return _ERRORS.get(code, PipelineError)(message or f"the server answered {code}, no message")
 
 
 def http_error(status: int, message: str) -> NaiadError:
     """Return the error for an HTTP ``status`` with the server's ``message``."""
     return error(_HTTP.get(status, "INTERNAL"), message)
+
+
+def is_deadly(error: BaseException | None) -> bool:
+    """Return whether the server says that the request kills the workers that take it."""
+    return isinstance(error, Unavailable) and bool(_DEADLY.search(str(error)))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
+from naiad.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -25,13 +26,19 @@ Parameter: TypeAlias = "str | int | bool | float"
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 Json: TypeAlias = "dict[str, Any]"
 
+_NOBODY = "no server answers"
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One exchange: the request, in the form its own transport understands, and its reader."""
+    """One exchange: the request, in the form its own transport understands, and its reader.
+
+    With ``control`` it goes with the server's control key, if that is found.
+    """
 
     request: Any
     read: Callable[[Any], T]
+    control: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class ModelInfo:
 class Tls:
     """PEM files: the authority to trust (default: the system's), and a client's own identity."""
 
-    ca_certificate: Path | None = None
+    ca: Path | None = None
     certificate: Path | None = None
     private_key: Path | None = None
 
@@ -142,4 +149,15 @@ class AsyncTransport(Calls, Protocol):
 
 def unreachable(address: Address, reason: str) -> str:
     """Return the message for a server that cannot be reached."""
-    return f"no server answers at {address} ({reason}); is `naiad serve` running, and on this port?"
+    where = "with this --socket" if address.socket else "on this port"
+    return f"{_NOBODY} at {address} ({reason}); is `naiad serve` running, and {where}?"
+
+
+def is_unreachable(error: Unavailable) -> bool:
+    """Return whether nobody listens at the address, so that a server must be started first."""
+    return str(error).startswith(_NOBODY)
+
+
+def lost(address: Address, reason: object) -> str:
+    """Return the message for a connection that ended before the answer was there."""
+    return f"the connection to {address} was lost: {reason}"

@@ -257,7 +257,8 @@ def _cluster(name: str, address: dict[str, Any], http2: bool = False) -> dict[st
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": options,
-                "common_http_protocol_options": {"idle_timeout": "60s"},
+                # An idle HTTP/1 connection holds Triton's shutdown for its whole exit timeout.
+                "common_http_protocol_options": {"idle_timeout": "60s" if http2 else "1s"},
             }
         },
     }

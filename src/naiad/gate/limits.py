@@ -27,6 +27,8 @@ KEEPALIVE_SECONDS: Final = 60
 """Between pings on HTTP/2 connections, which find peers that are gone."""
 HEADERS_KB: Final = 32
 HEADERS_COUNT: Final = 100
+JSON_BYTES: Final = 32_000_000
+"""Of the JSON in a request, which is walked on the gate's thread: a third of a second at most."""
 STREAMS: Final = 128
 """Requests at a time on an HTTP/2 connection."""
 STREAM_WINDOW: Final = 4 << 20

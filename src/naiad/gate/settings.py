@@ -2,52 +2,84 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+
+def _said(help: str, metavar: str | None = None) -> dict[str, Any]:
+    return {"help": help, "metavar": metavar}
 
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """Who may ask, by what transport, and how much.
+    """Who may ask, by what transport, and how much."""
 
-    Attributes:
-        port: a port for HTTP/1.1, HTTP/2 and gRPC, beside those of ``http_port`` and ``grpc_port``,
-            which take all three as well; None for none.
-        socket: a Unix socket that takes all three; with it there are no ports.
-        socket_mode: the permissions of the socket.
-        tls_cert: PEM file of the server's certificate and those between it and its authority.
-        tls_key: PEM file of its key.
-        tls_client_ca: PEM file of the authorities whose client certificates are asked for.
-        api_keys: file of names, SHA-256 hashes and rights, as ``naiad gate key add`` writes it.
-        jwt_issuer: the ``iss`` of JSON Web Tokens that are taken.
-        jwt_jwks: the issuer's public keys (RFC 7517), a file or an ``https://`` URL.
-        jwt_audience: the ``aud`` that a token must have; "" for any.
-        insecure: serve beyond loopback although nobody needs a credential.
-        max_request_mb: largest request, in 10**6 bytes, after decompression.
-        max_connections: most connections at a time.
-        cors: origins whose pages may ask, such as ``https://app.example.org``.
-        grpc_web: whether browsers may use gRPC-Web.
-        access_log: file for a JSON line per request; None for none.
-        otlp: ``host:port`` of an OpenTelemetry collector (gRPC) for traces; "" for none.
-    """
-
-    port: int | None = None
-    socket: Path | None = None
-    socket_mode: int = 0o600
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    tls_client_ca: Path | None = None
-    api_keys: Path | None = None
-    jwt_issuer: str = ""
-    jwt_jwks: str = ""
-    jwt_audience: str = ""
-    insecure: bool = False
-    max_request_mb: int = 256
-    max_connections: int = 1000
-    cors: tuple[str, ...] = ()
-    grpc_web: bool = False
-    access_log: Path | None = None
-    otlp: str = ""
+    port: int | None = field(
+        default=None,
+        metadata=_said(
+            "One more port for HTTP and gRPC alike, such as 8443; the other two take both as well."
+        ),
+    )
+    socket: Path | None = field(
+        default=None,
+        metadata=_said(
+            "Listen on this Unix socket, and on no port; clients take unix:PATH.", "PATH"
+        ),
+    )
+    socket_mode: int = field(
+        default=0o600, metadata=_said("Permissions of the socket, in octal.", "MODE")
+    )
+    tls_cert: Path | None = field(
+        default=None,
+        metadata=_said(
+            "PEM file of the server's certificate chain; read again when it changes.", "FILE"
+        ),
+    )
+    tls_key: Path | None = field(
+        default=None, metadata=_said("PEM file of the certificate's key.", "FILE")
+    )
+    tls_client_ca: Path | None = field(
+        default=None,
+        metadata=_said(
+            "PEM file of the authorities whose client certificates are asked for.", "FILE"
+        ),
+    )
+    api_keys: Path | None = field(
+        default=None,
+        metadata=_said(
+            "API keys, as `naiad gate key add` keeps them; read again when it changes.", "FILE"
+        ),
+    )
+    jwt_issuer: str = field(
+        default="", metadata=_said("Take JSON Web Tokens of this issuer (iss).", "ISS")
+    )
+    jwt_jwks: str = field(
+        default="", metadata=_said("The issuer's public keys (JWKS).", "FILE|URL")
+    )
+    jwt_audience: str = field(
+        default="", metadata=_said("The audience (aud) that a token must name.", "AUD")
+    )
+    insecure: bool = field(
+        default=False, metadata=_said("Let everybody in who reaches the port, and read along.")
+    )
+    max_request_mb: int = field(default=256, metadata=_said("Largest request, decompressed.", "MB"))
+    max_connections: int = field(default=1000, metadata=_said("Most connections at a time."))
+    cors: tuple[str, ...] = field(
+        default=(),
+        metadata=_said(
+            "An origin whose pages may ask, as https://app.example.org; may be repeated.", "ORIGIN"
+        ),
+    )
+    grpc_web: bool = field(default=False, metadata=_said("Translate gRPC-Web, for browsers."))
+    access_log: Path | None = field(
+        default=None,
+        metadata=_said("Append a JSON line per request: who, model, status, bytes, time.", "FILE"),
+    )
+    otlp: str = field(
+        default="",
+        metadata=_said("Send traces to this OpenTelemetry collector (gRPC).", "HOST:PORT"),
+    )
 
     @property
     def has_credentials(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from naiad.batching import Budget
+from naiad.error_text import class_name, message_of
 
 _RECOVERY = 1.01  # per batch that ran: a size that failed is tried again after about 70 others
 
@@ -47,11 +48,13 @@ class Allowance:
                 del self._learned[dim], self._failed[dim]
 
 
-def ran_out_of_memory(error: Exception) -> bool:
+def ran_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the host (Python, NumPy, torch) or of a GPU."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, MemoryError) or class_name(error) == "OutOfMemoryError":
         return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
+    if not isinstance(error, RuntimeError):
+        return False
+    text = message_of(error).lower()
+    return any(
         sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory")
     )

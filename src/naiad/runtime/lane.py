@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from naiad.batching import Batcher, add_sizes
+from naiad.error_text import described
 from naiad.errors import PipelineError, Unavailable
 from naiad.runtime.circuit import Circuit
 from naiad.runtime.executor import Executor, WorkerLost
@@ -102,8 +103,8 @@ class Lane:
             # might be the answer to this batch.
             _log.exception("a batch failed inside Naiad")
             for ticket in tickets:
-                ticket.answer(PipelineError(f"internal error: {error!r}"), self._meter)
-            self._lost(WorkerLost(f"internal error: {error!r}", "internal"))
+                ticket.answer(PipelineError(f"internal error: {described(error)}"), self._meter)
+            self._lost(WorkerLost(f"internal error: {described(error)}", "internal"))
         else:
             if self.circuit.on_trial:
                 _log.warning("the worker answers again")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naiad import errors
+from naiad.error_text import kind_of, message_of
 from naiad.errors import NaiadError, PipelineError
 from naiad.pipeline import Contract, Parameter
 from naiad.runtime.shared import Layout
@@ -71,7 +72,7 @@ class Failed:
 
 def pack_error(error: NaiadError) -> tuple[str, str]:
     """An error as it travels between processes."""
-    return type(error).__name__, str(error)
+    return kind_of(error).__name__, message_of(error)
 
 
 def unpack_error(packed: tuple[str, str]) -> NaiadError:

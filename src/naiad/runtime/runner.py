@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +14,12 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from naiad.batching import Budget, add_sizes, group
+from naiad.error_text import described, sendable
 from naiad.errors import NaiadError, PipelineError
 from naiad.graph import Batch, collate, signature, split
 from naiad.pipeline import Pipeline, Request
 from naiad.runtime.allowance import Allowance, ran_out_of_memory
-from naiad.schema import REQUESTS, Array, Arrays, check_outputs
+from naiad.schema import REQUESTS, Array, Arrays, Tensor, check_bytes, check_outputs
 
 Outcome: TypeAlias = "dict[str, Array] | NaiadError"
 """What one request ends with: its outputs, or the error it is answered with."""
@@ -98,7 +101,7 @@ class Runner:
             self._run_batch(batch, report)
 
     def _prepare(self, request: Request) -> tuple[Arrays, dict[str, int]]:
-        sample = self.pipeline.prepare(request)
+        sample = _mapping(self.pipeline.prepare(request), "prepare")
         return sample, check_outputs(self.pipeline.sample, sample, "prepare()")
 
     def _groups(self, samples: list[_Sample]) -> Iterator[list[_Sample]]:
@@ -120,7 +123,7 @@ class Runner:
         starved = False
         try:
             shares = self._forward(samples, report)
-        except Exception as error:
+        except BaseException as error:
             # Only what is said of it is kept: its traceback holds on to the memory.
             shares = self._failure("forward", error)
             starved = ran_out_of_memory(error)
@@ -167,30 +170,60 @@ class Runner:
         with _timed(report, "collate"):
             given = batch.torch(self.device) if pipeline.arrays == "torch" else batch
         with _timed(report, "forward"), _inference_mode(pipeline):
-            result = pipeline.forward(given)
-            arrays = {name: _to_numpy(value) for name, value in result.items()}
+            result = _mapping(pipeline.forward(given), "forward")
+            arrays = {name: _to_numpy(name, value) for name, value in result.items()}
         if unknown := arrays.keys() - pipeline.result.keys():
-            raise PipelineError(f"forward() returned {', '.join(sorted(unknown))}, not in result")
+            names = ", ".join(sorted(map(str, unknown)))
+            raise PipelineError(f"forward() returned {names}, not in result")
+        for name, tensor in pipeline.result.items():
+            if name in arrays:
+                _check_result(name, tensor, arrays[name])
+            elif not tensor.optional:
+                raise PipelineError(f"forward() returned no {name}")
         return arrays
 
     def _finish(self, share: Arrays) -> dict[str, Array]:
-        outputs = dict(self.pipeline.finish(share))
+        outputs = dict(_mapping(self.pipeline.finish(share), "finish"))
         check_outputs(self.pipeline.outputs, outputs, "finish()")
+        check_bytes(self.pipeline.outputs, outputs, "finish()")
         return outputs
 
     def _guard(self, hook: str, call: Callable[[], T]) -> T | NaiadError:
         try:
             return call()
-        except Exception as error:
+        except BaseException as error:
             return self._failure(hook, error)
 
-    def _failure(self, hook: str, error: Exception) -> NaiadError:
-        """What a request is answered with when a hook raised."""
+    def _failure(self, hook: str, error: BaseException) -> NaiadError:
+        """What a request is answered with when a hook raised, whatever it raised."""
         if isinstance(error, NaiadError):
             return error
-        name = type(self.pipeline).__name__
-        _log.error("%s.%s() raised", name, hook, exc_info=error)
-        return PipelineError(f"{name}.{hook}() raised {type(error).__name__}: {error}")
+        if _is_interrupt(error):
+            raise error
+        name = sendable(type(self.pipeline).__name__)
+        try:
+            _log.error("%s.%s() raised", name, hook, exc_info=error)
+        except BaseException as failure:  # a traceback is written by the error's own code, too
+            _log.error("%s.%s() raised what cannot be logged: %s", name, hook, described(failure))
+        return PipelineError(f"{name}.{hook}() raised {described(error)}")
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether somebody pressed Ctrl-C; a worker process is ended otherwise, and a hook that raises
+    the same there is like any that fails.
+    """
+    return (
+        isinstance(error, KeyboardInterrupt)
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+def _mapping(returned: Any, hook: str) -> Mapping[str, Any]:
+    if isinstance(returned, Mapping):
+        return returned
+    kind = type(returned).__name__
+    raise PipelineError(f"{hook}() returned a {kind}; it must be a mapping of names to arrays")
 
 
 def _totals(samples: list[_Sample]) -> dict[str, int]:
@@ -223,5 +256,21 @@ def _inference_mode(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any
     return torch.inference_mode()
 
 
-def _to_numpy(value: Any) -> Array:
-    return value if isinstance(value, np.ndarray) else value.detach().cpu().numpy()
+def _check_result(name: str, tensor: Tensor, array: Array) -> None:
+    """Refuse a merged array before it is split: behind that all requests would fail for one."""
+    rank = len(tensor.dims) + (tensor.axis is None)
+    if array.dtype != tensor.numpy or array.ndim != rank:
+        raise PipelineError(
+            f"forward() returned {name} as {array.dtype} {list(array.shape)}; it must be "
+            f"{tensor.dtype} of {rank} dimensions"
+        )
+
+
+def _to_numpy(name: str, value: Any) -> Array:
+    if isinstance(value, np.ndarray):
+        return value
+    if not hasattr(value, "detach"):
+        raise PipelineError(
+            f"forward() returned {name} as {type(value).__name__}, which is no array"
+        )
+    return value.detach().cpu().numpy()

@@ -9,6 +9,7 @@ offsets); a client's data stays in the arenas as plain arrays.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import gc
 import json
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from naiad.batching import Budget
+from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
 from naiad.pipeline import Request, load_pipeline
 from naiad.runtime.messages import Done, Failed, Ready, Spec, Task, pack_error
@@ -63,7 +65,19 @@ def serve(connection: Connection, inbox: Arena, outbox: Arena, runner: Runner) -
         except (EOFError, ConnectionResetError):
             return
         outbox.trim()
-        connection.send(_run(task, inbox, outbox, runner))
+        try:
+            done = _run(task, inbox, outbox, runner)
+        except BaseException as error:
+            done = _failed(task, outbox, error)
+        connection.send(done)
+
+
+def _failed(task: Task, outbox: Arena, error: BaseException) -> Done:
+    """The answer to a batch that failed outside of its hooks."""
+    _log.error("a batch failed inside Naiad: %s", described(error))
+    failure = pack_error(PipelineError(f"internal error: {described(error)}"))
+    failures = dict.fromkeys(range(len(task.ids)), failure)
+    return Done(outbox.write([{} for _ in task.ids]), failures, {}, [])
 
 
 def _run(task: Task, inbox: Arena, outbox: Arena, runner: Runner) -> Done:
@@ -107,9 +121,10 @@ def loaded(load: Callable[[], T], fail: Callable[[NaiadError], None]) -> T | Non
     except NaiadError as error:
         fail(error)
         return None
-    except Exception as error:
-        _log.exception("the model could not be loaded")
-        fail(PipelineError(f"setup() raised {type(error).__name__}: {error}"))
+    except BaseException as error:
+        with contextlib.suppress(BaseException):  # a traceback is written by the error's own code
+            _log.exception("the model could not be loaded")
+        fail(PipelineError(f"setup() raised {described(error)}"))
         return None
     # torch leaves half a million objects for every full collection to visit: 260 ms each time.
     gc.collect()

@@ -21,6 +21,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]
 
+from naiad.error_text import described, kind_of, message_of
 from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
 from naiad.pipeline import Contract, Request
 from naiad.runtime.runner import Outcome
@@ -151,8 +152,8 @@ class PipelineModel:
         except NaiadError as error:
             reply(error)
             self._metrics.reply(error)
-        except Exception as error:
-            failure = PipelineError(f"the request could not be read: {error}")
+        except Exception as error:  # its id or parameters are no text, or its bytes no tensors
+            failure = InvalidInput(f"the request could not be read: {described(error)}")
             reply(failure)
             self._metrics.reply(failure)
         else:
@@ -176,6 +177,9 @@ def _decode(contract: Contract, request: Any) -> Request:
         if tensor.name() in contract.inputs
     }
     parameters: dict[str, Any] = json.loads(request.parameters() or "{}")
+    for name, value in parameters.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidInput(f"parameter {name} is {value}; it must be a finite number")
     return contract.request(arrays, request.request_id(), parameters)
 
 
@@ -196,8 +200,8 @@ def response(outcome: Outcome, wanted: frozenset[str]) -> Any:
     if isinstance(outcome, NaiadError):
         # Looked up now: pb_utils is given its classes only after this module was imported.
         internal = pb_utils.TritonError.INTERNAL
-        code = getattr(pb_utils.TritonError, outcome.code, internal)
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(outcome), code))
+        code = getattr(pb_utils.TritonError, kind_of(outcome).code, internal)
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(message_of(outcome), code))
     return pb_utils.InferenceResponse(
         [
             pb_utils.Tensor(name, array)

@@ -1,13 +1,15 @@
-"""What Triton is told on its command line, and whether what it is to serve can be served."""
+"""Build tritonserver's command line and validate the repositories."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from naiad.control_key import HTTP_HEADER
 from naiad.errors import EngineError
+from naiad.triton.endpoints import GRPC_SUFFIX, Endpoints
 from naiad.triton.engine import Layout, has_gpu
 from naiad.triton.model_config import read_model_config
 from naiad.triton.places import is_plain
@@ -23,13 +25,15 @@ ALL = ("*",)
 
 _OFF = ("false", "0")  # how Triton reads an option that is there
 
+_ADMINISTRATION = "shared-memory,model-repository,logging,trace"
+"""The groups of Triton's endpoints that ask for the control key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a server serves, and how; see :class:`naiad.Server`."""
 
     repositories: tuple[Path, ...]
-    host: str
     exit_timeout: int
     model_control: str
     arguments: tuple[str, ...]
@@ -50,7 +54,7 @@ class Settings:
 def command_line(
     layout: Layout,
     settings: Settings,
-    ports: Mapping[str, int],
+    endpoints: Endpoints,
     *,
     shared_memory: str,
     links: Path,
@@ -60,7 +64,7 @@ def command_line(
     Args:
         layout: the assembled engine.
         settings: what to serve, and how.
-        ports: for ``HTTP``, ``gRPC`` and ``metrics``.
+        endpoints: where to listen, and the control key.
         shared_memory: prefix of the files in ``/dev/shm``.
         links: where links may be made to repositories whose paths Triton cannot take.
     """
@@ -73,12 +77,8 @@ def command_line(
         f"--backend-directory={layout.backends}",
         f"--cache-directory={layout.caches}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
-        f"--http-address={settings.host}",
-        f"--http-port={ports['HTTP']}",
-        f"--grpc-address={settings.host}",
-        f"--grpc-port={ports['gRPC']}",
-        f"--metrics-address={settings.host}",
-        f"--metrics-port={ports['metrics']}",
+        *_listening(endpoints),
+        *_closed(endpoints.control_key),
         f"--exit-timeout-secs={settings.exit_timeout}",
         f"--model-control-mode={settings.model_control}",
     ]
@@ -95,6 +95,34 @@ def command_line(
         # 2 s that a small model takes to start. And it waits for ever for one that dies then.
         command.append("--disable-auto-complete-config")
     return [*command, *settings.arguments]
+
+
+def _listening(endpoints: Endpoints) -> Iterator[str]:
+    if sockets := endpoints.sockets:
+        yield f"--http-address=unix:{sockets.http}"
+        yield f"--grpc-address=unix:{str(sockets.grpc).removesuffix(f':{GRPC_SUFFIX}')}"
+        yield f"--grpc-port={GRPC_SUFFIX}"
+        yield f"--metrics-address=unix:{sockets.metrics}"
+        return
+    metrics = endpoints.metrics_address or endpoints.address
+    for use, name, address in (
+        ("HTTP", "http", endpoints.address),
+        ("gRPC", "grpc", endpoints.address),
+        ("metrics", "metrics", metrics),
+    ):
+        if ":" in address:  # each of the two servers has its own way to write IPv6 (seen in 2.51)
+            address = f"[{address}]" if use == "gRPC" else f"ipv6:{address}"
+        yield f"--{name}-address={address}"
+        yield f"--{name}-port={endpoints.ports[use]}"
+
+
+def _closed(control_key: str) -> Iterator[str]:
+    """What nobody needs is off, and administration asks for the key."""
+    yield "--allow-sagemaker=false"
+    yield "--allow-vertex-ai=false"
+    if control_key:
+        yield f"--http-restricted-api={_ADMINISTRATION}:{HTTP_HEADER}={control_key}"
+        yield f"--grpc-restricted-protocol={_ADMINISTRATION}:{HTTP_HEADER}={control_key}"
 
 
 def check_settings(settings: Settings) -> None:

@@ -1,57 +1,112 @@
-"""Where a running server listens, and what can be read there without a client."""
+"""A server's addresses, and the questions that need no client."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from naiad.client import ModelInfo
+from naiad.control_key import HTTP_HEADER
 from naiad.errors import EngineError
+from naiad.triton.hosts import reachable
 from naiad.triton.prometheus import Sample, parse_metrics
+
+GRPC_SUFFIX = 8001
+"""Triton appends the gRPC port to the path of its gRPC socket (seen in 2.51)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TritonSockets:
+    """The Unix sockets on which Triton listens behind a gate.
+
+    Attributes:
+        directory: their own, which only the server's user may enter.
+    """
+
+    directory: Path
+
+    def make_room(self) -> None:
+        """Make the directory, and remove what a Triton that died has left there."""
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        for path in (self.http, self.grpc, self.metrics):
+            path.unlink(missing_ok=True)
+
+    @property
+    def http(self) -> Path:
+        """KServe v2 over HTTP."""
+        return self.directory / "http"
+
+    @property
+    def grpc(self) -> Path:
+        """KServe v2 over gRPC."""
+        return self.directory / f"grpc:{GRPC_SUFFIX}"
+
+    @property
+    def metrics(self) -> Path:
+        """Prometheus metrics over HTTP."""
+        return self.directory / "metrics"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """A server's addresses.
+    """Where clients reach a server, and where its own process does.
 
     Attributes:
-        listening: the address that it was told to listen on.
+        address: the IP address on which it listens.
         ports: for ``HTTP``, ``gRPC`` and ``metrics``.
-        grpc_tls: whether gRPC is encrypted; Triton has TLS there only.
+        grpc_tls: whether Triton itself encrypts gRPC; it has TLS there only.
+        gate_tls: whether a gate in front of it encrypts both.
+        sockets: Triton's own, where a gate stands in front.
+        public_socket: the Unix socket that takes the place of the HTTP and gRPC ports.
+        control_key: opens the repository's index.
     """
 
-    listening: str
+    address: str
     ports: Mapping[str, int]
     grpc_tls: bool = False
+    gate_tls: bool = False
+    sockets: TritonSockets | None = None
+    public_socket: Path | None = None
+    control_key: str = ""
+    metrics_address: str = ""
 
     @property
     def host(self) -> str:
         """An address at which this machine reaches the server; IPv6 in brackets."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listening, self.listening)
-        return f"[{host}]" if ":" in host else host
+        return reachable(self.address)
 
     @property
     def grpc_url(self) -> str:
-        """As ``127.0.0.1:8001``."""
-        return f"{self.host}:{self.ports['gRPC']}"
+        """As ``127.0.0.1:8001``, ``grpcs://127.0.0.1:8001`` or ``unix:/run/naiad.sock``."""
+        if self.public_socket is not None:
+            return f"unix:{self.public_socket}"
+        encrypted = self.grpc_tls or self.gate_tls
+        return f"{'grpcs://' if encrypted else ''}{self.host}:{self.ports['gRPC']}"
 
     @property
     def http_url(self) -> str:
-        """As ``http://127.0.0.1:8000``."""
-        return f"http://{self.host}:{self.ports['HTTP']}"
+        """As ``http://127.0.0.1:8000``; "" where there is a socket alone."""
+        if self.public_socket is not None:
+            return ""
+        return f"{'https' if self.gate_tls else 'http'}://{self.host}:{self.ports['HTTP']}"
 
     @property
-    def probe_url(self) -> str:
-        """Where models are probed: HTTP where gRPC asks for certificates, which are not ours."""
+    def own_url(self) -> str:
+        """Triton itself: its gRPC, or HTTP where gRPC asks for certificates, which are not ours."""
+        if self.sockets is not None:
+            return f"unix:{self.sockets.grpc}"
         return self.http_url if self.grpc_tls else self.grpc_url
 
     @property
     def metrics_url(self) -> str:
         """As ``http://127.0.0.1:8002/metrics``."""
-        return f"http://{self.host}:{self.ports['metrics']}/metrics"
+        host = reachable(self.metrics_address or self.address)
+        return f"http://{host}:{self.ports['metrics']}/metrics"
 
     def metrics(self) -> list[Sample]:
         """All numbers of ``/metrics``, as they are now.
@@ -70,11 +125,10 @@ class Endpoints:
         )
 
     def _ask(self, use: str, method: str, path: str) -> bytes:
-        connection = http.client.HTTPConnection(self.host.strip("[]"), self.ports[use], timeout=10)
         # Closed at once: an idle connection holds Triton's shutdown for its whole exit timeout.
-        with contextlib.closing(connection):
+        with contextlib.closing(self._connection(use)) as connection:
             try:
-                connection.request(method, path)
+                connection.request(method, path, headers={HTTP_HEADER: self.control_key})
                 answer = connection.getresponse()
                 body = answer.read()
             except (OSError, http.client.HTTPException) as error:
@@ -82,3 +136,20 @@ class Endpoints:
         if answer.status != 200:
             raise EngineError(f"the server answers {path} with {answer.status}: {body.decode()}")
         return body
+
+    def _connection(self, use: str) -> http.client.HTTPConnection:
+        if self.sockets is None:
+            return http.client.HTTPConnection(self.host.strip("[]"), self.ports[use], timeout=10)
+        path = self.sockets.metrics if use == "metrics" else self.sockets.http
+        return _UnixConnection(path, timeout=10)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)

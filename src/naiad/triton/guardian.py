@@ -19,6 +19,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import select
 import selectors
 import shutil
@@ -33,9 +34,16 @@ from typing import Any
 
 import psutil
 
+_STACK = 4 << 30
+"""Bytes of Triton's stack, which its threads' stacks are as large as.
+
+Triton 2.51 puts 16 bytes for each chunk of an HTTP body onto the stack, and recurses into nested
+JSON: with 8 MiB, 3 million chunks or brackets end it. The memory is virtual until it is used.
+"""
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _MARGIN = 2.0  # seconds that Triton has beyond its own exit timeout before it is killed
 _HEARTBEAT = 1.0  # seconds between looks at whether the parent is still there
+_HURRY = 0.01  # seconds between looks at whether a secret can be hidden
 _SHARED_MEMORY = Path("/dev/shm")
 # A json.py in the working directory must not stand in for the library's.
 _SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
@@ -52,6 +60,7 @@ class Charge:
         exit_timeout: seconds that Triton itself gives requests in flight to finish.
         shared_memory: the prefix of its files in ``/dev/shm``.
         stopping: a file that appears when Triton is about to be stopped, or "".
+        secret: text on the command line that other users must not read there, or "".
         remove: files and folders to remove if the parent dies without having done so.
     """
 
@@ -61,7 +70,13 @@ class Charge:
     exit_timeout: float
     shared_memory: str
     stopping: str = ""
+    secret: str = ""
     remove: Sequence[str] = field(default=())
+
+    def hidden(self) -> list[str]:
+        """The command line as other users see it."""
+        stars = "*" * len(self.secret)
+        return [part.replace(self.secret, stars) if stars else part for part in self.command]
 
 
 class Guardian:
@@ -144,7 +159,7 @@ class Guardian:
         if self.pid is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 triton = psutil.Process(self.pid)
-                if triton.cmdline() == list(self._charge.command):
+                if triton.cmdline() in (list(self._charge.command), self._charge.hidden()):
                     _kill_all(lambda: [triton, *triton.children(recursive=True)])
         _remove_shared_memory(self._charge.shared_memory)
 
@@ -169,7 +184,7 @@ def main() -> int:
         _remove_shared_memory(charge.shared_memory)
         if watch.orphaned:
             for path in map(Path, charge.remove):
-                shutil.rmtree(path, ignore_errors=True)
+                remove(path)
         _tell({"event": "ended", "status": status, "asked": watch.asked, "killed": killed})
         return 0 if watch.asked else 1
 
@@ -183,6 +198,7 @@ class _Watch:
         self._parent = parent
         self._deadline: float | None = None
         self._status: int | None = None
+        self._exposed = bool(charge.secret)
         self.asked = False
         self.orphaned = False
 
@@ -193,6 +209,9 @@ class _Watch:
             selector.register(sys.stdin, selectors.EVENT_READ)
             while self._reap() is None:
                 self._check_deadline_and_parent()
+                if self._exposed and Path(self._charge.log).stat().st_size:
+                    # It writes its log: the command line has been read.
+                    self._exposed = not _hide(self._triton, self._charge.secret.encode())
                 for key, _ in selector.select(self._patience()):
                     if key.fd == woken:
                         signals = os.read(woken, 4096)
@@ -234,9 +253,10 @@ class _Watch:
             self._lose_parent()
 
     def _patience(self) -> float:
+        longest = _HURRY if self._exposed else _HEARTBEAT
         if self._deadline is None:
-            return _HEARTBEAT
-        return min(_HEARTBEAT, max(0.0, self._deadline - time.monotonic()))
+            return longest
+        return min(longest, max(0.0, self._deadline - time.monotonic()))
 
     def _reap(self) -> int | None:
         """Collect every child that has ended, Triton or one that was left to us."""
@@ -276,6 +296,44 @@ def _read_charge() -> Charge | None:
 
 def _spawn(charge: Charge) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with _large_stacks():
+        return _spawn_with(charge, flags)
+
+
+@contextlib.contextmanager
+def _large_stacks() -> Generator[None]:
+    """Give a process that is started meanwhile large stacks, where the system allows for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    bounded = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    counted = Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2"
+    if not bounded and not counted:
+        most = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
+        resource.setrlimit(resource.RLIMIT_STACK, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
+
+
+def _hide(pid: int, secret: bytes) -> bool:
+    """Overwrite a secret on a child's command line, which every user of the host can read.
+
+    True also where that is not to be done: the child is gone, or the kernel does not allow it.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        begin, end = int(stat[45]), int(stat[46])  # arg_start and arg_end, see proc(5)
+        with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
+            memory.seek(begin)
+            line = memory.read(end - begin)
+            memory.seek(begin)
+            memory.write(line.replace(secret, b"*" * len(secret)))
+    except (OSError, ValueError, IndexError):
+        return True
+    return secret in line
+
+
+def _spawn_with(charge: Charge, flags: int) -> int:
     return os.posix_spawn(
         charge.command[0],
         list(charge.command),
@@ -316,7 +374,18 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 def _remove_shared_memory(prefix: str) -> None:
+    if not prefix:
+        return
     for path in _SHARED_MEMORY.glob(f"{prefix}*"):
         path.unlink(missing_ok=True)
 

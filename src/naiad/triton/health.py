@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import socket
 import socketserver
 import threading
 import time
@@ -14,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from naiad.errors import EngineError
+from naiad.triton.hosts import family
 from naiad.triton.ports import choose_ports, in_use
 
 State = Literal["starting", "serving", "restarting", "stopping", "failed"]
@@ -44,7 +44,13 @@ class Health:
         self._reason = ""
         self._restarts = 0
         self._models: dict[str, ModelHealth] = {}
+        self._gate: str | None = None
         self._lock = threading.Lock()
+
+    def gate(self, reason: str) -> None:
+        """A gate stands in front; ``reason`` says why nobody gets through, and is "" if they do."""
+        with self._lock:
+            self._gate = reason
 
     @property
     def state(self) -> State:
@@ -93,17 +99,22 @@ class Health:
         """What is known, for JSON: ``ready``, ``state``, ``reason``, ``restarts``, ``models``.
 
         Each of ``models`` has ``ready``, ``reason`` and ``age``: the seconds since it was probed.
+        Where a gate stands in front, ``gate`` has ``ready`` and ``reason``.
         """
         at = time.monotonic() if now is None else now
         with self._lock:
             models = {name: self._told(model, at) for name, model in self._models.items()}
-            return {
-                "ready": self._state == "serving" and all(m["ready"] for m in models.values()),
+            answers = self._state == "serving" and all(m["ready"] for m in models.values())
+            report: dict[str, Any] = {
+                "ready": answers and not self._gate,
                 "state": self._state,
                 "reason": self._reason,
                 "restarts": self._restarts,
                 "models": models,
             }
+            if self._gate is not None:
+                report["gate"] = {"ready": not self._gate, "reason": self._gate}
+            return report
 
     def _told(self, model: ModelHealth, now: float) -> dict[str, Any]:
         age = round(now - model.at, 1)
@@ -124,10 +135,8 @@ class HealthEndpoint:
         Raises:
             EngineError: the port is in use.
         """
-        self._host = host
-        wanted = choose_ports(host, {"health": port})["health"]
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = type("_Listener", (_Listener,), {"address_family": family})
+        wanted = choose_ports({"health": (host, port)})["health"]
+        listener = type("_Listener", (_Listener,), {"address_family": family(host)})
         try:
             self._listener: _Listener = listener((host, wanted), _Handler)
         except OSError:

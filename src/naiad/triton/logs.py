@@ -26,6 +26,8 @@ _HEADER = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([^\s\]]+:\d+)\] ?
 _BARE = re.compile(
     r"error: |Error: |Signal \(|\[libprotobuf |.*error while loading shared libraries: "
 )
+# What libevhtp, Triton's HTTP server, writes into the middle of entries.
+_FOREIGN = re.compile(r"\[\x1b\[")
 _MOST_LINES = 200  # of one entry; the rest is in the file
 
 _NOISE = re.compile(
@@ -98,6 +100,8 @@ class EntryReader:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             match = _HEADER.match(line)
+            if _FOREIGN.match(line):
+                continue
             if match:
                 yield from self.flush()
                 self._head, self._lines = (match[1], match[2]), [match[3]]
@@ -144,7 +148,11 @@ class LogFollower:
     def tail(self, lines: int = 5) -> str:
         """The last lines of the file, without Triton's tables."""
         text = self.path.read_text(errors="replace") if self.path.exists() else ""
-        kept = [line for line in text.splitlines() if line.strip() and line[0] not in "|+"]
+        kept = [
+            line
+            for line in text.splitlines()
+            if line.strip() and line[0] not in "|+" and not _FOREIGN.match(line)
+        ]
         return "\n".join(kept[-lines:])
 
     def _interpret(self, entry: Entry) -> LogEvent | None:

@@ -9,25 +9,31 @@ from collections.abc import Mapping
 import psutil
 
 from naiad.errors import EngineError
+from naiad.triton.hosts import family
 
 
-def choose_ports(host: str, wanted: Mapping[str, int | None]) -> dict[str, int]:
-    """A port for each use: the wanted one, or a free one where it is 0 or None.
+def choose_ports(wanted: Mapping[str, tuple[str, int | None]]) -> dict[str, int]:
+    """A port for each use: the wanted one at an address, or a free one where it is 0 or None.
 
     Raises:
         EngineError: a wanted port is in use; says by whom, where that can be seen.
     """
     uses: dict[int, str] = {}
-    for use, port in wanted.items():
+    for use, (address, port) in wanted.items():
         if not port:
             continue
         if port in uses:
             raise EngineError(f"port {port} is given twice: {uses[port]} and {use}")
         uses[port] = use
-        if not is_free(host, port):
+        if not is_free(address, port):
             raise EngineError(in_use(use, port))
-    free = iter(free_ports(host, len(wanted)))
-    return {use: port or next(free) for use, port in wanted.items()}
+    chosen = {use: port for use, (_, port) in wanted.items() if port}
+    for use, (address, _) in wanted.items():
+        while use not in chosen:
+            (free,) = free_ports(address, 1)
+            if free not in chosen.values():  # taken at one address, it may be free at another
+                chosen[use] = free
+    return chosen
 
 
 def in_use(use: str, port: int) -> str:
@@ -44,7 +50,7 @@ def free_ports(host: str, count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         ports: list[int] = []
         for _ in range(count):
-            held = stack.enter_context(socket.socket(_family(host)))
+            held = stack.enter_context(socket.socket(family(host)))
             held.bind((host, 0))
             ports.append(held.getsockname()[1])
         return ports
@@ -56,7 +62,7 @@ def is_free(host: str, port: int) -> bool:
     Raises:
         EngineError: ports below 1024 are the administrator's.
     """
-    with socket.socket(_family(host)) as probe:
+    with socket.socket(family(host)) as probe:
         # As servers do: connections of an earlier server in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -81,7 +87,3 @@ def owner(port: int) -> str:
             with contextlib.suppress(psutil.Error):
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     return ""
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +12,10 @@ from secrets import token_hex
 
 from naiad.errors import EngineError
 from naiad.triton.command import ALL, Settings, command_line, model_directories
+from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, environment
-from naiad.triton.guardian import Charge, Guardian
+from naiad.triton.guardian import Charge, Guardian, remove
 from naiad.triton.logs import LogEvent, LogFollower
-from naiad.triton.places import plain_temporary_directory
 from naiad.triton.startup import last_words, wait_for_start
 
 
@@ -26,8 +26,9 @@ class TritonProcess:
         self,
         layout: Layout,
         settings: Settings,
-        ports: Mapping[str, int],
+        endpoints: Endpoints,
         *,
+        scratch: Path,
         log_dir: Path | None,
         temporary: Sequence[Path],
     ) -> None:
@@ -36,22 +37,24 @@ class TritonProcess:
         Args:
             layout: the assembled engine.
             settings: what to serve, and how.
-            ports: for ``HTTP``, ``gRPC`` and ``metrics``.
+            endpoints: where it is to listen.
+            scratch: a folder for its temporary files, which goes with them.
             log_dir: where the log goes; by default among the temporary files.
-            temporary: folders that go, too, when this process dies and Triton with it.
+            temporary: files and folders to remove also when this process dies and Triton with it.
         """
         identity = token_hex(4)
         name = f"triton-{datetime.now().strftime('%Y%m%d-%H%M%S')}-{identity}.log"
         if log_dir is not None:
             log_dir.mkdir(parents=True, exist_ok=True)
             (log_dir / name).touch()
-        self._scratch = plain_temporary_directory("naiad-server-")
-        self.log_path = (log_dir or self._scratch) / name
+        self.scratch = scratch
+        """The folder of its temporary files."""
+        self.log_path = (log_dir or self.scratch) / name
         self.log_path.touch()
-        self._stopping = self._scratch / "stopping"
-        self._layout, self._settings, self._ports = layout, settings, ports
+        self._stopping = self.scratch / "stopping"
+        self._layout, self._settings, self._endpoints = layout, settings, endpoints
         self._shared_memory = f"naiad-{identity}-"
-        self._remove = [str(self._scratch), *map(str, temporary)]
+        self._remove = [str(self.scratch), *map(str, temporary)]
         self._follower = LogFollower(self.log_path)
         self._guardian: Guardian | None = None
         self._last = False
@@ -85,6 +88,8 @@ class TritonProcess:
             if self._last:
                 raise EngineError("the server is being stopped")
             self._stopping.unlink(missing_ok=True)
+            if sockets := self._endpoints.sockets:
+                sockets.make_room()
             settings = self._settings if again is None else _again(self._settings, again)
             self._guardian = Guardian(self._charge(settings))
         wait_for_start(
@@ -131,9 +136,9 @@ class TritonProcess:
         command = command_line(
             self._layout,
             settings,
-            self._ports,
+            self._endpoints,
             shared_memory=self._shared_memory,
-            links=self._scratch,
+            links=self.scratch,
         )
         return Charge(
             command=command,
@@ -142,17 +147,18 @@ class TritonProcess:
             exit_timeout=settings.exit_timeout,
             shared_memory=self._shared_memory,
             stopping=str(self._stopping),
+            secret=self._endpoints.control_key,
             remove=self._remove,
         )
 
     def remove_files(self, *, keep_log: bool) -> None:
         """Remove the temporary files, among them the log where it is one of them."""
-        if keep_log and self.log_path.parent == self._scratch:
-            for path in self._scratch.iterdir():
+        if keep_log and self.log_path.parent == self.scratch:
+            for path in self.scratch.iterdir():
                 if path != self.log_path:
-                    path.unlink()
+                    remove(path)
         else:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def _again(settings: Settings, models: Sequence[str]) -> Settings:

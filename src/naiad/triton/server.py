@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +10,21 @@ from pathlib import Path
 from types import TracebackType
 
 from naiad.client import Client
+from naiad.control_key import new_key
 from naiad.errors import EngineError
+from naiad.gate.settings import GateSettings
 from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, assemble, find_engine
+from naiad.triton.exposure import Exposure
 from naiad.triton.front.build import chosen_front
-from naiad.triton.guardian import Guardian
+from naiad.triton.gate_process import GateProcess
+from naiad.triton.guardian import Guardian, remove
+from naiad.triton.hosts import reachable
 from naiad.triton.logs import LogEvent, to_logger
-from naiad.triton.places import usable_cache
-from naiad.triton.ports import choose_ports, in_use
+from naiad.triton.places import plain_temporary_directory, usable_cache
+from naiad.triton.ports import in_use
 from naiad.triton.probing import ask_examples
 from naiad.triton.process import TritonProcess
 from naiad.triton.prometheus import Sample, total
@@ -52,6 +56,9 @@ class Server:
         grpc_port: int | None = 8001,
         metrics_port: int | None = 8002,
         log_dir: Path | str | None = None,
+        metrics_host: str = "",
+        health_host: str = "",
+        gate: GateSettings | None = None,
         exit_timeout: int = 8,
         start_timeout: float = 300.0,
         model_control: str = "none",
@@ -70,12 +77,17 @@ class Server:
 
         Args:
             repositories: model repositories, at least one.
-            host: the address to listen on; 0.0.0.0 is reachable from other machines.
+            host: the address to listen on. Beyond loopback (0.0.0.0, or a network's address) a
+                gate stands in front, and needs credentials.
             http_port: KServe v2 over HTTP; 0 or None takes a free port, as for the others.
             grpc_port: KServe v2 over gRPC.
             metrics_port: Prometheus metrics.
             log_dir: where Triton's log goes; by default a temporary file that is kept only when
                 the server does not start.
+            metrics_host: the address of the metrics' port; by default loopback.
+            health_host: the address of the health port; by default loopback.
+            gate: how Envoy is set up that stands in front, on loopback too; None for no gate on
+                loopback.
             exit_timeout: seconds that requests in flight have to finish when the server stops.
             start_timeout: seconds until every model must be ready.
             model_control: Triton's ``--model-control-mode``: ``none`` loads all models at the
@@ -89,7 +101,7 @@ class Server:
             backend_directory: a folder with backends, each a folder of its name; they are preferred
                 to Naiad's own ``pytorch`` and ``onnxruntime``.
             probes: a request by model, which the model must answer before it counts as ready.
-            temporary: folders that the server removes when it has ended.
+            temporary: files and folders that the server removes when it has ended.
             health_port: where ``/livez`` and ``/readyz`` say whether every model answers; 0 takes
                 a free port. With it the server is supervised: probed, and restarted when it dies.
             supervision: how, if not as by default; also without a ``health_port``.
@@ -99,7 +111,6 @@ class Server:
         """
         self._settings = Settings(
             repositories=tuple(Path(repository).absolute() for repository in repositories),
-            host=host,
             exit_timeout=exit_timeout,
             model_control=model_control,
             arguments=tuple(arguments),
@@ -108,8 +119,9 @@ class Server:
             response_cache=response_cache,
         )
         self._roster = Roster(self._settings.repositories, probes or {})
-        self._endpoints = Endpoints(host, {})
-        self._wanted = {"HTTP": http_port, "gRPC": grpc_port, "metrics": metrics_port}
+        ports = {"HTTP": http_port, "gRPC": grpc_port, "metrics": metrics_port}
+        self._exposure = Exposure(host, ports, metrics_host, health_host, gate)
+        self._endpoints = Endpoints("127.0.0.1", {})
         self._log_dir = Path(log_dir).absolute() if log_dir is not None else None
         self._start_timeout = start_timeout
         self._temporary = tuple(temporary)
@@ -121,12 +133,14 @@ class Server:
             self._supervision = Supervision()
         self._supervisor: Supervisor | None = None
         self._process: TritonProcess | None = None
+        self._gate: GateProcess | None = None
         self._log_path: Path | None = None
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._death = ""
         self._clients: list[Client] = []
+        self._keys: list[Path] = []
         self.started_in: float = 0.0
         """Seconds from :meth:`start` until every model had answered."""
 
@@ -134,15 +148,16 @@ class Server:
         """Start Triton and wait until every model is ready and has answered its probe.
 
         Raises:
-            EngineError: Triton cannot run here, a port is in use, or a model does not load or
-                answer; says which and why.
-            MissingExtra: the wheel with Triton is not installed.
+            EngineError: Triton cannot run here, a port is in use, a model does not load or
+                answer, or others could reach the server without a credential; says which and why.
+            MissingExtra: the wheel with Triton, or with Envoy, is not installed.
         """
         if self._process is not None:
             raise EngineError("this server is running already")
         began = time.perf_counter()
         try:
             check_settings(self._settings)
+            self._exposure.check()
             front = chosen_front(usable_cache())
             layout = assemble(find_engine(), directory=self._backends, front=front)
             self._stopping.clear()
@@ -150,11 +165,15 @@ class Server:
             self._death = ""
             if self._supervision is not None:
                 self._supervisor = Supervisor(
-                    self._supervision, self._settings.host, self._health_port, self._on_event
+                    self._supervision,
+                    self._exposure.health_address,
+                    self._health_port,
+                    self._on_event,
                 )
             self._process = self._launch(layout)
             self._roster.update(self._endpoints.index())
             self._ask_probes()
+            self._open_gate(self._process)
         except BaseException:
             self._abandon(keep_log=True)
             self._close_supervisor()
@@ -189,10 +208,13 @@ class Server:
         return ended
 
     def client(self) -> Client:
-        """A new client of this server over gRPC; closed when the server stops, or by you."""
+        """A new client of this server; closed when the server stops, or by you.
+
+        It asks Triton itself, behind the gate where there is one.
+        """
         if self._process is None:
             raise EngineError("the server is not running")
-        client = Client(self.grpc_url)
+        client = Client(self.own_url)
         self._clients.append(client)
         return client
 
@@ -243,9 +265,14 @@ class Server:
         return self._endpoints.http_url
 
     @property
-    def probe_url(self) -> str:
-        """``grpc_url``, or ``http_url`` where gRPC has TLS."""
-        return self._endpoints.probe_url
+    def own_url(self) -> str:
+        """Where this process reaches Triton: behind the gate, and without TLS."""
+        return self._endpoints.own_url
+
+    @property
+    def gate(self) -> GateSettings | None:
+        """The gate in front of the server, if there is one."""
+        return self._exposure.gate
 
     @property
     def metrics_url(self) -> str:
@@ -256,7 +283,8 @@ class Server:
     def health_url(self) -> str | None:
         """As ``http://127.0.0.1:8003``, for ``/livez`` and ``/readyz``; None without them."""
         port = self._supervisor.health_port if self._supervisor is not None else None
-        return f"http://{self._endpoints.host}:{port}" if port is not None else None
+        host = reachable(self._exposure.health_address)
+        return f"http://{host}:{port}" if port is not None else None
 
     @property
     def pid(self) -> int | None:
@@ -283,33 +311,45 @@ class Server:
 
     def _launch(self, layout: Layout) -> TritonProcess:
         """Start Triton at ports that nobody takes meanwhile; returns when it listens there."""
-        attempts = _ATTEMPTS if not all(self._wanted.values()) else 1
+        exposure, key = self._exposure, new_key()
+        attempts = _ATTEMPTS if exposure.takes_free_ports else 1
         while True:
             attempts -= 1
-            ports = choose_ports(self._settings.host, self._wanted)
-            self._endpoints = Endpoints(self._settings.host, ports, self._settings.grpc_tls)
+            scratch = plain_temporary_directory("naiad-server-")
+            self._endpoints = exposure.endpoints(scratch, key, grpc_tls=self._settings.grpc_tls)
+            self._keys = exposure.publish(self._endpoints, self._on_event)
             self._process = TritonProcess(
                 layout,
                 self._settings,
-                ports,
+                self._endpoints,
+                scratch=scratch,
                 log_dir=self._log_dir,
-                temporary=self._temporary,
+                temporary=[*self._temporary, *self._keys],
             )
             self._log_path = self._process.log_path
             try:
                 self._process.start(self._start_timeout, self._on_event)
             except PortTakenError as error:
-                if attempts == 0 or error.port in self._wanted.values():
-                    uses = {port: use for use, port in ports.items()}
+                if attempts == 0 or not exposure.is_free(error.port):
+                    uses = {port: use for use, port in self._endpoints.ports.items()}
                     use = uses.get(error.port, "Triton's")
                     raise EngineError(in_use(use, error.port)) from None
             else:
                 return self._process
             self._abandon(keep_log=False)
+            for path in self._keys:
+                remove(path)
+
+    def _open_gate(self, process: TritonProcess) -> None:
+        if self._exposure.gate is not None:
+            self._gate = GateProcess(
+                self._exposure.gate, self._endpoints, process.scratch, self._on_event
+            )
+            self._gate.start(self._supervisor.health.gate if self._supervisor else None)
 
     def _ask_probes(self) -> None:
         try:
-            ask_examples(self.probe_url, self.models, self.probes)
+            ask_examples(self.own_url, self.models, self.probes)
         except EngineError as error:
             raise EngineError(f"{error}\nThe whole log: {self._log_path}") from error
 
@@ -365,6 +405,7 @@ class Server:
         self._process = None
         self._close_clients()
         self._close_supervisor()
+        self._close_gate()
         process.remove_files(keep_log=bool(self._death))
         self._remove_temporary()
         self._ended.set()
@@ -372,6 +413,7 @@ class Server:
     def _abandon(self, *, keep_log: bool) -> None:
         """End what :meth:`start` has begun."""
         self._close_clients()
+        self._close_gate()
         process, self._process = self._process, None
         if process is not None:
             process.end(Guardian.kill)
@@ -382,10 +424,15 @@ class Server:
             self._supervisor.close()
             self._supervisor = None
 
+    def _close_gate(self) -> None:
+        if self._gate is not None:
+            self._gate.end()
+            self._gate = None
+
     def _close_clients(self) -> None:
         while self._clients:
             self._clients.pop().close()
 
     def _remove_temporary(self) -> None:
-        for path in self._temporary:
-            shutil.rmtree(path, ignore_errors=True)
+        for path in (*self._temporary, *self._keys):
+            remove(path)

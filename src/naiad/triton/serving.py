@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from naiad.errors import InvalidInput, MissingExtra
+from naiad.gate.settings import GateSettings
 from naiad.pipeline import Pipeline, load_pipeline
 from naiad.pipelines import applications
 from naiad.triton.command import ALL, check_repositories
@@ -30,6 +31,9 @@ def serve(
     http_port: int | None = 8000,
     grpc_port: int | None = 8001,
     metrics_port: int | None = 8002,
+    metrics_host: str = "",
+    health_host: str = "",
+    gate: GateSettings | None = None,
     log_dir: Path | str | None = None,
     exit_timeout: int = 8,
     model_control: str = "none",
@@ -65,6 +69,9 @@ def serve(
         http_port: 0 or None takes a free port, as for the others.
         grpc_port: for gRPC.
         metrics_port: for Prometheus.
+        metrics_host: the address of the metrics' port; by default loopback.
+        health_host: the address of the health port; by default loopback.
+        gate: how the gate in front is set up; beyond loopback there always is one.
         log_dir: where Triton's log goes.
         exit_timeout: seconds that requests in flight have to finish.
         model_control: whether models may come and go: ``none``, ``poll`` or ``explicit``.
@@ -122,6 +129,9 @@ def serve(
             http_port=http_port,
             grpc_port=grpc_port,
             metrics_port=metrics_port,
+            metrics_host=metrics_host,
+            health_host=health_host,
+            gate=gate,
             log_dir=log_dir,
             exit_timeout=exit_timeout,
             probes=probes,

@@ -10,6 +10,10 @@ flight, and so is one that cannot unload a model: see :mod:`naiad.triton.memory`
 
 The whole of Triton is restarted, at the same ports: whatever state it was in, no request, process
 or shared memory of the model that died is left in the way of the new one.
+
+A server that had served before it died is restarted for ever, with growing pauses: a request may
+have ended it, and whoever sends such requests must not be able to end the service. Only one that
+cannot start, several times in a row, is given up.
 """
 
 from __future__ import annotations
@@ -45,8 +49,8 @@ class Supervision:
         deadline: seconds that a model has to answer its example.
         silence: seconds without any answer after which the server is restarted; the runtime
             replaces a worker that hangs after 120.
-        restarts: how many there may be within ``window`` before the server is given up.
-        window: seconds.
+        failed_starts: starts in a row that may fail before the server is given up.
+        window: seconds after which a restart no longer lengthens the pauses.
         first_pause: seconds before the second restart within ``window``, doubled for each
             further one; the first has none.
         longest_pause: seconds.
@@ -59,30 +63,36 @@ class Supervision:
     interval: float = 5.0
     deadline: float = 10.0
     silence: float = 150.0
-    restarts: int = 5
+    failed_starts: int = 5
     window: float = 600.0
     first_pause: float = 1.0
-    longest_pause: float = 30.0
+    longest_pause: float = 10.0
     unloading: float = 180.0
     memory_limit: int | None = None
 
 
 class Restarts:
-    """When a server may be restarted: with growing pauses, and not for ever."""
+    """Back-off between restarts, and when to give up."""
 
     def __init__(self, policy: Supervision) -> None:
-        """Start before the first."""
+        """Start before the first restart."""
         self._policy = policy
         self._times: list[float] = []
+        self._failed = 0
 
-    def pause(self, now: float) -> float | None:
-        """Seconds to wait before a restart that is wanted ``now``; None: there were too many."""
+    def pause(self, now: float, *, served: bool) -> float | None:
+        """Seconds to wait before a restart that is wanted ``now``; None to give up.
+
+        ``served`` says that the server had come up since the last restart.
+        """
         policy = self._policy
+        self._failed = 0 if served else self._failed + 1
+        if self._failed >= policy.failed_starts:
+            return None
         self._times = [at for at in self._times if now - at < policy.window]
         count = len(self._times)
-        if count >= policy.restarts:
-            return None
-        pause = min(policy.longest_pause, policy.first_pause * 2 ** (count - 1)) if count else 0.0
+        doubled = policy.first_pause * 2.0 ** min(count - 1, 30)
+        pause = min(policy.longest_pause, doubled) if count else 0.0
         self._times.append(now + pause)
         return pause
 
@@ -180,9 +190,11 @@ class Supervisor:
         Also returns "" when the server is stopped meanwhile.
         """
         self.mending = True
+        served = True
         try:
             while not self._ended.is_set():
-                pause = self._restarts.pause(time.monotonic())
+                pause = self._restarts.pause(time.monotonic(), served=served)
+                served = False
                 if pause is None:
                     return self._give_up(reason)
                 self._life += 1
@@ -220,10 +232,7 @@ class Supervisor:
 
     def _give_up(self, reason: str) -> str:
         policy = self._policy
-        text = (
-            f"given up after {policy.restarts} restarts within {policy.window:g} s; the last "
-            f"reason: {reason}"
-        )
+        text = f"given up after {policy.failed_starts} failed starts in a row; the last: {reason}"
         self.health.ends("failed", text)
         return text
 
@@ -249,7 +258,7 @@ class Supervisor:
         self._stuck = server.stuck(self._policy.unloading)
 
     def _probe_often(self, server: Server) -> None:
-        with Client(server.probe_url, retries=0) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
+        with Client(server.own_url, retries=0) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
             while not self._ended.wait(self._policy.interval):
                 if self.health.state != "serving":
                     continue

@@ -15,7 +15,8 @@ from tests.unit.client.servers import free_port, grpc_server
 
 from naiad.bulk import servers as module
 from naiad.bulk.servers import Servers
-from naiad.errors import InvalidInput, NaiadError, Unavailable
+from naiad.client.access import Access
+from naiad.errors import InvalidInput, NaiadError, NotAllowed, Unavailable
 from naiad.pipeline import Request
 
 
@@ -144,6 +145,18 @@ def test_a_refusal_is_the_answer() -> None:
         outcome = servers.ask(number(1))
         assert isinstance(outcome, InvalidInput)
         assert half.calls.count("ModelInfer") == 1
+
+
+def test_a_key_that_is_taken_back_ends_the_work_and_is_no_fault_of_an_item() -> None:
+    def refuse(context: grpc.ServicerContext) -> None:
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "no longer")
+
+    access = Access(api_key="key")
+    with grpc_server(refuse) as (url, half), Servers([url], "half", access=access) as servers:
+        servers.start()
+        assert half.headers["x-api-key"] == "key"
+        with pytest.raises(NotAllowed, match="no longer"):
+            servers.ask(number(1))
 
 
 def test_servers_with_other_weights_do_not_work_together() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from tests.unit.cli.mounted import commands
 from typer.testing import CliRunner
 
@@ -10,7 +12,7 @@ from naiad.pipelines.nugraph3 import cli
 
 
 def test_it_has_the_applications_commands() -> None:
-    assert commands("infer")["nugraph3"] is cli.infer
+    assert inspect.unwrap(commands("infer")["nugraph3"]) is cli.infer
 
 
 def test_alone_it_lists_them() -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -41,13 +39,14 @@ class Half(service_pb2_grpc.GRPCInferenceServiceServicer):
         }
         self.calls: list[str] = []
         self.headers: dict[str, Any] = {}
+        self.headers_of: dict[str, dict[str, Any]] = {}
         self.ready = True
 
     def ServerReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return messages.ServerReadyResponse(ready=self.ready)
 
     def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return messages.ModelReadyResponse(ready=True)
+        return messages.ModelReadyResponse(ready=self.ready)
 
     def ServerMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return messages.ServerMetadataResponse(name="half", version="0.5")
@@ -57,8 +56,19 @@ class Half(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.headers = dict(context.invocation_metadata())
         return json_format.ParseDict({"config": self.config}, messages.ModelConfigResponse())
 
+    def RepositoryIndex(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.headers_of["RepositoryIndex"] = dict(context.invocation_metadata())
+        answer = messages.RepositoryIndexResponse()
+        answer.models.add(name="half", version="1", state="READY")
+        return answer
+
+    def RepositoryModelLoad(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.headers_of["RepositoryModelLoad"] = dict(context.invocation_metadata())
+        return messages.RepositoryModelLoadResponse()
+
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self.calls.append("ModelInfer")
+        self.headers_of["ModelInfer"] = dict(context.invocation_metadata())
         self.before(context)
         sent = request.raw_input_contents[0]
         answer = messages.ModelInferResponse(raw_output_contents=[sent[: len(sent) // 2]])
@@ -79,13 +89,15 @@ def grpc_server(
     port: int = 0,
     credentials: grpc.ServerCredentials | None = None,
     parameters: Mapping[str, str] | None = None,
+    socket_at: str = "",
+    interceptors: Sequence[grpc.ServerInterceptor] = (),
 ) -> Generator[tuple[str, Half], None, None]:
-    """Give the address ``127.0.0.1:port`` of a running server, and the server."""
+    """Give the address ``127.0.0.1:port`` of a running server, or of its socket, and the server."""
     half = Half(before, parameters)
     options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
-    server = grpc.server(ThreadPoolExecutor(4), options=options)
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors, options=options)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(half, server)
-    wanted = f"127.0.0.1:{port}"
+    wanted = f"unix:{socket_at}" if socket_at else f"127.0.0.1:{port}"
     bound = (
         server.add_secure_port(wanted, credentials)
         if credentials
@@ -93,7 +105,7 @@ def grpc_server(
     )
     server.start()
     try:
-        yield f"127.0.0.1:{bound}", half
+        yield wanted if socket_at else f"127.0.0.1:{bound}", half
     finally:
         server.stop(grace=None).wait()
 
@@ -135,13 +147,3 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes | dict[str, 
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()
     handler.wfile.write(data)
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """Write a certificate for 127.0.0.1 and its key; raise OSError without ``openssl``."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
-    return certificate, key

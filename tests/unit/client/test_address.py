@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from naiad.client.address import Address
@@ -19,6 +21,11 @@ from naiad.errors import InvalidInput
         ("http://localhost:8000/", Address("http", "localhost", 8000)),
         ("https://gate.example.org/a/b/", Address("https", "gate.example.org", 443, "/a/b")),
         ("[::1]:8001", Address("grpc", "::1", 8001)),
+        ("unix:/run/naiad.sock", Address("unix", "localhost", 0, "/run/naiad.sock")),
+        ("unix:///run/naiad.sock", Address("unix", "localhost", 0, "/run/naiad.sock")),
+        ("unix:/tmp/x/grpc:8001", Address("unix", "localhost", 0, "/tmp/x/grpc:8001")),
+        ("unix:here.sock", Address("unix", "localhost", 0, "here.sock")),
+        ("unix:/a b%20?#c", Address("unix", "localhost", 0, "/a b%20?#c")),
     ],
 )
 def test_a_url_is_taken_apart(url: str, expected: Address) -> None:
@@ -46,6 +53,26 @@ def test_the_scheme_says_protocol_and_encryption(scheme: str, grpc: bool, tls: b
 
 
 @pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("localhost:8001", 8001),
+        ("http://127.0.0.1:8000", 8000),
+        ("https://127.9.9.9", 443),
+        ("[::1]:9", 9),
+        ("unix:/run/grpc:8001", Path("/run/grpc:8001")),
+        ("host:8001", None),
+        ("10.0.0.1:8001", None),
+        ("localhost.example.org", None),
+        ("http://[::ffff:10.0.0.1]", None),
+    ],
+)
+def test_a_server_on_this_host_has_its_place_here(url: str, place: int | Path | None) -> None:
+    address = Address.parse(url)
+    assert address.place == place
+    assert address.is_local == (place is not None)
+
+
+@pytest.mark.parametrize(
     ("url", "message"),
     [
         ("ftp://localhost:21", "unknown scheme ftp://; use one of grpc://, grpcs://, http://"),
@@ -56,6 +83,9 @@ def test_the_scheme_says_protocol_and_encryption(scheme: str, grpc: bool, tls: b
         ("localhost:8001/v2", "a gRPC address has no path"),
         ("http://localhost:8000?x=1", "only scheme, host, port and path"),
         ("http://me:secret@localhost", "only scheme, host, port and path"),
+        ("unix:", "has no path; write for example unix:/run/naiad.sock"),
+        ("unix://host/x", "has a host; write unix:PATH"),
+        (f"unix:/{'x' * 107}", "the path has 108 bytes; .* at most 107"),
     ],
 )
 def test_a_wrong_url_is_refused_with_the_reason(url: str, message: str) -> None:

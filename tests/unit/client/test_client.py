@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.unit.client.clients import Ask, both, half
 from tests.unit.client.servers import (
     CONFIG,
     free_port,
     grpc_server,
     http_server,
     reply,
-    self_signed,
 )
 
 from naiad import pipelines
@@ -34,28 +30,6 @@ from naiad.errors import (
     PipelineError,
     Unavailable,
 )
-
-Ask = Callable[..., Any]
-
-
-def blocking(url: str, ask: Callable[[Client], Any], **options: Any) -> Any:
-    with Client(url, **options) as client:
-        return ask(client)
-
-
-def in_a_loop(url: str, ask: Callable[[AsyncClient], Awaitable[Any]], **options: Any) -> Any:
-    async def main() -> Any:
-        async with AsyncClient(url, **options) as client:
-            return await ask(client)
-
-    return asyncio.run(main())
-
-
-both = pytest.mark.parametrize("run", [blocking, in_a_loop])
-
-
-def half(client: Any, **options: Any) -> Any:
-    return client.infer("half", x=[1.0, 2.0, 3.0, 4.0], **options)
 
 
 @both
@@ -242,48 +216,14 @@ def test_headers_go_with_each_call(run: Ask) -> None:
     assert seen == ["Bearer secret"]
 
 
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    try:
-        return self_signed(tmp_path_factory.mktemp("tls"))
-    except OSError:
-        pytest.skip("openssl is not installed, so there is no certificate to test with")
-
-
-@both
-def test_encrypted_grpc_needs_the_right_authority(run: Ask, identity: tuple[Path, Path]) -> None:
-    certificate, key = identity
-    credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
-    with grpc_server(credentials=credentials) as (address, _):
-        answer = run(f"grpcs://{address}", half, ca_certificate=certificate)
-        assert answer["y"].tolist() == [1.0, 2.0]
-        with pytest.raises(Unavailable, match="TLS"):
-            run(f"grpcs://{address}", half, retries=0)
-
-
-@both
-def test_encrypted_http_needs_the_right_authority(run: Ask, identity: tuple[Path, Path]) -> None:
-    certificate, key = identity
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-
-    def ask(client: Any) -> Any:
-        return client.config("half")
-
-    with http_server(lambda handler, body: reply(handler, 200, CONFIG), context) as address:
-        assert run(f"https://{address}", ask, ca_certificate=certificate) == CONFIG
-        with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
-            run(f"https://{address}", ask, retries=0)
-
-
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 @pytest.mark.parametrize(
     ("url", "options", "message"),
     [
         ("localhost", {"timeout": 0}, "timeout is 0 s"),
         ("localhost", {"retries": -1}, "retries is -1"),
-        ("localhost", {"ca_certificate": __file__}, "is not encrypted.*use grpcs://"),
-        ("https://x", {"ca_certificate": "/no/such.pem"}, "/no/such.pem: no such file"),
+        ("localhost", {"ca": __file__}, "is not encrypted.*use grpcs://localhost:8001"),
+        ("https://x", {"ca": "/no/such.pem"}, "/no/such.pem: no such file"),
         ("grpcs://x", {"certificate": __file__}, "belong together"),
     ],
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import pytest
 from tenacity import Retrying
 
 from naiad.client.deadline import Deadline
-from naiad.client.retry import FIRST_WAIT, LONGEST_WAIT, policy
+from naiad.client.retry import FEW_RETRIES, FIRST_WAIT, LONGEST_WAIT, policy
 from naiad.errors import DeadlineExceeded, InvalidInput, Unavailable
 
 
@@ -27,8 +28,22 @@ class Flaky:
         return "answer"
 
 
-def retrying(retries: int, waits: list[float], seconds: float = 60.0) -> Retrying:
-    return Retrying(**policy(retries, Deadline.after(seconds)), sleep=waits.append)
+@dataclass
+class Asked:
+    """The servers of a client, as a policy sees them."""
+
+    servers: int = 1
+    answered: bool = True
+
+    def __len__(self) -> int:
+        return self.servers
+
+
+def retrying(
+    retries: int | None, waits: list[float], seconds: float = 60.0, asked: Asked | None = None
+) -> Retrying:
+    rules = policy(retries, Deadline.after(seconds), asked or Asked())
+    return Retrying(**rules, sleep=waits.append)
 
 
 def test_an_answer_is_not_asked_for_again() -> None:
@@ -41,8 +56,8 @@ def test_waits_double_with_jitter_up_to_a_longest_one() -> None:
     waits: list[float] = []
     assert retrying(8, waits)(Flaky(8)) == "answer"
     for number, wait in enumerate(waits):
-        base = min(FIRST_WAIT * 2**number, LONGEST_WAIT)
-        assert base <= wait <= base + FIRST_WAIT
+        base = min(FIRST_WAIT * 2**number, LONGEST_WAIT - FIRST_WAIT)
+        assert base <= wait <= base + FIRST_WAIT <= LONGEST_WAIT
     assert len({wait % FIRST_WAIT for wait in waits}) > 1
 
 
@@ -57,11 +72,46 @@ def test_the_last_error_is_raised_after_the_retries(retries: int) -> None:
 def test_of_several_servers_all_are_tried_before_a_wait() -> None:
     waits: list[float] = []
     flaky = Flaky(99)
-    retrying_three = Retrying(**policy(2, Deadline.after(60), servers=3), sleep=waits.append)
     with pytest.raises(Unavailable, match="failure 9"):
-        retrying_three(flaky)
+        retrying(2, waits, asked=Asked(3))(flaky)
     assert [wait > 0 for wait in waits] == [False, False, True, False, False, True, False, False]
     assert waits[5] > 2 * FIRST_WAIT > waits[2] > FIRST_WAIT
+
+
+def test_a_server_that_has_answered_before_is_asked_until_the_deadline() -> None:
+    began = time.monotonic()
+    deadline = Deadline.after(3.0)
+    with pytest.raises(Unavailable):
+        Retrying(**policy(None, deadline, Asked()), sleep=lambda wait: time.sleep(wait / 10))(
+            flaky := Flaky(10**6)
+        )
+    assert flaky.calls > FEW_RETRIES + 2
+    assert time.monotonic() - began <= 3.0
+    assert retrying(None, [])(Flaky(50)) == "answer"
+
+
+@pytest.mark.parametrize("servers", [1, 3])
+def test_one_that_has_never_answered_is_given_up_soon(servers: int) -> None:
+    flaky = Flaky(99)
+    waits: list[float] = []
+    with pytest.raises(Unavailable):
+        retrying(None, waits, asked=Asked(servers, answered=False))(flaky)
+    assert flaky.calls == (FEW_RETRIES + 1) * servers
+    assert sum(waits) < 3
+
+
+def test_a_request_that_kills_its_workers_is_not_sent_on_and_on() -> None:
+    said = iter(["busy"] * 9 + ["died, and did so with this request alone"] + ["resting"] * 99)
+    tries = 0
+
+    def request() -> None:
+        nonlocal tries
+        tries += 1
+        raise Unavailable(next(said))
+
+    with pytest.raises(Unavailable, match="resting"):
+        retrying(None, [])(request)
+    assert tries == 9 + FEW_RETRIES + 1
 
 
 def test_only_unavailable_is_retried() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.markdown import ROOT
 
-from naiad.client.status import clean, error, http_error
+from naiad.client.status import clean, error, http_error, is_deadly
 from naiad.errors import (
     DeadlineExceeded,
     InvalidInput,
     ModelNotFound,
     NaiadError,
+    NotAllowed,
     PipelineError,
     Unavailable,
 )
@@ -25,7 +27,10 @@ from naiad.errors import (
         ("DEADLINE_EXCEEDED", DeadlineExceeded),
         ("INTERNAL", PipelineError),
         ("UNKNOWN", PipelineError),
-        ("UNIMPLEMENTED", PipelineError),
+        ("UNIMPLEMENTED", InvalidInput),
+        ("UNAUTHENTICATED", NotAllowed),
+        ("PERMISSION_DENIED", NotAllowed),
+        ("RESOURCE_EXHAUSTED", Unavailable),
     ],
 )
 def test_each_grpc_status_has_its_error(code: str, kind: type[NaiadError]) -> None:
@@ -38,10 +43,15 @@ def test_each_grpc_status_has_its_error(code: str, kind: type[NaiadError]) -> No
     ("status", "kind"),
     [
         (400, InvalidInput),
+        (401, NotAllowed),
+        (403, NotAllowed),
         (404, ModelNotFound),
+        (413, InvalidInput),
+        (415, InvalidInput),
         (429, Unavailable),
+        (431, InvalidInput),
         (500, PipelineError),
-        (501, PipelineError),
+        (501, InvalidInput),
         (502, Unavailable),
         (503, Unavailable),
         (504, DeadlineExceeded),
@@ -96,3 +106,39 @@ def test_an_empty_message_still_says_something() -> None:
 def test_a_model_that_a_stopping_server_has_unloaded_is_unavailable(code: str) -> None:
     message = "Request for unknown model: 'echo' has no available versions"
     assert type(error(code, message)) is Unavailable
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind"),
+    [
+        # Triton, of an endpoint that needs a key; its code would have the client try again.
+        ("UNAVAILABLE", "This protocol is restricted, expecting header 'k'", NotAllowed),
+        ("PERMISSION_DENIED", "This API is restricted, expecting header 'k'", NotAllowed),
+        ("UNAVAILABLE", "explicit model load / unload is not allowed if ...", InvalidInput),
+        # gRPC, of its own limits: the same message is refused again.
+        ("RESOURCE_EXHAUSTED", "SERVER: Received message larger than max (9 vs. 8)", InvalidInput),
+        ("RESOURCE_EXHAUSTED", "received metadata size exceeds hard limit", InvalidInput),
+        # Envoy, where gRPC has no code for its status.
+        ("UNKNOWN", "Payload Too Large", InvalidInput),
+        ("UNKNOWN", "Received http2 header with status: 413", InvalidInput),
+        ("UNKNOWN", "Received http2 header with status: 418", PipelineError),
+        ("UNAVAILABLE", "upstream connect error or disconnect/reset before headers", Unavailable),
+        # A connection that ends amid the answer.
+        ("UNKNOWN", "Stream removed", Unavailable),
+        ("INTERNAL", "Received RST_STREAM with error code 2", Unavailable),
+    ],
+)
+def test_words_of_triton_grpc_and_envoy_are_known(
+    code: str, message: str, kind: type[NaiadError]
+) -> None:
+    assert type(error(code, message)) is kind
+
+
+@pytest.mark.parametrize("path", ["runtime/lane.py", "triton/front/lane.h"])
+def test_a_request_that_kills_workers_is_known_by_the_words_of_both_fronts(path: str) -> None:
+    words = "the worker died, and did so with this request alone"
+    assert words.partition(", ")[2] in (ROOT / "src" / "naiad" / path).read_text("utf-8")
+    assert is_deadly(Unavailable(words))
+    assert not is_deadly(Unavailable("the queue is full"))
+    assert not is_deadly(PipelineError(words))
+    assert not is_deadly(None)

@@ -13,9 +13,11 @@ from naiad.triton.command import (
     is_complete,
     model_directories,
 )
+from naiad.triton.endpoints import Endpoints, TritonSockets
 from naiad.triton.engine import Engine, Layout
 
 PORTS = {"HTTP": 1, "gRPC": 2, "metrics": 3}
+ENDPOINTS = Endpoints("127.0.0.1", PORTS, control_key="the-key")
 
 
 @pytest.fixture
@@ -24,26 +26,53 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def line_for(repository: Path, tmp_path: Path, **changes: object) -> list[str]:
+def line_for(
+    repository: Path, tmp_path: Path, endpoints: Endpoints = ENDPOINTS, **changes: object
+) -> list[str]:
     engine = Engine("0.7.0", Path("/wheel/pytriton"), Path("/libs"), Path("/stub"), Path("/lib"))
     settings = {
         "repositories": (repository,),
-        "host": "127.0.0.1",
         "exit_timeout": 8,
         "model_control": "none",
         "arguments": (),
     } | changes
     layout = Layout(engine, Path("/layout"))
     return command_line(
-        layout, Settings(**settings), PORTS, shared_memory="naiad-1-", links=tmp_path
+        layout, Settings(**settings), endpoints, shared_memory="naiad-1-", links=tmp_path
     )
 
 
 def test_triton_listens_only_where_it_is_told(repository: Path, tmp_path: Path):
-    line = line_for(repository, tmp_path, host="10.0.0.1")
+    line = line_for(repository, tmp_path, Endpoints("10.0.0.1", PORTS))
     for service, port in (("http", 1), ("grpc", 2), ("metrics", 3)):
         assert f"--{service}-address=10.0.0.1" in line
         assert f"--{service}-port={port}" in line
+
+
+def test_ipv6_is_written_as_each_of_tritons_servers_reads_it(repository: Path, tmp_path: Path):
+    line = line_for(repository, tmp_path, Endpoints("::1", PORTS))
+    assert {"--http-address=ipv6:::1", "--grpc-address=[::1]", "--metrics-address=ipv6:::1"} <= {
+        *line
+    }
+
+
+def test_behind_a_gate_triton_listens_on_sockets_alone(repository: Path, tmp_path: Path):
+    sockets = TritonSockets(Path("/run/triton"))
+    line = line_for(repository, tmp_path, Endpoints("0.0.0.0", PORTS, sockets=sockets))
+    assert "--http-address=unix:/run/triton/http" in line
+    assert {"--grpc-address=unix:/run/triton/grpc", "--grpc-port=8001"} <= {*line}
+    assert "--metrics-address=unix:/run/triton/metrics" in line
+    assert not [option for option in line if "0.0.0.0" in option]
+
+
+def test_administration_asks_for_the_key_and_other_front_ends_are_off(
+    repository: Path, tmp_path: Path
+):
+    line = line_for(repository, tmp_path)
+    groups = "shared-memory,model-repository,logging,trace"
+    assert f"--http-restricted-api={groups}:naiad-control-key=the-key" in line
+    assert f"--grpc-restricted-protocol={groups}:naiad-control-key=the-key" in line
+    assert {"--allow-sagemaker=false", "--allow-vertex-ai=false"} <= {*line}
 
 
 def test_what_the_user_adds_comes_last_so_that_it_wins(repository: Path, tmp_path: Path):
@@ -136,14 +165,14 @@ def test_models_are_loaded_and_polled_as_said(repository: Path, tmp_path: Path):
 def test_settings_that_cannot_be_are_refused(repository: Path, changes: dict, message: str):
     settings = {"model_control": "none", "load": ("*",), "poll_seconds": 15} | changes
     with pytest.raises(EngineError, match=message):
-        check_settings(Settings((repository,), "127.0.0.1", 8, arguments=(), **settings))
+        check_settings(Settings((repository,), 8, arguments=(), **settings))
 
 
 def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
     for control in ("poll", "explicit"):
-        check_settings(Settings((tmp_path,), "127.0.0.1", 8, control, ()))
+        check_settings(Settings((tmp_path,), 8, control, ()))
     with pytest.raises(EngineError, match="holds no model"):
-        check_settings(Settings((tmp_path,), "127.0.0.1", 8, "none", ()))
+        check_settings(Settings((tmp_path,), 8, "none", ()))
 
 
 @pytest.mark.parametrize(
@@ -158,4 +187,4 @@ def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
     ],
 )
 def test_whether_grpc_has_tls(arguments: tuple[str, ...], encrypted: bool) -> None:
-    assert Settings((), "127.0.0.1", 8, "none", arguments).grpc_tls == encrypted
+    assert Settings((), 8, "none", arguments).grpc_tls == encrypted

@@ -47,6 +47,16 @@ def test_a_log_becomes_what_a_user_wants_to_know_and_no_noise(tmp_path: Path):
     assert events_of(tmp_path / "log", LOG) == EVENTS
 
 
+def test_what_tritons_http_server_writes_between_entries_is_part_of_none(tmp_path: Path):
+    foreign = "[\x1b[1;33mWARN\x1b[0;39m]  \x1b[33mevhtp.c:4050\x1b[39m NODELAY NOT SUPPORTED\n"
+    line = (
+        'I1129 15:42:11.866827 2528 http_server.cc:362] "Started Metrics Service at unix:/m:8002"\n'
+    )
+    path = tmp_path / "log"
+    assert events_of(path, line + foreign) == [LogEvent("listening", "Metrics Service")]
+    assert LogFollower(path).tail() == line.strip()
+
+
 def test_a_log_that_grows_is_read_once_and_half_written_lines_wait(tmp_path: Path):
     path = tmp_path / "log"
     path.touch()

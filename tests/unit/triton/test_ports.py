@@ -24,7 +24,7 @@ def test_free_ports_are_distinct_and_can_be_taken():
 
 def test_wanted_ports_are_kept_and_others_found():
     wanted = free_ports(HOST, 1)[0]
-    ports = choose_ports(HOST, {"HTTP": wanted, "gRPC": 0, "metrics": None})
+    ports = choose_ports({"HTTP": (HOST, wanted), "gRPC": (HOST, 0), "metrics": (HOST, None)})
     assert ports["HTTP"] == wanted
     assert len(set(ports.values())) == 3
 
@@ -35,10 +35,10 @@ def test_a_port_in_use_is_named_with_its_owner(taken: int):
     with pytest.raises(
         EngineError, match=f"gRPC port {taken} is in use by .*process {os.getpid()}"
     ):
-        choose_ports(HOST, {"HTTP": 0, "gRPC": taken})
+        choose_ports({"HTTP": (HOST, 0), "gRPC": (HOST, taken)})
 
 
 def test_the_same_port_twice_is_refused(taken: int):
     port = free_ports(HOST, 1)[0]
     with pytest.raises(EngineError, match=f"port {port} is given twice: HTTP and gRPC"):
-        choose_ports(HOST, {"HTTP": port, "gRPC": port})
+        choose_ports({"HTTP": (HOST, port), "gRPC": (HOST, port)})

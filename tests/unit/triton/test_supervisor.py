@@ -8,33 +8,34 @@ SILENT = Finding("silent", "no answer to its example within 10 s")
 
 
 def test_the_first_restart_has_no_pause_and_each_further_one_twice_the_pause():
-    restarts = Restarts(Supervision(restarts=6, window=600, first_pause=1, longest_pause=5))
-    assert [restarts.pause(now=0) for _ in range(7)] == [0, 1, 2, 4, 5, 5, None]
+    restarts = Restarts(Supervision(window=600, first_pause=1, longest_pause=5))
+    assert [restarts.pause(now=0, served=True) for _ in range(7)] == [0, 1, 2, 4, 5, 5, 5]
 
 
-def test_restarts_of_long_ago_do_not_count():
-    restarts = Restarts(Supervision(restarts=2, window=600, first_pause=1))
-    assert [restarts.pause(now) for now in (0, 10)] == [0, 1]
-    assert restarts.pause(599) is None
-    assert restarts.pause(600) == 1  # the one at 11 s still counts
-    assert restarts.pause(2000) == 0
+def test_restarts_of_long_ago_lengthen_no_pause():
+    restarts = Restarts(Supervision(window=600, first_pause=1))
+    assert [restarts.pause(now, served=True) for now in (0, 10)] == [0, 1]
+    assert restarts.pause(605, served=True) == 1  # the one at 11 s still counts
+    assert restarts.pause(2000, served=True) == 0
 
 
-@given(st.lists(st.floats(0, 100), max_size=60), st.integers(1, 6), st.floats(1, 1000))
-def test_there_are_never_more_restarts_within_the_window_than_allowed(
-    gaps: list[float], allowed: int, window: float
-):
-    policy = Supervision(restarts=allowed, window=window, first_pause=0.5, longest_pause=4)
-    restarts, now, times = Restarts(policy), 0.0, list[float]()
+@given(st.lists(st.floats(0, 100), max_size=60), st.floats(1, 1000))
+def test_a_server_that_serves_each_time_is_never_given_up(gaps: list[float], window: float):
+    policy = Supervision(failed_starts=1, window=window, first_pause=0.5, longest_pause=4)
+    restarts, now = Restarts(policy), 0.0
     for gap in gaps:
         now += gap
-        pause = restarts.pause(now)
-        if pause is not None:
-            assert 0 <= pause <= 4
-            now += pause
-            times.append(now)
-    for first, beyond in zip(times, times[allowed:], strict=False):
-        assert beyond - first >= window - 4  # a window ends when a restart is asked for
+        pause = restarts.pause(now, served=True)
+        assert pause is not None
+        assert 0 <= pause <= 4
+
+
+@given(st.integers(1, 6), st.lists(st.booleans(), max_size=40))
+def test_only_starts_that_fail_in_a_row_give_a_server_up(allowed: int, lives: list[bool]):
+    restarts, failed = Restarts(Supervision(failed_starts=allowed)), 0
+    for now, served in enumerate(lives):
+        failed = 0 if served else failed + 1
+        assert (restarts.pause(now, served=served) is None) == (failed >= allowed)
 
 
 def test_one_unanswered_probe_is_no_silence_and_none_for_long_is():

@@ -5,7 +5,8 @@
 //     ├── PipelineError           the model failed, or answered what its schema does not allow
 //     ├── Unavailable             no server could answer now; the request may succeed later
 //     ├── DeadlineExceeded        no answer in the time that was allowed
-//     └── ModelNotFound           the server has no such model
+//     ├── ModelNotFound           the server has no such model
+//     └── NotAllowed              no API key was sent, or not one for this
 #pragma once
 
 #include <stdexcept>
@@ -47,7 +48,8 @@ class Error : public std::runtime_error {
 
 class InvalidInput : public Error {
  public:
-  explicit InvalidInput(const std::string& message) : Error(Code::invalid_argument, message) {}
+  explicit InvalidInput(const std::string& message, Code code = Code::invalid_argument)
+      : Error(code, message) {}
 };
 
 class PipelineError : public Error {
@@ -70,6 +72,12 @@ class DeadlineExceeded : public Error {
 class ModelNotFound : public Error {
  public:
   explicit ModelNotFound(const std::string& message) : Error(Code::not_found, message) {}
+};
+
+class NotAllowed : public Error {
+ public:
+  explicit NotAllowed(const std::string& message, Code code = Code::permission_denied)
+      : Error(code, message) {}
 };
 
 /// Throw the error that a server's status and message mean.

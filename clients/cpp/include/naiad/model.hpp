@@ -83,7 +83,10 @@ void add_tensor(std::vector<Input>& tensors, const TensorSpec& spec,
 /// Fill a member of a generated struct with what was answered; left empty where it was not.
 template <class T>
 void read_tensor(const std::vector<Tensor>& tensors, std::string_view name, Array<T>& array) {
-  if (const Tensor* found = find(tensors, name)) array = {found->shape, found->values<T>()};
+  if (const Tensor* found = find(tensors, name)) {
+    array.data = found->values<T>();
+    array.shape = found->shape;
+  }
 }
 
 template <class T>

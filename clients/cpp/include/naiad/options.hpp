@@ -4,14 +4,15 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 namespace naiad {
 
-/// PEM files. With `certificate` goes `private_key`; without `ca_certificate` gRPC's own roots are
-/// used.
+/// PEM files. With `certificate` goes `private_key`; without `ca_certificate` the file that
+/// NAIAD_CA names in the environment is used, or gRPC's own roots.
 struct Tls {
   std::string ca_certificate;
   std::string certificate;
@@ -29,14 +30,17 @@ struct KeepAlive {
 
 /// Further rounds through the servers, while all of them are unavailable.
 struct Retry {
-  int rounds = 8;
+  /// At most this many. Without a number, a client that was ever answered goes on until the call's
+  /// time is up, since its servers will be back; one that was not makes 8.
+  std::optional<int> rounds;
   std::chrono::milliseconds first_wait{250};  ///< then twice as long each time, and up to this
                                               ///< much more by chance
-  std::chrono::milliseconds longest_wait{5'000};
+  std::chrono::milliseconds longest_wait{2'000};
 };
 
 struct Options {
-  /// `host:port` or `grpc://host:port`; `grpcs://host:port` with TLS. All serve the same models.
+  /// `host:port` or `grpc://host:port`; `grpcs://host:port` with TLS; `unix:PATH` for a Unix
+  /// socket. All serve the same models.
   /// Calls go to the one that answered last, at first to the first one, and to the next where it
   /// is unavailable.
   std::vector<std::string> servers{"localhost:8001"};
@@ -48,10 +52,14 @@ struct Options {
   /// Calls under way at once through `submit` and `infer_async`; more wait to be taken.
   std::size_t max_in_flight = 16;
   Tls tls;
+  /// Sent with every call; empty: NAIAD_API_KEY of the environment, if it is there. Needs TLS,
+  /// unless the servers are on this machine.
+  std::string api_key;
   bool gzip = false;
   KeepAlive keep_alive;
-  /// Put inputs into shared memory for servers on the same machine. A server that cannot have them
-  /// there gets them in the message.
+  /// Put inputs into shared memory for servers on the same machine. A Naiad server takes them from
+  /// the user who started it, by its control key, which is found without being given. A server that
+  /// cannot have them there gets them in the message.
   bool shared_memory = false;
   /// Sent with every call, such as {"authorization", "Bearer ..."}.
   std::map<std::string, std::string> headers;

@@ -112,6 +112,10 @@ inline Decoded decode(const Nugraph3Input& input, const Nugraph3Output& output) 
   for (std::size_t hit = 0; hit < input.hit_table_local_plane.size(); ++hit) {
     const auto plane = static_cast<std::size_t>(input.hit_table_local_plane[hit]);
     const std::size_t row = next[plane]++;
+    if (semantic[plane]->columns() != kSemanticClasses) {
+      throw PipelineError("the answer has no " + std::to_string(kSemanticClasses) +
+                          " scores for a hit on plane " + std::to_string(plane));
+    }
     if (row >= semantic[plane]->rows() || row >= filter[plane]->size()) {
       throw PipelineError("the answer has too few rows for the hits on plane " +
                           std::to_string(plane));

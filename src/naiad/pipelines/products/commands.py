@@ -6,9 +6,8 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from naiad.cli.connect import connected
 from naiad.cli.console import output, progress_bar, say
-from naiad.client import Client
-from naiad.errors import Unavailable
 from naiad.pipelines.products import product_store
 from naiad.pipelines.products.client import ProductsClient
 from naiad.pipelines.products.graph import open_graph
@@ -33,12 +32,7 @@ def fill(
         NaiadError: the graph, the store or the model is not as it must be.
     """
     where = place or product_store.store_place()
-    with Client(url) as client:
-        if not client.ready("products"):
-            raise Unavailable(
-                f"no server with the model products is ready at {url}; start one in another "
-                "terminal with `naiad serve products`"
-            )
+    with connected("products", url, timeout=60.0, model="products", local=False) as client:
         model = ProductsClient(client.model("products"))
         if force or not exists(where):
             products = Products(weights).graph if graph is None else open_graph(graph)

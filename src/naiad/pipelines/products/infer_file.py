@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.cli.console import bar, errors, output, refuse_existing, say
-from naiad.client import Client
-from naiad.errors import Unavailable
+from naiad.cli.connect import connected
+from naiad.cli.console import bar, output, refuse_existing, say
 from naiad.pipelines.products.client import ProductsClient
 from naiad.pipelines.products.results import ProductsResult, check_format, write_result
 
@@ -62,15 +60,7 @@ def infer_products(job: Job, url: str | None, weights: Path | None = None) -> No
     for path in (job.output, job.plot):
         if path is not None:
             refuse_existing(path, job.force)
-    with ExitStack() as stack:
-        if url is None:
-            from naiad.triton.serving import serve
-
-            with errors.status("starting Triton"):
-                server = serve(MODEL, weights=weights, http_port=0, grpc_port=0, metrics_port=0)
-            stack.enter_context(server)
-            url = server.grpc_url
-        client = _client(stack, url, MODEL, job.timeout)
+    with connected(MODEL, url, timeout=job.timeout, weights=weights, model=MODEL) as client:
         model = ProductsClient(client.model(MODEL))
         _ = model.labels
         began = time.perf_counter()
@@ -124,8 +114,7 @@ def print_recommendations(
     """
     from naiad.pipelines.products.recommend import MODEL as RECOMMEND
 
-    with ExitStack() as stack:
-        client = _client(stack, url, RECOMMEND, 60.0)
+    with connected(RECOMMEND, url, timeout=60.0, model=RECOMMEND, local=False) as client:
         model = ProductsClient(client.model(MODEL))
         found = model.recommend(basket, k, graph_weight=graph_weight, unseen=unseen)
         parameters = client.model(RECOMMEND).config().get("parameters", {})
@@ -143,16 +132,6 @@ def print_recommendations(
         )
     output.print(table)
     _print_notice(str(parameters.get("notice", {}).get("string_value", "")))
-
-
-def _client(stack: ExitStack, url: str, model: str, timeout: float) -> Client:
-    client = stack.enter_context(Client(url, timeout=timeout))
-    if not client.ready(model):
-        raise Unavailable(
-            f"no server with the model {model} is ready at {url}; start one in another terminal "
-            f"with `naiad serve {model}`"
-        )
-    return client
 
 
 def _print_notice(notice: str) -> None:

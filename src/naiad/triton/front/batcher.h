@@ -11,13 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "sizes.h"
+
 namespace naiad {
 
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
-using Sizes = std::vector<int64_t>;  // by position of the dimension in the contract
-
-constexpr int64_t kUnbounded = INT64_MAX;
 
 // What a batch may hold of each dimension.
 struct Budget {
@@ -25,24 +24,12 @@ struct Budget {
 
   bool holds(const Sizes& used, const Sizes& more) const {
     for (size_t dim = 0; dim < sizes.size(); ++dim) {
-      if (sizes[dim] != kUnbounded && used[dim] + more[dim] > sizes[dim]) return false;
+      // All are 0 or more, so that no difference overflows.
+      if (sizes[dim] != kUnbounded && more[dim] > sizes[dim] - used[dim]) return false;
     }
     return true;
   }
 };
-
-inline void add(Sizes& used, const Sizes& more, int64_t sign = 1) {
-  for (size_t dim = 0; dim < used.size(); ++dim) used[dim] += sign * more[dim];
-}
-
-// A number as people write it: 1,234,567.
-inline std::string grouped(int64_t number) {
-  std::string text = std::to_string(number);
-  for (int place = static_cast<int>(text.size()) - 3; place > 0; place -= 3) {
-    text.insert(place, ",");
-  }
-  return text;
-}
 
 // One thing that waits. Item must have `sizes`, `arrived` and `priority`.
 template <typename Item>
@@ -69,7 +56,7 @@ class Batcher {
     }
     Entry entry{std::move(item), arrivals_++, 0};
     entry.rank += entry.item->priority * kHeadStart;
-    add(waiting_, entry.item->sizes);
+    count(entry.item->sizes, +1);
     auto place = std::upper_bound(
         queue_.begin(), queue_.end(), entry.rank,
         [](int64_t rank, const Entry& other) { return rank < other.rank; });
@@ -122,6 +109,8 @@ class Batcher {
     int skipped;
   };
 
+  using Total = __int128;  // no sum of sizes overflows it
+
   static constexpr int64_t kHeadStart = 1000;  // places in the queue per level of priority
   static constexpr int kMaxSkips = 16;         // times that a request may be overtaken
 
@@ -130,10 +119,14 @@ class Batcher {
     if (queue_.size() >= capacity_) return grouped(capacity_) + " requests";
     for (size_t dim = 0; !queue_.empty() && dim < dims.size(); ++dim) {
       if (most_.sizes[dim] != kUnbounded && waiting_[dim] + more[dim] > most_.sizes[dim]) {
-        return grouped(waiting_[dim]) + " " + dims[dim];
+        return grouped(std::min<Total>(waiting_[dim], kUnbounded)) + " " + dims[dim];
       }
     }
     return "";
+  }
+
+  void count(const Sizes& sizes, int sign) {
+    for (size_t dim = 0; dim < waiting_.size(); ++dim) waiting_[dim] += sign * Total{sizes[dim]};
   }
 
   std::string hint() const {
@@ -150,7 +143,10 @@ class Batcher {
   bool ready(Clock::time_point now) const {
     if (queue_.empty()) return false;
     if (closed_ || delay_ <= 0 || patient_until() <= now) return true;
-    return !budget_.holds(Sizes(waiting_.size(), 0), waiting_);
+    for (size_t dim = 0; dim < waiting_.size(); ++dim) {
+      if (waiting_[dim] > budget_.sizes[dim]) return true;  // no more will fit
+    }
+    return false;
   }
 
   Batch pick(size_t most, Clock::time_point now) {
@@ -164,6 +160,7 @@ class Batcher {
       Entry& entry = queue_[seen];
       if (batch.empty() || budget_.holds(used, entry.item->sizes)) {
         add(used, entry.item->sizes);
+        count(entry.item->sizes, -1);
         batch.push_back(std::move(entry.item));
         continue;
       }
@@ -181,7 +178,6 @@ class Batcher {
     queue_.insert(
         queue_.begin(), std::make_move_iterator(passed.begin()),
         std::make_move_iterator(passed.end()));
-    add(waiting_, used, -1);
     note_pace(batch.size(), now);
     if (!queue_.empty()) changed_.notify_one();
     return batch;
@@ -203,7 +199,7 @@ class Batcher {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Entry> queue_;  // by rank
-  Sizes waiting_;             // of all that waits
+  std::vector<Total> waiting_;  // sizes of all that waits
   int64_t arrivals_ = 0;
   size_t takers_ = 0;
   bool closed_ = false;

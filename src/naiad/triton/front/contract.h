@@ -5,9 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "batcher.h"
 #include "json.h"
-#include "ticket.h"
-#include "worker.h"
 
 namespace naiad {
 
@@ -17,7 +16,8 @@ struct Port {
   std::vector<int> dims;  // position of each dimension's name in Contract::dims, or -1 for a size
   std::vector<int64_t> sizes;  // of each dimension; 0 for a name
   int counts = -1;  // position in Contract::dims of what its contents count for; -1 for none
-  int axis = -1;               // along which requests are merged; -1: they are stacked
+  int axis = -1;  // along which requests are merged; -1: they are stacked
+  bool optional = false;       // whether a request may leave it out
   std::vector<int> targets;  // of indices: where the dimension is that they are positions in, one
                              // for all or one for each row; none of other tensors
   int64_t itemsize = 1;
@@ -37,9 +37,21 @@ struct Contract {
     limit = bounds(said["limit"]);
     waiting = bounds(said["waiting"]);
     watchdog = Seconds(said["watchdog"].number(120));
-    capacity = static_cast<size_t>(said["queue_capacity"].number(10000));
+    capacity = static_cast<size_t>(said["queue_capacity"].integer(10000));
     max_queue_delay = said["max_queue_delay"].number(0);
     merges = said["merges"].text() == "true";
+    check();
+  }
+
+  // The shape that a tensor must have, in words, such as [nodes, 1433].
+  std::string shape_text(const Port& port) const {
+    std::string text = "[";
+    for (size_t axis = 0; axis < port.dims.size(); ++axis) {
+      int dim = port.dims[axis];
+      if (axis) text += ", ";
+      text += dim < 0 ? std::to_string(port.sizes[axis]) : dim ? dims[dim] : "1";
+    }
+    return text + "]";
   }
 
   std::vector<std::string> dims;  // the first is that which every request has one of
@@ -57,27 +69,69 @@ struct Contract {
   static Port read(const Json& said) {
     Port port;
     port.name = said["name"].text();
-    port.dtype = static_cast<int>(said["dtype"].number(0));
-    for (auto& dim : said["dims"].items()) port.dims.push_back(static_cast<int>(dim.number(-1)));
-    for (auto& size : said["sizes"].items()) {
-      port.sizes.push_back(static_cast<int64_t>(size.number(0)));
-    }
+    port.dtype = static_cast<int>(said["dtype"].integer(0));
+    for (auto& dim : said["dims"].items()) port.dims.push_back(static_cast<int>(dim.integer(-1)));
+    for (auto& size : said["sizes"].items()) port.sizes.push_back(size.integer(0));
     for (auto& target : said["targets"].items()) {
-      port.targets.push_back(static_cast<int>(target.number(0)));
+      port.targets.push_back(static_cast<int>(target.integer(0)));
     }
-    port.counts = static_cast<int>(said["counts"].number(-1));
-    port.axis = static_cast<int>(said["axis"].number(-1));
-    port.inner = port.itemsize = static_cast<int64_t>(said["itemsize"].number(1));
+    port.counts = static_cast<int>(said["counts"].integer(-1));
+    port.axis = static_cast<int>(said["axis"].integer(-1));
+    port.optional = said["optional"].text() == "true";
+    port.inner = port.itemsize = said["itemsize"].integer(1);
     for (int axis = 0; axis < static_cast<int>(port.sizes.size()); ++axis) {
-      if (axis != port.axis) (axis < port.axis ? port.outer : port.inner) *= port.sizes[axis];
+      if (axis == port.axis) continue;
+      auto& runs = axis < port.axis ? port.outer : port.inner;
+      runs = product(runs, port.sizes[axis]).value_or(0);
     }
     return port;
+  }
+
+  // Positions and sizes are used without another look.
+  void check() const {
+    bool right = !dims.empty();
+    std::vector<bool> named(dims.size(), false);
+    for (auto* ports : {&inputs, &outputs}) {
+      for (auto& port : *ports) {
+        right = right && is_right(port) && (!merges || can_be_merged(port));
+        for (int dim : port.dims) {
+          if (right && dim >= 0) named[dim] = true;
+        }
+      }
+    }
+    for (auto& port : inputs) right = right && (port.counts < 0 || !named[port.counts]);
+    if (!right) throw std::runtime_error("a worker process takes tensors that make no sense");
+  }
+
+  bool knows(int dim) const { return dim >= 0 && dim < static_cast<int>(dims.size()); }
+
+  bool is_right(const Port& port) const {
+    int rank = static_cast<int>(port.dims.size());
+    bool right = port.itemsize > 0 && port.sizes.size() == port.dims.size() && port.axis >= -1 &&
+                 port.axis < rank && (port.counts == -1 || knows(port.counts));
+    for (int axis = 0; right && axis < rank; ++axis) {
+      right = port.dims[axis] == -1 ? port.sizes[axis] > 0
+                                    : knows(port.dims[axis]) && !port.sizes[axis];
+    }
+    for (int target : port.targets) right = right && knows(target);
+    return right;
+  }
+
+  // Whether it can be laid out on this side: rows of one size, and indices of 32 or 64 bits.
+  static bool can_be_merged(const Port& port) {
+    bool right = port.outer > 0 && port.inner > 0 && (port.axis < 0 || port.dims[port.axis] >= 0);
+    if (port.targets.empty()) return right;
+    // Where there are several targets, the first axis has one row for each.
+    bool rows = port.targets.size() == 1 ||
+                (port.axis != 0 && !port.sizes.empty() &&
+                 port.sizes[0] == static_cast<int64_t>(port.targets.size()));
+    return right && rows && (port.itemsize == 4 || port.itemsize == 8);
   }
 
   Budget bounds(const Json& said) const {
     Budget found{Sizes(dims.size(), kUnbounded)};
     for (size_t dim = 0; dim < dims.size(); ++dim) {
-      if (said[dims[dim]]) found.sizes[dim] = static_cast<int64_t>(said[dims[dim]].number(0));
+      found.sizes[dim] = said[dims[dim]].integer(kUnbounded);
     }
     return found;
   }
@@ -108,9 +162,12 @@ class Reading {
   explicit Reading(const std::string& message) : message_(message) {
     if (message.size() < sizeof(int64_t)) fail();
     memcpy(&count_, message.data(), sizeof count_);
-    if (count_ < 0 || message.size() / sizeof(int64_t) < static_cast<size_t>(count_) + 1) fail();
+    if (count_ < 0 || message.size() / sizeof(int64_t) <= static_cast<size_t>(count_)) fail();
     text_ = sizeof(int64_t) * (count_ + 1);
   }
+
+  // How many integers are left.
+  int64_t left() const { return count_ - next_; }
 
   int64_t number() {
     if (next_ >= count_) fail();
@@ -119,16 +176,17 @@ class Reading {
     return value;
   }
 
-  std::string text(size_t size) {
-    if (size > message_.size() - text_) fail();
+  std::string text(int64_t size) {
+    if (size < 0 || static_cast<size_t>(size) > message_.size() - text_) fail();
     text_ += size;
     return message_.substr(text_ - size, size);
   }
 
- private:
   [[noreturn]] static void fail() {
     throw std::runtime_error("a worker process sent a message that makes no sense");
   }
+
+ private:
 
   const std::string& message_;
   int64_t count_ = 0, next_ = 0;

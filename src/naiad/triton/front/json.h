@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cctype>
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <stdexcept>
@@ -15,7 +16,7 @@ class Json {
   // Read a whole text; throws std::runtime_error where it is not JSON.
   static Json parse(const std::string& text) {
     const char* at = text.c_str();
-    Json value = read(at);
+    Json value = read(at, kDeepest);
     skip(at);
     if (*at) fail(at);
     return value;
@@ -32,9 +33,14 @@ class Json {
   const std::map<std::string, Json>& members() const { return members_; }
   const std::string& text() const { return text_; }  // of a string, or a number as it was written
   double number(double otherwise) const { return kind_ == 'd' ? std::atof(text_.c_str()) : otherwise; }
+  int64_t integer(int64_t otherwise) const {  // the greatest or least, where it is beyond that
+    return kind_ == 'd' ? std::strtoll(text_.c_str(), nullptr, 10) : otherwise;
+  }
   bool is_string() const { return kind_ == 's'; }
 
  private:
+  static constexpr int kDeepest = 200;  // it is read by recursion
+
   static const Json& null() {
     static const Json nothing;
     return nothing;
@@ -55,7 +61,8 @@ class Json {
     return true;
   }
 
-  static Json read(const char*& at) {
+  static Json read(const char*& at, int deeper) {
+    if (!deeper) fail(at);
     Json value;
     skip(at);
     if (take(at, '{')) {
@@ -64,13 +71,13 @@ class Json {
         skip(at);
         std::string key = string(at);
         if (!take(at, ':')) fail(at);
-        value.members_.emplace(std::move(key), read(at));
+        value.members_.emplace(std::move(key), read(at, deeper - 1));
         if (!take(at, ',') && *at != '}') fail(at);
       }
     } else if (take(at, '[')) {
       value.kind_ = 'a';
       while (!take(at, ']')) {
-        value.items_.push_back(read(at));
+        value.items_.push_back(read(at, deeper - 1));
         if (!take(at, ',') && *at != ']') fail(at);
       }
     } else if (*at == '"') {
@@ -123,9 +130,13 @@ class Json {
 
   static void append_utf8(std::string& text, const char*& at) {
     unsigned code = hex4(at);
-    if (code >= 0xD800 && code < 0xDC00 && at[1] == '\\' && at[2] == 'u') {
-      at += 2;
-      code = 0x10000 + ((code - 0xD800) << 10) + (hex4(at) - 0xDC00);
+    if (code >= 0xD800 && code < 0xE000) {
+      const char* second = at;
+      unsigned low = 0;
+      if (code < 0xDC00 && at[1] == '\\' && at[2] == 'u') low = hex4(second += 2);
+      bool pair = low >= 0xDC00 && low < 0xE000;
+      if (pair) at = second;
+      code = pair ? 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00) : 0xFFFD;
     }
     if (code < 0x80) {
       text += static_cast<char>(code);

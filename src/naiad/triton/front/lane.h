@@ -133,18 +133,27 @@ class Lane {
   }
 
   void work() {
-    while (true) {
-      if (!revive()) {
-        on_rest_();
-        std::unique_lock<std::mutex> hold(mutex_);
-        if (wake_.wait_for(hold, Seconds(circuit.rest()), [this] { return closing_; })) return;
-        continue;
+    for (bool more = true; more;) {
+      try {
+        more = turn();
+      } catch (const std::exception& error) {  // the requests it had were dropped, and told so
+        log(kError, std::string("a batch failed inside Naiad: ") + error.what());
+        note_lost(WorkerLost(error.what(), "internal"));
       }
-      auto batch = take(kPulse);
-      if (!batch) continue;
-      if (batch->empty()) return;
-      serve(std::move(*batch), false);
     }
+  }
+
+  // Serve as long as requests wait; false at the end.
+  bool turn() {
+    if (!revive()) {
+      on_rest_();
+      std::unique_lock<std::mutex> hold(mutex_);
+      return !wake_.wait_for(hold, Seconds(circuit.rest()), [this] { return closing_; });
+    }
+    auto batch = take(kPulse);
+    if (batch && batch->empty()) return false;
+    if (batch) serve(std::move(*batch), false);
+    return true;
   }
 
   std::optional<Queue::Batch> take(Seconds timeout) {
@@ -202,18 +211,32 @@ class Lane {
 
   void send(Asked& asked) {
     asked.times.begun = Clock::now();
-    std::string task;
-    if (contract_->merges) task = write_merged(*contract_, asked.batch, *worker_.inbox);
-    asked.merged = !task.empty();
-    if (!asked.merged) task = write_apart(*contract_, asked.batch, *worker_.inbox);
+    std::string task = written(asked, contract_->merges);
     asked.times.sent = Clock::now();
-    worker_.ask(task);
+    if (!asked.batch.empty()) worker_.ask(task);
+  }
+
+  // The task for a batch, merged where that may be and can be. A batch that cannot be written, such
+  // as for want of memory, is refused; its worker knows nothing of it.
+  std::string written(Asked& asked, bool merged) {
+    std::string task;
+    try {
+      if (merged) task = write_merged(*contract_, asked.batch, *worker_.inbox);
+      asked.merged = !task.empty();
+      if (!asked.merged) task = write_apart(asked.batch, *worker_.inbox);
+    } catch (const std::exception& error) {
+      refuse(asked.batch, error);
+      asked.batch.clear();
+    }
+    return task;
   }
 
   void receive(Asked& asked) {
     asked.said = worker_.receive(contract_->watchdog);
     if (asked.merged && form_of(asked.said) == kWantedApart) {
-      worker_.ask(write_apart(*contract_, asked.batch, *worker_.inbox));
+      std::string task = written(asked, false);
+      if (asked.batch.empty()) return;
+      worker_.ask(task);
       asked.said = worker_.receive(contract_->watchdog);
     }
     asked.times.received = Clock::now();
@@ -227,28 +250,11 @@ class Lane {
   std::exception_ptr tell(Asked& asked) {
     if (asked.batch.empty()) return nullptr;
     try {
-      deliver(asked);
+      deliver(*contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_);
       return nullptr;
     } catch (const std::exception& error) {
       // What such a worker says next might be the answer to this.
       return std::make_exception_ptr(WorkerLost(refuse(asked.batch, error), "internal"));
-    }
-  }
-
-  void deliver(Asked& asked) {
-    Reading done(asked.said);
-    const char* base = asked.outbox->reserve(done.number());
-    if (done.number() != static_cast<int64_t>(asked.batch.size())) {
-      throw std::runtime_error("a worker process answered another number of requests");
-    }
-    auto answer = done.number() == kMerged ? answer_merged : answer_apart;
-    answer(*contract_, asked.batch, done, base, asked.times);
-    for (auto& stage : contract_->stages) metrics_.stage(stage, 1e-9 * done.number());
-    for (int64_t batches = done.number(); batches > 0; --batches) {
-      metrics_.batch();
-      for (auto& dim : contract_->dims) {
-        if (int64_t rows = done.number()) metrics_.items(dim, rows);
-      }
     }
   }
 

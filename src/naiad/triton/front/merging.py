@@ -73,7 +73,7 @@ class Merger:
         report = Report([{}] * batch.requests)
         try:
             arrays = self.runner.evaluate(batch, report)
-        except Exception:  # run by themselves, they show which of them is to blame
+        except BaseException:  # run by themselves, they show which of them is to blame
             return None
         for name, tensor in self.runner.pipeline.outputs.items():
             if name not in arrays or not _fits(tensor, arrays[name], batch):

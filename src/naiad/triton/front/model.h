@@ -8,10 +8,10 @@
 #include <atomic>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "lane.h"
+#include "request.h"
 
 namespace naiad {
 
@@ -44,7 +44,7 @@ struct Settings {
     int64_t groups = 0;
     bool gpu = text("device").rfind("cuda", 0) == 0;
     for (auto& group : config["instance_group"].items()) {
-      groups += static_cast<int64_t>(group["count"].number(1));
+      groups += group["count"].integer(1);
       gpu = gpu || (exported && group["kind"].text() == "KIND_GPU");
     }
     if (auto said = text("instances"); !said.empty()) {
@@ -107,9 +107,6 @@ class Model {
     }
     queue_ = std::make_unique<Lane::Queue>(
         contract_->budget, contract_->capacity, contract_->waiting, contract_->max_queue_delay);
-    for (size_t input = 0; input < contract_->inputs.size(); ++input) {
-      by_name_[contract_->inputs[input].name] = input;
-    }
     for (auto& lane : lanes_) lane->serve(contract_.get(), queue_.get());
   }
   Model(const Model&) = delete;
@@ -119,11 +116,7 @@ class Model {
   void accept(TRITONBACKEND_Request* request, TRITONBACKEND_ModelInstance* instance) {
     auto ticket = std::make_unique<Ticket>(request, instance, metrics_);
     if (stopping_.is_up()) return ticket->refuse_unavailable("the server is stopping");
-    measure(*ticket);
-    if (auto wrong = oversize(ticket->sizes); !wrong.empty()) {
-      return ticket->refuse(kInvalidArgument, "InvalidInput", wrong);
-    }
-    if (auto wrong = read_parameters(*ticket); !wrong.empty()) {
+    if (auto wrong = Examination(*ticket, *contract_).run(); !wrong.empty()) {
       return ticket->refuse(kInvalidArgument, "InvalidInput", wrong);
     }
     uint64_t microseconds = 0;
@@ -137,88 +130,6 @@ class Model {
   }
 
  private:
-  // The size of each dimension, and of what tensors count. Where tensors disagree, the worker says
-  // so; here one is as good.
-  void measure(Ticket& ticket) const {
-    ticket.sizes.assign(contract_->dims.size(), 0);
-    ticket.sizes[0] = 1;
-    uint32_t count = 0;
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputCount(ticket.request, &count));
-    for (uint32_t number = 0; number < count; ++number) {
-      TRITONBACKEND_Input* input = nullptr;
-      const char* name = "";
-      const int64_t* shape = nullptr;
-      uint32_t rank = 0;
-      uint64_t bytes = 0;
-      TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputByIndex(ticket.request, number, &input));
-      TRITONSERVER_ErrorDelete(TRITONBACKEND_InputProperties(
-          input, &name, nullptr, &shape, &rank, &bytes, nullptr));
-      auto found = by_name_.find(name);
-      if (found == by_name_.end()) continue;
-      auto& port = contract_->inputs[found->second];
-      auto& dims = port.dims;
-      for (size_t axis = 0; axis < std::min<size_t>(rank, dims.size()); ++axis) {
-        if (dims[axis] > 0) ticket.sizes[dims[axis]] = shape[axis];
-      }
-      if (port.counts > 0) ticket.sizes[port.counts] += amount(port, bytes, shape, rank);
-    }
-  }
-
-  // How much is in an input: bytes of a tensor of those, numbers of any other.
-  static int64_t amount(const Port& port, uint64_t bytes, const int64_t* shape, uint32_t rank) {
-    if (port.dtype != kBytes) return bytes / port.itemsize;
-    uint64_t lengths = 4;  // the length of each element is before it, in 32 bits
-    for (uint32_t axis = 0; axis < rank; ++axis) lengths *= shape[axis];
-    return bytes > lengths ? bytes - lengths : 0;
-  }
-
-  std::string oversize(const Sizes& sizes) const {
-    for (size_t dim = 0; dim < sizes.size(); ++dim) {
-      if (sizes[dim] > contract_->limit.sizes[dim]) {
-        return "the request has " + grouped(sizes[dim]) + " " + contract_->dims[dim] +
-               "; this model takes at most " + grouped(contract_->limit.sizes[dim]);
-      }
-    }
-    return "";
-  }
-
-  static std::string read_parameters(Ticket& ticket) {
-    uint32_t count = 0;
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestParameterCount(ticket.request, &count));
-    for (uint32_t number = 0; number < count; ++number) {
-      const char* key = "";
-      int type = 0;
-      const void* value = nullptr;
-      TRITONSERVER_ErrorDelete(
-          TRITONBACKEND_RequestParameter(ticket.request, number, &key, &type, &value));
-      std::string text = value ? as_json(type, value) : "null";
-      ticket.parameters += (number ? ", " : "{") + quoted(key) + ": " + text;
-      if (std::string(key) != "naiad_priority") continue;
-      int64_t priority = type == kInt && value ? *static_cast<const int64_t*>(value) : INT64_MAX;
-      if (priority < -10 || priority > 10) {
-        return "parameter naiad_priority is " + text +
-               "; it must be an integer from -10 (most urgent) to 10";
-      }
-      ticket.priority = priority;
-    }
-    if (count) ticket.parameters += "}";
-    return "";
-  }
-
-  static std::string as_json(int type, const void* value) {
-    switch (type) {
-      case kString: return quoted(static_cast<const char*>(value));
-      case kInt: return std::to_string(*static_cast<const int64_t*>(value));
-      case kBool: return *static_cast<const bool*>(value) ? "true" : "false";
-      case kDouble: {
-        char text[32];
-        snprintf(text, sizeof text, "%.17g", *static_cast<const double*>(value));
-        return text;
-      }
-      default: return "null";
-    }
-  }
-
   // Refuse all that waits while every lane rests.
   void shed() {
     double soonest = 1e9;
@@ -244,7 +155,6 @@ class Model {
   StopFlag stopping_;
   std::unique_ptr<Contract> contract_;
   std::unique_ptr<Lane::Queue> queue_;
-  std::unordered_map<std::string, size_t> by_name_;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 

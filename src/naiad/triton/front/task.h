@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "indices.h"
+#include "ticket.h"
+#include "worker.h"
 
 namespace naiad {
 
@@ -14,69 +16,23 @@ using Batch = Batcher<Ticket>::Batch;
 // worker may also answer that it wants each by itself, to find out what is wrong with which.
 enum Form : int64_t { kApart = 0, kMerged = 1, kWantedApart = 2 };
 
-// One input of one request, in the memory of Triton.
-struct Given {
-  TRITONBACKEND_Input* input = nullptr;
-  const int64_t* shape = nullptr;
-  uint32_t rank = 0, buffers = 0;
-  uint64_t bytes = 0;
-
-  // False where the request leaves it out.
-  bool find(const Ticket& ticket, const Port& port) {
-    if (auto* absent = TRITONBACKEND_RequestInput(ticket.request, port.name.c_str(), &input)) {
-      TRITONSERVER_ErrorDelete(absent);
-      return false;
-    }
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_InputProperties(
-        input, nullptr, nullptr, &shape, &rank, &bytes, &buffers));
-    return true;
-  }
-
-  const char* buffer(uint32_t number, uint64_t& size) const {
-    const void* data = nullptr;
-    int memory = kCpu;
-    int64_t device = 0;
-    auto* failed = TRITONBACKEND_InputBuffer(input, number, &data, &size, &memory, &device);
-    if (failed || (memory != kCpu && memory != kPinned)) {
-      TRITONSERVER_ErrorDelete(failed);
-      throw std::runtime_error("inputs can be read from the CPU's memory only");
-    }
-    return static_cast<const char*>(data);
-  }
-
-  // Whether it is of the declared shape, with the request's sizes of named dimensions.
-  bool fits(const Port& port, const Sizes& sizes) const {
-    if (rank != port.dims.size() || buffers > 1) return false;
-    for (uint32_t axis = 0; axis < rank; ++axis) {
-      int64_t wanted = port.dims[axis] < 0 ? port.sizes[axis] : sizes[port.dims[axis]];
-      if (shape[axis] != wanted) return false;
-    }
-    return true;
-  }
-};
-
 constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // Copy the inputs of a batch into the inbox, the one copy that is made of them, each request's by
 // themselves. Returns the message that says where they are.
-inline std::string write_apart(const Contract& contract, const Batch& batch, Arena& inbox) {
-  std::vector<std::pair<Given, size_t>> pieces;
+inline std::string write_apart(const Batch& batch, Arena& inbox) {
   Message task;
   task.put(0);  // bytes in the inbox, known at the end
   task.put(batch.size());
   task.put(kApart);
   size_t end = 0;
   for (auto& ticket : batch) {
-    const char* id = nullptr;
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestId(ticket->request, &id));
-    std::string name = id ? id : "";
-    task.put(name.size());
-    task.put(name.data(), name.size());
+    task.put(ticket->id.size());
+    task.put(ticket->id.data(), ticket->id.size());
     task.put(ticket->parameters.size());
     task.put(ticket->parameters.data(), ticket->parameters.size());
-    for (auto& port : contract.inputs) {
-      Given given;
-      if (!given.find(*ticket, port)) {
+    for (auto& given : ticket->given) {
+      if (!given.input) {
         task.put(-1);
         continue;
       }
@@ -84,34 +40,29 @@ inline std::string write_apart(const Contract& contract, const Batch& batch, Are
       for (uint32_t axis = 0; axis < given.rank; ++axis) task.put(given.shape[axis]);
       task.put(end);
       task.put(given.bytes);
-      pieces.emplace_back(given, end);
       end += aligned(given.bytes);
     }
   }
   task[0] = end;
-  char* base = inbox.reserve(end);
-  for (auto& [given, offset] : pieces) {
-    for (uint32_t number = 0; number < given.buffers; ++number) {
-      uint64_t size = 0;
-      const char* data = given.buffer(number, size);
-      if (size) memcpy(base + offset, data, size);
-      offset += size;
+  char* into = inbox.reserve(end);
+  for (auto& ticket : batch) {
+    for (auto& given : ticket->given) {
+      if (!given.input) continue;
+      if (!given.copy(into)) throw std::runtime_error("an input is no longer as long as it was");
+      into += aligned(given.bytes);
     }
   }
   return task.packed();
 }
 
 // The same, with the rows of all requests behind each other, and indices shifted: the merged tensors
-// of the batch. "" where the requests do not fit together so, or an index is out of its range.
+// of the batch. "" where an input is in several pieces or an index is out of its range.
 inline std::string write_merged(const Contract& contract, const Batch& batch, Arena& inbox) {
-  std::vector<Given> given(batch.size() * contract.inputs.size());
-  auto next = given.begin();
   Sizes totals(contract.dims.size(), 0);
   for (auto& ticket : batch) {
     add(totals, ticket->sizes);
-    for (auto& port : contract.inputs) {
-      if (!next->find(*ticket, port) || !next->fits(port, ticket->sizes)) return "";
-      ++next;
+    for (auto& given : ticket->given) {
+      if (!given.input || given.buffers > 1) return "";
     }
   }
   Message task;
@@ -124,7 +75,7 @@ inline std::string write_merged(const Contract& contract, const Batch& batch, Ar
   for (auto& port : contract.inputs) {
     offsets.push_back(end);
     task.put(end);
-    end += aligned(port.outer * port.rows(totals) * port.inner);
+    end += aligned(port.outer * port.rows(totals) * port.inner);  // the bytes of all requests
   }
   for (auto& ticket : batch) {
     for (int64_t size : ticket->sizes) task.put(size);
@@ -134,14 +85,10 @@ inline std::string write_merged(const Contract& contract, const Batch& batch, Ar
   for (size_t input = 0; input < contract.inputs.size(); ++input) {
     auto& port = contract.inputs[input];
     Sizes before(contract.dims.size(), 0);
-    for (size_t number = 0; number < batch.size(); ++number) {
-      auto& one = given[number * contract.inputs.size() + input];
-      auto& sizes = batch[number]->sizes;
-      uint64_t size = 0;
-      const char* data = one.buffers ? one.buffer(0, size) : nullptr;
-      if (size != static_cast<uint64_t>(port.outer * port.rows(sizes) * port.inner)) return "";
-      if (!merge_in(port, data, base + offsets[input], sizes, before, totals)) return "";
-      add(before, sizes);
+    for (auto& ticket : batch) {
+      const char* data = ticket->given[input].data;
+      if (!merge_in(port, data, base + offsets[input], ticket->sizes, before, totals)) return "";
+      add(before, ticket->sizes);
     }
   }
   return task.packed();
@@ -154,24 +101,49 @@ inline int64_t form_of(const std::string& answer) {
   return reading.number();
 }
 
-// Answer each request of a batch as the worker's message says, whose arrays are in the outbox.
+// What a worker has written for a batch; no place outside of it is read, whatever its message says.
+class Results {
+ public:
+  Results(Arena& outbox, int64_t size) : size_(size) {
+    if (size < 0 || !outbox.holds(size)) Reading::fail();
+    base_ = outbox.reserve(size);
+  }
+
+  const char* at(int64_t offset, int64_t bytes) const {
+    if (offset < 0 || bytes < 0 || offset > size_ || bytes > size_ - offset) Reading::fail();
+    return base_ + offset;
+  }
+
+ private:
+  int64_t size_;
+  const char* base_;
+};
+
+// Answer each request of a batch as the worker's message says.
 inline void answer_apart(
-    const Contract& contract, Batch& batch, Reading& done, const char* base, const Times& times) {
+    const Contract& contract, Batch& batch, Reading& done, const Results& results,
+    const Times& times) {
   for (auto& ticket : batch) {
     if (int64_t code = done.number()) {
       std::string kind = done.text(done.number());
       std::string text = done.text(done.number());
-      ticket->refuse(static_cast<int>(code), kind, text);
+      ticket->refuse(code > 0 && code <= kLastCode ? static_cast<int>(code) : kInternal, kind, text);
       continue;
     }
     std::vector<Value> values;
     for (auto& port : contract.outputs) {
       int64_t rank = done.number();
       if (rank < 0) continue;
+      if (rank > done.left()) Reading::fail();
       Value value{&port.name, port.dtype, std::vector<int64_t>(rank)};
       for (auto& size : value.shape) size = done.number();
-      value.data = base + done.number();
-      value.run = done.number();
+      int64_t offset = done.number(), bytes = done.number();
+      auto count = elements(value.shape.data(), rank, port.itemsize);
+      bool fits = count && (port.dtype == kBytes ? *count <= bytes / 4
+                                                 : *count * port.itemsize == bytes);
+      if (!fits) Reading::fail();
+      value.data = results.at(offset, bytes);
+      value.run = bytes;
       values.push_back(std::move(value));
     }
     ticket->answer(values, times);
@@ -180,12 +152,15 @@ inline void answer_apart(
 
 // The same, where the rows of all requests lie behind each other.
 inline void answer_merged(
-    const Contract& contract, Batch& batch, Reading& done, const char* base, const Times& times) {
+    const Contract& contract, Batch& batch, Reading& done, const Results& results,
+    const Times& times) {
+  if (!contract.merges) Reading::fail();
   Sizes totals(contract.dims.size(), 0), before(totals);
   for (auto& ticket : batch) add(totals, ticket->sizes);
   std::vector<const char*> outputs;
-  for (size_t output = 0; output < contract.outputs.size(); ++output) {
-    outputs.push_back(base + done.number());
+  for (auto& port : contract.outputs) {
+    auto bytes = product(product(port.outer, port.rows(totals)).value_or(-1), port.inner);
+    outputs.push_back(results.at(done.number(), bytes.value_or(-1)));
   }
   for (auto& ticket : batch) {
     std::vector<Value> values;
@@ -202,6 +177,27 @@ inline void answer_merged(
     }
     add(before, ticket->sizes);
     ticket->answer(values, times);
+  }
+}
+
+// Answer a batch as the worker said, and count what it did. Throws where that makes no sense;
+// requests may then be left without an answer.
+inline void deliver(
+    const Contract& contract, Batch& batch, const std::string& said, Arena& outbox,
+    const Times& times, Metrics& metrics) {
+  Reading done(said);
+  Results results(outbox, done.number());
+  if (done.number() != static_cast<int64_t>(batch.size())) {
+    throw std::runtime_error("a worker process answered another number of requests");
+  }
+  auto answer = done.number() == kMerged ? answer_merged : answer_apart;
+  answer(contract, batch, done, results, times);
+  for (auto& stage : contract.stages) metrics.stage(stage, 1e-9 * done.number());
+  for (int64_t batches = done.number(); batches > 0; --batches) {
+    metrics.batch();
+    for (auto& dim : contract.dims) {
+      if (int64_t rows = done.number()) metrics.items(dim, rows);
+    }
   }
 }
 

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "batcher.h"
+#include "given.h"
 #include "metrics.h"
+#include "text.h"
 #include "triton_api.h"
 
 namespace naiad {
@@ -22,7 +24,7 @@ struct Times {
 };
 
 // One output of one request, where its worker has put it: `runs` pieces of `run` bytes, each
-// `stride` bytes behind the one before.
+// `stride` bytes behind the one before. All of them lie in the outbox.
 struct Value {
   const std::string* name;
   int dtype;
@@ -40,10 +42,10 @@ class Ticket {
     if (request) refuse(kInternal, "PipelineError", "internal error: this request was dropped");
   }
 
-  // Answer with an error of Naiad's class `kind`.
+  // Answer with an error of Naiad's class `kind`; `text` may be anything.
   void refuse(int code, const std::string& kind, const std::string& text) {
     auto now = Clock::now();
-    auto* error = TRITONSERVER_ErrorNew(code, text.c_str());
+    auto* error = TRITONSERVER_ErrorNew(code, sendable(text).c_str());
     TRITONBACKEND_Response* response = nullptr;
     TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseNew(&response, request));
     if (response) TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseSend(response, kFinal, error));
@@ -77,10 +79,11 @@ class Ticket {
 
   TRITONBACKEND_Request* request;  // null once it is answered
   Sizes sizes;
+  std::vector<Given> given;  // by position of the input in the contract
   Clock::time_point arrived = Clock::now();
   int64_t priority = 0;
-  double timeout = 0;      // seconds; 0 for none
-  std::string parameters;  // JSON, or ""
+  double timeout = 0;          // seconds; 0 for none
+  std::string id, parameters;  // of the client; JSON, or ""
 
  private:
   static TRITONSERVER_Error* place(TRITONBACKEND_Response* response, const Value& value) {

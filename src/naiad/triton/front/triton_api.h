@@ -91,11 +91,20 @@ TRITONSERVER_Error* TRITONBACKEND_ResponseSend(
 
 namespace naiad {
 
-enum Code : int { kInternal = 1, kInvalidArgument = 3, kUnavailable = 4 };
+enum Code : int { kInternal = 1, kInvalidArgument = 3, kUnavailable = 4, kLastCode = 7 };
 enum Level : int { kInfo = 0, kWarning = 1, kError = 2 };
 enum ParameterType : int { kString = 0, kInt = 1, kBool = 2, kDouble = 3 };
 
 constexpr int kBytes = 13;      // TRITONSERVER_TYPE_BYTES
+
+// What naiad.schema calls a TRITONSERVER_DataType.
+inline const char* dtype_name(int dtype) {
+  static const char* const names[] = {
+      "invalid", "bool",  "uint8", "uint16",  "uint32",  "uint64",  "int8",
+      "int16",   "int32", "int64", "float16", "float32", "float64", "bytes"};
+  return dtype >= 0 && dtype <= kBytes ? names[dtype] : "of another dtype";
+}
+
 constexpr int kCpu = 0;         // TRITONSERVER_MEMORY_CPU
 constexpr int kPinned = 1;      // TRITONSERVER_MEMORY_CPU_PINNED
 constexpr int kCounter = 0;     // TRITONSERVER_METRIC_KIND_COUNTER

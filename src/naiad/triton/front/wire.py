@@ -25,12 +25,13 @@ import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.errors import InvalidInput, NaiadError
+from naiad.error_text import described, kind_of, message_of
+from naiad.errors import InvalidInput, NaiadError, PipelineError
 from naiad.graph import Batch
 from naiad.pipeline import Contract, Pipeline, Request
 from naiad.runtime.runner import STAGES, Outcome, Report
@@ -58,6 +59,9 @@ _DTYPES: Final = {name: number for number, name in enumerate(_ORDER, start=1)}
 
 _APART, _MERGED, _WANTED_APART = range(3)
 """``Form`` in ``task.h``."""
+
+_Place: TypeAlias = "tuple[tuple[int, ...], int, int]"
+"""Of an array in the inbox: shape, offset, bytes."""
 
 _COUNT: Final = struct.Struct("=q")
 _LENGTH: Final = struct.Struct("<I")
@@ -110,41 +114,46 @@ class Wire:
             }
         )
 
-    def read(self, message: bytes, inbox: Arena) -> Batch | list[Request | InvalidInput]:
+    def read(self, message: bytes, inbox: Arena) -> Batch | list[Request | NaiadError]:
         """The requests of a task, merged or each by itself.
 
-        An error stands in the place of a request that the schema does not allow; of merged ones
-        only indices are checked.
+        An error stands in the place of a request that cannot be read, or that the schema does not
+        allow; of merged ones only indices are checked, and that by who merged them.
         """
-        (count,) = _COUNT.unpack_from(message)
-        table = np.frombuffer(message, np.int64, count, _COUNT.size)
+        table = _numbers(message)
         size, requests, form = table[:3].tolist()
         memory = inbox.reserve(size)
         if form == _MERGED:
             return self._batch(table[3:], requests, memory)
         numbers = iter(table[3:].tolist())
         text = _COUNT.size + table.nbytes
-        found: list[Request | InvalidInput] = []
+        found: list[Request | NaiadError] = []
         for _ in range(requests):
-            end = text + next(numbers)
-            name, text = message[text:end].decode(), end
-            end = text + next(numbers)
-            parameters, text = message[text:end], end
-            places: dict[str, tuple[tuple[int, ...], int, int]] = {}
+            middle = text + next(numbers)
+            end = middle + next(numbers)
+            places: dict[str, _Place] = {}
             for key in self.inputs:
                 rank = next(numbers)
-                if rank < 0:
-                    continue
-                shape = tuple(next(numbers) for _ in range(rank))
-                places[key] = (shape, next(numbers), next(numbers))
-            try:
-                arrays = {key: self._view(key, memory, *place) for key, place in places.items()}
-            except InvalidInput as error:
-                found.append(error)
-            else:
-                known = json.loads(parameters) if parameters else {}
-                found.append(self.request(arrays, name, known))
+                if rank >= 0:
+                    shape = tuple(next(numbers) for _ in range(rank))
+                    places[key] = (shape, next(numbers), next(numbers))
+            found.append(self._one(message[text:middle], message[middle:end], places, memory))
+            text = end
         return found
+
+    def _one(
+        self, name: bytes, parameters: bytes, places: Mapping[str, _Place], memory: mmap.mmap
+    ) -> Request | NaiadError:
+        try:
+            arrays = {key: self._view(key, memory, *place) for key, place in places.items()}
+            known = json.loads(parameters) if parameters else {}
+            return self.contract.request(arrays, name.decode(), known)
+        except InvalidInput as error:
+            return error
+        except UnicodeDecodeError:
+            return InvalidInput(f"the request id is {name!r}, or a parameter is no text")
+        except Exception as error:  # of one request; those beside it are none the worse
+            return PipelineError(f"the request could not be read: {described(error)}")
 
     def _batch(self, table: NDArray[np.int64], requests: int, memory: mmap.mmap) -> Batch:
         first, second = len(self.dims), len(self.dims) + len(self.inputs)
@@ -160,47 +169,50 @@ class Wire:
             arrays[name] = np.ndarray(shape, tensor.numpy, memory, offset)
         return Batch(arrays, sizes, requests, totals=totals)
 
-    def request(
-        self, arrays: Arrays, name: str = "", parameters: Mapping[str, Any] | None = None
-    ) -> Request | InvalidInput:
-        """A request, checked; or what is wrong with it."""
-        try:
-            return self.contract.request(arrays, name, parameters or {})
-        except InvalidInput as error:
-            return error
-
     def _view(
         self, name: str, memory: mmap.mmap, shape: tuple[int, ...], offset: int, size: int
     ) -> Array:
         tensor = self.inputs[name]
+        if not (0 <= offset <= len(memory) and 0 <= size <= len(memory) - offset):
+            raise InvalidInput(f"{name} is not where it was said to be")
         if tensor.dtype == BYTES:
             try:
                 return _read_bytes(memoryview(memory)[offset : offset + size], shape)
             except InvalidInput as error:
                 raise InvalidInput(f"{name}: {error}") from None
+        if size != math.prod(shape) * tensor.numpy.itemsize:
+            raise InvalidInput(
+                f"{name} has {size} bytes, which are not those of {tensor.dtype} {list(shape)}"
+            )
         if not size:
             return np.empty(shape, tensor.numpy)
         view = np.ndarray(shape, tensor.numpy, memory, offset)
         view.flags.writeable = False
         return view
 
-    def write(self, reading: list[Request | InvalidInput], report: Report, outbox: Arena) -> bytes:
+    def write(self, reading: list[Request | NaiadError], report: Report, outbox: Arena) -> bytes:
         """The answer to a task: what ``report`` says of those of its requests that could be read.
 
         The arrays are written to the outbox.
         """
         ran = iter(report.outcomes)
-        outcomes: list[Outcome] = [
-            one if isinstance(one, InvalidInput) else next(ran) for one in reading
-        ]
-        layout = outbox.write([self._plain(outcome) for outcome in outcomes])
+        outcomes: list[Outcome] = []
+        plain: list[dict[str, Array]] = []
+        for one in reading:
+            outcome = one if isinstance(one, NaiadError) else next(ran)
+            try:
+                arrays = {} if isinstance(outcome, NaiadError) else _plain(outcome)
+            except Exception as error:
+                outcome = PipelineError(f"the results could not be sent: {described(error)}")
+                arrays = {}
+            outcomes.append(outcome)
+            plain.append(arrays)
+        layout = outbox.write(plain)
         numbers = [layout.size, len(outcomes), _APART]
         text: list[bytes] = []
         for outcome, blocks in zip(outcomes, layout.items, strict=True):
             if isinstance(outcome, NaiadError):
-                said = (type(outcome).__name__.encode(), str(outcome).encode())
-                numbers += (_CODES.get(outcome.code, 1), *map(len, said))
-                text += said
+                _put_error(outcome, numbers, text)
                 continue
             numbers.append(0)
             for name in self.outputs:
@@ -211,6 +223,16 @@ class Wire:
                 _, (size,), offset, _ = blocks[name]
                 numbers += (len(shape), *shape, offset, size)
         return self._packed(numbers, report, text)
+
+    def write_failure(self, message: bytes, error: BaseException) -> bytes:
+        """The answer to a task that could not be read, or whose answer could not be written: all
+        of its requests end with the error.
+        """
+        numbers = [0, int(_numbers(message)[1]), _APART]
+        text: list[bytes] = []
+        for _ in range(numbers[1]):
+            _put_error(PipelineError(f"internal error: {described(error)}"), numbers, text)
+        return self._packed(numbers, Report([]), text)
 
     def write_merged(self, arrays: Arrays, report: Report, outbox: Arena) -> bytes:
         """The answer to a merged task, whose ``arrays`` the front will split."""
@@ -230,17 +252,6 @@ class Wire:
             numbers += (batch.get(dim, 0) for dim in self.dims)
         return _message(numbers, text)
 
-    def _plain(self, outcome: Outcome) -> dict[str, Array]:
-        """The outputs as the bytes that travel."""
-        if isinstance(outcome, NaiadError):
-            return {}
-        return {
-            name: _write_bytes(value)
-            if value.dtype == object
-            else np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-            for name, value in outcome.items()
-        }
-
     def _port(self, name: str, tensor: Tensor) -> dict[str, Any]:
         places = {dim: place for place, dim in enumerate(self.dims)}
         return {
@@ -252,7 +263,30 @@ class Wire:
             "targets": [places[target] for target in tensor.index_targets()],
             "itemsize": tensor.numpy.itemsize,
             "counts": places.get(tensor.counts, -1),
+            "optional": tensor.optional,
         }
+
+
+def _numbers(message: bytes) -> NDArray[np.int64]:
+    (count,) = _COUNT.unpack_from(message)
+    return np.frombuffer(message, np.int64, count, _COUNT.size)
+
+
+def _plain(outcome: Arrays) -> dict[str, Array]:
+    """The outputs as the bytes that travel."""
+    return {
+        name: _write_bytes(value)
+        if value.dtype == object
+        else np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        for name, value in outcome.items()
+    }
+
+
+def _put_error(error: NaiadError, numbers: list[int], text: list[bytes]) -> None:
+    kind = kind_of(error)
+    said = (kind.__name__.encode(), message_of(error).encode())
+    numbers += (_CODES.get(kind.code, 1), *map(len, said))
+    text += said
 
 
 def _message(numbers: Sequence[int], text: Iterable[bytes] = ()) -> bytes:
@@ -265,7 +299,10 @@ def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
     Raises:
         InvalidInput: it is not of that form.
     """
-    flat = np.empty(math.prod(shape), dtype=object)
+    count = math.prod(shape)
+    if not 0 <= count <= len(data) // _LENGTH.size:  # before there is memory for so many
+        raise InvalidInput(f"there are fewer than {count} elements")
+    flat = np.empty(count, dtype=object)
     at = 0
     try:
         for number in range(len(flat)):

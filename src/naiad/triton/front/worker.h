@@ -40,7 +40,10 @@ struct WorkerLost : std::runtime_error {
 // A growable piece of memory that two processes share through a file descriptor.
 class Arena {
  public:
-  Arena() : fd(high(memfd_create("naiad", MFD_CLOEXEC))) {}
+  // It can grow and not shrink, so that no reader finds the end of it where it was not before.
+  Arena() : fd(high(memfd_create("naiad", MFD_CLOEXEC | MFD_ALLOW_SEALING))) {
+    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
+  }
   Arena(const Arena&) = delete;
   ~Arena() {
     if (base_) munmap(base_, mapped_);
@@ -50,6 +53,7 @@ class Arena {
   // At least so many bytes of it.
   char* reserve(size_t size) {
     if (size > mapped_) {
+      if (size > kMost) throw std::runtime_error("no shared memory of that size");
       struct stat state {};
       fstat(fd, &state);
       size_t wanted = 1 << 20;
@@ -66,6 +70,12 @@ class Arena {
       if (!base_) throw std::runtime_error("shared memory cannot be mapped");
     }
     return base_;
+  }
+
+  // Whether so many bytes are there, which the other process may have made room for.
+  bool holds(size_t size) const {
+    struct stat state {};
+    return size <= mapped_ || (!fstat(fd, &state) && static_cast<uint64_t>(state.st_size) >= size);
   }
 
   // Give memory beyond what is usually needed back to the system; contents are lost.
@@ -86,6 +96,7 @@ class Arena {
 
  private:
   static constexpr size_t kKeep = 64 << 20;
+  static constexpr size_t kMost = size_t{1} << 46;
 
   char* base_ = nullptr;
   size_t mapped_ = 0;
@@ -147,22 +158,14 @@ class Worker {
 
   // The next message; a process that has said nothing after `timeout` is killed.
   std::string receive(Seconds timeout) {
-    pollfd wait{socket_, POLLIN, 0};
-    int ready;
-    do {
-      ready = poll(&wait, 1, static_cast<int>(std::min(1e9, timeout.count() * 1e3)));
-    } while (ready < 0 && errno == EINTR);
-    if (!ready) {
-      kill(pid_, SIGKILL);
-      char seconds[32];
-      snprintf(seconds, sizeof seconds, "%g", timeout.count());
-      throw WorkerLost(
-          "the worker did not answer within " + std::string(seconds) + " s and was killed", "hung");
-    }
     uint32_t size = 0;
-    read_all(reinterpret_cast<char*>(&size), sizeof size);
-    std::string message(ntohl(size), '\0');
-    read_all(message.data(), message.size());
+    read_all(reinterpret_cast<char*>(&size), sizeof size, timeout);
+    size = ntohl(size);
+    if (size > kMostMessage) {
+      throw std::runtime_error("a worker process sent a message that makes no sense");
+    }
+    std::string message(size, '\0');
+    read_all(message.data(), size, timeout);
     return message;
   }
 
@@ -190,7 +193,10 @@ class Worker {
   std::unique_ptr<Arena> inbox;
 
  private:
+  static constexpr size_t kMostMessage = size_t{1} << 30;
+
   void send(const std::string& message) {
+    if (message.size() > kMostMessage) throw std::runtime_error("a message is too long to be sent");
     uint32_t size = htonl(static_cast<uint32_t>(message.size()));
     std::string framed(reinterpret_cast<char*>(&size), sizeof size);
     framed += message;
@@ -202,14 +208,29 @@ class Worker {
     }
   }
 
-  void read_all(char* into, size_t size) {
+  void read_all(char* into, size_t size, Seconds timeout) {
     while (size) {
+      wait_for_more(timeout);
       ssize_t now = recv(socket_, into, size, 0);
       if (now < 0 && errno == EINTR) continue;
       if (now <= 0) throw WorkerLost(obituary());
       into += now;
       size -= now;
     }
+  }
+
+  void wait_for_more(Seconds timeout) {
+    pollfd wait{socket_, POLLIN, 0};
+    int ready;
+    do {
+      ready = poll(&wait, 1, static_cast<int>(std::min(1e9, timeout.count() * 1e3)));
+    } while (ready < 0 && errno == EINTR);
+    if (ready) return;
+    kill(pid_, SIGKILL);
+    char seconds[32];
+    snprintf(seconds, sizeof seconds, "%g", timeout.count());
+    throw WorkerLost(
+        "the worker did not answer within " + std::string(seconds) + " s and was killed", "hung");
   }
 
   std::string obituary() {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -16,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from naiad.error_text import described, message_of
 from naiad.graph import Batch
 from naiad.pipeline import Request
 from naiad.runtime.runner import Runner
@@ -29,6 +31,7 @@ from naiad.triton.model_config import parse_model_config
 from naiad.triton.repository import resolve
 from naiad.triton.service_config import ServiceConfig, read_service_config
 
+_log = logging.getLogger(__name__)
 _SOCKET: Final = 3
 _INBOX: Final = 4
 _OUTBOXES: Final = (5, 6)
@@ -66,14 +69,25 @@ def serve(
         except (EOFError, ConnectionResetError):
             return
         outbox.trim()
+        connection.send_bytes(answer(task, inbox, outbox, wire, runner, merger))
+
+
+def answer(
+    task: bytes, inbox: Arena, outbox: Arena, wire: Wire, runner: Runner, merger: Merger
+) -> bytes:
+    """The answer to a task, whatever that is and whatever the hooks do: a worker that ended over
+    it would take its other requests along.
+    """
+    try:
         read = wire.read(task, inbox)
         if isinstance(read, Batch):
             done = merger.run(read)
-            said = wire.want_apart(read) if done is None else wire.write_merged(*done, outbox)
-        else:
-            report = runner.run([request for request in read if isinstance(request, Request)])
-            said = wire.write(read, report, outbox)
-        connection.send_bytes(said)
+            return wire.want_apart(read) if done is None else wire.write_merged(*done, outbox)
+        report = runner.run([request for request in read if isinstance(request, Request)])
+        return wire.write(read, report, outbox)
+    except BaseException as error:
+        _log.error("a batch failed inside Naiad: %s", described(error))
+        return wire.write_failure(task, error)
 
 
 def main() -> None:
@@ -94,7 +108,7 @@ def main() -> None:
 
         made = loaded(
             load_model,
-            lambda error: connection.send_bytes(json.dumps({"error": str(error)}).encode()),
+            lambda error: connection.send_bytes(json.dumps({"error": message_of(error)}).encode()),
         )
         if made is not None:
             runner, wire, announced = made

@@ -1,0 +1,69 @@
+"""Text of errors as it can be sent: valid, without control characters, and short enough to arrive.
+
+gRPC sends a status message in a header, percent-encoded: each byte that is not printable ASCII
+takes three. Triton 2.51 loses one of more than 8 KB at random and one of more than 16 KB always.
+``text.h`` has the same rules for what is refused in Triton's own process.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from naiad import errors
+from naiad.errors import NaiadError
+
+_MOST: Final = 2500  # bytes, percent-encoded
+_RESERVED: Final = 60  # of these, for saying that it was cut
+
+
+def sendable(text: str) -> str:
+    """Escape what is no text (surrogates, control characters but newline), and cut what is too
+    long; says so in the text.
+    """
+    data = str.encode(text, "utf-8", "backslashreplace")
+    parts: list[str] = []
+    used = kept = 0
+    # No character takes less than one byte, so that what is beyond is cut off in any case.
+    for char in data[: 2 * _MOST].decode("utf-8", "ignore"):
+        shown = _shown(char)
+        used += _encoded_size(shown)
+        if used > _MOST:
+            return "".join(parts[:kept]) + f" ... (cut; it has {len(data)} bytes)"
+        parts.append(shown)
+        if used <= _MOST - _RESERVED:
+            kept = len(parts)
+    return "".join(parts)
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says, as it can be sent; also of one whose own code fails."""
+    try:
+        return sendable(str(error))
+    except BaseException as failure:
+        return f"its message cannot be read: {class_name(failure)}"
+
+
+def described(error: BaseException) -> str:
+    """An error's class and what it says, as it can be sent."""
+    message = message_of(error)
+    return sendable(f"{class_name(error)}: {message}" if message else class_name(error))
+
+
+def kind_of(error: NaiadError) -> type[NaiadError]:
+    """The class of :mod:`naiad.errors` that an error is of, which may be one derived from it."""
+    return next(kind for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind)
+
+
+def class_name(error: BaseException) -> str:
+    """The name of an error's class, which the class itself cannot make another."""
+    return sendable(type.__dict__["__name__"].__get__(type(error)))
+
+
+def _shown(char: str) -> str:
+    code = ord(char)
+    control = (code < 0x20 and char != "\n") or 0x7F <= code < 0xA0
+    return f"\\x{code:02x}" if control else char
+
+
+def _encoded_size(text: str) -> int:
+    return sum(1 if 0x20 <= byte < 0x7F and byte != 0x25 else 3 for byte in text.encode())

@@ -1,0 +1,119 @@
+"""Where a server listens, and who can reach it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from naiad.control_key import Place, publish_key
+from naiad.errors import EngineError
+from naiad.gate.settings import GateSettings
+from naiad.triton.endpoints import Endpoints, TritonSockets
+from naiad.triton.hosts import is_loopback, listening_address
+from naiad.triton.logs import LogEvent
+from naiad.triton.ports import choose_ports
+
+_LOOPBACK = "127.0.0.1"
+
+
+class Exposure:
+    """Decides the addresses of a server, and whether a gate stands in front."""
+
+    def __init__(
+        self,
+        host: str,
+        ports: Mapping[str, int | None],
+        metrics_host: str,
+        health_host: str,
+        gate: GateSettings | None,
+    ) -> None:
+        """Take what was asked for; nothing is looked up yet. ``ports`` are as in Endpoints."""
+        self._host, self._metrics_host, self._health_host = host, metrics_host, health_host
+        self._wanted = dict(ports)
+        self._asked = gate
+        self._address = _LOOPBACK
+
+    def check(self) -> None:
+        """Look up the address, and check that nobody can reach the server who should not.
+
+        Raises:
+            EngineError: no such address, or the gate cannot be as it was asked for.
+            MissingExtra: a gate is needed, and Envoy is not installed.
+        """
+        self._address = listening_address(self._host)
+        if (gate := self.gate) is not None:
+            from naiad.gate import check, envoy
+
+            check(gate, beyond_loopback=self._is_exposed)
+            envoy()
+
+    @property
+    def gate(self) -> GateSettings | None:
+        """The gate in front; beyond loopback there always is one."""
+        if self._asked is None and not is_loopback(self._address):
+            return GateSettings()
+        return self._asked
+
+    @property
+    def health_address(self) -> str:
+        """The IP address of the health port."""
+        return self._aside(self._health_host)
+
+    @property
+    def takes_free_ports(self) -> bool:
+        """Whether some port is whichever is free."""
+        return not all(self._wanted.values())
+
+    def is_free(self, port: int) -> bool:
+        """Whether a port was taken because it was free, not because it was asked for."""
+        return port not in self._wanted.values()
+
+    def endpoints(self, scratch: Path, control_key: str, *, grpc_tls: bool) -> Endpoints:
+        """The addresses of a server whose temporary files are in ``scratch``.
+
+        Raises:
+            EngineError: a port is in use.
+        """
+        gate, metrics = self.gate, self._aside(self._metrics_host)
+        wanted = {
+            use: (metrics if use == "metrics" else self._address, port)
+            for use, port in self._wanted.items()
+            if use == "metrics" or gate is None or gate.socket is None
+        }
+        if gate is not None and gate.port is not None and gate.socket is None:
+            wanted["gate"] = (self._address, gate.port)
+        return Endpoints(
+            self._address,
+            choose_ports(wanted),
+            grpc_tls=grpc_tls,
+            gate_tls=gate is not None and gate.tls_cert is not None,
+            sockets=TritonSockets(scratch / "triton") if gate is not None else None,
+            public_socket=gate.socket if gate is not None else None,
+            control_key=control_key,
+            metrics_address=metrics,
+        )
+
+    def publish(self, endpoints: Endpoints, on_event: Callable[[LogEvent], None]) -> list[Path]:
+        """Keep the control key where clients on this host find it; returns the files."""
+        places: list[Place] = [port for use, port in endpoints.ports.items() if use != "metrics"]
+        if endpoints.public_socket is not None:
+            places.append(endpoints.public_socket)
+        if endpoints.sockets is not None:
+            endpoints.sockets.make_room()
+            places.append(endpoints.sockets.grpc)
+        try:
+            return publish_key(endpoints.control_key, places)
+        except EngineError as error:
+            on_event(LogEvent("warning", f"{error}; `naiad load` and the like will not find it"))
+            return []
+
+    @property
+    def _is_exposed(self) -> bool:
+        socket = self._asked.socket if self._asked is not None else None
+        return socket is None and not is_loopback(self._address)
+
+    def _aside(self, host: str) -> str:
+        """The address of a port that is loopback unless asked."""
+        if host:
+            return listening_address(host)
+        return self._address if is_loopback(self._address) else _LOOPBACK

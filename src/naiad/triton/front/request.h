@@ -1,0 +1,246 @@
+// What a request holds, looked at before it is queued: behind this, its text is UTF-8, its sizes are
+// what was sent, and its bytes are as many as its shapes say.
+#pragma once
+
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "contract.h"
+#include "text.h"
+#include "ticket.h"
+
+namespace naiad {
+
+class Examination {
+ public:
+  Examination(Ticket& ticket, const Contract& contract) : ticket_(ticket), contract_(contract) {}
+
+  // Fill in the ticket; returns what is wrong with the request, or "".
+  std::string run() {
+    if (!read_text() || !read_parameters() || !read_inputs() || !within_limit()) return wrong_;
+    return "";
+  }
+
+ private:
+  static constexpr size_t kMostText = 64 << 10;  // bytes of a request's id and parameters
+  static constexpr int64_t kUnsent = 65536;      // most rows of a dimension of which nothing is sent
+
+  bool refuse(std::string why) {
+    wrong_ = std::move(why);
+    return false;
+  }
+
+  bool read_text() {
+    const char* id = nullptr;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestId(ticket_.request, &id));
+    ticket_.id = id ? id : "";
+    if (!is_utf8(ticket_.id)) {
+      return refuse("the request id is " + shown(ticket_.id) + ", which is not UTF-8");
+    }
+    return fits();
+  }
+
+  bool fits() {
+    size_t size = ticket_.id.size() + ticket_.parameters.size();
+    return size <= kMostText || refuse("the request's id and parameters have " + grouped(size) +
+                                       " bytes; they may have " + grouped(kMostText));
+  }
+
+  bool read_parameters() {
+    uint32_t count = 0;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestParameterCount(ticket_.request, &count));
+    for (uint32_t number = 0; number < count; ++number) {
+      const char* key = nullptr;
+      int type = 0;
+      const void* value = nullptr;
+      TRITONSERVER_ErrorDelete(
+          TRITONBACKEND_RequestParameter(ticket_.request, number, &key, &type, &value));
+      std::string name = key ? key : "", text;
+      if (!is_utf8(name)) {
+        return refuse("the name of parameter " + shown(name) + " is not UTF-8");
+      }
+      if (!as_json(name, value ? type : -1, value, text)) return false;
+      ticket_.parameters += (number ? ", " : "{") + quoted(name) + ": " + text;
+      if (!fits()) return false;
+      if (name != "naiad_priority") continue;
+      int64_t priority = type == kInt && value ? *static_cast<const int64_t*>(value) : INT64_MAX;
+      if (priority < -10 || priority > 10) {
+        return refuse("parameter naiad_priority is " + text +
+                      "; it must be an integer from -10 (most urgent) to 10");
+      }
+      ticket_.priority = priority;
+    }
+    if (count) ticket_.parameters += "}";
+    return true;
+  }
+
+  bool as_json(const std::string& name, int type, const void* value, std::string& text) {
+    switch (type) {
+      case kString: {
+        std::string said = static_cast<const char*>(value);
+        if (!is_utf8(said)) {
+          return refuse("parameter " + name + " is " + shown(said) + ", which is not UTF-8");
+        }
+        text = quoted(said);
+        return true;
+      }
+      case kInt: text = std::to_string(*static_cast<const int64_t*>(value)); return true;
+      case kBool: text = *static_cast<const bool*>(value) ? "true" : "false"; return true;
+      case kDouble: {
+        double number = *static_cast<const double*>(value);
+        char written[32];
+        snprintf(written, sizeof written, "%.17g", number);
+        text = written;
+        return std::isfinite(number) ||
+               refuse("parameter " + name + " is " + text + "; it must be a finite number");
+      }
+      default: text = "null"; return true;
+    }
+  }
+
+  bool read_inputs() {
+    ticket_.sizes.assign(contract_.dims.size(), 0);
+    ticket_.sizes[0] = 1;
+    ticket_.given.assign(contract_.inputs.size(), Given{});
+    first_.assign(contract_.dims.size(), nullptr);
+    sent_.assign(contract_.dims.size(), false);
+    uint32_t count = 0, known = 0;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputCount(ticket_.request, &count));
+    for (size_t place = 0; place < contract_.inputs.size(); ++place) {
+      auto& port = contract_.inputs[place];
+      auto& given = ticket_.given[place];
+      if (given.find(ticket_.request, port.name)) {
+        if (!read_input(port, given)) return false;
+        ++known;
+      } else if (!port.optional) {
+        return refuse("input '" + port.name + "' is missing; it must be " + dtype_name(port.dtype) + " " +
+                      contract_.shape_text(port));
+      }
+    }
+    if (known != count) return refuse("there are inputs that this model does not have");
+    for (size_t dim = 1; dim < contract_.dims.size(); ++dim) {
+      if (first_[dim] && !sent_[dim] && ticket_.sizes[dim] > kUnsent) {
+        return refuse(first_[dim]->name + " has " + grouped(ticket_.sizes[dim]) + " " +
+                      contract_.dims[dim] + ", of which nothing is sent; at most " +
+                      grouped(kUnsent) + " may be empty");
+      }
+    }
+    return true;
+  }
+
+  bool read_input(const Port& port, Given& given) {
+    if (given.dtype != port.dtype) {
+      return refuse(port.name + " is " + dtype_name(given.dtype) + "; it must be " +
+                    dtype_name(port.dtype));
+    }
+    auto found = elements(given.shape, given.rank, port.itemsize);
+    if (!fits_shape(port, given, found)) return false;
+    if (!found) {
+      return refuse(port.name + " has shape " + shape_text(given.shape, given.rank) +
+                    ", which is more than any memory holds");
+    }
+    uint64_t pieces = 0;
+    for (uint32_t number = 0; number < given.buffers; ++number) {
+      const char* from = nullptr;
+      uint64_t size = 0;
+      if (!given.piece(number, from, size)) {
+        return refuse(port.name + " is in memory that cannot be read here; send it in the host's");
+      }
+      if (given.buffers == 1) given.data = from;
+      if (__builtin_add_overflow(pieces, size, &pieces)) pieces = UINT64_MAX;
+    }
+    if (pieces != given.bytes) {
+      return refuse(port.name + " came as " + std::to_string(pieces) + " bytes, but says that it has " +
+                    std::to_string(given.bytes));
+    }
+    if (port.dtype == kBytes) return read_elements(port, given, *found);
+    uint64_t expected = *found * port.itemsize;
+    if (given.bytes != expected) {
+      return refuse(port.name + " has " + std::to_string(given.bytes) + " bytes; shape " +
+                    shape_text(given.shape, given.rank) + " of " + dtype_name(port.dtype) + " takes " +
+                    std::to_string(expected));
+    }
+    if (port.counts > 0) count(port, *found);
+    return true;
+  }
+
+  // Hold a shape against the declared one, and against those of inputs before.
+  bool fits_shape(const Port& port, const Given& given, std::optional<int64_t> elements) {
+    bool right = given.rank == port.dims.size();
+    for (uint32_t axis = 0; right && axis < given.rank; ++axis) {
+      int dim = port.dims[axis];
+      int64_t size = given.shape[axis];
+      if (dim <= 0) {
+        right = size == (dim < 0 ? port.sizes[axis] : 1);
+        continue;
+      }
+      if (size < 0) {
+        return refuse(port.name + " has shape " + shape_text(given.shape, given.rank) +
+                      "; no size may be negative");
+      }
+      auto& known = ticket_.sizes[dim];
+      if (first_[dim] && known != size) {
+        return refuse(port.name + " has " + std::to_string(size) + " " + contract_.dims[dim] +
+                      ", but " + first_[dim]->name + " has " + std::to_string(known) +
+                      "; they must be equal");
+      }
+      if (!first_[dim]) first_[dim] = &port;
+      known = size;
+      sent_[dim] = sent_[dim] || elements.value_or(0) > 0;
+    }
+    return right || refuse(port.name + " has shape " + shape_text(given.shape, given.rank) +
+                           "; it must be " + contract_.shape_text(port));
+  }
+
+  // Each element of a BYTES tensor is behind its length, in 32 bits.
+  bool read_elements(const Port& port, const Given& given, int64_t wanted) {
+    std::string name = port.name + ": ";
+    if (given.bytes / 4 < static_cast<uint64_t>(wanted)) {
+      return refuse(name + "there are fewer than " + std::to_string(wanted) + " elements");
+    }
+    Bytes bytes(given);
+    uint64_t left = given.bytes;
+    for (int64_t number = 0; number < wanted; ++number) {
+      uint32_t length = 0;
+      if (!bytes.length(length)) {
+        return refuse(name + "there are fewer than " + std::to_string(wanted) + " elements");
+      }
+      left -= 4;
+      if (length > left || !bytes.skip(length)) {
+        return refuse(name + "element " + std::to_string(number) + " of " + std::to_string(wanted) +
+                      " is longer than what was sent");
+      }
+      left -= length;
+    }
+    if (!bytes.at_end()) {
+      return refuse(name + "there are more than " + std::to_string(wanted) + " elements");
+    }
+    if (port.counts > 0) count(port, given.bytes - 4 * wanted);
+    return true;
+  }
+
+  void count(const Port& port, int64_t amount) {
+    auto& total = ticket_.sizes[port.counts];
+    if (__builtin_add_overflow(total, amount, &total)) total = kUnbounded;
+  }
+
+  bool within_limit() {
+    for (size_t dim = 0; dim < ticket_.sizes.size(); ++dim) {
+      if (ticket_.sizes[dim] > contract_.limit.sizes[dim]) {
+        return refuse("the request has " + grouped(ticket_.sizes[dim]) + " " + contract_.dims[dim] +
+                      "; this model takes at most " + grouped(contract_.limit.sizes[dim]));
+      }
+    }
+    return true;
+  }
+
+  Ticket& ticket_;
+  const Contract& contract_;
+  std::string wrong_;
+  std::vector<const Port*> first_;  // by dimension: which input had it first
+  std::vector<char> sent_;          // whether anything is sent along it
+};
+
+}  // namespace naiad

@@ -1,0 +1,155 @@
+"""Envoy's process: started in front of Triton, kept running, and ended with it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from naiad.errors import EngineError
+from naiad.gate.settings import GateSettings
+from naiad.triton.endpoints import Endpoints
+from naiad.triton.guardian import Charge, Guardian
+from naiad.triton.logs import LogEvent
+from naiad.triton.ports import in_use
+
+_START = 15.0  # seconds that Envoy has to listen
+_POLL = 0.05  # seconds between looks at an Envoy that starts
+_LOOK = 0.25  # seconds between looks at one that runs
+_REFRESH = 1.0  # seconds between looks at the files of keys and certificates
+_PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)  # seconds before the next start, by failures in a row
+_LONG = 60.0  # seconds after which an Envoy that dies counts as the first to do so
+
+
+class GateProcess:
+    """Envoy in front of one Triton; one that dies is started again, for ever."""
+
+    def __init__(
+        self,
+        settings: GateSettings,
+        endpoints: Endpoints,
+        scratch: Path,
+        on_event: Callable[[LogEvent], None],
+    ) -> None:
+        """Take what is to be started, with its files in ``scratch``; nothing is written yet."""
+        self._settings, self._endpoints = settings, endpoints
+        self._directory = scratch / "gate"
+        self._log = scratch / "envoy.log"
+        self._on_event = on_event
+        self._note: Callable[[str], None] = lambda reason: None
+        self._guardian: Guardian | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="naiad-gate", daemon=True)
+
+    def start(self, note: Callable[[str], None] | None) -> None:
+        """Start Envoy; returns when it listens.
+
+        ``note`` is told why nobody gets through, and "" when they do again.
+
+        Raises:
+            EngineError: it does not come up; says why.
+        """
+        from naiad.gate import Listeners, Upstream, write
+
+        sockets, ports = self._endpoints.sockets, self._endpoints.ports
+        assert sockets is not None
+        self._note = note or self._note
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        addresses = [(self._endpoints.address, p) for use, p in ports.items() if use != "metrics"]
+        self._command = write(
+            self._settings,
+            Listeners(
+                addresses=tuple(addresses),
+                socket=self._settings.socket,
+                metrics=(self._endpoints.metrics_address, ports["metrics"]),
+            ),
+            Upstream(sockets.http, sockets.grpc, sockets.metrics),
+            self._endpoints.control_key,
+            self._directory,
+        )
+        self._launch()
+        self._note("")
+        self._thread.start()
+
+    def end(self) -> None:
+        """End Envoy and its watch; connections are cut."""
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._end()
+        if self._settings.socket is not None:
+            self._settings.socket.unlink(missing_ok=True)
+
+    def _launch(self) -> None:
+        from naiad.gate import is_ready
+
+        self._log.touch()
+        written = self._log.stat().st_size
+        self._guardian = Guardian(
+            Charge(
+                command=self._command,
+                environment=dict(os.environ),
+                log=str(self._log),
+                exit_timeout=2.0,
+                shared_memory="",
+                remove=[str(self._settings.socket)] if self._settings.socket else [],
+            )
+        )
+        deadline = time.monotonic() + _START
+        while not is_ready(self._directory):
+            died = any(event["event"] == "ended" for event in self._guardian.poll(_POLL))
+            if died or time.monotonic() > deadline or self._ended.is_set():
+                self._end()
+                said = self._log.read_bytes()[written:].decode(errors="replace").strip()
+                raise EngineError(self._reason(said))
+
+    def _reason(self, said: str) -> str:
+        if "Address already in use" in said:
+            for use, port in self._endpoints.ports.items():
+                if f":{port}" in said:
+                    return in_use(use, port)
+        lines = said.splitlines()[-5:]
+        return "\n".join(["the gate (Envoy) does not start; it said:", *lines])
+
+    def _watch(self) -> None:
+        from naiad.gate import refresh
+
+        failures, since, refreshed = 0, time.monotonic(), 0.0
+        while not self._ended.is_set():
+            assert self._guardian is not None
+            if any(event["event"] == "ended" for event in self._guardian.poll(_LOOK)):
+                self._end()
+                failures = 0 if time.monotonic() - since > _LONG else failures
+                failures, since = self._again(failures), time.monotonic()
+            if time.monotonic() - refreshed >= _REFRESH:
+                refreshed = time.monotonic()
+                for message in refresh(self._settings, self._directory):
+                    self._on_event(LogEvent("warning", message))
+
+    def _again(self, failures: int) -> int:
+        """Start Envoy until it listens; returns the failures in a row by then."""
+        reason = "the gate (Envoy) has died"
+        while not self._ended.is_set():
+            self._note(reason)
+            self._on_event(LogEvent("warning", f"restarting the gate: {reason}"))
+            pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+            failures += 1
+            if self._ended.wait(pause):
+                break
+            try:
+                self._launch()
+            except EngineError as error:
+                reason = str(error)
+            else:
+                self._note("")
+                break
+        return failures
+
+    def _end(self) -> None:
+        if self._guardian is not None:
+            self._guardian.kill()
+            if not self._guardian.wait(self._guardian.exit_limit):
+                self._guardian.destroy()
+            self._guardian = None

@@ -1,0 +1,155 @@
+"""Envoy or Triton is killed under load: both are whole again, and no client's request is lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from tests.support.triton import FREE, Belongings, copy_model
+
+from naiad import Client, GateSettings, Server
+from naiad.errors import NotAllowed
+from naiad.gate.keys import add_key, remove_key
+
+CLIENTS = 8
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    copy_model(tmp_path / "models", "identity")
+    return tmp_path / "models"
+
+
+@contextmanager
+def load(client: Client) -> Iterator[list[object]]:
+    """Clients with default settings that ask all the time; what went wrong is in the list."""
+    stop, wrong, counts = threading.Event(), list[object](), [0] * CLIENTS
+
+    def ask(number: int) -> None:
+        while not stop.is_set():
+            x = np.full(3, counts[number], np.float32)
+            try:
+                if not np.array_equal(client.infer("identity", x=x)["y"], x):
+                    wrong.append(x)
+            except Exception as error:
+                wrong.append(error)
+            counts[number] += 1
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: all(counts))
+        yield wrong
+        reached = list(counts)
+        until(lambda: all(now > then for now, then in zip(counts, reached, strict=True)))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> float:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def ready(server: Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"{server.health_url}/readyz", timeout=5) as answer:
+            return json.loads(answer.read())["ready"]
+    except urllib.error.HTTPError:
+        return False
+
+
+def envoy() -> psutil.Process:
+    children = psutil.Process().children(recursive=True)
+    return next(child for child in children if child.name() == "envoy")
+
+
+@pytest.mark.parametrize("gate", [None, GateSettings()])
+def test_no_request_fails_while_triton_is_killed_four_times(
+    repository: Path, gate: GateSettings | None
+):
+    with (
+        Server(repository, **FREE, health_port=0, gate=gate) as server,
+        Client(server.grpc_url) as client,
+        load(client) as wrong,
+    ):
+        for _ in range(4):
+            until(lambda: ready(server))
+            before = server.pid
+            psutil.Process(before).kill()
+            until(lambda pid=before: server.pid not in (pid, None))
+        until(lambda: ready(server))
+    assert wrong == []
+
+
+def test_no_request_fails_while_the_gate_is_killed_and_readiness_says_that_it_is_gone(
+    repository: Path,
+):
+    with (
+        Server(repository, **FREE, health_port=0, gate=GateSettings()) as server,
+        Client(server.grpc_url) as client,
+        load(client) as wrong,
+    ):
+        triton = server.pid
+        for _ in range(3):
+            gone = envoy()
+            gone.kill()
+            until(lambda: not ready(server))
+            until(lambda: ready(server))
+            assert envoy().pid != gone.pid
+        assert server.pid == triton
+    assert wrong == []
+
+
+def test_a_server_behind_a_gate_leaves_nothing(repository: Path, tmp_path: Path):
+    socket = tmp_path / "naiad.sock"
+    with Server(repository, **FREE, gate=GateSettings(socket=socket)) as server:
+        belongings = Belongings.of(server)
+        gate = envoy()
+        assert socket.stat().st_mode & 0o777 == 0o600
+        with Client(f"unix:{socket}") as client:
+            x = np.ones(2, np.float32)
+            assert np.array_equal(client.infer("identity", x=x)["y"], x)
+            assert [model.name for model in client.models()] == ["identity"]
+    assert not gate.is_running()
+    assert belongings.left() == []
+    assert not socket.exists()
+    assert not socket.with_name("naiad.sock.key").exists()
+
+
+def test_a_key_that_is_removed_is_refused_and_a_new_one_taken_while_the_server_runs(
+    repository: Path, tmp_path: Path
+):
+    keys = tmp_path / "keys.json"
+    first = add_key(keys, "first")
+    with Server(repository, **FREE, gate=GateSettings(api_keys=keys)) as server:
+
+        def may(key: str) -> bool:
+            with Client(server.grpc_url, api_key=key, retries=0) as client:
+                try:
+                    client.metadata("identity")
+                except NotAllowed:
+                    return False
+                return True
+
+        assert may(first)
+        second = add_key(keys, "second")
+        until(lambda: may(second), 10)
+        remove_key(keys, "first")
+        until(lambda: not may(first), 10)
+        assert may(second)

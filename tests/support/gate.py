@@ -219,7 +219,7 @@ def running(settings: GateSettings) -> Iterator[Gate]:
         root = Path(name)
         check(settings, beyond_loopback=False)
         behind = Behind(root)
-        port, other_port, metrics_port = _free_ports(3)
+        port, other_port, metrics_port = free_ports(3)
         addresses = [("127.0.0.1", port), ("127.0.0.1", other_port)]
         listeners = Listeners(addresses, settings.socket, ("127.0.0.1", metrics_port))
         directory = root / "envoy"
@@ -266,7 +266,8 @@ def read_answer(connection: socket.socket) -> tuple[int, bytes]:
     return int(head.split()[1]) if head else 0, body
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this host that nobody listens on now."""
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in held:

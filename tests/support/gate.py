@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -138,6 +139,7 @@ class Gate:
     behind: Behind
     directory: Path
     port: int
+    other_port: int
     metrics_port: int
     process: subprocess.Popen[bytes]
 
@@ -217,8 +219,9 @@ def running(settings: GateSettings) -> Iterator[Gate]:
         root = Path(name)
         check(settings, beyond_loopback=False)
         behind = Behind(root)
-        port, metrics_port = _free_ports()
-        listeners = Listeners([("127.0.0.1", port)], settings.socket, ("127.0.0.1", metrics_port))
+        port, other_port, metrics_port = free_ports(3)
+        addresses = [("127.0.0.1", port), ("127.0.0.1", other_port)]
+        listeners = Listeners(addresses, settings.socket, ("127.0.0.1", metrics_port))
         directory = root / "envoy"
         command = write(settings, listeners, behind.upstream, CONTROL_KEY, directory)
         with (root / "log").open("wb") as log:
@@ -229,7 +232,7 @@ def running(settings: GateSettings) -> Iterator[Gate]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError((root / "log").read_text())
                 time.sleep(0.02)
-            yield Gate(settings, behind, directory, port, metrics_port, process)
+            yield Gate(settings, behind, directory, port, other_port, metrics_port, process)
             # -9: a test that ends it itself.
             assert process.poll() in (None, -9), (root / "log").read_text()
         finally:
@@ -263,8 +266,10 @@ def read_answer(connection: socket.socket) -> tuple[int, bytes]:
     return int(head.split()[1]) if head else 0, body
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Ports of this host that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in held]

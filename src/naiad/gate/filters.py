@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from naiad.gate import limits
 from naiad.gate.resources import (
@@ -38,11 +38,14 @@ def max_request_bytes(settings: GateSettings) -> int:
     return settings.max_request_mb * 1_000_000
 
 
-def connection_manager(settings: GateSettings, control_key: str, directory: Path) -> dict[str, Any]:
-    """What takes HTTP/1.1, HTTP/2 and gRPC, judges each request and sends it on."""
+def connection_manager(
+    settings: GateSettings, control_key: str, directory: Path, codec: Literal["HTTP1", "HTTP2"]
+) -> dict[str, Any]:
+    """What takes the requests of one protocol, judges each and sends it on."""
     config: dict[str, Any] = {
         **bounded_connections("gate"),
-        "request_timeout": f"{limits.REQUEST_SECONDS}s",
+        "codec_type": codec,
+        "request_timeout": f"{limits.REQUEST_SECONDS if codec == 'HTTP1' else 0}s",
         "http_filters": _filters(settings, control_key, directory),
         "route_config": {"name": "gate", "virtual_hosts": [_virtual_host(settings)]},
         "local_reply_config": _replies(settings),

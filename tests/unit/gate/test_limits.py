@@ -7,6 +7,7 @@ import gzip
 import json
 import socket
 import struct
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -159,6 +160,7 @@ def test_a_compressed_message_of_a_stream_is_refused(gate: Gate) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     monkeypatch.setattr(limits, "REQUEST_HEADERS_SECONDS", 1)
     monkeypatch.setattr(limits, "REQUEST_SECONDS", 1)
+    monkeypatch.setattr(limits, "FIRST_BYTES_SECONDS", 1)
     monkeypatch.setattr(limits, "IDLE_CONNECTION_SECONDS", 1)
     with running(GateSettings()) as gate:
         yield gate
@@ -189,7 +191,12 @@ def test_slow_senders_are_cut_off(impatient: Gate) -> None:
     with impatient.connect() as connection:  # of nothing
         connection.settimeout(20)
         assert connection.recv(1) == b""
-    assert not impatient.behind.seen
+    with impatient.connect() as connection:  # of nothing more
+        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_answer(connection)[0] == 200
+        connection.settimeout(20)
+        assert connection.recv(1) == b""
+    assert {seen.path for seen in impatient.behind.seen} == {"/v2/health/live"}
 
 
 def test_slow_answers_and_streams_are_not_cut_off(impatient: Gate) -> None:
@@ -198,6 +205,7 @@ def test_slow_answers_and_streams_are_not_cut_off(impatient: Gate) -> None:
     impatient.call("ModelInfer", b"x")
 
     def slowly() -> Iterator[bytes]:
+        time.sleep(1.5)  # before its first message, too
         for _ in range(3):
             yield b"x"
             time.sleep(0.6)
@@ -233,6 +241,36 @@ def test_connections_beyond_the_bound_are_closed_and_later_ones_served() -> None
         assert eventually(answers)
 
 
+def test_clients_that_hold_memory_give_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "heap_bytes", lambda most: 200 * MB)
+    monkeypatch.setattr(limits, "UNDER_PRESSURE_SECONDS", 1)
+    head = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+    with running(GateSettings(max_request_mb=50)) as gate, contextlib.ExitStack() as stack:
+        process = psutil.Process(gate.process.pid)
+        idle = process.memory_info().rss
+        for _ in range(10):  # each would have 49 MB of the gate's memory, and never ends
+            connection = stack.enter_context(gate.connect())
+            with contextlib.suppress(OSError):
+                connection.sendall(head % (INFER.encode(), 50 * MB) + b"\0" * 49 * MB)
+            assert process.memory_info().rss - idle < 400 * MB
+            assert eventually(lambda: gate.ask("GET", "/v2").status == 200)
+        go_on = threading.Event()
+
+        def never_ends() -> Iterator[bytes]:
+            yield b"x" * 49 * MB
+            go_on.wait()
+
+        with gate.channel() as channel:
+            held = [
+                channel.stream_unary(SERVICE + "ModelInfer").future(never_ends(), timeout=60)
+                for _ in range(10)
+            ]
+            assert eventually(lambda: any(call.done() for call in held))
+            gate.until(lambda: gate.ask("GET", "/v2").status == 200)
+            go_on.set()
+        assert process.memory_info().rss - idle < 400 * MB
+
+
 def test_a_key_has_its_rate_and_others_do_not_share_it(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     slow, quick = add_key(file, "slow", rate="3/h"), add_key(file, "quick")
@@ -241,6 +279,8 @@ def test_a_key_has_its_rate_and_others_do_not_share_it(tmp_path: Path) -> None:
         assert statuses == [200] * 3 + [429] * 3
         answer = gate.ask("GET", "/v2", headers={"x-api-key": slow})
         assert answer.error == "more requests than this key may send; try again later"
+        for _ in range(3):
+            gate.call("ServerMetadata", metadata={"x-api-key": slow})  # counted apart
         code, message = gate.refused("ServerMetadata", metadata={"x-api-key": slow})
         assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert message == "more requests than this key may send; try again later"

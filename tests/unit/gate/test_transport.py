@@ -85,6 +85,18 @@ def test_tls_carries_http1_http2_and_grpc_on_one_port(pair: tuple[Path, Path]) -
             assert connection.version() in ("TLSv1.2", "TLSv1.3")
 
 
+def test_every_port_takes_every_protocol() -> None:
+    with running(GateSettings()) as gate:
+        for port in (gate.port, gate.other_port):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/v2")
+            assert connection.getresponse().status == 200
+            connection.close()
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                call = channel.unary_unary(SERVICE + "ModelInfer")
+                assert call(b"x", timeout=20) == b"x"
+
+
 def test_without_tls_the_port_takes_nothing(pair: tuple[Path, Path]) -> None:
     with running(GateSettings(tls_cert=pair[0], tls_key=pair[1])) as gate:
         with pytest.raises((OSError, http.client.HTTPException)):

@@ -331,8 +331,15 @@ class Fuzz {
     }
     Sizes sizes(contract.dims.size(), 1);
     for (size_t dim = 1; dim < sizes.size(); ++dim) sizes[dim] = data_.ConsumeIntegralInRange(0, 6);
-    for (auto& port : contract.inputs) {
-      if (!rarely(port.optional ? 1 : 30)) request->inputs.push_back(some_input(port, sizes));
+    // One input may have other sizes than the rest, and be all right by itself.
+    size_t skewed = data_.ConsumeIntegralInRange<size_t>(0, 4 * contract.inputs.size());
+    for (size_t place = 0; place < contract.inputs.size(); ++place) {
+      auto& port = contract.inputs[place];
+      Sizes own = sizes;
+      if (place + 1 == skewed) {
+        own[data_.ConsumeIntegralInRange<size_t>(0, own.size() - 1)] += 1;
+      }
+      if (!rarely(port.optional ? 1 : 30)) request->inputs.push_back(some_input(port, own));
     }
     if (rarely(60)) request->inputs.emplace_back();
     for (auto& port : contract.outputs) {
@@ -424,6 +431,10 @@ class Fuzz {
       for (auto& piece : given.input->pieces) pieces += piece.size();
       for (int64_t size : given.input->shape) count *= size;
       REQUIRE(given.bytes == pieces);
+      for (size_t axis = 0; axis < given.rank; ++axis) {
+        int dim = port.dims[axis];
+        REQUIRE(given.shape[axis] == (dim < 0 ? port.sizes[axis] : ticket.sizes[dim]));
+      }
       REQUIRE(port.dtype == naiad::kBytes || count * port.itemsize == pieces);
     }
   }

@@ -94,11 +94,15 @@ class Images(Pipeline):
     arrays = "numpy"
     max_batch_size = 4
     inputs = {"x": Tensor("float32", ("rows", 2, 2, 3), layout="NHWC")}
-    outputs = {"score": Tensor("float32", ("rows", 3))}
+    outputs = {
+        "score": Tensor("float32", ("rows", 3)),
+        "wide": Tensor("float32", ("rows", "width")),  # which no input has
+    }
     budget = Budget(rows=6)
 
     def forward(self, batch: Any) -> dict[str, Any]:
-        return {"score": batch["x"].sum((1, 2))}
+        wide = np.zeros((batch.total("rows"), 5), np.float32)
+        return {"score": batch["x"].sum((1, 2)), "wide": wide}
 
 
 ALL = (Everything, Merged, Texts, Images)

@@ -90,13 +90,12 @@ struct Contract {
   // Positions and sizes are used without another look.
   void check() const {
     bool right = !dims.empty();
+    for (auto& port : inputs) right = right && is_right(port, 1);
+    for (auto& port : outputs) right = right && is_right(port, 0);
     std::vector<bool> named(dims.size(), false);
-    for (auto* ports : {&inputs, &outputs}) {
-      for (auto& port : *ports) {
-        right = right && is_right(port) && (!merges || can_be_merged(port));
-        for (int dim : port.dims) {
-          if (right && dim >= 0) named[dim] = true;
-        }
+    for (size_t input = 0; right && input < inputs.size(); ++input) {
+      for (int dim : inputs[input].dims) {
+        if (dim >= 0) named[dim] = true;
       }
     }
     for (auto& port : inputs) right = right && (port.counts < 0 || !named[port.counts]);
@@ -105,14 +104,16 @@ struct Contract {
 
   bool knows(int dim) const { return dim >= 0 && dim < static_cast<int>(dims.size()); }
 
-  bool is_right(const Port& port) const {
+  // `least` is the size of what has no name in `dims`: 0 where it has one that is not known here.
+  bool is_right(const Port& port, int64_t least) const {
     int rank = static_cast<int>(port.dims.size());
     bool right = port.itemsize > 0 && port.sizes.size() == port.dims.size() && port.axis >= -1 &&
                  port.axis < rank && (port.counts == -1 || knows(port.counts));
     for (int axis = 0; right && axis < rank; ++axis) {
-      right = port.dims[axis] == -1 ? port.sizes[axis] > 0
-                                    : knows(port.dims[axis]) && !port.sizes[axis];
+      int64_t size = port.sizes[axis];
+      right = port.dims[axis] == -1 ? size >= least : knows(port.dims[axis]) && !size;
     }
+    right = right && (!merges || can_be_merged(port));
     for (int target : port.targets) right = right && knows(target);
     return right;
   }

@@ -30,7 +30,10 @@ from tests.support.proxy import proxy
 from tritonclient.grpc import InferenceServerClient, service_pb2, service_pb2_grpc
 
 import naiad
-from naiad.control_key import GRPC_HEADER, HTTP_HEADER, VARIABLE, publish_key
+from naiad.control_key import GRPC_HEADER, VARIABLE, find_key
+from naiad.gate.certificates import make_certificate
+from naiad.gate.keys import add_key
+from naiad.gate.settings import GateSettings
 from naiad.pipelines.nugraph3.events import Event, open_events, write_events
 from naiad.pipelines.nugraph3.simulate import simulate
 from naiad.schema import TRITON_NAMES
@@ -462,41 +465,76 @@ def test_a_certificate_that_is_not_right_is_named_with_what_would_be(
         assert said.endswith(why)
 
 
-def regions(server: Server, key: str) -> int:
+def regions(server: Server) -> int:
     """How many regions of shared memory the server knows."""
+    key = find_key(port_of(server))
     with closing(InferenceServerClient(server.grpc_url.removeprefix("grpc://"))) as client:
-        status = client.get_system_shared_memory_status(headers={GRPC_HEADER: key})
+        status = client.get_system_shared_memory_status(headers={GRPC_HEADER: str(key)})
     return len(cast("Any", status).regions)
 
 
-def test_shared_memory_needs_the_control_key_which_is_found_or_done_without(
-    programs: Path, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.delenv(VARIABLE, raising=False)
-    key = "secret-of-this-test"
-    closed = f"--grpc-restricted-protocol=shared-memory:{HTTP_HEADER}={key}"
-    options = {"file": events, "events": 30, "shared_memory": 1}
+def port_of(server: Server) -> int:
+    return int(server.grpc_url.rpartition(":")[2])
 
-    def shared(programs: Path, server: Server) -> bool:
-        with running(programs, server.grpc_url, **options) as program:
-            wait_for(program, "answered 5, wrong 0\n")
-            found = regions(server, key) > 0
-            wait_for(program, "answered 30, wrong 0\n")
-            assert program.wait(60) == 0
-        assert regions(server, key) == 0
+
+def test_shared_memory_needs_the_control_key_which_is_found_or_done_without(
+    programs: Path, server: Server, events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shares(**environment: str) -> bool:
+        options = words(server.grpc_url, file=events, events=30, shared_memory=1)
+        command = [programs / "driver", "run", *options]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=os.environ | environment
+        ) as program:
+            try:
+                wait_for(program, "answered 5, wrong 0\n")
+                found = regions(server) > 0
+                wait_for(program, "answered 30, wrong 0\n")
+                assert program.wait(60) == 0
+            finally:
+                program.kill()
+        assert regions(server) == 0
         return found
 
-    with naiad.serve("nugraph3", instances=1, arguments=[closed], **FREE) as server:
-        port = int(server.grpc_url.rpartition(":")[2])
-        assert not shared(programs, server)
-        publish_key("that-of-another-server", [port])
-        assert not shared(programs, server)
-        publish_key(key, [port])
-        assert shared(programs, server)
-        publish_key("that-of-another-server", [port])
-        monkeypatch.setenv(VARIABLE, key)
-        assert shared(programs, server)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert shares()
+    assert not shares(XDG_RUNTIME_DIR="/nowhere")
+    assert not shares(**{VARIABLE: "that-of-another-server"})
+    key = find_key(port_of(server))
+    assert key
+    assert shares(XDG_RUNTIME_DIR="/nowhere", **{VARIABLE: key})
+
+
+def test_the_gate_lets_those_in_who_have_a_key(
+    programs: Path, events: Path, tmp_path: Path
+) -> None:
+    key = add_key(tmp_path / "keys.json", "somebody")
+    certificate, private_key = make_certificate(["127.0.0.1"], tmp_path, days=2)
+    gate = GateSettings(api_keys=tmp_path / "keys.json", tls_cert=certificate, tls_key=private_key)
+    with naiad.serve("simple", EVERY_TYPE, gate=gate, **FREE) as server:
+        url = server.grpc_url
+        options = {"ca": certificate, "api_key": key}
+        assert driver(programs, "every", url, **options) == "same, 10, 4\n"
+        # A key that may not control shares no memory, and is answered all the same.
+        environment = {"XDG_RUNTIME_DIR": "/nowhere"}
+        said = driver(programs, "every", url, environment, **options, shared_memory=1)
+        assert said == "same, 10, 4\n"
+        said = said_by(programs, events, url, ca=certificate)
+        assert said.startswith("UNAUTHENTICATED: ")
+        assert "no API key was sent" in said
+        said = said_by(programs, events, url, ca=certificate, api_key="naiad_" + "x" * 43)
+        assert said.startswith("UNAUTHENTICATED: ")
+        assert "xxx" not in said
+        assert "set options.gzip = false" in said_by(programs, events, url, **options, gzip=1)
+
+
+def test_a_server_at_a_unix_socket_is_asked_there_by_shared_memory_too(
+    programs: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "naiad.sock"
+    with naiad.serve("simple", EVERY_TYPE, gate=GateSettings(socket=path), **FREE):
+        assert driver(programs, "every", f"unix:{path}") == "same, 10, 4\n"
+        assert driver(programs, "every", f"unix:{path}", shared_memory=1) == "same, 10, 4\n"
 
 
 def test_the_control_key_goes_with_shared_memory_calls_only(programs: Path, events: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import ssl
 import threading
@@ -220,6 +222,21 @@ def test_the_control_key_is_not_on_the_command_line(served: Served):
     while any(key in " ".join(psutil.Process(p).cmdline()) for p in served.processes()):
         assert time.monotonic() < deadline, "another user could read the key"
         time.sleep(0.05)
+
+
+def test_the_control_key_is_the_same_after_a_restart(tmp_path: Path):
+    copy_model(tmp_path, "identity")
+    with (
+        Server(tmp_path, health_port=0, **FREE) as server,
+        Client(server.grpc_url, timeout=120) as client,
+    ):
+        for _ in range(3):
+            pid = server.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            while server.pid in (None, pid) or not client.ready():
+                time.sleep(0.1)
+            assert [model.name for model in client.models()] == ["identity"]
 
 
 def test_sagemaker_and_vertex_are_off(served: Served):

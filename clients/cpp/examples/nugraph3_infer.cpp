@@ -34,19 +34,21 @@ layout or pandas' "fixed" format. Prints each of a few events, or a summary of m
 cannot be read, or that is refused, is reported; the others go on; the status is 1.
 
 Options:
-  --url URL              the server, host:port or grpcs://host:port [localhost:8001]; more than
-                         once: others to ask while it is unavailable
+  --url URL              the server, host:port, grpcs://host:port or unix:PATH [localhost:8001];
+                         more than once: others to ask while it is unavailable
   --events FIRST:STOP[:STEP]
                          which events, counted from 0; or a single number
   --concurrency N        events with the servers at once [8]
   --strict               refuse events whose spacepoints name unknown hits
   --timeout SECONDS      per event [60]
-  --ca-certificate FILE  PEM; with grpcs://
+  --ca-certificate FILE  PEM; with grpcs:// [NAIAD_CA of the environment]
   --certificate FILE     the client's own, with --private-key FILE
   --gzip                 compress what is sent
   --keep-alive SECONDS   ping the server so often
   --shared-memory        for a server on this machine
   -h, --help             this text
+
+An API key is taken from the environment, NAIAD_API_KEY.
 
 Examples:
   nugraph3_infer events.h5

@@ -199,6 +199,7 @@ class _Watch:
         self._deadline: float | None = None
         self._status: int | None = None
         self._exposed = bool(charge.secret)
+        self._written = Path(charge.log).stat().st_size  # by the Tritons before this one
         self.asked = False
         self.orphaned = False
 
@@ -209,7 +210,7 @@ class _Watch:
             selector.register(sys.stdin, selectors.EVENT_READ)
             while self._reap() is None:
                 self._check_deadline_and_parent()
-                if self._exposed and Path(self._charge.log).stat().st_size:
+                if self._exposed and Path(self._charge.log).stat().st_size > self._written:
                     # It writes its log: the command line has been read.
                     self._exposed = not _hide(self._triton, self._charge.secret.encode())
                 for key, _ in selector.select(self._patience()):

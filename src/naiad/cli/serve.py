@@ -314,6 +314,7 @@ def _print_ready(server: Server) -> None:
     for model in server.models:
         table.add_row(model, _parameter(server, model, "notice"))
     output.print()
+    _say_who_may(server)
     if server.models:
         output.print(table)
     urls = Table.grid(padding=(0, 2))
@@ -334,23 +335,23 @@ def _print_ready(server: Server) -> None:
         output.print(f"{ready} no model is loaded yet; load one, in the mode explicit:\n")
         call = f"naiad load NAME --url {server.grpc_url}"
     output.print(call, markup=False, highlight=False, soft_wrap=True)
-    if server.gate is not None:
-        _print_gate(server.gate)
     output.print("\nCtrl-C stops it")
 
 
-def _print_gate(gate: GateSettings) -> None:
-    if gate.insecure and not gate.has_credentials:
-        complain("\nINSECURE: everybody who reaches these ports is let in")
-    elif gate.api_keys or gate.jwt_issuer:
-        output.print(
-            "\nclients need a key or token: NAIAD_API_KEY, --api-key-file", highlight=False
-        )
-    if gate.tls_cert is not None:
-        output.print(
-            "and, where the certificate is self-signed, it as authority: NAIAD_CA, --ca",
-            highlight=False,
-        )
+def _say_who_may(server: Server) -> None:
+    """One line where it matters: who can reach the server, and with what."""
+    gate = server.gate
+    if gate is None:
+        return
+    where = "on this host" if server.is_local else "on other hosts"
+    if not gate.has_credentials and not server.is_local:
+        complain("INSECURE: everybody who reaches these ports is let in; `naiad audit` says more")
+        return
+    named = {"an API key": gate.api_keys, "a token": gate.jwt_issuer}
+    named["a client certificate"] = gate.tls_client_ca
+    needed = " or ".join(name for name, given in named.items() if given) or "no credential"
+    how = "over TLS" if gate.tls_cert else "unencrypted"
+    output.print(f"for clients {where}, {how}, with {needed} (`naiad audit` says more)")
 
 
 def _parameter(server: Server, model: str, name: str) -> str:

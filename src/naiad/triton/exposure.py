@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
 from naiad.server_card import ServerCard, publish_card
 from naiad.triton.endpoints import Endpoints, TritonSockets
+from naiad.triton.guardian import remove
 from naiad.triton.hosts import is_loopback, listening_address
 from naiad.triton.logs import LogEvent
 from naiad.triton.ports import choose_ports
@@ -34,6 +36,8 @@ class Exposure:
         self._wanted = dict(ports)
         self._asked = gate
         self._address = _LOOPBACK
+        self.files: list[Path] = []
+        """Of the control key and the card, as long as they are kept."""
 
     def check(self) -> None:
         """Look up the address, and check that nobody can reach the server who should not.
@@ -46,7 +50,7 @@ class Exposure:
         if (gate := self.gate) is not None:
             from naiad.gate import check, envoy
 
-            check(gate, beyond_loopback=self._is_exposed)
+            check(gate, beyond_loopback=self.is_exposed)
             envoy()
 
     @property
@@ -95,20 +99,19 @@ class Exposure:
             metrics_address=metrics,
         )
 
-    def publish(self, endpoints: Endpoints, on_event: Callable[[LogEvent], None]) -> list[Path]:
-        """Keep the control key where clients on this host find it; returns the files."""
+    def publish(self, endpoints: Endpoints, on_event: Callable[[LogEvent], None]) -> None:
+        """Keep the control key where clients on this host find it."""
         if endpoints.sockets is not None:
             endpoints.sockets.make_room()
         try:
-            return publish_key(endpoints.control_key, _places(endpoints))
+            self.files += publish_key(endpoints.control_key, _places(endpoints))
         except EngineError as error:
             on_event(
                 LogEvent("warning", f"the control key: {error}; `naiad load` will not find it")
             )
-            return []
 
-    def publish_card(self, endpoints: Endpoints, pid: int, model_control: str) -> list[Path]:
-        """Keep what the server is where commands on this host find it; returns the files."""
+    def publish_card(self, endpoints: Endpoints, pid: int, model_control: str) -> None:
+        """Keep what the server is where commands on this host find it."""
         gate = self.gate
         card = ServerCard(
             pid=pid,
@@ -120,13 +123,17 @@ class Exposure:
             grpc_tls=endpoints.grpc_tls,
             gate=asdict(gate) if gate is not None else None,
         )
-        try:
-            return publish_card(card, _places(endpoints))
-        except EngineError:  # the key was not to be kept either, and that was said
-            return []
+        with contextlib.suppress(EngineError):  # as for the key, and that was said
+            self.files += publish_card(card, _places(endpoints))
+
+    def withdraw(self) -> None:
+        """Remove the files of the control key and the card."""
+        while self.files:
+            remove(self.files.pop())
 
     @property
-    def _is_exposed(self) -> bool:
+    def is_exposed(self) -> bool:
+        """Whether other hosts can reach it."""
         socket = self._asked.socket if self._asked is not None else None
         return socket is None and not is_loopback(self._address)
 

@@ -140,7 +140,6 @@ class Server:
         self._ended = threading.Event()
         self._death = ""
         self._clients: list[Client] = []
-        self._keys: list[Path] = []
         self.started_in: float = 0.0
         """Seconds from :meth:`start` until every model had answered."""
 
@@ -276,6 +275,11 @@ class Server:
         return self._exposure.gate
 
     @property
+    def is_local(self) -> bool:
+        """Whether this host alone can reach it."""
+        return not self._exposure.is_exposed
+
+    @property
     def metrics_url(self) -> str:
         """As ``http://127.0.0.1:8002/metrics``."""
         return self._endpoints.metrics_url
@@ -318,14 +322,14 @@ class Server:
             attempts -= 1
             scratch = plain_temporary_directory("naiad-server-")
             self._endpoints = exposure.endpoints(scratch, key, grpc_tls=self._settings.grpc_tls)
-            self._keys = exposure.publish(self._endpoints, self._on_event)
+            exposure.publish(self._endpoints, self._on_event)
             self._process = TritonProcess(
                 layout,
                 self._settings,
                 self._endpoints,
                 scratch=scratch,
                 log_dir=self._log_dir,
-                temporary=[*self._temporary, *self._keys],
+                temporary=[*self._temporary, *exposure.files],
             )
             self._log_path = self._process.log_path
             try:
@@ -338,8 +342,7 @@ class Server:
             else:
                 return self._process
             self._abandon(keep_log=False)
-            for path in self._keys:
-                remove(path)
+            exposure.withdraw()
 
     def _open_gate(self, process: TritonProcess) -> None:
         if self._exposure.gate is not None:
@@ -393,7 +396,7 @@ class Server:
 
     def _publish_card(self, process: TritonProcess) -> None:
         control = self._settings.model_control
-        self._keys += self._exposure.publish_card(self._endpoints, process.pid or 0, control)
+        self._exposure.publish_card(self._endpoints, process.pid or 0, control)
 
     def _end(self, ask: Callable[[Guardian], None]) -> None:
         process, supervisor = self._process, self._supervisor
@@ -440,5 +443,6 @@ class Server:
             self._clients.pop().close()
 
     def _remove_temporary(self) -> None:
-        for path in (*self._temporary, *self._keys):
+        self._exposure.withdraw()
+        for path in self._temporary:
             remove(path)

@@ -23,6 +23,9 @@ IDLE_CONNECTION_SECONDS: Final = 300
 """Without a request."""
 IDLE_STREAM_SECONDS: Final = 3600
 """Without a byte in either direction while a request is open; not for gRPC streams."""
+CLOSING_SECONDS: Final = 5
+"""Between an answer and the end of its connection, where the request was not read to its end: who is
+still sending can read the answer for so long."""
 KEEPALIVE_SECONDS: Final = 60
 """Between pings on HTTP/2 connections, which find peers that are gone."""
 HEADERS_KB: Final = 32

@@ -10,7 +10,7 @@ that only its user can read, one for each address, where clients on the same hos
 - Unix socket ``/run/naiad.sock``: ``/run/naiad.sock.key``.
 
 ``NAIAD_CONTROL_KEY`` in the environment takes the place of the files: a server uses it as its key,
-and a client sends it to whatever server it asks.
+and a client sends it to whatever server it asks, elsewhere over TLS only.
 """
 
 from __future__ import annotations

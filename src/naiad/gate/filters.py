@@ -86,6 +86,7 @@ def bounded_connections(name: str) -> dict[str, Any]:
         "max_request_headers_kb": limits.HEADERS_KB,
         "request_headers_timeout": f"{limits.REQUEST_HEADERS_SECONDS}s",
         "stream_idle_timeout": f"{limits.IDLE_STREAM_SECONDS}s",
+        "delayed_close_timeout": f"{limits.CLOSING_SECONDS}s",
         "common_http_protocol_options": {
             "idle_timeout": f"{limits.IDLE_CONNECTION_SECONDS}s",
             "max_headers_count": limits.HEADERS_COUNT,

@@ -9,20 +9,23 @@ from typing import Final
 import psutil
 
 REQUEST_HEADERS_SECONDS: Final = 10
-"""For the whole head of a request."""
+"""For the head of a request, once its first line is there."""
 REQUEST_SECONDS: Final = 120
 """For the whole of an HTTP/1.1 request, its body too; the answer may take as long as its client
 waits. Over HTTP/2 there is no such limit: Envoy would count a gRPC stream as arriving until its
 first answer. Slow senders there are the first to go when memory is short.
 """
-FIRST_BYTES_SECONDS: Final = 10
-"""For the bytes that tell HTTP/1.1 from HTTP/2."""
+FIRST_BYTES_SECONDS: Final = 30
+"""For the request line, which tells HTTP/1.1 from HTTP/2; the other headers have their own time."""
 TLS_SECONDS: Final = 10
 """For the TLS handshake."""
 IDLE_CONNECTION_SECONDS: Final = 300
 """Without a request."""
 IDLE_STREAM_SECONDS: Final = 3600
 """Without a byte in either direction while a request is open; not for gRPC streams."""
+CLOSING_SECONDS: Final = 5
+"""Between an answer and the end of its connection, where the request was not read to its end: so
+long can the answer be read by those who are still sending."""
 KEEPALIVE_SECONDS: Final = 60
 """Between pings on HTTP/2 connections, which find peers that are gone."""
 HEADERS_KB: Final = 32

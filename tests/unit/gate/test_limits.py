@@ -28,8 +28,10 @@ MB = 1_000_000
 
 @pytest.fixture(scope="module")
 def gate() -> Iterator[Gate]:
-    with running(GateSettings(max_request_mb=20)) as gate:
-        yield gate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "CLOSING_SECONDS", 1)  # tests wait for the end of connections
+        with running(GateSettings(max_request_mb=20)) as gate:
+            yield gate
 
 
 def test_a_request_as_large_as_may_be_goes_through(gate: Gate) -> None:
@@ -161,6 +163,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     monkeypatch.setattr(limits, "REQUEST_HEADERS_SECONDS", 1)
     monkeypatch.setattr(limits, "REQUEST_SECONDS", 1)
     monkeypatch.setattr(limits, "FIRST_BYTES_SECONDS", 1)
+    monkeypatch.setattr(limits, "CLOSING_SECONDS", 1)
     monkeypatch.setattr(limits, "IDLE_CONNECTION_SECONDS", 1)
     with running(GateSettings()) as gate:
         yield gate

@@ -12,7 +12,7 @@ import h2.events
 import pytest
 from tests.support.gate import SERVICE, Gate, read_answer, running
 
-from naiad.gate import GateSettings
+from naiad.gate import GateSettings, limits
 from naiad.gate.keys import add_key
 
 
@@ -28,8 +28,10 @@ def key(key_file: Path) -> str:
 
 @pytest.fixture(scope="module")
 def gate(key_file: Path, key: str) -> Iterator[Gate]:
-    with running(GateSettings(api_keys=key_file)) as gate:
-        yield gate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "CLOSING_SECONDS", 1)  # tests wait for the end of connections
+        with running(GateSettings(api_keys=key_file)) as gate:
+            yield gate
 
 
 def raw(gate: Gate, request: bytes) -> bytes:

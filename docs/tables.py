@@ -1,8 +1,9 @@
 """Tables of the documentation that are made from what they describe.
 
 As an MkDocs hook it writes a pipeline's schema where a page says ``<!-- schema: NAME KIND -->``,
-KIND being ``inputs``, ``sample``, ``result`` or ``outputs``. Run as a program, it brings the
-held-out accuracy in nugraph3.md up to date with the weights that come with Naiad.
+KIND being ``inputs``, ``sample``, ``result`` or ``outputs``, and the vulnerabilities in cves.yaml
+where it says ``<!-- cves -->``. Run as a program, it brings the held-out accuracy in nugraph3.md up
+to date with the weights that come with Naiad.
 """
 
 from __future__ import annotations
@@ -12,19 +13,41 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from naiad.pipeline import default_weights, load_pipeline
 from naiad.schema import Schema, Tensor
 
 _SCHEMA = re.compile(r"<!-- schema: (?P<pipeline>\S+) (?P<kind>inputs|sample|result|outputs) -->")
+_CVES = "<!-- cves -->"
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the schemas in; called by MkDocs for every page."""
+    """Put the tables in; called by MkDocs for every page."""
+    if _CVES in markdown:
+        groups = yaml.safe_load(Path(__file__).with_name("cves.yaml").read_text("utf-8"))
+        markdown = markdown.replace(_CVES, cve_table(groups))
     return _SCHEMA.sub(
         lambda place: schema_table(getattr(load_pipeline(place["pipeline"]), place["kind"])),
         markdown,
     )
+
+
+def cve_table(groups: list[dict[str, Any]]) -> str:
+    """Vulnerabilities and their remedies as a Markdown table."""
+    lines = [
+        "| CVE | CVSS | fixed in | part | reached by | stopped by | on loopback | test |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for group in groups:
+        tests = ", ".join(f"`{test.rpartition('::')[2]}`" for test in group["tests"])
+        lines += [
+            f"| {cve['id']} | {cve['cvss']} | {cve['fixed']} | {cve['part']} | {group['reach']} | "
+            f"{group['remedy']} | {group['loopback']} | {tests} |"
+            for cve in group["cves"]
+        ]
+    return "\n".join(lines)
 
 
 def schema_table(schema: Schema) -> str:

@@ -6,11 +6,11 @@ statistics and inference need none. A server makes a new key at each start and k
 that only its user can read, one for each address, where clients on the same host find it:
 
 - TCP port 8001: ``<directory>/8001.key``, the directory being ``$XDG_RUNTIME_DIR/naiad/control``
-  or, without that variable, ``/tmp/naiad-<uid>/control``;
+  or, where that variable names no directory, ``/tmp/naiad-<uid>/control``;
 - Unix socket ``/run/naiad.sock``: ``/run/naiad.sock.key``.
 
 ``NAIAD_CONTROL_KEY`` in the environment takes the place of the files: a server uses it as its key,
-and a client sends it to whatever server it asks.
+and a client sends it to whatever server it asks, elsewhere over TLS only.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ HTTP_HEADER: Final = "naiad-control-key"
 """The header that carries the key over HTTP."""
 GRPC_HEADER: Final = f"triton-grpc-protocol-{HTTP_HEADER}"
 """The metadata that carries it over gRPC; the prefix is Triton's."""
+
+_LARGEST = 65_536  # characters of a file that are read
 
 Place: TypeAlias = "int | Path"
 """Where a server listens on this host: a TCP port or a Unix socket."""
@@ -59,32 +61,40 @@ def publish_key(key: str, places: Iterable[Place]) -> list[Path]:
     Raises:
         EngineError: the directory belongs to somebody else, or cannot be written.
     """
-    written: list[Path] = []
-    for place in places:
-        path = key_path(place)
-        try:
-            if isinstance(place, int):
-                _make_private(path.parent)
-            _write(path, key)
-        except OSError as error:
-            raise EngineError(f"the control key cannot be kept in {path}: {error}") from None
-        written.append(path)
-    return written
+    return [write_private(key_path(place), key) for place in places]
+
+
+def write_private(path: Path, text: str) -> Path:
+    """Write a file that only this user can read, in one step; returns its path.
+
+    Raises:
+        EngineError: its directory belongs to somebody else, or cannot be written.
+    """
+    try:
+        if path.parent == key_directory():
+            _make_private(path.parent)
+        _write(path, text)
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written: {error}") from None
+    return path
 
 
 def find_key(place: Place | None) -> str | None:
     """The key for a server: the environment's, or that of the server at ``place`` on this host."""
     if key := os.environ.get(VARIABLE):
         return key
-    if place is None:
-        return None
-    path = key_path(place)
+    return read_private(key_path(place)) if place is not None else None
+
+
+def read_private(path: Path) -> str | None:
+    """The text of a file that this user, or root, has written; None where there is none."""
     try:
-        with path.open() as file:
-            # What somebody else has put there is not our server's key.
-            if os.fstat(file.fileno()).st_uid not in (os.getuid(), 0):
-                return None
-            return file.read(1024).strip() or None
+        # Not blocking: a pipe that somebody has put there would be waited for.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_uid not in (os.getuid(), 0):
+                return None  # it is not our server's
+            return file.read(_LARGEST).strip() or None
     except (OSError, ValueError):
         return None
 
@@ -99,8 +109,9 @@ def key_path(place: Place) -> Path:
 def key_directory() -> Path:
     """The directory of the keys of this user's servers on TCP ports."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    root = Path(runtime, "naiad") if runtime else Path(f"/tmp/naiad-{os.getuid()}")
-    return root / "control"
+    if runtime and Path(runtime).is_dir():
+        return Path(runtime, "naiad", "control")
+    return Path(f"/tmp/naiad-{os.getuid()}", "control")
 
 
 def _make_private(directory: Path) -> None:

@@ -40,12 +40,13 @@ def message_of(error: BaseException) -> str:
     try:
         return sendable(str(error))
     except BaseException as failure:
-        return f"{_class_name(error)} (its message cannot be read: {_class_name(failure)})"
+        return f"its message cannot be read: {class_name(failure)}"
 
 
 def described(error: BaseException) -> str:
     """An error's class and what it says, as it can be sent."""
-    return sendable(f"{_class_name(error)}: {message_of(error)}")
+    message = message_of(error)
+    return sendable(f"{class_name(error)}: {message}" if message else class_name(error))
 
 
 def kind_of(error: NaiadError) -> type[NaiadError]:
@@ -53,7 +54,8 @@ def kind_of(error: NaiadError) -> type[NaiadError]:
     return next(kind for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind)
 
 
-def _class_name(error: BaseException) -> str:
+def class_name(error: BaseException) -> str:
+    """The name of an error's class, which the class itself cannot make another."""
     return sendable(type.__dict__["__name__"].__get__(type(error)))
 
 

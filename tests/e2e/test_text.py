@@ -130,6 +130,13 @@ def test_long_texts_and_many_labels_are_answered(server: Server):
             client.zero_shot.infer(["text"] * 129, LABELS)
 
 
+def test_a_message_that_repeats_long_labels_arrives(server: Server):
+    with naiad.Client(server.grpc_url, retries=0) as client:
+        for labels in (["a" * 20_000] * 2, ["\u00e9" * 20_000] * 2):
+            with pytest.raises(naiad.InvalidInput, match="cut; it has"):
+                client.infer("zero_shot", text=["hi"], labels=labels)
+
+
 def test_the_command_draws_bars_and_reports_what_is_wrong(server: Server, tmp_path: Path):
     (tmp_path / "more.txt").write_text(f"{list(WORKSHOP)[1]}\n\n{'x' * (1 << 21)}\n", "utf-8")
     table = tmp_path / "labels.csv"

@@ -129,13 +129,30 @@ def test_one_byte_chunks_end_no_server(served: Served, path: str):
 def test_thirty_million_chunks_end_no_server_behind_the_gate(gated: Served):
     with gated.unharmed():
         answer = send(gated.address, one_byte_chunks(INFER, 30_000_000, gated.headers))
-    assert answer.status in (413, 500)
+    assert answer.status in (400, 413, 500)
 
 
 def test_deeply_nested_json_ends_no_server(served: Served):
     with served.unharmed():
         answer = served.send(*nested_json(INFER, 3_000_000, served.headers))
     assert answer.status >= 400
+
+
+def test_json_nested_as_deep_as_a_request_may_be_ends_no_server_behind_the_gate(gated: Served):
+    with gated.unharmed():
+        answer = gated.send(*nested_json(INFER, 31_000_000, gated.headers))
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("shape", [[10**10], [2**62], [2**31, 2**31], [2**63 - 1], [-1]])
+def test_json_tensors_of_absurd_shapes_end_no_server_behind_the_gate(
+    gated: Served, shape: list[int]
+):
+    """Triton allocates what a shape says, and writes the data past it where that overflows."""
+    body = {"inputs": [{"name": "x", "shape": shape, "datatype": "FP32", "data": [1.0] * 10}]}
+    with gated.unharmed():
+        answer = gated.send(request("POST", INFER, json.dumps(body).encode(), gated.headers))
+    assert answer.status == 400
 
 
 def test_a_gzip_bomb_ends_no_server_behind_the_gate(gated: Served):

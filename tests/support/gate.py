@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-import shutil
 import socket
 import ssl
 import subprocess
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -46,7 +46,8 @@ class Behind:
         self.upstream = Upstream(directory / "http", directory / "grpc", directory / "metrics")
         self._http = _HttpServer(str(self.upstream.http), self._handler())
         self._metrics = _HttpServer(str(self.upstream.metrics), self._handler())
-        self._grpc = grpc.server(ThreadPoolExecutor(8))
+        largest = [("grpc.max_receive_message_length", 2**31 - 1)]  # as Triton has it
+        self._grpc = grpc.server(ThreadPoolExecutor(8), options=largest)
         self._grpc.add_generic_rpc_handlers((_AnyMethod(self),))
         self._grpc.add_insecure_port(f"unix:{self.upstream.grpc}")
         for server in (self._http, self._metrics):
@@ -138,9 +139,9 @@ class Gate:
     behind: Behind
     directory: Path
     port: int
+    other_port: int
     metrics_port: int
     process: subprocess.Popen[bytes]
-    messages: list[str] = field(default_factory=list)
 
     def connect(self, timeout: float = 20) -> socket.socket:
         """A bare connection."""
@@ -206,6 +207,10 @@ class Gate:
     def refresh(self) -> list[str]:
         return refresh(self.settings, self.directory)
 
+    def until(self, condition: Callable[[], bool], within: float = 20) -> None:
+        """Wait for something that comes of what was changed."""
+        assert eventually(condition, within)
+
 
 @contextmanager
 def running(settings: GateSettings) -> Iterator[Gate]:
@@ -214,8 +219,9 @@ def running(settings: GateSettings) -> Iterator[Gate]:
         root = Path(name)
         check(settings, beyond_loopback=False)
         behind = Behind(root)
-        port, metrics_port = _free_ports()
-        listeners = Listeners([("127.0.0.1", port)], settings.socket, ("127.0.0.1", metrics_port))
+        port, other_port, metrics_port = free_ports(3)
+        addresses = [("127.0.0.1", port), ("127.0.0.1", other_port)]
+        listeners = Listeners(addresses, settings.socket, ("127.0.0.1", metrics_port))
         directory = root / "envoy"
         command = write(settings, listeners, behind.upstream, CONTROL_KEY, directory)
         with (root / "log").open("wb") as log:
@@ -226,16 +232,16 @@ def running(settings: GateSettings) -> Iterator[Gate]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError((root / "log").read_text())
                 time.sleep(0.02)
-            yield Gate(settings, behind, directory, port, metrics_port, process)
-            assert process.poll() is None, (root / "log").read_text()
-            shutil.copy(root / "log", directory / "envoy.log")
+            yield Gate(settings, behind, directory, port, other_port, metrics_port, process)
+            # -9: a test that ends it itself.
+            assert process.poll() in (None, -9), (root / "log").read_text()
         finally:
             process.terminate()
             process.wait(30)
             behind.close()
 
 
-def eventually(condition: Callable[[], bool], within: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], within: float = 20) -> bool:
     """Whether something comes true in time."""
     deadline = time.monotonic() + within
     while not condition():
@@ -245,8 +251,25 @@ def eventually(condition: Callable[[], bool], within: float = 10) -> bool:
     return True
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
+def read_answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Status and content of one answer, whose connection the gate may close."""
+    connection.settimeout(30)
+    found = b""
+    while chunk := connection.recv(65536):
+        found += chunk
+        head, separator, body = found.partition(b"\r\n\r\n")
+        if separator:
+            fields = head.lower().split(b"content-length: ")
+            if len(fields) > 1 and len(body) >= int(fields[1].split(b"\r\n")[0]):
+                return int(head.split()[1]), body
+    head, _, body = found.partition(b"\r\n\r\n")
+    return int(head.split()[1]) if head else 0, body
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this host that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in held]

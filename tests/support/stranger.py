@@ -90,7 +90,7 @@ def one_byte_chunks(
 ) -> Iterator[bytes]:
     """A request whose body comes in so many chunks of one byte each."""
     yield request("POST", path, headers={"Transfer-Encoding": "chunked", **(headers or {})})
-    block = b"1\r\n[\r\n" * 10_000
+    block = b"1\r\n1\r\n" * 10_000
     for _ in range(count // 10_000):
         yield block
     yield b"0\r\n\r\n"

@@ -1,5 +1,6 @@
 """Keys of administrative endpoints are kept where only their user can read them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,17 @@ def test_a_damaged_file_is_no_key():
     path.parent.mkdir(parents=True)
     path.write_bytes(b"\xff\xfe")
     assert find_key(8001) is None
+
+
+def test_a_pipe_in_the_place_of_a_key_is_not_waited_for():
+    path = key_path(8001)
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    assert find_key(8001) is None
+
+
+def test_without_its_directory_xdg_runtime_dir_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    assert key_directory() == Path(f"/tmp/naiad-{os.getuid()}/control")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer.main
+import yaml
 from tests.support.markdown import PAGES, ROOT, Block, blocks
 
 from naiad.cli.main import app
@@ -31,12 +32,25 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     """Every ``naiad`` command that a page shows, and where."""
     for block in ALL_BLOCKS:
         if block.language == "bash":
-            for number, line in enumerate(block.text.splitlines()):
+            for number, line in enumerate(joined(block.text).splitlines()):
                 if line.startswith("naiad "):
                     yield (
                         f"{block.page.name}:{block.line + number}",
                         shlex.split(line, comments=True)[1:],
                     )
+
+
+def joined(text: str) -> str:
+    """Continued lines as one, which takes their place and leaves the others where they are."""
+    return re.sub(
+        r"(?:.*\\\n)+.*",
+        lambda lines: lines[0].replace("\\\n", " ") + "\n" * lines[0].count("\\\n"),
+        text,
+    )
+
+
+def test_continued_lines_are_read_as_one() -> None:
+    assert joined("a\nb \\\n  c \\\n  d\ne\n").splitlines() == ["a", "b    c    d", "", "", "e"]
 
 
 def test_blocks_are_found_with_what_belongs_to_them(tmp_path: Path) -> None:
@@ -187,6 +201,16 @@ def test_schema_tables_are_written_from_the_schema(tables: ModuleType) -> None:
     for name, tensor in {**INPUTS, **OUTPUTS}.items():
         assert f"| `{name}` | {tensor.dtype} | {tensor.shape_text()} |" in page
     assert "0 u, 1 v, 2 y" in page
+
+
+def test_every_vulnerability_is_in_the_table_with_its_tests(tables: ModuleType) -> None:
+    page = tables.on_page_markdown((ROOT / "docs" / "security.md").read_text("utf-8"))
+    assert "<!-- cves" not in page
+    for group in yaml.safe_load((ROOT / "docs" / "cves.yaml").read_text("utf-8")):
+        for cve in group["cves"]:
+            (row,) = re.findall(rf"^\| {cve['id']} \|.+$", page, re.MULTILINE)
+            assert row.count("|") == 9
+            assert all(f"`{test.rpartition('::')[2]}`" in row for test in group["tests"])
 
 
 def test_the_accuracy_shown_is_that_of_the_weights(tables: ModuleType) -> None:

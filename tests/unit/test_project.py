@@ -30,6 +30,8 @@ MAY_IMPORT = {
     "pipeline": {"errors", "schema", "graph", "batching", "pipelines"},
     "artifacts": {"errors"},
     "control_key": {"errors"},
+    "server_card": {"control_key"},
+    "audit": {"errors", "client", "gate", "server_card"},
     "kernel_cache": {"errors", "artifacts"},
     "weights": {"errors"},
     "store": {"errors", "schema"},
@@ -43,7 +45,7 @@ MAY_IMPORT = {
     "bulk": {"errors", "schema", "pipeline", "pipelines", "client", "runtime"},
     "triton": {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
-        *("artifacts", "cost", "tuning", "control_key", "gate", "error_text"),
+        *("artifacts", "cost", "tuning", "control_key", "gate", "server_card", "error_text"),
     },
     "gate": {"errors", "control_key"},
     "deploy": {"errors", "pipelines", "gate"},

@@ -14,8 +14,9 @@ namespace {
 std::string key_path(const Address& address) {
   if (address.is_socket()) return address.socket + ".key";
   const std::string runtime = environment("XDG_RUNTIME_DIR");
-  const std::string root =
-      runtime.empty() ? "/tmp/naiad-" + std::to_string(getuid()) : runtime + "/naiad";
+  struct stat found {};
+  const bool there = !runtime.empty() && stat(runtime.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
+  const std::string root = there ? runtime + "/naiad" : "/tmp/naiad-" + std::to_string(getuid());
   return root + "/control/" + address.port + ".key";
 }
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from naiad import __version__
 from naiad.cli import artifacts, codegen, deploy, gate, infer, process, simulate, train, weights
+from naiad.cli.audit import audit
 from naiad.cli.bench import bench
 from naiad.cli.check import check
 from naiad.cli.config import config
@@ -39,6 +40,7 @@ app.command()(config)
 app.command()(models)
 app.command()(load)
 app.command()(unload)
+app.command()(audit)
 app.command()(bench)
 app.command()(tune)
 app.command()(demo)

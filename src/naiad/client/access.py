@@ -118,8 +118,11 @@ def context_of(tls: Tls) -> ssl.SSLContext:
 def control_headers(address: Address, header: str) -> dict[str, str]:
     """Return the control key of the server at ``address`` as a ``header``; none without a key.
 
-    It is looked up for each call, since a server that is started again has a new key.
+    It is looked up for each call, since a server that is started again has a new key, and goes to
+    another machine over an encrypted connection only.
     """
+    if not address.is_local and not address.tls:
+        return {}
     key = control_key.find_key(address.place)
     if key is None:
         return {}

@@ -90,7 +90,7 @@ class Client(ClientBase[Transport]):
             certificate=certificate,
             private_key=private_key,
         )
-        super().__init__(connect(url, _transport, access), timeout, retries)
+        super().__init__(connect(url, open_transport, access), timeout, retries)
 
     def infer(
         self,
@@ -309,7 +309,8 @@ class Client(ClientBase[Transport]):
         return Retrying(**policy(retries, deadline, self._servers))(once)
 
 
-def _transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> Transport:
+def open_transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> Transport:
+    """Return the transport for ``address``; it connects with the first call."""
     if address.is_grpc:
         from naiad.client.grpc import GrpcTransport
 

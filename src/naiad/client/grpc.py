@@ -312,10 +312,15 @@ def _not_connected(details: str, address: Address) -> str:
             f"{address} cannot be reached by {proxy} ({reason}); if it can be without, add "
             f"{address.host} to no_proxy"
         )
-    if address.tls and _NOT_GRPC.search(details):
+    if _NOT_GRPC.search(details):
+        if address.tls:
+            return (
+                f"{address} ended the connection before it answered: it does not speak gRPC, or "
+                "wants a certificate of this client: give certificate= and private_key="
+            )
         return (
-            f"{address} ended the connection before it answered: it does not speak gRPC, or wants "
-            "a certificate of this client: give certificate= and private_key="
+            f"{address} does not speak gRPC; if this is Triton's HTTP port, the address is "
+            f"http://{address.target}; if this port is encrypted, {address.encrypted}"
         )
     return unreachable(address, _reason(details, address))
 
@@ -323,11 +328,6 @@ def _not_connected(details: str, address: Address) -> str:
 def _reason(details: str, address: Address) -> str:
     if _NO_SUCH_HOST.search(details):
         return "no such host is known"
-    if _NOT_GRPC.search(details):
-        return (
-            "it does not speak gRPC; if this is Triton's HTTP port, the address is "
-            f"http://{address.target}; if it is encrypted, {address.encrypted}"
-        )
     return _last(details).rpartition(": ")[2]
 
 

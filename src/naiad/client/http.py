@@ -7,11 +7,13 @@ are not used to send them: the blocking ones belong to one thread and have no de
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import os
 import re
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import BadStatusLine
@@ -20,6 +22,7 @@ from urllib.parse import quote
 
 import aiohttp
 import urllib3
+import urllib3.connection
 import urllib3.exceptions
 import yarl
 from numpy.typing import NDArray
@@ -132,6 +135,25 @@ class HttpCalls:
         return _control(model, "unload")
 
 
+class _Connection(urllib3.connection.HTTPSConnection):
+    """A connection whose server may answer before it has read all: a request too large for it.
+
+    Where the rest cannot be sent any more, urllib3 reads that answer after a `BrokenPipeError`;
+    over TLS there is another error.
+    """
+
+    def send(self, data: Any) -> None:
+        """Send a part of the request."""
+        try:
+            super().send(data)
+        except ssl.SSLEOFError as error:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
+
+
+class _EncryptedPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - as urllib3 does itself
+
+
 class HttpTransport(HttpCalls):
     """A pool of kept-alive connections; each thread takes one for the time of a call."""
 
@@ -141,7 +163,7 @@ class HttpTransport(HttpCalls):
         self._headers = dict(headers)
         self._answered = False
         self._pool = (
-            urllib3.HTTPSConnectionPool(
+            _EncryptedPool(
                 address.host,
                 address.port,
                 maxsize=_IDLE_CONNECTIONS,
@@ -299,15 +321,15 @@ def _not_http(address: Address) -> NaiadError:
 def _blocking_failure(
     error: Exception, address: Address, deadline: Deadline, answered: bool
 ) -> NaiadError:
+    chain = [error, *(part for part in error.args if isinstance(part, Exception))]
     # NewConnectionError is a ConnectTimeoutError to urllib3 1.
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return Unavailable(unreachable(address, _reason(error.__cause__)))
-    if isinstance(error, urllib3.exceptions.TimeoutError):
+    if any(isinstance(part, urllib3.exceptions.TimeoutError | TimeoutError) for part in chain):
         return deadline.exceeded(address)
-    if any(isinstance(part, BadStatusLine) and _is_binary(part) for part in error.args):
+    if any(isinstance(part, BadStatusLine) and _is_binary(part) for part in chain):
         return _not_http(address)
-    cause = next((part for part in error.args if isinstance(part, Exception)), error)
-    return Unavailable(_ended(address, cause, answered))
+    return Unavailable(_ended(address, chain[-1], answered))
 
 
 def _ended(address: Address, error: Exception, answered: bool) -> str:
@@ -325,7 +347,8 @@ def _ended(address: Address, error: Exception, answered: bool) -> str:
 
 def _reason(error: BaseException | None) -> str:
     """Return the system's own words, such as "Connection refused"."""
-    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+    unnamed = (socket.gaierror, ssl.SSLError)
+    if isinstance(error, OSError) and error.errno and not isinstance(error, unnamed):
         return os.strerror(error.errno)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 

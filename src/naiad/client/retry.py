@@ -37,21 +37,23 @@ class Asked(Protocol):
 class _stop_after(stop_base):  # noqa: N801 - as below
     """Stop after ``retries`` rounds; without that number, when there is no hope.
 
-    That is a server that has never answered, or a request that keeps killing workers.
+    That is a server that has never answered, or a request that its workers have died of: further
+    tries would keep the model from others.
     """
 
     def __init__(self, retries: int | None, servers: Asked) -> None:
         self.retries = retries
         self.servers = servers
-        self.deaths = 0
+        self.deadly = 0  # tries since the server has called the request that
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         tries = retry_state.attempt_number
         if self.retries is not None:
             return tries >= (self.retries + 1) * len(self.servers)
         outcome = retry_state.outcome
-        self.deaths += outcome is not None and status.is_deadly(outcome.exception())
-        if self.deaths > FEW_RETRIES:
+        if self.deadly or (outcome is not None and status.is_deadly(outcome.exception())):
+            self.deadly += 1
+        if self.deadly > FEW_RETRIES:
             return True
         return not self.servers.answered and tries >= (FEW_RETRIES + 1) * len(self.servers)
 
@@ -93,7 +95,7 @@ def policy(retries: int | None, deadline: Deadline, servers: Asked) -> Policy:
     """Retry ``Unavailable`` up to ``retries`` times, with exponential back-off and jitter.
 
     Without a number, until the ``deadline``: but up to `FEW_RETRIES` times where no server has
-    ever answered, or where the request kills the workers that take it.
+    ever answered, and as often after workers have died of the request.
 
     Of several ``servers`` all are tried in each of those times, without a wait. No retry starts
     after ``deadline``; the last error is raised as it is.

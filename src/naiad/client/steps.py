@@ -20,7 +20,7 @@ from naiad.client.checks import (
 )
 from naiad.client.spec import ModelSpec
 from naiad.client.transport import Arrays, Call, Calls, InferRequest, Json, ModelInfo, Parameter
-from naiad.errors import InvalidInput, ModelNotFound, NaiadError, Unavailable
+from naiad.errors import InvalidInput, ModelNotFound, NaiadError, NotAllowed, Unavailable
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ def _no_such_model(
     calls: Calls, server: str, model: str, version: str, error: ModelNotFound
 ) -> Steps[NaiadError]:
     try:
-        models: tuple[ModelInfo, ...] = yield calls.models()
+        models = yield from _models(calls)
     except NaiadError:
         return error
     served = [known.version for known in models if known.name == model and known.ready]
@@ -134,6 +134,15 @@ def _no_such_model(
             reason = f": {known.reason}" if known.reason else ""
             return Unavailable(f'model "{model}" at {server} is {known.state}{reason}')
     return _unknown(server, model, [known for known in models if known.ready])
+
+
+def _models(calls: Calls) -> Steps[tuple[ModelInfo, ...]]:
+    """Return the models of the repository; to whom that is closed, those that have statistics."""
+    try:
+        return (yield calls.models())
+    except NotAllowed:
+        found: Json = yield calls.statistics(None)
+    return tuple(ModelInfo(s["name"], s["version"], "READY") for s in found["model_stats"])
 
 
 def _unknown(server: str, model: str, models: Iterable[ModelInfo]) -> ModelNotFound:

@@ -1,6 +1,7 @@
 """A Helm chart for a Kubernetes cluster, with the values that differ from its own.
 
-The chart is the folder ``chart`` beside this file; nothing in it is made here but the dashboard.
+The chart is the folder ``chart`` beside this file; what is made here are the dashboard and Envoy's
+configuration.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import yaml
 from naiad.deploy.dashboard import dashboard
 from naiad.deploy.queries import queue_milliseconds
 from naiad.errors import NaiadError
+from naiad.gate.balancer import balancer
 from naiad.pipelines import application, applications
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")  # with the chart's suffixes at most 63
@@ -84,7 +86,15 @@ def write_chart(release: Release, directory: Path) -> list[Path]:
     with as_file(files("naiad.deploy") / "chart") as source:
         shutil.copytree(source, chart)
     (chart / "files").mkdir()
-    (chart / "files" / "dashboard.json").write_text(json.dumps(dashboard(), indent=1) + "\n")
+    # Helm fills in the name.
+    pods = "{{ .Release.Name }}-headless"
+    made = {
+        "dashboard.json": dashboard(),
+        "envoy.json": balancer(pods, tls=False),
+        "envoy-tls.json": balancer(pods, tls=True),
+    }
+    for name, content in made.items():
+        (chart / "files" / name).write_text(json.dumps(content, indent=1) + "\n")
     about = {
         "values.yaml": "What differs from chart/values.yaml, which has all values.",
         "supersonic.yaml": "Values for SuperSONIC's chart, 0.3.1 (its key triton).",
@@ -155,7 +165,9 @@ def supersonic_values(release: Release) -> dict[str, Any]:
             "image": release.image,
             "command": ["naiad"],
             "args": [
-                *("serve", *release.pipelines, *model, "--host", "0.0.0.0"),
+                *("serve", *release.pipelines, *model, "--host", "0.0.0.0", "--insecure"),
+                # Its own Envoy has the tokens; the ports are for the cluster.
+                *("--metrics-host", "0.0.0.0", "--health-host", "0.0.0.0"),
                 *("--instances", str(release.instances), "--exit-timeout", "20", *device),
             ],
             "resources": {

@@ -7,10 +7,14 @@ certificates; :func:`is_ready`, :func:`state` and :func:`drain` talk to the proc
 
 from __future__ import annotations
 
-from naiad.gate.bootstrap import Listeners, Upstream
-from naiad.gate.checks import check
-from naiad.gate.process import drain, envoy, is_ready, refresh, state, write
-from naiad.gate.settings import GateSettings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from naiad.gate.bootstrap import Listeners, Upstream
+    from naiad.gate.checks import check
+    from naiad.gate.process import drain, envoy, is_ready, refresh, state, write
+    from naiad.gate.settings import GateSettings
 
 __all__ = [
     "GateSettings",
@@ -24,3 +28,17 @@ __all__ = [
     "state",
     "write",
 ]
+
+# Imported when they are asked for: the settings are read with every command.
+_HOMES = {
+    "GateSettings": "settings",
+    "Listeners": "bootstrap",
+    "Upstream": "bootstrap",
+    "check": "checks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'process')}"), name)

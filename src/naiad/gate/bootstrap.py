@@ -16,6 +16,7 @@ from naiad.gate.certificates import system_authorities
 from naiad.gate.filters import (
     GRPC_CLUSTER,
     HTTP_CLUSTER,
+    NO_CLUSTER,
     OTLP_CLUSTER,
     bounded_connections,
     connection_manager,
@@ -74,22 +75,25 @@ def bootstrap(
     directory: Path,
 ) -> dict[str, Any]:
     """The whole of the configuration but the resources that follow files."""
-    manager = connection_manager(settings, control_key, directory)
-    tls = _tls(settings, directory)
-    entries = [
-        _listener(f"gate-{index}", _address(host, port), manager, tls)
-        for index, (host, port) in enumerate(listeners.addresses)
-    ]
+    both = _both_protocols(settings, control_key, directory)
+    entries: list[dict[str, Any]] = []
+    if listeners.addresses:
+        # One listener for all ports: each has buckets of its own for the rates of keys.
+        first, *others = [_address(host, port) for host, port in listeners.addresses]
+        more = {"additional_addresses": [{"address": other} for other in others]}
+        entries.append(_listener("gate", first, {**both, **more}))
     if listeners.socket:
         pipe = {"pipe": {"path": str(listeners.socket), "mode": settings.socket_mode}}
-        entries.append(_listener("gate-socket", pipe, manager, tls))
+        entries.append(_listener("gate-socket", pipe, both))
     if listeners.metrics:
+        chain = {"filters": [_metrics(upstream.metrics is not None)]}
         address = _address(*listeners.metrics)
-        entries.append(_listener("metrics", address, _metrics(upstream.metrics is not None), None))
+        entries.append(_listener("metrics", address, {"filter_chains": [chain]}))
     clusters = [
         _cluster(HTTP_CLUSTER, _pipe(upstream.http)),
         _cluster(GRPC_CLUSTER, _pipe(upstream.grpc), http2=True),
         _cluster(_ADMIN_CLUSTER, _pipe(admin_socket(directory))),
+        {"name": NO_CLUSTER, "type": "STATIC", "connect_timeout": "1s"},
     ]
     if upstream.metrics:
         clusters.append(_cluster(_METRICS_CLUSTER, _pipe(upstream.metrics)))
@@ -118,19 +122,35 @@ def otlp_address(otlp: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _listener(
-    name: str, address: dict[str, Any], manager: dict[str, Any], tls: dict[str, Any] | None
-) -> dict[str, Any]:
-    chain: dict[str, Any] = {"filters": [manager]}
-    if tls:
-        chain |= {
-            "transport_socket": tls,
-            "transport_socket_connect_timeout": f"{limits.TLS_SECONDS}s",
-        }
+def _both_protocols(settings: GateSettings, control_key: str, directory: Path) -> dict[str, Any]:
+    """HTTP/1.1 and HTTP/2 on one port, told apart by their first bytes or by the TLS handshake."""
+    inspector = "tls_inspector" if settings.tls_cert else "http_inspector"
+    kind = f"{_EXTENSIONS}.filters.listener.{inspector}.v3.{inspector.title().replace('_', '')}"
+    http2: dict[str, Any] = {
+        "filter_chain_match": {"application_protocols": ["h2" if settings.tls_cert else "h2c"]},
+        "filters": [connection_manager(settings, control_key, directory, "HTTP2")],
+    }
+    http1: dict[str, Any] = {
+        "filters": [connection_manager(settings, control_key, directory, "HTTP1")]
+    }
+    if settings.tls_cert:
+        for chain, protocol in ((http2, "h2"), (http1, "http/1.1")):
+            chain["transport_socket"] = _tls(settings, directory, protocol)
+            chain["transport_socket_connect_timeout"] = f"{limits.TLS_SECONDS}s"
+    return {
+        "listener_filters": [
+            {"name": f"envoy.filters.listener.{inspector}", "typed_config": {"@type": kind}}
+        ],
+        "listener_filters_timeout": f"{limits.FIRST_BYTES_SECONDS}s",
+        "filter_chains": [http2, http1],
+    }
+
+
+def _listener(name: str, address: dict[str, Any], chains: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "address": address,
-        "filter_chains": [chain],
+        **chains,
         "per_connection_buffer_limit_bytes": limits.CONNECTION_BUFFER,
         # One socket for all threads: a second server on the same port is refused, not mixed in.
         "enable_reuse_port": False,
@@ -163,17 +183,14 @@ def _pipe(path: Path) -> dict[str, Any]:
     return {"pipe": {"path": str(path)}}
 
 
-def _tls(settings: GateSettings, directory: Path) -> dict[str, Any] | None:
-    if not settings.tls_cert:
-        return None
-
+def _tls(settings: GateSettings, directory: Path, protocol: str) -> dict[str, Any]:
     def secret(name: str) -> dict[str, Any]:
         source = {"path_config_source": {"path": str(resource_path(directory, name))}}
         return {"name": name, "sds_config": {**source, "resource_api_version": "V3"}}
 
     common: dict[str, Any] = {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-        "alpn_protocols": ["h2", "http/1.1"],
+        "alpn_protocols": [protocol],
         "tls_certificate_sds_secret_configs": [secret(CERTIFICATE)],
     }
     context: dict[str, Any] = {"common_tls_context": common}
@@ -240,7 +257,8 @@ def _cluster(name: str, address: dict[str, Any], http2: bool = False) -> dict[st
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{_EXTENSIONS}.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": options,
-                "common_http_protocol_options": {"idle_timeout": "60s"},
+                # An idle HTTP/1 connection holds Triton's shutdown for its whole exit timeout.
+                "common_http_protocol_options": {"idle_timeout": "60s" if http2 else "1s"},
             }
         },
     }
@@ -280,6 +298,12 @@ def _overload(settings: GateSettings) -> dict[str, Any]:
     monitors = f"{_EXTENSIONS}.resource_monitors"
     connections = "envoy.resource_monitors.global_downstream_max_connections"
     heap = "envoy.resource_monitors.fixed_heap"
+
+    def at(action: str, share: dict[str, Any]) -> dict[str, Any]:
+        triggers = [{"name": heap, **share}]
+        return {"name": f"envoy.overload_actions.{action}", "triggers": triggers}
+
+    scaled = {"scaled": {"scaling_threshold": 0.75, "saturation_threshold": 0.9}}
     return {
         "refresh_interval": "0.25s",
         "resource_monitors": [
@@ -298,12 +322,26 @@ def _overload(settings: GateSettings) -> dict[str, Any]:
                 },
             },
         ],
+        # Requests over HTTP/2 that hold 128 KiB and more are known by their size.
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 17},
         "actions": [
+            at("shrink_heap", {"threshold": {"value": 0.7}}),
+            at("reset_high_memory_stream", scaled),
+            # Those over HTTP/1.1 are not: they are ended where they stand still.
             {
-                "name": f"envoy.overload_actions.{action}",
-                "triggers": [{"name": heap, "threshold": {"value": share}}],
-            }
-            for action, share in (("shrink_heap", 0.85), ("stop_accepting_requests", 0.95))
+                **at("reduce_timeouts", scaled),
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.config.overload.v3"
+                    ".ScaleTimersOverloadActionConfig",
+                    "timer_scale_factors": [
+                        {
+                            "timer": "HTTP_DOWNSTREAM_STREAM_IDLE",
+                            "min_timeout": f"{limits.UNDER_PRESSURE_SECONDS}s",
+                        }
+                    ],
+                },
+            },
+            at("stop_accepting_requests", {"threshold": {"value": 0.95}}),
         ],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from naiad.gate import limits
 from naiad.gate.resources import (
@@ -21,6 +21,8 @@ from naiad.gate.settings import GateSettings
 HTTP_CLUSTER: Final = "triton-http"
 GRPC_CLUSTER: Final = "triton-grpc"
 OTLP_CLUSTER: Final = "otlp"
+NO_CLUSTER: Final = "nothing"
+"""A cluster without servers."""
 
 _GRPC_PATH = "/inference.GRPCInferenceService/"
 _HEALTH_PATH = "/grpc.health.v1.Health/"
@@ -36,11 +38,14 @@ def max_request_bytes(settings: GateSettings) -> int:
     return settings.max_request_mb * 1_000_000
 
 
-def connection_manager(settings: GateSettings, control_key: str, directory: Path) -> dict[str, Any]:
-    """What takes HTTP/1.1, HTTP/2 and gRPC, judges each request and sends it on."""
+def connection_manager(
+    settings: GateSettings, control_key: str, directory: Path, codec: Literal["HTTP1", "HTTP2"]
+) -> dict[str, Any]:
+    """What takes the requests of one protocol, judges each and sends it on."""
     config: dict[str, Any] = {
         **bounded_connections("gate"),
-        "request_timeout": f"{limits.REQUEST_SECONDS}s",
+        "codec_type": codec,
+        "request_timeout": f"{limits.REQUEST_SECONDS if codec == 'HTTP1' else 0}s",
         "http_filters": _filters(settings, control_key, directory),
         "route_config": {"name": "gate", "virtual_hosts": [_virtual_host(settings)]},
         "local_reply_config": _replies(settings),
@@ -172,7 +177,8 @@ def _virtual_host(settings: GateSettings) -> dict[str, Any]:
             {"match": {"prefix": _GRPC_PATH, **passed}, "route": to(GRPC_CLUSTER)},
             {"match": {"prefix": _HEALTH_PATH, **passed}, "route": to(GRPC_CLUSTER)},
             {"match": {"prefix": "/v2", **passed}, "route": to(HTTP_CLUSTER)},
-            {"match": {"prefix": "/"}, "direct_response": {"status": 404}},
+            # For what has not passed; not a direct_response, to which CORS does not apply.
+            {"match": {"prefix": "/"}, "route": {"cluster": NO_CLUSTER}},
         ],
     }
     if settings.cors:
@@ -230,7 +236,7 @@ def _replies(settings: GateSettings) -> dict[str, Any]:
         return {"status_code_filter": {"comparison": comparison}}
 
     too_large = f"the request is larger than {settings.max_request_mb} MB (10**6 bytes)"
-    no_answer = {"response_flag_filter": {"flags": ["UF", "UH", "UC", "UO", "LH", "UR", "URX"]}}
+    no_answer = {"response_flag_filter": {"flags": ["UF", "UC", "UO", "LH", "UR", "URX"]}}
     return {
         "mappers": [
             *when(no_answer, "Triton does not answer now; it may be starting again", 14),

@@ -38,7 +38,8 @@ class Key:
         may: ``infer``: inference and all that describes models; ``control``: loading and
             unloading models, and every other setting of the server.
         models: the only models the key is for; None for all.
-        rate: most requests, as ``50/s``, ``600/m`` or ``1000/h``; None for any number.
+        rate: most requests, as ``50/s``, ``600/m`` or ``1000/h``; None for any number. Those over
+            HTTP/1.1 and those over HTTP/2 (and so gRPC) are counted apart.
         created: the day the key was made.
     """
 

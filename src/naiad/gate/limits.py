@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Final
+
+import psutil
 
 REQUEST_HEADERS_SECONDS: Final = 10
 """For the whole head of a request."""
-REQUEST_SECONDS: Final = 300
-"""For the whole of a request, its body too; the answer may take as long as the client waits."""
+REQUEST_SECONDS: Final = 120
+"""For the whole of an HTTP/1.1 request, its body too; the answer may take as long as its client
+waits. Over HTTP/2 there is no such limit: Envoy would count a gRPC stream as arriving until its
+first answer. Slow senders there are the first to go when memory is short.
+"""
+FIRST_BYTES_SECONDS: Final = 10
+"""For the bytes that tell HTTP/1.1 from HTTP/2."""
 TLS_SECONDS: Final = 10
 """For the TLS handshake."""
 IDLE_CONNECTION_SECONDS: Final = 300
@@ -18,6 +27,8 @@ KEEPALIVE_SECONDS: Final = 60
 """Between pings on HTTP/2 connections, which find peers that are gone."""
 HEADERS_KB: Final = 32
 HEADERS_COUNT: Final = 100
+JSON_BYTES: Final = 32_000_000
+"""Of the JSON in a request, which is walked on the gate's thread: a third of a second at most."""
 STREAMS: Final = 128
 """Requests at a time on an HTTP/2 connection."""
 STREAM_WINDOW: Final = 4 << 20
@@ -31,6 +42,16 @@ IN_FLIGHT: Final = 100_000
 """Requests at a time that Triton may have of the gate."""
 
 
+UNDER_PRESSURE_SECONDS: Final = 5
+"""Without a byte while a request is open and the memory is nearly used up."""
+
+
 def heap_bytes(max_request_bytes: int) -> int:
-    """Memory of the gate beyond which it answers UNAVAILABLE."""
-    return max(1 << 30, 8 * max_request_bytes)
+    """Memory of the gate: a quarter of the machine's, or enough for four of the largest requests.
+
+    Near it the requests that hold most are ended, at it new ones are refused.
+    """
+    memory = psutil.virtual_memory().total
+    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return max(256 << 20, memory // 4, 4 * max_request_bytes)

@@ -73,6 +73,7 @@ def write(
         *("--config-path", str(directory / CONFIGURATION)),
         *("--concurrency", str(min(2, os.cpu_count() or 1))),
         *("--log-level", "warn"),
+        *("--file-flush-interval-msec", "1000"),  # of the access log; ten seconds otherwise
         "--disable-hot-restart",
     ]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from naiad.gate.keys import Key, bucket, parse_keys
+from naiad.gate.limits import JSON_BYTES
 from naiad.gate.settings import GateSettings
 
 AUTHORISE: Final = "naiad.authorise"
@@ -87,9 +88,10 @@ def authorise(settings: GateSettings, keys: list[Key], control_key: str) -> str:
 
 
 def inspect(max_request_bytes: int, control_key: str) -> str:
-    """The script that reads gRPC messages."""
-    given = f"local MAX_BYTES, CONTROL_KEY = {max_request_bytes}, {_lua(control_key)}"
-    return f"{given}\n{script('inspect')}"
+    """The script that reads bodies."""
+    given = f"{max_request_bytes}, {JSON_BYTES}, {_lua(control_key)}"
+    values = f"local MAX_BYTES, MAX_JSON, CONTROL_KEY = {given}"
+    return "\n".join([script("json"), values, script("inspect")])
 
 
 def script(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from naiad.batching import Budget
-from naiad.error_text import message_of
+from naiad.error_text import class_name, message_of
 
 _RECOVERY = 1.01  # per batch that ran: a size that failed is tried again after about 70 others
 
@@ -50,7 +50,7 @@ class Allowance:
 
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the host (Python, NumPy, torch) or of a GPU."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if isinstance(error, MemoryError) or class_name(error) == "OutOfMemoryError":
         return True
     if not isinstance(error, RuntimeError):
         return False

@@ -19,7 +19,7 @@ from naiad.errors import NaiadError, PipelineError
 from naiad.graph import Batch, collate, signature, split
 from naiad.pipeline import Pipeline, Request
 from naiad.runtime.allowance import Allowance, ran_out_of_memory
-from naiad.schema import REQUESTS, Array, Arrays, check_bytes, check_outputs
+from naiad.schema import REQUESTS, Array, Arrays, Tensor, check_bytes, check_outputs
 
 Outcome: TypeAlias = "dict[str, Array] | NaiadError"
 """What one request ends with: its outputs, or the error it is answered with."""
@@ -175,6 +175,11 @@ class Runner:
         if unknown := arrays.keys() - pipeline.result.keys():
             names = ", ".join(sorted(map(str, unknown)))
             raise PipelineError(f"forward() returned {names}, not in result")
+        for name, tensor in pipeline.result.items():
+            if name in arrays:
+                _check_result(name, tensor, arrays[name])
+            elif not tensor.optional:
+                raise PipelineError(f"forward() returned no {name}")
         return arrays
 
     def _finish(self, share: Arrays) -> dict[str, Array]:
@@ -249,6 +254,16 @@ def _inference_mode(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any
     import torch
 
     return torch.inference_mode()
+
+
+def _check_result(name: str, tensor: Tensor, array: Array) -> None:
+    """Refuse a merged array before it is split: behind that all requests would fail for one."""
+    rank = len(tensor.dims) + (tensor.axis is None)
+    if array.dtype != tensor.numpy or array.ndim != rank:
+        raise PipelineError(
+            f"forward() returned {name} as {array.dtype} {list(array.shape)}; it must be "
+            f"{tensor.dtype} of {rank} dimensions"
+        )
 
 
 def _to_numpy(name: str, value: Any) -> Array:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from naiad.control_key import Place, publish_key
 from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
+from naiad.server_card import ServerCard, publish_card
 from naiad.triton.endpoints import Endpoints, TritonSockets
 from naiad.triton.hosts import is_loopback, listening_address
 from naiad.triton.logs import LogEvent
@@ -95,16 +97,32 @@ class Exposure:
 
     def publish(self, endpoints: Endpoints, on_event: Callable[[LogEvent], None]) -> list[Path]:
         """Keep the control key where clients on this host find it; returns the files."""
-        places: list[Place] = [port for use, port in endpoints.ports.items() if use != "metrics"]
-        if endpoints.public_socket is not None:
-            places.append(endpoints.public_socket)
         if endpoints.sockets is not None:
             endpoints.sockets.make_room()
-            places.append(endpoints.sockets.grpc)
         try:
-            return publish_key(endpoints.control_key, places)
+            return publish_key(endpoints.control_key, _places(endpoints))
         except EngineError as error:
-            on_event(LogEvent("warning", f"{error}; `naiad load` and the like will not find it"))
+            on_event(
+                LogEvent("warning", f"the control key: {error}; `naiad load` will not find it")
+            )
+            return []
+
+    def publish_card(self, endpoints: Endpoints, pid: int, model_control: str) -> list[Path]:
+        """Keep what the server is where commands on this host find it; returns the files."""
+        gate = self.gate
+        card = ServerCard(
+            pid=pid,
+            address=endpoints.address,
+            ports=endpoints.ports,
+            metrics_address=endpoints.metrics_address,
+            health_address=self.health_address,
+            model_control=model_control,
+            grpc_tls=endpoints.grpc_tls,
+            gate=asdict(gate) if gate is not None else None,
+        )
+        try:
+            return publish_card(card, _places(endpoints))
+        except EngineError:  # the key was not to be kept either, and that was said
             return []
 
     @property
@@ -117,3 +135,10 @@ class Exposure:
         if host:
             return listening_address(host)
         return self._address if is_loopback(self._address) else _LOOPBACK
+
+
+def _places(endpoints: Endpoints) -> list[Place]:
+    """Where clients on this host may ask the server."""
+    places: list[Place] = [port for use, port in endpoints.ports.items() if use != "metrics"]
+    own = endpoints.sockets.grpc if endpoints.sockets is not None else None
+    return places + [socket for socket in (endpoints.public_socket, own) if socket is not None]

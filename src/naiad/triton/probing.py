@@ -42,7 +42,7 @@ def ask_examples(url: str, models: Iterable[str], examples: Mapping[str, Arrays]
     Raises:
         EngineError: one does not; says which and why.
     """
-    with Client(url) as client:
+    with Client(url, retries=3) as client:
         for model in models:
             if model in examples:
                 try:

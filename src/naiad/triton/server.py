@@ -174,6 +174,7 @@ class Server:
             self._roster.update(self._endpoints.index())
             self._ask_probes()
             self._open_gate(self._process)
+            self._publish_card(self._process)
         except BaseException:
             self._abandon(keep_log=True)
             self._close_supervisor()
@@ -388,6 +389,11 @@ class Server:
         process.start(self._start_timeout, self._on_event, again=again)
         self.refresh()
         self._ask_probes()
+        self._publish_card(process)
+
+    def _publish_card(self, process: TritonProcess) -> None:
+        control = self._settings.model_control
+        self._keys += self._exposure.publish_card(self._endpoints, process.pid or 0, control)
 
     def _end(self, ask: Callable[[Guardian], None]) -> None:
         process, supervisor = self._process, self._supervisor

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
+from tests.support.markdown import ROOT
 
 from naiad.client.status import clean, error, http_error, is_deadly
 from naiad.errors import (
@@ -17,7 +15,6 @@ from naiad.errors import (
     PipelineError,
     Unavailable,
 )
-from naiad.runtime import lane
 
 
 @pytest.mark.parametrize(
@@ -137,10 +134,11 @@ def test_words_of_triton_grpc_and_envoy_are_known(
     assert type(error(code, message)) is kind
 
 
-def test_a_request_that_kills_workers_is_known_by_the_runtimes_words() -> None:
-    words = Path(lane.__file__).read_text("utf-8")
-    said = re.search(r'Unavailable\(f"\{lost\}(, and did so .*)"\)', words)
-    assert said is not None
-    assert is_deadly(Unavailable(f"a worker died{said[1]}"))
+@pytest.mark.parametrize("path", ["runtime/lane.py", "triton/front/lane.h"])
+def test_a_request_that_kills_workers_is_known_by_the_words_of_both_fronts(path: str) -> None:
+    words = "the worker died, and did so with this request alone"
+    assert words.partition(", ")[2] in (ROOT / "src" / "naiad" / path).read_text("utf-8")
+    assert is_deadly(Unavailable(words))
     assert not is_deadly(Unavailable("the queue is full"))
+    assert not is_deadly(PipelineError(words))
     assert not is_deadly(None)

@@ -11,7 +11,14 @@ from naiad.client import steps
 from naiad.client.grpc import GrpcCalls
 from naiad.client.spec import ModelSpec
 from naiad.client.transport import ModelInfo
-from naiad.errors import InvalidInput, ModelNotFound, NaiadError, PipelineError, Unavailable
+from naiad.errors import (
+    InvalidInput,
+    ModelNotFound,
+    NaiadError,
+    NotAllowed,
+    PipelineError,
+    Unavailable,
+)
 
 CALLS = GrpcCalls()
 SERVER = "grpc://triton:8001"
@@ -134,6 +141,19 @@ def test_a_model_that_is_not_ready_is_unavailable_with_the_reason() -> None:
         "RepositoryIndex": lambda: (ModelInfo("m", "1", "UNAVAILABLE", "no such file"),),
     }
     with pytest.raises(Unavailable, match=r'"m" at .* is UNAVAILABLE: no such file'):
+        drive(infer({}, x=[1]), answers)
+
+
+def test_who_may_not_list_the_models_is_told_of_those_that_have_statistics() -> None:
+    answers = {
+        "ModelConfig": fail(ModelNotFound("unknown model 'm'")),
+        "RepositoryIndex": fail(NotAllowed("not yours")),
+        "ModelStatistics": lambda: {"model_stats": [{"name": "n", "version": "2"}]},
+    }
+    with pytest.raises(ModelNotFound, match='its models: n; did you mean "n"'):
+        drive(steps.infer(CALLS, SERVER, {}, "nn", {"x": [1]}, None, None, "", 60.0), answers)
+    answers["ModelStatistics"] = fail(NotAllowed("nor those"))
+    with pytest.raises(ModelNotFound, match="unknown model 'm'"):
         drive(infer({}, x=[1]), answers)
 
 

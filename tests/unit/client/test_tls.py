@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import socket
 import ssl
-from collections.abc import Generator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Awaitable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from tests.support.certificates import Authority
 from tests.unit.client.clients import Ask, both
@@ -175,6 +181,56 @@ def test_a_server_may_want_a_certificate_of_the_client(
         certificate, key = stranger.issue("client")
         others = {"certificate": certificate, "private_key": key}
         assert "certificate= and private_key=" in said(run, url, ca=authority.ca, **others)
+
+
+@both
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_answer_that_comes_before_the_request_is_sent_is_read(
+    run: Ask, scheme: str, authority: Authority
+) -> None:
+    """As Envoy refuses what is too large: it answers, reads no more, and hangs up."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("127.0.0.1"))
+    refusal = b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 9\r\n\r\ntoo large"
+    known = json.dumps(CONFIG).encode()
+    known = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(known), known)
+
+    def serve() -> None:
+        with suppress(OSError):  # the listener is closed at the end
+            while True:
+                accepted, _ = listener.accept()
+                with suppress(OSError):
+                    near = context.wrap_socket(accepted, True) if scheme == "https" else accepted
+                    asked = near.recv(4096)
+                    near.sendall(known if asked.startswith(b"GET") else refusal)
+                    time.sleep(0.3)  # the rest of the request does not fit into the buffers
+                    near.close()
+                    if not asked.startswith(b"GET"):
+                        over.set()
+
+    async def until_over(answer: Awaitable[Any]) -> Any:
+        try:
+            return await answer
+        finally:  # else the event loop ends before the connection
+            await asyncio.to_thread(over.wait)
+            await asyncio.sleep(0.05)
+
+    def infer(client: Any) -> Any:
+        answer = client.infer("half", x=np.zeros(20_000_000, np.float32))
+        return until_over(answer) if isinstance(client, AsyncClient) else answer
+
+    over = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    options = {"ca": authority.ca} if scheme == "https" else {}
+    try:
+        with pytest.raises(InvalidInput, match="413: too large"):
+            run(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", infer, **options)
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])

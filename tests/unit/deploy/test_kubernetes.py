@@ -21,6 +21,8 @@ import naiad
 from naiad.deploy.kubernetes import Release, supersonic_values, write_chart
 from naiad.deploy.queries import queue_milliseconds
 from naiad.errors import NaiadError
+from naiad.gate.balancer import CERTIFICATE, PRIVATE_KEY
+from naiad.gate.certificates import make_certificate
 
 # The oldest that the chart admits, and the newest whose schemas the validator has.
 OLDEST, NEWEST = "1.25", kubernetes_validate.latest_version()
@@ -44,6 +46,11 @@ EVERYTHING: dict[str, Any] = {
     "affinity": {"nodeAffinity": {}},
     "arguments": ["--latency-target-ms", "50"],
     "serviceAccount": {"annotations": {"a": "b"}},
+    "gate": {
+        "apiKeysSecret": "naiad-keys",
+        "tlsSecret": "naiad-tls",
+        "jwt": {"issuer": "https://i.example", "jwks": "https://i.example/jwks", "audience": "x"},
+    },
 }
 
 every_release = pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
@@ -134,6 +141,8 @@ def test_the_arguments_are_those_of_naiad_serve(release: Release, tmp_path: Path
         assert given["instances"] == release.instances
         assert given["device"] == ("cuda:0" if release.gpus else "cpu")
         assert (given["model_repository"] is not None) == bool(release.repository)
+        assert given["insecure"] is True  # the NetworkPolicy says who may ask
+        assert given["metrics_host"] == given["health_host"] == "0.0.0.0"
         assert given["latency_target_ms"] == 50
 
 
@@ -264,9 +273,56 @@ def test_the_policy_lets_in_clients_envoy_and_monitoring_and_nothing_out(tmp_pat
     assert {p["port"] for rule in policy["egress"] for p in rule["ports"]} == {53, 443, 9000}
 
 
-def test_envoy_takes_its_configuration(tmp_path: Path) -> None:
+def test_keys_and_certificates_come_from_secrets(tmp_path: Path) -> None:
+    made = rendered(tmp_path, changes=EVERYTHING)
+    pod = made["Deployment", "nu"]["spec"]["template"]["spec"]
+    (server,) = pod["containers"]
+    assert "--insecure" not in server["args"]
+    mounts = {mount["name"]: mount for mount in server["volumeMounts"]}
+    secrets = {
+        volume["name"]: volume["secret"]["secretName"]
+        for volume in pod["volumes"]
+        if "secret" in volume
+    }
+    assert secrets == {"keys": "naiad-keys", "tls": "naiad-tls"}
+    for name, option in (("keys", "--api-keys"), ("tls", "--tls-cert"), ("tls", "--tls-key")):
+        assert mounts[name]["readOnly"] is True
+        assert argument(server, option).startswith(mounts[name]["mountPath"])
+    assert argument(server, "--jwt-issuer") == "https://i.example"
+    # Envoy shows clients the same certificate, and nobody asks it without TLS.
+    balancer = made["Deployment", "nu-envoy"]["spec"]["template"]["spec"]
+    assert {"secretName": "naiad-tls", "defaultMode": 0o440} in [
+        volume.get("secret") for volume in balancer["volumes"]
+    ]
+    config = made["ConfigMap", "nu-envoy"]["data"]["envoy.yaml"]
+    assert "DownstreamTlsContext" in config
+    assert "nu-headless" in config
+    # The gate fetches the issuer's keys.
+    egress = made["NetworkPolicy", "nu"]["spec"]["egress"]
+    assert {port["port"] for rule in egress for port in rule["ports"]} == {53, 443}
+
+
+@pytest.mark.parametrize(
+    "gate", [{}, {"apiKeysSecret": "k"}, {"tlsSecret": "t"}, {"jwt": EVERYTHING["gate"]["jwt"]}]
+)
+def test_without_credentials_and_tls_the_policy_alone_says_who_may_ask(
+    gate: dict[str, Any], tmp_path: Path
+) -> None:
+    made = rendered(tmp_path, changes={"gate": gate})
+    (server,) = made["Deployment", "nu"]["spec"]["template"]["spec"]["containers"]
+    assert "--insecure" in server["args"]
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_envoy_takes_its_configuration(tmp_path: Path, tls: bool) -> None:
     config = tmp_path / "envoy.yaml"
-    config.write_text(rendered(tmp_path)["ConfigMap", "nu-envoy"]["data"]["envoy.yaml"])
+    changes = EVERYTHING if tls else {}
+    text = rendered(tmp_path, changes=changes)["ConfigMap", "nu-envoy"]["data"]["envoy.yaml"]
+    chain, key = make_certificate(["localhost"], tmp_path / "tls", 1)
+    for name, path in ((CERTIFICATE, chain), (PRIVATE_KEY, key)):
+        assert (name in text) == tls
+        text = text.replace(name, str(path))
+    config.write_text(text.replace("/etc/naiad/tls", str(tmp_path)))
     envoy = Path(sys.executable).parent / "envoy"
     checked = subprocess.run(
         [envoy, "--mode", "validate", "--config-path", config], capture_output=True, text=True
@@ -295,6 +351,8 @@ def test_chart_and_package_have_one_version(tmp_path: Path) -> None:
         ({"repository": {"kind": "nfs"}}, "kind"),
         ({"autoscaling": {"kind": "vpa"}}, "kind"),
         ({"instances": 0}, "instances"),
+        ({"gate": {"jwt": {"issuer": "https://i.example"}}}, "jwks"),
+        ({"gate": {"jwt": {"issuer": "i", "jwks": "http://i.example"}}}, "jwks"),
     ],
 )
 def test_helm_refuses_values_that_cannot_be(

@@ -10,8 +10,9 @@ import pytest
 from tests.support.gate import CONTROL_KEY, SERVICE, Gate, running
 from tritonclient.grpc import service_pb2
 
-from naiad.gate import GateSettings
+from naiad.gate import GateSettings, resources
 from naiad.gate.keys import add_key
+from naiad.gate.resources import script
 
 HTTP_INFER = [
     ("GET", "/v2"),
@@ -349,3 +350,21 @@ def test_compressed_grpc_messages_are_refused(gate: Gate, keys: Keys) -> None:
         code, message = gate.refused("ModelInfer", b"x" * 1000, metadata, compression=compression)
         assert code is grpc.StatusCode.UNIMPLEMENTED
         assert "compressed gRPC messages are not taken" in message
+
+
+@pytest.mark.parametrize("failing", ["authorise", "inspect"])
+def test_a_script_that_fails_lets_nothing_pass(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def broken(name: str) -> str:
+        if name == failing:
+            return 'function envoy_on_request(handle) error("broken") end'
+        return script(name)
+
+    monkeypatch.setattr(resources, "script", broken)
+    with running(GateSettings(api_keys=keys.file)) as gate:
+        message = service_pb2.ModelInferRequest(model_name="a").SerializeToString()
+        assert gate.refused("ModelInfer", message, {"x-api-key": keys.of_models})
+        if failing == "authorise":
+            assert gate.ask("GET", "/v2", headers={"x-api-key": keys.control}).status == 503
+        assert gate.behind.seen == []

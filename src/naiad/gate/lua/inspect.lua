@@ -1,7 +1,7 @@
--- What a gRPC message holds: the model's name, for keys that are for some models only, and the
--- length of each message of a stream, whose body is not buffered.
+-- What a body holds: the JSON of a request over HTTP; of a gRPC message the model's name, for keys
+-- that are for some models only, and the length of each message of a stream, which is not buffered.
 --
--- Written before this by the generator: MAX_BYTES, CONTROL_KEY.
+-- Written before this by the generator: problem_of_json, MAX_BYTES, MAX_JSON, CONTROL_KEY.
 
 local bit = require("bit")
 local SPACE = "naiad"
@@ -152,11 +152,39 @@ local function check_stream(handle)
   end
 end
 
+local function check_json(handle)
+  local name, body = "inference-header-content-length", handle:body(true)
+  local headers, total = handle:headers(), body:length() -- headers of before are not valid any more
+  headers:replace("content-length", tostring(total)) -- one body, also where it is empty
+  local length, given = total, headers:get(name)
+  if given then
+    if headers:getNumValues(name) > 1 or not given:find("^%d%d?%d?%d?%d?%d?%d?%d?%d?$") then
+      return handle:respond({ [":status"] = "400" }, name .. " must be a number of bytes")
+    end
+    length = math.min(tonumber(given), total) -- 0: the body is one tensor, and no JSON
+  end
+  if length > MAX_JSON then
+    return handle:respond({ [":status"] = "400" },
+      "the JSON of a request is at most " .. MAX_JSON .. " bytes: send tensors as binary data")
+  end
+  local problem = length > 0 and problem_of_json(body:getBytes(0, length), total)
+  if problem then
+    return handle:respond({ [":status"] = "400" }, "the JSON cannot be taken: " .. problem)
+  end
+end
+
 local function inspect(handle)
+  local path = handle:headers():get(":path")
+  if path:sub(1, 3) == "/v2" then
+    if handle:headers():get(":method") ~= "GET" then
+      check_json(handle)
+    end
+    return
+  end
   local space = handle:streamInfo():dynamicMetadata():get(SPACE)
   if space and space.models and space.passed ~= "yes" then
     return check_model(handle, space.field, space.models)
-  elseif handle:headers():get(":path"):find(STREAM, 1, true) == 1 then
+  elseif path:find(STREAM, 1, true) == 1 then
     return check_stream(handle)
   end
 end

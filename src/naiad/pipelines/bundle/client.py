@@ -167,8 +167,9 @@ class BundleClient:
         """
         if name is not None:
             return cls(client.model(name))
-        ready = [model.name for model in client.models() if model.ready]
-        bundles = [model for model in ready if _task(client.config(model)) is not None]
+        # Not client.models(), which is for the server's own user.
+        ready = {str(model["name"]) for model in client.statistics()["model_stats"]}
+        bundles = [model for model in sorted(ready) if _task(client.config(model)) is not None]
         if len(bundles) != 1:
             some = f"several bundles are served, name one: {', '.join(bundles)}"
             none = "no bundle is served; serve one: naiad serve --bundle DIR"

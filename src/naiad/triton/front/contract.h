@@ -87,26 +87,46 @@ struct Contract {
     return port;
   }
 
-  // Positions are used without another look.
+  // Positions and sizes are used without another look.
   void check() const {
-    auto known = [&](int dim) { return dim >= 0 && dim < static_cast<int>(dims.size()); };
     bool right = !dims.empty();
-    for (auto* ports : {&inputs, &outputs}) {
-      for (auto& port : *ports) {
-        int rank = static_cast<int>(port.dims.size());
-        right = right && port.itemsize > 0 && port.sizes.size() == port.dims.size() &&
-                port.axis >= -1 && port.axis < rank && (port.counts == -1 || known(port.counts));
-        for (int dim : port.dims) right = right && (dim == -1 || known(dim));
-        for (int target : port.targets) right = right && known(target);
-        if (!right || !merges) continue;
-        // What is laid out on this side: rows of known size, and indices of 32 or 64 bits.
-        right = port.outer > 0 && port.inner > 0 && (port.axis < 0 || known(port.dims[port.axis])) &&
-                (port.targets.empty() || port.itemsize == 4 || port.itemsize == 8) &&
-                (port.targets.size() < 2 ||
-                 (port.sizes[0] == static_cast<int64_t>(port.targets.size()) && port.axis != 0));
+    for (auto& port : inputs) right = right && is_right(port, 1);
+    for (auto& port : outputs) right = right && is_right(port, 0);
+    std::vector<bool> named(dims.size(), false);
+    for (size_t input = 0; right && input < inputs.size(); ++input) {
+      for (int dim : inputs[input].dims) {
+        if (dim >= 0) named[dim] = true;
       }
     }
+    for (auto& port : inputs) right = right && (port.counts < 0 || !named[port.counts]);
     if (!right) throw std::runtime_error("a worker process takes tensors that make no sense");
+  }
+
+  bool knows(int dim) const { return dim >= 0 && dim < static_cast<int>(dims.size()); }
+
+  // `least` is the size of what has no name in `dims`: 0 where it has one that is not known here.
+  bool is_right(const Port& port, int64_t least) const {
+    int rank = static_cast<int>(port.dims.size());
+    bool right = port.itemsize > 0 && port.sizes.size() == port.dims.size() && port.axis >= -1 &&
+                 port.axis < rank && (port.counts == -1 || knows(port.counts));
+    for (int axis = 0; right && axis < rank; ++axis) {
+      int64_t size = port.sizes[axis];
+      right = port.dims[axis] == -1 ? size >= least : knows(port.dims[axis]) && !size;
+    }
+    right = right && (!merges || can_be_merged(port));
+    for (int target : port.targets) right = right && knows(target);
+    return right;
+  }
+
+  // Whether it can be laid out on this side: rows of one size, and indices of 32 or 64 bits.
+  static bool can_be_merged(const Port& port) {
+    bool right = port.outer > 0 && port.inner > 0 && (port.axis < 0 || port.dims[port.axis] >= 0);
+    if (port.targets.empty()) return right;
+    // Where there are several targets, the first axis has one row for each.
+    bool rows = port.targets.size() == 1 ||
+                (port.axis != 0 && !port.sizes.empty() &&
+                 port.sizes[0] == static_cast<int64_t>(port.targets.size()));
+    return right && rows && (port.itemsize == 4 || port.itemsize == 8);
   }
 
   Budget bounds(const Json& said) const {

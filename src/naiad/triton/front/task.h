@@ -105,8 +105,8 @@ inline int64_t form_of(const std::string& answer) {
 class Results {
  public:
   Results(Arena& outbox, int64_t size) : size_(size) {
-    base_ = size >= 0 ? outbox.written(size) : nullptr;
-    if (!base_) Reading::fail();
+    if (size < 0 || !outbox.holds(size)) Reading::fail();
+    base_ = outbox.reserve(size);
   }
 
   const char* at(int64_t offset, int64_t bytes) const {

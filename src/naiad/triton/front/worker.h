@@ -72,13 +72,10 @@ class Arena {
     return base_;
   }
 
-  // What the other process has written, of so many bytes; null where it has not so many.
-  const char* written(size_t size) {
+  // Whether so many bytes are there, which the other process may have made room for.
+  bool holds(size_t size) const {
     struct stat state {};
-    if (size > mapped_ && (fstat(fd, &state) || static_cast<uint64_t>(state.st_size) < size)) {
-      return nullptr;
-    }
-    return reserve(size);
+    return size <= mapped_ || (!fstat(fd, &state) && static_cast<uint64_t>(state.st_size) >= size);
   }
 
   // Give memory beyond what is usually needed back to the system; contents are lost.

@@ -25,11 +25,10 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Drive:
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover"]
     subprocess.run([with_what, *flags, *sanitizers, "-o", program, source], check=True)
 
-    def run(command: str, text: str, status: int = 0) -> str:
-        done = subprocess.run(
-            [program, command], input=text, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == status, done.stderr
-        return done.stdout
+    def run(command: str, text: str | bytes, status: int = 0) -> str:
+        data = text if isinstance(text, bytes) else text.encode()
+        done = subprocess.run([program, command], input=data, capture_output=True, check=False)
+        assert done.returncode == status, done.stderr.decode()
+        return done.stdout.decode()
 
     return run

@@ -1,5 +1,6 @@
-// Lets Python tests drive the front's batcher, its merging and its reader of JSON: `driver batches`,
-// `driver merge`, `driver json`, with the input on standard input.
+// Lets Python tests drive the front's batcher, its merging, its reader of JSON and its writer of
+// messages: `driver batches`, `driver merge`, `driver json`, `driver sendable`, with the input on
+// standard input.
 #include <iostream>
 #include <iterator>
 #include <string>
@@ -7,6 +8,7 @@
 #include "batcher.h"
 #include "indices.h"
 #include "json.h"
+#include "text.h"
 
 namespace {
 
@@ -132,6 +134,10 @@ int main(int, char** arguments) {
     return 0;
   }
   std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  if (command == "sendable") {
+    std::cout << naiad::sendable(text);
+    return 0;
+  }
   try {
     print(naiad::Json::parse(text));
   } catch (const std::exception& error) {

@@ -44,3 +44,12 @@ def test_both_batchers_make_the_same_batches(drive: Any, session: list[Any]) -> 
     for what, first, *rest in session:
         text += f"put {first} 1 {rest[0]} {rest[1]}\n" if what == "put" else f"take {first}\n"
     assert [line.strip() for line in drive("batches", text).splitlines()] == in_python(session)
+
+
+def test_sums_of_what_waits_do_not_overflow(drive: Any) -> None:
+    most = 2**63 - 1
+    text = f"3 9 9 10 {most}\n{most} {most} {most}\n"
+    text += f"put 0 1 {most} {most}\nput 0 1 {most} {most}\nput 0 1 3 4\n"
+    text += "take 9\ntake 9\ntake 9\n"
+    lines = [line.strip() for line in drive("batches", text).splitlines()]
+    assert lines == ["0", "1", "2"]

@@ -32,12 +32,36 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - --model-repository={{ . }}
 {{- end }}
 - --host=0.0.0.0
+- --metrics-host=0.0.0.0
+- --health-host=0.0.0.0
 - --http-port={{ .http }}
 - --grpc-port={{ .grpc }}
 - --instances={{ .root.Values.instances }}
 - --exit-timeout={{ .root.Values.exitTimeout }}
 {{- if .root.Values.gpus }}
 - --device=cuda:0
+{{- end }}
+{{- with .root.Values.gate }}
+{{- if .apiKeysSecret }}
+- --api-keys=/etc/naiad/keys/api-keys.json
+{{- end }}
+{{- with .jwt }}
+{{- if .issuer }}
+- --jwt-issuer={{ .issuer }}
+- --jwt-jwks={{ .jwks }}
+{{- with .audience }}
+- --jwt-audience={{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if .tlsSecret }}
+- --tls-cert=/etc/naiad/tls/tls.crt
+- --tls-key=/etc/naiad/tls/tls.key
+{{- end }}
+# The NetworkPolicy says who may ask where there are no credentials, or no TLS.
+{{- if not (and .tlsSecret (or .apiKeysSecret .jwt.issuer)) }}
+- --insecure
+{{- end }}
 {{- end }}
 {{- range .root.Values.arguments }}
 - {{ . | quote }}
@@ -99,6 +123,14 @@ volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: cache, mountPath: /cache}
   - {name: shm, mountPath: /dev/shm}
+  {{- with .Values.gate }}
+  {{- if .apiKeysSecret }}
+  - {name: keys, mountPath: /etc/naiad/keys, readOnly: true}
+  {{- end }}
+  {{- if .tlsSecret }}
+  - {name: tls, mountPath: /etc/naiad/tls, readOnly: true}
+  {{- end }}
+  {{- end }}
 {{- end }}
 
 {{- define "naiad.volumes" -}}
@@ -108,6 +140,16 @@ volumeMounts:
   emptyDir: {}
 - name: shm
   emptyDir: {medium: Memory, sizeLimit: {{ .Values.sharedMemory }}}
+{{- with .Values.gate }}
+{{- if .apiKeysSecret }}
+- name: keys
+  secret: {secretName: {{ .apiKeysSecret }}, defaultMode: 0440}
+{{- end }}
+{{- if .tlsSecret }}
+- name: tls
+  secret: {secretName: {{ .tlsSecret }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* After the exit timeout Triton may take some seconds; before it there is the preStop sleep. */}}

@@ -1,0 +1,254 @@
+"""What the gate costs, and what an attack costs honest clients behind it.
+
+    python -m benchmarks.gate [--runs 5] [--seconds 2]       the cost
+    python -m benchmarks.gate --attack [--seconds 20]        under attack
+
+Cost: two servers of the same models, one as `naiad serve` is on loopback, one behind the gate with
+an API key (and a third through TLS), are asked in turn by 1 and 16 clients: an echo of 1 KB and
+NuGraph3's example, over gRPC and HTTP. Medians of the ratios within each round, with their ranges.
+
+Attack: 8 honest clients behind the gate, with and without a stranger beside them who sends bodies
+in one-byte chunks, holds half-open connections, sends ids that are no UTF-8, and 1,000 requests a
+second without a key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from benchmarks.nugraph3.speed import Moment, Speed, speed
+from rich.console import Console
+from rich.table import Table
+from tests.support.stranger import half_open, one_byte_chunks, request, send
+
+from naiad import Client, GateSettings, Server, serve
+from naiad.bench.load import Load, Log, drive
+from naiad.bench.measure import run
+from naiad.bench.statistics import percentile
+from naiad.bench.target import Target
+from naiad.client.access import Access
+from naiad.client.address import Address
+from naiad.client.spec import ModelSpec
+from naiad.gate.certificates import make_certificate
+from naiad.gate.keys import add_key
+from naiad.schema import Arrays
+
+ECHO = f"{Path(__file__).parent / 'overhead' / 'echo.py'}:Echo"
+FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
+DIRECT, GATE, TLS = "direct", "gate", "gate, TLS"
+
+
+@dataclass(frozen=True)
+class Side:
+    """A server, and what a client of it needs."""
+
+    server: Server
+    access: Access
+
+    def client(self, url: str) -> Client:
+        return Client(url, api_key=self.access.api_key, ca=self.access.ca)
+
+    def target(self, url: str, model: str, arrays: Arrays) -> Target:
+        with self.client(url) as client:
+            spec = ModelSpec.from_config(client.config(model))
+            client.infer(model, arrays)
+        return Target(Address.parse(url), spec, [arrays], access=self.access)
+
+
+@contextmanager
+def sides(*pipelines: str, names: tuple[str, ...]) -> Iterator[dict[str, Side]]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        keys = folder / "keys.json"
+        key = add_key(keys, "benchmark")
+        certificate, private_key = make_certificate(["localhost", "127.0.0.1"], folder, days=2)
+        tls = {"tls_cert": certificate, "tls_key": private_key}
+        gates = {
+            DIRECT: (None, Access()),
+            GATE: (GateSettings(api_keys=keys), Access(api_key=key)),
+            TLS: (GateSettings(api_keys=keys, **tls), Access(api_key=key, ca=certificate)),
+        }
+        yield {
+            name: Side(
+                stack.enter_context(serve(*pipelines, gate=gates[name][0], **FREE)),
+                gates[name][1],
+            )
+            for name in names
+        }
+
+
+async def compare(found: dict[str, Side], runs: int, moment: Moment) -> list[Table]:
+    echo = {"x": np.arange(256, dtype=np.float32)}
+    event = next(iter(found.values())).server.probes["nugraph3"]
+    tables: list[Table] = []
+    for model, arrays in (("echo", echo), ("nugraph3", event)):
+        for protocol in ("gRPC", "HTTP"):
+            urls = {
+                name: side.server.grpc_url if protocol == "gRPC" else side.server.http_url
+                for name, side in found.items()
+            }
+            targets = {name: side.target(urls[name], model, arrays) for name, side in found.items()}
+            for clients in (1, 16):
+                rounds: list[dict[str, Speed]] = []
+                for number in range(runs):
+                    turn = number % len(targets)
+                    order = [*targets][turn:] + [*targets][:turn]
+                    rounds.append({n: await speed(targets[n], clients, moment) for n in order})
+                title = f"{model}, {protocol}, {clients} at once"
+                tables.append(table(rounds, title))
+                Console().print(tables[-1])
+            for target in targets.values():
+                await target.close()
+    return tables
+
+
+def table(rounds: list[dict[str, Speed]], title: str) -> Table:
+    columns = ("", "requests/s", "of direct (range)", "p50 ms", "p50 more, ms (range)", "p99 ms")
+    made = Table(*columns, title=title)
+    for name in rounds[0]:
+        mine = [one[name] for one in rounds]
+        ratios = [one[name].throughput / one[DIRECT].throughput for one in rounds]
+        more = [1e3 * (one[name].p50 - one[DIRECT].p50) for one in rounds]
+        made.add_row(
+            name,
+            f"{median(s.throughput for s in mine):,.0f}",
+            f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})",
+            f"{1e3 * median(s.p50 for s in mine):.2f}",
+            f"{median(more):.2f} ({min(more):.2f}-{max(more):.2f})",
+            f"{1e3 * median(s.p99 for s in mine):.2f}",
+        )
+    return made
+
+
+class Stranger:
+    """An attack, in a process of its own."""
+
+    def __init__(self, address: tuple[str, int], unauthorised: int) -> None:
+        self._stop = multiprocessing.Event()
+        arguments = (address, unauthorised, self._stop)
+        self._process = multiprocessing.Process(target=attack, args=arguments, daemon=True)
+
+    def __enter__(self) -> Stranger:
+        self._process.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._process.join()
+
+
+def attack(address: tuple[str, int], unauthorised: int, stop: threading.Event) -> None:
+    """Until told to stop: everything at once, each from a thread of its own."""
+    path = "/v2/models/echo/infer"
+    bad = b'{"id": "caf\xe9", "inputs": []}'
+
+    def repeat(what: object) -> threading.Thread:
+        def go() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(OSError):
+                    what()  # pyright: ignore[reportCallIssue]
+
+        thread = threading.Thread(target=go, daemon=True)
+        thread.start()
+        return thread
+
+    def hold() -> None:
+        with half_open(address, 300):
+            stop.wait(2)
+
+    def flood() -> None:
+        run(_flood(address, unauthorised, stop))
+
+    threads = [
+        repeat(lambda: send(address, one_byte_chunks(path, 200_000), timeout=10)),
+        repeat(lambda: send(address, [request("POST", path, bad)], timeout=10)),
+        repeat(hold),
+        repeat(flood),
+    ]
+    for thread in threads:
+        thread.join()
+
+
+async def _flood(address: tuple[str, int], rate: int, stop: threading.Event) -> None:
+    """So many requests a second without a key, over a few connections."""
+    wire = request("POST", "/v2/models/echo/infer", b"{}")
+    pairs = [await asyncio.open_connection(*address) for _ in range(8)]
+    began, sent = time.monotonic(), 0
+    try:
+        while not stop.is_set():
+            due = int((time.monotonic() - began) * rate)
+            for _ in range(max(0, due - sent)):
+                reader, writer = pairs[sent % len(pairs)]
+                writer.write(wire)
+                sent += 1
+            for reader, _ in pairs:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(reader.read(1 << 20), 0.001)
+            await asyncio.sleep(0.01)
+    finally:
+        for _, writer in pairs:
+            writer.close()
+
+
+async def under_attack(side: Side, seconds: float, unauthorised: int) -> Table:
+    """Honest clients of an echo without and with a stranger, alternately."""
+    arrays = {"x": np.arange(256, dtype=np.float32)}
+    url = side.server.grpc_url
+    address = ("127.0.0.1", int(side.server.http_url.rpartition(":")[2]))
+    made = Table("", "requests/s", "failed", "p50 ms", "p99 ms", title="8 honest clients")
+    for attacked in (False, True, False, True):
+        target = side.target(url, "echo", arrays)
+        log, stop = Log(), asyncio.Event()
+        with Stranger(address, unauthorised) if attacked else contextlib.nullcontext():
+            await asyncio.sleep(1)
+            load = asyncio.create_task(
+                drive(Load("concurrency", 8), target.send, log, stop, seed=0)
+            )
+            await asyncio.sleep(seconds)
+            stop.set()
+            await load
+        await target.close()
+        latencies = [sample.latency for sample in log.samples if not sample.error]
+        made.add_row(
+            "under attack" if attacked else "in peace",
+            f"{len(latencies) / seconds:,.0f}",
+            str(sum(bool(sample.error) for sample in log.samples)),
+            f"{1e3 * percentile(latencies, 50):.2f}",
+            f"{1e3 * percentile(latencies, 99):.2f}",
+        )
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, help="of each measurement; 2, or 20 of an attack")
+    parser.add_argument("--attack", action="store_true")
+    parser.add_argument("--unauthorised", type=int, default=1000, help="requests a second")
+    args = parser.parse_args()
+    if args.attack:
+        with sides(ECHO, names=(GATE,)) as found:
+            work = under_attack(found[GATE], args.seconds or 20, args.unauthorised)
+            Console().print(run(work))
+        return
+    with sides(ECHO, "nugraph3", names=(DIRECT, GATE, TLS)) as found:
+        seconds = args.seconds or 2
+        run(compare(found, args.runs, Moment(seconds / 4, seconds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""``naiad audit``: what of a running server is open, and to whom."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from naiad.cli.connect import given_access
+from naiad.cli.console import output
+from naiad.cli.options import Url
+
+_COLOURS = {"closed": "green", "note": "yellow", "open": "bold red"}
+
+
+def audit(
+    url: Url = "localhost:8001",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what of a running server is open, to whom, and what closes it.
+
+    Asks the server as a stranger would, without a key, and changes nothing; of a server of yours on
+    this host it also reads how that was started. Ends with status 1 where somebody can do what they
+    should not.
+
+    [bold]Examples[/]
+
+      naiad audit
+      naiad audit --url grpcs://gpu1:8001 --ca gate-cert.pem --api-key-file key
+    """
+    from naiad.audit import audit as look
+
+    findings = look(url, given_access())
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        table = Table("", "", "remedy", title=f"audit of {escape(url)}")
+        for finding in findings:
+            colour = _COLOURS[finding.verdict]
+            table.add_row(
+                finding.subject, f"[{colour}]{escape(finding.state)}[/]", escape(finding.remedy)
+            )
+        output.print(table)
+    if any(finding.verdict == "open" for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,62 @@
+"""The card of a running server: its addresses and settings, for its user's commands on its host.
+
+It lies beside the control key, see :mod:`naiad.control_key`, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from naiad.control_key import Place, key_path, read_private, write_private
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCard:
+    """What a server is.
+
+    Attributes:
+        pid: Triton's process.
+        address: the IP address on which it listens.
+        ports: for ``HTTP``, ``gRPC``, ``metrics``, and those of the gate.
+        metrics_address: the IP address of the metrics.
+        health_address: the IP address of the health port.
+        model_control: ``none``, ``poll`` or ``explicit``.
+        grpc_tls: whether Triton itself encrypts gRPC.
+        gate: the settings of the gate in front, paths as text; None without a gate.
+    """
+
+    pid: int
+    address: str
+    ports: Mapping[str, int]
+    metrics_address: str
+    health_address: str
+    model_control: str
+    grpc_tls: bool
+    gate: Mapping[str, Any] | None
+
+
+def publish_card(card: ServerCard, places: Iterable[Place]) -> list[Path]:
+    """Write a card where it is looked for, by each of the server's addresses; returns the files.
+
+    Raises:
+        EngineError: it cannot be written.
+    """
+    text = json.dumps(asdict(card), default=str)
+    return [write_private(_path(place), text) for place in places]
+
+
+def find_card(place: Place | None) -> ServerCard | None:
+    """The card of the server at ``place`` on this host; None where there is none."""
+    text = read_private(_path(place)) if place is not None else None
+    try:
+        return ServerCard(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _path(place: Place) -> Path:
+    return key_path(place).with_suffix(".json")

@@ -1,0 +1,602 @@
+// The native backend's decode path under libFuzzer: requests of any kind, made by the fuzzer through
+// Triton's interface, and answers of any kind from a worker. Every request must get exactly one
+// reply that can be sent, every index that is merged must be in range, and AddressSanitizer sees
+// every place that is read or written.
+//
+// The file CONTRACTS has a line for each pipeline: what its worker announces (Wire.announced).
+#include <fuzzer/FuzzedDataProvider.h>
+#include <sanitizer/asan_interface.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "request.h"
+#include "task.h"
+
+#define REQUIRE(claim)                                          \
+  do {                                                          \
+    if (!(claim)) {                                             \
+      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #claim); \
+      abort();                                                  \
+    }                                                           \
+  } while (false)
+
+// Triton, as far as the backend sees it.
+
+struct TRITONSERVER_Error {
+  int code;
+  std::string message;
+};
+
+struct TRITONBACKEND_Input {
+  std::string name;
+  int dtype = 0;
+  std::vector<int64_t> shape;
+  uint64_t bytes = 0;                 // as it is said
+  std::vector<std::vector<char>> pieces;  // as it is; each on the heap, exactly as long
+  int memory = naiad::kCpu;
+};
+
+struct Parameter {
+  std::string name;
+  std::variant<std::string, int64_t, bool, double> value;
+  bool absent = false;
+};
+
+struct TRITONBACKEND_Request {
+  std::string id;
+  std::vector<Parameter> parameters;
+  std::vector<TRITONBACKEND_Input> inputs;
+  std::vector<std::string> outputs;
+  int replies = 0, releases = 0;
+};
+
+struct TRITONBACKEND_Output {
+  std::vector<char> data;
+};
+
+struct TRITONBACKEND_Response {
+  TRITONBACKEND_Request* request;
+  std::map<std::string, std::unique_ptr<TRITONBACKEND_Output>> outputs;
+};
+
+namespace {
+constexpr size_t kRoom = 1 << 16;  // bytes of an outbox that a worker has written
+}
+
+extern "C" {
+
+TRITONSERVER_Error* TRITONSERVER_ErrorNew(int code, const char* message) {
+  return new TRITONSERVER_Error{code, message};
+}
+void TRITONSERVER_ErrorDelete(TRITONSERVER_Error* error) { delete error; }
+
+TRITONSERVER_Parameter* TRITONSERVER_ParameterNew(const char*, int, const void*) { return nullptr; }
+void TRITONSERVER_ParameterDelete(TRITONSERVER_Parameter*) {}
+TRITONSERVER_Error* TRITONSERVER_MetricFamilyNew(
+    TRITONSERVER_MetricFamily**, int, const char*, const char*) {
+  return nullptr;  // metrics are switched off
+}
+TRITONSERVER_Error* TRITONSERVER_MetricFamilyDelete(TRITONSERVER_MetricFamily*) { return nullptr; }
+TRITONSERVER_Error* TRITONSERVER_MetricNew(
+    TRITONSERVER_Metric**, TRITONSERVER_MetricFamily*, const TRITONSERVER_Parameter**, uint64_t) {
+  return nullptr;
+}
+TRITONSERVER_Error* TRITONSERVER_MetricDelete(TRITONSERVER_Metric*) { return nullptr; }
+TRITONSERVER_Error* TRITONSERVER_MetricIncrement(TRITONSERVER_Metric*, double) { return nullptr; }
+
+TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportStatistics(
+    TRITONBACKEND_ModelInstance*, TRITONBACKEND_Request*, bool, uint64_t, uint64_t, uint64_t,
+    uint64_t) {
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_RequestId(TRITONBACKEND_Request* request, const char** id) {
+  *id = request->id.c_str();
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_RequestParameterCount(
+    TRITONBACKEND_Request* request, uint32_t* count) {
+  *count = request->parameters.size();
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_RequestParameter(
+    TRITONBACKEND_Request* request, uint32_t index, const char** key, int* type,
+    const void** value) {
+  auto& one = request->parameters.at(index);
+  *key = one.name.c_str();
+  *type = static_cast<int>(one.value.index());  // in the order of TRITONSERVER_ParameterType
+  if (auto* text = std::get_if<std::string>(&one.value)) *value = text->c_str();
+  if (auto* number = std::get_if<int64_t>(&one.value)) *value = number;
+  if (auto* flag = std::get_if<bool>(&one.value)) *value = flag;
+  if (auto* number = std::get_if<double>(&one.value)) *value = number;
+  if (one.absent) *value = nullptr;
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_RequestInput(
+    TRITONBACKEND_Request* request, const char* name, TRITONBACKEND_Input** input) {
+  for (auto& one : request->inputs) {
+    if (one.name != name) continue;
+    *input = &one;
+    return nullptr;
+  }
+  return TRITONSERVER_ErrorNew(naiad::kInvalidArgument, "no such input");
+}
+
+TRITONSERVER_Error* TRITONBACKEND_RequestInputCount(
+    TRITONBACKEND_Request* request, uint32_t* count) {
+  *count = request->inputs.size();
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_InputProperties(
+    TRITONBACKEND_Input* input, const char** name, int* datatype, const int64_t** shape,
+    uint32_t* rank, uint64_t* bytes, uint32_t* buffers) {
+  if (name) *name = input->name.c_str();
+  if (datatype) *datatype = input->dtype;
+  if (shape) *shape = input->shape.data();
+  if (rank) *rank = input->shape.size();
+  if (bytes) *bytes = input->bytes;
+  if (buffers) *buffers = input->pieces.size();
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_InputBuffer(
+    TRITONBACKEND_Input* input, uint32_t index, const void** buffer, uint64_t* bytes, int* memory,
+    int64_t*) {
+  auto& piece = input->pieces.at(index);
+  *buffer = piece.empty() ? nullptr : piece.data();
+  *bytes = piece.size();
+  *memory = input->memory;
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_RequestOutputCount(
+    TRITONBACKEND_Request* request, uint32_t* count) {
+  *count = request->outputs.size();
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_RequestOutputName(
+    TRITONBACKEND_Request* request, uint32_t index, const char** name) {
+  *name = request->outputs.at(index).c_str();
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_RequestRelease(TRITONBACKEND_Request* request, uint32_t) {
+  ++request->releases;
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_ResponseNew(
+    TRITONBACKEND_Response** response, TRITONBACKEND_Request* request) {
+  REQUIRE(!request->releases);
+  *response = new TRITONBACKEND_Response{request, {}};
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_ResponseOutput(
+    TRITONBACKEND_Response* response, TRITONBACKEND_Output** output, const char* name, int,
+    const int64_t* shape, uint32_t rank) {
+  for (uint32_t axis = 0; axis < rank; ++axis) REQUIRE(shape[axis] >= 0);
+  auto& made = response->outputs[name];
+  made = std::make_unique<TRITONBACKEND_Output>();
+  *output = made.get();
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_OutputBuffer(
+    TRITONBACKEND_Output* output, void** buffer, uint64_t bytes, int* memory, int64_t*) {
+  REQUIRE(bytes <= kRoom);  // no worker has written more
+  output->data.resize(bytes);
+  *buffer = output->data.data();
+  *memory = naiad::kCpu;
+  return nullptr;
+}
+
+TRITONSERVER_Error* TRITONBACKEND_ResponseSend(
+    TRITONBACKEND_Response* response, uint32_t, TRITONSERVER_Error* error) {
+  ++response->request->replies;
+  if (error) {
+    REQUIRE(error->code >= 1 && error->code <= naiad::kLastCode);
+    REQUIRE(naiad::is_utf8(error->message));
+    REQUIRE(naiad::encoded_size(error->message) <= 2500);
+    for (unsigned char c : error->message) REQUIRE((c >= 0x20 && c != 0x7F) || c == '\n');
+  }
+  delete response;
+  return nullptr;
+}
+
+}  // extern "C"
+
+namespace {
+
+using naiad::Arena;
+using naiad::Batcher;
+using naiad::Contract;
+using naiad::Json;
+using naiad::Message;
+using naiad::Port;
+using naiad::Reading;
+using naiad::Sizes;
+using naiad::Ticket;
+
+const int64_t kNumbers[] = {
+    -1, 0, 1, 2, 3, 7, 64, 65536, 65537, INT32_MAX, int64_t{1} << 32, int64_t{1} << 60,
+    int64_t{1} << 61, int64_t{1} << 62, INT64_MAX - 63, INT64_MAX, INT64_MIN, -64};
+
+class Fuzz {
+ public:
+  explicit Fuzz(FuzzedDataProvider& data) : data_(data) {}
+
+  void run() {
+    if (rarely(64)) return text();
+    auto chosen = some_contract();
+    const Contract& contract = *chosen;
+    Batcher<Ticket> queue(contract.budget, contract.capacity, contract.waiting, 0);
+    size_t count = data_.ConsumeIntegralInRange(1, 5);
+    std::vector<std::unique_ptr<TRITONBACKEND_Request>> requests;
+    for (size_t number = 0; number < count; ++number) {
+      calm_ = data_.ConsumeIntegralInRange(0, 3) < 3;  // most requests are right
+      requests.push_back(some_request(contract));
+      calm_ = false;
+      auto ticket = std::make_unique<Ticket>(requests.back().get(), nullptr, metrics_);
+      if (auto wrong = naiad::Examination(*ticket, contract).run(); !wrong.empty()) {
+        ticket->refuse(naiad::kInvalidArgument, "InvalidInput", wrong);
+        continue;
+      }
+      check(*ticket, contract);
+      if (auto why = queue.put(ticket, contract.dims); !why.empty()) ticket->refuse_unavailable(why);
+    }
+    while (true) {
+      auto batch = queue.take(naiad::Seconds(0), SIZE_MAX);
+      if (!batch || batch->empty()) break;
+      serve(contract, *batch);
+    }
+    for (auto& request : requests) REQUIRE(request->replies == 1 && request->releases == 1);
+  }
+
+ private:
+  bool rarely(int times) { return !calm_ && data_.ConsumeIntegralInRange(0, times) == times; }
+
+  int64_t odd_number() { return data_.PickValueInArray(kNumbers); }
+
+  std::string some_text() {
+    std::string text = data_.ConsumeRandomLengthString(24);
+    text.resize(std::min(text.size(), text.find('\0')));  // Triton gives C strings
+    return rarely(200) ? std::string(70000, 'a') + text : text;
+  }
+
+  // What may be any bytes: no message is too odd, no JSON either.
+  void text() {
+    std::string any = data_.ConsumeRemainingBytesAsString();
+    std::string once = naiad::sendable(any);
+    REQUIRE(naiad::is_utf8(once) && naiad::encoded_size(once) <= 2500);
+    REQUIRE(naiad::sendable(once) == once);
+    REQUIRE(naiad::is_utf8(naiad::shown(any)));
+    try {
+      Json::parse(any);
+      REQUIRE(any.find('\0') == 0 || Json::parse(naiad::quoted(any)).is_string());
+    } catch (const std::runtime_error&) {
+    }
+  }
+
+  std::shared_ptr<const Contract> some_contract() {
+    static const auto* known = [] {
+      auto* found = new std::vector<std::shared_ptr<const Contract>>;
+      for (auto& line : lines()) found->push_back(std::make_shared<Contract>(Json::parse(line)));
+      return found;
+    }();
+    size_t which = data_.ConsumeIntegralInRange<size_t>(0, lines().size() - 1);
+    if (rarely(100)) {
+      std::string changed = lines()[which];
+      for (int times = data_.ConsumeIntegralInRange(1, 4); times > 0; --times) {
+        size_t at = data_.ConsumeIntegralInRange<size_t>(0, changed.size() - 1);
+        changed.replace(at, data_.ConsumeIntegralInRange(0, 2), data_.ConsumeRandomLengthString(4));
+      }
+      try {
+        return std::make_shared<Contract>(Json::parse(changed));
+      } catch (const std::runtime_error&) {
+      }
+    }
+    return (*known)[which];
+  }
+
+  static const std::vector<std::string>& lines() {
+    static const auto* all = [] {
+      auto* found = new std::vector<std::string>;
+      std::ifstream file(getenv("CONTRACTS") ? getenv("CONTRACTS") : "contracts.jsonl");
+      for (std::string line; std::getline(file, line);) found->push_back(line);
+      REQUIRE(!found->empty());
+      return found;
+    }();
+    return *all;
+  }
+
+  std::unique_ptr<TRITONBACKEND_Request> some_request(const Contract& contract) {
+    auto request = std::make_unique<TRITONBACKEND_Request>();
+    if (rarely(4)) request->id = some_text();
+    for (int times = rarely(4) ? data_.ConsumeIntegralInRange(1, 3) : 0; times > 0; --times) {
+      request->parameters.push_back(some_parameter());
+    }
+    Sizes sizes(contract.dims.size(), 1);
+    for (size_t dim = 1; dim < sizes.size(); ++dim) sizes[dim] = data_.ConsumeIntegralInRange(0, 6);
+    // One input may have other sizes than the rest, and be all right by itself.
+    size_t skewed = data_.ConsumeIntegralInRange<size_t>(0, 4 * contract.inputs.size());
+    for (size_t place = 0; place < contract.inputs.size(); ++place) {
+      auto& port = contract.inputs[place];
+      Sizes own = sizes;
+      if (place + 1 == skewed) {
+        own[data_.ConsumeIntegralInRange<size_t>(0, own.size() - 1)] += 1;
+      }
+      if (!rarely(port.optional ? 1 : 30)) request->inputs.push_back(some_input(port, own));
+    }
+    if (rarely(60)) request->inputs.emplace_back();
+    for (auto& port : contract.outputs) {
+      if (!rarely(8)) request->outputs.push_back(port.name);
+    }
+    return request;
+  }
+
+  Parameter some_parameter() {
+    Parameter made{rarely(3) ? "naiad_priority" : some_text(), int64_t{0}};
+    switch (data_.ConsumeIntegralInRange(0, 3)) {
+      case 0: made.value = some_text(); break;
+      case 1: made.value = data_.ConsumeIntegral<int64_t>(); break;
+      case 2: made.value = data_.ConsumeBool(); break;
+      default: made.value = data_.ConsumeFloatingPoint<double>(); break;
+    }
+    if (rarely(8)) made.value = rarely(2) ? NAN : rarely(1) ? INFINITY : -INFINITY;
+    made.absent = rarely(30);
+    return made;
+  }
+
+  TRITONBACKEND_Input some_input(const Port& port, const Sizes& sizes) {
+    TRITONBACKEND_Input input;
+    input.name = port.name;
+    input.dtype = rarely(40) ? data_.ConsumeIntegral<int8_t>() : port.dtype;
+    for (size_t axis = 0; axis < port.dims.size(); ++axis) {
+      input.shape.push_back(port.dims[axis] < 0 ? port.sizes[axis] : sizes[port.dims[axis]]);
+    }
+    if (rarely(12) && !input.shape.empty()) {
+      size_t times = data_.ConsumeIntegralInRange<size_t>(1, input.shape.size());
+      while (times--) input.shape[data_.ConsumeIntegral<uint8_t>() % input.shape.size()] = odd_number();
+    }
+    if (rarely(40)) input.shape.push_back(odd_number());
+    if (rarely(40) && !input.shape.empty()) input.shape.pop_back();
+    auto count = naiad::elements(input.shape.data(), input.shape.size(), 1).value_or(0);
+    std::string content = content_of(port, std::min<int64_t>(count, 64), sizes);
+    input.bytes = rarely(30) ? static_cast<uint64_t>(odd_number()) : content.size();
+    if (rarely(20)) {
+      content.resize(data_.ConsumeIntegralInRange<size_t>(0, content.size() + 9));
+      if (rarely(1)) input.bytes = content.size();
+    }
+    for (size_t at = 0; at < content.size();) {
+      size_t left = content.size() - at;
+      size_t size = rarely(4) ? data_.ConsumeIntegralInRange<size_t>(0, left) : left;
+      input.pieces.emplace_back(content.begin() + at, content.begin() + at + size);
+      at += size;
+      if (input.pieces.size() > 20) break;
+    }
+    if (rarely(80)) input.memory = 2;  // a GPU's
+    return input;
+  }
+
+  std::string content_of(const Port& port, int64_t count, const Sizes& sizes) {
+    std::string content;
+    for (int64_t number = 0; number < count; ++number) {
+      if (port.dtype == naiad::kBytes) {
+        std::string element = data_.ConsumeRandomLengthString(6);
+        auto length = static_cast<uint32_t>(rarely(20) ? odd_number() : element.size());
+        content.append(reinterpret_cast<char*>(&length), 4);
+        content += element;
+        continue;
+      }
+      int64_t value = data_.ConsumeIntegral<int8_t>();
+      if (!port.targets.empty()) {
+        int64_t limit = std::max<int64_t>(1, sizes[port.targets[number % port.targets.size()]]);
+        value = rarely(60) ? odd_number() : (value & 127) % limit;
+      }
+      content.append(reinterpret_cast<char*>(&value), std::min<int64_t>(8, port.itemsize));
+      content.append(std::max<int64_t>(0, std::min<int64_t>(port.itemsize, 64) - 8), '\0');
+    }
+    return content;
+  }
+
+  // What is promised of a request that is queued.
+  static void check(const Ticket& ticket, const Contract& contract) {
+    for (auto& parameter : ticket.request->parameters) {
+      auto* number = std::get_if<double>(&parameter.value);
+      REQUIRE(!number || parameter.absent || std::isfinite(*number));
+    }
+    REQUIRE(naiad::is_utf8(ticket.id) && naiad::is_utf8(ticket.parameters));
+    if (!ticket.parameters.empty()) Json::parse(ticket.parameters);
+    for (int64_t size : ticket.sizes) REQUIRE(size >= 0);
+    for (size_t input = 0; input < ticket.given.size(); ++input) {
+      auto& given = ticket.given[input];
+      auto& port = contract.inputs[input];
+      REQUIRE(given.input || port.optional);
+      if (!given.input) continue;
+      uint64_t pieces = 0, count = 1;
+      for (auto& piece : given.input->pieces) pieces += piece.size();
+      for (int64_t size : given.input->shape) count *= size;
+      REQUIRE(given.bytes == pieces);
+      for (size_t axis = 0; axis < given.rank; ++axis) {
+        int dim = port.dims[axis];
+        REQUIRE(given.shape[axis] == (dim < 0 ? port.sizes[axis] : ticket.sizes[dim]));
+      }
+      REQUIRE(port.dtype == naiad::kBytes || count * port.itemsize == pieces);
+    }
+  }
+
+  void serve(const Contract& contract, naiad::Batch& batch) {
+    std::string task;
+    if (contract.merges) task = naiad::write_merged(contract, batch, inbox());
+    bool merged = !task.empty();
+    if (!merged) task = naiad::write_apart(batch, inbox());
+    check_task(contract, batch, task, merged);
+    std::string said = some_answer(contract, batch, merged);
+    int64_t claimed = 0;
+    if (said.size() >= 16) memcpy(&claimed, said.data() + 8, 8);
+    char* base = outbox().reserve(kRoom);
+    size_t written = claimed < 0 || claimed > int64_t{kRoom} ? kRoom : claimed;
+    ASAN_POISON_MEMORY_REGION(base + written, kRoom - written);
+    try {
+      naiad::deliver(contract, batch, said, outbox(), {}, metrics_);
+    } catch (const std::runtime_error& error) {
+      for (auto& ticket : batch) {
+        if (ticket->request) ticket->refuse(naiad::kInternal, "PipelineError", error.what());
+      }
+    }
+    ASAN_UNPOISON_MEMORY_REGION(base, kRoom);
+  }
+
+  // What a worker is told is in the inbox, and no index leads out of its own graph.
+  static void check_task(
+      const Contract& contract, const naiad::Batch& batch, const std::string& task, bool merged) {
+    Reading reading(task);
+    int64_t end = reading.number();
+    REQUIRE(reading.number() == static_cast<int64_t>(batch.size()));
+    REQUIRE(reading.number() == (merged ? naiad::kMerged : naiad::kApart));
+    const char* base = inbox().reserve(end);
+    if (!merged) {
+      for (auto& ticket : batch) {
+        REQUIRE(reading.text(reading.number()) == ticket->id);
+        reading.text(reading.number());
+        for (size_t input = 0; input < contract.inputs.size(); ++input) {
+          int64_t rank = reading.number();
+          if (rank < 0) continue;
+          while (rank--) reading.number();
+          int64_t offset = reading.number(), bytes = reading.number();
+          REQUIRE(offset >= 0 && bytes >= 0 && bytes <= end && offset <= end - bytes);
+        }
+      }
+      REQUIRE(!reading.left());
+      return;
+    }
+    Sizes totals(contract.dims.size());
+    for (auto& total : totals) total = reading.number();
+    for (auto& port : contract.inputs) {
+      int64_t offset = reading.number(), bytes = port.outer * port.rows(totals) * port.inner;
+      REQUIRE(offset >= 0 && bytes >= 0 && bytes <= end && offset <= end - bytes);
+      if (!port.targets.empty()) check_indices(port, batch, base + offset, totals);
+    }
+  }
+
+  // Each element by itself, and by where it is: whose row it is in, and into what it is an index.
+  static void check_indices(
+      const Port& port, const naiad::Batch& batch, const char* base, const Sizes& totals) {
+    int64_t rows = port.rows(totals), width = port.inner / port.itemsize;
+    int64_t kinds = port.targets.size();
+    for (int64_t place = 0; place < port.outer * rows * width; ++place) {
+      int64_t element = place % width, row = place / width % rows, run = place / width / rows;
+      int target = port.targets[port.axis < 0 ? element * kinds / width : run * kinds / port.outer];
+      int64_t first = 0;
+      auto ticket = batch.begin();
+      for (; row >= port.rows((*ticket)->sizes); ++ticket) {
+        row -= port.rows((*ticket)->sizes);
+        first += (*ticket)->sizes[target];
+      }
+      uint64_t index = 0;
+      memcpy(&index, base + place * port.itemsize, port.itemsize);
+      REQUIRE(index - first < static_cast<uint64_t>((*ticket)->sizes[target]));
+    }
+  }
+
+  // An answer as a worker would give it, some of its numbers changed; or anything at all.
+  std::string some_answer(const Contract& contract, const naiad::Batch& batch, bool merged) {
+    if (rarely(20)) return data_.ConsumeRandomLengthString(64);
+    std::vector<int64_t> numbers{4096, static_cast<int64_t>(batch.size())};
+    std::string text;
+    if (merged && !rarely(4)) {
+      numbers.push_back(naiad::kMerged);
+      for (size_t output = 0; output < contract.outputs.size(); ++output) numbers.push_back(64 * output);
+    } else {
+      numbers.push_back(naiad::kApart);
+      for (auto& ticket : batch) answer(contract, *ticket, numbers, text);
+    }
+    numbers.insert(numbers.end(), contract.stages.size(), 5);
+    numbers.push_back(1);
+    numbers.insert(numbers.end(), contract.dims.size(), 3);
+    for (int times = rarely(2) ? data_.ConsumeIntegralInRange(1, 3) : 0; times > 0; --times) {
+      size_t at = data_.ConsumeIntegralInRange<size_t>(0, numbers.size() - 1);
+      numbers[at] = rarely(1) ? odd_number() : numbers[at] + data_.ConsumeIntegralInRange(-9, 9);
+    }
+    if (rarely(20)) numbers.resize(data_.ConsumeIntegralInRange<size_t>(0, numbers.size()));
+    Message message;
+    for (int64_t number : numbers) message.put(number);
+    message.put(text.data(), text.size());
+    std::string said = message.packed();
+    if (rarely(30)) said.resize(data_.ConsumeIntegralInRange<size_t>(0, said.size()));
+    if (rarely(30) && said.size() >= 8) {
+      int64_t count = odd_number();
+      memcpy(said.data(), &count, sizeof count);
+    }
+    return said;
+  }
+
+  void answer(
+      const Contract& contract, const Ticket& ticket, std::vector<int64_t>& numbers,
+      std::string& text) {
+    if (rarely(4)) {
+      std::string kind = "PipelineError", why = data_.ConsumeRandomLengthString(40);
+      if (rarely(4)) why += std::string(9000, static_cast<char>(data_.ConsumeIntegral<uint8_t>()));
+      numbers.insert(numbers.end(), {1, static_cast<int64_t>(kind.size()),
+                                     static_cast<int64_t>(why.size())});
+      text += kind + why;
+      return;
+    }
+    numbers.push_back(0);
+    for (auto& port : contract.outputs) {
+      if (rarely(10)) {
+        numbers.push_back(-1);
+        continue;
+      }
+      numbers.push_back(port.dims.size());
+      int64_t bytes = port.itemsize;
+      for (size_t axis = 0; axis < port.dims.size(); ++axis) {
+        int64_t size = port.dims[axis] < 0 ? port.sizes[axis] : ticket.sizes[port.dims[axis]];
+        numbers.push_back(size);
+        bytes = naiad::product(bytes, size).value_or(0);
+      }
+      numbers.push_back(64 * data_.ConsumeIntegralInRange(0, 63));
+      numbers.push_back(bytes);
+    }
+  }
+
+  static Arena& inbox() {
+    static auto* one = new Arena;
+    return *one;
+  }
+
+  static Arena& outbox() {
+    static auto* one = [] {
+      auto* made = new Arena;
+      REQUIRE(!ftruncate(made->fd, kRoom));
+      return made;
+    }();
+    return *one;
+  }
+
+  FuzzedDataProvider& data_;
+  bool calm_ = false;
+  naiad::Metrics metrics_{"fuzzed", "1"};
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
+  FuzzedDataProvider data(bytes, size);
+  Fuzz(data).run();
+  return 0;
+}

@@ -1,0 +1,101 @@
+"""Tasks as the native backend writes them, and answers as it reads them."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from naiad.runtime.runner import STAGES
+from naiad.runtime.shared import Arena
+from naiad.schema import BYTES
+from naiad.triton.front.wire import Wire
+
+
+@dataclass
+class Ask:
+    """What is sent of one request; ``shapes`` and ``data`` by input, whatever these are."""
+
+    id: bytes = b""
+    parameters: bytes = b""
+    shapes: dict[str, Sequence[int]] = field(default_factory=dict)
+    data: dict[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Any], id: bytes = b"", parameters: bytes = b"") -> Ask:
+        shapes = {name: value.shape for name, value in arrays.items()}
+        return cls(id, parameters, shapes, {name: protocol(v) for name, v in arrays.items()})
+
+
+def protocol(values: Any) -> bytes:
+    """A tensor as the KServe v2 protocol has it."""
+    if values.dtype != object:
+        return values.tobytes()
+    return b"".join(struct.pack("<I", len(value)) + value for value in values.flat)
+
+
+def numbers_of(wire: Wire, asked: Sequence[Ask], inbox: Arena) -> tuple[list[int], bytes]:
+    """The integers and the text of a task; its arrays are put in the inbox."""
+    numbers, text, end = [0, len(asked), 0], b"", 0
+    pieces: list[tuple[int, bytes]] = []
+    for ask in asked:
+        numbers += [len(ask.id), len(ask.parameters)]
+        text += ask.id + ask.parameters
+        for name in wire.inputs:
+            if name not in ask.data:
+                numbers.append(-1)
+                continue
+            numbers += [len(ask.shapes[name]), *ask.shapes[name], end, len(ask.data[name])]
+            pieces.append((end, ask.data[name]))
+            end += -(-len(ask.data[name]) // 64) * 64
+    numbers[0] = end
+    memory = inbox.reserve(end)
+    for offset, data in pieces:
+        memory[offset : offset + len(data)] = data
+    return numbers, text
+
+
+def packed(numbers: Sequence[int], text: bytes) -> bytes:
+    return array("q", [len(numbers), *numbers]).tobytes() + text
+
+
+def answers(wire: Wire, message: bytes, outbox: Arena) -> list[Any]:
+    """What the native backend makes of an answer that is not merged: of each request its outputs
+    as shape and bytes, or an error's code, class and text. It must make sense in every number.
+    """
+    (count,) = struct.unpack_from("=q", message)
+    numbers = iter(struct.unpack_from(f"={count}q", message, 8))
+    text = 8 * (count + 1)
+    size = next(numbers)
+    memory = outbox.reserve(size)
+    found: list[Any] = []
+    requests, form = next(numbers), next(numbers)
+    assert form == 0
+    for _ in range(requests):
+        if code := next(numbers):
+            first = text + next(numbers)
+            second = first + next(numbers)
+            assert second <= len(message)
+            kind, said = message[text:first].decode(), message[first:second].decode()
+            text = second
+            found.append((code, kind, said))
+            continue
+        outputs: dict[str, Any] = {}
+        for name, tensor in wire.outputs.items():
+            rank = next(numbers)
+            if rank < 0:
+                continue
+            shape = tuple(next(numbers) for _ in range(rank))
+            offset, length = next(numbers), next(numbers)
+            assert 0 <= offset <= offset + length <= size
+            if tensor.dtype != BYTES:
+                assert length == int(np.prod(shape)) * tensor.numpy.itemsize
+            outputs[name] = (shape, bytes(memory[offset : offset + length]))
+        found.append(outputs)
+    rest = list(numbers)
+    assert len(rest) == len(STAGES) + 1 + rest[len(STAGES)] * len(wire.dims)
+    return found

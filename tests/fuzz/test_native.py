@@ -1,0 +1,77 @@
+"""The native backend under libFuzzer, with address and undefined-behaviour sanitizers.
+
+For an hour: ``make fuzz SECONDS=3600``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.fuzz.budget import SECONDS
+from tests.fuzz.pipelines import ALL, Merged
+
+from naiad.runtime.messages import Spec
+from naiad.triton.front.build import SOURCES
+from naiad.triton.front.wire import Wire
+from naiad.triton.service_config import ServiceConfig
+
+SOURCE = Path(__file__).with_name("native.cpp")
+SANITIZERS = "-fsanitize=fuzzer,address,undefined,float-cast-overflow"
+CONFIG = ServiceConfig(Spec("p"), 1, "process", 2.5, 50, 0.0, None, None)
+
+
+@pytest.fixture(scope="session")
+def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The harness, built, beside the contracts that it reads."""
+    compiler = shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("there is no clang++: apt install clang libclang-rt-14-dev")
+    folder = tmp_path_factory.mktemp("fuzz")
+    lines = [Wire.of(pipeline).announced(CONFIG) for pipeline in ALL]
+    (folder / "contracts.jsonl").write_text("\n".join(lines) + "\n")
+    flags = ["-std=c++17", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", f"-I{SOURCES}"]
+    command = [compiler, *flags, SANITIZERS, "-fno-sanitize-recover=all", "-o", "native", SOURCE]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if "libclang_rt.fuzzer" in done.stderr:
+        pytest.skip("clang++ has no libFuzzer: apt install libclang-rt-14-dev")
+    assert not done.returncode, done.stderr
+    return folder / "native"
+
+
+def run(fuzzer: Path, *arguments: str) -> str:
+    environment = os.environ | {
+        "CONTRACTS": str(fuzzer.with_name("contracts.jsonl")),
+        "ASAN_OPTIONS": "allocator_may_return_null=0:max_allocation_size_mb=512:detect_leaks=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    done = subprocess.run(
+        [fuzzer, *arguments], cwd=fuzzer.parent, env=environment, capture_output=True, text=True
+    )
+    assert not done.returncode, done.stderr[-8000:]
+    return done.stderr
+
+
+def test_the_fuzzer_knows_the_merged_path() -> None:
+    assert Wire.of(Merged).merges
+
+
+def test_no_request_and_no_answer_breaks_the_native_backend(fuzzer: Path) -> None:
+    corpus = fuzzer.with_name("corpus")
+    corpus.mkdir(exist_ok=True)
+    limits = [
+        "-max_len=2048",
+        "-len_control=0",
+        "-timeout=20",
+        "-rss_limit_mb=2048",
+        "-print_final_stats=1",
+    ]
+    said = run(fuzzer, f"-max_total_time={SECONDS}", *limits, str(corpus))
+    tried = re.search(r"stat::number_of_executed_units:\s+(\d+)", said)
+    assert tried is not None
+    print(f"native decode path: {int(tried[1]):,} inputs tried in {SECONDS} s, crashes 0")
+    assert int(tried[1]) > 1000

@@ -1,0 +1,319 @@
+"""A worker answers every task, whatever that holds and whatever its hooks do.
+
+For an hour: ``make fuzz SECONDS=3600``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import time
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from tests.fuzz.budget import SECONDS
+from tests.fuzz.pipelines import Everything, Merged, Texts
+from tests.fuzz.tasks import Ask, answers, numbers_of, packed
+from tests.unit.strategies import graphs
+
+from naiad.error_text import _encoded_size
+from naiad.pipeline import Pipeline
+from naiad.runtime.runner import Runner
+from naiad.runtime.shared import Arena
+from naiad.triton.front.merging import Merger
+from naiad.triton.front.wire import Wire
+from naiad.triton.front.worker import answer
+
+ODD = [-1, 0, 1, 2, 2**31, 2**32, 2**60, 2**61, 2**62, 2**63 - 1, -(2**63)]
+odd = st.sampled_from(ODD)
+
+
+class Desk:
+    """A worker, but for its process."""
+
+    def __init__(self, pipeline: type[Pipeline]) -> None:
+        runner = Runner(pipeline())
+        self.wire = Wire.of(pipeline, runner.contract)
+        self.inbox, self.outbox = Arena(), Arena()
+        self._rest = (self.inbox, self.outbox, self.wire, runner, Merger.of(runner))
+
+    def answer(self, task: bytes) -> bytes:
+        return answer(task, *self._rest)
+
+    def ask(self, asked: list[Ask]) -> list[Any]:
+        said = self.answer(packed(*numbers_of(self.wire, asked, self.inbox)))
+        return answers(self.wire, said, self.outbox)
+
+
+@pytest.fixture(scope="module")
+def desks() -> Iterator[dict[str, Desk]]:
+    made = {pipeline.name: Desk(pipeline) for pipeline in (Everything, Merged, Texts)}
+    yield made
+    for desk in made.values():
+        desk.inbox.close()
+        desk.outbox.close()
+
+
+@st.composite
+def asks(draw: st.DrawFn, wire: Wire) -> Ask:
+    """A request that may be right, most of it."""
+    if "x_hit" in wire.inputs:
+        arrays = draw(graphs())
+    else:
+        texts = draw(st.lists(st.binary(max_size=5), max_size=4))
+        arrays = {"text": np.array([*texts, None], object)[:-1]}
+    sizes = {dim: draw(st.integers(0, 4)) for dim in wire.dims}
+    for name, tensor in wire.inputs.items():
+        if name not in arrays and draw(st.booleans()):
+            shape = [sizes[d] if isinstance(d, str) else d for d in tensor.dims]
+            value = np.zeros(shape, tensor.numpy)
+            arrays[name] = np.full(shape, b"x", object) if value.dtype == object else value
+    ask = Ask.of({name: arrays[name] for name in arrays if name in wire.inputs})
+    ask.id = draw(st.binary(max_size=6) | st.just(b"caf\xe9"))
+    ask.parameters = draw(st.sampled_from([b"", b'{"a": 1}', b"{", b"[]", b'"\xff"', b"[" * 9999]))
+    for name in list(ask.data):
+        change = draw(st.integers(0, 30))
+        if change == 0:
+            ask.data[name] = draw(st.binary(max_size=40))
+        elif change == 1:
+            ask.shapes[name] = draw(st.lists(odd, max_size=4))
+        elif change == 2 and ask.shapes[name]:
+            shape = list(ask.shapes[name])
+            shape[draw(st.integers(0, len(shape) - 1))] = draw(odd)
+            ask.shapes[name] = shape
+        elif change == 3:
+            del ask.data[name]
+        elif change == 4 and ask.data[name]:
+            data = bytearray(ask.data[name])
+            data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+            ask.data[name] = bytes(data)
+    return ask
+
+
+def checked(found: list[Any]) -> None:
+    """What may be said of a request, in text that arrives."""
+    for outcome in found:
+        if isinstance(outcome, tuple):
+            code, kind, text = outcome
+            assert (code, kind) in {(3, "InvalidInput"), (1, "PipelineError")}, outcome
+            assert _encoded_size(text) <= 2500
+            assert not any(unicodedata.category(c) == "Cc" for c in text.replace("\n", ""))
+
+
+def fuzz(check: Any) -> int:
+    """Run a property over and over, for its share of the time; how many examples there were."""
+    tried = 0
+    deadline = time.monotonic() + SECONDS / 2
+    rounds = settings(
+        max_examples=100,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    once = rounds(check)
+    while time.monotonic() < deadline:
+        once()
+        tried += 100
+    return tried
+
+
+def test_no_task_ends_a_worker(desks: dict[str, Desk]) -> None:
+    @given(st.data(), st.sampled_from(sorted(desks)))
+    def check(data: st.DataObject, name: str) -> None:
+        desk = desks[name]
+        asked = data.draw(st.lists(asks(desk.wire), min_size=1, max_size=3))
+        numbers, text = numbers_of(desk.wire, asked, desk.inbox)
+        if data.draw(st.integers(0, 3)):
+            found = answers(desk.wire, desk.answer(packed(numbers, text)), desk.outbox)
+            assert len(found) == len(asked)
+            checked(found)
+            return
+        # The native backend would not write this; it must not end the worker all the same.
+        for _ in range(data.draw(st.integers(1, 3))):
+            at = data.draw(st.integers(2, len(numbers) - 1))
+            numbers[at] = data.draw(odd | st.integers(-9, 99))
+        found = answers(desk.wire, desk.answer(packed(numbers, text)), desk.outbox)
+        assert len(found) == len(asked)
+        checked(found)
+
+    print(f"tasks of a worker: {fuzz(check):,} tried, workers ended 0")
+
+
+class Failing(Pipeline):
+    """A request of which a number is 1 makes ``hook`` do ``deed``."""
+
+    inputs = Texts.inputs | {"mark": Merged.inputs["scalar"]}
+    sample = {"text": inputs["text"], "mark": inputs["mark"]}
+    outputs = {"text": inputs["text"], "mark": inputs["mark"]}
+    result = outputs
+    arrays = "numpy"
+    hook = ""
+    deed: Any = None
+
+    def prepare(self, request: Any) -> Any:
+        given = {name: request[name] for name in self.sample}
+        return self.do("prepare", request["mark"] == 1, given)
+
+    def forward(self, batch: Any) -> Any:
+        return self.do("forward", (batch["mark"] == 1).any(), dict(batch))
+
+    def finish(self, result: Any) -> Any:
+        return self.do("finish", result["mark"] == 1, dict(result))
+
+    def do(self, hook: str, marked: Any, otherwise: Any) -> Any:
+        return Failing.deed(otherwise) if marked and hook == self.hook else otherwise
+
+
+class _Silent(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+class _Leaving(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+class _Meta(type):
+    @property
+    def __name__(cls) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        raise RuntimeError("no name")
+
+
+class _Nameless(Exception, metaclass=_Meta):
+    pass
+
+
+class _Own(Exception):
+    code = ["?"]
+
+
+def _deep() -> None:
+    _deep()
+
+
+def _chained() -> None:
+    error: BaseException = ValueError("the first")
+    for _ in range(3000):
+        following = ValueError("another")
+        following.__cause__ = error
+        error = following
+    raise error
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+texts = st.text() | st.just("caf\udce9\ud800") | st.just("a\x00\x1b[2J") | st.just("é" * 30000)
+errors = st.one_of(
+    texts.map(ValueError),
+    texts.map(KeyError),
+    st.sampled_from([SystemExit(3), SystemExit(), KeyboardInterrupt(), GeneratorExit()]),
+    st.sampled_from([_Own(), BaseException("base")]),
+    st.sampled_from([MemoryError(), StopIteration(3), EOFError(), OSError(9, "bad")]),
+    st.just(UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "?")),
+    texts.map(lambda text: RuntimeError(f"out of memory {text}")),
+)
+raising = errors.map(lambda error: lambda _: _raise(error)) | st.sampled_from(
+    [
+        lambda _: _deep(),
+        lambda _: _chained(),
+        lambda _: _raise(_Silent()),
+        lambda _: _raise(_Leaving()),
+        lambda _: _raise(_Nameless()),
+    ]
+)
+
+
+wrong_values: list[Any] = [
+    None, 3, "text", [], [("text", 3)], object(), {}, {3: np.zeros(1)}, {"mark": None},
+    {"text": "a", "mark": 1.0}, {"caf\udce9": np.zeros(1)}, (x for x in [1]),
+]  # fmt: skip
+wrong_arrays: list[Any] = [
+    np.zeros((0, 2**40), np.float32),
+    np.broadcast_to(np.float32(1), (2**44,)),
+    np.zeros(3, ">f4"),
+    np.zeros(7, np.complex128),
+    np.array([None, 3, "x"], object),
+    np.array([b"a", "caf\udce9", bytearray(b"x")], object),
+    np.array("text"),
+    np.ma.masked_array([1.0], [True]),
+    np.zeros(2, [("a", "i4")]),
+    np.array(["2020-01-01"], "M8[D]"),
+    [b"a"], 1.5, "x", None, memoryview(b"x"), type,
+]  # fmt: skip
+
+
+@st.composite
+def returning(draw: st.DrawFn) -> Any:
+    if draw(st.booleans()):
+        value = draw(st.sampled_from(wrong_values))
+        return lambda _: value
+    name = draw(st.sampled_from(["text", "mark"]))
+    value = draw(st.sampled_from(wrong_arrays))
+
+    def wrong(otherwise: Any) -> Any:
+        return {**otherwise, name: value}
+
+    return wrong
+
+
+def marked(mark: float, text: bytes = b"abc") -> Ask:
+    return Ask.of({"text": np.array([text], object), "mark": np.asarray(mark, np.float32)})
+
+
+@pytest.fixture
+def as_in_a_worker() -> Iterator[None]:
+    """Ctrl-C is not for workers; and their logs, which are written, are not kept."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    log = logging.getLogger("naiad")
+    with Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace") as nowhere:
+        handler = logging.StreamHandler(nowhere)
+        log.addHandler(handler)
+        log.propagate = False
+        yield
+        log.propagate = True
+        log.removeHandler(handler)
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("as_in_a_worker")
+def test_no_hook_ends_a_worker_whatever_it_does() -> None:
+    desk = Desk(Failing)
+
+    hooks = st.sampled_from(["prepare", "forward", "finish"])
+
+    @given(hooks, raising | returning(), st.integers(0, 2))
+    def check(hook: str, deed: Any, place: int) -> None:
+        Failing.hook, Failing.deed = hook, staticmethod(deed)
+        asked = [marked(0.0, b"first"), marked(0.0, b"second")]
+        asked.insert(place, marked(1.0))
+        found = desk.ask(asked)
+        checked(found)
+        if hook == "forward" and deed.__name__ == "wrong":
+            return  # it gave all requests of the batch a wrong result, of the right form
+        guilty = found.pop(place)
+        assert isinstance(guilty, tuple), guilty
+        assert guilty[:2] == (1, "PipelineError")
+        assert all(isinstance(one, dict) for one in found), found
+        assert [one["text"][1] for one in found] == [b"\5\0\0\0first", b"\6\0\0\0second"]
+
+    print(f"hooks that fail: {fuzz(check):,} tried, workers ended 0")
+
+
+def test_a_task_of_a_megabyte_of_nested_json_is_answered(desks: dict[str, Desk]) -> None:
+    ask = Ask(b"", b"[" * 1_000_000)
+    (found,) = desks["texts"].ask([ask])
+    assert found[0] in (1, 3)
+    assert json.dumps(found)

@@ -478,8 +478,14 @@ def port_of(server: Server) -> int:
 
 
 def test_shared_memory_needs_the_control_key_which_is_found_or_done_without(
-    programs: Path, server: Server, events: Path, monkeypatch: pytest.MonkeyPatch
+    programs: Path,
+    server: Server,
+    events: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    nowhere = str(tmp_path)
+
     def shares(**environment: str) -> bool:
         options = words(server.grpc_url, file=events, events=30, shared_memory=1)
         command = [programs / "driver", "run", *options]
@@ -498,11 +504,11 @@ def test_shared_memory_needs_the_control_key_which_is_found_or_done_without(
 
     monkeypatch.delenv(VARIABLE, raising=False)
     assert shares()
-    assert not shares(XDG_RUNTIME_DIR="/nowhere")
+    assert not shares(XDG_RUNTIME_DIR=nowhere)
     assert not shares(**{VARIABLE: "that-of-another-server"})
     key = find_key(port_of(server))
     assert key
-    assert shares(XDG_RUNTIME_DIR="/nowhere", **{VARIABLE: key})
+    assert shares(XDG_RUNTIME_DIR=nowhere, **{VARIABLE: key})
 
 
 def test_the_gate_lets_those_in_who_have_a_key(
@@ -516,7 +522,7 @@ def test_the_gate_lets_those_in_who_have_a_key(
         options = {"ca": certificate, "api_key": key}
         assert driver(programs, "every", url, **options) == "same, 10, 4\n"
         # A key that may not control shares no memory, and is answered all the same.
-        environment = {"XDG_RUNTIME_DIR": "/nowhere"}
+        environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
         said = driver(programs, "every", url, environment, **options, shared_memory=1)
         assert said == "same, 10, 4\n"
         said = said_by(programs, events, url, ca=certificate)

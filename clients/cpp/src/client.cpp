@@ -18,6 +18,9 @@ using std::chrono::milliseconds;
 // With less time left, the last error tells more than a missed deadline.
 constexpr milliseconds kShortestTry{50};
 
+// How long one server at a time is waited for.
+constexpr milliseconds kSlice{50};
+
 // Rounds for a client that was never answered: its servers may not be there at all.
 constexpr int kRounds = 8;
 
@@ -58,6 +61,19 @@ struct Client::Servers {
   explicit Servers(const Options& options) {
     for (const std::string& url : options.servers) {
       list.push_back(std::make_unique<Server>(url, options));
+    }
+  }
+
+  /// Wait until then, or until a server that was away is connected again.
+  void wait(std::chrono::steady_clock::time_point until) {
+    std::vector<Server*> away;
+    for (const auto& server : list) {
+      if (!server->is_connected()) away.push_back(server.get());
+    }
+    if (away.empty()) std::this_thread::sleep_until(until);
+    for (std::size_t i = 0; std::chrono::steady_clock::now() < until; ++i) {
+      const auto slice = std::chrono::steady_clock::now() + kSlice;
+      if (away[i % away.size()]->connect(std::min(slice, until))) return;
     }
   }
 
@@ -120,7 +136,10 @@ auto Client::ask(milliseconds timeout, Ask ask) {
     if (last_round || Clock::now() + pause + kShortestTry > end) {
       std::rethrow_exception(last);
     }
-    std::this_thread::sleep_for(pause);
+    const milliseconds least = std::min(pause, options_.retry.first_wait);
+    const Clock::time_point until = Clock::now() + pause;
+    std::this_thread::sleep_for(least);  // whatever happens, so that nobody is asked without a rest
+    servers_->wait(until);
     wait = std::min(2 * wait, options_.retry.longest_wait);
   }
 }

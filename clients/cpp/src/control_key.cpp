@@ -15,7 +15,8 @@ std::string key_path(const Address& address) {
   if (address.is_socket()) return address.socket + ".key";
   const std::string runtime = environment("XDG_RUNTIME_DIR");
   struct stat found {};
-  const bool there = !runtime.empty() && stat(runtime.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
+  const bool there =
+      !runtime.empty() && stat(runtime.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
   const std::string root = there ? runtime + "/naiad" : "/tmp/naiad-" + std::to_string(getuid());
   return root + "/control/" + address.port + ".key";
 }

@@ -108,9 +108,10 @@ struct Server::Connection {
   Connection(Address where, const Options& options)
       : address(std::move(where)),
         options(options),
-        stub(inference::GRPCInferenceService::NewStub(
-            grpc::CreateCustomChannel(address.target(), channel_credentials(address, options.tls),
-                                      arguments(address, options)))),
+        channel(grpc::CreateCustomChannel(address.target(),
+                                          channel_credentials(address, options.tls),
+                                          arguments(address, options))),
+        stub(inference::GRPCInferenceService::NewStub(channel)),
         metadata(naiad::metadata(address, options)),
         ca(ca_certificate(options.tls)),
         shares_memory(options.shared_memory) {}
@@ -210,6 +211,7 @@ struct Server::Connection {
 
   const Address address;
   const Options& options;
+  std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<Stub> stub;
   const std::vector<std::pair<std::string, std::string>> metadata;
   const std::string ca;
@@ -268,6 +270,15 @@ std::vector<Tensor> Server::infer(const std::string& model, const std::vector<In
     request.add_raw_input_contents(input.bytes.data(), input.bytes.size());
   }
   return connection_->infer(request, deadline);
+}
+
+bool Server::is_connected() const {
+  return connection_->channel->GetState(false) == GRPC_CHANNEL_READY;
+}
+
+bool Server::connect(steady_clock::time_point until) {
+  return connection_->channel->WaitForConnected(std::chrono::system_clock::now() +
+                                                (until - steady_clock::now()));
 }
 
 bool Server::ready(const std::string& model, const Deadline& deadline) {

@@ -32,6 +32,13 @@ class Server {
   bool ready(const std::string& model, const Deadline& deadline);
   std::map<std::string, std::string> parameters(const std::string& model, const Deadline& deadline);
 
+  bool is_connected() const;
+  /// Wait for a connection until the time at most; whether there is one.
+  ///
+  /// gRPC 1.51 goes on with connecting only while somebody waits for it, and else every 5 s: calls
+  /// to a server that was away fail at once, and do not wait.
+  bool connect(std::chrono::steady_clock::time_point until);
+
   const std::string& url() const { return url_; }
 
  private:

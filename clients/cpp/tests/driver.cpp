@@ -56,8 +56,11 @@ naiad::Options options_of(const Arguments& arguments) {
   if (arguments.count("rounds") > 0) {
     options.retry.rounds = static_cast<int>(count(arguments, "rounds", 0));
   }
-  options.retry.first_wait = milliseconds(count(arguments, "first-wait-ms", 250));
-  options.retry.longest_wait = milliseconds(count(arguments, "longest-wait-ms", 5000));
+  const naiad::Retry usual;
+  options.retry.first_wait =
+      milliseconds(count(arguments, "first-wait-ms", usual.first_wait.count()));
+  options.retry.longest_wait =
+      milliseconds(count(arguments, "longest-wait-ms", usual.longest_wait.count()));
   options.api_key = one(arguments, "api-key");
   options.tls = {one(arguments, "ca"), one(arguments, "certificate"), one(arguments, "key")};
   options.gzip = arguments.count("gzip") > 0;

@@ -530,7 +530,8 @@ class Fuzz {
     numbers.insert(numbers.end(), contract.dims.size(), 3);
     for (int times = rarely(2) ? data_.ConsumeIntegralInRange(1, 3) : 0; times > 0; --times) {
       size_t at = data_.ConsumeIntegralInRange<size_t>(0, numbers.size() - 1);
-      numbers[at] = rarely(1) ? odd_number() : numbers[at] + data_.ConsumeIntegralInRange(-9, 9);
+      int64_t near = numbers[at] % 8192 + data_.ConsumeIntegralInRange(-9, 9);
+      numbers[at] = rarely(1) ? odd_number() : near;
     }
     if (rarely(20)) numbers.resize(data_.ConsumeIntegralInRange<size_t>(0, numbers.size()));
     Message message;

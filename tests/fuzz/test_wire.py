@@ -99,7 +99,7 @@ def asks(draw: st.DrawFn, wire: Wire) -> Ask:
 
 
 def checked(found: list[Any]) -> None:
-    """What may be said of a request, in text that arrives."""
+    """Check that errors are of the two classes allowed, in text that arrives."""
     for outcome in found:
         if isinstance(outcome, tuple):
             code, kind, text = outcome

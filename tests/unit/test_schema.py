@@ -4,6 +4,7 @@ import pytest
 from naiad.errors import InvalidInput, PipelineError, SchemaError
 from naiad.schema import (
     Tensor,
+    check_bytes,
     check_outputs,
     check_schema,
     fill_defaults,
@@ -172,3 +173,30 @@ def test_scalars_have_a_size_of_one_in_the_config():
     assert measure({"s": Tensor("float32", ())}, {"s": np.float32(1).reshape(())}) == {
         "requests": 1
     }
+
+
+def test_a_dimension_of_which_nothing_is_sent_may_not_be_huge():
+    schema = {
+        "table": Tensor("float32", ("rows", "columns")),
+        "weights": Tensor("float32", ("columns",), optional=True, default=1.0),
+    }
+    assert validate(schema, {"table": np.zeros((0, 300), np.float32)})["columns"] == 300
+    huge = np.zeros((0, 2**40), np.float32)
+    with pytest.raises(
+        InvalidInput, match=r"table has 1,099,511,627,776 columns, of which nothing"
+    ):
+        validate(schema, {"table": huge})
+
+
+def test_bytes_that_a_hook_returns_are_bytes():
+    schema = {"text": Tensor("bytes", ("texts",))}
+    check_bytes(schema, {"text": np.array([b"a", np.bytes_(b"b")], object)}, "finish()")
+    with pytest.raises(PipelineError, match=r"finish\(\) .*: text\[1\] is 'b'; it must be bytes"):
+        check_bytes(schema, {"text": np.array([b"a", "b"], object)}, "finish()")
+
+
+def test_a_hook_returns_arrays():
+    schema = {"text": Tensor("bytes", ("texts",))}
+    wrong: dict = {"text": [b"a"]}
+    with pytest.raises(PipelineError, match=r"finish\(\) returned text as list, which is no NumPy"):
+        check_outputs(schema, wrong, "finish()")

@@ -195,7 +195,7 @@ class Runner:
             return self._failure(hook, error)
 
     def _failure(self, hook: str, error: BaseException) -> NaiadError:
-        """What a request is answered with when a hook raised, whatever it raised."""
+        """The error that answers a request whose hook raised ``error``, of any kind."""
         if isinstance(error, NaiadError):
             return error
         if _is_interrupt(error):
@@ -209,9 +209,7 @@ class Runner:
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    """Whether somebody pressed Ctrl-C; a worker process is ended otherwise, and a hook that raises
-    the same there is like any that fails.
-    """
+    """Recognise Ctrl-C. Worker processes ignore it, so there a hook must have raised it itself."""
     return (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()
@@ -257,7 +255,7 @@ def _inference_mode(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any
 
 
 def _check_result(name: str, tensor: Tensor, array: Array) -> None:
-    """Refuse a merged array before it is split: behind that all requests would fail for one."""
+    """Check a merged array before it is split; later, one request's fault would fail them all."""
     rank = len(tensor.dims) + (tensor.axis is None)
     if array.dtype != tensor.numpy or array.ndim != rank:
         raise PipelineError(

@@ -300,7 +300,7 @@ def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
         InvalidInput: it is not of that form.
     """
     count = math.prod(shape)
-    if not 0 <= count <= len(data) // _LENGTH.size:  # before there is memory for so many
+    if not 0 <= count <= len(data) // _LENGTH.size:  # checked before anything is allocated
         raise InvalidInput(f"there are fewer than {count} elements")
     flat = np.empty(count, dtype=object)
     at = 0

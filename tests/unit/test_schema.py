@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 
-from naiad.errors import InvalidInput, PipelineError, SchemaError
+from naiad.errors import InvalidInput, SchemaError
 from naiad.schema import (
     Tensor,
-    check_bytes,
-    check_outputs,
     check_schema,
     fill_defaults,
     measure,
@@ -134,12 +132,6 @@ def test_empty_tensors_are_fine():
     assert validate(HITS, empty)["hits"] == 0
 
 
-def test_what_a_hook_returns_is_checked_too():
-    schema = {"y": Tensor("float32", ("nodes", 7))}
-    with pytest.raises(PipelineError, match=r"finish\(\) returned something wrong: y is float64"):
-        check_outputs(schema, {"y": np.zeros((2, 7))}, "finish()")
-
-
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -186,17 +178,3 @@ def test_a_dimension_of_which_nothing_is_sent_may_not_be_huge():
         InvalidInput, match=r"table has 1,099,511,627,776 columns, of which nothing"
     ):
         validate(schema, {"table": huge})
-
-
-def test_bytes_that_a_hook_returns_are_bytes():
-    schema = {"text": Tensor("bytes", ("texts",))}
-    check_bytes(schema, {"text": np.array([b"a", np.bytes_(b"b")], object)}, "finish()")
-    with pytest.raises(PipelineError, match=r"finish\(\) .*: text\[1\] is 'b'; it must be bytes"):
-        check_bytes(schema, {"text": np.array([b"a", "b"], object)}, "finish()")
-
-
-def test_a_hook_returns_arrays():
-    schema = {"text": Tensor("bytes", ("texts",))}
-    wrong: dict = {"text": [b"a"]}
-    with pytest.raises(PipelineError, match=r"finish\(\) returned text as list, which is no NumPy"):
-        check_outputs(schema, wrong, "finish()")

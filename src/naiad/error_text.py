@@ -17,8 +17,9 @@ _RESERVED: Final = 60  # of these, for saying that it was cut
 
 
 def sendable(text: str) -> str:
-    """Escape what is no text (surrogates, control characters but newline), and cut what is too
-    long; says so in the text.
+    """Escape surrogates and control characters (newlines excepted), and cut what is too long.
+
+    The text says so where it was cut.
     """
     data = str.encode(text, "utf-8", "backslashreplace")
     parts: list[str] = []
@@ -36,7 +37,7 @@ def sendable(text: str) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """What an error says, as it can be sent; also of one whose own code fails."""
+    """Return an error's message, ready to be sent; tolerate errors whose own code fails."""
     try:
         return sendable(str(error))
     except BaseException as failure:
@@ -44,18 +45,18 @@ def message_of(error: BaseException) -> str:
 
 
 def described(error: BaseException) -> str:
-    """An error's class and what it says, as it can be sent."""
+    """Return an error's class and message, ready to be sent."""
     message = message_of(error)
     return sendable(f"{class_name(error)}: {message}" if message else class_name(error))
 
 
 def kind_of(error: NaiadError) -> type[NaiadError]:
-    """The class of :mod:`naiad.errors` that an error is of, which may be one derived from it."""
+    """Return the class of :mod:`naiad.errors` that an error belongs to, itself or by derivation."""
     return next(kind for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind)
 
 
 def class_name(error: BaseException) -> str:
-    """The name of an error's class, which the class itself cannot make another."""
+    """Return the name of an error's class; a metaclass cannot change it."""
     return sendable(type.__dict__["__name__"].__get__(type(error)))
 
 

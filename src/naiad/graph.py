@@ -102,8 +102,8 @@ def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[s
     """Merge samples of equal :func:`signature` into one batch of NumPy arrays.
 
     ``sizes`` holds each sample's dimensions, as :func:`naiad.schema.measure` returns them. Every
-    index is checked: one that is out of its own sample's range would be a row of another's, or of
-    none, and compiled code would read there.
+    index is checked here, whoever made it: outside of its own sample's range it would point into
+    another sample or beyond the batch, where compiled code would read it.
 
     Raises:
         PipelineError: an index is out of its range, or would be greater than its dtype holds.
@@ -174,8 +174,7 @@ def shift_indices(
 
 
 def _for_each(tensor: Tensor, whole: Array, values: Array, rows: NDArray[np.int64]) -> Array:
-    """What holds for the indices of each request, ``[targets, requests]``, beside each index."""
-    # [targets, rows]
+    """Repeat values, ``[targets, requests]``, so that they broadcast with the indices."""
     repeated = values if len(rows) == 1 else np.repeat(values, rows, axis=1)
     stacked = tensor.axis is None
     shape = [1] * whole.ndim
@@ -186,7 +185,7 @@ def _for_each(tensor: Tensor, whole: Array, values: Array, rows: NDArray[np.int6
 
 
 def _indices_fit(tensor: Tensor, whole: Array, sizes: Sizes, rows: NDArray[np.int64]) -> bool:
-    """Whether all are among their own request's, and can be shifted behind those before."""
+    """Check that indices are within their own request, and that their dtype can be shifted."""
     if not whole.size:
         return True
     limits = np.stack([sizes[target] for target in tensor.index_targets()])

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.errors import InvalidInput, PipelineError, SchemaError
+from naiad.errors import InvalidInput, SchemaError
 
 Array: TypeAlias = NDArray[Any]
 Arrays: TypeAlias = Mapping[str, Array]
@@ -282,42 +282,11 @@ def fill_defaults(schema: Schema, arrays: Arrays, sizes: Mapping[str, int]) -> d
     return filled
 
 
-def check_outputs(schema: Schema, arrays: Arrays, hook: str) -> dict[str, int]:
-    """Check what a hook returned: Triton itself does not (seen in 2.51).
-
-    Raises:
-        PipelineError: names, dtypes or shapes are not what the schema says.
-    """
-    returned: Mapping[str, Any] = arrays
-    for name, value in returned.items():
-        if not isinstance(value, np.ndarray | np.generic):
-            kind = type(value).__name__
-            raise PipelineError(f"{hook} returned {name} as {kind}, which is no NumPy array")
-    try:
-        return measure(schema, arrays, kind="tensor")
-    except InvalidInput as error:
-        raise PipelineError(f"{hook} returned something wrong: {error}") from error
-
-
-def check_bytes(schema: Schema, arrays: Arrays, hook: str) -> None:
-    """Check that tensors of ``bytes`` hold nothing else, as they are written one by one.
-
-    Raises:
-        PipelineError: one holds something else.
-    """
-    for name, array in arrays.items():
-        if schema[name].dtype != BYTES:
-            continue
-        wrong = np.array([type(value) not in (bytes, np.bytes_) for value in array.flat], np.bool_)
-        try:
-            _refuse(name, array, wrong, "bytes")
-        except InvalidInput as error:
-            raise PipelineError(f"{hook} returned something wrong: {error}") from error
-
-
 def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
     if tensor.dtype == BYTES:
-        _refuse(name, array, np.array([not isinstance(v, bytes) for v in array.flat]), "bytes")
+        refuse_values(
+            name, array, np.array([not isinstance(v, bytes) for v in array.flat]), "bytes"
+        )
         return
     if not within_bounds(tensor, array, sizes):
         _check_each_value(name, tensor, array, sizes)
@@ -357,16 +326,16 @@ def within_bounds(tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> boo
 
 def _check_each_value(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
     if tensor.finite and array.dtype.kind == "f":
-        _refuse(name, array, ~np.isfinite(array), "finite")
+        refuse_values(name, array, ~np.isfinite(array), "finite")
     unit = f" {tensor.unit}" if tensor.unit else ""
     if tensor.categories is not None:
         allowed = [f"{value} ({label})" for value, label in tensor.categories.items()]
         right = " or ".join(filter(None, [", ".join(allowed[:-1]), allowed[-1]]))
-        _refuse(name, array, ~np.isin(array, list(tensor.categories)), right)
+        refuse_values(name, array, ~np.isin(array, list(tensor.categories)), right)
     if tensor.minimum is not None:
-        _refuse(name, array, array < tensor.minimum, f"at least {tensor.minimum:g}{unit}")
+        refuse_values(name, array, array < tensor.minimum, f"at least {tensor.minimum:g}{unit}")
     if tensor.maximum is not None:
-        _refuse(name, array, array > tensor.maximum, f"at most {tensor.maximum:g}{unit}")
+        refuse_values(name, array, array > tensor.maximum, f"at most {tensor.maximum:g}{unit}")
     refuse_indices(name, tensor, array, sizes)
 
 
@@ -399,7 +368,8 @@ def _refuse_repeats(name: str, array: Array) -> None:
         )
 
 
-def _refuse(name: str, array: Array, wrong: NDArray[np.bool_], right: str) -> None:
+def refuse_values(name: str, array: Array, wrong: NDArray[np.bool_], right: str) -> None:
+    """Raise InvalidInput, naming position and value, where one is ``wrong``; ``right`` says why."""
     if wrong.any():
         at = _first(wrong.reshape(array.shape))
         value = array[at]

@@ -1,4 +1,4 @@
-"""How long each of the three fuzzers runs: ``NAIAD_FUZZ_SECONDS``, by default 10 seconds."""
+"""Seconds that each of the three fuzzers runs: ``NAIAD_FUZZ_SECONDS``, 10 by default."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from naiad.triton.front.wire import Wire
 
 @dataclass
 class Ask:
-    """What is sent of one request; ``shapes`` and ``data`` by input, whatever these are."""
+    """One request as it is sent; ``shapes`` and ``data`` by input need not be right."""
 
     id: bytes = b""
     parameters: bytes = b""
@@ -64,7 +64,7 @@ def packed(numbers: Sequence[int], text: bytes) -> bytes:
 
 
 def answers(wire: Wire, message: bytes, outbox: Arena) -> list[Any]:
-    """What the native backend makes of an answer that is not merged: of each request its outputs
+    """Read an answer that is not merged, as the native backend does: of each request its outputs
     as shape and bytes, or an error's code, class and text. It must make sense in every number.
     """
     (count,) = struct.unpack_from("=q", message)

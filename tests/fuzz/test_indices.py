@@ -33,7 +33,7 @@ def graph_of(batch: Batch, tensor: Tensor, whole: Any) -> Any:
 
 
 def require_own_indices(schema: Any, batch: Batch) -> None:
-    """What compiled code relies on, asked in the plainest way."""
+    """Check what compiled code relies on, in the plainest way."""
     for name, tensor in schema.items():
         if not tensor.index_targets() or name not in batch or not batch[name].size:
             continue
@@ -119,7 +119,7 @@ def desks() -> Iterator[dict[type[Pipeline], Desk]]:
 
 
 def limit_of(tensor: Tensor, nodes: int) -> int:
-    """How many positions there are; all dimensions are of one size here."""
+    """Number of valid positions; all dimensions have the same size here."""
     return 1 if tensor.index_into == REQUESTS else nodes
 
 

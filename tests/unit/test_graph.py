@@ -112,3 +112,27 @@ def test_a_batch_as_torch_tensors_shares_memory_on_the_cpu():
     assert isinstance(tensors["x"], torch.Tensor)
     assert tensors["x"].data_ptr() == batch["x"].ctypes.data
     assert tensors.index("nodes").tolist() == [0, 0, 1, 1, 1]
+
+
+EDGES = {
+    "x": Tensor("float32", ("nodes",)),
+    "edges": Tensor("int32", (2, "edges"), index_into="nodes"),
+}
+
+
+@pytest.mark.parametrize("value", [-1, 2, 2**31 - 1])
+@pytest.mark.parametrize("beside", [0, 2])
+def test_an_index_that_nobody_checked_is_not_merged(value, beside):
+    right = {"x": np.zeros(2, np.float32), "edges": np.zeros((2, 1), np.int32)}
+    wrong = right | {"edges": np.array([[0], [value]], np.int32)}
+    sizes = {"requests": 1, "nodes": 2, "edges": 1}
+    with pytest.raises(PipelineError, match=rf"edges\[1, 0\] is {value}; it must be 0 to 1"):
+        collate(EDGES, [right] * beside + [wrong], [sizes] * (beside + 1))
+
+
+def test_indices_that_would_be_greater_than_their_dtype_are_not_merged():
+    part = {"edges": np.zeros((2, 1), np.int32)}
+    sizes = {"requests": 1, "nodes": 2**30, "edges": 1}
+    collate(EDGES, [part], [sizes])
+    with pytest.raises(PipelineError, match="edges is int32, which cannot hold the positions"):
+        collate(EDGES, [part] * 3, [sizes] * 3)

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from naiad.errors import InvalidInput, PipelineError, SchemaError
+from naiad.errors import InvalidInput, SchemaError
 from naiad.schema import (
     Tensor,
-    check_outputs,
     check_schema,
     fill_defaults,
     measure,
@@ -133,12 +132,6 @@ def test_empty_tensors_are_fine():
     assert validate(HITS, empty)["hits"] == 0
 
 
-def test_what_a_hook_returns_is_checked_too():
-    schema = {"y": Tensor("float32", ("nodes", 7))}
-    with pytest.raises(PipelineError, match=r"finish\(\) returned something wrong: y is float64"):
-        check_outputs(schema, {"y": np.zeros((2, 7))}, "finish()")
-
-
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
@@ -172,3 +165,16 @@ def test_scalars_have_a_size_of_one_in_the_config():
     assert measure({"s": Tensor("float32", ())}, {"s": np.float32(1).reshape(())}) == {
         "requests": 1
     }
+
+
+def test_a_dimension_of_which_nothing_is_sent_may_not_be_huge():
+    schema = {
+        "table": Tensor("float32", ("rows", "columns")),
+        "weights": Tensor("float32", ("columns",), optional=True, default=1.0),
+    }
+    assert validate(schema, {"table": np.zeros((0, 300), np.float32)})["columns"] == 300
+    huge = np.zeros((0, 2**40), np.float32)
+    with pytest.raises(
+        InvalidInput, match=r"table has 1,099,511,627,776 columns, of which nothing"
+    ):
+        validate(schema, {"table": huge})

@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
-import numpy as np
-
 from naiad.batching import Budget, add_sizes, group
 from naiad.error_text import described, sendable
 from naiad.errors import NaiadError, PipelineError
 from naiad.graph import Batch, collate, signature, split
 from naiad.pipeline import Pipeline, Request
 from naiad.runtime.allowance import Allowance, ran_out_of_memory
-from naiad.schema import REQUESTS, Array, Arrays, Tensor, check_bytes, check_outputs
+from naiad.runtime.results import as_mapping, as_numpy, check_bytes, check_merged, check_outputs
+from naiad.schema import REQUESTS, Array, Arrays
 
 Outcome: TypeAlias = "dict[str, Array] | NaiadError"
 """What one request ends with: its outputs, or the error it is answered with."""
@@ -101,7 +100,7 @@ class Runner:
             self._run_batch(batch, report)
 
     def _prepare(self, request: Request) -> tuple[Arrays, dict[str, int]]:
-        sample = _mapping(self.pipeline.prepare(request), "prepare")
+        sample = as_mapping(self.pipeline.prepare(request), "prepare")
         return sample, check_outputs(self.pipeline.sample, sample, "prepare()")
 
     def _groups(self, samples: list[_Sample]) -> Iterator[list[_Sample]]:
@@ -170,20 +169,20 @@ class Runner:
         with _timed(report, "collate"):
             given = batch.torch(self.device) if pipeline.arrays == "torch" else batch
         with _timed(report, "forward"), _inference_mode(pipeline):
-            result = _mapping(pipeline.forward(given), "forward")
-            arrays = {name: _to_numpy(name, value) for name, value in result.items()}
+            result = as_mapping(pipeline.forward(given), "forward")
+            arrays = {name: as_numpy(name, value) for name, value in result.items()}
         if unknown := arrays.keys() - pipeline.result.keys():
             names = ", ".join(sorted(map(str, unknown)))
             raise PipelineError(f"forward() returned {names}, not in result")
         for name, tensor in pipeline.result.items():
             if name in arrays:
-                _check_result(name, tensor, arrays[name])
+                check_merged(name, tensor, arrays[name])
             elif not tensor.optional:
                 raise PipelineError(f"forward() returned no {name}")
         return arrays
 
     def _finish(self, share: Arrays) -> dict[str, Array]:
-        outputs = dict(_mapping(self.pipeline.finish(share), "finish"))
+        outputs = dict(as_mapping(self.pipeline.finish(share), "finish"))
         check_outputs(self.pipeline.outputs, outputs, "finish()")
         check_bytes(self.pipeline.outputs, outputs, "finish()")
         return outputs
@@ -195,7 +194,7 @@ class Runner:
             return self._failure(hook, error)
 
     def _failure(self, hook: str, error: BaseException) -> NaiadError:
-        """What a request is answered with when a hook raised, whatever it raised."""
+        """The error that answers a request whose hook raised ``error``, of any kind."""
         if isinstance(error, NaiadError):
             return error
         if _is_interrupt(error):
@@ -209,21 +208,12 @@ class Runner:
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    """Whether somebody pressed Ctrl-C; a worker process is ended otherwise, and a hook that raises
-    the same there is like any that fails.
-    """
+    """Recognise Ctrl-C. Worker processes ignore it, so there a hook must have raised it itself."""
     return (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
-
-
-def _mapping(returned: Any, hook: str) -> Mapping[str, Any]:
-    if isinstance(returned, Mapping):
-        return returned
-    kind = type(returned).__name__
-    raise PipelineError(f"{hook}() returned a {kind}; it must be a mapping of names to arrays")
 
 
 def _totals(samples: list[_Sample]) -> dict[str, int]:
@@ -254,23 +244,3 @@ def _inference_mode(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any
     import torch
 
     return torch.inference_mode()
-
-
-def _check_result(name: str, tensor: Tensor, array: Array) -> None:
-    """Refuse a merged array before it is split: behind that all requests would fail for one."""
-    rank = len(tensor.dims) + (tensor.axis is None)
-    if array.dtype != tensor.numpy or array.ndim != rank:
-        raise PipelineError(
-            f"forward() returned {name} as {array.dtype} {list(array.shape)}; it must be "
-            f"{tensor.dtype} of {rank} dimensions"
-        )
-
-
-def _to_numpy(name: str, value: Any) -> Array:
-    if isinstance(value, np.ndarray):
-        return value
-    if not hasattr(value, "detach"):
-        raise PipelineError(
-            f"forward() returned {name} as {type(value).__name__}, which is no array"
-        )
-    return value.detach().cpu().numpy()

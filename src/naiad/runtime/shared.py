@@ -72,6 +72,11 @@ class Arena:
         memory = self.reserve(layout.size)
         return [{name: _view(memory, b) for name, b in blocks.items()} for blocks in layout.items]
 
+    @property
+    def size(self) -> int:
+        """Bytes that there are, whichever process made room for them."""
+        return os.fstat(self.fd).st_size
+
     def trim(self) -> None:
         """Give memory beyond what is usually needed back to the system; contents are lost."""
         if self._map is not None and len(self._map) > _KEEP:

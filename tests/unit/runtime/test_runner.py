@@ -164,3 +164,58 @@ def test_each_request_of_a_list_spends_the_time_of_all(load, make_request, monke
     report = degree.run([make_request(40, seed=i) for i in range(4)])
     assert len(report.batches) == 2
     assert report.seconds["forward"] >= 4 * 2 * 0.01
+
+
+class Marked(Pipeline):
+    """Does ``deed`` where a number is 1."""
+
+    inputs: ClassVar = {"n": Tensor("int64", ("requests",))}
+    outputs: ClassVar = {"n": inputs["n"]}
+    arrays = "numpy"
+
+    def __init__(self, deed):
+        super().__init__()
+        self.deed = deed
+
+    def forward(self, batch):
+        return self.deed() if (batch["n"] == 1).any() else {"n": batch["n"]}
+
+
+def raising(error):
+    def deed():
+        raise error
+
+    return deed
+
+
+class Nameless(type):
+    @property
+    def __name__(cls):
+        raise RuntimeError("no name")
+
+
+@pytest.mark.parametrize(
+    ("deed", "message"),
+    [
+        (raising(SystemExit(3)), "forward() raised SystemExit: 3"),
+        (raising(ValueError("caf\udce9")), r"forward() raised ValueError: caf\udce9"),
+        (raising(Nameless("Odd", (Exception,), {})()), "forward() raised Odd"),
+        (lambda: None, "forward() returned a NoneType; it must be a mapping"),
+        (dict, "forward() returned no n"),
+        (lambda: {"n": [1]}, "forward() returned n as list, which is no array"),
+        (lambda: {"n": np.zeros(3)}, "forward() returned n as float64 [3]; it must be int64"),
+        (lambda: {3: np.zeros(1)}, "forward() returned 3, not in result"),
+    ],
+)
+def test_whatever_forward_does_its_neighbours_are_answered(deed, message):
+    requests = [Request({"n": np.array([n])}, {"requests": 1}) for n in range(3)]
+    first, guilty, last = Runner(Marked(deed)).run(requests).outcomes
+    assert isinstance(guilty, PipelineError)
+    assert message in str(guilty)
+    assert (first["n"][0], last["n"][0]) == (0, 2)
+
+
+def test_ctrl_c_is_not_taken_for_an_error_of_a_hook():
+    request = Request({"n": np.array([1])}, {"requests": 1})
+    with pytest.raises(KeyboardInterrupt):
+        Runner(Marked(raising(KeyboardInterrupt()))).run([request])

@@ -118,7 +118,7 @@ struct Contract {
     return right;
   }
 
-  // Whether it can be laid out on this side: rows of one size, and indices of 32 or 64 bits.
+  // The layout that this side can merge: rows of one size, indices of 32 or 64 bits.
   static bool can_be_merged(const Port& port) {
     bool right = port.outer > 0 && port.inner > 0 && (port.axis < 0 || port.dims[port.axis] >= 0);
     if (port.targets.empty()) return right;
@@ -167,7 +167,7 @@ class Reading {
     text_ = sizeof(int64_t) * (count_ + 1);
   }
 
-  // How many integers are left.
+  // Number of integers left.
   int64_t left() const { return count_ - next_; }
 
   int64_t number() {

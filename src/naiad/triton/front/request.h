@@ -1,5 +1,5 @@
-// What a request holds, looked at before it is queued: behind this, its text is UTF-8, its sizes are
-// what was sent, and its bytes are as many as its shapes say.
+// Checks of a request before it is queued. All later code relies on them: text is UTF-8, sizes do
+// not overflow and agree between inputs, and each input has as many bytes as its shape says.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// Sizes that come from outside: their products and sums, as far as these are numbers at all.
+// Products and sums of sizes from outside, without overflow.
 #pragma once
 
 #include <cstdint>

@@ -101,7 +101,7 @@ inline int64_t form_of(const std::string& answer) {
   return reading.number();
 }
 
-// What a worker has written for a batch; no place outside of it is read, whatever its message says.
+// The memory that a worker has written for a batch. Offsets and sizes of its message are checked.
 class Results {
  public:
   Results(Arena& outbox, int64_t size) : size_(size) {

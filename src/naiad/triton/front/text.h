@@ -1,5 +1,5 @@
-// Text of clients and hooks: which bytes are valid, how others are shown, how much of it is sent.
-// naiad.error_text has the same rules.
+// Text from clients and hooks: valid UTF-8, escapes for everything else, and the longest message
+// that arrives. naiad.error_text has the same rules.
 #pragma once
 
 #include <algorithm>

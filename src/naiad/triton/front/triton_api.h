@@ -97,7 +97,7 @@ enum ParameterType : int { kString = 0, kInt = 1, kBool = 2, kDouble = 3 };
 
 constexpr int kBytes = 13;      // TRITONSERVER_TYPE_BYTES
 
-// What naiad.schema calls a TRITONSERVER_DataType.
+// The name in naiad.schema of a TRITONSERVER_DataType.
 inline const char* dtype_name(int dtype) {
   static const char* const names[] = {
       "invalid", "bool",  "uint8", "uint16",  "uint32",  "uint64",  "int8",

@@ -122,6 +122,8 @@ class Wire:
         """
         table = _numbers(message)
         size, requests, form = table[:3].tolist()
+        if not 0 <= size <= inbox.size:  # to make room for it is not the reader's part
+            raise PipelineError(f"a task of {size} bytes is in an inbox of {inbox.size}")
         memory = inbox.reserve(size)
         if form == _MERGED:
             return self._batch(table[3:], requests, memory)
@@ -300,7 +302,7 @@ def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
         InvalidInput: it is not of that form.
     """
     count = math.prod(shape)
-    if not 0 <= count <= len(data) // _LENGTH.size:  # before there is memory for so many
+    if not 0 <= count <= len(data) // _LENGTH.size:  # checked before anything is allocated
         raise InvalidInput(f"there are fewer than {count} elements")
     flat = np.empty(count, dtype=object)
     at = 0

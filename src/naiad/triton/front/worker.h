@@ -72,7 +72,7 @@ class Arena {
     return base_;
   }
 
-  // Whether so many bytes are there, which the other process may have made room for.
+  // Check that the file has at least `size` bytes; the other process may have made it larger.
   bool holds(size_t size) const {
     struct stat state {};
     return size <= mapped_ || (!fstat(fd, &state) && static_cast<uint64_t>(state.st_size) >= size);

@@ -75,9 +75,7 @@ def serve(
 def answer(
     task: bytes, inbox: Arena, outbox: Arena, wire: Wire, runner: Runner, merger: Merger
 ) -> bytes:
-    """The answer to a task, whatever that is and whatever the hooks do: a worker that ended over
-    it would take its other requests along.
-    """
+    """Answer a task. Nothing that it holds, and nothing that a hook raises, ends the worker."""
     try:
         read = wire.read(task, inbox)
         if isinstance(read, Batch):

@@ -1,0 +1,73 @@
+"""Results of hooks, checked against the schema; Triton does not do it (seen in 2.51)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from naiad.errors import InvalidInput, PipelineError
+from naiad.schema import BYTES, Array, Arrays, Schema, Tensor, measure, refuse_values
+
+
+def as_mapping(returned: Any, hook: str) -> Mapping[str, Any]:
+    """Return what a hook returned. Raises PipelineError where that is no mapping."""
+    if isinstance(returned, Mapping):
+        return returned
+    kind = type(returned).__name__
+    raise PipelineError(f"{hook}() returned a {kind}; it must be a mapping of names to arrays")
+
+
+def as_numpy(name: str, value: Any) -> Array:
+    """Return a torch tensor as a NumPy array. Raises PipelineError for what is neither."""
+    if isinstance(value, np.ndarray):
+        return value
+    if not hasattr(value, "detach"):
+        raise PipelineError(
+            f"forward() returned {name} as {type(value).__name__}, which is no array"
+        )
+    return value.detach().cpu().numpy()
+
+
+def check_merged(name: str, tensor: Tensor, array: Array) -> None:
+    """Check a merged array before it is split; later, one request's fault would fail them all."""
+    rank = len(tensor.dims) + (tensor.axis is None)
+    if array.dtype != tensor.numpy or array.ndim != rank:
+        raise PipelineError(
+            f"forward() returned {name} as {array.dtype} {list(array.shape)}; it must be "
+            f"{tensor.dtype} of {rank} dimensions"
+        )
+
+
+def check_outputs(schema: Schema, arrays: Arrays, hook: str) -> dict[str, int]:
+    """Check what a hook returned for one request.
+
+    Raises:
+        PipelineError: names, dtypes or shapes are not what the schema says.
+    """
+    returned: Mapping[str, Any] = arrays
+    for name, value in returned.items():
+        if not isinstance(value, np.ndarray | np.generic):
+            kind = type(value).__name__
+            raise PipelineError(f"{hook} returned {name} as {kind}, which is no NumPy array")
+    try:
+        return measure(schema, arrays, kind="tensor")
+    except InvalidInput as error:
+        raise PipelineError(f"{hook} returned something wrong: {error}") from error
+
+
+def check_bytes(schema: Schema, arrays: Arrays, hook: str) -> None:
+    """Check that tensors of ``bytes`` hold nothing else, as they are written one by one.
+
+    Raises:
+        PipelineError: one holds something else.
+    """
+    for name, array in arrays.items():
+        if schema[name].dtype != BYTES:
+            continue
+        wrong = np.array([type(value) not in (bytes, np.bytes_) for value in array.flat], np.bool_)
+        try:
+            refuse_values(name, array, wrong, "bytes")
+        except InvalidInput as error:
+            raise PipelineError(f"{hook} returned something wrong: {error}") from error

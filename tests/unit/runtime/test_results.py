@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from naiad.errors import PipelineError
+from naiad.runtime.results import check_bytes, check_outputs
+from naiad.schema import Tensor
+
+
+def test_what_a_hook_returns_is_checked_too():
+    schema = {"y": Tensor("float32", ("nodes", 7))}
+    with pytest.raises(PipelineError, match=r"finish\(\) returned something wrong: y is float64"):
+        check_outputs(schema, {"y": np.zeros((2, 7))}, "finish()")
+
+
+def test_bytes_that_a_hook_returns_are_bytes():
+    schema = {"text": Tensor("bytes", ("texts",))}
+    check_bytes(schema, {"text": np.array([b"a", np.bytes_(b"b")], object)}, "finish()")
+    with pytest.raises(PipelineError, match=r"finish\(\) .*: text\[1\] is 'b'; it must be bytes"):
+        check_bytes(schema, {"text": np.array([b"a", "b"], object)}, "finish()")
+
+
+def test_a_hook_returns_arrays():
+    schema = {"text": Tensor("bytes", ("texts",))}
+    wrong: dict = {"text": [b"a"]}
+    with pytest.raises(PipelineError, match=r"finish\(\) returned text as list, which is no NumPy"):
+        check_outputs(schema, wrong, "finish()")

@@ -46,17 +46,18 @@ def publish_card(card: ServerCard, places: Iterable[Place]) -> list[Path]:
         EngineError: it cannot be written.
     """
     text = json.dumps(asdict(card), default=str)
-    return [write_private(_path(place), text) for place in places]
+    return [write_private(card_path(place), text) for place in places]
 
 
 def find_card(place: Place | None) -> ServerCard | None:
     """The card of the server at ``place`` on this host; None where there is none."""
-    text = read_private(_path(place)) if place is not None else None
+    text = read_private(card_path(place)) if place is not None else None
     try:
         return ServerCard(**json.loads(text)) if text else None
     except (ValueError, TypeError):
         return None
 
 
-def _path(place: Place) -> Path:
+def card_path(place: Place) -> Path:
+    """The file that holds the card of the server at ``place``."""
     return key_path(place).with_suffix(".json")

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from naiad.control_key import Place, publish_key
+from naiad.control_key import Place, key_path, publish_key
 from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
-from naiad.server_card import ServerCard, publish_card
+from naiad.server_card import ServerCard, card_path, publish_card
 from naiad.triton.endpoints import Endpoints, TritonSockets
 from naiad.triton.guardian import remove
 from naiad.triton.hosts import is_loopback, listening_address
@@ -36,8 +36,7 @@ class Exposure:
         self._wanted = dict(ports)
         self._asked = gate
         self._address = _LOOPBACK
-        self.files: list[Path] = []
-        """Of the control key and the card, as long as they are kept."""
+        self._files: list[Path] = []
 
     def check(self) -> None:
         """Look up the address, and check that nobody can reach the server who should not.
@@ -101,10 +100,8 @@ class Exposure:
 
     def publish(self, endpoints: Endpoints, on_event: Callable[[LogEvent], None]) -> None:
         """Keep the control key where clients on this host find it."""
-        if endpoints.sockets is not None:
-            endpoints.sockets.make_room()
         try:
-            self.files += publish_key(endpoints.control_key, _places(endpoints))
+            self._files += publish_key(endpoints.control_key, _places(endpoints))
         except EngineError as error:
             on_event(
                 LogEvent("warning", f"the control key: {error}; `naiad load` will not find it")
@@ -124,12 +121,18 @@ class Exposure:
             gate=asdict(gate) if gate is not None else None,
         )
         with contextlib.suppress(EngineError):  # as for the key, and that was said
-            self.files += publish_card(card, _places(endpoints))
+            self._files += publish_card(card, _places(endpoints))
 
     def withdraw(self) -> None:
         """Remove the files of the control key and the card."""
-        while self.files:
-            remove(self.files.pop())
+        while self._files:
+            remove(self._files.pop())
+
+    @staticmethod
+    def files(endpoints: Endpoints) -> list[Path]:
+        """The files in which control key and card will be kept."""
+        places = _places(endpoints)
+        return [path(place) for place in places for path in (key_path, card_path)]
 
     @property
     def is_exposed(self) -> bool:

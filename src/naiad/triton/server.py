@@ -322,14 +322,13 @@ class Server:
             attempts -= 1
             scratch = plain_temporary_directory("naiad-server-")
             self._endpoints = exposure.endpoints(scratch, key, grpc_tls=self._settings.grpc_tls)
-            exposure.publish(self._endpoints, self._on_event)
             self._process = TritonProcess(
                 layout,
                 self._settings,
                 self._endpoints,
                 scratch=scratch,
                 log_dir=self._log_dir,
-                temporary=[*self._temporary, *exposure.files],
+                temporary=[*self._temporary, *exposure.files(self._endpoints)],
             )
             self._log_path = self._process.log_path
             try:
@@ -340,9 +339,10 @@ class Server:
                     use = uses.get(error.port, "Triton's")
                     raise EngineError(in_use(use, error.port)) from None
             else:
+                # Not before: the port might be somebody else's, and the key for it theirs.
+                exposure.publish(self._endpoints, self._on_event)
                 return self._process
             self._abandon(keep_log=False)
-            exposure.withdraw()
 
     def _open_gate(self, process: TritonProcess) -> None:
         if self._exposure.gate is not None:

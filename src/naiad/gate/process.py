@@ -71,7 +71,7 @@ def write(
     return [
         str(binary),
         *("--config-path", str(directory / CONFIGURATION)),
-        *("--concurrency", str(min(2, os.cpu_count() or 1))),
+        *("--concurrency", str(max(1, min(4, (os.cpu_count() or 1) // 4)))),
         *("--log-level", "warn"),
         *("--file-flush-interval-msec", "1000"),  # of the access log; ten seconds otherwise
         "--disable-hot-restart",

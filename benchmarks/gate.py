@@ -7,9 +7,9 @@ Cost: two servers of the same models, one as `naiad serve` is on loopback, one b
 an API key (and a third through TLS), are asked in turn by 1 and 16 clients: an echo of 1 KB and
 NuGraph3's example, over gRPC and HTTP. Medians of the ratios within each round, with their ranges.
 
-Attack: 8 honest clients behind the gate, with and without a stranger beside them who sends bodies
-in one-byte chunks, holds half-open connections, sends ids that are no UTF-8, and 1,000 requests a
-second without a key.
+Attack: 8 honest clients behind the gate, with and without somebody beside them who has a key and
+sends bodies in one-byte chunks and ids that are no UTF-8, and who holds half-open connections and
+sends 1,000 requests a second without a key.
 """
 
 from __future__ import annotations
@@ -135,9 +135,9 @@ def table(rounds: list[dict[str, Speed]], title: str) -> Table:
 class Stranger:
     """An attack, in a process of its own."""
 
-    def __init__(self, address: tuple[str, int], unauthorised: int) -> None:
+    def __init__(self, address: tuple[str, int], key: str, unauthorised: int) -> None:
         self._stop = multiprocessing.Event()
-        arguments = (address, unauthorised, self._stop)
+        arguments = (address, key, unauthorised, self._stop)
         self._process = multiprocessing.Process(target=attack, args=arguments, daemon=True)
 
     def __enter__(self) -> Stranger:
@@ -149,9 +149,9 @@ class Stranger:
         self._process.join()
 
 
-def attack(address: tuple[str, int], unauthorised: int, stop: threading.Event) -> None:
+def attack(address: tuple[str, int], key: str, unauthorised: int, stop: threading.Event) -> None:
     """Until told to stop: everything at once, each from a thread of its own."""
-    path = "/v2/models/echo/infer"
+    path, headers = "/v2/models/echo/infer", {"x-api-key": key}
     bad = b'{"id": "caf\xe9", "inputs": []}'
 
     def repeat(what: object) -> threading.Thread:
@@ -172,8 +172,8 @@ def attack(address: tuple[str, int], unauthorised: int, stop: threading.Event) -
         run(_flood(address, unauthorised, stop))
 
     threads = [
-        repeat(lambda: send(address, one_byte_chunks(path, 200_000), timeout=10)),
-        repeat(lambda: send(address, [request("POST", path, bad)], timeout=10)),
+        repeat(lambda: send(address, one_byte_chunks(path, 200_000, headers), timeout=10)),
+        repeat(lambda: send(address, [request("POST", path, bad, headers)], timeout=10)),
         repeat(hold),
         repeat(flood),
     ]
@@ -211,7 +211,8 @@ async def under_attack(side: Side, seconds: float, unauthorised: int) -> Table:
     for attacked in (False, True, False, True):
         target = side.target(url, "echo", arrays)
         log, stop = Log(), asyncio.Event()
-        with Stranger(address, unauthorised) if attacked else contextlib.nullcontext():
+        key = side.access.api_key or ""
+        with Stranger(address, key, unauthorised) if attacked else contextlib.nullcontext():
             await asyncio.sleep(1)
             load = asyncio.create_task(
                 drive(Load("concurrency", 8), target.send, log, stop, seed=0)

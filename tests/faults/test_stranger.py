@@ -260,6 +260,18 @@ def infer() -> service_pb2.ModelInferRequest:
     return message
 
 
+@pytest.mark.parametrize("shape", [[2**62], [2**61], [2**63 - 1], [2**31, 2**31]])
+def test_a_shape_whose_size_overflows_ends_no_python_model(served: Served, shape: list[int]):
+    message = service_pb2.ModelInferRequest(model_name="identity")
+    message.inputs.add(name="x", datatype="FP32", shape=shape)
+    message.raw_input_contents.append(b"")
+    with served.unharmed(), served.channel as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.ModelInfer(message, metadata=tuple(served.headers.items()), timeout=30)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_cancelled_streams_end_no_server(served: Served):
     metadata = tuple(served.headers.items())
     with served.unharmed(), served.channel as channel:

@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 
+#include <iterator>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
@@ -85,6 +86,44 @@ class Models {
   std::unordered_map<TRITONBACKEND_Model*, std::unique_ptr<Model>> models_;
 };
 
+// Bytes of one element, by TRITONSERVER_DataType: BOOL, UINT8 to UINT64, INT8 to INT64, FP16 to FP64,
+// BYTES (the length before each element) and BF16.
+constexpr int64_t kItemSizes[] = {0, 1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 4, 2};
+
+// What of a request the Python backend does not survive: a shape of more elements than there are
+// bytes for, which Triton lets pass where the product overflows (seen in 2.51). "" where it has none.
+std::string impossible(TRITONBACKEND_Request* request) {
+  uint32_t count = 0;
+  TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputCount(request, &count));
+  for (uint32_t number = 0; number < count; ++number) {
+    TRITONBACKEND_Input* input = nullptr;
+    const char* name = "";
+    const int64_t* shape = nullptr;
+    int dtype = 0;
+    uint32_t rank = 0;
+    uint64_t bytes = 0;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputByIndex(request, number, &input));
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_InputProperties(
+        input, &name, &dtype, &shape, &rank, &bytes, nullptr));
+    if (dtype <= 0 || dtype >= static_cast<int>(std::size(kItemSizes))) continue;
+    auto found = elements(shape, rank, kItemSizes[dtype]);
+    if (!found || static_cast<uint64_t>(*found) > bytes / kItemSizes[dtype]) {
+      return std::string(name) + " has shape " + shape_text(shape, rank) + ", but " +
+             std::to_string(bytes) + " bytes";
+    }
+  }
+  return "";
+}
+
+void refuse(TRITONBACKEND_Request* request, const std::string& why) {
+  auto* error = TRITONSERVER_ErrorNew(kInvalidArgument, sendable(why).c_str());
+  TRITONBACKEND_Response* response = nullptr;
+  TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseNew(&response, request));
+  if (response) TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseSend(response, kFinal, error));
+  TRITONSERVER_ErrorDelete(error);
+  TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestRelease(request, kAll));
+}
+
 Models& models() {
   static auto* all = new Models;  // never destroyed: Triton may call as the process ends
   return *all;
@@ -160,7 +199,20 @@ EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
     TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request** requests,
     const uint32_t count) {
   auto* model = models().find(instance);
-  if (!model) return PythonBackend::instance().call(__func__, instance, requests, count);
+  if (!model) {
+    std::vector<TRITONBACKEND_Request*> possible;
+    for (uint32_t number = 0; number < count; ++number) {
+      auto why = naiad::impossible(requests[number]);
+      if (why.empty()) {
+        possible.push_back(requests[number]);
+      } else {
+        naiad::refuse(requests[number], why);
+      }
+    }
+    uint32_t left = possible.size();
+    if (!left) return nullptr;
+    return PythonBackend::instance().call(__func__, instance, possible.data(), left);
+  }
   for (uint32_t number = 0; number < count; ++number) {
     try {
       model->accept(requests[number], instance);

@@ -112,7 +112,7 @@ def _engine(server: _Server) -> Iterator[Finding]:
     if programs:
         yield Finding(
             "code",
-            f"{', '.join(programs)} run as the server's user",
+            f"runs as the server's user: {', '.join(programs)}",
             "note",
             "load models, pipelines and bundles only from those you trust",
         )
@@ -185,10 +185,10 @@ def _endpoints(server: _Server) -> Iterator[Finding]:
     for subject, is_open in open_to_outsiders(address, server.access.tls_to(address)).items():
         if subject == "inference":
             yield _inference(server, is_open)
-        elif not is_open:
-            yield Finding(subject, "with the control key, or a key that may control")
         elif subject == "list of models" and server.gate is not None:
             yield Finding(subject, "whoever may infer")
+        elif not is_open:
+            yield Finding(subject, "with the control key, or a key that may control")
         else:
             remedy = "start it by `naiad serve`, or with --http-restricted-api"
             yield Finding(subject, "everybody who reaches the server", "open", remedy)

@@ -20,6 +20,7 @@ from tests.support.markdown import ROOT
 
 import naiad
 from naiad.triton.command import Settings, command_line
+from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import assemble, find_engine
 from naiad.triton.ports import free_ports
 
@@ -134,10 +135,10 @@ def bare_triton(models: Path, path: str) -> Iterator[str]:
     """Triton's own binary, started as in the container; its gRPC address."""
     layout = assemble(find_engine())
     http, grpc, metrics = free_ports("127.0.0.1", 3)
-    ports = {"HTTP": http, "gRPC": grpc, "metrics": metrics}
-    settings = Settings((models,), "127.0.0.1", 5, "none", ())
+    endpoints = Endpoints("127.0.0.1", {"HTTP": http, "gRPC": grpc, "metrics": metrics})
+    settings = Settings((models,), 5, "none", ())
     prefix = f"naiad-test-{os.getpid()}"
-    command = command_line(layout, settings, ports, shared_memory=prefix, links=models.parent)
+    command = command_line(layout, settings, endpoints, shared_memory=prefix, links=models.parent)
     env = {"PATH": path, "LD_LIBRARY_PATH": str(layout.libpython), "HOME": str(models.parent)}
     with subprocess.Popen(command, env=env) as process:
         try:

@@ -266,7 +266,13 @@ def _cluster(name: str, address: dict[str, Any], http2: bool = False) -> dict[st
 
 def _named(name: str, host: str, port: int, http2: bool = False) -> dict[str, Any]:
     address = {"socket_address": {"address": host, "port_value": port}}
-    return {**_cluster(name, address, http2), "type": "LOGICAL_DNS", "connect_timeout": "5s"}
+    return {
+        **_cluster(name, address, http2),
+        "type": "LOGICAL_DNS",
+        # Many a host has IPv6 addresses in its name server, and no way to them.
+        "dns_lookup_family": "V4_PREFERRED",
+        "connect_timeout": "5s",
+    }
 
 
 def _issuer(url: str) -> dict[str, Any]:

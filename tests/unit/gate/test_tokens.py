@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import grpc
 import jwt
 import pytest
+from tests.support.certificates import Authority
 from tests.support.gate import CONTROL_KEY, SERVICE, Gate, running
 from tests.support.tokens import ISSUER, Issuer, write_jwks
 from tritonclient.grpc import service_pb2
@@ -52,6 +58,39 @@ def test_a_token_of_the_issuer_may_infer(kind: str, tmp_path: Path) -> None:
         assert gate.ask("POST", LOAD, b"", headers).error == (
             "this key may not control models or the server"
         )
+
+
+@contextmanager
+def published(jwks: Path, authority: Authority, host: str) -> Iterator[str]:
+    """Public keys on a live HTTPS server; its URL."""
+    certificate, key = authority.issue(host)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(jwks.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"https://{host}:{server.server_port}/{jwks.name}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_public_keys_are_fetched_from_servers_that_this_machine_trusts(
+    trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer, ours = Issuer(), Authority(tmp_path, "ours")
+    (tmp_path / "public").mkdir()
+    jwks = write_jwks(tmp_path / "public" / "jwks.json", issuer)
+    theirs = ours if trusted else Authority(tmp_path, "theirs")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ours.ca))
+    with (
+        published(jwks, theirs, "localhost") as url,
+        running(GateSettings(jwt_issuer=ISSUER, jwt_jwks=url)) as gate,
+    ):
+        status = gate.ask("GET", "/v2/models/a", headers=bearer(issuer.token())).status
+    assert status == (200 if trusted else 401)
 
 
 def test_claims_give_control_and_name_models(gate: Gate, issuer: Issuer) -> None:

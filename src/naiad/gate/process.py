@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import json
 import os
-import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from naiad.gate.bootstrap import CONFIGURATION, Listeners, Upstream, admin_socke
 from naiad.gate.checks import check_content, read_inputs
 from naiad.gate.resources import inputs, resource_path, resources
 from naiad.gate.settings import GateSettings
+from naiad.gate.unix_http import UnixConnection
 
 _SEEN: Final = "seen.json"
 _CONTROL_KEY: Final = "control-key"
@@ -118,19 +118,8 @@ def drain(directory: Path, timeout: float = 1.0) -> None:
     _ask(directory, "POST", "/drain_listeners?graceful", timeout)
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 def _ask(directory: Path, method: str, path: str, timeout: float) -> str:
-    connection = _Connection(admin_socket(directory), timeout)
+    connection = UnixConnection(admin_socket(directory), timeout)
     try:
         connection.request(method, path)
         return connection.getresponse().read(1024).decode("latin-1").strip()

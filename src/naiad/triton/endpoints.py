@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from naiad.client import ModelInfo
 from naiad.control_key import HTTP_HEADER
 from naiad.errors import EngineError
+from naiad.gate.unix_http import UnixConnection
 from naiad.triton.hosts import reachable
 from naiad.triton.prometheus import Sample, parse_metrics
 
@@ -141,15 +141,4 @@ class Endpoints:
         if self.sockets is None:
             return http.client.HTTPConnection(self.host.strip("[]"), self.ports[use], timeout=10)
         path = self.sockets.metrics if use == "metrics" else self.sockets.http
-        return _UnixConnection(path, timeout=10)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = str(path)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        return UnixConnection(path, timeout=10)

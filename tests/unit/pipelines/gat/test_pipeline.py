@@ -54,8 +54,8 @@ def test_merged_graphs_get_the_answers_they_get_alone(
     for merged, request in zip(run(pipeline, *requests), requests, strict=True):
         alone = run(pipeline, request)[0]
         # Rounding goes with the terms of a sum, so that of a small logit with the largest of them.
-        scale = max(1.0, float(np.abs(alone).max(initial=0.0)))
-        np.testing.assert_allclose(merged, alone, rtol=1e-4, atol=1e-5 * scale)
+        rounding = 1e-6 * float(np.abs(alone).max(initial=0.0))
+        np.testing.assert_allclose(merged, alone, rtol=1e-4, atol=max(1e-5, rounding))
 
 
 def test_the_example_is_answered(pipeline: Gat) -> None:

@@ -3,9 +3,11 @@
     python -m benchmarks.gate [--runs 5] [--seconds 2]       the cost
     python -m benchmarks.gate --attack [--seconds 20]        under attack
 
-Cost: two servers of the same models, one as `naiad serve` is on loopback, one behind the gate with
-an API key (and a third through TLS), are asked in turn by 1 and 16 clients: an echo of 1 KB and
-NuGraph3's example, over gRPC and HTTP. Medians of the ratios within each round, with their ranges.
+Cost: servers of the same models, one as `naiad serve` is on loopback, one behind the gate with an
+API key and one through TLS as well, are asked in turn by 1 and 16 clients: an echo of 1 KB and
+NuGraph3's example, over gRPC and HTTP. A bare Envoy, with a route to the first server and no other
+filter, shows which part of the cost is any proxy's. Medians of the ratios within each round, with
+their ranges.
 
 Attack: 8 honest clients behind the gate, with and without somebody beside them who has a key and
 sends bodies in one-byte chunks and ids that are no UTF-8, and who holds half-open connections and
@@ -17,7 +19,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import multiprocessing
+import subprocess
 import tempfile
 import threading
 import time
@@ -42,12 +46,15 @@ from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.spec import ModelSpec
 from naiad.gate.certificates import make_certificate
+from naiad.gate.filters import HTTP_CONNECTIONS
 from naiad.gate.keys import add_key
+from naiad.gate.process import envoy
 from naiad.schema import Arrays
+from naiad.triton.ports import free_ports
 
 ECHO = f"{Path(__file__).parent / 'overhead' / 'echo.py'}:Echo"
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
-DIRECT, GATE, TLS = "direct", "gate", "gate, TLS"
+DIRECT, BARE, GATE, TLS = "direct", "bare Envoy", "gate", "gate, TLS"
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,13 @@ class Side:
 
     server: Server
     access: Access
+    urls: dict[str, str]
 
     def client(self, url: str) -> Client:
         return Client(url, api_key=self.access.api_key, ca=self.access.ca)
 
-    def target(self, url: str, model: str, arrays: Arrays) -> Target:
+    def target(self, protocol: str, model: str, arrays: Arrays) -> Target:
+        url = self.urls[protocol]
         with self.client(url) as client:
             spec = ModelSpec.from_config(client.config(model))
             client.infer(model, arrays)
@@ -80,13 +89,74 @@ def sides(*pipelines: str, names: tuple[str, ...]) -> Iterator[dict[str, Side]]:
             GATE: (GateSettings(api_keys=keys), Access(api_key=key)),
             TLS: (GateSettings(api_keys=keys, **tls), Access(api_key=key, ca=certificate)),
         }
-        yield {
-            name: Side(
-                stack.enter_context(serve(*pipelines, gate=gates[name][0], **FREE)),
-                gates[name][1],
-            )
-            for name in names
+        found: dict[str, Side] = {}
+        for name in names:
+            if name == BARE:
+                urls = stack.enter_context(bare_envoy(found[DIRECT].urls, folder))
+                found[BARE] = Side(found[DIRECT].server, Access(), urls)
+            else:
+                gate, access = gates[name]
+                server = stack.enter_context(serve(*pipelines, gate=gate, **FREE))
+                urls = {"gRPC": server.grpc_url, "HTTP": server.http_url}
+                found[name] = Side(server, access, urls)
+        yield found
+
+
+@contextmanager
+def bare_envoy(urls: dict[str, str], folder: Path) -> Iterator[dict[str, str]]:
+    """The addresses of an Envoy that passes everything on to these, without looking at it."""
+    ports = dict(zip(urls, free_ports("127.0.0.1", len(urls)), strict=True))
+    names = "type.googleapis.com/envoy.extensions"
+    router = {
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": f"{names}.filters.http.router.v3.Router"},
+    }
+    listeners: list[dict[str, object]] = []
+    clusters: list[dict[str, object]] = []
+    for protocol, url in urls.items():
+        versions = f"{names}.upstreams.http.v3.HttpProtocolOptions"
+        version = "http2_protocol_options" if protocol == "gRPC" else "http_protocol_options"
+        route = {"match": {"prefix": "/"}, "route": {"cluster": protocol, "timeout": "0s"}}
+        host = {"name": "all", "domains": ["*"], "routes": [route]}
+        manager = {
+            "@type": HTTP_CONNECTIONS,
+            "stat_prefix": "bare",
+            "generate_request_id": False,
+            "http_filters": [router],
+            "route_config": {"name": "all", "virtual_hosts": [host]},
         }
+        name = "envoy.filters.network.http_connection_manager"
+        chain = {"filters": [{"name": name, "typed_config": manager}]}
+        listeners.append({"address": at(ports[protocol]), "filter_chains": [chain]})
+        endpoint = {"endpoint": {"address": at(int(url.rpartition(":")[2]))}}
+        ends = {"cluster_name": protocol, "endpoints": [{"lb_endpoints": [endpoint]}]}
+        explicit = {"@type": versions, "explicit_http_config": {version: {}}}
+        options = {versions.removeprefix("type.googleapis.com/"): explicit}
+        clusters.append(
+            {
+                "name": protocol,
+                "type": "STATIC",
+                "load_assignment": ends,
+                "typed_extension_protocol_options": options,
+            }
+        )
+    config = folder / "bare.json"
+    resources = {"listeners": listeners, "clusters": clusters}
+    config.write_text(json.dumps({"static_resources": resources}))
+    command = [str(envoy()), "--config-path", str(config), "--concurrency", "1"]
+    with subprocess.Popen([*command, "--log-level", "error", "--disable-hot-restart"]) as process:
+        try:
+            schemes = {"gRPC": "grpc", "HTTP": "http"}  # each port takes both
+            found = {name: f"{schemes[name]}://127.0.0.1:{ports[name]}" for name in urls}
+            with Client(found["gRPC"], retries=10) as client:
+                client.ready()
+            yield found
+        finally:
+            process.terminate()
+
+
+def at(port: int) -> dict[str, object]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
 async def compare(found: dict[str, Side], runs: int, moment: Moment) -> list[Table]:
@@ -95,11 +165,7 @@ async def compare(found: dict[str, Side], runs: int, moment: Moment) -> list[Tab
     tables: list[Table] = []
     for model, arrays in (("echo", echo), ("nugraph3", event)):
         for protocol in ("gRPC", "HTTP"):
-            urls = {
-                name: side.server.grpc_url if protocol == "gRPC" else side.server.http_url
-                for name, side in found.items()
-            }
-            targets = {name: side.target(urls[name], model, arrays) for name, side in found.items()}
+            targets = {name: side.target(protocol, model, arrays) for name, side in found.items()}
             for clients in (1, 16):
                 rounds: list[dict[str, Speed]] = []
                 for number in range(runs):
@@ -205,11 +271,10 @@ async def _flood(address: tuple[str, int], rate: int, stop: threading.Event) -> 
 async def under_attack(side: Side, seconds: float, unauthorised: int) -> Table:
     """Honest clients of an echo without and with a stranger, alternately."""
     arrays = {"x": np.arange(256, dtype=np.float32)}
-    url = side.server.grpc_url
     address = ("127.0.0.1", int(side.server.http_url.rpartition(":")[2]))
     made = Table("", "requests/s", "failed", "p50 ms", "p99 ms", title="8 honest clients")
     for attacked in (False, True, False, True):
-        target = side.target(url, "echo", arrays)
+        target = side.target("gRPC", "echo", arrays)
         log, stop = Log(), asyncio.Event()
         key = side.access.api_key or ""
         with Stranger(address, key, unauthorised) if attacked else contextlib.nullcontext():
@@ -246,7 +311,7 @@ def main() -> None:
             work = under_attack(found[GATE], args.seconds or 20, args.unauthorised)
             Console().print(run(work))
         return
-    with sides(ECHO, "nugraph3", names=(DIRECT, GATE, TLS)) as found:
+    with sides(ECHO, "nugraph3", names=(DIRECT, BARE, GATE, TLS)) as found:
         seconds = args.seconds or 2
         run(compare(found, args.runs, Moment(seconds / 4, seconds)))
 

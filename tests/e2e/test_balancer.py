@@ -207,14 +207,14 @@ class Load:
 
 
 def test_one_connection_is_spread_evenly(haproxy: str, envoy: str) -> None:
-    requests = [{"x": [1.0]}] * 60
+    requests = [{"x": [1.0]}] * 300
     for url in (haproxy, envoy):
         with naiad.Client(url, retries=0) as client:
             for concurrency in (1, 6):
                 asked = client.infer_many(MODEL, requests, concurrency=concurrency)
                 answers = Counter(int(answer["y"][0]) for answer in asked)
                 assert answers.keys() == {10, 11, 12}
-                assert min(answers.values()) >= 10, f"{url}: {answers}"
+                assert min(answers.values()) >= 50, f"{url}: {answers}"
 
 
 def test_a_server_killed_under_load_loses_no_request(

@@ -45,6 +45,8 @@ def connection_manager(
     config: dict[str, Any] = {
         **bounded_connections("gate"),
         "codec_type": codec,
+        # A client's own id is passed on; one is made up only where something is to show it.
+        "generate_request_id": bool(settings.access_log or settings.otlp),
         "request_timeout": f"{limits.REQUEST_SECONDS if codec == 'HTTP1' else 0}s",
         "http_filters": _filters(settings, control_key, directory),
         "route_config": {"name": "gate", "virtual_hosts": [_virtual_host(settings)]},

@@ -37,7 +37,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from naiad.triton.front.build import build
+from naiad.native.build import build
 
 with tempfile.TemporaryDirectory() as folder:
     shutil.copy(build(Path(folder)), Path(sys.argv[1], "lib", "naiad-front.so"))

@@ -28,7 +28,7 @@ using naiad::Message;
 using naiad::Port;
 using naiad::Reading;
 using naiad::Sizes;
-using naiad::Ticket;
+using naiad::PendingRequest;
 
 const int64_t kNumbers[] = {
     -1, 0, 1, 2, 3, 7, 64, 65536, 65537, INT32_MAX, int64_t{1} << 32, int64_t{1} << 60,
@@ -42,20 +42,20 @@ class Fuzz {
     if (rarely(64)) return text();
     auto chosen = some_contract();
     const Contract& contract = *chosen;
-    Batcher<Ticket> queue(contract.budget, contract.capacity, contract.waiting, 0);
+    Batcher<PendingRequest> queue(contract.budget, contract.capacity, contract.waiting, 0);
     size_t count = data_.ConsumeIntegralInRange(1, 5);
     std::vector<std::unique_ptr<TRITONBACKEND_Request>> requests;
     for (size_t number = 0; number < count; ++number) {
       calm_ = data_.ConsumeIntegralInRange(0, 3) < 3;  // most requests are right
       requests.push_back(some_request(contract));
       calm_ = false;
-      auto ticket = std::make_unique<Ticket>(requests.back().get(), nullptr, metrics_);
-      if (auto wrong = naiad::Examination(*ticket, contract).run(); !wrong.empty()) {
-        ticket->refuse(naiad::kInvalidArgument, "InvalidInput", wrong);
+      auto pending = std::make_unique<PendingRequest>(requests.back().get(), nullptr, metrics_);
+      if (auto wrong = naiad::Examination(*pending, contract).run(); !wrong.empty()) {
+        pending->refuse(naiad::kInvalidArgument, "InvalidInput", wrong);
         continue;
       }
-      check(*ticket, contract);
-      if (auto why = queue.put(ticket, contract.dims); !why.empty()) ticket->refuse_unavailable(why);
+      check(*pending, contract);
+      if (auto why = queue.put(pending, contract.dims); !why.empty()) pending->refuse_unavailable(why);
     }
     while (true) {
       auto batch = queue.take(naiad::Seconds(0), SIZE_MAX);
@@ -213,16 +213,16 @@ class Fuzz {
   }
 
   // What is promised of a request that is queued.
-  static void check(const Ticket& ticket, const Contract& contract) {
-    for (auto& parameter : ticket.request->parameters) {
+  static void check(const PendingRequest& pending, const Contract& contract) {
+    for (auto& parameter : pending.request->parameters) {
       auto* number = std::get_if<double>(&parameter.value);
       REQUIRE(!number || parameter.absent || std::isfinite(*number));
     }
-    REQUIRE(naiad::is_utf8(ticket.id) && naiad::is_utf8(ticket.parameters));
-    if (!ticket.parameters.empty()) Json::parse(ticket.parameters);
-    for (int64_t size : ticket.sizes) REQUIRE(size >= 0);
-    for (size_t input = 0; input < ticket.given.size(); ++input) {
-      auto& given = ticket.given[input];
+    REQUIRE(naiad::is_utf8(pending.id) && naiad::is_utf8(pending.parameters));
+    if (!pending.parameters.empty()) Json::parse(pending.parameters);
+    for (int64_t size : pending.sizes) REQUIRE(size >= 0);
+    for (size_t input = 0; input < pending.given.size(); ++input) {
+      auto& given = pending.given[input];
       auto& port = contract.inputs[input];
       REQUIRE(given.input || port.optional);
       if (!given.input) continue;
@@ -232,7 +232,7 @@ class Fuzz {
       REQUIRE(given.bytes == pieces);
       for (size_t axis = 0; axis < given.rank; ++axis) {
         int dim = port.dims[axis];
-        REQUIRE(given.shape[axis] == (dim < 0 ? port.sizes[axis] : ticket.sizes[dim]));
+        REQUIRE(given.shape[axis] == (dim < 0 ? port.sizes[axis] : pending.sizes[dim]));
       }
       REQUIRE(port.dtype == naiad::kBytes || count * port.itemsize == pieces);
     }
@@ -253,8 +253,8 @@ class Fuzz {
     try {
       naiad::deliver(contract, batch, said, outbox(), {}, metrics_);
     } catch (const std::runtime_error& error) {
-      for (auto& ticket : batch) {
-        if (ticket->request) ticket->refuse(naiad::kInternal, "PipelineError", error.what());
+      for (auto& pending : batch) {
+        if (pending->request) pending->refuse(naiad::kInternal, "PipelineError", error.what());
       }
     }
     ASAN_UNPOISON_MEMORY_REGION(base, kRoom);
@@ -269,8 +269,8 @@ class Fuzz {
     REQUIRE(reading.number() == (merged ? naiad::kMerged : naiad::kApart));
     const char* base = inbox().reserve(end);
     if (!merged) {
-      for (auto& ticket : batch) {
-        REQUIRE(reading.text(reading.number()) == ticket->id);
+      for (auto& pending : batch) {
+        REQUIRE(reading.text(reading.number()) == pending->id);
         reading.text(reading.number());
         for (size_t input = 0; input < contract.inputs.size(); ++input) {
           int64_t rank = reading.number();
@@ -301,14 +301,14 @@ class Fuzz {
       int64_t element = place % width, row = place / width % rows, run = place / width / rows;
       int target = port.targets[port.axis < 0 ? element * kinds / width : run * kinds / port.outer];
       int64_t first = 0;
-      auto ticket = batch.begin();
-      for (; row >= port.rows((*ticket)->sizes); ++ticket) {
-        row -= port.rows((*ticket)->sizes);
-        first += (*ticket)->sizes[target];
+      auto pending = batch.begin();
+      for (; row >= port.rows((*pending)->sizes); ++pending) {
+        row -= port.rows((*pending)->sizes);
+        first += (*pending)->sizes[target];
       }
       uint64_t index = 0;
       memcpy(&index, base + place * port.itemsize, port.itemsize);
-      REQUIRE(index - first < static_cast<uint64_t>((*ticket)->sizes[target]));
+      REQUIRE(index - first < static_cast<uint64_t>((*pending)->sizes[target]));
     }
   }
 
@@ -322,7 +322,7 @@ class Fuzz {
       for (size_t output = 0; output < contract.outputs.size(); ++output) numbers.push_back(64 * output);
     } else {
       numbers.push_back(naiad::kApart);
-      for (auto& ticket : batch) answer(contract, *ticket, numbers, text);
+      for (auto& pending : batch) answer(contract, *pending, numbers, text);
     }
     numbers.insert(numbers.end(), contract.stages.size(), 5);
     numbers.push_back(1);
@@ -346,7 +346,7 @@ class Fuzz {
   }
 
   void answer(
-      const Contract& contract, const Ticket& ticket, std::vector<int64_t>& numbers,
+      const Contract& contract, const PendingRequest& pending, std::vector<int64_t>& numbers,
       std::string& text) {
     if (rarely(4)) {
       std::string kind = "PipelineError", why = data_.ConsumeRandomLengthString(40);
@@ -365,7 +365,7 @@ class Fuzz {
       numbers.push_back(port.dims.size());
       int64_t bytes = port.itemsize;
       for (size_t axis = 0; axis < port.dims.size(); ++axis) {
-        int64_t size = port.dims[axis] < 0 ? port.sizes[axis] : ticket.sizes[port.dims[axis]];
+        int64_t size = port.dims[axis] < 0 ? port.sizes[axis] : pending.sizes[port.dims[axis]];
         numbers.push_back(size);
         bytes = naiad::product(bytes, size).value_or(0);
       }

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from naiad.native.wire import Wire
 from naiad.runtime.runner import STAGES
 from naiad.runtime.shared import Arena
 from naiad.schema import BYTES
-from naiad.triton.front.wire import Wire
 
 
 @dataclass

@@ -15,9 +15,9 @@ import pytest
 from tests.fuzz.budget import SECONDS
 from tests.fuzz.pipelines import ALL, Merged
 
+from naiad.native.build import SOURCES
+from naiad.native.wire import Wire
 from naiad.runtime.messages import Spec
-from naiad.triton.front.build import SOURCES
-from naiad.triton.front.wire import Wire
 from naiad.triton.service_config import ServiceConfig
 
 SOURCE = Path(__file__).with_name("native.cpp")

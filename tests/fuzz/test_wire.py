@@ -26,12 +26,12 @@ from tests.fuzz.pipelines import Everything, Merged, Texts
 from tests.fuzz.tasks import Ask, answers, numbers_of, packed
 
 from naiad.error_text import _encoded_size
+from naiad.native.merging import Merger
+from naiad.native.wire import Wire
+from naiad.native.worker import answer
 from naiad.pipeline import Pipeline, random_arrays
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
-from naiad.triton.front.merging import Merger
-from naiad.triton.front.wire import Wire
-from naiad.triton.front.worker import answer
 
 ODD = [-1, 0, 1, 2, 2**31, 2**32, 2**60, 2**61, 2**62, 2**63 - 1, -(2**63)]
 

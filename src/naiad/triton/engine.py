@@ -195,7 +195,7 @@ def assemble(
             backend) or a shared library; by default those that come with Naiad.
         directory: a folder of the user's with backends; they are preferred to those of the same
             name in ``backends``, as are any that lie in the engine's own folder.
-        front: the library of :mod:`naiad.triton.front`, which serves Naiad's models in Triton's own
+        front: the library of :mod:`naiad.native`, which serves Naiad's models in Triton's own
             process; None to serve them by the Python backend.
         cache: where to put it; by default :func:`naiad.artifacts.cache_directory`.
 

@@ -13,12 +13,12 @@ from naiad.client import Client
 from naiad.control_key import new_key
 from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
+from naiad.native.build import chosen_front
 from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, assemble, find_engine
 from naiad.triton.exposure import Exposure
-from naiad.triton.front.build import chosen_front
 from naiad.triton.gate_process import GateProcess
 from naiad.triton.guardian import Guardian, remove
 from naiad.triton.hosts import reachable

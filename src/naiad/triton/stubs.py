@@ -16,7 +16,7 @@ import psutil
 
 from naiad.triton.logs import LogEvent
 
-WORKER = "naiad.triton.front.worker"
+WORKER = "naiad.native.worker"
 """The module that a worker process of the front runs."""
 
 _LOOK = 0.1  # seconds between looks while Triton starts

@@ -1,5 +1,4 @@
-// A lane: one worker, and the thread that brings it batches and replaces it when it is lost, by
-// the rules of naiad.runtime.lane.
+// One worker, and the thread that brings it batches and replaces it when it is lost.
 #pragma once
 
 #include <atomic>
@@ -20,8 +19,8 @@ inline void log(Level level, const std::string& text) {
   TRITONSERVER_ErrorDelete(TRITONSERVER_LogMessage(level, "naiad", 0, text.c_str()));
 }
 
-// When a failing worker is started again: naiad.runtime.circuit.
-class Circuit {
+// When a failing worker is started again: twice at once, then after pauses that double to 30 s.
+class CircuitBreaker {
  public:
   void failed(const std::string& reason) {
     auto now = Clock::now();
@@ -67,11 +66,12 @@ class Circuit {
   Clock::time_point last_, until_;
 };
 
-class Lane {
+class WorkerHandle {
  public:
-  using Queue = Batcher<Ticket>;
+  using Queue = Batcher<PendingRequest>;
 
-  Lane(std::string label, std::string hello, Metrics& metrics, std::function<void()> on_rest)
+  WorkerHandle(
+      std::string label, std::string hello, Metrics& metrics, std::function<void()> on_rest)
       : worker_(std::move(label), std::move(hello)),
         metrics_(metrics),
         on_rest_(std::move(on_rest)) {}
@@ -83,13 +83,13 @@ class Lane {
     return loaded;
   }
 
-  // Begin to serve; every lane must have loaded.
+  // Begin to serve; every handle must have loaded.
   void serve(const Contract* contract, Queue* queue) {
     contract_ = contract;
     go_.set_value(queue);
   }
 
-  // End: a lane that serves goes on until its queue is closed and empty, one that rests does not.
+  // End: a handle that serves goes on until its queue is closed and empty, one that rests does not.
   void close() {
     {
       std::lock_guard<std::mutex> hold(mutex_);
@@ -101,7 +101,7 @@ class Lane {
 
   void join() { thread_.join(); }
 
-  Circuit circuit;
+  CircuitBreaker breaker;
 
  private:
   static constexpr Seconds kLoading{300};
@@ -148,7 +148,7 @@ class Lane {
     if (!revive()) {
       on_rest_();
       std::unique_lock<std::mutex> hold(mutex_);
-      return !wake_.wait_for(hold, Seconds(circuit.rest()), [this] { return closing_; });
+      return !wake_.wait_for(hold, Seconds(breaker.rest()), [this] { return closing_; });
     }
     auto batch = take(kPulse);
     if (batch && batch->empty()) return false;
@@ -158,11 +158,11 @@ class Lane {
 
   std::optional<Queue::Batch> take(Seconds timeout) {
     // On trial, one request at a time: no more of them are harmed than need be.
-    auto batch = queue_->take(timeout, circuit.on_trial() ? 1 : SIZE_MAX);
+    auto batch = queue_->take(timeout, breaker.on_trial() ? 1 : SIZE_MAX);
     double waited = 0;
     auto now = Clock::now();
     if (batch) {
-      for (auto& ticket : *batch) waited += Seconds(now - ticket->arrived).count();
+      for (auto& pending : *batch) waited += Seconds(now - pending->arrived).count();
     }
     if (waited > 0) metrics_.stage("queue", waited);
     return batch;
@@ -242,8 +242,8 @@ class Lane {
     asked.times.received = Clock::now();
     asked.outbox = worker_.outbox();
     worker_.inbox->trim();
-    if (circuit.on_trial()) log(kWarning, "the worker answers again");
-    circuit.succeeded();
+    if (breaker.on_trial()) log(kWarning, "the worker answers again");
+    breaker.succeeded();
   }
 
   // Deliver what the worker said, if anything; what is thrown is about the worker.
@@ -281,8 +281,8 @@ class Lane {
   static std::string refuse(Queue::Batch& batch, const std::exception& error) {
     std::string text = std::string("internal error: ") + error.what();
     log(kError, "a batch failed inside Naiad: " + text);
-    for (auto& ticket : batch) {
-      if (ticket->request) ticket->refuse(kInternal, "PipelineError", text);
+    for (auto& pending : batch) {
+      if (pending->request) pending->refuse(kInternal, "PipelineError", text);
     }
     return text;
   }
@@ -290,21 +290,21 @@ class Lane {
   void drop_unwanted(Queue::Batch& batch) {
     auto now = Clock::now();
     Queue::Batch wanted;
-    for (auto& ticket : batch) {
-      double waited = Seconds(now - ticket->arrived).count();
+    for (auto& pending : batch) {
+      double waited = Seconds(now - pending->arrived).count();
       bool cancelled = false;
       if (waited > kWorthAsking) {
-        TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestIsCancelled(ticket->request, &cancelled));
+        TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestIsCancelled(pending->request, &cancelled));
       }
       if (cancelled) {
-        ticket->refuse_unavailable("the client cancelled this request");
-      } else if (ticket->timeout && waited > ticket->timeout) {
+        pending->refuse_unavailable("the client cancelled this request");
+      } else if (pending->timeout && waited > pending->timeout) {
         char text[80];
         snprintf(text, sizeof text, "the request was not begun within its timeout of %g s",
-                 ticket->timeout);
-        ticket->refuse_unavailable(text);
+                 pending->timeout);
+        pending->refuse_unavailable(text);
       } else {
-        wanted.push_back(std::move(ticket));
+        wanted.push_back(std::move(pending));
       }
     }
     batch = std::move(wanted);
@@ -312,13 +312,13 @@ class Lane {
 
   // Each alone: the one that ends its worker is then known.
   void serve_again(Queue::Batch batch) {
-    for (auto& ticket : batch) {
+    for (auto& pending : batch) {
       if (revive()) {
         Queue::Batch one;
-        one.push_back(std::move(ticket));
+        one.push_back(std::move(pending));
         serve(std::move(one), true);
       } else {
-        ticket->refuse_unavailable(circuit.refusal());
+        pending->refuse_unavailable(breaker.refusal());
       }
     }
   }
@@ -326,14 +326,14 @@ class Lane {
   void note_lost(const WorkerLost& lost) {
     down_ = true;
     metrics_.restart(lost.kind);
-    circuit.failed(lost.what());
-    if (double rest = circuit.rest()) {
-      log(kError, circuit.refusal() + "; next trial in " + std::to_string(std::lround(rest)) + " s");
+    breaker.failed(lost.what());
+    if (double rest = breaker.rest()) {
+      log(kError, breaker.refusal() + "; next trial in " + std::to_string(std::lround(rest)) + " s");
     }
     worker_.end();
   }
 
-  // Make sure of a living worker; false while the circuit is open.
+  // Make sure of a living worker; false while the breaker is open.
   bool revive() {
     if (!down_) {
       if (auto how = worker_.lost(); !how.empty()) {
@@ -342,7 +342,7 @@ class Lane {
       }
     }
     while (down_) {
-      if (circuit.rest() > 0) return false;
+      if (breaker.rest() > 0) return false;
       try {
         worker_.launch();
         load();

@@ -216,7 +216,7 @@ EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
   for (uint32_t number = 0; number < count; ++number) {
     try {
       model->accept(requests[number], instance);
-    } catch (const std::exception& error) {  // the request has been answered by its ticket
+    } catch (const std::exception& error) {  // the request has been answered already
       naiad::log(naiad::kError, std::string("a request could not be taken: ") + error.what());
     }
   }

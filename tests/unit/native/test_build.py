@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from naiad.errors import EngineError
-from naiad.triton.front import build as building
-from naiad.triton.front.build import build, chosen_front, compiler
+from naiad.native import build as building
+from naiad.native.build import build, chosen_front, compiler
 
 
 @pytest.fixture

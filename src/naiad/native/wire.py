@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from naiad.error_text import described, kind_of, message_of
 from naiad.errors import InvalidInput, NaiadError, PipelineError
 from naiad.graph import Batch
+from naiad.native.merging import can_be_merged
 from naiad.pipeline import Contract, Pipeline, Request
 from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
@@ -46,7 +47,6 @@ from naiad.schema import (
     Tensor,
     sized_dims,
 )
-from naiad.triton.front.merging import can_be_merged
 from naiad.triton.service_config import ServiceConfig
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}

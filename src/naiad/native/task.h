@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "indices.h"
-#include "ticket.h"
+#include "pending_request.h"
 #include "worker.h"
 
 namespace naiad {
 
-using Batch = Batcher<Ticket>::Batch;
+using Batch = Batcher<PendingRequest>::Batch;
 
 // How a task's requests lie in the inbox, and an answer's results in the outbox. To merged requests a
 // worker may also answer that it wants each by itself, to find out what is wrong with which.
@@ -26,12 +26,12 @@ inline std::string write_apart(const Batch& batch, Arena& inbox) {
   task.put(batch.size());
   task.put(kApart);
   size_t end = 0;
-  for (auto& ticket : batch) {
-    task.put(ticket->id.size());
-    task.put(ticket->id.data(), ticket->id.size());
-    task.put(ticket->parameters.size());
-    task.put(ticket->parameters.data(), ticket->parameters.size());
-    for (auto& given : ticket->given) {
+  for (auto& pending : batch) {
+    task.put(pending->id.size());
+    task.put(pending->id.data(), pending->id.size());
+    task.put(pending->parameters.size());
+    task.put(pending->parameters.data(), pending->parameters.size());
+    for (auto& given : pending->given) {
       if (!given.input) {
         task.put(-1);
         continue;
@@ -45,8 +45,8 @@ inline std::string write_apart(const Batch& batch, Arena& inbox) {
   }
   task[0] = end;
   char* into = inbox.reserve(end);
-  for (auto& ticket : batch) {
-    for (auto& given : ticket->given) {
+  for (auto& pending : batch) {
+    for (auto& given : pending->given) {
       if (!given.input) continue;
       if (!given.copy(into)) throw std::runtime_error("an input is no longer as long as it was");
       into += aligned(given.bytes);
@@ -59,9 +59,9 @@ inline std::string write_apart(const Batch& batch, Arena& inbox) {
 // of the batch. "" where an input is in several pieces or an index is out of its range.
 inline std::string write_merged(const Contract& contract, const Batch& batch, Arena& inbox) {
   Sizes totals(contract.dims.size(), 0);
-  for (auto& ticket : batch) {
-    add(totals, ticket->sizes);
-    for (auto& given : ticket->given) {
+  for (auto& pending : batch) {
+    add(totals, pending->sizes);
+    for (auto& given : pending->given) {
       if (!given.input || given.buffers > 1) return "";
     }
   }
@@ -77,18 +77,18 @@ inline std::string write_merged(const Contract& contract, const Batch& batch, Ar
     task.put(end);
     end += aligned(port.outer * port.rows(totals) * port.inner);  // the bytes of all requests
   }
-  for (auto& ticket : batch) {
-    for (int64_t size : ticket->sizes) task.put(size);
+  for (auto& pending : batch) {
+    for (int64_t size : pending->sizes) task.put(size);
   }
   task[0] = end;
   char* base = inbox.reserve(end);
   for (size_t input = 0; input < contract.inputs.size(); ++input) {
     auto& port = contract.inputs[input];
     Sizes before(contract.dims.size(), 0);
-    for (auto& ticket : batch) {
-      const char* data = ticket->given[input].data;
-      if (!merge_in(port, data, base + offsets[input], ticket->sizes, before, totals)) return "";
-      add(before, ticket->sizes);
+    for (auto& pending : batch) {
+      const char* data = pending->given[input].data;
+      if (!merge_in(port, data, base + offsets[input], pending->sizes, before, totals)) return "";
+      add(before, pending->sizes);
     }
   }
   return task.packed();
@@ -123,11 +123,11 @@ class Results {
 inline void answer_apart(
     const Contract& contract, Batch& batch, Reading& done, const Results& results,
     const Times& times) {
-  for (auto& ticket : batch) {
+  for (auto& pending : batch) {
     if (int64_t code = done.number()) {
       std::string kind = done.text(done.number());
       std::string text = done.text(done.number());
-      ticket->refuse(code > 0 && code <= kLastCode ? static_cast<int>(code) : kInternal, kind, text);
+      pending->refuse(code > 0 && code <= kLastCode ? static_cast<int>(code) : kInternal, kind, text);
       continue;
     }
     std::vector<Value> values;
@@ -146,7 +146,7 @@ inline void answer_apart(
       value.run = bytes;
       values.push_back(std::move(value));
     }
-    ticket->answer(values, times);
+    pending->answer(values, times);
   }
 }
 
@@ -156,17 +156,17 @@ inline void answer_merged(
     const Times& times) {
   if (!contract.merges) Reading::fail();
   Sizes totals(contract.dims.size(), 0), before(totals);
-  for (auto& ticket : batch) add(totals, ticket->sizes);
+  for (auto& pending : batch) add(totals, pending->sizes);
   std::vector<const char*> outputs;
   for (auto& port : contract.outputs) {
     auto bytes = product(product(port.outer, port.rows(totals)).value_or(-1), port.inner);
     outputs.push_back(results.at(done.number(), bytes.value_or(-1)));
   }
-  for (auto& ticket : batch) {
+  for (auto& pending : batch) {
     std::vector<Value> values;
     for (size_t output = 0; output < contract.outputs.size(); ++output) {
       auto& port = contract.outputs[output];
-      int64_t rows = port.rows(ticket->sizes);
+      int64_t rows = port.rows(pending->sizes);
       Value value{&port.name, port.dtype, port.sizes};
       if (port.axis >= 0) value.shape[port.axis] = rows;
       value.data = outputs[output] + port.rows(before) * port.inner;
@@ -175,8 +175,8 @@ inline void answer_merged(
       value.stride = port.rows(totals) * port.inner;
       values.push_back(std::move(value));
     }
-    add(before, ticket->sizes);
-    ticket->answer(values, times);
+    add(before, pending->sizes);
+    pending->answer(values, times);
   }
 }
 

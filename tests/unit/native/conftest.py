@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from naiad.triton.front.build import SOURCES, compiler
+from naiad.native.build import SOURCES, compiler
 
 Drive = Callable[..., str]
 

@@ -1,4 +1,4 @@
-// A model of Naiad, as it is served in Triton's own process: its queue, its lanes, and exactly one
+// A model of Naiad, as it is served in Triton's own process: its queue, its workers, and exactly one
 // reply per request.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "lane.h"
+#include "worker_handle.h"
 #include "request.h"
 
 namespace naiad {
@@ -88,9 +88,9 @@ class Model {
                         ", \"device\": " + quoted(settings.device) + ", \"config\": " + config + "}";
     std::vector<std::future<Contract>> loading;
     for (int64_t number = 0; number < std::max<int64_t>(1, settings.instances); ++number) {
-      lanes_.push_back(std::make_unique<Lane>(
+      handles_.push_back(std::make_unique<WorkerHandle>(
           name + " " + settings.pipeline, hello, metrics_, [this] { shed(); }));
-      loading.push_back(lanes_.back()->start());
+      loading.push_back(handles_.back()->start());
     }
     std::exception_ptr failed;
     for (auto& one : loading) {
@@ -105,48 +105,48 @@ class Model {
       end();
       std::rethrow_exception(failed);
     }
-    queue_ = std::make_unique<Lane::Queue>(
+    queue_ = std::make_unique<WorkerHandle::Queue>(
         contract_->budget, contract_->capacity, contract_->waiting, contract_->max_queue_delay);
-    for (auto& lane : lanes_) lane->serve(contract_.get(), queue_.get());
+    for (auto& handle : handles_) handle->serve(contract_.get(), queue_.get());
   }
   Model(const Model&) = delete;
   ~Model() { end(); }
 
   // Take a request on; it is answered from another thread, or now where it is refused.
   void accept(TRITONBACKEND_Request* request, TRITONBACKEND_ModelInstance* instance) {
-    auto ticket = std::make_unique<Ticket>(request, instance, metrics_);
-    if (stopping_.is_up()) return ticket->refuse_unavailable("the server is stopping");
-    if (auto wrong = Examination(*ticket, *contract_).run(); !wrong.empty()) {
-      return ticket->refuse(kInvalidArgument, "InvalidInput", wrong);
+    auto pending = std::make_unique<PendingRequest>(request, instance, metrics_);
+    if (stopping_.is_up()) return pending->refuse_unavailable("the server is stopping");
+    if (auto wrong = Examination(*pending, *contract_).run(); !wrong.empty()) {
+      return pending->refuse(kInvalidArgument, "InvalidInput", wrong);
     }
     uint64_t microseconds = 0;
     TRITONSERVER_ErrorDelete(
         TRITONBACKEND_InferenceRequestTimeoutMicroseconds(request, &microseconds));
-    ticket->timeout = 1e-6 * microseconds;
-    if (auto why = queue_->put(ticket, contract_->dims); !why.empty()) {
-      return ticket->refuse_unavailable(why);
+    pending->timeout = 1e-6 * microseconds;
+    if (auto why = queue_->put(pending, contract_->dims); !why.empty()) {
+      return pending->refuse_unavailable(why);
     }
-    shed();  // after it is queued, so that a lane that rests from now on sheds it
+    shed();  // after it is queued, so that a worker that rests from now on sheds it
   }
 
  private:
-  // Refuse all that waits while every lane rests.
+  // Refuse all that waits while every worker rests.
   void shed() {
     double soonest = 1e9;
-    for (auto& lane : lanes_) soonest = std::min(soonest, lane->circuit.rest());
+    for (auto& handle : handles_) soonest = std::min(soonest, handle->breaker.rest());
     if (soonest <= 0 || !queue_) return;
-    std::string why = lanes_[0]->circuit.refusal() + "; try again in about " +
+    std::string why = handles_[0]->breaker.refusal() + "; try again in about " +
                       std::to_string(static_cast<int64_t>(std::ceil(soonest))) + " s";
-    for (auto& ticket : queue_->drain()) ticket->refuse_unavailable(why);
+    for (auto& pending : queue_->drain()) pending->refuse_unavailable(why);
   }
 
   void end() {
     if (queue_) queue_->close();
-    for (auto& lane : lanes_) lane->close();
-    for (auto& lane : lanes_) lane->join();
+    for (auto& handle : handles_) handle->close();
+    for (auto& handle : handles_) handle->join();
     if (queue_) {
-      for (auto& ticket : queue_->drain()) {
-        ticket->refuse_unavailable("the model is being unloaded");
+      for (auto& pending : queue_->drain()) {
+        pending->refuse_unavailable("the model is being unloaded");
       }
     }
   }
@@ -154,8 +154,8 @@ class Model {
   Metrics metrics_;
   StopFlag stopping_;
   std::unique_ptr<Contract> contract_;
-  std::unique_ptr<Lane::Queue> queue_;
-  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::unique_ptr<WorkerHandle::Queue> queue_;
+  std::vector<std::unique_ptr<WorkerHandle>> handles_;
 };
 
 }  // namespace naiad

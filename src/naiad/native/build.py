@@ -1,6 +1,6 @@
 """Builds the front, once for each version of it, into the cache.
 
-``python -m naiad.triton.front.build`` does it ahead of the first start.
+``python -m naiad.native.build`` does it ahead of the first start.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def build(cache: Path) -> Path:
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".front-", dir=library.parent) as draft:
         made = Path(draft) / library.name
-        command = [with_what, *_FLAGS, "-o", str(made), str(SOURCES / "front.cpp"), "-ldl"]
+        command = [with_what, *_FLAGS, "-o", str(made), str(SOURCES / "backend.cpp"), "-ldl"]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT, check=False

@@ -9,15 +9,16 @@
 
 #include "contract.h"
 #include "text.h"
-#include "ticket.h"
+#include "pending_request.h"
 
 namespace naiad {
 
 class Examination {
  public:
-  Examination(Ticket& ticket, const Contract& contract) : ticket_(ticket), contract_(contract) {}
+  Examination(PendingRequest& pending, const Contract& contract)
+      : pending_(pending), contract_(contract) {}
 
-  // Fill in the ticket; returns what is wrong with the request, or "".
+  // Fill in the pending request; returns what is wrong with the request, or "".
   std::string run() {
     if (!read_text() || !read_parameters() || !read_inputs() || !within_limit()) return wrong_;
     return "";
@@ -34,35 +35,35 @@ class Examination {
 
   bool read_text() {
     const char* id = nullptr;
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestId(ticket_.request, &id));
-    ticket_.id = id ? id : "";
-    if (!is_utf8(ticket_.id)) {
-      return refuse("the request id is " + shown(ticket_.id) + ", which is not UTF-8");
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestId(pending_.request, &id));
+    pending_.id = id ? id : "";
+    if (!is_utf8(pending_.id)) {
+      return refuse("the request id is " + shown(pending_.id) + ", which is not UTF-8");
     }
     return fits();
   }
 
   bool fits() {
-    size_t size = ticket_.id.size() + ticket_.parameters.size();
+    size_t size = pending_.id.size() + pending_.parameters.size();
     return size <= kMostText || refuse("the request's id and parameters have " + grouped(size) +
                                        " bytes; they may have " + grouped(kMostText));
   }
 
   bool read_parameters() {
     uint32_t count = 0;
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestParameterCount(ticket_.request, &count));
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestParameterCount(pending_.request, &count));
     for (uint32_t number = 0; number < count; ++number) {
       const char* key = nullptr;
       int type = 0;
       const void* value = nullptr;
       TRITONSERVER_ErrorDelete(
-          TRITONBACKEND_RequestParameter(ticket_.request, number, &key, &type, &value));
+          TRITONBACKEND_RequestParameter(pending_.request, number, &key, &type, &value));
       std::string name = key ? key : "", text;
       if (!is_utf8(name)) {
         return refuse("the name of parameter " + shown(name) + " is not UTF-8");
       }
       if (!as_json(name, value ? type : -1, value, text)) return false;
-      ticket_.parameters += (number ? ", " : "{") + quoted(name) + ": " + text;
+      pending_.parameters += (number ? ", " : "{") + quoted(name) + ": " + text;
       if (!fits()) return false;
       if (name != "naiad_priority") continue;
       int64_t priority = type == kInt && value ? *static_cast<const int64_t*>(value) : INT64_MAX;
@@ -70,9 +71,9 @@ class Examination {
         return refuse("parameter naiad_priority is " + text +
                       "; it must be an integer from -10 (most urgent) to 10");
       }
-      ticket_.priority = priority;
+      pending_.priority = priority;
     }
-    if (count) ticket_.parameters += "}";
+    if (count) pending_.parameters += "}";
     return true;
   }
 
@@ -101,17 +102,17 @@ class Examination {
   }
 
   bool read_inputs() {
-    ticket_.sizes.assign(contract_.dims.size(), 0);
-    ticket_.sizes[0] = 1;
-    ticket_.given.assign(contract_.inputs.size(), Given{});
+    pending_.sizes.assign(contract_.dims.size(), 0);
+    pending_.sizes[0] = 1;
+    pending_.given.assign(contract_.inputs.size(), Given{});
     first_.assign(contract_.dims.size(), nullptr);
     sent_.assign(contract_.dims.size(), false);
     uint32_t count = 0, known = 0;
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputCount(ticket_.request, &count));
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputCount(pending_.request, &count));
     for (size_t place = 0; place < contract_.inputs.size(); ++place) {
       auto& port = contract_.inputs[place];
-      auto& given = ticket_.given[place];
-      if (given.find(ticket_.request, port.name)) {
+      auto& given = pending_.given[place];
+      if (given.find(pending_.request, port.name)) {
         if (!read_input(port, given)) return false;
         ++known;
       } else if (!port.optional) {
@@ -121,8 +122,8 @@ class Examination {
     }
     if (known != count) return refuse("there are inputs that this model does not have");
     for (size_t dim = 1; dim < contract_.dims.size(); ++dim) {
-      if (first_[dim] && !sent_[dim] && ticket_.sizes[dim] > kUnsent) {
-        return refuse(first_[dim]->name + " has " + grouped(ticket_.sizes[dim]) + " " +
+      if (first_[dim] && !sent_[dim] && pending_.sizes[dim] > kUnsent) {
+        return refuse(first_[dim]->name + " has " + grouped(pending_.sizes[dim]) + " " +
                       contract_.dims[dim] + ", of which nothing is sent; at most " +
                       grouped(kUnsent) + " may be empty");
       }
@@ -180,7 +181,7 @@ class Examination {
         return refuse(port.name + " has shape " + shape_text(given.shape, given.rank) +
                       "; no size may be negative");
       }
-      auto& known = ticket_.sizes[dim];
+      auto& known = pending_.sizes[dim];
       if (first_[dim] && known != size) {
         return refuse(port.name + " has " + std::to_string(size) + " " + contract_.dims[dim] +
                       ", but " + first_[dim]->name + " has " + std::to_string(known) +
@@ -222,21 +223,21 @@ class Examination {
   }
 
   void count(const Port& port, int64_t amount) {
-    auto& total = ticket_.sizes[port.counts];
+    auto& total = pending_.sizes[port.counts];
     if (__builtin_add_overflow(total, amount, &total)) total = kUnbounded;
   }
 
   bool within_limit() {
-    for (size_t dim = 0; dim < ticket_.sizes.size(); ++dim) {
-      if (ticket_.sizes[dim] > contract_.limit.sizes[dim]) {
-        return refuse("the request has " + grouped(ticket_.sizes[dim]) + " " + contract_.dims[dim] +
+    for (size_t dim = 0; dim < pending_.sizes.size(); ++dim) {
+      if (pending_.sizes[dim] > contract_.limit.sizes[dim]) {
+        return refuse("the request has " + grouped(pending_.sizes[dim]) + " " + contract_.dims[dim] +
                       "; this model takes at most " + grouped(contract_.limit.sizes[dim]));
       }
     }
     return true;
   }
 
-  Ticket& ticket_;
+  PendingRequest& pending_;
   const Contract& contract_;
   std::string wrong_;
   std::vector<const Port*> first_;  // by dimension: which input had it first

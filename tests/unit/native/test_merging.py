@@ -12,13 +12,13 @@ from tests.unit.strategies import GRAPH
 
 from naiad import Budget, Pipeline, Tensor
 from naiad.graph import Batch, collate
+from naiad.native.merging import Merger, can_be_merged
+from naiad.native.wire import Wire
 from naiad.pipeline import Request
 from naiad.runtime.messages import Spec
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 from naiad.schema import measure, validate
-from naiad.triton.front.merging import Merger, can_be_merged
-from naiad.triton.front.wire import Wire
 from naiad.triton.service_config import ServiceConfig
 
 

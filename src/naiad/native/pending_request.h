@@ -33,12 +33,13 @@ struct Value {
   uint64_t run = 0, runs = 1, stride = 0;
 };
 
-class Ticket {
+class PendingRequest {
  public:
-  Ticket(TRITONBACKEND_Request* request, TRITONBACKEND_ModelInstance* instance, Metrics& metrics)
+  PendingRequest(
+      TRITONBACKEND_Request* request, TRITONBACKEND_ModelInstance* instance, Metrics& metrics)
       : request(request), instance_(instance), metrics_(metrics) {}
-  Ticket(const Ticket&) = delete;
-  ~Ticket() {
+  PendingRequest(const PendingRequest&) = delete;
+  ~PendingRequest() {
     if (request) refuse(kInternal, "PipelineError", "internal error: this request was dropped");
   }
 

@@ -1,4 +1,4 @@
-"""A worker process of the front: ``python -m naiad.triton.front.worker``.
+"""A worker process of the front: ``python -m naiad.native.worker``.
 
 It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in)
 and as 5 and 6 (what goes out, in turn). The first message says what to load; then tasks are
@@ -19,14 +19,14 @@ from typing import Any, Final
 
 from naiad.error_text import described, message_of
 from naiad.graph import Batch
+from naiad.native.merging import Merger
+from naiad.native.wire import Wire
 from naiad.pipeline import Request
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 from naiad.runtime.worker import begin, load, loaded
 from naiad.triton.backends.graphs import DIMS_PARAMETER, adapter_parameters, graph_spec
 from naiad.triton.config import PIPELINE_PARAMETER
-from naiad.triton.front.merging import Merger
-from naiad.triton.front.wire import Wire
 from naiad.triton.model_config import parse_model_config
 from naiad.triton.repository import resolve
 from naiad.triton.service_config import ServiceConfig, read_service_config

@@ -16,11 +16,11 @@ from tests.unit.strategies import GRAPH, graphs
 
 from naiad import Budget, Pipeline, Tensor
 from naiad.errors import InvalidInput, PipelineError, Unavailable
+from naiad.native.wire import Wire
 from naiad.pipeline import Request
 from naiad.runtime.messages import Spec
 from naiad.runtime.runner import STAGES, Report
 from naiad.runtime.shared import Arena
-from naiad.triton.front.wire import Wire
 from naiad.triton.service_config import ServiceConfig
 
 

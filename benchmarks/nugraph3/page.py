@@ -15,6 +15,8 @@ from benchmarks.nugraph3.rounds import CLIENTS, MANY, Round
 from benchmarks.nugraph3.sides import NAIAD, SETTINGS
 from matplotlib.figure import Figure
 
+from naiad.engine_release import RELEASE
+
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 _LEGEND = {"loc": "outside lower center", "ncols": 3, "frameon": False, "fontsize": 8}
 _COLOURS = ("#9aa5b1", "#6c8ebf", "#1f4e79")
@@ -28,8 +30,9 @@ def machine() -> str:
         names = (line for line in info.read_text().splitlines() if line.startswith("model name"))
         cpu = next(names, f":{cpu}").partition(":")[2].strip()
     cores = len(os.sched_getaffinity(0))
-    packages = ("naiad", "torch", "torch_geometric", "pandas", "scipy", "nvidia-pytriton")
+    packages = ("naiad", "torch", "torch_geometric", "pandas", "scipy")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    versions += f", Triton {RELEASE.triton}"
     return f"{cpu}, {cores} cores; Python {platform.python_version()}, {versions}"
 
 

@@ -11,13 +11,13 @@ from naiad.client import Client
 from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.outsider import open_to_outsiders
+from naiad.engine_release import RELEASE
 from naiad.errors import EngineError, NaiadError
 from naiad.gate.keys import read_keys
 from naiad.server_card import ServerCard, find_card
 
 Verdict = Literal["closed", "note", "open"]
 
-_RELEASES: Final = {"2.51.0": "24.10, of October 2024"}
 _CREDENTIALS: Final = {
     "api_keys": "API keys",
     "jwt_issuer": "tokens",
@@ -99,11 +99,11 @@ def _engine(server: _Server) -> Iterator[Finding]:
     with Client(server.url, api_key=access.api_key, ca=access.ca, retries=0) as client:
         version = str(client.metadata().get("version", "unknown"))
         programs = _programs(client)
-    if version in _RELEASES:
+    if version == RELEASE.triton:
         yield Finding(
             "engine",
-            f"Triton {version} ({_RELEASES[version]}) has published vulnerabilities: "
-            "docs/security.md",
+            f"Triton {version} ({RELEASE.release}, of {RELEASE.date}) has published "
+            "vulnerabilities: docs/security.md",
             "note",
             "" if server.gate else "--gate or --socket, or a newer container of NVIDIA's",
         )

@@ -29,6 +29,12 @@ def check(
             help="Load no model file and import no pipeline; for files that are not trusted.",
         ),
     ] = False,
+    python_environment: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where a model.py of the repository's own runs, as for `serve`."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Check a model repository: its configs, its files, and the configs against the files.
@@ -42,7 +48,9 @@ def check(
     """
     from naiad.triton.lint.repository import check_repository
 
-    report = check_repository(directory, load_files=not configs_only)
+    report = check_repository(
+        directory, load_files=not configs_only, python_environment=python_environment
+    )
     if as_json:
         typer.echo(json.dumps(_plain(report), indent=1))
     else:

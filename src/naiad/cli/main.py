@@ -9,7 +9,18 @@ import typer
 from rich.markup import escape
 
 from naiad import __version__
-from naiad.cli import artifacts, codegen, deploy, gate, infer, process, simulate, train, weights
+from naiad.cli import (
+    artifacts,
+    codegen,
+    deploy,
+    engine,
+    gate,
+    infer,
+    process,
+    simulate,
+    train,
+    weights,
+)
 from naiad.cli.audit import audit
 from naiad.cli.bench import bench
 from naiad.cli.check import check
@@ -46,6 +57,7 @@ app.command()(tune)
 app.command()(demo)
 app.command()(new)
 app.add_typer(deploy.app, name="deploy")
+app.add_typer(engine.app, name="engine")
 app.add_typer(gate.app, name="gate")
 app.add_typer(infer.app, name="infer")
 app.add_typer(process.app, name="process")
@@ -60,7 +72,7 @@ add_access(app)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"naiad {__version__}")
+        typer.echo(f"naiad {__version__}\nengine: {engine.described()}")
         raise typer.Exit
 
 
@@ -69,7 +81,7 @@ def root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+            "--version", callback=_print_version, is_eager=True, help="Print the versions and exit."
         ),
     ] = False,
 ) -> None:

@@ -16,6 +16,7 @@ from naiad.cli.settings import with_settings
 from naiad.cli.stopping import interruptible
 from naiad.gate.settings import GateSettings
 from naiad.pipelines import application, application_of
+from naiad.triton.engine_settings import EngineSettings
 
 if TYPE_CHECKING:
     from naiad.schema import Array, Arrays
@@ -159,6 +160,7 @@ def serve(
         ),
     ] = None,
     *,
+    the_engine: EngineSettings,
     the_gate: GateSettings,
 ) -> None:
     """Serve pipelines on an embedded Triton until Ctrl-C; restart it when it dies.
@@ -174,8 +176,11 @@ def serve(
       naiad serve nugraph3 --socket /run/user/1000/naiad.sock
       naiad serve --model-repository models/ --model-control-mode poll --poll-seconds 2
       naiad serve --model-repository models/ --model-control-mode explicit --load gat
+      naiad serve --model-repository models/ --python-environment numpy1/
+      naiad serve nugraph3 --engine /opt/tritonserver
     """
     from naiad.pipelines.bundle.pipeline import bundle_spec
+    from naiad.triton.engine import find_engine
     from naiad.triton.serving import serve as start
     from naiad.triton.supervisor import Supervision
 
@@ -189,6 +194,7 @@ def serve(
     server: Server | None = None
     with interruptible():
         try:
+            find_engine(the_engine.engine, progress=True)  # its own display, before the next
             with _StartUp() as display:
                 server = start(
                     *served,
@@ -217,6 +223,7 @@ def serve(
                         memory_limit=memory_limit_mb and memory_limit_mb * 1_000_000
                     ),
                     backend_directory=backend_directory,
+                    engine=the_engine,
                     on_event=display.show,
                 )
             _print_ready(server)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 from naiad.control_key import HTTP_HEADER
 from naiad.errors import EngineError
 from naiad.triton.endpoints import GRPC_SUFFIX, Endpoints
-from naiad.triton.engine import Layout, has_gpu
+from naiad.triton.engine import Engine, Layout, has_gpu
 from naiad.triton.model_config import read_model_config
 from naiad.triton.places import is_plain
 
@@ -24,6 +26,9 @@ ALL = ("*",)
 """To load at the start: every model."""
 
 _OFF = ("false", "0")  # how Triton reads an option that is there
+
+_LARGEST_BODY = 2**31 - 1
+"""Bytes of an HTTP request; 25.06 and later have 64 MiB by default, and the gate its own limit."""
 
 _ADMINISTRATION = "shared-memory,model-repository,logging,trace"
 """The groups of Triton's endpoints that ask for the control key."""
@@ -79,6 +84,7 @@ def command_line(
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
         *_listening(endpoints),
         *_closed(endpoints.control_key),
+        *_of_newer_versions(layout.engine),
         f"--exit-timeout-secs={settings.exit_timeout}",
         f"--model-control-mode={settings.model_control}",
     ]
@@ -123,6 +129,24 @@ def _closed(control_key: str) -> Iterator[str]:
     if control_key:
         yield f"--http-restricted-api={_ADMINISTRATION}:{HTTP_HEADER}={control_key}"
         yield f"--grpc-restricted-protocol={_ADMINISTRATION}:{HTTP_HEADER}={control_key}"
+
+
+def _of_newer_versions(engine: Engine) -> Iterator[str]:
+    """What later versions must be told to behave as 2.51 does."""
+    if not engine.is_embedded and "--http-max-input-size" in _help(engine.tritonserver):
+        yield f"--http-max-input-size={_LARGEST_BODY}"
+
+
+@cache
+def _help(tritonserver: Path) -> str:
+    """What the program says of its options; "" where it does not run."""
+    try:
+        done = subprocess.run(
+            [str(tritonserver), "--help"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout + done.stderr
 
 
 def check_settings(settings: Settings) -> None:

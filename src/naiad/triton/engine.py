@@ -1,41 +1,39 @@
-"""Triton's binary inside the wheel ``nvidia-pytriton``: found, checked, and laid out for launch.
+"""The Triton that serves: found, and laid out for launch.
 
-The wheel carries ``tritonserver`` (2.51, the 24.10 release), the Python backend and one stub per
-Python version, but not the layout that Triton wants: the stub must lie beside the backend. The
-layout is made of links in a cache directory; nothing is ever written into site-packages, and
-``pytriton`` itself is never imported.
+It is one that is installed, as in NVIDIA's containers, or the files that Naiad fetches
+(`naiad.triton.engine_files`): ``tritonserver`` (2.51, the 24.10 release), the Python backend and
+one stub per Python version, but not the layout that Triton wants: the stub must lie beside the
+backend. The layout is made of links in a cache directory; nothing is written into the engine.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import importlib.util
 import json
 import os
-import platform
+import re
 import shutil
 import sys
-import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from naiad.errors import EngineError, MissingExtra
+from naiad.engine_release import RELEASE
+from naiad.errors import EngineError
 from naiad.runtime.environment import numeric_environment
+from naiad.triton import engine_files
 from naiad.triton.places import usable_cache
-
-WHEEL = "nvidia-pytriton"
-CONTAINER = "nvcr.io/nvidia/tritonserver:24.10-py3"
-
-_ELSEWHERE = (
-    "Or export the models and serve the same folder in NVIDIA's container:\n"
-    "  naiad export nugraph3 models\n"
-    "  docker run --rm --shm-size=1g -p 8000-8002:8000-8002 -v $PWD/models:/models \\\n"
-    f"    {CONTAINER} \\\n"
-    "    bash -c 'pip install \"naiad[nugraph3]\" && tritonserver --model-repository=/models'"
+from naiad.triton.python_environment import (
+    REMEDY,
+    PythonEnvironment,
+    default_python,
+    takes_numpy_2,
 )
+
+CONTAINERS = Path("/opt/tritonserver")
+"""Where NVIDIA's containers have Triton."""
+
 _STUB = "triton_python_backend_stub"
 _TRITON = Path("pytriton", "tritonserver")  # as in site-packages: RPATHs count the levels
 
@@ -46,6 +44,21 @@ _PYTHON_BACKEND = "libtriton_python.so"
 _BEHIND_FRONT = "libtriton_python_stub.so"
 _COPIED = (_PYTHON_BACKEND, _BEHIND_FRONT)
 
+# Imported in the stub before any model is: also of models that come while the server runs.
+_UTILS = "triton_python_backend_utils.py"
+_GUARD = f"""\
+import numpy as _numpy
+
+if int(_numpy.__version__.split(".")[0]) >= 2:
+    raise ImportError(
+        "this Python has NumPy " + _numpy.__version__ + ", with which the stub of Triton "
+        "{RELEASE.release} gives wrong answers; a model.py needs NumPy 1: {REMEDY}"
+    )
+
+"""
+
+_LIBPYTHON = re.compile(rb"libpython(3\.\d+)\.so")  # what a stub is linked with
+
 # Python models run with these unless the user's environment says otherwise.
 _DEFAULTS = numeric_environment(threads=1) | {
     "PYTHONUNBUFFERED": "1",  # what a model prints is in the log when it is printed
@@ -54,26 +67,32 @@ _DEFAULTS = numeric_environment(threads=1) | {
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The parts of the wheel that run here.
+    """A Triton, and what runs a repository's own ``model.py`` in it.
 
     Attributes:
-        version: of the wheel.
-        package: the wheel's ``pytriton`` folder.
-        libraries: the wheel's shared libraries.
-        stub: the program that hosts a Python model, for the running Python.
-        libpython: the running Python's shared library, which the stub is linked with.
+        version: Triton's own; "unknown" where it cannot be seen.
+        home: the folder with ``bin``, ``backends`` and ``caches``.
+        libraries: the shared libraries of the wheel; None of an installed Triton.
+        python: what the stub runs in.
+        stub: the program that hosts a Python model, for the version of ``python``, where there is
+            one.
     """
 
     version: str
-    package: Path
-    libraries: Path
-    stub: Path
-    libpython: Path
+    home: Path
+    libraries: Path | None
+    python: PythonEnvironment
+    stub: Path | None
 
     @property
     def tritonserver(self) -> Path:
         """The server's binary."""
-        return self.package / "tritonserver" / "bin" / "tritonserver"
+        return self.home / "bin" / "tritonserver"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether its files are those of the wheel."""
+        return self.libraries is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,68 +132,64 @@ class Layout:
         return self.root / "bin"
 
 
-def find_engine() -> Engine:
-    """Find the embedded Triton for the running Python.
+def find_engine(
+    directory: Path | None = None,
+    python: PythonEnvironment | None = None,
+    *,
+    progress: bool = False,
+) -> Engine:
+    """Find Triton; fetch it where there is none.
+
+    Args:
+        directory: an installed Triton, or the files of the wheel; by default ``$NAIAD_ENGINE``, or
+            `CONTAINERS`, or the files in the cache, which are fetched where they are missing.
+        python: what a repository's own ``model.py`` runs in; by default as
+            `default_python`.
+        progress: say on standard error what is fetched.
 
     Raises:
-        EngineError: it cannot run on this platform or with this Python; says what to use instead.
-        MissingExtra: the wheel is not installed.
+        EngineError: there is none in ``directory``, or it cannot be fetched or run here; says what
+            to do.
     """
-    system, machine = platform.system(), platform.machine()
-    if (system, machine) != ("Linux", "x86_64"):
-        raise EngineError(
-            f"the embedded Triton runs on Linux x86-64, and this is {system} {machine}.\n"
-            f"{_ELSEWHERE}"
-        )
-    found = importlib.util.find_spec("pytriton")
-    if found is None or not found.submodule_search_locations:
-        if _numbers(python_version()) >= (3, 13):
-            raise EngineError(
-                f"the embedded Triton needs numpy 1, which has no build for Python "
-                f"{python_version()}; use Python 3.10 to 3.12.\n{_ELSEWHERE}"
-            )
-        raise MissingExtra("server", WHEEL)
-    package = Path(found.submodule_search_locations[0])
-    stubs = package / "tritonserver" / "python_backend_stubs"
-    stub = stubs / python_version() / _STUB
-    if not stub.is_file():
-        known = sorted((p.name for p in stubs.glob("*")), key=_numbers)
-        raise EngineError(
-            f"the embedded Triton runs Python models in Python {', '.join(known)}, and this is "
-            f"Python {python_version()}; make the environment with one of those.\n{_ELSEWHERE}"
-        )
+    python = python or default_python()
+    place = place_of_engine(directory) or engine_files.install(progress=progress)
+    home = place if _has_server(place) else (place / engine_files.SERVER).parents[1]
+    libraries = home.parents[1] / "nvidia_pytriton.libs"
+    embedded = libraries.is_dir()
     return Engine(
-        version=_wheel_version(),
-        package=package,
-        libraries=package.parent / "nvidia_pytriton.libs",
-        stub=stub,
-        libpython=find_libpython(),
+        version=RELEASE.triton if embedded else _installed_version(home),
+        home=home,
+        libraries=libraries if embedded else None,
+        python=python,
+        stub=stubs(home).get(python.version),
     )
 
 
-def find_libpython() -> Path:
-    """The shared library of the running Python, which some distributions package apart.
+def place_of_engine(directory: Path | None = None) -> Path | None:
+    """The folder of the Triton that `find_engine` would take; None where it would fetch one.
 
     Raises:
-        EngineError: there is none; says which package has it.
+        EngineError: there is none in ``directory``.
     """
-    version = python_version()
-    name = f"libpython{version}.so.1.0"  # as the stub asks for it
-    for directory in _library_directories():
-        path = directory / name
-        if path.is_file():
-            return path
-    if Path("/etc/debian_version").exists():
-        remedy = f"sudo apt install libpython{version}"
-    elif shutil.which("dnf"):
-        remedy = f"sudo dnf install python{version}-libs"
-    else:
-        remedy = "use a Python built with --enable-shared"
-    raise EngineError(
-        f"the shared library of this Python ({name}) is missing, and Triton's Python backend is "
-        f"linked with it. {sys.executable} was built without it, or it is in a package of its own: "
-        f"{remedy}; conda and `uv python install {version}` have it too.\n{_ELSEWHERE}"
-    )
+    named = directory or os.environ.get("NAIAD_ENGINE")
+    if named:
+        place = Path(named).expanduser().absolute()
+        if not _has_server(place) and not engine_files.is_complete(place):
+            raise EngineError(
+                f"{place} holds no Triton: there is no bin/tritonserver. Name the folder that has "
+                f"it, such as {CONTAINERS}, or none, to have Naiad fetch Triton {RELEASE.release}"
+            )
+        return place
+    return CONTAINERS if _has_server(CONTAINERS) else engine_files.installed()
+
+
+def stubs(home: Path) -> dict[str, Path]:
+    """The stubs of a Triton by the Python that each is for, such as ``3.11``."""
+    found = {path.parent.name: path for path in home.glob(f"python_backend_stubs/*/{_STUB}")}
+    installed = home / "backends" / "python" / _STUB
+    if installed.is_file() and (linked := _LIBPYTHON.search(installed.read_bytes())):
+        found[linked[1].decode()] = installed
+    return found
 
 
 def assemble(
@@ -204,16 +219,17 @@ def assemble(
             ``directory``.
     """
     found = dict(own_backends() if backends is None else backends)
-    found |= installed_backends(engine.package / "tritonserver" / "backends")
+    found |= installed_backends(engine.home / "backends")
     if directory is not None:
         found |= installed_backends(directory)
     links = _links(engine, found, front)
     parts = {link: str(target) for link, target in links.items()}
     parts["copied"] = ", ".join(_COPIED)
+    parts["guard"] = "" if takes_numpy_2(engine.version) else _GUARD
     written = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(written.encode()).hexdigest()[:12]
     parent = usable_cache(cache) / "engine"
-    root = parent / f"{engine.version}-py{python_version()}-{digest}"
+    root = parent / f"{engine.version}-py{engine.python.version}-{digest}"
     if not _is_complete(root, links):
         parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=parent))
@@ -224,6 +240,8 @@ def assemble(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if path.name in _COPIED:
                     shutil.copyfile(target, path)
+                elif path.name == _UTILS:
+                    path.write_text(parts["guard"] + target.read_text("utf-8"), "utf-8")
                 else:
                     path.symlink_to(target)
             _move_into_place(draft, root, links)
@@ -236,10 +254,14 @@ def environment(layout: Layout, base: Mapping[str, str] | None = None) -> dict[s
     """The environment of the server's process, from ``base`` (by default this process's own)."""
     env = _DEFAULTS | dict(os.environ if base is None else base)
     # The stub's Python is the first `python3` on PATH, whatever else is said (seen in 2.51).
-    own = Path(sys.executable).parent
-    same = (own / "python3").resolve() == Path(sys.executable).resolve()
-    env["PATH"] = _prepended(str(own if same else layout.python), env.get("PATH", os.defpath))
-    env["LD_LIBRARY_PATH"] = _prepended(str(layout.libpython), env.get("LD_LIBRARY_PATH", ""))
+    python = layout.engine.python.executable
+    same = (python.parent / "python3").resolve() == python.resolve()
+    first = python.parent if same else layout.python
+    env["PATH"] = _prepended(str(first), env.get("PATH", os.defpath))
+    libraries = env.get("LD_LIBRARY_PATH", "")
+    if not layout.engine.is_embedded:
+        libraries = _prepended(str(layout.engine.home / "lib"), libraries)
+    env["LD_LIBRARY_PATH"] = _prepended(str(layout.libpython), libraries)
     env["NAIAD_PYTHON"] = sys.executable  # what Naiad's worker processes run in
     return env
 
@@ -279,23 +301,20 @@ def installed_backends(directory: Path) -> dict[str, Path]:
     return found
 
 
-def python_version() -> str:
-    """The running Python, as ``3.11``."""
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
 def _links(engine: Engine, backends: Mapping[str, Path], front: Path | None) -> dict[str, Path]:
-    triton = engine.package / "tritonserver"
     python = _TRITON / "backends" / "python"
     links = {
-        # The backend finds its libraries at $ORIGIN/../../../../nvidia_pytriton.libs.
-        "nvidia_pytriton.libs": engine.libraries,
-        str(_TRITON / "caches"): triton / "caches",
-        str(python / _STUB): engine.stub,
-        f"lib/{engine.libpython.name}": engine.libpython,
-        "bin/python3": Path(sys.executable),
+        str(_TRITON / "caches"): engine.home / "caches",
+        "bin/python3": engine.python.executable,
     }
-    for path in sorted((triton / "backends" / "python").iterdir()):
+    if engine.libraries is not None:
+        # The backend finds its libraries at $ORIGIN/../../../../nvidia_pytriton.libs.
+        links["nvidia_pytriton.libs"] = engine.libraries
+    if engine.stub is not None:
+        links[str(python / _STUB)] = engine.stub
+    if engine.python.libpython is not None:
+        links[f"lib/{engine.python.libpython.name}"] = engine.python.libpython
+    for path in sorted((engine.home / "backends" / "python").iterdir()):
         if path.is_file() and path.name != _STUB:
             links[str(python / path.name)] = path
     if front is not None:
@@ -323,30 +342,18 @@ def _move_into_place(draft: Path, root: Path, links: Mapping[str, Path]) -> None
         draft.rename(root)
 
 
-def _library_directories() -> Iterator[Path]:
-    """Where the running Python's shared library may be; its own build first."""
-    for variable in ("LIBDIR", "LIBPL"):
-        value = sysconfig.get_config_var(variable)
-        if value:
-            yield Path(value)
-    yield Path(sys.base_prefix, "lib")
-    yield Path(sys.executable).resolve().parents[1] / "lib"
-    multiarch = sysconfig.get_config_var("MULTIARCH")
-    if multiarch:
-        yield Path("/usr/lib", multiarch)
-    yield from map(Path, ("/usr/lib64", "/usr/lib", "/usr/local/lib", "/usr/local/lib64"))
-    yield from (Path(p) for p in os.environ.get("LD_LIBRARY_PATH", "").split(":") if p)
+def _has_server(home: Path) -> bool:
+    return os.access(home / "bin" / "tritonserver", os.X_OK)
 
 
-def _wheel_version() -> str:
-    try:
-        return importlib.metadata.version(WHEEL)
-    except importlib.metadata.PackageNotFoundError:  # unpacked, not installed
-        return "unknown"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+def _installed_version(home: Path) -> str:
+    """As NVIDIA's containers have it, in a file and in the environment."""
+    file = home / "TRITON_VERSION"
+    if file.is_file():
+        return file.read_text("utf-8").strip()
+    if home.resolve() == CONTAINERS.resolve():
+        return os.environ.get("TRITON_SERVER_VERSION", "unknown")
+    return "unknown"
 
 
 def _prepended(directory: str, path: str) -> str:

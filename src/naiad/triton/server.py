@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,17 +18,20 @@ from naiad.native.build import chosen_front
 from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
-from naiad.triton.engine import Layout, assemble, find_engine
+from naiad.triton.engine import Layout, assemble, find_engine, stubs
+from naiad.triton.engine_settings import EngineSettings
 from naiad.triton.exposure import Exposure
 from naiad.triton.gate_process import GateProcess
 from naiad.triton.guardian import Guardian, remove
 from naiad.triton.hosts import reachable
 from naiad.triton.logs import LogEvent, to_logger
+from naiad.triton.own_code import check_own_code, common_python, own_code_in
 from naiad.triton.places import plain_temporary_directory, usable_cache
 from naiad.triton.ports import in_use
 from naiad.triton.probing import ask_examples
 from naiad.triton.process import TritonProcess
 from naiad.triton.prometheus import Sample, total
+from naiad.triton.python_environment import default_python
 from naiad.triton.roster import Roster
 from naiad.triton.startup import PortTakenError
 from naiad.triton.supervisor import Supervision, Supervisor
@@ -67,6 +71,7 @@ class Server:
         response_cache: int = 0,
         arguments: Sequence[str] = (),
         backend_directory: Path | str | None = None,
+        engine: EngineSettings | None = None,
         probes: Mapping[str, Arrays] | None = None,
         temporary: Sequence[Path] = (),
         health_port: int | None = None,
@@ -100,6 +105,7 @@ class Server:
             arguments: further command line of tritonserver; HTTP, gRPC and metrics must stay on.
             backend_directory: a folder with backends, each a folder of its name; they are preferred
                 to Naiad's own ``pytorch`` and ``onnxruntime``.
+            engine: which Triton, and the Python of a repository's own ``model.py``.
             probes: a request by model, which the model must answer before it counts as ready.
             temporary: files and folders that the server removes when it has ended.
             health_port: where ``/livez`` and ``/readyz`` say whether every model answers; 0 takes
@@ -127,6 +133,7 @@ class Server:
         self._temporary = tuple(temporary)
         self._on_event = on_event or to_logger
         self._backends = Path(backend_directory) if backend_directory is not None else None
+        self._engine = engine or EngineSettings()
         self._health_port = health_port
         self._supervision = supervision
         if supervision is None and health_port is not None:
@@ -147,9 +154,10 @@ class Server:
         """Start Triton and wait until every model is ready and has answered its probe.
 
         Raises:
-            EngineError: Triton cannot run here, a port is in use, a model does not load or
-                answer, or others could reach the server without a credential; says which and why.
-            MissingExtra: the wheel with Triton, or with Envoy, is not installed.
+            EngineError: Triton cannot run here or be fetched, a port is in use, a model does not
+                load or answer, or others could reach the server without a credential; says which
+                and why.
+            MissingExtra: the wheel with Envoy is not installed.
         """
         if self._process is not None:
             raise EngineError("this server is running already")
@@ -157,8 +165,7 @@ class Server:
         try:
             check_settings(self._settings)
             self._exposure.check()
-            front = chosen_front(usable_cache())
-            layout = assemble(find_engine(), directory=self._backends, front=front)
+            layout = self._lay_out()
             self._stopping.clear()
             self._ended.clear()
             self._death = ""
@@ -313,6 +320,16 @@ class Server:
     ) -> None:
         """Stop."""
         self.stop()
+
+    def _lay_out(self) -> Layout:
+        """Find the engine, and check that it runs what the repositories have."""
+        default = default_python(self._engine.python_environment)
+        models = own_code_in(self._settings.repositories, default)
+        python = common_python(models, default)
+        engine = find_engine(self._engine.engine, python, progress=sys.stderr.isatty())
+        check_own_code(models, engine.version, stubs(engine.home))
+        front = chosen_front(usable_cache())
+        return assemble(engine, directory=self._backends, front=front)
 
     def _launch(self, layout: Layout) -> TritonProcess:
         """Start Triton at ports that nobody takes meanwhile; returns when it listens there."""

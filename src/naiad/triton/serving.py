@@ -11,6 +11,7 @@ from naiad.gate.settings import GateSettings
 from naiad.pipeline import Pipeline, load_pipeline
 from naiad.pipelines import applications
 from naiad.triton.command import ALL, check_repositories
+from naiad.triton.engine_settings import EngineSettings
 from naiad.triton.logs import LogEvent
 from naiad.triton.places import plain_temporary_directory
 from naiad.triton.repository import export, naiad_models
@@ -44,6 +45,7 @@ def serve(
     health_port: int | None = None,
     supervision: Supervision | None = None,
     backend_directory: Path | str | None = None,
+    engine: EngineSettings | None = None,
     on_event: Callable[[LogEvent], None] | None = None,
 ) -> Server:
     """Serve pipelines on an embedded Triton; returns when each has answered its example.
@@ -84,6 +86,7 @@ def serve(
             dies; None, the default, for neither.
         supervision: how it is probed and restarted.
         backend_directory: of backends that are preferred to Naiad's own.
+        engine: which Triton, and the Python of a repository's own ``model.py``.
         on_event: told of progress, warnings and errors.
 
     Raises:
@@ -144,6 +147,7 @@ def serve(
             health_port=health_port,
             supervision=supervision,
             backend_directory=backend_directory,
+            engine=engine,
             on_event=on_event,
         )
         return server.start()

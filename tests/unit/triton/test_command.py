@@ -15,6 +15,7 @@ from naiad.triton.command import (
 )
 from naiad.triton.endpoints import Endpoints, TritonSockets
 from naiad.triton.engine import Engine, Layout
+from naiad.triton.python_environment import running_python
 
 PORTS = {"HTTP": 1, "gRPC": 2, "metrics": 3}
 ENDPOINTS = Endpoints("127.0.0.1", PORTS, control_key="the-key")
@@ -26,10 +27,16 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
+EMBEDDED = Engine("2.51.0", Path("/triton"), Path("/libs"), running_python(), Path("/stub"))
+
+
 def line_for(
-    repository: Path, tmp_path: Path, endpoints: Endpoints = ENDPOINTS, **changes: object
+    repository: Path,
+    tmp_path: Path,
+    endpoints: Endpoints = ENDPOINTS,
+    engine: Engine = EMBEDDED,
+    **changes: object,
 ) -> list[str]:
-    engine = Engine("0.7.0", Path("/wheel/pytriton"), Path("/libs"), Path("/stub"), Path("/lib"))
     settings = {
         "repositories": (repository,),
         "exit_timeout": 8,
@@ -78,7 +85,7 @@ def test_administration_asks_for_the_key_and_other_front_ends_are_off(
 def test_what_the_user_adds_comes_last_so_that_it_wins(repository: Path, tmp_path: Path):
     line = line_for(repository, tmp_path, arguments=("--log-verbose=1",))
     assert line[-1] == "--log-verbose=1"
-    assert line[0] == "/wheel/pytriton/tritonserver/bin/tritonserver"
+    assert line[0] == "/triton/bin/tritonserver"
 
 
 def test_a_machine_without_gpu_is_not_asked_for_one(
@@ -188,3 +195,18 @@ def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
 )
 def test_whether_grpc_has_tls(arguments: tuple[str, ...], encrypted: bool) -> None:
     assert Settings((), 8, "none", arguments).grpc_tls == encrypted
+
+
+def test_later_versions_are_told_to_take_requests_as_large_as_2_51_does(
+    repository: Path, tmp_path: Path
+):
+    option = "--http-max-input-size=2147483647"
+    assert option not in line_for(repository, tmp_path)
+    for name, known, given in (("newer", "--http-max-input-size", True), ("older", "--id", False)):
+        program = tmp_path / name / "bin" / "tritonserver"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho '  {known} <integer>'\nexit 1\n")
+        program.chmod(0o755)
+        engine = Engine("unknown", tmp_path / name, None, running_python(), None)
+        line = line_for(repository, tmp_path, engine=engine)
+        assert (option in line) == given

@@ -1,120 +1,151 @@
-import importlib.machinery
 import os
-import platform
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from naiad.artifacts import cache_directory
-from naiad.errors import EngineError, MissingExtra
+from naiad.errors import EngineError
 from naiad.triton import engine as engine_module
 from naiad.triton.engine import (
     Engine,
     assemble,
     environment,
     find_engine,
-    find_libpython,
-    python_version,
+    place_of_engine,
+    stubs,
 )
 from naiad.triton.places import is_plain, plain_temporary_directory
+from naiad.triton.python_environment import running_python
 
 STUB = "triton_python_backend_stub"
 
 
+def write(folder: Path, *files: str) -> None:
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    program = folder / files[0]
+    program.chmod(0o755)
+
+
 @pytest.fixture
 def wheel(tmp_path: Path) -> Path:
-    """What pip unpacks of nvidia-pytriton, with empty files."""
-    site = tmp_path / "site packages"
-    triton = site / "pytriton" / "tritonserver"
-    for file in (
+    """The files of the wheel, unpacked, and empty."""
+    folder = tmp_path / "the engine"
+    write(
+        folder / "pytriton" / "tritonserver",
         "bin/tritonserver",
         "backends/python/libtriton_python.so",
         "backends/python/triton_python_backend_utils.py",
-        f"python_backend_stubs/{python_version()}/{STUB}",
+        f"python_backend_stubs/{running_python().version}/{STUB}",
         f"python_backend_stubs/3.8/{STUB}",
         "caches/local/libtritoncache_local.so",
-    ):
-        (triton / file).parent.mkdir(parents=True, exist_ok=True)
-        (triton / file).touch()
-    (site / "nvidia_pytriton.libs").mkdir()
-    return site / "pytriton"
+    )
+    (folder / "nvidia_pytriton.libs").mkdir()
+    return folder
 
 
 @pytest.fixture
-def found(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.machinery.ModuleSpec("pytriton", None, is_package=True)
-    spec.submodule_search_locations = [str(wheel)]
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+def installed(tmp_path: Path) -> Path:
+    """A Triton as NVIDIA's containers have it, for Python 3.12."""
+    folder = tmp_path / "tritonserver"
+    write(
+        folder,
+        "bin/tritonserver",
+        "backends/python/libtriton_python.so",
+        "backends/python/triton_python_backend_utils.py",
+        "backends/vllm/model.py",
+        "caches/local/libtritoncache_local.so",
+        "lib/libtritonserver.so",
+    )
+    stub = folder / "backends" / "python" / STUB
+    stub.write_bytes(b"\x7fELF...\0libpython3.12.so.1.0\0libc.so.6\0")
+    (folder / "TRITON_VERSION").write_text("2.60.0\n")
+    return folder
 
 
 @pytest.fixture
-def engine(found: None) -> Engine:
-    return find_engine()
+def engine(wheel: Path) -> Engine:
+    return find_engine(wheel)
 
 
-@pytest.mark.usefixtures("found")
-def test_the_engine_is_found_without_importing_pytriton(wheel: Path):
-    engine = find_engine()
-    assert engine.tritonserver == wheel / "tritonserver" / "bin" / "tritonserver"
-    assert engine.stub.parent.name == python_version()
-    assert engine.libpython.name == f"libpython{python_version()}.so.1.0"
-    assert "pytriton" not in sys.modules
+def test_the_files_of_the_wheel_are_an_engine(wheel: Path):
+    engine = find_engine(wheel)
+    assert engine.is_embedded
+    assert engine.version == "2.51.0"
+    assert engine.tritonserver == wheel / "pytriton" / "tritonserver" / "bin" / "tritonserver"
+    assert engine.stub is not None
+    assert engine.stub.parent.name == running_python().version
+    assert find_engine(wheel / "pytriton" / "tritonserver") == engine
 
 
-@pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64")])
-def test_on_another_platform_the_error_says_what_to_use_instead(
-    monkeypatch: pytest.MonkeyPatch, system: str, machine: str
+def test_an_installed_triton_is_an_engine(installed: Path):
+    engine = find_engine(installed)
+    assert not engine.is_embedded
+    assert engine.version == "2.60.0"
+    assert engine.tritonserver == installed / "bin" / "tritonserver"
+    assert stubs(engine.home) == {"3.12": installed / "backends" / "python" / STUB}
+    other = replace(running_python(), version="3.99")
+    assert find_engine(installed, other).stub is None
+
+
+def test_the_engine_is_named_by_an_argument_before_the_environment_before_the_container_s(
+    wheel: Path, installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(platform, "system", lambda: system)
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    with pytest.raises(EngineError) as caught:
-        find_engine()
-    for part in (
-        f"this is {system} {machine}",
-        "naiad export nugraph3 models",
-        "nvcr.io/nvidia/tritonserver:24.10-py3",
-    ):
-        assert part in str(caught.value)
+    monkeypatch.setattr(engine_module, "CONTAINERS", installed)
+    monkeypatch.setenv("NAIAD_CACHE", str(tmp_path / "empty"))
+    monkeypatch.delenv("NAIAD_ENGINE", raising=False)
+    assert place_of_engine() == installed
+    monkeypatch.setenv("NAIAD_ENGINE", str(wheel))
+    assert place_of_engine() == wheel
+    assert place_of_engine(installed) == installed
+    monkeypatch.delenv("NAIAD_ENGINE")
+    monkeypatch.setattr(engine_module, "CONTAINERS", tmp_path / "none")
+    assert place_of_engine() is None
 
 
-def test_without_the_wheel_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r'pip install "naiad\[server\]"'):
-        find_engine()
+def test_a_folder_without_triton_is_refused(tmp_path: Path):
+    with pytest.raises(EngineError, match=r"holds no Triton: there is no bin/tritonserver"):
+        find_engine(tmp_path)
 
 
-def test_a_python_that_the_wheel_cannot_be_installed_for_is_not_told_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
+def test_an_installed_triton_finds_its_libraries_and_backends(installed: Path, tmp_path: Path):
+    layout = assemble(find_engine(installed), cache=tmp_path / "cache")
+    assert (layout.backends / "vllm").resolve() == installed / "backends" / "vllm"
+    assert not (layout.root / "nvidia_pytriton.libs").exists()
+    libraries = environment(layout, {"LD_LIBRARY_PATH": "/mine"})["LD_LIBRARY_PATH"]
+    assert libraries.split(":")[1:] == [str(installed / "lib"), "/mine"]
+    utils = layout.backends / "python" / "triton_python_backend_utils.py"
+    assert utils.read_text() == "", "later stubs take NumPy 2"
+
+
+def test_a_python_without_a_stub_or_shared_library_serves_all_the_same(wheel: Path, tmp_path: Path):
+    python = replace(running_python(), version="3.14", libpython=None)
+    engine = find_engine(wheel, python)
+    assert engine.stub is None
+    layout = assemble(engine, cache=tmp_path / "cache")
+    assert not (layout.backends / "python" / STUB).exists()
+    assert not layout.libpython.exists()
+    assert (layout.backends / "python" / "libtriton_python.so").exists()
+
+
+def test_a_model_py_in_a_python_with_numpy_2_is_stopped_by_what_it_imports(
+    engine: Engine, tmp_path: Path
 ):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(engine_module, "python_version", lambda: "3.13")
-    with pytest.raises(EngineError, match=r"Python 3\.13; use Python 3\.10 to 3\.12") as caught:
-        find_engine()
-    assert not isinstance(caught.value, MissingExtra)
-
-
-@pytest.mark.usefixtures("found")
-def test_a_python_without_a_stub_is_refused_with_those_that_have_one(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    known = python_version()
-    monkeypatch.setattr(engine_module, "python_version", lambda: "3.14")
-    with pytest.raises(EngineError, match=f"in Python 3.8, {known}, and this is Python 3.14"):
-        find_engine()
-
-
-def test_a_python_without_its_shared_library_is_refused_with_the_package_that_has_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    monkeypatch.setattr(engine_module, "_library_directories", lambda: iter([tmp_path]))
-    with pytest.raises(EngineError) as caught:
-        find_libpython()
-    version = python_version()
-    assert f"(libpython{version}.so.1.0) is missing" in str(caught.value)
-    assert "install" in str(caught.value) or "--enable-shared" in str(caught.value)
-    (tmp_path / f"libpython{version}.so.1.0").touch()
-    assert find_libpython().parent == tmp_path
+    layout = assemble(engine, cache=tmp_path / "cache")
+    utils = layout.backends / "python" / "triton_python_backend_utils.py"
+    fake = tmp_path / "numpy.py"
+    code = f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(utils.parent)!r}]\n"
+    code += "import triton_python_backend_utils"
+    for version, ending in (("1.26.4", 0), ("2.4.6", 1)):
+        fake.write_text(f"__version__ = {version!r}")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == ending, done.stderr
+    assert "has NumPy 2.4.6, with which the stub of Triton 24.10 gives wrong" in done.stderr
+    assert "naiad engine python-environment DIR" in done.stderr
 
 
 def test_the_layout_is_made_of_links_as_triton_wants_them(engine: Engine, tmp_path: Path):
@@ -126,11 +157,14 @@ def test_the_layout_is_made_of_links_as_triton_wants_them(engine: Engine, tmp_pa
     # The backend's RPATH is $ORIGIN/../../../../nvidia_pytriton.libs.
     assert (python / "../../../../nvidia_pytriton.libs").resolve() == engine.libraries
     assert (layout.caches / "local" / "libtritoncache_local.so").exists()
-    assert [path.name for path in layout.libpython.iterdir()] == [engine.libpython.name]
+    libpython = engine.python.libpython
+    assert libpython is not None
+    assert [path.name for path in layout.libpython.iterdir()] == [libpython.name]
     files = [path for path in layout.root.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert [path for path in files if layout.caches not in path.parents] == [
-        python / "libtriton_python.so"
-    ]
+    assert {path for path in files if layout.caches not in path.parents} == {
+        python / "libtriton_python.so",
+        python / "triton_python_backend_utils.py",
+    }
 
 
 def test_a_layout_is_used_again_and_repaired_when_damaged(engine: Engine, tmp_path: Path):
@@ -175,13 +209,11 @@ def test_the_environment_puts_this_python_first_and_keeps_the_users_settings(
     assert environment(layout, env) == env  # a server within a server's environment
 
 
-def test_a_python3_that_is_another_python_is_passed_by(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_python3_that_is_another_python_is_passed_by(engine: Engine, tmp_path: Path):
     odd = tmp_path / "bin" / "python3.99"
     odd.parent.mkdir()
     odd.symlink_to(sys.executable)
-    monkeypatch.setattr(sys, "executable", str(odd))
+    engine = replace(engine, python=replace(engine.python, executable=odd))
     layout = assemble(engine, cache=tmp_path)
     assert environment(layout, {})["PATH"].startswith(f"{layout.python}:")
     assert (layout.python / "python3").resolve() == odd.resolve()

@@ -11,6 +11,7 @@ from naiad.triton.lint.config import check_config
 from naiad.triton.lint.ensemble import check_ensemble
 from naiad.triton.lint.files import check_files
 from naiad.triton.lint.finding import Finding, error, warning
+from naiad.triton.lint.own_code import check_environment
 from naiad.triton.model_config import CONFIG, ModelConfig, read_model_config, versions
 from naiad.triton.places import is_plain
 
@@ -40,14 +41,17 @@ class Report:
         return sum(finding.severity == "error" for finding in self.findings)
 
 
-def check_repository(repository: Path, *, load_files: bool = True) -> Report:
+def check_repository(
+    repository: Path, *, load_files: bool = True, python_environment: Path | None = None
+) -> Report:
     """Check a repository and every model in it.
 
     With ``load_files`` model files are loaded to compare their signatures with the configs, and
-    pipelines are imported: they must be trusted.
+    pipelines are imported: they must be trusted. The Python in which a model's own ``model.py``
+    runs is ``python_environment``, or as `default_python`.
 
     Raises:
-        EngineError: there is no such folder, or it is one model's.
+        EngineError: there is no such folder, it is one model's, or the environment is none.
     """
     if not repository.is_dir():
         raise EngineError(f"{repository}: no such folder")
@@ -69,6 +73,8 @@ def check_repository(repository: Path, *, load_files: bool = True) -> Report:
     for name, config in configs.items():
         found[name] += check_config(config)
         found[name] += check_files(config, load=load_files)
+        if load_files:
+            found[name] += check_environment(config, python_environment)
         if config.backend == "ensemble" or config.message.HasField("ensemble_scheduling"):
             found[name] += check_ensemble(config, configs, known=found.keys())
     return Report(

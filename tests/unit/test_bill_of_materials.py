@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from tests.support.markdown import ROOT
 
+from naiad.engine_release import RELEASE
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -107,8 +109,9 @@ def test_what_the_client_needs_is_required_and_what_tests_need_is_not_shipped(
 
 def test_the_embedded_engine_is_in_the_bill_for_scanners_to_find(bill: dict[str, Any]) -> None:
     (wheel,) = [c for c in bill["components"] if c["name"] == "nvidia-pytriton"]
-    (pin,) = PROJECT["project"]["optional-dependencies"]["server"]
-    assert str(Requirement(pin).specifier) == f"=={wheel['version']}"
+    assert wheel["purl"] == f"pkg:pypi/{RELEASE.package}@{RELEASE.version}"
+    hashes = {r["comment"]: r["hashes"][0]["content"] for r in wheel["externalReferences"]}
+    assert hashes == {known.filename: known.sha256 for known in RELEASE.wheels}
     (engine,) = wheel["components"]
     assert (engine["name"], engine["version"]) == ("tritonserver", "2.51.0")
     assert ":nvidia:triton_inference_server:24.10:" in engine["cpe"]

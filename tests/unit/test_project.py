@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "artifacts": {"errors"},
     "control_key": {"errors"},
     "server_card": {"control_key"},
-    "audit": {"errors", "client", "gate", "server_card"},
+    "engine_release": set[str](),
+    "audit": {"errors", "client", "gate", "server_card", "engine_release"},
     "kernel_cache": {"errors", "artifacts"},
     "weights": {"errors"},
     "store": {"errors", "schema"},
@@ -46,6 +47,7 @@ MAY_IMPORT = {
     "triton": {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
         *("artifacts", "cost", "tuning", "control_key", "gate", "server_card", "error_text"),
+        "engine_release",
     },
     "gate": {"errors", "control_key"},
     "deploy": {"errors", "pipelines", "gate"},

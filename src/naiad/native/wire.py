@@ -49,6 +49,9 @@ from naiad.schema import (
 )
 from naiad.triton.service_config import ServiceConfig
 
+PROTOCOL: Final = 1
+"""The version of these messages; ``kProtocol`` in ``contract.h``."""
+
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
 _ORDER = (
     *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),

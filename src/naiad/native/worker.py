@@ -1,4 +1,4 @@
-"""A worker process of the front: ``python -m naiad.native.worker``.
+"""A worker process of the native backend: ``python -m naiad.native.worker``.
 
 It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in)
 and as 5 and 6 (what goes out, in turn). The first message says what to load; then tasks are

@@ -96,7 +96,7 @@ def _named(name: str, tensor: Tensor) -> str:
 
 def _kind(config: ModelConfig) -> list[str]:
     if PIPELINE_PARAMETER in config.parameters:
-        return ["a pipeline of Naiad: a front in Triton, and the model in workers behind it"]
+        return ["a pipeline of Naiad: queued and batched in Triton, run in worker processes"]
     about = _BACKENDS.get(config.backend, "")
     name = config.backend or config.platform or "unknown"
     return [f"backend {name}{f': {about}' if about else ''}"]

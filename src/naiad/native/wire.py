@@ -1,4 +1,4 @@
-"""The messages between the native backend and its worker processes; ``contract.h`` is the other end.
+"""The messages between the native backend and its workers; ``contract.h`` is the other end.
 
 A batch and its answer are each one message: the number of integers, the integers (64 bits,
 native order), then text. Arrays lie in shared memory, each where the integers say::
@@ -299,7 +299,7 @@ def _message(numbers: Sequence[int], text: Iterable[bytes] = ()) -> bytes:
 
 
 def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
-    """An object array of bytes, from their form in the protocol, which the native backend has not read.
+    """An object array of bytes, from their form in the protocol, which nobody has read before.
 
     Raises:
         InvalidInput: it is not of that form.

@@ -1,4 +1,4 @@
-"""Batches that the native backend merged are answered as requests by themselves are, or not at all."""
+"""Batches that were merged in C++ are answered as requests by themselves are, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the native backend sends, a worker reads; what a worker answers, the native backend can read."""
+"""What the native backend sends, a worker reads; what a worker answers, it can read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Batches that the front has merged already, and that it splits.
+"""Batches that the native backend has merged already, and that it splits.
 
 Where a pipeline's ``prepare`` and ``finish`` are the defaults, nothing is done to one request
-alone. The front then lays the rows of all requests of a batch behind each other in shared memory,
+alone. The native backend then lays the rows of a batch's requests behind each other in shared memory,
 indices checked and shifted, so that a worker has the merged tensors without a copy, and its work is
 per batch and not per request. Where anything is wrong, with a value or in ``forward``, the worker
 asks for the requests by themselves, and tells each what is wrong with it.
@@ -19,7 +19,7 @@ from naiad.schema import BYTES, Array, Schema, Tensor, is_bounded, within_bounds
 
 
 def can_be_merged(pipeline: type[Pipeline]) -> bool:
-    """Whether the front may merge a pipeline's requests and split its results."""
+    """Whether the native backend may merge a pipeline's requests and split its results."""
     alone = pipeline.prepare is not Pipeline.prepare or pipeline.finish is not Pipeline.finish
     same = pipeline.sample == pipeline.inputs and pipeline.result == pipeline.outputs
     return (
@@ -42,7 +42,7 @@ class Merger:
     Attributes:
         runner: of the pipeline.
         bounded: those of the pipeline's inputs whose values have bounds; not those of indices,
-            which the front has checked.
+            which the native backend has checked.
     """
 
     runner: Runner

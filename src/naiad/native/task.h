@@ -195,8 +195,10 @@ inline void deliver(
   for (auto& stage : contract.stages) metrics.stage(stage, 1e-9 * done.number());
   for (int64_t batches = done.number(); batches > 0; --batches) {
     metrics.batch();
-    for (auto& dim : contract.dims) {
-      if (int64_t rows = done.number()) metrics.items(dim, rows);
+    for (size_t dim = 0; dim < contract.dims.size(); ++dim) {
+      int64_t rows = done.number();
+      if (rows) metrics.items(contract.dims[dim], rows);
+      if (dim == 0 && !batch.empty()) batch[0]->report_batch(rows, times);
     }
   }
 }

@@ -14,7 +14,6 @@ from naiad.client import Client
 from naiad.control_key import new_key
 from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
-from naiad.native.build import chosen_front
 from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
@@ -26,7 +25,7 @@ from naiad.triton.guardian import Guardian, remove
 from naiad.triton.hosts import reachable
 from naiad.triton.logs import LogEvent, to_logger
 from naiad.triton.own_code import check_own_code, common_python, own_code_in
-from naiad.triton.places import plain_temporary_directory, usable_cache
+from naiad.triton.places import plain_temporary_directory
 from naiad.triton.ports import in_use
 from naiad.triton.probing import ask_examples
 from naiad.triton.process import TritonProcess
@@ -328,8 +327,7 @@ class Server:
         python = common_python(models, default)
         engine = find_engine(self._engine.engine, python, progress=sys.stderr.isatty())
         check_own_code(models, engine.version, stubs(engine.home))
-        front = chosen_front(usable_cache())
-        return assemble(engine, directory=self._backends, front=front)
+        return assemble(engine, directory=self._backends)
 
     def _launch(self, layout: Layout) -> TritonProcess:
         """Start Triton at ports that nobody takes meanwhile; returns when it listens there."""

@@ -1,4 +1,4 @@
-// Lets Python tests drive the front's batcher, its merging, its reader of JSON and its writer of
+// Lets Python tests drive the native backend's batcher, its merging, its reader of JSON and its writer of
 // messages: `driver batches`, `driver merge`, `driver json`, `driver sendable`, with the input on
 // standard input.
 #include <iostream>

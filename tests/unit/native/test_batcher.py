@@ -1,4 +1,4 @@
-"""The front's batcher makes the batches that ``naiad.batching.Batcher`` makes."""
+"""The native backend's batcher makes the batches that ``naiad.batching.Batcher`` makes."""
 
 from __future__ import annotations
 

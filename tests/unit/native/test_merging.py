@@ -1,4 +1,4 @@
-"""Batches that the front merged are answered as requests by themselves are, or not at all."""
+"""Batches that were merged in C++ are answered as requests by themselves are, or not at all."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_a_batch_arrives_as_it_was_laid_out(arena: Arena, batch: list[Any]) -> N
         np.testing.assert_array_equal(read.sizes(dim), expected.sizes(dim))
 
 
-def in_front(
+def merged_natively(
     drive: Any, batch: list[dict[str, np.ndarray]], wire: Wire = WIRE
 ) -> list[bytes | None]:
     """What ``indices.h`` makes of each input of a batch; None where it refuses it."""
@@ -183,7 +183,7 @@ def test_the_front_merges_as_collate_does(drive: Any, wire: Wire) -> None:
     @given(batch=st.lists(requests(wire), min_size=1, max_size=5))
     def check(batch: list[Any]) -> None:
         expected = [array.tobytes() for array in merged(batch, wire).values()]
-        assert in_front(drive, batch, wire) == expected
+        assert merged_natively(drive, batch, wire) == expected
 
     check()
 
@@ -238,7 +238,7 @@ def test_an_index_into_a_neighbour_is_refused_by_the_front(
 ) -> None:
     wrong, *rest = (example(pair=np.array([1, 0], np.int32)) for _ in range(1 + others))
     wrong[name][place] = value  # of the merged graph it would be another's
-    found = in_front(drive, [wrong, *rest], PAIRED)
+    found = merged_natively(drive, [wrong, *rest], PAIRED)
     places = list(PAIRED.inputs)
     assert found[places.index(name)] is None
     assert found.count(None) == 1

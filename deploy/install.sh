@@ -18,7 +18,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update
 apt-get install -y --no-install-recommends ca-certificates python3 python3-venv tini
 version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-# What Triton's Python backend is linked with; Debian has it in a package of its own.
+# For a model.py of a repository's own: what Triton's stub is linked with.
 apt-get install -y --no-install-recommends "libpython$version"
 
 python3 -m venv "$prefix"
@@ -28,6 +28,13 @@ install() {
 }
 install ${index:+--extra-index-url "$index"} torch
 install "${source}[$extras]"
+
+# The Triton of the base image where it has one, as NVIDIA's have.
+if [ -x /opt/tritonserver/bin/tritonserver ]; then
+  ln -s /opt/tritonserver "$prefix/engine"
+else
+  PIP_NO_CACHE_DIR=1 "$prefix/bin/naiad" engine install --output "$prefix/engine"
+fi
 
 apt-get install -y --no-install-recommends binutils  # strip
 # Names that only debuggers read. Libraries in *.libs were moved about when their wheels were made,
@@ -43,10 +50,10 @@ rm -rf "$packages/torch/include" "$packages/torch/share" "$packages/torch/test" 
   "$packages/pyarrow/include"
 find "$packages/torch/bin" -type f ! -name torch_shm_manager -delete
 find "$packages" -type d -name tests -prune -exec rm -rf {} +
-stubs="$packages/pytriton/tritonserver/python_backend_stubs"
+stubs="$prefix/engine/pytriton/tritonserver/python_backend_stubs"
 if [ -d "$stubs" ] && [ "$version" != 3.13 ]; then
   find "$stubs" -mindepth 1 -maxdepth 1 ! -name "$version" -exec rm -rf {} +
-  rm -f "$packages"/nvidia_pytriton.libs/libpython3*  # Python 3.13's
+  rm -f "$prefix"/engine/nvidia_pytriton.libs/libpython3*  # Python 3.13's
 fi
 
 # Byte code of what is imported when applications are served, and of nothing else. Each is set up and

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,20 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from naiad.triton import engine_files
+
 # A busy machine may take long over any one example; the suite's own timeout catches a hang.
 settings.register_profile("naiad", deadline=None, max_examples=60)
 settings.load_profile("naiad")
+
+# Caches of the tests' own do not have Triton fetched again.
+if installed := engine_files.installed():
+    os.environ.setdefault("NAIAD_ENGINE", str(installed))
+
+# Where tests' own model.py runs, as Triton's stub needs NumPy 1; made by the Makefile.
+_NUMPY_1 = Path(sys.prefix) / "numpy1"
+if _NUMPY_1.is_dir():
+    os.environ.setdefault("NAIAD_PYTHON_ENVIRONMENT", str(_NUMPY_1))
 
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
 

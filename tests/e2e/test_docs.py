@@ -27,7 +27,7 @@ from naiad.triton.ports import free_ports
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 DEFAULT_URL = "localhost:8001"
-FOLLOWED = ("serve", "infer", "process", "new", "simulate", "export", "movies")
+FOLLOWED = ("serve", "infer", "process", "new", "simulate", "export", "movies", "engine", "check")
 
 
 @dataclass(slots=True)

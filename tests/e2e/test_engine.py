@@ -3,6 +3,7 @@
 import http.server
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,10 @@ from tests.support.triton import FREE, Belongings, copy_model, write_model
 import naiad
 from naiad.errors import EngineError
 from naiad.triton.engine import assemble, find_engine
+from naiad.triton.engine_settings import EngineSettings
+from naiad.triton.lint.repository import check_repository
 from naiad.triton.logs import LogEvent
+from naiad.triton.python_environment import default_python
 from naiad.triton.server import Server
 
 X = np.arange(5, dtype=np.float32)
@@ -58,9 +62,93 @@ def test_a_started_server_answers_over_grpc_and_http(triton: Server):
 
 
 def test_the_embedded_engine_has_neither_dali_nor_tensorrt_nor_mlflow():
-    home = find_engine().package / "tritonserver"
+    home = find_engine().home
     assert [path.name for path in (home / "backends").iterdir()] == ["python"]
     assert not [path for path in home.rglob("*") if "mlflow" in path.name.lower()]
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The embedded Triton, laid out as NVIDIA's containers have theirs."""
+    engine = find_engine()
+    if not engine.is_embedded or engine.stub is None or engine.libraries is None:
+        pytest.skip("needs the embedded Triton, and a Python that it has a stub for")
+    root = tmp_path / "opt" / "tritonserver"
+    shutil.copytree(engine.home / "backends", root / "backends")
+    shutil.copytree(engine.home / "bin", root / "bin")
+    shutil.copytree(engine.home / "caches", root / "caches")
+    shutil.copy(engine.stub, root / "backends" / "python")
+    (root / "lib").symlink_to(engine.libraries)
+    return root
+
+
+def test_a_triton_that_is_installed_serves_the_same(installed: Path, repository: Path):
+    settings = EngineSettings(engine=installed)
+    with naiad.serve("simple", model_repository=repository, engine=settings, **FREE) as server:
+        assert psutil.Process(server.pid).exe() == str(installed / "bin" / "tritonserver")
+        assert answers(server)
+        row = np.ones((1, 16), np.int32)
+        sums = server.client().infer("simple", INPUT0=row, INPUT1=row)
+        assert np.array_equal(sums["OUTPUT0"], row + row)
+
+
+@pytest.fixture
+def with_numpy_2(tmp_path: Path) -> Path:
+    """An environment that has NumPy 2, or says so."""
+    folder = tmp_path / "numpy2"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    site = next(folder.glob("lib/python3*/site-packages"))
+    (site / "numpy.py").write_text('__version__ = "2.4.6"')
+    (site / "numpy-2.4.6.dist-info").mkdir()
+    (site / "numpy-2.4.6.dist-info" / "METADATA").write_text("Name: numpy\nVersion: 2.4.6\n")
+    return folder
+
+
+def test_a_model_py_is_refused_where_its_python_has_numpy_2(repository: Path, with_numpy_2: Path):
+    wrong = (
+        r"identity: its model\.py needs Triton's Python stub: .*/numpy2/bin/python3 has NumPy "
+        r"2\.4\.6, .* wrong answers; it needs NumPy 1\. `naiad engine python-environment DIR` makes"
+    )
+    settings = EngineSettings(python_environment=with_numpy_2)
+    with pytest.raises(EngineError, match=wrong):
+        Server(repository, **FREE, engine=settings).start()
+    report = check_repository(repository, python_environment=with_numpy_2)
+    assert [re.match(wrong, f"identity: {one.message}") is None for one in report.findings] == [
+        False
+    ]
+    config = repository / "identity" / "config.pbtxt"
+    parameter = f'key: "EXECUTION_ENV_PATH" value {{ string_value: "{with_numpy_2}" }}'
+    config.write_text(f"{config.read_text()}\nparameters {{ {parameter} }}")
+    with pytest.raises(EngineError, match=wrong):
+        Server(repository, **FREE).start()
+
+
+def test_a_model_py_that_comes_later_is_refused_as_well(tmp_path: Path, with_numpy_2: Path):
+    (tmp_path / "models").mkdir()
+    events: list[LogEvent] = []
+    with Server(
+        tmp_path / "models",
+        **FREE,
+        model_control="poll",
+        poll_seconds=1,
+        engine=EngineSettings(python_environment=with_numpy_2),
+        on_event=events.append,
+    ):
+        copy_model(tmp_path / "models", "identity")
+        deadline = time.monotonic() + 60
+        while not (failed := [event for event in events if event.kind == "failed"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert "has NumPy 2.4.6, with which the stub of Triton 24.10 gives wrong" in failed[0].text
+
+
+def test_a_model_py_runs_in_the_environment_that_its_config_names(repository: Path):
+    python = default_python().executable.parents[1]
+    config = repository / "identity" / "config.pbtxt"
+    parameter = f'key: "EXECUTION_ENV_PATH" value {{ string_value: "{python}" }}'
+    config.write_text(f"{config.read_text()}\nparameters {{ {parameter} }}")
+    with Server(repository, **FREE) as server:
+        assert answers(server)
 
 
 def test_metrics_count_what_was_asked(triton: Server):

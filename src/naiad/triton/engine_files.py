@@ -29,11 +29,12 @@ SERVER: Final = Path("pytriton", "tritonserver", "bin", "tritonserver")
 """The server's program among the files."""
 
 NEEDED: Final = 256 << 20  # bytes: the wheel, and what is unpacked of it
+CONTAINER: Final = f"nvcr.io/nvidia/tritonserver:{RELEASE.release}-py3"
 ELSEWHERE: Final = (
     "Or export the models and serve the same folder in NVIDIA's container:\n"
     "  naiad export nugraph3 models\n"
     "  docker run --rm --shm-size=1g -p 8000-8002:8000-8002 -v $PWD/models:/models \\\n"
-    f"    nvcr.io/nvidia/tritonserver:{RELEASE.release}-py3 \\\n"
+    f"    {CONTAINER} \\\n"
     "    bash -c 'pip install \"naiad[nugraph3]\" && tritonserver --model-repository=/models'"
 )
 

@@ -34,6 +34,7 @@ EMBEDDED: Final = tuple(f"3.{minor}" for minor in range(8, 14))
 """The versions of Python that the embedded Triton has stubs for."""
 
 _VERSIONS: Final = ("3.12", "3.11", "3.10", "3.9", "3.8")  # that NumPy 1 has wheels for
+_BINARY: Final = ("--only-binary", "numpy")  # building one takes minutes, and fails
 _TRITON_WITH_NUMPY_2: Final = (2, 52)
 
 
@@ -149,26 +150,23 @@ def make_environment(
 
 
 def _make(directory: Path, packages: Sequence[str], python: str) -> None:
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    program = str(directory / "bin" / "python3")
     base = next(_candidates(python), None)
-    if base is not None and _run([str(base.executable), "-m", "venv", str(directory)]):
-        pip = (str(directory / "bin" / "python3"), "-m", "pip")
-        command = [*pip, "install", "--disable-pip-version-check", "--no-input", *packages]
-        # Not there: what is asked for may be in a folder of the user's or need no environment.
-        if not _run(command):
+    if base is not None and _run(str(base.executable), "-m", "venv", str(directory)):
+        pip = (program, "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
+        if not _run(*pip, *_BINARY, *packages):
             raise EngineError(f"pip could not install {', '.join(packages)}; it says why above")
         return
     shutil.rmtree(directory, ignore_errors=True)
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:
         raise EngineError(
             f"no Python {_VERSIONS[-1]} to {_VERSIONS[0]} that has its shared library and venv was "
             f"found ({python or 'on PATH'}), and no uv that could get one: pip install uv"
         )
     wanted = str(base.executable) if base is not None else python or _VERSIONS[0]
-    if not (
-        _run([uv, "venv", "--python", wanted, str(directory)])
-        and _run([uv, "pip", "install", "--python", str(directory / "bin" / "python3"), *packages])
-    ):
+    made = _run(uv, "venv", "--python", wanted, str(directory))
+    if not made or not _run(uv, "pip", "install", "--python", program, *_BINARY, *packages):
         raise EngineError(f"uv could not make {directory} with {', '.join(packages)}; see above")
 
 
@@ -189,7 +187,7 @@ def _candidates(python: str) -> Iterator[PythonEnvironment]:
             yield one
 
 
-def _run(command: Sequence[str]) -> bool:
+def _run(*command: str) -> bool:
     return subprocess.run(command, stdout=sys.stderr.fileno(), check=False).returncode == 0
 
 

@@ -15,7 +15,7 @@ from tests.support.chart import rendered
 from tests.support.markdown import ROOT
 
 import naiad
-from naiad.triton.engine import CONTAINER
+from naiad.triton.engine_files import CONTAINER
 
 DEPLOY = ROOT / "deploy"
 TOOLS = Path(sys.executable).parent

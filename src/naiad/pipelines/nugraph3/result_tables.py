@@ -172,8 +172,6 @@ def import_pyarrow() -> Any:
         import pyarrow.parquet
     except ModuleNotFoundError:
         raise MissingExtra("nugraph3-client", "pyarrow") from None
-    except (
-        ImportError
-    ) as error:  # pyarrow 26 does not work with numpy 1, which Triton's wheel wants
+    except ImportError as error:  # pyarrow 26 does not work with numpy 1
         raise NaiadError(f"parquet files cannot be used here: {error}") from None
     return pyarrow, pyarrow.parquet

@@ -1,10 +1,10 @@
 """Batches that the native backend has merged already, and that it splits.
 
 Where a pipeline's ``prepare`` and ``finish`` are the defaults, nothing is done to one request
-alone. The native backend then lays the rows of a batch's requests behind each other in shared memory,
-indices checked and shifted, so that a worker has the merged tensors without a copy, and its work is
-per batch and not per request. Where anything is wrong, with a value or in ``forward``, the worker
-asks for the requests by themselves, and tells each what is wrong with it.
+alone. The native backend then lays the rows of all requests of a batch behind each other in shared
+memory, indices checked and shifted, so that a worker has the merged tensors without a copy, and its
+work is per batch and not per request. Where anything is wrong, with a value or in ``forward``, the
+worker asks for the requests by themselves, and tells each what is wrong with it.
 """
 
 from __future__ import annotations

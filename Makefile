@@ -80,11 +80,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 # Triton's stub needs NumPy 1 for a model.py of one's own, as some tests have and the deployment that
-# NuGraph3 is measured against; all else they import is .venv's.
+# NuGraph3 is measured against. All else they import is .venv's, except pandas, which needs NumPy 2.
 $(VENV)/.numpy1: $(VENV)/.installed
 	@echo "Making $(VENV)/numpy1"
 	@rm -rf $(VENV)/numpy1
-	@$(VENV)/bin/naiad engine python-environment $(VENV)/numpy1 >&2
+	@$(VENV)/bin/naiad engine python-environment $(VENV)/numpy1 pandas >&2
 	@$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  >$$(echo $(VENV)/numpy1/lib/python3*/site-packages)/venv.pth
 	@touch $@

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from naiad.graph import Batch
     from naiad.pipeline import Pipeline, Request
     from naiad.schema import Tensor
+    from naiad.triton.engine_settings import EngineSettings
     from naiad.triton.repository import export
     from naiad.triton.server import Server
     from naiad.triton.serving import serve
@@ -28,6 +29,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Client",
+    "EngineSettings",
     "GateSettings",
     "InvalidInput",
     "NaiadError",
@@ -47,6 +49,7 @@ _HOMES = {
     "Batch": "naiad.graph",
     "Budget": "naiad.batching",
     "Client": "naiad.client",
+    "EngineSettings": "naiad.triton.engine_settings",
     "GateSettings": "naiad.gate.settings",
     "InvalidInput": "naiad.errors",
     "NaiadError": "naiad.errors",

@@ -93,4 +93,6 @@ def described() -> str:
     if place is None:
         return f"{release}, fetched at the first `naiad serve` or by `naiad engine install`"
     engine = find_engine(place)
-    return f"{release if engine.is_embedded else f'Triton {engine.version}'} in {place}"
+    known = engine.version != "unknown"
+    installed = f"Triton {engine.version}" if known else "a Triton of unknown version"
+    return f"{release if engine.is_embedded else installed} in {place}"

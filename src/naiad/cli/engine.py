@@ -9,6 +9,7 @@ import typer
 
 from naiad.cli.console import say
 from naiad.engine_release import RELEASE
+from naiad.errors import EngineError
 
 app = typer.Typer(help="The Triton that serves: fetched, shown.", no_args_is_help=True)
 
@@ -85,14 +86,18 @@ def python_environment(
 
 
 def described() -> str:
-    """The Triton that would serve, in a line."""
+    """The Triton that would serve, in a line; why there is none, where there cannot be one."""
     from naiad.triton.engine import find_engine, place_of_engine
+    from naiad.triton.engine_files import wheel_here
 
     release = f"Triton {RELEASE.triton} (release {RELEASE.release}, {RELEASE.date})"
-    place = place_of_engine()
-    if place is None:
-        return f"{release}, fetched at the first `naiad serve` or by `naiad engine install`"
-    engine = find_engine(place)
+    try:
+        if (place := place_of_engine()) is None:
+            wheel_here()
+            return f"{release}, fetched at the first `naiad serve` or by `naiad engine install`"
+        engine = find_engine(place)
+    except EngineError as error:
+        return f"none: {str(error).splitlines()[0]}"
     known = engine.version != "unknown"
     installed = f"Triton {engine.version}" if known else "a Triton of unknown version"
     return f"{release if engine.is_embedded else installed} in {place}"

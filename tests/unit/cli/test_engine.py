@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,14 @@ def test_an_engine_that_is_there_is_named_with_its_place(
     assert run("engine", "show") == f"a Triton of unknown version in {tmp_path / 'opt'}\n"
     (tmp_path / "opt" / "TRITON_VERSION").write_text("2.60.0\n")
     assert run("engine", "show") == f"Triton 2.60.0 in {tmp_path / 'opt'}\n"
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_where_none_can_be_had_the_version_is_printed_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    line = run("--version").splitlines()[1]
+    assert line.startswith("engine: none: the embedded Triton runs on Linux x86-64 and aarch64")
+    monkeypatch.setenv("NAIAD_ENGINE", str(tmp_path))
+    assert run("engine", "show").startswith(f"none: {tmp_path} holds no Triton")

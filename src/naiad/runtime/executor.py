@@ -22,10 +22,11 @@ from typing import Protocol
 
 from naiad.errors import PipelineError
 from naiad.pipeline import Contract, Pipeline, Request
-from naiad.runtime.environment import numeric_environment
-from naiad.runtime.messages import Done, Failed, Ready, Spec, Task, unpack_error
+from naiad.runtime.environment import worker_environment
+from naiad.runtime.messages import Done, Failed, Ready, Task, unpack_error
 from naiad.runtime.runner import Outcome, Report, Runner
 from naiad.runtime.shared import Arena
+from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 
 _MODULE = "naiad.runtime.worker"
@@ -254,8 +255,3 @@ def python() -> str:
         if candidate and os.access(candidate, os.X_OK):
             return candidate
     raise PipelineError("no Python for worker processes was found; set NAIAD_PYTHON to one")
-
-
-def worker_environment(threads: int) -> dict[str, str]:
-    """The environment of a worker; what the user has set comes before what is good in general."""
-    return numeric_environment(threads) | {"MKL_NUM_THREADS": str(threads)} | dict(os.environ)

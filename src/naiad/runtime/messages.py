@@ -6,7 +6,6 @@ sent is never in them but for names, sizes, request ids and scalar parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,25 +14,6 @@ from naiad.error_text import kind_of, message_of
 from naiad.errors import NaiadError, PipelineError
 from naiad.pipeline import Contract, Parameter
 from naiad.runtime.shared import Layout
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What a worker needs to know to load a model.
-
-    Attributes:
-        pipeline: as :func:`naiad.pipeline.load_pipeline` takes it.
-        weights: file or folder, or None for the pipeline's default.
-        device: ``"cpu"``, ``"cuda:0"``, ...
-        threads: intra-op threads of the numeric libraries.
-        budget: what a batch may hold, or None for what the pipeline says.
-    """
-
-    pipeline: str
-    weights: str | None = None
-    device: str = "cpu"
-    threads: int = 1
-    budget: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 
 from naiad.batching import Batcher, LatencyTarget
@@ -12,7 +11,7 @@ from naiad.errors import NaiadError, PipelineError, Unavailable
 from naiad.pipeline import Pipeline
 from naiad.runtime.executor import Executor, ProcessExecutor, ThreadExecutor
 from naiad.runtime.lane import Lane, refusal
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
 from naiad.runtime.ticket import Meter, Ticket
 from naiad.schema import REQUESTS, sized_dims
 
@@ -119,13 +118,3 @@ def make_executors(
     if kind != "process":
         raise PipelineError(f"executor {kind!r}: it must be process or thread")
     return [ProcessExecutor(spec, watchdog=watchdog) for _ in range(instances)]
-
-
-def default_instances(device: str, kind: str = "process") -> int:
-    """As many copies as this process may use cores; one on a GPU.
-
-    And one thread: several would share an interpreter lock, and smaller batches among them.
-    """
-    if device.startswith("cuda") or kind == "thread":
-        return 1
-    return max(1, len(os.sched_getaffinity(0)))

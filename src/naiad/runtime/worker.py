@@ -26,9 +26,10 @@ from naiad.batching import Budget
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
 from naiad.pipeline import Pipeline, Request, load_pipeline
-from naiad.runtime.messages import Done, Failed, Ready, Spec, Task, pack_error
+from naiad.runtime.messages import Done, Failed, Ready, Task, pack_error
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
+from naiad.runtime.spec import Spec
 from naiad.schema import Array
 
 T = TypeVar("T")

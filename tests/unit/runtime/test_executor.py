@@ -11,7 +11,7 @@ from naiad.errors import PipelineError
 from naiad.pipeline import Request
 from naiad.runtime import shared
 from naiad.runtime.executor import ProcessExecutor, ThreadExecutor, WorkerLost
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
 
 
 @pytest.fixture(params=[ThreadExecutor, ProcessExecutor])
@@ -98,7 +98,7 @@ def test_a_worker_ends_when_its_parent_is_killed(pipelines, tmp_path):
     script.write_text(
         "import time\n"
         "from naiad.runtime.executor import ProcessExecutor\n"
-        "from naiad.runtime.messages import Spec\n"
+        "from naiad.runtime.spec import Spec\n"
         f"e = ProcessExecutor(Spec({str(pipelines)!r} + ':Degree'))\n"
         "e.start()\n"
         "print(e.pid, flush=True)\n"

@@ -12,9 +12,9 @@ from naiad.cost import Cost
 from naiad.errors import InvalidInput, PipelineError, Unavailable
 from naiad.pipeline import load_pipeline
 from naiad.runtime.executor import WorkerLost
-from naiad.runtime.messages import Spec
 from naiad.runtime.runner import Report
-from naiad.runtime.service import Service, default_instances, make_executors
+from naiad.runtime.service import Service, make_executors
+from naiad.runtime.spec import Spec
 from naiad.runtime.ticket import Ticket
 
 
@@ -189,12 +189,6 @@ def test_a_request_that_has_hardly_waited_is_not_asked_whether_it_is_cancelled(m
         raise AssertionError
 
     assert Ticket(make_request(), print, cancelled=ask).unwanted() is None
-
-
-def test_threads_are_one_and_processes_one_per_core_by_default():
-    assert default_instances("cpu", "thread") == 1
-    assert default_instances("cuda:0") == 1
-    assert default_instances("cpu") == len(os.sched_getaffinity(0))
 
 
 def test_requests_are_answered_also_while_the_model_is_unloaded(serve, make_request):

@@ -17,12 +17,12 @@ from tests.fuzz.pipelines import ALL, Merged
 
 from naiad.native.library import SOURCES
 from naiad.native.wire import Wire
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
 from naiad.triton.service_config import ServiceConfig
 
 SOURCE = Path(__file__).with_name("native.cpp")
 SANITIZERS = "-fsanitize=fuzzer,address,undefined,float-cast-overflow"
-CONFIG = ServiceConfig(Spec("p"), 1, "process", 2.5, 50, 0.0, None, None)
+CONFIG = ServiceConfig(Spec("p"), 1, 2.5, 50, 0.0, None, None)
 
 
 @pytest.fixture(scope="session")

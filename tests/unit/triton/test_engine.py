@@ -69,17 +69,17 @@ def installed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(wheel: Path) -> Engine:
-    return find_engine(wheel)
+    return find_engine(wheel, running_python())
 
 
 def test_the_files_of_the_wheel_are_an_engine(wheel: Path):
-    engine = find_engine(wheel)
+    engine = find_engine(wheel, running_python())
     assert engine.is_embedded
     assert engine.version == "2.51.0"
     assert engine.tritonserver == wheel / "pytriton" / "tritonserver" / "bin" / "tritonserver"
     assert engine.stub is not None
     assert engine.stub.parent.name == running_python().version
-    assert find_engine(wheel / "pytriton" / "tritonserver") == engine
+    assert find_engine(wheel / "pytriton" / "tritonserver", engine.python) == engine
 
 
 def test_an_installed_triton_is_an_engine(installed: Path):

@@ -32,6 +32,7 @@ def write_repository(directory: Path, weights: Path, *, instances: int | None = 
         }
         # The wire contract is that of the pipeline, but for what the original does not answer.
         config = model_config(NuGraph3, parameters, name=name)
+        config.backend = "python"
         kept = [output for output in config.output if output.name != "unknown_hits"]
         del config.output[:]
         config.output.extend(kept)

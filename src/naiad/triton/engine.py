@@ -158,7 +158,7 @@ def find_engine(
     python = python or default_python()
     place = place_of_engine(directory) or engine_files.install(progress=progress)
     home = place if _has_server(place) else (place / engine_files.SERVER).parents[1]
-    libraries = home.parents[1] / "nvidia_pytriton.libs"
+    libraries = home.parent.parent / "nvidia_pytriton.libs"
     embedded = libraries.is_dir()
     return Engine(
         version=RELEASE.triton if embedded else _installed_version(home),

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from naiad.batching import Budget
 from naiad.cost import Cost
 from naiad.errors import PipelineError
-from naiad.pipeline import Pipeline
+from naiad.pipeline import Pipeline, check_service
 from naiad.runtime.messages import Spec
 from naiad.runtime.service import default_instances
 from naiad.triton.config import refuse_response_cache
@@ -54,6 +54,7 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
 
     Raises:
         PipelineError: a parameter cannot be read.
+        SchemaError: nothing could be served with what one of them says.
         RepositoryError: the response cache is enabled.
     """
     refuse_response_cache(config)
@@ -61,7 +62,7 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
     weights = parameters.get("weights")
     device = parameters.get("device", "cpu")
     executor = parameters.get("executor", "process")
-    return ServiceConfig(
+    found = ServiceConfig(
         spec=Spec(
             pipeline=pipeline,
             weights=str(version / weights) if weights else None,
@@ -77,6 +78,8 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
         latency_target=_parsed(parameters, "latency_target", float),
         cost=_parsed(parameters, "cost", Cost.from_json),
     )
+    check_service(found.watchdog, found.queue_capacity, found.latency_target, found.max_queue_delay)
+    return found
 
 
 def _parsed(parameters: Mapping[str, str], name: str, read: Callable[[Any], T]) -> T | None:

@@ -7,6 +7,7 @@ threads: time is a number that a test sets.
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -62,18 +63,17 @@ class Batcher:
         rank = self.accepted + priority * HEAD_START
         self.accepted += 1
         entry = Entry(self.count - 1, {**sizes, REQUESTS: 1}, rank, self.now)
-        self.queue.append(entry)
-        self.queue.sort(key=lambda other: other.rank)
+        insort(self.queue, entry, key=lambda other: other.rank)
         return ""
 
     def full(self, sizes: Mapping[str, int]) -> str:
         """What there is too much of; "" if nothing is."""
         if len(self.queue) >= self.capacity:
             return f"{self.capacity:,} requests"
-        total = total_of(self.queue)
         for name, most in self.waiting.items():
-            if self.queue and total.get(name, 0) + sizes.get(name, 0) > most:
-                return f"{total.get(name, 0):,} {name}"
+            total = total_of(self.queue).get(name, 0)
+            if self.queue and total + sizes.get(name, 0) > most:
+                return f"{total:,} {name}"
         return ""
 
     def take(self, most: int) -> list[int]:
@@ -86,7 +86,8 @@ class Batcher:
             chosen, passed = self.hurried(chosen, passed, share)
         for entry in passed:
             entry.skipped += 1
-        self.queue = [entry for entry in self.queue if entry not in chosen]
+        taken = set(chosen)
+        self.queue = [entry for entry in self.queue if entry not in taken]
         if self.since is not None:
             seconds = (self.now - self.since) / len(chosen)
             self.pace += (seconds - self.pace) * (0.1 if self.pace else 1.0)

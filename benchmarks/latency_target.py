@@ -14,7 +14,6 @@ from __future__ import annotations
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-
 from tests.unit.native.reference import Batcher
 
 from naiad.batching import Budget

@@ -16,7 +16,7 @@ from tests.fuzz.budget import SECONDS
 from tests.fuzz.pipelines import ALL, Merged
 
 from naiad.cost import Cost, Knee
-from naiad.native.build import SOURCES
+from naiad.native.library import SOURCES
 from naiad.native.wire import Wire
 from naiad.runtime.messages import Spec
 from naiad.triton.service_config import ServiceConfig

@@ -14,6 +14,10 @@
 
 namespace naiad {
 
+// Of the messages between this library and its workers, which may be of another Naiad where an
+// exported repository is served; PROTOCOL in wire.py.
+constexpr int kProtocol = 1;
+
 struct Port {
   std::string name;
   int dtype = 0;

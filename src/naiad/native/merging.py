@@ -1,11 +1,11 @@
-"""Batches that the front has merged already, and that it splits.
+"""Batches that the native backend has merged already, and that it splits.
 
 Where a pipeline's ``prepare`` and ``finish`` are the defaults, nothing is done to one request
-alone. The front then lays the rows of all requests of a batch behind each other in shared memory,
-indices checked and shifted and other values held to their range, so that a worker has the merged
-tensors without a copy, and its work is per batch and not per request. A request with a value out
-of its range comes by itself, after the batch, to be told what is wrong with it. Where anything else
-is wrong, with a value that only Python can judge or in ``forward``, the worker asks for the
+alone. The native backend then lays the rows of all requests of a batch behind each other in shared
+memory, indices checked and shifted and other values held to their range, so that a worker has the
+merged tensors without a copy, and its work is per batch and not per request. A request with a value
+out of its range comes by itself, after the batch, to be told what is wrong with it. Where anything
+else is wrong, with a value that only Python can judge or in ``forward``, the worker asks for the
 requests of the batch by themselves.
 """
 
@@ -21,7 +21,7 @@ from naiad.schema import BYTES, Array, Schema, Tensor, is_bounded, value_range, 
 
 
 def can_be_merged(pipeline: type[Pipeline]) -> bool:
-    """Whether the front may merge a pipeline's requests and split its results."""
+    """Whether the native backend may merge a pipeline's requests and split its results."""
     alone = pipeline.prepare is not Pipeline.prepare or pipeline.finish is not Pipeline.finish
     same = pipeline.sample == pipeline.inputs and pipeline.result == pipeline.outputs
     return (
@@ -38,7 +38,7 @@ def _is_regular(tensor: Tensor) -> bool:
 
 
 def checked_range(tensor: Tensor) -> tuple[float, float] | None:
-    """The range to which the front holds a tensor's values; None where it does not look at them.
+    """The range to which the native backend holds a tensor's values; None where it does not look at them.
 
     It looks at the indices of a tensor that has any, and at nothing else there.
     """
@@ -53,7 +53,7 @@ class Merger:
 
     Attributes:
         runner: of the pipeline.
-        bounded: those of the pipeline's inputs whose values have bounds that the front has not
+        bounded: those of the pipeline's inputs whose values have bounds that the native backend has not
             checked.
     """
 

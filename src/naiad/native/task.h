@@ -222,8 +222,10 @@ inline int64_t deliver(
   int64_t batches = done.number();
   for (int64_t left = batches; left > 0; --left) {
     metrics.batch();
-    for (auto& dim : contract.dims) {
-      if (int64_t rows = done.number()) metrics.items(dim, rows);
+    for (size_t dim = 0; dim < contract.dims.size(); ++dim) {
+      int64_t rows = done.number();
+      if (rows) metrics.items(contract.dims[dim], rows);
+      if (dim == 0 && !batch.empty()) batch[0]->report_batch(rows, times);
     }
   }
   return batches;

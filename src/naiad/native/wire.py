@@ -1,4 +1,4 @@
-"""The messages between the front and its worker processes; ``contract.h`` is the other end.
+"""The messages between the native backend and its workers; ``contract.h`` is the other end.
 
 A batch and its answer are each one message: the number of integers, the integers (64 bits,
 native order), then text. Arrays lie in shared memory, each where the integers say::
@@ -49,6 +49,9 @@ from naiad.schema import (
 )
 from naiad.triton.service_config import ServiceConfig
 
+PROTOCOL: Final = 1
+"""The version of these messages; ``kProtocol`` in ``contract.h``."""
+
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
 _ORDER = (
     *("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
@@ -75,7 +78,7 @@ class Wire:
         contract: the pipeline's.
         outputs: the pipeline's.
         dims: all named dimensions, ``requests`` first, and what tensors count.
-        merges: whether the front may merge requests and split results.
+        merges: whether the native backend may merge requests and split results.
     """
 
     contract: Contract
@@ -97,7 +100,7 @@ class Wire:
         return self.contract.inputs
 
     def announced(self, config: ServiceConfig) -> str:
-        """What the front must know, as JSON."""
+        """What the native backend must know, as JSON."""
         return json.dumps(
             {
                 "dims": self.dims,
@@ -239,7 +242,7 @@ class Wire:
         return self._packed(numbers, Report([]), text)
 
     def write_merged(self, arrays: Arrays, report: Report, outbox: Arena) -> bytes:
-        """The answer to a merged task, whose ``arrays`` the front will split."""
+        """The answer to a merged task, whose ``arrays`` the native backend will split."""
         layout = outbox.write([arrays])
         numbers = [layout.size, len(report.outcomes), _MERGED]
         numbers += (layout.items[0][name][2] for name in self.outputs)
@@ -300,7 +303,7 @@ def _message(numbers: Sequence[int], text: Iterable[bytes] = ()) -> bytes:
 
 
 def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
-    """An object array of bytes, from their form in the protocol, which the front has not read.
+    """An object array of bytes, from their form in the protocol, which nobody has read before.
 
     Raises:
         InvalidInput: it is not of that form.

@@ -25,7 +25,7 @@ from typing import TypeVar
 from naiad.batching import Budget
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
-from naiad.pipeline import Request, load_pipeline
+from naiad.pipeline import Pipeline, Request, load_pipeline
 from naiad.runtime.messages import Done, Failed, Ready, Spec, Task, pack_error
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
@@ -35,13 +35,13 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-def load(spec: Spec) -> Runner:
-    """Load the pipeline and its model in this process, and run its example once.
+def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
+    """Load the pipeline, or ``kind``, and its model in this process, and run its example once.
 
     The first forward of a process is slow (allocations, lazy initialisation): better now than in
     somebody's request.
     """
-    kind = load_pipeline(spec.pipeline)
+    kind = kind or load_pipeline(spec.pipeline)
     if kind.arrays == "torch":
         import torch
 

@@ -4,11 +4,11 @@
 
     DIR/nugraph3/config.pbtxt      from the schema
     DIR/nugraph3/X.labels.txt      names of the classes of output X, where the pipeline has them
-    DIR/nugraph3/1/model.py        names the pipeline
+    DIR/nugraph3/1/libtriton_naiad.so  Naiad's part of Triton's process
     DIR/nugraph3/1/pipeline.py     the pipeline's source, where it is a file of the user's
     DIR/nugraph3/1/weights/        the weights
 
-The same folder works in an NVIDIA container in which Naiad is installed.
+The same folder works in any Triton on whose ``PATH`` there is a Python with Naiad.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naiad.errors import EngineError, SchemaError
+from naiad.native.library import LIBRARY, library
 from naiad.pipeline import MADE, Pipeline, check_service, load_pipeline
 from naiad.schema import Arrays
 from naiad.triton.config import (
@@ -36,13 +37,6 @@ from naiad.triton.config import (
 from naiad.triton.folders import draft_of
 from naiad.triton.model_config import versions
 from naiad.tuning import read_tuning
-
-_MODEL_PY = '''"""Served by Naiad; written by `naiad export {name}`."""
-
-from naiad.triton.adapter import triton_model
-
-TritonPythonModel = triton_model({spec!r}, __file__)
-'''
 
 _SOURCE = "pipeline.py"
 
@@ -159,9 +153,7 @@ def export(
         label_files = _place_labels(made, draft)
         config = model_config(kind, parameters, label_files=label_files)
         write_config(config, draft / "config.pbtxt")
-        (version / "model.py").write_text(
-            _MODEL_PY.format(name=kind.name, spec=spec), encoding="utf-8"
-        )
+        shutil.copyfile(library(), version / LIBRARY)
     return ExportedModel(kind.name, target, parameters.get("notice", ""))
 
 
@@ -174,7 +166,7 @@ def naiad_models(directory: Path) -> Iterator[ExportedModel]:
 
 
 def resolve(spec: str, version: Path) -> str:
-    """A pipeline spec as ``model.py`` has it, with its files found beside that ``model.py``."""
+    """A pipeline spec as ``config.pbtxt`` has it, with its files found in ``version``."""
     where, colon, name = spec.partition(":")
     if made := MADE.fullmatch(name):
         name = f"{made[1]}({version / made[2]})"
@@ -182,7 +174,7 @@ def resolve(spec: str, version: Path) -> str:
 
 
 def _place_source(kind: type[Pipeline], version: Path) -> str:
-    """Make the class importable from the repository; return how ``model.py`` names it."""
+    """Make the class importable from the repository; return how ``config.pbtxt`` names it."""
     module = sys.modules.get(kind.__module__)
     if "<locals>" in kind.__qualname__:
         raise SchemaError(f"{kind.__qualname__} is defined inside a function; move it to a module")
@@ -222,7 +214,7 @@ def _place_labels(pipeline: Pipeline, draft: Path) -> dict[str, str]:
 
 
 def _place_weights(weights: Path, version: Path) -> str:
-    """Copy the weights; return their name beside ``model.py``."""
+    """Copy the weights; return their name in the folder ``version``."""
     name = "weights" if weights.is_dir() else f"weights{weights.suffix}"
     if weights.is_dir():
         shutil.copytree(weights, version / name)

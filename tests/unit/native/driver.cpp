@@ -1,6 +1,6 @@
-// Lets Python tests drive the front's batcher, its cost model, its merging, its reader of JSON and its
-// writer of messages: `driver queue`, `driver costs`, `driver merge`, `driver json`, `driver sendable`,
-// with the input on standard input.
+// Lets Python tests drive the native backend's batcher, its cost model, its merging, its reader of
+// JSON and its writer of messages: `driver queue`, `driver costs`, `driver merge`, `driver json`,
+// `driver sendable`, with the input on standard input.
 #include <atomic>
 #include <chrono>
 #include <cstdio>

@@ -1,4 +1,4 @@
-"""Batches that the front merged are answered as requests by themselves are, or not at all."""
+"""Batches that were merged in C++ are answered as requests by themselves are, or not at all."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_a_batch_arrives_as_it_was_laid_out(arena: Arena, batch: list[Any]) -> N
         np.testing.assert_array_equal(read.sizes(dim), expected.sizes(dim))
 
 
-def in_front(
+def merged_natively(
     drive: Any, batch: list[dict[str, np.ndarray]], wire: Wire = WIRE
 ) -> list[bytes | None]:
     """What ``indices.h`` makes of each input of a batch; None where it refuses it."""
@@ -179,12 +179,12 @@ def in_front(
 
 
 @pytest.mark.parametrize("wire", [WIRE, PAIRED], ids=["some empty", "paired"])
-def test_the_front_merges_as_collate_does(drive: Any, wire: Wire) -> None:
+def test_requests_are_merged_as_collate_does(drive: Any, wire: Wire) -> None:
     @settings(max_examples=40)
     @given(batch=st.lists(requests(wire), min_size=1, max_size=5))
     def check(batch: list[Any]) -> None:
         expected = [array.tobytes() for array in merged(batch, wire).values()]
-        assert in_front(drive, batch, wire) == expected
+        assert merged_natively(drive, batch, wire) == expected
 
     check()
 
@@ -234,7 +234,7 @@ def test_a_value_that_only_python_can_judge_must_be_run_apart(tensor: Tensor, va
 
 @st.composite
 def tensors(draw: st.DrawFn) -> tuple[Tensor, np.ndarray]:
-    """A tensor that the front checks, and an array of it that may be wrong."""
+    """A tensor that the native backend checks, and an array of it that may be wrong."""
     names = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
     dtype = draw(st.sampled_from((*names, "float32", "float64")))
     array = draw(hnp.arrays(dtype, st.integers(1, 150)))
@@ -251,13 +251,13 @@ def tensors(draw: st.DrawFn) -> tuple[Tensor, np.ndarray]:
 
 @settings(max_examples=300)
 @given(given_one=tensors())
-def test_the_front_finds_the_values_that_python_finds(
+def test_the_values_are_found_that_python_finds(
     drive: Any, given_one: tuple[Tensor, np.ndarray]
 ) -> None:
     tensor, array = given_one
     wire = Wire.of(bounded(tensor))
     neighbour = {"x": np.empty(0, array.dtype)}
-    (found,) = in_front(drive, [neighbour, {"x": array}, neighbour], wire)
+    (found,) = in_cpp(drive, [neighbour, {"x": array}, neighbour], wire)
     right = within_bounds(tensor, array, {})
     assert found == (array.tobytes() if right else None)
 
@@ -276,12 +276,12 @@ def test_the_front_finds_the_values_that_python_finds(
         ("pair", (1,), 1),
     ],
 )
-def test_an_index_into_a_neighbour_is_refused_by_the_front(
+def test_an_index_into_a_neighbour_is_refused_before_python(
     drive: Any, others: int, name: str, place: tuple[int, ...], value: int
 ) -> None:
     wrong, *rest = (example(pair=np.array([1, 0], np.int32)) for _ in range(1 + others))
     wrong[name][place] = value  # of the merged graph it would be another's
-    found = in_front(drive, [wrong, *rest], PAIRED)
+    found = merged_natively(drive, [wrong, *rest], PAIRED)
     places = list(PAIRED.inputs)
     assert found[places.index(name)] is None
     assert found.count(None) == 1

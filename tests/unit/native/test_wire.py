@@ -1,4 +1,4 @@
-"""What the front sends, a worker reads; what a worker answers, the front can read."""
+"""What the native backend sends, a worker reads; what a worker answers, it can read."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def protocol(values: np.ndarray) -> bytes:
 
 
 def task(inbox: Arena, asked: list[Ask]) -> bytes:
-    """What the front sends, as ``contract.h`` writes it."""
+    """What the native backend sends, as ``contract.h`` writes it."""
     numbers, text, end = [0, len(asked), 0], b"", 0
     pieces: list[tuple[int, bytes]] = []
     for name, parameters, arrays in asked:
@@ -75,7 +75,7 @@ def task(inbox: Arena, asked: list[Ask]) -> bytes:
 
 
 def answers(outbox: Arena, message: bytes) -> tuple[list[Any], list[int]]:
-    """What the front reads: arrays or errors, and the integers behind them."""
+    """What the native backend reads: arrays or errors, and the integers behind them."""
     (count,) = struct.unpack_from("=q", message)
     numbers = iter(struct.unpack_from(f"={count}q", message, 8))
     text = 8 * (count + 1)

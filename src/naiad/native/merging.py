@@ -38,9 +38,9 @@ def _is_regular(tensor: Tensor) -> bool:
 
 
 def checked_range(tensor: Tensor) -> tuple[float, float] | None:
-    """The range to which the native backend holds a tensor's values; None where it does not look at them.
+    """The range to which the native backend holds a tensor's values; None where it looks at none.
 
-    It looks at the indices of a tensor that has any, and at nothing else there.
+    Of a tensor with indices it checks these, and nothing else.
     """
     if not is_bounded(tensor) or tensor.index_targets() or tensor.dtype in ("bool", "float16"):
         return None
@@ -53,8 +53,8 @@ class Merger:
 
     Attributes:
         runner: of the pipeline.
-        bounded: those of the pipeline's inputs whose values have bounds that the native backend has not
-            checked.
+        bounded: those of the pipeline's inputs whose values have bounds that the native backend has
+            not checked.
     """
 
     runner: Runner

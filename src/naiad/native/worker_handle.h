@@ -174,11 +174,11 @@ class WorkerHandle {
   // told.
   struct Asked {
     Queue::Batch batch;
-    Queue::Batch aside;  // what a batch that is merged could not have in it: the next batch
     Times times;
     bool merged = false;
     std::string said;
     Arena* outbox = nullptr;
+    Queue::Batch aside;  // what a batch that is merged could not have in it: the next batch
   };
 
   // Serve a batch and, as long as some of the queue waits when one is answered, that: the worker is

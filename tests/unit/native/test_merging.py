@@ -257,7 +257,7 @@ def test_the_values_are_found_that_python_finds(
     tensor, array = given_one
     wire = Wire.of(bounded(tensor))
     neighbour = {"x": np.empty(0, array.dtype)}
-    (found,) = in_cpp(drive, [neighbour, {"x": array}, neighbour], wire)
+    (found,) = merged_natively(drive, [neighbour, {"x": array}, neighbour], wire)
     right = within_bounds(tensor, array, {})
     assert found == (array.tobytes() if right else None)
 

@@ -60,7 +60,7 @@ import naiad.triton.guardian
 import naiad.triton.serving
 from naiad.errors import WeightsError
 from naiad.pipelines import applications
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 
 for application in applications():

@@ -12,7 +12,6 @@ import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from tests.support.triton import is_worker
 
 import naiad
 from naiad.triton.repository import export
@@ -25,7 +24,6 @@ def server(tmp_path_factory):
     repository = tmp_path_factory.mktemp("models")
     for name in ("Trouble", "Bytes", "Ranked", "Scribbler"):
         export(f"{PIPELINES}:{name}", repository, instances=1)
-    export(f"{PIPELINES}:Degree", repository, instances=2, executor="thread")
     with naiad.serve(model_repository=repository, http_port=0, grpc_port=0, metrics_port=0) as s:
         yield s
 
@@ -60,19 +58,6 @@ def test_concurrent_requests_are_merged_and_answered_each_with_its_own(server):
         np.testing.assert_array_equal(outputs["degree"], expected)
     time.sleep(0.5)
     assert server.metric("naiad_batches_total", model="trouble") - before < 32
-
-
-def test_threads_answer_as_processes_do(server):
-    requests = [graph(1 + n % 5, code=666 if n == 3 else 100 + n, seed=n) for n in range(16)]
-    answers = ask_all(server, requests, model="degree")
-    assert isinstance(answers.pop(3), naiad.PipelineError)
-    assert [a["total"][0] for a in answers] == [100 + n for n in range(16) if n != 3]
-    workers = [
-        line
-        for process in psutil.Process(server.pid).children(recursive=True)
-        if is_worker(line := " ".join(process.cmdline()))
-    ]
-    assert not any("Degree" in line for line in workers)
 
 
 @pytest.mark.parametrize("model", ["trouble", "scribbler"])

@@ -51,7 +51,17 @@ MAY_IMPORT = {
     "deploy": {"errors", "pipelines", "gate"},
     "bench": {"errors", "pipeline", "pipelines", "client", "triton"},
     "tune": {
-        *("errors", "schema", "batching", "cost", "tuning", "pipeline", "pipelines", "runtime"),
+        *(
+            "errors",
+            "error_text",
+            "schema",
+            "batching",
+            "cost",
+            "tuning",
+            "pipeline",
+            "pipelines",
+            "runtime",
+        ),
         "bench",
     },
     "codegen": {"errors", "schema", "pipeline"},

@@ -25,7 +25,6 @@ _BACKENDS: Final = {
 _ABOUT: Final = {
     PIPELINE_PARAMETER: "the pipeline's class",
     "device": "where the model runs",
-    "executor": "how: process, a worker process per instance; thread, inside Triton's own",
     "watchdog": "seconds after which a worker that does not answer is replaced",
     "queue_capacity": "requests that may wait; more are refused as UNAVAILABLE",
     "instances": "workers that share the queue; by default one per core",

@@ -76,7 +76,6 @@ def export(
     weights: Path | None = None,
     instances: int | None = None,
     device: str = "cpu",
-    executor: str | None = None,
     watchdog: float | None = None,
     queue_capacity: int | None = None,
     latency_target: float | None = None,
@@ -90,9 +89,8 @@ def export(
         directory: the model repository; created where it is missing.
         weights: a file or folder in place of the pipeline's default weights.
         instances: copies of the model that share one queue; by default one per core, counted on
-            the machine that serves, or one on a GPU or with executor ``"thread"``.
+            the machine that serves, or one on a GPU.
         device: ``"cpu"``, ``"cuda:0"``, ...
-        executor: ``"process"`` or ``"thread"``, in place of the pipeline's own choice.
         watchdog: seconds that a worker may take over one batch, in place of the pipeline's.
         queue_capacity: requests that may wait, in place of the pipeline's.
         latency_target: seconds within which requests should be answered, in place of the
@@ -134,7 +132,6 @@ def export(
         placed = None if made.weights_path is None else _place_weights(made.weights_path, version)
         spec = f"{kind.made_by}({placed})" if kind.made_by else _place_source(kind, version)
         parameters = {PIPELINE_PARAMETER: spec, "device": device}
-        parameters["executor"] = executor or kind.executor
         parameters["watchdog"] = f"{watchdog:g}"
         parameters["queue_capacity"] = str(queue_capacity)
         parameters["max_queue_delay"] = f"{max_queue_delay:g}"

@@ -12,8 +12,7 @@ from naiad.batching import Budget
 from naiad.cost import Cost
 from naiad.errors import PipelineError
 from naiad.pipeline import Pipeline, check_service
-from naiad.runtime.messages import Spec
-from naiad.runtime.service import default_instances
+from naiad.runtime.spec import Spec, default_instances
 from naiad.triton.config import refuse_response_cache
 
 T = TypeVar("T")
@@ -26,7 +25,6 @@ class ServiceConfig:
     Attributes:
         spec: what a worker loads.
         instances: workers that share the model's queue.
-        executor: ``process`` or ``thread``.
         watchdog: seconds that a worker may take over one batch.
         queue_capacity: requests that may wait.
         max_queue_delay: seconds that a free worker may wait for a batch to fill.
@@ -36,7 +34,6 @@ class ServiceConfig:
 
     spec: Spec
     instances: int
-    executor: str
     watchdog: float
     queue_capacity: int
     max_queue_delay: float
@@ -61,7 +58,6 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
     parameters = {k: v["string_value"] for k, v in config.get("parameters", {}).items()}
     weights = parameters.get("weights")
     device = parameters.get("device", "cpu")
-    executor = parameters.get("executor", "process")
     found = ServiceConfig(
         spec=Spec(
             pipeline=pipeline,
@@ -70,8 +66,7 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
             threads=int(parameters.get("threads", "1")),
             budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
         ),
-        instances=int(parameters.get("instances") or default_instances(device, executor)),
-        executor=executor,
+        instances=int(parameters.get("instances") or default_instances(device)),
         watchdog=float(parameters.get("watchdog", Pipeline.watchdog)),
         queue_capacity=int(parameters.get("queue_capacity", Pipeline.queue_capacity)),
         max_queue_delay=float(parameters.get("max_queue_delay", Pipeline.max_queue_delay)),

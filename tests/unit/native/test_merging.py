@@ -16,9 +16,9 @@ from naiad.graph import Batch, collate
 from naiad.native.merging import Merger, can_be_merged
 from naiad.native.wire import Wire
 from naiad.pipeline import Request
-from naiad.runtime.messages import Spec
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
+from naiad.runtime.spec import Spec
 from naiad.schema import measure, validate, within_bounds
 from naiad.triton.service_config import ServiceConfig
 
@@ -164,7 +164,7 @@ def merged_natively(
     drive: Any, batch: list[dict[str, np.ndarray]], wire: Wire = WIRE
 ) -> list[bytes | None]:
     """What ``indices.h`` makes of each input of a batch; None where it refuses it."""
-    config = ServiceConfig(Spec("p"), 1, "process", 2.5, 7, 0.0, None, None)
+    config = ServiceConfig(Spec("p"), 1, 2.5, 7, 0.0, None, None)
     numbers: list[int] = [len(batch)]
     for request in batch:
         sizes = measure(wire.inputs, request)

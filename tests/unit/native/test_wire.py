@@ -18,9 +18,9 @@ from naiad import Budget, Pipeline, Tensor
 from naiad.errors import InvalidInput, PipelineError, Unavailable
 from naiad.native.wire import Wire
 from naiad.pipeline import Request
-from naiad.runtime.messages import Spec
 from naiad.runtime.runner import STAGES, Report
 from naiad.runtime.shared import Arena
+from naiad.runtime.spec import Spec
 from naiad.triton.service_config import ServiceConfig
 
 
@@ -195,7 +195,7 @@ def test_bytes_that_are_not_of_the_protocols_form_are_refused(
 
 
 def test_the_contract_names_dims_by_place() -> None:
-    config = ServiceConfig(Spec("p"), 1, "process", 2.5, 7, 0.0, None, None)
+    config = ServiceConfig(Spec("p"), 1, 2.5, 7, 0.0, None, None)
     said = json.loads(WIRE.announced(config))
     assert said["dims"][0] == "requests"
     nexus = next(port for port in said["inputs"] if port["name"] == "nexus_edge")

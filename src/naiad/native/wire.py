@@ -49,7 +49,7 @@ from naiad.schema import (
 )
 from naiad.triton.service_config import ServiceConfig
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}

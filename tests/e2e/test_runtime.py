@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,6 +77,20 @@ def test_an_index_out_of_range_never_reaches_the_model(server):
         naiad.InvalidInput, match=r"edge_index\[1, 0\] is 7; it must be 0 to 2: there are 3 nodes"
     ):
         server.client().infer("trouble", bad)
+
+
+def test_wrong_values_are_told_to_who_sent_them_and_their_neighbours_answered(server):
+    wrong = {2: r"x\[1, 1\] is nan; it must be finite", 5: "edge_index", 9: r"x\[1, 1\] is inf"}
+    requests = [graph(code=100 + n, seed=n) for n in range(12)]
+    requests[2]["x"][1, 1] = np.nan
+    requests[5]["edge_index"][1, 0] = 7
+    requests[9]["x"][1, 1] = np.inf
+    for number, answer in enumerate(ask_all(server, requests)):
+        if number in wrong:
+            assert isinstance(answer, naiad.InvalidInput)
+            assert re.search(wrong[number], str(answer))
+        else:
+            assert answer["total"] == [100 + number]
 
 
 def test_a_worker_that_is_killed_takes_only_its_own_request_along(server):

@@ -127,9 +127,15 @@ class Model {
       end();
       std::rethrow_exception(failed);
     }
+    std::optional<LatencyTarget> target;
+    if (contract_->latency_target > 0) {
+      learner_ = std::make_shared<Learner>(contract_->dims.size(), contract_->cost);
+      target = LatencyTarget{contract_->latency_target, learner_};
+    }
     queue_ = std::make_unique<WorkerHandle::Queue>(
-        contract_->budget, contract_->capacity, contract_->waiting, contract_->max_queue_delay);
-    for (auto& handle : handles_) handle->serve(contract_.get(), queue_.get());
+        contract_->budget, contract_->capacity, contract_->waiting, contract_->max_queue_delay,
+        std::move(target));
+    for (auto& handle : handles_) handle->serve(contract_.get(), queue_.get(), learner_.get());
   }
   Model(const Model&) = delete;
   ~Model() { end(); }
@@ -176,6 +182,7 @@ class Model {
   Metrics metrics_;
   StopFlag stopping_;
   std::unique_ptr<Contract> contract_;
+  std::shared_ptr<Learner> learner_;  // null without a latency target
   std::unique_ptr<WorkerHandle::Queue> queue_;
   std::vector<std::unique_ptr<WorkerHandle>> handles_;
 };

@@ -108,7 +108,11 @@ enum Code : int { kInternal = 1, kInvalidArgument = 3, kUnavailable = 4, kLastCo
 enum Level : int { kInfo = 0, kWarning = 1, kError = 2 };
 enum ParameterType : int { kString = 0, kInt = 1, kBool = 2, kDouble = 3 };
 
-constexpr int kBytes = 13;      // TRITONSERVER_TYPE_BYTES
+// TRITONSERVER_DataType
+enum DataType : int {
+  kUint8 = 2, kUint16, kUint32, kUint64, kInt8, kInt16, kInt32, kInt64,
+  kFloat16, kFloat32, kFloat64, kBytes
+};
 
 // The name in naiad.schema of a TRITONSERVER_DataType.
 inline const char* dtype_name(int dtype) {

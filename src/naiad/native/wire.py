@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from naiad.error_text import described, kind_of, message_of
 from naiad.errors import InvalidInput, NaiadError, PipelineError
 from naiad.graph import Batch
-from naiad.native.merging import can_be_merged
+from naiad.native.merging import can_be_merged, checked_range
 from naiad.pipeline import Contract, Pipeline, Request
 from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
@@ -49,7 +49,7 @@ from naiad.schema import (
 )
 from naiad.triton.service_config import ServiceConfig
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
@@ -114,6 +114,8 @@ class Wire:
                 "watchdog": config.watchdog,
                 "queue_capacity": config.queue_capacity,
                 "max_queue_delay": config.max_queue_delay,
+                "latency_target": config.latency_target,
+                "cost": config.cost and config.cost.to_json(),
             }
         )
 
@@ -121,7 +123,7 @@ class Wire:
         """The requests of a task, merged or each by itself.
 
         An error stands in the place of a request that cannot be read, or that the schema does not
-        allow; of merged ones only indices are checked, and that by who merged them.
+        allow; merged ones are checked by who merged them.
         """
         table = _numbers(message)
         size, requests, form = table[:3].tolist()
@@ -259,6 +261,7 @@ class Wire:
 
     def _port(self, name: str, tensor: Tensor) -> dict[str, Any]:
         places = {dim: place for place, dim in enumerate(self.dims)}
+        bounds = checked_range(tensor) or ()
         return {
             "name": name,
             "dtype": _DTYPES[TRITON_NAMES[tensor.dtype]],
@@ -266,6 +269,7 @@ class Wire:
             "sizes": [0 if isinstance(dim, str) else dim for dim in tensor.dims],
             "axis": -1 if tensor.axis is None else tensor.axis,
             "targets": [places[target] for target in tensor.index_targets()],
+            "range": [bound if isinstance(bound, int) else float(bound) for bound in bounds],
             "itemsize": tensor.numpy.itemsize,
             "counts": places.get(tensor.counts, -1),
             "optional": tensor.optional,

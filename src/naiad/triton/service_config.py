@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from naiad.batching import Budget
 from naiad.cost import Cost
 from naiad.errors import PipelineError
-from naiad.pipeline import Pipeline
+from naiad.pipeline import Pipeline, check_service
 from naiad.runtime.spec import Spec, default_instances
 from naiad.triton.config import refuse_response_cache
 
@@ -51,13 +51,14 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
 
     Raises:
         PipelineError: a parameter cannot be read.
+        SchemaError: nothing could be served with what one of them says.
         RepositoryError: the response cache is enabled.
     """
     refuse_response_cache(config)
     parameters = {k: v["string_value"] for k, v in config.get("parameters", {}).items()}
     weights = parameters.get("weights")
     device = parameters.get("device", "cpu")
-    return ServiceConfig(
+    found = ServiceConfig(
         spec=Spec(
             pipeline=pipeline,
             weights=str(version / weights) if weights else None,
@@ -72,6 +73,8 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
         latency_target=_parsed(parameters, "latency_target", float),
         cost=_parsed(parameters, "cost", Cost.from_json),
     )
+    check_service(found.watchdog, found.queue_capacity, found.latency_target, found.max_queue_delay)
+    return found
 
 
 def _parsed(parameters: Mapping[str, str], name: str, read: Callable[[Any], T]) -> T | None:

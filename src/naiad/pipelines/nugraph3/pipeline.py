@@ -18,7 +18,7 @@ from naiad.pipelines.nugraph3.metadata import Architecture, Metadata, read_metad
 from naiad.schema import Array, Arrays
 
 if TYPE_CHECKING:
-    from naiad.pipelines.nugraph3.inference import Forward
+    from naiad.pipelines.nugraph3.compiled import Forward
 
 
 class NuGraph3(Pipeline):
@@ -55,7 +55,7 @@ class NuGraph3(Pipeline):
     def setup(self, device: str) -> None:
         """Load the weights onto ``device``."""
         # Here and not above: a server's front and the command line need neither torch nor SciPy.
-        from naiad.pipelines.nugraph3.inference import fastest
+        from naiad.pipelines.nugraph3.compiled import fastest
         from naiad.pipelines.nugraph3.weights import load_weights
 
         _ = self._known  # refuses weights that cannot answer the wire contract

@@ -53,7 +53,7 @@ def main() -> None:
     forms: dict[str, Callable[..., object]] = {"torch": net}
     for instructions in instruction_sets():
         start = time.perf_counter()
-        forms[instructions] = CompiledNuGraph3(net, instructions)
+        forms[instructions] = CompiledNuGraph3.of(net, instructions)
         print(f"{instructions}: loaded in {(time.perf_counter() - start) * 1e3:.0f} ms")
     print(f"{'events':<10}{'hits':>6}{'spacepoints':>13}", *(f"{name:>10}" for name in forms))
     sizes: tuple[tuple[Size, int], ...] = (("small", 1), ("small", 8), ("large", 1), ("large", 8))

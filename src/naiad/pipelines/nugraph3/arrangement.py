@@ -6,7 +6,7 @@ and the answer is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,17 +24,43 @@ def padded(features: int) -> int:
     return -(-features // _VECTOR) * _VECTOR
 
 
+def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
+    """Shape of each parameter of the network, by the names of the original checkpoint."""
+    hit, nexus, event = arch.planar_features, arch.nexus_features, arch.interaction_features
+    wide = nexus * len(arch.planes)
+    layers: dict[str, tuple[int, int]] = {}  # out, in
+
+    def block(name: str, source: int, target: int, out: int) -> None:
+        layers[f"core_net.{name}.edge_net.0"] = 1, source + target
+        layers[f"core_net.{name}.net.0"] = out, source + target
+        layers[f"core_net.{name}.net.2"] = out, out
+
+    for p in arch.planes:
+        layers[f"encoder.lins.{p}"] = hit, arch.in_features
+        block(f"plane_net.convs.<{p}___plane___{p}>", hit, hit, hit)
+        block(f"plane_to_nexus.convs.<{p}___nexus___sp>", hit, nexus, nexus)
+        block(f"nexus_to_plane.convs.<sp___nexus___{p}>", nexus, hit, hit)
+        layers[f"semantic_decoder.net.{p}"] = arch.semantic_classes, hit
+        layers[f"filter_decoder.net.{p}.0"] = 1, hit
+    block("nexus_to_interaction.convs.<sp___in___evt>", wide, event, event)
+    block("interaction_to_nexus.convs.<evt___owns___sp>", event, wide, nexus)
+    layers["event_decoder.net"] = arch.event_classes, event
+    layers["vertex_decoder.net"] = 3, event
+    shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": size for name, size in layers.items()}
+    return shapes | {f"{name}.bias": (out,) for name, (out, _) in layers.items()}
+
+
 def arrange(
     arch: Architecture,
     state: Mapping[str, Floats],
-    mean: Mapping[str, Floats],
-    std: Mapping[str, Floats],
+    mean: Mapping[str, Sequence[float]],
+    std: Mapping[str, Sequence[float]],
 ) -> Floats:
     """All weights in one row, float32.
 
     Args:
         arch: the sizes of the network.
-        state: its parameters, by the names of the original checkpoint.
+        state: its parameters, of :func:`parameter_shapes`.
         mean: of each plane's features.
         std: of each plane's features.
     """
@@ -54,7 +80,7 @@ def arrange(
     def parts() -> Iterator[Floats]:
         for name, (plane, inward, outward) in zip(arch.planes, planes, strict=True):
             encoder = f"encoder.lins.{name}"
-            yield from (mean[name], std[name])
+            yield from (np.array(values[name], np.float32) for values in (mean, std))
             yield _fill(state[f"{encoder}.weight"].T, 1)
             yield _fill(state[f"{encoder}.bias"], 0)
             yield from (plane.gate_of_target, plane.gate_of_source, plane.gate_bias)

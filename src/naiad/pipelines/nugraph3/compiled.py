@@ -1,29 +1,28 @@
 """NuGraph3's inference on a CPU, in C++ that was compiled when Naiad's wheel was built (`cpp/`).
 
-The arithmetic is that of :mod:`naiad.pipelines.nugraph3.model` in another order.
+The arithmetic is that of :mod:`naiad.pipelines.nugraph3.model` in another order. torch is not
+needed, whose import is most of a worker's start.
 """
 
 from __future__ import annotations
 
 import ctypes
-import logging
 import platform
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from naiad.pipelines.nugraph3.arrangement import arrange, padded
-from naiad.pipelines.nugraph3.model import NuGraph3Net
+from naiad.pipelines.nugraph3.arrangement import arrange, padded, parameter_shapes
+from naiad.pipelines.nugraph3.metadata import Architecture, read_metadata
+from naiad.weights import read_arrays
 
-Forward: TypeAlias = Callable[[Mapping[str, Tensor], int], dict[str, Tensor]]
-"""Labels a block-diagonal batch of so many events, as :meth:`NuGraph3Net.forward` does."""
+if TYPE_CHECKING:
+    from naiad.pipelines.nugraph3.model import NuGraph3Net
 
 LIBRARY: Final = Path(__file__).parent / "lib" / platform.machine() / "libnugraph3.so"
 
@@ -33,22 +32,6 @@ _INSTRUCTION_SETS: Final[Mapping[str, frozenset[str]]] = {
     "avx2": frozenset({"avx2", "fma"}),
     "avx512": frozenset({"avx2", "fma", "avx512f"}),
 }
-
-_log = logging.getLogger(__name__)
-
-
-def fastest(net: NuGraph3Net) -> Forward:
-    """The fastest form of ``net`` on the device where its weights are.
-
-    On a CPU, the compiled one, three to five times as fast as torch. On a GPU, and where the
-    library does not load, the network itself.
-    """
-    if net.encoder.lins[net.arch.planes[0]].weight.device.type == "cpu":
-        try:
-            return CompiledNuGraph3(net)
-        except OSError as error:
-            _log.warning("NuGraph3 runs on torch, which takes several times as long: %s", error)
-    return net
 
 
 def instruction_sets() -> list[str]:
@@ -114,26 +97,30 @@ class CompiledNuGraph3:
     The weights are copied: later changes to the network have no effect here.
     """
 
-    def __init__(self, net: NuGraph3Net, instructions: str | None = None) -> None:
-        """Load the weights of ``net``.
+    def __init__(
+        self,
+        arch: Architecture,
+        state: Mapping[str, NDArray[np.float32]],
+        mean: Mapping[str, Sequence[float]],
+        std: Mapping[str, Sequence[float]],
+        instructions: str | None = None,
+    ) -> None:
+        """Arrange the weights for this processor.
 
         Args:
-            net: on the CPU.
+            arch: the sizes of the network.
+            state: its parameters, by the names of the original checkpoint.
+            mean: of each plane's features.
+            std: of each plane's features.
             instructions: one of :func:`instruction_sets`; by default the last.
 
         Raises:
             OSError: the library cannot be loaded.
             RuntimeError: the library does not take the weights.
         """
-        self.arch = arch = net.arch
+        self.arch = arch
         self.instructions = instructions or instruction_sets()[-1]
-        normalisation = {p: net.normalisation(p) for p in arch.planes}
-        weights = arrange(
-            arch,
-            {name: tensor.detach().numpy() for name, tensor in net.state_dict().items()},
-            {p: mean.numpy() for p, (mean, _) in normalisation.items()},
-            {p: std.numpy() for p, (_, std) in normalisation.items()},
-        )
+        weights = arrange(arch, state, mean, std)
         sizes = _Sizes(
             planes=len(arch.planes),
             in_features=arch.in_features,
@@ -157,8 +144,32 @@ class CompiledNuGraph3:
             )
         weakref.finalize(self, library.nugraph3_unload, self._set, self._network)
 
-    def __call__(self, batch: Mapping[str, Tensor], num_events: int) -> dict[str, Tensor]:
+    @classmethod
+    def load(cls, folder: Path) -> CompiledNuGraph3:
+        """The network of a folder of weights, as :mod:`naiad.pipelines.nugraph3.weights` has them.
+
+        Raises:
+            WeightsError: a file is missing, is not the one the metadata was written for (by
+                sha256), or does not fit the architecture.
+            OSError: the library cannot be loaded.
+        """
+        known = read_metadata(folder)
+        state = read_arrays(folder, parameter_shapes(known.architecture), known.sha256)
+        return cls(known.architecture, state, known.mean, known.std)
+
+    @classmethod
+    def of(cls, net: NuGraph3Net, instructions: str | None = None) -> CompiledNuGraph3:
+        """The same function as a network in torch, on the CPU."""
+        state = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+        mean, std = (
+            {p: net.normalisation(p)[i].tolist() for p in net.arch.planes} for i in range(2)
+        )
+        return cls(net.arch, state, mean, std, instructions)
+
+    def __call__(self, batch: Mapping[str, Any], num_events: int) -> dict[str, NDArray[np.float32]]:
         """Label a block-diagonal batch of events, as :meth:`NuGraph3Net.forward` does.
+
+        Arrays in, or tensors on the CPU, and arrays out.
 
         A spacepoint must have at most one edge per plane, as
         :func:`naiad.pipelines.nugraph3.prepare.prepare` makes them, and indices must be in range:
@@ -176,14 +187,14 @@ class CompiledNuGraph3:
             return array.ctypes.data
 
         def edges(name: str) -> tuple[int, int, int]:
-            source, target = batch[name].numpy()
+            source, target = np.asarray(batch[name])
             return len(source), address(source, np.int64), address(target, np.int64)
 
         semantic: dict[str, NDArray[np.float32]] = {}
         signal: dict[str, NDArray[np.float32]] = {}
         planes = (_Plane * len(arch.planes))()
         for plane, p in zip(planes, arch.planes, strict=True):
-            x = batch[f"x_{p}"].numpy()
+            x = np.asarray(batch[f"x_{p}"])
             semantic[p] = np.empty((len(x), arch.semantic_classes), np.float32)
             signal[p] = np.empty(len(x), np.float32)
             plane.hits, plane.x = len(x), address(x, np.float32)
@@ -192,7 +203,7 @@ class CompiledNuGraph3:
             plane.semantic, plane.filter = semantic[p].ctypes.data, signal[p].ctypes.data
         event = np.empty((num_events, arch.event_classes), np.float32)
         vertex = np.empty((num_events, 3), np.float32)
-        event_of = batch["sp_event"].numpy()
+        event_of = np.asarray(batch["sp_event"])
         merged = _Batch(
             spacepoints=len(event_of),
             events=num_events,
@@ -205,8 +216,8 @@ class CompiledNuGraph3:
             hits = sum(plane.hits for plane in planes)
             raise MemoryError(f"no memory to label {num_events} events of {hits} hits")
         return {
-            "e_evt": torch.from_numpy(event),
-            **{f"x_semantic_{p}": torch.from_numpy(s) for p, s in semantic.items()},
-            **{f"x_filter_{p}": torch.from_numpy(s) for p, s in signal.items()},
-            "v_evt": torch.from_numpy(vertex),
+            "e_evt": event,
+            **{f"x_semantic_{p}": scores for p, scores in semantic.items()},
+            **{f"x_filter_{p}": scores for p, scores in signal.items()},
+            "v_evt": vertex,
         }

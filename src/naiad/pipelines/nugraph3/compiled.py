@@ -214,7 +214,9 @@ class CompiledNuGraph3:
         )
         if not self._label(self._set, self._network, ctypes.byref(merged)):
             hits = sum(plane.hits for plane in planes)
-            raise MemoryError(f"no memory to label {num_events} events of {hits} hits")
+            raise MemoryError(
+                f"no memory to label {hits} hits and {len(event_of)} spacepoints at once"
+            )
         return {
             "e_evt": event,
             **{f"x_semantic_{p}": scores for p, scores in semantic.items()},

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import runpy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -120,7 +123,7 @@ def test_exponentials_are_right_to_rounding(lanes, tmp_path):
     (tmp_path / "both.cpp").write_text(EXPONENTIALS.replace("LANES", str(lanes)), "utf-8")
     (tmp_path / "vectors.h").write_bytes((SOURCES / "vectors.h").read_bytes())
     library = tmp_path / "both.so"
-    BUILD["compile_library"](tmp_path / "both.cpp", library, "x86_64")
+    BUILD["compile_library"](tmp_path / "both.cpp", library, platform.machine())
     x = np.linspace(-87, 80, 400_000, dtype=np.float32)
     gate, activated = torch.from_numpy(x).clone(), torch.from_numpy(x).clone()
     addresses = [ctypes.c_void_p(values.data_ptr()) for values in (gate, activated)]
@@ -157,6 +160,42 @@ def test_weights_that_are_too_few_are_refused(monkeypatch):
     monkeypatch.setattr(compiled, "arrange", lambda *args: arrange(*args)[:-1])
     with pytest.raises(RuntimeError, match="weights"):
         CompiledNuGraph3.of(SMALL)
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from naiad.pipelines.nugraph3.arrangement import parameter_shapes
+from naiad.pipelines.nugraph3.compiled import CompiledNuGraph3
+from naiad.pipelines.nugraph3.metadata import Architecture
+
+arch = Architecture()
+state = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(arch).items()}
+planes = dict.fromkeys(arch.planes, (1.0,) * 4)
+net = CompiledNuGraph3(arch, state, planes, planes)
+
+def batch(points):
+    empty = np.empty((2, 0), np.int64)
+    edges = {f"{k}_edge_{p}": empty for k in ("plane", "nexus") for p in arch.planes}
+    x = {f"x_{p}": np.empty((0, 4), np.float32) for p in arch.planes}
+    return {**x, **edges, "sp_event": np.zeros(points, np.int64)}
+
+large = batch(200_000)  # needs some 240 MB
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, resource.RLIM_INFINITY))
+try:
+    net(large, 1)
+except MemoryError as error:
+    print(error)
+assert np.isfinite(net(batch(1_000), 1)["v_evt"]).all()
+"""
+
+
+def test_a_batch_without_memory_for_it_is_refused_and_the_next_is_labelled():
+    done = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "no memory to label 0 hits and 200000 spacepoints at once\n"
 
 
 def test_parameters_have_the_shapes_of_the_network():

@@ -1,4 +1,4 @@
-// NuGraph3's inference; model.py beside this folder is the same function in torch, to be read first.
+// NuGraph3's inference. model.py in the folder above is the same function in torch: read it first.
 //
 // Steps and blocks have the names they have there. What differs, none of it in the result:
 //
@@ -64,20 +64,20 @@ struct Update {
 
 // The weights of a plane. F, N: features of its hits, of spacepoints.
 struct Plane {
-  const float *mean, *std;      // [in]
-  const float *encoder;         // [in, F]
-  const float *encoder_bias;    // [F]
+  const float *mean, *std;                                   // [in]
+  const float* encoder;                                      // [in, F]
+  const float* encoder_bias;                                 // [F]
   const float *plane_gate_of_target, *plane_gate_of_source;  // [F]
-  const float *plane_gate_bias;                              // [1]
-  Update plane_net;             // [F + F, F]
-  Matrix to_nexus;              // [F, N], of the first layer of plane_to_nexus: of its messages
-  const float *to_nexus_gate;   // [F], of the source
-  const float *from_nexus_gate; // [F], of the target of nexus_to_plane
-  const float *nexus_gate_bias; // [2], of both
-  const float *plane_to_nexus_bias;  // [N], of the first layer
+  const float* plane_gate_bias;                              // [1]
+  Update plane_net;                                          // [F + F, F]
+  Matrix to_nexus;               // [F, N], of the first layer of plane_to_nexus: of its messages
+  const float* to_nexus_gate;    // [F], of the source
+  const float* from_nexus_gate;  // [F], of the target of nexus_to_plane
+  const float* nexus_gate_bias;  // [2], of both
+  const float* plane_to_nexus_bias;  // [N], of the first layer
   Layer plane_to_nexus;              // [N, N], the second
-  Update nexus_to_plane;        // [N + F, F]
-  Layer heads;                  // [F, semantic classes and the filter]
+  Update nexus_to_plane;             // [N + F, F]
+  Layer heads;                       // [F, semantic classes and the filter]
 };
 
 // The network's weights. W: the features of a spacepoint from all planes, N of each.
@@ -88,12 +88,12 @@ struct Network {
   Matrix nexus;  // [N, W + 2 planes]: of targets of plane_to_nexus; gates of it, of nexus_to_plane
   Matrix wide;   // [W, N + 2]: of targets of interaction_to_nexus; gates of steps 3 and 4
   const float *event_gate_of_target, *event_gate_of_source;  // [I], of steps 3 and 4
-  const float *event_gate_bias;                              // [2]
-  Update nexus_to_interaction;              // [W + I, I]
-  Matrix from_event;                        // [I, N], of messages of interaction_to_nexus
-  const float *interaction_to_nexus_bias;   // [N], of the first layer
-  Layer interaction_to_nexus;               // [N, N], the second
-  Layer event_heads;                        // [I, event classes and the vertex]
+  const float* event_gate_bias;                              // [2]
+  Update nexus_to_interaction;                               // [W + I, I]
+  Matrix from_event;                       // [I, N], of messages of interaction_to_nexus
+  const float* interaction_to_nexus_bias;  // [N], of the first layer
+  Layer interaction_to_nexus;              // [N, N], the second
+  Layer event_heads;                       // [I, event classes and the vertex]
 
   int64_t width() const { return sizes.planes * sizes.nexus; }
 };
@@ -233,11 +233,11 @@ inline void update(const Update& net, int64_t rows, const Table& message, const 
 struct Hits {
   int64_t count;
   Edges plane_edges, nexus_edges;
-  Table features, after;      // before and after step 1, or step 5
-  Table to_nexus;             // messages of step 2
+  Table features, after;  // before and after step 1, or step 5
+  Table to_nexus;         // messages of step 2
   // Gates of each hit: as target and source of step 1, as source of step 2, as target of step 5.
   float *as_target, *as_source, *to_nexus_gate, *from_nexus_gate;
-  float* nexus_gate;          // of each spacepoint, as source of step 5
+  float* nexus_gate;  // of each spacepoint, as source of step 5
 };
 
 // Work on a batch, and the memory for it.
@@ -256,7 +256,7 @@ struct Labelling {
   Table event_mean = memory.table(events, W), event_new = memory.table(events, event.columns);
   Table event_hidden = memory.table(events, event.columns), from_event = memory.table(events, N);
   Table mean{}, hidden{}, narrow{}, heads{};  // of a tile
-  float* gates = nullptr;            // of the edges of a tile, or of all spacepoints
+  float* gates = nullptr;                     // of the edges of a tile, or of all spacepoints
 
   Labelling(const Network& network, const Batch& given) : net(network), batch(given) {
     int64_t edges = points > most ? points : most;
@@ -264,7 +264,8 @@ struct Labelling {
       const PlaneBatch& from = batch.planes[p];
       Hits& to = hits[p];
       to.count = from.hits;
-      to.plane_edges = group(memory, from.plane_source, from.plane_target, from.plane_edges, from.hits);
+      to.plane_edges =
+          group(memory, from.plane_source, from.plane_target, from.plane_edges, from.hits);
       to.nexus_edges = group(memory, from.nexus_point, from.nexus_hit, from.nexus_edges, from.hits);
       to.features = memory.table(from.hits, net.sizes.planar);
       to.after = memory.table(from.hits, net.sizes.planar);
@@ -436,8 +437,7 @@ struct Labelling {
       mish(out, count, net.interaction_to_nexus.bias);
       product(count, out, net.nexus, nexus_terms.from(begin));
       for (int64_t s = begin; s < begin + count; s++)
-        for (int64_t p = 0; p < planes; p++)
-          hits[p].nexus_gate[s] = nexus_terms[s][W + planes + p];
+        for (int64_t p = 0; p < planes; p++) hits[p].nexus_gate[s] = nexus_terms[s][W + planes + p];
     }
   }
 

@@ -21,7 +21,7 @@ struct Sizes {
 // A plane of a batch: its hits and edges, and where its answers go.
 struct PlaneBatch {
   int64_t hits, plane_edges, nexus_edges;
-  const float* x;                             // [hits, in_features]
+  const float* x;                              // [hits, in_features]
   const int64_t *plane_source, *plane_target;  // [plane_edges]
   const int64_t *nexus_hit, *nexus_point;      // [nexus_edges]
   float* semantic;                             // [hits, semantic_classes]

@@ -24,7 +24,7 @@ from naiad.pipelines.nugraph3.model import NuGraph3Net
 
 BUILD = runpy.run_path(str(ROOT / "scripts" / "native.py"))
 (LIBRARY,) = [made for made in BUILD["LIBRARIES"] if made.name == "libnugraph3.so"]
-SOURCES = BUILD["SOURCES"]
+SOURCES = ROOT / "src" / "naiad" / LIBRARY.home / "cpp"
 
 EXPONENTIALS = """
 #include <stdint.h>

@@ -1,4 +1,4 @@
-"""Build hook: the native backend, and the software bill of materials (PEP 770)."""
+"""Build hook: the compiled libraries, and the software bill of materials (PEP 770)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class Compiled(BuildHookInterface[Any]):
-    """Compile the native backend into the source tree, and generate the bill beside it."""
+    """Compile the libraries into the source tree, and generate the bill beside it."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Make them; called by hatchling before it builds a wheel."""
         root = Path(self.root)
         native = runpy.run_path(str(root / "scripts" / "native.py"))
         if version == "editable":  # the bill would be out of date at the next change
-            native["build"](platform.machine())
+            native["build_all"](platform.machine())
             return
-        for machine in native["MACHINES"]:
-            native["build"](machine)
+        native["build_all"](*native["MACHINES"])
         script = runpy.run_path(str(root / "scripts" / "sbom.py"))
         self._folder = tempfile.TemporaryDirectory(prefix="naiad-sbom-")
         path = Path(self._folder.name, script["NAME"])

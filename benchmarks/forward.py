@@ -1,9 +1,9 @@
-"""CPU time of NuGraph3's inference on one core: the plain network, torch rearranged, compiled.
+"""CPU time of NuGraph3's inference on one core: in torch, and compiled for each instruction set.
 
     python benchmarks/forward.py [WEIGHTS] [--rounds 9]
 
 The forms take turns, and the table has medians of milliseconds per event, in one event and in
-eight small or two large ones together. WEIGHTS is a folder as `naiad weights import` writes it; by
+eight together. WEIGHTS is a folder as `naiad weights import` writes it; by
 default a network of the original's size, untrained: time does not depend on the numbers.
 """
 
@@ -18,8 +18,7 @@ from pathlib import Path
 import torch
 
 from naiad.graph import Batch, collate
-from naiad.pipelines.nugraph3.compiled import CompiledNuGraph3
-from naiad.pipelines.nugraph3.inference import FusedNuGraph3
+from naiad.pipelines.nugraph3.compiled import CompiledNuGraph3, instruction_sets
 from naiad.pipelines.nugraph3.model import NuGraph3Net
 from naiad.pipelines.nugraph3.prepare import prepare
 from naiad.pipelines.nugraph3.schema import SAMPLE
@@ -51,12 +50,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     net = load_weights(arguments.weights)[0] if arguments.weights else NuGraph3Net().eval()
-    start = time.process_time()
-    compiled = CompiledNuGraph3(net)
-    print(f"compiled, or loaded, in {time.process_time() - start:.1f} s of CPU time")
-    forms = {"network": net, "torch": FusedNuGraph3(net), "compiled": compiled}
+    forms: dict[str, Callable[..., object]] = {"torch": net}
+    for instructions in instruction_sets():
+        start = time.perf_counter()
+        forms[instructions] = CompiledNuGraph3.of(net, instructions)
+        print(f"{instructions}: loaded in {(time.perf_counter() - start) * 1e3:.0f} ms")
     print(f"{'events':<10}{'hits':>6}{'spacepoints':>13}", *(f"{name:>10}" for name in forms))
-    sizes: tuple[tuple[Size, int], ...] = (("small", 1), ("small", 8), ("large", 1), ("large", 2))
+    sizes: tuple[tuple[Size, int], ...] = (("small", 1), ("small", 8), ("large", 1), ("large", 8))
     for size, count in sizes:
         merged = batch(size, count)
         taken: dict[str, list[float]] = {name: [] for name in forms}

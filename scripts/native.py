@@ -1,10 +1,10 @@
-"""Build the native backend for every kind of processor, with the compiler of the wheel ziglang.
+"""Compile Naiad's C++ for every kind of processor, with the compiler of the wheel ziglang.
 
-    python scripts/native.py [--output DIR] [MACHINE ...]
+    python scripts/native.py [MACHINE ...]
 
 The libraries need a glibc of 2.28 (2018) or later and nothing else: no libstdc++, no Python. They
 are part of the wheel; `hatch_build.py` makes them when it is built. One that is newer than its
-sources is left as it is. That for aarch64 is compiled and not run here.
+sources is left as it is. Those for aarch64 are compiled and not run here.
 """
 
 from __future__ import annotations
@@ -15,41 +15,79 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ROOT / "src" / "naiad" / "native"
+PACKAGE = Path(__file__).resolve().parent.parent / "src" / "naiad"
 MACHINES = ("x86_64", "aarch64")
 GLIBC = "2.28"
-FLAGS = (
-    *("-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread", "-s"),
-    # What it calls of Triton is in the process that loads it.
-    "-Wl,--allow-shlib-undefined",
+SHARED = ("-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden", "-s", "-Wall", "-Wextra")
+
+
+class Library(NamedTuple):
+    """A shared library, built as ``lib/MACHINE/NAME`` in the folder ``home`` of the package."""
+
+    name: str
+    home: str
+    source: str
+    compiler: tuple[str, ...]
+
+    def path(self, machine: str) -> Path:
+        """Where it is put."""
+        return PACKAGE / self.home / "lib" / machine / self.name
+
+
+LIBRARIES = (
+    Library(
+        "libtriton_naiad.so",
+        home="native",
+        source="backend.cpp",
+        # What it calls of Triton is in the process that loads it.
+        compiler=("c++", "-O2", "-pthread", "-Wl,--allow-shlib-undefined", "-ldl"),
+    ),
+    Library(
+        "libnugraph3.so",
+        home="pipelines/nugraph3",
+        source="cpp/nugraph3.cpp",
+        # It needs nothing of C++'s library, whose headers are left away.
+        compiler=("cc", "-O3", "-x", "c++", "-fno-exceptions", "-fno-rtti", "-Werror"),
+    ),
 )
 
 
-def build(machine: str, output: Path = SOURCES / "lib") -> Path:
-    """Build the library for ``machine``, where it is older than its sources; return its path.
+def build(library: Library, machine: str) -> Path:
+    """Compile a library for ``machine``, where it is older than its sources; return its path.
 
     Raises:
         RuntimeError: the compiler is missing, or refuses the sources; has what it wrote.
     """
-    library = output / machine / "libtriton_naiad.so"
-    sources = sorted(SOURCES.glob("*.[hc]*"))
-    newest = max(path.stat().st_mtime for path in (*sources, Path(__file__)))
-    if library.is_file() and library.stat().st_mtime >= newest:
-        return library
-    library.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".draft-", dir=library.parent) as draft:
+    path, source = library.path(machine), PACKAGE / library.home / library.source
+    newest = max(file.stat().st_mtime for file in (*source.parent.glob("*.[hc]*"), Path(__file__)))
+    if path.is_file() and path.stat().st_mtime >= newest:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=path.parent) as draft:
         made = Path(draft) / library.name
-        target = f"{machine}-linux-gnu.{GLIBC}"
-        compiler = (sys.executable, "-m", "ziglang", "c++", "-target", target)
-        command = [*compiler, *FLAGS, "-o", str(made), str(SOURCES / "backend.cpp"), "-ldl"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-        made.chmod(0o755)
-        made.replace(library)
-    return library
+        compile_library(library, source, made, machine)
+        made.replace(path)
+    return path
+
+
+def compile_library(library: Library, source: Path, made: Path, machine: str) -> None:
+    """Compile ``source`` as the library is. Raises RuntimeError with what the compiler wrote."""
+    kind, *flags = library.compiler
+    compiler = (sys.executable, "-m", "ziglang", kind, "-target", f"{machine}-linux-gnu.{GLIBC}")
+    command = [*compiler, *SHARED, *flags, "-o", str(made), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    made.chmod(0o755)
+
+
+def build_all(*machines: str) -> list[Path]:
+    """Compile every library for these machines, side by side; return their paths."""
+    with ThreadPoolExecutor() as pool:
+        builds = [pool.submit(build, made, m) for m in machines for made in LIBRARIES]
+        return [done.result() for done in builds]
 
 
 def main() -> None:
@@ -58,12 +96,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("machines", nargs="*", metavar="MACHINE", help="by default all")
-    parser.add_argument("--output", type=Path, default=SOURCES / "lib")
-    args = parser.parse_args()
-    with ThreadPoolExecutor() as pool:
-        builds = [pool.submit(build, m, args.output) for m in args.machines or MACHINES]
-        for done in builds:
-            print(done.result())
+    for path in build_all(*parser.parse_args().machines or MACHINES):
+        print(path)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from naiad.errors import MissingExtra, WeightsError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 FORMAT: Final = 1
 FACTS_FILE: Final = "weights.json"
@@ -61,7 +64,7 @@ def facts_from_json(text: str) -> dict[str, Any]:
 
 
 def read_tensors(
-    folder: Path, shapes: Mapping[str, torch.Size], sha256: str
+    folder: Path, shapes: Mapping[str, tuple[int, ...]], sha256: str
 ) -> dict[str, torch.Tensor]:
     """The float32 tensors of a folder of weights, which must have those names and ``shapes``.
 
@@ -69,8 +72,21 @@ def read_tensors(
         WeightsError: the file is missing, larger than the shapes need, not the one the facts were
             written for (by ``sha256``), or does not fit.
     """
+    return _read(folder, shapes, sha256, "torch")
+
+
+def read_arrays(
+    folder: Path, shapes: Mapping[str, tuple[int, ...]], sha256: str
+) -> dict[str, NDArray[np.float32]]:
+    """What :func:`read_tensors` reads as NumPy arrays, without torch. Raises the same."""
+    return _read(folder, shapes, sha256, "numpy")
+
+
+def _read(
+    folder: Path, shapes: Mapping[str, tuple[int, ...]], sha256: str, kind: str
+) -> dict[str, Any]:
     path = folder / TENSORS_FILE
-    largest = 4 * sum(shape.numel() for shape in shapes.values()) + _LARGEST_HEADER
+    largest = 4 * sum(map(math.prod, shapes.values())) + _LARGEST_HEADER
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= largest else b""
@@ -79,7 +95,7 @@ def read_tensors(
     if size > largest:
         raise WeightsError(f"{path}: {size:,} bytes; the architecture needs at most {largest:,}")
     _check_digest(path, hashlib.sha256(data).hexdigest(), sha256)
-    library = _safetensors()
+    library = _safetensors(kind)
     try:
         tensors = library.load(data)
     except Exception as error:  # safetensors has errors of its own, and raises others
@@ -122,15 +138,15 @@ def _check_digest(path: Path, found: str, expected: str) -> None:
 
 
 def check_tensors(
-    tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size], where: str
+    tensors: Mapping[str, torch.Tensor | NDArray[Any]],
+    shapes: Mapping[str, tuple[int, ...]],
+    where: str,
 ) -> None:
-    """Refuse tensors that are not those of a network.
+    """Refuse tensors, or arrays, that are not those of a network.
 
     Raises:
         WeightsError: names the tensor that is missing, unknown, or of another shape or dtype.
     """
-    import torch
-
     for problem, names in (
         ("has no", shapes.keys() - tensors.keys()),
         ("has an unknown tensor", tensors.keys() - shapes.keys()),
@@ -138,11 +154,12 @@ def check_tensors(
         if names:
             raise WeightsError(f"{where} {problem} {min(names)}: not the weights of this network")
     for name, shape in shapes.items():
-        found = tensors[name]
-        if found.shape != shape or found.dtype != torch.float32:
+        found, dtype = tensors[name], str(tensors[name].dtype)
+        needed = "torch.float32" if dtype.startswith("torch.") else "float32"
+        if tuple(found.shape) != tuple(shape) or dtype != needed:
             raise WeightsError(
-                f"{where}: {name} is {found.dtype} {list(found.shape)}; "
-                f"this architecture needs {torch.float32} {list(shape)}"
+                f"{where}: {name} is {dtype} {list(found.shape)}; "
+                f"this architecture needs {needed} {list(shape)}"
             )
 
 
@@ -182,7 +199,7 @@ def read_state_dict(path: Path) -> Mapping[str, torch.Tensor]:
 def pack(module: torch.nn.Module) -> tuple[bytes, str]:
     """A network's parameters as the bytes of a safetensors file, and their sha256."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
-    data = _safetensors().save(tensors)
+    data = _safetensors("torch").save(tensors)
     return data, hashlib.sha256(data).hexdigest()
 
 
@@ -193,10 +210,10 @@ def write_folder(folder: Path, tensors: bytes, facts: str) -> None:
     _write(folder / FACTS_FILE, facts.encode())
 
 
-def _safetensors() -> Any:
+def _safetensors(kind: str) -> Any:
     # Here and not above: the command line reads facts without torch.
     try:
-        return import_module("safetensors.torch")
+        return import_module(f"safetensors.{kind}")
     except ImportError as error:
         raise MissingExtra("all", error.name or "safetensors") from error
 

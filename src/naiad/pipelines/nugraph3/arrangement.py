@@ -1,156 +1,172 @@
-"""The weights of NuGraph3, arranged as the compiled function reads them."""
+"""The weights of NuGraph3, arranged as the compiled network reads them (`cpp/network.h`).
+
+Features are filled up to a multiple of 16 with some that are always 0: rows are whole vectors then,
+and the answer is the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from naiad.pipelines.nugraph3.model import Block, NuGraph3Net
-from naiad.pipelines.nugraph3.products import pack
+from naiad.pipelines.nugraph3.metadata import Architecture
 
 Floats = NDArray[np.float32]
 
+_VECTOR = 16
 
-class Weights(NamedTuple):
-    """The network's weights as the kernel reads them: float32, C-contiguous.
 
-    P planes; F, N, I features of hits, spacepoints and events. Matrices, here ``[in, out]``, are
-    as :func:`naiad.pipelines.nugraph3.products.pack` puts them.
+def padded(features: int) -> int:
+    """How many features a row has, zeros included."""
+    return -(-features // _VECTOR) * _VECTOR
+
+
+def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
+    """Shape of each parameter of the network, by the names of the original checkpoint."""
+    hit, nexus, event = arch.planar_features, arch.nexus_features, arch.interaction_features
+    wide = nexus * len(arch.planes)
+    layers: dict[str, tuple[int, int]] = {}  # out, in
+
+    def block(name: str, source: int, target: int, out: int) -> None:
+        layers[f"core_net.{name}.edge_net.0"] = 1, source + target
+        layers[f"core_net.{name}.net.0"] = out, source + target
+        layers[f"core_net.{name}.net.2"] = out, out
+
+    for p in arch.planes:
+        layers[f"encoder.lins.{p}"] = hit, arch.in_features
+        block(f"plane_net.convs.<{p}___plane___{p}>", hit, hit, hit)
+        block(f"plane_to_nexus.convs.<{p}___nexus___sp>", hit, nexus, nexus)
+        block(f"nexus_to_plane.convs.<sp___nexus___{p}>", nexus, hit, hit)
+        layers[f"semantic_decoder.net.{p}"] = arch.semantic_classes, hit
+        layers[f"filter_decoder.net.{p}.0"] = 1, hit
+    block("nexus_to_interaction.convs.<sp___in___evt>", wide, event, event)
+    block("interaction_to_nexus.convs.<evt___owns___sp>", event, wide, nexus)
+    layers["event_decoder.net"] = arch.event_classes, event
+    layers["vertex_decoder.net"] = 3, event
+    shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": size for name, size in layers.items()}
+    return shapes | {f"{name}.bias": (out,) for name, (out, _) in layers.items()}
+
+
+def arrange(
+    arch: Architecture,
+    state: Mapping[str, Floats],
+    mean: Mapping[str, Sequence[float]],
+    std: Mapping[str, Sequence[float]],
+) -> Floats:
+    """All weights in one row, float32.
+
+    Args:
+        arch: the sizes of the network.
+        state: its parameters, of :func:`parameter_shapes`.
+        mean: of each plane's features.
+        std: of each plane's features.
     """
-
-    mean: Floats  # [P, features], as std
-    std: Floats
-    encode: Floats  # [P, features, F]
-    encode_bias: Floats  # [P, F]
-    plane_gate: Floats  # [P, 2, F]: of target, of source
-    plane_gate_bias: Floats  # [P, 1]
-    plane_first: Floats  # [P, F + F, F]: message, own
-    plane_first_bias: Floats  # [P, F], as the next bias
-    plane_second: Floats  # [P, F, F]
-    plane_second_bias: Floats
-    message: Floats  # [P, F, N]: first layer of hits to spacepoints
-    hit_gate: Floats  # [P, 2, F]: of source of step 2, of target of step 5
-    hit_gate_bias: Floats  # [P, 2]
-    nexus: Floats  # [N, P N + 2 P]: first layers of step 2; gates of steps 2 and 5
-    inward_first_bias: Floats  # [P, N], as the next bias
-    inward_second: Floats  # [P, N, N]
-    inward_second_bias: Floats
-    wide: Floats  # [P N, N + 2]: first layer of step 4; gates of steps 3 and 4
-    event_gate: Floats  # [2, I]: of target of step 3, of source of step 4
-    event_gate_bias: Floats  # [1, 2]
-    event_first: Floats  # [P N + I, I]
-    event_first_bias: Floats  # [1, I], as the next bias
-    event_second: Floats  # [I, I]
-    event_second_bias: Floats
-    from_event: Floats  # [I, N]: first layer of events to spacepoints
-    spread_first_bias: Floats  # [1, N], as the next bias
-    spread_second: Floats  # [N, N]
-    spread_second_bias: Floats
-    outward_first: Floats  # [P, N + F, F]
-    outward_first_bias: Floats  # [P, F], as the next bias
-    outward_second: Floats  # [P, F, F]
-    outward_second_bias: Floats
-    hit_head: Floats  # [P, F, classes + 1]: semantic scores, filter
-    hit_head_bias: Floats  # [P, classes + 1]
-    event_head: Floats  # [I, classes + 3]: event scores, vertex
-    event_head_bias: Floats  # [1, classes + 3]
-
-
-@torch.inference_mode()
-def arrange(net: NuGraph3Net) -> Weights:
-    """Copy the weights of ``net``, whose gates and first layers are cut at the border between
-    source and target features: what is linear is computed per node and not per edge.
-    """
-    core, planes = net.core_net, net.arch.planes
-    plane, inward = list(core.plane_net), list(core.plane_to_nexus)
-    outward = list(core.nexus_to_plane)
-    (gather,), (spread,) = core.nexus_to_interaction, core.interaction_to_nexus
-    encoders = [cast(nn.Linear, net.encoder.lins[p]) for p in planes]
-    filters = [cast(nn.Sequential, net.filter_decoder[p])[0] for p in planes]
-    heads = [
-        cast(list[nn.Linear], [net.semantic_decoder[p], head])
-        for p, head in zip(planes, filters, strict=True)
+    hit, nexus, event = arch.planar_features, arch.nexus_features, arch.interaction_features
+    wide = [nexus] * len(arch.planes)
+    planes = [
+        (
+            _Block.of(state, f"plane_net.convs.<{p}___plane___{p}>", [hit], [hit]),
+            _Block.of(state, f"plane_to_nexus.convs.<{p}___nexus___sp>", [hit], [nexus]),
+            _Block.of(state, f"nexus_to_plane.convs.<sp___nexus___{p}>", [nexus], [hit]),
+        )
+        for p in arch.planes
     ]
-    normalisation = [net.normalisation(p) for p in planes]
-    answers = cast(list[nn.Linear], [net.event_decoder.net, net.vertex_decoder.net])
-    return Weights(
-        mean=_stack(mean for mean, _ in normalisation),
-        std=_stack(std for _, std in normalisation),
-        encode=_stack(e.weight.t() for e in encoders),
-        encode_bias=_stack(e.bias for e in encoders),
-        plane_gate=_stack(torch.cat(_gates(b)) for b in plane),
-        plane_gate_bias=_stack(b.gate.bias for b in plane),
-        plane_first=pack(_stack(b.first.weight.t() for b in plane)),
-        plane_first_bias=_stack(b.first.bias for b in plane),
-        plane_second=pack(_stack(b.second.weight.t() for b in plane)),
-        plane_second_bias=_stack(b.second.bias for b in plane),
-        message=pack(_stack(_message(b) for b in inward)),
-        hit_gate=_stack(
-            torch.cat((_gates(b)[1], _gates(c)[0])) for b, c in zip(inward, outward, strict=True)
-        ),
-        hit_gate_bias=_stack(
-            torch.cat((b.gate.bias, c.gate.bias)) for b, c in zip(inward, outward, strict=True)
-        ),
-        nexus=_side_by_side(
-            *(_own(b) for b in inward),
-            *(_gates(b)[0].t() for b in inward),
-            *(_gates(b)[1].t() for b in outward),
-        ),
-        inward_first_bias=_stack(b.first.bias for b in inward),
-        inward_second=pack(_stack(b.second.weight.t() for b in inward)),
-        inward_second_bias=_stack(b.second.bias for b in inward),
-        wide=_side_by_side(_own(spread), _gates(gather)[1].t(), _gates(spread)[0].t()),
-        event_gate=_array(torch.cat((_gates(gather)[0], _gates(spread)[1]))),
-        event_gate_bias=_stack([torch.cat((gather.gate.bias, spread.gate.bias))]),
-        event_first=pack(_array(gather.first.weight.t())),
-        event_first_bias=_stack([gather.first.bias]),
-        event_second=pack(_array(gather.second.weight.t())),
-        event_second_bias=_stack([gather.second.bias]),
-        from_event=pack(_array(_message(spread))),
-        spread_first_bias=_stack([spread.first.bias]),
-        spread_second=pack(_array(spread.second.weight.t())),
-        spread_second_bias=_stack([spread.second.bias]),
-        outward_first=pack(_stack(b.first.weight.t() for b in outward)),
-        outward_first_bias=_stack(b.first.bias for b in outward),
-        outward_second=pack(_stack(b.second.weight.t() for b in outward)),
-        outward_second_bias=_stack(b.second.bias for b in outward),
-        hit_head=pack(_stack(torch.cat([h.weight for h in pair]).t() for pair in heads)),
-        hit_head_bias=_stack(torch.cat([h.bias for h in pair]) for pair in heads),
-        event_head=pack(_array(torch.cat([a.weight for a in answers]).t())),
-        event_head_bias=_stack([torch.cat([a.bias for a in answers])]),
-    )
+    gather = _Block.of(state, "nexus_to_interaction.convs.<sp___in___evt>", wide, [event])
+    spread = _Block.of(state, "interaction_to_nexus.convs.<evt___owns___sp>", [event], wide)
+
+    def parts() -> Iterator[Floats]:
+        for name, (plane, inward, outward) in zip(arch.planes, planes, strict=True):
+            encoder = f"encoder.lins.{name}"
+            yield from (np.array(values[name], np.float32) for values in (mean, std))
+            yield _fill(state[f"{encoder}.weight"].T, 1)
+            yield _fill(state[f"{encoder}.bias"], 0)
+            yield from (plane.gate_of_target, plane.gate_of_source, plane.gate_bias)
+            yield from plane.network()
+            yield inward.message
+            yield from (inward.gate_of_source, outward.gate_of_target)
+            yield from (inward.gate_bias, outward.gate_bias)
+            yield from (inward.first_bias, inward.second, inward.second_bias)
+            yield from outward.network()
+            yield from _heads(state, f"semantic_decoder.net.{name}", f"filter_decoder.net.{name}.0")
+        inward, outward = ([blocks[i] for blocks in planes] for i in (1, 2))
+        yield _side_by_side(
+            *(block.own for block in inward),
+            *(block.gate_of_target for block in inward),
+            *(block.gate_of_source for block in outward),
+        )
+        yield _side_by_side(spread.own, gather.gate_of_source, spread.gate_of_target)
+        yield from (gather.gate_of_target, spread.gate_of_source)
+        yield from (gather.gate_bias, spread.gate_bias)
+        yield from gather.network()
+        yield spread.message
+        yield from (spread.first_bias, spread.second, spread.second_bias)
+        yield from _heads(state, "event_decoder.net", "vertex_decoder.net")
+
+    return np.concatenate([part.ravel() for part in parts()], dtype=np.float32)
 
 
-def _gates(block: Block) -> tuple[Tensor, Tensor]:
-    """Weights of a block's gate for its target and its source, each ``[1, features]``."""
-    target, source = block.gate.weight.split((block.target, block.source), dim=1)
-    return target, source
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The weights of a block, cut at the border between source and target; ``[in, out]``."""
+
+    message: Floats  # of the first layer, [source, out]
+    own: Floats  # of the first layer, [target, out]
+    first_bias: Floats
+    second: Floats
+    second_bias: Floats
+    gate_of_source: Floats
+    gate_of_target: Floats
+    gate_bias: Floats
+
+    @classmethod
+    def of(
+        cls, state: Mapping[str, Floats], name: str, source: list[int], target: list[int]
+    ) -> _Block:
+        """The block of this name, whose sources and targets have so many features in each part."""
+        at = f"core_net.{name}"
+        first = _fill(state[f"{at}.net.0.weight"].T, 1)
+        gate = state[f"{at}.edge_net.0.weight"][0]
+        border, gate_border = sum(source), sum(target)
+        return cls(
+            message=_fill_parts(first[:border], source),
+            own=_fill_parts(first[border:], target),
+            first_bias=_fill(state[f"{at}.net.0.bias"], 0),
+            second=_fill(_fill(state[f"{at}.net.2.weight"].T, 0), 1),
+            second_bias=_fill(state[f"{at}.net.2.bias"], 0),
+            gate_of_source=_fill_parts(gate[gate_border:], source),
+            gate_of_target=_fill_parts(gate[:gate_border], target),
+            gate_bias=state[f"{at}.edge_net.0.bias"],
+        )
+
+    def network(self) -> Iterator[Floats]:
+        """Both layers, whose first has the message's features before the target's own."""
+        yield np.concatenate((self.message, self.own))
+        yield from (self.first_bias, self.second, self.second_bias)
 
 
-def _message(block: Block) -> Tensor:
-    """What the first layer does with messages, ``[source, out]``."""
-    return block.first.weight[:, : block.source].t()
+def _heads(state: Mapping[str, Floats], *names: str) -> Iterator[Floats]:
+    """Layers with the same input as one: weights and bias."""
+    weight = np.concatenate([state[f"{name}.weight"] for name in names]).T
+    yield _fill(_fill(weight, 0), 1)
+    yield _fill(np.concatenate([state[f"{name}.bias"] for name in names]), 0)
 
 
-def _own(block: Block) -> Tensor:
-    """What the first layer does with the target's own features, ``[target, out]``."""
-    return block.first.weight[:, block.source :].t()
+def _side_by_side(*columns: Floats) -> Floats:
+    """Matrices, and columns of them, as one matrix."""
+    return _fill(np.concatenate([c.reshape(len(c), -1) for c in columns], axis=1), 1)
 
 
-def _side_by_side(*parts: Tensor) -> Floats:
-    """Matrices as one."""
-    return pack(_array(torch.cat(parts, dim=1)))
+def _fill_parts(values: Floats, sizes: list[int]) -> Floats:
+    """Fill up each part of the rows."""
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    return np.concatenate([_fill(part, 0) for part in parts])
 
 
-def _stack(parts: Iterable[Tensor]) -> Floats:
-    return _array(torch.stack(list(parts)))
-
-
-def _array(values: Tensor) -> Floats:
-    """A copy whose memory nothing else refers to."""
-    return values.detach().clone(memory_format=torch.contiguous_format).numpy()
+def _fill(values: Floats, axis: int) -> Floats:
+    """Fill up with zeros along an axis."""
+    widths = [(0, 0)] * values.ndim
+    widths[axis] = (0, padded(values.shape[axis]) - values.shape[axis])
+    return np.pad(values, widths)

@@ -1,299 +1,225 @@
-"""NuGraph3's inference as one compiled function, for the CPU.
+"""NuGraph3's inference on a CPU, in C++ that was compiled when Naiad's wheel was built (`cpp/`).
 
-The arithmetic is that of :mod:`naiad.pipelines.nugraph3.inference` in another order. Softmax takes
-the maximum away first, which costs next to nothing here, so no feature is too large for it.
+The arithmetic is that of :mod:`naiad.pipelines.nugraph3.model` in another order. torch is not
+needed, whose import is most of a worker's start.
 """
-# Numba finds the types of the functions that it compiles.
-# pyright: basic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ctypes
+import platform
+import weakref
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-import numba
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from naiad.kernel_cache import kernel_cache
-from naiad.pipelines.nugraph3 import kernels, products
-from naiad.pipelines.nugraph3.arrangement import arrange
-from naiad.pipelines.nugraph3.kernels import (
-    dot,
-    group,
-    layers,
-    mish,
-    rows,
-    sigmoid,
-    softmax_mean,
-    table,
-    update_hits,
-)
-from naiad.pipelines.nugraph3.model import NuGraph3Net
-from naiad.pipelines.nugraph3.products import PANEL, product
+from naiad.pipelines.nugraph3.arrangement import arrange, padded, parameter_shapes
+from naiad.pipelines.nugraph3.metadata import Architecture, read_metadata
+from naiad.weights import read_arrays
 
-TILE_ROWS = 252
-"""Hits worked on at a time."""
+if TYPE_CHECKING:
+    from naiad.pipelines.nugraph3.model import NuGraph3Net
+
+LIBRARY: Final = Path(__file__).parent / "lib" / platform.machine() / "libnugraph3.so"
+
+# In the order of the library; what a processor must have for each, as Linux names it.
+_INSTRUCTION_SETS: Final[Mapping[str, frozenset[str]]] = {
+    "baseline": frozenset(),
+    "avx2": frozenset({"avx2", "fma"}),
+    "avx512": frozenset({"avx2", "fma", "avx512f"}),
+}
+
+
+def instruction_sets() -> list[str]:
+    """Those of the library's instruction sets that this processor has, the fastest last."""
+    if platform.machine() != "x86_64":
+        return ["baseline"]
+    flags: set[str] = set()
+    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+        if line.startswith("flags"):
+            flags.update(line.split())
+            break
+    return [name for name, needed in _INSTRUCTION_SETS.items() if needed <= flags]
+
+
+class _Sizes(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("planes", "in_features", "planar", "nexus", "interaction"),
+            *("semantic_classes", "event_classes", "iterations"),
+        )
+    ]
+
+
+class _Plane(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("hits", "plane_edges", "nexus_edges")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                *("x", "plane_source", "plane_target", "nexus_hit", "nexus_point"),
+                *("semantic", "filter"),
+            )
+        ),
+    ]
+
+
+class _Batch(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("spacepoints", "events")),
+        *((name, ctypes.c_void_p) for name in ("event_of", "event_scores", "vertex")),
+        ("planes", ctypes.POINTER(_Plane)),
+    ]
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The library, its functions declared. Raises OSError where it cannot be loaded."""
+    library = ctypes.CDLL(str(LIBRARY))
+    handle, number = ctypes.c_void_p, ctypes.c_int
+    library.nugraph3_load.argtypes = [number, ctypes.POINTER(_Sizes), handle, ctypes.c_int64]
+    library.nugraph3_load.restype = handle
+    library.nugraph3_label.argtypes = [number, handle, ctypes.POINTER(_Batch)]
+    library.nugraph3_label.restype = ctypes.c_bool
+    library.nugraph3_unload.argtypes = [number, handle]
+    library.nugraph3_unload.restype = None
+    return library
 
 
 class CompiledNuGraph3:
-    """``NuGraph3Net`` for inference on the CPU, as one compiled function.
+    """``NuGraph3Net`` for inference on the CPU, in C++.
 
     The weights are copied: later changes to the network have no effect here.
     """
 
-    def __init__(self, net: NuGraph3Net) -> None:
-        """Arrange the weights of ``net``; compile the function, or load it as compiled before.
+    def __init__(
+        self,
+        arch: Architecture,
+        state: Mapping[str, NDArray[np.float32]],
+        mean: Mapping[str, Sequence[float]],
+        std: Mapping[str, Sequence[float]],
+        instructions: str | None = None,
+    ) -> None:
+        """Arrange the weights for this processor.
+
+        Args:
+            arch: the sizes of the network.
+            state: its parameters, by the names of the original checkpoint.
+            mean: of each plane's features.
+            std: of each plane's features.
+            instructions: one of :func:`instruction_sets`; by default the last.
 
         Raises:
-            ArtifactError: there is no place to keep what is compiled.
+            OSError: the library cannot be loaded.
+            RuntimeError: the library does not take the weights.
         """
-        self.arch = net.arch
-        self._weights = arrange(net)
-        self._label = _compile(numba.typeof(self._weights))
+        self.arch = arch
+        self.instructions = instructions or instruction_sets()[-1]
+        weights = arrange(arch, state, mean, std)
+        sizes = _Sizes(
+            planes=len(arch.planes),
+            in_features=arch.in_features,
+            planar=padded(arch.planar_features),
+            nexus=padded(arch.nexus_features),
+            interaction=padded(arch.interaction_features),
+            semantic_classes=arch.semantic_classes,
+            event_classes=arch.event_classes,
+            iterations=arch.num_iters,
+        )
+        self._set = list(_INSTRUCTION_SETS).index(self.instructions)
+        library = _library()
+        self._label = library.nugraph3_label
+        self._network = library.nugraph3_load(
+            self._set, ctypes.byref(sizes), weights.ctypes.data, len(weights)
+        )
+        if not self._network:
+            raise RuntimeError(
+                f"{LIBRARY} does not take {len(weights)} weights: memory ran out, or it was built "
+                "from other sources than this Naiad has"
+            )
+        weakref.finalize(self, library.nugraph3_unload, self._set, self._network)
 
-    def __call__(self, batch: Mapping[str, Tensor], num_events: int) -> dict[str, Tensor]:
+    @classmethod
+    def load(cls, folder: Path) -> CompiledNuGraph3:
+        """The network of a folder of weights, as :mod:`naiad.pipelines.nugraph3.weights` has them.
+
+        Raises:
+            WeightsError: a file is missing, is not the one the metadata was written for (by
+                sha256), or does not fit the architecture.
+            OSError: the library cannot be loaded.
+        """
+        known = read_metadata(folder)
+        state = read_arrays(folder, parameter_shapes(known.architecture), known.sha256)
+        return cls(known.architecture, state, known.mean, known.std)
+
+    @classmethod
+    def of(cls, net: NuGraph3Net, instructions: str | None = None) -> CompiledNuGraph3:
+        """The same function as a network in torch, on the CPU."""
+        state = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+        mean, std = (
+            {p: net.normalisation(p)[i].tolist() for p in net.arch.planes} for i in range(2)
+        )
+        return cls(net.arch, state, mean, std, instructions)
+
+    def __call__(self, batch: Mapping[str, Any], num_events: int) -> dict[str, NDArray[np.float32]]:
         """Label a block-diagonal batch of events, as :meth:`NuGraph3Net.forward` does.
 
-        The batch must be as :class:`naiad.pipelines.nugraph3.inference.FusedNuGraph3` needs it,
-        and its indices in range: they are not checked.
+        Arrays in, or tensors on the CPU, and arrays out.
+
+        A spacepoint must have at most one edge per plane, as
+        :func:`naiad.pipelines.nugraph3.prepare.prepare` makes them, and indices must be in range:
+        neither is checked.
+
+        Raises:
+            MemoryError: the batch is too large for the memory there is.
         """
-        planes = self.arch.planes
-        x = [batch[f"x_{p}"].numpy() for p in planes]
-        plane_edges = [batch[f"plane_edge_{p}"].numpy() for p in planes]
-        nexus_edges = [batch[f"nexus_edge_{p}"].numpy() for p in planes]
-        sizes = [
-            (len(h), e.shape[1], n.shape[1])
-            for h, e, n in zip(x, plane_edges, nexus_edges, strict=True)
-        ]
-        semantic, signal, event, vertex = self._label(
-            np.concatenate(x),
-            np.concatenate(plane_edges, axis=1),
-            np.concatenate(nexus_edges, axis=1),
-            np.array(sizes, np.int64),
-            np.ascontiguousarray(batch["sp_event"].numpy()),
-            num_events,
-            self.arch.num_iters,
-            TILE_ROWS,
-            self._weights,
+        arch = self.arch
+        given: list[NDArray[Any]] = []  # whose memory the library reads
+
+        def address(array: NDArray[Any], dtype: type[np.generic]) -> int:
+            array = np.ascontiguousarray(array, dtype)
+            given.append(array)
+            return array.ctypes.data
+
+        def edges(name: str) -> tuple[int, int, int]:
+            source, target = np.asarray(batch[name])
+            return len(source), address(source, np.int64), address(target, np.int64)
+
+        semantic: dict[str, NDArray[np.float32]] = {}
+        signal: dict[str, NDArray[np.float32]] = {}
+        planes = (_Plane * len(arch.planes))()
+        for plane, p in zip(planes, arch.planes, strict=True):
+            x = np.asarray(batch[f"x_{p}"])
+            semantic[p] = np.empty((len(x), arch.semantic_classes), np.float32)
+            signal[p] = np.empty(len(x), np.float32)
+            plane.hits, plane.x = len(x), address(x, np.float32)
+            plane.plane_edges, plane.plane_source, plane.plane_target = edges(f"plane_edge_{p}")
+            plane.nexus_edges, plane.nexus_hit, plane.nexus_point = edges(f"nexus_edge_{p}")
+            plane.semantic, plane.filter = semantic[p].ctypes.data, signal[p].ctypes.data
+        event = np.empty((num_events, arch.event_classes), np.float32)
+        vertex = np.empty((num_events, 3), np.float32)
+        event_of = np.asarray(batch["sp_event"])
+        merged = _Batch(
+            spacepoints=len(event_of),
+            events=num_events,
+            event_of=address(event_of, np.int64),
+            event_scores=event.ctypes.data,
+            vertex=vertex.ctypes.data,
+            planes=planes,
         )
-        rows = [size[0] for size in sizes]
-        scores = torch.from_numpy(semantic).split(rows)
-        signals = torch.from_numpy(signal).split(rows)
+        if not self._label(self._set, self._network, ctypes.byref(merged)):
+            hits = sum(plane.hits for plane in planes)
+            raise MemoryError(
+                f"no memory to label {hits} hits and {len(event_of)} spacepoints at once"
+            )
         return {
-            "e_evt": torch.from_numpy(event),
-            **{f"x_semantic_{p}": s for p, s in zip(planes, scores, strict=True)},
-            **{f"x_filter_{p}": s for p, s in zip(planes, signals, strict=True)},
-            "v_evt": torch.from_numpy(vertex),
+            "e_evt": event,
+            **{f"x_semantic_{p}": scores for p, scores in semantic.items()},
+            **{f"x_filter_{p}": scores for p, scores in signal.items()},
+            "v_evt": vertex,
         }
-
-
-@cache
-def _compile(weights: Any) -> Callable[..., Any]:
-    """:func:`_label` for weights of this type, compiled now or before."""
-    floats, ints, matrix = numba.float32[:, ::1], numba.int64[::1], numba.int64[:, ::1]
-    number = numba.int64
-    with kernel_cache(__file__, kernels.__file__, products.__file__):
-        label = numba.njit(
-            cache=True, fastmath=kernels.ELEMENTWISE, error_model="numpy", nogil=True
-        )(_label)
-    label.compile((floats, matrix, matrix, matrix, ints, number, number, number, weights))
-    label.disable_compile()
-    return label
-
-
-@rows
-def _connect(plane_edges, nexus_edges, sizes, hits, points):
-    """Sources of the plane and nexus edges of each hit, and the hits of each spacepoint.
-
-    Hits are rows of one table, in which the planes follow each other.
-    """
-    planes = len(sizes)
-    source = np.empty(plane_edges.shape[1], np.int32)
-    target = np.empty(plane_edges.shape[1], np.int64)
-    hit_of = np.full((points, planes), -1, np.int32)
-    nexus_hit = np.empty(nexus_edges.shape[1], np.int64)
-    row = a = b = 0
-    for p in range(planes):
-        for _ in range(sizes[p, 1]):
-            source[a] = plane_edges[0, a] + row
-            target[a] = plane_edges[1, a] + row
-            a += 1
-        for _ in range(sizes[p, 2]):
-            nexus_hit[b] = nexus_edges[0, b] + row
-            hit_of[nexus_edges[1, b], p] = nexus_hit[b]
-            b += 1
-        row += sizes[p, 0]
-    pointer = group(target, hits)
-    nexus_pointer = group(nexus_hit, hits)
-    nexus_source = np.empty(len(nexus_hit), np.int32)
-    place = nexus_pointer.copy()
-    for e in range(len(nexus_hit)):
-        nexus_source[place[nexus_hit[e]]] = nexus_edges[1, e]
-        place[nexus_hit[e]] += 1
-    return source, pointer, nexus_source, nexus_pointer, hit_of
-
-
-def _label(x, plane_edges, nexus_edges, sizes, sp_event, events, iterations, tile, w):
-    """Label a batch of events; see :func:`label`."""
-    hits, points, planes = len(x), len(sp_event), len(sizes)
-    features, narrow = w.plane_first_bias.shape[1], w.spread_first_bias.shape[1]
-    width = planes * narrow
-
-    source, pointer, nexus_source, nexus_pointer, hit_of = _connect(
-        plane_edges, nexus_edges, sizes, hits, points
-    )
-    event_pointer = group(sp_event, events)
-    point = np.arange(points).astype(np.int32)
-    gate = np.empty(max(len(source), len(nexus_source), points), np.float32)
-    # Of each hit: its gates as target and source of step 1, source of step 2, target of step 5.
-    own, other = np.empty(hits, np.float32), np.empty(hits, np.float32)
-    to_nexus, from_nexus = np.empty(hits, np.float32), np.empty(hits, np.float32)
-    column = np.empty(points, np.float32)
-    old, new = table(hits, features), table(hits, features)
-    message = table(hits, narrow)
-    nexus = table(points, narrow)
-    nexus_terms = np.zeros(
-        (points, len(w.nexus) * PANEL), np.float32
-    )  # of spacepoints that are all 0
-    wide, wide_terms = table(points, width), table(points, len(w.wide) * PANEL)
-    part, hidden = table(min(tile, points), narrow), table(min(tile, points), narrow)
-    size = w.event_first_bias.shape[1]
-    event = np.zeros((events, size), np.float32)
-    event_input, event_hidden = table(events, width + size), table(events, size)
-    event_message = table(events, narrow)
-    top, total = np.empty(width, np.float32), np.empty(width, np.float32)
-
-    row = 0
-    for p in range(planes):
-        for t in range(row, row + sizes[p, 0]):
-            old[t] = w.encode_bias[p]
-            for k in range(x.shape[1]):
-                value = (x[t, k] - w.mean[p, k]) / w.std[p, k]
-                for c in range(features):
-                    old[t, c] += value * w.encode[p, k, c]
-            own[t] = dot(old[t], w.plane_gate[p, 0]) + w.plane_gate_bias[p, 0]
-            other[t] = dot(old[t], w.plane_gate[p, 1])
-        row += sizes[p, 0]
-
-    for _ in range(iterations):
-        # 1. Hits from their neighbours on the plane, and what they have for their spacepoints.
-        row = 0
-        for p in range(planes):
-            end = row + sizes[p, 0]
-            network = (
-                w.plane_first[p],
-                w.plane_first_bias[p],
-                w.plane_second[p],
-                w.plane_second_bias[p],
-            )
-            update_hits(row, end, tile, old, new, old, pointer, source, gate, own, other, network)
-            product(new[row:end], w.message[p], message[row:end])
-            for t in range(row, end):
-                to_nexus[t] = dot(new[t], w.hit_gate[p, 0]) + w.hit_gate_bias[p, 0]
-                from_nexus[t] = dot(new[t], w.hit_gate[p, 1]) + w.hit_gate_bias[p, 1]
-            row = end
-        # 2. Spacepoints from their hits, one per plane.
-        for begin in range(0, points, tile):
-            stop = min(begin + tile, points)
-            count = stop - begin
-            for p in range(planes):
-                for s in range(begin, stop):
-                    hit = hit_of[s, p]
-                    out = part[s - begin]
-                    out[:] = nexus_terms[s, p * narrow : (p + 1) * narrow]
-                    if hit >= 0:
-                        gate[0] = to_nexus[hit] + nexus_terms[s, width + p]
-                        sigmoid(gate[:1])
-                        for c in range(narrow):
-                            out[c] += gate[0] * message[hit, c]
-                    mish(out, w.inward_first_bias[p])
-                product(part[:count], w.inward_second[p], hidden[:count])
-                for s in range(begin, stop):
-                    out = wide[s, p * narrow : (p + 1) * narrow]
-                    out[:] = hidden[s - begin]
-                    mish(out, w.inward_second_bias[p])
-            product(wide[begin:stop], w.wide, wide_terms[begin:stop])
-        # 3. The event from its spacepoints.
-        for i in range(events):
-            first, last = event_pointer[i], event_pointer[i + 1]
-            score = dot(event[i], w.event_gate[0]) + w.event_gate_bias[0, 0]
-            for s in range(first, last):
-                gate[s] = score + wide_terms[s, narrow]
-            sigmoid(gate[first:last])
-            softmax_mean(wide, point, gate, first, last, event_input[i, :width], top, total)
-            event_input[i, width:] = event[i]
-        layers(
-            event_input,
-            event_hidden,
-            event,
-            w.event_first,
-            w.event_first_bias[0],
-            w.event_second,
-            w.event_second_bias[0],
-        )
-        # 4. Spacepoints from their event.
-        product(event, w.from_event, event_message)
-        for i in range(events):
-            score = dot(event[i], w.event_gate[1]) + w.event_gate_bias[0, 1]
-            for s in range(event_pointer[i], event_pointer[i + 1]):
-                gate[s] = score + wide_terms[s, narrow + 1]
-        sigmoid(gate[:points])
-        for begin in range(0, points, tile):
-            stop = min(begin + tile, points)
-            count = stop - begin
-            for s in range(begin, stop):
-                out, of_event = part[s - begin], event_message[sp_event[s]]
-                for c in range(narrow):
-                    out[c] = wide_terms[s, c] + gate[s] * of_event[c]
-                mish(out, w.spread_first_bias[0])
-            product(part[:count], w.spread_second, nexus[begin:stop])
-            for s in range(begin, stop):
-                mish(nexus[s], w.spread_second_bias[0])
-            product(nexus[begin:stop], w.nexus, nexus_terms[begin:stop])
-        # 5. Hits from their spacepoints, and their gates for the next step 1.
-        row = 0
-        for p in range(planes):
-            end = row + sizes[p, 0]
-            column[:] = nexus_terms[:, width + planes + p]
-            network = (
-                w.outward_first[p],
-                w.outward_first_bias[p],
-                w.outward_second[p],
-                w.outward_second_bias[p],
-            )
-            update_hits(
-                *(row, end, tile, new, old, nexus, nexus_pointer, nexus_source),
-                *(gate, from_nexus, column, network),
-            )
-            for t in range(row, end):
-                own[t] = dot(old[t], w.plane_gate[p, 0]) + w.plane_gate_bias[p, 0]
-                other[t] = dot(old[t], w.plane_gate[p, 1])
-            row = end
-
-    return _decode(old, event, sizes, w)
-
-
-@rows
-def _decode(hits, event, sizes, w):
-    """Scores and signal probability of each hit, scores and vertex of each event."""
-    classes = w.hit_head_bias.shape[1] - 1
-    semantic, signal = np.empty((len(hits), classes), np.float32), np.empty(len(hits), np.float32)
-    heads = np.empty((len(hits), classes + 1), np.float32)
-    row = 0
-    for p in range(len(sizes)):
-        end = row + sizes[p, 0]
-        product(hits[row:end], w.hit_head[p], heads[row:end])
-        for t in range(row, end):
-            for c in range(classes):
-                semantic[t, c] = heads[t, c] + w.hit_head_bias[p, c]
-            signal[t] = heads[t, classes] + w.hit_head_bias[p, classes]
-        row = end
-    sigmoid(signal)
-    answer = np.empty((len(event), w.event_head_bias.shape[1]), np.float32)
-    product(event, w.event_head, answer)
-    answer += w.event_head_bias
-    kinds = answer.shape[1] - 3
-    return semantic, signal, answer[:, :kinds].copy(), answer[:, kinds:].copy()

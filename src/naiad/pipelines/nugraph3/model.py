@@ -6,7 +6,7 @@ wire planes of a time-projection chamber. NuGraph3 adds a hierarchy on top, hits
 same weights.
 
 This is the readable form, and the one to train.
-:class:`naiad.pipelines.nugraph3.inference.FusedNuGraph3` is the same function, rearranged.
+:class:`naiad.pipelines.nugraph3.compiled.CompiledNuGraph3` is the same function in C++, for CPUs.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,7 @@ from naiad.pipelines.nugraph3 import schema
 from naiad.pipelines.nugraph3.metadata import Architecture, Metadata, read_metadata
 from naiad.schema import Array, Arrays
 
-if TYPE_CHECKING:
-    from naiad.pipelines.nugraph3.inference import Forward
+_log = logging.getLogger(__name__)
 
 
 class NuGraph3(Pipeline):
@@ -40,7 +40,9 @@ class NuGraph3(Pipeline):
     limit = Budget(hits=100_000, spacepoints=500_000)
     weights = "data/weights"
 
-    _model: Forward | None = None
+    arrays = "numpy"  # the compiled network needs no torch
+
+    _model: Callable[[Batch], Mapping[str, Any]] | None = None
 
     def metadata(self) -> Mapping[str, str]:
         """Classes, notice and origin of the weights, for clients."""
@@ -53,14 +55,22 @@ class NuGraph3(Pipeline):
         }
 
     def setup(self, device: str) -> None:
-        """Load the weights onto ``device``."""
-        # Here and not above: the command line needs neither torch nor SciPy.
-        from naiad.pipelines.nugraph3.inference import fastest
-        from naiad.pipelines.nugraph3.weights import load_weights
-
+        """Load the weights: compiled on a CPU, in torch on a GPU and where the library does not
+        load.
+        """
         _ = self._known  # refuses weights that cannot answer the wire contract
-        net, _ = load_weights(self._folder)
-        self._model = fastest(net.to(device))
+        if device == "cpu":
+            # Here and not above: the command line needs neither safetensors nor the library.
+            from naiad.pipelines.nugraph3.compiled import CompiledNuGraph3
+
+            try:
+                compiled = CompiledNuGraph3.load(self._folder)
+            except OSError as error:
+                _log.warning("NuGraph3 runs on torch, which takes several times as long: %s", error)
+            else:
+                self._model = lambda batch: compiled(batch, batch.requests)
+                return
+        self._model = _on_torch(self._folder, device)
 
     def prepare(self, request: Request) -> Arrays:
         """Turn an event's tables into its graph.
@@ -83,7 +93,7 @@ class NuGraph3(Pipeline):
         if self._model is None:
             raise RuntimeError("setup() has not been called")
         return {
-            **self._model(batch, batch.requests),
+            **self._model(batch),
             "unknown_hits": batch["unknown_hits"],
         }
 
@@ -112,6 +122,22 @@ class NuGraph3(Pipeline):
                     f"{self._folder}: the weights have {size} {found}; the service has {needed}"
                 )
         return known
+
+
+def _on_torch(folder: Path, device: str) -> Callable[[Batch], Mapping[str, Any]]:
+    """The network in torch, for one thread: more of them on a shared machine get in their way."""
+    import torch
+
+    from naiad.pipelines.nugraph3.weights import load_weights
+
+    torch.set_num_threads(1)
+    net = load_weights(folder)[0].to(device)
+
+    def label(batch: Batch) -> Mapping[str, Any]:
+        with torch.inference_mode():
+            return net(batch.torch(device), batch.requests)
+
+    return label
 
 
 def example_event() -> dict[str, Array]:

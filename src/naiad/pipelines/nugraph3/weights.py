@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from naiad.errors import MissingExtra, WeightsError
+from naiad.pipelines.nugraph3.arrangement import parameter_shapes
 from naiad.pipelines.nugraph3.checkpoint import Checkpoint, read_checkpoint
 from naiad.pipelines.nugraph3.metadata import (
     Architecture,
@@ -51,7 +52,7 @@ def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
             or does not fit the architecture.
     """
     metadata = read_metadata(folder)
-    tensors = read_tensors(folder, _shapes(metadata.architecture), metadata.sha256)
+    tensors = read_tensors(folder, parameter_shapes(metadata.architecture), metadata.sha256)
     return _network(tensors, metadata).eval(), metadata
 
 
@@ -94,7 +95,7 @@ def import_checkpoint(
             for name, array in found.state.items()
             if not name.endswith("_decoder.temp")
         }
-        check_tensors(tensors, _shapes(metadata.architecture), "state_dict")
+        check_tensors(tensors, parameter_shapes(metadata.architecture), "state_dict")
         net = _network(tensors, metadata)
     except WeightsError as error:
         raise WeightsError(f"{checkpoint}: {error}") from error
@@ -139,13 +140,6 @@ def _names(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
     ):
         raise WeightsError(f"hyper-parameter {key} is {names!r}; it must be a list of names")
     return tuple(cast(Sequence[str], names))
-
-
-def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
-    """Shape of each parameter; nothing is allocated."""
-    with torch.device("meta"):
-        state = NuGraph3Net(architecture).state_dict()
-    return {name: tensor.shape for name, tensor in state.items()}
 
 
 def _network(tensors: Mapping[str, torch.Tensor], metadata: Metadata) -> NuGraph3Net:

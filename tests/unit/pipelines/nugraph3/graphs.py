@@ -75,7 +75,9 @@ def parts(outputs: Mapping[str, Any], batch: Batch) -> list[Arrays]:
         rows = np.ones(batch.requests, np.int64)
         if not name.endswith("_evt"):
             rows = batch.sizes(f"hits_{name[-1]}")
-        for share, part in zip(shares, np.split(output.numpy(), np.cumsum(rows)[:-1]), strict=True):
+        for share, part in zip(
+            shares, np.split(np.asarray(output), np.cumsum(rows)[:-1]), strict=True
+        ):
             share[name] = part
     return shares
 

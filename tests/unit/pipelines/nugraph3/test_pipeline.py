@@ -13,6 +13,7 @@ from tests.unit.pipelines.nugraph3.graphs import assert_close, event, golden, go
 from naiad.errors import InvalidInput, WeightsError
 from naiad.graph import collate, split
 from naiad.pipeline import Request
+from naiad.pipelines.nugraph3 import compiled
 from naiad.pipelines.nugraph3.metadata import Architecture, Metadata
 from naiad.pipelines.nugraph3.model import NuGraph3Net
 from naiad.pipelines.nugraph3.pipeline import NuGraph3
@@ -48,7 +49,7 @@ def run(pipeline, *events, **parameters):
     requests = [Request(e, validate(INPUTS, e), parameters=parameters) for e in events]
     samples = [pipeline.prepare(request) for request in requests]
     batch = collate(SAMPLE, samples, [measure(SAMPLE, sample) for sample in samples])
-    result = {k: v.numpy() for k, v in pipeline.forward(batch.torch("cpu")).items()}
+    result = {k: np.asarray(v) for k, v in pipeline.forward(batch).items()}
     sizes = {dim: batch.sizes(dim) for tensor in SAMPLE.values() for dim in tensor.names}
     shares = split(OUTPUTS, result, sizes, batch.requests)
     return [pipeline.finish(share) for share in shares]
@@ -119,6 +120,31 @@ def test_weights_that_cannot_answer_the_contract_are_refused(tmp_path):
     for hook in (pipeline.metadata, lambda: pipeline.setup("cpu")):
         with pytest.raises(WeightsError, match="semantic_classes 5; the service has 7"):
             hook()
+
+
+def test_a_worker_on_a_cpu_needs_no_torch(tmp_path):
+    save(tmp_path / "weights")
+    code = (
+        "import sys; from pathlib import Path; from naiad.runtime.runner import Runner\n"
+        "from naiad.pipelines.nugraph3.pipeline import NuGraph3\n"
+        "runner = Runner(NuGraph3(Path(sys.argv[1])))\n"
+        "request = runner.contract.request(runner.pipeline.example(), '', {})\n"
+        "(outputs,) = runner.run([request]).outcomes\n"
+        "assert outputs['x_semantic_y'].shape == (48, 7), outputs\n"
+        "assert not {'torch', 'pandas', 'numba'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "weights")], check=True)
+
+
+def test_without_the_library_torch_answers(pipeline, monkeypatch, tmp_path, caplog):
+    (expected,) = run(pipeline, event())
+    monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "none.so")
+    compiled._library.cache_clear()
+    pipeline.setup("cpu")
+    assert "none.so" in caplog.text
+    (answer,) = run(pipeline, event())
+    assert answer.pop("unknown_hits") == expected.pop("unknown_hits")
+    assert_close(answer, expected)
 
 
 def test_the_front_of_a_server_needs_neither_torch_nor_scipy():

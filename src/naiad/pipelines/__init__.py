@@ -63,7 +63,7 @@ _APPLICATIONS = (
         simulated="naiad.pipelines.nugraph3.simulate:simulated_requests",
         bulk="naiad.pipelines.nugraph3.bulk:NuGraph3Bulk",
         demo="naiad.pipelines.nugraph3.demo:run",
-        packages=("torch", "scipy", "safetensors"),
+        packages=("scipy", "safetensors"),
     ),
     Application(
         name="image",

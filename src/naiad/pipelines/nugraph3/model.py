@@ -14,11 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
+from naiad.errors import MissingExtra
 from naiad.pipelines.nugraph3.metadata import Architecture
+
+try:
+    import torch
+    from torch import Tensor, nn
+    from torch.nn import functional as F
+except ImportError as error:
+    raise MissingExtra("nugraph3-train", error.name or "torch") from error
 
 
 class Block(nn.Module):

@@ -126,9 +126,8 @@ class NuGraph3(Pipeline):
 
 def _on_torch(folder: Path, device: str) -> Callable[[Batch], Mapping[str, Any]]:
     """The network in torch, for one thread: more of them on a shared machine get in their way."""
+    from naiad.pipelines.nugraph3.weights import load_weights  # isort: skip  (says what is missing)
     import torch
-
-    from naiad.pipelines.nugraph3.weights import load_weights
 
     torch.set_num_threads(1)
     net = load_weights(folder)[0].to(device)

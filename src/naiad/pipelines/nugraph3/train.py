@@ -32,7 +32,7 @@ try:
     from torch import nn
     from torch.nn import functional as F
 except ImportError as error:
-    raise MissingExtra("nugraph3", "torch") from error
+    raise MissingExtra("nugraph3-train", error.name or "torch") from error
 
 METRICS_FILE: Final = "metrics.json"
 """How a training went, beside its weights."""

@@ -25,7 +25,7 @@ from naiad.pipelines.nugraph3.metadata import (
 try:
     import torch
 except ImportError as error:
-    raise MissingExtra("nugraph3", error.name or "torch") from error
+    raise MissingExtra("nugraph3-train", error.name or "torch") from error
 
 from naiad.pipelines.nugraph3.model import NuGraph3Net
 from naiad.weights import check_tensors, pack, read_tensors, write_folder

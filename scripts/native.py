@@ -10,10 +10,14 @@ sources is left as it is. Those for aarch64 are compiled and not run here.
 from __future__ import annotations
 
 import argparse
+import fcntl
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,14 +66,26 @@ def build(library: Library, machine: str) -> Path:
     """
     path, source = library.path(machine), PACKAGE / library.home / library.source
     newest = max(file.stat().st_mtime for file in (*source.parent.glob("*.[hc]*"), Path(__file__)))
-    if path.is_file() and path.stat().st_mtime >= newest:
-        return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".draft-", dir=path.parent) as draft:
-        made = Path(draft) / library.name
-        compile_library(library, source, made, machine)
-        made.replace(path)
+    with one_at_a_time(path.parent):
+        if path.is_file() and path.stat().st_mtime >= newest:
+            return path
+        with tempfile.TemporaryDirectory(prefix=".draft-", dir=path.parent) as draft:
+            made = Path(draft) / library.name
+            compile_library(library, source, made, machine)
+            made.replace(path)
     return path
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Have other processes that build into the same folder wait, to find what this one made."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def compile_library(library: Library, source: Path, made: Path, machine: str) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from naiad.native.wire import Wire
-from naiad.runtime.runner import STAGES
+from naiad.native.wire import REPORTED, Wire
 from naiad.runtime.shared import Arena
 from naiad.schema import BYTES
 
@@ -97,5 +96,5 @@ def answers(wire: Wire, message: bytes, outbox: Arena) -> list[Any]:
             outputs[name] = (shape, bytes(memory[offset : offset + length]))
         found.append(outputs)
     rest = list(numbers)
-    assert len(rest) == len(STAGES) + 1 + rest[len(STAGES)] * len(wire.dims)
+    assert len(rest) == len(REPORTED) + 1 + rest[len(REPORTED)] * len(wire.dims)
     return found

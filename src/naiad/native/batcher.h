@@ -1,6 +1,8 @@
 // The queue whose take() gives the next batch, by the rules of naiad.batching.Batcher.
 #pragma once
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -62,6 +64,7 @@ class Batcher {
         [](int64_t rank, const Entry& other) { return rank < other.rank; });
     queue_.insert(place, std::move(entry));
     changed_.notify_one();
+    if (bell_ >= 0) eventfd_write(bell_, 1);
     return "";
   }
 
@@ -94,6 +97,12 @@ class Batcher {
     queue_.clear();
     std::fill(waiting_.begin(), waiting_.end(), 0);
     return items;
+  }
+
+  // Count what is put in this eventfd, too.
+  void ring(int bell) {
+    std::lock_guard<std::mutex> hold(mutex_);
+    bell_ = bell;
   }
 
   void close() {
@@ -203,6 +212,7 @@ class Batcher {
   int64_t arrivals_ = 0;
   size_t takers_ = 0;
   bool closed_ = false;
+  int bell_ = -1;
   double pace_ = 0;
   std::optional<Clock::time_point> since_;
 };

@@ -40,6 +40,7 @@ struct Contract {
     capacity = static_cast<size_t>(said["queue_capacity"].integer(10000));
     max_queue_delay = said["max_queue_delay"].number(0);
     merges = said["merges"].text() == "true";
+    ahead = said["ahead"].text() == "true";
     check();
   }
 
@@ -64,6 +65,7 @@ struct Contract {
   size_t capacity = 0;
   double max_queue_delay = 0;
   bool merges = false;  // whether requests may be merged, and results split, on this side
+  bool ahead = false;   // whether a worker prepares requests beside `forward`
 
  private:
   static Port read(const Json& said) {

@@ -84,6 +84,7 @@ class PendingRequest {
   Clock::time_point arrived = Clock::now();
   int64_t priority = 0;
   double timeout = 0;          // seconds; 0 for none
+  size_t claim = 0;  // the byte of the inbox that is 0 until it is refused, or the worker begins it
   std::string id, parameters;  // of the client; JSON, or ""
 
  private:

@@ -6,7 +6,7 @@
 On a server: NuGraph3's simulated events, asked for by 1, 8 and 32 clients in turn, of models that
 differ in ``prepare_threads`` and workers alone. ``forward`` is the network's on the CPU, or sleeps
 as long as a GPU might take, without a core: 4 ms per batch and 0.1 ms per event. Medians of the
-ratios within each round, with their ranges.
+ratios within each round, with their ranges; CPU is that of all of the server per answer.
 
 In a thread, or in a process: one batch is prepared while ``forward`` runs another that takes as
 long. Four ways to prepare, two of ``forward``: one sleep, and 300 small torch operations, each of
@@ -118,14 +118,17 @@ async def compare(server: Server, moment: Moment, runs: int) -> None:
             for number in range(runs):
                 turn = number % len(targets)
                 order = [*targets][turn:] + [*targets][:turn]
-                rounds.append({n: await speed(targets[n], clients, moment) for n in order})
+                rounds.append(
+                    {n: await speed(targets[n], clients, moment, server=server.pid) for n in order}
+                )
             Console().print(table(rounds, f"forward {title}, {clients} at once"))
         for target in targets.values():
             await target.close()
 
 
 def table(rounds: list[dict[str, Speed]], title: str) -> Table:
-    made = Table("", "requests/s", "of serial (range)", "p50 ms", "p99 ms", title=title)
+    columns = ("", "requests/s", "of serial (range)", "p50 ms", "p99 ms", "CPU ms", "of serial")
+    made = Table(*columns, title=title)
     for name in rounds[0]:
         mine = [one[name] for one in rounds]
         ratios = [one[name].throughput / one["serial"].throughput for one in rounds]
@@ -135,6 +138,8 @@ def table(rounds: list[dict[str, Speed]], title: str) -> Table:
             f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})",
             f"{1e3 * median(s.p50 for s in mine):.2f}",
             f"{1e3 * median(s.p99 for s in mine):.2f}",
+            f"{1e3 * median(s.server_cpu for s in mine):.2f}",
+            f"{median(one[name].server_cpu / one['serial'].server_cpu for one in rounds):.2f}",
         )
     return made
 

@@ -11,7 +11,7 @@ ratios within each round, with their ranges; CPU is that of all of the server pe
 In a thread, or in a process: one batch is prepared while ``forward`` runs another that takes as
 long. Four ways to prepare, two of ``forward``: one sleep, and 300 small torch operations, each of
 which lets go of the interpreter's lock and has to have it again, before a sleep. Samples come back
-from the process as ``concurrent.futures`` sends them.
+from the process as ``concurrent.futures`` sends them. Medians of the ratios within each round.
 """
 
 from __future__ import annotations
@@ -188,12 +188,12 @@ class Ways:
         self._thread.shutdown()
         self._process.shutdown()
 
-    def time(self, way: str, forward: Callable[[], None], seconds: float) -> float:
-        """Seconds per batch."""
+    def time(self, way: str, forward: Callable[[], None], seconds: float) -> tuple[float, float]:
+        """Seconds per batch, and of these in ``forward``."""
         sys.setswitchinterval(SWITCHES.get(way, 5e-3))
         beside: Executor | None = self._process if way == "process" else self._thread
         beside = None if way == "serial" else beside
-        start, count = time.perf_counter(), 0
+        start, count, running = time.perf_counter(), 0, 0.0
         coming = beside.submit(_prepared) if beside else None
         while time.perf_counter() - start < seconds:
             if coming is None or beside is None:
@@ -201,11 +201,13 @@ class Ways:
             else:
                 coming.result()
                 coming = beside.submit(_prepared)
+            begun = time.perf_counter()
             forward()
+            running += time.perf_counter() - begun
             count += 1
         if coming is not None:
             coming.result()
-        return (time.perf_counter() - start) / count
+        return (time.perf_counter() - start) / count, running / count
 
 
 def _prepared() -> list[object]:
@@ -219,8 +221,9 @@ def _batch() -> list[object]:
 def where(runs: int, seconds: float) -> None:
     small = [torch.zeros(64) for _ in range(4)]
     names = ("serial", *SWITCHES, "process")
-    made = Table("prepare", "forward", "serial ms", *(f"{name}, of serial" for name in names[1:]))
-    for title, (prepare, count) in hooks().items():
+    title = "a batch, of serial (its forward alone)"
+    made = Table("prepare", "forward", "serial ms", *names[1:], title=title)
+    for what, (prepare, count) in hooks().items():
         prepare()
         start = time.perf_counter()
         for _ in range(count):
@@ -238,9 +241,14 @@ def where(runs: int, seconds: float) -> None:
         ways = Ways(prepare, count)
         for kind, forward in (("sleep", sleep), ("300 operations", launch)):
             rounds = [{n: ways.time(n, forward, seconds) for n in names} for _ in range(runs)]
-            ratios = (median(one[n] / one["serial"] for one in rounds) for n in names[1:])
-            serial = 1e3 * median(one["serial"] for one in rounds)
-            made.add_row(title, kind, f"{serial:.1f}", *(f"{ratio:.2f}" for ratio in ratios))
+            cells = [f"{1e3 * median(one['serial'][0] for one in rounds):.1f}"]
+            for name in names[1:]:
+                batch, alone = (
+                    median(one[name][part] / one["serial"][part] for one in rounds)
+                    for part in (0, 1)
+                )
+                cells.append(f"{batch:.2f} ({alone:.2f})")
+            made.add_row(what, kind, *cells)
         ways.close()
     Console().print(made)
 

@@ -23,7 +23,8 @@ from naiad.runtime.runner import Prepared, Runner
 _SWITCH: Final = 1e-4
 """Seconds for which a thread of Python code may keep the interpreter's lock from another. With
 Python's own 5 ms a ``forward`` of 300 small torch operations, each of which lets go of the lock,
-takes 1.4 times as long beside a ``prepare`` that is all Python; with this 1.06 times."""
+took 1.2 to 1.4 times as long beside a ``prepare`` that is all Python; with this 1.06 to 1.2 times.
+"""
 _WEIGHT: Final = 0.25  # of the newest in a mean
 
 

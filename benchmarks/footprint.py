@@ -22,7 +22,7 @@ from naiad.triton.stubs import WORKER
 
 def kind_of(process: psutil.Process) -> str:
     line = " ".join(process.cmdline())
-    if "naiad.runtime.worker" in line or WORKER in line:
+    if WORKER in line:
         return "worker (model process)"
     if "triton_python_backend_stub" in line:
         return "stub (decode, validate, batch)"

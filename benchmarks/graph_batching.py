@@ -242,7 +242,7 @@ def main() -> None:
         "--merged",
         action="append",
         default=[],
-        help="parameters of a merged model, as naiad_budget=nodes=512;naiad_executor=thread",
+        help="parameters of a merged model, as naiad_budget=nodes=512;naiad_instances=1",
     )
     parser.add_argument("--perf-analyzer", type=Path, help="use this program as the load generator")
     parser.add_argument(

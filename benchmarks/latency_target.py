@@ -4,7 +4,9 @@ Poisson arrivals at one worker whose batches cost 4 ms and 1 ms per unit of size
 Requests are of one unit, or (``mixed``) every tenth of 20. Rules: no target; Naiad's; and the
 simple one, by which no batch is larger than keeps its oldest request in time, at any price.
 
-    python benchmarks/latency_target.py
+The rules are those of the reference that the native backend is tested against.
+
+    python -m benchmarks.latency_target
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from tests.unit.native.reference import Batcher
 
-from naiad.batching import Batcher, Budget, LatencyTarget
+from naiad.batching import Budget
 from naiad.cost import Cost
 
 COST = Cost(0.004, {"units": 0.001})
@@ -25,32 +28,31 @@ SIZES = {
 }
 
 
-class Simple(Batcher[int]):
+class Simple(Batcher):
     """Keeps the oldest request in time, at any price."""
 
-    target = 0.0
+    aim = 0.0
 
-    def _pick(self, most: int | None) -> list[int]:
-        left = self._queue[0].arrived + self.target - self._clock()
+    def take(self, most: int) -> list[int]:
+        left = self.queue[0].arrived + self.aim - self.now
         units = int((left - COST.fixed) / COST.per["units"])
-        self._budget = Budget(units=max(1, min(MOST, units)))
-        return super()._pick(most)
+        self.budget = Budget(units=max(1, min(MOST, units)))
+        return super().take(most)
 
 
-def simulate(batcher: Batcher[int], clock: list[float], arrivals, sizes, target: float):
+def simulate(batcher: Batcher, arrivals, sizes, target: float):
     """Latencies of all requests: their median, and the share within the target."""
     now, put, latencies = 0.0, 0, []
     while len(latencies) < REQUESTS:
         while put < REQUESTS and arrivals[put] <= now:
-            clock[0] = arrivals[put]
-            batcher.put(put, {"units": int(sizes[put])})
+            batcher.now = arrivals[put]
+            assert not batcher.put({"units": int(sizes[put])})
             put += 1
-        if not len(batcher):
+        if not batcher.queue:
             now = arrivals[put]
             continue
-        clock[0] = now
-        batch = batcher.take()
-        assert batch
+        batcher.now = now
+        batch = batcher.take(MOST)
         now += COST.seconds({"units": int(sizes[batch].sum())})
         latencies += [now - arrivals[n] for n in batch]
     return float(np.median(latencies)), float(np.mean(np.array(latencies) <= target))
@@ -66,16 +68,13 @@ def main() -> None:
                 full = MOST / COST.seconds({"units": MOST})  # units per second
                 arrivals = np.cumsum(rng.exponential(sizes.mean() / load / full, REQUESTS))
                 cells = []
-                for kind in (None, LatencyTarget(target, COST.seconds), Simple):
-                    clock = [0.0]
-                    made = (Simple if kind is Simple else Batcher)(
-                        Budget(units=MOST),
-                        capacity=REQUESTS,
-                        latency_target=None if kind is Simple else kind,
-                        clock=lambda clock=clock: clock[0],
-                    )
-                    made.target = target
-                    median, share = simulate(made, clock, arrivals, sizes, target)
+                budget, capacity = Budget(units=MOST), REQUESTS
+                none = Batcher(budget, capacity)
+                ours = Batcher(budget, capacity, target=target, predict=COST.seconds)
+                simple = Simple(budget, capacity)
+                simple.aim = target
+                for queue in (none, ours, simple):
+                    median, share = simulate(queue, arrivals, sizes, target)
                     cells.append(f"{100 * share:.1f} % ({1e3 * median:,.0f} ms)")
                 table.add_row(name, f"{1e3 * target:.0f} ms", f"{100 * load:.0f} %", *cells)
     Console(width=100).print(table)

@@ -29,25 +29,13 @@ install() {
 install ${index:+--extra-index-url "$index"} torch
 install "${source}[$extras]"
 
-# Naiad's front, built here as the image has no compiler.
-apt-get install -y --no-install-recommends g++
-"$prefix/bin/python" - "$prefix" <<'END'
-import shutil
-import sys
-import tempfile
-from pathlib import Path
-
-from naiad.native.build import build
-
-with tempfile.TemporaryDirectory() as folder:
-    shutil.copy(build(Path(folder)), Path(sys.argv[1], "lib", "naiad-front.so"))
-END
+apt-get install -y --no-install-recommends binutils  # strip
 # Names that only debuggers read. Libraries in *.libs were moved about when their wheels were made,
 # and are left alone.
 packages="$prefix/lib/python$version/site-packages"
 find "$packages" -path '*.libs/*' -prune -o -type f -name '*.so*' -size +1M \
   -exec strip --strip-unneeded {} +
-apt-get purge -y --auto-remove g++
+apt-get purge -y --auto-remove binutils
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 
 # What only compilers and tests of others need, and the engine for other Pythons.
@@ -72,7 +60,7 @@ import naiad.triton.guardian
 import naiad.triton.serving
 from naiad.errors import WeightsError
 from naiad.pipelines import applications
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 
 for application in applications():

@@ -46,7 +46,7 @@ echo "the file system: $(du -sm "$root" | cut -f 1) MB, of which the base" \
   "$(du -sm --exclude="$root/opt" "$root" | cut -f 1) MB"
 
 "$here/scripts/sandboxed.sh" "$root" \
-  env NAIAD_FRONT=/opt/naiad/lib/naiad-front.so tini -- naiad serve "$pipeline" --instances 1 &
+  tini -- naiad serve "$pipeline" --instances 1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true' EXIT
 tries=0

@@ -24,8 +24,8 @@ from benchmarks.nugraph3.inputs import SIZES, Size, simulated
 from naiad.errors import NaiadError
 from naiad.pipeline import Request
 from naiad.pipelines.nugraph3.schema import INPUTS
-from naiad.runtime.executor import worker_environment
-from naiad.runtime.messages import Spec
+from naiad.runtime.environment import worker_environment
+from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 from naiad.schema import validate
 

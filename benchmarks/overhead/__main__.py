@@ -2,9 +2,8 @@
 
     python -m benchmarks.overhead [--runs 5] [--seconds 3] [--bytes 1024,5000000]
 
-One Triton serves the same echo three times: bare (``execute`` answers at once), by Naiad in worker
-processes and by Naiad in a thread of the stub. They are asked in turn, over gRPC, by one client
-and by several, and the medians of the ratios to the bare one are printed.
+One Triton serves the same echo twice: bare (``execute`` answers at once) and by Naiad. They are
+asked in turn, over gRPC, by one client and by several; the medians of the ratios are printed.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from naiad.triton.repository import export
 from naiad.triton.server import Server
 
 ECHO = Path(__file__).parent / "echo.py"
-BARE, PROCESS, THREAD = "bare", "echo", "echo_thread"
+BARE, NAIAD = "bare", "echo"
 MODEL = '''
     """Answers with what it is asked, as plainly as Triton's Python backend allows."""
 
@@ -80,14 +79,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 @contextmanager
 def serving(instances: int | None = None) -> Iterator[Server]:
-    """A server of all three."""
+    """A server of both."""
     repository = plain_temporary_directory("naiad-overhead-")
-    for name in ("Echo", "EchoThread"):
-        export(f"{ECHO}:{name}", repository, instances=instances)
-    shutil.copytree(repository / PROCESS, repository / BARE)
+    export(f"{ECHO}:Echo", repository, instances=instances)
+    shutil.copytree(repository / NAIAD, repository / BARE)
     (repository / BARE / "1" / "model.py").write_text(dedent(MODEL))
     config = repository / BARE / "config.pbtxt"
-    config.write_text(config.read_text().replace(f'name: "{PROCESS}"', f'name: "{BARE}"'))
+    config.write_text(config.read_text().replace(f'name: "{NAIAD}"', f'name: "{BARE}"'))
     free = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
     with naiad.Server(repository, temporary=[repository], **free) as server:
         yield server
@@ -102,7 +100,7 @@ async def compare(
     arrays = {"x": np.arange(values, dtype=np.float32)}
     targets: dict[str, Target] = {}
     with Client(server.grpc_url) as client:
-        for model in (BARE, PROCESS, THREAD):
+        for model in (BARE, NAIAD):
             assert np.array_equal(client.infer(model, arrays)["y"], arrays["x"])
             spec = ModelSpec.from_config(client.config(model))
             targets[model] = Target(address, spec, [arrays])
@@ -128,7 +126,7 @@ def table(rounds: list[Speeds], title: str) -> Table:
     """Medians over the rounds, and of the ratios within each."""
     names = ("model", "requests/s", "of bare", "CPU us", "of bare", "p50 ms", "p99 ms", "p99/p50")
     found = Table(*names, title=title)
-    for model in (BARE, PROCESS, THREAD):
+    for model in (BARE, NAIAD):
         speeds = [one[model] for one in rounds]
         found.add_row(
             model,

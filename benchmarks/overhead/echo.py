@@ -1,4 +1,4 @@
-"""The pipelines of the comparison: they answer with what they are asked."""
+"""The pipeline of the comparison."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import naiad
 
 
 class Echo(naiad.Pipeline):
-    """In worker processes, as by default."""
+    """Answers with what it is asked."""
 
     inputs = {"x": naiad.Tensor("float32", ("values",))}
     outputs = {"y": naiad.Tensor("float32", ("values",))}
@@ -14,9 +14,3 @@ class Echo(naiad.Pipeline):
 
     def forward(self, batch):
         return {"y": batch["x"]}
-
-
-class EchoThread(Echo):
-    """In threads of Triton's stub process."""
-
-    executor = "thread"

@@ -1,20 +1,13 @@
-"""What a batch costs: seconds as a simple function of its sizes, measured or learned."""
+"""What a batch costs: seconds as a simple function of its sizes."""
 
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from operator import mul
 from typing import Any
 
 from naiad.errors import InvalidInput
-
-_MEMORY = 0.97  # weight that a batch keeps with each later one: about 30 batches count
-_SWEEPS = 8  # of coordinate descent per batch; the solution before is where they begin
-_BELIEF = 10**0.5  # a prior counts as this, squared, many batches
-_TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,70 +73,3 @@ class Cost:
             if not 0 <= value < math.inf:
                 raise InvalidInput(f"a cost of {value:g} s; it must be finite and at least 0")
         return cost
-
-
-class Learner:
-    """Learns the cost of batches from those that ran; what is long ago counts less.
-
-    Least squares of the relative error, with no coefficient below zero, by coordinate descent
-    (Franc, Hlavac and Navara, "Sequential coordinate-wise algorithm for the non-negative least
-    squares problem", CAIP 2005) on normal equations in which each batch counts 3% less with every
-    later one. Until the first batch has run it predicts 0, or what a ``prior`` says; that counts
-    as ten batches do.
-    """
-
-    def __init__(self, dims: Iterable[str], prior: Cost | None = None) -> None:
-        """Learn what rows of ``dims`` cost, beginning with what is believed, if anything is."""
-        self._dims = tuple(dict.fromkeys(dims))
-        count = 1 + len(self._dims)
-        self._squares = [[0.0] * count for _ in range(count)]
-        self._products = [0.0] * count
-        self._lock = threading.Lock()
-        self.cost = prior or Cost()
-        """What is believed now."""
-        if prior is not None:
-            self._believe(prior)
-
-    def seconds(self, sizes: Mapping[str, int]) -> float:
-        """What a batch of these sizes is predicted to take."""
-        return self.cost.seconds(sizes)
-
-    def learn(self, sizes: Mapping[str, int], seconds: float) -> None:
-        """A batch of these sizes took so many seconds."""
-        seconds = max(_TINY, seconds)
-        cost = self.cost
-        with self._lock:
-            for squares in self._squares:
-                squares[:] = [_MEMORY * value for value in squares]
-            self._products = [_MEMORY * value for value in self._products]
-            self._count(sizes, max(0.0, seconds - cost.beyond(sizes)), 1.0 / seconds)
-            fixed, *slopes = self._descend([cost.fixed, *(cost.per.get(d, 0) for d in self._dims)])
-            self.cost = Cost(fixed, dict(zip(self._dims, slopes, strict=True)), cost.knee)
-
-    def _believe(self, prior: Cost) -> None:
-        """Count a batch of nothing, and for each dimension one in which that costs as much."""
-        share = max(prior.fixed, 1e-3)
-        self._count({}, prior.fixed, _BELIEF / share)
-        for dim in self._dims:
-            if slope := prior.per.get(dim, 0.0):
-                total = prior.fixed + share
-                self._count({dim: share / slope}, total, _BELIEF / total)
-
-    def _count(self, sizes: Mapping[str, float], seconds: float, weight: float) -> None:
-        row = [weight, *(weight * sizes.get(dim, 0) for dim in self._dims)]
-        for i, value in enumerate(row):
-            squares = self._squares[i]
-            for j, other in enumerate(row):
-                squares[j] += value * other
-            self._products[i] += value * weight * seconds
-
-    def _descend(self, solution: list[float]) -> list[float]:
-        for _ in range(_SWEEPS):
-            # The fixed cost comes last: as long as batches of one size tell nothing of larger ones,
-            # those are taken to cost as much more as they are larger.
-            for i in reversed(range(len(solution))):
-                squares = self._squares[i]
-                if squares[i] > 0:
-                    error = self._products[i] - sum(map(mul, squares, solution))
-                    solution[i] = max(0.0, solution[i] + error / squares[i])
-        return solution

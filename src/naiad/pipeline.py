@@ -125,9 +125,6 @@ class Pipeline:
     """How much may wait, by dimension of ``inputs`` or what they count."""
     arrays: ClassVar[Literal["torch", "numpy"]] = "torch"
     """What ``forward`` gets and gives: torch tensors, or NumPy arrays."""
-    executor: ClassVar[Literal["process", "thread"]] = "process"
-    """Where the hooks run: in worker processes, or in threads of Triton's stub process, which is
-    for models so small that a process costs more than it gives (a crash then takes all along)."""
     watchdog: ClassVar[float] = 120.0
     """Seconds that a worker process may take over one batch; one that takes longer is killed and
     replaced."""
@@ -165,6 +162,11 @@ class Pipeline:
         missing = [attr for attr in ("inputs", "outputs") if not hasattr(cls, attr)]
         if missing:
             raise SchemaError(f"{cls.__name__} must declare {' and '.join(missing)}")
+        if isinstance(executor := getattr(cls, "executor", None), str):
+            raise SchemaError(
+                f"{cls.__name__}: executor is {executor!r}; pipelines always run in worker "
+                "processes now: remove that line"
+            )
         if not hasattr(cls, "sample"):
             cls.sample = cls.inputs
         if not hasattr(cls, "result"):

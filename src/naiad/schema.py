@@ -302,6 +302,21 @@ def is_bounded(tensor: Tensor) -> bool:
     )
 
 
+def value_range(tensor: Tensor) -> tuple[float, float] | None:
+    """The least and the greatest value that a tensor may have; indices have ranges of their own.
+
+    None where these do not say all, since there are gaps between its categories.
+    """
+    least = -math.inf if tensor.minimum is None else tensor.minimum
+    greatest = math.inf if tensor.maximum is None else tensor.maximum
+    if tensor.categories is not None:
+        first, last = min(tensor.categories), max(tensor.categories)
+        if len(tensor.categories) != last - first + 1 or tensor.numpy.kind not in "iu":
+            return None
+        least, greatest = max(least, first), min(greatest, last)
+    return least, greatest
+
+
 def within_bounds(tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> bool:
     """Whether the least and the greatest value show that all are allowed, as they do of nearly all
     requests; where they do not, each value must be looked at. ``array`` must not be empty.
@@ -311,17 +326,11 @@ def within_bounds(tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> boo
     low, high = array.min().item(), array.max().item()
     if array.dtype.kind == "f" and not (math.isfinite(low) and math.isfinite(high)):
         return False
-    bounds = [(tensor.minimum, tensor.maximum)]
-    if tensor.categories is not None:
-        first, last = min(tensor.categories), max(tensor.categories)
-        if len(tensor.categories) != last - first + 1 or array.dtype.kind not in "iu":
-            return False
-        bounds.append((first, last))
-    bounds += [(0, sizes.get(target, 0) - 1) for target in tensor.index_targets()]
-    return all(
-        (least is None or low >= least) and (greatest is None or high <= greatest)
-        for least, greatest in bounds
-    )
+    allowed = value_range(tensor)
+    if allowed is None:
+        return False
+    ranges = [allowed, *((0, sizes.get(target, 0) - 1) for target in tensor.index_targets())]
+    return all(least <= low and high <= greatest for least, greatest in ranges)
 
 
 def _check_each_value(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:

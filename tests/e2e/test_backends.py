@@ -82,7 +82,6 @@ class Double(naiad.Pipeline):
     inputs = {"x": naiad.Tensor("float32", ("n",))}
     outputs = {"y": naiad.Tensor("float32", ("n",))}
     arrays = "numpy"
-    executor = "thread"
 
     def forward(self, batch):
         return {"y": 2 * batch["x"]}

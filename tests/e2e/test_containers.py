@@ -40,9 +40,8 @@ for folder in ("/etc", "/usr/lib", {site!r}, {home!r}, "/tmp", "/dev/shm"):
         print(folder, "written")
 """
 
-# Python and Naiad may be in a home folder here, as they are not in an image: it may read them. And
-# the front is not in the cache, which is empty, as it is in an image: it need not be built.
-HERE = {"CAPABILITIES": "+dac_read_search", "NAIAD_FRONT": "python"}
+# Python and Naiad may be in a home folder here, as they are not in an image: it may read them.
+HERE = {"CAPABILITIES": "+dac_read_search"}
 
 
 def needs_a_sandbox() -> None:

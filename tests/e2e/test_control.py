@@ -240,8 +240,7 @@ def test_models_are_listed_with_what_they_have_done(server: Server, client: naia
         client.infer("pipe", x=[float(number)])
     with pytest.raises(naiad.PipelineError):
         client.infer("pipe", x=[26.0])
-    time.sleep(0.6)  # metrics are told four times a second
-    given = ("models", "--url", server.grpc_url, "--metrics-url", server.metrics_url)
+    given = ("models", "--url", server.grpc_url)
     models = {model["name"]: model for model in json.loads(run(*given, "--json"))}
     pipe = models["pipe"]
     assert (pipe["state"], pipe["backend"], pipe["instances"]) == ("READY", "naiad", 1)

@@ -16,8 +16,8 @@ from naiad.pipelines.nugraph3.events import open_events
 from naiad.pipelines.nugraph3.schema import INPUTS
 from naiad.pipelines.nugraph3.simulate import simulate
 from naiad.pipelines.nugraph3.weights import import_checkpoint
-from naiad.runtime.executor import ThreadExecutor
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
+from naiad.runtime.worker import load
 from naiad.schema import validate
 
 # SPEC.md: absolute tolerances of an implementation that is right.
@@ -56,13 +56,10 @@ def golden_request(golden):
 @pytest.fixture(scope="module")
 def in_process(weights):
     """The same pipeline in this process, one request at a time."""
-    executor = ThreadExecutor(
-        Spec("naiad.pipelines.nugraph3.pipeline:NuGraph3", weights=str(weights))
-    )
-    executor.start()
+    runner = load(Spec("naiad.pipelines.nugraph3.pipeline:NuGraph3", weights=str(weights)))
 
     def infer(arrays):
-        (outcome,) = executor.run([Request(arrays, validate(INPUTS, arrays))]).outcomes
+        (outcome,) = runner.run([Request(arrays, validate(INPUTS, arrays))]).outcomes
         assert not isinstance(outcome, Exception), outcome
         return outcome
 

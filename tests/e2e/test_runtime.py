@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,6 @@ import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from tests.support.triton import is_worker
 
 import naiad
 from naiad.triton.repository import export
@@ -24,7 +24,6 @@ def server(tmp_path_factory):
     repository = tmp_path_factory.mktemp("models")
     for name in ("Trouble", "Bytes", "Ranked", "Scribbler"):
         export(f"{PIPELINES}:{name}", repository, instances=1)
-    export(f"{PIPELINES}:Degree", repository, instances=2, executor="thread")
     with naiad.serve(model_repository=repository, http_port=0, grpc_port=0, metrics_port=0) as s:
         yield s
 
@@ -61,19 +60,6 @@ def test_concurrent_requests_are_merged_and_answered_each_with_its_own(server):
     assert server.metric("naiad_batches_total", model="trouble") - before < 32
 
 
-def test_threads_answer_as_processes_do(server):
-    requests = [graph(1 + n % 5, code=666 if n == 3 else 100 + n, seed=n) for n in range(16)]
-    answers = ask_all(server, requests, model="degree")
-    assert isinstance(answers.pop(3), naiad.PipelineError)
-    assert [a["total"][0] for a in answers] == [100 + n for n in range(16) if n != 3]
-    workers = [
-        line
-        for process in psutil.Process(server.pid).children(recursive=True)
-        if is_worker(line := " ".join(process.cmdline()))
-    ]
-    assert not any("Degree" in line for line in workers)
-
-
 @pytest.mark.parametrize("model", ["trouble", "scribbler"])
 def test_one_bad_graph_fails_alone(server, model):
     requests = [graph(code=666 if n == 3 else 100 + n, seed=n) for n in range(8)]
@@ -91,6 +77,20 @@ def test_an_index_out_of_range_never_reaches_the_model(server):
         naiad.InvalidInput, match=r"edge_index\[1, 0\] is 7; it must be 0 to 2: there are 3 nodes"
     ):
         server.client().infer("trouble", bad)
+
+
+def test_wrong_values_are_told_to_who_sent_them_and_their_neighbours_answered(server):
+    wrong = {2: r"x\[1, 1\] is nan; it must be finite", 5: "edge_index", 9: r"x\[1, 1\] is inf"}
+    requests = [graph(code=100 + n, seed=n) for n in range(12)]
+    requests[2]["x"][1, 1] = np.nan
+    requests[5]["edge_index"][1, 0] = 7
+    requests[9]["x"][1, 1] = np.inf
+    for number, answer in enumerate(ask_all(server, requests)):
+        if number in wrong:
+            assert isinstance(answer, naiad.InvalidInput)
+            assert re.search(wrong[number], str(answer))
+        else:
+            assert answer["total"] == [100 + number]
 
 
 def test_a_worker_that_is_killed_takes_only_its_own_request_along(server):

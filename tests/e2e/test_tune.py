@@ -113,3 +113,25 @@ def test_a_latency_target_makes_smaller_batches(tmp_path):
     assert largest_batch(tmp_path / "without") >= 10
     # Of eleven that wait at most seven can be answered within 150 ms.
     assert largest_batch(tmp_path / "with") <= 8
+
+
+def test_a_latency_target_learns_what_batches_cost(tmp_path):
+    """Three batches tell that a request takes 20 ms."""
+    export(f"{PIPELINES}:Metered", tmp_path / "m", instances=1, latency_target=0.15)
+    with (
+        naiad.serve(model_repository=tmp_path / "m", **PORTS) as server,
+        ThreadPoolExecutor(12) as pool,
+    ):
+        client = server.client()
+        for _ in range(3):
+            client.infer("metered", graph())
+        ask = [pool.submit(client.infer, "metered", graph()) for _ in range(12)]
+        assert max(int(answer.result()["company"][0]) for answer in ask) <= 8
+
+
+def test_a_latency_target_that_was_edited_wrongly_is_told_when_the_model_is_loaded(tmp_path):
+    model = export(f"{PIPELINES}:Metered", tmp_path / "m", latency_target=0.15)
+    config = model.path / "config.pbtxt"
+    config.write_text(config.read_text().replace('"0.15"', '"-1"'))
+    with pytest.raises(naiad.NaiadError, match="latency_target is -1 s; it must be more than 0"):
+        naiad.serve(model_repository=tmp_path / "m", **PORTS)

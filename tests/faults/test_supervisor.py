@@ -110,13 +110,6 @@ def answers(server: Server, model: str = "identity") -> bool:
 
 
 @pytest.fixture
-def front(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What takes requests to Naiad's models: the front in Triton, or a Python stub per model."""
-    monkeypatch.setenv("NAIAD_FRONT", request.param)
-    return request.param
-
-
-@pytest.fixture
 def server(repository: Path) -> Iterator[Server]:
     export(f"{TROUBLE}:Trouble", repository, instances=1)
     with start(repository) as server:
@@ -156,9 +149,8 @@ def test_what_the_old_triton_says_at_its_end_is_not_taken_for_the_new_one_s(
     assert health(server)[1]["restarts"] == 1
 
 
-@pytest.mark.parametrize("front", ["native", "python"], indirect=True)
-def test_requests_in_flight_with_a_killed_process_get_an_error_and_the_next_are_served(
-    front: str, server: Server
+def test_requests_in_flight_with_a_killed_server_get_an_error_and_the_next_are_served(
+    server: Server,
 ):
     def ask(_: int) -> tuple[NaiadError, float]:
         with naiad.Client(server.grpc_url, retries=0, timeout=50) as client:
@@ -168,10 +160,9 @@ def test_requests_in_flight_with_a_killed_process_get_an_error_and_the_next_are_
 
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(ask, number) for number in range(4)]
-        time.sleep(2)  # they are with the server by now, whose models are in one process or another
+        time.sleep(2)  # they are with the server by now
         killed = time.monotonic()
-        process = psutil.Process(server.pid) if front == "native" else stub(server, "trouble")
-        process.kill()
+        psutil.Process(server.pid).kill()
         errors = [one.result() for one in waiting]
     for error, at in errors:
         assert isinstance(error, Unavailable)

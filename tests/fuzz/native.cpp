@@ -7,11 +7,13 @@
 #include <fuzzer/FuzzedDataProvider.h>
 #include <sanitizer/asan_interface.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,7 +45,15 @@ class Fuzz {
     if (rarely(64)) return text();
     auto chosen = some_contract();
     const Contract& contract = *chosen;
-    Batcher<PendingRequest> queue(contract.budget, contract.capacity, contract.waiting, 0);
+    std::optional<naiad::LatencyTarget> target;
+    if (rarely(2)) {
+      auto learner = std::make_shared<naiad::Learner>(contract.dims.size(), contract.cost);
+      Sizes sizes(contract.dims.size(), data_.ConsumeIntegral<uint8_t>());
+      learner->learn(sizes, data_.ConsumeFloatingPoint<double>());
+      target = naiad::LatencyTarget{data_.ConsumeFloatingPoint<double>(), learner};
+    }
+    Batcher<PendingRequest> queue(
+        contract.budget, contract.capacity, contract.waiting, 0, target);
     size_t count = data_.ConsumeIntegralInRange(1, 5);
     std::vector<std::unique_ptr<TRITONBACKEND_Request>> requests;
     for (size_t number = 0; number < count; ++number) {
@@ -246,7 +256,16 @@ class Fuzz {
 
   void serve(const Contract& contract, naiad::Batch& batch) {
     std::string task;
-    if (contract.merges) task = naiad::write_merged(contract, batch, inbox());
+    naiad::Batch aside;
+    size_t count = batch.size();
+    if (contract.merges) task = naiad::write_merged(contract, batch, aside, inbox());
+    REQUIRE(batch.size() + aside.size() == count);
+    if (!batch.empty()) answered(contract, batch, task);
+    if (!aside.empty()) answered(contract, aside, "");
+  }
+
+  // Write a task, unless it is merged and written, and have it answered.
+  void answered(const Contract& contract, naiad::Batch& batch, std::string task) {
     bool merged = !task.empty();
     if (!merged) task = naiad::write_apart(batch, inbox());
     check_task(contract, batch, task, merged);
@@ -338,6 +357,16 @@ class Fuzz {
       int64_t offset = reading.number(), bytes = port.outer * port.rows(totals) * port.inner;
       REQUIRE(offset >= 0 && bytes >= 0 && bytes <= end && offset <= end - bytes);
       if (!port.targets.empty()) check_indices(port, batch, base + offset, totals);
+      if (port.range) check_range(port, base + offset, bytes);
+    }
+  }
+
+  // Of what the pipelines here have: only floats, which must be finite.
+  static void check_range(const Port& port, const char* base, int64_t bytes) {
+    for (int64_t at = 0; port.dtype == naiad::kFloat32 && at < bytes; at += sizeof(float)) {
+      float value;
+      memcpy(&value, base + at, sizeof value);
+      REQUIRE(std::isfinite(value));
     }
   }
 

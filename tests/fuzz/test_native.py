@@ -15,14 +15,16 @@ import pytest
 from tests.fuzz.budget import SECONDS
 from tests.fuzz.pipelines import ALL, Merged
 
-from naiad.native.build import SOURCES
+from naiad.cost import Cost, Knee
+from naiad.native.library import SOURCES
 from naiad.native.wire import Wire
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
 from naiad.triton.service_config import ServiceConfig
 
 SOURCE = Path(__file__).with_name("native.cpp")
 SANITIZERS = "-fsanitize=fuzzer,address,undefined,float-cast-overflow"
-CONFIG = ServiceConfig(Spec("p"), 1, "process", 2.5, 50, 0.0, None, None)
+COST = Cost(1e-3, {"requests": 1e-4, "hits": 1e-5}, Knee("hits", 5, 1e-5))
+CONFIG = ServiceConfig(Spec("p"), 1, 2.5, 50, 0.0, 0.1, COST)
 
 
 @pytest.fixture(scope="session")

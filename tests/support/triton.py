@@ -17,8 +17,8 @@ FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 
 
 def is_worker(command: str) -> bool:
-    """Whether a process with that command line runs a model's hooks, behind a stub or the front."""
-    return "naiad.runtime.worker" in command or "naiad.native.worker" in command
+    """Whether a process with that command line runs a model's hooks."""
+    return "naiad.native.worker" in command
 
 
 def copy_model(repository: Path, name: str, source: str = "") -> Path:

@@ -25,7 +25,10 @@ else:
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 # What the build reads, as deploy/apptainer.def copies it.
-SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "src", "scripts/sbom.py")
+SOURCES = (
+    *("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "src"),
+    *("scripts/native.py", "scripts/sbom.py"),
+)
 
 
 def build(source: Path, folder: Path) -> zipfile.ZipFile:
@@ -50,11 +53,14 @@ def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name, ignore=ignore)
         else:
-            shutil.copy(ROOT / name, source / name)
+            shutil.copy2(ROOT / name, source / name)
     with build(source, folder) as wheel:
         (path,) = [name for name in wheel.namelist() if ".dist-info/sboms/" in name]
         assert path == f"naiad-{PROJECT['project']['version']}.dist-info/sboms/naiad.cdx.json"
         assert not any("sbom.py" in name or "hatch_build" in name for name in wheel.namelist())
+        libraries = [name for name in wheel.namelist() if name.endswith("libtriton_naiad.so")]
+        machines = {int.from_bytes(wheel.read(name)[18:20], "little") for name in libraries}
+        assert machines == {62, 183}, "ELF's numbers of x86-64 and aarch64"
         return json.loads(wheel.read(path))
 
 

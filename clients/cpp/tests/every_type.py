@@ -21,7 +21,6 @@ class EveryType(Pipeline):
     }
     sample = inputs
     arrays = "numpy"
-    executor = "thread"
 
     def forward(self, batch):
         """Give each input back."""

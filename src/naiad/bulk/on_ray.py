@@ -31,8 +31,8 @@ from naiad.bulk.tries import Tries
 from naiad.errors import EngineError, MissingExtra, NaiadError
 from naiad.pipeline import Request, load_pipeline
 from naiad.runtime.environment import numeric_environment
-from naiad.runtime.messages import Spec
 from naiad.runtime.runner import Outcome, Runner
+from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 
 _WINDOW: Final = 16

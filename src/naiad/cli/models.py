@@ -28,13 +28,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name on t
 
 def models(
     url: Url = "localhost:8001",
-    metrics_url: Annotated[
-        str | None,
-        typer.Option(
-            help="The metrics, for what Naiad's pipelines have done; default: port 8002.",
-            show_default=False,
-        ),
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List a server's models: their state, versions, instances, and what they have done.
@@ -44,19 +37,10 @@ def models(
       naiad models
       naiad models --url gpu1:8001 --json
     """
-    from naiad.client.address import Address
     from naiad.triton.inventory import take_inventory
-    from naiad.triton.prometheus import metrics_url as full
-    from naiad.triton.prometheus import read_metrics
 
-    where = full(metrics_url, Address.parse(url).host)
-    samples, why_not = None, ""
-    try:
-        samples = read_metrics(where)
-    except Unavailable as error:
-        why_not = str(error)
     with open_client(url) as client:
-        entries = take_inventory(client, samples)
+        entries = take_inventory(client)
     if as_json:
         typer.echo(json.dumps([{"state": e.state, **asdict(e)} for e in entries], indent=1))
         return
@@ -64,11 +48,6 @@ def models(
     for entry in entries:
         if entry.reason:
             output.print(f"[red]{escape(entry.name)}:[/] {escape(entry.reason)}", highlight=False)
-    if why_not and any(entry.backend == "naiad" for entry in entries):
-        errors.print(
-            f"without what pipelines have done: {escape(why_not)} (--metrics-url says where)",
-            highlight=False,
-        )
 
 
 def load(

@@ -1,7 +1,15 @@
 """Questions to Prometheus about Naiad's metrics.
 
-What each metric is, is told in :mod:`naiad.triton.metrics`. Triton's own queue times and counts of
-errors are not asked for: replies are deferred, and Triton does not see what happens meanwhile.
+======================================  ================================================
+naiad_requests_total                    requests answered
+naiad_errors_total{kind}                of those, answered with an error
+naiad_batches_total                     merged forwards
+naiad_batch_items_total{dimension}      rows run, per named dimension (``requests`` is one)
+naiad_stage_seconds_total{stage}        time in queue, prepare, collate, forward, split, finish
+naiad_worker_restarts_total{reason}     workers lost: died, hung, not_loaded, internal
+======================================  ================================================
+
+Triton's own counts of errors are not asked for: it has replied when Naiad has not (2.51).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Naiad's part of Triton's own process, in C++, and the worker processes behind it.
+"""The backend ``naiad`` of Triton, in C++, and the worker processes behind it.
 
-The front takes the place of Triton's Python backend, as `backend.cpp` says. It does what
-`naiad.triton.adapter` and `naiad.runtime` do in a Python stub (decode, queue, batch, reply,
-replace workers), without the stub: a request is then copied once and no interpreter lock is in its
-way. Where it cannot be built, or a model asks for what only Python has, those serve as before.
+A request is decoded, examined, queued, batched and answered in Triton's own process, as
+``backend.cpp`` and the headers beside it say; a pipeline's hooks run in worker processes
+(``worker.py``), which are watched and replaced. The library needs the C ABI of Triton's backends
+and nothing else, so that it works in any Triton.
 """

@@ -1,9 +1,12 @@
-// The front: what Triton loads as its Python backend.
+// The library that Triton loads as the backend `naiad`.
 //
-// Models that Naiad wrote are served here, in Triton's own process: requests are queued, batched
-// and sent to worker processes without passing through a Python stub. Everything else is handed to
-// the real Python backend, which lies beside this library under another name. So a repository is
-// served unchanged, with the front or without it.
+// Pipelines of Naiad are served here, in Triton's own process: requests are examined, queued, batched
+// and sent to worker processes. So are model files, where the library has the name of the backend
+// that is to run them: pytorch or onnxruntime.
+//
+// It also lies in the place of Triton's Python backend, with the real one beside it under another
+// name: that is given every model but pipelines, and every request but those that it does not
+// survive.
 
 #include <dlfcn.h>
 
@@ -22,7 +25,7 @@ namespace {
 
 constexpr const char* kPythonBackend = "libtriton_python_stub.so";
 
-// The real Python backend; loaded with the first model that needs Triton to initialise it.
+// The real Python backend; loaded when Triton initialises the backend `python`.
 class PythonBackend {
  public:
   static PythonBackend& instance() {
@@ -129,6 +132,40 @@ Models& models() {
   return *all;
 }
 
+// Whether it is Triton's Python backend, in whose place this library lies.
+bool is_python(TRITONBACKEND_Backend* backend) {
+  const char* name = "";
+  TRITONSERVER_ErrorDelete(TRITONBACKEND_BackendName(backend, &name));
+  return std::string("python") == name;
+}
+
+bool is_python(TRITONBACKEND_Model* model) {
+  TRITONBACKEND_Backend* backend = nullptr;
+  TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelBackend(model, &backend));
+  return is_python(backend);
+}
+
+// A model without inputs or outputs in its config has them from its file, if that says them.
+void complete(TRITONBACKEND_Model* model, const std::string& name, const std::string& hello) {
+  bool wanted = false;
+  TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelAutoCompleteConfig(model, &wanted));
+  if (!wanted) return;
+  Worker worker(name + " config", hello);
+  worker.launch();
+  std::string said = worker.receive(Seconds(300));
+  auto config = Json::parse(said);
+  if (config["error"]) throw std::runtime_error(config["error"].text());
+  TRITONSERVER_Message* message = nullptr;
+  auto* failed = TRITONSERVER_MessageNewFromSerializedJson(&message, said.data(), said.size());
+  if (!failed) failed = TRITONBACKEND_ModelSetConfig(model, 1, message);
+  if (message) TRITONSERVER_ErrorDelete(TRITONSERVER_MessageDelete(message));
+  if (failed) {
+    std::string why = TRITONSERVER_ErrorMessage(failed);
+    TRITONSERVER_ErrorDelete(failed);
+    throw std::runtime_error(why);
+  }
+}
+
 std::string config_of(TRITONBACKEND_Model* model) {
   TRITONSERVER_Message* message = nullptr;
   const char* text = "";
@@ -147,15 +184,18 @@ using naiad::models;
 using naiad::PythonBackend;
 
 EXPORTED TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backend* backend) {
+  if (!naiad::is_python(backend)) return nullptr;
   return PythonBackend::instance().call(__func__, backend);
 }
 
 EXPORTED TRITONSERVER_Error* TRITONBACKEND_Finalize(TRITONBACKEND_Backend* backend) {
+  if (!naiad::is_python(backend)) return nullptr;
   return PythonBackend::instance().call(__func__, backend);
 }
 
 EXPORTED TRITONSERVER_Error* TRITONBACKEND_GetBackendAttribute(
     TRITONBACKEND_Backend* backend, TRITONBACKEND_BackendAttribute* attributes) {
+  if (!naiad::is_python(backend)) return nullptr;
   return PythonBackend::instance().call(__func__, backend, attributes);
 }
 
@@ -163,14 +203,22 @@ EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* 
   try {
     std::string text = naiad::config_of(model);
     auto config = naiad::Json::parse(text);
-    naiad::Settings settings(config);
-    if (!settings.ours) return PythonBackend::instance().call(__func__, model);
+    bool is_pipeline = static_cast<bool>(config["parameters"]["naiad_pipeline"]);
+    if (naiad::is_python(model) && !is_pipeline) {
+      return PythonBackend::instance().call(__func__, model);
+    }
     const char *name = "", *path = "";
     uint64_t version = 0;
     int kind = 0;
     TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelName(model, &name));
     TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelVersion(model, &version));
     TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelRepository(model, &kind, &path));
+    if (config["input"].items().empty() || config["output"].items().empty()) {
+      naiad::complete(model, name, naiad::hello(path, version, text));
+      text = naiad::config_of(model);
+      config = naiad::Json::parse(text);
+    }
+    naiad::Settings settings(config);
     models().add(model, std::make_unique<naiad::Model>(name, version, path, text, settings));
     return nullptr;
   } catch (const std::exception& error) {
@@ -179,7 +227,7 @@ EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* 
 }
 
 EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelFinalize(TRITONBACKEND_Model* model) {
-  if (models().remove(model)) return nullptr;
+  if (models().remove(model) || !naiad::is_python(model)) return nullptr;
   return PythonBackend::instance().call(__func__, model);
 }
 

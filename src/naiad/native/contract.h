@@ -1,14 +1,22 @@
 // What a model takes and gives, as its worker says it; and the messages that go between.
 #pragma once
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "batcher.h"
 #include "json.h"
+#include "values.h"
 
 namespace naiad {
+
+// Of the messages between this library and its workers, which may be of another Naiad where an
+// exported repository is served; PROTOCOL in wire.py.
+constexpr int kProtocol = 3;
 
 struct Port {
   std::string name;
@@ -20,6 +28,7 @@ struct Port {
   bool optional = false;       // whether a request may leave it out
   std::vector<int> targets;  // of indices: where the dimension is that they are positions in, one
                              // for all or one for each row; none of other tensors
+  std::optional<Range> range;  // of the values, where they are checked on this side
   int64_t itemsize = 1;
   int64_t outer = 1, inner = 1;  // rows are `inner` bytes, and there are `outer` runs of them
 
@@ -39,6 +48,8 @@ struct Contract {
     watchdog = Seconds(said["watchdog"].number(120));
     capacity = static_cast<size_t>(said["queue_capacity"].integer(10000));
     max_queue_delay = said["max_queue_delay"].number(0);
+    latency_target = said["latency_target"].number(0);
+    if (said["cost"]) cost = read_cost(said["cost"]);
     merges = said["merges"].text() == "true";
     ahead = said["ahead"].text() == "true";
     check();
@@ -64,6 +75,8 @@ struct Contract {
   Seconds watchdog{};
   size_t capacity = 0;
   double max_queue_delay = 0;
+  double latency_target = 0;  // seconds; 0 for none
+  std::optional<Cost> cost;   // what is believed of it before any batch has run
   bool merges = false;  // whether requests may be merged, and results split, on this side
   bool ahead = false;   // whether a worker prepares requests beside `forward`
 
@@ -80,6 +93,9 @@ struct Contract {
     port.counts = static_cast<int>(said["counts"].integer(-1));
     port.axis = static_cast<int>(said["axis"].integer(-1));
     port.optional = said["optional"].text() == "true";
+    if (auto& range = said["range"]; range.items().size() == 2) {
+      port.range = Range{bound(port, range.items()[0]), bound(port, range.items()[1])};
+    }
     port.inner = port.itemsize = said["itemsize"].integer(1);
     for (int axis = 0; axis < static_cast<int>(port.sizes.size()); ++axis) {
       if (axis == port.axis) continue;
@@ -87,6 +103,25 @@ struct Contract {
       runs = product(runs, port.sizes[axis]).value_or(0);
     }
     return port;
+  }
+
+  // Bounds of integers are exact; those of floats are doubles, as they are in Python.
+  static long double bound(const Port& port, const Json& said) {
+    bool floats = port.dtype == kFloat32 || port.dtype == kFloat64;
+    return floats ? said.number(0) : std::strtold(said.text().c_str(), nullptr);
+  }
+
+  Cost read_cost(const Json& said) const {
+    Cost found;
+    found.fixed = said["fixed"].number(0);
+    for (auto& dim : dims) found.per.push_back(said["per"][dim].number(0));
+    auto& knee = said["knee"];
+    auto dim = std::find(dims.begin(), dims.end(), knee["dim"].text());
+    if (dim != dims.end()) {
+      size_t place = dim - dims.begin();
+      found.knee = Knee{place, knee["at"].number(0), knee["slope"].number(0)};
+    }
+    return found;
   }
 
   // Positions and sizes are used without another look.

@@ -25,7 +25,8 @@ bool shift(const char* from, char* into, int64_t bytes, int64_t size, int64_t of
 
 // Copy what one request has of an input to its place in the memory `whole`, where all requests'
 // rows are behind each other. `sizes` are the request's, `before` and `totals` those of all before
-// it and of all. False where an index is out of its range.
+// it and of all. False where an index or another value is out of its range: of the copy, since a
+// client may go on writing to what it shares.
 inline bool merge_in(
     const Port& port, const char* data, char* whole, const Sizes& sizes, const Sizes& before,
     const Sizes& totals) {
@@ -35,6 +36,7 @@ inline bool merge_in(
     char* into = whole + (run * port.rows(totals) + port.rows(before)) * port.inner;
     if (port.targets.empty()) {
       memcpy(into, from, bytes);
+      if (port.range && !are_in(*port.range, port.dtype, into, bytes)) return false;
       continue;
     }
     // Each row of the first axis has a target of its own, if there are several; where requests are

@@ -1,10 +1,12 @@
-"""Batches that the front has merged already, and that it splits.
+"""Batches that the native backend has merged already, and that it splits.
 
 Where a pipeline's ``prepare`` and ``finish`` are the defaults, nothing is done to one request
-alone. The front then lays the rows of all requests of a batch behind each other in shared memory,
-indices checked and shifted, so that a worker has the merged tensors without a copy, and its work is
-per batch and not per request. Where anything is wrong, with a value or in ``forward``, the worker
-asks for the requests by themselves, and tells each what is wrong with it.
+alone. The native backend then lays the rows of all requests of a batch behind each other in shared
+memory, indices checked and shifted and other values held to their range, so that a worker has the
+merged tensors without a copy, and its work is per batch and not per request. A request with a value
+out of its range comes by itself, after the batch, to be told what is wrong with it. Where anything
+else is wrong, with a value that only Python can judge or in ``forward``, the worker asks for the
+requests of the batch by themselves.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from typing import Any
 from naiad.graph import Batch
 from naiad.pipeline import Pipeline
 from naiad.runtime.runner import Report, Runner
-from naiad.schema import BYTES, Array, Schema, Tensor, is_bounded, within_bounds
+from naiad.schema import BYTES, Array, Schema, Tensor, is_bounded, value_range, within_bounds
 
 
 def can_be_merged(pipeline: type[Pipeline]) -> bool:
-    """Whether the front may merge a pipeline's requests and split its results."""
+    """Whether the native backend may merge a pipeline's requests and split its results."""
     alone = pipeline.prepare is not Pipeline.prepare or pipeline.finish is not Pipeline.finish
     same = pipeline.sample == pipeline.inputs and pipeline.result == pipeline.outputs
     return (
@@ -35,14 +37,24 @@ def _is_regular(tensor: Tensor) -> bool:
     return tensor.dtype != BYTES and not tensor.names[1:]
 
 
+def checked_range(tensor: Tensor) -> tuple[float, float] | None:
+    """The range to which the native backend holds a tensor's values; None where it looks at none.
+
+    Of a tensor with indices it checks these, and nothing else.
+    """
+    if not is_bounded(tensor) or tensor.index_targets() or tensor.dtype in ("bool", "float16"):
+        return None
+    return value_range(tensor)
+
+
 @dataclass(frozen=True, slots=True)
 class Merger:
     """Runs merged batches through a pipeline.
 
     Attributes:
         runner: of the pipeline.
-        bounded: those of the pipeline's inputs whose values have bounds; not those of indices,
-            which the front has checked.
+        bounded: those of the pipeline's inputs whose values have bounds that the native backend has
+            not checked.
     """
 
     runner: Runner
@@ -52,7 +64,8 @@ class Merger:
     def of(cls, runner: Runner) -> Merger:
         """For a pipeline that :func:`can_be_merged`."""
         inputs = runner.pipeline.inputs
-        plain = {name: replace(tensor, index_into=None) for name, tensor in inputs.items()}
+        left = {name: tensor for name, tensor in inputs.items() if checked_range(tensor) is None}
+        plain = {name: replace(tensor, index_into=None) for name, tensor in left.items()}
         return cls(runner, {name: tensor for name, tensor in plain.items() if is_bounded(tensor)})
 
     def run(self, batch: Batch) -> tuple[dict[str, Array], Report] | None:

@@ -1,4 +1,4 @@
-// Naiad's metrics on Triton's /metrics; naiad.triton.metrics says what each one counts.
+// Naiad's metrics on Triton's /metrics; naiad.deploy.queries says what each one counts.
 #pragma once
 
 #include <map>

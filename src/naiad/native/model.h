@@ -34,38 +34,53 @@ class StopFlag {
   std::atomic<bool> up_{false};
 };
 
-// What a model's config says that concerns the front.
+// What a model's config says of where it runs.
 struct Settings {
   explicit Settings(const Json& config) : parameters(config["parameters"]) {
-    exported = !parameters["naiad_pipeline"];  // a model file with naiad_dims, and no pipeline
-    ours = (parameters["naiad_pipeline"] || parameters["naiad_dims"]) &&
-           !config["input"].items().empty() && !config["output"].items().empty() &&
-           text("executor") != "thread" && text("latency_target").empty();
-    int64_t groups = 0;
-    bool gpu = text("device").rfind("cuda", 0) == 0;
-    for (auto& group : config["instance_group"].items()) {
-      groups += group["count"].integer(1);
-      gpu = gpu || (exported && group["kind"].text() == "KIND_GPU");
-    }
-    if (auto said = text("instances"); !said.empty()) {
-      instances = std::atoi(said.c_str());
-    } else {
-      instances = exported && groups > 1 ? groups : gpu ? 1 : cores();
-    }
-    device = gpu ? "GPU" : "CPU";
+    is_pipeline = static_cast<bool>(parameters["naiad_pipeline"]);
     pipeline = parameters["naiad_pipeline"]["string_value"].text();
+    if (is_pipeline) {
+      devices.push_back(text("device").empty() ? "cpu" : text("device"));
+    } else {
+      for (auto& group : config["instance_group"].items()) add(group);
+      if (devices.empty()) devices.push_back("cpu");
+    }
+    size_t instances = devices.size();
+    if (auto said = text("instances"); !said.empty()) {
+      instances = std::max(1, std::atoi(said.c_str()));
+    } else if (instances == 1 && devices[0] == "cpu" && (is_pipeline || parameters["naiad_dims"])) {
+      instances = cores();
+    }
+    size_t groups = devices.size();
+    while (devices.size() < instances) devices.push_back(devices[devices.size() % groups]);
+    devices.resize(instances);
   }
 
-  // Whether it is served here. All other models, and those with features that only Python has, are
-  // the Python backend's.
-  bool ours;
-  int64_t instances;
-  std::string device;
-  std::string pipeline;  // "" for a model file
+  bool is_pipeline;                  // or else a model file of another backend
+  std::string pipeline;              // "" for a model file
+  std::vector<std::string> devices;  // of each worker: cpu, cuda:0, ..., or model
 
  private:
+  // The workers of an instance group; the file itself says where a KIND_MODEL runs.
+  void add(const Json& group) {
+    std::vector<std::string> places;
+    if (group["kind"].text() == "KIND_GPU") {
+      for (auto& gpu : group["gpus"].items()) {
+        places.push_back("cuda:" + std::to_string(gpu.integer(0)));
+      }
+      if (places.empty()) places.push_back("cuda:0");
+    } else {
+      places.push_back(group["kind"].text() == "KIND_MODEL" ? "model" : "cpu");
+    }
+    for (auto& place : places) {
+      for (int64_t number = 0; number < group["count"].integer(1); ++number) {
+        devices.push_back(place);
+      }
+    }
+  }
+
   std::string text(const char* key) const {
-    return parameters[(exported ? "naiad_" : "") + std::string(key)]["string_value"].text();
+    return parameters[(is_pipeline ? "" : "naiad_") + std::string(key)]["string_value"].text();
   }
 
   static int64_t cores() {
@@ -74,8 +89,16 @@ struct Settings {
   }
 
   const Json& parameters;
-  bool exported;
 };
+
+// What a worker is told first: which model, and on which device; without one, to complete its
+// config from its file.
+inline std::string hello(
+    const std::string& path, uint64_t version, const std::string& config,
+    const std::string& device = "") {
+  return "{\"protocol\": " + std::to_string(kProtocol) + ", \"path\": " + quoted(path) + ", \"version\": " + std::to_string(version) +
+         ", \"device\": " + quoted(device) + ", \"config\": " + config + "}";
+}
 
 class Model {
  public:
@@ -84,12 +107,11 @@ class Model {
       const std::string& name, uint64_t version, const std::string& path, const std::string& config,
       const Settings& settings)
       : metrics_(name, std::to_string(version)) {
-    std::string hello = "{\"path\": " + quoted(path) + ", \"version\": " + std::to_string(version) +
-                        ", \"device\": " + quoted(settings.device) + ", \"config\": " + config + "}";
     std::vector<std::future<Contract>> loading;
-    for (int64_t number = 0; number < std::max<int64_t>(1, settings.instances); ++number) {
+    for (auto& device : settings.devices) {
       handles_.push_back(std::make_unique<WorkerHandle>(
-          name + " " + settings.pipeline, hello, metrics_, [this] { shed(); }));
+          name + " " + settings.pipeline, hello(path, version, config, device), metrics_,
+          [this] { shed(); }));
       loading.push_back(handles_.back()->start());
     }
     std::exception_ptr failed;
@@ -105,9 +127,15 @@ class Model {
       end();
       std::rethrow_exception(failed);
     }
+    std::optional<LatencyTarget> target;
+    if (contract_->latency_target > 0) {
+      learner_ = std::make_shared<Learner>(contract_->dims.size(), contract_->cost);
+      target = LatencyTarget{contract_->latency_target, learner_};
+    }
     queue_ = std::make_unique<WorkerHandle::Queue>(
-        contract_->budget, contract_->capacity, contract_->waiting, contract_->max_queue_delay);
-    for (auto& handle : handles_) handle->serve(contract_.get(), queue_.get());
+        contract_->budget, contract_->capacity, contract_->waiting, contract_->max_queue_delay,
+        std::move(target));
+    for (auto& handle : handles_) handle->serve(contract_.get(), queue_.get(), learner_.get());
   }
   Model(const Model&) = delete;
   ~Model() { end(); }
@@ -154,6 +182,7 @@ class Model {
   Metrics metrics_;
   StopFlag stopping_;
   std::unique_ptr<Contract> contract_;
+  std::shared_ptr<Learner> learner_;  // null without a latency target
   std::unique_ptr<WorkerHandle::Queue> queue_;
   std::vector<std::unique_ptr<WorkerHandle>> handles_;
 };

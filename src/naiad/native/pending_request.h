@@ -79,6 +79,13 @@ class PendingRequest {
     TRITONSERVER_ErrorDelete(failed);
   }
 
+  // Count a batch of so many requests in Triton's statistics of the model.
+  void report_batch(uint64_t requests, const Times& times) {
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelInstanceReportBatchStatistics(
+        instance_, requests, nanoseconds(times.begun), nanoseconds(times.sent),
+        nanoseconds(times.received), nanoseconds(Clock::now())));
+  }
+
   TRITONBACKEND_Request* request;  // null once it is answered
   Sizes sizes;
   std::vector<Given> given;  // by position of the input in the contract

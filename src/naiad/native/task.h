@@ -1,6 +1,7 @@
 // Batches on their way to a worker, and its answers on their way back: wire.py is the other end.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,8 +75,10 @@ inline std::string write_apart(
 }
 
 // The same, with the rows of all requests behind each other, and indices shifted: the merged tensors
-// of the batch. "" where an input is in several pieces or an index is out of its range.
-inline std::string write_merged(const Contract& contract, const Batch& batch, Arena& inbox) {
+// of the batch. Finds the requests that have an index or another value out of its range; the message
+// is of use where there is none. "" where an input is in several pieces.
+inline std::string lay_out(
+    const Contract& contract, const Batch& batch, Arena& inbox, std::vector<bool>& wrong) {
   Sizes totals(contract.dims.size(), 0);
   for (auto& pending : batch) {
     add(totals, pending->sizes);
@@ -103,13 +106,36 @@ inline std::string write_merged(const Contract& contract, const Batch& batch, Ar
   for (size_t input = 0; input < contract.inputs.size(); ++input) {
     auto& port = contract.inputs[input];
     Sizes before(contract.dims.size(), 0);
-    for (auto& pending : batch) {
+    for (size_t number = 0; number < batch.size(); ++number) {
+      auto& pending = batch[number];
       const char* data = pending->given[input].data;
-      if (!merge_in(port, data, base + offsets[input], pending->sizes, before, totals)) return "";
+      if (!merge_in(port, data, base + offsets[input], pending->sizes, before, totals)) {
+        wrong[number] = true;
+      }
       add(before, pending->sizes);
     }
   }
   return task.packed();
+}
+
+// The same, without the requests that have something wrong: these are moved to `aside`, so that they
+// cost their neighbours nothing, and a worker says of each alone what it is. "" where none is left,
+// or none can be merged.
+inline std::string write_merged(
+    const Contract& contract, Batch& batch, Batch& aside, Arena& inbox) {
+  while (!batch.empty()) {
+    std::vector<bool> wrong(batch.size(), false);
+    std::string task = lay_out(contract, batch, inbox, wrong);
+    if (std::find(wrong.begin(), wrong.end(), true) == wrong.end()) return task;
+    Batch right;
+    right.reserve(batch.size());  // so that no request is lost where there is no memory
+    aside.reserve(aside.size() + batch.size());
+    for (size_t number = 0; number < batch.size(); ++number) {
+      (wrong[number] ? aside : right).push_back(std::move(batch[number]));
+    }
+    batch = std::move(right);
+  }
+  return "";
 }
 
 inline int64_t requests_of(const std::string& answer) {
@@ -205,9 +231,9 @@ inline void answer_merged(
   }
 }
 
-// Answer a batch as the worker said, and count what it did. Throws where that makes no sense;
-// requests may then be left without an answer.
-inline void deliver(
+// Answer a batch as the worker said, and count what it did; returns how many merged batches that
+// were. Throws where it makes no sense; requests may then be left without an answer.
+inline int64_t deliver(
     const Contract& contract, Batch& batch, const std::string& said, Arena& outbox,
     const Times& times, Metrics& metrics) {
   Reading done(said);
@@ -218,12 +244,16 @@ inline void deliver(
   auto answer = done.number() == kMerged ? answer_merged : answer_apart;
   answer(contract, batch, done, results, times);
   for (auto& stage : contract.stages) metrics.stage(stage, 1e-9 * done.number());
-  for (int64_t batches = done.number(); batches > 0; --batches) {
+  int64_t batches = done.number();
+  for (int64_t left = batches; left > 0; --left) {
     metrics.batch();
-    for (auto& dim : contract.dims) {
-      if (int64_t rows = done.number()) metrics.items(dim, rows);
+    for (size_t dim = 0; dim < contract.dims.size(); ++dim) {
+      int64_t rows = done.number();
+      if (rows) metrics.items(contract.dims[dim], rows);
+      if (dim == 0 && !batch.empty()) batch[0]->report_batch(rows, times);
     }
   }
+  return batches;
 }
 
 }  // namespace naiad

@@ -1,4 +1,4 @@
-// What of Triton's backend interface the front uses, declared here because the engine's wheel has
+// What of Triton's backend interface is used, declared here because the engine's wheel has
 // no headers. The interface is stable C; names and values are those of Triton 2.51 (24.10).
 #pragma once
 
@@ -22,10 +22,13 @@ struct TRITONBACKEND_Request;
 struct TRITONBACKEND_Response;
 
 TRITONSERVER_Error* TRITONSERVER_ErrorNew(int code, const char* message);
+const char* TRITONSERVER_ErrorMessage(TRITONSERVER_Error* error);
 void TRITONSERVER_ErrorDelete(TRITONSERVER_Error* error);
 TRITONSERVER_Error* TRITONSERVER_LogMessage(int level, const char* file, int line, const char* text);
 TRITONSERVER_Error* TRITONSERVER_MessageSerializeToJson(
     TRITONSERVER_Message* message, const char** base, size_t* bytes);
+TRITONSERVER_Error* TRITONSERVER_MessageNewFromSerializedJson(
+    TRITONSERVER_Message** message, const char* base, size_t bytes);
 TRITONSERVER_Error* TRITONSERVER_MessageDelete(TRITONSERVER_Message* message);
 TRITONSERVER_Parameter* TRITONSERVER_ParameterNew(const char* name, int type, const void* value);
 void TRITONSERVER_ParameterDelete(TRITONSERVER_Parameter* parameter);
@@ -38,18 +41,28 @@ TRITONSERVER_Error* TRITONSERVER_MetricNew(
 TRITONSERVER_Error* TRITONSERVER_MetricDelete(TRITONSERVER_Metric* metric);
 TRITONSERVER_Error* TRITONSERVER_MetricIncrement(TRITONSERVER_Metric* metric, double value);
 
+TRITONSERVER_Error* TRITONBACKEND_BackendName(TRITONBACKEND_Backend* backend, const char** name);
+TRITONSERVER_Error* TRITONBACKEND_ModelBackend(
+    TRITONBACKEND_Model* model, TRITONBACKEND_Backend** backend);
 TRITONSERVER_Error* TRITONBACKEND_ModelName(TRITONBACKEND_Model* model, const char** name);
 TRITONSERVER_Error* TRITONBACKEND_ModelVersion(TRITONBACKEND_Model* model, uint64_t* version);
 TRITONSERVER_Error* TRITONBACKEND_ModelRepository(
     TRITONBACKEND_Model* model, int* type, const char** location);
 TRITONSERVER_Error* TRITONBACKEND_ModelConfig(
     TRITONBACKEND_Model* model, uint32_t version, TRITONSERVER_Message** config);
+TRITONSERVER_Error* TRITONBACKEND_ModelAutoCompleteConfig(TRITONBACKEND_Model* model, bool* wanted);
+TRITONSERVER_Error* TRITONBACKEND_ModelSetConfig(
+    TRITONBACKEND_Model* model, uint32_t version, TRITONSERVER_Message* config);
 TRITONSERVER_Error* TRITONBACKEND_ModelInstanceModel(
     TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Model** model);
 TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportStatistics(
     TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request* request, bool success,
     uint64_t exec_start_ns, uint64_t compute_start_ns, uint64_t compute_end_ns,
     uint64_t exec_end_ns);
+
+TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportBatchStatistics(
+    TRITONBACKEND_ModelInstance* instance, uint64_t batch_size, uint64_t exec_start_ns,
+    uint64_t compute_start_ns, uint64_t compute_end_ns, uint64_t exec_end_ns);
 
 TRITONSERVER_Error* TRITONBACKEND_RequestId(TRITONBACKEND_Request* request, const char** id);
 TRITONSERVER_Error* TRITONBACKEND_RequestIsCancelled(TRITONBACKEND_Request* request, bool* is);
@@ -95,7 +108,11 @@ enum Code : int { kInternal = 1, kInvalidArgument = 3, kUnavailable = 4, kLastCo
 enum Level : int { kInfo = 0, kWarning = 1, kError = 2 };
 enum ParameterType : int { kString = 0, kInt = 1, kBool = 2, kDouble = 3 };
 
-constexpr int kBytes = 13;      // TRITONSERVER_TYPE_BYTES
+// TRITONSERVER_DataType
+enum DataType : int {
+  kUint8 = 2, kUint16, kUint32, kUint64, kInt8, kInt16, kInt32, kInt64,
+  kFloat16, kFloat32, kFloat64, kBytes
+};
 
 // The name in naiad.schema of a TRITONSERVER_DataType.
 inline const char* dtype_name(int dtype) {

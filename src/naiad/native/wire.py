@@ -1,4 +1,4 @@
-"""The messages between the front and its worker processes; ``contract.h`` is the other end.
+"""The messages between the native backend and its workers; ``contract.h`` is the other end.
 
 A batch and its answer are each one message: the number of integers, the integers (64 bits,
 native order), then text. Arrays lie in shared memory, each where the integers say::
@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from naiad.error_text import described, kind_of, message_of
 from naiad.errors import InvalidInput, NaiadError, PipelineError
 from naiad.graph import Batch
-from naiad.native.merging import can_be_merged
+from naiad.native.merging import can_be_merged, checked_range
 from naiad.pipeline import Contract, Pipeline, Request
 from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
@@ -54,6 +54,9 @@ from naiad.schema import (
     sized_dims,
 )
 from naiad.triton.service_config import ServiceConfig
+
+PROTOCOL: Final = 3
+"""The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
 _ORDER = (
@@ -89,7 +92,7 @@ class Wire:
         contract: the pipeline's.
         outputs: the pipeline's.
         dims: all named dimensions, ``requests`` first, and what tensors count.
-        merges: whether the front may merge requests and split results.
+        merges: whether the native backend may merge requests and split results.
     """
 
     contract: Contract
@@ -111,7 +114,7 @@ class Wire:
         return self.contract.inputs
 
     def announced(self, config: ServiceConfig, *, ahead: bool = False) -> str:
-        """What the front must know, as JSON.
+        """What the native backend must know, as JSON.
 
         ``ahead``: whether requests are prepared beside ``forward``.
         """
@@ -129,6 +132,8 @@ class Wire:
                 "watchdog": config.watchdog,
                 "queue_capacity": config.queue_capacity,
                 "max_queue_delay": config.max_queue_delay,
+                "latency_target": config.latency_target,
+                "cost": config.cost and config.cost.to_json(),
             }
         )
 
@@ -136,7 +141,7 @@ class Wire:
         """The requests of a task, merged or each by itself.
 
         An error stands in the place of a request that cannot be read, or that the schema does not
-        allow; of merged ones only indices are checked, and that by who merged them.
+        allow; merged ones are checked by who merged them.
         """
         table = _numbers(message)
         size, requests, form = table[:3].tolist()
@@ -252,7 +257,7 @@ class Wire:
         return self._packed(numbers, report, text)
 
     def write_merged(self, arrays: Arrays, report: Report, outbox: Arena) -> bytes:
-        """The answer to a merged task, whose ``arrays`` the front will split."""
+        """The answer to a merged task, whose ``arrays`` the native backend will split."""
         layout = outbox.write([arrays])
         numbers = [layout.size, len(report.outcomes), _MERGED]
         numbers += (layout.items[0][name][2] for name in self.outputs)
@@ -271,6 +276,7 @@ class Wire:
 
     def _port(self, name: str, tensor: Tensor) -> dict[str, Any]:
         places = {dim: place for place, dim in enumerate(self.dims)}
+        bounds = checked_range(tensor) or ()
         return {
             "name": name,
             "dtype": _DTYPES[TRITON_NAMES[tensor.dtype]],
@@ -278,6 +284,7 @@ class Wire:
             "sizes": [0 if isinstance(dim, str) else dim for dim in tensor.dims],
             "axis": -1 if tensor.axis is None else tensor.axis,
             "targets": [places[target] for target in tensor.index_targets()],
+            "range": [bound if isinstance(bound, int) else float(bound) for bound in bounds],
             "itemsize": tensor.numpy.itemsize,
             "counts": places.get(tensor.counts, -1),
             "optional": tensor.optional,
@@ -326,7 +333,7 @@ def _message(numbers: Sequence[int], text: Iterable[bytes] = ()) -> bytes:
 
 
 def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
-    """An object array of bytes, from their form in the protocol, which the front has not read.
+    """An object array of bytes, from their form in the protocol, which nobody has read before.
 
     Raises:
         InvalidInput: it is not of that form.

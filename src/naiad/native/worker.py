@@ -1,4 +1,4 @@
-"""A worker process of the front: ``python -m naiad.native.worker``.
+"""A worker process of the native backend: ``python -m naiad.native.worker``.
 
 It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in)
 and as 5 and 6 (what goes out, in turn). The first message says what to load; then tasks are
@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -20,19 +21,23 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from naiad import __version__
 from naiad.error_text import described, message_of
-from naiad.errors import NaiadError, PipelineError, Unavailable
+from naiad.errors import EngineError, NaiadError, PipelineError, Unavailable
 from naiad.graph import Batch
+from naiad.native.library import LIBRARY, library
 from naiad.native.merging import Merger
-from naiad.native.wire import MORE, Wire
-from naiad.pipeline import Pipeline, Request
+from naiad.native.wire import MORE, PROTOCOL, Wire
+from naiad.pipeline import Pipeline, Request, load_pipeline
 from naiad.runtime.preparer import Item, Preparer
 from naiad.runtime.runner import Report, Runner
 from naiad.runtime.shared import Arena
 from naiad.runtime.worker import begin, load, loaded
-from naiad.triton.backends.graphs import DIMS_PARAMETER, adapter_parameters, graph_spec
+from naiad.triton.backends.completion import complete
+from naiad.triton.backends.exported import exported_pipeline, service_parameters
+from naiad.triton.backends.signature import read_signature
 from naiad.triton.config import PIPELINE_PARAMETER
-from naiad.triton.model_config import parse_model_config
+from naiad.triton.model_config import ModelConfig, parse_model_config
 from naiad.triton.repository import resolve
 from naiad.triton.service_config import ServiceConfig, read_service_config
 
@@ -43,25 +48,54 @@ _OUTBOXES: Final = (5, 6)
 _FREE: Final = 7
 
 
-def service_config(hello: Mapping[str, Any]) -> ServiceConfig:
-    """What the front's first message says is to be served.
+def check_protocol(hello: Mapping[str, Any]) -> None:
+    """Refuse a library that is not of this Naiad.
+
+    Raises:
+        EngineError: it has other messages.
+    """
+    if (theirs := hello.get("protocol")) != PROTOCOL:
+        raise EngineError(
+            f"{LIBRARY} has version {theirs} of Naiad's messages, and the Naiad {__version__} of "
+            f"{sys.executable} has {PROTOCOL}: export the model again with that Naiad, or copy its "
+            f"library into {_version(hello)}: {library()}"
+        )
+
+
+def pipeline_of(hello: Mapping[str, Any]) -> tuple[type[Pipeline], ServiceConfig]:
+    """The pipeline that the first message names, and how it is served.
 
     Raises:
         NaiadError: the model's configuration is wrong.
     """
-    config, folder = hello["config"], Path(hello["path"])
-    version = folder / str(hello["version"])
-    parameters = config.get("parameters", {})
-    if DIMS_PARAMETER in parameters and PIPELINE_PARAMETER not in parameters:
-        # Where the path has what Triton cannot take, the server has given it a link.
-        version = version.resolve()
-        exported = parse_model_config(json.dumps(config), version.parent)
-        own = adapter_parameters(exported, hello["device"])
-        config = {**config, "parameters": {k: {"string_value": v} for k, v in own.items()}}
-        return read_service_config(config, graph_spec(version), version)
-    version = version.resolve()
-    spec = resolve(parameters[PIPELINE_PARAMETER]["string_value"], version)
-    return read_service_config(config, spec, version)
+    config, version = hello["config"], _version(hello)
+    if (said := config.get("parameters", {}).get(PIPELINE_PARAMETER)) is not None:
+        spec = resolve(said["string_value"], version)
+        return load_pipeline(spec), read_service_config(config, spec, version)
+    known = _exported(hello)
+    own = service_parameters(known, hello["device"])
+    config = {"parameters": {key: {"string_value": value} for key, value in own.items()}}
+    return exported_pipeline(known, version.name), read_service_config(config, "", version)
+
+
+def completed(hello: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of the first message, with what it leaves out added from the model's file.
+
+    Raises:
+        NaiadError: the file cannot be read.
+    """
+    config: dict[str, Any] = hello["config"]
+    complete(config, read_signature(_exported(hello).model_file(_version(hello).name)))
+    return config
+
+
+def _version(hello: Mapping[str, Any]) -> Path:
+    # Where the path has what Triton cannot take, the server has given it a link.
+    return Path(hello["path"], str(hello["version"])).resolve()
+
+
+def _exported(hello: Mapping[str, Any]) -> ModelConfig:
+    return parse_model_config(json.dumps(hello["config"]), _version(hello).parent)
 
 
 def serve(
@@ -195,9 +229,14 @@ def main() -> None:
     begin(parser.parse_args().parent)
     with Connection(_SOCKET) as connection:
 
-        def load_model() -> tuple[Runner, Preparer | None, Wire, str]:
-            config = service_config(json.loads(connection.recv_bytes()))
-            runner = load(config.spec)
+        def load_model() -> tuple[Runner, Preparer | None, Wire, str] | None:
+            hello = json.loads(connection.recv_bytes())
+            check_protocol(hello)
+            if not hello["device"]:
+                connection.send_bytes(json.dumps(completed(hello)).encode())
+                return None
+            kind, config = pipeline_of(hello)
+            runner = load(config.spec, kind)
             wire = Wire.of(type(runner.pipeline), runner.contract)
             threads = threads_ahead(type(runner.pipeline), config)
             preparer = Preparer(runner, threads) if threads else None

@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -83,10 +84,11 @@ class WorkerHandle {
     return loaded;
   }
 
-  // Begin to serve; every handle must have loaded.
-  void serve(const Contract* contract, Queue* queue) {
+  // Begin to serve; every handle must have loaded. `learner`, if any, is told what batches cost.
+  void serve(const Contract* contract, Queue* queue, Learner* learner) {
     contract_ = contract;
     if (contract->ahead) queue->ring(bell_ = Arena::high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+    learner_ = learner;
     go_.set_value(queue);
   }
 
@@ -265,6 +267,7 @@ class WorkerHandle {
     bool merged = false;
     std::string said;
     Arena* outbox = nullptr;
+    Queue::Batch aside;  // what a batch that is merged could not have in it: the next batch
   };
 
   // Serve a batch and, as long as some of the queue waits when one is answered, that: the worker is
@@ -282,9 +285,13 @@ class WorkerHandle {
       if (auto wrong = tell(last)) failed = wrong;
       if (next.batch.empty() && !failed) return;
       if (!failed) failed = caught([&] { receive(next); });
-      if (failed) return give_up(std::move(next.batch), failed, again);
+      if (failed) {
+        rejoin(next);
+        return give_up(std::move(next.batch), failed, again);
+      }
       last = std::move(next);
-      if (!again) batch = take(Seconds(0)).value_or(Queue::Batch{});
+      batch = std::move(last.aside);
+      if (batch.empty() && !again) batch = take(Seconds(0)).value_or(Queue::Batch{});
     }
   }
 
@@ -306,15 +313,22 @@ class WorkerHandle {
     if (!asked.batch.empty()) worker_.ask(task);
   }
 
+  static void rejoin(Asked& asked) {
+    std::move(asked.aside.begin(), asked.aside.end(), std::back_inserter(asked.batch));
+    asked.aside.clear();
+  }
+
   // The task for a batch, merged where that may be and can be. A batch that cannot be written, such
   // as for want of memory, is refused; its worker knows nothing of it.
   std::string written(Asked& asked, bool merged) {
     std::string task;
     try {
-      if (merged) task = write_merged(*contract_, asked.batch, *worker_.inbox);
+      if (merged) task = write_merged(*contract_, asked.batch, asked.aside, *worker_.inbox);
       asked.merged = !task.empty();
+      if (asked.batch.empty()) rejoin(asked);
       if (!asked.merged) task = write_apart(asked.batch, *worker_.inbox);
     } catch (const std::exception& error) {
+      rejoin(asked);
       refuse(asked.batch, error);
       asked.batch.clear();
     }
@@ -341,7 +355,13 @@ class WorkerHandle {
   std::exception_ptr tell(Asked& asked) {
     if (asked.batch.empty()) return nullptr;
     try {
-      deliver(*contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_);
+      bool ran =
+          deliver(*contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_) > 0;
+      if (learner_ && ran) {  // what was refused as a whole tells nothing of what batches cost
+        Sizes sizes(contract_->dims.size(), 0);
+        for (auto& pending : asked.batch) add(sizes, pending->sizes);
+        learner_->learn(sizes, Seconds(Clock::now() - asked.times.begun).count());
+      }
       return nullptr;
     } catch (const std::exception& error) {
       // What such a worker says next might be the answer to this.
@@ -460,6 +480,7 @@ class WorkerHandle {
   const Contract* contract_ = nullptr;
   Queue* queue_ = nullptr;
   int bell_ = -1;  // rings when the queue is put to, where the worker prepares ahead
+  Learner* learner_ = nullptr;
   bool down_ = false;
   std::promise<Contract> loaded_;
   std::promise<Queue*> go_;

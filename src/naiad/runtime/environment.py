@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def numeric_environment(threads: int) -> dict[str, str]:
     """The variables, for so many OpenMP threads.
@@ -17,3 +19,8 @@ def numeric_environment(threads: int) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
         "MALLOC_TOP_PAD_": str(64 << 20),
     }
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """The environment of a worker; what the user has set comes before what is good in general."""
+    return numeric_environment(threads) | {"MKL_NUM_THREADS": str(threads)} | dict(os.environ)

@@ -1,47 +1,36 @@
-"""The process that runs a pipeline's hooks: ``python -m naiad.runtime.worker``.
-
-It is started by :class:`naiad.runtime.executor.ProcessExecutor`, which hands it three inherited
-file descriptors: a socket for messages and two shared-memory arenas, one for what comes in and
-one for what goes out. The socket carries only messages that the two of them make (names, shapes,
-offsets); a client's data stays in the arenas as plain arrays.
-"""
+"""What a process does in which a pipeline's hooks run: begin, load, and be ready."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import gc
-import json
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from naiad.batching import Budget
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
-from naiad.pipeline import Request, load_pipeline
-from naiad.runtime.messages import Done, Failed, Ready, Spec, Task, pack_error
+from naiad.pipeline import Pipeline, load_pipeline
 from naiad.runtime.runner import Runner
-from naiad.runtime.shared import Arena
-from naiad.schema import Array
+from naiad.runtime.spec import Spec
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-def load(spec: Spec) -> Runner:
-    """Load the pipeline and its model in this process, and run its example once.
+def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
+    """Load the pipeline, or ``kind``, and its model in this process, and run its example once.
 
     The first forward of a process is slow (allocations, lazy initialisation): better now than in
     somebody's request.
     """
-    kind = load_pipeline(spec.pipeline)
+    kind = kind or load_pipeline(spec.pipeline)
     if kind.arrays == "torch":
         import torch
 
@@ -55,47 +44,6 @@ def load(spec: Spec) -> Runner:
     if isinstance(outcome, NaiadError):
         _log.warning("%s does not answer its own example: %s", kind.name, outcome)
     return runner
-
-
-def serve(connection: Connection, inbox: Arena, outbox: Arena, runner: Runner) -> None:
-    """Answer tasks until the other end goes away."""
-    while True:
-        try:
-            task: Task = connection.recv()
-        except (EOFError, ConnectionResetError):
-            return
-        outbox.trim()
-        try:
-            done = _run(task, inbox, outbox, runner)
-        except BaseException as error:
-            done = _failed(task, outbox, error)
-        connection.send(done)
-
-
-def _failed(task: Task, outbox: Arena, error: BaseException) -> Done:
-    """The answer to a batch that failed outside of its hooks."""
-    _log.error("a batch failed inside Naiad: %s", described(error))
-    failure = pack_error(PipelineError(f"internal error: {described(error)}"))
-    failures = dict.fromkeys(range(len(task.ids)), failure)
-    return Done(outbox.write([{} for _ in task.ids]), failures, {}, [])
-
-
-def _run(task: Task, inbox: Arena, outbox: Arena, runner: Runner) -> Done:
-    arrays = inbox.read(task.layout)
-    requests = [
-        Request(a, s, i, p)
-        for a, s, i, p in zip(arrays, task.sizes, task.ids, task.parameters, strict=True)
-    ]
-    report = runner.run(requests)
-    failures: dict[int, tuple[str, str]] = {}
-    outputs: list[Mapping[str, Array]] = []
-    for number, outcome in enumerate(report.outcomes):
-        if isinstance(outcome, NaiadError):
-            failures[number] = pack_error(outcome)
-            outputs.append({})
-        else:
-            outputs.append(outcome)
-    return Done(outbox.write(outputs), failures, report.seconds, report.batches)
 
 
 def _die_with_parent() -> None:
@@ -130,25 +78,3 @@ def loaded(load: Callable[[], T], fail: Callable[[NaiadError], None]) -> T | Non
     gc.collect()
     gc.freeze()
     return made
-
-
-def main() -> None:
-    """Load the model, say so, and serve."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("socket", "inbox", "outbox", "parent"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    parser.add_argument("--spec", required=True)
-    args = parser.parse_args()
-    begin(args.parent)
-    with Connection(args.socket) as connection:
-        runner = loaded(
-            lambda: load(Spec(**json.loads(args.spec))),
-            lambda error: connection.send(Failed(pack_error(error))),
-        )
-        if runner is not None:
-            connection.send(Ready(runner.contract))
-            serve(connection, Arena(args.inbox), Arena(args.outbox), runner)
-
-
-if __name__ == "__main__":
-    main()

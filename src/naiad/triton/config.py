@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf import text_format
 
 from naiad.errors import RepositoryError
+from naiad.native.library import BACKEND
 
 if TYPE_CHECKING:
     from naiad.pipeline import Pipeline
@@ -29,13 +30,13 @@ def model_config(
     """The ``ModelConfig`` message of a pipeline.
 
     Requests are merged by Naiad, so ``max_batch_size`` is 0 (tensors keep their shapes and no batch
-    dimension is added) unless the contract has one. One instance of the Python backend is enough,
-    since it runs no model code; the workers behind it are counted by the parameter ``instances``.
+    dimension is added) unless the contract has one. One instance is enough, since it runs no model
+    code; the workers behind it are counted by the parameter ``instances``.
     ``label_files`` are names of files beside ``config.pbtxt``, by output.
     """
     pb = _protobuf()
 
-    config = pb.ModelConfig(name=name or kind.name, backend="python")
+    config = pb.ModelConfig(name=name or kind.name, backend=BACKEND)
     config.max_batch_size = kind.max_batch_size
     for tensor_name, tensor in kind.inputs.items():
         config.input.add(

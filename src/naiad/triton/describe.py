@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from naiad.native.library import BACKEND
 from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.model_config import ModelConfig, TensorConfig
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from naiad.schema import Tensor
 
 _BACKENDS: Final = {
+    BACKEND: "a pipeline of Naiad",
     "python": "Python code of the model's own, model.py",
     "pytorch": "a TorchScript, torch.export or AOTInductor file, run by torch",
     "onnxruntime": "an ONNX file, run by ONNX Runtime",
@@ -23,12 +25,11 @@ _BACKENDS: Final = {
 _ABOUT: Final = {
     PIPELINE_PARAMETER: "the pipeline's class",
     "device": "where the model runs",
-    "executor": "how: process, a worker process per instance; thread, inside Triton's own",
     "watchdog": "seconds after which a worker that does not answer is replaced",
     "queue_capacity": "requests that may wait; more are refused as UNAVAILABLE",
     "instances": "workers that share the queue; by default one per core",
     "threads": "of torch, in each worker",
-    "weights": "the file or folder beside model.py",
+    "weights": "the file or folder in that of the version",
     "latency_target": "seconds within which requests should be answered",
     "budget": "how much one merged batch may hold",
     "cost": "what a batch is found to cost, by naiad tune",
@@ -94,7 +95,7 @@ def _named(name: str, tensor: Tensor) -> str:
 
 def _kind(config: ModelConfig) -> list[str]:
     if PIPELINE_PARAMETER in config.parameters:
-        return ["a pipeline of Naiad: a front in Triton, and the model in workers behind it"]
+        return ["a pipeline of Naiad: queued and batched in Triton, run in worker processes"]
     about = _BACKENDS.get(config.backend, "")
     name = config.backend or config.platform or "unknown"
     return [f"backend {name}{f': {about}' if about else ''}"]

@@ -18,11 +18,12 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from naiad.errors import EngineError, MissingExtra
+from naiad.native.library import BACKEND, library
 from naiad.runtime.environment import numeric_environment
 from naiad.triton.places import usable_cache
 
@@ -38,13 +39,16 @@ _ELSEWHERE = (
 )
 _STUB = "triton_python_backend_stub"
 _TRITON = Path("pytriton", "tritonserver")  # as in site-packages: RPATHs count the levels
+_BACKENDS = _TRITON / "backends"
 
-# A Python-based backend runs only where this lies inside its directory after links are followed:
-# "backend library name 'libtriton_python.so' escapes backend directory" (2.51).
-_PYTHON_BACKEND = "libtriton_python.so"
-# Where Naiad's front takes that place, it finds the real one beside itself under this name.
-_BEHIND_FRONT = "libtriton_python_stub.so"
-_COPIED = (_PYTHON_BACKEND, _BEHIND_FRONT)
+# A backend's library must lie inside its directory after links are followed: "backend library name
+# 'libtriton_python.so' escapes backend directory" (2.51). So these are copied.
+_LIBRARY = "libtriton_{}.so"
+# The Python backend has Naiad's library before it, which finds the real one under this name.
+_BEHIND_NAIAD = "libtriton_python_stub.so"
+
+OWN_BACKENDS = (BACKEND, "pytorch", "onnxruntime")
+"""What Naiad's library serves, each under its own name."""
 
 # Python models run with these unless the user's environment says otherwise.
 _DEFAULTS = numeric_environment(threads=1) | {
@@ -91,7 +95,7 @@ class Layout:
     @property
     def backends(self) -> Path:
         """For ``--backend-directory``."""
-        return self.root / _TRITON / "backends"
+        return self.root / _BACKENDS
 
     @property
     def caches(self) -> Path:
@@ -182,7 +186,6 @@ def assemble(
     *,
     backends: Mapping[str, Path] | None = None,
     directory: Path | None = None,
-    front: Path | None = None,
     cache: Path | None = None,
 ) -> Layout:
     """Lay the engine out for launch; an earlier layout of the same parts is used again.
@@ -195,38 +198,35 @@ def assemble(
             backend) or a shared library; by default those that come with Naiad.
         directory: a folder of the user's with backends; they are preferred to those of the same
             name in ``backends``, as are any that lie in the engine's own folder.
-        front: the library of :mod:`naiad.native`, which serves Naiad's models in Triton's own
-            process; None to serve them by the Python backend.
         cache: where to put it; by default :func:`naiad.artifacts.cache_directory`.
 
     Raises:
-        EngineError: neither the cache nor the temporary directory can be used, or there is no
-            ``directory``.
+        EngineError: neither the cache nor the temporary directory can be used, there is no
+            ``directory``, or no compiled backend for this machine.
     """
-    found = dict(own_backends() if backends is None else backends)
+    found = dict(backends or {})
     found |= installed_backends(engine.package / "tritonserver" / "backends")
     if directory is not None:
         found |= installed_backends(directory)
-    links = _links(engine, found, front)
+    links, copies = _links(engine, found), _copies(engine, found)
     parts = {link: str(target) for link, target in links.items()}
-    parts["copied"] = ", ".join(_COPIED)
+    parts |= {copy: hashlib.sha256(file.read_bytes()).hexdigest() for copy, file in copies.items()}
     written = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(written.encode()).hexdigest()[:12]
     parent = usable_cache(cache) / "engine"
     root = parent / f"{engine.version}-py{python_version()}-{digest}"
-    if not _is_complete(root, links):
+    if not _is_complete(root, [*links, *copies]):
         parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=parent))
         try:
             draft.chmod(0o755)
+            for part in (*links, *copies):
+                (draft / part).parent.mkdir(parents=True, exist_ok=True)
             for link, target in links.items():
-                path = draft / link
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if path.name in _COPIED:
-                    shutil.copyfile(target, path)
-                else:
-                    path.symlink_to(target)
-            _move_into_place(draft, root, links)
+                (draft / link).symlink_to(target)
+            for copy, file in copies.items():
+                shutil.copyfile(file, draft / copy)
+            _move_into_place(draft, root, [*links, *copies])
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return Layout(engine, root)
@@ -247,12 +247,6 @@ def environment(layout: Layout, base: Mapping[str, str] | None = None) -> dict[s
 def has_gpu() -> bool:
     """Whether an NVIDIA driver is loaded and a device is visible."""
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
-
-
-def own_backends() -> dict[str, Path]:
-    """The Python-based backends that come with Naiad, by name."""
-    home = Path(__file__).parent / "backends"
-    return {path.parent.name: path.parent for path in sorted(home.glob("*/model.py"))}
 
 
 def installed_backends(directory: Path) -> dict[str, Path]:
@@ -284,9 +278,9 @@ def python_version() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def _links(engine: Engine, backends: Mapping[str, Path], front: Path | None) -> dict[str, Path]:
+def _links(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
     triton = engine.package / "tritonserver"
-    python = _TRITON / "backends" / "python"
+    python = _BACKENDS / "python"
     links = {
         # The backend finds its libraries at $ORIGIN/../../../../nvidia_pytriton.libs.
         "nvidia_pytriton.libs": engine.libraries,
@@ -296,26 +290,34 @@ def _links(engine: Engine, backends: Mapping[str, Path], front: Path | None) -> 
         "bin/python3": Path(sys.executable),
     }
     for path in sorted((triton / "backends" / "python").iterdir()):
-        if path.is_file() and path.name != _STUB:
+        if path.is_file() and path.name not in (_STUB, _LIBRARY.format("python")):
             links[str(python / path.name)] = path
-    if front is not None:
-        links[str(python / _BEHIND_FRONT)] = links[str(python / _PYTHON_BACKEND)]
-        links[str(python / _PYTHON_BACKEND)] = front
     for name, path in backends.items():
-        links[str(_TRITON / "backends" / name)] = path
+        links[str(_BACKENDS / name)] = path
     return links
 
 
-def _is_complete(root: Path, links: Mapping[str, Path]) -> bool:
-    return all((root / link).exists() for link in links)
+def _copies(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
+    """Libraries of backends, by where they are to lie; those in ``backends`` are others'."""
+    real = engine.package / "tritonserver" / "backends" / "python" / _LIBRARY.format("python")
+    copies = {str(_BACKENDS / "python" / _BEHIND_NAIAD): real}
+    for name in ("python", *OWN_BACKENDS):
+        if name in backends:
+            continue
+        copies[str(_BACKENDS / name / _LIBRARY.format(name))] = library()
+    return copies
 
 
-def _move_into_place(draft: Path, root: Path, links: Mapping[str, Path]) -> None:
+def _is_complete(root: Path, parts: Sequence[str]) -> bool:
+    return all((root / part).exists() for part in parts)
+
+
+def _move_into_place(draft: Path, root: Path, parts: Sequence[str]) -> None:
     """Give the draft its name, unless another process was first; replace a damaged layout."""
     try:
         draft.rename(root)
     except OSError:
-        if _is_complete(root, links):
+        if _is_complete(root, parts):
             return
         damaged = Path(tempfile.mkdtemp(prefix=".damaged-", dir=root.parent))
         root.rename(damaged / root.name)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from naiad.client import Client, ModelInfo
 from naiad.errors import NaiadError
-from naiad.triton.backends.graphs import DIMS_PARAMETER
 from naiad.triton.config import PIPELINE_PARAMETER
-from naiad.triton.prometheus import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class ModelEntry:
         versions: the state of each: READY, LOADING, UNLOADING, UNAVAILABLE, or "" where it was
             never loaded.
         reason: why it, or a version of it, did not load; "" where nothing is wrong.
-        backend: such as ``onnxruntime``; ``naiad`` for a pipeline; "" where it is not loaded.
+        backend: such as ``onnxruntime``; "" where it is not loaded.
         instances: how many copies run; None where that is decided by the serving machine.
         work: None where nothing is known.
     """
@@ -62,11 +59,8 @@ class ModelEntry:
         return next((state for state in ranked if state in states), "NOT LOADED")
 
 
-def take_inventory(client: Client, samples: Sequence[Sample] | None) -> list[ModelEntry]:
+def take_inventory(client: Client) -> list[ModelEntry]:
     """All models of the server, by name.
-
-    ``samples`` are its metrics. What a pipeline of Naiad has done is known only from them, since
-    Triton's statistics do not see behind a deferred reply; None where they cannot be had.
 
     Raises:
         NaiadError: the server does not answer.
@@ -74,12 +68,10 @@ def take_inventory(client: Client, samples: Sequence[Sample] | None) -> list[Mod
     by_name: dict[str, list[ModelInfo]] = {}
     for model in client.models():
         by_name.setdefault(model.name, []).append(model)
-    return [_entry(client, name, by_name[name], samples) for name in sorted(by_name)]
+    return [_entry(client, name, by_name[name]) for name in sorted(by_name)]
 
 
-def _entry(
-    client: Client, name: str, infos: Sequence[ModelInfo], samples: Sequence[Sample] | None
-) -> ModelEntry:
+def _entry(client: Client, name: str, infos: Sequence[ModelInfo]) -> ModelEntry:
     versions = {info.version: info.state for info in infos if info.version}
     reason = next((i.reason for i in infos if i.reason not in ("", "unloaded")), "")
     what, _, _ = reason.partition("\n")
@@ -88,48 +80,29 @@ def _entry(
         return entry
     try:
         config = client.config(name)
-        pipeline = PIPELINE_PARAMETER in config.get("parameters", {})
-        if pipeline or DIMS_PARAMETER in config.get("parameters", {}):
-            work = None if samples is None else _pipelines_work(name, samples)
-        else:
-            work = _tritons_work(client.statistics(name))
+        work = _work(client.statistics(name))
     except NaiadError:  # it was unloaded meanwhile
         return entry
     return ModelEntry(
         name,
         versions,
         what,
-        backend="naiad" if pipeline else config.get("backend") or config.get("platform", ""),
-        instances=_instances(config, pipeline),
+        backend=config.get("backend") or config.get("platform", ""),
+        instances=_instances(config),
         work=work,
     )
 
 
-def _instances(config: Mapping[str, Any], pipeline: bool) -> int | None:
-    if pipeline:
-        given = config["parameters"].get("instances", {}).get("string_value")
+def _instances(config: Mapping[str, Any]) -> int | None:
+    parameters = config.get("parameters", {})
+    if PIPELINE_PARAMETER in parameters:
+        given = parameters.get("instances", {}).get("string_value")
         return int(given) if given else None
     groups = config.get("instance_group", [])
     return sum(group.get("count", 1) * max(1, len(group.get("gpus", []))) for group in groups)
 
 
-def _pipelines_work(name: str, samples: Iterable[Sample]) -> Work:
-    sums: defaultdict[str, float] = defaultdict(float)
-    for sample in samples:
-        if sample.labels.get("model") == name and sample.name.startswith("naiad_"):
-            label = sample.labels.get("dimension") or sample.labels.get("stage") or ""
-            sums[f"{sample.name}/{label}"] += sample.value
-    requests, batches = sums["naiad_requests_total/"], sums["naiad_batches_total/"]
-    return Work(
-        requests=round(requests),
-        errors=round(sums["naiad_errors_total/"]),
-        batches=round(batches),
-        batch_size=sums["naiad_batch_items_total/requests"] / max(1, batches),
-        queue=sums["naiad_stage_seconds_total/queue"] / max(1, requests),
-    )
-
-
-def _tritons_work(statistics: Mapping[str, Any]) -> Work:
+def _work(statistics: Mapping[str, Any]) -> Work:
     stats = statistics["model_stats"]
     successes = sum(_count(s, "success", "count") for s in stats)
     failures = sum(_count(s, "fail", "count") for s in stats)

@@ -4,11 +4,11 @@
 
     DIR/nugraph3/config.pbtxt      from the schema
     DIR/nugraph3/X.labels.txt      names of the classes of output X, where the pipeline has them
-    DIR/nugraph3/1/model.py        names the pipeline
+    DIR/nugraph3/1/libtriton_naiad.so  Naiad's part of Triton's process
     DIR/nugraph3/1/pipeline.py     the pipeline's source, where it is a file of the user's
     DIR/nugraph3/1/weights/        the weights
 
-The same folder works in an NVIDIA container in which Naiad is installed.
+The same folder works in any Triton on whose ``PATH`` there is a Python with Naiad.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naiad.errors import EngineError, SchemaError
+from naiad.native.library import LIBRARY, library
 from naiad.pipeline import MADE, Pipeline, check_service, load_pipeline
 from naiad.schema import Arrays
 from naiad.triton.config import (
@@ -36,13 +37,6 @@ from naiad.triton.config import (
 from naiad.triton.folders import draft_of
 from naiad.triton.model_config import versions
 from naiad.tuning import read_tuning
-
-_MODEL_PY = '''"""Served by Naiad; written by `naiad export {name}`."""
-
-from naiad.triton.adapter import triton_model
-
-TritonPythonModel = triton_model({spec!r}, __file__)
-'''
 
 _SOURCE = "pipeline.py"
 
@@ -82,7 +76,6 @@ def export(
     weights: Path | None = None,
     instances: int | None = None,
     device: str = "cpu",
-    executor: str | None = None,
     watchdog: float | None = None,
     queue_capacity: int | None = None,
     latency_target: float | None = None,
@@ -96,9 +89,8 @@ def export(
         directory: the model repository; created where it is missing.
         weights: a file or folder in place of the pipeline's default weights.
         instances: copies of the model that share one queue; by default one per core, counted on
-            the machine that serves, or one on a GPU or with executor ``"thread"``.
+            the machine that serves, or one on a GPU.
         device: ``"cpu"``, ``"cuda:0"``, ...
-        executor: ``"process"`` or ``"thread"``, in place of the pipeline's own choice.
         watchdog: seconds that a worker may take over one batch, in place of the pipeline's.
         queue_capacity: requests that may wait, in place of the pipeline's.
         latency_target: seconds within which requests should be answered, in place of the
@@ -140,7 +132,6 @@ def export(
         placed = None if made.weights_path is None else _place_weights(made.weights_path, version)
         spec = f"{kind.made_by}({placed})" if kind.made_by else _place_source(kind, version)
         parameters = {PIPELINE_PARAMETER: spec, "device": device}
-        parameters["executor"] = executor or kind.executor
         parameters["watchdog"] = f"{watchdog:g}"
         parameters["queue_capacity"] = str(queue_capacity)
         parameters["max_queue_delay"] = f"{max_queue_delay:g}"
@@ -159,9 +150,7 @@ def export(
         label_files = _place_labels(made, draft)
         config = model_config(kind, parameters, label_files=label_files)
         write_config(config, draft / "config.pbtxt")
-        (version / "model.py").write_text(
-            _MODEL_PY.format(name=kind.name, spec=spec), encoding="utf-8"
-        )
+        shutil.copyfile(library(), version / LIBRARY)
     return ExportedModel(kind.name, target, parameters.get("notice", ""))
 
 
@@ -174,7 +163,7 @@ def naiad_models(directory: Path) -> Iterator[ExportedModel]:
 
 
 def resolve(spec: str, version: Path) -> str:
-    """A pipeline spec as ``model.py`` has it, with its files found beside that ``model.py``."""
+    """A pipeline spec as ``config.pbtxt`` has it, with its files found in ``version``."""
     where, colon, name = spec.partition(":")
     if made := MADE.fullmatch(name):
         name = f"{made[1]}({version / made[2]})"
@@ -182,7 +171,7 @@ def resolve(spec: str, version: Path) -> str:
 
 
 def _place_source(kind: type[Pipeline], version: Path) -> str:
-    """Make the class importable from the repository; return how ``model.py`` names it."""
+    """Make the class importable from the repository; return how ``config.pbtxt`` names it."""
     module = sys.modules.get(kind.__module__)
     if "<locals>" in kind.__qualname__:
         raise SchemaError(f"{kind.__qualname__} is defined inside a function; move it to a module")
@@ -222,7 +211,7 @@ def _place_labels(pipeline: Pipeline, draft: Path) -> dict[str, str]:
 
 
 def _place_weights(weights: Path, version: Path) -> str:
-    """Copy the weights; return their name beside ``model.py``."""
+    """Copy the weights; return their name in the folder ``version``."""
     name = "weights" if weights.is_dir() else f"weights{weights.suffix}"
     if weights.is_dir():
         shutil.copytree(weights, version / name)

@@ -13,7 +13,6 @@ from naiad.client import Client
 from naiad.control_key import new_key
 from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
-from naiad.native.build import chosen_front
 from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
@@ -23,7 +22,7 @@ from naiad.triton.gate_process import GateProcess
 from naiad.triton.guardian import Guardian, remove
 from naiad.triton.hosts import reachable
 from naiad.triton.logs import LogEvent, to_logger
-from naiad.triton.places import plain_temporary_directory, usable_cache
+from naiad.triton.places import plain_temporary_directory
 from naiad.triton.ports import in_use
 from naiad.triton.probing import ask_examples
 from naiad.triton.process import TritonProcess
@@ -157,8 +156,7 @@ class Server:
         try:
             check_settings(self._settings)
             self._exposure.check()
-            front = chosen_front(usable_cache())
-            layout = assemble(find_engine(), directory=self._backends, front=front)
+            layout = assemble(find_engine(), directory=self._backends)
             self._stopping.clear()
             self._ended.clear()
             self._death = ""

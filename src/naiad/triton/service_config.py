@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 from naiad.batching import Budget
 from naiad.cost import Cost
 from naiad.errors import PipelineError
-from naiad.pipeline import Pipeline
-from naiad.runtime.messages import Spec
-from naiad.runtime.service import default_instances
+from naiad.pipeline import Pipeline, check_service
+from naiad.runtime.spec import Spec, default_instances
 from naiad.triton.config import refuse_response_cache
 
 T = TypeVar("T")
@@ -26,7 +25,6 @@ class ServiceConfig:
     Attributes:
         spec: what a worker loads.
         instances: workers that share the model's queue.
-        executor: ``process`` or ``thread``.
         watchdog: seconds that a worker may take over one batch.
         queue_capacity: requests that may wait.
         max_queue_delay: seconds that a free worker may wait for a batch to fill.
@@ -36,7 +34,6 @@ class ServiceConfig:
 
     spec: Spec
     instances: int
-    executor: str
     watchdog: float
     queue_capacity: int
     max_queue_delay: float
@@ -54,14 +51,14 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
 
     Raises:
         PipelineError: a parameter cannot be read.
+        SchemaError: nothing could be served with what one of them says.
         RepositoryError: the response cache is enabled.
     """
     refuse_response_cache(config)
     parameters = {k: v["string_value"] for k, v in config.get("parameters", {}).items()}
     weights = parameters.get("weights")
     device = parameters.get("device", "cpu")
-    executor = parameters.get("executor", "process")
-    return ServiceConfig(
+    found = ServiceConfig(
         spec=Spec(
             pipeline=pipeline,
             weights=str(version / weights) if weights else None,
@@ -69,14 +66,15 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
             threads=int(parameters.get("threads", "1")),
             budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
         ),
-        instances=int(parameters.get("instances") or default_instances(device, executor)),
-        executor=executor,
+        instances=int(parameters.get("instances") or default_instances(device)),
         watchdog=float(parameters.get("watchdog", Pipeline.watchdog)),
         queue_capacity=int(parameters.get("queue_capacity", Pipeline.queue_capacity)),
         max_queue_delay=float(parameters.get("max_queue_delay", Pipeline.max_queue_delay)),
         latency_target=_parsed(parameters, "latency_target", float),
         cost=_parsed(parameters, "cost", Cost.from_json),
     )
+    check_service(found.watchdog, found.queue_capacity, found.latency_target, found.max_queue_delay)
+    return found
 
 
 def _parsed(parameters: Mapping[str, str], name: str, read: Callable[[Any], T]) -> T | None:

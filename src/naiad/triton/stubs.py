@@ -17,7 +17,7 @@ import psutil
 from naiad.triton.logs import LogEvent
 
 WORKER = "naiad.native.worker"
-"""The module that a worker process of the front runs."""
+"""The module that a worker process of the native backend runs."""
 
 _LOOK = 0.1  # seconds between looks while Triton starts
 _DEAD = 2.0  # seconds after which a dead process is not about to be replaced by a starting Triton
@@ -103,7 +103,7 @@ class Stubs:
             except psutil.NoSuchProcess:
                 continue
             if WORKER in command:
-                self._workers.add(child.pid)  # Naiad's front collects and replaces it
+                self._workers.add(child.pid)  # Naiad's native backend collects and replaces it
             elif len(command) > 1:  # stub, REPOSITORY/MODEL/VERSION/model.py, ...
                 model = Path(command[1]).parent.parent.name
                 self._models[child.pid] = model

@@ -9,7 +9,7 @@ from naiad.batching import Budget
 from naiad.cost import Cost
 from naiad.schema import REQUESTS
 from naiad.tune.sweep import Candidate
-from naiad.tune.workers import Team
+from naiad.tune.teams import Team
 
 _ENOUGH = 0.95  # of the best throughput: what larger batches add is less than they cost in latency
 _ALIKE = 0.95  # of the best throughput: teams within this are told apart by what they take up

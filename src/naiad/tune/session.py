@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ import psutil
 
 from naiad import __version__
 from naiad.pipeline import Pipeline, load_pipeline
-from naiad.runtime.messages import Spec
 from naiad.runtime.runner import STAGES
-from naiad.runtime.service import default_instances, make_executors
+from naiad.runtime.spec import Spec, default_instances
 from naiad.tune.fit import Fit, fit
 from naiad.tune.recommend import best_candidate, best_team, recommended_budget
-from naiad.tune.sweep import TRANSPORT, Candidate, sweep
-from naiad.tune.workers import Team, measure_teams
+from naiad.tune.sweep import Candidate, sweep
+from naiad.tune.teams import Team, measure_teams
+from naiad.tune.worker import Worker
 from naiad.tune.workload import Workload, find_workload
 from naiad.tuning import Tuning
 
@@ -101,23 +102,19 @@ def tune(
         budget={},  # the batches that are tried here are not to be cut
     )
     on_progress("loading the model", 0.04)
-    (executor,) = make_executors(spec, instances=1, kind=kind.executor)
-    try:
-        executor.start()
+    with closing(Worker(spec)) as worker:
+        worker.ready()
         candidates = sweep(
-            executor,
+            worker,
             workload,
             _SWEEP * settings.seconds,
             lambda text, share: on_progress(text, 0.05 + 0.5 * share),
         )
-    finally:
-        executor.close()
     lots = [lot for candidate in candidates for lot in candidate.lots]
     whole = fit((lot.sizes, lot.typical) for lot in lots)
     best = best_candidate(candidates, settings.latency_target)
     teams = measure_teams(
         spec,
-        kind.executor,
         best,
         (1 - _SWEEP) * settings.seconds,
         lambda text, share: on_progress(text, 0.6 + 0.4 * share),
@@ -130,8 +127,7 @@ def tune(
         teams=tuple(teams),
         fit=whole,
         stages={
-            stage: fit((lot.sizes, max(1e-7, lot.stage(stage))) for lot in lots)
-            for stage in (*STAGES, TRANSPORT)
+            stage: fit((lot.sizes, max(1e-7, lot.stage(stage))) for lot in lots) for stage in STAGES
         },
         best=best,
         best_team=team,

@@ -14,15 +14,12 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from naiad.batching import Budget, group
-from naiad.errors import InvalidInput, NaiadError, PipelineError
+from naiad.errors import InvalidInput, PipelineError
 from naiad.pipeline import Request
-from naiad.runtime.executor import Executor, WorkerLost
-from naiad.runtime.runner import STAGES, Outcome
 from naiad.schema import REQUESTS
+from naiad.tune.worker import Run, Worker
 from naiad.tune.workload import Workload, cut, total_sizes
 
-TRANSPORT = "transport"
-"""The part of a batch's time that is in no stage: to the worker and back."""
 _LARGEST = 256  # mean requests per batch beyond which nothing is tried
 _FEWEST = 16  # requests per round
 _MIN_ROUNDS = 5
@@ -36,8 +33,8 @@ class Lot:
     Attributes:
         requests: what is run.
         sizes: its rows by dimension.
-        seconds: the whole, each time.
-        stages: seconds of each stage, each time; ``transport`` is all that is in none.
+        seconds: all stages together, each time.
+        stages: seconds of each stage, each time.
     """
 
     requests: tuple[Request, ...]
@@ -81,7 +78,7 @@ class Candidate:
 
 
 def sweep(
-    executor: Executor,
+    worker: Worker,
     workload: Workload,
     seconds: float,
     on_progress: Callable[[str, float], None] = lambda text, share: None,
@@ -95,8 +92,8 @@ def sweep(
         PipelineError: a hook raised, or a worker died; says which.
     """
     began = time.perf_counter()
-    accepted = _warm_up(executor, workload.requests, 0.1 * seconds)
-    single = median(_run(executor, (request,))[0] for request in accepted[:16])
+    accepted = _warm_up(worker, workload.requests, 0.1 * seconds)
+    single = _seconds_alone(worker, accepted[:16])
     # A round tries about seven candidates, and rounds are many enough for a median.
     count = int(seconds / (_MIN_ROUNDS + 1) / 7 / max(single, 1e-6))
     requests = cut(accepted, max(_FEWEST, min(_LARGEST, count)))
@@ -104,7 +101,7 @@ def sweep(
     for exponent in range(int(math.log2(len(requests))) + 1):
         candidate = _candidate(workload, 2**exponent, requests)
         on_progress(f"batches of about {candidate.batch}", 0.1)
-        _measure(executor, candidate)  # warm-up: buffers grow to the size of the batch
+        _measure(worker, candidate)  # warm-up: buffers grow to the size of the batch
         candidates.append(candidate)
         best = max(tried.throughput for tried in candidates)
         if all(tried.throughput < _LOSING * best for tried in candidates[-2:]):
@@ -119,7 +116,7 @@ def sweep(
         for candidate in order:
             share = min(1.0, (time.perf_counter() - began) / seconds)
             on_progress(f"round {rounds + 1}: batches of about {candidate.batch}", share)
-            _measure(executor, candidate)
+            _measure(worker, candidate)
         order.reverse()
         rounds += 1
         if time.perf_counter() - began > 3 * seconds:
@@ -127,47 +124,36 @@ def sweep(
     return candidates
 
 
-def run_checked(executor: Executor, requests: Sequence[Request]) -> tuple[float, dict[str, float]]:
-    """Run a batch; return its seconds, and those per stage.
+def checked(run: Run) -> Run:
+    """The run itself.
 
     Raises:
-        PipelineError: a request was answered with an error, or the worker died.
+        PipelineError: one of its requests was answered with an error.
     """
-    seconds, outcomes, stages = _run(executor, requests)
-    for outcome in outcomes:
-        if isinstance(outcome, NaiadError):
-            raise PipelineError(f"a request that is answered alone fails in a batch: {outcome}")
-    return seconds, stages
+    if run.error is not None:
+        raise PipelineError(f"a request that is answered alone fails in a batch: {run.error}")
+    return run
 
 
-def _run(
-    executor: Executor, requests: Sequence[Request]
-) -> tuple[float, list[Outcome], dict[str, float]]:
+def _seconds_alone(worker: Worker, requests: Sequence[Request]) -> float:
+    """Mean seconds of a request that is run alone, with its way to the worker."""
     began = time.perf_counter()
-    try:
-        report = executor.run(requests)
-    except WorkerLost as lost:
-        raise PipelineError(f"while it was measured, {lost}") from None
-    seconds = time.perf_counter() - began
-    # A report counts the seconds of every request.
-    stages = {stage: report.seconds[stage] / len(requests) for stage in STAGES}
-    stages[TRANSPORT] = max(0.0, seconds - sum(stages.values()))
-    return seconds, report.outcomes, stages
+    for request in requests:
+        worker.run((request,))
+    return (time.perf_counter() - began) / len(requests)
 
 
-def _warm_up(
-    executor: Executor, requests: Sequence[Request], seconds: float
-) -> tuple[Request, ...]:
+def _warm_up(worker: Worker, requests: Sequence[Request], seconds: float) -> tuple[Request, ...]:
     """Those of the requests that are answered and not refused; all of them are asked, if quick."""
     accepted: list[Request] = []
     refused: InvalidInput | None = None
     began = time.perf_counter()
     for request in requests:
-        _, (outcome,), _ = _run(executor, (request,))
-        if isinstance(outcome, InvalidInput):
-            refused = outcome
-        elif isinstance(outcome, NaiadError):
-            raise outcome
+        error = worker.run((request,)).error
+        if isinstance(error, InvalidInput):
+            refused = error
+        elif error is not None:
+            raise error
         else:
             accepted.append(request)
         if len(accepted) >= _FEWEST and time.perf_counter() - began > seconds:
@@ -199,11 +185,11 @@ def scaled_budget(workload: Workload, batch: int) -> Budget:
     return Budget(**(sizes or {REQUESTS: batch}))
 
 
-def _measure(executor: Executor, candidate: Candidate) -> None:
+def _measure(worker: Worker, candidate: Candidate) -> None:
     for lot in candidate.lots:
-        seconds, stages = run_checked(executor, lot.requests)
-        lot.seconds.append(seconds)
-        lot.stages.append(stages)
+        run = checked(worker.run(lot.requests))
+        lot.seconds.append(run.seconds)
+        lot.stages.append(run.stages)
 
 
 def _forget(candidate: Candidate) -> None:

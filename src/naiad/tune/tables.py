@@ -6,7 +6,6 @@ from naiad.bench.tables import Table
 from naiad.runtime.runner import STAGES
 from naiad.schema import REQUESTS
 from naiad.tune.session import Study
-from naiad.tune.sweep import TRANSPORT
 
 _CHOSEN = "<- this"
 
@@ -33,7 +32,7 @@ def batch_table(study: Study) -> Table:
 def cost_table(study: Study) -> Table:
     """What each stage costs, by dimension."""
     dims = [REQUESTS, *(dim for dim in study.fit.cost.per if dim != REQUESTS)]
-    rows = (("whole batch", study.fit), *((stage, study.stages[stage]) for stage in _STAGES))
+    rows = (("whole batch", study.fit), *((stage, study.stages[stage]) for stage in STAGES))
     return Table(
         "Cost: microseconds of a batch, and of each row in it",
         ("stage", "per batch", *dims, "R2", "median error"),
@@ -65,6 +64,3 @@ def team_table(study: Study) -> Table:
             for team in study.teams
         ),
     )
-
-
-_STAGES = (*STAGES, TRANSPORT)

@@ -14,7 +14,7 @@ from naiad.bulk.job import Chunk, Job, chunks_of, find_inputs
 from naiad.bulk.ledger import read_record
 from naiad.bulk.on_ray import Worker, _packed
 from naiad.pipeline import Request
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,36 @@
-"""The front's C++, as far as it can be tried without Triton."""
+"""The backend's C++, as far as it can be tried without Triton."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from naiad.native.build import SOURCES, compiler
+from naiad.native.library import SOURCES
 
 Drive = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def drive(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    """Runs ``driver.cpp`` with a command and an input; returns what it prints."""
-    with_what = compiler()
-    if with_what is None:
-        pytest.skip("there is no C++ compiler: apt install g++")
-    program = tmp_path_factory.mktemp("front") / "driver"
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``driver.cpp``, built."""
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("there is no C++ compiler with sanitizers: apt install g++")
+    made = tmp_path_factory.mktemp("native") / "driver"
     source = Path(__file__).with_name("driver.cpp")
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{SOURCES}"]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover"]
-    subprocess.run([with_what, *flags, *sanitizers, "-o", program, source], check=True)
+    subprocess.run([compiler, *flags, *sanitizers, "-o", made, source], check=True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def drive(program: Path) -> Drive:
+    """Runs the driver with a command and an input; returns what it prints."""
 
     def run(command: str, text: str | bytes, status: int = 0) -> str:
         data = text if isinstance(text, bytes) else text.encode()
@@ -32,3 +39,42 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Drive:
         return done.stdout.decode()
 
     return run
+
+
+class Talk:
+    """A driver that answers line by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def tell(self, *words: object) -> None:
+        """Say something that is not answered."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(" ".join(map(str, words)) + "\n")
+
+    def ask(self, *words: object) -> str:
+        """Say something, and return the line that comes back."""
+        self.tell(*words)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the driver has ended"
+        return line.strip()
+
+
+@pytest.fixture(scope="session")
+def talk(program: Path) -> Iterator[Callable[[str], Talk]]:
+    """Starts the driver with a command."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(command: str) -> Talk:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen([program, command], stdin=pipe, stdout=pipe, text=True)
+        processes.append(process)
+        return Talk(process)
+
+    yield start
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0

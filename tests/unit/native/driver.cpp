@@ -1,9 +1,16 @@
-// Lets Python tests drive the front's batcher, its merging, its reader of JSON and its writer of
-// messages: `driver batches`, `driver merge`, `driver json`, `driver sendable`, with the input on
-// standard input.
+// Lets Python tests drive the native backend's batcher, its cost model, its merging, its reader of
+// JSON and its writer of messages: `driver queue`, `driver costs`, `driver merge`, `driver json`,
+// `driver sendable`, with the input on standard input.
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <future>
 #include <iostream>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "batcher.h"
 #include "indices.h"
@@ -12,46 +19,102 @@
 
 namespace {
 
+naiad::Contract some_contract() {
+  std::string line;
+  std::getline(std::cin, line);
+  return naiad::Contract(naiad::Json::parse(line));
+}
+
+naiad::Sizes some_sizes(const naiad::Contract& contract) {
+  naiad::Sizes sizes(contract.dims.size());
+  for (auto& size : sizes) std::cin >> size;
+  return sizes;
+}
+
+std::atomic<naiad::Clock::time_point> now;
+
 struct Item {
   int number;
   naiad::Sizes sizes;
-  naiad::Clock::time_point arrived = naiad::Clock::now();
+  naiad::Clock::time_point arrived = now;
   int64_t priority = 0;
 };
 
-// First the number of sizes, the capacity, the budget and what may wait; then lines
-// "put PRIORITY S1 S2 ...", "take MOST". A line with the numbers of the items comes back for each
-// take, and one with the reason for each item that is refused.
-void batches() {
-  std::string word;
-  naiad::Budget budget, waiting;
-  size_t dims = 0, capacity = 0;
-  std::cin >> dims >> capacity;
-  budget.sizes.resize(dims);
-  waiting.sizes.resize(dims);
-  for (auto& size : budget.sizes) std::cin >> size;
-  for (auto& size : waiting.sizes) std::cin >> size;
-  const std::vector<std::string> names{"requests", "nodes", "edges"};
-  naiad::Batcher<Item> batcher(budget, capacity, waiting, 0);
+using Queue = naiad::Batcher<Item>;
+
+void print(const Queue::Batch& batch) {
+  for (auto& item : batch) std::cout << item->number << ' ';
+  std::cout << std::endl;
+}
+
+// Two takers that wait when the queue is closed; a line with the number of items that each gets.
+void share(Queue& batcher) {
+  auto take = [&] { return batcher.take(naiad::Seconds(60), SIZE_MAX)->size(); };
+  auto first = std::async(std::launch::async, take), second = std::async(std::launch::async, take);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  batcher.close();
+  std::cout << first.get() << ' ' << second.get() << std::endl;
+}
+
+// Lines "new CONTRACT" begin a queue, at first and whenever they come; "at NANOSECONDS" sets its
+// clock; "close" closes it. To "put PRIORITY SIZE ..." comes a line with why the item is refused, or
+// an empty one; to "take MOST" and "drain" one with the numbers of the items; to "share" see there.
+void queue() {
+  std::optional<naiad::Contract> contract;
+  std::unique_ptr<Queue> batcher;
   int count = 0;
-  while (std::cin >> word) {
-    if (word == "put") {
+  for (std::string word; std::cin >> word;) {
+    if (word == "new") {
+      contract.emplace(some_contract());
+      std::optional<naiad::LatencyTarget> target;
+      if (contract->latency_target > 0) {
+        auto learner = std::make_shared<naiad::Learner>(contract->dims.size(), contract->cost);
+        target = naiad::LatencyTarget{contract->latency_target, learner};
+      }
+      batcher = std::make_unique<Queue>(
+          contract->budget, contract->capacity, contract->waiting, contract->max_queue_delay, target,
+          [] { return now.load(); });
+      count = 0;
+    } else if (word == "at") {
+      int64_t nanoseconds = 0;
+      std::cin >> nanoseconds;
+      now = naiad::Clock::time_point(std::chrono::nanoseconds(nanoseconds));
+    } else if (word == "put") {
       auto item = std::make_unique<Item>();
       item->number = count++;
-      item->sizes.resize(dims);
       std::cin >> item->priority;
-      for (auto& size : item->sizes) std::cin >> size;
-      if (auto why = batcher.put(item, names); !why.empty()) {
-        std::cout << why.substr(0, why.find(';')) << '\n';
-      }
-    } else {
+      item->sizes = some_sizes(*contract);
+      std::cout << batcher->put(item, contract->dims) << std::endl;
+    } else if (word == "take") {
       size_t most = 0;
       std::cin >> most;
-      auto batch = batcher.take(naiad::Seconds(0), most);
-      if (batch) {
-        for (auto& item : *batch) std::cout << item->number << ' ';
-      }
-      std::cout << '\n';
+      print(batcher->take(naiad::Seconds(0), most).value_or(Queue::Batch{}));
+    } else if (word == "drain") {
+      print(batcher->drain());
+    } else if (word == "share") {
+      share(*batcher);
+    } else {
+      batcher->close();
+    }
+  }
+}
+
+// "new CONTRACT" begins a cost model; "learn SECONDS SIZE ..." tells it of a batch; to
+// "seconds SIZE ..." comes a line with what it predicts.
+void costs() {
+  std::optional<naiad::Contract> contract;
+  std::unique_ptr<naiad::Learner> learner;
+  for (std::string word; std::cin >> word;) {
+    if (word == "new") {
+      contract.emplace(some_contract());
+      learner = std::make_unique<naiad::Learner>(contract->dims.size(), contract->cost);
+    } else if (word == "learn") {
+      double seconds = 0;
+      std::cin >> seconds;
+      learner->learn(some_sizes(*contract), seconds);
+    } else {
+      printf("%.17g\n", learner->cost().seconds(some_sizes(*contract)));
+      fflush(stdout);
     }
   }
 }
@@ -60,9 +123,7 @@ void batches() {
 // inputs: the number of bytes, and these. A line with the bytes of each merged input comes back, or
 // one that says that it is refused.
 void merge() {
-  std::string line;
-  std::getline(std::cin, line);
-  naiad::Contract contract(naiad::Json::parse(line));
+  auto contract = some_contract();
   size_t count = 0;
   std::cin >> count;
   std::vector<naiad::Sizes> sizes(count, naiad::Sizes(contract.dims.size()));
@@ -129,10 +190,9 @@ void print(const naiad::Json& value) {
 
 int main(int, char** arguments) {
   const std::string command = arguments[1];
-  if (command == "batches" || command == "merge") {
-    command == "merge" ? merge() : batches();
-    return 0;
-  }
+  if (command == "queue") return queue(), 0;
+  if (command == "costs") return costs(), 0;
+  if (command == "merge") return merge(), 0;
   std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   if (command == "sendable") {
     std::cout << naiad::sendable(text);

@@ -1,4 +1,4 @@
-"""The front reads JSON as Python does."""
+"""The native backend reads JSON as Python does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | text
-# An empty list or object reads as null: what is absent and what is empty are one to the front.
+# An empty list or object reads as null: what is absent and what is empty are one here.
 values = st.recursive(
     scalars,
     lambda inner: (

@@ -1,4 +1,4 @@
-"""Batches that the front merged are answered as requests by themselves are, or not at all."""
+"""Batches that were merged in C++ are answered as requests by themselves are, or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from tests.unit.strategies import GRAPH
 
 from naiad import Budget, Pipeline, Tensor
@@ -15,10 +16,10 @@ from naiad.graph import Batch, collate
 from naiad.native.merging import Merger, can_be_merged
 from naiad.native.wire import Wire
 from naiad.pipeline import Request
-from naiad.runtime.messages import Spec
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
-from naiad.schema import measure, validate
+from naiad.runtime.spec import Spec
+from naiad.schema import measure, validate, within_bounds
 from naiad.triton.service_config import ServiceConfig
 
 
@@ -159,11 +160,11 @@ def test_a_batch_arrives_as_it_was_laid_out(arena: Arena, batch: list[Any]) -> N
         np.testing.assert_array_equal(read.sizes(dim), expected.sizes(dim))
 
 
-def in_front(
+def merged_natively(
     drive: Any, batch: list[dict[str, np.ndarray]], wire: Wire = WIRE
 ) -> list[bytes | None]:
     """What ``indices.h`` makes of each input of a batch; None where it refuses it."""
-    config = ServiceConfig(Spec("p"), 1, "process", 2.5, 7, 0.0, None, None)
+    config = ServiceConfig(Spec("p"), 1, 2.5, 7, 0.0, None, None)
     numbers: list[int] = [len(batch)]
     for request in batch:
         sizes = measure(wire.inputs, request)
@@ -178,12 +179,12 @@ def in_front(
 
 
 @pytest.mark.parametrize("wire", [WIRE, PAIRED], ids=["some empty", "paired"])
-def test_the_front_merges_as_collate_does(drive: Any, wire: Wire) -> None:
+def test_requests_are_merged_as_collate_does(drive: Any, wire: Wire) -> None:
     @settings(max_examples=40)
     @given(batch=st.lists(requests(wire), min_size=1, max_size=5))
     def check(batch: list[Any]) -> None:
         expected = [array.tobytes() for array in merged(batch, wire).values()]
-        assert in_front(drive, batch, wire) == expected
+        assert merged_natively(drive, batch, wire) == expected
 
     check()
 
@@ -201,22 +202,64 @@ def example(**changes: Any) -> dict[str, np.ndarray]:
     return arrays | changes
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"x_hit": np.full((2, 3), np.nan, np.float32)},
-        {"x_hit": np.full((2, 3), 6, np.float32)},
-        {"x_sp": np.array([np.inf])},
-    ],
-)
 @pytest.mark.parametrize("beside", [0, 2])
-def test_what_is_wrong_must_be_run_apart(
-    arena: Arena, merger: Merger, wrong: dict[str, Any], beside: int
+def test_a_batch_that_makes_forward_raise_must_be_run_apart(
+    arena: Arena, merger: Merger, beside: int
 ) -> None:
     batch = laid_out(arena, [example() for _ in range(1 + beside)])
-    for name, value in wrong.items():
-        batch[name][: len(value)] = value
+    batch["x_hit"][0] = 6
     assert merger.run(batch) is None
+
+
+def bounded(tensor: Tensor) -> type[Pipeline]:
+    outputs = {"y": Tensor("float32", ("rows",))}
+    members = {"name": "bounded", "inputs": {"x": tensor}, "outputs": outputs, "arrays": "numpy"}
+    return type("Bounded", (Pipeline,), {**members, "forward": lambda self, batch: {}})
+
+
+@pytest.mark.parametrize(
+    ("tensor", "value"),
+    [
+        (Tensor("float16", ("rows",)), np.nan),
+        (Tensor("bool", ("rows",), maximum=0), True),
+        (Tensor("int32", ("rows",), categories={1: "one", 3: "three"}), 2),
+        (Tensor("int32", ("rows",), index_into="rows", minimum=1), 0),
+    ],
+)
+def test_a_value_that_only_python_can_judge_must_be_run_apart(tensor: Tensor, value: Any) -> None:
+    merger = Merger.of(Runner(bounded(tensor)()))
+    wrong = {"x": np.full(3, value, tensor.numpy)}
+    assert merger.run(Batch(wrong, {"rows": np.array([3]), "requests": np.ones(1, int)}, 1)) is None
+
+
+@st.composite
+def tensors(draw: st.DrawFn) -> tuple[Tensor, np.ndarray]:
+    """A tensor that the native backend checks, and an array of it that may be wrong."""
+    names = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+    dtype = draw(st.sampled_from((*names, "float32", "float64")))
+    array = draw(hnp.arrays(dtype, st.integers(1, 150)))
+    finite = [value.item() for value in array if np.isfinite(value)]
+    bounds = st.none() | st.floats(-1e3, 1e3) | st.integers(-(2**63), 2**64 - 1)
+    if finite:
+        bounds |= st.sampled_from([min(finite), max(finite)])
+        bounds |= st.sampled_from([min(finite) + 1, max(finite) - 1])
+    minimum, maximum, first = draw(bounds), draw(bounds), draw(st.integers(-3, 3))
+    categories = {first + step: "some" for step in range(draw(st.integers(1, 9)))}
+    some = categories if dtype in names and draw(st.booleans()) else None
+    return Tensor(dtype, ("rows",), minimum=minimum, maximum=maximum, categories=some), array
+
+
+@settings(max_examples=300)
+@given(given_one=tensors())
+def test_the_values_are_found_that_python_finds(
+    drive: Any, given_one: tuple[Tensor, np.ndarray]
+) -> None:
+    tensor, array = given_one
+    wire = Wire.of(bounded(tensor))
+    neighbour = {"x": np.empty(0, array.dtype)}
+    (found,) = merged_natively(drive, [neighbour, {"x": array}, neighbour], wire)
+    right = within_bounds(tensor, array, {})
+    assert found == (array.tobytes() if right else None)
 
 
 @pytest.mark.parametrize("others", [0, 2])
@@ -233,12 +276,12 @@ def test_what_is_wrong_must_be_run_apart(
         ("pair", (1,), 1),
     ],
 )
-def test_an_index_into_a_neighbour_is_refused_by_the_front(
+def test_an_index_into_a_neighbour_is_refused_before_python(
     drive: Any, others: int, name: str, place: tuple[int, ...], value: int
 ) -> None:
     wrong, *rest = (example(pair=np.array([1, 0], np.int32)) for _ in range(1 + others))
     wrong[name][place] = value  # of the merged graph it would be another's
-    found = in_front(drive, [wrong, *rest], PAIRED)
+    found = merged_natively(drive, [wrong, *rest], PAIRED)
     places = list(PAIRED.inputs)
     assert found[places.index(name)] is None
     assert found.count(None) == 1

@@ -1,4 +1,4 @@
-"""The front and a worker send a message alike."""
+"""The native backend and a worker send a message alike."""
 
 from __future__ import annotations
 

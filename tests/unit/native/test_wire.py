@@ -1,4 +1,4 @@
-"""What the front sends, a worker reads; what a worker answers, the front can read."""
+"""What the native backend sends, a worker reads; what a worker answers, it can read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from naiad import Budget, Pipeline, Tensor
 from naiad.errors import InvalidInput, PipelineError, Unavailable
 from naiad.native.wire import REPORTED, Wire
 from naiad.pipeline import Request
-from naiad.runtime.messages import Spec
 from naiad.runtime.runner import Report
 from naiad.runtime.shared import Arena
+from naiad.runtime.spec import Spec
 from naiad.triton.service_config import ServiceConfig
 
 
@@ -52,7 +52,7 @@ def protocol(values: np.ndarray) -> bytes:
 
 
 def task(inbox: Arena, asked: list[Ask]) -> bytes:
-    """What the front sends, as ``contract.h`` writes it."""
+    """What the native backend sends, as ``contract.h`` writes it."""
     numbers, text, end = [0, len(asked), 0], b"", 0
     pieces: list[tuple[int, bytes]] = []
     for name, parameters, arrays in asked:
@@ -75,7 +75,7 @@ def task(inbox: Arena, asked: list[Ask]) -> bytes:
 
 
 def answers(outbox: Arena, message: bytes) -> tuple[list[Any], list[int]]:
-    """What the front reads: arrays or errors, and the integers behind them."""
+    """What the native backend reads: arrays or errors, and the integers behind them."""
     (count,) = struct.unpack_from("=q", message)
     numbers = iter(struct.unpack_from(f"={count}q", message, 8))
     text = 8 * (count + 1)
@@ -194,7 +194,7 @@ def test_bytes_that_are_not_of_the_protocols_form_are_refused(
 
 
 def test_the_contract_names_dims_by_place() -> None:
-    config = ServiceConfig(Spec("p"), 1, "process", 2.5, 7, 0.0, None, None)
+    config = ServiceConfig(Spec("p"), 1, 2.5, 7, 0.0, None, None)
     said = json.loads(WIRE.announced(config))
     assert said["dims"][0] == "requests"
     nexus = next(port for port in said["inputs"] if port["name"] == "nexus_edge")

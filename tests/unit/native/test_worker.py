@@ -18,10 +18,10 @@ from naiad import Budget, Pipeline, Tensor
 from naiad.native.wire import MORE, Wire
 from naiad.native.worker import serve_ahead, threads_ahead
 from naiad.pipeline import Request
-from naiad.runtime.messages import Spec
 from naiad.runtime.preparer import Preparer
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
+from naiad.runtime.spec import Spec
 from naiad.triton.service_config import ServiceConfig
 
 PATIENCE = 20.0
@@ -215,5 +215,5 @@ def test_requests_are_prepared_ahead_only_where_that_pays(
     spec = Spec("p", None, given["device"], given["threads"], None)
     delay = given.get("max_queue_delay", 0.0)
     target = given["latency_target"]
-    config = ServiceConfig(spec, given["instances"], "process", 9.0, 9, delay, target, None)
+    config = ServiceConfig(spec, given["instances"], 9.0, 9, delay, target, None)
     assert threads_ahead(pipeline, config) == threads

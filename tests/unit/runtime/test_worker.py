@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from naiad.runtime.messages import Spec
+from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 
 PIPELINE = """

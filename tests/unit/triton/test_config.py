@@ -23,7 +23,7 @@ def test_the_schema_becomes_the_config(tmp_path):
     path = tmp_path / "config.pbtxt"
     write_config(model_config(Every, {"notice": 'said "so"'}), path)
     config = read_config(path)
-    assert (config.name, config.backend, config.max_batch_size) == ("every", "python", 0)
+    assert (config.name, config.backend, config.max_batch_size) == ("every", "naiad", 0)
     described = text_format.MessageToString(config)
     assert [(i.name, list(i.dims), i.optional) for i in config.input] == [
         ("x", [-1, 1433], False),

@@ -128,9 +128,12 @@ def test_the_layout_is_made_of_links_as_triton_wants_them(engine: Engine, tmp_pa
     assert (layout.caches / "local" / "libtritoncache_local.so").exists()
     assert [path.name for path in layout.libpython.iterdir()] == [engine.libpython.name]
     files = [path for path in layout.root.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert [path for path in files if layout.caches not in path.parents] == [
-        python / "libtriton_python.so"
-    ]
+    assert {path for path in files if layout.caches not in path.parents} == {
+        python / "libtriton_python.so",
+        python / "libtriton_python_stub.so",
+        layout.backends / "naiad" / "libtriton_naiad.so",
+        layout.backends / "onnxruntime" / "libtriton_onnxruntime.so",
+    }
 
 
 def test_a_layout_is_used_again_and_repaired_when_damaged(engine: Engine, tmp_path: Path):
@@ -225,7 +228,7 @@ def test_a_backend_that_the_user_has_is_preferred_to_naiad_s_own(engine: Engine,
         (mine / name / file).touch()
     layout = assemble(engine, cache=tmp_path / "cache", directory=mine)
     assert (layout.backends / "pytorch").resolve() == mine / "pytorch"
-    assert (layout.backends / "onnxruntime" / "model.py").exists(), "Naiad's own"
+    assert (layout.backends / "onnxruntime" / "libtriton_onnxruntime.so").exists(), "Naiad's own"
     assert (layout.backends / "python" / STUB).resolve() == engine.stub
     assert not (layout.backends / "notes").exists()
 

@@ -2,10 +2,10 @@ import pytest
 
 from naiad.batching import Budget
 from naiad.cost import Cost
-from naiad.tune import workers
+from naiad.tune import teams as module
 from naiad.tune.recommend import best_candidate, best_team, recommended_budget
 from naiad.tune.sweep import Candidate, Lot
-from naiad.tune.workers import Team, teams
+from naiad.tune.teams import Team, teams
 
 
 def tried(*throughputs):
@@ -74,7 +74,7 @@ def test_equal_teams_are_told_apart_by_what_they_take_up():
     ],
 )
 def test_teams_use_no_more_threads_than_there_are_cores(monkeypatch, cores, pairs):
-    monkeypatch.setattr(workers, "default_instances", lambda device: cores)
+    monkeypatch.setattr(module, "default_instances", lambda device: cores)
     found = [(team.instances, team.threads) for team in teams("cpu")]
     assert found == pairs
     assert all(instances * threads <= cores for instances, threads in found)

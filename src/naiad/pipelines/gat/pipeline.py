@@ -49,7 +49,7 @@ class Gat(Pipeline):
 
     def setup(self, device: str) -> None:
         """Load the weights onto ``device``."""
-        # Here and not above: a server's front and the command line do without torch.
+        # Here and not above: the command line does without torch.
         from naiad.pipelines.gat.weights import load_weights
 
         _ = self._known  # refuses weights that cannot answer the wire contract

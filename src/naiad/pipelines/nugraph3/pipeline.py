@@ -55,7 +55,7 @@ class NuGraph3(Pipeline):
 
     def setup(self, device: str) -> None:
         """Load the weights onto ``device``."""
-        # Here and not above: a server's front and the command line need neither torch nor SciPy.
+        # Here and not above: the command line needs neither torch nor SciPy.
         from naiad.pipelines.nugraph3.inference import fastest
         from naiad.pipelines.nugraph3.weights import load_weights
 

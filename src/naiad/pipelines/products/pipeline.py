@@ -71,7 +71,7 @@ class Products(Pipeline):
 
     def setup(self, device: str) -> None:
         """Load the weights onto ``device``, and open the graph."""
-        # Here and not above: a server's front and the command line do without torch.
+        # Here and not above: the command line does without torch.
         from naiad.pipelines.products.weights import load_weights
 
         graph = self.graph

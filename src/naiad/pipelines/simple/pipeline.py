@@ -25,7 +25,6 @@ class Simple(Pipeline):
     max_batch_size = 8
     budget = Budget(rows=1024)
     arrays = "numpy"
-    executor = "thread"  # nothing to isolate
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Add and subtract."""

@@ -1,7 +1,7 @@
-"""Backends that the embedded Triton lacks, in Python: ``pytorch`` and ``onnxruntime``.
+"""Models of Triton's backends ``pytorch`` and ``onnxruntime``, which the embedded Triton lacks.
 
-Each is a folder with the ``model.py`` that Triton starts; what it does is in the modules beside:
-``signature`` says what a model file takes and gives, ``torch_file`` and ``onnx_file`` load and run
-one, ``binding`` matches it with a ``config.pbtxt``, ``batches`` merges requests, ``plain`` serves
-it as NVIDIA's backends do, and ``graphs`` serves it with Naiad's batching of graphs.
+Their files are run by Naiad's worker processes. ``signature`` says what a model file takes and
+gives, ``torch_file`` and ``onnx_file`` load and run one, ``binding`` matches it with a
+``config.pbtxt``, ``completion`` adds what that leaves out, ``rows`` and ``graphs`` say how requests
+are merged, and ``exported`` makes a pipeline of it all.
 """

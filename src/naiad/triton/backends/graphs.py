@@ -6,23 +6,20 @@ A config says in ``parameters`` what the dimensions of its tensors are::
       "x__0: nodes, 1433; edgeindex__1: 2, edges -> nodes; logits__0: nodes, 7" } }
     parameters { key: "naiad_budget" value { string_value: "nodes=512, edges=8192" } }
 
-From that a :class:`naiad.Pipeline` is made around the model file, and served as any other.
+From that a :class:`naiad.Pipeline` is made around the model file (``exported.py``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Final
 
 from naiad.batching import Budget
 from naiad.errors import RepositoryError, SchemaError
-from naiad.graph import Batch
-from naiad.pipeline import Pipeline
 from naiad.schema import BYTES, REQUESTS, TRITON_NAMES, Tensor, check_schema
-from naiad.triton.backends.models import OnnxModel, TorchModel, load_model
-from naiad.triton.model_config import ModelConfig, TensorConfig, read_model_config
+from naiad.triton.backends.rows import Layout
+from naiad.triton.model_config import ModelConfig, TensorConfig
 
 DIMS_PARAMETER: Final = "naiad_dims"
 """Names the dimensions of every tensor; a model that has it is batched by Naiad."""
@@ -39,71 +36,34 @@ measures it)."""
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
 _SIZE: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\d+)\s*")
-# Parameters of this backend that the adapter knows without their prefix.
-_PASSED: Final = (
-    *("instances", "executor", "watchdog", "queue_capacity", "latency_target", "max_queue_delay"),
-    "cost",
-)
 
 
-def graph_spec(version: Path) -> str:
-    """How a worker finds the pipeline of a model's version, for :func:`naiad.load_pipeline`."""
-    return f"{__name__}:graph_pipeline({version})"
-
-
-def graph_pipeline(version: str | Path) -> type[Pipeline]:
-    """The pipeline class of a model's version: its folder, below that with ``config.pbtxt``.
+def by_dims(config: ModelConfig) -> Layout:
+    """How a model is merged whose config names its dimensions.
 
     Raises:
         RepositoryError: the config does not say what it must; names the file and the field.
     """
-    folder = Path(version)
-    config = read_model_config(folder.parent)
     if config.max_batch_size:
         raise config.wrong(
             f"max_batch_size is {config.max_batch_size}; with {DIMS_PARAMETER} it must be 0: "
             f"graphs have no batch dimension, and are merged by Naiad"
         )
     dims = _read_dims(config)
-    schema_in = {t.name: _tensor(config, t, dims) for t in config.inputs}
-    schema_out = {t.name: _tensor(config, t, dims) for t in config.outputs}
+    inputs = {t.name: _tensor(config, t, dims) for t in config.inputs}
+    outputs = {t.name: _tensor(config, t, dims) for t in config.outputs}
     try:
-        check_schema(schema_in)
+        check_schema(inputs)
     except SchemaError as error:
         raise _wrong(config, DIMS_PARAMETER, str(error)) from None
-
-    class Exported(Pipeline):
-        """A model file and its config."""
-
-        name = config.name
-        inputs = schema_in
-        outputs = schema_out
-        budget = _read_sizes(config, BUDGET_PARAMETER, schema_in) or _default_budget(schema_in)
-        limit = _read_sizes(config, LIMIT_PARAMETER, schema_in) or Budget()
-        arrays: ClassVar[Literal["torch", "numpy"]] = (
-            "numpy" if config.backend == "onnxruntime" else "torch"
-        )
-
-        def setup(self, device: str) -> None:
-            self._model: TorchModel | OnnxModel = load_model(config, folder.name, device)
-
-        def forward(self, batch: Batch) -> Mapping[str, Any]:
-            if isinstance(self._model, OnnxModel):
-                return self._model(batch)
-            return self._model.forward(batch)
-
-    return Exported
-
-
-def adapter_parameters(config: ModelConfig, instance_kind: str) -> dict[str, str]:
-    """The parameters of a config as :class:`naiad.triton.adapter.PipelineModel` reads them."""
-    found = {key: config.parameters.get(f"naiad_{key}") for key in _PASSED}
-    parameters = {key: value for key, value in found.items() if value is not None}
-    parameters["device"] = "cuda:0" if instance_kind == "GPU" else "cpu"
-    if "instances" not in parameters and sum(g.count for g in config.message.instance_group) > 1:
-        parameters["instances"] = "1"  # Triton starts this many of us itself
-    threads = config.parameters.get("INTRA_OP_THREAD_COUNT")
-    return parameters | ({"threads": threads} if threads else {})
+    return Layout(
+        inputs,
+        outputs,
+        sample=inputs,
+        result=outputs,
+        budget=_read_sizes(config, BUDGET_PARAMETER, inputs) or _default_budget(inputs),
+        limit=_read_sizes(config, LIMIT_PARAMETER, inputs) or Budget(),
+    )
 
 
 def _read_dims(config: ModelConfig) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from naiad.triton.backends.graphs import DIMS_PARAMETER
 from naiad.triton.config import PIPELINE_PARAMETER
-from naiad.triton.engine import has_gpu, own_backends
+from naiad.triton.engine import OWN_BACKENDS, has_gpu
 from naiad.triton.lint.finding import Finding, error, warning
 from naiad.triton.model_config import CONFIG, ModelConfig, TensorConfig
 
@@ -56,7 +56,7 @@ def _check_backend(config: ModelConfig) -> Iterator[Finding]:
             f"model's files say which it is"
         )
         return
-    here = {"python", "ensemble", "pytorch", "onnxruntime", *own_backends()}
+    here = {"python", "ensemble", *OWN_BACKENDS}
     if config.backend in here:
         return
     field = f"backend is {config.backend!r}"

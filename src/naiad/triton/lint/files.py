@@ -8,7 +8,7 @@ from pathlib import Path
 
 from naiad.errors import MissingExtra, NaiadError, RepositoryError
 from naiad.triton.backends.binding import bind
-from naiad.triton.backends.graphs import DIMS_PARAMETER, graph_pipeline
+from naiad.triton.backends.exported import exported_pipeline
 from naiad.triton.backends.signature import read_signature
 from naiad.triton.config import model_config
 from naiad.triton.lint.config import is_pipeline
@@ -82,6 +82,10 @@ def _check_labels(config: ModelConfig) -> Iterator[Finding]:
 
 
 def _check_version(config: ModelConfig, version: int, *, load: bool) -> Iterator[Finding]:
+    if is_pipeline(config):
+        if load:
+            yield from _check_pipeline(config, version)
+        return
     try:
         file = config.model_file(version)
     except RepositoryError as problem:
@@ -89,10 +93,7 @@ def _check_version(config: ModelConfig, version: int, *, load: bool) -> Iterator
             yield error(str(problem))
         return
     if config.backend == "python":
-        problems = list(_check_python(file))
-        yield from problems
-        if load and is_pipeline(config) and not problems:
-            yield from _check_pipeline(config, version)
+        yield from _check_python(file)
     elif load and config.backend in _BY_FILE:
         yield from _check_signature(config, file)
 
@@ -143,8 +144,8 @@ def _check_signature(config: ModelConfig, file: Path) -> Iterator[Finding]:
         signature = read_signature(file)
         if config.inputs or config.outputs or signature.kind == "torchscript":
             bind(config, signature)
-        if DIMS_PARAMETER in config.parameters:
-            graph_pipeline(file.parent)
+        if config.inputs and config.outputs:
+            exported_pipeline(config, file.parent.name)
     except MissingExtra as problem:
         yield warning(f"{file.parent.name}/{file.name} is not compared with {CONFIG}: {problem}")
     except NaiadError as problem:

@@ -9,10 +9,11 @@ from tests.support.exported import Neighbours, graph, neighbours_onnx, save_expo
 
 from naiad.batching import Budget
 from naiad.errors import InvalidInput, PipelineError, RepositoryError
-from naiad.pipeline import Request, load_pipeline
+from naiad.pipeline import Request
 from naiad.runtime.runner import Runner
 from naiad.schema import validate
-from naiad.triton.backends.graphs import adapter_parameters, graph_spec
+from naiad.triton.backends.exported import exported_pipeline, service_parameters
+from naiad.triton.model_config import read_model_config
 
 CONFIG = """backend: "BACKEND"
 input [ { name: "x" data_type: TYPE_FP32 dims: [-1, 8] },
@@ -39,7 +40,7 @@ def pipeline(write):
         backend = "onnxruntime" if filename.endswith("onnx") else "pytorch"
         text = CONFIG.replace("BACKEND", backend) + parameter("naiad_dims", dims)
         config = write(text + "".join(parameters), SAVERS[filename], filename)
-        return load_pipeline(graph_spec(config.path / "1"))
+        return exported_pipeline(read_model_config(config.path), "1")
 
     return make
 
@@ -128,7 +129,7 @@ def test_a_graph_may_have_one_answer(write):
         script(Pooled(), path)
 
     config = write(text, save)
-    kind = load_pipeline(graph_spec(config.path / "1"))
+    kind = exported_pipeline(read_model_config(config.path), "1")
     given = []
     for value in (1.0, 2.0):
         arrays = {"x": np.full((3, 8), value, np.float32), "graph_of": np.zeros(3, np.int64)}
@@ -178,7 +179,7 @@ def test_a_model_that_fails_says_so(pipeline, write):
         + parameter("naiad_dims", DIMS.replace("nodes, 8", "nodes, 9")),
         SAVERS["model.pt"],
     )
-    kind = load_pipeline(graph_spec(config.path / "1"))
+    kind = exported_pipeline(read_model_config(config.path), "1")
     arrays = {"x": np.ones((2, 9), np.float32), "edge_index": np.zeros((2, 1), np.int64)}
     (outcome,) = Runner(kind(None)).run([Request(arrays, validate(kind.inputs, arrays))]).outcomes
     assert isinstance(outcome, PipelineError)
@@ -187,10 +188,8 @@ def test_a_model_that_fails_says_so(pipeline, write):
 
 def test_settings_of_the_workers_are_parameters_too(write):
     text = CONFIG.replace("BACKEND", "pytorch")
-    for key in ("naiad_instances", "naiad_watchdog", "INTRA_OP_THREAD_COUNT", "naiad_other"):
+    for key in ("naiad_watchdog", "INTRA_OP_THREAD_COUNT", "naiad_other"):
         text += parameter(key, "3")
     config = write(text, SAVERS["model.pt"])
-    found = adapter_parameters(config, "CPU")
-    assert found == {"instances": "3", "watchdog": "3", "device": "cpu", "threads": "3"}
-    several = write(CONFIG + "instance_group { count: 2 kind: KIND_CPU }", SAVERS["model.pt"])
-    assert adapter_parameters(several, "GPU") == {"device": "cuda:0", "instances": "1"}
+    found = service_parameters(config, "cuda:1")
+    assert found == {"watchdog": "3", "device": "cuda:1", "threads": "3"}

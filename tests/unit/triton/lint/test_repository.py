@@ -116,7 +116,7 @@ def test_a_repository_without_mistakes_has_no_findings(repository: Path, identit
         (
             'backend: "python"',
             'backend: "magic"',
-            "does not have; it has ensemble, onnx",
+            "does not have; it has ensemble, naiad, onnx",
         ),
         (
             "max_batch_size: 0",

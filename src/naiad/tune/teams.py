@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from statistics import median
 
 import psutil
 
-from naiad.runtime.executor import Executor, ProcessExecutor
-from naiad.runtime.messages import Spec
-from naiad.runtime.service import default_instances, make_executors
-from naiad.tune.sweep import Candidate, Lot, run_checked
+from naiad.runtime.spec import Spec, default_instances
+from naiad.tune.sweep import Candidate, Lot, checked
+from naiad.tune.worker import Run, Worker
 
 _ROUNDS = 5
 _MOST_THREADS = 8
@@ -50,7 +45,6 @@ def teams(device: str) -> list[Team]:
 
 def measure_teams(
     spec: Spec,
-    kind: str,
     candidate: Candidate,
     seconds: float,
     on_progress: Callable[[str, float], None] = lambda text, share: None,
@@ -60,70 +54,58 @@ def measure_teams(
     All workers are started first, as many of each thread count as the largest team needs; those of
     other teams idle. Teams that would not fit into the free memory are left out.
     """
-    # In one process all models share one setting of threads, so there is nothing to compare.
-    found = [team for team in teams(spec.device) if team.threads == 1 or kind == "process"]
+    found = teams(spec.device)
     with ExitStack() as stack:
         on_progress("starting workers", 0.0)
-        first = _start(stack, replace(spec, threads=1), kind, 1)
-        room = _affordable(first)
-        pools = {1: first}
+        pools = {1: _start(stack, replace(spec, threads=1), candidate.lots, 1)}
+        room = _affordable(pools[1][0])
         for threads in sorted({team.threads for team in found}):
             pool = pools.setdefault(threads, [])
             needed = max(team.instances for team in found if team.threads == threads) - len(pool)
-            needed = needed if room is None else min(needed, room)
-            pool += _start(stack, replace(spec, threads=threads), kind, needed)
-            room = None if room is None else room - needed
+            needed = min(needed, room)
+            pool += _start(stack, replace(spec, threads=threads), candidate.lots, needed)
+            room -= needed
         found = [team for team in found if team.instances <= len(pools[team.threads])]
         window = seconds / ((_ROUNDS + 0.3) * len(found))
         for number in range(_ROUNDS + 1):
             for place, team in enumerate(found if number % 2 else reversed(found)):
                 share = (number * len(found) + place) / ((_ROUNDS + 1) * len(found))
                 on_progress(f"{team.instances} workers, {team.threads} threads each", share)
-                executors = pools[team.threads][: team.instances]
-                speed = _speed(executors, candidate.lots, window if number else 0.3 * window)
+                workers = pools[team.threads][: team.instances]
+                speed = _speed(workers, candidate.lots, window if number else 0.3 * window)
                 if number:  # the first round warms up
                     team.rates.append(speed * candidate.throughput)
     return found
 
 
-def _start(stack: ExitStack, spec: Spec, kind: str, count: int) -> list[Executor]:
-    executors = make_executors(spec, instances=count, kind=kind)
-    for executor in executors:
-        stack.callback(executor.close)
-        if isinstance(executor, ProcessExecutor):
-            executor.launch()
-    for executor in executors:
-        executor.start()
-    return executors
+def _start(stack: ExitStack, spec: Spec, lots: Sequence[Lot], count: int) -> list[Worker]:
+    """Workers that have the lots, and have run the first of them."""
+    workers = [stack.enter_context(closing(Worker(spec))) for _ in range(count)]
+    for worker in workers:
+        worker.ready()
+        worker.begin([lot.requests for lot in lots])
+    for worker in workers:
+        worker.wait()
+    return workers
 
 
-def _affordable(executors: Sequence[Executor]) -> int | None:
-    """How many more workers as large as this one there is memory for; None: not known."""
-    first = executors[0]
-    if not isinstance(first, ProcessExecutor) or first.pid is None:
-        return None
-    size = psutil.Process(first.pid).memory_info().rss
+def _affordable(worker: Worker) -> int:
+    """How many more workers as large as this one there is memory for."""
+    size = psutil.Process(worker.pid).memory_info().rss
     return int(_MEMORY * psutil.virtual_memory().available / size)
 
 
-def _speed(executors: Sequence[Executor], lots: Sequence[Lot], seconds: float) -> float:
-    """How much faster the executors are together than the one that ran the lots before.
+def _speed(workers: Sequence[Worker], lots: Sequence[Lot], seconds: float) -> float:
+    """How much faster the workers are together than the one that ran the lots before.
 
     Not a count of requests: in a short time each team has other lots, with larger requests or
     smaller ones.
     """
-    numbers = itertools.count()
-    together = threading.Barrier(len(executors))
+    for place, worker in enumerate(workers):
+        worker.begin(first=place * len(lots) // len(workers), seconds=seconds)
+    return sum(_pace(worker.wait(), lots) for worker in workers)
 
-    def work(executor: Executor) -> float:
-        together.wait()
-        began = time.perf_counter()
-        done = 0.0
-        while (spent := time.perf_counter() - began) < seconds or not done:
-            lot = lots[next(numbers) % len(lots)]
-            run_checked(executor, lot.requests)
-            done += lot.typical
-        return done / spent
 
-    with ThreadPoolExecutor(len(executors)) as pool:
-        return sum(pool.map(work, executors))
+def _pace(runs: Sequence[Run], lots: Sequence[Lot]) -> float:
+    """How much faster the runs were than those of the same lots before."""
+    return sum(lots[run.lot].typical for run in runs) / sum(checked(run).seconds for run in runs)

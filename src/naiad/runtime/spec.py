@@ -1,0 +1,36 @@
+"""What a worker loads, and how many workers there are by default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a worker needs to know to load a model.
+
+    Attributes:
+        pipeline: as :func:`naiad.pipeline.load_pipeline` takes it.
+        weights: file or folder, or None for the pipeline's default.
+        device: ``"cpu"``, ``"cuda:0"``, ...
+        threads: intra-op threads of the numeric libraries.
+        budget: what a batch may hold, or None for what the pipeline says.
+    """
+
+    pipeline: str
+    weights: str | None = None
+    device: str = "cpu"
+    threads: int = 1
+    budget: Mapping[str, int] | None = None
+
+
+def default_instances(device: str) -> int:
+    """As many workers as this process may use cores; one on a GPU.
+
+    Each has one thread: several would share an interpreter lock, and smaller batches among them.
+    """
+    if device.startswith("cuda"):
+        return 1
+    return max(1, len(os.sched_getaffinity(0)))

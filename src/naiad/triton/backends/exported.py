@@ -1,0 +1,94 @@
+"""A model file and its config as a pipeline, which worker processes run as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
+
+from naiad.graph import Batch
+from naiad.pipeline import Pipeline, Request, random_arrays
+from naiad.schema import Arrays, named_dims
+from naiad.triton.backends.graphs import DIMS_PARAMETER, by_dims
+from naiad.triton.backends.models import TorchModel, load_model
+from naiad.triton.backends.rows import BATCH, by_rows
+from naiad.triton.model_config import ModelConfig
+
+MODEL_DEVICE: Final = "model"
+"""The device of an instance whose model file says itself where its parts are."""
+
+# Settings of pipelines that a config may have, under the prefix `naiad_`.
+_SETTINGS: Final = ("watchdog", "queue_capacity", "latency_target", "max_queue_delay", "cost")
+
+
+def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:
+    """The pipeline class of a model's version.
+
+    Args:
+        config: its configuration, complete.
+        version: the name of the version's folder.
+
+    Raises:
+        RepositoryError: the config does not say what it must; names the file and the field.
+    """
+    named = DIMS_PARAMETER in config.parameters
+    layout = by_dims(config) if named else by_rows(config)
+
+    class Exported(Pipeline):
+        """A model file and its config."""
+
+        name = config.name
+        inputs = layout.inputs
+        outputs = layout.outputs
+        sample = layout.sample
+        result = layout.result
+        budget = layout.budget
+        limit = layout.limit
+        arrays: ClassVar[Literal["torch", "numpy"]] = (
+            "torch" if named and config.backend == "pytorch" else "numpy"
+        )
+
+        def setup(self, device: str) -> None:
+            self._model = load_model(config, version, None if device == MODEL_DEVICE else device)
+
+        def forward(self, batch: Batch) -> Mapping[str, Any]:
+            if self.arrays == "torch" and isinstance(self._model, TorchModel):
+                return self._model.forward(batch)
+            return self._model(batch)
+
+        def example(self) -> Arrays:
+            if named:
+                return super().example()
+            # Of sizes about which nothing is said, 1 is what most models take.
+            sizes = dict.fromkeys(named_dims(self.inputs), 1)
+            sizes[BATCH] = min(8, config.max_batch_size)
+            return random_arrays(self.inputs, sizes, seed=0)
+
+    if named or config.max_batch_size:
+        return Exported
+
+    class Single(Exported):
+        """The same, where no dimension is there to merge along: a batch is one request."""
+
+        name = config.name
+        prepare_threads = 0  # there is nothing to do beside forward
+
+        def prepare(self, request: Request) -> Arrays:
+            return {key: array[None] for key, array in request.arrays.items()}
+
+        def forward(self, batch: Batch) -> Mapping[str, Any]:
+            outputs = self._model({key: array[0] for key, array in batch.items()})
+            return {key: array[None] for key, array in outputs.items()}
+
+        def finish(self, result: Arrays) -> Arrays:
+            return {key: array[0] for key, array in result.items()}
+
+    return Single
+
+
+def service_parameters(config: ModelConfig, device: str) -> dict[str, str]:
+    """What a config says of its service, as that of a pipeline says it."""
+    found = {key: config.parameters.get(f"naiad_{key}") for key in _SETTINGS}
+    parameters = {key: value for key, value in found.items() if value is not None}
+    parameters["device"] = device
+    threads = config.parameters.get("INTRA_OP_THREAD_COUNT")
+    return parameters | ({"threads": threads} if threads else {})

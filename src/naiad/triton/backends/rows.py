@@ -1,0 +1,79 @@
+"""Exported models that are batched as Triton batches: by rows, or one request at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from naiad.batching import Budget
+from naiad.errors import RepositoryError
+from naiad.schema import REQUESTS, TRITON_NAMES, Schema, Tensor
+from naiad.triton.model_config import ModelConfig, TensorConfig
+
+BATCH: Final = "batch"
+"""The leading dimension of requests to a model with ``max_batch_size``."""
+
+_DTYPES: Final[Mapping[str, str]] = {triton: name for name, triton in TRITON_NAMES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The tensors of an exported model, and how its requests are merged.
+
+    Attributes:
+        inputs: as clients send them.
+        outputs: as clients get them.
+        sample: inputs as they are merged.
+        result: outputs as they are split.
+        budget: how much one batch may hold.
+        limit: how much one request may hold.
+    """
+
+    inputs: Schema
+    outputs: Schema
+    sample: Schema
+    result: Schema
+    budget: Budget
+    limit: Budget = field(default_factory=Budget)
+
+
+def by_rows(config: ModelConfig) -> Layout:
+    """How a model is merged whose config has Triton's rules.
+
+    With ``max_batch_size`` requests of the same inner sizes are concatenated along their first
+    dimension, up to so many rows. Without it each is run by itself.
+
+    Raises:
+        RepositoryError: a tensor has a dtype that cannot be served.
+    """
+    if config.max_batch_size > 0:
+        inputs = {t.name: _tensor(config, t, BATCH) for t in config.inputs}
+        outputs = {t.name: _tensor(config, t, BATCH) for t in config.outputs}
+        budget = Budget(**{BATCH: config.max_batch_size})
+        return Layout(inputs, outputs, inputs, outputs, budget)
+    return Layout(
+        inputs={t.name: _tensor(config, t) for t in config.inputs},
+        outputs={t.name: _tensor(config, t) for t in config.outputs},
+        sample={t.name: _tensor(config, t, REQUESTS) for t in config.inputs},
+        result={t.name: _tensor(config, t, REQUESTS) for t in config.outputs},
+        budget=Budget(requests=1),
+    )
+
+
+def _tensor(config: ModelConfig, tensor: TensorConfig, *leading: str) -> Tensor:
+    if tensor.dtype not in _DTYPES:
+        raise _unknown(config, tensor)
+    # A size that may be anything has a name of its own, which no other tensor must agree with.
+    dims = (
+        f"{tensor.name}.{axis}" if size == -1 else size for axis, size in enumerate(tensor.dims)
+    )
+    # What a model makes of NaN is its own affair: NVIDIA's backends pass it on.
+    return Tensor(_DTYPES[tensor.dtype], (*leading, *dims), finite=False)
+
+
+def _unknown(config: ModelConfig, tensor: TensorConfig) -> RepositoryError:
+    return config.wrong(
+        f"{tensor.field}.data_type is TYPE_{tensor.dtype or 'INVALID'}; it must be one of "
+        f"{', '.join(f'TYPE_{name}' for name in _DTYPES)}"
+    )

@@ -107,7 +107,7 @@ class Batcher {
       auto now = clock_();
       if (ready(now)) return pick(most, now);
       if (closed_ && queue_.empty()) return Batch{};
-      double left = (timeout - (now - began)).count();
+      double left = Seconds(timeout - (now - began)).count();
       if (left <= 0) return std::nullopt;
       if (!queue_.empty()) left = std::min(left, patience(now));
       changed_.wait_for(hold, Seconds(left));

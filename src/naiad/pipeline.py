@@ -100,7 +100,9 @@ class Pipeline:
                 return {"degree": torch.bincount(target, minlength=batch.total("nodes"))}
 
     ``prepare`` and ``finish`` see one request at a time; ``forward`` sees many merged into one.
-    All hooks run in a worker process, which called ``setup`` once.
+    All hooks run in a worker process, which called ``setup`` once. ``prepare`` may run in another
+    thread than ``forward`` and ``finish``, beside them, for requests that come after theirs; what
+    it shares with them it must only read (see ``prepare_threads``).
     """
 
     name: ClassVar[str]
@@ -126,6 +128,10 @@ class Pipeline:
     watchdog: ClassVar[float] = 120.0
     """Seconds that a worker process may take over one batch; one that takes longer is killed and
     replaced."""
+    prepare_threads: ClassVar[int] = 1
+    """Threads that call ``prepare`` beside ``forward``, where a model has one worker and a core is
+    free (a GPU's model has both): at most so many, and no more than there are cores for. With more
+    than 1, ``prepare`` is called for several requests at once. 0: never beside ``forward``."""
     queue_capacity: ClassVar[int] = 10_000
     """Requests that may wait; more are answered ``UNAVAILABLE``, with a hint when to try again."""
     max_queue_delay: ClassVar[float] = 0.0
@@ -166,6 +172,8 @@ class Pipeline:
         if not hasattr(cls, "result"):
             cls.result = cls.outputs
         try:
+            if cls.prepare_threads < 0:
+                raise SchemaError(f"prepare_threads is {cls.prepare_threads}; it must be 0 or more")
             check_service(cls.watchdog, cls.queue_capacity, cls.latency_target, cls.max_queue_delay)
             check_schema(cls.inputs)
             check_schema(cls.sample)

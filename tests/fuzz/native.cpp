@@ -11,14 +11,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "fake_triton.h"
+#include "held.h"
 #include "request.h"
-#include "task.h"
 
 namespace {
 
@@ -70,8 +71,13 @@ class Fuzz {
     while (true) {
       auto batch = queue.take(naiad::Seconds(0), SIZE_MAX);
       if (!batch || batch->empty()) break;
-      serve(contract, *batch);
+      if (contract.ahead) {
+        hold(contract, std::move(*batch));
+      } else {
+        serve(contract, *batch);
+      }
     }
+    while (!held_.empty()) let_go(contract);
     for (auto& request : requests) REQUIRE(request->replies == 1 && request->releases == 1);
   }
 
@@ -263,6 +269,40 @@ class Fuzz {
     bool merged = !task.empty();
     if (!merged) task = naiad::write_apart(batch, inbox());
     check_task(contract, batch, task, merged);
+    answer(contract, batch, merged);
+  }
+
+  // A worker is given a batch beside those that it has, and answers some.
+  void hold(const Contract& contract, naiad::Batch batch) {
+    size_t size = naiad::size_ahead(batch), start = held_.room(size);
+    std::string task = naiad::write_apart(batch, inbox(), start);
+    Reading reading(task);
+    REQUIRE(reading.number() == static_cast<int64_t>(start + size));
+    check_task(contract, batch, task, false);
+    held_.add(std::move(batch), start, start + size);
+    REQUIRE(held_.end() >= start + size);
+    for (int times = data_.ConsumeIntegralInRange(0, 3); times > 0 && !held_.empty(); --times) {
+      let_go(contract);
+    }
+  }
+
+  void let_go(const Contract& contract) {
+    size_t count = data_.ConsumeIntegralInRange<size_t>(1, held_.batch().size());
+    auto batch = held_.pop(count);
+    REQUIRE(batch.size() == count);
+    const char* base = inbox().reserve(0);
+    for (auto& pending : batch) {
+      auto& claim = base[pending->claim];
+      REQUIRE(!claim);
+      for (auto& [offset, bytes] : sent_[pending.get()]) {
+        REQUIRE(!bytes.compare(0, bytes.size(), base + offset, bytes.size()));
+      }
+      if (rarely(6)) pending->refuse_unavailable("it is too late");
+    }
+    answer(contract, batch, false);
+  }
+
+  void answer(const Contract& contract, naiad::Batch& batch, bool merged) {
     std::string said = some_answer(contract, batch, merged);
     int64_t claimed = 0;
     if (said.size() >= 16) memcpy(&claimed, said.data() + 8, 8);
@@ -280,14 +320,20 @@ class Fuzz {
   }
 
   // What a worker is told is in the inbox, and no index leads out of its own graph.
-  static void check_task(
+  void check_task(
       const Contract& contract, const naiad::Batch& batch, const std::string& task, bool merged) {
     Reading reading(task);
     int64_t end = reading.number();
     REQUIRE(reading.number() == static_cast<int64_t>(batch.size()));
-    REQUIRE(reading.number() == (merged ? naiad::kMerged : naiad::kApart));
+    auto apart = contract.ahead ? naiad::kAhead : naiad::kApart;
+    REQUIRE(reading.number() == (merged ? naiad::kMerged : apart));
     const char* base = inbox().reserve(end);
     if (!merged) {
+      int64_t start = contract.ahead ? reading.number() : 0;
+      for (size_t number = 0; contract.ahead && number < batch.size(); ++number) {
+        REQUIRE(batch[number]->claim == start + number && !base[start + number]);
+      }
+      if (contract.ahead) start += naiad::aligned(batch.size());
       for (auto& pending : batch) {
         REQUIRE(reading.text(reading.number()) == pending->id);
         reading.text(reading.number());
@@ -296,7 +342,10 @@ class Fuzz {
           if (rank < 0) continue;
           while (rank--) reading.number();
           int64_t offset = reading.number(), bytes = reading.number();
-          REQUIRE(offset >= 0 && bytes >= 0 && bytes <= end && offset <= end - bytes);
+          REQUIRE(offset >= start && bytes >= 0 && bytes <= end && offset <= end - bytes);
+          if (contract.ahead) {
+            sent_[pending.get()].emplace_back(offset, std::string(base + offset, bytes));
+          }
         }
       }
       REQUIRE(!reading.left());
@@ -419,6 +468,8 @@ class Fuzz {
 
   FuzzedDataProvider& data_;
   bool calm_ = false;
+  naiad::Held held_;
+  std::map<PendingRequest*, std::vector<std::pair<int64_t, std::string>>> sent_;
   naiad::Metrics metrics_{"fuzzed", "1"};
 };
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from naiad.native.wire import Wire
-from naiad.runtime.runner import STAGES
+from naiad.native.wire import REPORTED, Wire
 from naiad.runtime.shared import Arena
 from naiad.schema import BYTES
 
@@ -38,9 +37,11 @@ def protocol(values: Any) -> bytes:
     return b"".join(struct.pack("<I", len(value)) + value for value in values.flat)
 
 
-def numbers_of(wire: Wire, asked: Sequence[Ask], inbox: Arena) -> tuple[list[int], bytes]:
-    """The integers and the text of a task; its arrays are put in the inbox."""
-    numbers, text, end = [0, len(asked), 0], b"", 0
+def numbers_of(
+    wire: Wire, asked: Sequence[Ask], inbox: Arena, start: int = 0
+) -> tuple[list[int], bytes]:
+    """The integers and the text of a task; its arrays are put in the inbox, from ``start`` on."""
+    numbers, text, end = [0, len(asked), 0], b"", start
     pieces: list[tuple[int, bytes]] = []
     for ask in asked:
         numbers += [len(ask.id), len(ask.parameters)]
@@ -56,6 +57,17 @@ def numbers_of(wire: Wire, asked: Sequence[Ask], inbox: Arena) -> tuple[list[int
     memory = inbox.reserve(end)
     for offset, data in pieces:
         memory[offset : offset + len(data)] = data
+    return numbers, text
+
+
+def ahead(
+    wire: Wire, asked: Sequence[Ask], inbox: Arena, start: int = 0
+) -> tuple[list[int], bytes]:
+    """The same for a worker that prepares requests beside ``forward``."""
+    first = start + -(-len(asked) // 64) * 64
+    numbers, text = numbers_of(wire, asked, inbox, first)
+    inbox.reserve(numbers[0])[start:first] = bytes(first - start)
+    numbers[2:3] = [3, start]
     return numbers, text
 
 
@@ -97,5 +109,5 @@ def answers(wire: Wire, message: bytes, outbox: Arena) -> list[Any]:
             outputs[name] = (shape, bytes(memory[offset : offset + length]))
         found.append(outputs)
     rest = list(numbers)
-    assert len(rest) == len(STAGES) + 1 + rest[len(STAGES)] * len(wire.dims)
+    assert len(rest) == len(REPORTED) + 1 + rest[len(REPORTED)] * len(wire.dims)
     return found

@@ -34,7 +34,9 @@ def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None:
         pytest.skip("there is no clang++: apt install clang libclang-rt-14-dev")
     folder = tmp_path_factory.mktemp("fuzz")
-    lines = [Wire.of(pipeline).announced(CONFIG) for pipeline in ALL]
+    wires = [Wire.of(pipeline) for pipeline in ALL]
+    lines = [wire.announced(CONFIG) for wire in wires]
+    lines += [wire.announced(CONFIG, ahead=True) for wire in wires if not wire.merges]
     (folder / "contracts.jsonl").write_text("\n".join(lines) + "\n")
     flags = ["-std=c++17", "-O1", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", f"-I{SOURCES}"]
     command = [compiler, *flags, SANITIZERS, "-fno-sanitize-recover=all", "-o", "native", SOURCE]

@@ -10,10 +10,12 @@ import logging
 import os
 import random
 import signal
+import threading
 import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.fuzz.budget import SECONDS
 from tests.fuzz.pipelines import Everything, Merged, Texts
-from tests.fuzz.tasks import Ask, answers, numbers_of, packed
+from tests.fuzz.tasks import Ask, ahead, answers, numbers_of, packed
 
 from naiad.error_text import _encoded_size
 from naiad.native.merging import Merger
 from naiad.native.wire import Wire
-from naiad.native.worker import answer
+from naiad.native.worker import answer, serve_ahead
 from naiad.pipeline import Pipeline, random_arrays
+from naiad.runtime.preparer import Preparer
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 
@@ -39,27 +42,69 @@ ODD = [-1, 0, 1, 2, 2**31, 2**32, 2**60, 2**61, 2**62, 2**63 - 1, -(2**63)]
 class Desk:
     """A worker, but for its process."""
 
+    numbers_of = staticmethod(numbers_of)
+
     def __init__(self, pipeline: type[Pipeline]) -> None:
         runner = Runner(pipeline())
         self.wire = Wire.of(pipeline, runner.contract)
         self.inbox, self.outbox = Arena(), Arena()
+        self._runner = runner
         self._rest = (self.inbox, self.outbox, self.wire, runner, Merger.of(runner))
 
     def answer(self, task: bytes) -> bytes:
         return answer(task, *self._rest)
 
     def ask(self, asked: list[Ask]) -> list[Any]:
-        said = self.answer(packed(*numbers_of(self.wire, asked, self.inbox)))
-        return answers(self.wire, said, self.outbox)
+        return self.found(packed(*self.numbers_of(self.wire, asked, self.inbox)))
+
+    def found(self, task: bytes) -> list[Any]:
+        return answers(self.wire, self.answer(task), self.outbox)
+
+    def close(self) -> None:
+        self.inbox.close()
+        self.outbox.close()
+
+
+class DeskAhead(Desk):
+    """A worker that prepares requests beside ``forward``, but for its process."""
+
+    numbers_of = staticmethod(ahead)
+
+    def __init__(self, pipeline: type[Pipeline]) -> None:
+        super().__init__(pipeline)
+        self._ours, theirs = Pipe()
+        self._free = os.eventfd(1, os.EFD_SEMAPHORE)
+        rest = (self.inbox, [self.outbox], self._free, self.wire, Preparer(self._runner, 1))
+        self._serving = threading.Thread(target=serve_ahead, args=(theirs, *rest), daemon=True)
+        self._serving.start()
+
+    def found(self, task: bytes) -> list[Any]:
+        self._ours.send_bytes(task)
+        found: list[Any] = []
+        prepared = False
+        while not prepared or len(found) < self.wire.requests(task):
+            assert self._ours.poll(20), "there is no answer"
+            if said := self._ours.recv_bytes():
+                found += answers(self.wire, said, self.outbox)
+                os.eventfd_write(self._free, 1)
+            else:
+                prepared = True
+        return found
+
+    def close(self) -> None:
+        self._ours.close()
+        self._serving.join(20)
+        assert not self._serving.is_alive()
+        super().close()
 
 
 @pytest.fixture(scope="module")
 def desks() -> Iterator[dict[str, Desk]]:
     made = {pipeline.name: Desk(pipeline) for pipeline in (Everything, Merged, Texts)}
+    made |= {f"{kind.name} ahead": DeskAhead(kind) for kind in (Everything, Texts)}
     yield made
     for desk in made.values():
-        desk.inbox.close()
-        desk.outbox.close()
+        desk.close()
 
 
 def some_ask(rng: random.Random, wire: Wire) -> Ask:
@@ -100,7 +145,7 @@ def checked(found: list[Any]) -> None:
 def fuzz(check: Any) -> int:
     """Run a property over and over, for its share of the time; how many examples there were."""
     tried = 0
-    deadline = time.monotonic() + SECONDS / 2
+    deadline = time.monotonic() + SECONDS / 3
     rounds = settings(
         max_examples=50,
         database=None,
@@ -121,12 +166,12 @@ def test_no_task_ends_a_worker(desks: dict[str, Desk]) -> None:
     def check(seed: int, name: str) -> None:
         rng, desk = random.Random(seed), desks[name]
         asked = [some_ask(rng, desk.wire) for _ in range(rng.randint(1, 3))]
-        numbers, text = numbers_of(desk.wire, asked, desk.inbox)
+        numbers, text = desk.numbers_of(desk.wire, asked, desk.inbox)
         # The native backend does not write these; they must not end the worker all the same.
         for _ in range(rng.choice([0, 0, 0, 1, 2])):
             at = rng.choice([0, *range(2, len(numbers))])  # 1: how many requests there are
             numbers[at] = rng.choice([*ODD, rng.randint(-9, 99)])
-        found = answers(desk.wire, desk.answer(packed(numbers, text)), desk.outbox)
+        found = desk.found(packed(numbers, text))
         assert len(found) == len(asked)
         checked(found)
         kinds.update(map(type, found))
@@ -277,9 +322,10 @@ def as_in_a_worker() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("kind", [Desk, DeskAhead])
 @pytest.mark.usefixtures("as_in_a_worker")
-def test_no_hook_ends_a_worker_whatever_it_does() -> None:
-    desk = Desk(Failing)
+def test_no_hook_ends_a_worker_whatever_it_does(kind: type[Desk]) -> None:
+    desk = kind(Failing)
 
     hooks = st.sampled_from(["prepare", "forward", "finish"])
 
@@ -299,6 +345,7 @@ def test_no_hook_ends_a_worker_whatever_it_does() -> None:
         assert [one["text"][1] for one in found] == [b"\5\0\0\0first", b"\6\0\0\0second"]
 
     print(f"hooks that fail: {fuzz(check):,} tried, workers ended 0")
+    desk.close()
 
 
 def test_a_task_of_a_megabyte_of_nested_json_is_answered(desks: dict[str, Desk]) -> None:

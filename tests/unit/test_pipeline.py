@@ -52,6 +52,7 @@ def test_sample_and_result_are_inputs_and_outputs_unless_declared():
         ({"max_batch_size": 8}, r"x: dims=\('nodes',\); with max_batch_size=8 they must be"),
         ({"executor": "thread"}, "Model: executor is 'thread'; .* remove that line"),
         ({"queue_capacity": 0}, "Model: queue_capacity is 0; it must be at least 1"),
+        ({"prepare_threads": -1}, "Model: prepare_threads is -1; it must be 0 or more"),
         ({"latency_target": 0.0}, "Model: latency_target is 0 s; it must be more than 0"),
         ({"max_queue_delay": -1}, "Model: max_queue_delay is -1 s; it must be 0 or more"),
     ],

@@ -1,6 +1,8 @@
 // The queue whose take() gives the next batch: what fits the budget, oldest first.
 #pragma once
 
+#include <sys/eventfd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -87,6 +89,7 @@ class Batcher {
         [](int64_t rank, const Entry& other) { return rank < other.rank; });
     queue_.insert(place, std::move(entry));
     changed_.notify_one();
+    if (bell_ >= 0) eventfd_write(bell_, 1);
     return "";
   }
 
@@ -104,7 +107,7 @@ class Batcher {
       auto now = clock_();
       if (ready(now)) return pick(most, now);
       if (closed_ && queue_.empty()) return Batch{};
-      double left = (timeout - (now - began)).count();
+      double left = Seconds(timeout - (now - began)).count();
       if (left <= 0) return std::nullopt;
       if (!queue_.empty()) left = std::min(left, patience(now));
       changed_.wait_for(hold, Seconds(left));
@@ -119,6 +122,12 @@ class Batcher {
     queue_.clear();
     std::fill(waiting_.begin(), waiting_.end(), 0);
     return items;
+  }
+
+  // Count what is put in this eventfd, too.
+  void ring(int bell) {
+    std::lock_guard<std::mutex> hold(mutex_);
+    bell_ = bell;
   }
 
   void close() {
@@ -299,6 +308,7 @@ class Batcher {
   int64_t arrivals_ = 0;
   size_t takers_ = 0;
   bool closed_ = false;
+  int bell_ = -1;
   double pace_ = 0;
   std::optional<Clock::time_point> since_;
 };

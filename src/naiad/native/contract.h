@@ -16,7 +16,7 @@ namespace naiad {
 
 // Of the messages between this library and its workers, which may be of another Naiad where an
 // exported repository is served; PROTOCOL in wire.py.
-constexpr int kProtocol = 2;
+constexpr int kProtocol = 3;
 
 struct Port {
   std::string name;
@@ -51,6 +51,7 @@ struct Contract {
     latency_target = said["latency_target"].number(0);
     if (said["cost"]) cost = read_cost(said["cost"]);
     merges = said["merges"].text() == "true";
+    ahead = said["ahead"].text() == "true";
     check();
   }
 
@@ -77,6 +78,7 @@ struct Contract {
   double latency_target = 0;  // seconds; 0 for none
   std::optional<Cost> cost;   // what is believed of it before any batch has run
   bool merges = false;  // whether requests may be merged, and results split, on this side
+  bool ahead = false;   // whether a worker prepares requests beside `forward`
 
  private:
   static Port read(const Json& said) {

@@ -1,6 +1,7 @@
 // A request on its way, and the one reply that it gets.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -91,6 +92,7 @@ class PendingRequest {
   Clock::time_point arrived = Clock::now();
   int64_t priority = 0;
   double timeout = 0;          // seconds; 0 for none
+  size_t claim = 0;  // the byte of the inbox that is 0 until it is refused, or the worker begins it
   std::string id, parameters;  // of the client; JSON, or ""
 
  private:
@@ -120,8 +122,10 @@ class PendingRequest {
 
   void release(bool success, const Times& times) {
     metrics_.requests(1);
+    // The worker may have been at others of the batch before this one came.
+    auto begun = std::max(times.begun, arrived), sent = std::max(times.sent, arrived);
     TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelInstanceReportStatistics(
-        instance_, request, success, nanoseconds(times.begun), nanoseconds(times.sent),
+        instance_, request, success, nanoseconds(begun), nanoseconds(sent),
         nanoseconds(times.received), nanoseconds(Clock::now())));
     TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestRelease(request, kAll));
     request = nullptr;

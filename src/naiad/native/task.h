@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,18 +16,34 @@ using Batch = Batcher<PendingRequest>::Batch;
 
 // How a task's requests lie in the inbox, and an answer's results in the outbox. To merged requests a
 // worker may also answer that it wants each by itself, to find out what is wrong with which.
-enum Form : int64_t { kApart = 0, kMerged = 1, kWantedApart = 2 };
+enum Form : int64_t { kApart = 0, kMerged = 1, kWantedApart = 2, kAhead = 3 };
 
 constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
+// Bytes that a batch takes in the inbox where a worker has others beside it.
+inline size_t size_ahead(const Batch& batch) {
+  size_t size = aligned(batch.size());
+  for (auto& pending : batch) {
+    for (auto& given : pending->given) size += given.input ? aligned(given.bytes) : 0;
+  }
+  return size;
+}
+
 // Copy the inputs of a batch into the inbox, the one copy that is made of them, each request's by
-// themselves. Returns the message that says where they are.
-inline std::string write_apart(const Batch& batch, Arena& inbox) {
+// themselves, from the byte `ahead` on where a worker has others beside it. Returns the message that
+// says where they are.
+inline std::string write_apart(
+    const Batch& batch, Arena& inbox, std::optional<size_t> ahead = {}) {
   Message task;
   task.put(0);  // bytes in the inbox, known at the end
   task.put(batch.size());
-  task.put(kApart);
-  size_t end = 0;
+  task.put(ahead ? kAhead : kApart);
+  size_t start = ahead.value_or(0), end = start;
+  if (ahead) {
+    task.put(start);
+    for (auto& pending : batch) pending->claim = end++;
+    start = end = *ahead + aligned(batch.size());
+  }
   for (auto& pending : batch) {
     task.put(pending->id.size());
     task.put(pending->id.data(), pending->id.size());
@@ -45,7 +62,8 @@ inline std::string write_apart(const Batch& batch, Arena& inbox) {
     }
   }
   task[0] = end;
-  char* into = inbox.reserve(end);
+  char* into = inbox.reserve(end) + start;
+  if (ahead) memset(into - aligned(batch.size()), 0, batch.size());
   for (auto& pending : batch) {
     for (auto& given : pending->given) {
       if (!given.input) continue;
@@ -120,6 +138,12 @@ inline std::string write_merged(
   return "";
 }
 
+inline int64_t requests_of(const std::string& answer) {
+  Reading reading(answer);
+  reading.number();
+  return reading.number();
+}
+
 inline int64_t form_of(const std::string& answer) {
   Reading reading(answer);
   reading.number();
@@ -153,6 +177,7 @@ inline void answer_apart(
     if (int64_t code = done.number()) {
       std::string kind = done.text(done.number());
       std::string text = done.text(done.number());
+      if (!pending->request) continue;
       pending->refuse(code > 0 && code <= kLastCode ? static_cast<int>(code) : kInternal, kind, text);
       continue;
     }
@@ -172,7 +197,7 @@ inline void answer_apart(
       value.run = bytes;
       values.push_back(std::move(value));
     }
-    pending->answer(values, times);
+    if (pending->request) pending->answer(values, times);
   }
 }
 

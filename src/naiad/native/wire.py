@@ -5,6 +5,8 @@ native order), then text. Arrays lie in shared memory, each where the integers s
 
     task    bytes in the inbox, requests, 0, and of each request: length of its id, length of its
             parameters (JSON), and of each input: rank (-1: left out), shape, offset, bytes
+    or      bytes in the inbox, requests, 3, the offset of a byte for each request, then as with 0:
+            of a model whose requests are prepared beside ``forward``
     or      bytes in the inbox, requests, 1, the size of each dimension in all requests together,
             the offset of each input, merged, and of each request its size of each dimension
     done    bytes in the outbox, requests, 0, and of each request: 0 and for each output rank (-1:
@@ -12,6 +14,10 @@ native order), then text. Arrays lie in shared memory, each where the integers s
     or      bytes in the outbox, requests, 1, and the offset of each output, merged
             then, in both, nanoseconds of each stage, batches, and of each its rows by dimension
     or      0, requests, 2: the merged requests are wanted in a task of the first kind
+
+To tasks with 3 there are answers of the first kind to any number of requests, in the order of
+those, and an empty message for each task when all of it is prepared and more may be sent. The byte
+of a request is 0 until the front has answered it, or the worker has begun to run it.
 
 ``BYTES`` tensors are as the KServe v2 protocol has them: each element behind its length, 32 bits.
 """
@@ -49,7 +55,7 @@ from naiad.schema import (
 )
 from naiad.triton.service_config import ServiceConfig
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
@@ -60,8 +66,16 @@ _ORDER = (
 _DTYPES: Final = {name: number for number, name in enumerate(_ORDER, start=1)}
 """``TRITONSERVER_DataType`` by the protocol's names."""
 
-_APART, _MERGED, _WANTED_APART = range(3)
+REPORTED: Final = ("queue", *STAGES)
+"""Stages whose time an answer says: requests that are prepared may wait in a worker, too."""
+
+MORE: Final = b""
+"""A task is prepared."""
+
+_APART, _MERGED, _WANTED_APART, _AHEAD = range(4)
 """``Form`` in ``task.h``."""
+
+_BEGUN: Final = 2
 
 _Place: TypeAlias = "tuple[tuple[int, ...], int, int]"
 """Of an array in the inbox: shape, offset, bytes."""
@@ -99,15 +113,19 @@ class Wire:
         """The pipeline's."""
         return self.contract.inputs
 
-    def announced(self, config: ServiceConfig) -> str:
-        """What the native backend must know, as JSON."""
+    def announced(self, config: ServiceConfig, *, ahead: bool = False) -> str:
+        """What the native backend must know, as JSON.
+
+        ``ahead``: whether requests are prepared beside ``forward``.
+        """
         return json.dumps(
             {
                 "dims": self.dims,
                 "inputs": [self._port(name, tensor) for name, tensor in self.inputs.items()],
                 "outputs": [self._port(name, tensor) for name, tensor in self.outputs.items()],
                 "merges": self.merges,
-                "stages": STAGES,
+                "ahead": ahead,
+                "stages": REPORTED,
                 "limit": dict(self.contract.limit),
                 "budget": dict(self.contract.budget),
                 "waiting": dict(self.contract.waiting),
@@ -132,7 +150,7 @@ class Wire:
         memory = inbox.reserve(size)
         if form == _MERGED:
             return self._batch(table[3:], requests, memory)
-        numbers = iter(table[3:].tolist())
+        numbers = iter(table[4 if form == _AHEAD else 3 :].tolist())
         text = _COUNT.size + table.nbytes
         found: list[Request | NaiadError] = []
         for _ in range(requests):
@@ -147,6 +165,14 @@ class Wire:
             found.append(self._one(message[text:middle], message[middle:end], places, memory))
             text = end
         return found
+
+    def claims(self, message: bytes, inbox: Arena) -> list[Claim]:
+        """Of each request of a task of the kind 3."""
+        _, requests, form, start = _numbers(message)[:4].tolist()
+        memory = inbox.reserve(0)
+        if form != _AHEAD or not 0 <= start <= start + requests <= len(memory):
+            raise PipelineError(f"a task has no bytes for its {requests} requests")
+        return [Claim(memory, start + number) for number in range(requests)]
 
     def _one(
         self, name: bytes, parameters: bytes, places: Mapping[str, _Place], memory: mmap.mmap
@@ -197,16 +223,15 @@ class Wire:
         view.flags.writeable = False
         return view
 
-    def write(self, reading: list[Request | NaiadError], report: Report, outbox: Arena) -> bytes:
-        """The answer to a task: what ``report`` says of those of its requests that could be read.
+    def requests(self, message: bytes) -> int:
+        """How many there are in a task."""
+        return int(_numbers(message)[1])
 
-        The arrays are written to the outbox.
-        """
-        ran = iter(report.outcomes)
+    def write(self, report: Report, outbox: Arena) -> bytes:
+        """The answer to requests by themselves; the arrays are written to the outbox."""
         outcomes: list[Outcome] = []
         plain: list[dict[str, Array]] = []
-        for one in reading:
-            outcome = one if isinstance(one, NaiadError) else next(ran)
+        for outcome in report.outcomes:
             try:
                 arrays = {} if isinstance(outcome, NaiadError) else _plain(outcome)
             except Exception as error:
@@ -231,16 +256,6 @@ class Wire:
                 numbers += (len(shape), *shape, offset, size)
         return self._packed(numbers, report, text)
 
-    def write_failure(self, message: bytes, error: BaseException) -> bytes:
-        """The answer to a task that could not be read, or whose answer could not be written: all
-        of its requests end with the error.
-        """
-        numbers = [0, int(_numbers(message)[1]), _APART]
-        text: list[bytes] = []
-        for _ in range(numbers[1]):
-            _put_error(PipelineError(f"internal error: {described(error)}"), numbers, text)
-        return self._packed(numbers, Report([]), text)
-
     def write_merged(self, arrays: Arrays, report: Report, outbox: Arena) -> bytes:
         """The answer to a merged task, whose ``arrays`` the native backend will split."""
         layout = outbox.write([arrays])
@@ -253,7 +268,7 @@ class Wire:
         return _message([0, batch.requests, _WANTED_APART])
 
     def _packed(self, numbers: list[int], report: Report, text: list[bytes]) -> bytes:
-        numbers += (int(1e9 * seconds) for seconds in report.seconds.values())
+        numbers += (int(1e9 * report.seconds.get(stage, 0)) for stage in REPORTED)
         numbers.append(len(report.batches))
         for batch in report.batches:
             numbers += (batch.get(dim, 0) for dim in self.dims)
@@ -274,6 +289,21 @@ class Wire:
             "counts": places.get(tensor.counts, -1),
             "optional": tensor.optional,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a request, for which somebody may wait no more by then."""
+
+    memory: mmap.mmap
+    place: int
+
+    def take(self) -> bool:
+        """Whether it may be run, which is then said."""
+        wanted = self.memory[self.place] == 0
+        if wanted:
+            self.memory[self.place] = _BEGUN
+        return wanted
 
 
 def _numbers(message: bytes) -> NDArray[np.int64]:

@@ -11,13 +11,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -78,9 +81,10 @@ class Arena {
     return size <= mapped_ || (!fstat(fd, &state) && static_cast<uint64_t>(state.st_size) >= size);
   }
 
-  // Give memory beyond what is usually needed back to the system; contents are lost.
-  void trim() {
-    if (mapped_ > kKeep) madvise(base_ + kKeep, mapped_ - kKeep, MADV_REMOVE);
+  // Give memory beyond what is usually needed, and is `used`, back to the system; contents are lost.
+  void trim(size_t used = 0) {
+    size_t keep = std::max(kKeep, (used + kPage - 1) / kPage * kPage);
+    if (mapped_ > keep) madvise(base_ + keep, mapped_ - keep, MADV_REMOVE);
   }
 
   // Descriptors that a child is given at fixed low numbers must not be there already.
@@ -95,7 +99,7 @@ class Arena {
   const int fd;
 
  private:
-  static constexpr size_t kKeep = 64 << 20;
+  static constexpr size_t kKeep = 64 << 20, kPage = 64 << 10;
   static constexpr size_t kMost = size_t{1} << 46;
 
   char* base_ = nullptr;
@@ -117,6 +121,8 @@ class Worker {
     inbox = std::make_unique<Arena>();
     for (auto& outbox : outboxes_) outbox = std::make_unique<Arena>();
     turn_ = 0;
+    unprepared = 0;
+    free_ = Arena::high(eventfd(2, EFD_CLOEXEC | EFD_SEMAPHORE));
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
       throw WorkerLost(std::string("no socket: ") + strerror(errno), "not_loaded");
@@ -135,6 +141,7 @@ class Worker {
     posix_spawn_file_actions_adddup2(&files, inbox->fd, 4);
     posix_spawn_file_actions_adddup2(&files, outboxes_[0]->fd, 5);
     posix_spawn_file_actions_adddup2(&files, outboxes_[1]->fd, 6);
+    posix_spawn_file_actions_adddup2(&files, free_, 7);
     int failed = posix_spawnp(
         &pid_, command[0], &files, nullptr, const_cast<char**>(command), environ);
     posix_spawn_file_actions_destroy(&files);
@@ -148,13 +155,20 @@ class Worker {
   }
 
   // Give it a task, whose inputs are in the inbox.
-  void ask(const std::string& task) {
-    send(task);
-    turn_ ^= 1;
-  }
+  void ask(const std::string& task) { send(task); }
 
-  // Where the results of the last task are, when it is answered.
-  Arena* outbox() const { return outboxes_[turn_ ^ 1].get(); }
+  // Where the results are of the answer that was received; asked for once for each.
+  Arena* outbox() { return outboxes_[(turn_ ^= 1) ^ 1].get(); }
+
+  // They are read: a worker that is given more before may write there again.
+  void read() { eventfd_write(free_, 1); }
+
+  // Wait for a message, and for `bell` unless that is -1; whether there is a message.
+  bool wait(int bell, Seconds timeout) {
+    pollfd both[] = {{socket_, POLLIN, 0}, {bell, POLLIN, 0}};
+    int milliseconds = static_cast<int>(std::ceil(std::min(1e9, timeout.count() * 1e3)));
+    return poll(both, 2, std::max(0, milliseconds)) > 0 && both[0].revents;
+  }
 
   // The next message; a process that has said nothing after `timeout` is killed.
   std::string receive(Seconds timeout) {
@@ -180,8 +194,10 @@ class Worker {
 
   // End the process, at once if it does not end by itself.
   void end() {
-    if (socket_ >= 0) close(socket_);
-    socket_ = -1;
+    for (int* fd : {&socket_, &free_}) {
+      if (*fd >= 0) close(*fd);
+      *fd = -1;
+    }
     for (int tries = 0; pid_ && lost().empty(); ++tries) {
       if (tries == 100) kill(pid_, SIGKILL);
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -190,7 +206,17 @@ class Worker {
     for (auto& outbox : outboxes_) outbox.reset();
   }
 
+  // It said nothing for so long.
+  [[noreturn]] void hung(Seconds timeout) {
+    kill(pid_, SIGKILL);
+    char seconds[32];
+    snprintf(seconds, sizeof seconds, "%g", timeout.count());
+    throw WorkerLost(
+        "the worker did not answer within " + std::string(seconds) + " s and was killed", "hung");
+  }
+
   std::unique_ptr<Arena> inbox;
+  int unprepared = 0;  // tasks; counted where requests are prepared beside `forward`
 
  private:
   static constexpr size_t kMostMessage = size_t{1} << 30;
@@ -225,12 +251,7 @@ class Worker {
     do {
       ready = poll(&wait, 1, static_cast<int>(std::min(1e9, timeout.count() * 1e3)));
     } while (ready < 0 && errno == EINTR);
-    if (ready) return;
-    kill(pid_, SIGKILL);
-    char seconds[32];
-    snprintf(seconds, sizeof seconds, "%g", timeout.count());
-    throw WorkerLost(
-        "the worker did not answer within " + std::string(seconds) + " s and was killed", "hung");
+    if (!ready) hung(timeout);
   }
 
   std::string obituary() {
@@ -249,10 +270,10 @@ class Worker {
   }
 
   std::unique_ptr<Arena> outboxes_[2];
-  int turn_ = 0;  // which of them the next task has
+  int turn_ = 0;  // which of them the next answer has
   std::string label_, hello_;
   pid_t pid_ = 0;
-  int socket_ = -1;
+  int socket_ = -1, free_ = -1;
 };
 
 }  // namespace naiad

@@ -2,7 +2,8 @@
 
 It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in)
 and as 5 and 6 (what goes out, in turn). The first message says what to load; then tasks are
-answered, one by one.
+answered, one by one, or as :func:`serve_ahead` says. Descriptor 7 then counts those of 5 and 6
+that may be written.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import json
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from multiprocessing.connection import Connection
@@ -20,13 +23,14 @@ from typing import Any, Final
 
 from naiad import __version__
 from naiad.error_text import described, message_of
-from naiad.errors import EngineError
+from naiad.errors import EngineError, NaiadError, PipelineError, Unavailable
 from naiad.graph import Batch
 from naiad.native.library import LIBRARY, library
 from naiad.native.merging import Merger
-from naiad.native.wire import PROTOCOL, Wire
+from naiad.native.wire import MORE, PROTOCOL, Wire
 from naiad.pipeline import Pipeline, Request, load_pipeline
-from naiad.runtime.runner import Runner
+from naiad.runtime.preparer import Item, Preparer
+from naiad.runtime.runner import Report, Runner
 from naiad.runtime.shared import Arena
 from naiad.runtime.worker import begin, load, loaded
 from naiad.triton.backends.completion import complete
@@ -41,6 +45,7 @@ _log = logging.getLogger(__name__)
 _SOCKET: Final = 3
 _INBOX: Final = 4
 _OUTBOXES: Final = (5, 6)
+_FREE: Final = 7
 
 
 def check_protocol(hello: Mapping[str, Any]) -> None:
@@ -107,6 +112,90 @@ def serve(
         connection.send_bytes(answer(task, inbox, outbox, wire, runner, merger))
 
 
+def threads_ahead(pipeline: type[Pipeline], config: ServiceConfig) -> int:
+    """Threads in which requests are prepared beside ``forward``; 0 where that cannot pay.
+
+    That is: where ``prepare`` does nothing, where there is no core for it, and where batches are
+    formed by what they cost or to be full. Of several workers each prepares while others run; and
+    what one had taken beforehand, another that is free could not run.
+    """
+    formed = config.latency_target is not None or config.max_queue_delay > 0
+    if pipeline.prepare is Pipeline.prepare or config.instances > 1 or formed:
+        return 0
+    cores = len(os.sched_getaffinity(0))
+    on_cpu = config.spec.device == "cpu"
+    spare = cores - config.spec.threads if on_cpu else max(1, cores - 1)
+    return max(0, min(pipeline.prepare_threads, spare))
+
+
+def serve_ahead(
+    connection: Connection,
+    inbox: Arena,
+    outboxes: Sequence[Arena],
+    free: int,
+    wire: Wire,
+    preparer: Preparer,
+) -> None:
+    """Run what another thread prepares, until the other end goes away.
+
+    ``free`` is an eventfd that counts the outboxes whose results have been read.
+    """
+    sending = threading.Lock()
+
+    def say(message: bytes) -> None:
+        with sending:
+            connection.send_bytes(message)
+
+    def feed() -> None:
+        try:
+            while True:
+                preparer.give(items_of(connection.recv_bytes(), inbox, wire))
+                say(MORE)
+        except (EOFError, OSError):
+            pass
+        finally:
+            preparer.close()
+
+    threading.Thread(target=feed, daemon=True).start()
+    for outbox in cycle(outboxes):
+        items = preparer.take()
+        if items is None:
+            return
+        report = run_items(items, preparer.runner)
+        os.eventfd_read(free)
+        outbox.trim()
+        try:
+            said = wire.write(report, outbox)
+        except BaseException as error:
+            said = wire.write(Report([*failed(error, len(items))]), outbox)
+        say(said)
+
+
+def items_of(task: bytes, inbox: Arena, wire: Wire) -> list[Item]:
+    """The requests of a task; nothing that it holds ends the worker."""
+    try:
+        read = wire.read(task, inbox)
+        if isinstance(read, Batch):
+            raise PipelineError("requests that are merged cannot be prepared")
+        return [Item(r, c.take) for r, c in zip(read, wire.claims(task, inbox), strict=True)]
+    except Exception as error:
+        return [Item(one, lambda: True) for one in failed(error, wire.requests(task))]
+
+
+def run_items(items: Sequence[Item], runner: Runner) -> Report:
+    """Run requests that are prepared and that somebody waits for."""
+    start = time.perf_counter()
+    try:
+        unwanted = Unavailable("nobody waits for this request")
+        report = runner.run_prepared([item.made if item.claim() else unwanted for item in items])
+    except BaseException as error:
+        report = Report([*failed(error, len(items))])
+    prepare = sum(item.seconds for item in items)
+    report.seconds["prepare"] = prepare
+    report.seconds["queue"] = sum(start - item.given for item in items) - prepare
+    return report
+
+
 def answer(
     task: bytes, inbox: Arena, outbox: Arena, wire: Wire, runner: Runner, merger: Merger
 ) -> bytes:
@@ -117,10 +206,17 @@ def answer(
             done = merger.run(read)
             return wire.want_apart(read) if done is None else wire.write_merged(*done, outbox)
         report = runner.run([request for request in read if isinstance(request, Request)])
-        return wire.write(read, report, outbox)
+        ran = iter(report.outcomes)
+        report.outcomes = [one if isinstance(one, NaiadError) else next(ran) for one in read]
+        return wire.write(report, outbox)
     except BaseException as error:
-        _log.error("a batch failed inside Naiad: %s", described(error))
-        return wire.write_failure(task, error)
+        return wire.write(Report([*failed(error, wire.requests(task))]), outbox)
+
+
+def failed(error: BaseException, requests: int) -> list[PipelineError]:
+    """What each request of a batch is answered that failed outside of its hooks."""
+    _log.error("a batch failed inside Naiad: %s", described(error))
+    return [PipelineError(f"internal error: {described(error)}")] * requests
 
 
 def main() -> None:
@@ -129,11 +225,11 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--serves", help="what it serves, for lists of processes")
     # Triton's own sockets came along: a worker must not keep its ports.
-    os.closerange(_OUTBOXES[-1] + 1, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(_FREE + 1, os.sysconf("SC_OPEN_MAX"))
     begin(parser.parse_args().parent)
     with Connection(_SOCKET) as connection:
 
-        def load_model() -> tuple[Runner, Wire, str] | None:
+        def load_model() -> tuple[Runner, Preparer | None, Wire, str] | None:
             hello = json.loads(connection.recv_bytes())
             check_protocol(hello)
             if not hello["device"]:
@@ -142,16 +238,22 @@ def main() -> None:
             kind, config = pipeline_of(hello)
             runner = load(config.spec, kind)
             wire = Wire.of(type(runner.pipeline), runner.contract)
-            return runner, wire, wire.announced(config)
+            threads = threads_ahead(type(runner.pipeline), config)
+            preparer = Preparer(runner, threads) if threads else None
+            return runner, preparer, wire, wire.announced(config, ahead=threads > 0)
 
         made = loaded(
             load_model,
             lambda error: connection.send_bytes(json.dumps({"error": message_of(error)}).encode()),
         )
         if made is not None:
-            runner, wire, announced = made
+            runner, preparer, wire, announced = made
             connection.send_bytes(announced.encode())
-            serve(connection, Arena(_INBOX), [*map(Arena, _OUTBOXES)], wire, runner)
+            inbox, outboxes = Arena(_INBOX), [*map(Arena, _OUTBOXES)]
+            if preparer is None:
+                serve(connection, inbox, outboxes, wire, runner)
+            else:
+                serve_ahead(connection, inbox, outboxes, _FREE, wire, preparer)
 
 
 if __name__ == "__main__":

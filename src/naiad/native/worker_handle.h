@@ -12,7 +12,7 @@
 #include <string>
 #include <thread>
 
-#include "task.h"
+#include "held.h"
 
 namespace naiad {
 
@@ -87,6 +87,7 @@ class WorkerHandle {
   // Begin to serve; every handle must have loaded. `learner`, if any, is told what batches cost.
   void serve(const Contract* contract, Queue* queue, Learner* learner) {
     contract_ = contract;
+    if (contract->ahead) queue->ring(bell_ = Arena::high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
     learner_ = learner;
     go_.set_value(queue);
   }
@@ -102,6 +103,10 @@ class WorkerHandle {
   }
 
   void join() { thread_.join(); }
+
+  ~WorkerHandle() {
+    if (bell_ >= 0) ::close(bell_);
+  }
 
   CircuitBreaker breaker;
 
@@ -170,6 +175,90 @@ class WorkerHandle {
     return batch;
   }
 
+  // Serve a batch, and whatever comes as long as the worker has any: it is given what waits as soon
+  // as it has prepared what it has, and runs all of that when it is free. `again`: as below.
+  void serve_ahead(Queue::Batch batch, bool again) {
+    Held held;
+    auto since = Clock::now();  // since when the worker is at the oldest
+    auto failed = caught([&] {
+      give(std::move(batch), held);
+      while (!held.empty()) {
+        bool more = !worker_.unprepared && !again && !breaker.on_trial();
+        eventfd_t rung;
+        if (more) {
+          eventfd_read(bell_, &rung);  // before the queue is looked at
+          give(take(Seconds(0)).value_or(Queue::Batch{}), held);
+        }
+        if (worker_.wait(more && !worker_.unprepared ? bell_ : -1, patience(held, since))) {
+          hear(held, since);
+        } else if (Clock::now() - since > contract_->watchdog) {
+          worker_.hung(contract_->watchdog);
+        }
+        drop_unbegun(held);
+      }
+    });
+    if (failed) give_up(std::move(held.batch()), failed, again);
+  }
+
+  void give(Queue::Batch batch, Held& held) {
+    drop_unwanted(batch);
+    if (batch.empty()) return;
+    size_t start = held.room(size_ahead(batch)), end = start + size_ahead(batch);
+    std::string task;
+    try {
+      task = write_apart(batch, *worker_.inbox, start);
+    } catch (const std::exception& error) {  // such as for want of memory; the worker knows nothing
+      refuse(batch, error);
+      return;
+    }
+    held.add(std::move(batch), start, end);
+    ++worker_.unprepared;
+    worker_.ask(task);
+  }
+
+  void hear(Held& held, Clock::time_point& since) {
+    std::string said = worker_.receive(contract_->watchdog);
+    if (said.empty()) {
+      --worker_.unprepared;
+      return;
+    }
+    Times times{since, since, Clock::now()};
+    Asked asked{held.pop(requests_of(said)), times, false, said, worker_.outbox()};
+    since = times.received;
+    if (breaker.on_trial()) log(kWarning, "the worker answers again");
+    breaker.succeeded();
+    worker_.inbox->trim(held.end());
+    if (auto wrong = tell(asked)) std::rethrow_exception(wrong);
+    worker_.read();
+  }
+
+  // How long nothing can happen of which nobody tells.
+  Seconds patience(Held& held, Clock::time_point since) const {
+    auto now = Clock::now();
+    Seconds least = std::min<Seconds>(Seconds(kPulse), contract_->watchdog - (now - since));
+    for (auto& pending : held.batch()) {
+      Seconds left = Seconds(pending->timeout) - (now - pending->arrived);
+      if (pending->timeout && left.count() > 0) least = std::min(least, left);
+    }
+    return least;
+  }
+
+  // Refuse those that the worker need not begin any more, where it has not.
+  void drop_unbegun(Held& held) {
+    auto now = Clock::now();
+    char* base = worker_.inbox->reserve(0);
+    for (auto& pending : held.batch()) {
+      char* claim = base + pending->claim;
+      if (!pending->request || __atomic_load_n(claim, __ATOMIC_RELAXED)) continue;
+      char before = 0;
+      if (auto why = unwanted(*pending, now);
+          !why.empty() && __atomic_compare_exchange_n(
+                              claim, &before, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        pending->refuse_unavailable(why);
+      }
+    }
+  }
+
   // A batch that the worker has, or has had; and then what it said, which those who asked are to be
   // told.
   struct Asked {
@@ -185,6 +274,7 @@ class WorkerHandle {
   // given a batch before the replies to the one before are sent, and need not wait for these.
   // `again`: this batch only, which is one request that was with a worker when that was lost.
   void serve(Queue::Batch batch, bool again) {
+    if (contract_->ahead) return serve_ahead(std::move(batch), again);
     Asked last;
     while (true) {
       drop_unwanted(batch);
@@ -247,14 +337,15 @@ class WorkerHandle {
 
   void receive(Asked& asked) {
     asked.said = worker_.receive(contract_->watchdog);
+    asked.outbox = worker_.outbox();
     if (asked.merged && form_of(asked.said) == kWantedApart) {
       std::string task = written(asked, false);
       if (asked.batch.empty()) return;
       worker_.ask(task);
       asked.said = worker_.receive(contract_->watchdog);
+      asked.outbox = worker_.outbox();
     }
     asked.times.received = Clock::now();
-    asked.outbox = worker_.outbox();
     worker_.inbox->trim();
     if (breaker.on_trial()) log(kWarning, "the worker answers again");
     breaker.succeeded();
@@ -280,6 +371,8 @@ class WorkerHandle {
 
   // Deal with a batch that was with the worker when something failed.
   void give_up(Queue::Batch batch, std::exception_ptr failed, bool again) {
+    auto refused = [](auto& pending) { return !pending->request; };
+    batch.erase(std::remove_if(batch.begin(), batch.end(), refused), batch.end());
     try {
       std::rethrow_exception(failed);
     } catch (const WorkerLost& lost) {
@@ -311,23 +404,28 @@ class WorkerHandle {
     auto now = Clock::now();
     Queue::Batch wanted;
     for (auto& pending : batch) {
-      double waited = Seconds(now - pending->arrived).count();
-      bool cancelled = false;
-      if (waited > kWorthAsking) {
-        TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestIsCancelled(pending->request, &cancelled));
-      }
-      if (cancelled) {
-        pending->refuse_unavailable("the client cancelled this request");
-      } else if (pending->timeout && waited > pending->timeout) {
-        char text[80];
-        snprintf(text, sizeof text, "the request was not begun within its timeout of %g s",
-                 pending->timeout);
-        pending->refuse_unavailable(text);
+      if (auto why = unwanted(*pending, now); !why.empty()) {
+        pending->refuse_unavailable(why);
       } else {
         wanted.push_back(std::move(pending));
       }
     }
     batch = std::move(wanted);
+  }
+
+  // Why a request need not be begun any more; "" where it must.
+  static std::string unwanted(const PendingRequest& pending, Clock::time_point now) {
+    double waited = Seconds(now - pending.arrived).count();
+    bool cancelled = false;
+    if (waited > kWorthAsking) {
+      TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestIsCancelled(pending.request, &cancelled));
+    }
+    if (cancelled) return "the client cancelled this request";
+    if (!pending.timeout || waited <= pending.timeout) return "";
+    char text[80];
+    snprintf(text, sizeof text, "the request was not begun within its timeout of %g s",
+             pending.timeout);
+    return text;
   }
 
   // Each alone: the one that ends its worker is then known.
@@ -381,6 +479,7 @@ class WorkerHandle {
   std::function<void()> on_rest_;
   const Contract* contract_ = nullptr;
   Queue* queue_ = nullptr;
+  int bell_ = -1;  // rings when the queue is put to, where the worker prepares ahead
   Learner* learner_ = nullptr;
   bool down_ = false;
   std::promise<Contract> loaded_;

@@ -19,19 +19,11 @@ class Allowance:
 
     def __init__(self, budget: Budget) -> None:
         """Begin with what the pipeline declares."""
+        self.budget = budget
+        """What a batch may hold now. Another thread may look at it."""
         self._declared = budget
         self._learned: dict[str, float] = {}
         self._failed: dict[str, int] = {}
-
-    @property
-    def budget(self) -> Budget:
-        """What a batch may hold now."""
-        if not self._learned:
-            return self._declared
-        sizes = dict(self._declared)
-        for dim, size in self._learned.items():
-            sizes[dim] = min(int(size), sizes.get(dim, int(size)))
-        return Budget(**sizes)
 
     def ran_out(self, totals: Mapping[str, int]) -> None:
         """There was no memory for a batch of these sizes."""
@@ -39,13 +31,23 @@ class Allowance:
             if total > 1:
                 self._failed[dim] = total
                 self._learned[dim] = total / 2
+        self._decide()
 
     def ran(self) -> None:
         """A batch was run."""
+        if not self._learned:
+            return
         for dim, size in list(self._learned.items()):
             self._learned[dim] = size * _RECOVERY
             if self._learned[dim] >= self._failed[dim]:
                 del self._learned[dim], self._failed[dim]
+        self._decide()
+
+    def _decide(self) -> None:
+        sizes = dict(self._declared)
+        for dim, size in self._learned.items():
+            sizes[dim] = min(int(size), sizes.get(dim, int(size)))
+        self.budget = Budget(**sizes)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

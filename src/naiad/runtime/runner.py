@@ -23,6 +23,9 @@ from naiad.schema import REQUESTS, Array, Arrays
 Outcome: TypeAlias = "dict[str, Array] | NaiadError"
 """What one request ends with: its outputs, or the error it is answered with."""
 
+Prepared: TypeAlias = "tuple[Arrays, dict[str, int]] | NaiadError"
+"""What ``prepare`` made of one request, and its sizes; or the error that the request ends with."""
+
 STAGES = ("prepare", "collate", "forward", "split", "finish")
 
 T = TypeVar("T")
@@ -82,18 +85,39 @@ class Runner:
         used: dict[str, int] = {}
         for number, request in enumerate(requests):
             with _timed(report, "prepare"):
-                made = self._guard("prepare", lambda r=request: self._prepare(r))
+                made = self.prepare(request)
             if isinstance(made, NaiadError):
                 report.outcomes[number] = made
                 continue
             sample = _Sample(number, *made)
-            if not self._allowance.budget.holds(used, sample.sizes):
+            if not self.budget.holds(used, sample.sizes):
                 self._run_samples(samples, report)
                 samples, used = [], {}
             samples.append(sample)
             add_sizes(used, sample.sizes)
         self._run_samples(samples, report)
         return report
+
+    def prepare(self, request: Request) -> Prepared:
+        """Call the hook for one request; this may be done beside :meth:`run_prepared`."""
+        return self._guard("prepare", lambda: self._prepare(request))
+
+    def run_prepared(self, prepared: Sequence[Prepared]) -> Report:
+        """Answer requests that are prepared."""
+        unrun = PipelineError("this request was not run")
+        report = Report([made if isinstance(made, NaiadError) else unrun for made in prepared])
+        samples = [
+            _Sample(number, *made)
+            for number, made in enumerate(prepared)
+            if not isinstance(made, NaiadError)
+        ]
+        self._run_samples(samples, report)
+        return report
+
+    @property
+    def budget(self) -> Budget:
+        """What a batch may hold, for all that memory has told."""
+        return self._allowance.budget
 
     def _run_samples(self, samples: list[_Sample], report: Report) -> None:
         for batch in self._groups(samples):
@@ -115,7 +139,7 @@ class Runner:
             yield from self._cut(same)
 
     def _cut(self, samples: list[_Sample]) -> Iterator[list[_Sample]]:
-        for numbers in group(self._allowance.budget, [s.sizes for s in samples]):
+        for numbers in group(self.budget, [s.sizes for s in samples]):
             yield [samples[n] for n in numbers]
 
     def _run_batch(self, samples: list[_Sample], report: Report) -> None:
@@ -161,7 +185,7 @@ class Runner:
 
     def allows(self, totals: Mapping[str, int]) -> bool:
         """Whether a batch of these sizes may be run at once, for all that memory has told."""
-        return totals[REQUESTS] == 1 or self._allowance.budget.holds({}, totals)
+        return totals[REQUESTS] == 1 or self.budget.holds({}, totals)
 
     def evaluate(self, batch: Batch, report: Report) -> dict[str, Array]:
         """Run ``forward`` on a merged batch; what it gives, not split. Raises what it raises."""

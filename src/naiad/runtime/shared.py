@@ -61,6 +61,8 @@ class Arena:
                 size = array.nbytes if lengths is None else sum(lengths)
                 end += -(-size // _ALIGN) * _ALIGN
             layout.append(blocks)
+        if not any(items):  # errors need no memory, of which there may be none
+            return Layout(layout, 0)
         memory = self.reserve(end)
         for item, blocks in zip(items, layout, strict=True):
             for name, array in item.items():

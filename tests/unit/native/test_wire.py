@@ -16,9 +16,9 @@ from tests.unit.strategies import GRAPH, graphs
 
 from naiad import Budget, Pipeline, Tensor
 from naiad.errors import InvalidInput, PipelineError, Unavailable
-from naiad.native.wire import Wire
+from naiad.native.wire import REPORTED, Wire
 from naiad.pipeline import Request
-from naiad.runtime.runner import STAGES, Report
+from naiad.runtime.runner import Report
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import Spec
 from naiad.triton.service_config import ServiceConfig
@@ -128,13 +128,12 @@ def test_answers_arrive_as_they_were_given(arenas: Any, results: list[Any]) -> N
     ours, theirs = arenas
     report = Report([dict(result) for result in results])
     report.batches.append({"hits": 3, "requests": len(results)})
-    requests: list[Any] = [Request(result) for result in results]
-    found, rest = answers(theirs, WIRE.write(requests, report, ours))
+    found, rest = answers(theirs, WIRE.write(report, ours))
     for outputs, result in zip(found, results, strict=True):
         for name, value in result.items():
             assert outputs[name] == (value.shape, protocol(value)), name
-    assert rest[: len(STAGES) + 1] == [0] * len(STAGES) + [1]
-    rows = dict(zip(WIRE.dims, rest[len(STAGES) + 1 :], strict=True))
+    assert rest[: len(REPORTED) + 1] == [0] * len(REPORTED) + [1]
+    rows = dict(zip(WIRE.dims, rest[len(REPORTED) + 1 :], strict=True))
     assert {dim: size for dim, size in rows.items() if size} == {
         dim: size for dim, size in report.batches[0].items() if size
     }
@@ -158,14 +157,14 @@ def test_a_request_that_is_wrong_is_told_so_beside_others_that_run(arenas: Any) 
     read = WIRE.read(task(ours, [("a", {}, wrong), ("b", {}, right)]), theirs)
     assert isinstance(read[0], InvalidInput)
     assert isinstance(read[1], Request)
-    report = Report([PipelineError("it is broken")])
-    found, _ = answers(theirs, WIRE.write(read, report, ours))
+    report = Report([read[0], PipelineError("it is broken")])
+    found, _ = answers(theirs, WIRE.write(report, ours))
     assert found == [
         (3, "InvalidInput", "parent[0] is 5; it must be 0 to 0: there are 1 spacepoints"),
         (1, "PipelineError", "it is broken"),
     ]
     report = Report([Unavailable("later")])
-    assert answers(theirs, WIRE.write(read[1:], report, ours))[0] == [(4, "Unavailable", "later")]
+    assert answers(theirs, WIRE.write(report, ours))[0] == [(4, "Unavailable", "later")]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,54 @@ class Slow(Degree):
         return super().forward(batch)
 
 
+class Ahead(Degree):
+    """Takes 10 ms to prepare a request, and 40 ms to run a batch, as a GPU does: without a core.
+
+    Says when it did so, and how many requests there were; and does what the first feature asks for:
+    1 and 2, fail in ``prepare`` and ``forward``; 3 and 4, end or stop the process in ``forward``,
+    with others prepared; 5 and 6, do so in ``prepare``; 7, run out of memory unless alone.
+    Other small numbers are the seconds that ``forward`` takes.
+    """
+
+    sample = {**Degree.inputs, "prepared": Tensor("float64", ("requests", 2))}
+    outputs = result = {
+        **Degree.outputs,
+        "prepared": sample["prepared"],
+        "ran": Tensor("float64", ("requests", 2)),
+        "company": Tensor("int64", ("requests",)),
+    }
+    watchdog = 5.0
+
+    def prepare(self, request):
+        code, start = request["x"][0, 0], time.monotonic()
+        if code == 1:
+            raise KeyError("prepare")
+        self.end(code, 5)
+        time.sleep(0.01)
+        return {**request.arrays, "prepared": np.array([[start, time.monotonic()]])}
+
+    def forward(self, batch):
+        codes, start = batch["x"][:, 0], time.monotonic()
+        if (codes == 2).any():
+            raise ValueError("forward")
+        if (codes == 7).any() and batch.requests > 1:
+            raise MemoryError(f"{batch.requests} requests")
+        slow = codes[(codes > 0) & (codes < 1)].max(initial=0.04)
+        time.sleep(float(slow))
+        for code in codes:
+            self.end(code, 3)
+        found = super().forward(batch)
+        ran = np.tile([start, time.monotonic()], (batch.requests, 1))
+        company = np.full(batch.requests, batch.requests)
+        return {**found, "prepared": batch["prepared"], "ran": ran, "company": company}
+
+    def end(self, code, first):
+        if code == first:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if code == first + 1:
+            time.sleep(60)
+
+
 class Metered(Degree):
     """Takes 20 ms per request of a batch, and says how many there were."""
 

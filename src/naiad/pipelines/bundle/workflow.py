@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,9 @@ class Workflow:
         self._image, self._prediction = metadata.image, metadata.prediction
         self._device = torch.device(device)
         self._loaded: dict[str, Loaded] = {}
+        # ``Invertd`` postprocesses with the transforms that preprocess others beside it, and nobody
+        # says that those are for two threads.
+        self._transforming = threading.Lock()
         if str(files.root) not in sys.path:
             sys.path.insert(1, str(files.root))  # as MONAI does, for a bundle's own scripts/
         self._parser = ConfigParser(files.config())
@@ -104,14 +108,15 @@ class Workflow:
             PipelineError: a transform raised; says which.
         """
         names = [f"{self._image.name}-{number}" for number in range(len(images))]
-        self._loaded.update(zip(names, images, strict=True))
-        try:
-            given = {self._image.name: names if len(names) > 1 else names[0]}
-            data: dict[str, Any] = dict(cast(Any, self._before(given)))
-        except Exception as error:
-            raise _failed("preprocessing", error) from error
-        finally:
-            self._loaded.clear()
+        with self._transforming:
+            self._loaded.update(zip(names, images, strict=True))
+            try:
+                given = {self._image.name: names if len(names) > 1 else names[0]}
+                data: dict[str, Any] = dict(cast(Any, self._before(given)))
+            except Exception as error:
+                raise _failed("preprocessing", error) from error
+            finally:
+                self._loaded.clear()
         image = data.pop(self._image.name, None)
         if not isinstance(image, MetaTensor):
             raise PipelineError(
@@ -198,7 +203,8 @@ class Workflow:
 
     def _run(self, steps: Compose, data: dict[str, Any]) -> dict[str, Any]:
         try:
-            return dict(cast(Any, steps(data)))
+            with self._transforming:
+                return dict(cast(Any, steps(data)))
         except Exception as error:
             raise _failed("postprocessing", error) from error
 

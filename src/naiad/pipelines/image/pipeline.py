@@ -41,6 +41,7 @@ class ImageClassifier(Pipeline):
     # in larger batches, which keep others waiting (benchmarks/images.py).
     budget = Budget(images=4)
     limit = Budget(images=MAX_IMAGES)
+    prepare_threads = 4
     arrays = "numpy"  # ONNX needs no torch, whose import is most of a worker's start
     weights = "data/weights"
 

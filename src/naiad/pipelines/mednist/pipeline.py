@@ -41,6 +41,7 @@ class MedNist(Pipeline):
     budget = Budget(images=256, bytes=64 << 20, pixels=_FORWARD)
     limit = Budget(images=MAX_IMAGES, bytes=256 << 20)
     waiting = Budget(bytes=1 << 30)
+    prepare_threads = 4
     weights = "data/weights"
 
     def __init__(self, weights: Path | None = None) -> None:

@@ -39,6 +39,7 @@ class MoviePipeline(Pipeline):
     arrays = "numpy"
     # Requests of a batch are answered one after the other: the database takes them so.
     budget = Budget(requests=4)
+    prepare_threads = 0  # both hooks ask the store, whose connection is for one of them at a time
 
     def setup(self, device: str) -> None:
         """The store is opened with the first request, as it may be made after the server starts."""

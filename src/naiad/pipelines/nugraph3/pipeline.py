@@ -38,6 +38,7 @@ class NuGraph3(Pipeline):
     # and what a batch leaves over another worker can take.
     budget = Budget(hits=1_024, spacepoints=2_048)
     limit = Budget(hits=100_000, spacepoints=500_000)
+    prepare_threads = 4
     weights = "data/weights"
 
     arrays = "numpy"  # the compiled network needs no torch

@@ -75,6 +75,7 @@ class ProductsRecommend(Pipeline):
     result = sample
     outputs = sample
     arrays = "numpy"
+    prepare_threads = 0  # there is nothing to do beside it
     weights = "data/weights"
 
     @cached_property

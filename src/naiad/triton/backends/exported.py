@@ -70,6 +70,7 @@ def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:
         """The same, where no dimension is there to merge along: a batch is one request."""
 
         name = config.name
+        prepare_threads = 0  # there is nothing to do beside forward
 
         def prepare(self, request: Request) -> Arrays:
             return {key: array[None] for key, array in request.arrays.items()}

@@ -77,7 +77,7 @@ def sampling(graph: ProductGraph) -> None:
 
 def workers(server: Server) -> list[psutil.Process]:
     every = psutil.Process(server.pid).children(recursive=True)
-    names = ("naiad.native.worker",)
+    names = ("naiad.triton.worker",)
     return [one for one in every if any(name in " ".join(one.cmdline()) for name in names)]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from naiad.native.wire import REPORTED, Wire
 from naiad.runtime.shared import Arena
+from naiad.runtime.wire import REPORTED, Wire
 from naiad.schema import BYTES
 
 

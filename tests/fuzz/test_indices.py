@@ -14,13 +14,13 @@ from tests.fuzz.pipelines import Everything, Merged
 from tests.fuzz.tasks import Ask, answers, numbers_of, packed
 
 from naiad.graph import Batch
-from naiad.native.merging import Merger
-from naiad.native.wire import Wire
-from naiad.native.worker import answer
 from naiad.pipeline import Pipeline, random_arrays
+from naiad.runtime.merging import Merger
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
+from naiad.runtime.wire import Wire
 from naiad.schema import REQUESTS, Tensor, named_dims
+from naiad.triton.worker import answer
 
 
 def graph_of(batch: Batch, tensor: Tensor, whole: Any) -> Any:

@@ -17,9 +17,8 @@ from tests.fuzz.pipelines import ALL, Merged
 
 from naiad.cost import Cost, Knee
 from naiad.native.library import SOURCES
-from naiad.native.wire import Wire
-from naiad.runtime.spec import Spec
-from naiad.triton.service_config import ServiceConfig
+from naiad.runtime.spec import ServiceConfig, Spec
+from naiad.runtime.wire import Wire
 
 SOURCE = Path(__file__).with_name("native.cpp")
 SANITIZERS = "-fsanitize=fuzzer,address,undefined,float-cast-overflow"

@@ -28,13 +28,13 @@ from tests.fuzz.pipelines import Everything, Merged, Texts
 from tests.fuzz.tasks import Ask, ahead, answers, numbers_of, packed
 
 from naiad.error_text import _encoded_size
-from naiad.native.merging import Merger
-from naiad.native.wire import Wire
-from naiad.native.worker import answer, serve_ahead
 from naiad.pipeline import Pipeline, random_arrays
+from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Preparer
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
+from naiad.runtime.wire import Wire
+from naiad.triton.worker import answer, serve_ahead
 
 ODD = [-1, 0, 1, 2, 2**31, 2**32, 2**60, 2**61, 2**62, 2**63 - 1, -(2**63)]
 

@@ -18,7 +18,7 @@ FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 
 def is_worker(command: str) -> bool:
     """Whether a process with that command line runs a model's hooks."""
-    return "naiad.native.worker" in command
+    return "naiad.triton.worker" in command
 
 
 def copy_model(repository: Path, name: str, source: str = "") -> Path:

@@ -41,12 +41,14 @@ MAY_IMPORT = {
     "dicom": {"errors", "schema", "nifti"},  # a series becomes a NIfTI volume
     "pictures": {"errors"},
     "files": {"errors"},
+    "native": {"errors"},
     "runtime": {"errors", "error_text", "schema", "graph", "batching", "cost", "pipeline"},
     "client": {"errors", "schema", "pipelines", "control_key"},
     "bulk": {"errors", "schema", "pipeline", "pipelines", "client", "runtime"},
     "triton": {
         *("errors", "schema", "graph", "batching", "pipeline", "pipelines", "runtime", "client"),
         *("artifacts", "cost", "tuning", "control_key", "gate", "server_card", "error_text"),
+        "native",
         "engine_release",
     },
     "gate": {"errors", "control_key"},

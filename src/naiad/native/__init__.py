@@ -2,6 +2,6 @@
 
 A request is decoded, examined, queued, batched and answered in Triton's own process, as
 ``backend.cpp`` and the headers beside it say; a pipeline's hooks run in worker processes
-(``worker.py``), which are watched and replaced. The library needs the C ABI of Triton's backends
-and nothing else, so that it works in any Triton.
+(``naiad.triton.worker``), which are watched and replaced. The library needs the C ABI of Triton's
+backends and nothing else, so that it works in any Triton.
 """

@@ -132,7 +132,7 @@ class Worker {
     const char* python = getenv("NAIAD_PYTHON");
     std::string parent = std::to_string(getpid());
     const char* command[] = {
-        python ? python : "python3", "-m", "naiad.native.worker", "--parent", parent.c_str(),
+        python ? python : "python3", "-m", "naiad.triton.worker", "--parent", parent.c_str(),
         "--serves", label_.c_str(), nullptr};
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);

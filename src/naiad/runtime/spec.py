@@ -1,10 +1,12 @@
-"""What a worker loads, and how many workers there are by default."""
+"""What a worker loads, and how it is served."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from naiad.cost import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,29 @@ class Spec:
     device: str = "cpu"
     threads: int = 1
     budget: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """How a pipeline is served.
+
+    Attributes:
+        spec: what a worker loads.
+        instances: workers that share the model's queue.
+        watchdog: seconds that a worker may take over one batch.
+        queue_capacity: requests that may wait.
+        max_queue_delay: seconds that a free worker may wait for a batch to fill.
+        latency_target: seconds within which requests should be answered, or None.
+        cost: what is believed of a batch's cost to begin with, or None.
+    """
+
+    spec: Spec
+    instances: int
+    watchdog: float
+    queue_capacity: int
+    max_queue_delay: float
+    latency_target: float | None
+    cost: Cost | None
 
 
 def default_instances(device: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,33 +11,10 @@ from naiad.batching import Budget
 from naiad.cost import Cost
 from naiad.errors import PipelineError
 from naiad.pipeline import Pipeline, check_service
-from naiad.runtime.spec import Spec, default_instances
+from naiad.runtime.spec import ServiceConfig, Spec, default_instances
 from naiad.triton.config import refuse_response_cache
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceConfig:
-    """How a pipeline is served.
-
-    Attributes:
-        spec: what a worker loads.
-        instances: workers that share the model's queue.
-        watchdog: seconds that a worker may take over one batch.
-        queue_capacity: requests that may wait.
-        max_queue_delay: seconds that a free worker may wait for a batch to fill.
-        latency_target: seconds within which requests should be answered, or None.
-        cost: what is believed of a batch's cost to begin with, or None.
-    """
-
-    spec: Spec
-    instances: int
-    watchdog: float
-    queue_capacity: int
-    max_queue_delay: float
-    latency_target: float | None
-    cost: Cost | None
 
 
 def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path) -> ServiceConfig:

@@ -16,7 +16,7 @@ import psutil
 
 from naiad.triton.logs import LogEvent
 
-WORKER = "naiad.native.worker"
+WORKER = "naiad.triton.worker"
 """The module that a worker process of the native backend runs."""
 
 _LOOK = 0.1  # seconds between looks while Triton starts

@@ -16,12 +16,11 @@ from tests.unit.strategies import GRAPH, graphs
 
 from naiad import Budget, Pipeline, Tensor
 from naiad.errors import InvalidInput, PipelineError, Unavailable
-from naiad.native.wire import REPORTED, Wire
 from naiad.pipeline import Request
 from naiad.runtime.runner import Report
 from naiad.runtime.shared import Arena
-from naiad.runtime.spec import Spec
-from naiad.triton.service_config import ServiceConfig
+from naiad.runtime.spec import ServiceConfig, Spec
+from naiad.runtime.wire import REPORTED, Wire
 
 
 class Plenty(Pipeline):

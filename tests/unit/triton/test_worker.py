@@ -15,14 +15,13 @@ import pytest
 from tests.fuzz.tasks import Ask, ahead, answers, packed
 
 from naiad import Budget, Pipeline, Tensor
-from naiad.native.wire import MORE, Wire
-from naiad.native.worker import serve_ahead, threads_ahead
 from naiad.pipeline import Request
 from naiad.runtime.preparer import Preparer
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
-from naiad.runtime.spec import Spec
-from naiad.triton.service_config import ServiceConfig
+from naiad.runtime.spec import ServiceConfig, Spec
+from naiad.runtime.wire import MORE, Wire
+from naiad.triton.worker import serve_ahead, threads_ahead
 
 PATIENCE = 20.0
 

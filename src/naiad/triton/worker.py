@@ -1,4 +1,4 @@
-"""A worker process of the native backend: ``python -m naiad.native.worker``.
+"""A worker process of the native backend: ``python -m naiad.triton.worker``.
 
 It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in)
 and as 5 and 6 (what goes out, in turn). The first message says what to load; then tasks are
@@ -26,12 +26,13 @@ from naiad.error_text import described, message_of
 from naiad.errors import EngineError, NaiadError, PipelineError, Unavailable
 from naiad.graph import Batch
 from naiad.native.library import LIBRARY, library
-from naiad.native.merging import Merger
-from naiad.native.wire import MORE, PROTOCOL, Wire
 from naiad.pipeline import Pipeline, Request, load_pipeline
+from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Item, Preparer
 from naiad.runtime.runner import Report, Runner
 from naiad.runtime.shared import Arena
+from naiad.runtime.spec import ServiceConfig
+from naiad.runtime.wire import MORE, PROTOCOL, Wire
 from naiad.runtime.worker import begin, load, loaded
 from naiad.triton.backends.completion import complete
 from naiad.triton.backends.exported import exported_pipeline, service_parameters
@@ -39,7 +40,7 @@ from naiad.triton.backends.signature import read_signature
 from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.model_config import ModelConfig, parse_model_config
 from naiad.triton.repository import resolve
-from naiad.triton.service_config import ServiceConfig, read_service_config
+from naiad.triton.service_config import read_service_config
 
 _log = logging.getLogger(__name__)
 _SOCKET: Final = 3

@@ -13,14 +13,13 @@ from tests.unit.strategies import GRAPH
 
 from naiad import Budget, Pipeline, Tensor
 from naiad.graph import Batch, collate
-from naiad.native.merging import Merger, can_be_merged
-from naiad.native.wire import Wire
 from naiad.pipeline import Request
+from naiad.runtime.merging import Merger, can_be_merged
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
-from naiad.runtime.spec import Spec
+from naiad.runtime.spec import ServiceConfig, Spec
+from naiad.runtime.wire import Wire
 from naiad.schema import measure, validate, within_bounds
-from naiad.triton.service_config import ServiceConfig
 
 
 class Sums(Pipeline):

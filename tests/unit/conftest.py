@@ -21,7 +21,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None:
         pytest.skip("there is no C++ compiler with sanitizers: apt install g++")
     made = tmp_path_factory.mktemp("native") / "driver"
-    source = Path(__file__).with_name("driver.cpp")
+    source = Path(__file__).parent / "native" / "driver.cpp"
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{SOURCES}"]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover"]
     subprocess.run([compiler, *flags, *sanitizers, "-o", made, source], check=True)

@@ -39,10 +39,11 @@ from numpy.typing import NDArray
 from naiad.error_text import described, kind_of, message_of
 from naiad.errors import InvalidInput, NaiadError, PipelineError
 from naiad.graph import Batch
-from naiad.native.merging import can_be_merged, checked_range
 from naiad.pipeline import Contract, Pipeline, Request
+from naiad.runtime.merging import can_be_merged, checked_range
 from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
+from naiad.runtime.spec import ServiceConfig
 from naiad.schema import (
     BYTES,
     REQUESTS,
@@ -53,7 +54,6 @@ from naiad.schema import (
     Tensor,
     sized_dims,
 )
-from naiad.triton.service_config import ServiceConfig
 
 PROTOCOL: Final = 3
 """The version of these messages; ``kProtocol`` in ``contract.h``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from tests.unit.native.conftest import Talk
+from tests.unit.conftest import Talk
 
 from naiad.batching import Budget
 from naiad.cost import Cost

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.conftest import Talk
 from tests.unit.native import reference
-from tests.unit.native.conftest import Talk
 from tests.unit.native.queue import TICK, Queue
 
 from naiad.batching import Budget

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.conftest import Talk
 from tests.unit.native import reference
-from tests.unit.native.conftest import Talk
 
 from naiad.cost import Cost, Knee
 

@@ -6,7 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.support.triton import FREE
+
+import naiad
+from naiad.native.library import LIBRARY
 
 PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
 
@@ -56,3 +61,20 @@ def test_an_unknown_pipeline_lists_those_there_are(tmp_path):
     done = naiad_command("export", "nugraf", tmp_path)
     assert done.returncode == 1
     assert "no pipeline 'nugraf'; built in are: nugraph3" in done.stderr
+
+
+def test_a_folder_that_an_older_naiad_exported_is_served(tmp_path):
+    """Its config names Triton's Python backend, and its model.py a module that is gone."""
+    repository = tmp_path / "models"
+    assert naiad_command("export", "simple", repository).returncode == 0
+    (config,) = repository.glob("*/config.pbtxt")
+    text = config.read_text().replace('backend: "naiad"', 'backend: "python"')
+    assert 'backend: "python"' in text
+    config.write_text(text)
+    version = config.parent / "1"
+    (version / LIBRARY).unlink()
+    (version / "model.py").write_text("from naiad.triton.adapter import triton_model\n")
+    with naiad.serve(model_repository=repository, **FREE) as server:
+        ones = np.ones((1, 16), np.int32)
+        answer = server.client().infer("simple", INPUT0=ones, INPUT1=ones)
+    assert (answer["OUTPUT0"] == 2).all()

@@ -10,29 +10,25 @@ import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from sys import intern
-from typing import TypeAlias
 
 import numpy as np
 
-from naiad.schema import Array, Arrays
+from naiad.schema import Arrays
 
 _ALIGN = 64  # a cache line; also enough for any vector load
 _KEEP = 64 << 20  # bytes kept mapped between batches; what a larger batch used is given back
 
 
-Block: TypeAlias = "tuple[str, tuple[int, ...], int, tuple[int, ...] | None]"
-"""Where one array lies: dtype, shape, byte offset, and for arrays of bytes the length of each.
-
-A plain tuple: hundreds travel with a batch, and instances of a class take several times as long.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the arrays of several items lie, by name, and how many bytes they take together."""
+    """Where the arrays of several items lie.
 
-    items: list[dict[str, Block]]
+    Attributes:
+        offsets: of each item the offset of its arrays by name, in bytes.
+        size: bytes that they take together.
+    """
+
+    offsets: list[dict[str, int]]
     size: int
 
 
@@ -48,31 +44,23 @@ class Arena:
         self._map: mmap.mmap | None = None
 
     def write(self, items: Sequence[Arrays]) -> Layout:
-        """Copy the arrays of each item in; return where they lie."""
-        layout: list[dict[str, Block]] = []
+        """Copy the arrays of each item in, none of objects; return where they lie."""
+        offsets: list[dict[str, int]] = []
         end = 0
         for item in items:
-            blocks: dict[str, Block] = {}
+            own: dict[str, int] = {}
             for name, array in item.items():
-                dtype = array.dtype
-                lengths = None if dtype.kind != "O" else tuple(len(v) for v in array.flat)
-                # Interned, so that it travels once.
-                blocks[name] = (intern(dtype.str), array.shape, end, lengths)
-                size = array.nbytes if lengths is None else sum(lengths)
-                end += -(-size // _ALIGN) * _ALIGN
-            layout.append(blocks)
+                own[name] = end
+                end += -(-array.nbytes // _ALIGN) * _ALIGN
+            offsets.append(own)
         if not any(items):  # errors need no memory, of which there may be none
-            return Layout(layout, 0)
+            return Layout(offsets, 0)
         memory = self.reserve(end)
-        for item, blocks in zip(items, layout, strict=True):
+        for item, own in zip(items, offsets, strict=True):
             for name, array in item.items():
-                _copy_in(memory, blocks[name], array)
-        return Layout(layout, end)
-
-    def read(self, layout: Layout) -> list[dict[str, Array]]:
-        """Read-only views of what the other process wrote, valid until its next ``write``."""
-        memory = self.reserve(layout.size)
-        return [{name: _view(memory, b) for name, b in blocks.items()} for blocks in layout.items]
+                if array.size:
+                    np.ndarray(array.shape, array.dtype, memory, own[name])[...] = array
+        return Layout(offsets, end)
 
     @property
     def size(self) -> int:
@@ -99,27 +87,3 @@ class Arena:
                 os.ftruncate(self.fd, wanted)
             self._map = mmap.mmap(self.fd, wanted)
         return self._map
-
-
-def _copy_in(memory: mmap.mmap, block: Block, array: Array) -> None:
-    _, shape, offset, lengths = block
-    if lengths is not None:
-        data = b"".join(array.flat)
-        memory[offset : offset + len(data)] = data
-    elif array.size:
-        np.ndarray(shape, array.dtype, memory, offset)[...] = array
-
-
-def _view(memory: mmap.mmap, block: Block) -> Array:
-    dtype, shape, offset, lengths = block
-    if lengths is None:
-        if 0 in shape:
-            return np.empty(shape, dtype)
-        view = np.ndarray(shape, dtype, memory, offset)
-        view.setflags(write=False)
-        return view
-    flat = np.empty(len(lengths), dtype=object)
-    for number, length in enumerate(lengths):
-        flat[number] = memory[offset : offset + length]
-        offset += length
-    return flat.reshape(shape)

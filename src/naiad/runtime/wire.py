@@ -242,7 +242,7 @@ class Wire:
         layout = outbox.write(plain)
         numbers = [layout.size, len(outcomes), _APART]
         text: list[bytes] = []
-        for outcome, blocks in zip(outcomes, layout.items, strict=True):
+        for outcome, offsets, arrays in zip(outcomes, layout.offsets, plain, strict=True):
             if isinstance(outcome, NaiadError):
                 _put_error(outcome, numbers, text)
                 continue
@@ -252,15 +252,14 @@ class Wire:
                     numbers.append(-1)
                     continue
                 shape = outcome[name].shape
-                _, (size,), offset, _ = blocks[name]
-                numbers += (len(shape), *shape, offset, size)
+                numbers += (len(shape), *shape, offsets[name], arrays[name].nbytes)
         return self._packed(numbers, report, text)
 
     def write_merged(self, arrays: Arrays, report: Report, outbox: Arena) -> bytes:
         """The answer to a merged task, whose ``arrays`` the native backend will split."""
         layout = outbox.write([arrays])
         numbers = [layout.size, len(report.outcomes), _MERGED]
-        numbers += (layout.items[0][name][2] for name in self.outputs)
+        numbers += (layout.offsets[0][name] for name in self.outputs)
         return self._packed(numbers, report, [])
 
     def want_apart(self, batch: Batch) -> bytes:

@@ -61,7 +61,7 @@ def test_a_proxy_in_the_environment_is_not_in_the_way_on_loopback(repository: Pa
         listed = subprocess.run(
             [
                 *(sys.executable, "-c", "from naiad.cli.main import main; main()"),
-                *("models", "--url", urls["gRPC"], "--metrics-url", urls["metrics"]),
+                *("models", "--url", urls["gRPC"]),
             ],
             capture_output=True,
             text=True,

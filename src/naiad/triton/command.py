@@ -12,12 +12,12 @@ from pathlib import Path
 from naiad.control_key import HTTP_HEADER
 from naiad.errors import EngineError
 from naiad.triton.endpoints import GRPC_SUFFIX, Endpoints
-from naiad.triton.engine import Engine, Layout, has_gpu
+from naiad.triton.engine import OWN_BACKENDS, Engine, Layout, has_gpu
 from naiad.triton.model_config import read_model_config
 from naiad.triton.places import is_plain
 
 # Backends that complete nothing but inputs and outputs.
-_COMPLETED = ("python", "pytorch", "onnxruntime", "ensemble")
+_COMPLETED = ("python", "ensemble", *OWN_BACKENDS)
 
 CONTROL_MODES = ("none", "poll", "explicit")
 """Triton's ``--model-control-mode``."""

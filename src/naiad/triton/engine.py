@@ -352,7 +352,7 @@ def _move_into_place(draft: Path, root: Path, parts: Sequence[str]) -> None:
 
 
 def _has_server(home: Path) -> bool:
-    return os.access(home / "bin" / "tritonserver", os.X_OK)
+    return engine_files.is_program(home / "bin" / "tritonserver")
 
 
 def _installed_version(home: Path) -> str:

@@ -7,7 +7,6 @@ its requirements (NumPy 1, an older Python) are those of its Python code, which 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 import os
 import platform
@@ -17,6 +16,8 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,12 @@ def installed() -> Path | None:
 
 def is_complete(folder: Path) -> bool:
     """Whether a folder has the files, unpacked."""
-    return os.access(folder / SERVER, os.X_OK) and (folder / "nvidia_pytriton.libs").is_dir()
+    return is_program(folder / SERVER) and (folder / "nvidia_pytriton.libs").is_dir()
+
+
+def is_program(path: Path) -> bool:
+    """Whether this process may run a file, by all the rights that it has."""
+    return os.access(path, os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def install(
@@ -182,7 +188,8 @@ def _files(known: Wheel, wheel: Path | None, draft: Path, progress: bool) -> Pat
 
 def _tool() -> tuple[str, ...]:
     """``pip`` or ``uv`` and the command that runs it."""
-    if importlib.util.find_spec("pip") is not None:
+    with suppress(PackageNotFoundError):
+        version_of("pip")
         return "pip", sys.executable, "-m", "pip"
     if uv := shutil.which("uv"):
         return "uv", uv

@@ -81,6 +81,7 @@ def export(
     latency_target: float | None = None,
     max_queue_delay: float | None = None,
     tuning: Path | None = None,
+    portable: bool = True,
 ) -> ExportedModel:
     """Write a pipeline's model folder into the repository ``directory``.
 
@@ -98,6 +99,7 @@ def export(
         max_queue_delay: seconds that a free worker may wait for a batch to fill, in place of the
             pipeline's.
         tuning: a file that ``naiad tune`` wrote; what is given here as well comes before it.
+        portable: put the compiled backend beside the model, for a Triton that Naiad did not start.
 
     Raises:
         SchemaError: no such pipeline, its source cannot be found, or nothing could be served
@@ -150,7 +152,8 @@ def export(
         label_files = _place_labels(made, draft)
         config = model_config(kind, parameters, label_files=label_files)
         write_config(config, draft / "config.pbtxt")
-        shutil.copyfile(library(), version / LIBRARY)
+        if portable:
+            shutil.copyfile(library(), version / LIBRARY)
     return ExportedModel(kind.name, target, parameters.get("notice", ""))
 
 

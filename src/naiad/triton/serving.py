@@ -120,6 +120,7 @@ def serve(
                     device=device,
                     latency_target=latency_target,
                     tuning=tunings.get(kind.name),
+                    portable=False,  # temporary files may be where nothing can be run
                 )
                 exported.append(model.name)
         if model_repository is not None:

@@ -94,7 +94,7 @@ def test_a_key_goes_nowhere_unencrypted() -> None:
     with pytest.raises(InvalidInput, match="use grpcs://gpu1:8001"):
         CliRunner().invoke(
             app,
-            ["models", "--url", "gpu1:8001", "--metrics-url", "127.0.0.1:1", "--api-key", "key"],
+            ["models", "--url", "gpu1:8001", "--api-key", "key"],
             catch_exceptions=False,
         )
 

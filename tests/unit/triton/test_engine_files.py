@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,10 @@ def test_uv_fetches_them_where_there_is_no_pip(
 
 
 def test_without_pip_and_uv_the_error_names_the_file(wheel: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(engine_files, "version_of", absent)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(EngineError, match=f"neither; get {NAME} from https://pypi.org/project/"):
         install()

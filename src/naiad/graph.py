@@ -115,7 +115,8 @@ def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[s
             continue
         parts = [sample[name] for sample in samples]
         if tensor.axis is None:
-            whole, rows = np.stack(parts), np.ones(len(parts), np.int64)
+            whole = parts[0][None] if len(parts) == 1 else np.stack(parts)
+            rows = np.ones(len(parts), np.int64)
         else:
             whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
             rows = np.array([part.shape[tensor.axis] for part in parts])
@@ -140,11 +141,15 @@ def split(
         axis = tensor.axis or 0
         dim = REQUESTS if tensor.axis is None else str(tensor.dims[axis])
         rows = ones if dim == REQUESTS else sizes[dim]
-        if whole.ndim <= axis or whole.shape[axis] != rows.sum():
+        total = int(rows[0]) if requests == 1 else int(rows.sum())
+        if whole.ndim <= axis or whole.shape[axis] != total:
             raise PipelineError(
                 f"forward() returned {name} with shape {list(whole.shape)}; axis {axis} must be "
-                f"the batch's {rows.sum()} {dim}"
+                f"the batch's {total} {dim}"
             )
+        if requests == 1:
+            shares[0][name] = whole[0] if tensor.axis is None else whole
+            continue
         whole = shift_indices(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
         before, start = (slice(None),) * axis, 0
         for share, end in zip(shares, np.cumsum(rows).tolist(), strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
 from naiad.graph import Batch
-from naiad.pipeline import Pipeline, Request, random_arrays
+from naiad.pipeline import Pipeline, random_arrays
 from naiad.schema import Arrays, named_dims
 from naiad.triton.backends.graphs import DIMS_PARAMETER, by_dims
 from naiad.triton.backends.models import TorchModel, load_model
@@ -72,11 +72,11 @@ def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:
         name = config.name
         prepare_threads = 0  # there is nothing to do beside forward
 
-        def prepare(self, request: Request) -> Arrays:
-            return {key: array[None] for key, array in request.arrays.items()}
-
         def forward(self, batch: Batch) -> Mapping[str, Any]:
-            outputs = self._model({key: array[0] for key, array in batch.items()})
+            # What could be stacked has a dimension for that.
+            stacked = {key for key, tensor in self.inputs.items() if tensor.axis is None}
+            given = {key: array[0] if key in stacked else array for key, array in batch.items()}
+            outputs = self._model(given)
             return {key: array[None] for key, array in outputs.items()}
 
         def finish(self, result: Arrays) -> Arrays:

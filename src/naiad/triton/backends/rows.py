@@ -52,10 +52,11 @@ def by_rows(config: ModelConfig) -> Layout:
         outputs = {t.name: _tensor(config, t, BATCH) for t in config.outputs}
         budget = Budget(**{BATCH: config.max_batch_size})
         return Layout(inputs, outputs, inputs, outputs, budget)
+    inputs = {t.name: _tensor(config, t) for t in config.inputs}
     return Layout(
-        inputs={t.name: _tensor(config, t) for t in config.inputs},
+        inputs,
         outputs={t.name: _tensor(config, t) for t in config.outputs},
-        sample={t.name: _tensor(config, t, REQUESTS) for t in config.inputs},
+        sample=inputs,
         result={t.name: _tensor(config, t, REQUESTS) for t in config.outputs},
         budget=Budget(requests=1),
     )

@@ -298,7 +298,7 @@ def _parsed(start: bytes, name: str) -> Any:
         header = kind(block, check=True)
     except Exception as error:  # nibabel raises what its checks happen to
         raise InvalidInput(f"{name} has a header that makes no sense: {error}") from error
-    if not header["magic"].item().startswith(b"n+"):
+    if not header["magic"].tobytes().startswith(b"n+"):
         raise InvalidInput(
             f"{name} is the header of a pair of files (.hdr and .img); send one file (.nii)"
         )

@@ -43,7 +43,8 @@ def draw(
     def ellipsoid(centre: Point, radii: Point) -> NDArray[np.float32]:
         """Squared distance from the centre, 1 on the surface."""
         (a, b, c), (p, q, r) = centre, radii
-        return ((x - a) / p) ** 2 + ((y - b) / q) ** 2 + ((z - c) / r) ** 2
+        distance = ((x - a) / p) ** 2 + ((y - b) / q) ** 2 + ((z - c) / r) ** 2
+        return np.asarray(distance, np.float32)
 
     def jitter(value: float, by: float = 0.08) -> float:
         return float(value * rng.uniform(1 - by, 1 + by))

@@ -86,7 +86,7 @@ class CitationGraph:
 def normalise_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale each row to sum to 1; rows of zeros stay."""
     total = x.sum(axis=1, keepdims=True)
-    return x / np.where(total == 0, 1, total)
+    return np.asarray(x / np.where(total == 0, np.float32(1), total), np.float32)
 
 
 def read_graph(path: Path) -> CitationGraph:

@@ -144,7 +144,7 @@ def track(
     full = species.range_of(kinetic)
     count = max(2, int(np.ceil(full * travelled / _STEP)))
     step = full * travelled / count
-    residual = full - step * (np.arange(count) + 0.5)
+    residual: Floats = full - step * (np.arange(count, dtype=np.float64) + 0.5)
     energy = species.kinetic(residual + step / 2) - species.kinetic(
         np.maximum(residual - step / 2, 0.0)
     )

@@ -82,7 +82,7 @@ class ZeroShot(Pipeline):
             "ids": tokens.ids,
             "kinds": tokens.kinds,
             "lengths": tokens.lengths,
-            "truncated": truncated.any(axis=1),
+            "truncated": np.asarray(truncated.any(axis=1)),
             "vectors": reading.vectors,
             "multi_label": request["multi_label"],
         }

@@ -1,4 +1,4 @@
-"""What a request with a NaN costs those that share a batch with it.
+"""Measure the cost of a request with a NaN to those that share a batch with it.
 
     python -m benchmarks.invalid_requests [--rounds 3] [--seconds 5]
 

@@ -1,4 +1,4 @@
-"""What it gains to prepare requests beside ``forward``.
+"""Compare preparing requests beside ``forward`` with preparing them before it.
 
     python -m benchmarks.prepare_ahead [--runs 5] [--seconds 2]    on a server
     python -m benchmarks.prepare_ahead --where [--runs 5]          in a thread, or in a process
@@ -145,7 +145,7 @@ def table(rounds: list[dict[str, Speed]], title: str) -> Table:
 
 
 def hooks() -> dict[str, tuple[Callable[[], object], int]]:
-    """What prepares one request, and how often it is called for a batch."""
+    """A function that prepares one request, and its calls per batch, by name."""
     from benchmarks.images import picture
     from benchmarks.medical import chest
 

@@ -36,7 +36,7 @@ class Library(NamedTuple):
     compiler: tuple[str, ...]
 
     def path(self, machine: str) -> Path:
-        """Where it is put."""
+        """The file that is made for ``machine``."""
         return PACKAGE / self.home / "lib" / machine / self.name
 
 
@@ -45,7 +45,7 @@ LIBRARIES = (
         "libtriton_naiad.so",
         home="native",
         source="backend.cpp",
-        # What it calls of Triton is in the process that loads it.
+        # Triton's functions are in the process that loads it.
         compiler=("c++", "-O2", "-pthread", "-Wl,--allow-shlib-undefined", "-ldl"),
     ),
     Library(

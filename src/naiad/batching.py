@@ -1,4 +1,4 @@
-"""How requests are grouped: budgets over named dimensions."""
+"""Budgets over named dimensions, by which requests are grouped."""
 
 from __future__ import annotations
 

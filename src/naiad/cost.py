@@ -1,4 +1,4 @@
-"""What a batch costs: seconds as a simple function of its sizes."""
+"""The cost of a batch: seconds as a simple function of its sizes."""
 
 from __future__ import annotations
 

@@ -57,8 +57,13 @@ class Release:
 
     @property
     def page(self) -> str:
-        """Where people find the wheels."""
+        """The page of the wheels, for people."""
         return f"https://pypi.org/project/{self.package}/{self.version}/#files"
+
+
+def numbers_of(version: str) -> tuple[int, ...]:
+    """The numbers of a version, in order, to compare it by; parts that are none are left out."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def _read() -> Release:

@@ -86,7 +86,7 @@ def python_environment(
 
 
 def described() -> str:
-    """The Triton that would serve, in a line; why there is none, where there cannot be one."""
+    """One line about the Triton that would serve, or the reason why none can."""
     from naiad.triton.engine import find_engine, place_of_engine
     from naiad.triton.engine_files import wheel_here
 

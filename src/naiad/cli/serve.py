@@ -180,7 +180,7 @@ def serve(
       naiad serve nugraph3 --engine /opt/tritonserver
     """
     from naiad.pipelines.bundle.pipeline import bundle_spec
-    from naiad.triton.engine import find_engine
+    from naiad.triton.engine import fetch_engine
     from naiad.triton.serving import serve as start
     from naiad.triton.supervisor import Supervision
 
@@ -194,7 +194,7 @@ def serve(
     server: Server | None = None
     with interruptible():
         try:
-            find_engine(the_engine.engine, progress=True)  # its own display, before the next
+            fetch_engine(the_engine.engine, progress=True)  # its own display, before the next
             with _StartUp() as display:
                 server = start(
                     *served,

@@ -132,7 +132,7 @@ Models& models() {
   return *all;
 }
 
-// Whether it is Triton's Python backend, in whose place this library lies.
+// True for Triton's Python backend, in whose place this library lies.
 bool is_python(TRITONBACKEND_Backend* backend) {
   const char* name = "";
   TRITONSERVER_ErrorDelete(TRITONBACKEND_BackendName(backend, &name));
@@ -203,8 +203,7 @@ EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInitialize(TRITONBACKEND_Model* 
   try {
     std::string text = naiad::config_of(model);
     auto config = naiad::Json::parse(text);
-    bool is_pipeline = static_cast<bool>(config["parameters"]["naiad_pipeline"]);
-    if (naiad::is_python(model) && !is_pipeline) {
+    if (naiad::is_python(model) && !naiad::Settings(config).is_pipeline) {
       return PythonBackend::instance().call(__func__, model);
     }
     const char *name = "", *path = "";

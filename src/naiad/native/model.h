@@ -96,8 +96,9 @@ struct Settings {
 inline std::string hello(
     const std::string& path, uint64_t version, const std::string& config,
     const std::string& device = "") {
-  return "{\"protocol\": " + std::to_string(kProtocol) + ", \"path\": " + quoted(path) + ", \"version\": " + std::to_string(version) +
-         ", \"device\": " + quoted(device) + ", \"config\": " + config + "}";
+  return "{\"protocol\": " + std::to_string(kProtocol) + ", \"path\": " + quoted(path) +
+         ", \"version\": " + std::to_string(version) + ", \"device\": " + quoted(device) +
+         ", \"config\": " + config + "}";
 }
 
 class Model {

@@ -136,6 +136,14 @@ class Layout:
         return self.root / "bin"
 
 
+def fetch_engine(directory: Path | None = None, *, progress: bool = False) -> Path:
+    """The folder of the Triton that `find_engine` takes; fetched where there is none.
+
+    ``progress`` is for standard error. Raises what `find_engine` raises.
+    """
+    return place_of_engine(directory) or engine_files.install(progress=progress)
+
+
 def find_engine(
     directory: Path | None = None,
     python: PythonEnvironment | None = None,
@@ -156,7 +164,7 @@ def find_engine(
             to do.
     """
     python = python or default_python()
-    place = place_of_engine(directory) or engine_files.install(progress=progress)
+    place = fetch_engine(directory, progress=progress)
     home = place if _has_server(place) else (place / engine_files.SERVER).parents[1]
     libraries = home.parent.parent / "nvidia_pytriton.libs"
     embedded = libraries.is_dir()

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from naiad.artifacts import cache_directory, unpack
-from naiad.engine_release import RELEASE, Wheel
+from naiad.engine_release import RELEASE, Wheel, numbers_of
 from naiad.errors import ArtifactError, EngineError
 from naiad.triton.places import usable_cache
 
@@ -59,7 +59,7 @@ def wheel_here() -> Wheel:
             f"\n{ELSEWHERE}"
         )
     libc, version = platform.libc_ver()
-    if libc != "glibc" or _numbers(version) < _numbers(RELEASE.glibc):
+    if libc != "glibc" or numbers_of(version) < numbers_of(RELEASE.glibc):
         raise EngineError(
             f"the embedded Triton needs glibc {RELEASE.glibc} or newer (Ubuntu 22.04, Debian 12, "
             f"RHEL 10), and this system has {libc or 'another C library'} {version}".rstrip()
@@ -319,7 +319,3 @@ def _move(files: Path, target: Path, *, replace: bool) -> None:
             raise EngineError(f"{target} exists and is not empty; name a new folder") from None
         target.rename(files.with_name("damaged"))
         files.rename(target)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from naiad.engine_release import RELEASE
+from naiad.engine_release import RELEASE, numbers_of
 from naiad.errors import EngineError
 from naiad.triton import python_facts
 
@@ -67,7 +67,7 @@ class PythonEnvironment:
                 f"gives wrong answers; it needs NumPy 1"
             )
         if self.version not in stubs:
-            known = ", ".join(sorted(stubs, key=_numbers)) or "none"
+            known = ", ".join(sorted(stubs, key=numbers_of)) or "none"
             return (
                 f"{self.executable} is Python {self.version}, and this Triton has stubs for {known}"
             )
@@ -81,7 +81,7 @@ class PythonEnvironment:
 
 def takes_numpy_2(triton: str) -> bool:
     """Whether the stub of a version of Triton works with NumPy 2; one of an unknown is not."""
-    return _numbers(triton) >= _TRITON_WITH_NUMPY_2
+    return numbers_of(triton) >= _TRITON_WITH_NUMPY_2
 
 
 @cache
@@ -234,7 +234,3 @@ def _package(version: str) -> str:
     if shutil.which("dnf"):
         return f"sudo dnf install python{version}-libs (conda and uv's Pythons have it too)"
     return "use a Python built with --enable-shared (conda and uv's Pythons are)"
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())

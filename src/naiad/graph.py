@@ -109,21 +109,24 @@ def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[s
         PipelineError: an index is out of its range, or would be greater than its dtype holds.
     """
     dims = {dim: np.array([s.get(dim, 0) for s in sizes], np.int64) for dim in _dims(schema)}
+    totals = {dim: sum(s.get(dim, 0) for s in sizes) for dim in dims}
     merged: dict[str, Array] = {}
     for name, tensor in schema.items():
         if name not in samples[0]:
             continue
         parts = [sample[name] for sample in samples]
-        if tensor.axis is None:
-            whole = parts[0][None] if len(parts) == 1 else np.stack(parts)
-            rows = np.ones(len(parts), np.int64)
+        axis = tensor.axis
+        if len(parts) == 1:
+            whole = parts[0][None] if axis is None else parts[0]
         else:
-            whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=tensor.axis)
-            rows = np.array([part.shape[tensor.axis] for part in parts])
-        if tensor.index_into is not None and not _indices_fit(tensor, whole, dims, rows):
-            _refuse_indices(name, tensor, parts, sizes)
-        merged[name] = shift_indices(tensor, whole, dims, rows, +1)
-    return Batch(merged, dims, len(samples))
+            whole = np.stack(parts) if axis is None else np.concatenate(parts, axis=axis)
+        if tensor.index_into is not None:
+            rows = np.array([1 if axis is None else part.shape[axis] for part in parts])
+            if not _indices_fit(tensor, whole, dims, rows):
+                _refuse_indices(name, tensor, parts, sizes)
+            whole = shift_indices(tensor, whole, dims, rows, +1)
+        merged[name] = whole
+    return Batch(merged, dims, len(samples), totals=totals)
 
 
 def split(
@@ -135,13 +138,12 @@ def split(
         PipelineError: an array has another number of rows than the batch along its dimension.
     """
     shares: list[dict[str, Array]] = [{} for _ in range(requests)]
-    ones = np.ones(requests, np.int64)
     for name, whole in arrays.items():
         tensor = schema[name]
         axis = tensor.axis or 0
         dim = REQUESTS if tensor.axis is None else str(tensor.dims[axis])
-        rows = ones if dim == REQUESTS else sizes[dim]
-        total = int(rows[0]) if requests == 1 else int(rows.sum())
+        rows = np.ones(requests, np.int64) if dim == REQUESTS else sizes[dim]
+        total = rows[0] if requests == 1 else rows.sum()
         if whole.ndim <= axis or whole.shape[axis] != total:
             raise PipelineError(
                 f"forward() returned {name} with shape {list(whole.shape)}; axis {axis} must be "
@@ -150,7 +152,9 @@ def split(
         if requests == 1:
             shares[0][name] = whole[0] if tensor.axis is None else whole
             continue
-        whole = shift_indices(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
+        if tensor.index_into is not None:
+            ones = np.ones(requests, np.int64)
+            whole = shift_indices(tensor, whole, {**sizes, REQUESTS: ones}, rows, -1)
         before, start = (slice(None),) * axis, 0
         for share, end in zip(shares, np.cumsum(rows).tolist(), strict=True):
             share[name] = (

@@ -78,6 +78,11 @@ class Tensor:
         unit: physical unit, for documentation and messages.
         doc: one line of documentation.
 
+    Attributes:
+        numpy: the NumPy dtype; ``bytes`` tensors are object arrays (``S`` drops trailing NULs).
+        names: the dimension names, in order.
+        axis: the axis along which requests are merged, or None for a tensor that is stacked.
+
     Raises:
         SchemaError: the declaration contradicts itself.
     """
@@ -97,6 +102,9 @@ class Tensor:
     layout: Literal["NHWC", "NCHW"] | None = field(default=None, kw_only=True)
     unit: str = field(default="", kw_only=True)
     doc: str = field(default="", kw_only=True)
+    numpy: np.dtype[Any] = field(init=False, repr=False, compare=False)
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    axis: int | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.dtype not in TRITON_NAMES:
@@ -114,29 +122,16 @@ class Tensor:
                 )
         if self.default is not None and not self.optional:
             raise SchemaError("a tensor with a default must be optional=True")
-
-    @property
-    def numpy(self) -> np.dtype[Any]:
-        """The NumPy dtype; ``bytes`` tensors are object arrays (``S`` drops trailing NULs)."""
-        return _NUMPY[self.dtype]
+        # Asked for with every request, so they are worked out once.
+        names = tuple(dim for dim in self.dims if isinstance(dim, str))
+        object.__setattr__(self, "numpy", _NUMPY[self.dtype])
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "axis", self.dims.index(names[0]) if names else None)
 
     @property
     def triton(self) -> str:
         """The dtype's name in the KServe v2 protocol, such as ``FP32``."""
         return TRITON_NAMES[self.dtype]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The dimension names, in order."""
-        return tuple(dim for dim in self.dims if isinstance(dim, str))
-
-    @property
-    def axis(self) -> int | None:
-        """The axis along which requests are merged, or None for a tensor that is stacked."""
-        for axis, dim in enumerate(self.dims):
-            if isinstance(dim, str):
-                return axis
-        return None
 
     @property
     def config_dims(self) -> tuple[int, ...]:

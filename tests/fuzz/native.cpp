@@ -395,7 +395,7 @@ class Fuzz {
     if (rarely(20)) return data_.ConsumeRandomLengthString(64);
     std::vector<int64_t> numbers{4096, static_cast<int64_t>(batch.size())};
     std::string text;
-    if (merged && !rarely(4)) {
+    if (merged && (contract.splits ? !rarely(4) : rarely(20))) {
       numbers.push_back(naiad::kMerged);
       for (size_t output = 0; output < contract.outputs.size(); ++output) numbers.push_back(64 * output);
     } else {

@@ -16,7 +16,7 @@ namespace naiad {
 
 // Of the messages between this library and its workers, which may be of another Naiad where an
 // exported repository is served; PROTOCOL in wire.py.
-constexpr int kProtocol = 3;
+constexpr int kProtocol = 4;
 
 struct Port {
   std::string name;
@@ -51,6 +51,7 @@ struct Contract {
     latency_target = said["latency_target"].number(0);
     if (said["cost"]) cost = read_cost(said["cost"]);
     merges = said["merges"].text() == "true";
+    splits = said["splits"].text() == "true";
     ahead = said["ahead"].text() == "true";
     check();
   }
@@ -77,7 +78,8 @@ struct Contract {
   double max_queue_delay = 0;
   double latency_target = 0;  // seconds; 0 for none
   std::optional<Cost> cost;   // what is believed of it before any batch has run
-  bool merges = false;  // whether requests may be merged, and results split, on this side
+  bool merges = false;  // whether requests may be merged on this side
+  bool splits = false;  // whether what a worker gave for merged ones may be split on this side
   bool ahead = false;   // whether a worker prepares requests beside `forward`
 
  private:
@@ -127,8 +129,8 @@ struct Contract {
   // Positions and sizes are used without another look.
   void check() const {
     bool right = !dims.empty();
-    for (auto& port : inputs) right = right && is_right(port, 1);
-    for (auto& port : outputs) right = right && is_right(port, 0);
+    for (auto& port : inputs) right = right && is_right(port, 1, merges);
+    for (auto& port : outputs) right = right && is_right(port, 0, splits);
     std::vector<bool> named(dims.size(), false);
     for (size_t input = 0; right && input < inputs.size(); ++input) {
       for (int dim : inputs[input].dims) {
@@ -142,7 +144,8 @@ struct Contract {
   bool knows(int dim) const { return dim >= 0 && dim < static_cast<int>(dims.size()); }
 
   // `least` is the size of what has no name in `dims`: 0 where it has one that is not known here.
-  bool is_right(const Port& port, int64_t least) const {
+  // `laid_out`: whether the rows of several requests lie behind each other.
+  bool is_right(const Port& port, int64_t least, bool laid_out) const {
     int rank = static_cast<int>(port.dims.size());
     bool right = port.itemsize > 0 && port.sizes.size() == port.dims.size() && port.axis >= -1 &&
                  port.axis < rank && (port.counts == -1 || knows(port.counts));
@@ -150,12 +153,12 @@ struct Contract {
       int64_t size = port.sizes[axis];
       right = port.dims[axis] == -1 ? size >= least : knows(port.dims[axis]) && !size;
     }
-    right = right && (!merges || can_be_merged(port));
+    right = right && (!laid_out || can_be_merged(port));
     for (int target : port.targets) right = right && knows(target);
     return right;
   }
 
-  // The layout that this side can merge: rows of one size, indices of 32 or 64 bits.
+  // The layout that this side can merge and split: rows of one size, indices of 32 or 64 bits.
   static bool can_be_merged(const Port& port) {
     bool right = port.outer > 0 && port.inner > 0 && (port.axis < 0 || port.dims[port.axis] >= 0);
     if (port.targets.empty()) return right;

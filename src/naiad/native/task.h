@@ -205,7 +205,7 @@ inline void answer_apart(
 inline void answer_merged(
     const Contract& contract, Batch& batch, Reading& done, const Results& results,
     const Times& times) {
-  if (!contract.merges) Reading::fail();
+  if (!contract.splits) Reading::fail();
   Sizes totals(contract.dims.size(), 0), before(totals);
   for (auto& pending : batch) add(totals, pending->sizes);
   std::vector<const char*> outputs;

@@ -1,12 +1,13 @@
-"""Batches that the native backend has merged already, and that it splits.
+"""Batches that the native backend has merged already, and that it may split.
 
-Where a pipeline's ``prepare`` and ``finish`` are the defaults, nothing is done to one request
-alone. The native backend then lays the rows of all requests of a batch behind each other in shared
-memory, indices checked and shifted and other values held to their range, so that a worker has the
-merged tensors without a copy, and its work is per batch and not per request. A request with a value
-out of its range comes by itself, after the batch, to be told what is wrong with it. Where anything
-else is wrong, with a value that only Python can judge or in ``forward``, the worker asks for the
-requests of the batch by themselves.
+Where a pipeline's ``prepare`` is the default, nothing is done to one request alone before
+``forward``. The native backend then lays the rows of all requests of a batch behind each other in
+shared memory, indices checked and shifted and other values held to their range, so that a worker
+has the merged tensors without a copy. A request with a value out of its range comes by itself,
+after the batch, to be told what is wrong with it. Where anything else is wrong, with a value that
+only Python can judge or in ``forward``, the worker asks for the requests of the batch by
+themselves. Where ``finish`` is the default, too, the native backend splits what comes out, and a
+worker's work is per batch and not per request.
 """
 
 from __future__ import annotations
@@ -17,18 +18,26 @@ from typing import Any
 from naiad.graph import Batch
 from naiad.pipeline import Pipeline
 from naiad.runtime.runner import Report, Runner
-from naiad.schema import BYTES, Array, Schema, Tensor, is_bounded, value_range, within_bounds
+from naiad.schema import BYTES, Schema, Tensor, is_bounded, value_range, within_bounds
 
 
 def can_be_merged(pipeline: type[Pipeline]) -> bool:
-    """Whether the native backend may merge a pipeline's requests and split its results."""
-    alone = pipeline.prepare is not Pipeline.prepare or pipeline.finish is not Pipeline.finish
-    same = pipeline.sample == pipeline.inputs and pipeline.result == pipeline.outputs
+    """Whether the native backend may merge a pipeline's requests."""
     return (
-        same
-        and not alone
-        and all(map(_is_regular, (*pipeline.inputs.values(), *pipeline.outputs.values())))
+        pipeline.prepare is Pipeline.prepare
+        and pipeline.sample == pipeline.inputs
+        and all(map(_is_regular, pipeline.inputs.values()))
         and not any(tensor.optional or tensor.unique for tensor in pipeline.inputs.values())
+    )
+
+
+def can_be_split(pipeline: type[Pipeline]) -> bool:
+    """Whether the native backend may split what ``forward`` gave for requests that it merged."""
+    return (
+        can_be_merged(pipeline)
+        and pipeline.finish is Pipeline.finish
+        and pipeline.result == pipeline.outputs
+        and all(map(_is_regular, pipeline.outputs.values()))
         and not any(tensor.index_targets() for tensor in pipeline.outputs.values())
     )
 
@@ -55,10 +64,12 @@ class Merger:
         runner: of the pipeline.
         bounded: those of the pipeline's inputs whose values have bounds that the native backend has
             not checked.
+        splits: whether the native backend splits what comes out.
     """
 
     runner: Runner
     bounded: Schema
+    splits: bool
 
     @classmethod
     def of(cls, runner: Runner) -> Merger:
@@ -66,13 +77,11 @@ class Merger:
         inputs = runner.pipeline.inputs
         left = {name: tensor for name, tensor in inputs.items() if checked_range(tensor) is None}
         plain = {name: replace(tensor, index_into=None) for name, tensor in left.items()}
-        return cls(runner, {name: tensor for name, tensor in plain.items() if is_bounded(tensor)})
+        bounded = {name: tensor for name, tensor in plain.items() if is_bounded(tensor)}
+        return cls(runner, bounded, can_be_split(type(runner.pipeline)))
 
-    def run(self, batch: Batch) -> tuple[dict[str, Array], Report] | None:
-        """Run a batch; what came out, not split, and how long it took.
-
-        None where its requests must be run by themselves.
-        """
+    def run(self, batch: Batch) -> Report | None:
+        """Run a batch; None where its requests must be run by themselves."""
         if self.runner.pipeline.arrays == "numpy":
             for array in batch.values():  # as where requests are run by themselves
                 array.flags.writeable = False
@@ -85,6 +94,9 @@ class Merger:
             return None
         report = Report([{}] * batch.requests)
         try:
+            if not self.splits:
+                report.outcomes = self.runner.finish(self.runner.shares(batch, report), report)
+                return report
             arrays = self.runner.evaluate(batch, report)
         except BaseException:  # run by themselves, they show which of them is to blame
             return None
@@ -92,7 +104,8 @@ class Merger:
             if name not in arrays or not _fits(tensor, arrays[name], batch):
                 return None
         report.batches.append(totals)
-        return arrays, report
+        report.merged = arrays
+        return report
 
 
 def _fits(tensor: Tensor, array: Any, batch: Batch) -> bool:

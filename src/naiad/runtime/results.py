@@ -27,7 +27,7 @@ def as_numpy(name: str, value: Any) -> Array:
         raise PipelineError(
             f"forward() returned {name} as {type(value).__name__}, which is no array"
         )
-    return value.detach().cpu().numpy()
+    return value.numpy(force=True)
 
 
 def check_merged(name: str, tensor: Tensor, array: Array) -> None:

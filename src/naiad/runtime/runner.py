@@ -41,11 +41,14 @@ class Report:
         seconds: time that the requests spent per stage; they are answered together, so each spends
             all of it, whichever batch it was in.
         batches: the merged batches that were run, each as its rows by dimension.
+        merged: the outputs of all requests, where the native backend splits them; ``outcomes`` then
+            only says how many requests there are.
     """
 
     outcomes: list[Outcome]
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     batches: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
+    merged: dict[str, Array] | None = None
 
 
 @dataclass(slots=True)
@@ -168,24 +171,28 @@ class Runner:
                 self._run_batch(part, report)
             return
         self._allowance.ran()
-        with _timed(report, "finish"):
-            for sample, share in zip(samples, shares, strict=True):
-                report.outcomes[sample.number] = self._guard(
-                    "finish", lambda s=share: self._finish(s)
-                )
+        for sample, outcome in zip(samples, self.finish(shares, report), strict=True):
+            report.outcomes[sample.number] = outcome
 
     def _forward(self, samples: list[_Sample], report: Report) -> list[dict[str, Array]]:
-        pipeline = self.pipeline
         with _timed(report, "collate"):
-            batch = collate(
-                pipeline.sample, [s.arrays for s in samples], [s.sizes for s in samples]
-            )
+            arrays, sizes = [s.arrays for s in samples], [s.sizes for s in samples]
+            batch = collate(self.pipeline.sample, arrays, sizes)
+        return self.shares(batch, report)
+
+    def shares(self, batch: Batch, report: Report) -> list[dict[str, Array]]:
+        """Run ``forward`` on a merged batch; what it gives to each request. Raises as it does."""
         arrays = self.evaluate(batch, report)
         with _timed(report, "split"):
             sizes = {dim: batch.sizes(dim) for dim in batch.totals()}
-            shares = split(pipeline.result, arrays, sizes, len(samples))
+            shares = split(self.pipeline.result, arrays, sizes, batch.requests)
         report.batches.append(batch.totals())
         return shares
+
+    def finish(self, shares: Sequence[Arrays], report: Report) -> list[Outcome]:
+        """Call the hook for each request's share."""
+        with _timed(report, "finish"):
+            return [self._guard("finish", lambda s=share: self._finish(s)) for share in shares]
 
     def allows(self, totals: Mapping[str, int]) -> bool:
         """Whether a batch of these sizes may be run at once, for all that memory has told."""

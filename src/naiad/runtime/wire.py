@@ -11,7 +11,8 @@ native order), then text. Arrays lie in shared memory, each where the integers s
             the offset of each input, merged, and of each request its size of each dimension
     done    bytes in the outbox, requests, 0, and of each request: 0 and for each output rank (-1:
             left out), shape, offset, bytes; or an error's code, length of its class, of its text
-    or      bytes in the outbox, requests, 1, and the offset of each output, merged
+    or      bytes in the outbox, requests, 1, and the offset of each output, merged: to merged
+            requests, where the native backend may split results
             then, in both, nanoseconds of each stage, batches, and of each its rows by dimension
     or      0, requests, 2: the merged requests are wanted in a task of the first kind
 
@@ -40,7 +41,7 @@ from naiad.error_text import described, kind_of, message_of
 from naiad.errors import InvalidInput, NaiadError, PipelineError
 from naiad.graph import Batch
 from naiad.pipeline import Contract, Pipeline, Request
-from naiad.runtime.merging import can_be_merged, checked_range
+from naiad.runtime.merging import can_be_merged, can_be_split, checked_range
 from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig
@@ -55,7 +56,7 @@ from naiad.schema import (
     sized_dims,
 )
 
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 """The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
@@ -92,13 +93,15 @@ class Wire:
         contract: the pipeline's.
         outputs: the pipeline's.
         dims: all named dimensions, ``requests`` first, and what tensors count.
-        merges: whether the native backend may merge requests and split results.
+        merges: whether the native backend may merge requests.
+        splits: whether it may split what ``forward`` gave for merged ones.
     """
 
     contract: Contract
     outputs: Schema
     dims: tuple[str, ...]
     merges: bool
+    splits: bool
 
     @classmethod
     def of(cls, pipeline: type[Pipeline], contract: Contract | None = None) -> Wire:
@@ -106,7 +109,8 @@ class Wire:
         schemas = (pipeline.inputs, pipeline.sample)
         dims = dict.fromkeys([REQUESTS, *(d for schema in schemas for d in sized_dims(schema))])
         contract = contract or pipeline.contract()
-        return cls(contract, dict(pipeline.outputs), tuple(dims), can_be_merged(pipeline))
+        merges, splits = can_be_merged(pipeline), can_be_split(pipeline)
+        return cls(contract, dict(pipeline.outputs), tuple(dims), merges, splits)
 
     @property
     def inputs(self) -> Schema:
@@ -124,6 +128,7 @@ class Wire:
                 "inputs": [self._port(name, tensor) for name, tensor in self.inputs.items()],
                 "outputs": [self._port(name, tensor) for name, tensor in self.outputs.items()],
                 "merges": self.merges,
+                "splits": self.splits,
                 "ahead": ahead,
                 "stages": REPORTED,
                 "limit": dict(self.contract.limit),
@@ -150,18 +155,21 @@ class Wire:
         memory = inbox.reserve(size)
         if form == _MERGED:
             return self._batch(table[3:], requests, memory)
-        numbers = iter(table[4 if form == _AHEAD else 3 :].tolist())
+        numbers, at = table.tolist(), 4 if form == _AHEAD else 3
         text = _COUNT.size + table.nbytes
         found: list[Request | NaiadError] = []
         for _ in range(requests):
-            middle = text + next(numbers)
-            end = middle + next(numbers)
+            middle = text + numbers[at]
+            end = middle + numbers[at + 1]
+            at += 2
             places: dict[str, _Place] = {}
             for key in self.inputs:
-                rank = next(numbers)
+                rank = numbers[at]
+                at += 1
                 if rank >= 0:
-                    shape = tuple(next(numbers) for _ in range(rank))
-                    places[key] = (shape, next(numbers), next(numbers))
+                    ends = at + rank
+                    places[key] = (tuple(numbers[at:ends]), numbers[ends], numbers[ends + 1])
+                    at = ends + 2
             found.append(self._one(message[text:middle], message[middle:end], places, memory))
             text = end
         return found
@@ -228,7 +236,11 @@ class Wire:
         return int(_numbers(message)[1])
 
     def write(self, report: Report, outbox: Arena) -> bytes:
-        """The answer to requests by themselves; the arrays are written to the outbox."""
+        """The answer to a task; the arrays are written to the outbox."""
+        if report.merged is not None:
+            layout = outbox.write([report.merged])
+            places = (layout.offsets[0][name] for name in self.outputs)
+            return self._packed([layout.size, len(report.outcomes), _MERGED, *places], report, [])
         outcomes: list[Outcome] = []
         plain: list[dict[str, Array]] = []
         for outcome in report.outcomes:
@@ -254,13 +266,6 @@ class Wire:
                 shape = outcome[name].shape
                 numbers += (len(shape), *shape, offsets[name], arrays[name].nbytes)
         return self._packed(numbers, report, text)
-
-    def write_merged(self, arrays: Arrays, report: Report, outbox: Arena) -> bytes:
-        """The answer to a merged task, whose ``arrays`` the native backend will split."""
-        layout = outbox.write([arrays])
-        numbers = [layout.size, len(report.outcomes), _MERGED]
-        numbers += (layout.offsets[0][name] for name in self.outputs)
-        return self._packed(numbers, report, [])
 
     def want_apart(self, batch: Batch) -> bytes:
         """The answer to a merged task whose requests must be run by themselves."""

@@ -205,7 +205,7 @@ def answer(
         read = wire.read(task, inbox)
         if isinstance(read, Batch):
             done = merger.run(read)
-            return wire.want_apart(read) if done is None else wire.write_merged(*done, outbox)
+            return wire.want_apart(read) if done is None else wire.write(done, outbox)
         report = runner.run([request for request in read if isinstance(request, Request)])
         ran = iter(report.outcomes)
         report.outcomes = [one if isinstance(one, NaiadError) else next(ran) for one in read]

@@ -14,7 +14,7 @@ from tests.unit.strategies import GRAPH
 from naiad import Budget, Pipeline, Tensor
 from naiad.graph import Batch, collate
 from naiad.pipeline import Request
-from naiad.runtime.merging import Merger, can_be_merged
+from naiad.runtime.merging import Merger, can_be_merged, can_be_split
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig, Spec
@@ -118,6 +118,11 @@ def merger():
 
 
 @pytest.fixture(scope="module")
+def finisher():
+    return Merger.of(Runner(Finished()))
+
+
+@pytest.fixture(scope="module")
 def arena():
     arena = Arena()
     yield arena
@@ -128,10 +133,10 @@ def arena():
 def test_merged_batches_are_answered_as_single_requests_are(
     arena: Arena, merger: Merger, batch: list[dict[str, np.ndarray]]
 ) -> None:
-    done = merger.run(laid_out(arena, batch))
-    assert done is not None
-    arrays, report = done
+    report = merger.run(laid_out(arena, batch))
+    assert report is not None and report.merged is not None
     assert report.batches[0]["requests"] == len(batch)
+    arrays = report.merged
     ends = dict.fromkeys(Sums.outputs, 0)
     for number, request in enumerate(batch):
         sizes = validate(Sums.inputs, request)
@@ -145,6 +150,30 @@ def test_merged_batches_are_answered_as_single_requests_are(
                 ends[name] += sizes[str(tensor.dims[tensor.axis])]
                 share = arrays[name].take(range(start, ends[name]), axis=tensor.axis)
             np.testing.assert_array_equal(share, alone[name])
+
+
+class Finished(Sums):
+    """The same, with something to do for each request afterwards."""
+
+    outputs = {"total": Tensor("float64", ())}
+    result = Sums.outputs
+
+    def finish(self, result: Any) -> dict[str, Any]:
+        if result["scalar"] > 1.9:
+            raise ValueError("too much")
+        return {"total": np.asarray(result["hit"].sum())}
+
+
+@given(batch=st.lists(requests(), min_size=1, max_size=5))
+def test_merged_batches_are_finished_as_single_requests_are(
+    arena: Arena, finisher: Merger, batch: list[dict[str, np.ndarray]]
+) -> None:
+    report = finisher.run(laid_out(arena, batch))
+    assert report is not None and report.merged is None
+    asked = [Request(request, validate(Sums.inputs, request)) for request in batch]
+    alone = finisher.runner.run(asked).outcomes
+    assert list(map(str, report.outcomes)) == list(map(str, alone))
+    assert report.batches == [laid_out(arena, batch).totals()]
 
 
 @given(batch=st.lists(requests(), min_size=1, max_size=5))
@@ -300,11 +329,25 @@ def changed(**members: Any) -> type[Pipeline]:
     "members",
     [
         {"prepare": lambda self, request: request.arrays},
-        {"finish": lambda self, result: result},
         {"inputs": {**Sums.inputs, "more": Tensor("int32", ("hits",), optional=True)}},
         {"inputs": {**Sums.inputs, "name": Tensor("bytes", ("hits",))}},
         {"inputs": {**Sums.inputs, "id": Tensor("int64", ("hits",), unique=True)}},
         {"inputs": {**Sums.inputs, "image": Tensor("float32", ("hits", "height"))}},
+    ],
+)
+def test_what_is_done_to_each_request_alone_is_not_merged(members: dict[str, Any]) -> None:
+    kind = changed(**members)
+    if "inputs" in members:
+        kind.sample = kind.inputs
+    assert can_be_merged(Sums)
+    assert not can_be_merged(kind)
+    assert not can_be_split(kind)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"finish": lambda self, result: result},
         {
             "outputs": {"best": Tensor("int64", ("hits",), index_into="hits")},
             "result": {"best": Tensor("int64", ("hits",), index_into="hits")},
@@ -312,9 +355,8 @@ def changed(**members: Any) -> type[Pipeline]:
         {"result": {**Sums.outputs, "more": Tensor("float32", ("hits",))}},
     ],
 )
-def test_what_is_done_to_each_request_alone_is_not_merged(members: dict[str, Any]) -> None:
+def test_what_is_done_to_each_result_alone_is_not_split(members: dict[str, Any]) -> None:
     kind = changed(**members)
-    if "sample" not in members and "inputs" in members:
-        kind.sample = kind.inputs
-    assert can_be_merged(Sums)
-    assert not can_be_merged(kind)
+    assert can_be_split(Sums)
+    assert can_be_merged(kind)
+    assert not can_be_split(kind)

@@ -139,17 +139,19 @@ class TorchModel:
         if array.dtype == object:
             return [bytes(value).decode() for value in array.flat]
         writable = array if array.flags.writeable else array.copy()  # torch would warn
-        return torch.from_numpy(writable).to(self._input_device(), non_blocking=True)
-
-    def _input_device(self) -> str:
-        return self.device or "cpu"
+        tensor = torch.from_numpy(writable)
+        if self.device is None or self.device == "cpu":
+            return tensor
+        return tensor.to(self.device, non_blocking=True)
 
     def _mode(self, torch: Any) -> contextlib.AbstractContextManager[Any]:
-        stack = contextlib.ExitStack()
         inference = self.config.flag("INFERENCE_MODE", True)
-        stack.enter_context(torch.inference_mode() if inference else torch.no_grad())
-        if self.config.flag("DISABLE_OPTIMIZED_EXECUTION", False):
-            stack.enter_context(torch.jit.optimized_execution(False))
+        mode = torch.inference_mode() if inference else torch.no_grad()
+        if not self.config.flag("DISABLE_OPTIMIZED_EXECUTION", False):
+            return mode
+        stack = contextlib.ExitStack()
+        stack.enter_context(mode)
+        stack.enter_context(torch.jit.optimized_execution(False))
         return stack
 
 
@@ -234,7 +236,7 @@ def _failure(config: ModelConfig, error: Exception) -> PipelineError:
 def _numpy(value: Any) -> Array:
     if isinstance(value, list):
         return np.array([str(text).encode() for text in value], dtype=object)
-    return np.ascontiguousarray(value.detach().cpu().numpy())
+    return np.ascontiguousarray(value.numpy(force=True))
 
 
 def _as_text(array: Array) -> Array:

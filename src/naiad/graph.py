@@ -62,7 +62,7 @@ class Batch(Mapping[str, Any]):
 
     def sizes(self, dim: str) -> NDArray[np.int64]:
         """Rows of each request along ``dim``: int64, shape ``[requests]``."""
-        if dim == REQUESTS:
+        if dim == REQUESTS and dim not in self._sizes:
             return np.ones(self.requests, np.int64)
         return self._sizes[dim]
 
@@ -142,7 +142,7 @@ def split(
         tensor = schema[name]
         axis = tensor.axis or 0
         dim = REQUESTS if tensor.axis is None else str(tensor.dims[axis])
-        rows = np.ones(requests, np.int64) if dim == REQUESTS else sizes[dim]
+        rows = sizes[dim] if dim in sizes else np.ones(requests, np.int64)
         total = rows[0] if requests == 1 else rows.sum()
         if whole.ndim <= axis or whole.shape[axis] != total:
             raise PipelineError(

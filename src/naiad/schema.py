@@ -279,9 +279,7 @@ def fill_defaults(schema: Schema, arrays: Arrays, sizes: Mapping[str, int]) -> d
 
 def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
     if tensor.dtype == BYTES:
-        refuse_values(
-            name, array, np.array([not isinstance(v, bytes) for v in array.flat]), "bytes"
-        )
+        refuse_all_but_bytes(name, array)
         return
     if not within_bounds(tensor, array, sizes):
         _check_each_value(name, tensor, array, sizes)
@@ -370,6 +368,14 @@ def _refuse_repeats(name: str, array: Array) -> None:
             f"{_place(name, np.unravel_index(second, array.shape))} is {flat[second]}, as is "
             f"{_place(name, np.unravel_index(first, array.shape))}; values must be unique"
         )
+
+
+def refuse_all_but_bytes(name: str, array: Array) -> None:
+    """Raise InvalidInput, naming position and value, where an object is no ``bytes``."""
+    right = {bytes, np.bytes_}
+    if not set(map(type, array.flat)) <= right:
+        wrong = [type(value) not in right for value in array.flat]
+        refuse_values(name, array, np.array(wrong), "bytes")
 
 
 def refuse_values(name: str, array: Array, wrong: NDArray[np.bool_], right: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from naiad.errors import InvalidInput, PipelineError
-from naiad.schema import BYTES, Array, Arrays, Schema, Tensor, measure, refuse_values
+from naiad.schema import BYTES, Array, Arrays, Schema, Tensor, measure, refuse_all_but_bytes
 
 
 def as_mapping(returned: Any, hook: str) -> Mapping[str, Any]:
@@ -66,8 +66,7 @@ def check_bytes(schema: Schema, arrays: Arrays, hook: str) -> None:
     for name, array in arrays.items():
         if schema[name].dtype != BYTES:
             continue
-        wrong = np.array([type(value) not in (bytes, np.bytes_) for value in array.flat], np.bool_)
         try:
-            refuse_values(name, array, wrong, "bytes")
+            refuse_all_but_bytes(name, array)
         except InvalidInput as error:
             raise PipelineError(f"{hook} returned something wrong: {error}") from error

@@ -316,11 +316,9 @@ def _numbers(message: bytes) -> NDArray[np.int64]:
 
 
 def _plain(outcome: Arrays) -> dict[str, Array]:
-    """The outputs as the bytes that travel."""
+    """The outputs, each of the bytes that travel."""
     return {
-        name: _write_bytes(value)
-        if value.dtype == object
-        else np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        name: _write_bytes(value) if value.dtype == object else value
         for name, value in outcome.items()
     }
 

@@ -134,7 +134,8 @@ def test_merged_batches_are_answered_as_single_requests_are(
     arena: Arena, merger: Merger, batch: list[dict[str, np.ndarray]]
 ) -> None:
     report = merger.run(laid_out(arena, batch))
-    assert report is not None and report.merged is not None
+    assert report is not None
+    assert report.merged is not None
     assert report.batches[0]["requests"] == len(batch)
     arrays = report.merged
     ends = dict.fromkeys(Sums.outputs, 0)
@@ -169,7 +170,8 @@ def test_merged_batches_are_finished_as_single_requests_are(
     arena: Arena, finisher: Merger, batch: list[dict[str, np.ndarray]]
 ) -> None:
     report = finisher.run(laid_out(arena, batch))
-    assert report is not None and report.merged is None
+    assert report is not None
+    assert report.merged is None
     asked = [Request(request, validate(Sums.inputs, request)) for request in batch]
     alone = finisher.runner.run(asked).outcomes
     assert list(map(str, report.outcomes)) == list(map(str, alone))

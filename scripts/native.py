@@ -24,16 +24,26 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "naiad"
 MACHINES = ("x86_64", "aarch64")
 GLIBC = "2.28"
-SHARED = ("-std=c++17", "-fPIC", "-shared", "-fvisibility=hidden", "-s", "-Wall", "-Wextra")
+LINKED = ("-dynamic", "-O", "ReleaseFast", "-fPIC", "-fstrip", "-lc")
+COMPILED = ("-std=c++17", "-fvisibility=hidden", "-Wall", "-Wextra")
+JOBS = 4 * (os.cpu_count() or 1)
+"""Files of C++'s own library that are compiled at once; of as many as there are cores zig 0.17 makes
+one at a time, which takes twice as long on two."""
 
 
 class Library(NamedTuple):
-    """A shared library, built as ``lib/MACHINE/NAME`` in the folder ``home`` of the package."""
+    """A shared library, built as ``lib/MACHINE/NAME`` in the folder ``home`` of the package.
+
+    Attributes:
+        linked: more options of the linker.
+        compiled: more options of the compiler.
+    """
 
     name: str
     home: str
     source: str
-    compiler: tuple[str, ...]
+    linked: tuple[str, ...]
+    compiled: tuple[str, ...]
 
     def path(self, machine: str) -> Path:
         """The file that is made for ``machine``."""
@@ -46,14 +56,16 @@ LIBRARIES = (
         home="native",
         source="backend.cpp",
         # Triton's functions are in the process that loads it.
-        compiler=("c++", "-O2", "-pthread", "-Wl,--allow-shlib-undefined", "-ldl"),
+        linked=("-lc++", "-fallow-shlib-undefined", "-lpthread", "-ldl"),
+        compiled=("-O2",),
     ),
     Library(
         "libnugraph3.so",
         home="pipelines/nugraph3",
         source="cpp/nugraph3.cpp",
         # It needs nothing of C++'s library, whose headers are left away.
-        compiler=("cc", "-O3", "-x", "c++", "-fno-exceptions", "-fno-rtti", "-Werror"),
+        linked=(),
+        compiled=("-O3", "-fno-exceptions", "-fno-rtti", "-Werror"),
     ),
 )
 
@@ -90,9 +102,10 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 def compile_library(library: Library, source: Path, made: Path, machine: str) -> None:
     """Compile ``source`` as the library is. Raises RuntimeError with what the compiler wrote."""
-    kind, *flags = library.compiler
-    compiler = (sys.executable, "-m", "ziglang", kind, "-target", f"{machine}-linux-gnu.{GLIBC}")
-    command = [*compiler, *SHARED, *flags, "-o", str(made), str(source)]
+    linker = (sys.executable, "-m", "ziglang", "build-lib", f"-j{JOBS}", f"-femit-bin={made}")
+    target = ("-target", f"{machine}-linux-gnu.{GLIBC}", "-fsoname=" + library.name)
+    options = (*LINKED, *library.linked, "-cflags", *COMPILED, *library.compiled, "--")
+    command = [*linker, *target, *options, str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")

@@ -74,7 +74,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	@sed -n '/^requires = \[/,/^\]/s/^  "\(.*\)",$$/\1/p' pyproject.toml >$(VENV)/build.txt
 	@$(PIP) --requirement $(VENV)/build.txt editables
 	@echo "Installing Naiad and Triton"
-	@$(PY) scripts/native.py $$(uname -m) >&2 & \
+	@nice $(PY) scripts/native.py $$(uname -m) >&2 & \
 	  $(EDITABLE) ".[nugraph3]" && $(VENV)/bin/naiad engine install >/dev/null && wait
 	@touch $@
 

@@ -1,8 +1,8 @@
 # One environment for everything: .venv, made by the first target that needs it.
-# Variables: PYTHON (3.10 or newer), TORCH_INDEX (pip index of torch; empty: pip's own),
+# Variables: PYTHON (3.10 or newer), TORCH_INDEX (package index of torch; empty: the usual one),
 #            WORKERS (pytest processes: one more than cores, as they wait for servers, too),
 #            SECONDS (of each fuzzer of make fuzz: 60),
-#            PIP_FLAGS (empty: show all that pip does).
+#            PIP_FLAGS (of uv pip, which installs; empty: show all that it does).
 
 PYTHON      ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -10,10 +10,18 @@ WORKERS     ?= $(shell expr $$(env -u OMP_NUM_THREADS nproc) + 1)
 PIP_FLAGS   ?= --quiet
 SECONDS     ?= 60
 
+UV   := 0.13.9
 VENV := .venv
 PY   := $(VENV)/bin/python
-# Python compiles what it imports: doing it for all that is installed takes a third of the time.
-PIP  := $(PY) -m pip install --disable-pip-version-check --no-input --no-compile $(PIP_FLAGS)
+PIP  := $(VENV)/bin/uv pip install --python $(PY) $(PIP_FLAGS)
+
+# A mirror that pip is told of is uv's, too (uv reads no pip.conf: UV_DEFAULT_INDEX names one).
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
 
 # With the compiler of .venv: one that is fetched for a build alone compiles its own library anew.
 EDITABLE := $(PIP) --constraint constraints.txt --no-build-isolation --editable
@@ -70,7 +78,8 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	@test -x $(PY) || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); } || \
 	  { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment: install its venv" \
 	    "package (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	@echo "Installing the compiler"
+	@echo "Installing uv and the compiler"
+	@$(PY) -m pip --disable-pip-version-check install --no-input --quiet uv==$(UV)
 	@sed -n '/^requires = \[/,/^\]/s/^  "\(.*\)",$$/\1/p' pyproject.toml >$(VENV)/build.txt
 	@$(PIP) --requirement $(VENV)/build.txt editables
 	@echo "Installing Naiad and Triton"
@@ -79,12 +88,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	@touch $@
 
 # torch comes first and from its CPU index: PyPI's Linux build brings gigabytes of CUDA libraries.
-# Where that index does not answer (a mirror, a closed network), pip's own configuration decides.
+# Where that index does not answer (a mirror, a closed network), uv's own configuration decides.
 $(VENV)/.installed: $(VENV)/.demo
 	@index=; \
 	test -n "$(TORCH_INDEX)" && $(PY) -c \
 	  'import urllib.request as u; u.urlopen("$(TORCH_INDEX)/torch/", timeout=10)' 2>/dev/null && \
-	  index="--extra-index-url $(TORCH_INDEX)"; \
+	  index="--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match"; \
 	echo "Installing torch"; $(PIP) $$index --constraint constraints.txt torch
 	@echo "Installing everything else"
 	@$(EDITABLE) ".[dev]"

@@ -116,16 +116,14 @@ def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[s
             continue
         parts = [sample[name] for sample in samples]
         axis = tensor.axis
-        if len(parts) == 1:
-            whole = parts[0][None] if axis is None else parts[0]
-        else:
-            whole = np.stack(parts) if axis is None else np.concatenate(parts, axis=axis)
         if tensor.index_into is not None:
-            rows = np.array([1 if axis is None else part.shape[axis] for part in parts])
-            if not _indices_fit(tensor, whole, dims, rows):
-                _refuse_indices(name, tensor, parts, sizes)
-            whole = shift_indices(tensor, whole, dims, rows, +1)
-        merged[name] = whole
+            _check_indices(name, tensor, parts, sizes, totals)
+        if len(parts) == 1:
+            merged[name] = parts[0][None] if axis is None else parts[0]
+            continue
+        whole = np.stack(parts) if axis is None else np.concatenate(parts, axis=axis)
+        rows = np.array([1 if axis is None else part.shape[axis] for part in parts])
+        merged[name] = shift_indices(tensor, whole, dims, rows, +1)
     return Batch(merged, dims, len(samples), totals=totals)
 
 
@@ -176,7 +174,7 @@ def shift_indices(
     ``rows`` is how many of the values' rows each request has; other tensors are as they are.
     """
     targets = tensor.index_targets()
-    if not targets or len(rows) < 2:
+    if not targets:
         return whole
     offsets = [np.cumsum(sizes[target]) - sizes[target] for target in targets]
     return whole + _for_each(tensor, whole, sign * np.stack(offsets).astype(whole.dtype), rows)
@@ -184,7 +182,7 @@ def shift_indices(
 
 def _for_each(tensor: Tensor, whole: Array, values: Array, rows: NDArray[np.int64]) -> Array:
     """Repeat values, ``[targets, requests]``, so that they broadcast with the indices."""
-    repeated = values if len(rows) == 1 else np.repeat(values, rows, axis=1)
+    repeated = np.repeat(values, rows, axis=1)
     stacked = tensor.axis is None
     shape = [1] * whole.ndim
     shape[tensor.axis or 0] = -1
@@ -193,28 +191,23 @@ def _for_each(tensor: Tensor, whole: Array, values: Array, rows: NDArray[np.int6
     return (repeated.T if stacked else repeated).reshape(shape)
 
 
-def _indices_fit(tensor: Tensor, whole: Array, sizes: Sizes, rows: NDArray[np.int64]) -> bool:
-    """Check that indices are within their own request, and that their dtype can be shifted."""
-    if not whole.size:
-        return True
-    limits = np.stack([sizes[target] for target in tensor.index_targets()])
-    if limits.sum(axis=1).max() > np.iinfo(whole.dtype).max:
-        return False
-    # Without a sign negative ones are greater than any size.
-    unsigned = np.dtype(f"u{whole.dtype.itemsize}")
-    limits = _for_each(tensor, whole, limits.astype(unsigned), rows)
-    return not (whole.view(unsigned) >= limits).any()
-
-
-def _refuse_indices(
-    name: str, tensor: Tensor, parts: Sequence[Array], sizes: Sequence[Mapping[str, int]]
+def _check_indices(
+    name: str,
+    tensor: Tensor,
+    parts: Sequence[Array],
+    sizes: Sequence[Mapping[str, int]],
+    totals: Mapping[str, int],
 ) -> None:
+    """Check that indices are within their own request, and that their dtype can be shifted."""
     try:
         for part, own in zip(parts, sizes, strict=True):
             refuse_indices(name, tensor, part, own)
     except InvalidInput as error:
         raise PipelineError(f"prepare() returned something wrong: {error}") from error
-    raise PipelineError(f"{name} is {tensor.dtype}, which cannot hold the positions in this batch")
+    if max(totals[target] for target in tensor.index_targets()) > np.iinfo(tensor.numpy).max:
+        raise PipelineError(
+            f"{name} is {tensor.dtype}, which cannot hold the positions in this batch"
+        )
 
 
 def _to_torch(array: Array, device: str) -> Any:

@@ -343,11 +343,14 @@ def _check_each_value(name: str, tensor: Tensor, array: Array, sizes: Mapping[st
 
 def refuse_indices(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
     """Raise InvalidInput, naming position and value, where an index is out of its range."""
+    if not array.size:
+        return
+    positions = array.view(f"u{array.dtype.itemsize}")  # a negative one is greater than any size
     for row, target in enumerate(tensor.index_targets()):
-        values = array if isinstance(tensor.index_into, str) else array[row]
+        values = positions if isinstance(tensor.index_into, str) else positions[row]
         size = sizes.get(target, 0)
-        wrong = (values < 0) | (values >= size)
-        if wrong.any():
+        if values.max() >= size:
+            wrong = values >= size
             prefix = () if isinstance(tensor.index_into, str) else (row,)
             at = (*prefix, *_first(wrong))
             what = f"0 to {size - 1}: there are {size} {target}" if size else f"absent: no {target}"

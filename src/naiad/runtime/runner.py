@@ -125,7 +125,7 @@ class Runner:
         return self._allowance.budget
 
     def _run_samples(self, samples: list[_Sample], report: Report) -> None:
-        for batch in self._groups(samples):
+        for batch in [samples] if len(samples) == 1 else self._groups(samples):
             self._run_batch(batch, report)
 
     def _prepare(self, request: Request) -> tuple[Arrays, dict[str, int]]:
@@ -135,9 +135,6 @@ class Runner:
         return sample, check_outputs(self.pipeline.sample, sample, "prepare()")
 
     def _groups(self, samples: list[_Sample]) -> Iterator[list[_Sample]]:
-        if len(samples) < 2:
-            yield from self._cut(samples)
-            return
         schema = self.pipeline.sample
         alike: dict[Any, list[_Sample]] = {}
         for sample in samples:

@@ -62,10 +62,10 @@ class Arena:
                     np.ndarray(array.shape, array.dtype, memory, own[name])[...] = array
         return Layout(offsets, end)
 
-    @property
-    def size(self) -> int:
-        """Bytes that there are, whichever process made room for them."""
-        return os.fstat(self.fd).st_size
+    def holds(self, size: int) -> bool:
+        """Check that there are so many bytes, whichever process made room for them."""
+        mapped = 0 if self._map is None else len(self._map)
+        return 0 <= size <= mapped or 0 <= size <= os.fstat(self.fd).st_size
 
     def trim(self) -> None:
         """Give memory beyond what is usually needed back to the system; contents are lost."""

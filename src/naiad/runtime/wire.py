@@ -150,8 +150,8 @@ class Wire:
         """
         table = _numbers(message)
         size, requests, form = table[:3].tolist()
-        if not 0 <= size <= inbox.size:  # to make room for it is not the reader's part
-            raise PipelineError(f"a task of {size} bytes is in an inbox of {inbox.size}")
+        if not inbox.holds(size):  # to make room for it is not the reader's part
+            raise PipelineError(f"a task of {size} bytes is in an inbox that is smaller")
         memory = inbox.reserve(size)
         if form == _MERGED:
             return self._batch(table[3:], requests, memory)

@@ -27,8 +27,8 @@ GLIBC = "2.28"
 LINKED = ("-dynamic", "-O", "ReleaseFast", "-fPIC", "-fstrip", "-lc")
 COMPILED = ("-std=c++17", "-fvisibility=hidden", "-Wall", "-Wextra")
 JOBS = 4 * (os.cpu_count() or 1)
-"""Files of C++'s own library that are compiled at once: of as many as there are cores zig 0.17 makes
-one at a time on two of them, which takes twice as long."""
+"""Files of C++'s own library that are compiled at once. Of as many as there are cores zig 0.17
+makes one at a time on two of them, which takes twice as long."""
 
 
 class Library(NamedTuple):

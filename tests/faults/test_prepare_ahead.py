@@ -116,7 +116,7 @@ def test_a_request_waits_in_the_queue_stage_while_it_is_prepared(
     while took.get("forward", 0) < 0.64:
         assert time.monotonic() < deadline, took
         took = {stage: seconds - before[stage] for stage, seconds in spent().items()}
-    assert 0.3 < took["queue"] < 0.6
+    assert 0.05 < took["queue"] < 0.6
     assert 0.02 <= took["prepare"] < 0.3
     assert took["forward"] < wall
 

@@ -354,11 +354,28 @@ class Fuzz {
     Sizes totals(contract.dims.size());
     for (auto& total : totals) total = reading.number();
     for (auto& port : contract.inputs) {
-      int64_t offset = reading.number(), bytes = port.outer * port.rows(totals) * port.inner;
+      int64_t offset = reading.number(), bytes = reading.number();
       REQUIRE(offset >= 0 && bytes >= 0 && bytes <= end && offset <= end - bytes);
+      if (port.dtype == naiad::kBytes) {
+        check_elements(base + offset, bytes, port.elements(totals));
+        continue;
+      }
+      REQUIRE(bytes == port.outer * port.rows(totals) * port.inner);
       if (!port.targets.empty()) check_indices(port, batch, base + offset, totals);
       if (port.range) check_range(port, base + offset, bytes);
     }
+  }
+
+  static void check_elements(const char* base, int64_t bytes, int64_t elements) {
+    int64_t at = 0;
+    while (elements--) {
+      uint32_t length = 0;
+      REQUIRE(bytes - at >= 4);
+      memcpy(&length, base + at, 4);
+      at += 4 + int64_t{length};
+      REQUIRE(at <= bytes);
+    }
+    REQUIRE(at == bytes);
   }
 
   // Of what the pipelines here have: only floats, which must be finite.

@@ -46,6 +46,8 @@ class Merged(Pipeline):
         "one": Tensor("uint32", (), index_into="hits"),
         "near": Tensor("uint64", ("hits", 2), index_into="hits", counts="pairs"),
         "faces": Tensor("int32", (3, 2, "faces"), index_into=("hits", "hits", "spacepoints")),
+        "words": Tensor("bytes", ("hits", 2), counts="letters"),
+        "name": Tensor("bytes", ()),
     }
     outputs = {
         "hit": Tensor("float64", ("hits",)),

@@ -16,7 +16,7 @@ namespace naiad {
 
 // Of the messages between this library and its workers, which may be of another Naiad where an
 // exported repository is served; PROTOCOL in wire.py.
-constexpr int kProtocol = 4;
+constexpr int kProtocol = 5;
 
 struct Port {
   std::string name;
@@ -34,6 +34,9 @@ struct Port {
 
   // How many there are in a request, or in several, of such sizes.
   int64_t rows(const Sizes& of) const { return of[axis < 0 ? 0 : dims[axis]]; }
+
+  // The same of elements, as far as merged tensors go.
+  int64_t elements(const Sizes& of) const { return outer * rows(of) * (inner / itemsize); }
 };
 
 struct Contract {
@@ -130,7 +133,9 @@ struct Contract {
   void check() const {
     bool right = !dims.empty();
     for (auto& port : inputs) right = right && is_right(port, 1, merges);
-    for (auto& port : outputs) right = right && is_right(port, 0, splits);
+    for (auto& port : outputs) {
+      right = right && is_right(port, 0, splits) && !(splits && port.dtype == kBytes);
+    }
     std::vector<bool> named(dims.size(), false);
     for (size_t input = 0; right && input < inputs.size(); ++input) {
       for (int dim : inputs[input].dims) {
@@ -158,8 +163,10 @@ struct Contract {
     return right;
   }
 
-  // The layout that this side can merge and split: rows of one size, indices of 32 or 64 bits.
+  // The layout that this side can merge and split: rows of one size, or behind each other as those of
+  // BYTES must be; indices of 32 or 64 bits.
   static bool can_be_merged(const Port& port) {
+    if (port.dtype == kBytes && (port.outer != 1 || port.range)) return false;
     bool right = port.outer > 0 && port.inner > 0 && (port.axis < 0 || port.dims[port.axis] >= 0);
     if (port.targets.empty()) return right;
     // Where there are several targets, the first axis has one row for each.

@@ -1,4 +1,4 @@
-// Indices of one graph on their way into the merged one: graph.shift_indices, and checked.
+// Tensors of one request on their way into the merged ones: graph.collate, and checked.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +52,23 @@ inline bool merge_in(
     }
   }
   return true;
+}
+
+// Copy the elements of a BYTES tensor; false where there are not as many as its shape says: of the
+// copy, too.
+inline bool merge_bytes(
+    const Port& port, const char* data, uint64_t bytes, char* into, const Sizes& sizes) {
+  if (bytes) memcpy(into, data, bytes);
+  uint64_t at = 0;
+  for (int64_t left = port.elements(sizes); left > 0; --left) {
+    uint32_t length = 0;
+    if (bytes - at < sizeof length) return false;
+    memcpy(&length, into + at, sizeof length);
+    at += sizeof length;
+    if (bytes - at < length) return false;
+    at += length;
+  }
+  return at == bytes;
 }
 
 }  // namespace naiad

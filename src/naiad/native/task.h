@@ -93,10 +93,13 @@ inline std::string lay_out(
   for (int64_t total : totals) task.put(total);
   size_t end = 0;
   std::vector<size_t> offsets;
-  for (auto& port : contract.inputs) {
+  for (size_t input = 0; input < contract.inputs.size(); ++input) {
+    size_t bytes = 0;
+    for (auto& pending : batch) bytes += pending->given[input].bytes;
     offsets.push_back(end);
     task.put(end);
-    end += aligned(port.outer * port.rows(totals) * port.inner);  // the bytes of all requests
+    task.put(bytes);
+    end += aligned(bytes);
   }
   for (auto& pending : batch) {
     for (int64_t size : pending->sizes) task.put(size);
@@ -106,13 +109,16 @@ inline std::string lay_out(
   for (size_t input = 0; input < contract.inputs.size(); ++input) {
     auto& port = contract.inputs[input];
     Sizes before(contract.dims.size(), 0);
+    size_t at = offsets[input];
     for (size_t number = 0; number < batch.size(); ++number) {
-      auto& pending = batch[number];
-      const char* data = pending->given[input].data;
-      if (!merge_in(port, data, base + offsets[input], pending->sizes, before, totals)) {
-        wrong[number] = true;
-      }
-      add(before, pending->sizes);
+      auto& given = batch[number]->given[input];
+      auto& sizes = batch[number]->sizes;
+      bool right = port.dtype == kBytes
+                       ? merge_bytes(port, given.data, given.bytes, base + at, sizes)
+                       : merge_in(port, given.data, base + offsets[input], sizes, before, totals);
+      if (!right) wrong[number] = true;
+      at += given.bytes;
+      add(before, sizes);
     }
   }
   return task.packed();

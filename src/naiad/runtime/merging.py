@@ -26,24 +26,26 @@ def can_be_merged(pipeline: type[Pipeline]) -> bool:
     return (
         pipeline.prepare is Pipeline.prepare
         and pipeline.sample == pipeline.inputs
-        and all(map(_is_regular, pipeline.inputs.values()))
+        and all(map(_is_in_rows, pipeline.inputs.values()))
         and not any(tensor.optional or tensor.unique for tensor in pipeline.inputs.values())
     )
 
 
 def can_be_split(pipeline: type[Pipeline]) -> bool:
     """Whether the native backend may split what ``forward`` gave for requests that it merged."""
+    outputs = pipeline.outputs.values()
     return (
         can_be_merged(pipeline)
         and pipeline.finish is Pipeline.finish
         and pipeline.result == pipeline.outputs
-        and all(map(_is_regular, pipeline.outputs.values()))
-        and not any(tensor.index_targets() for tensor in pipeline.outputs.values())
+        and all(map(_is_in_rows, outputs))
+        and not any(tensor.dtype == BYTES or tensor.index_targets() for tensor in outputs)
     )
 
 
-def _is_regular(tensor: Tensor) -> bool:
-    return tensor.dtype != BYTES and not tensor.names[1:]
+def _is_in_rows(tensor: Tensor) -> bool:
+    """Rows of one size; those of ``bytes`` one after the other."""
+    return not tensor.names[1:] and (tensor.dtype != BYTES or not tensor.axis)
 
 
 def checked_range(tensor: Tensor) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ native order), then text. Arrays lie in shared memory, each where the integers s
     or      bytes in the inbox, requests, 3, the offset of a byte for each request, then as with 0:
             of a model whose requests are prepared beside ``forward``
     or      bytes in the inbox, requests, 1, the size of each dimension in all requests together,
-            the offset of each input, merged, and of each request its size of each dimension
+            offset and bytes of each input, merged, and of each request its size of each dimension
     done    bytes in the outbox, requests, 0, and of each request: 0 and for each output rank (-1:
             left out), shape, offset, bytes; or an error's code, length of its class, of its text
     or      bytes in the outbox, requests, 1, and the offset of each output, merged: to merged
@@ -56,7 +56,7 @@ from naiad.schema import (
     sized_dims,
 )
 
-PROTOCOL: Final = 4
+PROTOCOL: Final = 5
 """The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
@@ -197,17 +197,20 @@ class Wire:
             return PipelineError(f"the request could not be read: {described(error)}")
 
     def _batch(self, table: NDArray[np.int64], requests: int, memory: mmap.mmap) -> Batch:
-        first, second = len(self.dims), len(self.dims) + len(self.inputs)
+        first, second = len(self.dims), len(self.dims) + 2 * len(self.inputs)
         totals = dict(zip(self.dims, table[:first].tolist(), strict=True))
         sizes = dict(zip(self.dims, table[second:].reshape(requests, first).T, strict=True))
         arrays: dict[str, Array] = {}
-        for (name, tensor), offset in zip(
-            self.inputs.items(), table[first:second].tolist(), strict=True
-        ):
+        places = table[first:second].reshape(-1, 2).tolist()
+        for (name, tensor), (offset, size) in zip(self.inputs.items(), places, strict=True):
             shape = [totals[dim] if isinstance(dim, str) else dim for dim in tensor.dims]
             if tensor.axis is None:
                 shape.insert(0, requests)
-            arrays[name] = np.ndarray(shape, tensor.numpy, memory, offset)
+            if tensor.dtype == BYTES:
+                raw = memoryview(memory)[offset : offset + size]
+                arrays[name] = _read_bytes(raw, tuple(shape))
+            else:
+                arrays[name] = np.ndarray(shape, tensor.numpy, memory, offset)
         return Batch(arrays, sizes, requests, totals=totals)
 
     def _view(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.fuzz.tasks import packed, protocol
 from tests.unit.strategies import GRAPH
 
 from naiad import Budget, Pipeline, Tensor
@@ -105,7 +106,8 @@ def laid_out(arena: Arena, batch: list[dict[str, np.ndarray]]) -> Batch:
         memory[offset : offset + array.nbytes] = array.tobytes()
     sizes = [validate(WIRE.inputs, request) for request in batch]
     table = np.array([[size[dim] for dim in WIRE.dims] for size in sizes], np.int64)
-    numbers = np.array([end, len(batch), 1, *table.sum(0), *offsets, *table.ravel()], np.int64)
+    places = [n for o, array in zip(offsets, arrays, strict=True) for n in (o, array.nbytes)]
+    numbers = np.array([end, len(batch), 1, *table.sum(0), *places, *table.ravel()], np.int64)
     message = np.array([len(numbers)], np.int64).tobytes() + numbers.tobytes()
     read = WIRE.read(message, arena)
     assert isinstance(read, Batch)
@@ -188,6 +190,46 @@ def test_a_batch_arrives_as_it_was_laid_out(arena: Arena, batch: list[Any]) -> N
     assert read.totals() == expected.totals()
     for dim in read.totals():
         np.testing.assert_array_equal(read.sizes(dim), expected.sizes(dim))
+
+
+class Words(Pipeline):
+    """Texts, of which each row has two, and one that is stacked."""
+
+    inputs = {"pairs": Tensor("bytes", ("rows", 2)), "name": Tensor("bytes", ())}
+    outputs = {"first": Tensor("bytes", ("rows",)), "name": Tensor("bytes", ("requests",))}
+    arrays = "numpy"
+
+    def forward(self, batch: Any) -> dict[str, Any]:
+        return {"first": batch["pairs"][:, 0], "name": batch["name"]}
+
+
+@given(
+    texts=st.lists(st.tuples(st.lists(st.binary(max_size=5), max_size=3), st.binary(max_size=5)))
+)
+def test_texts_that_were_merged_are_answered_as_single_ones_are(
+    arena: Arena, texts: list[tuple[list[bytes], bytes]]
+) -> None:
+    asked = [
+        {
+            "pairs": np.array([[one, one + b"!"] for one in rows], object).reshape(-1, 2),
+            "name": np.array(name, object),
+        }
+        for rows, name in texts or [([], b"")]
+    ]
+    wire, merger = Wire.of(Words), Merger.of(Runner(Words()))
+    sizes = [{"requests": 1, "rows": len(request["pairs"])} for request in asked]
+    data = [b"".join(protocol(request[name]) for request in asked) for name in wire.inputs]
+    numbers = [sum(map(len, data)), len(asked), 1]
+    numbers += [sum(size[dim] for size in sizes) for dim in wire.dims]
+    numbers += [0, len(data[0]), len(data[0]), len(data[1])]
+    numbers += [size[dim] for size in sizes for dim in wire.dims]
+    arena.reserve(numbers[0])[: numbers[0]] = b"".join(data)
+    batch = wire.read(packed(numbers, b""), arena)
+    assert isinstance(batch, Batch)
+    report = merger.run(batch)
+    assert report is not None
+    alone = merger.runner.run([Request(one, validate(Words.inputs, one)) for one in asked])
+    assert list(map(str, report.outcomes)) == list(map(str, alone.outcomes))
 
 
 def merged_natively(
@@ -332,7 +374,7 @@ def changed(**members: Any) -> type[Pipeline]:
     [
         {"prepare": lambda self, request: request.arrays},
         {"inputs": {**Sums.inputs, "more": Tensor("int32", ("hits",), optional=True)}},
-        {"inputs": {**Sums.inputs, "name": Tensor("bytes", ("hits",))}},
+        {"inputs": {**Sums.inputs, "name": Tensor("bytes", (2, "hits"))}},
         {"inputs": {**Sums.inputs, "id": Tensor("int64", ("hits",), unique=True)}},
         {"inputs": {**Sums.inputs, "image": Tensor("float32", ("hits", "height"))}},
     ],
@@ -355,6 +397,10 @@ def test_what_is_done_to_each_request_alone_is_not_merged(members: dict[str, Any
             "result": {"best": Tensor("int64", ("hits",), index_into="hits")},
         },
         {"result": {**Sums.outputs, "more": Tensor("float32", ("hits",))}},
+        {
+            "outputs": {"name": Tensor("bytes", ("hits",))},
+            "result": {"name": Tensor("bytes", ("hits",))},
+        },
     ],
 )
 def test_what_is_done_to_each_result_alone_is_not_split(members: dict[str, Any]) -> None:

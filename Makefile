@@ -15,7 +15,9 @@ VENV := .venv
 PY   := $(VENV)/bin/python
 PIP  := $(VENV)/bin/uv pip install --python $(PY) $(PIP_FLAGS)
 
-# A mirror that pip is told of is uv's, too (uv reads no pip.conf: UV_DEFAULT_INDEX names one).
+# A mirror that pip is told of is uv's, too (uv reads no pip.conf: UV_DEFAULT_INDEX names one), and
+# so are the certificates of the machine, to which a network may have added its own.
+export UV_SYSTEM_CERTS ?= 1
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif

@@ -62,7 +62,7 @@ class Release:
 
 
 def numbers_of(version: str) -> tuple[int, ...]:
-    """The numbers of a version, in order, to compare it by; parts that are none are left out."""
+    """Return the numbers of a version, for comparison, without the parts that are no numbers."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 

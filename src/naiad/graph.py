@@ -62,7 +62,7 @@ class Batch(Mapping[str, Any]):
 
     def sizes(self, dim: str) -> NDArray[np.int64]:
         """Rows of each request along ``dim``: int64, shape ``[requests]``."""
-        if dim == REQUESTS and dim not in self._sizes:
+        if dim == REQUESTS:
             return np.ones(self.requests, np.int64)
         return self._sizes[dim]
 
@@ -140,7 +140,7 @@ def split(
         tensor = schema[name]
         axis = tensor.axis or 0
         dim = REQUESTS if tensor.axis is None else str(tensor.dims[axis])
-        rows = sizes[dim] if dim in sizes else np.ones(requests, np.int64)
+        rows = np.ones(requests, np.int64) if dim == REQUESTS else sizes[dim]
         total = rows[0] if requests == 1 else rows.sum()
         if whole.ndim <= axis or whole.shape[axis] != total:
             raise PipelineError(
@@ -204,7 +204,8 @@ def _check_indices(
             refuse_indices(name, tensor, part, own)
     except InvalidInput as error:
         raise PipelineError(f"prepare() returned something wrong: {error}") from error
-    if max(totals[target] for target in tensor.index_targets()) > np.iinfo(tensor.numpy).max:
+    most = max(totals[target] for target in tensor.index_targets())
+    if most > np.iinfo(tensor.numpy).max and any(part.size for part in parts):
         raise PipelineError(
             f"{name} is {tensor.dtype}, which cannot hold the positions in this batch"
         )

@@ -136,3 +136,15 @@ def test_indices_that_would_be_greater_than_their_dtype_are_not_merged():
     collate(EDGES, [part], [sizes])
     with pytest.raises(PipelineError, match="edges is int32, which cannot hold the positions"):
         collate(EDGES, [part] * 3, [sizes] * 3)
+
+
+def test_no_index_needs_no_dtype_that_holds_one():
+    schema = {"x": Tensor("bool", ("rows",)), "near": Tensor("int8", ("pairs",), index_into="rows")}
+    one = {"x": np.ones(200, bool), "near": np.empty(0, np.int8)}
+    batch = collate(schema, [one, one], [measure(schema, one)] * 2)
+    assert batch["near"].shape == (0,)
+
+
+def test_a_dimension_that_no_input_has_is_not_split():
+    with pytest.raises(KeyError, match="width"):
+        split({"y": Tensor("float32", ("width",))}, {"y": np.ones(2, np.float32)}, {}, 2)

@@ -54,8 +54,7 @@ inline bool merge_in(
   return true;
 }
 
-// Copy the elements of a BYTES tensor; false where there are not as many as its shape says: of the
-// copy, too.
+// Copy the elements of a BYTES tensor; false if the copy does not hold as many as its shape says.
 inline bool merge_bytes(
     const Port& port, const char* data, uint64_t bytes, char* into, const Sizes& sizes) {
   if (bytes) memcpy(into, data, bytes);

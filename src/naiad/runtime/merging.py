@@ -22,7 +22,7 @@ from naiad.schema import BYTES, Schema, Tensor, is_bounded, value_range, within_
 
 
 def can_be_merged(pipeline: type[Pipeline]) -> bool:
-    """Whether the native backend may merge a pipeline's requests."""
+    """Return True if the native backend may merge a pipeline's requests."""
     return (
         pipeline.prepare is Pipeline.prepare
         and pipeline.sample == pipeline.inputs
@@ -32,7 +32,7 @@ def can_be_merged(pipeline: type[Pipeline]) -> bool:
 
 
 def can_be_split(pipeline: type[Pipeline]) -> bool:
-    """Whether the native backend may split what ``forward`` gave for requests that it merged."""
+    """Return True if the native backend may split what ``forward`` gave for merged requests."""
     outputs = pipeline.outputs.values()
     return (
         can_be_merged(pipeline)

@@ -63,7 +63,7 @@ class Arena:
         return Layout(offsets, end)
 
     def holds(self, size: int) -> bool:
-        """Check that there are so many bytes, whichever process made room for them."""
+        """Return True if there are ``size`` bytes, whichever process made room for them."""
         mapped = 0 if self._map is None else len(self._map)
         return 0 <= size <= mapped or 0 <= size <= os.fstat(self.fd).st_size
 

@@ -319,7 +319,7 @@ def _numbers(message: bytes) -> NDArray[np.int64]:
 
 
 def _plain(outcome: Arrays) -> dict[str, Array]:
-    """The outputs, each of the bytes that travel."""
+    """The outputs, with texts as the bytes that travel."""
     return {
         name: _write_bytes(value) if value.dtype == object else value
         for name, value in outcome.items()

@@ -137,7 +137,7 @@ class Layout:
 
 
 def fetch_engine(directory: Path | None = None, *, progress: bool = False) -> Path:
-    """The folder of the Triton that `find_engine` takes; fetched where there is none.
+    """Return the folder of the Triton that `find_engine` uses, fetching it if there is none.
 
     ``progress`` is for standard error. Raises what `find_engine` raises.
     """

@@ -73,7 +73,7 @@ def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:
         prepare_threads = 0  # there is nothing to do beside forward
 
         def forward(self, batch: Batch) -> Mapping[str, Any]:
-            # What could be stacked has a dimension for that.
+            # A batch is one request; what was stacked for it has an axis more than the model takes.
             stacked = {key for key, tensor in self.inputs.items() if tensor.axis is None}
             given = {key: array[0] if key in stacked else array for key, array in batch.items()}
             outputs = self._model(given)

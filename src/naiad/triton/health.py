@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from naiad.errors import EngineError
 from naiad.triton.hosts import family
-from naiad.triton.ports import choose_ports, in_use
+from naiad.triton.ports import in_use, not_allowed
 
 State = Literal["starting", "serving", "restarting", "stopping", "failed"]
 
@@ -133,14 +133,15 @@ class HealthEndpoint:
         """Answer at ``host`` and ``port`` (0: a free one) from threads of its own.
 
         Raises:
-            EngineError: the port is in use.
+            EngineError: the port is in use, or not for this user to take.
         """
-        wanted = choose_ports({"health": (host, port)})["health"]
         listener = type("_Listener", (_Listener,), {"address_family": family(host)})
         try:
-            self._listener: _Listener = listener((host, wanted), _Handler)
+            self._listener: _Listener = listener((host, port), _Handler)
+        except PermissionError as error:
+            raise EngineError(not_allowed(port, error)) from None
         except OSError:
-            raise EngineError(in_use("health", wanted)) from None
+            raise EngineError(in_use("health", port)) from None
         self._listener.health = health
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(0.1,), name="naiad-health", daemon=True

@@ -45,6 +45,11 @@ def in_use(use: str, port: int) -> str:
     )
 
 
+def not_allowed(port: int, error: PermissionError) -> str:
+    """What to say of a port that only an administrator may take."""
+    return f"port {port} is not for this user to take: {error}"
+
+
 def free_ports(host: str, count: int) -> list[int]:
     """Distinct ports on ``host`` that nobody listens on now."""
     with contextlib.ExitStack() as stack:
@@ -69,7 +74,7 @@ def is_free(host: str, port: int) -> bool:
             probe.bind((host, port))
             probe.listen(1)
         except PermissionError as error:  # below 1024
-            raise EngineError(f"port {port} is not for this user to take: {error}") from None
+            raise EngineError(not_allowed(port, error)) from None
         except OSError:
             return False
         return True

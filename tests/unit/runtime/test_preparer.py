@@ -67,6 +67,12 @@ def start(preparer: Preparer, *numbers: int) -> threading.Thread:
     return thread
 
 
+def wait_until_full(preparer: Preparer) -> None:
+    """Wait until a request that is prepared has to wait for those that are ready."""
+    with preparer._changed:
+        assert preparer._changed.wait_for(lambda: preparer._full, PATIENCE)
+
+
 def ended(thread: threading.Thread) -> bool:
     thread.join(PATIENCE)
     return not thread.is_alive()
@@ -85,6 +91,7 @@ def test_requests_of_several_tasks_are_taken_together_once_they_are_prepared() -
 def test_no_more_is_ready_than_a_batch_may_hold() -> None:
     preparer = Preparer(Runner(Rows()), 1)
     giving = start(preparer, 3, 3, 1, 2)
+    wait_until_full(preparer)
     assert numbers_of(preparer.take()) == [3, 3]
     assert ended(giving)
     assert numbers_of(preparer.take()) == [1, 2]
@@ -102,6 +109,7 @@ def test_what_ran_out_of_memory_makes_less_ready() -> None:
     runner._allowance.ran_out({"rows": 4})
     preparer = Preparer(runner, 1)
     giving = start(preparer, 1, 1, 1)
+    wait_until_full(preparer)
     assert numbers_of(preparer.take()) == [1, 1]
     assert ended(giving)
 

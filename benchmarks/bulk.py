@@ -27,8 +27,8 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import naiad
-from naiad.pipelines.nugraph3.events import Event, write_events
-from naiad.pipelines.nugraph3.simulate import simulate
+from naiad.applications.nugraph.events import Event, write_events
+from naiad.applications.nugraph.simulate import simulate
 
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 DIFFERENT = 200  # events of a large file

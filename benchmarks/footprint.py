@@ -16,8 +16,8 @@ from collections import defaultdict
 import psutil
 
 import naiad
-from naiad.pipeline import load_pipeline
-from naiad.triton.stubs import WORKER
+from naiad.core.pipeline import load_pipeline
+from naiad.triton.stub_watch import WORKER
 
 
 def kind_of(process: psutil.Process) -> str:

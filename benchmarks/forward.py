@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from naiad.graph import Batch, collate
-from naiad.pipelines.nugraph3.compiled import CompiledNuGraph3, instruction_sets
-from naiad.pipelines.nugraph3.model import NuGraph3Net
-from naiad.pipelines.nugraph3.prepare import prepare
-from naiad.pipelines.nugraph3.schema import SAMPLE
-from naiad.pipelines.nugraph3.simulate import Size, simulate
-from naiad.pipelines.nugraph3.weights import load_weights
-from naiad.schema import measure
+from naiad.applications.nugraph.compiled import CompiledNuGraph3, instruction_sets
+from naiad.applications.nugraph.model import NuGraph3Net
+from naiad.applications.nugraph.prepare import prepare
+from naiad.applications.nugraph.schema import SAMPLE
+from naiad.applications.nugraph.simulate import Size, simulate
+from naiad.applications.nugraph.weights import load_weights
+from naiad.core.merging import Batch, collate
+from naiad.core.schema import measure
 
 HITS: dict[Size, int] = {"small": 200, "large": 1_300}
 

@@ -17,11 +17,11 @@ from collections import defaultdict
 import numpy as np
 import torch
 
-from naiad.graph import collate
-from naiad.pipeline import random_arrays
-from naiad.pipelines.gat.pipeline import Gat
-from naiad.pipelines.gat.schema import INPUTS
-from naiad.schema import Arrays, measure
+from naiad.applications.gat.pipeline import Gat
+from naiad.applications.gat.schema import INPUTS
+from naiad.core.merging import collate
+from naiad.core.pipeline import random_arrays
+from naiad.core.schema import Arrays, measure
 
 # Nodes and edges of a graph, and how many of them are merged.
 CASES = (

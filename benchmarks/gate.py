@@ -45,11 +45,11 @@ from naiad.bench.target import Target
 from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.spec import ModelSpec
+from naiad.core.schema import Arrays
 from naiad.gate.certificates import make_certificate
 from naiad.gate.filters import HTTP_CONNECTIONS
 from naiad.gate.keys import add_key
 from naiad.gate.process import envoy
-from naiad.schema import Arrays
 from naiad.triton.ports import free_ports
 
 ECHO = f"{Path(__file__).parent / 'overhead' / 'echo.py'}:Echo"

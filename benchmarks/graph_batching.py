@@ -34,16 +34,16 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from naiad.applications.gat.model import GatConv
 from naiad.bench.load import Load, Log, drive
 from naiad.bench.measure import run
 from naiad.bench.target import Target
 from naiad.client.address import Address
 from naiad.client.spec import ModelSpec
-from naiad.pipeline import Pipeline
-from naiad.pipelines.gat.model import GatConv
-from naiad.schema import Arrays, Schema, Tensor
-from naiad.triton.frozen import dims_text, freeze
+from naiad.core.pipeline import Pipeline
+from naiad.core.schema import Arrays, Schema, Tensor
 from naiad.triton.server import Server
+from naiad.triton.torch_export import dims_text, freeze
 
 TENSORS = """
 input [ { name: "x__0" data_type: TYPE_FP32 dims: [-1, FEATURES] },

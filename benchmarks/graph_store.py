@@ -24,7 +24,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from naiad.store import EdgeTable, GraphSchema, NodeTable, create_store, open_store, write_store
+from naiad.applications.store import (
+    EdgeTable,
+    GraphSchema,
+    NodeTable,
+    create_store,
+    open_store,
+    write_store,
+)
 
 _DIMENSION = 384
 _INTRINSIC = 48

@@ -21,10 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from PIL import Image
 
-from naiad.pipelines.image.decode import decode
-from naiad.pipelines.image.facts import read_folder
-from naiad.pipelines.image.networks import open_classifier
-from naiad.pipelines.image.pipeline import ImageClassifier
+from naiad.applications.image.decode import decode
+from naiad.applications.image.facts import read_folder
+from naiad.applications.image.networks import open_classifier
+from naiad.applications.image.pipeline import ImageClassifier
 
 SIZES = ((640, 480), (1920, 1080), (4000, 3000))
 BATCHES = (1, 4, 16, 64)

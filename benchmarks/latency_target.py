@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from tests.unit.native.reference import Batcher
 
-from naiad.batching import Budget
-from naiad.cost import Cost
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost
 
 COST = Cost(0.004, {"units": 0.001})
 MOST = 32

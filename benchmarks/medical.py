@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 from tests.support.memory import Usage
 
 import naiad
-from naiad import nifti
+from naiad.applications.medical import nifti
+from naiad.applications.medical.covid_ct import phantoms
+from naiad.applications.medical.covid_ct.model import ChestNet
+from naiad.applications.medical.covid_ct.schema import SHAPE
+from naiad.applications.medical.covid_ct.volumes import foreground, prepare, resized
 from naiad.client import Client
-from naiad.pipelines.covid_ct import phantoms
-from naiad.pipelines.covid_ct.model import ChestNet
-from naiad.pipelines.covid_ct.schema import SHAPE
-from naiad.pipelines.covid_ct.volumes import foreground, prepare, resized
 
 BATCHES = (1, 4)
 VOLUMES = 64
@@ -130,10 +130,10 @@ def measure_queue(size: tuple[int, int, int]) -> None:
 
 
 def measure_bundle(size: tuple[int, int, int]) -> None:
-    from tests.unit.pipelines.bundle.bundles import segmentation_bundle
+    from tests.unit.applications.medical.bundle.bundles import segmentation_bundle
 
-    from naiad.pipelines.bundle.client import BundleClient
-    from naiad.pipelines.bundle.pipeline import bundle_spec
+    from naiad.applications.medical.bundle.client import BundleClient
+    from naiad.applications.medical.bundle.pipeline import bundle_spec
 
     with tempfile.TemporaryDirectory() as folder:
         watch(

@@ -36,14 +36,14 @@ from rich.console import Console
 from rich.table import Table
 
 from naiad import Client, Server
+from naiad.applications.nugraph.pipeline import NuGraph3, example_event
 from naiad.bench.measure import run
 from naiad.bench.target import Target
 from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.spec import ModelSpec
-from naiad.pipeline import default_weights
-from naiad.pipelines.nugraph3.pipeline import NuGraph3, example_event
-from naiad.schema import REQUESTS
+from naiad.core.pipeline import default_weights
+from naiad.core.schema import REQUESTS
 from naiad.triton.repository import export
 
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
@@ -149,10 +149,10 @@ def hooks() -> dict[str, tuple[Callable[[], object], int]]:
     from benchmarks.images import picture
     from benchmarks.medical import chest
 
-    from naiad import nifti
-    from naiad.pipelines.covid_ct.volumes import prepare as crop
-    from naiad.pipelines.image.decode import decode
-    from naiad.pipelines.nugraph3.prepare import prepare as triangulate
+    from naiad.applications.image.decode import decode
+    from naiad.applications.medical import nifti
+    from naiad.applications.medical.covid_ct.volumes import prepare as crop
+    from naiad.applications.nugraph.prepare import prepare as triangulate
 
     event = example_event()
     photograph = picture(1024, 768, "JPEG")

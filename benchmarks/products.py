@@ -27,13 +27,13 @@ import torch
 from torch.nn import functional as F
 
 from naiad import Request
-from naiad.pipelines.products.pipeline import Products
-from naiad.pipelines.products.product_store import load_graph
-from naiad.pipelines.products.recommend import overlaps
-from naiad.pipelines.products.results import Labels
+from naiad.applications.products.pipeline import Products
+from naiad.applications.products.product_store import load_graph
+from naiad.applications.products.recommend import overlaps
+from naiad.applications.products.results import Labels
+from naiad.applications.store import Store, open_store
+from naiad.core.schema import validate
 from naiad.runtime.runner import Runner
-from naiad.schema import validate
-from naiad.store import Store, open_store
 
 # Rows that are looked up, rows that come out, neighbours of each, numbers per row.
 MEANS = ((900, 166, 5, 100), (60_000, 11_000, 5, 100), (11_000, 1_000, 10, 256))
@@ -87,7 +87,10 @@ def neighbourhoods(store: Store, place: str, pipeline: Products) -> dict[str, tu
         return store.common("Product", [17], ["bought_with"], limit=20_000)
 
     def in_database() -> object:
-        with unittest.mock.patch("naiad.store.edge_memory.MOST_EDGES", 0), open_store(place) as s:
+        with (
+            unittest.mock.patch("naiad.applications.store.edge_memory.MOST_EDGES", 0),
+            open_store(place) as s,
+        ):
             return s.common("Product", [17], ["bought_with"], limit=20_000)
 
     def opened() -> object:

@@ -24,11 +24,11 @@ import numpy as np
 import psutil
 
 import naiad
-from naiad.pipelines.products.graph import FACTS_FILE, ProductGraph, open_graph, write_graph
-from naiad.pipelines.products.pipeline import Products
-from naiad.pipelines.products.sampler import Sampler
-from naiad.pipelines.products.simulate import simulate
-from naiad.pipelines.products.weights import load_weights, save_weights
+from naiad.applications.products.graph import FACTS_FILE, ProductGraph, open_graph, write_graph
+from naiad.applications.products.pipeline import Products
+from naiad.applications.products.sampler import Sampler
+from naiad.applications.products.simulate import simulate
+from naiad.applications.products.weights import load_weights, save_weights
 from naiad.triton.memory import proportional_size
 from naiad.triton.server import Server
 

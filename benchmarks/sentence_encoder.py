@@ -24,11 +24,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from naiad.pipelines.sentence_bert.bert import IDS, MASK
-from naiad.pipelines.sentence_bert.encoder import Encoder, Tokens, run_ragged
-from naiad.pipelines.sentence_bert.importing import find_source, import_encoder, served_folder
-from naiad.pipelines.sentence_bert.packaged import NAME
-from naiad.pipelines.sentence_bert.simulate import simulated_texts
+from naiad.applications.text.embedding.bert import IDS, MASK
+from naiad.applications.text.embedding.encoder import Encoder, Tokens, run_ragged
+from naiad.applications.text.embedding.importing import find_source, import_encoder, served_folder
+from naiad.applications.text.embedding.packaged import NAME
+from naiad.applications.text.embedding.simulate import simulated_texts
 
 TEXTS = 24
 DEFAULT = "ONNX Runtime, by length"

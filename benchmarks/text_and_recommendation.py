@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from naiad.pipelines.movies.commands import embed_store, load_store
-from naiad.pipelines.movies.place import VARIABLE as MOVIES
-from naiad.pipelines.products.commands import fill
-from naiad.pipelines.products.product_store import PRODUCT
-from naiad.pipelines.products.product_store import VARIABLE as PRODUCTS
-from naiad.pipelines.zero_shot.requests import simulated_texts
-from naiad.store import Store, open_store
+from naiad.applications.movies.commands import embed_store, load_store
+from naiad.applications.movies.place import VARIABLE as MOVIES
+from naiad.applications.products.commands import fill
+from naiad.applications.products.product_store import PRODUCT
+from naiad.applications.products.product_store import VARIABLE as PRODUCTS
+from naiad.applications.store import Store, open_store
+from naiad.applications.text.zero_shot.requests import simulated_texts
 from naiad.triton.serving import serve
 
 _FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}

@@ -63,10 +63,10 @@ NAIAD_CACHE=$(mktemp -d)
 export NAIAD_CACHE
 "$prefix/bin/python" - <<'END'
 import naiad.cli.main
-import naiad.triton.guardian
+import naiad.triton.reaper
 import naiad.triton.serving
 from naiad.errors import WeightsError
-from naiad.pipelines import applications
+from naiad.applications import applications
 from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 

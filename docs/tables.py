@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from naiad.pipeline import default_weights, load_pipeline
-from naiad.schema import Schema, Tensor
+from naiad.core.pipeline import default_weights, load_pipeline
+from naiad.core.schema import Schema, Tensor
 
 _SCHEMA = re.compile(r"<!-- schema: (?P<pipeline>\S+) (?P<kind>inputs|sample|result|outputs) -->")
 _CVES = "<!-- cves -->"

@@ -61,7 +61,7 @@ LIBRARIES = (
     ),
     Library(
         "libnugraph3.so",
-        home="pipelines/nugraph3",
+        home="applications/nugraph",
         source="cpp/nugraph3.cpp",
         # It needs nothing of C++'s library, whose headers are left away.
         linked=(),

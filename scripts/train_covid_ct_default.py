@@ -4,9 +4,10 @@
     python scripts/train_covid_ct_default.py
 
 Draws 800 chest phantoms, half of them with opacities, trains on 600 and tests on the others, in
-three to four minutes of one core, and writes src/naiad/pipelines/covid_ct/data/weights/. The result
-is for trying Naiad: it was trained on synthetic phantoms and is not for diagnosis. The seed is
-fixed; the floating point of another processor may differ slightly.
+three to four minutes of one core, and writes
+src/naiad/applications/medical/covid_ct/data/weights/. The result is for trying Naiad: it
+was trained on synthetic phantoms and is not for diagnosis. The seed is fixed; the floating point of
+another processor may differ slightly.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from naiad.pipelines.covid_ct.train import train
+from naiad.applications.medical.covid_ct.train import train
 
-FOLDER = Path(__file__).parents[1] / "src/naiad/pipelines/covid_ct/data/weights"
+FOLDER = Path(__file__).parents[1] / "src/naiad/applications/medical/covid_ct/data/weights"
 PHANTOMS, TEST_PHANTOMS = 600, 200
 SEED = 20241124
 

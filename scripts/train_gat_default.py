@@ -4,7 +4,7 @@
     python scripts/train_gat_default.py
 
 Makes a synthetic citation graph of 2,000 papers, trains on the topics of 140 of them for about
-half a minute on one core, and writes src/naiad/pipelines/gat/data/weights/. The seeds are fixed;
+half a minute on one core, and writes src/naiad/applications/gat/data/weights/. The seeds are fixed;
 the floating point of another processor may differ slightly.
 """
 
@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from naiad.pipelines.gat.simulate import simulate
-from naiad.pipelines.gat.train import CURVE_FILE, train
+from naiad.applications.gat.simulate import simulate
+from naiad.applications.gat.train import CURVE_FILE, train
 
-WEIGHTS = Path(__file__).parents[1] / "src" / "naiad" / "pipelines" / "gat" / "data" / "weights"
+WEIGHTS = Path(__file__).parents[1] / "src" / "naiad" / "applications" / "gat" / "data" / "weights"
 PAPERS = 2_000
 SEED = 20261124
 NOTICE = "trained on a synthetic citation graph, whose topics mean nothing"

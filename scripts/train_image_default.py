@@ -4,7 +4,7 @@
     python scripts/train_image_default.py
 
 Draws 40,000 pictures of ten simple shapes, trains on each once, in about 10 minutes on one core,
-and writes src/naiad/pipelines/image/data/. The result is for trying Naiad: it knows these shapes
+and writes src/naiad/applications/image/data/. The result is for trying Naiad: it knows these shapes
 and nothing of photographs. The seeds are fixed; the floating point of another processor may differ
 slightly.
 """
@@ -18,10 +18,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from naiad.pipelines.image.shapes import draw
-from naiad.pipelines.image.train import train
+from naiad.applications.image.shapes import draw
+from naiad.applications.image.train import train
 
-DATA = Path(__file__).parents[1] / "src" / "naiad" / "pipelines" / "image" / "data"
+DATA = Path(__file__).parents[1] / "src" / "naiad" / "applications" / "image" / "data"
 IMAGES, TEST_IMAGES = 40_000, 2_000
 SEED = 20241124
 

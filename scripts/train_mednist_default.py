@@ -4,9 +4,9 @@
     python scripts/train_mednist_default.py
 
 Draws 12,000 phantoms in the manner of MedNIST's six kinds of images, trains on each once, in about
-2 minutes on one core, and writes src/naiad/pipelines/mednist/data/weights/. The result is for
-trying Naiad: it was trained on synthetic phantoms and is not for diagnosis. The seed is fixed; the
-floating point of another processor may differ slightly.
+2 minutes on one core, and writes src/naiad/applications/medical/mednist/data/weights/. The
+result is for trying Naiad: it was trained on synthetic phantoms and is not for diagnosis. The seed
+is fixed; the floating point of another processor may differ slightly.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from naiad.pipelines.mednist.train import train
+from naiad.applications.medical.mednist.train import train
 
-FOLDER = Path(__file__).parents[1] / "src/naiad/pipelines/mednist/data/weights"
+FOLDER = Path(__file__).parents[1] / "src/naiad/applications/medical/mednist/data/weights"
 IMAGES, TEST_IMAGES = 12_000, 1_200
 SEED = 20241124
 

@@ -4,7 +4,7 @@
     python scripts/train_nugraph3_default.py
 
 Simulates 8,000 events, trains for about 20 minutes on one core, and writes
-src/naiad/pipelines/nugraph3/data/. The result is a toy for trying Naiad, not for physics: a
+src/naiad/applications/nugraph/data/. The result is a toy for trying Naiad, not for physics: a
 network half as wide as the public NuGraph3 and with 3 iterations in place of 5, which learns more
 in this time. The seeds are fixed; the floating point of another processor may differ slightly.
 """
@@ -18,13 +18,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from naiad.pipelines.nugraph3.events import write_events
-from naiad.pipelines.nugraph3.model import Architecture
-from naiad.pipelines.nugraph3.simulate import simulate
-from naiad.pipelines.nugraph3.train import Progress as Step
-from naiad.pipelines.nugraph3.train import train
+from naiad.applications.nugraph.events import write_events
+from naiad.applications.nugraph.model import Architecture
+from naiad.applications.nugraph.simulate import simulate
+from naiad.applications.nugraph.train import Progress as Step
+from naiad.applications.nugraph.train import train
 
-DATA = Path(__file__).parents[1] / "src" / "naiad" / "pipelines" / "nugraph3" / "data"
+DATA = Path(__file__).parents[1] / "src" / "naiad" / "applications" / "nugraph" / "data"
 EVENTS = 8000
 SEED = 20240607
 # Five events of which every class has some hits, and none of which was trained on.

@@ -6,7 +6,7 @@
 Makes a synthetic co-purchase graph of 20,000 products and trains on the categories of the best
 selling 1,600 for about two minutes on one core. Then makes another graph, of 2,500 products, which
 is what the weights are served with, and judges them by it. Writes
-src/naiad/pipelines/products/data/weights/. The seeds are fixed; the floating point of another
+src/naiad/applications/products/data/weights/. The seeds are fixed; the floating point of another
 processor may differ slightly.
 """
 
@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from naiad.pipelines.products.graph import write_graph
-from naiad.pipelines.products.simulate import simulate
-from naiad.pipelines.products.train import CURVE_FILE, METRICS_FILE, accuracy, train
-from naiad.pipelines.products.weights import load_weights
+from naiad.applications.products.graph import write_graph
+from naiad.applications.products.simulate import simulate
+from naiad.applications.products.train import CURVE_FILE, METRICS_FILE, accuracy, train
+from naiad.applications.products.weights import load_weights
 
 WEIGHTS = (
-    Path(__file__).parents[1] / "src" / "naiad" / "pipelines" / "products" / "data" / "weights"
+    Path(__file__).parents[1] / "src" / "naiad" / "applications" / "products" / "data" / "weights"
 )
 PRODUCTS = 20_000
 SERVED = 2_500

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.nugraph3.sides import Side
 
 import naiad
-from naiad.schema import Arrays
+from naiad.core.schema import Arrays
 
 TOLERANCES = {"e_evt": 1e-4, "x_semantic": 1e-4, "x_filter": 1e-5, "v_evt": 5e-4}
 """Absolute, by the beginning of an output's name."""

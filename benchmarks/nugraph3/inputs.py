@@ -9,11 +9,11 @@ from typing import Literal
 
 import torch
 
-from naiad.pipelines.nugraph3.metadata import Metadata, read_normalisation
-from naiad.pipelines.nugraph3.model import NuGraph3Net
-from naiad.pipelines.nugraph3.simulate import simulate
-from naiad.pipelines.nugraph3.weights import UBOONE_NORMALISATION, import_checkpoint, save_weights
-from naiad.schema import Arrays
+from naiad.applications.nugraph.metadata import Metadata, read_normalisation
+from naiad.applications.nugraph.model import NuGraph3Net
+from naiad.applications.nugraph.simulate import simulate
+from naiad.applications.nugraph.weights import UBOONE_NORMALISATION, import_checkpoint, save_weights
+from naiad.core.schema import Arrays
 
 Size = Literal["small", "large"]
 SIZES: tuple[Size, ...] = ("small", "large")

@@ -21,13 +21,13 @@ from types import TracebackType
 
 from benchmarks.nugraph3.inputs import SIZES, Size, simulated
 
+from naiad.applications.nugraph.schema import INPUTS
+from naiad.core.pipeline import Request
+from naiad.core.schema import validate
 from naiad.errors import NaiadError
-from naiad.pipeline import Request
-from naiad.pipelines.nugraph3.schema import INPUTS
 from naiad.runtime.environment import worker_environment
 from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
-from naiad.schema import validate
 
 BATCHES = (1, 2, 4, 8, 16)
 
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("events", type=int)
     args = parser.parse_args()
     runner = load(
-        Spec("naiad.pipelines.nugraph3.pipeline:NuGraph3", args.weights, "cpu", threads=1)
+        Spec("naiad.applications.nugraph.pipeline:NuGraph3", args.weights, "cpu", threads=1)
     )
     requests = {
         size: [Request(a, validate(INPUTS, a)) for a in simulated(size, args.events).requests]

@@ -13,7 +13,7 @@ from benchmarks.reference.repository import AS_RUN, TUNED, write_repository
 
 import naiad
 from naiad.runtime.environment import numeric_environment
-from naiad.triton.places import plain_temporary_directory
+from naiad.triton.paths import plain_temporary_directory
 
 _START = 600.0  # seconds; importing PyTorch Geometric four times on a busy machine takes long
 

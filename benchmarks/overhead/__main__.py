@@ -27,7 +27,7 @@ from naiad.bench.target import Target
 from naiad.client.address import Address
 from naiad.client.client import Client
 from naiad.client.spec import ModelSpec
-from naiad.triton.places import plain_temporary_directory
+from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.repository import export
 from naiad.triton.server import Server
 

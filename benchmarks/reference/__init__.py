@@ -3,5 +3,5 @@
 Event tables are pandas frames, the graph is PyTorch Geometric's ``HeteroData``, the network its
 ``HeteroConv`` with softmax aggregation, and the service a plain model of Triton's Python backend
 that answers one request after the other. Same function and same weights as
-:mod:`naiad.pipelines.nugraph3`; nothing here is used by Naiad.
+:mod:`naiad.applications.nugraph`; nothing here is used by Naiad.
 """

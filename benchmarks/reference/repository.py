@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from naiad.pipelines.nugraph3.pipeline import NuGraph3
+from naiad.applications.nugraph.pipeline import NuGraph3
 from naiad.triton.config import model_config, write_config
 
 AS_RUN = "nugraph3_as_run"

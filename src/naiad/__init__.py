@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from naiad.batching import Budget
     from naiad.client import AsyncClient, Client
+    from naiad.core.budget import Budget
+    from naiad.core.merging import Batch
+    from naiad.core.pipeline import Pipeline, Request
+    from naiad.core.schema import Tensor
     from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
     from naiad.gate.settings import GateSettings
-    from naiad.graph import Batch
-    from naiad.pipeline import Pipeline, Request
-    from naiad.schema import Tensor
     from naiad.triton.engine_settings import EngineSettings
     from naiad.triton.repository import export
     from naiad.triton.server import Server
@@ -46,18 +46,18 @@ __all__ = [
 
 _HOMES = {
     "AsyncClient": "naiad.client",
-    "Batch": "naiad.graph",
-    "Budget": "naiad.batching",
+    "Batch": "naiad.core.merging",
+    "Budget": "naiad.core.budget",
     "Client": "naiad.client",
     "EngineSettings": "naiad.triton.engine_settings",
     "GateSettings": "naiad.gate.settings",
     "InvalidInput": "naiad.errors",
     "NaiadError": "naiad.errors",
-    "Pipeline": "naiad.pipeline",
+    "Pipeline": "naiad.core.pipeline",
     "PipelineError": "naiad.errors",
-    "Request": "naiad.pipeline",
+    "Request": "naiad.core.pipeline",
     "Server": "naiad.triton.server",
-    "Tensor": "naiad.schema",
+    "Tensor": "naiad.core.schema",
     "Unavailable": "naiad.errors",
     "export": "naiad.triton.repository",
     "serve": "naiad.triton.serving",

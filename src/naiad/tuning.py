@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naiad.batching import Budget
-from naiad.cost import Cost
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost
 from naiad.errors import InvalidInput, SchemaError
 
 FORMAT = 1

@@ -14,7 +14,7 @@ import pytest
 import tritonclient.http as triton_http
 from PIL import Image
 from tests.support.triton import FREE
-from tests.unit.pipelines.bundle.bundles import (
+from tests.unit.applications.medical.bundle.bundles import (
     CLASSES,
     LABELS,
     classification_bundle,
@@ -23,17 +23,17 @@ from tests.unit.pipelines.bundle.bundles import (
     scan,
     segmentation_bundle,
 )
-from tests.unit.pipelines.bundle.monai_run import run_by_monai, saved, saved_picture
-from tests.unit.test_dicom import whole_series
+from tests.unit.applications.medical.bundle.monai_run import run_by_monai, saved, saved_picture
+from tests.unit.applications.medical.test_dicom import whole_series
 from typer.testing import CliRunner, Result
 
 import naiad
-from naiad import nifti
+from naiad.applications.medical import nifti
+from naiad.applications.medical.bundle.client import BundleClient, Classification, Segmentation
+from naiad.applications.medical.bundle.pipeline import bundle_spec
+from naiad.applications.medical.dicom import find_series
 from naiad.cli.main import app
-from naiad.dicom import find_series
 from naiad.errors import InvalidInput, ModelNotFound
-from naiad.pipelines.bundle.client import BundleClient, Classification, Segmentation
-from naiad.pipelines.bundle.pipeline import bundle_spec
 from naiad.triton.server import Server
 
 ENDS = ("seg.nii.gz", "overlay.png")

@@ -30,13 +30,13 @@ from tests.support.proxy import proxy
 from tritonclient.grpc import InferenceServerClient, service_pb2, service_pb2_grpc
 
 import naiad
+from naiad.applications.nugraph.events import Event, open_events, write_events
+from naiad.applications.nugraph.simulate import simulate
 from naiad.control_key import GRPC_HEADER, VARIABLE, find_key
+from naiad.core.schema import TRITON_NAMES
 from naiad.gate.certificates import make_certificate
 from naiad.gate.keys import add_key
 from naiad.gate.settings import GateSettings
-from naiad.pipelines.nugraph3.events import Event, open_events, write_events
-from naiad.pipelines.nugraph3.simulate import simulate
-from naiad.schema import TRITON_NAMES
 from naiad.triton.ports import free_ports
 from naiad.triton.server import Server
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 import tritonclient.grpc as grpcclient
-from tests.unit.pipelines.gat.graphs import random_graph
+from tests.unit.applications.gat.graphs import random_graph
 from tritonclient.utils import InferenceServerException
 from typer.testing import CliRunner
 
 import naiad
+from naiad.applications.gat.graphs import read_graph, write_graph
+from naiad.applications.gat.pipeline import Gat
+from naiad.applications.gat.simulate import simulate
+from naiad.applications.gat.weights import load_weights
 from naiad.cli.main import app
-from naiad.pipelines.gat.graphs import read_graph, write_graph
-from naiad.pipelines.gat.pipeline import Gat
-from naiad.pipelines.gat.simulate import simulate
-from naiad.pipelines.gat.weights import load_weights
 from naiad.triton.server import Server
 
 REQUESTS = 50

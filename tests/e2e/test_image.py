@@ -16,16 +16,16 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from PIL import Image
 from tests.support.triton import FREE
-from tests.unit.pipelines.image.classifiers import LABELS, expected, write_labels, write_onnx
-from tests.unit.pipelines.image.test_decode import encoded
+from tests.unit.applications.image.classifiers import LABELS, expected, write_labels, write_onnx
+from tests.unit.applications.image.test_decode import encoded
 from tritonclient.grpc import model_config_pb2
 from typer.testing import CliRunner
 
 import naiad
+from naiad.applications.image.client import Classification
+from naiad.applications.image.schema import SHAPES
+from naiad.applications.image.shapes import draw
 from naiad.cli.main import app
-from naiad.pipelines.image.client import Classification
-from naiad.pipelines.image.schema import SHAPES
-from naiad.pipelines.image.shapes import draw
 from naiad.triton.server import Server
 
 INCEPTION = "inception_graphdef"

@@ -22,19 +22,20 @@ import tritonclient.http as triton_http
 from PIL import Image
 from tests.support.exported import script
 from tests.support.triton import FREE
-from tests.unit.pipelines.covid_ct.test_pipeline import Mean
+from tests.unit.applications.medical.covid_ct.test_pipeline import Mean
 from tests.unit.test_artifacts import running_site
 from tritonclient.utils import np_to_triton_dtype
 from typer.testing import CliRunner
 
 import naiad
-from naiad import artifacts, nifti
+from naiad import artifacts
+from naiad.applications.medical import nifti
+from naiad.applications.medical.covid_ct import phantoms
+from naiad.applications.medical.covid_ct.schema import FOREIGN, NOTICE
+from naiad.applications.medical.mednist.phantoms import draw, encode
+from naiad.applications.medical.mednist.schema import CLASSES
 from naiad.cli.main import app
 from naiad.errors import InvalidInput
-from naiad.pipelines.covid_ct import phantoms
-from naiad.pipelines.covid_ct.schema import FOREIGN, NOTICE
-from naiad.pipelines.mednist.phantoms import draw, encode
-from naiad.pipelines.mednist.schema import CLASSES
 from naiad.triton.server import Server
 
 
@@ -249,11 +250,10 @@ def test_downloaded_weights_are_served_with_no_further_step(
 
 def test_monai_is_not_imported_by_what_serves_and_asks() -> None:
     program = (
-        "import sys, naiad.cli.main, naiad.pipelines.covid_ct.client\n"
+        "import sys, naiad.cli.main, naiad.applications.medical.covid_ct.client\n"
         "print(sys.modules.keys() & {'monai', 'torch'})\n"
-        "import naiad.pipelines.covid_ct.pipeline, naiad.pipelines.mednist.pipeline\n"
-        "import naiad.pipelines.covid_ct.volumes, naiad.pipelines.covid_ct.model\n"
-        "import naiad.pipelines.mednist.pixels, naiad.pipelines.mednist.model\n"
+        "from naiad.applications.medical.covid_ct import model, pipeline, volumes\n"
+        "from naiad.applications.medical.mednist import model, pipeline, pixels\n"
         "print(sys.modules.keys() & {'monai'})"
     )
     found = subprocess.run(

@@ -14,11 +14,11 @@ from tests.support.triton import FREE
 from typer.testing import CliRunner, Result
 
 import naiad
+from naiad.applications.movies.embedding import embed_films
+from naiad.applications.movies.graph import movie_schema
+from naiad.applications.store import create_store, open_store, write_store
 from naiad.cli.main import app
 from naiad.errors import StoreError
-from naiad.pipelines.movies.embedding import embed_films
-from naiad.pipelines.movies.graph import movie_schema
-from naiad.store import create_store, open_store, write_store
 from naiad.triton.server import Server
 
 MODELS = ("text_embedding", "movies_similar", "movies_search", "movies_recommend")
@@ -62,7 +62,7 @@ def seen(server: Server, loaded: Path) -> list[int]:
     """Films that another process, and the server, found at a time while they were embedded."""
     code = """
         import sys, numpy as np
-        from naiad.store import open_store
+        from naiad.applications.store import open_store
         with open_store(sys.argv[1], threads=1) as store:
             while (left := len(store.missing("Movie", "embedding"))):
                 print(191 - left, flush=True)

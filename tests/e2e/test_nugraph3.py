@@ -11,14 +11,14 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
 import naiad
-from naiad.pipeline import Request
-from naiad.pipelines.nugraph3.events import open_events
-from naiad.pipelines.nugraph3.schema import INPUTS
-from naiad.pipelines.nugraph3.simulate import simulate
-from naiad.pipelines.nugraph3.weights import import_checkpoint
+from naiad.applications.nugraph.events import open_events
+from naiad.applications.nugraph.schema import INPUTS
+from naiad.applications.nugraph.simulate import simulate
+from naiad.applications.nugraph.weights import import_checkpoint
+from naiad.core.pipeline import Request
+from naiad.core.schema import validate
 from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
-from naiad.schema import validate
 
 # SPEC.md: absolute tolerances of an implementation that is right.
 TOLERANCES = {"e_evt": 1e-4, "x_semantic": 1e-4, "x_filter": 1e-5, "v_evt": 5e-4}
@@ -56,7 +56,7 @@ def golden_request(golden):
 @pytest.fixture(scope="module")
 def in_process(weights):
     """The same pipeline in this process, one request at a time."""
-    runner = load(Spec("naiad.pipelines.nugraph3.pipeline:NuGraph3", weights=str(weights)))
+    runner = load(Spec("naiad.applications.nugraph.pipeline:NuGraph3", weights=str(weights)))
 
     def infer(arrays):
         (outcome,) = runner.run([Request(arrays, validate(INPUTS, arrays))]).outcomes

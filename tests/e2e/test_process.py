@@ -22,14 +22,14 @@ from tests.support.triton import FREE
 from typer.testing import CliRunner
 
 import naiad
+from naiad.applications.image.schema import SHAPES
+from naiad.applications.image.shapes import draw
+from naiad.applications.nugraph.events import open_events, write_events
+from naiad.applications.nugraph.result_files import read_results, write_results
+from naiad.applications.nugraph.results import NuGraph3Result
+from naiad.applications.nugraph.simulate import simulate
 from naiad.bulk.merging import read_provenance
 from naiad.cli.main import app
-from naiad.pipelines.image.schema import SHAPES
-from naiad.pipelines.image.shapes import draw
-from naiad.pipelines.nugraph3.events import open_events, write_events
-from naiad.pipelines.nugraph3.result_files import read_results, write_results
-from naiad.pipelines.nugraph3.results import NuGraph3Result
-from naiad.pipelines.nugraph3.simulate import simulate
 from naiad.triton.server import Server
 
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]

@@ -18,13 +18,13 @@ from tests.unit.bulk.numbers import Numbers, read_pairs, read_provenance, write_
 from typer.testing import CliRunner
 
 import naiad
+from naiad.applications.nugraph.events import write_events
+from naiad.applications.nugraph.result_files import read_results
+from naiad.applications.nugraph.simulate import simulate
 from naiad.bulk.job import Job
 from naiad.bulk.on_ray import OnRay, RaySettings
 from naiad.bulk.run import run
 from naiad.cli.main import app
-from naiad.pipelines.nugraph3.events import write_events
-from naiad.pipelines.nugraph3.result_files import read_results
-from naiad.pipelines.nugraph3.simulate import simulate
 
 ray_cluster = pytest.importorskip("ray.cluster_utils")
 

@@ -16,15 +16,15 @@ import tritonclient.grpc as grpcclient
 from typer.testing import CliRunner, Result
 
 import naiad
+from naiad.applications.products import product_store
+from naiad.applications.products.contract import GraphEmbeddings
+from naiad.applications.products.pipeline import Products
+from naiad.applications.products.product_store import embed, load_graph
+from naiad.applications.products.train import every_layer
+from naiad.applications.products.weights import load_weights
+from naiad.applications.store import open_store
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, StoreError, Unavailable
-from naiad.pipelines.products import product_store
-from naiad.pipelines.products.contract import GraphEmbeddings
-from naiad.pipelines.products.pipeline import Products
-from naiad.pipelines.products.product_store import embed, load_graph
-from naiad.pipelines.products.train import every_layer
-from naiad.pipelines.products.weights import load_weights
-from naiad.store import open_store
 from naiad.triton.server import Server
 
 
@@ -228,7 +228,7 @@ def test_another_process_queries_while_embeddings_are_written_and_what_is_interr
 
 QUERY = """
 import sys
-from naiad.store import open_store
+from naiad.applications.store import open_store
 with open_store(sys.argv[1]) as store:
     total, missing = store.count("Product"), len(store.missing("Product", "embedding"))
     query = store.vectors("Product", "embedding", [3])[3]

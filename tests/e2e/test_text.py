@@ -12,14 +12,14 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tests.support.triton import FREE
-from tests.unit.pipelines.sentence_bert.tiny import write_onnx_entailment
+from tests.unit.applications.text.embedding.tiny import write_onnx_entailment
 from typer.testing import CliRunner
 
 import naiad
+from naiad.applications.text.embedding.encoder import Tokenizer
+from naiad.applications.text.embedding.importing import served_folder
+from naiad.applications.text.zero_shot.client import Classification
 from naiad.cli.main import app
-from naiad.pipelines.sentence_bert.encoder import Tokenizer
-from naiad.pipelines.sentence_bert.importing import served_folder
-from naiad.pipelines.zero_shot.client import Classification
 from naiad.triton.server import Server
 
 WORKSHOP = {

@@ -13,8 +13,8 @@ import pytest
 from tests.support.triton import is_worker
 
 import naiad
-from naiad.batching import Budget
-from naiad.cost import Cost
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost
 from naiad.triton.config import read_config, read_parameters
 from naiad.triton.repository import export
 from naiad.tuning import Tuning, parse_tuning

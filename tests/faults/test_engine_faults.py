@@ -98,7 +98,7 @@ def test_the_death_of_a_parent_whose_fork_holds_the_pipe_is_noticed(repository: 
 def test_processes_that_ignore_sigterm_and_their_children_are_ended_too(repository: Path):
     write_model(repository, "stubborn", STUBBORN)
     parent, belongings = start_parent(repository)
-    assert len(belongings.processes) == 5  # guardian, Triton, two stubs, the stubborn one's child
+    assert len(belongings.processes) == 5  # reaper, Triton, two stubs, the stubborn one's child
     with parent:
         parent.kill()
     assert belongings.left(within=15) == []
@@ -131,11 +131,11 @@ def test_a_triton_that_dies_is_reported_and_cleaned_up(repository: Path, tmp_pat
     assert any("SIGKILL" in text for text in events)
 
 
-def test_the_death_of_the_guardian_leaves_nothing_when_the_server_is_stopped(repository: Path):
+def test_the_death_of_the_reaper_leaves_nothing_when_the_server_is_stopped(repository: Path):
     with Server(repository, **FREE) as server:
         belongings = Belongings.of(server)
         belongings.processes[0].kill()
-        with pytest.raises(EngineError, match="guardian"):
+        with pytest.raises(EngineError, match="reaper"):
             server.wait(10)
         log = server.log_path
     assert log is not None

@@ -59,9 +59,9 @@ class Served:
 
     def processes(self) -> set[int]:
         assert self.server.pid is not None
-        guardian = psutil.Process(self.server.pid).parent()
-        assert guardian is not None
-        pids = {p.pid for p in guardian.children(recursive=True)}
+        reaper = psutil.Process(self.server.pid).parent()
+        assert reaper is not None
+        pids = {p.pid for p in reaper.children(recursive=True)}
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 if process.name() == "envoy":

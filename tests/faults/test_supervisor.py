@@ -23,8 +23,8 @@ from tests.support.triton import FREE, Belongings, copy_model, write_model
 
 import naiad
 from naiad.errors import EngineError, NaiadError, Unavailable
-from naiad.triton.guardian import Guardian
 from naiad.triton.process import TritonProcess
+from naiad.triton.reaper import Reaper
 from naiad.triton.repository import export
 from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision
@@ -134,7 +134,7 @@ def test_what_the_old_triton_says_at_its_end_is_not_taken_for_the_new_one_s(
 ):
     end = TritonProcess.end
 
-    def end_with_words(process: TritonProcess, ask: Callable[[Guardian], None]) -> None:
+    def end_with_words(process: TritonProcess, ask: Callable[[Reaper], None]) -> None:
         end(process, ask)
         with process.log_path.open("a") as log:  # as it does where it has the time
             log.write("Signal (15) received.\n")

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from naiad.pipeline import Pipeline, random_arrays
-from naiad.schema import named_dims
+from naiad.core.pipeline import Pipeline, random_arrays
+from naiad.core.schema import named_dims
 
 messages: Any = service_pb2
 

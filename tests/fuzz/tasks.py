@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from naiad.core.schema import BYTES
 from naiad.runtime.shared import Arena
 from naiad.runtime.wire import REPORTED, Wire
-from naiad.schema import BYTES
 
 
 @dataclass

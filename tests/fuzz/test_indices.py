@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from tests.fuzz.pipelines import Everything, Merged
 from tests.fuzz.tasks import Ask, answers, numbers_of, packed
 
-from naiad.graph import Batch
-from naiad.pipeline import Pipeline, random_arrays
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline, random_arrays
+from naiad.core.schema import REQUESTS, Tensor, named_dims
 from naiad.runtime.merging import Merger
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 from naiad.runtime.wire import Wire
-from naiad.schema import REQUESTS, Tensor, named_dims
 from naiad.triton.worker import answer
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.fuzz.budget import SECONDS
 from tests.fuzz.pipelines import ALL, Merged
 
-from naiad.cost import Cost, Knee
+from naiad.core.cost_model import Cost, Knee
 from naiad.native.library import SOURCES
 from naiad.runtime.spec import ServiceConfig, Spec
 from naiad.runtime.wire import Wire

@@ -27,8 +27,8 @@ from tests.fuzz.budget import SECONDS
 from tests.fuzz.pipelines import Everything, Merged, Texts
 from tests.fuzz.tasks import Ask, ahead, answers, numbers_of, packed
 
+from naiad.core.pipeline import Pipeline, random_arrays
 from naiad.error_text import _encoded_size
-from naiad.pipeline import Pipeline, random_arrays
 from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Preparer
 from naiad.runtime.runner import Runner

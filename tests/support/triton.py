@@ -57,12 +57,12 @@ class Belongings:
     @classmethod
     def found(cls, pid: int | None, ports: tuple[int, ...], temporary: Path) -> "Belongings":
         triton = psutil.Process(pid)
-        guardian = triton.parent()
-        assert guardian is not None
+        reaper = triton.parent()
+        assert reaper is not None
         prefix = re.search(r"shm-region-prefix-name=(\S+)", " ".join(triton.cmdline()))
         assert prefix is not None
-        processes = (guardian, *guardian.children(recursive=True))
-        assert len(processes) >= 3, "the guardian, Triton, and a process per model"
+        processes = (reaper, *reaper.children(recursive=True))
+        assert len(processes) >= 3, "the reaper, Triton, and a process per model"
         return cls(processes, prefix[1], ports, temporary)
 
     def left(self, within: float = 0.0) -> list[str]:

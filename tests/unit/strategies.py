@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from naiad.schema import Tensor
+from naiad.core.schema import Tensor
 
 # A heterogeneous graph: two node types, edges within and between them, a graph-level label.
 GRAPH = {

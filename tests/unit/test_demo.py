@@ -7,14 +7,14 @@ from importlib import import_module
 import pytest
 from typer.testing import CliRunner
 
+from naiad.applications import demos
 from naiad.cli.main import app
-from naiad.pipelines import demos
 
 
 @pytest.mark.parametrize("name", demos())
 def test_a_demo_is_of_the_folder_it_is_named_for(name: str) -> None:
     module, _, function = demos()[name].partition(":")
-    assert module == f"naiad.pipelines.{name}.demo"
+    assert module == f"naiad.applications.{name}.demo"
     assert callable(getattr(import_module(module), function))
 
 

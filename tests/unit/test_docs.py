@@ -16,10 +16,10 @@ import typer.main
 import yaml
 from tests.support.markdown import PAGES, ROOT, Block, blocks
 
+from naiad.applications.nugraph.schema import INPUTS, OUTPUTS
 from naiad.cli.main import app
+from naiad.core.schema import validate
 from naiad.errors import InvalidInput
-from naiad.pipelines.nugraph3.schema import INPUTS, OUTPUTS
-from naiad.schema import validate
 
 ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from naiad.batching import Budget
-from naiad.cost import Cost, Knee
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost, Knee
 from naiad.errors import InvalidInput
 from naiad.tuning import Tuning, read_tuning
 

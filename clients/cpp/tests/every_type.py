@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from naiad import Pipeline, Tensor
-from naiad.schema import TRITON_NAMES
+from naiad.core.schema import TRITON_NAMES
 
 
 class EveryType(Pipeline):

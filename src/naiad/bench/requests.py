@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from naiad.applications import application
 from naiad.client.dtypes import numpy_dtype
 from naiad.client.spec import ModelSpec
 from naiad.client.transport import Arrays
+from naiad.core.pipeline import load_pipeline
 from naiad.errors import InvalidInput
-from naiad.pipeline import load_pipeline
-from naiad.pipelines import application
 
 _MOST = 1024  # requests of a file that are kept ready
 _ANY_SIZE = 8  # of a dimension that the model leaves open

@@ -14,10 +14,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
+from naiad.applications import Application
+from naiad.core.pipeline import Request
+from naiad.core.schema import Arrays
 from naiad.errors import InvalidInput
-from naiad.pipeline import Request
-from naiad.pipelines import Application
-from naiad.schema import Arrays
 
 Json: TypeAlias = "dict[str, Any]"
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 from naiad.bulk.application import Bulk, Json
 from naiad.bulk.job import Chunk
-from naiad.bulk.ledger import Record
+from naiad.bulk.journal import Record
 
 Advance: TypeAlias = Callable[[int, int], None]
 """Told that so many more items are done, and how many of those failed."""

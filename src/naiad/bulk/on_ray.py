@@ -4,7 +4,7 @@ Ray Data hands the chunks to a pool of actors, each of which holds the pipeline,
 runs it as a worker of a server does. Actors read the inputs and write their parts themselves, so
 inputs and results must be in folders that all nodes see under the same path. A chunk whose node
 dies is done again on another; one that is on disk already is not. An item that kills its actor is
-found and left out: see :mod:`naiad.bulk.tries`.
+found and left out: see :mod:`naiad.bulk.attempts`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from naiad.bulk.application import Bulk, Json
+from naiad.bulk.attempts import Tries
 from naiad.bulk.engine import Advance, versions
 from naiad.bulk.job import Chunk
-from naiad.bulk.ledger import Part, Record, read_record
+from naiad.bulk.journal import Part, Record, read_record
 from naiad.bulk.reading import Reader, Reading
-from naiad.bulk.tries import Tries
+from naiad.core.pipeline import Request, load_pipeline
 from naiad.errors import EngineError, MissingExtra, NaiadError
-from naiad.pipeline import Request, load_pipeline
 from naiad.runtime.environment import numeric_environment
 from naiad.runtime.runner import Outcome, Runner
 from naiad.runtime.spec import Spec

@@ -9,12 +9,12 @@ from typing import Final
 from naiad.bulk.application import Bulk, Json
 from naiad.bulk.engine import Advance, versions
 from naiad.bulk.job import Chunk
-from naiad.bulk.ledger import Part, Record
+from naiad.bulk.journal import Part, Record
 from naiad.bulk.reading import Reader, Reading
 from naiad.bulk.servers import Servers
-from naiad.client.many import in_order
+from naiad.client.ordered_map import in_order
+from naiad.core.schema import Array
 from naiad.errors import NaiadError
-from naiad.schema import Array
 
 # Results wait for those before them; so many times the places of all servers are let wait, that a
 # slow server does not hold up a fast one.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from naiad.bulk.job import Input
-from naiad.bulk.ledger import Done
+from naiad.bulk.journal import Done
 
 FAILURES: Final = "failures.csv"
 COLUMNS: Final = ("file", "number", "name", "reason")

@@ -14,7 +14,7 @@ from naiad import __version__
 from naiad.bulk.application import Json, options_of
 from naiad.bulk.engine import Engine
 from naiad.bulk.job import STATE, Chunk, Input, Job, chunks_of, find_inputs, refuse_foreign
-from naiad.bulk.ledger import Done, Ledger, read_record, sole_writer
+from naiad.bulk.journal import Done, Journal, read_record, sole_writer
 from naiad.bulk.progress import Pace, shown
 from naiad.bulk.report import write_failures
 from naiad.bulk.servers import SHA256
@@ -49,7 +49,7 @@ class _Pending:
     """An input that is not done: how much of it there is, and which chunks are missing."""
 
     target: Input
-    ledger: Ledger
+    journal: Journal
     manifest: Json
     items: int
     missing: set[int] = field(default_factory=set[int])
@@ -73,7 +73,7 @@ def run(job: Job, engine: Engine, console: Console) -> Summary:
     with sole_writer(state):
         if job.force:
             for target in targets:
-                Ledger(target).forget()
+                Journal(target).forget()
         refuse_foreign(targets)
         with console.status(f"counting {job.bulk.unit}"):
             finished, pending, unread = _look(job, engine, targets)
@@ -121,14 +121,14 @@ def _look(
     pending: list[_Pending] = []
     unread: dict[Path, str] = {}
     for target in targets:
-        ledger = Ledger(target)
+        journal = Journal(target)
         wanted = _manifest(job, engine, target)
-        begun = ledger.manifest()
+        begun = journal.manifest()
         if begun is not None:
             _refuse_another(target, begun, wanted)
-            done = ledger.done()
+            done = journal.done()
             if done is not None and (target.output.exists() or not done.written):
-                ledger.tidy()
+                journal.tidy()
                 finished.append((target, done))
                 continue
         try:
@@ -141,8 +141,8 @@ def _look(
         finally:
             source.close()
         if begun is None:
-            ledger.begin(wanted)
-        waiting = _Pending(target, ledger, begun or wanted, items)
+            journal.begin(wanted)
+        waiting = _Pending(target, journal, begun or wanted, items)
         for chunk in waiting.chunks():
             record = read_record(chunk)
             if record is None:
@@ -188,7 +188,7 @@ def _refuse_another(target: Input, begun: Json, wanted: Json) -> None:
 
 
 def _finish(job: Job, engine: Engine, waiting: _Pending) -> Done:
-    return waiting.ledger.finish(job.bulk, waiting.chunks(), _provenance(job, engine, waiting))
+    return waiting.journal.finish(job.bulk, waiting.chunks(), _provenance(job, engine, waiting))
 
 
 def _provenance(job: Job, engine: Engine, waiting: _Pending) -> Json:

@@ -17,6 +17,8 @@ from typing import Final
 from naiad.client import Client
 from naiad.client.access import NO_ACCESS, Access
 from naiad.client.address import Address
+from naiad.core.pipeline import Request
+from naiad.core.schema import Array
 from naiad.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -25,8 +27,6 @@ from naiad.errors import (
     NotAllowed,
     Unavailable,
 )
-from naiad.pipeline import Request
-from naiad.schema import Array
 
 SHA256: Final = "weights_sha256"
 """The fact about a model, among its metadata, that tells its weights."""

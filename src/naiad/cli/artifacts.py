@@ -9,7 +9,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from naiad import artifacts
-from naiad.cli.console import output
+from naiad.console import output
 
 app = typer.Typer(
     help="Public files: checkpoints, networks, labels and events.", no_args_is_help=True

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.connect import given_access
-from naiad.cli.console import output
 from naiad.cli.options import Url
+from naiad.console import output
 
 _COLOURS = {"closed": "green", "note": "yellow", "open": "bold red"}
 

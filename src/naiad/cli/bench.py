@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.connect import given_access
-from naiad.cli.console import errors, output
 from naiad.cli.options import Local, Url
+from naiad.console import errors, output
 
 if TYPE_CHECKING:
     from naiad.bench.load import Load

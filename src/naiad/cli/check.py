@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.tree import Tree
 
-from naiad.cli.console import output
+from naiad.console import output
 
 if TYPE_CHECKING:
     from naiad.triton.lint.finding import Finding

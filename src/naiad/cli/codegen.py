@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from naiad.cli.console import output, refuse_existing
 from naiad.cli.options import Force
+from naiad.console import output, refuse_existing
 
 app = typer.Typer(
     help="Write clients' types in other languages, from a pipeline's schema.",
@@ -47,7 +47,7 @@ def cpp(
       naiad codegen cpp my_model.py:MyModel -o my_model.hpp
     """
     from naiad.codegen.cpp import header
-    from naiad.pipeline import load_pipeline
+    from naiad.core.pipeline import load_pipeline
 
     text = header(load_pipeline(pipeline), pipeline)
     if file_out is None:

@@ -12,8 +12,8 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.connect import open_client
-from naiad.cli.console import errors, output
 from naiad.cli.options import Url
+from naiad.console import errors, output
 from naiad.errors import EngineError, NaiadError
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from naiad.cli.console import errors
 from naiad.cli.options import ApiKey, ApiKeyFile, Ca
+from naiad.console import errors
 from naiad.errors import NaiadError, Unavailable
 
 # naiad.client is imported inside the functions: this is read with every command.

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from naiad.cli.console import output
-from naiad.pipelines import demos
+from naiad.applications import demos
+from naiad.console import output
 
 _DEFAULT = "nugraph3"
 _OTHERS = ", ".join(name for name in demos() if name != _DEFAULT)

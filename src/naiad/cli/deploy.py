@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from naiad import __version__
-from naiad.cli.console import errors, output, refuse_existing
+from naiad.console import errors, output, refuse_existing
 
 app = typer.Typer(
     help="Write what runs Naiad in a cluster: a Helm chart, a dashboard.",

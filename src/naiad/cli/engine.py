@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from naiad.cli.console import say
+from naiad.console import say
 from naiad.engine_release import RELEASE
 from naiad.errors import EngineError
 

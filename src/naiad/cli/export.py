@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from naiad.cli.console import errors, output
+from naiad.console import errors, output
 from naiad.errors import EngineError
 
 
@@ -117,7 +117,7 @@ def export(
     if bundle is not None:
         if pipeline is None or directory is not None:
             raise typer.BadParameter("with --bundle give the model repository alone: out/")
-        from naiad.pipelines.bundle.pipeline import bundle_spec
+        from naiad.applications.medical.bundle.pipeline import bundle_spec
 
         pipeline, directory = bundle_spec(bundle), Path(pipeline)
     if pipeline is None or directory is None:
@@ -130,7 +130,7 @@ def export(
                 "--latency-target-ms and --tuning are for --format pipeline; of a plain model they "
                 "are set in its config.pbtxt"
             )
-        from naiad.triton.frozen import export_application
+        from naiad.triton.torch_export import export_application
 
         with errors.status(f"writing {format.value}"):
             path = export_application(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from naiad.cli.console import errors, output
+from naiad.console import errors, output
 from naiad.gate import certificates, keys
 
 app = typer.Typer(

@@ -26,7 +26,6 @@ from naiad.cli.bench import bench
 from naiad.cli.check import check
 from naiad.cli.config import config
 from naiad.cli.connect import add_access
-from naiad.cli.console import errors as stderr
 from naiad.cli.demo import demo
 from naiad.cli.export import export
 from naiad.cli.models import load, models, unload
@@ -34,6 +33,7 @@ from naiad.cli.mount import mount_groups
 from naiad.cli.new import new
 from naiad.cli.serve import serve
 from naiad.cli.tune import tune
+from naiad.console import errors as stderr
 from naiad.errors import NaiadError
 
 app = typer.Typer(

@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.connect import connected
-from naiad.cli.console import complain, csv_file, progress_bar, refuse_existing, say, say_notice
+from naiad.console import complain, csv_file, progress_bar, refuse_existing, say, say_notice
 from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
 
 if TYPE_CHECKING:

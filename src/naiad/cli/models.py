@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.connect import open_client
-from naiad.cli.console import errors, output
 from naiad.cli.options import Url
+from naiad.console import errors, output
 from naiad.errors import ModelNotFound, NaiadError, Unavailable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from importlib import import_module
 
 import typer
 
-from naiad.pipelines import applications
+from naiad.applications import applications
 
 
 def group(verb: str, about: str) -> typer.Typer:

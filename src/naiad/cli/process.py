@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from naiad.applications import Application, applications
 from naiad.bulk.application import Bulk, load_bulk
 from naiad.cli.connect import given_access
-from naiad.cli.console import complain, errors, output
 from naiad.cli.stopping import Stopped, interruptible
+from naiad.console import complain, errors, output
 from naiad.errors import Unavailable
-from naiad.pipelines import Application, applications
 
 if TYPE_CHECKING:
     from naiad.bulk.engine import Engine
@@ -205,7 +205,7 @@ def _process(application: Application, bulk: Bulk, settings: _Settings) -> None:
         force=settings.force,
     )
     try:
-        # A second Ctrl-C does not wait for a server that ends; its guardian ends it all the same.
+        # A second Ctrl-C does not wait for a server that ends; its reaper ends it all the same.
         with interruptible(once=True) as wakes, ExitStack() as stack:
             summary = _run(job, _engine(application, settings, stack, wakes))
     except Stopped as stop:

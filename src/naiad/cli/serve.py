@@ -11,15 +11,15 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from naiad.cli.console import complain, errors, output
+from naiad.applications import application, application_of
 from naiad.cli.settings import with_settings
 from naiad.cli.stopping import interruptible
+from naiad.console import complain, errors, output
 from naiad.gate.settings import GateSettings
-from naiad.pipelines import application, application_of
 from naiad.triton.engine_settings import EngineSettings
 
 if TYPE_CHECKING:
-    from naiad.schema import Array, Arrays
+    from naiad.core.schema import Array, Arrays
     from naiad.triton.logs import LogEvent
     from naiad.triton.server import Server
 
@@ -179,7 +179,7 @@ def serve(
       naiad serve --model-repository models/ --python-environment numpy1/
       naiad serve nugraph3 --engine /opt/tritonserver
     """
-    from naiad.pipelines.bundle.pipeline import bundle_spec
+    from naiad.applications.medical.bundle.pipeline import bundle_spec
     from naiad.triton.engine import fetch_engine
     from naiad.triton.serving import serve as start
     from naiad.triton.supervisor import Supervision

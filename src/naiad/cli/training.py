@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rich.markup import escape
 
-from naiad.cli.console import output, say
+from naiad.console import output, say
 
 
 class Epoch(Protocol):

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from naiad.cli.bench import print_table
-from naiad.cli.console import errors, output
+from naiad.console import errors, output
 
 if TYPE_CHECKING:
     from naiad.tune.session import Settings, Study

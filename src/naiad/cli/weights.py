@@ -12,8 +12,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.cli.console import output
 from naiad.cli.mount import group
+from naiad.console import output
 from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, TENSORS_FILE, check_file
 

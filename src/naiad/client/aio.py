@@ -15,11 +15,11 @@ from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.base import ClientBase, connect
 from naiad.client.deadline import Deadline
-from naiad.client.many import check_concurrency, in_order_async
 from naiad.client.model import AsyncModelClient, Requests
+from naiad.client.operations import Operations
+from naiad.client.ordered_map import check_concurrency, in_order_async
 from naiad.client.progress import progress_bar
 from naiad.client.retry import policy
-from naiad.client.steps import Steps
 from naiad.client.transport import Arrays, AsyncTransport, Call, Json, ModelInfo, Parameter, Tls
 from naiad.errors import NaiadError
 
@@ -215,7 +215,9 @@ class AsyncClient(ClientBase[AsyncTransport]):
         """Close all connections."""
         await self.close()
 
-    async def _run(self, steps: Steps[T], timeout: float | None = None, *, once: bool = False) -> T:
+    async def _run(
+        self, steps: Operations[T], timeout: float | None = None, *, once: bool = False
+    ) -> T:
         deadline = self._deadline(timeout)
         retries = 0 if once else self._retries
         try:

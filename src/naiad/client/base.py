@@ -7,13 +7,13 @@ from typing import Generic, TypeVar
 
 from numpy.typing import ArrayLike
 
-from naiad.client import checks, steps
+from naiad.client import checks, operations
 from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
+from naiad.client.operations import Operations
 from naiad.client.servers import Servers
 from naiad.client.spec import ModelSpec
-from naiad.client.steps import Steps
 from naiad.client.transport import Arrays, Call, Calls, Json, ModelInfo, Parameter, Tls
 from naiad.errors import InvalidInput
 
@@ -71,8 +71,8 @@ class ClientBase(Generic[C]):
         request_id: str,
         timeout: float | None,
         version: int | None,
-    ) -> Steps[Arrays]:
-        return steps.infer(
+    ) -> Operations[Arrays]:
+        return operations.infer(
             self._servers.calls,
             self.url,
             self._specs,
@@ -85,32 +85,34 @@ class ClientBase(Generic[C]):
             version,
         )
 
-    def _ready(self, model: str | None) -> Steps[bool]:
-        return steps.ready(self._servers.calls, model)
+    def _ready(self, model: str | None) -> Operations[bool]:
+        return operations.ready(self._servers.calls, model)
 
-    def _models(self) -> Steps[tuple[ModelInfo, ...]]:
-        return steps.ask(self._servers.calls.models())
+    def _models(self) -> Operations[tuple[ModelInfo, ...]]:
+        return operations.ask(self._servers.calls.models())
 
-    def _load(self, model: str) -> Steps[None]:
+    def _load(self, model: str) -> Operations[None]:
         self._servers.only("to load a model")
-        return steps.control(self._servers.calls, self.url, model, self._servers.calls.load(model))
+        return operations.control(
+            self._servers.calls, self.url, model, self._servers.calls.load(model)
+        )
 
-    def _unload(self, model: str) -> Steps[None]:
+    def _unload(self, model: str) -> Operations[None]:
         self._servers.only("to unload a model")
-        return steps.control(
+        return operations.control(
             self._servers.calls, self.url, model, self._servers.calls.unload(model)
         )
 
-    def _metadata(self, model: str | None) -> Steps[Json]:
+    def _metadata(self, model: str | None) -> Operations[Json]:
         return self._about(model, self._servers.calls.metadata(model))
 
-    def _config(self, model: str) -> Steps[Json]:
+    def _config(self, model: str) -> Operations[Json]:
         return self._about(model, self._servers.calls.config(model))
 
-    def _statistics(self, model: str | None) -> Steps[Json]:
+    def _statistics(self, model: str | None) -> Operations[Json]:
         return self._about(model, self._servers.calls.statistics(model))
 
-    def _about(self, model: str | None, call: Call[Json]) -> Steps[Json]:
+    def _about(self, model: str | None, call: Call[Json]) -> Operations[Json]:
         if model is None:
-            return steps.ask(call)
-        return steps.about(self._servers.calls, self.url, model, call)
+            return operations.ask(call)
+        return operations.about(self._servers.calls, self.url, model, call)

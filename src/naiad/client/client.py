@@ -15,10 +15,10 @@ from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.base import ClientBase, connect
 from naiad.client.deadline import Deadline
-from naiad.client.many import ask_many
 from naiad.client.model import ModelClient
+from naiad.client.operations import Operations
+from naiad.client.ordered_map import ask_many
 from naiad.client.retry import policy
-from naiad.client.steps import Steps
 from naiad.client.transport import Arrays, Call, Json, ModelInfo, Parameter, Tls, Transport
 from naiad.errors import NaiadError
 
@@ -260,7 +260,7 @@ class Client(ClientBase[Transport]):
         """Return the model ``name``: its application's client if there is one."""
         if name.startswith("_"):
             raise AttributeError(name)
-        from naiad.pipelines import application
+        from naiad.applications import application
 
         known = application(name)
         if known is None or known.client is None:
@@ -286,7 +286,7 @@ class Client(ClientBase[Transport]):
         """Close all connections."""
         self.close()
 
-    def _run(self, steps: Steps[T], timeout: float | None = None, *, once: bool = False) -> T:
+    def _run(self, steps: Operations[T], timeout: float | None = None, *, once: bool = False) -> T:
         deadline = self._deadline(timeout)
         retries = 0 if once else self._retries
         try:

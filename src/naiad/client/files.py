@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
-from naiad.client.many import ask_many
 from naiad.client.model import ModelClient
+from naiad.client.ordered_map import ask_many
+from naiad.core.schema import Arrays
 from naiad.errors import InvalidInput, NaiadError
-from naiad.schema import Arrays
 
 File: TypeAlias = Path | str | bytes
 """A file: its path, or what is in it."""

@@ -8,11 +8,11 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from naiad import __version__
+from naiad.core.schema import BYTES, REQUESTS, Schema, Tensor
 from naiad.errors import SchemaError
-from naiad.schema import BYTES, REQUESTS, Schema, Tensor
 
 if TYPE_CHECKING:
-    from naiad.pipeline import Pipeline
+    from naiad.core.pipeline import Pipeline
 
 _TYPES: Final = {
     # std::vector<bool> has no addressable elements.

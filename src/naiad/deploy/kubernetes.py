@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from naiad.applications import application, applications
 from naiad.deploy.dashboard import dashboard
 from naiad.deploy.queries import queue_milliseconds
 from naiad.errors import NaiadError
 from naiad.gate.balancer import balancer
-from naiad.pipelines import application, applications
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")  # with the chart's suffixes at most 63
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")

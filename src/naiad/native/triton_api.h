@@ -114,7 +114,7 @@ enum DataType : int {
   kFloat16, kFloat32, kFloat64, kBytes
 };
 
-// The name in naiad.schema of a TRITONSERVER_DataType.
+// The name in naiad.core.schema of a TRITONSERVER_DataType.
 inline const char* dtype_name(int dtype) {
   static const char* const names[] = {
       "invalid", "bool",  "uint8", "uint16",  "uint32",  "uint64",  "int8",

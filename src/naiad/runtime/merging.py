@@ -15,10 +15,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from naiad.graph import Batch
-from naiad.pipeline import Pipeline
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline
+from naiad.core.schema import BYTES, Schema, Tensor, is_bounded, value_range, within_bounds
 from naiad.runtime.runner import Report, Runner
-from naiad.schema import BYTES, Schema, Tensor, is_bounded, value_range, within_bounds
 
 
 def can_be_merged(pipeline: type[Pipeline]) -> bool:

@@ -15,9 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from naiad.batching import add_sizes
+from naiad.core.budget import add_sizes
+from naiad.core.pipeline import Request
 from naiad.errors import NaiadError, PipelineError
-from naiad.pipeline import Request
 from naiad.runtime.runner import Prepared, Runner
 
 _SWITCH: Final = 1e-4

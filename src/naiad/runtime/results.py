@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from naiad.core.schema import BYTES, Array, Arrays, Schema, Tensor, measure, refuse_all_but_bytes
 from naiad.errors import InvalidInput, PipelineError
-from naiad.schema import BYTES, Array, Arrays, Schema, Tensor, measure, refuse_all_but_bytes
 
 
 def as_mapping(returned: Any, hook: str) -> Mapping[str, Any]:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, TypeVar
 
-from naiad.batching import Budget, add_sizes, group
+from naiad.core.budget import Budget, add_sizes, group
+from naiad.core.merging import Batch, collate, signature, split
+from naiad.core.pipeline import Pipeline, Request
+from naiad.core.schema import REQUESTS, Array, Arrays
 from naiad.error_text import described, sendable
 from naiad.errors import NaiadError, PipelineError
-from naiad.graph import Batch, collate, signature, split
-from naiad.pipeline import Pipeline, Request
-from naiad.runtime.allowance import Allowance, ran_out_of_memory
+from naiad.runtime.memory_backoff import MemoryBackoff, ran_out_of_memory
 from naiad.runtime.results import as_mapping, as_numpy, check_bytes, check_merged, check_outputs
-from naiad.schema import REQUESTS, Array, Arrays
 
 Outcome: TypeAlias = "dict[str, Array] | NaiadError"
 """What one request ends with: its outputs, or the error it is answered with."""
@@ -79,7 +79,7 @@ class Runner:
         contract = pipeline.contract()
         self.contract = contract if budget is None else replace(contract, budget=budget)
         """What a request must be, and how many fit together."""
-        self._allowance = Allowance(self.contract.budget)
+        self._backoff = MemoryBackoff(self.contract.budget)
         kind = type(pipeline)
         self._as_given = kind.prepare is Pipeline.prepare and kind.sample == kind.inputs
 
@@ -122,7 +122,7 @@ class Runner:
     @property
     def budget(self) -> Budget:
         """What a batch may hold, for all that memory has told."""
-        return self._allowance.budget
+        return self._backoff.budget
 
     def _run_samples(self, samples: list[_Sample], report: Report) -> None:
         for batch in [samples] if len(samples) == 1 else self._groups(samples):
@@ -159,7 +159,7 @@ class Runner:
                 report.outcomes[samples[0].number] = shares
                 return
             if starved:
-                self._allowance.ran_out(_totals(samples))
+                self._backoff.ran_out(_totals(samples))
                 parts = list(self._cut(samples))
             else:
                 half = len(samples) // 2
@@ -167,7 +167,7 @@ class Runner:
             for part in parts:
                 self._run_batch(part, report)
             return
-        self._allowance.ran()
+        self._backoff.ran()
         for sample, outcome in zip(samples, self.finish(shares, report), strict=True):
             report.outcomes[sample.number] = outcome
 

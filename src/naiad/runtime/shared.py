@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from naiad.schema import Arrays
+from naiad.core.schema import Arrays
 
 _ALIGN = 64  # a cache line; also enough for any vector load
 _KEEP = 64 << 20  # bytes kept mapped between batches; what a larger batch used is given back

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from naiad.cost import Cost
+from naiad.core.cost_model import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Spec:
     """What a worker needs to know to load a model.
 
     Attributes:
-        pipeline: as :func:`naiad.pipeline.load_pipeline` takes it.
+        pipeline: as :func:`naiad.core.pipeline.load_pipeline` takes it.
         weights: file or folder, or None for the pipeline's default.
         device: ``"cpu"``, ``"cuda:0"``, ...
         threads: intra-op threads of the numeric libraries.

@@ -37,15 +37,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.error_text import described, kind_of, message_of
-from naiad.errors import InvalidInput, NaiadError, PipelineError
-from naiad.graph import Batch
-from naiad.pipeline import Contract, Pipeline, Request
-from naiad.runtime.merging import can_be_merged, can_be_split, checked_range
-from naiad.runtime.runner import STAGES, Outcome, Report
-from naiad.runtime.shared import Arena
-from naiad.runtime.spec import ServiceConfig
-from naiad.schema import (
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Contract, Pipeline, Request
+from naiad.core.schema import (
     BYTES,
     REQUESTS,
     TRITON_NAMES,
@@ -55,6 +49,12 @@ from naiad.schema import (
     Tensor,
     sized_dims,
 )
+from naiad.error_text import described, kind_of, message_of
+from naiad.errors import InvalidInput, NaiadError, PipelineError
+from naiad.runtime.merging import can_be_merged, can_be_split, checked_range
+from naiad.runtime.runner import STAGES, Outcome, Report
+from naiad.runtime.shared import Arena
+from naiad.runtime.spec import ServiceConfig
 
 PROTOCOL: Final = 5
 """The version of these messages; ``kProtocol`` in ``contract.h``."""

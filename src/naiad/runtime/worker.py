@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from naiad.batching import Budget
+from naiad.core.budget import Budget
+from naiad.core.pipeline import Pipeline, load_pipeline
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
-from naiad.pipeline import Pipeline, load_pipeline
 from naiad.runtime.runner import Runner
 from naiad.runtime.spec import Spec
 

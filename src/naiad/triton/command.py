@@ -14,7 +14,7 @@ from naiad.errors import EngineError
 from naiad.triton.endpoints import GRPC_SUFFIX, Endpoints
 from naiad.triton.engine import OWN_BACKENDS, Engine, Layout, has_gpu
 from naiad.triton.model_config import read_model_config
-from naiad.triton.places import is_plain
+from naiad.triton.paths import is_plain
 
 # Backends that complete nothing but inputs and outputs.
 _COMPLETED = ("python", "ensemble", *OWN_BACKENDS)

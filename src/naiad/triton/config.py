@@ -13,8 +13,8 @@ from naiad.errors import RepositoryError
 from naiad.native.library import BACKEND
 
 if TYPE_CHECKING:
-    from naiad.pipeline import Pipeline
-    from naiad.schema import Tensor
+    from naiad.core.pipeline import Pipeline
+    from naiad.core.schema import Tensor
 
 PIPELINE_PARAMETER = "naiad_pipeline"
 """The parameter by which a model written by Naiad is known, and its pipeline found."""

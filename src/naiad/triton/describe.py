@@ -12,8 +12,8 @@ from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.model_config import ModelConfig, TensorConfig
 
 if TYPE_CHECKING:
-    from naiad.pipeline import Pipeline
-    from naiad.schema import Tensor
+    from naiad.core.pipeline import Pipeline
+    from naiad.core.schema import Tensor
 
 _BACKENDS: Final = {
     BACKEND: "a pipeline of Naiad",

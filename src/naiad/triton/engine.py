@@ -24,7 +24,7 @@ from naiad.errors import EngineError
 from naiad.native.library import BACKEND, library
 from naiad.runtime.environment import numeric_environment
 from naiad.triton import engine_files
-from naiad.triton.places import usable_cache
+from naiad.triton.paths import usable_cache
 from naiad.triton.python_environment import (
     REMEDY,
     PythonEnvironment,

@@ -24,7 +24,7 @@ from typing import Final
 from naiad.artifacts import cache_directory, unpack
 from naiad.engine_release import RELEASE, Wheel, numbers_of
 from naiad.errors import ArtifactError, EngineError
-from naiad.triton.places import usable_cache
+from naiad.triton.paths import usable_cache
 
 SERVER: Final = Path("pytriton", "tritonserver", "bin", "tritonserver")
 """The server's program among the files."""

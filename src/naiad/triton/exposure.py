@@ -12,10 +12,10 @@ from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
 from naiad.server_card import ServerCard, card_path, publish_card
 from naiad.triton.endpoints import Endpoints, TritonSockets
-from naiad.triton.guardian import remove
 from naiad.triton.hosts import is_loopback, listening_address
 from naiad.triton.logs import LogEvent
 from naiad.triton.ports import choose_ports
+from naiad.triton.reaper import remove
 
 _LOOPBACK = "127.0.0.1"
 

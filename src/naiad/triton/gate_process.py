@@ -11,9 +11,9 @@ from pathlib import Path
 from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
 from naiad.triton.endpoints import Endpoints
-from naiad.triton.guardian import Charge, Guardian
 from naiad.triton.logs import LogEvent
 from naiad.triton.ports import in_use
+from naiad.triton.reaper import Charge, Reaper
 
 _START = 15.0  # seconds that Envoy has to listen
 _POLL = 0.05  # seconds between looks at an Envoy that starts
@@ -39,7 +39,7 @@ class GateProcess:
         self._log = scratch / "envoy.log"
         self._on_event = on_event
         self._note: Callable[[str], None] = lambda reason: None
-        self._guardian: Guardian | None = None
+        self._reaper: Reaper | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="naiad-gate", daemon=True)
 
@@ -87,7 +87,7 @@ class GateProcess:
 
         self._log.touch()
         written = self._log.stat().st_size
-        self._guardian = Guardian(
+        self._reaper = Reaper(
             Charge(
                 command=self._command,
                 environment=dict(os.environ),
@@ -99,7 +99,7 @@ class GateProcess:
         )
         deadline = time.monotonic() + _START
         while not is_ready(self._directory):
-            died = any(event["event"] == "ended" for event in self._guardian.poll(_POLL))
+            died = any(event["event"] == "ended" for event in self._reaper.poll(_POLL))
             if died or time.monotonic() > deadline or self._ended.is_set():
                 self._end()
                 said = self._log.read_bytes()[written:].decode(errors="replace").strip()
@@ -118,8 +118,8 @@ class GateProcess:
 
         failures, since, refreshed = 0, time.monotonic(), 0.0
         while not self._ended.is_set():
-            assert self._guardian is not None
-            if any(event["event"] == "ended" for event in self._guardian.poll(_LOOK)):
+            assert self._reaper is not None
+            if any(event["event"] == "ended" for event in self._reaper.poll(_LOOK)):
                 self._end()
                 failures = 0 if time.monotonic() - since > _LONG else failures
                 failures, since = self._again(failures), time.monotonic()
@@ -148,8 +148,8 @@ class GateProcess:
         return failures
 
     def _end(self) -> None:
-        if self._guardian is not None:
-            self._guardian.kill()
-            if not self._guardian.wait(self._guardian.exit_limit):
-                self._guardian.destroy()
-            self._guardian = None
+        if self._reaper is not None:
+            self._reaper.kill()
+            if not self._reaper.wait(self._reaper.exit_limit):
+                self._reaper.destroy()
+            self._reaper = None

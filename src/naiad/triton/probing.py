@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from naiad.client import Client
+from naiad.core.schema import Arrays
 from naiad.errors import DeadlineExceeded, EngineError, NaiadError, Unavailable
-from naiad.schema import Arrays
 from naiad.triton.prometheus import Sample
 
 Verdict = Literal["answers", "busy", "refuses", "silent"]

@@ -14,8 +14,8 @@ from naiad.errors import EngineError
 from naiad.triton.command import ALL, Settings, command_line, model_directories
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, environment
-from naiad.triton.guardian import Charge, Guardian, remove
 from naiad.triton.logs import LogEvent, LogFollower
+from naiad.triton.reaper import Charge, Reaper, remove
 from naiad.triton.startup import last_words, wait_for_start
 
 
@@ -56,14 +56,14 @@ class TritonProcess:
         self._shared_memory = f"naiad-{identity}-"
         self._remove = [str(self.scratch), *map(str, temporary)]
         self._follower = LogFollower(self.log_path)
-        self._guardian: Guardian | None = None
+        self._reaper: Reaper | None = None
         self._last = False
         self._lock = threading.Lock()
 
     @property
     def pid(self) -> int | None:
         """Triton's own, once it has been started."""
-        return self._guardian.pid if self._guardian is not None else None
+        return self._reaper.pid if self._reaper is not None else None
 
     def start(
         self,
@@ -91,9 +91,9 @@ class TritonProcess:
             if sockets := self._endpoints.sockets:
                 sockets.make_room()
             settings = self._settings if again is None else _again(self._settings, again)
-            self._guardian = Guardian(self._charge(settings))
+            self._reaper = Reaper(self._charge(settings))
         wait_for_start(
-            self._guardian,
+            self._reaper,
             self._follower,
             _expected(settings),
             timeout,
@@ -108,24 +108,24 @@ class TritonProcess:
 
     def abort(self) -> None:
         """Have a :meth:`start` fail that is under way in another thread."""
-        if self._guardian is not None:
-            self._guardian.kill()
+        if self._reaper is not None:
+            self._reaper.kill()
 
     def poll(self, timeout: float, on_event: Callable[[LogEvent], None]) -> str:
         """Pass on what the log says; returns why Triton has died, or "" while it runs."""
-        assert self._guardian is not None
-        ended = [e for e in self._guardian.poll(timeout) if e["event"] == "ended"]
+        assert self._reaper is not None
+        ended = [e for e in self._reaper.poll(timeout) if e["event"] == "ended"]
         for event in self._follower.poll():
             on_event(event)
         return last_words(ended, self._follower) if ended else ""
 
-    def end(self, ask: Callable[[Guardian], None]) -> None:
+    def end(self, ask: Callable[[Reaper], None]) -> None:
         """End Triton with all its processes and shared memory, as ``ask`` asks for it."""
-        if self._guardian is not None:
-            ask(self._guardian)
-            if not self._guardian.wait(self._guardian.exit_limit):
-                self._guardian.destroy()
-            self._guardian = None
+        if self._reaper is not None:
+            ask(self._reaper)
+            if not self._reaper.wait(self._reaper.exit_limit):
+                self._reaper.destroy()
+            self._reaper = None
 
     def _charge(self, settings: Settings) -> Charge:
         own = {"NAIAD_STOPPING": str(self._stopping)}

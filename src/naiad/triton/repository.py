@@ -22,10 +22,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from naiad.core.pipeline import MADE, Pipeline, check_service, load_pipeline
+from naiad.core.schema import Arrays
 from naiad.errors import EngineError, SchemaError
 from naiad.native.library import LIBRARY, library
-from naiad.pipeline import MADE, Pipeline, check_service, load_pipeline
-from naiad.schema import Arrays
+from naiad.triton.atomic_replace import draft_of
 from naiad.triton.config import (
     PIPELINE_PARAMETER,
     model_config,
@@ -34,7 +35,6 @@ from naiad.triton.config import (
     read_parameters,
     write_config,
 )
-from naiad.triton.folders import draft_of
 from naiad.triton.model_config import versions
 from naiad.tuning import read_tuning
 
@@ -86,7 +86,7 @@ def export(
     """Write a pipeline's model folder into the repository ``directory``.
 
     Args:
-        pipeline: a Pipeline class, or what :func:`naiad.pipeline.load_pipeline` takes.
+        pipeline: a Pipeline class, or what :func:`naiad.core.pipeline.load_pipeline` takes.
         directory: the model repository; created where it is missing.
         weights: a file or folder in place of the pipeline's default weights.
         instances: copies of the model that share one queue; by default one per core, counted on

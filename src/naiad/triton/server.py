@@ -12,26 +12,26 @@ from types import TracebackType
 
 from naiad.client import Client
 from naiad.control_key import new_key
+from naiad.core.schema import Arrays
 from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
-from naiad.schema import Arrays
 from naiad.triton.command import ALL, Settings, check_settings
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, assemble, find_engine, stubs
 from naiad.triton.engine_settings import EngineSettings
 from naiad.triton.exposure import Exposure
 from naiad.triton.gate_process import GateProcess
-from naiad.triton.guardian import Guardian, remove
 from naiad.triton.hosts import reachable
 from naiad.triton.logs import LogEvent, to_logger
+from naiad.triton.model_registry import ModelRegistry
 from naiad.triton.own_code import check_own_code, common_python, own_code_in
-from naiad.triton.places import plain_temporary_directory
+from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.ports import in_use
 from naiad.triton.probing import ask_examples
 from naiad.triton.process import TritonProcess
 from naiad.triton.prometheus import Sample, total
 from naiad.triton.python_environment import default_python
-from naiad.triton.roster import Roster
+from naiad.triton.reaper import Reaper, remove
 from naiad.triton.startup import PortTakenError
 from naiad.triton.supervisor import Supervision, Supervisor
 
@@ -123,7 +123,7 @@ class Server:
             poll_seconds=poll_seconds,
             response_cache=response_cache,
         )
-        self._roster = Roster(self._settings.repositories, probes or {})
+        self._registry = ModelRegistry(self._settings.repositories, probes or {})
         ports = {"HTTP": http_port, "gRPC": grpc_port, "metrics": metrics_port}
         self._exposure = Exposure(host, ports, metrics_host, health_host, gate)
         self._endpoints = Endpoints("127.0.0.1", {})
@@ -176,7 +176,7 @@ class Server:
                     self._on_event,
                 )
             self._process = self._launch(layout)
-            self._roster.update(self._endpoints.index())
+            self._registry.update(self._endpoints.index())
             self._ask_probes()
             self._open_gate(self._process)
             self._publish_card(self._process)
@@ -196,11 +196,11 @@ class Server:
 
     def stop(self) -> None:
         """Take no new requests, finish those in flight and end; nothing if it has ended."""
-        self._end(Guardian.stop)
+        self._end(Reaper.stop)
 
     def kill(self) -> None:
         """End now; requests in flight get no answer."""
-        self._end(Guardian.kill)
+        self._end(Reaper.kill)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Whether the server has been stopped; waits for that up to ``timeout`` seconds.
@@ -227,21 +227,21 @@ class Server:
     @property
     def models(self) -> tuple[str, ...]:
         """The models that are ready, by name."""
-        return self._roster.ready
+        return self._registry.ready
 
     @property
     def missing(self) -> Mapping[str, str]:
         """Why a model is not ready that was served, and that nobody has unloaded; by name."""
-        return self._roster.missing
+        return self._registry.missing
 
     @property
     def probes(self) -> dict[str, Arrays]:
         """A request that the server has answered, by model."""
-        return self._roster.probes
+        return self._registry.probes
 
     def stuck(self, limit: float) -> str:
         """Which model has been unloading for longer than ``limit`` seconds; "" where none has."""
-        return self._roster.stuck(limit)
+        return self._registry.stuck(limit)
 
     def refresh(self) -> None:
         """Find out which models are ready; nothing where they are the same from start to end.
@@ -250,7 +250,7 @@ class Server:
             EngineError: the server does not answer.
         """
         if self._settings.model_control != "none":
-            self._roster.update(self._endpoints.index())
+            self._registry.update(self._endpoints.index())
 
     def metrics(self) -> list[Sample]:
         """All numbers of ``/metrics``, as they are now."""
@@ -377,33 +377,33 @@ class Server:
         supervisor = self._supervisor
         while not self._stopping.is_set():
             reason = process.poll(_POLL, self._note)
-            if self._roster.changed and not reason:
+            if self._registry.changed and not reason:
                 with contextlib.suppress(EngineError):
                     self.refresh()
             if supervisor is not None:
                 died = bool(reason)
-                reason = reason or supervisor.trouble(process.pid, self._roster.loading)
+                reason = reason or supervisor.trouble(process.pid, self._registry.loading)
                 if reason:
                     # Who waits for an answer hears now, be it an error, unless there may be one.
                     drain = supervisor.patient and not died
-                    process.end(Guardian.stop if drain else Guardian.kill)
+                    process.end(Reaper.stop if drain else Reaper.kill)
                     reason = supervisor.mend(reason, lambda: self._restart(process), self)
             if reason:
-                process.end(Guardian.kill)
+                process.end(Reaper.kill)
                 self._death = reason
                 self._ended.set()
                 self._on_event(LogEvent("error", self._death))
                 return
 
     def _note(self, event: LogEvent) -> None:
-        if self._roster.note(event):
+        if self._registry.note(event):
             self._on_event(event)
 
     def _restart(self, process: TritonProcess) -> None:
-        process.end(Guardian.kill)  # what an earlier try has left
-        self._roster.loading.clear()
+        process.end(Reaper.kill)  # what an earlier try has left
+        self._registry.loading.clear()
         changes = self._settings.model_control != "none"
-        again = self._roster.wanted if changes else None
+        again = self._registry.wanted if changes else None
         process.start(self._start_timeout, self._on_event, again=again)
         self.refresh()
         self._ask_probes()
@@ -413,7 +413,7 @@ class Server:
         control = self._settings.model_control
         self._exposure.publish_card(self._endpoints, process.pid or 0, control)
 
-    def _end(self, ask: Callable[[Guardian], None]) -> None:
+    def _end(self, ask: Callable[[Reaper], None]) -> None:
         process, supervisor = self._process, self._supervisor
         if process is None:
             return
@@ -440,7 +440,7 @@ class Server:
         self._close_gate()
         process, self._process = self._process, None
         if process is not None:
-            process.end(Guardian.kill)
+            process.end(Reaper.kill)
             process.remove_files(keep_log=keep_log)
 
     def _close_supervisor(self) -> None:

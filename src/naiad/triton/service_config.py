@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from naiad.batching import Budget
-from naiad.cost import Cost
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost
+from naiad.core.pipeline import Pipeline, check_service
 from naiad.errors import PipelineError
-from naiad.pipeline import Pipeline, check_service
 from naiad.runtime.spec import ServiceConfig, Spec, default_instances
 from naiad.triton.config import refuse_response_cache
 
@@ -22,7 +22,7 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
 
     Args:
         config: the configuration.
-        pipeline: the pipeline, as :func:`naiad.pipeline.load_pipeline` takes it.
+        pipeline: the pipeline, as :func:`naiad.core.pipeline.load_pipeline` takes it.
         version: the folder of the version, with the weights.
 
     Raises:

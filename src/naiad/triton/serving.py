@@ -6,14 +6,14 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from naiad.applications import applications
+from naiad.core.pipeline import Pipeline, load_pipeline
 from naiad.errors import InvalidInput, MissingExtra
 from naiad.gate.settings import GateSettings
-from naiad.pipeline import Pipeline, load_pipeline
-from naiad.pipelines import applications
 from naiad.triton.command import ALL, check_repositories
 from naiad.triton.engine_settings import EngineSettings
 from naiad.triton.logs import LogEvent
-from naiad.triton.places import plain_temporary_directory
+from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.repository import export, naiad_models
 from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from naiad.errors import EngineError
-from naiad.triton.guardian import Guardian
 from naiad.triton.logs import LogEvent, LogFollower
-from naiad.triton.stubs import Stubs
+from naiad.triton.reaper import Reaper
+from naiad.triton.stub_watch import Stubs
 
 _SERVICES = 3  # HTTP, gRPC and metrics
 _POLL = 0.02  # seconds
@@ -26,7 +26,7 @@ class PortTakenError(EngineError):
 
 
 def wait_for_start(
-    guardian: Guardian,
+    reaper: Reaper,
     follower: LogFollower,
     models: int,
     timeout: float,
@@ -43,12 +43,12 @@ def wait_for_start(
     deadline = time.monotonic() + timeout
     progress, stubs = Startup(models if all_must_load else None), Stubs()
     while len(progress.listening) < _SERVICES:
-        ended = [e for e in guardian.poll(_POLL) if e["event"] == "ended"]
+        ended = [e for e in reaper.poll(_POLL) if e["event"] == "ended"]
         events = list(follower.poll())
         if ended:
             events += follower.rest()
-        elif guardian.pid is not None:
-            events += stubs.died(guardian.pid, progress.loading)
+        elif reaper.pid is not None:
+            events += stubs.died(reaper.pid, progress.loading)
         for event in events:
             progress.note(event)
             on_event(event)

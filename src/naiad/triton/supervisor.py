@@ -32,7 +32,7 @@ from naiad.triton.health import Health, HealthEndpoint
 from naiad.triton.logs import LogEvent
 from naiad.triton.memory import MemoryWatch
 from naiad.triton.probing import Finding, answered, probe
-from naiad.triton.stubs import Stubs
+from naiad.triton.stub_watch import Stubs
 
 if TYPE_CHECKING:
     from naiad.triton.server import Server

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from naiad import __version__
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline, Request, load_pipeline
 from naiad.error_text import described, message_of
 from naiad.errors import EngineError, NaiadError, PipelineError, Unavailable
-from naiad.graph import Batch
 from naiad.native.library import LIBRARY, library
-from naiad.pipeline import Pipeline, Request, load_pipeline
 from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Item, Preparer
 from naiad.runtime.runner import Report, Runner

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from naiad.cost import Cost, Knee
+from naiad.core.cost_model import Cost, Knee
+from naiad.core.schema import REQUESTS
 from naiad.errors import MissingExtra
-from naiad.schema import REQUESTS
 
 try:
     from scipy.optimize import nnls
@@ -39,8 +39,8 @@ class Fit:
 def fit(batches: Iterable[tuple[Mapping[str, int], float]]) -> Fit:
     """Fit seconds to sizes, so that relative errors are least.
 
-    One dimension may get dearer from some size on (a :class:`~naiad.cost.Knee`), where that leaves
-    clearly less of the errors.
+    One dimension may get dearer from some size on (a :class:`~naiad.core.cost_model.Knee`), where
+    that leaves clearly less of the errors.
 
     Args:
         batches: sizes by dimension, and measured seconds.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from naiad.core.schema import REQUESTS
 from naiad.errors import MissingExtra
-from naiad.schema import REQUESTS
 from naiad.tune.session import Study
 
 try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from naiad.batching import Budget
-from naiad.cost import Cost
-from naiad.schema import REQUESTS
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost
+from naiad.core.schema import REQUESTS
 from naiad.tune.sweep import Candidate
 from naiad.tune.teams import Team
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from naiad import __version__
-from naiad.pipeline import Pipeline, load_pipeline
+from naiad.core.pipeline import Pipeline, load_pipeline
 from naiad.runtime.runner import STAGES
 from naiad.runtime.spec import Spec, default_instances
 from naiad.tune.fit import Fit, fit
@@ -31,7 +31,7 @@ class Settings:
     """What to tune.
 
     Attributes:
-        pipeline: as :func:`naiad.pipeline.load_pipeline` takes it.
+        pipeline: as :func:`naiad.core.pipeline.load_pipeline` takes it.
         data: requests to measure with; see :func:`naiad.tune.workload.find_workload`.
         weights: a file or folder in place of the pipeline's default weights.
         device: ``"cpu"``, ``"cuda:0"``, ...

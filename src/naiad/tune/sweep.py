@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from naiad.batching import Budget, group
+from naiad.core.budget import Budget, group
+from naiad.core.pipeline import Request
+from naiad.core.schema import REQUESTS
 from naiad.errors import InvalidInput, PipelineError
-from naiad.pipeline import Request
-from naiad.schema import REQUESTS
 from naiad.tune.worker import Run, Worker
 from naiad.tune.workload import Workload, cut, total_sizes
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from naiad.bench.tables import Table
+from naiad.core.schema import REQUESTS
 from naiad.runtime.runner import STAGES
-from naiad.schema import REQUESTS
 from naiad.tune.session import Study
 
 _CHOSEN = "<- this"

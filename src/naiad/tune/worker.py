@@ -17,9 +17,9 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
+from naiad.core.pipeline import Pipeline, Request
 from naiad.error_text import kind_of, message_of
 from naiad.errors import MissingExtra, NaiadError, PipelineError
-from naiad.pipeline import Pipeline, Request
 from naiad.runtime.environment import worker_environment
 from naiad.runtime.runner import Runner
 from naiad.runtime.spec import Spec

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from naiad.batching import add_sizes
+from naiad.applications import application
+from naiad.core.budget import add_sizes
+from naiad.core.pipeline import Pipeline, Request, random_arrays
+from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, fill_defaults, named_dims, validate
 from naiad.errors import InvalidInput
-from naiad.pipeline import Pipeline, Request, random_arrays
-from naiad.pipelines import application
-from naiad.schema import BYTES, REQUESTS, Array, Arrays, fill_defaults, named_dims, validate
 
 _MOST = 256  # requests that are kept
 _OPEN = 4096  # rows of a dimension that neither limit nor budget bounds

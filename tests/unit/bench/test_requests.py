@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from naiad.applications.nugraph.demo import EVENTS
+from naiad.applications.nugraph.schema import INPUTS
 from naiad.bench.requests import find_requests, generate, model_name
 from naiad.bench.target import payload
 from naiad.client.checks import checked_inputs
 from naiad.client.spec import ModelSpec, TensorSpec
 from naiad.errors import InvalidInput
-from naiad.pipelines.nugraph3.demo import EVENTS
-from naiad.pipelines.nugraph3.schema import INPUTS
 
 DEGREE = f"{Path(__file__).parents[1] / 'runtime' / 'degree.py'}:Degree"
 

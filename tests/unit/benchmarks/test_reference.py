@@ -9,12 +9,12 @@ import pytest
 import torch
 from benchmarks.nugraph3.answers import largest_difference
 from benchmarks.nugraph3.inputs import SIZES, make_weights, simulated
-from tests.unit.pipelines.nugraph3.graphs import golden, golden_event
+from tests.unit.applications.nugraph.graphs import golden, golden_event
 
-from naiad.pipeline import Request
-from naiad.pipelines.nugraph3.pipeline import NuGraph3 as Pipeline
-from naiad.pipelines.nugraph3.prepare import prepare
-from naiad.pipelines.nugraph3.weights import import_checkpoint, load_weights
+from naiad.applications.nugraph.pipeline import NuGraph3 as Pipeline
+from naiad.applications.nugraph.prepare import prepare
+from naiad.applications.nugraph.weights import import_checkpoint, load_weights
+from naiad.core.pipeline import Request
 from naiad.runtime.runner import Runner
 
 pytestmark = pytest.mark.filterwarnings("ignore:There exist node types:UserWarning")

@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from naiad.core.pipeline import Pipeline, Request
+from naiad.core.schema import Array, Arrays, Tensor
 from naiad.errors import InvalidInput, PipelineError
-from naiad.pipeline import Pipeline, Request
-from naiad.schema import Array, Arrays, Tensor
 
 
 @dataclass(frozen=True)

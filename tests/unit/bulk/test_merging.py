@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
-from tests.unit.pipelines.nugraph3.served import make_event
+from tests.unit.applications.nugraph.served import make_event
 
+from naiad.applications.nugraph.bulk import NuGraph3Bulk
+from naiad.applications.nugraph.result_files import read_results, write_results
+from naiad.applications.nugraph.results import Labels, NuGraph3Result
 from naiad.bulk.merging import read_provenance
 from naiad.errors import NaiadError
-from naiad.pipelines.nugraph3.bulk import NuGraph3Bulk
-from naiad.pipelines.nugraph3.result_files import read_results, write_results
-from naiad.pipelines.nugraph3.results import Labels, NuGraph3Result
 
 LABELS = Labels(tuple("abcdefg"), tuple("wxyz"), "for tests")
 

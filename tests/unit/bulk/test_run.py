@@ -135,7 +135,7 @@ def test_nothing_is_overwritten_unasked(url: str, tmp_path: Path) -> None:
 
 
 def test_two_runs_do_not_write_to_one_folder(url: str, tmp_path: Path) -> None:
-    from naiad.bulk.ledger import sole_writer
+    from naiad.bulk.journal import sole_writer
 
     source = write_numbers(tmp_path / "a.txt", range(4))
     with (

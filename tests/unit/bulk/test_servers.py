@@ -16,8 +16,8 @@ from tests.unit.client.servers import free_port, grpc_server
 from naiad.bulk import servers as module
 from naiad.bulk.servers import Servers
 from naiad.client.access import Access
+from naiad.core.pipeline import Request
 from naiad.errors import InvalidInput, NaiadError, NotAllowed, Unavailable
-from naiad.pipeline import Request
 
 
 def number(n: int) -> Request:

@@ -7,8 +7,8 @@ import inspect
 from tests.unit.cli.mounted import commands
 from typer.testing import CliRunner
 
+from naiad.applications.nugraph import cli
 from naiad.cli.main import app
-from naiad.pipelines.nugraph3 import cli
 
 
 def test_it_has_the_applications_commands() -> None:

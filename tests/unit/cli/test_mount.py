@@ -11,8 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from naiad.applications import application
 from naiad.cli import mount
-from naiad.pipelines import application
 
 
 def test_an_application_brings_only_the_commands_it_has(monkeypatch: pytest.MonkeyPatch) -> None:

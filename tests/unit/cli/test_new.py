@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from naiad.cli import new
 from naiad.cli.main import app
-from naiad.pipeline import load_pipeline
+from naiad.core.pipeline import load_pipeline
 
 
 def run(*arguments: str | Path) -> Result:

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.applications.nugraph.served import make_event, nugraph3_server
 from tests.unit.cli.mounted import commands
-from tests.unit.pipelines.nugraph3.served import make_event, nugraph3_server
 from typer.testing import CliRunner, Result
 
+from naiad.applications import Application, application, applications
+from naiad.applications.nugraph.events import write_events
+from naiad.applications.nugraph.result_files import read_results
 from naiad.bulk.application import load_bulk
 from naiad.bulk.merging import read_provenance
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, Unavailable
-from naiad.pipelines import Application, application, applications
-from naiad.pipelines.nugraph3.events import write_events
-from naiad.pipelines.nugraph3.result_files import read_results
 
 
 def process(*words: object) -> Result:

@@ -11,9 +11,9 @@ import pytest
 from tests.unit.cli.mounted import commands
 from typer.testing import CliRunner, Result
 
+from naiad.applications.nugraph import cli
 from naiad.cli.main import app
 from naiad.errors import WeightsError
-from naiad.pipelines.nugraph3 import cli
 
 
 @pytest.fixture

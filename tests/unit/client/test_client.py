@@ -21,7 +21,7 @@ from tests.unit.client.servers import (
     reply,
 )
 
-from naiad import pipelines
+from naiad import applications
 from naiad.client import AsyncClient, AsyncModelClient, Client, ModelClient
 from naiad.errors import (
     DeadlineExceeded,
@@ -295,14 +295,14 @@ class Typed:
 
 
 def test_a_model_of_an_application_has_its_typed_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = pipelines.Application(
+    known = applications.Application(
         name="half",
         model="half",
         summary="",
         pipeline="",
         client="tests.unit.client.test_client:Typed",
     )
-    monkeypatch.setattr(pipelines, "application", lambda name: known if name == "half" else None)
+    monkeypatch.setattr(applications, "application", lambda name: known if name == "half" else None)
     with grpc_server() as (address, _), Client(address) as client:
         assert client.half.infer(7.0) == 7.0
         assert isinstance(client.other, ModelClient)

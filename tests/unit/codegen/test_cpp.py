@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from naiad.applications import applications
 from naiad.codegen.cpp import fields, header, struct_name
+from naiad.core.pipeline import Pipeline, load_pipeline
+from naiad.core.schema import Tensor
 from naiad.errors import SchemaError
-from naiad.pipeline import Pipeline, load_pipeline
-from naiad.pipelines import applications
-from naiad.schema import Tensor
 
 
 class Detector(Pipeline):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from tests.unit.conftest import Talk
 
-from naiad.batching import Budget
-from naiad.cost import Cost
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost
 
 DIMS = ("requests", "nodes", "edges")
 TICK = 1 / 512

@@ -11,9 +11,9 @@ from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from naiad.batching import Budget, add_sizes
-from naiad.cost import Cost
-from naiad.schema import REQUESTS
+from naiad.core.budget import Budget, add_sizes
+from naiad.core.cost_model import Cost
+from naiad.core.schema import REQUESTS
 
 MAX_SKIPS = 16
 HEAD_START = 1_000

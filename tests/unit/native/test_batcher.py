@@ -13,8 +13,8 @@ from tests.unit.conftest import Talk
 from tests.unit.native import reference
 from tests.unit.native.queue import TICK, Queue
 
-from naiad.batching import Budget
-from naiad.cost import Cost, Knee
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost, Knee
 
 Make = Callable[..., Queue]
 Script = list[Any]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.conftest import Talk
 from tests.unit.native import reference
 
-from naiad.cost import Cost, Knee
+from naiad.core.cost_model import Cost, Knee
 
 DIMS = ("requests", "nodes", "edges")
 TRUE = Cost(2e-3, {"requests": 5e-4, "nodes": 1e-5, "edges": 5e-6})

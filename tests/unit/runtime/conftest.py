@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naiad.pipeline import Request
-from naiad.schema import validate
+from naiad.core.pipeline import Request
+from naiad.core.schema import validate
 
 PIPELINES = Path(__file__).with_name("degree.py")
 
@@ -19,7 +19,7 @@ def pipelines() -> Path:
 @pytest.fixture(scope="session")
 def make_request():
     """A Degree request of ``nodes`` nodes whose first feature is ``code``."""
-    from naiad.pipeline import load_pipeline
+    from naiad.core.pipeline import load_pipeline
 
     kind = load_pipeline(f"{PIPELINES}:Degree")
 

@@ -13,14 +13,14 @@ from tests.fuzz.tasks import packed, protocol
 from tests.unit.strategies import GRAPH
 
 from naiad import Budget, Pipeline, Tensor
-from naiad.graph import Batch, collate
-from naiad.pipeline import Request
+from naiad.core.merging import Batch, collate
+from naiad.core.pipeline import Request
+from naiad.core.schema import measure, validate, within_bounds
 from naiad.runtime.merging import Merger, can_be_merged, can_be_split
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig, Spec
 from naiad.runtime.wire import Wire
-from naiad.schema import measure, validate, within_bounds
 
 
 class Sums(Pipeline):

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naiad import Budget, Pipeline, Tensor
+from naiad.core.pipeline import Request
 from naiad.errors import InvalidInput, NaiadError
-from naiad.pipeline import Request
 from naiad.runtime.preparer import Item, Preparer
 from naiad.runtime.runner import Runner
 
@@ -106,7 +106,7 @@ def test_a_request_that_is_larger_than_a_batch_is_taken_alone() -> None:
 
 def test_what_ran_out_of_memory_makes_less_ready() -> None:
     runner = Runner(Rows())
-    runner._allowance.ran_out({"rows": 4})
+    runner._backoff.ran_out({"rows": 4})
     preparer = Preparer(runner, 1)
     giving = start(preparer, 1, 1, 1)
     wait_until_full(preparer)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from naiad.core.schema import Tensor
 from naiad.errors import PipelineError
 from naiad.runtime.results import check_bytes, check_outputs
-from naiad.schema import Tensor
 
 
 def test_what_a_hook_returns_is_checked_too():

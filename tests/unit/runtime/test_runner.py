@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naiad.batching import Budget
+from naiad.core.budget import Budget
+from naiad.core.pipeline import Pipeline, Request, load_pipeline
+from naiad.core.schema import Tensor
 from naiad.errors import InvalidInput, PipelineError
-from naiad.pipeline import Pipeline, Request, load_pipeline
 from naiad.runtime.runner import Runner
-from naiad.schema import Tensor
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +136,8 @@ def test_an_undeclared_result_is_an_error(load, make_request):
 
 
 def test_a_pipeline_without_torch_gets_numpy_arrays(load):
-    from naiad.pipeline import Request
-    from naiad.schema import measure
+    from naiad.core.pipeline import Request
+    from naiad.core.schema import measure
 
     runner = load("Bytes")
     arrays = {"text": np.array([b"abc", b"\x00\x01\x00"], dtype=object)}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from naiad.core.schema import Array, Arrays
 from naiad.runtime.shared import Arena
-from naiad.schema import Array, Arrays
 
 arrays = hnp.arrays(
     dtype=st.sampled_from(["<f4", "<i8", "|u1", "|b1", "<f2"]),

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.unit.strategies import GRAPH, graphs
 
 from naiad import Budget, Pipeline, Tensor
+from naiad.core.pipeline import Request
 from naiad.errors import InvalidInput, PipelineError, Unavailable
-from naiad.pipeline import Request
 from naiad.runtime.runner import Report
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig, Spec

@@ -7,9 +7,9 @@ import pytest
 from tests.support.triton import copy_model
 from typer.testing import CliRunner
 
+from naiad.applications.medical.covid_ct.pipeline import CovidCt
 from naiad.cli.main import app
 from naiad.errors import EngineError
-from naiad.pipelines.covid_ct.pipeline import CovidCt
 from naiad.triton.describe import describe, describe_pipeline
 from naiad.triton.model_config import read_model_config
 from naiad.triton.repository import export

@@ -17,7 +17,7 @@ from naiad.triton.engine import (
     place_of_engine,
     stubs,
 )
-from naiad.triton.places import is_plain, plain_temporary_directory
+from naiad.triton.paths import is_plain, plain_temporary_directory
 from naiad.triton.python_environment import running_python
 
 STUB = "triton_python_backend_stub"

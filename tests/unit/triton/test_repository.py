@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from naiad.core.pipeline import Pipeline
+from naiad.core.schema import Tensor
 from naiad.errors import EngineError, SchemaError
-from naiad.pipeline import Pipeline
-from naiad.schema import Tensor
 from naiad.triton.config import read_config, read_parameters
 from naiad.triton.repository import export, naiad_models
 

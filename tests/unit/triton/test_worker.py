@@ -15,7 +15,7 @@ import pytest
 from tests.fuzz.tasks import Ask, ahead, answers, packed
 
 from naiad import Budget, Pipeline, Tensor
-from naiad.pipeline import Request
+from naiad.core.pipeline import Request
 from naiad.runtime.preparer import Preparer
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from naiad.cost import Cost, Knee
+from naiad.core.cost_model import Cost, Knee
 from naiad.tune.fit import fit
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from naiad.batching import Budget
-from naiad.cost import Cost
+from naiad.core.budget import Budget
+from naiad.core.cost_model import Cost
 from naiad.tune import teams as module
 from naiad.tune.recommend import best_candidate, best_team, recommended_budget
 from naiad.tune.sweep import Candidate, Lot

@@ -4,9 +4,9 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from naiad.batching import Budget
+from naiad.core.budget import Budget
+from naiad.core.pipeline import load_pipeline
 from naiad.errors import PipelineError
-from naiad.pipeline import load_pipeline
 from naiad.runtime.spec import Spec
 from naiad.tune import teams
 from naiad.tune.sweep import Candidate, Lot

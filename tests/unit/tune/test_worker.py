@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 import pytest
 
+from naiad.core.pipeline import Request, load_pipeline
 from naiad.errors import InvalidInput, PipelineError
-from naiad.pipeline import Request, load_pipeline
 from naiad.runtime.environment import numeric_environment
 from naiad.runtime.runner import STAGES
 from naiad.runtime.spec import Spec

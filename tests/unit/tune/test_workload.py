@@ -3,15 +3,15 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from naiad.applications.gat.graphs import write_graph
+from naiad.applications.gat.pipeline import Gat
+from naiad.applications.gat.simulate import simulate as simulate_graph
+from naiad.applications.nugraph.events import write_events
+from naiad.applications.nugraph.pipeline import NuGraph3
+from naiad.applications.nugraph.simulate import simulate, simulated_requests
+from naiad.core.pipeline import load_pipeline
+from naiad.core.schema import validate
 from naiad.errors import InvalidInput
-from naiad.pipeline import load_pipeline
-from naiad.pipelines.gat.graphs import write_graph
-from naiad.pipelines.gat.pipeline import Gat
-from naiad.pipelines.gat.simulate import simulate as simulate_graph
-from naiad.pipelines.nugraph3.events import write_events
-from naiad.pipelines.nugraph3.pipeline import NuGraph3
-from naiad.pipelines.nugraph3.simulate import simulate, simulated_requests
-from naiad.schema import validate
 from naiad.tune.workload import cut, find_workload
 
 DEGREE = f"{__file__.rpartition('/tune/')[0]}/runtime/degree.py"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 
-from naiad.graph import Batch
-from naiad.pipeline import Pipeline, random_arrays
-from naiad.schema import Arrays, named_dims
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline, random_arrays
+from naiad.core.schema import Arrays, named_dims
 from naiad.triton.backends.graphs import DIMS_PARAMETER, by_dims
 from naiad.triton.backends.models import TorchModel, load_model
 from naiad.triton.backends.rows import BATCH, by_rows

@@ -15,9 +15,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from naiad.batching import Budget
+from naiad.core.budget import Budget
+from naiad.core.schema import BYTES, REQUESTS, TRITON_NAMES, Tensor, check_schema
 from naiad.errors import RepositoryError, SchemaError
-from naiad.schema import BYTES, REQUESTS, TRITON_NAMES, Tensor, check_schema
 from naiad.triton.backends.rows import Layout
 from naiad.triton.model_config import ModelConfig, TensorConfig
 

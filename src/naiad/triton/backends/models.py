@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from naiad.core.schema import Array, Arrays
 from naiad.errors import PipelineError
-from naiad.schema import Array, Arrays
 from naiad.triton.backends.binding import Binding, bind
 from naiad.triton.backends.onnx_file import OnnxFile, OnnxOptions, load_onnx
 from naiad.triton.backends.signature import TORCH_DTYPES

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from naiad.core.schema import Array
 from naiad.errors import MissingExtra, RepositoryError
-from naiad.schema import Array
 from naiad.triton.backends.signature import ONNX_DTYPES, Port, Signature
 
 _CUDA = "CUDAExecutionProvider"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from naiad.batching import Budget
+from naiad.core.budget import Budget
+from naiad.core.schema import REQUESTS, TRITON_NAMES, Schema, Tensor
 from naiad.errors import RepositoryError
-from naiad.schema import REQUESTS, TRITON_NAMES, Schema, Tensor
 from naiad.triton.model_config import ModelConfig, TensorConfig
 
 BATCH: Final = "batch"

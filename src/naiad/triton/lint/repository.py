@@ -13,7 +13,7 @@ from naiad.triton.lint.files import check_files
 from naiad.triton.lint.finding import Finding, error, warning
 from naiad.triton.lint.own_code import check_environment
 from naiad.triton.model_config import CONFIG, ModelConfig, read_model_config, versions
-from naiad.triton.places import is_plain
+from naiad.triton.paths import is_plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.exported import AddSub, Dense, dense_onnx, echo_onnx, script
 
+from naiad.core.pipeline import Pipeline, Request
+from naiad.core.schema import Array, validate
 from naiad.errors import PipelineError, RepositoryError
-from naiad.pipeline import Pipeline, Request
 from naiad.runtime.runner import Report, Runner
-from naiad.schema import Array, validate
 from naiad.triton.backends.exported import exported_pipeline
 from naiad.triton.backends.rows import by_rows
 from naiad.triton.model_config import read_model_config

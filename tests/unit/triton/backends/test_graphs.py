@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.exported import Neighbours, graph, neighbours_onnx, save_export, trace
 
-from naiad.batching import Budget
+from naiad.core.budget import Budget
+from naiad.core.pipeline import Request
+from naiad.core.schema import validate
 from naiad.errors import InvalidInput, PipelineError, RepositoryError
-from naiad.pipeline import Request
 from naiad.runtime.runner import Runner
-from naiad.schema import validate
 from naiad.triton.backends.exported import exported_pipeline, service_parameters
 from naiad.triton.model_config import read_model_config
 

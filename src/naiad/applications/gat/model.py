@@ -1,0 +1,73 @@
+"""Graph attention network of two layers (Velickovic et al., arXiv:1710.10903), for inference.
+
+Plain torch. Parameters have the names and shapes of PyTorch Geometric's ``GATConv``, so a network
+that was trained with it loads here and answers the same.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from naiad.applications.gat.metadata import Architecture
+
+_SLOPE: Final = 0.2  # of the leaky ReLU on attention scores, as in the paper
+
+
+class GatConv(nn.Module):
+    """One layer of attention over the edges that end at a node, and over the node itself.
+
+    Edges from a node to itself are ignored, as each node has one already. Nodes without edges see
+    themselves only.
+    """
+
+    def __init__(self, inputs: int, outputs: int, heads: int, *, concat: bool) -> None:
+        """Make a layer whose ``heads``, of ``outputs`` numbers each, are joined or averaged."""
+        super().__init__()
+        self.concat = concat
+        self.lin = nn.Linear(inputs, heads * outputs, bias=False)
+        self.att_src = nn.Parameter(torch.zeros(1, heads, outputs))
+        self.att_dst = nn.Parameter(torch.zeros(1, heads, outputs))
+        self.bias = nn.Parameter(torch.zeros(heads * outputs if concat else outputs))
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        """New features of each node: float32 ``[nodes, heads * outputs]``, or ``[nodes, outputs]``.
+
+        No shape below depends on values, and the self-loops are a term of their own in place of
+        more edges, so that it can be traced, exported and compiled for any size of graph. What is
+        not needed again is written over: memory that is in a cache already costs less.
+        """
+        _, heads, outputs = self.att_src.shape
+        h = self.lin(x).view(-1, heads, outputs)
+        source, target = edge_index[0], edge_index[1]
+        sent, met = (h * self.att_src).sum(-1), (h * self.att_dst).sum(-1)
+        own = F.leaky_relu_(sent + met, _SLOPE)
+        score = sent.index_select(0, source).add_(met.index_select(0, target))
+        score = F.leaky_relu_(score, _SLOPE)
+        # Softmax over what arrives at each node, which is divided by its sum at the end. An edge
+        # from a node to itself scores as the node's own: no maximum changes, and its weight is 0.
+        most = own.scatter_reduce(0, target[:, None].expand_as(score), score, "amax")
+        own = own.sub_(most).exp_()
+        weight = score.sub_(most.index_select(0, target)).exp_().mul_((source != target)[:, None])
+        total = own.index_add(0, target, weight)
+        message = h.index_select(0, source).mul_(weight[..., None])
+        out = (h * own[..., None]).index_add_(0, target, message).div_(total[..., None])
+        return (out.flatten(1) if self.concat else out.mean(1)).add_(self.bias)
+
+
+class GatNet(nn.Module):
+    """Scores of each node for each class, from its features and those of its neighbours."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        """Make the network with parameters still to be loaded."""
+        super().__init__()
+        a = architecture
+        self.conv1 = GatConv(a.features, a.hidden, a.heads, concat=True)
+        self.conv2 = GatConv(a.hidden * a.heads, a.classes, a.out_heads, concat=False)
+
+    def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+        """Map float32 ``[nodes, features]`` and int64 ``[2, edges]`` to ``[nodes, classes]``."""
+        return self.conv2(F.elu_(self.conv1(x, edge_index)), edge_index)

@@ -1,0 +1,123 @@
+"""Weights of a graph attention network as a folder, as :mod:`naiad.weights` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from naiad.applications.gat.metadata import Architecture, Metadata, read_metadata
+from naiad.errors import MissingExtra, WeightsError
+from naiad.weights import check_tensors, pack, read_state_dict, read_tensors, write_folder
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtra("gat", error.name or "torch") from error
+
+from naiad.applications.gat.model import GatNet
+
+_LAYER: Final = ("att_src", "att_dst", "bias", "lin.weight")
+# Of PyTorch Geometric before 2.6, where the transformation was shared under another name.
+_FORMER: Final = {"lin_src.weight": "lin.weight"}
+
+
+def load_weights(folder: Path) -> tuple[GatNet, Metadata]:
+    """Make the network that a folder describes, in evaluation mode.
+
+    Raises:
+        WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
+            or does not fit the architecture.
+    """
+    metadata = read_metadata(folder)
+    tensors = read_tensors(folder, _shapes(metadata.architecture), metadata.sha256)
+    net = GatNet(metadata.architecture)
+    net.load_state_dict(tensors)
+    return net.eval(), metadata
+
+
+def network(folder: Path) -> GatNet:
+    """The network alone; as :func:`load_weights`."""
+    return load_weights(folder)[0]
+
+
+def save_weights(net: GatNet, metadata: Metadata, folder: Path) -> Metadata:
+    """Write a network to a folder, which is made if need be; return the metadata as written."""
+    data, sha256 = pack(net)
+    metadata = replace(metadata, sha256=sha256)
+    write_folder(folder, data, metadata.to_json())
+    return metadata
+
+
+def import_checkpoint(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    classes: tuple[str, ...],
+    row_normalised: bool = True,
+    notice: str = "",
+) -> Metadata:
+    """Turn a PyTorch checkpoint of two ``GATConv`` layers into a folder of weights.
+
+    Args:
+        checkpoint: what ``torch.save(model.state_dict(), ...)`` wrote. It is read with
+            ``weights_only=True``: nothing in it is run.
+        folder: where to write.
+        classes: the name of each class, in order.
+        row_normalised: whether features were scaled to sum to 1 per row in training.
+        notice: what every user must know of these weights.
+
+    Raises:
+        WeightsError: the file is no such checkpoint.
+    """
+    try:
+        tensors = _two_layers(read_state_dict(checkpoint))
+        architecture = _architecture(tensors)
+        check_tensors(tensors, _shapes(architecture), "state_dict")
+        metadata = Metadata(
+            architecture=architecture,
+            classes=classes,
+            trained_on="unknown: imported",
+            row_normalised=row_normalised,
+            notice=notice,
+            provenance={"checkpoint": checkpoint.name},
+        )
+    except WeightsError as error:
+        raise WeightsError(f"{checkpoint}: {error}") from error
+    net = GatNet(architecture)
+    net.load_state_dict(tensors)
+    return save_weights(net, metadata, folder)
+
+
+def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
+    """Shape of each parameter; nothing is allocated."""
+    with torch.device("meta"):
+        state = GatNet(architecture).state_dict()
+    return {name: tensor.shape for name, tensor in state.items()}
+
+
+def _two_layers(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors under the names of :class:`GatNet`, whatever the layers are called."""
+    layers = [name.removesuffix("att_src") for name in state if name.endswith("att_src")]
+    if len(layers) != 2:
+        raise WeightsError(f"{len(layers)} GATConv layers; this network has 2")
+    renamed: dict[str, torch.Tensor] = {}
+    for name, tensor in state.items():
+        layer = next((prefix for prefix in layers if name.startswith(prefix)), None)
+        rest = name.removeprefix(layer or "")
+        rest = _FORMER.get(rest, rest)
+        if layer is None or rest not in _LAYER:
+            raise WeightsError(f"{name} has no place in a network of two plain GATConv layers")
+        renamed[f"conv{layers.index(layer) + 1}.{rest}"] = tensor.float()
+    return renamed
+
+
+def _architecture(tensors: Mapping[str, torch.Tensor]) -> Architecture:
+    try:
+        _, heads, hidden = tensors["conv1.att_src"].shape
+        _, out_heads, classes = tensors["conv2.att_src"].shape
+        _, features = tensors["conv1.lin.weight"].shape
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"not the tensors of two GATConv layers ({error})") from error
+    return Architecture(features, hidden, heads, classes, out_heads)

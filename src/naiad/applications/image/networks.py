@@ -1,0 +1,273 @@
+"""Networks that classify images, whatever they are written in: prepared images in, scores out.
+
+ONNX runs in onnxruntime, TorchScript and Naiad's own small network in torch; only what is needed is
+imported. Preparation is done here too, since it is part of what a network expects.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.applications.image.facts import Facts, Layout, Preprocessing
+from naiad.errors import MissingExtra, PipelineError, WeightsError
+from naiad.torch_model import load_torchscript
+from naiad.weights import TENSORS_FILE, check_file, read_tensors
+
+Floats: TypeAlias = NDArray[np.float32]
+
+_GREY = 128.0  # of the pixels that a network is tried on
+_COLOURS = 3
+_CUDA = "CUDAExecutionProvider"
+
+
+class Network(Protocol):
+    """Prepared images to scores: float32 ``[n, ...]`` to ``[n, classes]``, n being 1 or more."""
+
+    def __call__(self, images: Floats) -> Floats:
+        """Run the network."""
+        ...
+
+
+class Classifier:
+    """A network with what belongs to it: pixels in, probabilities out."""
+
+    def __init__(self, network: Network, facts: Facts, classes: int) -> None:
+        """Wrap a network, which is tried once.
+
+        Raises:
+            WeightsError: it does not run on such images, or has another number of classes.
+        """
+        self.facts = facts
+        self.classes = classes
+        self._network = network
+        found = try_out(network, facts.preprocessing).shape[1]
+        if found != classes:
+            raise WeightsError(f"the network has {found:,} classes, but there are {classes} labels")
+
+    def __call__(self, pixels: NDArray[Any]) -> Floats:
+        """Probabilities of images, float32 ``[n, classes]``.
+
+        ``pixels`` are of 0 to 255, ``[n, height, width, 3]``.
+
+        Raises:
+            PipelineError: the network gave something that is no number.
+        """
+        if not len(pixels):
+            return np.zeros((0, self.classes), np.float32)
+        scores = self._network(scaled(pixels, self.facts.preprocessing))
+        if not np.isfinite(scores).all():
+            raise PipelineError("the network's scores are not finite")
+        return softmax(scores) if self.facts.output == "logits" else scores
+
+
+def open_classifier(folder: Path, facts: Facts, classes: int, device: str) -> Classifier:
+    """Load the network of a folder onto ``device`` (``"cpu"``, ``"cuda:0"``).
+
+    Raises:
+        WeightsError: the file is missing or damaged, is not the one the facts were written for, or
+            does not fit them.
+        MissingExtra: what runs such files is not installed.
+    """
+    path = folder / facts.file
+    if facts.file == TENSORS_FILE:
+        network = _open_small(folder, facts.sha256, classes, device)
+    else:
+        check_file(path, facts.sha256)
+        network = open_network(path, device)
+    try:
+        return Classifier(network, facts, classes)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def open_network(path: Path, device: str = "cpu") -> Network:
+    """Load a file: ONNX if its name ends in ``.onnx``, else TorchScript.
+
+    Raises:
+        WeightsError: it cannot be loaded, or takes or gives something else than images and scores.
+        MissingExtra: what runs it is not installed.
+    """
+    return OnnxNetwork(path, device) if path.suffix == ".onnx" else _open_torchscript(path, device)
+
+
+def try_out(network: Network, preprocessing: Preprocessing) -> Floats:
+    """Its scores of two grey images, float32 ``[2, classes]``.
+
+    Raises:
+        WeightsError: it fails on them, or does not give one row of numbers per image.
+    """
+    height, width = preprocessing.height, preprocessing.width
+    grey = np.full((2, height, width, _COLOURS), _GREY, np.float32)
+    images = scaled(grey, preprocessing)
+    try:
+        scores = network(images)
+    except Exception as error:  # of torch's and of onnxruntime's own
+        shape = f"{list(images.shape)} ({preprocessing.layout})"
+        raise WeightsError(
+            f"the network does not run on images of shape {shape}: {_first_line(error)}"
+        ) from error
+    if scores.ndim != 2 or len(scores) != len(images) or not scores.shape[1]:
+        raise WeightsError(
+            f"the network gives numbers of shape {list(scores.shape)} for {len(images)} images; "
+            "it must give one row of scores for each"
+        )
+    return scores
+
+
+def scaled(pixels: NDArray[Any], preprocessing: Preprocessing) -> Floats:
+    """Pixels of 0 to 255, ``[n, height, width, 3]``, as a network takes them."""
+    scaling = preprocessing.scaling
+    images = pixels.astype(np.float32)
+    images -= np.array(scaling.mean, np.float32)
+    images *= 1 / np.array(scaling.std, np.float32)
+    if preprocessing.layout == "NHWC":
+        return images
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities of each row's logits."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+class OnnxNetwork:
+    """A network in ONNX, run by onnxruntime.
+
+    Attributes:
+        layout: order of its input's dims, or None where its shape does not tell.
+        height, width: of its input in pixels, or None for any.
+    """
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        """Load the file.
+
+        Raises:
+            WeightsError: it is no ONNX file, or takes or gives other than images and scores.
+            MissingExtra: onnxruntime is not installed.
+        """
+        runtime = _import("onnxruntime", "onnx")
+        options = runtime.SessionOptions()
+        # As for torch, one thread per instance unless told otherwise; spinning ones take the cores
+        # from the other instances.
+        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = runtime.InferenceSession(
+                path, options, providers=_providers(runtime, device)
+            )
+        except WeightsError:
+            raise
+        except Exception as error:  # of onnxruntime's own, many kinds
+            raise WeightsError(
+                f"{path}: onnxruntime cannot load it: {_first_line(error)}"
+            ) from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise WeightsError(
+                f"{path} has inputs {_names(inputs)} and outputs {_names(outputs)}; a classifier "
+                "has one of each: the images and the scores"
+            )
+        (given,) = inputs
+        if given.type != "tensor(float)" or len(given.shape) != 4:
+            raise WeightsError(
+                f"{path}: its input {given.name} is {given.type} {given.shape}; it must be "
+                "tensor(float) with 4 dims: images, colours, height and width"
+            )
+        self._input = str(given.name)
+        sizes = [dim if isinstance(dim, int) and dim > 0 else None for dim in given.shape]
+        self._batch = sizes[0]
+        self.layout: Layout | None = _layout(sizes)
+        places = {"NHWC": sizes[1:3], "NCHW": sizes[2:4], None: (None, None)}
+        self.height, self.width = places[self.layout]
+
+    def __call__(self, images: Floats) -> Floats:
+        """Run the network; one that takes a fixed number of images is run as often as need be."""
+        if self._batch is None:
+            return self._run(images)
+        # Filled up with whatever is there: each image's scores are its own.
+        rows = [
+            self._run(np.resize(part, (self._batch, *part.shape[1:])))[: len(part)]
+            for part in np.split(images, range(self._batch, len(images), self._batch))
+        ]
+        return np.concatenate(rows)
+
+    def _run(self, images: Floats) -> Floats:
+        (scores,) = self._session.run(None, {self._input: images})
+        return _rows(scores, len(images))
+
+
+class _TorchNetwork:
+    """A network in torch, on a device."""
+
+    def __init__(self, module: Any, device: str) -> None:
+        self._torch = _import("torch", "image")
+        self._module = module.to(device).eval()
+        self._device = device
+
+    def __call__(self, images: Floats) -> Floats:
+        with self._torch.inference_mode():
+            scores = self._module(self._torch.from_numpy(images).to(self._device))
+            if not isinstance(scores, self._torch.Tensor):
+                raise PipelineError(f"it gives a {type(scores).__name__}, not one tensor")
+            return _rows(scores.float().cpu().numpy(), len(images))
+
+
+def _open_torchscript(path: Path, device: str) -> Network:
+    return _TorchNetwork(load_torchscript(path, device), device)
+
+
+def _open_small(folder: Path, sha256: str, classes: int, device: str) -> Network:
+    from naiad.applications.image.network import ShapeNet
+
+    net = ShapeNet(classes)
+    shapes = {name: tensor.shape for name, tensor in net.state_dict().items()}
+    net.load_state_dict(read_tensors(folder, shapes, sha256))
+    return _TorchNetwork(net, device)
+
+
+def _providers(runtime: Any, device: str) -> list[Any]:
+    if not device.startswith("cuda"):
+        return ["CPUExecutionProvider"]
+    if _CUDA not in runtime.get_available_providers():
+        raise WeightsError(
+            f"this onnxruntime cannot use device {device}; install onnxruntime-gpu in its place"
+        )
+    return [(_CUDA, {"device_id": int(device.partition(":")[2] or 0)}), "CPUExecutionProvider"]
+
+
+def _layout(sizes: list[int | None]) -> Layout | None:
+    if sizes[1] == _COLOURS:
+        return "NCHW"
+    return "NHWC" if sizes[3] == _COLOURS else None
+
+
+def _rows(scores: Any, images: int) -> Floats:
+    """Scores with dims of 1 behind the classes, as some networks have, left out."""
+    scores = np.asarray(scores, np.float32)
+    if scores.ndim > 2 and scores.size == images * scores.shape[1]:
+        return scores.reshape(images, -1)
+    return scores
+
+
+def _names(tensors: Any) -> str:
+    return ", ".join(str(tensor.name) for tensor in tensors) or "none"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _import(package: str, extra: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise MissingExtra(extra, error.name or package) from error

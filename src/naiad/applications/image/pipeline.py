@@ -1,0 +1,112 @@
+"""The ``image`` model: JPEG and PNG files in, labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naiad.applications.image.facts import Facts, read_folder
+from naiad.applications.image.schema import INPUTS, MAX_IMAGES, OUTPUTS
+from naiad.core.budget import Budget
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline, Request
+from naiad.core.schema import REQUESTS, Array, Arrays, Tensor
+
+if TYPE_CHECKING:
+    from naiad.applications.image.networks import Classifier
+
+EXAMPLE = Path(__file__).parent / "data" / "example.jpg"
+"""A generated picture of a star."""
+
+
+class ImageClassifier(Pipeline):
+    """What is on each of some images, by any classifier in a folder of weights."""
+
+    name = "image"
+    inputs = INPUTS
+    sample = {
+        "pixels": Tensor("uint8", ("images", "height", "width", 3), doc="red, green and blue"),
+        "top": Tensor("int32", (REQUESTS,)),
+    }
+    result = {
+        "probabilities": Tensor("float32", ("images", "classes"), doc="of every class"),
+        "top": Tensor("int32", (REQUESTS,)),
+    }
+    outputs = OUTPUTS
+    # On a CPU most of the work is decoding, and neither it nor the network is much faster per image
+    # in larger batches, which keep others waiting (benchmarks/images.py).
+    budget = Budget(images=4)
+    limit = Budget(images=MAX_IMAGES)
+    prepare_threads = 4
+    arrays = "numpy"  # ONNX needs no torch, whose import is most of a worker's start
+    weights = "data/weights"
+
+    @cached_property
+    def folder(self) -> tuple[Facts, tuple[str, ...]]:
+        """Facts and labels of the weights."""
+        assert self.weights_path is not None
+        return read_folder(self.weights_path)
+
+    def metadata(self) -> Mapping[str, str]:
+        """Notice and origin of the weights, and the number of their classes."""
+        facts, labels = self.folder
+        return {
+            "notice": facts.notice,
+            "classes": str(len(labels)),
+            "weights_sha256": facts.sha256,
+        }
+
+    def setup(self, device: str) -> None:
+        """Load network and decoder."""
+        from naiad.applications.image.decode import decode
+
+        self._classifier = load(self, device)
+        self._labels = np.array([label.encode() for label in self.folder[1]], object)
+        self._decode = decode
+
+    def prepare(self, request: Request) -> Arrays:
+        """Decode the images of a request, to the size that the network takes."""
+        wanted = self._classifier.facts.preprocessing
+        pixels = self._decode(
+            request["images"].tolist(),
+            wanted.height,
+            wanted.width,
+            crop=wanted.crop,
+            name="images",
+        )
+        return {"pixels": pixels, "top": request["top"]}
+
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """Classify the images of a batch."""
+        return {"probabilities": self._classifier(batch["pixels"]), "top": batch["top"]}
+
+    def finish(self, result: Arrays) -> Arrays:
+        """The best classes of each image; of equals, the one with the lower number first."""
+        probabilities = result["probabilities"]
+        top = min(int(result["top"][0]), probabilities.shape[1])
+        classes = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        return {
+            "scores": np.take_along_axis(probabilities, classes, axis=1),
+            "classes": classes.astype(np.int32),
+            "labels": self._labels[classes],
+        }
+
+    def example(self) -> dict[str, Array]:
+        """One picture of a star."""
+        return {
+            "images": np.array([EXAMPLE.read_bytes()], object),
+            "top": np.array([5], np.int32),
+        }
+
+
+def load(pipeline: Pipeline, device: str) -> Classifier:
+    """The classifier of a pipeline's weights, on ``device``."""
+    from naiad.applications.image.networks import open_classifier
+
+    assert pipeline.weights_path is not None
+    facts, labels = read_folder(pipeline.weights_path)
+    return open_classifier(pipeline.weights_path, facts, len(labels), device)

@@ -1,0 +1,40 @@
+"""What the ``image`` model takes and gives, and the bounds on what it accepts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from naiad.core.schema import BYTES, REQUESTS, Schema, Tensor
+
+MAX_BYTES: Final = 20 << 20
+"""Largest image file, in bytes."""
+MAX_PIXELS: Final = 50_000_000
+"""Most pixels of one image, read from its header before anything is decoded."""
+MAX_REQUEST_PIXELS: Final = 200_000_000
+"""Most pixels of all images of one request together."""
+MAX_IMAGES: Final = 128
+"""Most images of one request."""
+
+SHAPES: Final = (
+    *("circle", "ring", "square", "triangle", "star", "cross"),
+    *("stripes", "checkerboard", "dots", "plain"),
+)
+"""The classes of the network that comes with Naiad; ``plain`` is a picture of nothing."""
+
+INPUTS: Final[Schema] = {
+    "images": Tensor(BYTES, ("images",), doc="JPEG or PNG files, each whole, of any size"),
+    "top": Tensor(
+        "int32",
+        (REQUESTS,),
+        optional=True,
+        default=5,
+        minimum=1,
+        doc="how many of the best classes are wanted; 5 where it is left out",
+    ),
+}
+
+OUTPUTS: Final[Schema] = {
+    "scores": Tensor("float32", ("images", "top"), doc="probabilities, the best first"),
+    "classes": Tensor("int32", ("images", "top"), doc="number of each class, from 0"),
+    "labels": Tensor(BYTES, ("images", "top"), doc="name of each class, UTF-8"),
+}

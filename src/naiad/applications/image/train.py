@@ -1,0 +1,116 @@
+"""Training of the network that comes with Naiad, on pictures that are drawn as they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from naiad.applications.image.facts import LABELS_FILE, SCALINGS, Facts, Preprocessing
+from naiad.applications.image.schema import SHAPES
+from naiad.applications.image.shapes import SIZE, draw
+from naiad.errors import MissingExtra
+from naiad.weights import TENSORS_FILE, pack, write_folder
+
+try:
+    import torch
+    from torch.nn import functional as F
+    from torch.utils.data import DataLoader, Dataset
+except ImportError as error:
+    raise MissingExtra("image", error.name or "torch") from error
+
+from naiad.applications.image.network import ShapeNet, fused
+
+NOTICE: Final = "trained on generated shapes, not on photographs"
+
+_LEARNING_RATE: Final = 4e-3
+
+
+def train(
+    folder: Path,
+    *,
+    images: int,
+    test_images: int,
+    batch: int = 32,
+    seed: int = 0,
+    workers: int = 0,
+    command: str = "",
+    progress: Callable[[int, float], None] = lambda done, loss: None,
+) -> Facts:
+    """Train on so many pictures, each seen once, and write the network to ``folder``.
+
+    Args:
+        folder: where to write; made if need be.
+        images: how many pictures to learn from.
+        test_images: how many to judge it by, drawn with another seed.
+        batch: pictures per step.
+        seed: of the pictures and of the first weights.
+        workers: processes that draw; 0 for this one. The pictures are the same for any number.
+        command: what was run, for those who want to do it again.
+        progress: told the pictures seen and the loss of the last step.
+    """
+    torch.manual_seed(seed)
+    net = ShapeNet(len(SHAPES), normalised=True).train()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=1e-3)
+    batches = _batches(images, batch, (seed, 0), workers)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, _LEARNING_RATE, total_steps=len(batches)
+    )
+    for step, (x, y) in enumerate(batches):
+        loss = F.cross_entropy(net(x), y, label_smoothing=0.02)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        progress(min((step + 1) * batch, images), float(loss.detach()))
+    net = fused(net)
+    right = _recall(net, _batches(test_images, batch, (seed, 1), workers))
+    tensors, sha256 = pack(net)
+    facts = Facts(
+        TENSORS_FILE,
+        sha256,
+        Preprocessing(SIZE, SIZE, "NCHW", SCALINGS["inception"]),
+        notice=NOTICE,
+        provenance={"trained on": f"{images:,} generated pictures", "command": command},
+        metrics={"test pictures": test_images, **right},
+    )
+    write_folder(folder, tensors, facts.to_json())
+    (folder / LABELS_FILE).write_text("".join(f"{shape}\n" for shape in SHAPES), "utf-8")
+    return facts
+
+
+class _Pictures(Dataset[tuple[torch.Tensor, int]]):
+    """Pictures as the network takes them, with the number of each one's shape."""
+
+    def __init__(self, images: int, seed: tuple[int, ...]) -> None:
+        self._images = images
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._images
+
+    def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
+        rng = np.random.default_rng([*self._seed, number])
+        kind = int(rng.integers(len(SHAPES)))
+        pixels = torch.from_numpy(np.array(draw(SHAPES[kind], rng)))
+        return pixels.permute(2, 0, 1).float() / 127.5 - 1, kind
+
+
+def _batches(images: int, batch: int, seed: tuple[int, ...], workers: int) -> DataLoader[Any]:
+    return DataLoader(_Pictures(images, seed), batch_size=batch, num_workers=workers)
+
+
+def _recall(net: ShapeNet, batches: DataLoader[Any]) -> dict[str, float]:
+    """The share of test pictures that are right: of all, and of each shape."""
+    right = torch.zeros(len(SHAPES))
+    seen = torch.zeros(len(SHAPES))
+    with torch.inference_mode():
+        for x, y in batches:
+            hit = net(x).argmax(1) == y
+            seen += torch.bincount(y, minlength=len(SHAPES))
+            right += torch.bincount(y[hit], minlength=len(SHAPES))
+    shares = (right / seen.clamp(min=1)).tolist()
+    accuracy = round(float(right.sum() / seen.sum()), 4)
+    return {"accuracy": accuracy, **{s: round(r, 4) for s, r in zip(SHAPES, shares, strict=True)}}

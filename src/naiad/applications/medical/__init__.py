@@ -1,0 +1,1 @@
+"""Medical imaging: COVID-19 on CT, MedNIST, and MONAI bundles."""

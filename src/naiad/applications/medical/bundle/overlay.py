@@ -1,0 +1,170 @@
+"""A picture of what was segmented: planes of a scan, or a picture, with the labels in colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.applications.medical import nifti
+from naiad.applications.medical.bundle.client import Label, Segmentation
+from naiad.applications.medical.bundle.kinds import PICTURE, VOLUME, Kind
+from naiad.applications.medical.nifti import Volume
+from naiad.core.schema import Array
+from naiad.errors import InvalidInput, MissingExtra
+from naiad.images import FORMATS, is_grey_16
+
+try:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+    from nibabel.orientations import apply_orientation, io_orientation
+    from PIL import Image
+except ModuleNotFoundError as error:
+    raise MissingExtra("monai-client", error.name or "matplotlib") from None
+
+# Okabe and Ito's colours, which all kinds of eyes tell apart.
+_COLOURS: Final = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+_MOST_NAMED: Final = 14
+_OPACITY: Final = 0.5
+_WINDOW: Final = (1, 99)  # per cent of the voxels that lie between black and white
+
+# By plane: the axis that is cut, and those that go right and up.
+_CUTS: Final = (("axial", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plane:
+    """What is drawn side by side: grey, or red, green and blue, and the labels of its pixels.
+
+    Both are ``[rows, columns]``, the top row first; a pixel is ``aspect`` times as high as wide.
+    Grey is drawn from the lower value of ``window``, black, to the upper one, white.
+    """
+
+    pixels: Array
+    labels: Array
+    window: tuple[float, float]
+    title: str = ""
+    aspect: float = 1.0
+
+
+def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "") -> None:
+    """Draw a scan (a NIfTI file) or a picture with its label maps, as PNG.
+
+    Of a scan, each plane is cut where it shows most of the labels; without any, in the middle. Up
+    is superior or anterior, right is the patient's right.
+
+    Raises:
+        InvalidInput: the picture cannot be written.
+        MissingExtra: matplotlib is not installed.
+    """
+    planes = _PLANES_OF[found.kind](scan, _merged(found))
+    figure = Figure(figsize=(4 * max(len(planes), 2), 4.4), layout="constrained", facecolor="black")
+    FigureCanvasAgg(figure)
+    axes: Any = figure.subplots(1, len(planes), squeeze=False)
+    colours, shown = _colours(found)
+    for plot, plane in zip(axes[0], planes, strict=True):
+        view = {"aspect": plane.aspect, "interpolation": "nearest"}
+        low, high = plane.window
+        plot.imshow(plane.pixels, cmap="gray", vmin=low, vmax=high, **view)
+        plot.imshow(colours[plane.labels], **view)
+        plot.set_title(plane.title, color="white", fontsize=9)
+        plot.set_axis_off()
+    if shown:
+        patches = [Patch(color=colour, label=label.name) for label, colour in shown[:_MOST_NAMED]]
+        figure.legend(
+            handles=patches,
+            loc="outside lower center",
+            ncols=min(7, len(patches)),
+            labelcolor="white",
+            facecolor="black",
+            fontsize=8,
+        )
+    figure.suptitle(title, color="white", fontsize=10)
+    try:
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _slices(scan: bytes, merged: Array) -> list[_Plane]:
+    """A volume along three planes."""
+    volume = nifti.read(scan)
+    voxels, spacing = _canonical(volume.voxels(), volume)
+    labels = _canonical(merged, volume)[0]
+    window = _window(voxels)
+    planes: list[_Plane] = []
+    for name, cut, right, up in _CUTS:
+        place = _fullest(labels, cut)
+        pixels, marks = (np.take(array, place, axis=cut).T[::-1] for array in (voxels, labels))
+        title = f"{name} {place + 1}/{voxels.shape[cut]}"
+        planes.append(_Plane(pixels, marks, window, title, spacing[up] / spacing[right]))
+    return planes
+
+
+def _whole(scan: bytes, merged: Array) -> list[_Plane]:
+    """A picture as it is."""
+    with Image.open(BytesIO(scan), formats=FORMATS) as picture:
+        plain = is_grey_16(picture) or picture.mode == "L"
+        pixels = np.asarray(picture if plain else picture.convert("RGB"))
+    return [_Plane(pixels, merged, _window(pixels))]
+
+
+_PLANES_OF: Final[Mapping[Kind[Any], Callable[[bytes, Array], list[_Plane]]]] = {
+    VOLUME: _slices,
+    PICTURE: _whole,
+}
+
+
+def _window(values: Array) -> tuple[float, float]:
+    low, high = np.percentile(values, _WINDOW).tolist()
+    return low, max(high, low + 1e-6)
+
+
+def _canonical(array: Array, volume: Volume) -> tuple[Array, tuple[float, ...]]:
+    """An array with axes that point right, anterior and superior, and its spacing."""
+    orientation = io_orientation(volume.affine)
+    spacing = [0.0, 0.0, 0.0]
+    for axis, (target, _) in enumerate(orientation):
+        spacing[int(target)] = volume.spacing[axis]
+    return apply_orientation(array, orientation), tuple(spacing)
+
+
+def _merged(found: Segmentation) -> NDArray[np.int64]:
+    """The labels of one map; of several maps, the number of the last that is not 0, from 1."""
+    if len(found.maps) == 1:
+        return found.array().astype(np.int64)
+    merged = np.zeros(found.array().shape, np.int64)
+    for number in range(len(found.maps)):
+        merged[found.array(number) != 0] = number + 1
+    return merged
+
+
+def _colours(
+    found: Segmentation,
+) -> tuple[NDArray[np.float64], Sequence[tuple[Label, str]]]:
+    """Red, green, blue and opacity by value of the merged map, and the colours of the labels."""
+    offset = len(found.maps) > 1  # then 0 is nothing, and no label
+    shown: list[tuple[Label, str]] = []
+    most = max((label.number for label in found.labels), default=0) + offset
+    table = np.zeros((most + 1, 4))
+    for label in found.labels:
+        value = label.number + offset
+        if value <= 0 or not label.size:
+            continue
+        colour = _COLOURS[len(shown) % len(_COLOURS)]
+        table[value] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [_OPACITY]
+        shown.append((label, colour))
+    return table, shown
+
+
+def _fullest(labels: Array, axis: int) -> int:
+    """Where along an axis most voxels are labelled; the middle, where none is."""
+    others = tuple(other for other in range(3) if other != axis)
+    counts = np.count_nonzero(labels > 0, axis=others)
+    return int(counts.argmax()) if counts.any() else labels.shape[axis] // 2

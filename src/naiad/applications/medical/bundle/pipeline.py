@@ -1,0 +1,247 @@
+"""The pipeline of a MONAI bundle: scans or pictures in, label maps or class probabilities out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.applications.medical.bundle import schema
+from naiad.applications.medical.bundle.files import open_bundle
+from naiad.applications.medical.bundle.kinds import PICTURE
+from naiad.applications.medical.bundle.metadata import Image, Metadata, Prediction, read_metadata
+from naiad.core.budget import Budget
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline, Request
+from naiad.core.schema import REQUESTS, Array, Arrays
+from naiad.errors import InvalidInput, PipelineError, WeightsError
+
+if TYPE_CHECKING:
+    from naiad.applications.medical.bundle.workflow import Case, Workflow
+
+_ANY = Metadata(
+    image=Image("image", 1, ("image",), ("*", "*", "*"), True, "", ()),
+    prediction=Prediction("pred", "segmentation", 2, {}),
+    title="",
+    version="",
+    intended_use="",
+)
+_ANY_PICTURE = replace(_ANY, image=replace(_ANY.image, channels=3, shape=("*", "*")))
+_ANY_CLASSIFIER = replace(_ANY, prediction=replace(_ANY.prediction, task="classification"))
+
+
+def bundle_spec(path: Path) -> str:
+    """The name of a bundle's pipeline, for :func:`naiad.core.pipeline.load_pipeline`."""
+    return f"{Bundle.made_by}({path.resolve()})"
+
+
+def bundle(path: str | Path) -> type[Bundle]:
+    """The pipeline class of the bundle at ``path``: its folder, or a TorchScript file.
+
+    The model is named as the folder or file. Only the metadata is read: nothing of the bundle is
+    run before the model is loaded.
+
+    Raises:
+        RepositoryError: a file of the bundle is missing or wrong; names the file and the field.
+    """
+    path = Path(path).resolve()
+    files = open_bundle(path)
+    metadata = read_metadata(files)
+    taken = schema.OWN & {metadata.image.name, metadata.prediction.name}
+    if taken:
+        raise files.wrong_metadata(
+            f"network_data_format has a tensor {min(taken)!r}, a name that Naiad uses; rename it "
+            "there and in the transforms, as 'image' or 'pred'"
+        )
+    kind = Classification
+    if metadata.prediction.task == "segmentation":
+        kind = PictureSegmentation if metadata.image.kind is PICTURE else Segmentation
+    stem = path.name if path.is_dir() else path.stem
+    made = type(
+        kind.__name__,
+        (kind,),
+        {
+            "__module__": __name__,
+            "name": re.sub(r"[^A-Za-z0-9_.-]", "_", stem),
+            "facts": metadata,
+            "inputs": schema.inputs(metadata),
+            "sample": schema.sample(metadata),
+            "result": schema.result(metadata),
+            "outputs": schema.outputs(metadata),
+            "weights": path,
+            "notice": metadata.intended_use,
+        },
+    )
+    return cast(type[Bundle], made)
+
+
+class Bundle(Pipeline):
+    """Any MONAI bundle; what is served is made of one bundle by :func:`bundle`."""
+
+    made_by = f"{__name__}:bundle"
+    inputs = schema.inputs(_ANY)
+    sample = schema.sample(_ANY)
+    result = schema.result(_ANY)
+    outputs = schema.outputs(_ANY)
+    # Windows of one volume are batched by the bundle's own inferer, and each volume more in a batch
+    # needs its memory.
+    budget = Budget(requests=1)
+    limit = Budget(bytes=2 << 30)
+    waiting = Budget(bytes=4 << 30)  # files wait as they were sent
+    watchdog = 600.0  # seconds; a large volume takes minutes on a CPU
+    facts: ClassVar[Metadata] = _ANY
+
+    def __init__(self, weights: Path | None = None) -> None:
+        """Serve the bundle the class was made of, at ``weights`` if it was moved.
+
+        Raises:
+            WeightsError: the class was made of none.
+        """
+        super().__init__(weights)
+        if self.weights is None or self.weights_path is None:
+            raise WeightsError("which bundle? give its folder: naiad serve --bundle DIR")
+
+    def metadata(self) -> Mapping[str, str]:
+        """What the bundle says of itself, its task, and the names of files and classes."""
+        facts = self.facts
+        stated = {"title": facts.title, "version": facts.version, "modality": facts.image.modality}
+        return {
+            **super().metadata(),
+            schema.TASK_PARAMETER: facts.prediction.task,
+            schema.KIND_PARAMETER: facts.image.kind.name,
+            schema.FILES_PARAMETER: json.dumps(facts.image.files),
+            schema.CLASSES_PARAMETER: json.dumps(facts.prediction.class_names()),
+            **{f"bundle_{name}": value for name, value in stated.items() if value},
+        }
+
+    def setup(self, device: str) -> None:
+        """Let MONAI make what the bundle's config names."""
+        from naiad.applications.medical.bundle.workflow import Workflow
+
+        assert self.weights_path is not None
+        self._workflow: Workflow = Workflow(open_bundle(self.weights_path), self.facts, device)
+
+    def prepare(self, request: Request) -> Arrays:
+        """Read the files and preprocess them as the bundle does."""
+        image = self.facts.image
+        files = request[image.name].tolist()
+        if len(files) != len(image.files):
+            raise InvalidInput(
+                f"{image.name} has {len(files)} files; this bundle needs {len(image.files)}, in "
+                f"this order: {', '.join(image.files)}"
+            )
+        case = self._workflow.prepare(image.kind.read(files, image.name, image.channels))
+        state = np.array([case.state, None], object)[:-1]
+        sample = {"image": case.image[None], "state": state}
+        if schema.COMPRESS in request:
+            sample[schema.COMPRESS] = request[schema.COMPRESS]
+        return sample
+
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """Let the bundle's inferer run its network over the volumes of a batch, of equal shape."""
+        return {**batch, "prediction": self._workflow.predict(batch["image"])}
+
+    def example(self) -> dict[str, Array]:
+        """A ball in noise, of a size that the network takes."""
+        image = self.facts.image
+        files = image.kind.example(image.example_shape(), image.channels)
+        return {image.name: np.array([*files, None], object)[:-1]}
+
+
+class Segmentation(Bundle):
+    """A bundle that says of each voxel or pixel what it belongs to."""
+
+    def finish(self, result: Arrays) -> Arrays:
+        """The label maps as files, and how large the labels in them are."""
+        kind = self.facts.image.kind
+        maps, grid = self._workflow.label_maps(_case(result), result["prediction"][0])
+        labels = kind.whole_numbers(maps)
+        compress = kind.gzips and bool(result[schema.COMPRESS][0])
+        files = [kind.write(one, grid, compress=compress) for one in labels]
+        found, counts = _counted(labels)
+        names = [self._workflow.label(number, len(labels)).encode() for number in found.tolist()]
+        return {
+            self.facts.prediction.name: np.array([*files, None], object)[:-1],
+            schema.LABELS: found.astype(np.int32),
+            schema.NAMES: np.array([*names, None], object)[:-1],
+            kind.sizes: kind.measured(counts, grid),
+        }
+
+
+class PictureSegmentation(Segmentation):
+    """The same of a picture; its contract differs."""
+
+    inputs = schema.inputs(_ANY_PICTURE)
+    sample = schema.sample(_ANY_PICTURE)
+    result = schema.result(_ANY_PICTURE)
+    outputs = schema.outputs(_ANY_PICTURE)
+
+
+class Classification(Bundle):
+    """A bundle that says of a volume what it shows."""
+
+    inputs = schema.inputs(_ANY_CLASSIFIER)
+    sample = schema.sample(_ANY_CLASSIFIER)
+    result = schema.result(_ANY_CLASSIFIER)
+    outputs = schema.outputs(_ANY_CLASSIFIER)
+    # Volumes that preprocessing makes equal in shape are merged; a DenseNet121 holds some 80 bytes
+    # for each of their voxels.
+    budget = Budget(requests=4, bytes=256 << 20, voxels=1 << 24)
+
+    def setup(self, device: str) -> None:
+        """Load the bundle, and find out whether its network gives logits or probabilities."""
+        super().setup(device)
+        self._softmax = False
+        if not self._workflow.activates:
+            example = self.example()
+            sizes = {REQUESTS: 1}
+            sample = self.prepare(Request(example, sizes))
+            import torch
+
+            with torch.inference_mode():
+                found = self._workflow.predict(torch.from_numpy(sample["image"])).ravel()
+            total = float(found.sum())
+            self._softmax = bool((found < 0).any()) or not 0.999 < total < 1.001
+
+    def finish(self, result: Arrays) -> Arrays:
+        """Probabilities of the classes, the name of the highest, and what the bundle decided."""
+        scores, decided = self._workflow.scores(_case(result), result["prediction"][0])
+        classes = self.facts.prediction.channels
+        if scores.shape != (classes,):
+            raise PipelineError(
+                f"the bundle gives {len(scores)} scores; its metadata.json says num_channels "
+                f"{classes}"
+            )
+        if self._softmax:
+            exponentials = np.exp(scores - scores.max())
+            scores = exponentials / exponentials.sum()
+        label = self.facts.prediction.class_names()[int(scores.argmax())]
+        return {
+            schema.PROBABILITIES: scores.astype(np.float32),
+            schema.LABEL: np.array([label.encode(), None], object)[:-1],
+            self.facts.prediction.name: decided.astype(np.float32),
+        }
+
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """The names of the classes, for Triton's classification extension."""
+        return {schema.PROBABILITIES: self.facts.prediction.class_names()}
+
+
+def _case(result: Arrays) -> Case:
+    from naiad.applications.medical.bundle.workflow import Case
+
+    return Case(result["image"][0], result["state"][0])
+
+
+def _counted(maps: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The labels of a map and their voxels; of several maps, their numbers and what is not 0."""
+    if len(maps) == 1:
+        found, counts = np.unique(maps, return_counts=True)
+        return found.astype(np.int64), counts.astype(np.int64)
+    return np.arange(len(maps)), np.array([np.count_nonzero(one) for one in maps])

@@ -1,0 +1,123 @@
+"""What a served bundle takes and gives, derived from its metadata."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from naiad.applications.medical.bundle.kinds import KINDS, PICTURE
+from naiad.applications.medical.bundle.metadata import Image, Metadata
+from naiad.core.schema import BYTES, REQUESTS, Tensor
+
+COMPRESS: Final = "compress"
+LABELS: Final = "labels"
+NAMES: Final = "names"
+PROBABILITIES: Final = "probabilities"
+LABEL: Final = "label"
+
+CLASSES_PARAMETER: Final = "bundle_classes"
+"""Parameter of the model's config: a JSON list, names of the classes of a classification."""
+KIND_PARAMETER: Final = "bundle_image"
+"""Parameter of the model's config: ``volume`` or ``picture``, what it is asked about."""
+TASK_PARAMETER: Final = "bundle_task"
+"""Parameter of the model's config by which a served bundle is known: what it does."""
+FILES_PARAMETER: Final = "bundle_files"
+"""Parameter of the model's config: a JSON list, what each file of a scan is."""
+
+
+OWN: Final = frozenset(
+    {COMPRESS, LABELS, NAMES, PROBABILITIES, LABEL, *(kind.sizes for kind in KINDS)}
+)
+"""Tensors of every bundle, beside the one in and the one out that its metadata names."""
+
+
+def inputs(metadata: Metadata) -> dict[str, Tensor]:
+    """The scan or picture, and whether label maps are gzipped, where they may be."""
+    image = metadata.image
+    one = len(image.files) == 1
+    tensors = {
+        image.name: Tensor(
+            BYTES,
+            (REQUESTS,) if one else ("files",),
+            counts="bytes",
+            doc=_description(image),
+        )
+    }
+    if _gzips(metadata):
+        tensors[COMPRESS] = Tensor(
+            "bool",
+            (REQUESTS,),
+            optional=True,
+            default=True,
+            doc="whether label maps are gzipped; true where it is left out",
+        )
+    return tensors
+
+
+def outputs(metadata: Metadata) -> dict[str, Tensor]:
+    """Label maps and the sizes of labels, or probabilities."""
+    prediction, kind = metadata.prediction, metadata.image.kind
+    if prediction.task == "segmentation":
+        return {
+            prediction.name: Tensor(
+                BYTES,
+                ("maps",),
+                doc=f"label maps as {kind.map_format} files with the grid of the {kind.name}: one, "
+                "or one per channel where labels may overlap",
+            ),
+            LABELS: Tensor("int32", ("labels",), doc="the labels that were found, background too"),
+            NAMES: Tensor(BYTES, ("labels",), doc="name of each of them, UTF-8"),
+            kind.sizes: Tensor(
+                kind.size_type, ("labels",), unit=kind.unit, doc="of each of them, in this order"
+            ),
+        }
+    return {
+        PROBABILITIES: Tensor("float32", (prediction.channels,), doc="of each class"),
+        LABEL: Tensor(BYTES, (REQUESTS,), doc="name of the class with the highest, UTF-8"),
+        prediction.name: Tensor(
+            "float32", ("values",), doc="what the bundle's own postprocessing ends with"
+        ),
+    }
+
+
+def sample(metadata: Metadata) -> dict[str, Tensor]:
+    """A preprocessed scan or picture, and what postprocessing must know of it."""
+    return _sample(metadata, "sample")
+
+
+def result(metadata: Metadata) -> dict[str, Tensor]:
+    """The sample, and what the network says of it."""
+    classifies = metadata.prediction.task == "classification"
+    axes = () if classifies else _axes(metadata, "prediction")
+    prediction = Tensor("float32", (REQUESTS, "scores", *axes), finite=False)
+    return {**_sample(metadata, "result"), "prediction": prediction}
+
+
+def _sample(metadata: Metadata, prefix: str) -> dict[str, Tensor]:
+    dims = (REQUESTS, metadata.image.channels, *_axes(metadata, prefix))
+    tensors = {
+        "image": Tensor("float32", dims, finite=False, counts="voxels"),
+        "state": Tensor(BYTES, (REQUESTS,), doc="of the transforms; never leaves the process"),
+    }
+    if _gzips(metadata):
+        tensors[COMPRESS] = Tensor("bool", (REQUESTS,))
+    return tensors
+
+
+def _gzips(metadata: Metadata) -> bool:
+    return metadata.prediction.task == "segmentation" and metadata.image.kind.gzips
+
+
+def _axes(metadata: Metadata, prefix: str) -> tuple[str, ...]:
+    """Names for the axes of an image: only those of equal sizes are merged."""
+    return tuple(f"{prefix}_{axis}" for axis in "xyz"[: metadata.image.kind.axes])
+
+
+def _description(image: Image) -> str:
+    values = image.value_range
+    seen = f"; the network sees values of {values[0]:g} to {values[1]:g}" if values else ""
+    if image.kind is PICTURE:
+        return f"picture as a JPEG or PNG file{seen}"
+    kind = f"{image.modality} scan" if image.modality else "scan"
+    if image.channels == 1:
+        return f"{kind} as a NIfTI file, gzipped or not{seen}"
+    return f"{kind} as {image.channels} NIfTI files: {', '.join(image.channel_names)}{seen}"

@@ -1,0 +1,107 @@
+"""The ``monai_covid`` model: NIfTI files in, positive or negative out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from naiad import artifacts, torch_model
+from naiad.applications.medical.covid_ct.files import as_request
+from naiad.applications.medical.covid_ct.schema import (
+    FOREIGN,
+    INPUTS,
+    MAX_VOLUMES,
+    NEGATIVE,
+    OUTPUTS,
+    POSITIVE,
+    SHAPE,
+    THRESHOLD,
+    TOGETHER,
+)
+from naiad.core.budget import Budget
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline, Request
+from naiad.core.schema import Array, Arrays, Tensor
+from naiad.errors import PipelineError
+
+ARTIFACT = "covid_ct"
+"""The public weights, which are served in place of those that come along where they are there."""
+
+
+class CovidCt(Pipeline):
+    """Whether chest CT volumes show COVID-19, by MONAI's tutorial's network or one like it."""
+
+    name = "monai_covid"
+    inputs = INPUTS
+    sample = {
+        "volumes": Tensor("float32", ("volumes", *SHAPE), doc="0 to 1, cropped", counts="voxels")
+    }
+    result = {"PROBABILITY": Tensor("float32", ("volumes",))}
+    outputs = OUTPUTS
+    # A worker has the files of a batch, one volume of them unpacked, and prepared ones.
+    budget = Budget(volumes=MAX_VOLUMES, bytes=256 << 20, voxels=TOGETHER * math.prod(SHAPE))
+    limit = Budget(volumes=MAX_VOLUMES, bytes=2 << 30)
+    waiting = Budget(bytes=4 << 30)  # files wait as they were sent
+    weights = "data/weights"
+    watchdog = 600.0  # twelve volumes take a minute on one slow core
+
+    def __init__(self, weights: Path | None = None) -> None:
+        """Serve ``weights``, else the public ones if they were downloaded, else Naiad's own."""
+        super().__init__(weights or artifacts.path_if_present(ARTIFACT))
+
+    def metadata(self) -> Mapping[str, str]:
+        """The notice of the weights."""
+        assert self.weights_path is not None
+        return {"notice": torch_model.read(self.weights_path, foreign=FOREIGN).notice}
+
+    def setup(self, device: str) -> None:
+        """Load network and preparation; a TorchScript file is tried."""
+        from naiad.applications.medical.covid_ct.model import ChestNet
+        from naiad.applications.medical.covid_ct.volumes import prepare
+
+        assert self.weights_path is not None
+        self._prepare = prepare
+        self._network = torch_model.load(self.weights_path, ChestNet, device)
+
+    def prepare(self, request: Request) -> Arrays:
+        """Decode the volumes of a request, one after the other."""
+        files = request["INPUT0"][:, 0]
+        volumes = np.empty((len(files), *SHAPE), np.float32)
+        for number, data in enumerate(files):
+            volumes[number] = self._prepare(data, f"INPUT0[{number}, 0]")
+        return {"volumes": volumes}
+
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """Classify the volumes of a batch, a few at a time; one request alone may have more."""
+        import torch
+
+        logits = [self._network(part[:, None]) for part in batch["volumes"].split(TOGETHER)]
+        for part in logits:
+            if part.shape[1:].numel() != 1:
+                raise PipelineError(
+                    f"the network gives {list(part.shape)} for {len(part)} volumes; it must give "
+                    "one logit for each"
+                )
+        found = torch.cat(logits).reshape(-1).float() if logits else torch.zeros(0)
+        if not torch.isfinite(found).all():
+            raise PipelineError("the network's logits are not finite")
+        return {"PROBABILITY": torch.sigmoid(found)}
+
+    def finish(self, result: Arrays) -> Arrays:
+        """The words of the tutorial's server."""
+        probability = result["PROBABILITY"]
+        words = np.array([NEGATIVE.encode(), POSITIVE.encode()], object)
+        return {
+            "OUTPUT0": words[(probability >= THRESHOLD).astype(int)],
+            "PROBABILITY": probability,
+        }
+
+    def example(self) -> dict[str, Array]:
+        """A phantom without opacities."""
+        from naiad.applications.medical.covid_ct.phantoms import draw, encode
+
+        return as_request([encode(draw(np.random.default_rng(0), opacities=False))])

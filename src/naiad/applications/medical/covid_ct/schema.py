@@ -1,0 +1,45 @@
+"""What the ``monai_covid`` model takes and gives, and the bounds on what it accepts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from naiad.core.schema import BYTES, Schema, Tensor
+
+MAX_BYTES: Final = 512 << 20
+"""Largest file, in bytes, as it is sent."""
+MAX_VOLUME: Final = 1 << 30
+"""Largest volume, in bytes, uncompressed: 512 x 512 x 2,048 voxels of 16 bits."""
+MAX_VOLUMES: Final = 12
+"""Most volumes of one request, and of one batch."""
+
+SHAPE: Final = (192, 192, 64)
+"""Voxels of the network's input, along the axes of the file."""
+TOGETHER: Final = 4
+"""Volumes that go through the network together: MONAI's DenseNet121 holds some 80 bytes for each
+voxel, 190 MB for each volume, and on a CPU takes as long for each alone."""
+HOUNSFIELD: Final = (-1000.0, 500.0)
+"""Hounsfield units that become 0 and 1; air and bone."""
+MARGIN: Final = 5
+"""Voxels that are kept around what is not air."""
+
+POSITIVE: Final = "COVID Positive"
+NEGATIVE: Final = "COVID Negative"
+THRESHOLD: Final = 0.5
+"""A probability of at least this is positive."""
+
+NOTICE: Final = "trained on synthetic phantoms, not for diagnosis"
+"""Of the weights that come with Naiad."""
+FOREIGN: Final = "weights from outside of Naiad: for research, not for diagnosis"
+"""Of TorchScript files."""
+
+INPUTS: Final[Schema] = {
+    "INPUT0": Tensor(
+        BYTES, ("volumes", 1), doc="NIfTI files, .nii or .nii.gz, each whole", counts="bytes"
+    ),
+}
+
+OUTPUTS: Final[Schema] = {
+    "OUTPUT0": Tensor(BYTES, ("volumes",), doc=f'"{POSITIVE}" or "{NEGATIVE}"'),
+    "PROBABILITY": Tensor("float32", ("volumes",), doc="of being positive"),
+}

@@ -1,0 +1,111 @@
+"""The ``mednist_class`` model: image files in, one of six classes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naiad import artifacts, torch_model
+from naiad.applications.medical.mednist.files import as_request
+from naiad.applications.medical.mednist.schema import CLASSES, FOREIGN, INPUTS, MAX_IMAGES, OUTPUTS
+from naiad.core.budget import Budget
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline, Request
+from naiad.core.schema import Array, Arrays, Tensor
+from naiad.errors import PipelineError
+
+if TYPE_CHECKING:
+    import torch
+
+ARTIFACT = "mednist"
+"""The public weights, which are served in place of those that come along where they are there."""
+
+_FORWARD = 1 << 20  # pixels that go through the network together: 256 images of 64 x 64
+
+
+class MedNist(Pipeline):
+    """Which of six kinds medical images are, by MONAI's tutorial's network or one like it."""
+
+    name = "mednist_class"
+    inputs = INPUTS
+    sample = {
+        # Images keep their size, so they are laid end to end.
+        "pixels": Tensor("float32", ("pixels",), doc="0 to 1, column after column"),
+        "shape": Tensor("int64", ("images", 2), doc="width and height of each image"),
+    }
+    result = {"SCORES": Tensor("float32", ("images", len(CLASSES)))}
+    outputs = OUTPUTS
+    budget = Budget(images=256, bytes=64 << 20, pixels=_FORWARD)
+    limit = Budget(images=MAX_IMAGES, bytes=256 << 20)
+    waiting = Budget(bytes=1 << 30)
+    prepare_threads = 4
+    weights = "data/weights"
+
+    def __init__(self, weights: Path | None = None) -> None:
+        """Serve ``weights``, else the public ones if they were downloaded, else Naiad's own."""
+        super().__init__(weights or artifacts.path_if_present(ARTIFACT))
+
+    def metadata(self) -> Mapping[str, str]:
+        """The notice of the weights."""
+        assert self.weights_path is not None
+        return {"notice": torch_model.read(self.weights_path, foreign=FOREIGN).notice}
+
+    def setup(self, device: str) -> None:
+        """Load network and decoder."""
+        from naiad.applications.medical.mednist.model import ModalityNet
+        from naiad.applications.medical.mednist.pixels import decode
+
+        assert self.weights_path is not None
+        self._decode = decode
+        self._network = torch_model.load(
+            self.weights_path, lambda: ModalityNet(len(CLASSES)), device
+        )
+
+    def prepare(self, request: Request) -> Arrays:
+        """Decode the images of a request."""
+        images = self._decode(request["INPUT0"][:, 0].tolist(), "INPUT0")
+        pixels = [image.ravel() for image in images]
+        return {
+            "pixels": np.concatenate(pixels) if pixels else np.zeros(0, np.float32),
+            "shape": np.array([image.shape for image in images], np.int64).reshape(-1, 2),
+        }
+
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """Classify the images of a batch: those of one size together, so many pixels at a time."""
+        import torch
+
+        shapes = batch["shape"]
+        images = batch["pixels"].split(shapes.prod(1).tolist())
+        scores = torch.zeros(len(shapes), len(CLASSES), device=shapes.device)
+        for shape in shapes.unique(dim=0):
+            width, height = shape.tolist()
+            alike = (shapes == shape).all(1).nonzero()[:, 0]
+            for part in alike.split(max(1, _FORWARD // (width * height))):
+                together = torch.stack([images[n].view(1, width, height) for n in part.tolist()])
+                scores[part] = torch.softmax(self._logits(together), 1)
+        return {"SCORES": scores}
+
+    def _logits(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self._network(images)
+        if logits.shape != (len(images), len(CLASSES)):
+            raise PipelineError(
+                f"the network gives {list(logits.shape)} for {len(images)} images; it must give "
+                f"{len(CLASSES)} logits for each"
+            )
+        if not logits.isfinite().all():
+            raise PipelineError("the network's logits are not finite")
+        return logits.float()
+
+    def finish(self, result: Arrays) -> Arrays:
+        """The name of the best class of each image; of equals, the first."""
+        names = np.array([name.encode() for name in CLASSES], object)
+        return {"OUTPUT0": names[result["SCORES"].argmax(1)], "SCORES": result["SCORES"]}
+
+    def example(self) -> dict[str, Array]:
+        """A phantom of a hand."""
+        from naiad.applications.medical.mednist.phantoms import draw, encode
+
+        return as_request([encode(draw("Hand", np.random.default_rng(0)))])

@@ -1,0 +1,81 @@
+"""Training of the network that comes with Naiad, on phantoms that are drawn as they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from naiad.applications.medical.mednist.model import ModalityNet
+from naiad.applications.medical.mednist.phantoms import draw, encode
+from naiad.applications.medical.mednist.pixels import decode
+from naiad.applications.medical.mednist.schema import CLASSES, NOTICE
+from naiad.errors import MissingExtra
+from naiad.torch_model import Facts, save
+
+try:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional as F
+except ImportError as error:
+    raise MissingExtra("mednist", error.name or "torch") from error
+
+_LEARNING_RATE: Final = 3e-3
+
+
+def train(
+    folder: Path,
+    *,
+    images: int,
+    test_images: int,
+    batch: int = 64,
+    seed: int = 0,
+    command: str = "",
+    progress: Callable[[int, float], None] = lambda done, loss: None,
+) -> Facts:
+    """Train on so many phantoms, each seen once, and write the network to ``folder``.
+
+    Args:
+        folder: where to write; made if need be.
+        images: how many to learn from, of each class in turn.
+        test_images: how many to judge it by, which it has not seen.
+        batch: images per step.
+        seed: of the phantoms and of the first weights.
+        command: how this was called, for the provenance.
+        progress: told how many images were seen, and the loss.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    net = ModalityNet(len(CLASSES))
+    steps = -(-images // batch)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
+    for step in range(steps):
+        given, labels = _phantoms(rng, batch)
+        loss = F.cross_entropy(net(given), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        progress(min(images, (step + 1) * batch), loss.item())
+    given, labels = _phantoms(rng, test_images)
+    with torch.inference_mode():
+        right = (net.eval()(given).argmax(1) == labels).float().mean()
+    facts = Facts(
+        notice=NOTICE,
+        provenance={
+            "data": f"{images} phantoms of {len(CLASSES)} kinds, seed {seed}",
+            "command": command,
+        },
+        metrics={"images": test_images, "accuracy": round(right.item(), 4)},
+    )
+    return save(net, folder, facts)
+
+
+def _phantoms(rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
+    """Phantoms as the server decodes them, float32 ``[n, 1, 64, 64]``, and their classes."""
+    labels = rng.integers(len(CLASSES), size=n)
+    files = [encode(draw(CLASSES[label], rng)) for label in labels]
+    return torch.from_numpy(np.stack(decode(files, "phantoms"))[:, None]), torch.from_numpy(labels)

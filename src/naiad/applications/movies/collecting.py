@@ -1,0 +1,66 @@
+"""Nodes and edges of a graph of films, put together one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+
+from naiad.applications.movies.graph import MovieTables, movie_schema
+from naiad.applications.store.schema import KEY, SOURCE, TARGET
+
+
+class Collector:
+    """Collects rows; of nodes with one key the first is kept, and repeated edges once."""
+
+    def __init__(self) -> None:
+        self._schema = movie_schema()
+        self._nodes: dict[str, dict[str, dict[str, Any]]] = {}
+        self._edges: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
+        self._repeated: Counter[str] = Counter()
+        self._complaints: Counter[str] = Counter()
+
+    def complain(self, text: str, times: int = 1) -> None:
+        """Note something that is wrong with the source, and how often."""
+        self._complaints[text] += times
+
+    def node(self, table: str, key: str, **properties: Any) -> None:
+        """Add a node, unless it is there."""
+        rows = self._nodes.setdefault(table, {})
+        if key in rows:
+            self._repeated[table] += 1
+        else:
+            rows[key] = properties
+
+    def named(self, table: str, key: str, name: str | None) -> None:
+        """Add a node that only has a name and is met again and again."""
+        self._nodes.setdefault(table, {}).setdefault(key, {"name": name})
+
+    def edge(self, table: str, source: str, target: str, **properties: Any) -> None:
+        """Add an edge, unless it is there."""
+        self._edges.setdefault(table, {}).setdefault((source, target), properties)
+
+    def keys(self, table: str) -> set[str]:
+        """The keys of a table's nodes."""
+        return set(self._nodes.get(table, ()))
+
+    def tables(self, source: str) -> MovieTables:
+        """All that was collected."""
+        found = MovieTables({}, {}, source)
+        for name, nodes in self._nodes.items():
+            columns: dict[str, Any] = {KEY: list(nodes)}
+            for column in self._schema.node(name).properties:
+                columns[column] = [row.get(column) for row in nodes.values()]
+            found.nodes[name] = pa.table(columns)
+        for name, edges in self._edges.items():
+            columns = {SOURCE: [pair[0] for pair in edges], TARGET: [pair[1] for pair in edges]}
+            for column in self._schema.edge(name).properties:
+                columns[column] = [row.get(column) for row in edges.values()]
+            found.edges[name] = pa.table(columns)
+        found.complaints += [f"{count:,} x {text}" for text, count in self._complaints.items()]
+        found.complaints += [
+            f"{count:,} repeated {table}; the first of each was kept"
+            for table, count in self._repeated.items()
+        ]
+        return found

@@ -1,0 +1,200 @@
+"""What the commands of ``naiad movies`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.markup import escape
+
+from naiad.applications.movies.catalogue import Catalogue, search_filter
+from naiad.applications.movies.client import Answer, RecommendClient, SearchClient, SimilarClient
+from naiad.applications.movies.embedding import MODEL, embed_films
+from naiad.applications.movies.graph import ENCODER, VECTOR, movie_schema
+from naiad.applications.movies.place import open_films, store_place
+from naiad.applications.movies.recommend import recommend
+from naiad.applications.movies.report import COLUMNS, print_picks, table_row
+from naiad.applications.store import create_store, exists
+from naiad.cli.connect import connected
+from naiad.console import (
+    csv_file,
+    errors,
+    output,
+    progress_bar,
+    refuse_existing,
+    say,
+    say_notice,
+)
+from naiad.errors import InvalidInput
+
+_TIMEOUT = 60.0  # seconds per request
+
+_CLIENTS = {"similar": SimilarClient, "search": SearchClient, "recommend": RecommendClient}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a store of films.
+
+    Attributes:
+        kind: which of the models answers it.
+        subject: the title, the text or the user.
+        k: how many films are wanted.
+        place: of the store, or None for the default one.
+        url: of a server to ask, or None to read the store here.
+        csv: file for a table.
+        plot: file for a picture.
+        force: overwrite csv and plot.
+        filters: of a search.
+    """
+
+    kind: Literal["similar", "search", "recommend"]
+    subject: str
+    k: int
+    place: str | None
+    url: str | None
+    csv: Path | None
+    plot: Path | None
+    force: bool
+    filters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def load_store(source: Path | None, place: str | None, dimension: int, *, force: bool) -> None:
+    """Fill a new store.
+
+    Raises:
+        InvalidInput: the source cannot be read, or there is a store already.
+        StoreError: another process writes to it.
+    """
+    from naiad.applications.movies.reading import read_source
+
+    where = place or store_place()
+    if exists(where) and not force:
+        raise InvalidInput(f"there is a graph store at {where}; --force replaces it")
+    with errors.status("reading"):
+        tables = read_source(source)
+    with (
+        progress_bar("loading", tables.rows(), unit="rows") as advance,
+        create_store(where, movie_schema(dimension)) as writer,
+    ):
+        done = 0
+        for rows in tables.write(writer):
+            done += rows
+            advance(done)
+    for complaint in tables.complaints:
+        errors.print(f"[yellow]{escape(complaint)}[/]", highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{rows.num_rows:,} {name}" for name, rows in tables.nodes.items())
+    edges = sum(rows.num_rows for rows in tables.edges.values())
+    say(f"loaded {counts} and {edges:,} edges into [bold]{escape(where)}[/]")
+    say_notice(tables.notice)
+    say("next: naiad movies embed --local")
+
+
+def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
+    """Embed what is not embedded.
+
+    Raises:
+        Unavailable: no server is at ``url``; or, as StoreError, the store is missing or locked.
+        EngineError: Triton cannot run here.
+    """
+    where = place or store_place()
+    with (
+        connected(MODEL, url, timeout=_TIMEOUT) as client,
+        progress_bar("embedding", None, unit="films") as advance,
+    ):
+        try:
+            done = embed_films(where, client, advance, concurrency=concurrency)
+        except KeyboardInterrupt:
+            errors.print("interrupted; what is embedded is kept: run the command again to go on")
+            raise
+    say(f"embedded {done:,} films" if done else "all films have embeddings already")
+
+
+def ask(question: Question) -> None:
+    """Answer a question, to the screen and to files.
+
+    Raises:
+        InvalidInput: there is no such film, user or genre.
+        StoreError: the store is missing, half loaded or damaged.
+        Unavailable: no server is there.
+    """
+    for path in (question.csv, question.plot):
+        if path is not None:
+            refuse_existing(path, question.force)
+    if question.plot is not None:
+        import_module("naiad.applications.movies.picture")  # says so, where a package is missing
+    answer = _from_store(question) if question.url is None else _from_server(question)
+    print_picks(answer, answer.about)
+    say_notice(answer.notice)
+    if question.csv is not None:
+        with csv_file(question.csv, COLUMNS) as write:
+            for rank, pick in enumerate(answer, start=1):
+                write(table_row(rank, pick))
+        say(f"wrote [bold]{escape(str(question.csv))}[/]")
+    if question.plot is not None:
+        from naiad.applications.movies.picture import draw
+
+        draw(answer, answer.about, question.plot)
+        say(f"drew the films into [bold]{escape(str(question.plot))}[/]")
+
+
+def _from_server(question: Question) -> Answer:
+    name = f"movies_{question.kind}"
+    with connected(name, question.url, timeout=_TIMEOUT) as client:
+        model = client.model(name)
+        return _CLIENTS[question.kind](model).infer(
+            question.subject, k=question.k, **question.filters
+        )
+
+
+def _from_store(question: Question) -> Answer:
+    with open_films(question.place or store_place()) as store:
+        catalogue = Catalogue(store)
+        if question.kind == "similar":
+            film = catalogue.find(question.subject)
+            picks = catalogue.similar(film, question.k)
+            return Answer(picks, f"like {catalogue.titles.name(film)}", catalogue.notice)
+        if question.kind == "recommend":
+            picks = recommend(catalogue, question.subject, question.k)
+            return Answer(picks, f"for user {question.subject}", catalogue.notice)
+        return _searched(catalogue, question)
+
+
+def _searched(catalogue: Catalogue, question: Question) -> Answer:
+    from naiad.applications.text.embedding.encoder import Encoder
+    from naiad.applications.text.embedding.importing import served_folder
+
+    encoder = Encoder(served_folder(None))
+    catalogue.check_search(question.subject, question.filters["genre"], encoder.facts.name)
+    (vector,) = encoder.encode([question.subject])
+    picks = catalogue.search(vector, question.k, search_filter(**question.filters))
+    return Answer(picks, f"for {question.subject!r}", catalogue.notice)
+
+
+def show_store(place: str | None) -> None:
+    """Print what a store has.
+
+    Raises:
+        StoreError: it is missing, half loaded or damaged.
+    """
+    from rich.table import Table
+
+    with open_films(place or store_place()) as store:
+        table = Table.grid(padding=(0, 2))
+        table.add_column()
+        table.add_column(justify="right")
+        for node in store.schema.nodes:
+            if node.name != "About":
+                table.add_row(node.name, f"{store.count(node.name):,}")
+        films = store.count("Movie")
+        embedded = films - len(store.missing("Movie", VECTOR))
+        about = {row["id"]: row["text"] for row in store.find("About")}
+        table.add_row("embedded", f"{embedded:,} of {films:,}")
+        output.print(table, highlight=False)
+        say(f"from {escape(about.get('source') or '')}")
+        if ENCODER in about:
+            say(f"embedded by {escape(about[ENCODER] or '')}")
+        say_notice(about.get("notice") or "")

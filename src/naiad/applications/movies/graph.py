@@ -1,0 +1,157 @@
+"""The graph of films: its tables, and facts about it that are kept with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from naiad.applications.store import EdgeTable, GraphSchema, NodeTable, Writer
+from naiad.applications.store.schema import SOURCE, TARGET
+from naiad.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VECTOR: Final = "embedding"
+"""The vector of a film's description."""
+ENCODER: Final = "encoder"
+"""What table ``About`` has of the encoder that made the embeddings: its name."""
+DIMENSION: Final = 384
+"""Its length by default, that of all-MiniLM-L6-v2."""
+
+PEOPLE: Final[Mapping[str, str]] = {
+    "hasDirector": "director",
+    "hasWriter": "writer",
+    "hasActor": "actor",
+}
+"""The edges from films to people, and what such a person is."""
+
+
+def movie_schema(dimension: int = DIMENSION) -> GraphSchema:
+    """The tables, for embeddings of some length."""
+    return GraphSchema(
+        nodes=(
+            NodeTable(
+                "Movie",
+                {
+                    "title": "string",
+                    "year": "int64",
+                    "overview": "string",
+                    "tagline": "string",
+                    "genres": "strings",
+                    "released": "string",
+                    "language": "string",
+                    "collection": "string",
+                    "imdb_id": "string",
+                    "tmdb_id": "string",
+                    "vote_average": "double",
+                    "vote_count": "double",
+                    "popularity": "double",
+                    "runtime": "double",
+                    "budget": "double",
+                    "revenue": "double",
+                },
+                vectors={VECTOR: dimension},
+            ),
+            *(
+                NodeTable(name, {"name": "string"})
+                for name in ("Person", "Genre", "Company", "Country", "Language", "User")
+            ),
+            NodeTable("About", {"text": "string"}),
+        ),
+        edges=(
+            *(EdgeTable(name, "Movie", "Person") for name in PEOPLE),
+            EdgeTable("hasGenre", "Movie", "Genre"),
+            EdgeTable("hasProductionCompany", "Movie", "Company"),
+            EdgeTable("hasProductionCountry", "Movie", "Country"),
+            EdgeTable("hasAvailabilityIn", "Movie", "Country"),
+            EdgeTable("hasSpokenLanguage", "Movie", "Language"),
+            EdgeTable("rated", "User", "Movie", {"rating": "double", "timestamp": "int64"}),
+        ),
+    )
+
+
+@dataclass(slots=True)
+class MovieTables:
+    """A graph that was read and is not stored yet.
+
+    Attributes:
+        nodes: rows by table of nodes.
+        edges: rows by table of edges.
+        source: where it is from.
+        notice: what everybody who uses it must know.
+        complaints: what of the source was left out, and why.
+    """
+
+    nodes: dict[str, pa.Table]
+    edges: dict[str, pa.Table]
+    source: str
+    notice: str = ""
+    complaints: list[str] = field(default_factory=list[str])
+
+    def rows(self) -> int:
+        """All rows together."""
+        return sum(table.num_rows for table in (*self.nodes.values(), *self.edges.values()))
+
+    def drop_loose_edges(self) -> None:
+        """Leave out edges to nodes that are not there, and complain of them."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        schema = movie_schema()
+        for name, edges in self.edges.items():
+            table = schema.edge(name)
+            kept = edges
+            for column, end in ((SOURCE, table.source), (TARGET, table.target)):
+                keys = self.nodes[end]["id"] if end in self.nodes else pa.nulls(0)
+                there = pc.SetLookupOptions(value_set=keys.cast(pa.string()))
+                ends = kept[column].cast(pa.string())
+                kept = kept.filter(pc.call_function("is_in", [ends], there))
+            if lost := edges.num_rows - kept.num_rows:
+                self.complaints.append(
+                    f"{lost:,} of {edges.num_rows:,} edges {name} are of a "
+                    f"{table.source} or {table.target} that is not there; they were left out"
+                )
+            self.edges[name] = kept
+
+    def write(self, writer: Writer) -> Iterator[int]:
+        """Fill a new store; yields how many rows were loaded, table by table."""
+        import pyarrow as pa
+
+        for name, table in self.nodes.items():
+            yield writer.load_nodes(name, table)
+        for name, table in self.edges.items():
+            yield writer.load_edges(name, table)
+        about = {"source": self.source, "notice": self.notice}
+        writer.load_nodes("About", pa.table({"id": list(about), "text": list(about.values())}))
+
+
+def check_films(tables: MovieTables) -> MovieTables:
+    """Return tables that have films, their loose edges dropped.
+
+    Raises:
+        InvalidInput: there is no film.
+    """
+    if "Movie" not in tables.nodes or not tables.nodes["Movie"].num_rows:
+        raise InvalidInput(f"{tables.source} has no film")
+    tables.drop_loose_edges()
+    return tables
+
+
+def description(movie: Mapping[str, Any]) -> str:
+    """The text of a film that is embedded: title, overview and tagline."""
+    title = str(movie["title"] or "")
+    parts = [f"{title}." if title else "", movie["overview"] or "", movie["tagline"] or ""]
+    return " ".join(filter(None, parts))
+
+
+def year_of(released: str | None) -> int | None:
+    """The year of a date such as ``1979-12-06``."""
+    start = (released or "")[:4]
+    return int(start) if start.isdigit() else None
+
+
+def full_title(title: str | None, year: int | None) -> str:
+    """A title with its year, such as ``Solaris (1972)``."""
+    return f"{title or 'untitled'} ({year})" if year else title or "untitled"

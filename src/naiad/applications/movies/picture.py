@@ -1,0 +1,74 @@
+"""A picture of picks: the films, and the people, genres and liked films that speak for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+from naiad.applications.movies.picks import Pick
+from naiad.errors import InvalidInput, MissingExtra
+
+try:
+    import networkx
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise MissingExtra("movies", error.name or "matplotlib") from error
+
+_COLOURS: Final = {
+    "film": "#1f77b4",
+    "person": "#ff7f0e",
+    "genre": "#7f7f7f",
+    "liked film": "#2ca02c",
+}
+_MOST: Final = 15  # films; more cannot be told apart
+
+
+def graph_of(picks: Sequence[Pick]) -> networkx.Graph[Any]:
+    """Films and what speaks for them: nodes ``(kind, name)``, with an edge for each reason."""
+    graph: networkx.Graph[Any] = networkx.Graph()
+    for pick in picks:
+        film = ("film", pick.name)
+        graph.add_node(film, score=pick.score)
+        people = (person.rpartition(" (")[0] for person in pick.why.people)
+        reasons = [
+            *(("person", name) for name in people),
+            *(("genre", name) for name in pick.why.genres),
+            *(("liked film", name) for name in pick.why.liked),
+        ]
+        graph.add_edges_from((film, reason) for reason in reasons)
+    return graph
+
+
+def draw(picks: Sequence[Pick], title: str, path: Path) -> None:
+    """Draw at most 15 films as PNG.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    graph = graph_of(picks[:_MOST])
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    axes = figure.add_subplot()
+    places = networkx.spring_layout(graph, seed=0, k=1.6 / max(1, len(graph)) ** 0.5)
+    networkx.draw_networkx_edges(graph, places, ax=axes, edge_color="#cccccc")
+    for kind, colour in _COLOURS.items():
+        nodes = [node for node in graph if node[0] == kind]
+        sizes = [120 + 500 * max(0.0, graph.nodes[node].get("score", 0.0)) for node in nodes]
+        networkx.draw_networkx_nodes(
+            graph,
+            places,
+            nodelist=nodes,
+            node_size=cast(Any, sizes),
+            node_color=colour,
+            label=kind,
+            ax=axes,
+        )
+    labels = {node: node[1] for node in graph}
+    networkx.draw_networkx_labels(graph, places, labels, font_size=7, ax=axes)
+    axes.set_title(title)
+    axes.legend(loc="lower left", markerscale=0.5)
+    axes.set_axis_off()
+    try:
+        figure.savefig(path, format="png", dpi=120)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error

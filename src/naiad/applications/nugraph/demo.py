@@ -1,0 +1,71 @@
+"""NuGraph3 from an event file to labels and a picture, through a Triton of its own."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from naiad.applications.nugraph.infer_file import Job, infer_events
+from naiad.applications.nugraph.report import print_stages
+from naiad.console import output
+from naiad.triton.repository import export
+from naiad.triton.server import Server
+
+EVENTS = Path(__file__).parent / "data" / "example.h5"
+"""A few simulated events."""
+
+_PRINTED = 3
+_LIVELIEST = 2  # of those: the one whose picture is also saved under a plain name
+
+
+def run(directory: Path) -> None:
+    """Export, serve, infer, print, draw and shut down; files go to ``directory``.
+
+    Raises:
+        NaiadError: what could not be done, and why.
+    """
+    began = time.perf_counter()
+    model = export("nugraph3", directory / "models")
+    _step("exported", str(model.path))
+    server = Server(
+        directory / "models",
+        http_port=0,
+        grpc_port=0,
+        metrics_port=0,
+        probes={model.name: model.example()},
+    )
+    with output.status("starting Triton"):
+        server.start()
+    with server:
+        _step("serving", f"gRPC {server.grpc_url}, HTTP {server.http_url}")
+        _step("first answer", f"{server.started_in:.1f} s after the start")
+        job = Job(
+            file=EVENTS,
+            events=slice(0, _PRINTED),
+            output=directory / "labels.h5",
+            plot=directory,
+            truth=True,
+            force=True,
+        )
+        infer_events(job, server.grpc_url)
+        print_stages(stage_seconds(server))
+        _step("shutting down", "requests in flight would be finished first")
+    (liveliest,) = directory.glob(f"{_LIVELIEST:05d}-*.png")
+    picture = shutil.copyfile(liveliest, directory / "event_display.png")
+    _step("look at", str(picture))
+    _step("done", f"in {time.perf_counter() - began:.1f} s")
+
+
+def stage_seconds(server: Server) -> dict[str, float]:
+    """Mean seconds per request that the server has spent in each stage."""
+    time.sleep(0.5)  # a model hands its counts to Triton four times a second
+    requests = max(1.0, server.metric("naiad_requests_total", model="nugraph3"))
+    return {
+        stage: server.metric("naiad_stage_seconds_total", model="nugraph3", stage=stage) / requests
+        for stage in ("queue", "prepare", "collate", "forward", "split", "finish")
+    }
+
+
+def _step(what: str, text: str) -> None:
+    output.print(f"[bold]{what}[/] {text}", highlight=False, soft_wrap=True)

@@ -1,0 +1,315 @@
+"""The event display: what the three wire planes saw, hit by hit, in the colours of its classes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.applications.nugraph.display_parts import (
+    CROSS_HAIR,
+    INK,
+    NOISE,
+    PALETTE,
+    SOFT,
+    WARNING,
+    class_colours,
+    dot,
+    dot_area,
+    mark_vertex,
+    note,
+    pretty,
+    scale_bar,
+    set_style,
+)
+from naiad.applications.nugraph.events import Event
+from naiad.applications.nugraph.labels import EVENT_CLASSES
+from naiad.applications.nugraph.projection import Projection, fit_projection
+from naiad.applications.nugraph.results import NuGraph3Result
+from naiad.applications.nugraph.schema import PLANES, POSITION_SCALE
+from naiad.errors import MissingExtra
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+except ModuleNotFoundError:
+    raise MissingExtra("nugraph3-client", "matplotlib") from None
+
+_PLANE_TITLES = {"u": "Plane u", "v": "Plane v", "y": "Plane y (collection)"}
+_CHARGES = (50.0, 200.0, 800.0)  # of the legend, ADC
+
+# Inches.
+_WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _PANEL, _GAP = 13.0, 0.8, 0.2, 1.2, 0.95, 3.7, 0.22
+_LEAST = 12.0  # cm, the closest look
+_TAIL = 0.05  # of the charge, at either end, may be out of a closer look
+
+# Where wire and time are in centimetres, all directions have one scale.
+_WIRE_CM, _TICK_CM = POSITION_SCALE
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """One row of panels: a class for each hit (-1: faint), and where the vertex is seen."""
+
+    title: str
+    classes: NDArray[np.int64]
+    vertex: Mapping[str, Point]
+
+
+def event_display(
+    event: Event,
+    result: NuGraph3Result,
+    path: Path | str | None = None,
+    *,
+    truth: bool = False,
+    zoom: bool = True,
+    projection: Projection | None = None,
+) -> Figure:
+    """Draw an event: wire against time on three planes, hits in the colour of their class.
+
+    All planes have one scale, the same along the wires and along the drift, so angles are as in
+    space. The area of a hit grows with its charge; hits that the filter drops are faint. The
+    vertex is marked on each plane where the way from space to wires is known: from ``projection``,
+    else fitted to the event's own spacepoints if the file has their positions.
+
+    Args:
+        event: the event.
+        result: what NuGraph3 says of it.
+        path: written to, as PNG, PDF or SVG as its suffix says; None: not written.
+        truth: add a row with the true classes and vertex, for events that have truth.
+        zoom: show where the signal's charge is, and say how many hits are outside; else show all.
+        projection: of the detector, such as :func:`fit_projection` finds from many events.
+
+    Returns:
+        The figure, which belongs to no window and to no global state.
+    """
+    projection = projection or fit_projection([event])
+    rows = [_predicted(result, projection)]
+    if truth and event.truth is not None:
+        rows.append(_true(event, projection))
+    height = _TOP + _BOTTOM + (_PANEL + _GAP) * len(rows) - _GAP
+    figure = Figure(figsize=(_WIDTH, height), dpi=160, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(
+        len(rows),
+        len(PLANES),
+        squeeze=False,
+        sharey=True,
+        sharex="col",
+        gridspec_kw={
+            "left": _LEFT / _WIDTH,
+            "right": 1 - _RIGHT / _WIDTH,
+            "top": 1 - _TOP / height,
+            "bottom": _BOTTOM / height,
+            "wspace": 0.06,
+            "hspace": _GAP / _PANEL,
+        },
+    )
+    _frame(grid[0], event, rows, zoom)
+    for axes, row in zip(grid, rows, strict=True):
+        _draw_row(axes, event, row, first=row is rows[0], last=row is rows[-1])
+    _header(figure, result, height)
+    _legend(figure, result, any(row.vertex for row in rows), height)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def _predicted(result: NuGraph3Result, projection: Projection | None) -> _Row:
+    codes = result.hits["semantic"].cat.codes.to_numpy().astype(np.int64)
+    classes = np.where(result.hits["signal"].to_numpy(), codes, -1)
+    seen = projection(result.vertex) if projection is not None else {}
+    return _Row("NuGraph3", classes, seen)
+
+
+def _true(event: Event, projection: Projection | None) -> _Row:
+    assert event.truth is not None
+    number = event.truth.event_class
+    kind = pretty(EVENT_CLASSES[number]) if number >= 0 else "no neutrino"
+    seen = projection(event.truth.vertex) if projection is not None else {}
+    return _Row(f"Truth: {kind}", event.truth.semantic, seen)
+
+
+def _frame(axes: Sequence[Axes], event: Event, rows: Sequence[_Row], zoom: bool) -> None:
+    """Set the limits: one scale for all, with the hits in view and vertices not far from them."""
+    planes = event.hits["local_plane"]
+    wires = event.hits["local_wire"] * _WIRE_CM
+    times = event.hits["local_time"] * _TICK_CM
+    charge = np.clip(event.hits["integral"], 0, None)
+    signal = rows[-1].classes >= 0
+    chosen = signal if zoom and signal.any() else np.ones(len(planes), bool)
+    cut = _TAIL if zoom else 0.0
+    spans: list[tuple[float, float]] = []
+    for number, plane in enumerate(PLANES):
+        here = chosen & (planes == number)
+        marks = [row.vertex[plane][0] * _WIRE_CM for row in rows if plane in row.vertex]
+        spans.append(_span(wires[here], charge[here], marks, cut))
+    marks = [at[1] * _TICK_CM for row in rows for at in row.vertex.values()]
+    drift = _span(times[chosen], charge[chosen], marks, cut)
+    box = axes[0].get_window_extent()
+    # Centimetres per pixel.
+    scale = max(
+        *((high - low) / box.width for low, high in spans), (drift[1] - drift[0]) / box.height
+    )
+    for ax, (low, high) in zip(axes, spans, strict=True):
+        start, stop = _window(low, high, scale * box.width)
+        ax.set_xlim(start / _WIRE_CM, stop / _WIRE_CM)
+    start, stop = _window(*drift, scale * box.height)
+    axes[0].set_ylim(start / _TICK_CM, stop / _TICK_CM)
+
+
+def _window(low: float, high: float, width: float) -> tuple[float, float]:
+    """As wide as said, around low to high; below 0, where there is nothing, only as far as low."""
+    start = (low + high - width) / 2
+    if start < 0:
+        start = min(low, 0.0)
+    return start, start + width
+
+
+def _span(
+    values: NDArray[Any], charge: NDArray[Any], marks: Sequence[float], cut: float
+) -> tuple[float, float]:
+    """From where to where the charge is, less a share ``cut`` at either end, with a margin; cm."""
+    if len(values) == 0:
+        middle = sum(marks) / len(marks) if marks else _LEAST / 2
+        return middle - _LEAST / 2, middle + _LEAST / 2
+    order = np.argsort(values)
+    ordered, sums = values[order], np.cumsum(charge[order])
+    low = float(ordered[np.searchsorted(sums, cut * sums[-1])])
+    high = float(ordered[min(np.searchsorted(sums, (1 - cut) * sums[-1]), len(ordered) - 1)])
+    reach = max(0.5 * (high - low), _LEAST / 2)
+    near = [mark for mark in marks if low - reach <= mark <= high + reach]
+    low, high = min([low, *near]), max([high, *near])
+    margin = max(0.2 * (high - low), 0.5 * (_LEAST - (high - low)))
+    return low - margin, high + margin
+
+
+def _draw_row(axes: Sequence[Axes], event: Event, row: _Row, *, first: bool, last: bool) -> None:
+    planes = event.hits["local_plane"]
+    wires, times = event.hits["local_wire"], event.hits["local_time"]
+    areas = dot_area(event.hits["integral"])
+    for number, (plane, ax) in enumerate(zip(PLANES, axes, strict=True)):
+        set_style(ax)
+        here = planes == number
+        faint = np.flatnonzero(here & (row.classes < 0))
+        ax.scatter(
+            wires[faint], times[faint], areas[faint] * 0.6, color=NOISE, alpha=0.32, linewidths=0
+        )
+        # Large hits first, so that small ones stay seen.
+        bright = np.flatnonzero(here & (row.classes >= 0))
+        bright = bright[np.argsort(-areas[bright], kind="stable")]
+        colours = np.array(PALETTE)[row.classes[bright] % len(PALETTE)]
+        ax.scatter(
+            wires[bright],
+            times[bright],
+            areas[bright],
+            c=colours.tolist(),
+            alpha=0.85,
+            edgecolors="white",
+            linewidths=0.25,
+        )
+        if not here.any():
+            note(ax, 0.5, 0.5, "no hits", ha="center", va="center")
+        if outside := _outside(ax, wires[here], times[here]):
+            note(ax, 0.015, 0.02, f"{outside} hits outside", ha="left", va="bottom")
+        if plane in row.vertex:
+            mark_vertex(ax, row.vertex[plane])
+        if first:
+            ax.set_title(
+                _PLANE_TITLES[plane], loc="left", fontsize=10.5, color=INK, fontweight="bold"
+            )
+        if last:
+            ax.set_xlabel("wire", fontsize=9.5, color=SOFT)
+    axes[0].set_ylabel("time [ticks]", fontsize=9.5, color=SOFT)
+    note(axes[-1], 0.985, 0.975, row.title, ha="right", va="top", fontweight="bold")
+    if last:
+        scale_bar(axes[-1])
+
+
+def _outside(ax: Axes, wires: NDArray[Any], times: NDArray[Any]) -> int:
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    inside = (wires >= left) & (wires <= right) & (times >= bottom) & (times <= top)
+    return int((~inside).sum())
+
+
+def _header(figure: Figure, result: NuGraph3Result, height: float) -> None:
+    def line(x: float, inches: float, text: str, **style: Any) -> None:
+        figure.text(x / _WIDTH, 1 - inches / height, text, va="baseline", **style)
+
+    title = f"Run {result.run}, subrun {result.subrun}, event {result.event}"
+    line(_LEFT, 0.42, title, fontsize=15, fontweight="bold", color=INK)
+    ranked = sorted(result.event_probabilities.items(), key=lambda item: -item[1])
+    classes = [
+        f"{pretty(name)} {share:.2f}"
+        for name, share in ranked
+        if share >= 0.01 or name == ranked[0][0]
+    ]
+    x, y, z = (f"{value:.1f}".replace("-", "−") for value in result.vertex.tolist())
+    facts = (
+        ", ".join(classes),
+        f"vertex ({x}, {y}, {z}) cm",
+        f"{len(result.signal):,} of {len(result.hits):,} hits are signal",
+    )
+    line(_LEFT, 0.74, "     ".join(facts), fontsize=11, color=INK)
+    if result.notice:
+        line(
+            _WIDTH - _RIGHT - 0.05,
+            0.40,
+            result.notice[0].upper() + result.notice[1:],
+            ha="right",
+            fontsize=10,
+            color=WARNING,
+            bbox={"facecolor": "#fff4dd", "edgecolor": "#f0d9a8", "boxstyle": "round,pad=0.4"},
+        )
+
+
+def _legend(figure: Figure, result: NuGraph3Result, vertex: bool, height: float) -> None:
+    """Classes below the panels, with their number of hits; sizes and vertex above, to the right."""
+    counts = Counter(result.signal["semantic"])
+    handles = [
+        dot(colour, f"{name} ({counts.get(name, 0)})")
+        for name, colour in class_colours(result.labels.semantic).items()
+    ]
+    filtered = len(result.hits) - len(result.signal)
+    handles.append(dot(NOISE, f"filtered out ({filtered})", alpha=0.45))
+    style: dict[str, Any] = {
+        "frameon": False,
+        "labelcolor": INK,
+        "handletextpad": 0.3,
+        "borderaxespad": 0,
+        "bbox_transform": figure.transFigure,
+    }
+    figure.legend(
+        handles=handles,
+        loc="center",
+        bbox_to_anchor=((_LEFT + _WIDTH - _RIGHT) / 2 / _WIDTH, 0.27 / height),
+        ncols=len(handles),
+        fontsize=9.5,
+        columnspacing=1.8,
+        **style,
+    )
+    sizes = [
+        dot(SOFT, f"{charge:.0f}", size=math.sqrt(float(dot_area(np.array([charge]))[0])))
+        for charge in _CHARGES
+    ]
+    sizes[-1].set_label(f"{_CHARGES[-1]:.0f} ADC")
+    if vertex:
+        sizes.append(dot(INK, "vertex", marker=CROSS_HAIR, size=12, edge=1.4))
+    figure.legend(
+        handles=sizes,
+        loc="center right",
+        bbox_to_anchor=(1 - _RIGHT / _WIDTH, 1 - 0.70 / height),
+        ncols=len(sizes),
+        fontsize=9,
+        columnspacing=1.2,
+        **style,
+    )

@@ -1,0 +1,387 @@
+"""Neutrino events, and the HDF5 files they are kept in.
+
+Reads pynuml's layout and pandas' HDFStore in "fixed" format, one event at a time, so files may be
+larger than memory; writes pynuml's layout, streaming. Units are those of pynuml: wires, ticks and
+ADC counts for hits, cm for positions, MeV for deposited energy and GeV for the neutrino.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.applications.nugraph import labels, tables
+from naiad.applications.nugraph.tables import Table, h5py
+from naiad.errors import InvalidInput
+
+Array = NDArray[Any]
+
+HIT_COLUMNS: Final[Mapping[str, str]] = {
+    "hit_id": "int32",
+    "local_plane": "int32",
+    "local_time": "float32",
+    "local_wire": "int32",
+    "integral": "float32",
+    "rms": "float32",
+}
+"""Columns of the hit_table and their dtypes."""
+
+SPACEPOINT_COLUMNS: Final[Mapping[str, str]] = {
+    "spacepoint_id": "int32",
+    "hit_id_u": "int32",
+    "hit_id_v": "int32",
+    "hit_id_y": "int32",
+}
+"""Columns of the spacepoint_table and their dtypes; -1 where a plane has no hit."""
+
+UNKNOWN_ID: Final = -1
+"""Run, subrun and event number of an event from a file that does not say."""
+
+_TRUTH_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "event_table": ("is_cc", "nu_pdg"),
+    "particle_table": ("g4_id", "category"),
+    "edep_table": ("hit_id", "g4_id", "energy"),
+}
+_POSITION: Final = "position"
+# Events that are read from the file, or written to it, together.
+_BLOCK: Final = 64
+_CHUNK_ROWS: Final = 4096
+# Bytes for each column; HDF5 2 takes 8 MB, which are 100 MB of what nobody reads again.
+_CHUNK_CACHE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What really happened, for simulated events.
+
+    ``semantic``: class of each hit, int64 ``[hits]``, an index into `labels.SEMANTIC_CLASSES` or
+    -1 for background; ``event_class``: index into `labels.EVENT_CLASSES`; ``vertex``: float32
+    ``[3]`` in cm; ``tables``: the columns of ``event_table``, ``particle_table`` and
+    ``edep_table`` from which the labels come.
+    """
+
+    semantic: NDArray[np.int64]
+    event_class: int
+    vertex: NDArray[np.float32]
+    tables: Mapping[str, Mapping[str, Array]]
+
+    @classmethod
+    def from_tables(cls, hit_ids: Array, contents: Mapping[str, Mapping[str, Array]]) -> Truth:
+        """Derive the labels of the hits with these ids from pynuml's truth tables."""
+        event = contents["event_table"]
+        return cls(
+            labels.semantic_labels(hit_ids, contents["particle_table"], contents["edep_table"]),
+            labels.event_label(event),
+            labels.vertex(event),
+            contents,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Event:
+    """One event: its hits and its spacepoints, as columns of equal length.
+
+    ``hits`` has the columns `HIT_COLUMNS`, ``spacepoints`` those of `SPACEPOINT_COLUMNS` and, where
+    known, ``position``, float32 ``[spacepoints, 3]`` in cm.
+    """
+
+    run: int
+    subrun: int
+    event: int
+    hits: Mapping[str, Array]
+    spacepoints: Mapping[str, Array]
+    truth: Truth | None = None
+
+    @property
+    def id(self) -> tuple[int, int, int]:
+        """Run, subrun and event number."""
+        return self.run, self.subrun, self.event
+
+    def arrays(self) -> dict[str, Array]:
+        """The ten tensors that the model ``nugraph3`` is sent, by their names."""
+        return {
+            **{f"hit_table_{name}": self.hits[name] for name in HIT_COLUMNS},
+            **{f"spacepoint_table_{name}": self.spacepoints[name] for name in SPACEPOINT_COLUMNS},
+        }
+
+
+class EventFile:
+    """The events of an HDF5 file, read when they are asked for.
+
+    A sequence: ``len(file)``, ``file[3]``, ``for event in file``, and ``file[10:20]``, which is
+    another such view of the same open file. Close it, or use it in a ``with`` block.
+    """
+
+    def __init__(
+        self,
+        file: tables.Node,
+        found: Mapping[str, Table],
+        index: tables.Index,
+        events: range,
+    ) -> None:
+        """Use `open_events` instead."""
+        self._file, self._tables, self._index, self._events = file, found, index, events
+        self.has_truth = all(name in found for name in _TRUTH_TABLES)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @overload
+    def __getitem__(self, key: int) -> Event: ...
+    @overload
+    def __getitem__(self, key: slice) -> EventFile: ...
+    def __getitem__(self, key: int | slice) -> Event | EventFile:
+        chosen = self._events[key]
+        if isinstance(chosen, range):
+            return EventFile(self._file, self._tables, self._index, chosen)
+        return next(self._read(range(chosen, chosen + 1)))
+
+    def __iter__(self) -> Iterator[Event]:
+        for start in range(0, len(self._events), _BLOCK):
+            yield from self._read(self._events[start : start + _BLOCK])
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Run, subrun and event number of every event, ``[events, 3]``, read without the events."""
+        return self._index.ids[self._events.start : self._events.stop : self._events.step]
+
+    def close(self) -> None:
+        """Close the file; events that were read stay valid."""
+        self._file.close()
+
+    def __enter__(self) -> EventFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, events: range) -> Iterator[Event]:
+        readers = {
+            name: tables.windows(table, self._index.runs[name], events)
+            for name, table in self._tables.items()
+        }
+        for number in events:
+            column = {name: next(reader) for name, reader in readers.items()}
+            yield self._event(number, column)
+
+    def _event(self, number: int, column: Mapping[str, Callable[[str], Array]]) -> Event:
+        hits = self._columns("hit_table", column["hit_table"], HIT_COLUMNS)
+        spacepoints = self._columns(
+            "spacepoint_table", column["spacepoint_table"], SPACEPOINT_COLUMNS
+        )
+        if _POSITION in self._tables["spacepoint_table"].columns:
+            position = column["spacepoint_table"](_POSITION)
+            spacepoints[_POSITION] = np.ascontiguousarray(position, np.float32)
+        truth = None
+        if self.has_truth:
+            contents = {
+                name: {key: column[name](key) for key in self._tables[name].columns}
+                for name in _TRUTH_TABLES
+            }
+            if len(contents["event_table"]["is_cc"]):
+                truth = Truth.from_tables(hits["hit_id"], contents)
+        run, subrun, event = self._index.ids[number].tolist()
+        return Event(run, subrun, event, hits, spacepoints, truth)
+
+    def _columns(
+        self, table: str, read: Callable[[str], Array], columns: Mapping[str, str]
+    ) -> dict[str, Array]:
+        return {
+            name: tables.exactly(read(name), dtype, f"{self._tables[table].file}: {table}/{name}")
+            for name, dtype in columns.items()
+        }
+
+
+def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
+    """Open a file of events; ``truth=False`` leaves the truth tables unread.
+
+    Raises `InvalidInput` when the file does not exist or is not HDF5, and where a table or column
+    is missing, with the name of what is missing and what the file has.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidInput(f"{path}: no such file")
+    try:
+        file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+    except OSError as error:
+        raise InvalidInput(f"{path} is not an HDF5 file, or a damaged one: {error}") from error
+    try:
+        found = _open_tables(file, path, truth)
+        index = tables.build_index(found, UNKNOWN_ID)
+    except BaseException:
+        file.close()
+        raise
+    return EventFile(file, found, index, range(len(index.ids)))
+
+
+def read_requests(path: Path | str) -> Iterator[dict[str, Array]]:
+    """The request for each event of a file, as its tensors by name; errors as `open_events`."""
+    with open_events(path, truth=False) as events:
+        for event in events:
+            yield event.arrays()
+
+
+def _open_tables(file: tables.Node, path: Path, truth: bool) -> dict[str, Table]:
+    found: dict[str, Table] = {}
+    for name, columns in (("hit_table", HIT_COLUMNS), ("spacepoint_table", SPACEPOINT_COLUMNS)):
+        table = tables.open_table(file, path, name)
+        if table is None:
+            raise InvalidInput(
+                f"{path} has no table {name!r}; an event file has hit_table and spacepoint_table; "
+                f"this one has {', '.join(file) or 'nothing'}"
+            )
+        table.require(*columns)
+        found[name] = table
+    for name in _TRUTH_TABLES:
+        table = tables.open_table(file, path, name)
+        # The event_table of real data has no truth, but it lists the events.
+        if table is not None and (name == "event_table" or truth):
+            found[name] = table
+    if not truth or not _tells_truth(found):
+        for name in ("particle_table", "edep_table"):
+            found.pop(name, None)
+    return found
+
+
+def _tells_truth(found: Mapping[str, Table]) -> bool:
+    complete = all(
+        name in found and all(column in found[name].columns for column in columns)
+        for name, columns in _TRUTH_TABLES.items()
+    )
+    return complete and not {"nu_vtx", "nu_vtx_corr"}.isdisjoint(found["event_table"].columns)
+
+
+def write_events(
+    path: Path | str,
+    events: Iterable[Event],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write events to a new file in pynuml's layout, with truth where they have it; how many.
+
+    Events are written as they come; ``progress`` is called with the number written so far. The
+    file appears under its name when it is complete. Events of one file must have the same columns:
+    truth in all or in none, ``position`` of spacepoints likewise.
+
+    Raises `InvalidInput` where they have not, or where columns of an event differ in length.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with h5py.File(partial, "w") as file:
+            writer = _Writer(file)
+            for event in events:
+                writer.add(event)
+                if progress is not None and writer.events % _BLOCK == 0:
+                    progress(writer.events)
+            writer.flush()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    if progress is not None:
+        progress(writer.events)
+    return writer.events
+
+
+class _Writer:
+    """Collects rows of events and appends them to the file block by block."""
+
+    def __init__(self, file: tables.Node) -> None:
+        self.events = 0
+        self._file = file
+        self._waiting: dict[str, list[dict[str, Array]]] = {}
+        self._columns: dict[str, frozenset[str]] = {}
+        self._empty = _rows(Event(0, 0, 0, _no_rows(HIT_COLUMNS), _no_rows(SPACEPOINT_COLUMNS)))
+
+    def add(self, event: Event) -> None:
+        rows = _rows(event)
+        columns = {name: frozenset(table) for name, table in rows.items()}
+        if self.events == 0:
+            self._columns = columns
+        elif columns != self._columns:
+            raise InvalidInput(
+                f"event {self.events} ({event.run}, {event.subrun}, {event.event}) has the columns "
+                f"{_listed(columns)}; those of the events before it are {_listed(self._columns)}"
+            )
+        for name, table in rows.items():
+            lengths = {column: len(values) for column, values in table.items()}
+            count = next(iter(lengths.values()))
+            for column, length in lengths.items():
+                if length != count:
+                    raise InvalidInput(
+                        f"event {self.events}: {name}/{column} has {length} rows, but "
+                        f"{next(iter(lengths))} has {count}; they must be equal"
+                    )
+            table["event_id"] = np.tile(np.array(event.id, np.int32), (count, 1))
+            table["event_id.seq_cnt"] = np.array([(self.events, count)] if count else [], np.int64)
+            table["event_id.seq_cnt"] = table["event_id.seq_cnt"].reshape(-1, 2)
+            self._waiting.setdefault(name, []).append(table)
+        self.events += 1
+        if self.events % _BLOCK == 0:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.events == 0:
+            for name, table in self._empty.items():
+                table["event_id"] = np.empty((0, 3), np.int32)
+                table["event_id.seq_cnt"] = np.empty((0, 2), np.int64)
+                self._waiting[name] = [table]
+        for name, blocks in self._waiting.items():
+            group = self._file.require_group(name)
+            for column in blocks[0]:
+                _append(group, column, np.concatenate([block[column] for block in blocks]))
+        self._waiting.clear()
+
+
+def _rows(event: Event) -> dict[str, dict[str, Array]]:
+    """The tables of one event as they are written, without the columns that index them."""
+    points = event.spacepoints
+    spacepoints = {
+        "spacepoint_id": points["spacepoint_id"],
+        "hit_id": np.stack([points[f"hit_id_{plane}"] for plane in "uvy"], axis=1),
+    }
+    if _POSITION in points:
+        spacepoints[_POSITION] = points[_POSITION]
+    rows: dict[str, dict[str, Array]] = {
+        "event_table": {"event_id": np.empty((1, 3), np.int32)},
+        "hit_table": {name: event.hits[name] for name in HIT_COLUMNS},
+        "spacepoint_table": spacepoints,
+    }
+    if event.truth is not None:
+        for name in _TRUTH_TABLES:
+            rows.setdefault(name, {}).update(event.truth.tables[name])
+    return rows
+
+
+def _no_rows(columns: Mapping[str, str]) -> dict[str, Array]:
+    return {name: np.empty(0, dtype) for name, dtype in columns.items()}
+
+
+def _listed(columns: Mapping[str, frozenset[str]]) -> str:
+    return ", ".join(f"{table}/{name}" for table in columns for name in sorted(columns[table]))
+
+
+def _append(group: tables.Node, column: str, values: Array) -> None:
+    """Append rows to a dataset ``[rows, k]``, which is made at the first call."""
+    values = values.reshape(len(values), int(np.prod(values.shape[1:], dtype=np.int64)))
+    node = group.get(column)
+    if node is None:
+        group.create_dataset(
+            column,
+            data=values,
+            dtype=h5py.string_dtype("ascii") if values.dtype == object else values.dtype,
+            chunks=(_CHUNK_ROWS, values.shape[1]),
+            maxshape=(None, values.shape[1]),
+            compression="gzip",
+            shuffle=values.dtype != object,
+        )
+    elif len(values):
+        end = node.shape[0]
+        node.resize(end + len(values), axis=0)
+        node[end:] = values

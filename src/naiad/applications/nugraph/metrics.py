@@ -1,0 +1,82 @@
+"""How well the network's answers agree with the truth, counted event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.applications.nugraph.labels import BACKGROUND, EVENT_CLASSES, SEMANTIC_CLASSES
+from naiad.applications.nugraph.schema import PLANES
+
+Counts = NDArray[np.int64]
+
+
+def _square(size: int) -> Counts:
+    return np.zeros((size, size), np.int64)
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Counts over many events; rows of the confusion matrices are the truth.
+
+    Semantic classes are judged on true signal hits only, and wherever the filter would put them.
+    """
+
+    semantic: Counts = field(default_factory=lambda: _square(len(SEMANTIC_CLASSES)))
+    signal: Counts = field(default_factory=lambda: _square(2))
+    event: Counts = field(default_factory=lambda: _square(len(EVENT_CLASSES)))
+    distances: list[NDArray[np.float64]] = field(default_factory=list)
+    """Between true and predicted vertex, per event, in cm."""
+
+    def add(self, outputs: Mapping[str, NDArray[Any]], truth: Mapping[str, NDArray[Any]]) -> None:
+        """Count a batch: the network's outputs, and ``y_semantic_p``, ``y_event``, ``y_vertex``."""
+        for plane in PLANES:
+            label = truth[f"y_semantic_{plane}"]
+            signal = label != BACKGROUND
+            predicted = outputs[f"x_semantic_{plane}"].argmax(axis=1)
+            np.add.at(self.semantic, (label[signal], predicted[signal]), 1)
+            kept = outputs[f"x_filter_{plane}"] > 0.5
+            np.add.at(self.signal, (signal.astype(np.int64), kept.astype(np.int64)), 1)
+        known = truth["y_event"] >= 0
+        predicted = outputs["e_evt"].argmax(axis=1)
+        np.add.at(self.event, (truth["y_event"][known], predicted[known]), 1)
+        away = outputs["v_evt"].astype(np.float64) - truth["y_vertex"]
+        self.distances.append(np.linalg.norm(away, axis=1))
+
+    def summary(self) -> dict[str, Any]:
+        """Plain numbers, for a JSON file; None where there is nothing to divide by."""
+        distance = np.concatenate(self.distances) if self.distances else np.empty(0)
+        return {
+            "hits": int(self.signal.sum()),
+            "events": len(distance),
+            "semantic_accuracy": _ratio(np.trace(self.semantic), self.semantic.sum()),
+            "semantic_recall": _per_class(self.semantic, SEMANTIC_CLASSES, axis=1),
+            "semantic_precision": _per_class(self.semantic, SEMANTIC_CLASSES, axis=0),
+            "filter_accuracy": _ratio(np.trace(self.signal), self.signal.sum()),
+            "filter_recall": _ratio(self.signal[1, 1], self.signal[1].sum()),
+            "filter_precision": _ratio(self.signal[1, 1], self.signal[:, 1].sum()),
+            "event_accuracy": _ratio(np.trace(self.event), self.event.sum()),
+            "event_recall": _per_class(self.event, EVENT_CLASSES, axis=1),
+            "event_precision": _per_class(self.event, EVENT_CLASSES, axis=0),
+            "vertex_median_cm": round(float(np.median(distance)), 2) if len(distance) else None,
+            "vertex_68_percent_cm": (
+                round(float(np.quantile(distance, 0.68)), 2) if len(distance) else None
+            ),
+        }
+
+
+def _ratio(part: np.integer[Any], whole: np.integer[Any]) -> float | None:
+    return round(float(part) / float(whole), 4) if whole else None
+
+
+def _per_class(counts: Counts, names: tuple[str, ...], axis: int) -> dict[str, float | None]:
+    """Share of the diagonal in each row (``axis=1``: recall) or column (``axis=0``: precision)."""
+    wholes = counts.sum(axis=axis)
+    return {
+        name: _ratio(part, whole)
+        for name, part, whole in zip(names, counts.diagonal(), wholes, strict=True)
+    }

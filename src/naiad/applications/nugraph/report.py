@@ -1,0 +1,154 @@
+"""What NuGraph3 found, for the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from naiad.applications.nugraph.results import FILTERED, NuGraph3Result
+from naiad.applications.nugraph.schema import PLANES
+from naiad.console import bar, output
+
+_BAR = 28  # characters of a probability of 1
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over many results; holds none of them."""
+
+    events: Counter[str] = field(default_factory=Counter[str])
+    hits: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    unknown_hits: int = 0
+    notice: str = ""
+
+    def add(self, result: NuGraph3Result) -> None:
+        """Count one event."""
+        for name in result.labels.event:
+            self.events[name] += name == result.event_class
+        for name, *counts in result.counts().itertuples():
+            before = self.hits.get(name, [0] * len(PLANES))
+            self.hits[name] = [a + b for a, b in zip(before, counts, strict=True)]
+        self.unknown_hits += result.unknown_hits
+        self.notice = result.notice
+
+
+def print_result(
+    result: NuGraph3Result,
+    stages: Mapping[str, float] | None = None,
+    *,
+    console: Console = output,
+) -> None:
+    """Print one event: its class, its vertex, its hits per class and plane.
+
+    Args:
+        result: the event.
+        stages: seconds by stage of the serving, if they are known.
+        console: where to.
+    """
+    signal = len(result.signal)
+    x, y, z = result.vertex.tolist()
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("signal", f"{signal:,} of {len(result.hits):,} hits")
+    facts.add_row("vertex", f"x {x:.1f}  y {y:.1f}  z {z:.1f} cm")
+    if result.unknown_hits:
+        facts.add_row(
+            "[yellow]warning[/]",
+            _unknown(result.unknown_hits),
+        )
+    counts = {name: list(row) for name, *row in result.counts().itertuples()}
+    blocks: list[RenderableType] = [
+        Text(f"run {result.run}, subrun {result.subrun}, event {result.event}", style="bold"),
+        *_notice(result.notice),
+        _indented(_probabilities(result.event_probabilities)),
+        _indented(facts),
+        _indented(_hit_table(counts)),
+    ]
+    console.print(Group(*blocks), highlight=False)
+    if stages:
+        print_stages(stages, console=console)
+
+
+def print_stages(stages: Mapping[str, float], *, console: Console = output) -> None:
+    """Print how long each stage of the serving took; seconds by stage."""
+    table = Table(title="time per stage", title_justify="left", title_style="bold", box=None)
+    table.add_column("")
+    table.add_column("ms", justify="right")
+    for stage, seconds in stages.items():
+        table.add_row(stage, f"{seconds * 1e3:.2f}")
+    table.add_row("[bold]sum[/]", f"[bold]{sum(stages.values()) * 1e3:.2f}[/]")
+    console.print(_indented(table), highlight=False)
+
+
+def print_tally(tally: Tally, seconds: float | None = None, *, console: Console = output) -> None:
+    """Print what was found in many events and, with the ``seconds`` it took, how fast."""
+    total = tally.events.total()
+    pace = "" if seconds is None else f" in {seconds:.1f} s, {total / seconds:.1f} per second"
+    blocks: list[RenderableType] = [
+        Text(f"{count_of(total, 'event')}{pace}", "bold"),
+        *_notice(tally.notice),
+    ]
+    if total:
+        shares = {name: count / total for name, count in tally.events.items()}
+        blocks.append(_indented(_probabilities(shares, tally.events)))
+        blocks.append(_indented(_hit_table(tally.hits)))
+    if tally.unknown_hits:
+        blocks.append(Text(_unknown(tally.unknown_hits), style="yellow"))
+    console.print(Group(*blocks), highlight=False)
+
+
+def count_of(number: int, noun: str) -> str:
+    """As "1 event" and "1,200 events"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _unknown(number: int) -> str:
+    return f"hits that spacepoints name and their plane does not have: {number:,}, left out"
+
+
+def _notice(notice: str) -> list[RenderableType]:
+    return [Text(notice, style="yellow")] if notice else []
+
+
+def _indented(block: RenderableType) -> Padding:
+    return Padding(block, (1, 0, 0, 2))
+
+
+def _probabilities(
+    shares: Mapping[str, float], counts: Mapping[str, int] | None = None
+) -> RenderableType:
+    best = max(shares, key=shares.__getitem__)
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(width=_BAR)
+    table.add_column(justify="right")
+    for name, share in shares.items():
+        style = "bold green" if name == best else ""
+        number = f"{share:.3f}" if counts is None else f"{counts[name]:,}"
+        table.add_row(
+            Text(name, style),
+            Text(bar(share, _BAR), "green" if style else "dim"),
+            Text(number, style),
+        )
+    return table
+
+
+def _hit_table(counts: Mapping[str, list[int]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("hits")
+    for name in (*PLANES, "all"):
+        table.add_column(name, justify="right")
+    sums = np.zeros(len(PLANES), np.int64)
+    for name, row in counts.items():
+        sums += row
+        style = "dim" if name == FILTERED or not any(row) else ""
+        table.add_row(escape(name), *(f"{n:,}" for n in (*row, sum(row))), style=style)
+    table.add_row("all", *(f"{n:,}" for n in (*sums.tolist(), int(sums.sum()))), style="bold")
+    return table

@@ -1,0 +1,274 @@
+"""What NuGraph3 says of one event, in physicists' terms: tables, classes by name, a vertex."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.applications.nugraph.schema import PLANES
+from naiad.errors import MissingExtra, PipelineError
+
+try:
+    import pandas as pd
+except ModuleNotFoundError:
+    raise MissingExtra("nugraph3-client", "pandas") from None
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
+SIGNAL_THRESHOLD = 0.5
+"""A hit counts as made by the neutrino when its filter score is above this."""
+
+FILTERED = "filtered out"
+"""Row of :meth:`NuGraph3Result.counts` for the hits that are not signal."""
+
+
+class EventArrays(Protocol):
+    """The part of an event that results need: its numbers, and its hits as they were sent."""
+
+    @property
+    def run(self) -> int:
+        """Run number."""
+        ...
+
+    @property
+    def subrun(self) -> int:
+        """Subrun number."""
+        ...
+
+    @property
+    def event(self) -> int:
+        """Event number."""
+        ...
+
+    def arrays(self) -> Arrays:
+        """The tensors of the request, as ``schema.INPUTS`` names them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Names of a model's classes, in the order of its scores, and what to know of its weights."""
+
+    semantic: tuple[str, ...]
+    event: tuple[str, ...]
+    notice: str = ""
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Labels:
+        """Read the model's parameters: ``semantic_classes`` and ``event_classes``, each a JSON
+        list or names separated by commas, and ``notice``.
+
+        A server that names no classes (any that speaks the wire contract may be asked) gives empty
+        tuples, for which results say ``class 0``, ``class 1`` and so on.
+        """
+        return cls(
+            semantic=_names(metadata.get("semantic_classes", "")),
+            event=_names(metadata.get("event_classes", "")),
+            notice=metadata.get("notice", ""),
+        )
+
+    def sized(self, semantic: int, event: int) -> Labels:
+        """The same labels for so many scores.
+
+        Raises:
+            PipelineError: the model names another number of classes than it scores.
+        """
+        return Labels(
+            _sized(self.semantic, semantic, "semantic"),
+            _sized(self.event, event, "event"),
+            self.notice,
+        )
+
+
+HIT_DTYPES: Final[Mapping[str, str]] = {
+    "hit_id": "int32",
+    "plane": "int32",
+    "wire": "int32",
+    "time": "float32",
+    "integral": "float32",
+    "rms": "float32",
+    "semantic": "int32",
+    "filter": "float32",
+}
+"""Columns of `NuGraph3Result.columns`, and their dtypes."""
+
+
+# Without slots: the table of hits is made when it is asked for, and kept.
+@dataclass(frozen=True, eq=False)
+class NuGraph3Result:
+    """One event as NuGraph3 reconstructs it.
+
+    Attributes:
+        run, subrun, event: numbers of the event.
+        event_probabilities: softmax of the event scores, by class of neutrino interaction.
+        vertex: x, y, z of the neutrino vertex in cm, float32 ``[3]``.
+        columns: of the hits, each ``[n]``, as `HIT_DTYPES` lists them: their planes and their
+            likeliest classes as numbers. `hits` is the same as a table.
+        probabilities: softmax of the semantic scores, float32 ``[n, C]``.
+        labels: names of the classes, and the notice that goes with the weights.
+        unknown_hits: spacepoint entries that name no hit of their plane, which were left out.
+    """
+
+    run: int
+    subrun: int
+    event: int
+    event_probabilities: Mapping[str, float]
+    vertex: NDArray[np.float32]
+    columns: Arrays
+    probabilities: NDArray[np.float32]
+    labels: Labels
+    unknown_hits: int = 0
+
+    @classmethod
+    def from_outputs(
+        cls, event: EventArrays, outputs: Arrays, labels: Labels | Mapping[str, str]
+    ) -> NuGraph3Result:
+        """Put the served ``outputs`` beside the hits of the ``event`` they answer.
+
+        Args:
+            event: the event that was sent.
+            outputs: ``e_evt`` (``[1, E]`` or ``[E]``), ``v_evt``, and per plane ``x_semantic_p``
+                ``[n_p, C]`` and ``x_filter_p`` ``[n_p]``; ``unknown_hits`` where the server has it.
+            labels: the classes, or the model's parameters that name them.
+
+        Raises:
+            PipelineError: the outputs are not those of this event.
+        """
+        arrays = event.arrays()
+        plane = np.asarray(arrays["hit_table_local_plane"])
+        event_scores = np.asarray(outputs["e_evt"]).reshape(-1)
+        num_classes = outputs[f"x_semantic_{PLANES[0]}"].shape[-1]
+        if not isinstance(labels, Labels):
+            labels = Labels.from_metadata(labels)
+        labels = labels.sized(num_classes, len(event_scores))
+
+        semantic = np.zeros((len(plane), num_classes), np.float32)
+        signal_score = np.zeros(len(plane), np.float32)
+        for number, name in enumerate(PLANES):
+            rows = np.flatnonzero(plane == number)
+            scores = outputs[f"x_semantic_{name}"]
+            if len(scores) != len(rows):
+                raise PipelineError(
+                    f"x_semantic_{name} has {len(scores)} rows for an event with {len(rows)} hits "
+                    f"on plane {name}"
+                )
+            semantic[rows] = scores
+            signal_score[rows] = outputs[f"x_filter_{name}"]
+        return cls(
+            run=event.run,
+            subrun=event.subrun,
+            event=event.event,
+            event_probabilities=dict(
+                zip(labels.event, softmax(event_scores).tolist(), strict=True)
+            ),
+            vertex=np.asarray(outputs["v_evt"], np.float32).reshape(3),
+            columns=hit_columns(
+                {
+                    "hit_id": arrays["hit_table_hit_id"],
+                    "plane": plane,
+                    "wire": arrays["hit_table_local_wire"],
+                    "time": arrays["hit_table_local_time"],
+                    "integral": arrays["hit_table_integral"],
+                    "rms": arrays["hit_table_rms"],
+                    "semantic": semantic.argmax(axis=1),
+                    "filter": signal_score,
+                }
+            ),
+            probabilities=softmax(semantic),
+            labels=labels,
+            unknown_hits=int(np.asarray(outputs.get("unknown_hits", 0)).reshape(-1)[0]),
+        )
+
+    @cached_property
+    def hits(self) -> pd.DataFrame:
+        """One row per hit, in the order of the event's own hit table: ``hit_id``, ``plane`` (u, v,
+        y), ``wire``, ``time`` (ticks), ``integral`` (ADC), ``rms`` (ticks), ``semantic`` (the
+        likeliest class), ``p_<class>`` (softmax of the semantic scores), ``filter`` (probability
+        that the hit is signal), ``signal`` (filter above 0.5).
+        """
+        columns, labels = self.columns, self.labels
+        # All at once: pandas takes ten times as long to add column by column.
+        return pd.DataFrame(
+            {
+                "hit_id": columns["hit_id"],
+                "plane": _named(columns["plane"], PLANES),
+                **{name: columns[name] for name in ("wire", "time", "integral", "rms")},
+                "semantic": _named(columns["semantic"], labels.semantic),
+                **{
+                    f"p_{name}": p
+                    for name, p in zip(labels.semantic, self.probabilities.T, strict=True)
+                },
+                "filter": columns["filter"],
+                "signal": self.is_signal,
+            }
+        )
+
+    @property
+    def is_signal(self) -> NDArray[np.bool_]:
+        """Of each hit, whether the filter keeps it."""
+        return self.columns["filter"] > SIGNAL_THRESHOLD
+
+    @property
+    def event_class(self) -> str:
+        """The likeliest class of interaction."""
+        return max(self.event_probabilities, key=self.event_probabilities.__getitem__)
+
+    @property
+    def notice(self) -> str:
+        """What every user must know of the weights that gave this result."""
+        return self.labels.notice
+
+    @property
+    def signal(self) -> pd.DataFrame:
+        """The hits that the filter keeps."""
+        return self.hits.loc[self.hits["signal"]]
+
+    def counts(self) -> pd.DataFrame:
+        """Number of signal hits per semantic class (rows) and plane (columns), int64; the last
+        row, :data:`FILTERED`, has the hits that are not signal.
+        """
+        signal = self.signal
+        table = pd.crosstab(signal["semantic"], signal["plane"], dropna=False)
+        table = table.reindex(index=list(self.labels.semantic), columns=list(PLANES), fill_value=0)
+        rest = self.hits.loc[~self.hits["signal"], "plane"].value_counts()
+        table.loc[FILTERED] = [int(rest.get(plane, 0)) for plane in PLANES]
+        return table.rename_axis(index=None, columns=None).astype(np.int64)
+
+
+def hit_columns(columns: Arrays) -> dict[str, NDArray[Any]]:
+    """The `NuGraph3Result.columns` of some arrays, in their dtypes."""
+    return {name: np.asarray(columns[name]).astype(kind) for name, kind in HIT_DTYPES.items()}
+
+
+def softmax(scores: NDArray[Any]) -> NDArray[np.float32]:
+    """Softmax over the last axis, computed in float64."""
+    shifted = np.asarray(scores, np.float64)
+    weights = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _named(numbers: NDArray[Any], names: tuple[str, ...]) -> pd.Categorical:
+    return pd.Categorical.from_codes(numbers.astype(np.int8), list(names))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    if text.lstrip().startswith("["):
+        return tuple(str(name) for name in json.loads(text))
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _sized(names: tuple[str, ...], size: int, kind: str) -> tuple[str, ...]:
+    if not names:
+        return tuple(f"class {number}" for number in range(size))
+    if len(names) != size:
+        raise PipelineError(
+            f"the model names {len(names)} {kind} classes ({', '.join(names)}) "
+            f"and scores {size} of them"
+        )
+    return names

@@ -1,0 +1,143 @@
+"""What NuGraph3 receives, computes on and answers: its three schemas.
+
+The wire names and types are those of the public NuGraph3-on-Triton deployment, so its clients work
+unchanged. Hits are the rows of pynuml's ``hit_table``, spacepoints those of ``spacepoint_table``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from naiad.core.schema import Tensor
+
+PLANES: Final = ("u", "v", "y")
+"""Names of the three wire planes, in the order of ``hit_table_local_plane``."""
+
+MAX_INTEGRAL: Final = 1e6
+"""Largest charge of one hit, in ADC counts; an event above it is a read-out fault, not physics."""
+
+POSITION_SCALE: Final = (0.3, 0.055)
+"""What wire and time (ticks) are multiplied by: cm per wire and, nearly, per tick of drift."""
+
+# Far beyond any read-out window, and small enough for the network not to overflow float32.
+_MAX_TICKS: Final = 1e6
+
+NUM_EVENT_CLASSES: Final = 4
+NUM_SEMANTIC_CLASSES: Final = 7
+
+_SPACEPOINT_HIT = {
+    f"spacepoint_table_hit_id_{plane}": Tensor(
+        "int32",
+        ("spacepoints",),
+        minimum=-1,
+        doc=f"hit_id of the spacepoint's hit on plane {plane}; -1 where it has none",
+    )
+    for plane in PLANES
+}
+
+INPUTS: Final = {
+    "hit_table_hit_id": Tensor(
+        "int32", ("hits",), minimum=0, unique=True, doc="name of the hit within its event"
+    ),
+    "hit_table_local_plane": Tensor(
+        "int32", ("hits",), categories=dict(enumerate(PLANES)), doc="wire plane of the hit"
+    ),
+    "hit_table_local_time": Tensor(
+        "float32",
+        ("hits",),
+        minimum=-_MAX_TICKS,
+        maximum=_MAX_TICKS,
+        unit="tick",
+        doc="drift time of the hit's peak",
+    ),
+    "hit_table_local_wire": Tensor(
+        "int32", ("hits",), unit="wire", doc="number of the wire within its plane"
+    ),
+    "hit_table_integral": Tensor(
+        "float32", ("hits",), maximum=MAX_INTEGRAL, unit="ADC", doc="charge of the hit"
+    ),
+    "hit_table_rms": Tensor(
+        "float32",
+        ("hits",),
+        minimum=-_MAX_TICKS,
+        maximum=_MAX_TICKS,
+        unit="tick",
+        doc="width of the hit in time",
+    ),
+    "spacepoint_table_spacepoint_id": Tensor(
+        "int32", ("spacepoints",), doc="name of the spacepoint; only the number of rows is used"
+    ),
+    **_SPACEPOINT_HIT,
+}
+"""One event: its hits on all planes and the spacepoints that match them across planes."""
+
+SAMPLE: Final = {
+    **{
+        f"x_{plane}": Tensor(
+            "float32",
+            (f"hits_{plane}", 4),
+            doc="wire and time in cm-like units, integral (ADC), rms (tick); not normalised",
+        )
+        for plane in PLANES
+    },
+    **{
+        f"plane_edge_{plane}": Tensor(
+            "int64",
+            (2, f"plane_edges_{plane}"),
+            index_into=f"hits_{plane}",
+            doc="Delaunay edges, both directions; source and target hit, sorted by target, source",
+        )
+        for plane in PLANES
+    },
+    **{
+        f"nexus_edge_{plane}": Tensor(
+            "int64",
+            (2, f"nexus_edges_{plane}"),
+            index_into=(f"hits_{plane}", "spacepoints"),
+            doc="hit and spacepoint, sorted by spacepoint, at most one per spacepoint",
+        )
+        for plane in PLANES
+    },
+    "sp_event": Tensor(
+        "int64", ("spacepoints",), index_into="requests", doc="event of each spacepoint"
+    ),
+    "unknown_hits": Tensor(
+        "int32", ("requests",), doc="spacepoint entries that name no hit of their plane"
+    ),
+}
+"""One prepared event, a graph of hits (per plane), spacepoints and the event itself."""
+
+OUTPUTS: Final = {
+    # The original's config.pbtxt says [4] where its model answers [1, 4]; clients know both.
+    "e_evt": Tensor(
+        "float32",
+        ("requests", NUM_EVENT_CLASSES),
+        declared=(NUM_EVENT_CLASSES,),
+        doc="score (logit) per event class",
+    ),
+    **{
+        f"x_semantic_{plane}": Tensor(
+            "float32",
+            (f"hits_{plane}", NUM_SEMANTIC_CLASSES),
+            doc=f"score (logit) per semantic class of each hit on plane {plane}, in table order",
+        )
+        for plane in PLANES
+    },
+    **{
+        f"x_filter_{plane}": Tensor(
+            "float32",
+            (f"hits_{plane}",),
+            doc=f"probability that each hit on plane {plane} is signal, in table order",
+        )
+        for plane in PLANES
+    },
+    "v_evt": Tensor(
+        "float32", ("requests", 3), unit="cm", doc="position x, y, z of the neutrino vertex"
+    ),
+    "unknown_hits": Tensor(
+        "int32",
+        ("requests",),
+        doc="spacepoint entries that name no hit of their plane, which were left out",
+    ),
+}
+"""What the network returns for a merged batch, and what a client receives for one event."""

@@ -1,0 +1,149 @@
+"""Weights of NuGraph3 as a folder, as :mod:`naiad.weights` has them.
+
+A Lightning checkpoint, which could run code when it is read, is turned into such a folder by
+:func:`import_checkpoint`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from naiad.applications.nugraph.arrangement import parameter_shapes
+from naiad.applications.nugraph.checkpoint import Checkpoint, read_checkpoint
+from naiad.applications.nugraph.metadata import (
+    Architecture,
+    Metadata,
+    read_metadata,
+    read_normalisation,
+)
+from naiad.errors import MissingExtra, WeightsError
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtra("nugraph3-train", error.name or "torch") from error
+
+from naiad.applications.nugraph.model import NuGraph3Net
+from naiad.weights import check_tensors, pack, read_tensors, write_folder
+
+__all__ = [
+    "UBOONE_NORMALISATION",
+    "Architecture",
+    "Metadata",
+    "import_checkpoint",
+    "load_weights",
+    "read_metadata",
+    "save_weights",
+]
+
+UBOONE_NORMALISATION = Path(__file__).parent / "data" / "norm_uboone.json"
+"""Normalisation of the public checkpoint, which keeps it in its data set and not in itself."""
+
+
+def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
+    """Make the network that a folder describes, normalising its input, in evaluation mode.
+
+    Raises:
+        WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
+            or does not fit the architecture.
+    """
+    metadata = read_metadata(folder)
+    tensors = read_tensors(folder, parameter_shapes(metadata.architecture), metadata.sha256)
+    return _network(tensors, metadata).eval(), metadata
+
+
+def save_weights(net: NuGraph3Net, metadata: Metadata, folder: Path) -> Metadata:
+    """Write a network to a folder, which is made if need be; return the metadata as written.
+
+    Raises:
+        WeightsError: the metadata describes another architecture.
+    """
+    if net.arch != metadata.architecture:
+        raise WeightsError(f"the network is {net.arch}, its metadata says {metadata.architecture}")
+    data, sha256 = pack(net)
+    metadata = replace(metadata, sha256=sha256)
+    write_folder(folder, data, metadata.to_json())
+    return metadata
+
+
+def import_checkpoint(
+    checkpoint: Path, folder: Path, *, normalisation: Path | None = None, notice: str = ""
+) -> Metadata:
+    """Turn a Lightning checkpoint of the original NuGraph3 into a folder of weights.
+
+    Args:
+        checkpoint: file such as ``hierarchical.ckpt``.
+        folder: where to write.
+        normalisation: JSON file with ``mean`` and ``std`` of each plane's features, which the
+            checkpoint does not have; by default those of the public MicroBooNE data set.
+        notice: what every user must know of these weights.
+
+    Raises:
+        WeightsError: the file is no such checkpoint, asks for code to be run, or is of another
+            network.
+    """
+    found = read_checkpoint(checkpoint)
+    try:
+        metadata = _describe(found, checkpoint, normalisation or UBOONE_NORMALISATION, notice)
+        # The scalars named temp are parameters of the losses, which inference does not have.
+        tensors = {
+            name: torch.from_numpy(array)
+            for name, array in found.state.items()
+            if not name.endswith("_decoder.temp")
+        }
+        check_tensors(tensors, parameter_shapes(metadata.architecture), "state_dict")
+        net = _network(tensors, metadata)
+    except WeightsError as error:
+        raise WeightsError(f"{checkpoint}: {error}") from error
+    return save_weights(net, metadata, folder)
+
+
+def _describe(found: Checkpoint, path: Path, normalisation: Path, notice: str) -> Metadata:
+    values = found.hyper_parameters
+    for head in ("event", "semantic", "filter", "vertex"):
+        if values.get(f"{head}_head") is not True:
+            raise WeightsError(f"trained without the {head} head, which the service answers with")
+    semantic = _names(values, "semantic_classes")
+    event = _names(values, "event_classes")
+    sizes = ("in_features", "planar_features", "nexus_features", "interaction_features")
+    mean, std = read_normalisation(normalisation)
+    return Metadata(
+        architecture=Architecture(
+            planes=_names(values, "planes"),
+            semantic_classes=len(semantic),
+            event_classes=len(event),
+            **{name: values.get(name, 0) for name in (*sizes, "num_iters")},
+        ),
+        semantic_classes=semantic,
+        event_classes=event,
+        mean=mean,
+        std=std,
+        notice=notice,
+        provenance={
+            "checkpoint": path.name,
+            "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "epoch": str(found.epoch),
+            "pytorch_lightning": found.lightning,
+            "normalisation": normalisation.name,
+        },
+    )
+
+
+def _names(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    names = values.get(key)
+    if not isinstance(names, Sequence) or not all(
+        isinstance(name, str) for name in cast(Sequence[Any], names)
+    ):
+        raise WeightsError(f"hyper-parameter {key} is {names!r}; it must be a list of names")
+    return tuple(cast(Sequence[str], names))
+
+
+def _network(tensors: Mapping[str, torch.Tensor], metadata: Metadata) -> NuGraph3Net:
+    net = NuGraph3Net(metadata.architecture)
+    net.load_state_dict(dict(tensors))
+    net.set_normalisation(metadata.mean, metadata.std)
+    return net

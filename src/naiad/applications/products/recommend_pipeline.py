@@ -1,0 +1,150 @@
+"""The ``products_recommend`` model: a basket of products in, what goes with it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naiad.applications.products.graph import ProductGraph
+from naiad.applications.products.metadata import Metadata, read_metadata
+from naiad.applications.products.pipeline import graph_of, weights_folder
+from naiad.applications.products.product_store import open_products, store_place
+from naiad.applications.products.recommend import (
+    GRAPH_WEIGHT,
+    MAX_PICKS,
+    MODEL,
+    Recommendation,
+    recommend,
+)
+from naiad.core.merging import Batch
+from naiad.core.pipeline import Pipeline, Request
+from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, Tensor
+
+if TYPE_CHECKING:
+    from naiad.applications.store import Store
+
+
+class ProductsRecommend(Pipeline):
+    """Products that are bought together with those of a basket, and why.
+
+    It reads the store that :mod:`naiad.applications.products.product_store` fills, and sees what
+    others publish there. ``weights`` are those that its embeddings are of.
+    """
+
+    name = MODEL
+    inputs = {
+        "product": Tensor("int64", ("basket",), minimum=0, doc="numbers of the basket's products"),
+        "k": Tensor(
+            "int32",
+            (REQUESTS,),
+            optional=True,
+            default=10,
+            minimum=0,
+            maximum=MAX_PICKS,
+            doc="how many picks are wanted; 10 where it is left out",
+        ),
+        "graph_weight": Tensor(
+            "float32",
+            (REQUESTS,),
+            optional=True,
+            default=GRAPH_WEIGHT,
+            minimum=0,
+            maximum=1,
+            doc="how much the graph counts, against the embeddings; 0.5 where it is left out",
+        ),
+        "unseen": Tensor(
+            "bool",
+            (REQUESTS,),
+            optional=True,
+            default=False,
+            doc="leave out what was bought with the basket before; no where it is left out",
+        ),
+    }
+    sample = {
+        "product": Tensor("int64", ("picks",), doc="numbers of the products, the best first"),
+        "category": Tensor(BYTES, ("picks",), doc="name of its category, UTF-8; empty: unknown"),
+        "score": Tensor("float32", ("picks",), doc="0 to 1"),
+        "cosine": Tensor("float32", ("picks",), doc="of its embedding with the basket's"),
+        "overlap": Tensor("float32", ("picks",), doc="of its neighbourhood with the basket's"),
+        "shared": Tensor("int64", ("picks",), doc="neighbours that it shares with the basket"),
+        "bought_together": Tensor("int64", ("picks",), doc="of the basket, with how many it was"),
+    }
+    result = sample
+    outputs = sample
+    arrays = "numpy"
+    prepare_threads = 0  # there is nothing to do beside it
+    weights = "data/weights"
+
+    @cached_property
+    def known(self) -> Metadata:
+        """What is known of the weights."""
+        return read_metadata(weights_folder(self))
+
+    @cached_property
+    def graph(self) -> ProductGraph:
+        """The graph that the store was filled with."""
+        return graph_of(weights_folder(self), self.known)
+
+    def metadata(self) -> Mapping[str, str]:
+        """The notice of the weights that the embeddings are of."""
+        return {"notice": self.known.notice}
+
+    def setup(self, device: str) -> None:
+        """The store is opened with the first request, as it may be filled after the server starts.
+
+        It is filled through one, perhaps this one.
+        """
+        _ = self.graph
+        self._store: Store | None = None
+
+    def prepare(self, request: Request) -> Arrays:
+        """Ask the store; each request is one piece of work, and nothing of it can be merged."""
+        k = int(request["k"][0])
+        if not k:
+            return _arrays([])
+        found = recommend(
+            self._opened(),
+            self.graph,
+            request["product"].tolist(),
+            k,
+            graph_weight=float(request["graph_weight"][0]),
+            unseen=bool(request["unseen"][0]),
+        )
+        return _arrays(found)
+
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """What was found, as it is."""
+        return dict(batch)
+
+    def example(self) -> dict[str, Array]:
+        """For no picks: the model has to answer before there is a store, too."""
+        return {
+            "product": np.zeros(1, np.int64),
+            "k": np.zeros(1, np.int32),
+            "graph_weight": np.array([GRAPH_WEIGHT], np.float32),
+            "unseen": np.zeros(1, np.bool_),
+        }
+
+    def _opened(self) -> Store:
+        """The store as it was last published."""
+        if self._store is None or self._store.refresh():
+            if self._store is not None:
+                self._store.close()  # what was published may be of other weights
+                self._store = None
+            self._store = open_products(store_place(), self.known.sha256)
+        return self._store
+
+
+def _arrays(found: list[Recommendation]) -> dict[str, Array]:
+    """The sample of a request, a row per recommendation."""
+    columns: dict[str, Array] = {}
+    for name, tensor in ProductsRecommend.sample.items():
+        values = [getattr(pick, name) for pick in found]
+        if tensor.dtype == BYTES:
+            columns[name] = np.array([value.encode() for value in values], object)
+        else:
+            columns[name] = np.array(values, tensor.numpy)
+    return columns

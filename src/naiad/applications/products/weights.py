@@ -1,0 +1,120 @@
+"""Weights of a GraphSAGE network as a folder, as :mod:`naiad.weights` has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from naiad.applications.products.metadata import FANOUTS, Architecture, Metadata, read_metadata
+from naiad.errors import MissingExtra, WeightsError
+from naiad.weights import check_tensors, pack, read_state_dict, read_tensors, write_folder
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtra("products", error.name or "torch") from error
+
+from naiad.applications.products.model import SageNet
+
+_LAYER: Final = ("lin_l.weight", "lin_l.bias", "lin_r.weight")
+
+
+def load_weights(folder: Path) -> tuple[SageNet, Metadata]:
+    """Make the network that a folder describes, in evaluation mode.
+
+    Raises:
+        WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
+            or does not fit the architecture.
+    """
+    metadata = read_metadata(folder)
+    tensors = read_tensors(folder, _shapes(metadata.architecture), metadata.sha256)
+    net = SageNet(metadata.architecture)
+    net.load_state_dict(tensors)
+    return net.eval(), metadata
+
+
+def save_weights(net: SageNet, metadata: Metadata, folder: Path) -> Metadata:
+    """Write a network to a folder, which is made if need be; return the metadata as written."""
+    data, sha256 = pack(net)
+    metadata = replace(metadata, sha256=sha256)
+    write_folder(folder, data, metadata.to_json())
+    return metadata
+
+
+def import_checkpoint(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    graph: str = "",
+    fanouts: Sequence[int] | None = None,
+    notice: str = "",
+) -> Metadata:
+    """Turn a PyTorch checkpoint of ``SAGEConv`` layers into a folder of weights.
+
+    Args:
+        checkpoint: what ``torch.save`` wrote of a ``state_dict``, or of a mapping that has one
+            under ``"state_dict"``. It is read with ``weights_only=True``: nothing in it is run.
+        folder: where to write.
+        classes: the name of each category, in order; by default ``category 0`` and so on.
+        graph: folder of the graph to serve with the weights.
+        fanouts: neighbours to sample at each hop; by default 15, 10, 5, and 5 at further hops.
+        notice: what every user must know of these weights.
+
+    Raises:
+        WeightsError: the file is no such checkpoint.
+    """
+    try:
+        tensors = _in_order(read_state_dict(checkpoint))
+        architecture = _architecture(tensors)
+        check_tensors(tensors, _shapes(architecture), "state_dict")
+        layers = architecture.layers
+        metadata = Metadata(
+            architecture=architecture,
+            classes=tuple(classes or (f"category {n}" for n in range(architecture.classes))),
+            trained_on="unknown: imported",
+            graph=graph,
+            fanouts=tuple(fanouts or (*FANOUTS, *[FANOUTS[-1]] * layers)[:layers]),
+            notice=notice,
+            provenance={"checkpoint": checkpoint.name},
+        )
+    except WeightsError as error:
+        raise WeightsError(f"{checkpoint}: {error}") from error
+    net = SageNet(architecture)
+    net.load_state_dict(tensors)
+    return save_weights(net, metadata, folder)
+
+
+def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
+    """Shape of each parameter; nothing is allocated."""
+    with torch.device("meta"):
+        state = SageNet(architecture).state_dict()
+    return {name: tensor.shape for name, tensor in state.items()}
+
+
+def _in_order(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors under the names of :class:`SageNet`, whatever the layers are called."""
+    layers = [name.removesuffix(_LAYER[0]) for name in state if name.endswith(_LAYER[0])]
+    # convs.10 comes after convs.9: numbers in names are compared as such.
+    layers.sort(key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
+    renamed: dict[str, torch.Tensor] = {}
+    for name, tensor in state.items():
+        layer = next((prefix for prefix in layers if name.startswith(prefix)), None)
+        rest = name.removeprefix(layer or "")
+        if layer is None or rest not in _LAYER:
+            raise WeightsError(f"{name} has no place in a network of plain SAGEConv layers")
+        renamed[f"convs.{layers.index(layer)}.{rest}"] = tensor.float()
+    return renamed
+
+
+def _architecture(tensors: Mapping[str, torch.Tensor]) -> Architecture:
+    names = [name for name in tensors if name.endswith(_LAYER[0])]
+    try:
+        hidden, features = tensors[f"convs.0.{_LAYER[0]}"].shape
+        classes, _ = tensors[f"convs.{len(names) - 1}.{_LAYER[0]}"].shape
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"not the tensors of SAGEConv layers ({error})") from error
+    return Architecture(features, hidden, classes, len(names))

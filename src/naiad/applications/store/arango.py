@@ -1,0 +1,271 @@
+"""The graph store in ArangoDB, a database server, through python-arango.
+
+Not run against a live server: it was written from ArangoDB's documentation (3.11 and 3.12), and is
+tested against exchanges written down from it.
+
+Every table is a collection ``TABLE_gN``, N the number of the store's generation: a store that is
+made anew replaces another at once. Changes to a published store are seen as they are made. The
+collection ``naiad_store`` has the schema, the generation and the writer's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from naiad.applications.store.aql import Query
+from naiad.applications.store.arango_server import META, ArangoServer, document_key
+from naiad.applications.store.checked import CheckedStore, Conditions, Side
+from naiad.applications.store.protocol import Common, Direction, Hit, Link, Neighbour, Record, Route
+from naiad.applications.store.schema import KEY, EdgeTable, GraphSchema, Key, NodeTable
+from naiad.core.schema import Array
+from naiad.errors import StoreError
+
+
+class ArangoStore(CheckedStore):
+    """A published graph, to read: a :class:`~naiad.applications.store.Store`.
+
+    Args:
+        url: ``arangodb://user:password@host:port/database``, or ``arangodbs://`` for TLS; the
+            password may be in the environment variable ``NAIAD_ARANGO_PASSWORD`` instead.
+
+    Raises:
+        StoreError: the server cannot be reached, or has no store, or it is half loaded.
+        InvalidInput: the URL is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._server = ArangoServer(url)
+        self._open()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._server.name!r})"
+
+    def _open(self) -> None:
+        found = self._server.meta("schema") if self._server.has(META) else None
+        if found is None:
+            half = self._server.has(META) and self._server.meta("lock") is not None
+            name = self._server.name
+            raise StoreError(
+                f"the graph store at {name} is half loaded: nothing was published. It is being "
+                "loaded, or loading was interrupted: then load it again"
+                if half
+                else f"there is no graph store at {name}"
+            )
+        self._schema = GraphSchema.from_json(found["schema"])
+        self._generation = int(found["generation"])
+        self._publications = int(found["publications"])
+        self._indexed = {tuple(pair) for pair in found["indexed"]}
+        self._approximate_from = int(found["approximate_from"])
+
+    def _collection(self, table: str) -> str:
+        return f"{table}_g{self._generation}"
+
+    def _id(self, table: str, key: Key) -> str:
+        return f"{self._collection(table)}/{document_key(key)}"
+
+    def refresh(self) -> bool:
+        """Look at what was published since; whether anything was."""
+        before = (self._generation, self._publications)
+        self._open()
+        return (self._generation, self._publications) != before
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._server.close()
+
+    def _count(self, node: NodeTable, found: Conditions) -> int:
+        query = Query()
+        filters = query.filters(found, "n")
+        nodes = query.collection(self._collection(node.name))
+        text = f"FOR n IN {nodes} {filters} COLLECT WITH COUNT INTO number RETURN number"
+        return self._server.run(text, query.bind)[0]
+
+    def _get(self, node: NodeTable, keys: list[Key]) -> list[Record]:
+        return [_record(node, row) for row in self._by_key(node, keys, list(node.columns))]
+
+    def _by_key(
+        self, node: NodeTable, keys: Sequence[Key], columns: list[str]
+    ) -> list[dict[str, Any]]:
+        query = Query()
+        nodes = query.collection(self._collection(node.name))
+        wanted = query.value([document_key(key) for key in keys])
+        text = f"FOR n IN {nodes} FILTER n._key IN {wanted} RETURN KEEP(n, {query.value(columns)})"
+        return self._server.run(text, query.bind)
+
+    def _find(
+        self, node: NodeTable, found: Conditions, order: str, descending: bool, limit: int
+    ) -> list[Record]:
+        query = Query()
+        filters = query.filters(found, "n")
+        column = f"n[{query.value(order)}]"
+        rows = self._server.run(
+            f"FOR n IN {query.collection(self._collection(node.name))} {filters} "
+            f"SORT {column} == null, {column} {'DESC' if descending else 'ASC'}, n.id "
+            f"LIMIT {query.value(limit)} RETURN KEEP(n, {query.value(list(node.columns))})",
+            query.bind,
+        )
+        return [_record(node, row) for row in rows]
+
+    def _links(
+        self, edge: EdgeTable, keys: list[Key], side: Side, found: Conditions, limit: int
+    ) -> list[Link]:
+        given, end = (edge.source, "_from") if side == "source" else (edge.target, "_to")
+        query = Query()
+        filters = query.filters(found, "e")
+        limited = query.value(limit)
+        ids = [self._id(given, key) for key in keys]
+        rows = self._server.run(
+            f"FOR e IN {query.collection(self._collection(edge.name))} "
+            f"FILTER e.{end} IN {query.value(ids)} {filters} SORT e.from, e.to LIMIT {limited} "
+            f"RETURN [e.from, e.to, KEEP(e, {query.value(list(edge.properties))})]",
+            query.bind,
+        )
+        return [
+            Link(edge.name, source, target, {name: values.get(name) for name in edge.properties})
+            for source, target, values in rows
+        ]
+
+    def _neighbours(
+        self,
+        start: tuple[str, Key],
+        reached: NodeTable,
+        edges: list[EdgeTable],
+        direction: Direction,
+        hops: int,
+        found: Conditions,
+        limit: int,
+    ) -> list[Neighbour]:
+        query = Query()
+        first = query.value(self._id(*start))
+        along = query.along(self._edges(edges), direction, first, query.value(hops))
+        rows = self._server.run(
+            f"{self._involving(query)} FOR n, e, p {along} "
+            "OPTIONS {order: 'bfs', uniqueVertices: 'global'} "
+            f"FILTER IS_SAME_COLLECTION({query.value(self._collection(reached.name))}, n) "
+            f"FILTER n._id != {first} {query.filters(found, 'n')} "
+            f"LET hops = LENGTH(p.edges) SORT hops, n.id LIMIT {query.value(limit)} "
+            "RETURN [n.id, hops]",
+            query.bind,
+        )
+        return [Neighbour(*row) for row in rows]
+
+    def _paths(
+        self,
+        start: tuple[str, Key],
+        end: tuple[str, Key],
+        edges: list[EdgeTable],
+        direction: Direction,
+        hops: int,
+        limit: int,
+    ) -> list[Route]:
+        query = Query()
+        first, last = query.value(self._id(*start)), query.value(self._id(*end))
+        shortest = query.shortest(self._edges(edges), direction, first, last)
+        rows = self._server.run(
+            f"{self._involving(query)} FOR p {shortest} "
+            f"FILTER LENGTH(p.edges) <= {query.value(hops)} LIMIT {query.value(limit)} "
+            "RETURN {nodes: p.vertices[*]._id, keys: p.vertices[*].id, edges: p.edges[*]._id}",
+            query.bind,
+        )
+        return [
+            Route(
+                tuple(zip(map(self._table, row["nodes"]), row["keys"], strict=True)),
+                tuple(map(self._table, row["edges"])),
+            )
+            for row in rows
+        ]
+
+    def _table(self, identifier: str) -> str:
+        """The table of a document, by its ``_id``."""
+        return identifier.partition("/")[0].removesuffix(f"_g{self._generation}")
+
+    def _edges(self, edges: Sequence[EdgeTable]) -> list[str]:
+        return [self._collection(edge.name) for edge in edges]
+
+    def _involving(self, query: Query) -> str:
+        return query.involving(self._collection(node.name) for node in self._schema.nodes)
+
+    def _common(
+        self,
+        node: NodeTable,
+        keys: list[Key],
+        edges: list[EdgeTable],
+        found: Conditions,
+        limit: int,
+    ) -> list[Common]:
+        query = Query()
+        limited = query.value(limit)
+        starts = query.value([self._id(node.name, key) for key in keys])
+        names = self._edges(edges)
+        rows = self._server.run(
+            f"{self._involving(query)} LET between = (FOR a IN {starts} "
+            f"FOR x, e {query.along(names, 'both', 'a', '1')} {query.filters(found, 'e')} "
+            "RETURN DISTINCT x._id) "
+            f"FOR x IN between FOR b, f {query.along(names, 'both', 'x', '1')} "
+            f"FILTER IS_SAME_COLLECTION({query.value(self._collection(node.name))}, b) "
+            f"FILTER b._id NOT IN {starts} {query.filters(found, 'f')} "
+            "COLLECT key = b.id AGGREGATE common = COUNT_DISTINCT(x) "
+            f"SORT common DESC, key LIMIT {limited} RETURN [key, common]",
+            query.bind,
+        )
+        return [Common(*row) for row in rows]
+
+    def _nearest(
+        self, node: NodeTable, vector: str, query: Array, k: int, found: Conditions, exact: bool
+    ) -> list[Hit]:
+        """The index is asked only where there are no conditions."""
+        text = Query()
+        nodes = text.collection(self._collection(node.name))
+        column, wanted = text.value(vector), text.value(query.tolist())
+        limited = text.value(k)
+        if (node.name, vector) in self._indexed and not (found or exact):
+            rows = self._server.run(
+                f"FOR n IN {nodes} LET score = APPROX_NEAR_COSINE(n.{column}, {wanted}) "
+                f"SORT score DESC LIMIT {limited} RETURN [n.id, score]",
+                text.bind,
+            )
+        else:
+            rows = self._server.run(
+                f"FOR n IN {nodes} FILTER n[{column}] != null {text.filters(found, 'n')} "
+                f"LET score = NOT_NULL(COSINE_SIMILARITY(n[{column}], {wanted}), 0) "
+                f"SORT score DESC, n.id LIMIT {limited} RETURN [n.id, score]",
+                text.bind,
+            )
+        return [Hit(*row) for row in rows]
+
+    def _vectors(self, node: NodeTable, vector: str, keys: list[Key]) -> dict[Key, Array]:
+        return {
+            row[KEY]: np.array(row[vector], np.float32)
+            for row in self._by_key(node, keys, [KEY, vector])
+            if row.get(vector) is not None
+        }
+
+    def _missing(self, node: NodeTable, vector: str) -> list[Key]:
+        query = Query()
+        return self._server.run(
+            f"FOR n IN {query.collection(self._collection(node.name))} "
+            f"FILTER n[{query.value(vector)}] == null SORT n.id RETURN n.id",
+            query.bind,
+        )
+
+
+def exists(url: str) -> bool:
+    """Whether a store was published there.
+
+    Raises:
+        StoreError: the server cannot be reached.
+    """
+    try:
+        ArangoStore(url).close()
+    except StoreError as error:
+        if "there is no graph store" in str(error) or "is half loaded" in str(error):
+            return False
+        raise
+    return True
+
+
+def _record(node: NodeTable, row: dict[str, Any]) -> Record:
+    return {name: row.get(name) for name in node.columns}

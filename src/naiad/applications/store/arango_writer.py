@@ -1,0 +1,264 @@
+"""The writer of a graph store in ArangoDB."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import unquote
+
+from arango.exceptions import ArangoError
+
+from naiad.applications.store.arango import ArangoStore
+from naiad.applications.store.arango_server import META, ArangoServer, document_key
+from naiad.applications.store.checks import check_values
+from naiad.applications.store.protocol import Source
+from naiad.applications.store.rows import edge_rows, node_rows
+from naiad.applications.store.schema import KEY, SOURCE, TARGET, GraphSchema, Key, NodeTable
+from naiad.core.schema import Array
+from naiad.errors import InvalidInput, StoreError
+
+APPROXIMATE_FROM: Final = 100_000
+"""With so many nodes a vector gets a vector index, unless it is said otherwise."""
+
+_ROWS = 2_000  # of one request
+_NOT_UNIQUE = 1210  # ArangoDB's number of that error
+
+
+class ArangoWriter(ArangoStore):
+    """The :class:`~naiad.applications.store.Writer` of a store; use it as a context manager.
+
+    Args:
+        url: of the store, as `ArangoStore` takes it.
+        schema: of a new store, which replaces what is there; None to change what is there, which
+            others see as it is done.
+        approximate_from: a vector of so many nodes gets a vector index, where the server (3.12.4
+            and later) has any; None for what it was, or :data:`APPROXIMATE_FROM`.
+
+    Raises:
+        StoreError: somebody writes to it, or there is none to change.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        schema: GraphSchema | None = None,
+        *,
+        approximate_from: int | None = None,
+    ) -> None:
+        self._server = ArangoServer(url)
+        self._approximate_from = APPROXIMATE_FROM
+        self._old: GraphSchema | None = None
+        self._published = schema is None
+        self._closed = False
+        if schema is None:
+            self._open()
+        if approximate_from is not None:
+            self._approximate_from = approximate_from
+        if schema is None:
+            self._take_lock()
+            return
+        if not self._server.has(META):
+            self._create(META, edge=False)
+        self._take_lock()
+        try:
+            self._make(schema)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, schema: GraphSchema) -> None:
+        self._schema = schema
+        self._indexed: set[tuple[str, ...]] = set()
+        self._generation = 1
+        self._publications = 0
+        found = self._server.meta("schema")
+        if found is not None:
+            self._generation += int(found["generation"])
+            self._old = GraphSchema.from_json(found["schema"])
+        self._drop(schema, self._generation)  # what an interrupted writer has left
+        for node in schema.nodes:
+            self._create(self._collection(node.name), edge=False)
+        for edge in schema.edges:
+            self._create(self._collection(edge.name), edge=True)
+
+    def _create(self, name: str, *, edge: bool) -> None:
+        self._server.call(lambda: self._server.database.create_collection(name, edge=edge))
+
+    def _take_lock(self) -> None:
+        owner = f"{socket.gethostname()} process {os.getpid()}"
+        try:
+            self._insert(META, [{"_key": "lock", "owner": owner}])
+        except _NotUnique:
+            holder = (self._server.meta("lock") or {}).get("owner", "another process")
+            self._server.close()
+            raise StoreError(
+                f"the graph store at {self._server.name} is locked: another process writes to it, "
+                f"{holder}. It can be read meanwhile; to write, wait for that process to end, or "
+                f"where it was killed remove the document {META}/lock"
+            ) from None
+
+    def _insert(self, collection: str, rows: list[dict[str, Any]]) -> None:
+        text = "FOR row IN @rows INSERT row INTO @@collection"
+        try:
+            self._server.run(text, {"rows": rows, "@collection": collection})
+        except StoreError as error:
+            if getattr(error.__cause__, "error_code", None) == _NOT_UNIQUE:
+                key = str(error).rpartition("conflicting key: ")[2].split(" ")[0].strip("'\";,.")
+                raise _NotUnique(unquote(key)) from None
+            raise
+
+    def _drop(self, schema: GraphSchema, generation: int) -> None:
+        for table in (*schema.nodes, *schema.edges):
+            name = f"{table.name}_g{generation}"
+            self._server.call(
+                lambda n=name: self._server.database.delete_collection(n, ignore_missing=True)
+            )
+
+    def load_nodes(self, table: str, rows: Source) -> int:
+        """Add nodes; how many."""
+        count = 0
+        for chunk in node_rows(self._schema.node(table), rows):
+            for batch in chunk.to_batches(_ROWS):
+                documents = [
+                    {"_key": document_key(row[KEY]), **_present(row)} for row in batch.to_pylist()
+                ]
+                try:
+                    self._insert(self._collection(table), documents)
+                except _NotUnique as error:
+                    raise InvalidInput(f"{table}: the id {error} is there twice") from None
+                count += batch.num_rows
+        return count
+
+    def load_edges(self, edge: str, rows: Source) -> int:
+        """Add edges; how many."""
+        table = self._schema.edge(edge)
+        count = 0
+        for chunk in edge_rows(self._schema, table, rows):
+            for batch in chunk.to_batches(_ROWS):
+                documents = [
+                    {
+                        "_from": self._id(table.source, row[SOURCE]),
+                        "_to": self._id(table.target, row[TARGET]),
+                        **_present(row),
+                    }
+                    for row in batch.to_pylist()
+                ]
+                self._check_ends(edge, documents)
+                self._insert(self._collection(edge), documents)
+                count += batch.num_rows
+        return count
+
+    def _check_ends(self, edge: str, documents: list[dict[str, Any]]) -> None:
+        ends = sorted({end for row in documents for end in (row["_from"], row["_to"])})
+        lost = self._server.run(
+            "FOR end IN @ends FILTER DOCUMENT(end) == null LIMIT 1 RETURN end", {"ends": ends}
+        )
+        if lost:
+            key = unquote(lost[0].partition("/")[2])
+            raise InvalidInput(f"{edge}: an edge has the node {key}, which is not there")
+
+    def set_vectors(self, table: str, vector: str, keys: Sequence[Key], values: Array) -> None:
+        """Set the vectors of nodes: float32 [keys, length]."""
+        node = self._schema.node(table)
+        values = check_values(node, vector, keys, values)
+        there = {row[KEY] for row in self._by_key(node, keys, [KEY])}
+        for key in keys:
+            if key not in there:
+                raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
+        for start in range(0, len(keys), _ROWS):
+            rows = [
+                {"key": document_key(key), "value": value}
+                for key, value in zip(
+                    keys[start : start + _ROWS], values[start : start + _ROWS].tolist(), strict=True
+                )
+            ]
+            self._server.run(
+                "FOR row IN @rows UPDATE {_key: row.key, [@vector]: row.value} IN @@nodes",
+                {"rows": rows, "vector": vector, "@nodes": self._collection(table)},
+            )
+
+    def publish(self) -> None:
+        """Let others see what was written; vectors of many nodes get an index."""
+        for node in self._schema.nodes:
+            for vector in node.vectors:
+                self._index(node, vector)
+        self._publications += 1
+        document = {
+            "_key": "schema",
+            "schema": self._schema.to_json(),
+            "generation": self._generation,
+            "publications": self._publications,
+            "indexed": sorted(self._indexed),
+            "approximate_from": self._approximate_from,
+        }
+        self._server.run(
+            "UPSERT {_key: @row._key} INSERT @row REPLACE @row IN @@meta",
+            {"row": document, "@meta": META},
+        )
+        if self._old is not None:
+            self._drop(self._old, self._generation - 1)
+        self._old, self._published = None, True
+
+    def _index(self, node: NodeTable, vector: str) -> None:
+        number = self.count(node.name)
+        if (node.name, vector) in self._indexed or number < self._approximate_from:
+            return
+        if self.missing(node.name, vector):
+            return  # up to 3.12.8 every document of an indexed collection must have the vector
+        index = {
+            "type": "vector",
+            "fields": [vector],
+            "params": {
+                "metric": "cosine",
+                "dimension": node.length_of(vector),
+                "nLists": round(number**0.5),
+            },
+        }
+        collection = self._server.database.collection(self._collection(node.name))
+        try:
+            collection.add_index(index)
+        except ArangoError:
+            return  # a server without vector indexes: the search is exact
+        self._indexed.add((node.name, vector))
+
+    def refresh(self) -> bool:
+        """False: a writer sees what it writes, and there is no other."""
+        return False
+
+    def close(self) -> None:
+        """Drop a new store that was not published, and let others write."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if not self._published:
+                self._drop(self._schema, self._generation)
+            self._server.run(
+                "FOR n IN @@meta FILTER n._key == @key REMOVE n IN @@meta",
+                {"@meta": META, "key": "lock"},
+            )
+        finally:
+            super().close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.publish()
+        finally:
+            self.close()
+
+
+class _NotUnique(Exception):
+    """A document of that key is there; the message is the key."""
+
+
+def _present(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}

@@ -1,0 +1,101 @@
+"""What is asked of a store, checked before a database sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+
+from naiad.applications.store.schema import EdgeTable, GraphSchema, Key, NodeTable, check_key
+from naiad.core.schema import Array
+from naiad.errors import InvalidInput
+
+MOST_ROWS: Final = 1_000_000
+"""Most rows of one answer, which is held in memory."""
+MOST_HOPS: Final = 10
+
+
+def check_limit(limit: int, name: str = "limit") -> int:
+    """Return how many rows are wanted.
+
+    Raises:
+        InvalidInput: below 1, or more than an answer may have.
+    """
+    if not 1 <= limit <= MOST_ROWS:
+        raise InvalidInput(f"{name} is {limit:,}; it must be 1 to {MOST_ROWS:,}")
+    return limit
+
+
+def check_hops(hops: int) -> int:
+    """Return how many edges a path may have.
+
+    Raises:
+        InvalidInput: below 1 or too many.
+    """
+    if not 1 <= hops <= MOST_HOPS:
+        raise InvalidInput(f"hops is {hops}; it must be 1 to {MOST_HOPS}")
+    return hops
+
+
+def check_keys(table: NodeTable, keys: Iterable[Key]) -> list[Key]:
+    """The keys without repetitions, in order.
+
+    Raises:
+        InvalidInput: one is not of the table's type.
+    """
+    return list(dict.fromkeys(check_key(table, key) for key in keys))
+
+
+def check_edges(schema: GraphSchema, edges: Sequence[str]) -> list[EdgeTable]:
+    """The tables of those names.
+
+    Raises:
+        InvalidInput: there is none, or none was named.
+    """
+    if isinstance(edges, str) or not edges:
+        raise InvalidInput(f"edges is {edges!r}; give a list of tables of edges")
+    return [schema.edge(name) for name in edges]
+
+
+def check_query(table: NodeTable, vector: str, query: Array) -> Array:
+    """The vector to compare with, float32.
+
+    Raises:
+        InvalidInput: another length, numbers that are not finite, or all zeros.
+    """
+    length = table.length_of(vector)
+    query = np.asarray(query)
+    if query.shape != (length,) or query.dtype.kind not in "fiu":
+        raise InvalidInput(
+            f"the query is {query.dtype} {list(query.shape)}; {table.name}.{vector} is float32 "
+            f"[{length}]"
+        )
+    query = query.astype(np.float32)
+    if not np.isfinite(query).all():
+        raise InvalidInput("the query has numbers that are not finite")
+    if not query.any():
+        raise InvalidInput("the query is all zeros, which has no direction to compare with")
+    return query
+
+
+def check_values(table: NodeTable, vector: str, keys: Sequence[Key], values: Array) -> Array:
+    """The vectors to set, float32 [keys, length].
+
+    Raises:
+        InvalidInput: another shape, a key twice, or numbers that are not finite.
+    """
+    length = table.length_of(vector)
+    values = np.asarray(values)
+    if values.shape != (len(keys), length) or values.dtype.kind != "f":
+        raise InvalidInput(
+            f"the vectors are {values.dtype} {list(values.shape)}; for {len(keys):,} keys "
+            f"{table.name}.{vector} is float32 [{len(keys)}, {length}]"
+        )
+    if len(check_keys(table, keys)) != len(keys):
+        raise InvalidInput("a key is given twice")
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise InvalidInput(f"the vector of {keys[row]!r} has numbers that are not finite")
+    return np.ascontiguousarray(values, np.float32)

@@ -1,0 +1,199 @@
+"""Cypher as Ladybug has it: texts of queries, and their parameters.
+
+Names in a text are the schema's, which are letters, digits and _; values are parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from naiad.applications.store.filters import Condition
+from naiad.applications.store.protocol import Direction
+from naiad.applications.store.schema import (
+    KEY,
+    SOURCE,
+    TARGET,
+    EdgeTable,
+    GraphSchema,
+    NodeTable,
+    PropertyType,
+)
+
+Parameters = dict[str, Any]
+
+_TYPES: Final[dict[PropertyType, str]] = {
+    "string": "STRING",
+    "int64": "INT64",
+    "double": "DOUBLE",
+    "bool": "BOOLEAN",
+    "strings": "STRING[]",
+}
+
+_OPERATORS: Final = {
+    "=": "{0} = {1}",
+    "!=": "{0} <> {1}",
+    "<": "{0} < {1}",
+    "<=": "{0} <= {1}",
+    ">": "{0} > {1}",
+    ">=": "{0} >= {1}",
+    "between": "{0} >= {1}[1] AND {0} <= {1}[2]",  # lists begin at 1
+    "in": "{0} IN {1}",
+    "not in": "NOT {0} IN {1}",
+    "has": "list_contains({0}, {1})",
+}
+
+
+def quoted(name: str) -> str:
+    """A name that may be a word of the language, such as ``from``."""
+    return f"`{name}`"
+
+
+def create(schema: GraphSchema) -> Iterable[str]:
+    """Statements that make the tables."""
+    for table in schema.nodes:
+        columns = [f"{quoted(KEY)} {_TYPES[table.key]} PRIMARY KEY"]
+        columns += [f"{quoted(name)} {_TYPES[kind]}" for name, kind in table.properties.items()]
+        columns += [f"{quoted(name)} FLOAT[{size}]" for name, size in table.vectors.items()]
+        yield f"CREATE NODE TABLE {quoted(table.name)} ({', '.join(columns)})"
+    for edge in schema.edges:
+        columns = [f"FROM {quoted(edge.source)} TO {quoted(edge.target)}"]
+        columns += [f"{quoted(name)} {_TYPES[kind]}" for name, kind in edge.properties.items()]
+        yield f"CREATE REL TABLE {quoted(edge.name)} ({', '.join(columns)})"
+
+
+def plain(value: Any) -> Any:
+    """A value as a parameter has it: any sequence as a list."""
+    return value if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
+
+
+def terms(conditions: Sequence[Condition], parameters: Parameters, variable: str) -> Iterable[str]:
+    """Conditions on a variable's properties; their values are added to ``parameters``."""
+    for condition in conditions:
+        if condition.operator in ("in", "not in") and not condition.value:
+            # An empty list has no type that a property could be compared with.
+            yield "false" if condition.operator == "in" else "true"
+            continue
+        name = f"{variable}_{len(parameters)}"
+        parameters[name] = plain(condition.value)
+        column = f"{variable}.{quoted(condition.property)}"
+        yield _OPERATORS[condition.operator].format(column, f"${name}")
+
+
+def where(
+    conditions: Sequence[Condition], parameters: Parameters, variable: str, *more: str
+) -> str:
+    """A WHERE clause on a variable's properties, or ""; ``more`` are conditions beside them."""
+    found = [*more, *terms(conditions, parameters, variable)]
+    return f" WHERE {' AND '.join(found)}" if found else ""
+
+
+def record(variable: str, columns: Iterable[str]) -> str:
+    """Columns of a variable, to return."""
+    return ", ".join(f"{variable}.{quoted(column)}" for column in columns)
+
+
+def arrow(edges: Sequence[EdgeTable], direction: Direction, hops: str = "", name: str = "e") -> str:
+    """A pattern of edges of some tables."""
+    kinds = "|".join(quoted(edge.name) for edge in edges)
+    left, right = {"out": ("-", "->"), "in": ("<-", "-"), "both": ("-", "-")}[direction]
+    return f"{left}[{name}:{kinds}{hops}]{right}"
+
+
+def sides(edges: Sequence[EdgeTable], table: str) -> tuple[Direction, Direction]:
+    """The directions from nodes of ``table`` along ``edges``, and back.
+
+    Where they are one way only, saying so is several times as fast.
+    """
+    if all(edge.source == table != edge.target for edge in edges):
+        return "out", "in"
+    if all(edge.source != table == edge.target for edge in edges):
+        return "in", "out"
+    return "both", "both"
+
+
+def by_key(table: NodeTable) -> str:
+    """Find the nodes ``n`` in ``$keys``, each by the primary key's index."""
+    return f"UNWIND $keys AS key MATCH (n:{quoted(table.name)} {{{quoted(KEY)}: key}})"
+
+
+def vectors_between(table: NodeTable, vector: str) -> str:
+    """Keys and vectors of those of the nodes from ``$first`` to before ``$last`` that have one.
+
+    Nodes are numbered in the order in which they were loaded; one in ``$step`` is taken.
+    """
+    number = "offset(id(n))"
+    return (
+        f"MATCH (n:{quoted(table.name)}) WHERE {number} >= $first AND {number} < $last "
+        f"AND {number} % $step = 0 AND n.{quoted(vector)} IS NOT NULL "
+        f"RETURN n.{quoted(KEY)} AS key, n.{quoted(vector)} AS vector"
+    )
+
+
+def links(
+    edge: EdgeTable, side: str, conditions: Sequence[Condition], parameters: Parameters
+) -> str:
+    """The first ``$limit`` edges whose source or target is ``$key``: its ends and properties."""
+    here, there = ("a", "b") if side == "source" else ("b", "a")
+    tables = {"a": edge.source, "b": edge.target}
+    pattern = arrow([edge], "out" if side == "source" else "in")
+    ends = [f"a.{quoted(KEY)}", f"b.{quoted(KEY)}"]
+    columns = [*ends, *(f"e.{quoted(name)}" for name in edge.properties)]
+    return (
+        f"MATCH ({here}:{quoted(tables[here])} {{{quoted(KEY)}: $key}}){pattern}"
+        f"({there}:{quoted(tables[there])}){where(conditions, parameters, 'e')} "
+        f"RETURN {', '.join(columns)} ORDER BY {', '.join(ends)} LIMIT $limit"
+    )
+
+
+def keys(table: NodeTable) -> str:
+    """All keys, in the order of the nodes' numbers."""
+    return f"MATCH (n:{quoted(table.name)}) RETURN n.{quoted(KEY)} AS key ORDER BY offset(id(n))"
+
+
+def ends(edge: EdgeTable, conditions: Sequence[Condition], parameters: Parameters) -> str:
+    """The numbers of both nodes of each edge, and its properties."""
+    columns = ["offset(id(a))", "offset(id(b))", *(f"e.{quoted(name)}" for name in edge.properties)]
+    return (
+        f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)})"
+        f"{where(conditions, parameters, 'e')} "
+        f"RETURN {', '.join(columns)}"
+    )
+
+
+def copy_nodes(table: NodeTable, columns: Sequence[str]) -> str:
+    """Load ``$rows``, which has these columns, into a table."""
+    names = ", ".join(map(quoted, columns))
+    return f"COPY {quoted(table.name)} ({names}) FROM (LOAD FROM $rows RETURN {names})"
+
+
+def copy_edges(edge: EdgeTable) -> str:
+    """Load ``$rows``, which has all columns of a table of edges."""
+    names = ", ".join(map(quoted, (SOURCE, TARGET, *edge.properties)))
+    return f"COPY {quoted(edge.name)} FROM (LOAD FROM $rows RETURN {names})"
+
+
+def set_vectors(table: NodeTable, vector: str) -> str:
+    """Set a vector of the nodes in ``$rows``."""
+    return (
+        f"LOAD FROM $rows MATCH (n:{quoted(table.name)} {{{quoted(KEY)}: {quoted(KEY)}}}) "
+        f"SET n.{quoted(vector)} = {quoted(vector)}"
+    )
+
+
+def nearest(
+    table: NodeTable, vector: str, conditions: Sequence[Condition], parameters: Parameters
+) -> str:
+    """The ``$k`` nodes whose vector is nearest to ``$query``, of those in ``$keys`` if given."""
+    column = f"n.{quoted(vector)}"
+    length = table.length_of(vector)
+    nodes = f"MATCH (n:{quoted(table.name)})"
+    if "keys" in parameters:
+        nodes = by_key(table)
+    return (
+        f"{nodes}"
+        f"{where(conditions, parameters, 'n', f'{column} IS NOT NULL')} "
+        f"RETURN n.{quoted(KEY)} AS key, "
+        f"array_cosine_similarity({column}, CAST($query AS FLOAT[{length}])) AS score "
+        "ORDER BY score DESC, key LIMIT $k"
+    )

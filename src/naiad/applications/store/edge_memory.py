@@ -1,0 +1,119 @@
+"""Edges of a published state that a reader keeps in memory, where they are asked for often.
+
+Ladybug answers for one node at once, and joins with all nodes where several are asked for: on a
+graph of 9,000 films and 100,000 ratings that took 50 times as long as the same from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from naiad.applications.store import cypher
+from naiad.applications.store.adjacency import Adjacency, Edges, Ints, Numbered
+from naiad.applications.store.cypher import quoted
+from naiad.applications.store.filters import Condition
+from naiad.applications.store.schema import EdgeTable, GraphSchema, NodeTable
+
+Ask: TypeAlias = "Callable[[str, Mapping[str, Any]], Any]"
+"""Asks the database: a query and its parameters in, Ladybug's result out."""
+
+MOST_EDGES: Final = 10_000_000
+"""Of larger tables nothing is kept; of one of this size it takes some 400 MB."""
+_WORTH: Final = 1_000
+"""To ask for one node's edges takes as long as to read so many edges."""
+_MOST_KEPT: Final = 8
+
+
+class EdgeMemory:
+    """What is kept of one state; not for several threads at once.
+
+    Args:
+        schema: of the graph.
+        ask: its database.
+    """
+
+    def __init__(self, schema: GraphSchema, ask: Ask) -> None:
+        self._schema = schema
+        self._ask = ask
+        self._kept: dict[str, Edges | Adjacency] = {}
+        self._asked: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
+        self._numbered: dict[str, Numbered] = {}
+
+    def edges(self, edge: EdgeTable, found: Sequence[Condition], keys: int) -> Edges | None:
+        """Those that fulfil conditions; None where it is not worth it yet, or they are too many.
+
+        It is worth it when to ask for so many ``keys`` as were asked for has taken as long.
+        """
+        about = repr((edge.name, found))
+        if about not in self._kept:
+            size = self._size(edge)
+            self._asked[about] = self._asked.get(about, 0) + keys
+            if size > MOST_EDGES or self._asked[about] * _WORTH < size:
+                return None
+            source, target, *values = self._ends(edge, found)
+            self._keep(
+                about,
+                Edges(
+                    edge.name,
+                    self._nodes(edge.source),
+                    self._nodes(edge.target),
+                    (source.to_numpy(), target.to_numpy()),
+                    dict(zip(edge.properties, values, strict=True)),
+                ),
+            )
+        kept = self._kept[about]
+        assert isinstance(kept, Edges)
+        return kept
+
+    def adjacency(
+        self, node: NodeTable, edges: Sequence[EdgeTable], found: Sequence[Condition]
+    ) -> Adjacency | None:
+        """Nodes of a table and their neighbours along ``edges``; None where they are too many."""
+        about = repr((node.name, [edge.name for edge in edges], found))
+        if about not in self._kept:
+            if sum(map(self._size, edges)) > MOST_EDGES:
+                return None
+            # Neighbours of several tables are numbered one table after another.
+            ends = [edge.target if edge.source == node.name else edge.source for edge in edges]
+            first: dict[str, int] = {}
+            reached = 0
+            for end in dict.fromkeys(ends):
+                first[end] = reached
+                reached += len(self._nodes(end).keys)
+            pairs: list[tuple[Ints, Ints]] = []
+            for edge, end in zip(edges, ends, strict=True):
+                source, target = (column.to_numpy() for column in self._ends(edge, found)[:2])
+                if edge.source == node.name:
+                    pairs.append((source, target + first[end]))
+                if edge.target == node.name:
+                    pairs.append((target, source + first[end]))
+            self._keep(about, Adjacency.of(self._nodes(node.name), pairs, reached))
+        kept = self._kept[about]
+        assert isinstance(kept, Adjacency)
+        return kept
+
+    def _keep(self, about: str, edges: Edges | Adjacency) -> None:
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[about] = edges
+
+    def _size(self, edge: EdgeTable) -> int:
+        if edge.name not in self._sizes:
+            text = f"MATCH ()-[e:{quoted(edge.name)}]->() RETURN count(*)"
+            self._sizes[edge.name] = self._ask(text, {}).get_all()[0][0]
+        return self._sizes[edge.name]
+
+    def _nodes(self, table: str) -> Numbered:
+        if table not in self._numbered:
+            rows = self._ask(cypher.keys(self._schema.node(table)), {}).get_as_arrow(-1)
+            self._numbered[table] = Numbered(rows.column(0).to_pylist())
+        return self._numbered[table]
+
+    def _ends(self, edge: EdgeTable, found: Sequence[Condition]) -> list[Any]:
+        """Columns: numbers of both nodes of each edge, and its properties."""
+        parameters: dict[str, Any] = {}
+        text = cypher.ends(edge, found, parameters)
+        rows = self._ask(text, parameters).get_as_arrow(-1)
+        return [column.combine_chunks() for column in rows.columns]

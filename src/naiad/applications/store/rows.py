@@ -1,0 +1,104 @@
+"""Rows to load, from parquet files and Arrow tables, as a table's schema wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from naiad.applications.store.protocol import Source
+from naiad.applications.store.schema import KEY, SOURCE, TARGET, EdgeTable, GraphSchema, NodeTable
+from naiad.errors import InvalidInput, MissingExtra
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError as error:
+    raise MissingExtra("store", "pyarrow") from error
+
+# Loaded at once. Ladybug 0.22 has to hold several times as much; of 256 MB at once it says that its
+# buffer, of 512 MB, is full.
+_CHUNK_BYTES: Final = 64 << 20
+_PROPERTY_BYTES: Final = 64  # of one property of a row, about
+
+_TYPES = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "bool": pa.bool_(),
+    "strings": pa.list_(pa.string()),
+}
+
+
+def node_rows(table: NodeTable, rows: Source) -> Iterator[pa.Table]:
+    """Rows of nodes, some at a time.
+
+    Raises:
+        InvalidInput: the file is no parquet, or a column is missing, unknown or of another type.
+    """
+    types = {name: _TYPES[table.type_of(name)] for name in table.columns}
+    types |= {name: pa.list_(pa.float32(), length) for name, length in table.vectors.items()}
+    row_bytes = _PROPERTY_BYTES * len(table.columns) + 4 * sum(table.vectors.values())
+    return _cast(table.name, types, (KEY,), rows, row_bytes)
+
+
+def edge_rows(schema: GraphSchema, table: EdgeTable, rows: Source) -> Iterator[pa.Table]:
+    """Rows of edges with all columns, some at a time; raises as :func:`node_rows`."""
+    types = {
+        SOURCE: _TYPES[schema.node(table.source).key],
+        TARGET: _TYPES[schema.node(table.target).key],
+        **{name: _TYPES[kind] for name, kind in table.properties.items()},
+    }
+    for chunk in _cast(table.name, types, (SOURCE, TARGET), rows, _PROPERTY_BYTES * len(types)):
+        # Ladybug wants all properties of an edge, which may be null.
+        there = {name: chunk[name] for name in chunk.column_names}
+        yield pa.table(
+            {name: there.get(name, pa.nulls(chunk.num_rows, kind)) for name, kind in types.items()}
+        )
+
+
+def vector_rows(table: NodeTable, vector: str, keys: list[Any], values: Any) -> pa.Table:
+    """A table of keys and their vectors, which are float32 [keys, length]."""
+    flat = pa.array(values.ravel())
+    column = pa.FixedSizeListArray.from_arrays(flat, table.length_of(vector))
+    return pa.table({KEY: pa.array(keys, _TYPES[table.key]), vector: column})
+
+
+def _cast(
+    table: str, types: dict[str, Any], needed: tuple[str, ...], rows: Source, row_bytes: int
+) -> Iterator[pa.Table]:
+    size = max(1, _CHUNK_BYTES // row_bytes)
+    place = f"{rows}" if isinstance(rows, Path) else "the table"
+    for chunk in _chunks(rows, size):
+        for name in chunk.column_names:
+            if name not in types:
+                raise InvalidInput(f"{place} has a column {name!r}; {table} has {', '.join(types)}")
+        for name in needed:
+            if name not in chunk.column_names:
+                raise InvalidInput(f"{place} has no column {name!r}, which {table} needs")
+            if chunk[name].null_count:
+                raise InvalidInput(f"{place}: {name} is missing in {chunk[name].null_count:,} rows")
+        columns: dict[str, Any] = {}
+        for name, kind in types.items():
+            if name not in chunk.column_names:
+                continue
+            try:
+                columns[name] = chunk[name].cast(kind)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise InvalidInput(
+                    f"{place}: {name} is {chunk[name].type}; {table} wants {kind}: {error}"
+                ) from None
+        yield pa.table(columns)
+
+
+def _chunks(rows: Source, size: int) -> Iterator[pa.Table]:
+    if not isinstance(rows, Path):
+        for start in range(0, rows.num_rows, size):
+            yield rows.slice(start, size)
+        return
+    try:
+        with pq.ParquetFile(rows) as file:
+            for batch in file.iter_batches(size):
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InvalidInput(f"{rows} cannot be read as parquet: {error}") from error

@@ -1,0 +1,1 @@
+"""Text: embeddings, and classification without training."""

@@ -1,0 +1,150 @@
+"""Networks that read tokens, whatever runs them: ONNX Runtime, or torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.applications.text.embedding.bert import IDS, KINDS, MASK
+from naiad.errors import MissingExtra, WeightsError
+
+Floats: TypeAlias = NDArray[np.float32]
+Ints: TypeAlias = NDArray[np.int64]
+
+EXTRA: Final = "zero-shot"
+TORCH_EXTRA: Final = "huggingface"
+
+_CUDA: Final = "CUDAExecutionProvider"
+
+
+class Network(Protocol):
+    """Rectangles of tokens in, numbers of each token or of each text out."""
+
+    def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
+        """Run the network.
+
+        Args:
+            tokens: int64 ``[texts, tokens]`` each: ``input_ids``, ``attention_mask`` (1: a token,
+                0: padding) and ``token_type_ids`` (0, and 1 in the second text of a pair); a
+                network takes those that it knows.
+        """
+        ...
+
+
+class OnnxNetwork:
+    """A network in ONNX, as Naiad writes them and as Hugging Face's repositories have them."""
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        """Load the file onto ``device`` (``"cpu"``, ``"cuda:0"``).
+
+        Raises:
+            WeightsError: it is no ONNX file, takes other inputs, or cannot run there.
+            MissingExtra: onnxruntime is not installed.
+        """
+        runtime = need("onnxruntime", EXTRA)
+        options = runtime.SessionOptions()
+        # One thread per instance unless told otherwise; threads that spin take the cores from the
+        # other instances.
+        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        providers = _providers(runtime, device)
+        try:
+            self._session = runtime.InferenceSession(path, options, providers=providers)
+        except Exception as error:  # of onnxruntime's own, many kinds
+            first = str(error).partition("\n")[0]
+            raise WeightsError(f"{path}: onnxruntime cannot load it: {first}") from error
+        self._inputs = {str(given.name) for given in self._session.get_inputs()}
+        if not {IDS, MASK} <= self._inputs <= {IDS, MASK, KINDS}:
+            raise WeightsError(
+                f"{path} takes {', '.join(sorted(self._inputs))}; such a network takes {IDS} and "
+                f"{MASK}"
+            )
+        self._output = str(self._session.get_outputs()[0].name)
+
+    def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
+        """Run the network."""
+        given = {name: tokens[name] for name in self._inputs}
+        (numbers,) = self._session.run([self._output], given)
+        return numbers
+
+
+class TransformersNetwork:
+    """A network of the transformers library, run by torch."""
+
+    def __init__(self, folder: Path, kind: str, device: str = "cpu") -> None:
+        """Load the folder's ``config.json`` and ``model.safetensors`` onto ``device``.
+
+        Args:
+            folder: where those are.
+            kind: the library's auto class, such as ``AutoModel``.
+            device: ``"cpu"``, ``"cuda:0"``.
+
+        Raises:
+            WeightsError: they are no network that the library knows.
+            MissingExtra: the library, or torch, is not installed.
+        """
+        self._torch = need("torch", TORCH_EXTRA)
+        self._module = load_transformers(folder, kind).to(device).eval()
+        self._device = device
+        self._inputs = {IDS, MASK, KINDS} & signature(self._module.forward).parameters.keys()
+        self._padding = self._module.config.pad_token_id
+
+    def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
+        """Run the network."""
+        torch = self._torch
+        given = {name: tokens[name] for name in self._inputs}
+        if self._padding is not None:  # some find the end of a text by it
+            given[IDS] = np.where(tokens[MASK] > 0, given[IDS], self._padding)
+        with torch.inference_mode():
+            moved = {n: torch.from_numpy(array).to(self._device) for n, array in given.items()}
+            return self._module(**moved)[0].float().cpu().numpy()
+
+
+def load_transformers(folder: Path, kind: str) -> Any:
+    """The network in a folder as the transformers library's auto class ``kind`` loads it.
+
+    No code that lies in the folder is run, and no pickle is read.
+
+    Raises:
+        WeightsError: it is none that the library knows.
+        MissingExtra: the library is not installed.
+    """
+    library = need("transformers", TORCH_EXTRA)
+    library.utils.logging.disable_progress_bar()
+    try:
+        return getattr(library, kind).from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise WeightsError(f"{folder}: transformers cannot load it: {first}") from error
+
+
+def need(package: str, extra: str) -> Any:
+    """Import a package of one of Naiad's extras.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise MissingExtra(extra, error.name or package) from error
+
+
+def _providers(runtime: Any, device: str) -> list[Any]:
+    if not device.startswith("cuda"):
+        return ["CPUExecutionProvider"]
+    if _CUDA not in runtime.get_available_providers():
+        raise WeightsError(
+            f"this onnxruntime cannot use device {device}; install onnxruntime-gpu in its place"
+        )
+    return [(_CUDA, {"device_id": int(device.partition(":")[2] or 0)}), "CPUExecutionProvider"]

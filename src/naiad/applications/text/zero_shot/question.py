@@ -1,0 +1,72 @@
+"""What a request asks, checked: texts, labels and the sentences made of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from naiad.applications.text.embedding.texts import decode
+from naiad.applications.text.zero_shot.schema import PLACE
+from naiad.core.schema import Arrays
+from naiad.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Texts, and what each may be about.
+
+    Attributes:
+        texts: at least a letter in each.
+        labels: all different.
+        template: a sentence with ``{}`` for the label, or "" for the weights' own.
+    """
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    template: str
+
+    @classmethod
+    def of(cls, request: Arrays) -> Question:
+        """Read a request.
+
+        Raises:
+            InvalidInput: no text, no label, one twice, nothing to be read in one, or a template
+                without a place for it; says which.
+        """
+        texts = decode(request["text"], "text")
+        labels = decode(request["labels"], "labels")
+        (template,) = decode(request["hypothesis_template"], "hypothesis_template")
+        if not texts:
+            raise InvalidInput("text is empty; give at least one text")
+        _refuse_empty(texts, "text")
+        if not labels:
+            raise InvalidInput("labels is empty; give at least one label")
+        _refuse_empty(labels, "labels")
+        _refuse_repeats(labels)
+        if template and template.count(PLACE) != 1:
+            raise InvalidInput(
+                f"hypothesis_template is {template!r}; it must have one {PLACE}, where the label "
+                "goes"
+            )
+        return cls(tuple(texts), tuple(labels), template)
+
+    def hypotheses(self, template: str) -> list[str]:
+        """A sentence of each label; ``template`` is used where the request has none."""
+        return [(self.template or template).replace(PLACE, label) for label in self.labels]
+
+
+def _refuse_empty(texts: Sequence[str], name: str) -> None:
+    for number, text in enumerate(texts):
+        if not text.strip():
+            raise InvalidInput(f"{name}[{number}] is empty; there must be something to read")
+
+
+def _refuse_repeats(labels: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for number, label in enumerate(labels):
+        if label in first:
+            raise InvalidInput(
+                f"labels[{number}] is {label!r}, as is labels[{first[label]}]; labels must be "
+                "different"
+            )
+        first[label] = number

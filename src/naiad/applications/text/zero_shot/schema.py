@@ -1,0 +1,38 @@
+"""What the ``zero_shot`` model takes and gives, and the bounds on what it accepts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from naiad.core.schema import BYTES, REQUESTS, Schema, Tensor
+
+MAX_LABELS: Final = 1000
+"""Most labels of one request."""
+MAX_PAIRS: Final = 1000
+"""Most pairs of text and label of one request to a network for entailment, which reads each."""
+PLACE: Final = "{}"
+"""What the label takes the place of in a hypothesis template."""
+
+INPUTS: Final[Schema] = {
+    "text": Tensor(BYTES, ("texts",), doc="UTF-8; of a long text the beginning is read"),
+    "labels": Tensor(BYTES, ("labels",), doc="UTF-8, all different"),
+    "hypothesis_template": Tensor(
+        BYTES,
+        (REQUESTS,),
+        optional=True,
+        default=b"",
+        doc="a sentence with {} for the label; where it is left out, the weights' own",
+    ),
+    "multi_label": Tensor(
+        "bool",
+        (REQUESTS,),
+        optional=True,
+        default=False,
+        doc="several labels may fit, or none: each is scored by itself",
+    ),
+}
+
+OUTPUTS: Final[Schema] = {
+    "scores": Tensor("float32", ("texts", "labels"), doc="0 to 1; over labels 1, if one fits"),
+    "truncated": Tensor("bool", ("texts",), doc="whether the end of the text was not read"),
+}

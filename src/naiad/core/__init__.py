@@ -1,0 +1,1 @@
+"""Schemas, pipelines, merging and budgets: no I/O, no Triton, no torch."""

@@ -1,0 +1,410 @@
+"""The pipeline: a schema and four hooks. Everything else is derived from it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, TypeAlias
+
+import numpy as np
+
+from naiad.core.budget import Budget
+from naiad.core.merging import Batch
+from naiad.core.schema import (
+    BYTES,
+    REQUESTS,
+    Array,
+    Arrays,
+    Schema,
+    check_schema,
+    fill_defaults,
+    named_dims,
+    validate,
+)
+from naiad.errors import SchemaError, WeightsError
+
+Parameter: TypeAlias = str | int | bool | float
+
+MADE: Final = re.compile(r"(\w+)\((.*)\)")
+"""A function that makes a pipeline class, and its argument, in what :func:`load_pipeline` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Mapping[str, Any]):
+    """One client's request: its arrays by name, checked against ``Pipeline.inputs``.
+
+    Attributes:
+        arrays: the tensors, read-only.
+        sizes: the size of every named dimension.
+        id: the request id the client chose, or "".
+        parameters: the request parameters the client sent.
+    """
+
+    arrays: Arrays
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    id: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+
+    def __getitem__(self, name: str) -> Array:
+        return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The part of a pipeline that whoever accepts requests needs: no code, so it can be sent."""
+
+    inputs: Schema
+    limit: Budget
+    budget: Budget
+    waiting: Budget
+
+    def request(self, arrays: Arrays, id: str, parameters: Mapping[str, Parameter]) -> Request:
+        """Check what a client sent, and fill in what it left out.
+
+        Raises:
+            InvalidInput: with the tensor, the position, the value and what would be right.
+        """
+        sizes = validate(self.inputs, arrays)
+        return Request(fill_defaults(self.inputs, arrays, sizes), sizes, id, parameters)
+
+
+class Pipeline:
+    """A model as Naiad serves it: what comes in, what goes out, and how one becomes the other.
+
+    A subclass declares ``inputs`` and ``outputs`` and writes ``forward``; the other hooks have
+    defaults that pass data through::
+
+        class Degree(naiad.Pipeline):
+            inputs = {
+                "x": Tensor("float32", ("nodes", 8)),
+                "edge_index": Tensor("int64", (2, "edges"), index_into="nodes"),
+            }
+            outputs = {"degree": Tensor("int64", ("nodes",))}
+
+            def forward(self, batch):
+                source, target = batch["edge_index"]
+                return {"degree": torch.bincount(target, minlength=batch.total("nodes"))}
+
+    ``prepare`` and ``finish`` see one request at a time; ``forward`` sees many merged into one.
+    All hooks run in a worker process, which called ``setup`` once. ``prepare`` may run in another
+    thread than ``forward`` and ``finish``, beside them, for requests that come after theirs; what
+    it shares with them it must only read (see ``prepare_threads``).
+    """
+
+    name: ClassVar[str]
+    """The model's name on the server; by default the class name in snake_case."""
+    inputs: ClassVar[Schema]
+    """What a client sends."""
+    outputs: ClassVar[Schema]
+    """What a client gets."""
+    sample: ClassVar[Schema]
+    """What ``prepare`` returns and ``forward`` finds merged; by default ``inputs``."""
+    result: ClassVar[Schema]
+    """What ``forward`` returns and ``finish`` finds split; by default ``outputs``."""
+    budget: ClassVar[Budget] = Budget(requests=64)
+    """How much one batch may hold, by dimension of ``inputs`` or ``sample``, or by what a tensor of
+    those ``counts``. What is in ``sample`` is known once it is prepared; when one does not fit any
+    more, those before it are run."""
+    limit: ClassVar[Budget] = Budget()
+    """How much one request may hold; more is refused."""
+    waiting: ClassVar[Budget] = Budget()
+    """How much may wait, by dimension of ``inputs`` or what they count."""
+    arrays: ClassVar[Literal["torch", "numpy"]] = "torch"
+    """What ``forward`` gets and gives: torch tensors, or NumPy arrays."""
+    watchdog: ClassVar[float] = 120.0
+    """Seconds that a worker process may take over one batch; one that takes longer is killed and
+    replaced."""
+    prepare_threads: ClassVar[int] = 1
+    """Threads that call ``prepare`` beside ``forward``, where a model has one worker and a core is
+    free (a GPU's model has both): at most so many, and no more than there are cores for. With more
+    than 1, ``prepare`` is called for several requests at once. 0: never beside ``forward``."""
+    queue_capacity: ClassVar[int] = 10_000
+    """Requests that may wait; more are answered ``UNAVAILABLE``, with a hint when to try again."""
+    max_queue_delay: ClassVar[float] = 0.0
+    """Seconds that a free worker may wait for a batch to fill. With 0 it never waits: batches form
+    by themselves under load."""
+    latency_target: ClassVar[float | None] = None
+    """Seconds within which requests should be answered: batches are kept smaller where, by what
+    they are found to cost, more requests are then in time. None: as large as the budget allows."""
+    weights: ClassVar[str | Path | None] = None
+    """Default weights, a file or folder; relative to the file that defines the class."""
+    max_batch_size: ClassVar[int] = 0
+    """For contracts that have Triton's batch dimension: how many rows one request may have. The
+    first dimension of every tensor is then one name, such as ``"images"``, and ``config.pbtxt``
+    leaves it out, as Triton has it. With 0 tensors are as declared. Requests are merged by Naiad
+    either way."""
+    made_by: ClassVar[str] = ""
+    """Where the class is made for its weights by a function, ``"package.module:function"``, which
+    is given their path; "" for a class that is found by its name."""
+    notice: ClassVar[str] = ""
+    """What every user must know of these weights; shown wherever the model is."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Fill in what is derived, and refuse a class that contradicts itself."""
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__)
+            cls.name = cls.name.lower()
+        missing = [attr for attr in ("inputs", "outputs") if not hasattr(cls, attr)]
+        if missing:
+            raise SchemaError(f"{cls.__name__} must declare {' and '.join(missing)}")
+        if isinstance(executor := getattr(cls, "executor", None), str):
+            raise SchemaError(
+                f"{cls.__name__}: executor is {executor!r}; pipelines always run in worker "
+                "processes now: remove that line"
+            )
+        if not hasattr(cls, "sample"):
+            cls.sample = cls.inputs
+        if not hasattr(cls, "result"):
+            cls.result = cls.outputs
+        try:
+            if cls.prepare_threads < 0:
+                raise SchemaError(f"prepare_threads is {cls.prepare_threads}; it must be 0 or more")
+            check_service(cls.watchdog, cls.queue_capacity, cls.latency_target, cls.max_queue_delay)
+            check_schema(cls.inputs)
+            check_schema(cls.sample)
+            dims = tuple(d for schema in (cls.inputs, cls.sample) for d in named_dims(schema))
+            check_schema(cls.result, dims)
+            check_index_width({**cls.sample, **cls.result})
+            check_batch_dimension(cls)
+            for name, tensor in cls.result.items():
+                if tensor.axis is not None and tensor.dims[tensor.axis] not in {*dims, REQUESTS}:
+                    raise SchemaError(
+                        f"{name} is split along {tensor.dims[tensor.axis]!r}, a dimension that no "
+                        f"tensor of sample has; those are {', '.join(dict.fromkeys(dims))}"
+                    )
+        except SchemaError as error:
+            raise SchemaError(f"{cls.__name__}: {error}") from None
+
+    @classmethod
+    def contract(cls) -> Contract:
+        """What a request must be, and how many fit together."""
+        return Contract(dict(cls.inputs), cls.limit, cls.budget, cls.waiting)
+
+    def __init__(self, weights: Path | None = None) -> None:
+        """Use ``weights`` in place of the class's default ones.
+
+        Raises:
+            WeightsError: the file or folder does not exist.
+        """
+        self.weights_path = weights or default_weights(type(self))
+        if self.weights_path is not None and not self.weights_path.exists():
+            raise WeightsError(
+                f"{self.weights_path}: no such weights for {self.name}; give a file or folder "
+                "with --weights"
+            )
+        self.device = "cpu"
+
+    def metadata(self) -> Mapping[str, str]:
+        """Facts about the model for its clients, stored with its config on the server."""
+        return {"notice": self.notice} if self.notice else {}
+
+    def labels(self) -> Mapping[str, Sequence[str]]:
+        """What each position of an output's rows is called, by output.
+
+        They are stored with the model, for Triton's classification extension: a client that asks
+        for the ``class_count`` best gets ``score:index:label`` strings.
+        """
+        return {}
+
+    def setup(self, device: str) -> None:
+        """Load the model onto ``device`` (``"cpu"``, ``"cuda:0"``); once per worker process."""
+
+    def prepare(self, request: Request) -> Arrays:
+        """Turn one request into one sample: NumPy arrays as ``sample`` declares them."""
+        return request.arrays
+
+    def forward(self, batch: Batch) -> Mapping[str, Any]:
+        """Run the model on a merged batch; return tensors as ``result`` declares them."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(self, batch)")
+
+    def finish(self, result: Arrays) -> Arrays:
+        """Turn one request's share of the result into NumPy arrays as ``outputs`` declares."""
+        return result
+
+    def example(self) -> Arrays:
+        """A request the model answers: for probes, ``naiad export --check`` and the docs.
+
+        By default every named dimension has size 8 (or ``max_batch_size``, if that is less) and
+        values are random, within the schema.
+        """
+        size = min(8, self.max_batch_size or 8)
+        return random_arrays(self.inputs, dict.fromkeys(named_dims(self.inputs), size), seed=0)
+
+
+def check_service(
+    watchdog: float,
+    queue_capacity: int,
+    latency_target: float | None = None,
+    max_queue_delay: float = 0.0,
+) -> None:
+    """Refuse settings with which nothing could be served.
+
+    Raises:
+        SchemaError: names the setting, and says what it must be.
+    """
+    if watchdog <= 0:
+        raise SchemaError(f"watchdog is {watchdog:g} s; it must be more than 0")
+    if queue_capacity < 1:
+        raise SchemaError(f"queue_capacity is {queue_capacity}; it must be at least 1")
+    if latency_target is not None and not 0 < latency_target < math.inf:
+        raise SchemaError(f"latency_target is {latency_target:g} s; it must be more than 0")
+    if not 0 <= max_queue_delay < math.inf:
+        raise SchemaError(f"max_queue_delay is {max_queue_delay:g} s; it must be 0 or more")
+
+
+def check_index_width(merged: Schema) -> None:
+    """Refuse indices of merged tensors that may not reach to the end of a batch.
+
+    Raises:
+        SchemaError: names the tensor, its dtype, and what to do.
+    """
+    for name, tensor in merged.items():
+        if tensor.index_into is not None and tensor.numpy.itemsize < 4:
+            raise SchemaError(
+                f"{name} is {tensor.dtype}, which cannot hold the positions in a merged batch; "
+                "declare int32 or int64, or convert it in prepare() and declare that in sample"
+            )
+
+
+def check_batch_dimension(pipeline: type[Pipeline]) -> None:
+    """Refuse a pipeline whose tensors do not have the batch dimension that it declares.
+
+    Raises:
+        SchemaError: names the tensor, and says what its dims must be.
+    """
+    if pipeline.max_batch_size < 0:
+        raise SchemaError(f"max_batch_size is {pipeline.max_batch_size}; it must be 0 or more")
+    if not pipeline.max_batch_size:
+        return
+    tensors = {**pipeline.inputs, **pipeline.outputs}
+    leading = next((d for t in tensors.values() for d in t.dims[:1] if isinstance(d, str)), "rows")
+    for name, tensor in tensors.items():
+        if tensor.dims[:1] != (leading,) or leading == REQUESTS or len(tensor.dims) < 2:
+            raise SchemaError(
+                f"{name}: dims={tensor.dims}; with max_batch_size={pipeline.max_batch_size} they "
+                "must be the batch's name, the same in every tensor, and at least one more, such "
+                "as ('images', 299, 299, 3)"
+            )
+
+
+def random_arrays(schema: Schema, sizes: Mapping[str, int], seed: int) -> dict[str, Array]:
+    """Random arrays that the schema allows, for dimensions of the given sizes."""
+    rng = np.random.default_rng(seed)
+    arrays: dict[str, Array] = {}
+    for name, tensor in schema.items():
+        shape = tuple(
+            1 if dim == REQUESTS else sizes[dim] if isinstance(dim, str) else dim
+            for dim in tensor.dims
+        )
+        low = -1.0 if tensor.minimum is None else tensor.minimum
+        high = low + 2 if tensor.maximum is None else tensor.maximum
+        if tensor.dtype == BYTES:
+            array = np.full(shape, b"example", dtype=object)
+        elif tensor.categories is not None:
+            array = rng.choice(list(tensor.categories), shape)
+        elif tensor.unique:
+            start = 0 if tensor.minimum is None else int(tensor.minimum)
+            array = np.arange(start, start + int(np.prod(shape))).reshape(shape)
+        elif targets := tensor.index_targets():
+            rows = [max(1, 1 if t == REQUESTS else sizes.get(t, 1)) for t in targets]
+            top = np.array(rows).reshape(-1, *[1] * (len(shape) - 1)) if len(rows) > 1 else rows[0]
+            array = rng.integers(0, top, shape)
+        elif tensor.numpy.kind == "f":
+            array = rng.uniform(low, high, shape)
+        elif tensor.numpy.kind == "b":
+            array = rng.random(shape) < 0.5
+        else:
+            floor = 0 if tensor.minimum is None else int(low)
+            array = rng.integers(floor, max(floor + 1, int(high) + 1), shape)
+        arrays[name] = np.asarray(array).astype(tensor.numpy)
+    return arrays
+
+
+def default_weights(pipeline: type[Pipeline]) -> Path | None:
+    """The absolute path of a class's default weights, or None where it declares none."""
+    if pipeline.weights is None:
+        return None
+    return Path(inspect.getfile(pipeline)).resolve().parent / pipeline.weights
+
+
+def load_pipeline(spec: str) -> type[Pipeline]:
+    """The pipeline class of ``"package.module:Class"``, ``"path/file.py:Class"`` or a built-in
+    name such as ``"nugraph3"``; or what ``"package.module:function(argument)"`` returns, which is
+    given the argument as a string.
+
+    Raises:
+        SchemaError: nothing of that name, or it is no Pipeline; says what there is.
+    """
+    where, _, class_name = spec.partition(":")
+    if not class_name and not where.endswith(".py"):
+        from naiad.applications import application, applications
+
+        found = application(where)
+        if found is None:
+            names = ", ".join(app.name for app in applications())
+            raise SchemaError(
+                f"no pipeline {spec!r}; built in are: {names}. For your own give a file and a "
+                "class, such as my_model.py:MyModel"
+            )
+        return load_pipeline(found.pipeline)
+    module = _load_file(Path(where)) if where.endswith(".py") else _import(where, spec)
+    if made := MADE.fullmatch(class_name):
+        return getattr(module, made[1])(made[2])
+    classes = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Pipeline) and value is not Pipeline
+    }
+    if not class_name and len(classes) == 1:
+        return next(iter(classes.values()))
+    if class_name not in classes:
+        there = ", ".join(classes) or "none"
+        raise SchemaError(f"{spec}: name a Pipeline class of {where} after a colon; it has {there}")
+    return classes[class_name]
+
+
+def _import(module: str, spec: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and module.startswith(error.name):
+            raise SchemaError(f"{spec}: there is no module {error.name!r}") from None
+        raise
+
+
+def _load_file(path: Path) -> Any:
+    path = path.resolve()
+    if not path.is_file():
+        raise SchemaError(f"{path}: no such file")
+    # A stable name per file: the class must be found again by inspect, and two models may both
+    # be called pipeline.py.
+    identity = f"{path} {path.stat().st_mtime_ns}"  # it may be replaced while a server runs
+    name = f"naiad_user_{path.stem}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise SchemaError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,313 @@
+"""A network as a file that needs no Python code of its own: TorchScript or AOTInductor.
+
+The repository that is written is a plain one, for NVIDIA's PyTorch backend as well as for Naiad's::
+
+    DIR/gat_test/config.pbtxt      platform "pytorch_libtorch", or backend "pytorch"; the schema
+    DIR/gat_test/1/model.pt        or model.pt2
+
+The names of dimensions go with it as parameters, by which Naiad merges requests around the file;
+NVIDIA's backend does not know them, and runs one request at a time.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from naiad.applications import application, applications
+from naiad.core.pipeline import Pipeline, default_weights, load_pipeline, random_arrays
+from naiad.core.schema import Arrays, Tensor
+from naiad.errors import EngineError, MissingExtra, PipelineError, SchemaError
+from naiad.triton.backends.graphs import BUDGET_PARAMETER, DIMS_PARAMETER, LIMIT_PARAMETER
+from naiad.triton.config import model_config, parameters_of, write_config
+
+if TYPE_CHECKING:
+    import torch
+
+Format: TypeAlias = Literal["torchscript", "pt2"]
+
+FORMAT_PARAMETER: Final = "naiad_format"
+"""The parameter by which a repository that was written here is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a format is called in a config, and what its file is called."""
+
+    field: Literal["platform", "backend"]
+    value: str
+    file: str
+
+
+# NVIDIA's newer backend wants platform "torch_aoti" for AOTInductor, at which Triton 2.51 refuses
+# the model, whatever its backend: "unexpected platform type".
+_KINDS: Final[Mapping[Format, _Kind]] = {
+    "torchscript": _Kind("platform", "pytorch_libtorch", "model.pt"),
+    "pt2": _Kind("backend", "pytorch", "model.pt2"),
+}
+
+# Of each dimension in turn, in the graphs on which a file is compared with its network.
+_SIZES: Final = ((5, 12), (60, 140))
+_TOLERANCE: Final = 1e-4
+
+
+def export_application(
+    name: str,
+    directory: Path,
+    format: Format,
+    *,
+    weights: Path | None = None,
+    device: str = "cpu",
+    batching: bool = True,
+) -> Path:
+    """Write a built-in application's network into the repository ``directory``.
+
+    Raises:
+        SchemaError: there is no such application, or it cannot be written so.
+        WeightsError: the weights do not exist or are refused.
+        PipelineError: see :func:`freeze`.
+        EngineError: a folder of that name is there and was not written so.
+    """
+    known = application(name)
+    if known is None or known.network is None:
+        able = ", ".join(app.name for app in applications() if app.network is not None)
+        raise SchemaError(
+            f"{name} cannot be written as {format}; of the built-in applications {able} can. A "
+            "network of yours can with naiad.triton.torch_export.export_network"
+        )
+    kind = load_pipeline(name)
+    made = kind(weights)
+    folder = weights or default_weights(kind)
+    module, _, function = known.network.partition(":")
+    network = getattr(import_module(module), function)(folder)
+    return export_network(
+        network,
+        kind,
+        directory,
+        format,
+        device=device,
+        example=made.example(),
+        parameters=made.metadata(),
+        batching=batching,
+    )
+
+
+def export_network(
+    network: torch.nn.Module,
+    kind: type[Pipeline],
+    directory: Path,
+    format: Format = "torchscript",
+    *,
+    device: str = "cpu",
+    example: Arrays | None = None,
+    parameters: Mapping[str, str] | None = None,
+    batching: bool = True,
+) -> Path:
+    """Write a network into the model repository ``directory``; return the model's folder.
+
+    Args:
+        network: takes the tensors of ``kind.inputs`` in order and returns those of
+            ``kind.outputs`` in order: a tensor, or a tuple of them.
+        kind: the pipeline whose schema, name and budget the model has. Its hooks are not used.
+        directory: the model repository; created where it is missing.
+        format: ``"torchscript"`` traces the network, as scripting fails for many graph networks;
+            ``"pt2"`` compiles it for this processor or GPU, which takes up to a minute and needs a
+            C++ compiler.
+        device: ``"cpu"`` or ``"cuda:0"``, ...
+        example: a request to trace with; by default random arrays that the schema allows.
+        parameters: facts for clients, stored with the config.
+        batching: name the dimensions, so that Naiad merges requests.
+
+    Raises:
+        SchemaError: the schema has what such a file cannot take.
+        PipelineError: see :func:`freeze`.
+        EngineError: a folder of that name is there and was not written so.
+    """
+    form = _KINDS[format]
+    target = directory / kind.name
+    if target.exists() and FORMAT_PARAMETER not in parameters_of(target):
+        raise EngineError(f"{target} is there and was not written so; choose another folder")
+    config = model_config(kind, {**(parameters or {}), FORMAT_PARAMETER: format})
+    config.ClearField("backend")
+    setattr(config, form.field, form.value)
+    if form.field == "backend":
+        config.default_model_filename = form.file
+    if device.startswith("cuda"):
+        (group,) = config.instance_group
+        group.kind = type(group).KIND_GPU
+        group.gpus.append(int(device.partition(":")[2] or 0))
+    if batching:
+        config.parameters[DIMS_PARAMETER].string_value = dims_text(kind)
+        for parameter, sizes in ((BUDGET_PARAMETER, kind.budget), (LIMIT_PARAMETER, kind.limit)):
+            if sizes:
+                text = ", ".join(f"{dim}={size}" for dim, size in sizes.items())
+                config.parameters[parameter].string_value = text
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{kind.name}-", dir=directory) as draft_name:
+        draft = Path(draft_name)
+        draft.chmod(0o755)
+        (draft / "1").mkdir()
+        freeze(network, kind, draft / "1" / form.file, format, device=device, example=example)
+        write_config(config, draft / "config.pbtxt")
+        if target.exists():
+            shutil.rmtree(target)
+        shutil.copytree(draft, target)
+    return target
+
+
+def freeze(
+    network: torch.nn.Module,
+    kind: type[Pipeline],
+    file: Path,
+    format: Format,
+    *,
+    device: str = "cpu",
+    example: Arrays | None = None,
+) -> None:
+    """Write a network to a file, and make sure that it answers the same at other sizes.
+
+    Every named dimension of ``kind.inputs`` may then have any size.
+
+    Raises:
+        SchemaError: an input is of text, or optional.
+        PipelineError: the network cannot be traced or exported, or the file answers otherwise.
+        MissingExtra: torch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("torch", "torch") from error
+    for name, tensor in kind.inputs.items():
+        if tensor.dtype == "bytes" or tensor.optional:
+            raise SchemaError(f"{name} is text or optional; a {format} file takes neither")
+    network = network.to(device).eval()
+    if example is None:
+        example = _arrays(kind, *_SIZES[0])
+    arguments = _tensors(kind, example, device)
+    write = {"torchscript": _trace, "pt2": _compile}[format]
+    try:
+        with _quiet(), torch.no_grad():
+            call = write(network, kind, arguments, file)
+    except PipelineError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise PipelineError(
+            f"{type(network).__name__} cannot be written as {format}: {lines[0]}"
+        ) from error
+    for sizes in _SIZES:
+        _compare(network, call, kind, _tensors(kind, _arrays(kind, *sizes), device))
+
+
+def dims_text(kind: type[Pipeline]) -> str:
+    """The dimensions of a pipeline's tensors, as Naiad's backends read them from a config."""
+    return "; ".join(
+        f"{name}: {', '.join(map(str, tensor.dims))}{_targets(tensor)}"
+        for name, tensor in {**kind.inputs, **kind.outputs}.items()
+    )
+
+
+def _targets(tensor: Tensor) -> str:
+    return f" -> {', '.join(tensor.index_targets())}" if tensor.index_into else ""
+
+
+def _trace(
+    network: torch.nn.Module,
+    kind: type[Pipeline],
+    arguments: Sequence[torch.Tensor],
+    file: Path,
+) -> Any:
+    import torch
+
+    # Checked below at other sizes, which finds more than a second trace at the same one.
+    traced = torch.jit.trace(network, tuple(arguments), check_trace=False)
+    torch.jit.save(traced, str(file))
+    return torch.jit.load(str(file))
+
+
+def _compile(
+    network: torch.nn.Module,
+    kind: type[Pipeline],
+    arguments: Sequence[torch.Tensor],
+    file: Path,
+) -> Any:
+    import torch
+
+    compilers = ("g++", "clang++")
+    if not any(map(shutil.which, compilers)):
+        raise PipelineError(
+            f"format pt2 needs a C++ compiler, and there is none of {' or '.join(compilers)}; "
+            "install one, or choose torchscript"
+        )
+    sizes = {name: torch.export.Dim(name) for t in kind.inputs.values() for name in t.names}
+    shapes = tuple(
+        {axis: sizes[dim] for axis, dim in enumerate(tensor.dims) if isinstance(dim, str)}
+        for tensor in kind.inputs.values()
+    )
+    program = torch.export.export(network, tuple(arguments), dynamic_shapes=shapes)
+    torch._inductor.aoti_compile_and_package(program, package_path=str(file))  # pyright: ignore[reportPrivateUsage]
+    return torch._inductor.aoti_load_package(str(file))  # pyright: ignore[reportPrivateUsage]
+
+
+def _compare(
+    network: torch.nn.Module, call: Any, kind: type[Pipeline], arguments: Sequence[torch.Tensor]
+) -> None:
+    import torch
+
+    shapes = ", ".join(str(list(argument.shape)) for argument in arguments)
+    with torch.no_grad():
+        try:
+            found, expected = _listed(call(*arguments)), _listed(network(*arguments))
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise PipelineError(
+                f"written at one size, it fails at another (inputs {shapes}): {lines[-1]}"
+            ) from error
+    if len(expected) != len(kind.outputs):
+        raise PipelineError(
+            f"the network returns {len(expected)} tensors; {kind.name} has {len(kind.outputs)}"
+        )
+    for name, one, other in zip(kind.outputs, found, expected, strict=True):
+        same = one.shape == other.shape and torch.allclose(
+            one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True
+        )
+        if not same:
+            raise PipelineError(
+                f"the file gives another {name} than the network for inputs {shapes}: something "
+                "in its forward depends on the size it was traced with, such as len(x) or range()"
+            )
+
+
+def _listed(result: Any) -> list[torch.Tensor]:
+    return list(result) if isinstance(result, tuple | list) else [result]
+
+
+def _arrays(kind: type[Pipeline], first: int, step: int) -> Arrays:
+    names = dict.fromkeys(name for t in kind.inputs.values() for name in t.names)
+    sizes = {name: first + number * step for number, name in enumerate(names)}
+    return random_arrays(kind.inputs, sizes, seed=first)
+
+
+def _tensors(kind: type[Pipeline], arrays: Arrays, device: str) -> list[torch.Tensor]:
+    import torch
+
+    return [torch.from_numpy(arrays[name].copy()).to(device) for name in kind.inputs]
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Without warnings that torch's tools are outdated, and that a trace may depend on sizes."""
+    import torch
+
+    with warnings.catch_warnings():
+        tracer = torch.jit.TracerWarning  # pyright: ignore[reportPrivateImportUsage]
+        for category in (DeprecationWarning, FutureWarning, tracer):
+            warnings.simplefilter("ignore", category)
+        yield

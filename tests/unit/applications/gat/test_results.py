@@ -1,0 +1,96 @@
+"""What is said of a graph is what is shown, written and drawn."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from pyarrow import parquet
+
+from naiad.applications.gat.display import MOST_PAPERS, draw_graph, draw_training
+from naiad.applications.gat.graphs import CitationGraph
+from naiad.applications.gat.results import GatResult, Labels, check_format, write_result
+from naiad.applications.gat.schema import CLASSES
+from naiad.applications.gat.simulate import TOPICS, simulate
+from naiad.applications.gat.train import Epoch
+from naiad.errors import NaiadError, PipelineError
+
+LABELS = Labels(TOPICS, trained_on="nothing", notice="for tests")
+
+
+def answered(graph: CitationGraph, labels: Labels = LABELS) -> GatResult:
+    """Right of every paper but those whose number divides by 10."""
+    topics = np.where(np.arange(len(graph)) % 10, graph.topics, (graph.topics + 1) % CLASSES)
+    return GatResult(graph, 3 * np.eye(CLASSES, dtype=np.float32)[topics], labels)
+
+
+def test_topics_confidence_and_counts_follow_from_the_scores() -> None:
+    result = answered(simulate(50))
+    np.testing.assert_allclose(result.probabilities.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(result.confidence, np.exp(3) / (np.exp(3) + 6), rtol=1e-6)
+    assert sum(result.counts().values()) == 50
+    assert result.counts()[TOPICS[2]] == (result.topics == 2).sum()
+
+
+def test_accuracy_is_that_of_the_test_papers() -> None:
+    graph = simulate(100)
+    share, papers = answered(graph).accuracy() or (0, 0)
+    assert papers == len(graph.test)
+    assert share == pytest.approx((graph.test % 10 != 0).mean())
+
+
+def test_topics_of_other_names_are_not_compared() -> None:
+    result = answered(simulate(100), Labels(tuple("abcdefg")))
+    assert result.accuracy() is None
+    assert not result.comparable
+
+
+def test_labels_are_those_of_the_server() -> None:
+    said = {"classes": "a,b,c,d,e,f,g", "row_normalised": "false", "notice": "n"}
+    assert Labels.from_parameters(said) == Labels(tuple("abcdefg"), False, "", "n")
+    assert Labels.from_parameters({}).classes[6] == "topic 6"
+    with pytest.raises(PipelineError, match="names 2 classes; there are 7"):
+        Labels.from_parameters({"classes": "a,b"})
+
+
+def test_files_have_a_row_per_paper(tmp_path: Path) -> None:
+    result = answered(simulate(30))
+    for suffix in ("csv", "parquet", "npz"):
+        write_result(tmp_path / f"r.{suffix}", result)
+    with (tmp_path / "r.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = parquet.read_table(tmp_path / "r.parquet")
+    names = [TOPICS[topic] for topic in result.topics]
+    assert [row["topic"] for row in rows] == table["topic"].to_pylist() == names
+    np.testing.assert_allclose([float(r[TOPICS[3]]) for r in rows], result.probabilities[:, 3])
+    np.testing.assert_array_equal(table[TOPICS[3]].to_numpy(), result.probabilities[:, 3])
+    assert b"for tests" in table.schema.metadata[b"naiad"]
+    with np.load(tmp_path / "r.npz") as file:
+        assert np.array_equal(file["logits"], result.logits)
+        assert (str(file["notice"]), tuple(file["classes"])) == ("for tests", TOPICS)
+
+
+def test_another_suffix_is_refused() -> None:
+    with pytest.raises(NaiadError, match=r"written as \.csv, \.parquet, \.npz"):
+        check_format(Path("topics.xlsx"))
+
+
+@pytest.mark.parametrize("papers", [1, 2, 80])
+def test_a_graph_is_drawn(tmp_path: Path, papers: int) -> None:
+    draw_graph(answered(simulate(papers)), tmp_path / "g.png")
+    picture = imread(tmp_path / "g.png")
+    assert picture.shape[:2] == (900, 1200)
+    assert picture[..., :3].std() > 0.01
+
+
+def test_a_graph_of_too_many_papers_is_not_drawn(tmp_path: Path) -> None:
+    with pytest.raises(NaiadError, match="too many to draw"):
+        draw_graph(answered(simulate(MOST_PAPERS + 1)), tmp_path / "g.png")
+
+
+def test_a_training_is_drawn(tmp_path: Path) -> None:
+    draw_training([Epoch(2, 2, 0.1), Epoch(1, 1.5, 0.4)], 1, tmp_path / "c.png", "a title")
+    assert imread(tmp_path / "c.png")[..., :3].std() > 0.01

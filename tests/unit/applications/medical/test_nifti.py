@@ -1,0 +1,252 @@
+"""Volumes come out of files as they went in, and what is no volume costs nothing."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import tracemalloc
+import zlib
+from collections.abc import Callable
+
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from naiad.applications.medical import nifti
+from naiad.errors import InvalidInput
+
+AFFINE = np.array([[-0.7, 0, 0, 180], [0, 0.7, 0, -200], [0, 0, 1.5, 30], [0, 0, 0, 1.0]])
+SCAN = np.arange(-60, 60, dtype=np.int16).reshape(4, 5, 6)
+
+
+def file_of(voxels: np.ndarray, kind: type = nibabel.Nifti1Image, **header: object) -> bytes:
+    """A file with a header whose fields are what the test wants, right or wrong."""
+    image = kind(voxels, AFFINE)
+    data = bytearray(image.to_bytes())
+    changed = image.header.copy()
+    changed["vox_offset"] = image.header.single_vox_offset
+    for field, value in header.items():
+        changed[field] = value
+    data[: changed.sizeof_hdr] = changed.binaryblock
+    return bytes(data)
+
+
+@pytest.mark.parametrize("compress", [True, False])
+@given(
+    voxels=st.sampled_from(["uint8", "int16", "uint16", "int32", "float32", "float64"]).flatmap(
+        lambda dtype: arrays.arrays(
+            dtype,
+            arrays.array_shapes(min_dims=3, max_dims=3, max_side=6),
+            elements=st.floats(-(2.0**99), 2.0**99, width=32)
+            if dtype.startswith("float")
+            else None,
+        )
+    )
+)
+def test_what_is_written_is_read(voxels: np.ndarray, compress: bool) -> None:
+    volume = nifti.read(nifti.write(voxels, AFFINE, compress=compress))
+    assert volume.stored.dtype == voxels.dtype
+    np.testing.assert_array_equal(volume.stored, voxels)
+    np.testing.assert_allclose(volume.affine, AFFINE, rtol=1e-6)
+    np.testing.assert_allclose(volume.spacing, (0.7, 0.7, 1.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_values_are_those_that_nibabel_reads(kind: type, order: str) -> None:
+    image = kind(SCAN, AFFINE, header=kind.header_class(endianness=order))
+    image.header.set_slope_inter(0.5, -3)
+    data = image.to_bytes()
+    for sent in (data, gzip.compress(data)):
+        volume = nifti.read(sent)
+        expected = kind.from_bytes(data).get_fdata(dtype=np.float32)
+        np.testing.assert_array_equal(volume.voxels(), expected)
+        np.testing.assert_allclose(volume.affine, AFFINE, rtol=1e-6)
+
+
+def test_a_fourth_axis_of_length_1_is_left_out() -> None:
+    assert nifti.read(file_of(SCAN[..., None])).shape == SCAN.shape
+
+
+def test_extensions_before_the_voxels_are_passed_over() -> None:
+    image = nibabel.Nifti1Image(SCAN, AFFINE)
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"x" * 5000))
+    for data in (image.to_bytes(), gzip.compress(image.to_bytes())):
+        np.testing.assert_array_equal(nifti.read(data).stored, SCAN)
+
+
+def test_a_gzip_file_of_several_members_is_one_file() -> None:
+    data = file_of(SCAN)
+    parts = gzip.compress(data[:400]) + gzip.compress(data[400:])
+    np.testing.assert_array_equal(nifti.read(parts).stored, SCAN)
+
+
+def test_nul_bytes_at_the_end_may_be_missing_as_numpys_s_dtype_drops_them() -> None:
+    data = nifti.write(SCAN, AFFINE)
+    (sent,) = np.array([data], dtype="S")
+    assert len(sent) < len(data)
+    np.testing.assert_array_equal(nifti.read(sent).stored, SCAN)
+
+
+def test_an_uncompressed_file_is_not_copied() -> None:
+    data = file_of(SCAN)
+    assert np.shares_memory(nifti.read(data).stored, np.frombuffer(data, np.uint8))
+
+
+WHOLE = gzip.compress(file_of(SCAN), mtime=0)
+
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "scan is empty; it must be a NIfTI file (.nii or .nii.gz)"),
+    "truncated gzip": (
+        lambda: WHOLE[:-40],
+        f"scan is a truncated gzip file ({len(WHOLE) - 40} bytes); send the whole file",
+    ),
+    "damaged gzip": (
+        lambda: WHOLE[:-6] + bytes([WHOLE[-6] ^ 1]) + WHOLE[-5:],
+        "scan is a damaged gzip file: CRC check failed*",
+    ),
+    "truncated": (
+        lambda: file_of(SCAN)[:-1],
+        "scan is truncated: it has 239 of the 240 bytes that 4 x 5 x 6 voxels of int16 are; send "
+        "the whole file (numpy's S dtype drops NUL bytes at the end: use object)",
+    ),
+    "truncated, then compressed": (
+        lambda: gzip.compress(file_of(SCAN)[:400]),
+        "scan is truncated: it has 48 of the 240 bytes that 4 x 5 x 6 voxels of int16 are; send "
+        "the whole file*",
+    ),
+    "a header alone, cut off": (
+        lambda: file_of(SCAN)[:300],
+        "scan is no NIfTI file (it begins with b'\\\\\\x01\\x00\\x00\\x00\\x00\\x00\\x00'); it "
+        "must be a NIfTI file (.nii or .nii.gz)",
+    ),
+    "text": (
+        lambda: b"hello",
+        "scan is no NIfTI file (it begins with b'hello'); it must be a NIfTI file (.nii or "
+        ".nii.gz)",
+    ),
+    "DICOM": (
+        lambda: bytes(128) + b"DICM" + bytes(600),
+        "scan is a DICOM file; it must be a NIfTI file (.nii or .nii.gz)",
+    ),
+    "JPEG": (
+        lambda: b"\xff\xd8\xff" + bytes(600),
+        "scan is a JPEG; it must be a NIfTI file (.nii or .nii.gz)",
+    ),
+    "2D": (lambda: file_of(SCAN[0]), "scan is 2D [5, 6]; it must be one 3D volume"),
+    "4D": (
+        lambda: file_of(np.stack([SCAN, SCAN], -1)),
+        "scan is 4D [4, 5, 6, 2]; it must be one 3D volume; send its volumes one by one",
+    ),
+    "no voxels": (
+        lambda: file_of(SCAN, dim=[3, 4, 0, 6, 1, 1, 1, 1]),
+        "scan has shape [4, 0, 6]; every axis must have a voxel",
+    ),
+    "a negative axis": (
+        lambda: file_of(SCAN, dim=[3, 4, -5, 6, 1, 1, 1, 1]),
+        "scan has shape [4, -5, 6]; every axis must have a voxel",
+    ),
+    "terabytes": (
+        lambda: file_of(SCAN, dim=[3, 32767, 32767, 2000, 1, 1, 1, 1]),
+        "scan claims 32,767 x 32,767 x 2,000 voxels of int16, 4,294,705,156,000 bytes; a volume "
+        "may have 1,073,741,824: crop or resample it",
+    ),
+    "terabytes, compressed": (
+        lambda: gzip.compress(
+            file_of(SCAN, nibabel.Nifti2Image, dim=[3, 1 << 40, 1 << 40, 1 << 40, 1, 1, 1, 1])
+        ),
+        "scan claims 1,099,511,627,776 x 1,099,511,627,776 x 1,099,511,627,776 voxels of int16*",
+    ),
+    "far voxels": (
+        lambda: file_of(SCAN, vox_offset=1e12),
+        "scan has its voxels at byte 999,999,995,904; they must begin between bytes 352 and "
+        "16,777,568",
+    ),
+    "a pair": (
+        lambda: file_of(SCAN, magic=b"ni1"),
+        "scan is the header of a pair of files (.hdr and .img); send one file (.nii)",
+    ),
+    "colours": (
+        lambda: file_of(np.zeros((4, 5, 6), [("R", "u1"), ("G", "u1"), ("B", "u1")])),
+        "scan has voxels of RGB; they must be real numbers of 8 to 64 bits",
+    ),
+    "complex numbers": (
+        lambda: file_of(SCAN.astype(np.complex64)),
+        "scan has voxels of complex64; they must be real numbers of 8 to 64 bits",
+    ),
+    "an unknown dtype": (
+        lambda: file_of(SCAN, datatype=9999),
+        "scan has a header that makes no sense: data code 9999 not recognized*",
+    ),
+    "an infinite affine": (
+        lambda: file_of(SCAN, sform_code=1, srow_x=[np.inf, 0, 0, 0]),
+        "scan has an affine with numbers that are not finite",
+    ),
+    "a slope without an intercept": (
+        lambda: file_of(SCAN, scl_slope=2),
+        "scan has a header that makes no sense: Valid slope but invalid intercept nan",
+    ),
+    "a huge slope": (
+        lambda: file_of(SCAN, scl_slope=1e38, scl_inter=0),
+        "scan has values up to -3.2768e+42 (slope 1e+38); they must fit float32",
+    ),
+    "NaN": (
+        lambda: file_of(np.where(SCAN == 7, np.nan, SCAN)),
+        "scan: voxel [2, 1, 1] is nan; it must be finite",
+    ),
+    "infinity": (
+        lambda: file_of(np.where(SCAN == 7, -np.inf, SCAN).astype(np.float32)),
+        "scan: voxel [2, 1, 1] is -inf; it must be finite",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_volume_is_refused_with_what_is_wrong(case: str) -> None:
+    make, message = REFUSED[case]
+    pattern = re.escape(message).replace(r"\*", ".*")
+    with pytest.raises(InvalidInput, match=f"^{pattern}$"):
+        nifti.read(make(), name="scan")
+
+
+def bomb(start: bytes, size: int) -> bytes:
+    """A gzip file of ``start`` and then so many NUL bytes: a thousandth of their size."""
+    packer = zlib.compressobj(9, wbits=31)
+    zeros = bytes(1 << 20)
+    return (
+        b"".join([packer.compress(start), *(packer.compress(zeros) for _ in range(size >> 20))])
+        + packer.flush()
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (file_of(SCAN), "goes on after the 240 bytes of voxels"),
+        (file_of(SCAN, dim=[3, 1024, 1024, 1024, 1, 1, 1, 1]), "a volume may have 1,073,741,824"),
+        (b"", "is no NIfTI file"),
+    ],
+)
+def test_a_decompression_bomb_costs_no_memory(start: bytes, message: str) -> None:
+    data = bomb(start, 200 << 20)
+    tracemalloc.start()
+    with pytest.raises(InvalidInput, match=message):
+        nifti.read(data)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 << 20
+
+
+def test_the_caller_says_how_large_a_volume_may_be() -> None:
+    nifti.read(WHOLE, max_bytes=240)
+    with pytest.raises(InvalidInput, match="a volume may have 239"):
+        nifti.read(WHOLE, max_bytes=239)
+
+
+@pytest.mark.parametrize("voxels", [SCAN.astype(np.int64), SCAN[0], SCAN.astype(bool)])
+def test_only_what_programs_commonly_read_is_written(voxels: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match="it must be uint8, int16"):
+        nifti.write(voxels, AFFINE)

@@ -1,0 +1,173 @@
+"""What is picked, and why, on a graph small enough to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naiad.applications.movies.catalogue import Catalogue, search_filter
+from naiad.applications.movies.graph import MovieTables, description, full_title, movie_schema
+from naiad.applications.movies.picks import Pick, Why, as_arrays, from_arrays, pack
+from naiad.applications.movies.place import open_films, store_place
+from naiad.applications.movies.recommend import WEIGHTS, recommend
+from naiad.applications.movies.titles import Titles
+from naiad.applications.store import create_store, open_store
+from naiad.errors import InvalidInput, StoreError
+
+# a and b share a director and a genre; u1 likes a, as does u2, who likes c as well.
+FILMS = pa.table(
+    {
+        "id": ["a", "b", "c", "d", "e"],
+        "title": ["Alpha", "Beta", "Gamma", "Delta", "Beta"],
+        "year": [2001, 2002, 2003, 2004, 1950],
+        "genres": [["War"], ["War", "Drama"], ["Music"], ["Music"], None],
+    }
+)
+VECTORS = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.8, 0.6, 0]], np.float32)  # of a to d
+
+
+def edges(*pairs: tuple[str, str]) -> pa.Table:
+    return pa.table({"from": [pair[0] for pair in pairs], "to": [pair[1] for pair in pairs]})
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+    place = tmp_path_factory.mktemp("films") / "store"
+    rated = edges(("u1", "a"), ("u1", "e"), ("u2", "a"), ("u2", "c"), ("u3", "c"), ("u4", "d"))
+    ratings = pa.array([5.0, 1.0, 5.0, 4.0, 4.5, 3.0])
+    tables = MovieTables(
+        {
+            "Movie": FILMS,
+            "Person": pa.table({"id": ["p", "q"], "name": ["Ann Hay", "Bob Lee"]}),
+            "Genre": pa.table({"id": ["War", "Music"], "name": ["War", "Music"]}),
+            "User": pa.table({"id": ["u1", "u2", "u3", "u4", "u5"]}),
+        },
+        {
+            "hasDirector": edges(("a", "p"), ("b", "p")),
+            "hasActor": edges(("a", "q"), ("c", "q")),
+            "rated": rated.append_column("rating", ratings),
+        },
+        "a test",
+    )
+    with create_store(place, movie_schema(3)) as writer:
+        assert sum(tables.write(writer)) == tables.rows()
+        writer.set_vectors("Movie", "embedding", list("abcd"), VECTORS)
+    with open_store(place, threads=1) as store:
+        yield Catalogue(store)
+
+
+def test_similar_films_say_what_they_share(catalogue: Catalogue) -> None:
+    picks = catalogue.similar("a", 2)
+    assert [(pick.name, pytest.approx(pick.score)) for pick in picks] == [
+        ("Delta (2004)", 0.8),
+        ("Beta (2002)", 0.0),
+    ]
+    assert picks[0].why == Why()
+    assert picks[1].why == Why(people=("Ann Hay (director)",), genres=("War",))
+
+
+def test_a_film_without_embedding_is_refused(catalogue: Catalogue) -> None:
+    with pytest.raises(InvalidInput, match=r"Beta \(1950\) has no embedding yet; run `naiad mov"):
+        catalogue.similar("e", 2)
+
+
+def test_the_three_signals_add_up(catalogue: Catalogue) -> None:
+    """For u1, who likes a: c by taste, b and c by people, b and d by text."""
+    picks = {pick.id: pick for pick in recommend(catalogue, "u1", 10)}
+    assert "a" not in picks
+    assert "e" not in picks
+    taste, graph, text = WEIGHTS["taste"], WEIGHTS["graph"], WEIGHTS["text"]
+    scores = {film: pick.score for film, pick in picks.items()}
+    assert scores == {
+        "b": pytest.approx(graph),
+        "c": pytest.approx(taste + graph),
+        "d": pytest.approx(text),
+    }
+    assert list(picks) == ["c", "d", "b"]
+    assert picks["c"].why.users == 1
+    assert picks["c"].why.people == ("Bob Lee (actor)",)
+    assert picks["d"].why.liked == ("Alpha (2001)",)
+
+
+def test_a_user_without_ratings_is_told_apart_from_none(catalogue: Catalogue) -> None:
+    with pytest.raises(InvalidInput, match="user 'u5' has rated no film"):
+        recommend(catalogue, "u5", 3)
+    with pytest.raises(InvalidInput, match="no user 'u9'; there are 5, such as u1, u2, u3"):
+        recommend(catalogue, "u9", 3)
+
+
+def test_who_rates_all_alike_likes_all(catalogue: Catalogue) -> None:
+    assert [pick.id for pick in recommend(catalogue, "u4", 1)] == ["a"]
+
+
+def test_titles_are_found_as_people_write_them(catalogue: Catalogue) -> None:
+    assert catalogue.find("  ALPHA ") == catalogue.find("alpha (2001)") == catalogue.find("a")
+    with pytest.raises(InvalidInput, match=r"2 films are called 'beta': Beta \(2002\), id b; Beta"):
+        catalogue.find("beta")
+    assert catalogue.find("Beta (1950)") == "e"
+    with pytest.raises(InvalidInput, match=r"no film is called 'Gama'; close are: Gamma \(2003\)"):
+        catalogue.find("Gama")
+    with pytest.raises(InvalidInput, match="there are 5 films and none has a title like it"):
+        catalogue.find("zzzzzzzz")
+
+
+def plain(title: str) -> str:
+    return " ".join(title.casefold().split())
+
+
+titles = st.text(min_size=1, max_size=8).filter(plain)
+
+
+@given(st.lists(titles, max_size=6, unique_by=plain))
+def test_every_title_that_one_film_has_is_found(titles: list[str]) -> None:
+    index = Titles((f"key {i}", title, None) for i, title in enumerate(titles))
+    for number, title in enumerate(titles):
+        assert index.find(title) == f"key {number}"
+        assert index.find(f"key {number}") == f"key {number}"
+    with pytest.raises(InvalidInput):
+        index.find("nothing like that")
+
+
+texts = st.text(max_size=12)
+lists = st.lists(texts, max_size=3).map(tuple)
+whys = st.builds(Why, lists, lists, lists, st.integers(0, 9))
+picks = st.builds(Pick, texts, texts, st.integers(0, 2100), st.floats(-1, 1, width=32), whys)
+
+
+@given(st.lists(picks, max_size=4), texts, texts)
+def test_picks_cross_the_wire_unchanged(picks: list[Pick], about: str, notice: str) -> None:
+    arrays = as_arrays(pack(picks, about, notice))
+    assert from_arrays(arrays) == picks
+    assert (arrays["about"][0].decode(), arrays["notice"][0].decode()) == (about, notice)
+
+
+def test_filters_of_a_search() -> None:
+    assert search_filter() == {}
+    assert search_filter("War", 1990, 1999) == {
+        "genres": ("has", "War"),
+        "year": ("between", (1990, 1999)),
+    }
+    assert search_filter(first_year=5) == {"year": (">=", 5)}
+    assert search_filter(last_year=5) == {"year": ("<=", 5)}
+
+
+def test_what_is_embedded_is_title_overview_and_tagline() -> None:
+    film = {"title": "Heat", "overview": "A heist.", "tagline": None}
+    assert description(film) == "Heat. A heist."
+    assert description({"title": None, "overview": None, "tagline": "Run."}) == "Run."
+    assert full_title(None, None) == "untitled"
+
+
+def test_a_store_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.delenv("NAIAD_MOVIES", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert store_place() == str(tmp_path / "naiad" / "movies")
+    monkeypatch.setenv("NAIAD_MOVIES", "arangodb://localhost/films")
+    assert store_place() == "arangodb://localhost/films"
+    with pytest.raises(StoreError, match="`naiad movies load` makes one of films"):
+        open_films(str(tmp_path / "none"))

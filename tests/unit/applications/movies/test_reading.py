@@ -1,0 +1,232 @@
+"""Graphs of films as people have them: nothing is lost without a word."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naiad.applications.movies.graph import MovieTables, movie_schema
+from naiad.applications.movies.reading import read_source
+from naiad.applications.store import Store, create_store, open_store
+from naiad.errors import InvalidInput
+
+
+def rows(tables: MovieTables, table: str) -> list[dict[str, Any]]:
+    found = tables.nodes[table] if table in tables.nodes else tables.edges[table]
+    return [{k: v for k, v in row.items() if v is not None} for row in found.to_pylist()]
+
+
+def stored(tables: MovieTables, path: Path) -> Store:
+    with create_store(path, movie_schema()) as writer:
+        assert sum(tables.write(writer)) == tables.rows()
+    return open_store(path, threads=1)
+
+
+def test_the_sample_is_invented_and_the_same_every_time() -> None:
+    first, second = read_source(None), read_source(None)
+    assert "is invented" in first.notice
+    assert not first.complaints
+    assert all(first.nodes[name].equals(second.nodes[name]) for name in first.nodes)
+    assert all(first.edges[name].equals(second.edges[name]) for name in first.edges)
+    assert first.nodes["Movie"].num_rows == 191
+    ratings = np.array(first.edges["rated"]["rating"])
+    assert set(np.unique(ratings)) <= {x / 2 for x in range(1, 11)}
+
+
+def test_the_real_knowledge_graph_is_read_whole(shared_data: Path, tmp_path: Path) -> None:
+    tables = read_source(shared_data / "movies")
+    assert tables.complaints == []
+    with stored(tables, tmp_path / "films") as store:
+        counts = {table.name: store.count(table.name) for table in store.schema.nodes}
+        assert counts == {
+            "Movie": 9027,
+            "Person": 8702,
+            "Genre": 20,
+            "Company": 7256,
+            "Country": 94,
+            "Language": 100,
+            "User": 671,
+            "About": 2,
+        }
+        (film,) = store.find("Movie", {"title": "The French Connection"})
+        assert (film["year"], film["language"]) == (1971, "en")
+        assert film["genres"] == ["Action", "Crime", "Thriller"]
+        genres = store.neighbours("Movie", film["id"], "Genre", ["hasGenre"])
+        names = {row["name"] for row in store.get("Genre", [g.key for g in genres]) if row}
+        assert names == set(film["genres"])
+        assert len(store.links("rated", ["42"])) > 10
+    assert tables.edges["rated"].num_rows == 99_838
+    assert sum(t.num_rows for n, t in tables.edges.items() if n != "rated") == 103_392
+
+
+def write_movielens(folder: Path) -> None:
+    (folder / "movies.csv").write_text(
+        "movieId,title,genres\n"
+        '1,Toy Story (1995),Adventure|Animation\n2,"Matrix, The (1999)",(no genres listed)\n'
+        "3,Untitled,Drama\n"
+    )
+    (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n1,0114709,862\n2,0133093,\n")
+    (folder / "ratings.csv").write_text(
+        "userId,movieId,rating,timestamp\n7,1,4.5,100\n7,2,3.0,101\n8,9,1.0,102\n"
+    )
+
+
+def test_movielens(tmp_path: Path) -> None:
+    write_movielens(tmp_path)
+    tables = read_source(tmp_path)
+    assert rows(tables, "Movie") == [
+        {
+            "id": "1",
+            "title": "Toy Story",
+            "year": 1995,
+            "imdb_id": "0114709",
+            "genres": ["Adventure", "Animation"],
+            "tmdb_id": "862",
+        },
+        {"id": "2", "title": "The Matrix", "year": 1999, "genres": [], "imdb_id": "0133093"},
+        {"id": "3", "title": "Untitled", "genres": ["Drama"]},
+    ]
+    assert [row["id"] for row in rows(tables, "User")] == ["7", "8"]
+    assert rows(tables, "rated") == [
+        {"from": "7", "to": "1", "rating": 4.5, "timestamp": 100},
+        {"from": "7", "to": "2", "rating": 3.0, "timestamp": 101},
+    ]
+    assert tables.complaints == [
+        "1 of 3 edges rated are of a User or Movie that is not there; they were left out"
+    ]
+    with stored(tables, tmp_path / "films") as store:
+        assert store.count("Genre") == 3
+
+
+def test_tmdb_with_credits_and_the_ratings_of_movielens(tmp_path: Path) -> None:
+    write_movielens(tmp_path)  # its films have fewer facts: those of TMDB are taken
+    genres = "[{'id': 16, 'name': 'Animation'}]".replace('"', '""')
+    (tmp_path / "movies_metadata.csv").write_text(
+        "id,title,overview,genres,release_date,tagline,production_companies,runtime,"
+        "belongs_to_collection\n"
+        f'862,Toy Story,"Toys, alive.","{genres}",1995-10-30,,'
+        "\"[{'name': 'Pixar', 'id': 3}]\",81.0,\"{'id': 10194, 'name': 'Toys'}\"\n"
+        "862,Toy Story,again,[],1995-10-30,,[],81.0,\n"
+        "1997-08-20,broken,row,[],,,[],,\n"
+        "9,Other,,no list,,,[],x,\n"
+    )
+    (tmp_path / "credits.csv").write_text(
+        "cast,crew,id\n"
+        "\"[{'id': 31, 'name': 'Tom Hanks', 'character': \"\"Woody's voice\"\"}]\","
+        "\"[{'id': 7879, 'name': 'John Lasseter', 'job': 'Director'}, {'id': 1, 'name': 'x', "
+        "'job': 'Grip'}]\",862\n[],[],55\n"
+    )
+    tables = read_source(tmp_path)
+    first, other = rows(tables, "Movie")
+    assert (first["year"], first["runtime"], first["collection"]) == (1995, 81.0, "Toys")
+    assert first["overview"] == "Toys, alive."
+    assert other == {"id": "9", "title": "Other", "overview": "", "genres": [], "tmdb_id": "9"}
+    assert rows(tables, "hasActor") == [{"from": "862", "to": "31"}]
+    assert rows(tables, "hasDirector") == [{"from": "862", "to": "7879"}]
+    assert rows(tables, "Person") == [
+        {"id": "31", "name": "Tom Hanks"},
+        {"id": "7879", "name": "John Lasseter"},
+    ]
+    assert rows(tables, "hasProductionCompany") == [{"from": "862", "to": "3"}]
+    assert [row["to"] for row in rows(tables, "rated")] == ["862"]
+    assert tables.complaints == [
+        "1 x movies_metadata.csv: a film whose id is no number, which is left out",
+        "1 x movies_metadata.csv: genres that is no list, taken as empty",
+        "1 x credits.csv: credits of a film that is not there",
+        "2 x ratings.csv: ratings of a film that links.csv does not have",
+        "1 repeated Movie; the first of each was kept",
+    ]
+
+
+def write_collection(folder: Path, name: str, documents: list[Any], *, edges: bool = False) -> None:
+    stem = f"{name}_0cc175b9c0f1b6a831c399e269772661"
+    structure = {"parameters": {"name": name, "type": 3 if edges else 2}, "indexes": []}
+    (folder / f"{stem}.structure.json").write_text(json.dumps(structure))
+    lines = "".join(f"{json.dumps(document)}\n" for document in documents)
+    (folder / f"{stem}.data.json.gz").write_bytes(gzip.compress(lines.encode()))
+
+
+def test_a_dump_of_arangodb(tmp_path: Path) -> None:
+    films = [
+        {"_key": "1", "title": "Heat", "releaseDate": "1995-12-15", "genres": ["Crime"]},
+        {"_key": "2", "title": "Ran", "voteAverage": 8, "year": 1985},
+    ]
+    write_collection(tmp_path, "Movie", films)
+    people = [{"type": 2300, "data": {"_key": "p", "name": "Al"}}]
+    people += [{"type": 2300, "data": {"_key": "q", "name": "Bo"}}]
+    people += [{"type": 2302, "data": {"_key": "q"}}]
+    write_collection(tmp_path, "Person", people)
+    write_collection(tmp_path, "Users", [{"_key": "u"}])
+    write_collection(tmp_path, "Weather", [{"_key": "w"}])
+    edges = [
+        {"_key": "1", "_from": "Movie/1", "_to": "Person/p", "$label": "hasActor"},
+        {"_key": "2", "_from": "Movie/1", "_to": "Person/q", "$label": "hasActor"},
+        {"_key": "3", "_from": "Movie/1", "_to": "Weather/w", "$label": "hasWeather"},
+        {"_key": "4", "_from": "Person/p", "_to": "Movie/1", "$label": "hasActor"},
+    ]
+    write_collection(tmp_path, "edge", edges, edges=True)
+    ratings = [{"_key": "1", "_from": "Users/u", "_to": "Movie/2", "rating": 4}]
+    write_collection(tmp_path, "Ratings", ratings, edges=True)
+    tables = read_source(tmp_path)
+    assert rows(tables, "Movie") == [
+        {
+            "id": "1",
+            "title": "Heat",
+            "released": "1995-12-15",
+            "year": 1995,
+            "genres": ["Crime"],
+        },
+        {"id": "2", "title": "Ran", "year": 1985, "vote_average": 8.0},
+    ]
+    assert rows(tables, "Person") == [{"id": "p", "name": "Al"}]
+    assert rows(tables, "hasActor") == [{"from": "1", "to": "p"}]
+    assert rows(tables, "rated") == [{"from": "u", "to": "2", "rating": 4.0}]
+    assert sorted(tables.complaints) == [
+        "1 of 2 edges hasActor are of a Movie or Person that is not there; they were left out",
+        "1 x collection Weather, which is none of films, was left out",
+        "1 x edge hasActor that is of other nodes was left out",
+        "1 x edge of edge, which is none of films, was left out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, r"has no graph of films that can be read: neither movies\.parquet, nor movies_meta"),
+        ({"movies.csv": b"id,title\n"}, r"movies\.csv has no column 'movieId'; it has id, title"),
+        ({"movies.csv": b"movieId,title,genres\n"}, r"has no film"),
+        ({"movies.csv": b"movieId,title,genres\n1,\xe9,x\n"}, r"cannot be read as CSV"),
+        ({"movies.parquet": b"no"}, r"cannot be read as parquet"),
+        ({"a.structure.json": b"[]"}, r"a\.structure\.json describes no collection"),
+        (
+            {"a.structure.json": b'{"parameters": {"name": "Movie", "type": 2}}'},
+            r"has no a\.data\.json\.gz beside it",
+        ),
+        (
+            {
+                "a.structure.json": b'{"parameters": {"name": "Movie", "type": 2}}',
+                "a.data.json": b'{"_key": "1"}\n[1]\n',
+            },
+            r"a\.data\.json, line 2 is no document",
+        ),
+        (
+            {
+                "a.structure.json": b'{"parameters": {"name": "Movie", "type": 2}}',
+                "a.data.json.gz": gzip.compress(b'{"_key": "1"}\n' * 99)[:-9],
+            },
+            r"a\.data\.json\.gz cannot be read",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInput, match=message):
+        read_source(tmp_path)
+    with pytest.raises(InvalidInput, match="is no folder"):
+        read_source(tmp_path / "gone")

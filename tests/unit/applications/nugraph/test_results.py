@@ -1,0 +1,223 @@
+"""A result puts the served arrays back beside the hits they belong to, and survives a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.applications.nugraph.served import LABELS, NOTICE, answer, make_event
+
+from naiad.applications.nugraph.events import open_events
+from naiad.applications.nugraph.labels import EVENT_CLASSES, SEMANTIC_CLASSES
+from naiad.applications.nugraph.result_files import ResultWriter, read_results, write_results
+from naiad.applications.nugraph.results import FILTERED, Labels, NuGraph3Result
+from naiad.errors import NaiadError, PipelineError
+
+SUFFIXES = [".h5", ".parquet"]
+
+
+def reconstruct(planes: list[int], **numbers: int) -> NuGraph3Result:
+    event = make_event(planes, **numbers)
+    return NuGraph3Result.from_outputs(event, answer(event.arrays()), LABELS)
+
+
+def assert_same(got: NuGraph3Result, expected: NuGraph3Result) -> None:
+    assert (got.run, got.subrun, got.event) == (expected.run, expected.subrun, expected.event)
+    assert got.labels == expected.labels
+    assert got.unknown_hits == expected.unknown_hits
+    assert got.event_probabilities == pytest.approx(expected.event_probabilities, abs=1e-7)
+    np.testing.assert_array_equal(got.vertex, expected.vertex)
+    pd.testing.assert_frame_equal(got.hits, expected.hits)
+
+
+def test_each_hit_gets_the_row_of_its_plane_whatever_the_order_of_the_table() -> None:
+    hits = reconstruct([2, 0, 1, 0, 2, 2, 1, 0, 0]).hits
+    assert hits["hit_id"].tolist() == list(range(9))
+    assert "".join(hits["plane"]) == "yuvuyyvuu"
+    assert list(hits["semantic"]) == [SEMANTIC_CLASSES[i % 7] for i in range(9)]
+    np.testing.assert_array_equal(hits["signal"], np.arange(9) % 3 != 0)
+
+
+def test_probabilities_are_a_softmax() -> None:
+    result = reconstruct([0, 1, 2, 2])
+    columns = [f"p_{name}" for name in SEMANTIC_CLASSES]
+    np.testing.assert_allclose(result.hits[columns].sum(axis=1), 1, rtol=1e-6)
+    assert result.hits["p_pion"][0] == pytest.approx(np.exp(5) / (np.exp(5) + 6))
+    scores = np.exp([0, 1, -1, 1])
+    assert list(result.event_probabilities) == list(EVENT_CLASSES)
+    assert list(result.event_probabilities.values()) == pytest.approx(scores / scores.sum())
+    assert result.event_class == "cc_numu"
+
+
+def test_scores_too_large_for_an_exponential_are_no_trouble() -> None:
+    event = make_event([0])
+    outputs = answer(event.arrays()) | {"e_evt": np.array([[1e4, -1e4, 0, 0]], np.float32)}
+    result = NuGraph3Result.from_outputs(event, outputs, LABELS)
+    assert result.event_probabilities["cc_nue"] == 1
+
+
+def test_the_real_event_is_as_the_original_says(shared_data: Path) -> None:
+    with open_events(shared_data / "nugraph3" / "event_small.h5") as events:
+        event = events[0]
+    with np.load(shared_data / "nugraph3" / "golden_small.npz") as golden:
+        outputs = {name: golden[name] for name in golden if name[:2] in ("e_", "v_", "x_")}
+    result = NuGraph3Result.from_outputs(event, outputs, LABELS)
+    assert (result.run, result.subrun, result.event) == (7010, 1705, 85251)
+    assert result.event_class == "nc"
+    np.testing.assert_allclose(result.vertex, (8.4, -102.9, 309.5), atol=0.05)
+    for plane in "uvy":
+        on_plane = result.hits[result.hits["plane"] == plane]
+        np.testing.assert_array_equal(on_plane["filter"], outputs[f"x_filter_{plane}"])
+        best = outputs[f"x_semantic_{plane}"].argmax(axis=1)
+        assert list(on_plane["semantic"]) == [SEMANTIC_CLASSES[i] for i in best]
+    np.testing.assert_array_equal(result.hits["wire"], event.hits["local_wire"])
+
+
+def test_counts_add_up_to_the_hits() -> None:
+    result = reconstruct([0, 1, 2, 2, 0, 1, 1])
+    counts = result.counts()
+    assert list(counts.index) == [*SEMANTIC_CLASSES, FILTERED]
+    assert list(counts.columns) == ["u", "v", "y"]
+    assert counts.to_numpy().sum() == 7
+    assert counts.loc[FILTERED].tolist() == [1, 1, 1]
+    assert counts.loc["muon"].tolist() == [0, 1, 0]
+
+
+def test_an_event_without_hits_has_a_result() -> None:
+    result = reconstruct([])
+    assert len(result.hits) == 0
+    assert result.counts().to_numpy().sum() == 0
+    assert result.event_class == "cc_numu"
+
+
+@pytest.mark.parametrize("text", ["a,b, c", '["a", "b", "c"]'])
+def test_labels_are_read_from_the_model_s_parameters(text: str) -> None:
+    labels = Labels.from_metadata({"semantic_classes": text, "notice": NOTICE})
+    assert labels == Labels(("a", "b", "c"), (), NOTICE)
+
+
+def test_a_server_that_names_no_classes_still_gives_a_result() -> None:
+    event = make_event([0, 1])
+    result = NuGraph3Result.from_outputs(event, answer(event.arrays()), {})
+    assert list(result.event_probabilities) == ["class 0", "class 1", "class 2", "class 3"]
+    assert list(result.hits["semantic"]) == ["class 0", "class 1"]
+    assert result.notice == ""
+
+
+def test_outputs_of_another_event_are_refused() -> None:
+    outputs = answer(make_event([0, 0, 1]).arrays())
+    with pytest.raises(PipelineError, match=r"x_semantic_u has 2 rows .* with 1 hits on plane u"):
+        NuGraph3Result.from_outputs(make_event([0, 1, 1]), outputs, LABELS)
+
+
+def test_names_and_scores_of_different_number_are_refused() -> None:
+    event = make_event([0])
+    with pytest.raises(PipelineError, match=r"names 2 event classes \(cat, dog\) and scores 4"):
+        NuGraph3Result.from_outputs(event, answer(event.arrays()), {"event_classes": "cat,dog"})
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@given(st.lists(st.lists(st.integers(0, 2), max_size=9), min_size=1, max_size=5))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, events: list[list[int]]) -> None:
+    results = [reconstruct(planes, event=n // 2, run=n) for n, planes in enumerate(events)]
+    path = write_results(iter(results), tmp_path / f"results{suffix}", overwrite=True)
+    read = list(read_results(path))
+    assert len(read) == len(results)
+    for got, expected in zip(read, results, strict=True):
+        assert_same(got, expected)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_many_events_are_written_block_by_block(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("naiad.applications.nugraph.result_files._HITS_PER_WRITE", 10)
+    # Twice the same numbers, one after the other: still two events.
+    results = [reconstruct([0, 1, 2] * (n % 4), event=n // 2) for n in range(30)]
+    with ResultWriter(tmp_path / f"results{suffix}") as writer:
+        for result in results:
+            writer.add(result)
+            assert writer._held < 10
+    read = list(read_results(tmp_path / f"results{suffix}"))
+    assert [r.event for r in read] == [n // 2 for n in range(30)]
+    for got, expected in zip(read, results, strict=True):
+        assert_same(got, expected)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_was_added_before_an_exception_is_kept(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"results{suffix}"
+
+    def one_and_then_trouble() -> Iterator[NuGraph3Result]:
+        yield reconstruct([0, 1])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_results(one_and_then_trouble(), path)
+    assert len(list(read_results(path))) == 1
+
+
+def test_parquet_is_a_plain_table_for_pandas(tmp_path: Path) -> None:
+    path = write_results([reconstruct([0, 2], event=5), reconstruct([1])], tmp_path / "r.parquet")
+    table = pd.read_parquet(path)
+    assert table["event"].tolist() == [5, 5, 1]
+    assert list(table["plane"]) == ["u", "y", "v"]
+    assert list(table["event_class"]) == ["nc", "nc", "cc_numu"]
+    assert {"p_muon", "p_event_nc", "vertex_x", "filter", "signal"} <= set(table.columns)
+
+
+def test_hdf5_has_pynuml_s_layout(tmp_path: Path) -> None:
+    import h5py
+
+    path = write_results([reconstruct([]), reconstruct([1, 1], run=9)], tmp_path / "r.h5")
+    with h5py.File(path) as file:
+        assert file["hit_table/event_id.seq_cnt"][:].tolist() == [[1, 2]]
+        assert file["hit_table/event_id"][:].tolist() == [[9, 2, 1], [9, 2, 1]]
+        assert file["event_table/event_id"][:].tolist() == [[7, 2, 1], [9, 2, 1]]
+        assert file["hit_table/local_plane"].shape == (2, 1)
+        assert file["hit_table/probability"].shape == (2, 7)
+        assert list(file.attrs["semantic_classes"]) == list(SEMANTIC_CLASSES)
+        assert file.attrs["notice"] == NOTICE
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_is_overwritten_only_when_told(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"results{suffix}"
+    write_results([reconstruct([0])], path)
+    with pytest.raises(NaiadError, match="exists"):
+        write_results([reconstruct([0])], path)
+    write_results([reconstruct([0], event=3)], path, overwrite=True)
+    assert [r.event for r in read_results(path)] == [3]
+
+
+def test_results_of_different_models_do_not_share_a_file(tmp_path: Path) -> None:
+    event = make_event([0])
+    other = NuGraph3Result.from_outputs(event, answer(event.arrays()), {})
+    with pytest.raises(NaiadError, match="another model"):
+        write_results([reconstruct([0]), other], tmp_path / "r.h5")
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r"])
+def test_an_unknown_suffix_is_refused_with_those_that_are_known(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.parquet, \.pq"):
+        ResultWriter(tmp_path / name)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "text.parquet").write_text("hello")
+    (tmp_path / "text.h5").write_text("hello")
+    for name, message in (
+        ("a.parquet", "no NuGraph3 results"),
+        ("text.parquet", "no parquet file"),
+        ("text.h5", "no HDF5 file"),
+        ("none.h5", "no such file"),
+    ):
+        with pytest.raises(NaiadError, match=message):
+            list(read_results(tmp_path / name))

@@ -16,7 +16,7 @@ from naiad.client.address import Address
 from naiad.client.base import ClientBase, connect
 from naiad.client.deadline import Deadline
 from naiad.client.model import AsyncModelClient, Requests
-from naiad.client.operations import Operations
+from naiad.client.operations import Operation
 from naiad.client.ordered_map import check_concurrency, in_order_async
 from naiad.client.progress import progress_bar
 from naiad.client.retry import policy
@@ -216,7 +216,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
         await self.close()
 
     async def _run(
-        self, steps: Operations[T], timeout: float | None = None, *, once: bool = False
+        self, steps: Operation[T], timeout: float | None = None, *, once: bool = False
     ) -> T:
         deadline = self._deadline(timeout)
         retries = 0 if once else self._retries

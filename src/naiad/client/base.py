@@ -11,7 +11,7 @@ from naiad.client import checks, operations
 from naiad.client.access import Access
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
-from naiad.client.operations import Operations
+from naiad.client.operations import Operation
 from naiad.client.servers import Servers
 from naiad.client.spec import ModelSpec
 from naiad.client.transport import Arrays, Call, Calls, Json, ModelInfo, Parameter, Tls
@@ -71,7 +71,7 @@ class ClientBase(Generic[C]):
         request_id: str,
         timeout: float | None,
         version: int | None,
-    ) -> Operations[Arrays]:
+    ) -> Operation[Arrays]:
         return operations.infer(
             self._servers.calls,
             self.url,
@@ -85,34 +85,34 @@ class ClientBase(Generic[C]):
             version,
         )
 
-    def _ready(self, model: str | None) -> Operations[bool]:
+    def _ready(self, model: str | None) -> Operation[bool]:
         return operations.ready(self._servers.calls, model)
 
-    def _models(self) -> Operations[tuple[ModelInfo, ...]]:
+    def _models(self) -> Operation[tuple[ModelInfo, ...]]:
         return operations.ask(self._servers.calls.models())
 
-    def _load(self, model: str) -> Operations[None]:
+    def _load(self, model: str) -> Operation[None]:
         self._servers.only("to load a model")
         return operations.control(
             self._servers.calls, self.url, model, self._servers.calls.load(model)
         )
 
-    def _unload(self, model: str) -> Operations[None]:
+    def _unload(self, model: str) -> Operation[None]:
         self._servers.only("to unload a model")
         return operations.control(
             self._servers.calls, self.url, model, self._servers.calls.unload(model)
         )
 
-    def _metadata(self, model: str | None) -> Operations[Json]:
+    def _metadata(self, model: str | None) -> Operation[Json]:
         return self._about(model, self._servers.calls.metadata(model))
 
-    def _config(self, model: str) -> Operations[Json]:
+    def _config(self, model: str) -> Operation[Json]:
         return self._about(model, self._servers.calls.config(model))
 
-    def _statistics(self, model: str | None) -> Operations[Json]:
+    def _statistics(self, model: str | None) -> Operation[Json]:
         return self._about(model, self._servers.calls.statistics(model))
 
-    def _about(self, model: str | None, call: Call[Json]) -> Operations[Json]:
+    def _about(self, model: str | None, call: Call[Json]) -> Operation[Json]:
         if model is None:
             return operations.ask(call)
         return operations.about(self._servers.calls, self.url, model, call)

@@ -16,7 +16,7 @@ from naiad.client.address import Address
 from naiad.client.base import ClientBase, connect
 from naiad.client.deadline import Deadline
 from naiad.client.model import ModelClient
-from naiad.client.operations import Operations
+from naiad.client.operations import Operation
 from naiad.client.ordered_map import ask_many
 from naiad.client.retry import policy
 from naiad.client.transport import Arrays, Call, Json, ModelInfo, Parameter, Tls, Transport
@@ -286,7 +286,7 @@ class Client(ClientBase[Transport]):
         """Close all connections."""
         self.close()
 
-    def _run(self, steps: Operations[T], timeout: float | None = None, *, once: bool = False) -> T:
+    def _run(self, steps: Operation[T], timeout: float | None = None, *, once: bool = False) -> T:
         deadline = self._deadline(timeout)
         retries = 0 if once else self._retries
         try:

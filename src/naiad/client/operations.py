@@ -24,15 +24,15 @@ from naiad.errors import InvalidInput, ModelNotFound, NaiadError, NotAllowed, Un
 
 T = TypeVar("T")
 
-Operations: TypeAlias = Generator[Call[Any], Any, T]
+Operation: TypeAlias = Generator[Call[Any], Any, T]
 
 
-def ask(call: Call[T]) -> Operations[T]:
+def ask(call: Call[T]) -> Operation[T]:
     """Send one call and return its answer."""
     return (yield call)
 
 
-def ready(calls: Calls, model: str | None) -> Operations[bool]:
+def ready(calls: Calls, model: str | None) -> Operation[bool]:
     """Return whether the server (or one model) is ready; one that cannot be reached is not."""
     try:
         return (yield calls.ready(model))
@@ -40,7 +40,7 @@ def ready(calls: Calls, model: str | None) -> Operations[bool]:
         return False
 
 
-def about(calls: Calls, server: str, model: str, call: Call[T], version: str = "") -> Operations[T]:
+def about(calls: Calls, server: str, model: str, call: Call[T], version: str = "") -> Operation[T]:
     """Send a call about ``model``; when there is no such model, say which there are."""
     try:
         return (yield call)
@@ -48,7 +48,7 @@ def about(calls: Calls, server: str, model: str, call: Call[T], version: str = "
         raise (yield from _no_such_model(calls, server, model, version, error)) from error
 
 
-def control(calls: Calls, server: str, model: str, call: Call[None]) -> Operations[None]:
+def control(calls: Calls, server: str, model: str, call: Call[None]) -> Operation[None]:
     """Load or unload ``model``, which must be one of the server's repository.
 
     Raises:
@@ -80,7 +80,7 @@ def infer(
     request_id: str,
     timeout: float,
     version: int | None = None,
-) -> Operations[Arrays]:
+) -> Operation[Arrays]:
     """Check a request against what the server says of the model, then send it.
 
     What the server says is kept in ``specs``. A request that does not fit is held against a
@@ -111,7 +111,7 @@ def infer(
 
 def _learn(
     calls: Calls, server: str, specs: MutableMapping[str, ModelSpec], model: str
-) -> Operations[ModelSpec]:
+) -> Operation[ModelSpec]:
     config: Json = yield from about(calls, server, model, calls.config(model))
     specs[model] = ModelSpec.from_config(config)
     return specs[model]
@@ -119,7 +119,7 @@ def _learn(
 
 def _no_such_model(
     calls: Calls, server: str, model: str, version: str, error: ModelNotFound
-) -> Operations[NaiadError]:
+) -> Operation[NaiadError]:
     try:
         models = yield from _models(calls)
     except NaiadError:
@@ -136,7 +136,7 @@ def _no_such_model(
     return _unknown(server, model, [known for known in models if known.ready])
 
 
-def _models(calls: Calls) -> Operations[tuple[ModelInfo, ...]]:
+def _models(calls: Calls) -> Operation[tuple[ModelInfo, ...]]:
     """Return the models of the repository; to whom that is closed, those that have statistics."""
     try:
         return (yield calls.models())

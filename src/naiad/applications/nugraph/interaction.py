@@ -19,7 +19,7 @@ from naiad.applications.nugraph.propagate import (
     PION,
     PROTON,
     Species,
-    Operations,
+    Steps,
     blips,
     forward_direction,
     random_direction,
@@ -80,7 +80,7 @@ class Interaction:
     rng: np.random.Generator
     scale: Scale
     vertex: Floats
-    steps: list[Operations] = field(default_factory=list)
+    steps: list[Steps] = field(default_factory=list)
     particles: list[Particle] = field(default_factory=list)
     visible: float = 0.0
     instances: int = 0

@@ -67,7 +67,7 @@ ELECTRON: Final = Species(11, ELECTRON_MASS, MINIMUM_IONISING)
 
 
 @dataclass(frozen=True, slots=True)
-class Operations:
+class Steps:
     """Straight steps with the energy left in each.
 
     ``start`` and ``end``: ``[steps, 3]`` in cm; ``energy``: ``[steps]`` in MeV; ``particle``:
@@ -88,7 +88,7 @@ class Operations:
         return self.end[-1]
 
     @classmethod
-    def concatenate(cls, parts: list[Operations]) -> Operations:
+    def concatenate(cls, parts: list[Steps]) -> Steps:
         """All steps of ``parts``, in their order."""
         if not parts:
             return cls(np.empty((0, 3)), np.empty((0, 3)), np.empty(0), np.empty(0, np.int64))
@@ -134,7 +134,7 @@ def track(
     particle: int,
     *,
     travelled: float = 1.0,
-) -> Operations:
+) -> Steps:
     """A particle that loses its energy by ionisation and is scattered on its way.
 
     ``kinetic`` in MeV; ``travelled``: share of its range after which an interaction ends the
@@ -157,12 +157,12 @@ def track(
     headings /= np.linalg.norm(headings, axis=1, keepdims=True)
     points = np.concatenate((start[None], start + np.cumsum(headings * step, axis=0)))
     energy = energy * rng.gamma(12.0, 1.0 / 12.0, size=count)
-    return Operations(points[:-1], points[1:], energy, np.full(count, particle, np.int64))
+    return Steps(points[:-1], points[1:], energy, np.full(count, particle, np.int64))
 
 
 def straight(
     starts: Floats, directions: Floats, energies: Floats, dedx: float, particles: NDArray[np.int64]
-) -> Operations:
+) -> Steps:
     """Many short straight tracks at once: ``[n, 3]`` cm, unit vectors, MeV, MeV/cm, numbers."""
     lengths = energies / dedx
     counts = np.maximum(1, np.ceil(lengths / _STEP)).astype(np.int64)
@@ -170,7 +170,7 @@ def straight(
     position = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     step = (lengths / counts)[owner, None] * directions[owner]
     begin = starts[owner] + position[:, None] * step
-    return Operations(begin, begin + step, (energies / counts)[owner], particles[owner])
+    return Steps(begin, begin + step, (energies / counts)[owner], particles[owner])
 
 
 def shower(
@@ -181,7 +181,7 @@ def shower(
     particle: int,
     *,
     photon: bool,
-) -> Operations:
+) -> Steps:
     """An electromagnetic shower of ``energy`` MeV.
 
     A photon first flies without a trace and then starts as a pair, with twice the charge of an
@@ -214,12 +214,12 @@ def shower(
         headings /= np.linalg.norm(headings, axis=1, keepdims=True)
         numbers = np.full(count, particle, np.int64)
         parts.append(straight(starts, headings, pieces, MINIMUM_IONISING, numbers))
-    return Operations.concatenate(parts)
+    return Steps.concatenate(parts)
 
 
 def blips(
     rng: np.random.Generator, origins: Floats, energies: Floats, particles: NDArray[np.int64]
-) -> Operations:
+) -> Steps:
     """Short electrons, one at each origin ``[n, 3]``, of ``energies`` MeV, in random directions."""
     headings = rng.normal(size=origins.shape)
     headings /= np.linalg.norm(headings, axis=1, keepdims=True)

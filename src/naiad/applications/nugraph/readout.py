@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from naiad.applications.nugraph import detector
 from naiad.applications.nugraph.detector import Floats
-from naiad.applications.nugraph.propagate import Operations
+from naiad.applications.nugraph.propagate import Steps
 
 Ints = NDArray[np.int64]
 Table = dict[str, NDArray[Any]]
@@ -60,7 +60,7 @@ def recombined(energy: Floats, length: Floats) -> Floats:
 
 
 def read_out(
-    rng: np.random.Generator, steps: Operations, *, noise_clusters: float, points_per_hit: int
+    rng: np.random.Generator, steps: Steps, *, noise_clusters: float, points_per_hit: int
 ) -> Readout:
     """Hits and spacepoints of the ``steps``, with ``noise_clusters`` fake signals on average.
 
@@ -92,7 +92,7 @@ def read_out(
     return Readout(columns, spacepoints(columns, points_per_hit), edeps)
 
 
-def _shares_of_wires(steps: Operations) -> Table:
+def _shares_of_wires(steps: Steps) -> Table:
     """The part of each step that each wire collects, sorted by plane, wire and time."""
     contained = detector.inside(steps.start) & detector.inside(steps.end)
     start, end = steps.start[contained], steps.end[contained]

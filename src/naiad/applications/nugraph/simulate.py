@@ -18,7 +18,7 @@ from naiad.applications.nugraph import detector
 from naiad.applications.nugraph.detector import Floats
 from naiad.applications.nugraph.events import Event, Truth
 from naiad.applications.nugraph.interaction import BEAM, Interaction, Scale, wires
-from naiad.applications.nugraph.propagate import Operations
+from naiad.applications.nugraph.propagate import Steps
 from naiad.applications.nugraph.readout import read_out
 from naiad.errors import InvalidInput
 
@@ -84,7 +84,7 @@ def simulate_event(rng: np.random.Generator, *, number: int = 0, size: Size = "s
     interaction.background()
     readout = read_out(
         rng,
-        Operations.concatenate(interaction.steps),
+        Steps.concatenate(interaction.steps),
         noise_clusters=scale.noise_clusters,
         points_per_hit=scale.points_per_hit,
     )

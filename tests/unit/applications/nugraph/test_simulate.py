@@ -14,7 +14,7 @@ from naiad.applications.nugraph.propagate import (
     PION,
     PROTON,
     Species,
-    Operations,
+    Steps,
     straight,
     track,
 )
@@ -245,7 +245,7 @@ def test_charge_is_shared_between_the_wires_that_a_step_passes() -> None:
 
 def test_nothing_in_the_detector_is_an_event_without_hits() -> None:
     rng = np.random.default_rng(0)
-    readout = read_out(rng, Operations.concatenate([]), noise_clusters=0.0, points_per_hit=2)
+    readout = read_out(rng, Steps.concatenate([]), noise_clusters=0.0, points_per_hit=2)
     for table in (readout.hits, readout.spacepoints, readout.edeps):
         assert {len(column) for column in table.values()} == {0}
 

@@ -1,6 +1,6 @@
 // NuGraph3's inference. model.py in the folder above is the same function in torch: read it first.
 //
-// Operations and blocks have the names they have there. What differs, none of it in the result:
+// Steps and blocks have the names they have there. What differs, none of it in the result:
 //
 // * gates and first layers are cut at the border between source and target features; what is linear
 //   is computed per node and not per edge;

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from tests.support.golden import Golden
 
 from naiad.triton import engine_files
 
@@ -35,6 +36,17 @@ def shared_data() -> Path:
     if not _SHARED.is_dir():
         pytest.skip(f"the reference data is not at {_SHARED}")
     return _SHARED
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that writes the golden files anew."""
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew")
+
+
+@pytest.fixture
+def golden(pytestconfig: pytest.Config) -> Golden:
+    """Compares what users see with tests/golden/."""
+    return Golden(update=pytestconfig.getoption("--update-golden"))
 
 
 @pytest.hookimpl(wrapper=True)

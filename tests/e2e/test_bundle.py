@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton_http
 from PIL import Image
+from tests.support.golden import Golden
 from tests.support.triton import FREE
 from tests.unit.applications.medical.bundle.bundles import (
     CLASSES,
@@ -142,7 +143,7 @@ def test_a_dicom_series_is_as_the_nifti_file(client: naiad.Client, tmp_path: Pat
 
 
 def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
-    served: Served, scans: list[Path], tmp_path: Path
+    served: Served, scans: list[Path], tmp_path: Path, golden: Golden
 ) -> None:
     (tmp_path / "in").mkdir()
     for path in scans[:2]:
@@ -162,6 +163,7 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
+    golden.check("tables/bundle.segmentation.csv.txt", "\n".join(rows[0]) + "\n")
     found = nifti.read((out / "scan0_seg.nii.gz").read_bytes())
     voxels = dict(zip(*np.unique(found.stored, return_counts=True), strict=True))
     voxel = abs(np.linalg.det(found.affine[:3, :3])) / 1000
@@ -200,7 +202,9 @@ def test_label_maps_of_pictures_equal_those_that_monai_saves(
         bundle.infer(scan())
 
 
-def test_the_command_writes_maps_and_overlays_of_pictures(served: Served, tmp_path: Path) -> None:
+def test_the_command_writes_maps_and_overlays_of_pictures(
+    served: Served, tmp_path: Path, golden: Golden
+) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(picture(seed=1))
     (tmp_path / "in" / "b.png").write_bytes(picture(seed=2)[:900])
@@ -216,6 +220,7 @@ def test_the_command_writes_maps_and_overlays_of_pictures(served: Served, tmp_pa
         counts = np.bincount(np.asarray(found).ravel())
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
+    golden.check("tables/bundle.pictures.csv.txt", "\n".join(rows[0]) + "\n")
     assert {int(row["label"]): int(row["px"]) for row in rows} == dict(enumerate(counts))
     assert [row["name"] for row in rows] == [*LABELS.values()]
     with Image.open(out / "a_overlay.png") as drawn:

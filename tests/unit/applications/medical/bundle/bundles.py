@@ -276,6 +276,16 @@ def write_bundle(
     return root
 
 
+def folder(root: Path, about: Mapping[str, Any], config: str = "{}") -> Path:
+    """A bundle's files, of which nothing is run here."""
+    for name in ("configs", "models"):
+        (root / name).mkdir(parents=True)
+    (root / "configs" / "metadata.json").write_text(json.dumps(about))
+    (root / "configs" / "inference.json").write_text(config)
+    (root / "models" / "model.pt").write_bytes(b"parameters")
+    return root
+
+
 def segmentation_bundle(root: Path, **options: Any) -> Path:
     return write_bundle(root, SEGMENTATION, metadata(SEGMENTED), **options)
 

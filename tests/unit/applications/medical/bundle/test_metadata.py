@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tests.unit.applications.medical.bundle.bundles import (
     CLASSIFIED,
     LABELS,
     SEGMENTED,
+    folder,
     metadata,
 )
 
@@ -27,16 +27,6 @@ from naiad.core.pipeline import load_pipeline
 from naiad.core.schema import BYTES, REQUESTS
 from naiad.errors import RepositoryError, WeightsError
 from naiad.triton.repository import export, naiad_models
-
-
-def folder(root: Path, about: Mapping[str, Any], config: str = "{}") -> Path:
-    """A bundle's files, of which nothing is run here."""
-    for name in ("configs", "models"):
-        (root / name).mkdir(parents=True)
-    (root / "configs" / "metadata.json").write_text(json.dumps(about))
-    (root / "configs" / "inference.json").write_text(config)
-    (root / "models" / "model.pt").write_bytes(b"parameters")
-    return root
 
 
 def test_a_segmentation_is_derived_from_the_metadata(tmp_path: Path) -> None:

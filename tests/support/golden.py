@@ -1,0 +1,63 @@
+"""Golden files: what users see and type, as text that is compared with what it was.
+
+``pytest --update-golden`` writes them anew; the difference is then reviewed as any other.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "golden"
+
+
+def stored(folder: str) -> set[str]:
+    """The names of the golden files in a folder, without suffix."""
+    return (
+        {file.stem for file in (FOLDER / folder).iterdir()} if (FOLDER / folder).is_dir() else set()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Compares texts with golden files, or writes these.
+
+    Attributes:
+        update: write the files instead.
+    """
+
+    update: bool
+
+    def check(self, name: str, text: str | None) -> None:
+        """Compare ``text`` with the file ``name``; None is text of what no longer exists.
+
+        Fails with the difference, and says how the file is renewed.
+        """
+        path = FOLDER / name
+        if self.update:
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, "utf-8")
+            return
+        there = path.read_text("utf-8") if path.is_file() else None
+        if text == there:
+            return
+        lines = difflib.unified_diff(
+            (there or "").splitlines(),
+            (text or "").splitlines(),
+            f"tests/golden/{name}" if there is not None else "no golden file",
+            "now" if text is not None else "gone",
+            lineterm="",
+        )
+        listed = "\n".join(lines)
+        pytest.fail(
+            f"{listed}\n\nUsers see this change. If it is meant, write the golden files anew with "
+            "pytest --update-golden, and give it a row in CHANGELOG.md's migration table where "
+            "somebody's command, file or code is affected.",
+            pytrace=False,
+        )

@@ -1,0 +1,76 @@
+"""The help of every command is what it was."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import pytest
+import typer.main
+from tests.support.golden import Golden, stored
+
+from naiad import __version__
+from naiad.cli.main import app
+
+
+def commands(command: Any, path: str = "naiad") -> Iterator[tuple[str, Any]]:
+    """Every command and group below ``command``, by its path such as ``naiad.infer.gat``."""
+    yield path, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, f"{path}.{name}")
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def rendered(path: str, command: Any) -> str:
+    """Everything that ``--help`` says, however typer draws it."""
+    parts = [path.replace(".", " "), inspect.cleandoc(command.help or "")]
+    parts += [described(p) for p in command.params if not p.name.endswith("_completion")]
+    below = getattr(command, "commands", {})
+    parts += [
+        f"{name}: {found.get_short_help_str(200)}{' (hidden)' * found.hidden}"
+        for name, found in below.items()
+    ]
+    return "\n\n".join(filter(None, parts)).replace(__version__, "VERSION") + "\n"
+
+
+def described(parameter: Any) -> str:
+    """One argument or option: names, values, default, and the sentence about it."""
+    facts = {
+        "type": kind_of(parameter),
+        "metavar": parameter.metavar,
+        "at least": parameter.min,
+        "at most": parameter.max,
+        "default": plain(parameter.default),
+        "environment": parameter.envvar,
+        "panel": parameter.rich_help_panel,
+    }
+    flags = ("required", "multiple", "is_flag", "hidden")
+    said = [
+        f"{name} {value}" for name, value in facts.items() if value not in (None, "", "[]", "False")
+    ]
+    said += [flag for flag in flags if getattr(parameter, flag, False)]
+    names = ", ".join((*parameter.opts, *parameter.secondary_opts))
+    return f"{parameter.param_type_name} {names}\n  {'; '.join(said)}\n  {parameter.help or ''}"
+
+
+def kind_of(parameter: Any) -> str:
+    """The type of a value such as ``int`` or ``list[Path]``; of an enumeration, its members."""
+    annotation = parameter.type_descriptor.annotation
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return "|".join(str(member.value) for member in annotation)
+    return inspect.formatannotation(annotation).replace("pathlib.", "")
+
+
+def plain(default: Any) -> str | None:
+    """A default as it is typed; none where there is none, or where it is found at each run."""
+    return None if default is None or callable(default) else str(getattr(default, "value", default))
+
+
+@pytest.mark.parametrize("path", sorted({*COMMANDS, *stored("help")}))
+def test_help_is_what_it_was(path: str, golden: Golden) -> None:
+    command = COMMANDS.get(path)
+    golden.check(f"help/{path}.txt", None if command is None else rendered(path, command))

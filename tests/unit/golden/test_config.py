@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.support.golden import Golden, stored
-from tests.unit.pipelines.bundle.bundles import SEGMENTED, folder, metadata
+from tests.unit.applications.medical.bundle.bundles import SEGMENTED, folder, metadata
 
 from naiad import export
-from naiad.pipelines import application, applications
-from naiad.pipelines.bundle.pipeline import bundle_spec
+from naiad.applications import application, applications
+from naiad.applications.medical.bundle.pipeline import bundle_spec
 
 NAMES = {app.name for app in applications()}
 

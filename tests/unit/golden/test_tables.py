@@ -19,12 +19,12 @@ from tests.support.golden import Golden, stored
 from tests.unit.golden.served import serving
 from typer.testing import CliRunner
 
-import naiad.pipelines
+import naiad.applications
 from naiad import export
 from naiad.cli.main import app
 
-APPLICATIONS = Path(naiad.pipelines.__file__).parent
-EVENTS = str(APPLICATIONS / "nugraph3" / "data" / "example.h5")
+APPLICATIONS = Path(naiad.applications.__file__).parent
+EVENTS = str(APPLICATIONS / "nugraph" / "data" / "example.h5")
 
 # By golden file: the commands, with the file to look at last. {url} is that of the server.
 COMMANDS: dict[str, tuple[str, ...]] = {

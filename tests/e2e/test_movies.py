@@ -215,7 +215,7 @@ def test_embedding_goes_on_where_it_was_interrupted(films: Server, tmp_path: Pat
 def test_the_commands_ask_the_server_or_read_the_store(films: Server, tmp_path: Path) -> None:
     table = tmp_path / "picks.csv"
     asked = run("movies", "recommend", "--user", "42", "-k", 3, "--url", films.grpc_url)
-    read = run("movies", "recommend", "--user", "42", "-k", 3, "--csv", table)
+    read = run("movies", "recommend", "--user", "42", "-k", 3, "-o", table)
     assert asked.exit_code == read.exit_code == 0, asked.output + read.output
     assert read.output.startswith(asked.output)
     with table.open(newline="") as file:

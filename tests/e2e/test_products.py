@@ -208,7 +208,7 @@ def test_another_process_queries_while_embeddings_are_written_and_what_is_interr
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where, client = str(tmp_path / "store"), server.client().products
-    load_graph(where, Products().graph, client.labels, width=256)
+    load_graph(where, Products().graph, client.card, width=256)
     monkeypatch.setattr(product_store, "_PUBLISH", 0.0)
     seen: list[str] = []
 

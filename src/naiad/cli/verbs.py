@@ -330,9 +330,8 @@ def _fields(options: type) -> list[inspect.Parameter]:
             field.name,
             types[field.name],
             typer.Option(
-                f"--{field.name.replace('_', '-')}",
-                help=field.metadata.get("help", ""),
-                **{k: v for k, v in field.metadata.items() if k != "help"},
+                *field.metadata.get("flags", [f"--{field.name.replace('_', '-')}"]),
+                **{k: v for k, v in field.metadata.items() if k != "flags"},
             ),
             inspect.Parameter.empty if field.default is MISSING else field.default,
         )

@@ -23,7 +23,7 @@ from naiad.tasks.sources import Input, find_inputs, open_input, open_source
 from naiad.tasks.tables import check_suffix, suffixes_of
 from naiad.tasks.task import Draws, Found, Parses, Report, Reports, Source, Task, WritesFiles
 
-PICTURES: Final = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
+PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
 
 _SHOWN: Final = 20  # rows that are printed of results without a report of their own
 

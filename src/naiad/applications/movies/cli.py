@@ -36,8 +36,9 @@ _Url = Annotated[
         "here."
     ),
 ]
-_Csv = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write a table: a row per film and reason.")
+_Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write a row per film: .csv, .parquet."),
 ]
 _Plot = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Draw the films and what links them, as PNG.")
@@ -109,7 +110,7 @@ def similar(
     k: _K = 10,
     place: _Place = None,
     url: _Url = None,
-    csv: _Csv = None,
+    output: _Output = None,
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
@@ -122,7 +123,7 @@ def similar(
     """
     from naiad.applications.movies.commands import Question, ask
 
-    ask(Question("similar", title, k, place, url, csv, plot, force))
+    ask(Question("similar", title, k, place, url, output, plot, force))
 
 
 @commands.command()
@@ -134,7 +135,7 @@ def search(
     last_year: Annotated[int, typer.Option("--to", help="Only films until this year.")] = 0,
     place: _Place = None,
     url: _Url = None,
-    csv: _Csv = None,
+    output: _Output = None,
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
@@ -148,7 +149,7 @@ def search(
     from naiad.applications.movies.commands import Question, ask
 
     filters = {"genre": genre, "first_year": first_year, "last_year": last_year}
-    ask(Question("search", text, k, place, url, csv, plot, force, filters))
+    ask(Question("search", text, k, place, url, output, plot, force, filters))
 
 
 @commands.command()
@@ -157,7 +158,7 @@ def recommend(
     k: _K = 10,
     place: _Place = None,
     url: _Url = None,
-    csv: _Csv = None,
+    output: _Output = None,
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
@@ -168,11 +169,11 @@ def recommend(
     [bold]Examples[/]
 
       naiad movies recommend --user 42
-      naiad movies recommend --user 42 -k 20 --csv picks.csv --plot picks.png
+      naiad movies recommend --user 42 -k 20 -o picks.csv --plot picks.png
     """
     from naiad.applications.movies.commands import Question, ask
 
-    ask(Question("recommend", user, k, place, url, csv, plot, force))
+    ask(Question("recommend", user, k, place, url, output, plot, force))
 
 
 @commands.command()

@@ -11,28 +11,27 @@ from typing import Any, Literal
 from rich.markup import escape
 
 from naiad.applications.movies.catalogue import Catalogue, search_filter
-from naiad.applications.movies.client import Answer, RecommendClient, SearchClient, SimilarClient
 from naiad.applications.movies.embedding import MODEL, embed_films
 from naiad.applications.movies.graph import ENCODER, VECTOR, movie_schema
 from naiad.applications.movies.place import open_films, store_place
 from naiad.applications.movies.recommend import recommend
-from naiad.applications.movies.report import COLUMNS, print_picks, table_row
+from naiad.applications.movies.task import (
+    Answer,
+    MoviesRecommend,
+    MoviesSearch,
+    MoviesSimilar,
+    print_films,
+)
 from naiad.applications.store import create_store, exists
 from naiad.cli.connect import connected
-from naiad.console import (
-    csv_file,
-    errors,
-    output,
-    progress_bar,
-    refuse_existing,
-    say,
-    say_notice,
-)
+from naiad.console import errors, output, progress_bar, say, say_notice
 from naiad.errors import InvalidInput
+from naiad.tasks.output import Output, check_places
+from naiad.tasks.tables import check_suffix
 
 _TIMEOUT = 60.0  # seconds per request
 
-_CLIENTS = {"similar": SimilarClient, "search": SearchClient, "recommend": RecommendClient}
+_TASKS = {"similar": MoviesSimilar, "search": MoviesSearch, "recommend": MoviesRecommend}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,9 @@ class Question:
         k: how many films are wanted.
         place: of the store, or None for the default one.
         url: of a server to ask, or None to read the store here.
-        csv: file for a table.
+        output: file for a table.
         plot: file for a picture.
-        force: overwrite csv and plot.
+        force: overwrite output and plot.
         filters: of a search.
     """
 
@@ -56,7 +55,7 @@ class Question:
     k: int
     place: str | None
     url: str | None
-    csv: Path | None
+    output: Path | None
     plot: Path | None
     force: bool
     filters: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -121,19 +120,20 @@ def ask(question: Question) -> None:
         StoreError: the store is missing, half loaded or damaged.
         Unavailable: no server is there.
     """
-    for path in (question.csv, question.plot):
-        if path is not None:
-            refuse_existing(path, question.force)
+    task = _TASKS[question.kind]()
+    places = [path for path in (question.output, question.plot) if path is not None]
+    check_places(dict.fromkeys(places), [], force=question.force)
+    if question.output is not None:
+        check_suffix(task, question.output.suffix)
     if question.plot is not None:
         import_module("naiad.applications.movies.picture")  # says so, where a package is missing
     answer = _from_store(question) if question.url is None else _from_server(question)
-    print_picks(answer, answer.about)
+    print_films(answer)
     say_notice(answer.notice)
-    if question.csv is not None:
-        with csv_file(question.csv, COLUMNS) as write:
-            for rank, pick in enumerate(answer, start=1):
-                write(table_row(rank, pick))
-        say(f"wrote [bold]{escape(str(question.csv))}[/]")
+    if question.output is not None:
+        with Output(task, question.output, {"notice": answer.notice}) as table:
+            table.add(question.subject, question.subject, answer)
+        say(f"wrote [bold]{escape(str(question.output))}[/]")
     if question.plot is not None:
         from naiad.applications.movies.picture import draw
 
@@ -142,12 +142,9 @@ def ask(question: Question) -> None:
 
 
 def _from_server(question: Question) -> Answer:
-    name = f"movies_{question.kind}"
+    name = _TASKS[question.kind].name
     with connected(name, question.url, timeout=_TIMEOUT) as client:
-        model = client.model(name)
-        return _CLIENTS[question.kind](model).infer(
-            question.subject, k=question.k, **question.filters
-        )
+        return getattr(client, name).infer(question.subject, k=question.k, **question.filters)
 
 
 def _from_store(question: Question) -> Answer:

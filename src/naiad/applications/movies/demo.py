@@ -46,7 +46,7 @@ def run(directory: Path) -> None:
                         k=3,
                         place=None,
                         url=server.grpc_url,
-                        csv=None,
+                        output=None,
                         plot=directory / "recommended.png" if kind == "recommend" else None,
                         force=True,
                         filters=_ANY if kind == "search" else {},

@@ -1,18 +1,22 @@
-"""``naiad products embed``: fill a graph store through a server, with a progress bar."""
+"""``naiad products embed|recommend``: fill a graph store through a server, and ask it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.markup import escape
+from rich.text import Text
 
 from naiad.applications.products import product_store
-from naiad.applications.products.client import ProductsClient
 from naiad.applications.products.graph import open_graph
 from naiad.applications.products.pipeline import Products
+from naiad.applications.products.task import RECOMMEND
 from naiad.applications.store import exists
 from naiad.cli.connect import connected
-from naiad.console import output, progress_bar, say
+from naiad.console import bar, print_columns, progress_bar, say, say_notice
+
+_BAR = 12  # characters of a score of 1
 
 
 def fill(
@@ -33,11 +37,11 @@ def fill(
     """
     where = place or product_store.store_place()
     with connected("products", url, timeout=60.0, model="products", local=False) as client:
-        model = ProductsClient(client.model("products"))
+        model = client.products
         if force or not exists(where):
             products = Products(weights).graph if graph is None else open_graph(graph)
             width = model.infer([0]).embeddings.shape[-1]
-            product_store.load_graph(where, products, model.labels, width)
+            product_store.load_graph(where, products, model.card, width)
             say(f"loaded {len(products):,} products and {products.edges // 2:,} pairs")
         with progress_bar("embeddings", None, unit="products") as advance:
             computed = product_store.embed(
@@ -48,5 +52,24 @@ def fill(
                 progress=lambda done, total: advance(done, total),
             )
     say(f"computed {computed:,} embeddings; the store is [bold]{escape(where)}[/]")
-    if model.labels.notice:
-        output.print(f"[yellow]weights: {escape(model.labels.notice)}[/]", highlight=False)
+    say_notice(model.card.notice)
+
+
+def print_recommendations(
+    basket: Sequence[int], k: int, graph_weight: float, unseen: bool, url: str
+) -> None:
+    """Print what is bought together with a basket, and why.
+
+    Raises:
+        Unavailable: no server with the model is there; says how to start one.
+        NaiadError: a product or the store is not as it must be.
+    """
+    with connected(RECOMMEND, url, timeout=60.0, model=RECOMMEND, local=False) as client:
+        found = client.products.recommend(basket, k, graph_weight=graph_weight, unseen=unseen)
+        notice = client.model(RECOMMEND).notice()
+    rows = [
+        [str(p.product), p.category, f"{p.score:.2f}", Text(bar(p.score, _BAR), "cyan"), p.why()]
+        for p in found
+    ]
+    print_columns(rows, ("product", "category", "score", "", "why"))
+    say_notice(notice)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from naiad.applications.products.infer_file import Job, infer_products
+from naiad.applications.products.task import ProductsTask
+from naiad.client import Client
+from naiad.console import errors
+from naiad.tasks.inference import Inference, infer
+from naiad.triton.serving import serve
 
-PRODUCTS = (17, 42, 1234)
+PRODUCTS = ("17", "42", "1234")
 
 
 def run(directory: Path) -> None:
@@ -16,10 +20,17 @@ def run(directory: Path) -> None:
         NaiadError: what could not be done, and why.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    job = Job(
-        products=PRODUCTS,
+    what = Inference(
+        task=ProductsTask(),
+        options=ProductsTask.Options(),
+        typed=PRODUCTS,
         output=directory / "products.npz",
         plot=directory / "products.png",
+        concurrency=4,
+        timeout=60.0,
         force=True,
     )
-    infer_products(job, None)
+    with errors.status("starting Triton"):
+        server = serve("products", http_port=0, grpc_port=0, metrics_port=0)
+    with server, Client(server.grpc_url) as client:
+        infer(what, client, what.inputs())

@@ -30,8 +30,8 @@ from naiad.applications.store import (
 from naiad.errors import InvalidInput, MissingExtra, StoreError
 
 if TYPE_CHECKING:
-    from naiad.applications.products.client import ProductsClient
     from naiad.applications.products.results import Labels
+    from naiad.applications.products.task import ProductsClient
 
 PRODUCT: Final = "Product"
 BOUGHT_WITH: Final = "bought_with"
@@ -127,16 +127,16 @@ def embed(
         NaiadError: as of the client. What was computed until then is kept.
     """
     with write_store(where) as writer:
-        _check_origin(writer, where, client.labels.weights_sha256)
+        _check_origin(writer, where, client.card.weights_sha256)
         missing = [int(key) for key in writer.missing(PRODUCT, EMBEDDING)]
         total = writer.count(PRODUCT)
         done = total - len(missing)
         progress(done, total)
         published = time.monotonic()
         try:
-            for result in client.infer_many(
-                missing, per_request=per_request, concurrency=concurrency
-            ):
+            starts = range(0, len(missing), per_request)
+            baskets = (missing[start : start + per_request] for start in starts)
+            for result in client.infer_many(baskets, concurrency=concurrency):
                 last = result.embeddings[:, -1]
                 writer.set_vectors(PRODUCT, EMBEDDING, result.product.tolist(), last)
                 done += len(result)

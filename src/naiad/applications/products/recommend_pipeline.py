@@ -10,15 +10,15 @@ import numpy as np
 
 from naiad.applications.products.graph import ProductGraph
 from naiad.applications.products.metadata import Metadata, read_metadata
+from naiad.applications.products.picks import Recommendation
 from naiad.applications.products.pipeline import graph_of, weights_folder
 from naiad.applications.products.product_store import open_products, store_place
 from naiad.applications.products.recommend import (
     GRAPH_WEIGHT,
     MAX_PICKS,
-    MODEL,
-    Recommendation,
     recommend,
 )
+from naiad.applications.products.task import RECOMMEND
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, Tensor
@@ -34,7 +34,7 @@ class ProductsRecommend(Pipeline):
     others publish there. ``weights`` are those that its embeddings are of.
     """
 
-    name = MODEL
+    name = RECOMMEND
     inputs = {
         "product": Tensor("int64", ("basket",), minimum=0, doc="numbers of the basket's products"),
         "k": Tensor(

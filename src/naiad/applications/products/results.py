@@ -1,22 +1,19 @@
-"""What the network says of some products, and files of it: ``.csv``, ``.parquet``, ``.npz``."""
+"""Categories and embeddings of products, as results and as files of arrays."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naiad.core.schema import Arrays
-from naiad.errors import MissingExtra, NaiadError, PipelineError
-
-SUFFIXES: Final = (".csv", ".parquet", ".npz")
+from naiad.errors import PipelineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,54 +103,37 @@ class ProductsResult:
         return [(self.labels.categories[c], float(self.probabilities[row, c])) for c in order]
 
 
-def check_format(path: Path) -> None:
-    """Make sure that a result can be written to a file of this name.
-
-    Raises:
-        NaiadError: the suffix names no format.
-    """
-    if path.suffix not in SUFFIXES:
-        raise NaiadError(f"{path}: results are written as {', '.join(SUFFIXES)}")
+def join(results: Sequence[ProductsResult]) -> ProductsResult:
+    """Return several results of one model as one."""
+    names = ("product", "embeddings", "logits", "probabilities", "neighbours")
+    arrays = {name: np.concatenate([getattr(one, name) for one in results]) for name in names}
+    return ProductsResult(**arrays, labels=results[0].labels)
 
 
-def write_result(path: Path, result: ProductsResult) -> None:
-    """Write a row per product; ``.npz`` has all arrays, the others the best category.
+class ArraysWriter:
+    """A :class:`~naiad.tasks.task.Writer` of .npz files with all arrays of all products."""
 
-    Raises:
-        NaiadError: see :func:`check_format`; or ``.parquet`` needs pyarrow, which is not there.
-    """
-    check_format(path)
-    if path.suffix == ".npz":
-        with path.open("wb") as file:
+    def __init__(self, task: Any, path: Path, card: Labels) -> None:
+        self._path, self._card = path, card
+        self._results: list[ProductsResult] = []
+
+    def add(self, name: str, unit: Any, result: ProductsResult) -> None:
+        """Keep a result."""
+        self._results.append(result)
+
+    def close(self) -> None:
+        """Write the file."""
+        if not self._results:
+            return
+        whole = join(self._results)
+        with self._path.open("wb") as file:
             np.savez_compressed(
                 file,
-                product=result.product,
-                embeddings=result.embeddings,
-                logits=result.logits,
-                probabilities=result.probabilities,
-                neighbours=result.neighbours,
-                categories=np.array(result.labels.categories, dtype=str),
-                notice=np.array(result.labels.notice),
+                product=whole.product,
+                embeddings=whole.embeddings,
+                logits=whole.logits,
+                probabilities=whole.probabilities,
+                neighbours=whole.neighbours,
+                categories=np.array(self._card.categories, dtype=str),
+                notice=np.array(self._card.notice),
             )
-        return
-    names = [result.labels.categories[number] for number in result.category]
-    columns = {
-        "product": result.product.tolist(),
-        "category": names,
-        "confidence": [round(float(value), 6) for value in result.confidence],
-        "neighbours": result.neighbours.tolist(),
-    }
-    if path.suffix == ".csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-        return
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingExtra("products", error.name or "pyarrow") from error
-    pq.write_table(
-        pa.table(columns).replace_schema_metadata({"notice": result.labels.notice}), path
-    )

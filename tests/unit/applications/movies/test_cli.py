@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from naiad.applications.movies.requests import recommend_requests, search_requests, similar_requests
+from naiad.applications.movies.task import MoviesRecommend, MoviesSearch, MoviesSimilar
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, NaiadError, StoreError
 
@@ -77,9 +77,7 @@ def test_without_a_server_it_is_said_how_to_start_one(place: Path) -> None:
 def test_lines_of_a_file_are_requests(tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_text("one\n\ntwo\n")
-    for read, name in (
-        (similar_requests, "movie"),
-        (search_requests, "text"),
-        (recommend_requests, "user"),
-    ):
-        assert [request[name].tolist() for request in read(path)] == [[b"one"], [b"two"]]
+    for task in (MoviesSimilar, MoviesSearch, MoviesRecommend):
+        found = task.requests_in(path)
+        assert found is not None
+        assert [request[task.subject].tolist() for request in found] == [[b"one"], [b"two"]]

@@ -14,9 +14,11 @@ from typer.testing import CliRunner, Result
 from naiad.applications.products.graph import open_graph
 from naiad.applications.products.metadata import Architecture, read_metadata
 from naiad.applications.products.pipeline import Products
-from naiad.applications.products.results import Labels, ProductsResult, write_result
+from naiad.applications.products.results import Labels, ProductsResult
+from naiad.applications.products.task import ProductsTask
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, NaiadError, Unavailable
+from naiad.tasks.output import Output
 
 
 def run(*arguments: object) -> Result:
@@ -55,7 +57,9 @@ def test_training_says_how_it_went_and_names_its_graph(shop: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("fanouts", ["a,b", "", "5,"])
 def test_fan_outs_that_are_no_numbers_are_refused(tmp_path: Path, fanouts: str) -> None:
-    assert run("train", "products", "-o", tmp_path / "w", "--fanouts", fanouts).exit_code == 2
+    result = run("train", "products", "-o", tmp_path / "w", "--fanouts", fanouts)
+    assert isinstance(result.exception, InvalidInput)
+    assert "give numbers, as 15,10,5" in str(result.exception)
 
 
 def test_training_refuses_what_it_cannot_learn_from(tmp_path: Path) -> None:
@@ -97,8 +101,8 @@ def test_no_server_is_reported_with_what_to_do(words: tuple[object, ...]) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-o", "t.xlsx"], "written as .csv, .parquet, .npz"),
-        (["--plot", "p.bmp"], "pictures are written as .png, .svg, .pdf"),
+        (["-o", "t.xlsx"], "written as .npz, .csv, .parquet"),
+        (["--plot", "p.bmp"], "pictures are written as .png, "),
         (["-o", "there.csv"], "exists; --force overwrites it"),
     ],
 )
@@ -126,7 +130,8 @@ def test_results_are_written(tmp_path: Path, suffix: str) -> None:
         labels=Labels.from_parameters({**parameters, "notice": "for tests"}),
     )
     path = tmp_path / f"t{suffix}"
-    write_result(path, result)
+    with Output(ProductsTask(), path, result.labels) as output:
+        output.add("", result.product, result)
     expected = [result.top(row, 1)[0][0] for row in range(4)]
     if suffix == ".npz":
         with np.load(path) as file:

@@ -1,0 +1,423 @@
+"""Products as people use them: numbers in, categories, embeddings and recommendations out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.text import Text
+
+from naiad.application import Application
+from naiad.applications.products.picks import Recommendation, picks
+from naiad.console import bar, print_columns, say
+from naiad.core.schema import Arrays
+from naiad.errors import InvalidInput
+from naiad.tasks.client import TaskClient
+from naiad.tasks.task import (
+    Advance,
+    Column,
+    Draws,
+    Found,
+    ImportsWeights,
+    Parses,
+    Reports,
+    Rows,
+    Simulates,
+    Task,
+    Trains,
+)
+
+if TYPE_CHECKING:
+    from naiad.applications.products.graph import ProductGraph
+    from naiad.applications.products.results import Labels, ProductsResult
+
+RECOMMEND: Final = "products_recommend"
+"""The model's name that recommends."""
+
+_BAR: Final = 24  # characters of a probability of 1
+_MOST_SHOWN: Final = 20
+_FANOUTS: Final = {
+    "help": "Neighbours sampled per product at each hop, the nearest first.",
+    "metavar": "A,B,...",
+}
+
+
+class ProductsTask(
+    Task[NDArray[np.int64], "ProductsResult"],
+    Parses[NDArray[np.int64]],
+    Reports,
+    Draws,
+    Simulates["ProductGraph"],
+    Trains,
+    ImportsWeights,
+):
+    """Tell the category of products in a co-purchase graph, with a served GraphSAGE.
+
+    [bold]Examples[/]
+
+      naiad infer products 17 42 --top 5
+      naiad infer products 17 42 -o categories.csv --url gpu-server:8001
+      naiad infer products 17 --local --weights my-weights/
+    """
+
+    name = "products"
+    summary = "category of each product in a co-purchase graph, and its embeddings, by GraphSAGE"
+    pipeline = "naiad.applications.products.pipeline:Products"
+    packages = ("torch", "scipy", "safetensors")
+    on_request = True
+    demos = {"products": "naiad.applications.products.demo:run"}
+    cli = "naiad.applications.products.cli"
+
+    unit, argument, example = "products", "PRODUCT", "17 42"
+    formats = {".npz": "naiad.applications.products.results:ArraysWriter"}
+    columns = (
+        Column("product", "int64", "number of the product in the graph"),
+        Column("category", doc="the most probable category"),
+        Column("confidence", "float64", "its probability"),
+        Column("neighbours", "int64", "number of products it was bought with"),
+    )
+    most = 1 << 20
+    simulated, simulated_output, simulated_number = "products", "shop", 5_000
+
+    @dataclass(frozen=True)
+    class Options:
+        """Options of a request, and of what is shown of the answer."""
+
+        seed: int = field(
+            default=0, metadata={"min": 0, "help": "Seed of the sampling of neighbours."}
+        )
+        top: int = field(
+            default=3, metadata={"min": 1, "help": "Number of categories to show of each."}
+        )
+
+    @dataclass(frozen=True)
+    class TrainOptions:
+        """Options of a training."""
+
+        data: Path | None = field(
+            default=None,
+            metadata={
+                "metavar": "DIR",
+                "help": "A graph as `naiad simulate products` writes it, or OGB's folder of "
+                "ogbn-products; by default a synthetic graph.",
+            },
+        )
+        epochs: int = field(default=20, metadata={"min": 1, "help": "Number of epochs."})
+        batch: int = field(default=1_024, metadata={"min": 1, "help": "Products per step."})
+        lr: float = field(default=3e-3, metadata={"min": 0.0, "help": "Learning rate."})
+        hidden: int = field(default=256, metadata={"min": 1, "help": "Width of an embedding."})
+        fanouts: str = field(default="15,10,5", metadata=_FANOUTS)
+        seed: int = field(
+            default=0, metadata={"min": 0, "help": "Seed of weights, dropout and sampling."}
+        )
+        notice: str = field(
+            default="", metadata={"help": "Notice that goes wherever the weights go."}
+        )
+
+    @dataclass(frozen=True)
+    class ImportOptions:
+        """Options of an import."""
+
+        graph: Path | None = field(
+            default=None,
+            metadata={
+                "metavar": "DIR",
+                "help": "The graph to serve them with; none for graph_embeddings.",
+            },
+        )
+        categories: Path | None = field(
+            default=None,
+            metadata={
+                "metavar": "FILE",
+                "help": "Text: a category per line, in the classes' order.",
+            },
+        )
+        fanouts: str = field(default="15,10,5", metadata=_FANOUTS)
+        notice: str = field(
+            default="", metadata={"help": "Notice that goes wherever the weights go."}
+        )
+
+    @classmethod
+    def client_of(cls, model: Any) -> ProductsClient:
+        """Return the client, which recommends, too."""
+        return ProductsClient(model, cls())
+
+    @classmethod
+    def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays]:
+        """Yield requests for 1 to 256 products of the graph that comes with Naiad."""
+        from naiad.applications.products.simulate import simulated_requests
+
+        return simulated_requests(number, seed)
+
+    def parse(self, text: str) -> NDArray[np.int64]:
+        """Return the products of a basket such as ``17 42``."""
+        try:
+            return np.array([int(word) for word in text.split()], np.int64)
+        except ValueError:
+            raise InvalidInput(
+                f"{text[:80]!r} is no basket; give the numbers of products, such as 17 42"
+            ) from None
+
+    def coerce(self, unit: ArrayLike) -> NDArray[np.int64]:
+        """Return products as an array of numbers."""
+        numbers = np.atleast_1d(np.asarray(unit))
+        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
+            raise InvalidInput(
+                f"products are {numbers.dtype} {list(numbers.shape)}; give a list of whole numbers"
+            )
+        return numbers.astype(np.int64)
+
+    def request(self, unit: NDArray[np.int64], options: Any) -> Arrays:
+        """Return a request for some products; a product's answer does not depend on the others."""
+        return {"product": unit, "seed": np.array([options.seed])}
+
+    def card(self, metadata: Mapping[str, str]) -> Labels:
+        """Return categories, graph and notice of the weights."""
+        from naiad.applications.products.results import Labels
+
+        return Labels.from_parameters(metadata)
+
+    def answer(self, unit: NDArray[np.int64], outputs: Arrays, card: Labels) -> ProductsResult:
+        """Return categories and embeddings."""
+        from naiad.applications.products.results import ProductsResult
+
+        return ProductsResult.of(unit, outputs, card)
+
+    def rows(self, result: ProductsResult) -> Rows:
+        """Return the columns of some products."""
+        names = [result.labels.categories[number] for number in result.category]
+        return {
+            "product": result.product,
+            "category": names,
+            "confidence": np.round(result.confidence.astype(np.float64), 6),
+            "neighbours": result.neighbours,
+        }
+
+    def report(self, count: int, card: Labels, options: Any) -> _Report:
+        """Return a report with the most probable categories."""
+        return _Report(card, options.top)
+
+    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+        """Draw products by their embeddings."""
+        from naiad.applications.products.display import draw_embeddings
+        from naiad.applications.products.results import join
+
+        if found:
+            draw_embeddings(join([one.result for one in found]), path)
+
+    def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, ProductGraph]]:
+        """Make a synthetic co-purchase graph, with categories, for trying and training.
+
+        [bold]Examples[/]
+
+          naiad simulate products -n 5000 -o shop
+          naiad train products --data shop -o shop-weights
+        """
+        from naiad.applications.products.simulate import simulate
+
+        yield "graph", simulate(number, seed)
+
+    def save(self, units: Iterator[tuple[str, ProductGraph]], path: Path, advance: Advance) -> None:
+        """Write the graph to a folder."""
+        from naiad.applications.products.graph import write_graph
+
+        for _, graph in units:
+            write_graph(path, graph)
+            advance(len(graph), None, None)
+
+    def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
+        """Train GraphSAGE on a co-purchase graph.
+
+        Writes the weights, a picture of the training (curve.png) and its numbers.
+        They name the graph that they are served with: that of --data, or a folder
+        graph/ beside them where it had to be made.
+
+        [bold]Examples[/]
+
+          naiad train products --data shop -o shop-weights
+          naiad train products --data ogbn_products/ -o ogb-weights --epochs 20
+          naiad serve products --weights shop-weights
+        """
+        sizes = _fanouts(options.fanouts)
+        from naiad.applications.products.datasets import training_graph
+        from naiad.applications.products.display import draw_training
+        from naiad.applications.products.train import Epoch, train
+
+        graph, graph_folder = training_graph(
+            options.data, output, options.seed, lambda file, lines: advance(lines, None, file)
+        )
+        notice = options.notice or f"trained on {graph.source}"
+
+        def show(number: int, epoch: Epoch) -> None:
+            label = f"loss {epoch.loss:.3f}, validation {epoch.validation_accuracy:.1%}"
+            advance(number + 1, options.epochs, label)
+
+        result = train(
+            graph,
+            output,
+            graph_folder=graph_folder,
+            epochs=options.epochs,
+            batch=options.batch,
+            lr=options.lr,
+            hidden=options.hidden,
+            fanouts=sizes,
+            seed=options.seed,
+            notice=notice,
+            command=command,
+            progress=show,
+        )
+        draw_training(result.epochs, result.best_epoch, output / "curve.png", notice)
+        parts = ", ".join(f"{count:,} {part}" for part, count in result.products.items())
+        yield f"products: {parts}; {len(result.epochs):,} epochs in {result.seconds:.0f} s"
+        best = result.epochs[result.best_epoch].validation_accuracy
+        yield f"epoch {result.best_epoch + 1}: validation accuracy {best:.3f}"
+        if result.test_accuracy is not None:
+            yield f"test accuracy {result.test_accuracy:.3f}"
+
+    def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
+        """Turn a PyTorch Geometric checkpoint of SAGEConv layers into a folder of weights.
+
+        SOURCE is a file that torch.save(model.state_dict(), FILE) wrote. Nothing in
+        it is run: it is read as tensors only.
+
+        [bold]Examples[/]
+
+          naiad weights import products sage.pth.tar -o weights/ --graph shop/
+          naiad serve products --weights weights/
+          naiad serve graph_embeddings --weights weights/
+        """
+        from naiad.applications.products.graph import open_graph
+        from naiad.applications.products.weights import import_checkpoint
+
+        names: tuple[str, ...] | None = None
+        if options.graph is not None:
+            names = open_graph(options.graph).categories or None
+        if options.categories is not None:
+            names = tuple(options.categories.read_text("utf-8").splitlines())
+        import_checkpoint(
+            source,
+            output,
+            classes=names,
+            graph="" if options.graph is None else str(options.graph.resolve()),
+            fanouts=_fanouts(options.fanouts),
+            notice=options.notice,
+        )
+        if options.graph is None:
+            yield "without a graph, serve them so: naiad serve graph_embeddings --weights DIR"
+
+
+class ProductsClient(TaskClient[NDArray[np.int64], "ProductsResult"]):
+    """Asks a served ``products``, and ``products_recommend``; from ``client.products``.
+
+    Example::
+
+        with naiad.Client("localhost:8001") as client:
+            print(client.products.infer([17, 42]).top(0))
+            print(client.products.recommend([17], k=5))
+    """
+
+    def recommend(
+        self,
+        basket: Sequence[int],
+        k: int = 10,
+        *,
+        graph_weight: float | None = None,
+        unseen: bool = False,
+        timeout: float | None = None,
+    ) -> list[Recommendation]:
+        """Return what is bought together with the products of a basket, the best first.
+
+        Asks the model ``products_recommend`` of the same server.
+
+        Args:
+            basket: numbers of one product or a few.
+            k: number of picks.
+            graph_weight: weight of the graph against the embeddings, 0 to 1; by default the
+                server's.
+            unseen: leave out what was bought together with one of the basket before.
+            timeout: seconds, instead of the client's.
+
+        Raises:
+            InvalidInput: a number is no product's, or the basket is empty or too large.
+            Unavailable: the store cannot be read, or has no embedding of a product yet.
+            NaiadError: as of `naiad.Client`.
+        """
+        wanted = {} if graph_weight is None else {"graph_weight": [graph_weight]}
+        products = self.task.coerce(basket)
+        answer = self.model.client.infer(
+            RECOMMEND,
+            {"product": products, "k": [k], "unseen": [unseen], **wanted},
+            timeout=timeout,
+        )
+        return picks(answer)
+
+
+class ProductsRecommend(Application):
+    """What is bought together with a basket."""
+
+    name = RECOMMEND
+    summary = "what is bought together with a basket of products, from a graph store"
+    pipeline = "naiad.applications.products.recommend_pipeline:ProductsRecommend"
+    packages = ("ladybug", "pyarrow")
+    on_request = True
+
+    @classmethod
+    def requests_in(cls, path: Path) -> Iterator[Arrays]:
+        """Yield a request for each line of a file, such as ``17 42``."""
+        from naiad.tasks.sources import read_lines
+
+        task = ProductsTask()
+        return ({"product": task.parse(line)} for line in read_lines(Path(path)))
+
+
+class GraphEmbeddings(Application):
+    """The same network under a public example's contract."""
+
+    name = "graph_embeddings"
+    summary = "the same network under the contract of a public GraphSAGE example"
+    pipeline = "naiad.applications.products.contract:GraphEmbeddings"
+    packages = ("torch", "safetensors")
+    on_request = True
+
+
+class _Report:
+    """The most probable categories of each product, the first twenty at most."""
+
+    def __init__(self, labels: Labels, top: int) -> None:
+        self._labels, self._top = labels, top
+        self._rows: list[list[Text | str]] = []
+        self._products = self._shown = self._isolated = 0
+
+    def add(self, found: Found) -> None:
+        result: ProductsResult = found.result
+        self._products += len(result)
+        self._isolated += int((result.neighbours == 0).sum())
+        for row in range(min(len(result), _MOST_SHOWN - self._shown)):
+            self._shown += 1
+            first = (str(result.product[row]), f"{result.neighbours[row]:,}")
+            for name, share in result.top(row, self._top):
+                self._rows.append([*first, name, f"{share:.2f}", Text(bar(share, _BAR), "cyan")])
+                first = ("", "")
+
+    def print(self, seconds: float) -> None:
+        labels = self._labels
+        say(
+            f"{labels.graph}: {labels.products:,} products; {self._products:,} answered in "
+            f"{1000 * seconds:.0f} ms"
+        )
+        print_columns(self._rows, ("product", "bought with", "category", "", ""))
+        if self._products > self._shown:
+            say(f"and {self._products - self._shown:,} more")
+        if self._isolated:
+            say(f"{self._isolated:,} were bought with nothing: only their features count")
+
+
+def _fanouts(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInput(f"--fanouts {text!r}; give numbers, as 15,10,5") from None

@@ -21,7 +21,8 @@ PACKAGE = ROOT / "src" / "naiad"
 # The layers, from the bottom up: a part imports what is below it, and itself.
 LAYERS: tuple[set[str], ...] = (
     {"errors", "engine_release", "applications"},  # those by name and import path alone
-    {"artifacts", "console", "control_key", "error_text", "files", "images", "native", "weights"},
+    {"backoff", "console"},
+    {"artifacts", "control_key", "error_text", "files", "images", "native", "weights"},
     {"core", "server_card", "torch_model"},
     {"client", "gate", "runtime", "tuning"},
     {"audit", "triton"},

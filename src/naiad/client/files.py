@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from naiad.client.model import ModelClient
+from naiad.client.client import ModelClient
 from naiad.client.ordered_map import ask_many
 from naiad.core.schema import Arrays
-from naiad.errors import InvalidInput, NaiadError
+from naiad.errors import InvalidInput
 
 File: TypeAlias = Path | str | bytes
 """A file: its path, or what is in it."""
@@ -60,28 +60,6 @@ class FilesClient(ABC, Generic[Answer]):
             raise InvalidInput(f"{files!r:.60} is one file; give a list of files")
         whole = [file if isinstance(file, bytes) else self.read(Path(file)) for file in files]
         return self.answers(self.model.infer(self.request(whole), timeout=timeout))
-
-    @overload
-    def infer_many(
-        self,
-        files: Iterable[File],
-        *,
-        concurrency: int = 4,
-        progress: bool = False,
-        timeout: float | None = None,
-        on_error: Literal["raise"] = "raise",
-    ) -> Iterator[Answer]: ...
-
-    @overload
-    def infer_many(
-        self,
-        files: Iterable[File],
-        *,
-        concurrency: int = 4,
-        progress: bool = False,
-        timeout: float | None = None,
-        on_error: Literal["return"],
-    ) -> Iterator[Answer | NaiadError]: ...
 
     def infer_many(
         self,

@@ -56,9 +56,8 @@ _OPTIONS = [
     # at first: our retries would all fall into it.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # gRPC 1.85 can send a call again on the connection that has just been told to go away, some
-    # thousand times a second until the deadline, which keeps it from seeing that the connection is
-    # closed. Our own retries send such a call again.
+    # After a GOAWAY, gRPC 1.85 can retry a call on the same connection thousands of times a second
+    # until the deadline, without ever seeing that the connection has closed. We retry it ourselves.
     ("grpc.enable_retries", 0),
     # Clients of one process share no connection, and so no other's back-off.
     ("grpc.use_local_subchannel_pool", 1),

@@ -6,14 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Concatenate, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar
 
 from naiad.client.client import ModelClient
 from naiad.client.ordered_map import ask_each, try_each
 from naiad.client.tracebacks import one_frame
 from naiad.client.transport import Arrays
-from naiad.core.pipeline import Request
 from naiad.errors import NaiadError
+
+if TYPE_CHECKING:  # a client that makes no such requests need not load it
+    from naiad.core.pipeline import Request
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Any, Concatenate, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar
 
 from naiad.client.aio import AsyncModelClient
 from naiad.client.ordered_map import Source, ask_each_async, try_each_async
 from naiad.client.tracebacks import one_frame
 from naiad.client.transport import Arrays
-from naiad.core.pipeline import Request
 from naiad.errors import NaiadError
+
+if TYPE_CHECKING:  # a client that makes no such requests need not load it
+    from naiad.core.pipeline import Request
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")

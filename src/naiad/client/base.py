@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from naiad.client.access import Access
@@ -62,10 +61,7 @@ class ClientBase(Generic[C]):
 
     def _typed_model(self, name: str) -> Any:
         """Return the typed client of the application ``name``; without one, of the model."""
-        from naiad.applications import application
+        from naiad.application import application
 
         known = application(name)
-        if known is None or known.client is None:
-            return self.model(name)
-        module, _, attribute = known.client.partition(":")
-        return getattr(import_module(module), attribute)(self.model(known.model))
+        return self.model(name) if known is None else known.client_of(self.model(known.model))

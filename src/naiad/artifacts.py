@@ -232,7 +232,7 @@ def _downloader(artifact: Artifact, progress: bool) -> Any:
                 if written > artifact.most:
                     break
                 file.write(chunk)
-                advance(len(chunk))
+                advance(written)
         if written > artifact.most or artifact.size not in (None, written):
             amount = "more than that" if written > artifact.most else f"{written} bytes"
             bound = "at most " if artifact.size is None else ""
@@ -254,17 +254,14 @@ def _status_message(url: str, status: int, artifact: Artifact) -> str:
 
 
 @contextmanager
-def _progress_bar(show: bool, artifact: Artifact) -> Generator[Callable[[int], None], None, None]:
+def _progress_bar(show: bool, artifact: Artifact) -> Generator[Callable[[int], None]]:
     if not show:
-        yield lambda size: None
+        yield lambda done: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from naiad import console  # rich is slow to import
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(artifact.name, total=artifact.size)
-        yield lambda size: bar.advance(task, size)
+    with console.progress_bar(artifact.name, artifact.size, unit="bytes", keep=True) as advance:
+        yield advance
 
 
 def _move(folder: Path, target: Path) -> None:

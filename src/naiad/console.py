@@ -61,26 +61,57 @@ def print_columns(rows: Sequence[Sequence[Text | str]], header: Sequence[str] = 
 
 
 class Advance(Protocol):
-    """Tells a progress bar how much is done, and of how much, and what it is called."""
+    """Tells a progress bar how much is done, of how much, what it is called, and a note."""
 
-    def __call__(self, done: int, total: int | None = None, label: str | None = None) -> None:
+    def __call__(
+        self, done: float, total: float | None = None, label: str | None = None, note: str = ""
+    ) -> None:
         """Move the bar."""
         ...
 
 
 @contextmanager
-def progress_bar(label: str, total: int | None, *, unit: str) -> Generator[Advance]:
-    """A progress bar on a terminal, and nothing elsewhere."""
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+def progress_bar(
+    label: str,
+    total: float | None,
+    *,
+    unit: str | None = "",
+    keep: bool = False,
+    console: Console = errors,
+) -> Generator[Advance]:
+    """Show a progress bar on ``console``, standard error by default, if that is a terminal.
 
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), unit, TimeElapsedColumn())
-    with Progress(
-        *columns, console=errors, transient=True, disable=not errors.is_terminal
-    ) as progress:
-        task = progress.add_task(label, total=total)
+    Args:
+        label: in front of the bar.
+        total: of what is done; None where it is not known.
+        unit: what is counted, behind the count; "bytes" are shown as sizes with a rate, and None
+            shows no count, as of a share of 1.
+        keep: leave the bar when all is done, and write it where there is no terminal, too.
+        console: where it is shown.
+    """
+    from rich import progress as rich
 
-        def advance(done: int, total: int | None = None, label: str | None = None) -> None:
-            progress.update(task, completed=done, total=total, description=label)
+    counts = {
+        None: (),
+        "bytes": (rich.DownloadColumn(), rich.TransferSpeedColumn()),
+    }.get(unit, (rich.MofNCompleteColumn(), rich.TextColumn(unit or "")))
+    bar = rich.Progress(
+        rich.TextColumn("{task.description}", style="progress.description", markup=False),
+        *(rich.BarColumn(), rich.TaskProgressColumn(), rich.TimeRemainingColumn()),
+        *counts,
+        rich.TimeElapsedColumn(),
+        rich.TextColumn("{task.fields[note]}", markup=False),
+        console=Console(stderr=True) if keep else console,  # several may be kept at once
+        transient=not keep,
+        disable=not (keep or console.is_terminal),
+    )
+    with bar:
+        task = bar.add_task(label, total=total, note="")
+
+        def advance(
+            done: float, total: float | None = None, label: str | None = None, note: str = ""
+        ) -> None:
+            bar.update(task, completed=done, total=total, description=label, note=note)
 
         yield advance
 

@@ -214,7 +214,7 @@ def test_many_requests_from_an_event_loop_are_answered_in_order(url: str) -> Non
 
 def test_one_bad_request_among_many_keeps_its_place(client: Client) -> None:
     requests: list[dict[str, Any]] = [{"values": [0]}, {"values": ["bad"]}, {"values": [2]}]
-    answers = list(client.echo.infer_many(requests, on_error="return"))
+    answers = list(client.echo.try_many(requests))
     assert [type(answer) for answer in answers] == [dict, InvalidInput, dict]
 
 

@@ -182,7 +182,7 @@ def test_a_text_of_100_000_characters_is_searched_for(films: Server) -> None:
 def test_one_bad_request_among_many_fails_alone(films: Server) -> None:
     requests = [{"movie": ["The Moon Job"]}] * 7 + [{"movie": ["nope nope"]}]
     with films.client() as client:
-        answers = list(client.infer_many("movies_similar", requests, on_error="return"))
+        answers = list(client.try_many("movies_similar", requests))
     assert [isinstance(answer, naiad.InvalidInput) for answer in answers] == [False] * 7 + [True]
 
 

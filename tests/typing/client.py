@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import naiad
-from naiad import AsyncClient, Client, Server
+from naiad import AsyncClient, Client, NaiadError, Server
+from naiad.client import AsyncTypedClient, TypedClient
 
 
 def blocking(client: Client, x: NDArray[np.float32]) -> None:
     assert_type(client.infer("degree", x=x), dict[str, NDArray[Any]])
     assert_type(client.infer("degree", {"x": x}, timeout=1.0), dict[str, NDArray[Any]])
     assert_type(client.infer_many("degree", [{"x": x}]), Iterator[dict[str, NDArray[Any]]])
+    assert_type(
+        client.try_many("degree", [{"x": x}]), Iterator[dict[str, NDArray[Any]] | NaiadError]
+    )
+    assert_type(client.model("degree").infer_many([{"x": x}]), Iterator[dict[str, NDArray[Any]]])
     assert_type(client.ready(), bool)
     client.infer("degree", x=x, timeout="soon")  # pyright: ignore[reportArgumentType]
     client.infer(x=x)  # pyright: ignore[reportCallIssue]
@@ -27,6 +32,18 @@ def blocking(client: Client, x: NDArray[np.float32]) -> None:
 async def asynchronous(client: AsyncClient, x: NDArray[np.float32]) -> None:
     assert_type(await client.infer("degree", x=x), dict[str, NDArray[Any]])
     assert_type(client.infer_many("degree", [{"x": x}]), AsyncIterator[dict[str, NDArray[Any]]])
+
+
+def typed(client: TypedClient[str, int]) -> None:
+    assert_type(client.infer("a text", top=3), int)
+    assert_type(client.infer_many(["a text"], top=3), Iterator[int])
+    assert_type(client.try_many(["a text"], progress=True), Iterator[int | NaiadError])
+    client.infer(3)  # pyright: ignore[reportArgumentType]
+
+
+async def typed_in_a_loop(client: AsyncTypedClient[str, int]) -> None:
+    assert_type(await client.infer("a text", top=3), int)
+    assert_type(client.try_many(["a text"]), AsyncIterator[int | NaiadError])
 
 
 def serving(folder: Path) -> None:

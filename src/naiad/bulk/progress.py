@@ -11,6 +11,8 @@ from typing import Final
 
 from rich.console import Console
 
+from naiad.console import progress_bar
+
 _WINDOW: Final = 120.0  # seconds over which the rate is taken
 _SAMPLE: Final = 0.5
 _FIRST_LINE: Final = 10.0
@@ -74,19 +76,15 @@ def shown(pace: Pace, unit: str, console: Console) -> Generator[Callable[[int, i
     """Give a function that counts items, and shows what that makes: on a terminal a bar, in a log
     a line each minute.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn
-
-    columns = (unit, BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), "{task.fields[pace]}")
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with bar:
-        task = bar.add_task(unit, total=pace.total, completed=pace.done, pace=pace.text())
+    with progress_bar(unit, pace.total, console=console) as show:
+        show(pace.done, note=pace.text())
         due = time.monotonic() + _FIRST_LINE
 
         def advance(done: int, failed: int) -> None:
             nonlocal due
             pace.add(done, failed)
             if console.is_terminal:
-                bar.update(task, completed=pace.done, pace=pace.text())
+                show(pace.done, note=pace.text())
             elif time.monotonic() >= due:
                 due = time.monotonic() + _LINES
                 share = pace.done / max(1, pace.total)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from naiad.backoff import Backoff
 from naiad.client import Client
 from naiad.client.access import NO_ACCESS, Access
 from naiad.client.address import Address
@@ -31,13 +32,12 @@ from naiad.errors import (
 SHA256: Final = "weights_sha256"
 """The fact about a model, among its metadata, that tells its weights."""
 
-_FIRST_REST = 0.5  # seconds, doubled with each further failure
-_LONGEST_REST = 30.0
+_REST = Backoff(first=0.5, longest=30.0)
 _LOOK = 0.5  # seconds after which whoever waits looks whether all is given up
 _PROBE = 5.0  # seconds that a server has to say it is ready
 # So often a request is sent that servers which answer others do not answer.
 _TRIES = 4
-_FIRST_WAIT = 0.5  # seconds before it is sent again, four times as long each time
+_AGAIN = Backoff(first=0.5, longest=30.0, factor=4.0)  # before it is sent again
 _MEMORY = 0.2  # of the latest answer in a server's pace
 
 
@@ -165,7 +165,7 @@ class Servers:
                 return outcome
             if time.monotonic() - max(began, self._answered_at) > self._patience:
                 raise Unavailable(self._nobody(outcome))
-            time.sleep(min(_FIRST_WAIT * 4 ** (tries - 1), _LONGEST_REST))
+            time.sleep(_AGAIN.wait(tries))
 
     def cancel(self) -> None:
         """Give up what is under way, and whatever is asked from now on, with `Unavailable`."""
@@ -269,7 +269,7 @@ class Servers:
                 return
             first = server.failures == 0
             server.failures += 1
-            server.rested = now + min(_FIRST_REST * 2 ** (server.failures - 1), _LONGEST_REST)
+            server.rested = now + _REST.wait(server.failures)
             self._free.notify_all()
         if first:
             self._on_event(f"{server.client.url} is left out for now: {reason}")

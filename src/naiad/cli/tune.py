@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from naiad.cli.bench import print_table
-from naiad.console import errors, output
+from naiad.console import output, progress_bar
 
 if TYPE_CHECKING:
     from naiad.tune.session import Settings, Study
@@ -97,13 +96,8 @@ def tune(
 def _measure(settings: Settings) -> Study:
     from naiad.tune.session import tune as measure
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task("starting", total=1.0)
-        return measure(
-            settings,
-            lambda text, share: progress.update(task, description=text, completed=share),
-        )
+    with progress_bar("starting", 1.0, unit=None) as advance:
+        return measure(settings, lambda text, share: advance(share, label=text))
 
 
 def _print(study: Study) -> None:

@@ -1,43 +1,55 @@
-"""The asyncio client."""
+"""The asyncio client, and the source of the blocking one."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar, overload
+from typing import TypeVar  # blocking: from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
-from tenacity import AsyncRetrying
 
 from naiad.client.access import Access
 from naiad.client.address import Address
-from naiad.client.base import ClientBase, connect
+from naiad.client.base import ClientBase
+from naiad.client.checks import merged
 from naiad.client.deadline import Deadline
-from naiad.client.model import AsyncModelClient, Requests
 from naiad.client.operations import Operation
-from naiad.client.ordered_map import check_concurrency, in_order_async
-from naiad.client.progress import progress_bar
-from naiad.client.retry import policy
+from naiad.client.ordered_map import Requests, ask_each_async, try_each_async
+from naiad.client.retry import Attempts
+from naiad.client.spec import card_of
+from naiad.client.tracebacks import one_frame
 from naiad.client.transport import Arrays, AsyncTransport, Call, Json, ModelInfo, Parameter, Tls
-from naiad.errors import NaiadError
+from naiad.errors import NaiadError, Unavailable
 
 T = TypeVar("T")
 
 
 class AsyncClient(ClientBase[AsyncTransport]):
-    """Asks a Triton server from one asyncio event loop: that of its first call.
+    """Client of a Triton server, for the asyncio event loop of its first call.
 
     Example::
 
         async with naiad.AsyncClient("localhost:8001") as client:
             answer = await client.infer("simple", INPUT0=a, INPUT1=b)
-            async for answer in client.infer_many("simple", requests, concurrency=32):
-                ...
+            answer["OUTPUT0"]
 
-    Arguments, conversions, retries and errors are those of `naiad.Client`. ``client.NAME`` is
-    always an `AsyncModelClient`.
+    Every call ends within ``timeout`` seconds, with an answer or one of `naiad.errors`:
+    `InvalidInput` (found by the client before anything is sent, or by the server),
+    `ModelNotFound`, `NotAllowed`, `Unavailable` (only after further tries, with growing waits
+    between them), `DeadlineExceeded`, or `PipelineError` for a failure inside the server. Its
+    traceback has one frame of Naiad's; ``NAIAD_TRACEBACK=full`` in the environment shows them all.
+
+    Further tries go on until the call's time is up, so that a restart of the server loses no
+    request. Only a server that has never answered this client is given up after three, so that a
+    wrong port is found within seconds.
+
+    Of several servers, one that is unavailable is left out for growing times, and its request is
+    sent to the next one at once: a wait comes only after all were tried.
+
+    ``client.NAME`` is an `AsyncModelClient` of the model ``NAME``.
     """
 
     def __init__(
@@ -52,15 +64,36 @@ class AsyncClient(ClientBase[AsyncTransport]):
         certificate: str | Path | None = None,
         private_key: str | Path | None = None,
     ) -> None:
-        """Prepare to talk to the server or servers at ``url``; arguments as for `naiad.Client`."""
-        access = Access(
-            headers=headers or {},
-            api_key=api_key,
-            ca=ca,
-            certificate=certificate,
-            private_key=private_key,
-        )
-        super().__init__(connect(url, open_transport, access), timeout, retries)
+        """Prepare to talk to the server or servers at ``url``; nothing is sent yet.
+
+        Args:
+            url: ``host:port`` or ``grpc://host:port`` for gRPC, ``http://host:port`` for HTTP;
+                ``grpcs://`` and ``https://`` are encrypted; ``unix:PATH`` is gRPC over a Unix
+                socket. Several servers of the same models, in a sequence or with commas between
+                them, are asked in turn.
+            timeout: seconds that each call may take, tries and waits included.
+            retries: how often a call is tried again while the server is unavailable; of several,
+                while all are. Default: see the class.
+            headers: sent with each call, such as an access token.
+            api_key: sent with each call, and to no other machine unencrypted; default: that in
+                ``NAIAD_API_KEY``.
+            ca: PEM file of the authority to trust; default: the one that ``NAIAD_CA`` names, else
+                the system's (HTTP) or gRPC's own.
+            certificate: PEM file of this client's certificate, if the server wants one.
+            private_key: PEM file of its key.
+
+        Raises:
+            InvalidInput: for a URL or a setting that cannot be.
+        """
+        with one_frame:
+            access = Access(
+                headers=headers or {},
+                api_key=api_key,
+                ca=ca,
+                certificate=certificate,
+                private_key=private_key,
+            )
+            super().__init__(url, open_transport, access, timeout, retries)
 
     async def infer(
         self,
@@ -75,117 +108,169 @@ class AsyncClient(ClientBase[AsyncTransport]):
         version: int | None = None,
         **tensors: ArrayLike,
     ) -> Arrays:
-        """Return the model's outputs by name; see `naiad.Client.infer`."""
-        steps = self._infer(
-            model, arrays, tensors, outputs, parameters, request_id, timeout, version
-        )
-        return await self._run(steps, timeout)
+        """Return the model's outputs by name, as arrays of their own memory.
 
-    @overload
-    def infer_many(
-        self,
-        model: str,
-        requests: Requests,
-        *,
-        outputs: Sequence[str] | None = None,
-        parameters: Mapping[str, Parameter] | None = None,
-        timeout: float | None = None,
-        version: int | None = None,
-        concurrency: int = 8,
-        progress: bool = False,
-        on_error: Literal["raise"] = "raise",
-    ) -> AsyncIterator[Arrays]: ...
+        Args:
+            model: name of the model.
+            arrays: inputs by name; needed for names that are no Python keywords of this method.
+            outputs: names of the outputs to return; default: all.
+            parameters: request parameters, as the model understands them.
+            request_id: comes back in the server's log.
+            timeout: seconds, instead of the client's. They are sent with the request, so that the
+                server does not begin what nobody waits for any more.
+            version: of the model; default: the newest that is served.
+            **tensors: inputs by name, beside or instead of ``arrays``. Lists and other dtypes
+                are converted when nothing is lost; BYTES tensors take ``str`` and ``bytes`` and
+                give ``bytes``, in arrays of dtype ``object``.
 
-    @overload
-    def infer_many(
-        self,
-        model: str,
-        requests: Requests,
-        *,
-        outputs: Sequence[str] | None = None,
-        parameters: Mapping[str, Parameter] | None = None,
-        timeout: float | None = None,
-        version: int | None = None,
-        concurrency: int = 8,
-        progress: bool = False,
-        on_error: Literal["return"],
-    ) -> AsyncIterator[Arrays | NaiadError]: ...
-
-    def infer_many(
-        self,
-        model: str,
-        requests: Requests,
-        *,
-        outputs: Sequence[str] | None = None,
-        parameters: Mapping[str, Parameter] | None = None,
-        timeout: float | None = None,
-        version: int | None = None,
-        concurrency: int = 8,
-        progress: bool = False,
-        on_error: Literal["raise", "return"] = "raise",
-    ) -> AsyncIterator[Arrays | NaiadError]:
-        """Yield the answer to each of ``requests``, in order; see `naiad.Client.infer_many`.
-
-        ``requests`` may be asynchronous too. When the consumer stops, requests under way are
-        cancelled.
+        Raises:
+            InvalidInput: naming the tensor that the model does not take as it is.
+            NaiadError: see the class.
         """
+        with one_frame:
+            operation = self._operations.infer(
+                model,
+                merged(arrays, tensors),
+                outputs,
+                parameters,
+                request_id,
+                self._seconds(timeout),
+                version,
+            )
+            return await self._run(operation, timeout)
 
-        async def work(arrays: Mapping[str, ArrayLike]) -> Arrays | NaiadError:
-            try:
-                return await self.infer(
+    def infer_many(
+        self,
+        model: str,
+        requests: Requests,
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        version: int | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+    ) -> AsyncIterator[Arrays]:
+        """Yield the answer to each of ``requests``, in order, several under way at once.
+
+        Requests are taken from the iterable as they are needed, so it may be endless. The first
+        that fails ends the answers with its error; :meth:`try_many` goes on.
+
+        Args:
+            model: name of the model.
+            requests: inputs by name, one mapping per request.
+            outputs: names of the outputs to return; default: all.
+            parameters: request parameters, the same for all.
+            timeout: seconds per request, instead of the client's.
+            version: of the model; default: the newest that is served.
+            concurrency: how many requests are under way at once.
+            progress: show a progress bar on standard error.
+        """
+        with one_frame:
+            return ask_each_async(
+                partial(
+                    self.infer,
                     model,
-                    arrays,
                     outputs=outputs,
                     parameters=parameters,
                     timeout=timeout,
                     version=version,
-                )
-            except NaiadError as error:
-                if on_error == "raise":
-                    raise
-                return error
+                ),
+                requests,
+                label=model,
+                concurrency=concurrency,
+                progress=progress,
+            )
 
-        async def answers() -> AsyncIterator[Arrays | NaiadError]:
-            ordered = in_order_async(work, requests, concurrency)
-            with progress_bar(progress, model, requests) as advance:
-                async with aclosing(ordered):
-                    async for answer in ordered:
-                        advance()
-                        yield answer
-
-        check_concurrency(concurrency)
-        return answers()
+    def try_many(
+        self,
+        model: str,
+        requests: Requests,
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        version: int | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+    ) -> AsyncIterator[Arrays | NaiadError]:
+        """Do as :meth:`infer_many`, with the error of a request that fails in its place."""
+        with one_frame:
+            return try_each_async(
+                partial(
+                    self.infer,
+                    model,
+                    outputs=outputs,
+                    parameters=parameters,
+                    timeout=timeout,
+                    version=version,
+                ),
+                requests,
+                label=model,
+                concurrency=concurrency,
+                progress=progress,
+            )
 
     async def ready(self, model: str | None = None, *, timeout: float | None = None) -> bool:
         """Return whether the server (or one model) says it is ready; False if it cannot be asked.
 
         Asked once, without retries; of several servers one must be.
         """
-        return await self._run(self._ready(model), timeout, once=True)
+        with one_frame:
+            return await self._run(self._operations.ready(model), timeout, once=True)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Return the models of the server's repository, loaded or not."""
-        return await self._run(self._models())
+        with one_frame:
+            return await self._run(self._operations.models())
 
     async def load(self, model: str, *, timeout: float | None = None) -> None:
-        """Load a model, or load it anew; see `naiad.Client.load`."""
-        await self._run(self._load(model), timeout)
+        """Load a model of the server's repository, or load it anew; returns when it is loaded.
+
+        A model that is served goes on until its successor is ready, so no request fails.
+
+        Raises:
+            InvalidInput: the server loads no models when asked; or the client has several.
+            ModelNotFound: there is no such model; names the ones there are.
+            NaiadError: it does not load; says why. What was served before is served on.
+        """
+        with one_frame:
+            self._servers.only("to load a model")
+            await self._run(self._operations.load(model), timeout)
 
     async def unload(self, model: str, *, timeout: float | None = None) -> None:
-        """Begin to unload a model; see `naiad.Client.unload`."""
-        await self._run(self._unload(model), timeout)
+        """Begin to unload a model: it takes no more requests, and answers those it has.
+
+        Raises:
+            InvalidInput: the server unloads no models when asked; or the client has several.
+            ModelNotFound: there is no such model; names the ones there are.
+        """
+        with one_frame:
+            self._servers.only("to unload a model")
+            await self._run(self._operations.unload(model), timeout)
 
     async def metadata(self, model: str | None = None) -> Json:
         """Return the metadata of a model, or the name, version and extensions of the server."""
-        return await self._run(self._metadata(model))
+        with one_frame:
+            return await self._run(self._operations.metadata(model))
 
     async def config(self, model: str) -> Json:
         """Return a model's configuration, in the JSON form of Triton's ``ModelConfig``."""
-        return await self._run(self._config(model))
+        with one_frame:
+            return await self._run(self._operations.config(model))
+
+    async def card(self, model: str) -> Mapping[str, str]:
+        """Return the model card: the parameters in the model's configuration, by name.
+
+        The configuration is asked for once, to check requests; the card is from then.
+        """
+        with one_frame:
+            return await self._run(self._operations.card(model))
 
     async def statistics(self, model: str | None = None) -> Json:
         """Return Triton's statistics of one model or of all, in ``["model_stats"]``."""
-        return await self._run(self._statistics(model))
+        with one_frame:
+            return await self._run(self._operations.statistics(model))
 
     def model(self, name: str, version: int | None = None) -> AsyncModelClient:
         """Return a client of one model, or of one version of it."""
@@ -195,7 +280,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
         """Return the model ``name``."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return self.model(name)
+        return self.model(name)  # blocking: return self._typed_model(name)
 
     async def close(self) -> None:
         """Close all connections; the client cannot be used any more."""
@@ -216,28 +301,144 @@ class AsyncClient(ClientBase[AsyncTransport]):
         await self.close()
 
     async def _run(
-        self, steps: Operation[T], timeout: float | None = None, *, once: bool = False
+        self, operation: Operation[T], timeout: float | None = None, *, once: bool = False
     ) -> T:
-        deadline = self._deadline(timeout)
+        deadline = Deadline.after(self._seconds(timeout))
         retries = 0 if once else self._retries
         try:
-            call = next(steps)
+            call = next(operation)
             while True:
                 try:
                     answer = await self._send(call, deadline, retries)
-                except NaiadError as error:  # noqa: PERF203 - the steps may know what to do
-                    call = steps.throw(error)
+                except NaiadError as error:  # noqa: PERF203 - the operation may know what to do
+                    call = operation.throw(error)
                 else:
-                    call = steps.send(answer)
+                    call = operation.send(answer)
         except StopIteration as stop:
             return stop.value
 
     async def _send(self, call: Call[T], deadline: Deadline, retries: int | None) -> T:
-        async def once() -> T:
-            with self._servers.turn() as transport:
-                return await transport.send(call, deadline)
+        attempts = Attempts(retries, deadline, self._servers)
+        while True:
+            try:
+                with self._servers.turn() as transport:
+                    return await transport.send(call, deadline)
+            except Unavailable as error:
+                wait = attempts.wait_after(error)
+            await asyncio.sleep(wait)
 
-        return await AsyncRetrying(**policy(retries, deadline, self._servers))(once)
+
+class AsyncModelClient:
+    """One model of a server; see `AsyncClient` for what each method does."""
+
+    def __init__(self, client: AsyncClient, name: str, version: int | None = None) -> None:
+        """Bind the model ``name`` of ``client``, in the newest ``version`` if none is given."""
+        self.client = client
+        self.name = name
+        self.version = version
+
+    def __repr__(self) -> str:
+        """Return the class, the model and the server."""
+        return f"{type(self).__name__}('{self.name}' at {self.client.url})"
+
+    async def infer(
+        self,
+        arrays: Mapping[str, ArrayLike] | None = None,
+        /,
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        request_id: str = "",
+        timeout: float | None = None,
+        **tensors: ArrayLike,
+    ) -> Arrays:
+        """Return the model's outputs by name; see `AsyncClient.infer`."""
+        with one_frame:
+            return await self.client.infer(
+                self.name,
+                arrays,
+                outputs=outputs,
+                parameters=parameters,
+                request_id=request_id,
+                timeout=timeout,
+                version=self.version,
+                **tensors,
+            )
+
+    def infer_many(
+        self,
+        requests: Requests,
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+    ) -> AsyncIterator[Arrays]:
+        """Yield the answer to each of ``requests``, in order; see `AsyncClient.infer_many`."""
+        with one_frame:
+            return self.client.infer_many(
+                self.name,
+                requests,
+                outputs=outputs,
+                parameters=parameters,
+                timeout=timeout,
+                version=self.version,
+                concurrency=concurrency,
+                progress=progress,
+            )
+
+    def try_many(
+        self,
+        requests: Requests,
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+    ) -> AsyncIterator[Arrays | NaiadError]:
+        """Yield the answer to each of ``requests``, or its error; see `AsyncClient.try_many`."""
+        with one_frame:
+            return self.client.try_many(
+                self.name,
+                requests,
+                outputs=outputs,
+                parameters=parameters,
+                timeout=timeout,
+                version=self.version,
+                concurrency=concurrency,
+                progress=progress,
+            )
+
+    async def ready(self, *, timeout: float | None = None) -> bool:
+        """Return whether the model says it is ready."""
+        return await self.client.ready(self.name, timeout=timeout)
+
+    async def metadata(self) -> Json:
+        """Return the model's metadata."""
+        with one_frame:
+            return await self.client.metadata(self.name)
+
+    async def config(self) -> Json:
+        """Return the model's configuration."""
+        with one_frame:
+            return await self.client.config(self.name)
+
+    async def card(self) -> Mapping[str, str]:
+        """Return the model card; see `AsyncClient.card`."""
+        with one_frame:
+            return await self.client.card(self.name)
+
+    async def notice(self) -> str:
+        """Return what every user must know of the served weights, or ""."""
+        with one_frame:
+            return card_of(await self.client.config(self.name)).get("notice", "")
+
+    async def statistics(self) -> Json:
+        """Return Triton's statistics of the model."""
+        with one_frame:
+            return await self.client.statistics(self.name)
 
 
 def open_transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> AsyncTransport:

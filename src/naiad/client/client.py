@@ -1,31 +1,36 @@
 """The blocking client."""
 
+# Made from aio.py by scripts/blocking.py: edit that.
+
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
-from tenacity import Retrying
 
 from naiad.client.access import Access
 from naiad.client.address import Address
-from naiad.client.base import ClientBase, connect
+from naiad.client.base import ClientBase
+from naiad.client.checks import merged
 from naiad.client.deadline import Deadline
-from naiad.client.model import ModelClient
 from naiad.client.operations import Operation
-from naiad.client.ordered_map import ask_many
-from naiad.client.retry import policy
+from naiad.client.ordered_map import ask_each, try_each
+from naiad.client.retry import Attempts
+from naiad.client.spec import card_of
+from naiad.client.tracebacks import one_frame
 from naiad.client.transport import Arrays, Call, Json, ModelInfo, Parameter, Tls, Transport
-from naiad.errors import NaiadError
+from naiad.errors import NaiadError, Unavailable
 
 T = TypeVar("T")
 
 
 class Client(ClientBase[Transport]):
-    """Asks a Triton server; safe to share between threads.
+    """Client of a Triton server; safe to share between threads.
 
     Example::
 
@@ -36,11 +41,12 @@ class Client(ClientBase[Transport]):
     Every call ends within ``timeout`` seconds, with an answer or one of `naiad.errors`:
     `InvalidInput` (found by the client before anything is sent, or by the server),
     `ModelNotFound`, `NotAllowed`, `Unavailable` (only after further tries, with growing waits
-    between them), `DeadlineExceeded`, or `PipelineError` for a failure inside the server.
+    between them), `DeadlineExceeded`, or `PipelineError` for a failure inside the server. Its
+    traceback has one frame of Naiad's; ``NAIAD_TRACEBACK=full`` in the environment shows them all.
 
-    Further tries go on until the call's time is up, so that no request is lost to a server that is
-    restarted meanwhile. Only a server that has never answered this client is given up after three,
-    so that a wrong port is found within seconds.
+    Further tries go on until the call's time is up, so that a restart of the server loses no
+    request. Only a server that has never answered this client is given up after three, so that a
+    wrong port is found within seconds.
 
     Of several servers, one that is unavailable is left out for growing times, and its request is
     sent to the next one at once: a wait comes only after all were tried.
@@ -82,14 +88,15 @@ class Client(ClientBase[Transport]):
         Raises:
             InvalidInput: for a URL or a setting that cannot be.
         """
-        access = Access(
-            headers=headers or {},
-            api_key=api_key,
-            ca=ca,
-            certificate=certificate,
-            private_key=private_key,
-        )
-        super().__init__(connect(url, open_transport, access), timeout, retries)
+        with one_frame:
+            access = Access(
+                headers=headers or {},
+                api_key=api_key,
+                ca=ca,
+                certificate=certificate,
+                private_key=private_key,
+            )
+            super().__init__(url, open_transport, access, timeout, retries)
 
     def infer(
         self,
@@ -112,8 +119,8 @@ class Client(ClientBase[Transport]):
             outputs: names of the outputs to return; default: all.
             parameters: request parameters, as the model understands them.
             request_id: comes back in the server's log.
-            timeout: seconds, instead of the client's. The server is told too, so that it does not
-                begin what nobody waits for any more.
+            timeout: seconds, instead of the client's. They are sent with the request, so that the
+                server does not begin what nobody waits for any more.
             version: of the model; default: the newest that is served.
             **tensors: inputs by name, beside or instead of ``arrays``. Lists and other dtypes
                 are converted when nothing is lost; BYTES tensors take ``str`` and ``bytes`` and
@@ -123,40 +130,17 @@ class Client(ClientBase[Transport]):
             InvalidInput: naming the tensor that the model does not take as it is.
             NaiadError: see the class.
         """
-        steps = self._infer(
-            model, arrays, tensors, outputs, parameters, request_id, timeout, version
-        )
-        return self._run(steps, timeout)
-
-    @overload
-    def infer_many(
-        self,
-        model: str,
-        requests: Iterable[Mapping[str, ArrayLike]],
-        *,
-        outputs: Sequence[str] | None = None,
-        parameters: Mapping[str, Parameter] | None = None,
-        timeout: float | None = None,
-        version: int | None = None,
-        concurrency: int = 8,
-        progress: bool = False,
-        on_error: Literal["raise"] = "raise",
-    ) -> Iterator[Arrays]: ...
-
-    @overload
-    def infer_many(
-        self,
-        model: str,
-        requests: Iterable[Mapping[str, ArrayLike]],
-        *,
-        outputs: Sequence[str] | None = None,
-        parameters: Mapping[str, Parameter] | None = None,
-        timeout: float | None = None,
-        version: int | None = None,
-        concurrency: int = 8,
-        progress: bool = False,
-        on_error: Literal["return"],
-    ) -> Iterator[Arrays | NaiadError]: ...
+        with one_frame:
+            operation = self._operations.infer(
+                model,
+                merged(arrays, tensors),
+                outputs,
+                parameters,
+                request_id,
+                self._seconds(timeout),
+                version,
+            )
+            return self._run(operation, timeout)
 
     def infer_many(
         self,
@@ -169,11 +153,11 @@ class Client(ClientBase[Transport]):
         version: int | None = None,
         concurrency: int = 8,
         progress: bool = False,
-        on_error: Literal["raise", "return"] = "raise",
-    ) -> Iterator[Arrays | NaiadError]:
+    ) -> Iterator[Arrays]:
         """Yield the answer to each of ``requests``, in order, several under way at once.
 
-        Requests are taken from the iterable as they are needed, so it may be endless.
+        Requests are taken from the iterable as they are needed, so it may be endless. The first
+        that fails ends the answers with its error; :meth:`try_many` goes on.
 
         Args:
             model: name of the model.
@@ -184,39 +168,64 @@ class Client(ClientBase[Transport]):
             version: of the model; default: the newest that is served.
             concurrency: how many requests are under way at once.
             progress: show a progress bar on standard error.
-            on_error: "raise" ends at the first request that fails; "return" yields its error in
-                its place and goes on.
         """
-
-        def ask(arrays: Mapping[str, ArrayLike]) -> Arrays:
-            return self.infer(
-                model,
-                arrays,
-                outputs=outputs,
-                parameters=parameters,
-                timeout=timeout,
-                version=version,
+        with one_frame:
+            return ask_each(
+                partial(
+                    self.infer,
+                    model,
+                    outputs=outputs,
+                    parameters=parameters,
+                    timeout=timeout,
+                    version=version,
+                ),
+                requests,
+                label=model,
+                concurrency=concurrency,
+                progress=progress,
             )
 
-        return ask_many(
-            ask,
-            requests,
-            label=model,
-            concurrency=concurrency,
-            progress=progress,
-            on_error=on_error,
-        )
+    def try_many(
+        self,
+        model: str,
+        requests: Iterable[Mapping[str, ArrayLike]],
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        version: int | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+    ) -> Iterator[Arrays | NaiadError]:
+        """Do as :meth:`infer_many`, with the error of a request that fails in its place."""
+        with one_frame:
+            return try_each(
+                partial(
+                    self.infer,
+                    model,
+                    outputs=outputs,
+                    parameters=parameters,
+                    timeout=timeout,
+                    version=version,
+                ),
+                requests,
+                label=model,
+                concurrency=concurrency,
+                progress=progress,
+            )
 
     def ready(self, model: str | None = None, *, timeout: float | None = None) -> bool:
         """Return whether the server (or one model) says it is ready; False if it cannot be asked.
 
         Asked once, without retries; of several servers one must be.
         """
-        return self._run(self._ready(model), timeout, once=True)
+        with one_frame:
+            return self._run(self._operations.ready(model), timeout, once=True)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models of the server's repository, loaded or not."""
-        return self._run(self._models())
+        with one_frame:
+            return self._run(self._operations.models())
 
     def load(self, model: str, *, timeout: float | None = None) -> None:
         """Load a model of the server's repository, or load it anew; returns when it is loaded.
@@ -228,7 +237,9 @@ class Client(ClientBase[Transport]):
             ModelNotFound: there is no such model; names the ones there are.
             NaiadError: it does not load; says why. What was served before is served on.
         """
-        self._run(self._load(model), timeout)
+        with one_frame:
+            self._servers.only("to load a model")
+            self._run(self._operations.load(model), timeout)
 
     def unload(self, model: str, *, timeout: float | None = None) -> None:
         """Begin to unload a model: it takes no more requests, and answers those it has.
@@ -237,32 +248,42 @@ class Client(ClientBase[Transport]):
             InvalidInput: the server unloads no models when asked; or the client has several.
             ModelNotFound: there is no such model; names the ones there are.
         """
-        self._run(self._unload(model), timeout)
+        with one_frame:
+            self._servers.only("to unload a model")
+            self._run(self._operations.unload(model), timeout)
 
     def metadata(self, model: str | None = None) -> Json:
         """Return the metadata of a model, or the name, version and extensions of the server."""
-        return self._run(self._metadata(model))
+        with one_frame:
+            return self._run(self._operations.metadata(model))
 
     def config(self, model: str) -> Json:
         """Return a model's configuration, in the JSON form of Triton's ``ModelConfig``."""
-        return self._run(self._config(model))
+        with one_frame:
+            return self._run(self._operations.config(model))
+
+    def card(self, model: str) -> Mapping[str, str]:
+        """Return the model card: the parameters in the model's configuration, by name.
+
+        The configuration is asked for once, to check requests; the card is from then.
+        """
+        with one_frame:
+            return self._run(self._operations.card(model))
 
     def statistics(self, model: str | None = None) -> Json:
         """Return Triton's statistics of one model or of all, in ``["model_stats"]``."""
-        return self._run(self._statistics(model))
+        with one_frame:
+            return self._run(self._operations.statistics(model))
 
     def model(self, name: str, version: int | None = None) -> ModelClient:
         """Return a client of one model, or of one version of it."""
         return ModelClient(self, name, version)
 
     def __getattr__(self, name: str) -> Any:
-        """Return the model ``name``: its application's client if there is one."""
+        """Return the model ``name``."""
         if name.startswith("_"):
             raise AttributeError(name)
-        from naiad.application import application
-
-        known = application(name)
-        return self.model(name) if known is None else known.client_of(self.model(known.model))
+        return self._typed_model(name)
 
     def close(self) -> None:
         """Close all connections; the client cannot be used any more."""
@@ -282,27 +303,145 @@ class Client(ClientBase[Transport]):
         """Close all connections."""
         self.close()
 
-    def _run(self, steps: Operation[T], timeout: float | None = None, *, once: bool = False) -> T:
-        deadline = self._deadline(timeout)
+    def _run(
+        self, operation: Operation[T], timeout: float | None = None, *, once: bool = False
+    ) -> T:
+        deadline = Deadline.after(self._seconds(timeout))
         retries = 0 if once else self._retries
         try:
-            call = next(steps)
+            call = next(operation)
             while True:
                 try:
                     answer = self._send(call, deadline, retries)
-                except NaiadError as error:  # noqa: PERF203 - the steps may know what to do
-                    call = steps.throw(error)
+                except NaiadError as error:  # noqa: PERF203 - the operation may know what to do
+                    call = operation.throw(error)
                 else:
-                    call = steps.send(answer)
+                    call = operation.send(answer)
         except StopIteration as stop:
             return stop.value
 
     def _send(self, call: Call[T], deadline: Deadline, retries: int | None) -> T:
-        def once() -> T:
-            with self._servers.turn() as transport:
-                return transport.send(call, deadline)
+        attempts = Attempts(retries, deadline, self._servers)
+        while True:
+            try:
+                with self._servers.turn() as transport:
+                    return transport.send(call, deadline)
+            except Unavailable as error:
+                wait = attempts.wait_after(error)
+            time.sleep(wait)
 
-        return Retrying(**policy(retries, deadline, self._servers))(once)
+
+class ModelClient:
+    """One model of a server; see `Client` for what each method does."""
+
+    def __init__(self, client: Client, name: str, version: int | None = None) -> None:
+        """Bind the model ``name`` of ``client``, in the newest ``version`` if none is given."""
+        self.client = client
+        self.name = name
+        self.version = version
+
+    def __repr__(self) -> str:
+        """Return the class, the model and the server."""
+        return f"{type(self).__name__}('{self.name}' at {self.client.url})"
+
+    def infer(
+        self,
+        arrays: Mapping[str, ArrayLike] | None = None,
+        /,
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        request_id: str = "",
+        timeout: float | None = None,
+        **tensors: ArrayLike,
+    ) -> Arrays:
+        """Return the model's outputs by name; see `Client.infer`."""
+        with one_frame:
+            return self.client.infer(
+                self.name,
+                arrays,
+                outputs=outputs,
+                parameters=parameters,
+                request_id=request_id,
+                timeout=timeout,
+                version=self.version,
+                **tensors,
+            )
+
+    def infer_many(
+        self,
+        requests: Iterable[Mapping[str, ArrayLike]],
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+    ) -> Iterator[Arrays]:
+        """Yield the answer to each of ``requests``, in order; see `Client.infer_many`."""
+        with one_frame:
+            return self.client.infer_many(
+                self.name,
+                requests,
+                outputs=outputs,
+                parameters=parameters,
+                timeout=timeout,
+                version=self.version,
+                concurrency=concurrency,
+                progress=progress,
+            )
+
+    def try_many(
+        self,
+        requests: Iterable[Mapping[str, ArrayLike]],
+        *,
+        outputs: Sequence[str] | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        timeout: float | None = None,
+        concurrency: int = 8,
+        progress: bool = False,
+    ) -> Iterator[Arrays | NaiadError]:
+        """Yield the answer to each of ``requests``, or its error; see `Client.try_many`."""
+        with one_frame:
+            return self.client.try_many(
+                self.name,
+                requests,
+                outputs=outputs,
+                parameters=parameters,
+                timeout=timeout,
+                version=self.version,
+                concurrency=concurrency,
+                progress=progress,
+            )
+
+    def ready(self, *, timeout: float | None = None) -> bool:
+        """Return whether the model says it is ready."""
+        return self.client.ready(self.name, timeout=timeout)
+
+    def metadata(self) -> Json:
+        """Return the model's metadata."""
+        with one_frame:
+            return self.client.metadata(self.name)
+
+    def config(self) -> Json:
+        """Return the model's configuration."""
+        with one_frame:
+            return self.client.config(self.name)
+
+    def card(self) -> Mapping[str, str]:
+        """Return the model card; see `Client.card`."""
+        with one_frame:
+            return self.client.card(self.name)
+
+    def notice(self) -> str:
+        """Return what every user must know of the served weights, or ""."""
+        with one_frame:
+            return card_of(self.client.config(self.name)).get("notice", "")
+
+    def statistics(self) -> Json:
+        """Return Triton's statistics of the model."""
+        with one_frame:
+            return self.client.statistics(self.name)
 
 
 def open_transport(address: Address, tls: Tls, headers: Mapping[str, str]) -> Transport:

@@ -56,6 +56,9 @@ _OPTIONS = [
     # at first: our retries would all fall into it.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # After a GOAWAY, gRPC 1.85 can retry a call on the same connection thousands of times a second
+    # until the deadline, without ever seeing that the connection has closed. We retry it ourselves.
+    ("grpc.enable_retries", 0),
     # Clients of one process share no connection, and so no other's back-off.
     ("grpc.use_local_subchannel_pool", 1),
 ]
@@ -118,30 +121,46 @@ class GrpcCalls:
         return Call(("RepositoryModelUnload", message), _ignore, control=True)
 
 
-class GrpcTransport(GrpcCalls):
+class _Transport(GrpcCalls):
+    """Where to connect to, and what goes with each call."""
+
+    def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
+        """Remember both; nothing is opened yet."""
+        self._address = address
+        self._headers = headers
+        self._credentials = _credentials(tls) if address.tls else None
+
+    def _open(self, module: Any) -> Any:
+        """Return a channel of ``grpc`` or ``grpc.aio``; it connects with the first call."""
+        target, options = _target(self._address), _options(self._address)
+        if self._credentials:
+            return module.secure_channel(target, self._credentials, options)
+        return module.insecure_channel(target, options)
+
+    def _arguments(
+        self, call: Call[Any], deadline: Deadline
+    ) -> tuple[Mapping[str, str], dict[str, Any]]:
+        """Return the headers of a call, and the arguments that send it with them."""
+        headers = _headers(self._headers, call, self._address)
+        metadata = tuple((name.lower(), value) for name, value in headers.items())
+        return headers, {"timeout": deadline.remaining(self._address), "metadata": metadata}
+
+
+class GrpcTransport(_Transport):
     """One channel, shared by all threads."""
 
     def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
         """Prepare a channel to ``address``; it connects with the first call."""
-        self._address = address
-        self._headers = headers
-        credentials = _credentials(tls) if address.tls else None
-        self._channel = (
-            grpc.secure_channel(_target(address), credentials, _options(address))
-            if credentials
-            else grpc.insecure_channel(_target(address), _options(address))
-        )
+        super().__init__(address, tls, headers)
+        self._channel = self._open(grpc)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``."""
         method, message = call.request
-        headers = _headers(self._headers, call, self._address)
-        timeout = deadline.remaining(self._address)
+        headers, arguments = self._arguments(call, deadline)
         try:
-            reply = getattr(self._stub, method)(
-                message, timeout=timeout, metadata=_metadata(headers)
-            )
+            reply = getattr(self._stub, method)(message, **arguments)
         except grpc.RpcError as error:
             raise _failure(error, call, headers, self._address, deadline) from error
         return call.read(reply)
@@ -151,38 +170,24 @@ class GrpcTransport(GrpcCalls):
         self._channel.close()
 
 
-class AsyncGrpcTransport(GrpcCalls):
+class AsyncGrpcTransport(_Transport):
     """One asyncio channel, opened in the event loop of the first call."""
 
-    def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
-        """Remember where to connect to."""
-        self._address = address
-        self._headers = headers
-        self._credentials = _credentials(tls) if address.tls else None
-        self._channel: grpc.aio.Channel | None = None
-        self._stub: Any = None
+    _channel: grpc.aio.Channel | None = None
+    _stub: Any = None
 
     async def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``."""
         if self._channel is None:
-            self._channel = self._open()
+            self._channel = self._open(grpc.aio)
             self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         method, message = call.request
-        headers = _headers(self._headers, call, self._address)
-        timeout = deadline.remaining(self._address)
+        headers, arguments = self._arguments(call, deadline)
         try:
-            reply = await getattr(self._stub, method)(
-                message, timeout=timeout, metadata=_metadata(headers)
-            )
+            reply = await getattr(self._stub, method)(message, **arguments)
         except grpc.RpcError as error:
             raise _failure(error, call, headers, self._address, deadline) from error
         return call.read(reply)
-
-    def _open(self) -> grpc.aio.Channel:
-        target, options = _target(self._address), _options(self._address)
-        if self._credentials:
-            return grpc.aio.secure_channel(target, self._credentials, options)
-        return grpc.aio.insecure_channel(target, options)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -267,10 +272,6 @@ def _options(address: Address) -> list[tuple[str, Any]]:
 
 def _headers(own: Mapping[str, str], call: Call[Any], address: Address) -> Mapping[str, str]:
     return {**own, **control_headers(address, GRPC_HEADER)} if call.control else own
-
-
-def _metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple((name.lower(), value) for name, value in headers.items())
 
 
 def _credentials(tls: Tls) -> grpc.ChannelCredentials:

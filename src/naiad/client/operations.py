@@ -1,12 +1,12 @@
-"""What a client does for each question, step by step, without saying how a step is sent.
+"""Operations of a client: which calls each makes and in which order, whatever carries them.
 
-Each function is a generator: it yields a `Call`, is sent the answer (or has the error thrown in),
-and returns the result. The blocking client and the asyncio client run the same generators.
+An operation is a generator: it yields a `Call`, is sent the answer (or has the error thrown in),
+and returns the result. The blocking client and the asyncio client run the same operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeAlias, TypeVar
 
@@ -27,128 +27,150 @@ T = TypeVar("T")
 Operation: TypeAlias = Generator[Call[Any], Any, T]
 
 
-def ask(call: Call[T]) -> Operation[T]:
-    """Send one call and return its answer."""
-    return (yield call)
+class Operations:
+    """The operations on one server, or several of the same models.
 
-
-def ready(calls: Calls, model: str | None) -> Operation[bool]:
-    """Return whether the server (or one model) is ready; one that cannot be reached is not."""
-    try:
-        return (yield calls.ready(model))
-    except NaiadError:
-        return False
-
-
-def about(calls: Calls, server: str, model: str, call: Call[T], version: str = "") -> Operation[T]:
-    """Send a call about ``model``; when there is no such model, say which there are."""
-    try:
-        return (yield call)
-    except ModelNotFound as error:
-        raise (yield from _no_such_model(calls, server, model, version, error)) from error
-
-
-def control(calls: Calls, server: str, model: str, call: Call[None]) -> Operation[None]:
-    """Load or unload ``model``, which must be one of the server's repository.
-
-    Raises:
-        ModelNotFound: it is none; Triton 2.51 unloads what it does not have without a word.
-        InvalidInput: the server does not take such calls.
-    """
-    models: tuple[ModelInfo, ...] = yield calls.models()
-    if model not in {known.name for known in models}:
-        raise _unknown(server, model, models)
-    try:
-        yield call
-    except InvalidInput as error:
-        if "explicit model load / unload is not allowed" not in str(error):
-            raise
-        raise InvalidInput(
-            f"{server} loads and unloads no models when asked; it must be started with "
-            f"--model-control-mode explicit"
-        ) from None
-
-
-def infer(
-    calls: Calls,
-    server: str,
-    specs: MutableMapping[str, ModelSpec],
-    model: str,
-    arrays: Mapping[str, ArrayLike],
-    outputs: Sequence[str] | None,
-    parameters: Mapping[str, Parameter] | None,
-    request_id: str,
-    timeout: float,
-    version: int | None = None,
-) -> Operation[Arrays]:
-    """Check a request against what the server says of the model, then send it.
-
-    What the server says is kept in ``specs``. A request that does not fit is held against a
-    fresh copy before it is refused: the model may have been replaced by another version.
+    A model's configuration is asked for once and kept in ``specs``. A request that does not fit is
+    held against a fresh copy before it is refused: the model may have been replaced.
     """
 
-    def fitted(spec: ModelSpec) -> InferRequest:
-        return InferRequest(
-            model=model,
-            arrays=checked_inputs(spec, arrays),
-            outputs=checked_outputs(spec, outputs),
-            parameters=checked_parameters(parameters),
-            id=request_id,
-            timeout=timeout,
-            version=wanted,
-        )
+    def __init__(self, calls: Calls, server: str) -> None:
+        """Make the operations of ``calls``; ``server`` is its name in errors."""
+        self._calls = calls
+        self._server = server
+        self.specs: dict[str, ModelSpec] = {}
 
-    wanted = checked_version(version)
-    known = specs.get(model)
-    try:
-        request = fitted(known or (yield from _learn(calls, server, specs, model)))
-    except InvalidInput:
-        if known is None:
-            raise
-        request = fitted((yield from _learn(calls, server, specs, model)))
-    return (yield from about(calls, server, model, calls.infer(request), wanted))
+    def infer(
+        self,
+        model: str,
+        arrays: Mapping[str, ArrayLike],
+        outputs: Sequence[str] | None,
+        parameters: Mapping[str, Parameter] | None,
+        request_id: str,
+        timeout: float,
+        version: int | None = None,
+    ) -> Operation[Arrays]:
+        """Check a request against the model's configuration, then send it."""
 
+        def fitted(spec: ModelSpec) -> InferRequest:
+            return InferRequest(
+                model=model,
+                arrays=checked_inputs(spec, arrays),
+                outputs=checked_outputs(spec, outputs),
+                parameters=checked_parameters(parameters),
+                id=request_id,
+                timeout=timeout,
+                version=wanted,
+            )
 
-def _learn(
-    calls: Calls, server: str, specs: MutableMapping[str, ModelSpec], model: str
-) -> Operation[ModelSpec]:
-    config: Json = yield from about(calls, server, model, calls.config(model))
-    specs[model] = ModelSpec.from_config(config)
-    return specs[model]
+        wanted = checked_version(version)
+        known = self.specs.get(model)
+        try:
+            request = fitted(known or (yield from self._learn(model)))
+        except InvalidInput:
+            if known is None:
+                raise
+            request = fitted((yield from self._learn(model)))
+        return (yield from self._about(model, self._calls.infer(request), wanted))
 
+    def card(self, model: str) -> Operation[Mapping[str, str]]:
+        """Return the model card: the parameters in the model's configuration, by name."""
+        known = self.specs.get(model)
+        return (known or (yield from self._learn(model))).card
 
-def _no_such_model(
-    calls: Calls, server: str, model: str, version: str, error: ModelNotFound
-) -> Operation[NaiadError]:
-    try:
-        models = yield from _models(calls)
-    except NaiadError:
-        return error
-    served = [known.version for known in models if known.name == model and known.ready]
-    if version and served:
+    def ready(self, model: str | None) -> Operation[bool]:
+        """Return whether the server (or one model) is ready; one that cannot be reached is not."""
+        try:
+            return (yield self._calls.ready(model))
+        except NaiadError:
+            return False
+
+    def models(self) -> Operation[tuple[ModelInfo, ...]]:
+        """Return the models of the repository."""
+        return (yield self._calls.models())
+
+    def metadata(self, model: str | None) -> Operation[Json]:
+        """Return the metadata of the server, or of one model."""
+        return (yield from self._about(model, self._calls.metadata(model)))
+
+    def config(self, model: str) -> Operation[Json]:
+        """Return a model's configuration."""
+        return (yield from self._about(model, self._calls.config(model)))
+
+    def statistics(self, model: str | None) -> Operation[Json]:
+        """Return the statistics of all models, or of one."""
+        return (yield from self._about(model, self._calls.statistics(model)))
+
+    def load(self, model: str) -> Operation[None]:
+        """Load a model of the repository; errors as of :meth:`unload`."""
+        return self._control(model, self._calls.load(model))
+
+    def unload(self, model: str) -> Operation[None]:
+        """Unload a model of the repository.
+
+        Raises:
+            ModelNotFound: it is none; Triton 2.51 unloads what it does not have without a word.
+            InvalidInput: the server does not take such calls.
+        """
+        return self._control(model, self._calls.unload(model))
+
+    def _control(self, model: str, call: Call[None]) -> Operation[None]:
+        models: tuple[ModelInfo, ...] = yield self._calls.models()
+        if model not in {known.name for known in models}:
+            raise self._unknown(model, models)
+        try:
+            yield call
+        except InvalidInput as error:
+            if "explicit model load / unload is not allowed" not in str(error):
+                raise
+            raise InvalidInput(
+                f"{self._server} loads and unloads no models when asked; it must be started with "
+                f"--model-control-mode explicit"
+            ) from None
+
+    def _learn(self, model: str) -> Operation[ModelSpec]:
+        config: Json = yield from self.config(model)
+        self.specs[model] = ModelSpec.from_config(config)
+        return self.specs[model]
+
+    def _about(self, model: str | None, call: Call[T], version: str = "") -> Operation[T]:
+        """Send a call about ``model``; when there is no such model, say which there are."""
+        try:
+            return (yield call)
+        except ModelNotFound as error:
+            if model is None:
+                raise
+            raise (yield from self._no_such_model(model, version, error)) from error
+
+    def _no_such_model(
+        self, model: str, version: str, error: ModelNotFound
+    ) -> Operation[NaiadError]:
+        try:
+            models = yield from self._known_models()
+        except NaiadError:
+            return error
+        name = f'model "{model}" at {self._server}'
+        served = [known.version for known in models if known.name == model and known.ready]
+        if version and served:
+            return ModelNotFound(f"{name} has no version {version}; it has {', '.join(served)}")
+        for known in models:
+            if known.name == model and not known.ready:
+                reason = f": {known.reason}" if known.reason else ""
+                return Unavailable(f"{name} is {known.state}{reason}")
+        return self._unknown(model, [known for known in models if known.ready])
+
+    def _known_models(self) -> Operation[tuple[ModelInfo, ...]]:
+        """Return the models of the repository; where that is closed, those with statistics."""
+        try:
+            return (yield self._calls.models())
+        except NotAllowed:
+            found: Json = yield self._calls.statistics(None)
+        return tuple(ModelInfo(s["name"], s["version"], "READY") for s in found["model_stats"])
+
+    def _unknown(self, model: str, models: Iterable[ModelInfo]) -> ModelNotFound:
+        names = sorted({known.name for known in models})
+        close = get_close_matches(model, names)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
         return ModelNotFound(
-            f'model "{model}" at {server} has no version {version}; it has {", ".join(served)}'
+            f'{self._server} has no model "{model}"; its models: {", ".join(names) or "none"}{hint}'
         )
-    for known in models:
-        if known.name == model and not known.ready:
-            reason = f": {known.reason}" if known.reason else ""
-            return Unavailable(f'model "{model}" at {server} is {known.state}{reason}')
-    return _unknown(server, model, [known for known in models if known.ready])
-
-
-def _models(calls: Calls) -> Operation[tuple[ModelInfo, ...]]:
-    """Return the models of the repository; to whom that is closed, those that have statistics."""
-    try:
-        return (yield calls.models())
-    except NotAllowed:
-        found: Json = yield calls.statistics(None)
-    return tuple(ModelInfo(s["name"], s["version"], "READY") for s in found["model_stats"])
-
-
-def _unknown(server: str, model: str, models: Iterable[ModelInfo]) -> ModelNotFound:
-    names = sorted({known.name for known in models})
-    close = get_close_matches(model, names)
-    hint = f'; did you mean "{close[0]}"?' if close else ""
-    return ModelNotFound(
-        f'{server} has no model "{model}"; its models: {", ".join(names) or "none"}{hint}'
-    )

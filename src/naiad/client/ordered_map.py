@@ -1,4 +1,4 @@
-"""Many pieces of work, a few at a time, results in the order of the work."""
+"""Ordered map: many pieces of work, a few at a time, results in the order of the work."""
 
 from __future__ import annotations
 
@@ -13,30 +13,136 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
+    Mapping,
 )
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Literal, TypeVar
+from contextlib import aclosing
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from numpy.typing import ArrayLike
 
 from naiad.client.progress import progress_bar
+from naiad.client.tracebacks import one_frame
 from naiad.errors import InvalidInput, NaiadError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
+Requests: TypeAlias = Source[Mapping[str, ArrayLike]]
 
 # Results wait for a slow one before them; so many times the concurrency are let wait, that the
 # others need not.
 _AHEAD = 2
 
 
-def check_concurrency(concurrency: int) -> int:
-    """Return ``concurrency``.
+def ask_many(
+    ask: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    label: str,
+    concurrency: int,
+    progress: bool,
+    on_error: Literal["raise", "return"] = "raise",
+) -> Iterator[Any]:
+    """Do as :func:`ask_each`, or with ``on_error="return"`` as :func:`try_each`."""
+    each = ask_each if on_error == "raise" else try_each
+    return each(ask, items, label=label, concurrency=concurrency, progress=progress)
+
+
+def ask_each(
+    ask: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    label: str,
+    concurrency: int,
+    progress: bool,
+) -> Iterator[Result]:
+    """Yield ``ask(item)`` for each item, in order, as :func:`in_order` does.
+
+    ``progress`` shows a bar called ``label`` on standard error.
 
     Raises:
-        InvalidInput: when it is below 1.
+        InvalidInput: at once, when concurrency is below 1.
+    """
+    check_concurrency(concurrency)
+
+    def answers() -> Iterator[Result]:
+        with one_frame, progress_bar(progress, label, items) as advance:
+            for answer in in_order(ask, items, concurrency):
+                advance()
+                yield answer
+
+    return answers()
+
+
+def try_each(
+    ask: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    label: str,
+    concurrency: int,
+    progress: bool,
+) -> Iterator[Result | NaiadError]:
+    """Do as :func:`ask_each`, with the error of an item that fails in its place."""
+
+    def attempt(item: Item) -> Result | NaiadError:
+        try:
+            return ask(item)
+        except NaiadError as error:
+            return error
+
+    return ask_each(attempt, items, label=label, concurrency=concurrency, progress=progress)
+
+
+def ask_each_async(
+    ask: Callable[[Item], Awaitable[Result]],
+    items: Source[Item],
+    *,
+    label: str,
+    concurrency: int,
+    progress: bool,
+) -> AsyncIterator[Result]:
+    """Do as :func:`ask_each` in an event loop; ``items`` may be asynchronous, too."""
+    check_concurrency(concurrency)
+
+    async def answers() -> AsyncIterator[Result]:
+        with one_frame, progress_bar(progress, label, items) as advance:
+            async with aclosing(in_order_async(ask, items, concurrency)) as ordered:
+                async for answer in ordered:
+                    advance()
+                    yield answer
+
+    return answers()
+
+
+def try_each_async(
+    ask: Callable[[Item], Awaitable[Result]],
+    items: Source[Item],
+    *,
+    label: str,
+    concurrency: int,
+    progress: bool,
+) -> AsyncIterator[Result | NaiadError]:
+    """Do as :func:`ask_each_async`, with the error of an item that fails in its place."""
+
+    async def attempt(item: Item) -> Result | NaiadError:
+        try:
+            return await ask(item)
+        except NaiadError as error:
+            return error
+
+    return ask_each_async(attempt, items, label=label, concurrency=concurrency, progress=progress)
+
+
+def check_concurrency(concurrency: int) -> None:
+    """Refuse a ``concurrency`` below 1.
+
+    Raises:
+        InvalidInput: when it is.
     """
     if concurrency < 1:
         raise InvalidInput(f"concurrency is {concurrency}; it must be 1 or more")
-    return concurrency
 
 
 def in_order(
@@ -65,46 +171,8 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def ask_many(
-    ask: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    label: str,
-    concurrency: int,
-    progress: bool,
-    on_error: Literal["raise", "return"],
-) -> Iterator[Result | NaiadError]:
-    """Yield ``ask(item)`` for each item, in order, as :func:`in_order` does.
-
-    With ``on_error="return"`` the error of an item that fails stands in its place. ``progress``
-    shows a bar called ``label`` on standard error.
-
-    Raises:
-        InvalidInput: at once, when concurrency is below 1.
-    """
-    check_concurrency(concurrency)
-
-    def work(item: Item) -> Result | NaiadError:
-        try:
-            return ask(item)
-        except NaiadError as error:
-            if on_error == "raise":
-                raise
-            return error
-
-    def answers() -> Iterator[Result | NaiadError]:
-        with progress_bar(progress, label, items) as advance:
-            for answer in in_order(work, items, concurrency):
-                advance()
-                yield answer
-
-    return answers()
-
-
 async def in_order_async(
-    work: Callable[[Item], Awaitable[Result]],
-    items: Iterable[Item] | AsyncIterable[Item],
-    concurrency: int,
+    work: Callable[[Item], Awaitable[Result]], items: Source[Item], concurrency: int
 ) -> AsyncGenerator[Result, None]:
     """Do the same in an event loop; when the consumer stops, running work is cancelled."""
     window: deque[asyncio.Task[Result]] = deque()
@@ -127,7 +195,7 @@ async def in_order_async(
         await asyncio.gather(*window, return_exceptions=True)
 
 
-async def _each(items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterator[Item]:
+async def _each(items: Source[Item]) -> AsyncIterator[Item]:
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item

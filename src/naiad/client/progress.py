@@ -1,9 +1,10 @@
-"""A progress bar on standard error."""
+"""A progress bar on standard error, for those who ask many times."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from itertools import count
 from operator import length_hint
 
 
@@ -18,10 +19,8 @@ def progress_bar(
     if not show:
         yield lambda: None
         return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+    from naiad import console  # rich is slow to import
 
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(label, total=length_hint(items) or None)
-        yield lambda: progress.advance(task)
+    done = count(1)
+    with console.progress_bar(label, length_hint(items) or None, keep=True) as advance:
+        yield lambda: advance(next(done))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from naiad.backoff import Backoff
 from naiad.client.address import Address
 from naiad.client.transport import Calls
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
@@ -16,9 +17,8 @@ from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 C = TypeVar("C", bound=Calls)
 
 # A server whose host is gone costs a call many seconds before it fails, so it is not asked again at
-# once. Each further failure doubles the rest.
-FIRST_REST = 1.0  # seconds
-LONGEST_REST = 30.0
+# once.
+REST = Backoff(first=1.0, longest=30.0)
 
 
 @dataclass(slots=True)
@@ -85,8 +85,7 @@ class Servers(Generic[C]):
             yield member.transport
         except Unavailable:
             member.failures += 1
-            rest = min(FIRST_REST * 2 ** min(member.failures - 1, 10), LONGEST_REST)
-            member.rests_until = time.monotonic() + rest
+            member.rests_until = time.monotonic() + REST.wait(member.failures)
             raise
         except DeadlineExceeded:
             raise

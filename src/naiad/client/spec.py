@@ -1,9 +1,9 @@
-"""What a served model takes and gives, as its server tells."""
+"""The inputs, outputs and card of a served model, as its configuration has them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -22,12 +22,16 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model's tensors by name, and its largest batch (0: it has no batch dimension)."""
+    """A model's tensors by name, its largest batch (0: it has no batch dimension), and its card.
+
+    The ``card`` is the model card: the parameters in the configuration, by name.
+    """
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     max_batch_size: int = 0
+    card: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ModelSpec:
@@ -41,7 +45,14 @@ class ModelSpec:
             inputs=_tensors(config["input"]),
             outputs=_tensors(config["output"]),
             max_batch_size=config["max_batch_size"],
+            card=card_of(config),
         )
+
+
+def card_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the model card in a model configuration."""
+    parameters: Mapping[str, Mapping[str, Any]] = config.get("parameters", {})
+    return {name: str(value.get("string_value", "")) for name, value in parameters.items()}
 
 
 def _tensors(entries: list[dict[str, Any]]) -> dict[str, TensorSpec]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from naiad.client.model import ModelClient
+from naiad.client.client import ModelClient
 from naiad.client.ordered_map import ask_many
 from naiad.core.pipeline import Request
 from naiad.errors import InvalidInput, NaiadError

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from naiad.backoff import Backoff
 from naiad.errors import EngineError
 from naiad.gate.settings import GateSettings
 from naiad.triton.endpoints import Endpoints
@@ -19,7 +20,7 @@ _START = 15.0  # seconds that Envoy has to listen
 _POLL = 0.05  # seconds between looks at an Envoy that starts
 _LOOK = 0.25  # seconds between looks at one that runs
 _REFRESH = 1.0  # seconds between looks at the files of keys and certificates
-_PAUSES = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)  # seconds before the next start, by failures in a row
+_BACKOFF = Backoff(first=0.25, longest=5.0)  # before a start, by failures of former ones
 _LONG = 60.0  # seconds after which an Envoy that dies counts as the first to do so
 
 
@@ -134,7 +135,7 @@ class GateProcess:
         while not self._ended.is_set():
             self._note(reason)
             self._on_event(LogEvent("warning", f"restarting the gate: {reason}"))
-            pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+            pause = _BACKOFF.wait(failures)
             failures += 1
             if self._ended.wait(pause):
                 break

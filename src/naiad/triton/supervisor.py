@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from naiad.backoff import Backoff
 from naiad.client import Client
 from naiad.errors import EngineError
 from naiad.triton.health import Health, HealthEndpoint
@@ -90,9 +91,7 @@ class Restarts:
         if self._failed >= policy.failed_starts:
             return None
         self._times = [at for at in self._times if now - at < policy.window]
-        count = len(self._times)
-        doubled = policy.first_pause * 2.0 ** min(count - 1, 30)
-        pause = min(policy.longest_pause, doubled) if count else 0.0
+        pause = Backoff(policy.first_pause, policy.longest_pause).wait(len(self._times))
         self._times.append(now + pause)
         return pause
 

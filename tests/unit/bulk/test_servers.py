@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.unit.client.servers import free_port, grpc_server
 
+from naiad.backoff import Backoff
 from naiad.bulk import servers as module
 from naiad.bulk.servers import Servers
 from naiad.client.access import Access
@@ -112,7 +113,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_item_that_nobody_answers_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(module, "_AGAIN", Backoff(first=0.01, longest=0.01))
     waiting = threading.Event()
 
     def moody(context: grpc.ServicerContext) -> None:

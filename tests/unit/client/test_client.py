@@ -254,7 +254,7 @@ def test_one_client_serves_many_threads() -> None:
 def test_many_requests_can_end_or_go_on_at_an_error() -> None:
     requests: list[dict[str, Any]] = [{"x": [1, 0]}, {"x": ["bad"]}, {"x": [3, 0]}]
     with grpc_server() as (address, _), Client(address) as client:
-        first, second, third = client.infer_many("half", requests, on_error="return")
+        first, second, third = client.try_many("half", requests)
         assert not isinstance(first, NaiadError)
         assert not isinstance(third, NaiadError)
         assert (first["y"], third["y"]) == ([1], [3])
@@ -271,7 +271,7 @@ async def test_many_requests_from_an_event_loop() -> None:
         async with AsyncClient(address) as client:
             many = client.half.infer_many(requests, concurrency=4)
             assert [answer["y"].tolist() async for answer in many] == [[n] for n in range(20)]
-            bad = client.infer_many("half", [{"x": ["bad"]}], on_error="return")
+            bad = client.half.try_many([{"x": ["bad"]}])
             assert [type(answer) async for answer in bad] == [InvalidInput]
 
 

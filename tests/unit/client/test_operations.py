@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from naiad.client import operations
 from naiad.client.grpc import GrpcCalls
+from naiad.client.operations import Operations
 from naiad.client.spec import ModelSpec
 from naiad.client.transport import ModelInfo
 from naiad.errors import (
@@ -20,8 +20,9 @@ from naiad.errors import (
     Unavailable,
 )
 
-CALLS = GrpcCalls()
-SERVER = "grpc://triton:8001"
+
+def made() -> Operations:
+    return Operations(GrpcCalls(), "grpc://triton:8001")
 
 
 def config(*inputs: str) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def config(*inputs: str) -> dict[str, Any]:
 
 
 def drive(questions: Any, answers: dict[str, Callable[[], Any]]) -> tuple[Any, list[str]]:
-    """Run steps against canned answers; return their result and the questions asked."""
+    """Run an operation against canned answers; return its result and the questions asked."""
     asked: list[str] = []
     try:
         call = next(questions)
@@ -58,28 +59,34 @@ def fail(error: NaiadError) -> Callable[[], Any]:
     return raising
 
 
-def infer(specs: dict[str, ModelSpec], **arrays: Any) -> Any:
-    return operations.infer(CALLS, SERVER, specs, "m", arrays, None, None, "", 60.0)
+def infer(operations: Operations | None = None, version: int | None = None, **arrays: Any) -> Any:
+    operations = operations or made()
+    return operations.infer("m", arrays, None, None, "", 60.0, version)
 
 
 def test_the_configuration_is_asked_for_once() -> None:
-    specs: dict[str, ModelSpec] = {}
-    answers = {"ModelConfig": lambda: config("x"), "ModelInfer": lambda: {"y": 1}}
-    assert drive(infer(specs, x=[1]), answers) == ({"y": 1}, ["ModelConfig", "ModelInfer"])
-    assert drive(infer(specs, x=[1]), answers) == ({"y": 1}, ["ModelInfer"])
+    operations = made()
+    parameters = {"parameters": {"notice": {"string_value": "careful"}}}
+    answers = {"ModelConfig": lambda: config("x") | parameters, "ModelInfer": lambda: {"y": 1}}
+    asked = drive(infer(operations, x=[1]), answers)
+    assert asked == ({"y": 1}, ["ModelConfig", "ModelInfer"])
+    assert drive(infer(operations, x=[1]), answers) == ({"y": 1}, ["ModelInfer"])
+    assert drive(operations.card("m"), answers) == ({"notice": "careful"}, [])
+    assert drive(made().card("m"), answers) == ({"notice": "careful"}, ["ModelConfig"])
 
 
 def test_a_bad_request_is_refused_before_it_is_sent() -> None:
     answers = {"ModelConfig": lambda: config("x")}
     with pytest.raises(InvalidInput, match="no input z"):
-        drive(infer({}, z=[1]), answers)
+        drive(infer(z=[1]), answers)
 
 
 def test_a_replaced_model_is_noticed_before_a_request_is_refused() -> None:
-    specs = {"m": ModelSpec.from_config(config("old"))}
+    operations = made()
+    operations.specs["m"] = ModelSpec.from_config(config("old"))
     answers = {"ModelConfig": lambda: config("new"), "ModelInfer": lambda: {"y": 1}}
-    assert drive(infer(specs, new=[1]), answers) == ({"y": 1}, ["ModelConfig", "ModelInfer"])
-    assert list(specs["m"].inputs) == ["new"]
+    assert drive(infer(operations, new=[1]), answers) == ({"y": 1}, ["ModelConfig", "ModelInfer"])
+    assert list(operations.specs["m"].inputs) == ["new"]
 
 
 def test_an_unknown_model_is_answered_with_those_there_are() -> None:
@@ -94,7 +101,7 @@ def test_an_unknown_model_is_answered_with_those_there_are() -> None:
     with pytest.raises(
         ModelNotFound, match=r'grpc://triton:8001 has no model "m"; its models: a, b$'
     ):
-        drive(infer({}, x=[1]), answers)
+        drive(infer(x=[1]), answers)
 
 
 def test_a_version_that_is_not_there_is_answered_with_those_there_are() -> None:
@@ -107,13 +114,10 @@ def test_a_version_that_is_not_there_is_answered_with_those_there_are() -> None:
             ModelInfo("m", "3", "READY"),
         ),
     }
-    asking = operations.infer(CALLS, SERVER, {}, "m", {"x": [1]}, None, None, "", 60.0, 1)
     with pytest.raises(ModelNotFound, match=r"has no version 1; it has 2, 3$"):
-        drive(asking, answers)
+        drive(infer(version=1, x=[1]), answers)
     with pytest.raises(InvalidInput, match="whole numbers from 1 on"):
-        drive(
-            operations.infer(CALLS, SERVER, {}, "m", {"x": [1]}, None, None, "", 60.0, 0), answers
-        )
+        drive(infer(version=0, x=[1]), answers)
 
 
 def test_only_models_of_the_repository_are_loaded_and_unloaded() -> None:
@@ -121,12 +125,9 @@ def test_only_models_of_the_repository_are_loaded_and_unloaded() -> None:
         "RepositoryIndex": lambda: (ModelInfo("model", "", ""),),
         "RepositoryModelUnload": lambda: None,
     }
-    call = CALLS.unload("model")
-    assert (
-        drive(operations.control(CALLS, SERVER, "model", call), answers)[1][-1] == call.request[0]
-    )
+    assert drive(made().unload("model"), answers)[1][-1] == "RepositoryModelUnload"
     with pytest.raises(ModelNotFound, match='its models: model; did you mean "model"'):
-        drive(operations.control(CALLS, SERVER, "modle", CALLS.unload("modle")), answers)
+        drive(made().unload("modle"), answers)
 
 
 def test_a_server_that_loads_nothing_when_asked_says_with_what_it_would() -> None:
@@ -136,7 +137,7 @@ def test_a_server_that_loads_nothing_when_asked_says_with_what_it_would() -> Non
         "RepositoryModelLoad": fail(InvalidInput(said)),
     }
     with pytest.raises(InvalidInput, match="--model-control-mode explicit"):
-        drive(operations.control(CALLS, SERVER, "m", CALLS.load("m")), answers)
+        drive(made().load("m"), answers)
 
 
 def test_a_model_that_is_not_ready_is_unavailable_with_the_reason() -> None:
@@ -145,20 +146,20 @@ def test_a_model_that_is_not_ready_is_unavailable_with_the_reason() -> None:
         "RepositoryIndex": lambda: (ModelInfo("m", "1", "UNAVAILABLE", "no such file"),),
     }
     with pytest.raises(Unavailable, match=r'"m" at .* is UNAVAILABLE: no such file'):
-        drive(infer({}, x=[1]), answers)
+        drive(infer(x=[1]), answers)
 
 
 def test_who_may_not_list_the_models_is_told_of_those_that_have_statistics() -> None:
     answers = {
         "ModelConfig": fail(ModelNotFound("unknown model 'm'")),
         "RepositoryIndex": fail(NotAllowed("not yours")),
-        "ModelStatistics": lambda: {"model_stats": [{"name": "n", "version": "2"}]},
+        "ModelStatistics": lambda: {"model_stats": [{"name": "mm", "version": "2"}]},
     }
-    with pytest.raises(ModelNotFound, match='its models: n; did you mean "n"'):
-        drive(operations.infer(CALLS, SERVER, {}, "nn", {"x": [1]}, None, None, "", 60.0), answers)
+    with pytest.raises(ModelNotFound, match='its models: mm; did you mean "mm"'):
+        drive(infer(x=[1]), answers)
     answers["ModelStatistics"] = fail(NotAllowed("nor those"))
     with pytest.raises(ModelNotFound, match="unknown model 'm'"):
-        drive(infer({}, x=[1]), answers)
+        drive(infer(x=[1]), answers)
 
 
 def test_where_models_cannot_be_listed_the_first_error_stands() -> None:
@@ -167,14 +168,14 @@ def test_where_models_cannot_be_listed_the_first_error_stands() -> None:
         "RepositoryIndex": fail(PipelineError("not allowed")),
     }
     with pytest.raises(ModelNotFound, match="unknown model 'm'"):
-        drive(infer({}, x=[1]), answers)
+        drive(infer(x=[1]), answers)
 
 
 @pytest.mark.parametrize("error", [Unavailable("down"), ModelNotFound("m"), InvalidInput("m")])
 def test_a_server_that_cannot_be_asked_is_not_ready(error: NaiadError) -> None:
-    assert drive(operations.ready(CALLS, None), {"ServerReady": fail(error)})[0] is False
-    assert drive(operations.ready(CALLS, "m"), {"ModelReady": fail(error)})[0] is False
+    assert drive(made().ready(None), {"ServerReady": fail(error)})[0] is False
+    assert drive(made().ready("m"), {"ModelReady": fail(error)})[0] is False
 
 
 def test_a_ready_server_is_ready() -> None:
-    assert drive(operations.ready(CALLS, None), {"ServerReady": lambda: True})[0] is True
+    assert drive(made().ready(None), {"ServerReady": lambda: True})[0] is True

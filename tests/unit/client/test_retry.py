@@ -6,31 +6,15 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from tenacity import Retrying
 
 from naiad.client.deadline import Deadline
-from naiad.client.retry import FEW_RETRIES, FIRST_WAIT, LONGEST_WAIT, policy
+from naiad.client.retry import BACKOFF, FEW_RETRIES, Attempts
 from naiad.errors import DeadlineExceeded, InvalidInput, Unavailable
-
-
-class Flaky:
-    """Fails so many times, then answers."""
-
-    def __init__(self, failures: int, error: type[Exception] = Unavailable) -> None:
-        self.failures = failures
-        self.error = error
-        self.calls = 0
-
-    def __call__(self) -> str:
-        self.calls += 1
-        if self.calls <= self.failures:
-            raise self.error(f"failure {self.calls}")
-        return "answer"
 
 
 @dataclass
 class Asked:
-    """The servers of a client, as a policy sees them."""
+    """The servers of a client, as its attempts see them."""
 
     servers: int = 1
     answered: bool = True
@@ -39,94 +23,79 @@ class Asked:
         return self.servers
 
 
-def retrying(
-    retries: int | None, waits: list[float], seconds: float = 60.0, asked: Asked | None = None
-) -> Retrying:
-    rules = policy(retries, Deadline.after(seconds), asked or Asked())
-    return Retrying(**rules, sleep=waits.append)
-
-
-def test_an_answer_is_not_asked_for_again() -> None:
-    waits: list[float] = []
-    assert retrying(3, waits)(Flaky(0)) == "answer"
-    assert waits == []
+def waits(
+    retries: int | None,
+    failures: int,
+    seconds: float = 60.0,
+    servers: int = 1,
+    answered: bool = True,
+) -> list[float]:
+    """Return the wait after each of some failures, up to the last attempt."""
+    attempts = Attempts(retries, Deadline.after(seconds), Asked(servers, answered))
+    found: list[float] = []
+    for number in range(failures):
+        error = Unavailable(f"failure {number + 1}")
+        try:
+            found.append(attempts.wait_after(error))
+        except Unavailable as last:
+            if last is not error:
+                raise
+            break
+    return found
 
 
 def test_waits_double_with_jitter_up_to_a_longest_one() -> None:
-    waits: list[float] = []
-    assert retrying(8, waits)(Flaky(8)) == "answer"
-    for number, wait in enumerate(waits):
-        base = min(FIRST_WAIT * 2**number, LONGEST_WAIT - FIRST_WAIT)
-        assert base <= wait <= base + FIRST_WAIT <= LONGEST_WAIT
-    assert len({wait % FIRST_WAIT for wait in waits}) > 1
+    found = waits(8, 8)
+    first, jitter = BACKOFF.first, BACKOFF.jitter
+    for number, wait in enumerate(found):
+        base = min(first * 2**number, BACKOFF.longest - jitter)
+        assert base <= wait <= base + jitter <= BACKOFF.longest
+    assert len({wait % jitter for wait in found}) > 1
 
 
 @pytest.mark.parametrize("retries", [0, 1, 3])
 def test_the_last_error_is_raised_after_the_retries(retries: int) -> None:
-    flaky = Flaky(99)
-    with pytest.raises(Unavailable, match=f"failure {retries + 1}"):
-        retrying(retries, [])(flaky)
-    assert flaky.calls == retries + 1
+    assert len(waits(retries, 99)) == retries
 
 
 def test_of_several_servers_all_are_tried_before_a_wait() -> None:
-    waits: list[float] = []
-    flaky = Flaky(99)
-    with pytest.raises(Unavailable, match="failure 9"):
-        retrying(2, waits, asked=Asked(3))(flaky)
-    assert [wait > 0 for wait in waits] == [False, False, True, False, False, True, False, False]
-    assert waits[5] > 2 * FIRST_WAIT > waits[2] > FIRST_WAIT
+    found = waits(2, 99, servers=3)
+    assert [wait > 0 for wait in found] == [False, False, True, False, False, True, False, False]
+    assert found[5] > 2 * BACKOFF.first > found[2] > BACKOFF.first
 
 
 def test_a_server_that_has_answered_before_is_asked_until_the_deadline() -> None:
+    assert len(waits(None, 50)) == 50
     began = time.monotonic()
-    deadline = Deadline.after(3.0)
+    attempts = Attempts(None, Deadline.after(3.0), Asked())
+
+    def wait_to_the_end() -> None:
+        while True:
+            time.sleep(attempts.wait_after(Unavailable("gone")) / 10)
+
     with pytest.raises(Unavailable):
-        Retrying(**policy(None, deadline, Asked()), sleep=lambda wait: time.sleep(wait / 10))(
-            flaky := Flaky(10**6)
-        )
-    assert flaky.calls > FEW_RETRIES + 2
+        wait_to_the_end()
+    assert attempts.made > FEW_RETRIES + 2
     assert time.monotonic() - began <= 3.0
-    assert retrying(None, [])(Flaky(50)) == "answer"
 
 
 @pytest.mark.parametrize("servers", [1, 3])
 def test_one_that_has_never_answered_is_given_up_soon(servers: int) -> None:
-    flaky = Flaky(99)
-    waits: list[float] = []
-    with pytest.raises(Unavailable):
-        retrying(None, waits, asked=Asked(servers, answered=False))(flaky)
-    assert flaky.calls == (FEW_RETRIES + 1) * servers
-    assert sum(waits) < 3
+    found = waits(None, 99, servers=servers, answered=False)
+    assert len(found) + 1 == (FEW_RETRIES + 1) * servers
+    assert sum(found) < 3
 
 
 def test_a_request_that_kills_its_workers_is_not_sent_on_and_on() -> None:
-    said = iter(["busy"] * 9 + ["died, and did so with this request alone"] + ["resting"] * 99)
-    tries = 0
-
-    def request() -> None:
-        nonlocal tries
-        tries += 1
-        raise Unavailable(next(said))
-
+    said = ["busy"] * 9 + ["died, and did so with this request alone"] + ["resting"] * 99
+    attempts = Attempts(None, Deadline.after(60.0), Asked())
     with pytest.raises(Unavailable, match="resting"):
-        retrying(None, [])(request)
-    assert tries == 9 + FEW_RETRIES + 1
-
-
-def test_only_unavailable_is_retried() -> None:
-    flaky = Flaky(1, InvalidInput)
-    with pytest.raises(InvalidInput):
-        retrying(3, [])(flaky)
-    assert flaky.calls == 1
+        _ = [attempts.wait_after(Unavailable(words)) for words in said]
+    assert attempts.made == 9 + FEW_RETRIES + 1
 
 
 def test_no_retry_starts_after_the_deadline() -> None:
-    flaky = Flaky(99)
-    waits: list[float] = []
-    with pytest.raises(Unavailable, match="failure 1"):
-        retrying(99, waits, seconds=FIRST_WAIT)(flaky)
-    assert waits == []
+    assert waits(99, 99, seconds=BACKOFF.first) == []
 
 
 def test_a_deadline_counts_down_and_passes() -> None:

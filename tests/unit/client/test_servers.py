@@ -16,7 +16,7 @@ from tests.unit.client.servers import free_port, grpc_server
 from naiad.client import AsyncClient, Client, servers
 from naiad.client.address import Address
 from naiad.client.grpc import GrpcCalls
-from naiad.client.servers import FIRST_REST, LONGEST_REST, Servers
+from naiad.client.servers import REST, Servers
 from naiad.errors import InvalidInput, PipelineError, Unavailable
 
 
@@ -62,14 +62,14 @@ def test_servers_are_asked_in_turn() -> None:
 
 def test_an_unavailable_server_rests_for_growing_times(clock: Clock) -> None:
     members = of("ab")
-    rest = FIRST_REST
+    rest = REST.first
     for _ in range(8):
         while ask(members, bad="a") != "a":
             pass
         clock.now += 0.99 * rest
         assert {ask(members, bad="a") for _ in range(3)} == {"b"}
         clock.now += 0.02 * rest
-        rest = min(2 * rest, LONGEST_REST)
+        rest = min(2 * rest, REST.longest)
     assert "".join(ask(members) for _ in range(4)) in ("abab", "baba")
 
 

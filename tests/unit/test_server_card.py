@@ -11,6 +11,7 @@ CARD = ServerCard(
     pid=17,
     address="127.0.0.1",
     ports={"HTTP": 8000, "gRPC": 8001, "metrics": 8002},
+    urls={"gRPC": "127.0.0.1:8001", "metrics": "http://127.0.0.1:8002/metrics"},
     metrics_address="127.0.0.1",
     health_address="127.0.0.1",
     model_control="none",

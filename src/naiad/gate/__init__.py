@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from naiad.core.settings import GateSettings
     from naiad.gate.bootstrap import Listeners, Upstream
     from naiad.gate.checks import check
     from naiad.gate.process import drain, envoy, is_ready, refresh, state, write
-    from naiad.gate.settings import GateSettings
 
 __all__ = [
     "GateSettings",

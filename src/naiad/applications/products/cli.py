@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
+from naiad.cli.options import Force, Local, Notice, Seconds, Url, Weights, server_asked, time_option
 from naiad.cli.training import report_training, report_weights
 from naiad.console import progress_bar, refuse_existing, say
 
@@ -53,7 +53,7 @@ def infer(
             metavar="FILE", help="Draw the products by their embeddings: .png, .svg, .pdf."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the answer.")] = 60.0,
+    timeout: Annotated[float, time_option("Time for the answer.")] = Seconds(60),
     force: Force = False,
 ) -> None:
     """Tell the category of products in a co-purchase graph, with a served GraphSAGE.

@@ -61,6 +61,12 @@ def find_card(place: Place | None) -> ServerCard | None:
         return None
 
 
+def url_of(place: Place | None, use: str) -> str | None:
+    """Where the server at ``place`` on this host has its ``metrics``, say; None if unknown."""
+    card = find_card(place)
+    return card.urls.get(use) if card is not None else None
+
+
 def card_path(place: Place) -> Path:
     """The file that holds the card of the server at ``place``."""
     return key_path(place).with_suffix(".json")

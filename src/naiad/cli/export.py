@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from naiad.cli.fields import option_name, with_fields
+from naiad.cli.fields import with_fields
 from naiad.console import errors, output
-from naiad.core.fields import changed
+from naiad.core.fields import changed, option_name
 from naiad.core.settings import ModelSettings
 from naiad.errors import EngineError
 

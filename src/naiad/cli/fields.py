@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import typer
 
 from naiad.cli.units import amount, duration, seconds, size
-from naiad.core.fields import choices, out_of_bounds
+from naiad.core.fields import choices, option_name, out_of_bounds
 
 T = TypeVar("T")
 
@@ -68,11 +68,6 @@ def reshaped(
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
     command.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
     return command
-
-
-def option_name(one: Field[Any]) -> str:
-    """The name of a field's option, such as ``--latency-target``."""
-    return f"--{one.metadata.get('flag', one.name.replace('_', '-'))}"
 
 
 def _hinted(kind: Any) -> Iterator[tuple[Field[Any], Any]]:
@@ -153,10 +148,11 @@ def _given(one: Field[Any], hint: Any, values: dict[str, Any]) -> Any:
                 f"{option_name(one)} and --{one.metadata['former'][0]} are the same; give one"
             )
         value = former
-    if isinstance(value, list) or (value is None and isinstance(one.default, tuple)):
-        if any(get_origin(arg) is Mapping for arg in (hint, *get_args(hint))):
-            return dict(_pair(option_name(one), text) for text in value) if value else None
-        return tuple(value or ())
+    hints = {get_origin(arg) for arg in (hint, *get_args(hint))}
+    if Mapping in hints:
+        return dict(_pair(option_name(one), text) for text in value) if value else one.default
+    if tuple in hints:
+        return tuple(value) if value else one.default
     return value
 
 

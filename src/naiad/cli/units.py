@@ -29,7 +29,11 @@ def seconds(text: str, bare: str = "s") -> float:
     Raises:
         ValueError: it is none; says what would be.
     """
-    return _read(text, bare, _SECONDS, "a time such as 250ms, 10s or 2m")
+    wanted = "a time such as 250ms, 10s or 2m"
+    try:
+        return float(_read(text, bare, _SECONDS, wanted))
+    except OverflowError:
+        raise ValueError(f"{text!r} is too much; it must be {wanted}") from None
 
 
 def size(text: str, bare: str = "B") -> int:
@@ -61,13 +65,10 @@ def amount(value: int) -> str:
     return f"{value}B"
 
 
-def _read(text: str, bare: str, units: Mapping[str, Fraction], wanted: str) -> float:
+def _read(text: str, bare: str, units: Mapping[str, Fraction], wanted: str) -> Fraction:
     match = _QUANTITY.fullmatch(text.strip())
     unit = (match[2] or bare) if match else ""
     known = {name.lower(): of for name, of in units.items()}
     if match is None or unit.lower() not in known:
         raise ValueError(f"{text!r} is not {wanted}")
-    try:
-        return float(Fraction(match[1]) * known[unit.lower()])
-    except OverflowError:
-        raise ValueError(f"{text!r} is too much; it must be {wanted}") from None
+    return Fraction(match[1]) * known[unit.lower()]

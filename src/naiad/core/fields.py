@@ -75,6 +75,11 @@ def keywords(options: Any, *kinds: type) -> Callable[[F], F]:
     return shown
 
 
+def option_name(one: Field[Any]) -> str:
+    """The name of a field's option, such as ``--latency-target``."""
+    return f"--{one.metadata.get('flag', one.name.replace('_', '-'))}"
+
+
 def described(one: Field[Any]) -> str:
     """A setting's help, with the unit of its value in Python."""
     unit = _UNITS.get(one.metadata.get("unit", ""), "")

@@ -108,7 +108,7 @@ def _options(one: Field[Any], hint: Any, panel: str | None) -> Iterator[inspect.
     if kind is bool and default is True:
         name = f"{name}/--no-{name[2:]}"
     yield _parameter(one.name, kind, default, name, about, panel, **extra)
-    if "former" in about:
+    if about.get("former"):
         former, unit = about["former"]
         extra = {"parser": _Reader(one, hint, _UNITS[about["unit"]][0], unit), "hidden": True}
         extra["metavar"] = unit.upper()
@@ -142,7 +142,7 @@ def _parameter(
 
 def _given(one: Field[Any], hint: Any, values: dict[str, Any]) -> Any:
     value = values.pop(one.name)
-    if "former" in one.metadata and (former := values.pop(_former(one))) is not None:
+    if one.metadata.get("former") and (former := values.pop(_former(one))) is not None:
         if value is not None:
             raise typer.BadParameter(
                 f"{option_name(one)} and --{one.metadata['former'][0]} are the same; give one"

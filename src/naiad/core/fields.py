@@ -47,6 +47,10 @@ def keywords(options: Any, *kinds: type) -> Callable[[F], F]:
 
     def shown(function: F) -> F:
         types = get_type_hints(options)
+        texts = {
+            name: getattr(hint, "__forward_arg__", hint)
+            for name, hint in inspect.get_annotations(options).items()
+        }
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         derived = {
@@ -54,7 +58,7 @@ def keywords(options: Any, *kinds: type) -> Callable[[F], F]:
                 one.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=one.default,
-                annotation=types[one.name],
+                annotation=texts[one.name],
             )
             for kind in kinds
             for one in fields(kind)

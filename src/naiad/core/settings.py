@@ -65,8 +65,8 @@ class ModelSettings(ServiceSettings):
     )
     settings: Mapping[str, Any] | None = setting(
         None,
-        "One of the pipeline's own settings; may be repeated. VALUE is text, or JSON where the "
-        "setting is no text.",
+        "Value for a setting of the pipeline's own, such as threshold=0.7; may be repeated. JSON "
+        "where the setting is no text.",
         flag="set",
         metavar="NAME=VALUE",
     )
@@ -237,8 +237,8 @@ class ServeSettings:
     )
     model_control: ModelControl = setting(
         "none",
-        "Whether models may change: none; poll: as the files do; explicit: when `naiad load` and "
-        "`naiad unload` say so.",
+        "Models change never (none), as their files do (poll), or as `naiad load` and `naiad unload` "
+        "say (explicit).",
         flag="model-control-mode",
     )
     load: tuple[str, ...] | None = setting(

@@ -57,8 +57,8 @@ class Release:
     kserve: bool = setting(False, "As a KServe InferenceService and ServingRuntime.")
     watchdog: float | None = like(ServiceSettings, "watchdog")
     queue_capacity: int | None = like(ServiceSettings, "queue_capacity")
-    max_queue_delay: float | None = like(ServiceSettings, "max_queue_delay")
-    latency_target: float | None = like(ServiceSettings, "latency_target")
+    max_queue_delay: float | None = like(ServiceSettings, "max_queue_delay", former=None)
+    latency_target: float | None = like(ServiceSettings, "latency_target", former=None)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def test_what_was_typed_before_means_what_it_did(former: list[str], now: list[st
         (["--watchdog", "soon"], "'soon' is not a time such as 250ms"),
         (["--exit-timeout", "1.5s"], "'1.5s' is no whole number of seconds"),
         (["--memory-limit", "0MB"], "it must be at least 1"),
-        (["--http-port", "70000"], "70000"),
+        (["--http-port", "70000"], "65535"),
         (["--socket-mode", "9"], "'9' is no octal number, such as 660"),
         (["--set", "threshold"], "--set threshold: it must be NAME=VALUE"),
     ],

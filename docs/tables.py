@@ -1,8 +1,8 @@
 """Tables of the documentation that are made from what they describe.
 
 As an MkDocs hook it writes a pipeline's schema where a page says ``<!-- schema: NAME KIND -->``,
-KIND being ``inputs``, ``sample``, ``result`` or ``outputs``; the fields of a settings dataclass where
-it says ``<!-- settings: CLASS -->``; and the vulnerabilities in cves.yaml where it says
+KIND being ``inputs``, ``sample``, ``result`` or ``outputs``; the fields of a settings dataclass
+where it says ``<!-- settings: CLASS -->``; and the vulnerabilities in cves.yaml where it says
 ``<!-- cves -->``. Run as a program, it brings the held-out accuracy in nugraph3.md up to date with
 the weights that come with Naiad.
 """

@@ -237,8 +237,8 @@ class ServeSettings:
     )
     model_control: ModelControl = setting(
         "none",
-        "Models change never (none), as their files do (poll), or as `naiad load` and `naiad unload` "
-        "say (explicit).",
+        "Models change never (none), as their files do (poll), or as `naiad load` and `naiad "
+        "unload` say (explicit).",
         flag="model-control-mode",
     )
     load: tuple[str, ...] | None = setting(

@@ -31,14 +31,14 @@ __all__ = [
 
 # Imported when they are asked for: the settings are read with every command.
 _HOMES = {
-    "GateSettings": "settings",
-    "Listeners": "bootstrap",
-    "Upstream": "bootstrap",
-    "check": "checks",
+    "GateSettings": "naiad.core.settings",
+    "Listeners": "naiad.gate.bootstrap",
+    "Upstream": "naiad.gate.bootstrap",
+    "check": "naiad.gate.checks",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'process')}"), name)
+    return getattr(import_module(_HOMES.get(name, "naiad.gate.process")), name)

@@ -1,24 +1,29 @@
 """Tables of the documentation that are made from what they describe.
 
 As an MkDocs hook it writes a pipeline's schema where a page says ``<!-- schema: NAME KIND -->``,
-KIND being ``inputs``, ``sample``, ``result`` or ``outputs``, and the vulnerabilities in cves.yaml
-where it says ``<!-- cves -->``. Run as a program, it brings the held-out accuracy in nugraph3.md up
-to date with the weights that come with Naiad.
+KIND being ``inputs``, ``sample``, ``result`` or ``outputs``; the fields of a settings dataclass
+where it says ``<!-- settings: CLASS -->``; and the vulnerabilities in cves.yaml where it says
+``<!-- cves -->``. Run as a program, it brings the held-out accuracy in nugraph3.md up to date with
+the weights that come with Naiad.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from naiad.core import settings
+from naiad.core.fields import described, option_name
 from naiad.core.pipeline import default_weights, load_pipeline
 from naiad.core.schema import Schema, Tensor
 
 _SCHEMA = re.compile(r"<!-- schema: (?P<pipeline>\S+) (?P<kind>inputs|sample|result|outputs) -->")
+_SETTINGS = re.compile(r"<!-- settings: (?P<kind>\w+) -->")
 _CVES = "<!-- cves -->"
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -28,6 +33,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     if _CVES in markdown:
         groups = yaml.safe_load(Path(__file__).with_name("cves.yaml").read_text("utf-8"))
         markdown = markdown.replace(_CVES, cve_table(groups))
+    markdown = _SETTINGS.sub(
+        lambda place: settings_table(getattr(settings, place["kind"])), markdown
+    )
     return _SCHEMA.sub(
         lambda place: schema_table(getattr(load_pipeline(place["pipeline"]), place["kind"])),
         markdown,
@@ -48,6 +56,17 @@ def cve_table(groups: list[dict[str, Any]]) -> str:
             for cve in group["cves"]
         ]
     return "\n".join(lines)
+
+
+def settings_table(kind: Any) -> str:
+    """The fields of a settings dataclass as a Markdown table."""
+    rows = [
+        f"| `{one.name}` | `{one.default!r}` | "
+        + ("" if one.metadata.get("panel") else f"`{option_name(one)}`".replace("|", r"\|"))
+        + f" | {described(one)} |"
+        for one in fields(kind)
+    ]
+    return "\n".join(["| keyword | default | option | |", "|---|---|---|---|", *rows])
 
 
 def schema_table(schema: Schema) -> str:

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from naiad.core.merging import Batch
     from naiad.core.pipeline import Pipeline, Request
     from naiad.core.schema import Tensor
+    from naiad.core.settings import EngineSettings, GateSettings
     from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
-    from naiad.gate.settings import GateSettings
-    from naiad.triton.engine_settings import EngineSettings
     from naiad.triton.repository import export
     from naiad.triton.server import Server
     from naiad.triton.serving import serve
@@ -49,8 +48,8 @@ _HOMES = {
     "Batch": "naiad.core.merging",
     "Budget": "naiad.core.budget",
     "Client": "naiad.client",
-    "EngineSettings": "naiad.triton.engine_settings",
-    "GateSettings": "naiad.gate.settings",
+    "EngineSettings": "naiad.core.settings",
+    "GateSettings": "naiad.core.settings",
     "InvalidInput": "naiad.errors",
     "NaiadError": "naiad.errors",
     "Pipeline": "naiad.core.pipeline",

@@ -22,6 +22,8 @@ class ServerCard:
         pid: Triton's process.
         address: the IP address on which it listens.
         ports: for ``HTTP``, ``gRPC``, ``metrics``, and those of the gate.
+        urls: where clients on this host reach ``gRPC``, ``HTTP``, ``metrics`` and ``health``,
+            those of them that there are.
         metrics_address: the IP address of the metrics.
         health_address: the IP address of the health port.
         model_control: ``none``, ``poll`` or ``explicit``.
@@ -32,6 +34,7 @@ class ServerCard:
     pid: int
     address: str
     ports: Mapping[str, int]
+    urls: Mapping[str, str]
     metrics_address: str
     health_address: str
     model_control: str
@@ -56,6 +59,12 @@ def find_card(place: Place | None) -> ServerCard | None:
         return ServerCard(**json.loads(text)) if text else None
     except (ValueError, TypeError):
         return None
+
+
+def url_of(place: Place | None, use: str) -> str | None:
+    """Where the server at ``place`` on this host has its ``metrics``, say; None if unknown."""
+    card = find_card(place)
+    return card.urls.get(use) if card is not None else None
 
 
 def card_path(place: Place) -> Path:

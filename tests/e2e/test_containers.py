@@ -19,7 +19,8 @@ import pytest
 from tests.support.markdown import ROOT
 
 import naiad
-from naiad.triton.command import Settings, command_line
+from naiad.core.settings import ServeSettings
+from naiad.triton.command import command_line
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import assemble, find_engine
 from naiad.triton.ports import free_ports
@@ -135,9 +136,11 @@ def bare_triton(models: Path, path: str) -> Iterator[str]:
     layout = assemble(find_engine())
     http, grpc, metrics = free_ports("127.0.0.1", 3)
     endpoints = Endpoints("127.0.0.1", {"HTTP": http, "gRPC": grpc, "metrics": metrics})
-    settings = Settings((models,), 5, "none", ())
+    settings = ServeSettings(exit_timeout=5)
     prefix = f"naiad-test-{os.getpid()}"
-    command = command_line(layout, settings, endpoints, shared_memory=prefix, links=models.parent)
+    command = command_line(
+        layout, [models], settings, endpoints, shared_memory=prefix, links=models.parent
+    )
     env = {"PATH": path, "LD_LIBRARY_PATH": str(layout.libpython), "HOME": str(models.parent)}
     with subprocess.Popen(command, env=env) as process:
         try:

@@ -34,9 +34,9 @@ from naiad.applications.nugraph.events import Event, open_events, write_events
 from naiad.applications.nugraph.simulate import simulate
 from naiad.control_key import GRPC_HEADER, VARIABLE, find_key
 from naiad.core.schema import TRITON_NAMES
+from naiad.core.settings import GateSettings
 from naiad.gate.certificates import make_certificate
 from naiad.gate.keys import add_key
-from naiad.gate.settings import GateSettings
 from naiad.triton.ports import free_ports
 from naiad.triton.server import Server
 

@@ -20,9 +20,9 @@ from tests.support.command import naiad_serve, shown_when_ready, urls_shown
 from tests.support.triton import FREE, Belongings, copy_model, write_model
 
 import naiad
+from naiad.core.settings import EngineSettings
 from naiad.errors import EngineError
 from naiad.triton.engine import assemble, find_engine
-from naiad.triton.engine_settings import EngineSettings
 from naiad.triton.lint.repository import check_repository
 from naiad.triton.logs import LogEvent
 from naiad.triton.python_environment import default_python

@@ -78,3 +78,41 @@ def test_a_folder_that_an_older_naiad_exported_is_served(tmp_path):
         ones = np.ones((1, 16), np.int32)
         answer = server.client().infer("simple", INPUT0=ones, INPUT1=ones)
     assert (answer["OUTPUT0"] == 2).all()
+
+
+PEAKS = """
+from dataclasses import dataclass
+
+import naiad
+from naiad import Tensor
+
+
+@dataclass(frozen=True)
+class Options:
+    threshold: float = 0.5
+
+
+class Peaks(naiad.Pipeline):
+    inputs = {"x": Tensor("float32", ("samples",))}
+    outputs = {"found": Tensor("bool", ("samples",))}
+    arrays = "numpy"
+    settings = Options()
+
+    def forward(self, batch):
+        return {"found": batch["x"] > self.settings.threshold}
+"""
+
+
+def test_settings_of_ones_own_survive_the_export(tmp_path):
+    source, folder = tmp_path / "peaks.py", tmp_path / "models"
+    source.write_text(PEAKS)
+    pipeline = f"{source}:Peaks"
+    done = naiad_command("export", pipeline, folder, "--instances", 1, "--set", "threshold=0.7")
+    assert done.returncode == 0, done.stderr
+    wrong = naiad_command("export", pipeline, folder, "--set", "treshold=0.7")
+    assert wrong.returncode == 1
+    assert "did you mean threshold?" in wrong.stderr
+    source.unlink()
+    with naiad.serve(model_repository=folder, **FREE) as server:
+        answer = server.client().infer("peaks", x=np.array([0.6, 0.8], np.float32))
+    assert answer["found"].tolist() == [False, True]

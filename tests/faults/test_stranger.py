@@ -32,9 +32,9 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from naiad import Client, Server
 from naiad.control_key import find_key
+from naiad.core.settings import GateSettings
 from naiad.errors import NotAllowed
 from naiad.gate.keys import add_key
-from naiad.gate.settings import GateSettings
 from naiad.triton.supervisor import Supervision
 
 X = np.arange(5, dtype=np.float32)

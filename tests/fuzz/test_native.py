@@ -16,6 +16,7 @@ from tests.fuzz.budget import SECONDS
 from tests.fuzz.pipelines import ALL, Merged
 
 from naiad.core.cost_model import Cost, Knee
+from naiad.core.settings import ServiceSettings
 from naiad.native.library import SOURCES
 from naiad.runtime.spec import ServiceConfig, Spec
 from naiad.runtime.wire import Wire
@@ -23,7 +24,8 @@ from naiad.runtime.wire import Wire
 SOURCE = Path(__file__).with_name("native.cpp")
 SANITIZERS = "-fsanitize=fuzzer,address,undefined,float-cast-overflow"
 COST = Cost(1e-3, {"requests": 1e-4, "hits": 1e-5}, Knee("hits", 5, 1e-5))
-CONFIG = ServiceConfig(Spec("p"), 1, 2.5, 50, 0.0, 0.1, COST)
+SERVICE = ServiceSettings(watchdog=2.5, queue_capacity=50, latency_target=0.1)
+CONFIG = ServiceConfig(Spec("p"), SERVICE, cost=COST)
 
 
 @pytest.fixture(scope="session")

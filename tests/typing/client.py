@@ -52,6 +52,11 @@ def serving(folder: Path) -> None:
         assert_type(server.client(), Client)
         assert_type(server.grpc_url, str)
     naiad.export("nugraph3", folder)
+    naiad.serve("nugraph3", watchdog=2.5, settings={"top": 3}, load=["gat"], exit_timeout=2)
+    naiad.serve("nugraph3", watchdog="soon")  # pyright: ignore[reportArgumentType]
+    naiad.serve("nugraph3", watchdogg=2.5)  # pyright: ignore[reportCallIssue]
+    naiad.Server(folder, model_control="poll", poll_seconds=2)
+    naiad.export("nugraph3", folder, latency_target=0.05, tuning="tuning.json")
     naiad.export(folder, "nugraph3")  # pyright: ignore[reportArgumentType]
 
 

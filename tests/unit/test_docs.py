@@ -204,6 +204,13 @@ def test_schema_tables_are_written_from_the_schema(tables: ModuleType) -> None:
     assert "0 u, 1 v, 2 y" in page
 
 
+def test_settings_tables_are_written_from_the_fields(tables: ModuleType) -> None:
+    page = tables.on_page_markdown((ROOT / "docs" / "reference.md").read_text("utf-8"))
+    assert "<!-- settings" not in page
+    assert "| `exit_timeout` | `8` | `--exit-timeout` | Time that requests in flight" in page
+    assert "| `settings` | `None` | `--set` |" in page
+
+
 def test_every_vulnerability_is_in_the_table_with_its_tests(tables: ModuleType) -> None:
     page = tables.on_page_markdown((ROOT / "docs" / "security.md").read_text("utf-8"))
     assert "<!-- cves" not in page

@@ -20,6 +20,7 @@ from naiad.client.address import Address
 from naiad.client.client import Client
 from naiad.client.spec import ModelSpec
 from naiad.errors import Unavailable
+from naiad.server_card import url_of
 from naiad.triton.prometheus import metrics_url
 
 _WARM_UP = 16  # requests
@@ -35,7 +36,8 @@ class Settings:
         duration: seconds that the agreeing windows take together.
         find_max: the bound on the 99th percentile, in seconds, of the highest rate to be found.
         data: a file with requests.
-        metrics_url: where the server's metrics are, if not where Triton has them by default.
+        metrics_url: where the server's metrics are; by default where its card says, or else where
+            Triton has them by default.
     """
 
     model: str
@@ -68,7 +70,8 @@ def measure_all(
         spec = ModelSpec.from_config(client.config(name))
     requests = find_requests(settings.model, spec, settings.data)
     target = Target(address, spec, requests.arrays, access=access)
-    meter = Meter(metrics_url(settings.metrics_url, address.host), name)
+    metrics = settings.metrics_url or url_of(address.place, "metrics")
+    meter = Meter(metrics_url(metrics, address.host), name)
     rule = Rule(settings.duration / AGREEING)
     levels: list[Level] = []
 
@@ -119,4 +122,7 @@ async def _missing_metrics(meter: Meter) -> tuple[str, ...]:
         if found is not None:
             return ()
         reason = f"{meter.url} has no naiad_ metrics of model {meter.model}"
-    return (f"without batch sizes and stages: {reason} (--metrics-url says where they are)",)
+    return (
+        f"without batch sizes and stages: {reason}; only a server of yours on this host says where "
+        "its metrics are: give --metrics-url",
+    )

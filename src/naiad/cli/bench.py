@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.connect import given_access
-from naiad.cli.options import Local, Url
+from naiad.cli.options import Local, Seconds, Url, time_option
 from naiad.console import errors, output
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from naiad.bench.tables import Table as Rows
     from naiad.client.access import Access
 
-_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0}
 _LOADS = "1,2,4,8,16"
 
 
@@ -53,22 +52,25 @@ def bench(
         bool, typer.Option("--find-max", help="Find the highest rate that keeps --p99.")
     ] = False,
     p99: Annotated[
-        str, typer.Option(metavar="TIME", help="With --find-max: the bound on the 99th percentile.")
-    ] = "100ms",
+        float, time_option("With --find-max: the bound on the 99th percentile.")
+    ] = Seconds(0.1),
     duration: Annotated[
-        str,
-        typer.Option(
-            metavar="TIME",
-            help="Measured per load, in three windows; up to three times as long until they agree.",
+        float,
+        time_option(
+            "Measured per load, in three windows; up to three times as long until they agree."
         ),
-    ] = "10s",
+    ] = Seconds(10),
     data: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Requests from a file of the application's data."),
     ] = None,
     metrics_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="The server's metrics; by default port 8002 of its host."),
+        typer.Option(
+            metavar="URL",
+            help="The server's metrics; by default where a server on this host says that they are, "
+            "and port 8002 of another host.",
+        ),
     ] = None,
     compare: Annotated[
         Path | None,
@@ -103,8 +105,8 @@ def bench(
     settings = Settings(
         model=model,
         loads=loads,
-        duration=_seconds("--duration", duration),
-        find_max=_seconds("--p99", p99) if find_max else None,
+        duration=float(duration),
+        find_max=float(p99) if find_max else None,
         data=data,
         metrics_url=metrics_url,
     )
@@ -225,17 +227,3 @@ def _loads(kind: str, listed: str) -> tuple[Load, ...]:
             )
         loads.append(Load("concurrency" if kind == "concurrency" else "rate", value))
     return tuple(loads)
-
-
-def _seconds(option: str, text: str) -> float:
-    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
-    unit = text[len(number) :] or "s"
-    try:
-        seconds = float(number) * _UNITS[unit]
-    except (ValueError, KeyError):
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise typer.BadParameter(
-            f"{option} is a time above 0, such as 500ms, 10s or 2m; not {text!r}"
-        )
-    return seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from naiad.cli.fields import with_fields
 from naiad.console import errors, output
+from naiad.core.fields import changed, option_name
+from naiad.core.settings import ModelSettings
 from naiad.errors import EngineError
 
 
@@ -21,6 +25,7 @@ class Format(str, Enum):
     pt2 = "pt2"
 
 
+@with_fields
 def export(
     pipeline: Annotated[
         str | None,
@@ -37,44 +42,7 @@ def export(
             "program: take bundles only from those you trust.",
         ),
     ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights in place of the default ones.")
-    ] = None,
-    instances: Annotated[
-        int | None, typer.Option(min=1, help="Copies of the model; by default one per core.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda:0, ...")] = "cpu",
-    watchdog: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            help="Seconds that a worker may take over one batch, in place of the pipeline's.",
-        ),
-    ] = None,
-    queue_capacity: Annotated[
-        int | None,
-        typer.Option(min=1, help="Requests that may wait, in place of the pipeline's."),
-    ] = None,
-    max_queue_delay_ms: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MS",
-            min=0.0,
-            help="How long a free worker may wait for a batch to fill, in place of the pipeline's.",
-        ),
-    ] = None,
-    latency_target_ms: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MS",
-            min=0.001,
-            help="Keep batches smaller where more requests are then answered in so much time.",
-        ),
-    ] = None,
-    tuning: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="What `naiad tune` wrote for this pipeline."),
-    ] = None,
+    *,
     format: Annotated[
         Format,
         typer.Option(
@@ -97,13 +65,14 @@ def export(
             "model's sample request.",
         ),
     ] = None,
+    models: ModelSettings,
 ) -> None:
     """Write a model repository that Triton serves, here or in an NVIDIA container.
 
     [bold]Examples[/]
 
       naiad export nugraph3 models/
-      naiad export my_model.py:MyModel models/ --device cuda:0
+      naiad export my_model.py:MyModel models/ --device cuda:0 --set threshold=0.7
       naiad export nugraph3 models/ --tuning tuning.json
       naiad export gat models/ --format torchscript
       naiad export models/ --bundle spleen_ct_segmentation/
@@ -123,12 +92,15 @@ def export(
     if pipeline is None or directory is None:
         raise typer.BadParameter("give a pipeline and a directory, e.g. naiad export nugraph3 out/")
     if format is not Format.pipeline:
-        settings = (instances, watchdog, queue_capacity, max_queue_delay_ms, tuning)
-        if any(setting is not None for setting in (*settings, latency_target_ms)):
+        extra = [
+            option_name(one)
+            for one in fields(models)
+            if one.name in changed(models) and one.name not in ("weights", "device")
+        ]
+        if extra:
             raise typer.BadParameter(
-                "--instances, --watchdog, --queue-capacity, --max-queue-delay-ms, "
-                "--latency-target-ms and --tuning are for --format pipeline; of a plain model they "
-                "are set in its config.pbtxt"
+                f"{', '.join(extra)}: for --format pipeline only; of a plain model such settings "
+                "are in its config.pbtxt"
             )
         from naiad.triton.torch_export import export_application
 
@@ -137,26 +109,15 @@ def export(
                 pipeline,
                 directory,
                 format.value,
-                weights=weights,
-                device=device,
+                weights=models.weights,
+                device=models.device,
                 batching=batching,
             )
         _print_written(path, directory)
         return
     from naiad.triton.repository import export as write
 
-    model = write(
-        pipeline,
-        directory,
-        weights=weights,
-        instances=instances,
-        device=device,
-        watchdog=watchdog,
-        queue_capacity=queue_capacity,
-        max_queue_delay=None if max_queue_delay_ms is None else max_queue_delay_ms / 1e3,
-        latency_target=latency_target_ms and latency_target_ms / 1e3,
-        tuning=tuning,
-    )
+    model = write(pipeline, directory, **changed(models))
     _print_written(model.path, directory, model.notice)
 
 

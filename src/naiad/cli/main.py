@@ -28,6 +28,7 @@ from naiad.cli.config import config
 from naiad.cli.connect import add_access
 from naiad.cli.demo import demo
 from naiad.cli.export import export
+from naiad.cli.help import show_plain_flags
 from naiad.cli.models import load, models, unload
 from naiad.cli.mount import mount_groups
 from naiad.cli.new import new
@@ -68,6 +69,7 @@ app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(codegen.app, name="codegen")
 mount_groups(app)
 add_access(app)
+show_plain_flags(app)
 
 
 def _print_version(wanted: bool) -> None:

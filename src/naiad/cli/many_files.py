@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.connect import connected
+from naiad.cli.options import time_option
 from naiad.console import complain, csv_file, progress_bar, refuse_existing, say, say_notice
 from naiad.errors import DeadlineExceeded, NaiadError, Unavailable
 
@@ -33,7 +34,7 @@ Plot: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Draw the files with their results, as PNG.")
 ]
 Concurrency: TypeAlias = Annotated[int, typer.Option(min=1, help="Files with the server at once.")]
-Timeout: TypeAlias = Annotated[float, typer.Option(min=0.1, help="Seconds per file.")]
+Timeout: TypeAlias = Annotated[float, time_option("Time per file.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

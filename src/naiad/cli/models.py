@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.connect import open_client
-from naiad.cli.options import Url
+from naiad.cli.options import Seconds, Url, time_option
 from naiad.console import errors, output
 from naiad.errors import ModelNotFound, NaiadError, Unavailable
 
@@ -53,7 +53,7 @@ def models(
 def load(
     name: Name,
     url: Url = "localhost:8001",
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds it may take.")] = 300.0,
+    timeout: Annotated[float, time_option("Time it may take.")] = Seconds(300),
 ) -> None:
     """Load a model of the server's repository, or take up its changed files.
 
@@ -81,9 +81,7 @@ def load(
 def unload(
     name: Name,
     url: Url = "localhost:8001",
-    timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that it has to answer the requests it took.")
-    ] = 30.0,
+    timeout: Annotated[float, time_option("Time to answer the requests it took.")] = Seconds(30),
 ) -> None:
     """Unload a model: it takes no more requests, and answers those it has.
 

@@ -6,9 +6,37 @@ Read at the start of every ``naiad`` command.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
+
+from naiad.cli.units import duration, seconds
+
+
+class Seconds(float):
+    """A default in seconds that the help shows as ``10s``."""
+
+    def __str__(self) -> str:
+        """Return it as it is typed."""
+        return duration(self)
+
+
+def time_option(help: str, *names: str, **about: Any) -> Any:
+    """An option that takes a time above 0, such as ``250ms``, or a number of seconds."""
+    return typer.Option(*names, metavar="TIME", help=help, parser=_above_0, **about)
+
+
+def _above_0(text: str | float) -> float:
+    if not isinstance(text, str):
+        return text
+    try:
+        value = seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter(f"{text!r} is no time above 0, such as 250ms, 10s or 2m")
+    return value
+
 
 Url: TypeAlias = Annotated[
     str,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,14 +21,19 @@ from naiad.application import Application, applications
 from naiad.bulk.application import Bulk, load_bulk
 from naiad.cli import verbs
 from naiad.cli.connect import given_access
+from naiad.cli.fields import build, options, reshaped
 from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, errors, output
+from naiad.core.fields import setting
 from naiad.errors import Unavailable
 
 if TYPE_CHECKING:
     from naiad.bulk.engine import Engine
     from naiad.bulk.job import Job
     from naiad.bulk.run import Summary
+
+
+_SERVER_DEFAULT = "localhost:8001"
 
 
 class EngineName(str, Enum):
@@ -47,142 +52,68 @@ class DeviceName(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Settings:
-    """The options that all applications share, as they are typed."""
+    """The options that all applications share."""
 
-    paths: list[Path]
-    results: Path
-    suffix: str
-    server: list[str] | None
-    local: bool
-    engine: EngineName
-    weights: Path | None
-    concurrency: int
-    timeout: float
-    patience: float
-    ray_address: str | None
-    actors: int | None
-    device: DeviceName
-    chunk: int
-    force: bool
-
-
-_SERVER_DEFAULT = "localhost:8001"
+    results: Path = setting(
+        MISSING, "Folder for the results.", flag="output", short=("-o",), metavar="DIR"
+    )
+    server: tuple[str, ...] = setting(
+        (),
+        "A running server; may be given several times, for several servers. "
+        f"[dim]\\[default: {_SERVER_DEFAULT}][/]",
+        metavar="URL",
+    )
+    local: bool = setting(False, "Start a server for this command alone.")
+    engine: EngineName = setting(
+        EngineName.local, "local: servers. ray: in process on a Ray cluster, without Triton."
+    )
+    weights: Path | None = setting(
+        None, "With --local or ray: weights in place of the default ones."
+    )
+    concurrency: int = setting(16, "Requests that each server has at once.", min=1)
+    timeout: float = setting(60.0, "Time for a request.", unit="s", above=0)
+    patience: float = setting(600.0, "Time to wait while no server answers.", unit="s", min=0)
+    ray_address: str | None = setting(
+        None,
+        "A running Ray cluster, or auto. By default one is started here.",
+        metavar="HOST:PORT",
+    )
+    actors: int | None = setting(None, "Ray actors; by default one per CPU, or per GPU.", min=1)
+    device: DeviceName = setting(DeviceName.cpu, "Of Ray actors.")
+    chunk: int = setting(512, "Items that are kept together; see the documentation.", min=1)
+    force: bool = setting(False, "Begin anew, and overwrite results.")
 
 
 def command_of(
     application: type[Application],
-    make: Callable[[dict[str, Any]], Bulk],
-    own: Sequence[inspect.Parameter],
+    kind: Any,
+    make: Callable[[Any], Bulk],
+    suffixes: Sequence[str],
+    example: str,
 ) -> Callable[..., None]:
-    """Make ``naiad process APPLICATION``, whose own options ``make`` takes."""
+    """Make ``naiad process APPLICATION``; ``kind`` is the dataclass of its options."""
+    first, *others = suffixes
 
     def process(**given: Any) -> None:
-        bulk = make({p.name: given.pop(p.name) for p in own})
-        _process(application, bulk, _Settings(**given))
-
-    suffixes, example = make({p.name: p.default for p in own}).suffixes, ""
-    example = make({p.name: p.default for p in own}).example
-    shared = _parameters(suffixes)
-    parameters = [shared.pop("paths"), *own, *shared.values()]
-    process.__signature__ = inspect.Signature(parameters)  # pyright: ignore
-    process.__annotations__ = {p.name: p.annotation for p in parameters}
-    process.__doc__ = _help(application, example)
-    return process
-
-
-def _legacy(application: type[Application]) -> Callable[..., None]:
-    kind: Any = load_bulk(application)
-    return command_of(application, lambda given: kind(**given), _own_parameters(kind))
-
-
-def _own_parameters(kind: type[Bulk]) -> list[inspect.Parameter]:
-    """A parameter for each field of the application's class."""
-    types = inspect.get_annotations(kind, eval_str=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[
-                types[field.name],
-                typer.Option(
-                    f"--{field.name.replace('_', '-')}",
-                    help=field.metadata["help"],
-                    **{k: v for k, v in field.metadata.items() if k != "help"},
-                ),
-            ],
-        )
-        for field in fields(kind)  # pyright: ignore[reportArgumentType]
-    ]
-
-
-def _parameters(suffixes: Sequence[str]) -> dict[str, inspect.Parameter]:
-    """The parameters that all applications share, by name."""
-    first, *others = suffixes
+        bulk, settings = make(build(kind, given)), build(_Settings, given)
+        _process(application, bulk, given["paths"], given["format"], settings)
 
     def shared(
         paths: Annotated[
             list[Path],
             typer.Argument(metavar="FILE...", help="Files and folders.", show_default=False),
         ],
-        *,
-        results: Annotated[
-            Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
-        ],
-        suffix: Annotated[
+        format: Annotated[
             str,
             typer.Option(
                 "--format", help=f"Of the results: {', '.join([first, *others])}".replace(".", "")
             ),
         ] = first.removeprefix("."),
-        server: Annotated[
-            list[str] | None,
-            typer.Option(
-                metavar="URL",
-                help="A running server; may be given several times, for several servers. "
-                f"[dim]\\[default: {_SERVER_DEFAULT}][/]",
-                show_default=False,
-            ),
-        ] = None,
-        local: Annotated[
-            bool, typer.Option("--local", help="Start a server for this command alone.")
-        ] = False,
-        engine: Annotated[
-            EngineName,
-            typer.Option(help="local: servers. ray: in process on a Ray cluster, without Triton."),
-        ] = EngineName.local,
-        weights: Annotated[
-            Path | None,
-            typer.Option(help="With --local or ray: weights in place of the default ones."),
-        ] = None,
-        concurrency: Annotated[
-            int, typer.Option(min=1, help="Requests that each server has at once.")
-        ] = 16,
-        timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per request.")] = 60.0,
-        patience: Annotated[
-            float, typer.Option(min=0, help="Seconds to wait while no server answers.")
-        ] = 600.0,
-        ray_address: Annotated[
-            str | None,
-            typer.Option(
-                metavar="HOST:PORT",
-                help="A running Ray cluster, or auto. By default one is started here.",
-            ),
-        ] = None,
-        actors: Annotated[
-            int | None,
-            typer.Option(min=1, help="Ray actors; by default one per CPU, or per GPU."),
-        ] = None,
-        device: Annotated[DeviceName, typer.Option(help="Of Ray actors.")] = DeviceName.cpu,
-        chunk: Annotated[
-            int, typer.Option(min=1, help="Items that are kept together; see the documentation.")
-        ] = 512,
-        force: Annotated[
-            bool, typer.Option("--force", help="Begin anew, and overwrite results.")
-        ] = False,
     ) -> None: ...
 
-    return dict(inspect.signature(shared, eval_str=True, locals=locals()).parameters)
+    files, format = inspect.signature(shared, eval_str=True, locals=locals()).parameters.values()
+    process.__doc__ = _help(application, example)
+    return reshaped(process, [files, *options(kind), *options(_Settings), format])
 
 
 def _help(application: type[Application], files: str) -> str:
@@ -201,16 +132,22 @@ def _help(application: type[Application], files: str) -> str:
     """
 
 
-def _process(application: type[Application], bulk: Bulk, settings: _Settings) -> None:
+def _process(
+    application: type[Application],
+    bulk: Bulk,
+    paths: list[Path],
+    format: str,
+    settings: _Settings,
+) -> None:
     _refuse_contradictions(settings)
     from naiad.bulk.job import Job
 
     job = Job(
         application=application.name,
         bulk=bulk,
-        paths=settings.paths,
+        paths=paths,
         results=settings.results,
-        suffix=f".{settings.suffix.removeprefix('.')}",
+        suffix=f".{format.removeprefix('.')}",
         chunk=settings.chunk,
         force=settings.force,
     )
@@ -261,7 +198,7 @@ def _engine(
     from naiad.bulk.servers import Servers
     from naiad.client.access import NO_ACCESS
 
-    urls, shown = settings.server or [_SERVER_DEFAULT], given_access()
+    urls, shown = [*settings.server] or [_SERVER_DEFAULT], given_access()
     if settings.local:
         from naiad.triton.serving import serve
 
@@ -330,4 +267,7 @@ def _count(number: int, plural: str) -> str:
 app = verbs.group("process", "Process many files, and go on after a stop.")
 for _application in applications():
     if _application.bulk is not None:
-        app.command(_application.name)(_legacy(_application))
+        _kind: Any = load_bulk(_application)
+        app.command(_application.name)(
+            command_of(_application, _kind, lambda bulk: bulk, _kind.suffixes, _kind.example)
+        )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,23 +13,21 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.table import Table
 
 from naiad.application import application, application_of
-from naiad.cli.settings import with_settings
+from naiad.cli.fields import with_fields
 from naiad.cli.stopping import interruptible
 from naiad.console import complain, errors, output
-from naiad.gate.settings import GateSettings
-from naiad.triton.engine_settings import EngineSettings
+from naiad.core.fields import changed
+from naiad.core.settings import ModelSettings, ServeSettings
 
 if TYPE_CHECKING:
     from naiad.core.schema import Array, Arrays
     from naiad.triton.logs import LogEvent
     from naiad.triton.server import Server
 
-ModelControl = Literal["none", "poll", "explicit"]
-
 _LITERAL = 8  # elements up to which an example's array is written out
 
 
-@with_settings
+@with_fields
 def serve(
     pipelines: Annotated[
         list[str] | None,
@@ -39,129 +38,21 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    http_port: Annotated[int, typer.Option(help="KServe v2 over HTTP; 0: a free port.")] = 8000,
-    grpc_port: Annotated[int, typer.Option(help="KServe v2 over gRPC; 0: a free port.")] = 8001,
-    metrics_port: Annotated[int, typer.Option(help="Prometheus metrics; 0: a free port.")] = 8002,
-    health_port: Annotated[
-        int, typer.Option(help="/livez and /readyz, for Kubernetes; 0: a free port.")
-    ] = 8003,
-    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take four free ports.")] = False,
-    host: Annotated[
-        str,
-        typer.Option(
-            help="Address to listen on. Beyond loopback (0.0.0.0: all networks) the gate stands in "
-            "front, and asks for credentials."
-        ),
-    ] = "127.0.0.1",
-    metrics_host: Annotated[
-        str, typer.Option(help="Address of the metrics; by default loopback.", show_default=False)
-    ] = "",
-    health_host: Annotated[
-        str,
-        typer.Option(help="Address of the health port; by default loopback.", show_default=False),
-    ] = "",
-    gate: Annotated[
-        bool,
-        typer.Option(
-            "--gate", help="Put the gate (Envoy) in front on loopback too; implied by its options."
-        ),
-    ] = False,
-    instances: Annotated[
-        int | None, typer.Option(min=1, help="Copies of each model; by default one per core.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda:0, ...")] = "cpu",
-    latency_target_ms: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MS",
-            min=0.001,
-            help="Keep batches smaller where more requests are then answered in so much time.",
-        ),
-    ] = None,
-    tuning: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="What `naiad tune` wrote for one of the pipelines; may be given for each.",
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights in place of the pipeline's default ones.")
+    *,
+    model_repository: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also serve this model repository.")
     ] = None,
     bundle: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="A MONAI bundle to serve (too): its folder, or a .ts file; may be repeated. It is "
+            help="Also serve this MONAI bundle: its folder, or a .ts file; may be repeated. It is "
             "a program: take bundles only from those you trust.",
         ),
     ] = None,
-    model_repository: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model repository to serve (too).")
-    ] = None,
-    backend_directory: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Triton backends of your own, preferred to Naiad's pytorch and onnxruntime.",
-        ),
-    ] = None,
-    log_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Where Triton's log goes; by default a temporary file, kept on failure.",
-        ),
-    ] = None,
-    exit_timeout: Annotated[
-        int, typer.Option(min=0, help="Seconds that requests in flight have after Ctrl-C.")
-    ] = 8,
-    model_control_mode: Annotated[
-        ModelControl,
-        typer.Option(
-            help="Whether models may change: none; poll: as the files do; explicit: when `naiad "
-            "load` and `naiad unload` say so.",
-        ),
-    ] = "none",
-    load: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="With explicit: a model of the repository to load at the start, or '*'; may be "
-            "repeated.",
-        ),
-    ] = None,
-    poll_seconds: Annotated[
-        int, typer.Option(min=1, help="With poll: seconds between two looks at the files.")
-    ] = 15,
-    response_cache: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="MIB",
-            help="Memory for the answers of models with response_cache in their configuration.",
-        ),
-    ] = 0,
-    triton_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="OPTION",
-            help="A further option of tritonserver, as --triton-option=--rate-limit=off; may be "
-            "repeated.",
-        ),
-    ] = None,
-    memory_limit_mb: Annotated[
-        int | None,
-        typer.Option(
-            metavar="MB",
-            min=1,
-            help="Restart the server, in-flight requests answered, when its processes occupy so "
-            "much; by default 90% of what the machine or container has.",
-        ),
-    ] = None,
-    *,
-    the_engine: EngineSettings,
-    the_gate: GateSettings,
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take four free ports.")] = False,
+    models: ModelSettings,
+    server: ServeSettings,
 ) -> None:
     """Serve pipelines on an embedded Triton until Ctrl-C; restart it when it dies.
 
@@ -169,8 +60,8 @@ def serve(
 
       naiad serve
       naiad serve nugraph3 --instances 2
-      naiad serve nugraph3 --tuning tuning.json --latency-target-ms 50
-      naiad serve my_model.py:MyModel --free-ports
+      naiad serve nugraph3 --tuning tuning.json --latency-target 50ms
+      naiad serve my_model.py:MyModel --free-ports --set threshold=0.7
       naiad serve --bundle spleen_ct_segmentation/
       naiad serve nugraph3 --host 0.0.0.0 --api-keys keys.json --tls-cert cert.pem --tls-key key.pem
       naiad serve nugraph3 --socket /run/user/1000/naiad.sock
@@ -182,57 +73,33 @@ def serve(
     from naiad.applications.medical.bundle.pipeline import bundle_spec
     from naiad.triton.engine import fetch_engine
     from naiad.triton.serving import serve as start
-    from naiad.triton.supervisor import Supervision
 
     served = [*(pipelines or ()), *map(bundle_spec, bundle or ())]
-    if weights is not None and (bundle or len(served) != 1):
-        raise typer.BadParameter("--weights are for one PIPELINE; name it")
-    if load and model_control_mode != "explicit":
+    for option, given in (("--weights", models.weights), ("--set", models.settings)):
+        if given is not None and (bundle or len(served) != 1):
+            raise typer.BadParameter(f"{option} is for one PIPELINE; name it")
+    if server.load and server.model_control != "explicit":
         raise typer.BadParameter("--load needs --model-control-mode explicit")
     if free_ports:
-        http_port = grpc_port = metrics_port = health_port = 0
-    server: Server | None = None
+        server = replace(server, http_port=0, grpc_port=0, metrics_port=0, health_port=0)
+    running: Server | None = None
     with interruptible():
         try:
-            fetch_engine(the_engine.engine, progress=True)  # its own display, before the next
+            fetch_engine(server.engine.engine, progress=True)  # its own display, before the next
             with _StartUp() as display:
-                server = start(
+                running = start(
                     *served,
                     model_repository=model_repository,
-                    weights=weights,
-                    instances=instances,
-                    device=device,
-                    latency_target=latency_target_ms and latency_target_ms / 1e3,
-                    tuning=tuning or (),
-                    host=host,
-                    http_port=http_port,
-                    grpc_port=grpc_port,
-                    metrics_port=metrics_port,
-                    metrics_host=metrics_host,
-                    health_host=health_host,
-                    gate=the_gate if gate or the_gate != GateSettings() else None,
-                    log_dir=log_dir,
-                    exit_timeout=exit_timeout,
-                    model_control=model_control_mode,
-                    load=load or (),
-                    poll_seconds=poll_seconds,
-                    response_cache=response_cache * 2**20,
-                    arguments=triton_option or (),
-                    health_port=health_port,
-                    supervision=Supervision(
-                        memory_limit=memory_limit_mb and memory_limit_mb * 1_000_000
-                    ),
-                    backend_directory=backend_directory,
-                    engine=the_engine,
                     on_event=display.show,
+                    **(changed(models) | changed(server)),
                 )
-            _print_ready(server)
-            server.wait()
+            _print_ready(running)
+            running.wait()
         except KeyboardInterrupt:
-            _stop(server, exit_timeout)
+            _stop(running, server.exit_timeout)
         finally:
-            if server is not None:
-                server.kill()  # nothing, if it has ended
+            if running is not None:
+                running.kill()  # nothing, if it has ended
 
 
 class _StartUp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,11 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.bench import print_table
+from naiad.cli.fields import with_fields
+from naiad.cli.options import Seconds, time_option
 from naiad.console import output, progress_bar
+from naiad.core.fields import like
+from naiad.core.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from naiad.tune.session import Settings, Study
@@ -18,11 +23,24 @@ if TYPE_CHECKING:
 _BUSY = 0.2  # share of the cores
 
 
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The latency target, as of a server."""
+
+    latency_target: float | None = like(
+        ServiceSettings,
+        "latency_target",
+        help="Recommend batches of at most half of this, and have the server keep to it.",
+    )
+
+
+@with_fields
 def tune(
     pipeline: Annotated[
         str,
         typer.Argument(help="A built-in name, or my_model.py:MyModel.", show_default=False),
     ],
+    *,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -36,17 +54,10 @@ def tune(
         Path | None, typer.Option(help="Weights in place of the pipeline's default ones.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda:0, ...")] = "cpu",
-    latency_target_ms: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MS",
-            min=0.001,
-            help="Recommend batches of at most half of this, and have the server keep to it.",
-        ),
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long to measure; loading comes on top.")
-    ] = 25.0,
+    target: _Target,
+    seconds: Annotated[float, time_option("How long to measure; loading comes on top.")] = Seconds(
+        25
+    ),
     seed: Annotated[
         int, typer.Option(min=0, help="Of simulated and random requests, and their order.")
     ] = 0,
@@ -60,7 +71,7 @@ def tune(
 
       naiad tune nugraph3
       naiad tune nugraph3 --data events.h5 --weights my-weights/ --output tuned/
-      naiad tune my_model.py:MyModel --data requests/ --latency-target-ms 50
+      naiad tune my_model.py:MyModel --data requests/ --latency-target 50ms
       naiad serve nugraph3 --tuning tuning.json
     """
     for module in ("naiad.tune.fit", "naiad.tune.plots"):
@@ -75,8 +86,8 @@ def tune(
             data=data,
             weights=weights,
             device=device,
-            latency_target=latency_target_ms and latency_target_ms / 1e3,
-            seconds=seconds,
+            latency_target=target.latency_target,
+            seconds=float(seconds),
             seed=seed,
         )
     )

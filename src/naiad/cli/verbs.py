@@ -9,7 +9,6 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -19,6 +18,7 @@ from typer.core import TyperGroup
 
 from naiad.application import Application, application, application_in, applications
 from naiad.cli.connect import add_access, connected
+from naiad.cli.fields import build, options, reshaped
 from naiad.cli.options import Force, Local, Url, Weights, server_asked
 from naiad.console import progress_bar, refuse_existing, say
 from naiad.errors import NaiadError
@@ -70,7 +70,7 @@ def infer_command(kind: Kind) -> Command:
         server = server_asked(given["url"], local=given["local"], weights=given["weights"])
         what = Inference(
             task=task,
-            options=_pick(kind.Options, given),
+            options=build(kind.Options, given),
             paths=[Path(path) for path in given.get("paths") or given.get("file") or []],
             typed=given.get("texts") or [],
             chosen=parse_slice(given.get("chosen"), kind.unit),
@@ -123,7 +123,7 @@ def infer_command(kind: Kind) -> Command:
                 ),
             )
         )
-    parameters += _fields(kind.Options)
+    parameters += options(kind.Options)
     if issubclass(kind, Opens):
         parameters.append(
             _option(
@@ -177,11 +177,14 @@ def process_command(kind: Kind) -> Command | None:
         return None
     from naiad.cli.process import command_of
     from naiad.tasks.bulk import TaskBulk
+    from naiad.tasks.tables import suffixes_of
 
     return command_of(
         kind,
-        lambda given: TaskBulk(kind(), _pick(kind.Options, given)),
-        _fields(kind.Options),
+        kind.Options,
+        lambda options: TaskBulk(kind(), options),
+        suffixes_of(kind()),
+        kind.example,
     )
 
 
@@ -195,7 +198,7 @@ def simulate_command(kind: Kind) -> Command | None:
         number, path = given["number"], given["output"]
         refuse_existing(path, given["force"])
         task: Any = kind()
-        units = task.simulate(number, given["seed"], _pick(kind.SimulateOptions, given))
+        units = task.simulate(number, given["seed"], build(kind.SimulateOptions, given))
         to_file = bool(Path(kind.simulated_output).suffix)
         draft = path.with_name(f"{path.stem}.partial{path.suffix}") if to_file else path
         draft.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +222,7 @@ def simulate_command(kind: Kind) -> Command | None:
             Path(kind.simulated_output),
         ),
         _option("seed", int, typer.Option(min=0, help=f"The same seed gives the same {made}."), 0),
-        *_fields(kind.SimulateOptions),
+        *options(kind.SimulateOptions),
         _option("force", bool, None, False, annotation=Force),
     ]
     return _made(simulate, parameters, inspect.getdoc(kind.simulate) or "")
@@ -234,16 +237,17 @@ def train_command(kind: Kind) -> Command | None:
         output = given["output"]
         refuse_existing(output, given["force"])
         task: Any = kind()
-        options = _pick(kind.TrainOptions, given)
+        chosen = build(kind.TrainOptions, given)
         with progress_bar("training", None, unit="steps") as advance:
-            lines = task.train(output, options, shlex.join(["naiad", *sys.argv[1:]]), advance)
+            command = shlex.join(["naiad", *sys.argv[1:]])
+            lines = list(task.train(output, chosen, command, advance))
         for line in lines:
             say(escape(line))
         _say_weights(kind, output)
 
     parameters = [
         _folder("output", "Folder for the weights."),
-        *_fields(kind.TrainOptions),
+        *options(kind.TrainOptions),
         _option("force", bool, None, False, annotation=Force),
     ]
     return _made(train, parameters, inspect.getdoc(kind.train) or "")
@@ -258,14 +262,14 @@ def import_command(kind: Kind) -> Command | None:
         output = given["output"]
         refuse_existing(output, given["force"])
         task: Any = kind()
-        for line in task.import_weights(given["source"], output, _pick(kind.ImportOptions, given)):
+        for line in task.import_weights(given["source"], output, build(kind.ImportOptions, given)):
             say(escape(line))
         _say_weights(kind, output)
 
     parameters = [
         _argument("source", Path, typer.Argument(help="Weights to import.", show_default=False)),
         _folder("output", "Folder for the weights."),
-        *_fields(kind.ImportOptions),
+        *options(kind.ImportOptions),
         _option("force", bool, None, False, annotation=Force),
     ]
     return _made(import_weights, parameters, inspect.getdoc(kind.import_weights) or "")
@@ -322,27 +326,6 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
     ]
 
 
-def _fields(options: type) -> list[inspect.Parameter]:
-    """Return a parameter for each field of a dataclass of options."""
-    types = inspect.get_annotations(options, eval_str=True)
-    return [
-        _option(
-            field.name,
-            types[field.name],
-            typer.Option(
-                *field.metadata.get("flags", [f"--{field.name.replace('_', '-')}"]),
-                **{k: v for k, v in field.metadata.items() if k != "flags"},
-            ),
-            inspect.Parameter.empty if field.default is MISSING else field.default,
-        )
-        for field in fields(options)
-    ]
-
-
-def _pick(options: type, given: Mapping[str, Any]) -> Any:
-    return options(**{field.name: given[field.name] for field in fields(options)})
-
-
 def _option(
     name: str, kind: Any, option: Any, default: Any, *, annotation: Any = None
 ) -> inspect.Parameter:
@@ -370,8 +353,7 @@ def _made(command: Command, parameters: list[inspect.Parameter], about: str) -> 
         p for p in parameters if p.kind is _KEYWORD and p.default is inspect.Parameter.empty
     ]
     others = [p for p in parameters if p not in arguments and p not in required]
-    command.__signature__ = inspect.Signature([*arguments, *required, *others])  # pyright: ignore
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command = reshaped(command, [*arguments, *required, *others])
     command.__doc__ = about
     return command
 

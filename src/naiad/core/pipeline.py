@@ -6,18 +6,19 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 
 from naiad.core.budget import Budget
+from naiad.core.fields import check
 from naiad.core.merging import Batch
+from naiad.core.own_settings import declared, with_values
 from naiad.core.schema import (
     BYTES,
     REQUESTS,
@@ -29,6 +30,7 @@ from naiad.core.schema import (
     named_dims,
     validate,
 )
+from naiad.core.settings import ServiceSettings
 from naiad.errors import SchemaError, WeightsError
 
 Parameter: TypeAlias = str | int | bool | float
@@ -103,6 +105,17 @@ class Pipeline:
     All hooks run in a worker process, which called ``setup`` once. ``prepare`` may run in another
     thread than ``forward`` and ``finish``, beside them, for requests that come after theirs; what
     it shares with them it must only read (see ``prepare_threads``).
+
+    A pipeline may have settings of its own, the fields of a frozen dataclass. Its class attribute
+    ``settings`` has the defaults; ``naiad serve --set NAME=VALUE`` gives others, which the hooks
+    find in ``self.settings``::
+
+        @dataclass(frozen=True)
+        class Options:
+            threshold: float = 0.5
+
+        class Peaks(naiad.Pipeline):
+            settings = Options()
     """
 
     name: ClassVar[str]
@@ -174,7 +187,7 @@ class Pipeline:
         try:
             if cls.prepare_threads < 0:
                 raise SchemaError(f"prepare_threads is {cls.prepare_threads}; it must be 0 or more")
-            check_service(cls.watchdog, cls.queue_capacity, cls.latency_target, cls.max_queue_delay)
+            check(service_of(cls), SchemaError)
             check_schema(cls.inputs)
             check_schema(cls.sample)
             dims = tuple(d for schema in (cls.inputs, cls.sample) for d in named_dims(schema))
@@ -246,25 +259,32 @@ class Pipeline:
         return random_arrays(self.inputs, dict.fromkeys(named_dims(self.inputs), size), seed=0)
 
 
-def check_service(
-    watchdog: float,
-    queue_capacity: int,
-    latency_target: float | None = None,
-    max_queue_delay: float = 0.0,
-) -> None:
-    """Refuse settings with which nothing could be served.
+def service_of(pipeline: type[Pipeline], *first: Any) -> ServiceSettings:
+    """The settings of a pipeline's service, as its class has them.
+
+    What one of ``first`` says, objects with some of the same attributes, comes before it.
+    """
+    values: dict[str, Any] = {}
+    for one in fields(ServiceSettings):
+        found = (getattr(source, one.name, None) for source in (*first, pipeline))
+        values[one.name] = next((value for value in found if value is not None), None)
+    return ServiceSettings(**values)
+
+
+def make_pipeline(
+    kind: type[Pipeline], weights: Path | None = None, settings: Mapping[str, Any] | None = None
+) -> Pipeline:
+    """An instance with these weights, and with values for settings of its own.
 
     Raises:
-        SchemaError: names the setting, and says what it must be.
+        WeightsError: the weights do not exist.
+        InvalidInput: it has no such setting, or the value is of another type.
     """
-    if watchdog <= 0:
-        raise SchemaError(f"watchdog is {watchdog:g} s; it must be more than 0")
-    if queue_capacity < 1:
-        raise SchemaError(f"queue_capacity is {queue_capacity}; it must be at least 1")
-    if latency_target is not None and not 0 < latency_target < math.inf:
-        raise SchemaError(f"latency_target is {latency_target:g} s; it must be more than 0")
-    if not 0 <= max_queue_delay < math.inf:
-        raise SchemaError(f"max_queue_delay is {max_queue_delay:g} s; it must be 0 or more")
+    values = with_values(declared(kind), settings or {}, kind.name)
+    made = kind(weights)
+    if settings:
+        vars(made)["settings"] = values
+    return made
 
 
 def check_index_width(merged: Schema) -> None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -21,6 +19,7 @@ import yaml
 from naiad.application import application, applications
 from naiad.deploy.dashboard import dashboard
 from naiad.deploy.queries import queue_milliseconds
+from naiad.deploy.release import Release, value_schema
 from naiad.errors import NaiadError
 from naiad.gate.balancer import balancer
 
@@ -28,43 +27,9 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")  # with the chart's suffi
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _MODELS = "/models"  # where pods have the repository
 
+_SCHEMA = "values.schema.json"
+
 _HEADER = "# {}\n# Written by: naiad deploy kubernetes\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """What to serve in a cluster, and how.
-
-    Attributes:
-        name: of the Helm release, and so of all that it makes.
-        image: ``repository:tag`` of the image that serves.
-        pipelines: built-in names, or ``package.module:Class`` of what the image has.
-        repository: of models: ``pvc://CLAIM/PATH``, ``s3://BUCKET/PREFIX`` or ``oci://IMAGE``
-            (whose folder ``/models`` it is); "" for none.
-        instances: copies of each model in a pod.
-        replicas: pods, at least.
-        max_replicas: pods at most; with more than ``replicas`` there is autoscaling.
-        autoscaling: what does it: KEDA, or an HPA by the Prometheus adapter.
-        queue_milliseconds: the mean time in the queue beyond which there are more pods.
-        prometheus: the URL of the Prometheus that KEDA asks; "" is the chart's default.
-        gpus: of each pod.
-        service_monitor: whether the Prometheus operator is to read the metrics.
-        kserve: whether KServe runs the pods.
-    """
-
-    name: str
-    image: str
-    pipelines: Sequence[str] = ()
-    repository: str = ""
-    instances: int = 2
-    replicas: int = 2
-    max_replicas: int | None = None
-    autoscaling: Literal["keda", "hpa"] = "keda"
-    queue_milliseconds: int = 50
-    prometheus: str = ""
-    gpus: int = 0
-    service_monitor: bool = False
-    kserve: bool = False
 
 
 def write_chart(release: Release, directory: Path) -> list[Path]:
@@ -95,6 +60,9 @@ def write_chart(release: Release, directory: Path) -> list[Path]:
     }
     for name, content in made.items():
         (chart / "files" / name).write_text(json.dumps(content, indent=1) + "\n")
+    schema = json.loads((chart / _SCHEMA).read_text("utf-8"))
+    schema["properties"] |= value_schema()
+    (chart / _SCHEMA).write_text(json.dumps(schema, indent=2) + "\n", "utf-8")
     about = {
         "values.yaml": "What differs from chart/values.yaml, which has all values.",
         "supersonic.yaml": "Values for SuperSONIC's chart, 0.3.1 (its key triton).",
@@ -124,6 +92,8 @@ def chart_values(release: Release) -> dict[str, Any]:
         values["repository"] = _repository_values(release.repository)
     if release.gpus:
         values["gpus"] = release.gpus
+    if release.settings:
+        values["settings"] = release.settings
     if _scales(release):
         values["autoscaling"] = {
             "kind": release.autoscaling,
@@ -169,6 +139,7 @@ def supersonic_values(release: Release) -> dict[str, Any]:
                 # Its own Envoy has the tokens; the ports are for the cluster.
                 *("--metrics-host", "0.0.0.0", "--health-host", "0.0.0.0"),
                 *("--instances", str(release.instances), "--exit-timeout", "20", *device),
+                *release.options,
             ],
             "resources": {
                 "requests": {"cpu": release.instances, "memory": "4Gi"},

@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from naiad.core.settings import GateSettings
     from naiad.gate.bootstrap import Listeners, Upstream
     from naiad.gate.checks import check
     from naiad.gate.process import drain, envoy, is_ready, refresh, state, write
-    from naiad.gate.settings import GateSettings
 
 __all__ = [
     "GateSettings",
@@ -31,14 +31,14 @@ __all__ = [
 
 # Imported when they are asked for: the settings are read with every command.
 _HOMES = {
-    "GateSettings": "settings",
-    "Listeners": "bootstrap",
-    "Upstream": "bootstrap",
-    "check": "checks",
+    "GateSettings": "naiad.core.settings",
+    "Listeners": "naiad.gate.bootstrap",
+    "Upstream": "naiad.gate.bootstrap",
+    "check": "naiad.gate.checks",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'process')}"), name)
+    return getattr(import_module(_HOMES.get(name, "naiad.gate.process")), name)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from naiad.core.settings import GateSettings
 from naiad.errors import EngineError
 from naiad.gate import limits
 from naiad.gate.certificates import system_authorities
@@ -29,7 +30,6 @@ from naiad.gate.resources import (
     is_url,
     resource_path,
 )
-from naiad.gate.settings import GateSettings
 
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _TLS = f"{_EXTENSIONS}.transport_sockets.tls.v3"

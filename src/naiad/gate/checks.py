@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from naiad.core.settings import GateSettings
 from naiad.errors import EngineError
 from naiad.gate.bootstrap import otlp_address
 from naiad.gate.certificates import check_authorities, check_pair
 from naiad.gate.keys import parse_keys
 from naiad.gate.resources import inputs, is_url
-from naiad.gate.settings import GateSettings
 
 _LONGEST_SOCKET = 107
 _LARGEST_INPUT = 10_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from naiad.core.settings import GateSettings
 from naiad.gate import limits
 from naiad.gate.resources import (
     AUTHORISE,
@@ -16,7 +17,6 @@ from naiad.gate.resources import (
     inspect,
     resource_path,
 )
-from naiad.gate.settings import GateSettings
 
 HTTP_CLUSTER: Final = "triton-http"
 GRPC_CLUSTER: Final = "triton-grpc"

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from naiad.core.settings import GateSettings
 from naiad.errors import EngineError, MissingExtra
 from naiad.gate.bootstrap import CONFIGURATION, Listeners, Upstream, admin_socket, bootstrap
 from naiad.gate.checks import check_content, read_inputs
 from naiad.gate.resources import inputs, resource_path, resources
-from naiad.gate.settings import GateSettings
 from naiad.gate.unix_http import UnixConnection
 
 _SEEN: Final = "seen.json"

@@ -13,9 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from naiad.core.settings import GateSettings
 from naiad.gate.keys import Key, bucket, parse_keys
 from naiad.gate.limits import JSON_BYTES
-from naiad.gate.settings import GateSettings
 
 AUTHORISE: Final = "naiad.authorise"
 RATES: Final = "naiad.rates"

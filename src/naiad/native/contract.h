@@ -16,7 +16,7 @@ namespace naiad {
 
 // Of the messages between this library and its workers, which may be of another Naiad where an
 // exported repository is served; PROTOCOL in wire.py.
-constexpr int kProtocol = 5;
+constexpr int kProtocol = 6;
 
 struct Port {
   std::string name;

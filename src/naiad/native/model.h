@@ -91,14 +91,14 @@ struct Settings {
   const Json& parameters;
 };
 
-// What a worker is told first: which model, and on which device; without one, to complete its
-// config from its file.
+// What a worker is told first: which model, on which device, and how many workers share its queue;
+// without a device, to complete its config from its file.
 inline std::string hello(
     const std::string& path, uint64_t version, const std::string& config,
-    const std::string& device = "") {
+    const std::string& device = "", size_t workers = 0) {
   return "{\"protocol\": " + std::to_string(kProtocol) + ", \"path\": " + quoted(path) +
          ", \"version\": " + std::to_string(version) + ", \"device\": " + quoted(device) +
-         ", \"config\": " + config + "}";
+         ", \"workers\": " + std::to_string(workers) + ", \"config\": " + config + "}";
 }
 
 class Model {
@@ -111,7 +111,8 @@ class Model {
     std::vector<std::future<Contract>> loading;
     for (auto& device : settings.devices) {
       handles_.push_back(std::make_unique<WorkerHandle>(
-          name + " " + settings.pipeline, hello(path, version, config, device), metrics_,
+          name + " " + settings.pipeline,
+          hello(path, version, config, device, settings.devices.size()), metrics_,
           [this] { shed(); }));
       loading.push_back(handles_.back()->start());
     }

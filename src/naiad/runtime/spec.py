@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from naiad.core.cost_model import Cost
+from naiad.core.settings import ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Spec:
         device: ``"cpu"``, ``"cuda:0"``, ...
         threads: intra-op threads of the numeric libraries.
         budget: what a batch may hold, or None for what the pipeline says.
+        settings: values for settings of the pipeline's own, or None.
     """
 
     pipeline: str
@@ -26,6 +28,7 @@ class Spec:
     device: str = "cpu"
     threads: int = 1
     budget: Mapping[str, int] | None = None
+    settings: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +37,12 @@ class ServiceConfig:
 
     Attributes:
         spec: what a worker loads.
-        instances: workers that share the model's queue.
-        watchdog: seconds that a worker may take over one batch.
-        queue_capacity: requests that may wait.
-        max_queue_delay: seconds that a free worker may wait for a batch to fill.
-        latency_target: seconds within which requests should be answered, or None.
+        service: how requests wait and run; None is for no latency target.
+        workers: how many share the model's queue.
         cost: what is believed of a batch's cost to begin with, or None.
     """
 
     spec: Spec
-    instances: int
-    watchdog: float
-    queue_capacity: int
-    max_queue_delay: float
-    latency_target: float | None
-    cost: Cost | None
-
-
-def default_instances(device: str) -> int:
-    """As many workers as this process may use cores; one on a GPU.
-
-    Each has one thread: several would share an interpreter lock, and smaller batches among them.
-    """
-    if device.startswith("cuda"):
-        return 1
-    return max(1, len(os.sched_getaffinity(0)))
+    service: ServiceSettings
+    workers: int = 1
+    cost: Cost | None = None

@@ -31,7 +31,7 @@ import mmap
 import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -56,7 +56,7 @@ from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig
 
-PROTOCOL: Final = 5
+PROTOCOL: Final = 6
 """The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
@@ -134,10 +134,7 @@ class Wire:
                 "limit": dict(self.contract.limit),
                 "budget": dict(self.contract.budget),
                 "waiting": dict(self.contract.waiting),
-                "watchdog": config.watchdog,
-                "queue_capacity": config.queue_capacity,
-                "max_queue_delay": config.max_queue_delay,
-                "latency_target": config.latency_target,
+                **asdict(config.service),
                 "cost": config.cost and config.cost.to_json(),
             }
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from naiad.core.budget import Budget
-from naiad.core.pipeline import Pipeline, load_pipeline
+from naiad.core.pipeline import Pipeline, load_pipeline, make_pipeline
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
 from naiad.runtime.runner import Runner
@@ -36,7 +36,8 @@ def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
 
         # One thread: several on a shared machine spin against each other (10 to 100 times slower).
         torch.set_num_threads(spec.threads)
-    pipeline = kind(Path(spec.weights) if spec.weights else None)
+    weights = Path(spec.weights) if spec.weights else None
+    pipeline = make_pipeline(kind, weights, spec.settings)
     budget = None if spec.budget is None else Budget(**spec.budget)
     runner = Runner(pipeline, spec.device, budget=budget)
     request = runner.contract.request(pipeline.example(), "", {})

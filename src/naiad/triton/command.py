@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
 from naiad.control_key import HTTP_HEADER
+from naiad.core.fields import check
+from naiad.core.settings import ServeSettings
 from naiad.errors import EngineError
 from naiad.triton.endpoints import GRPC_SUFFIX, Endpoints
 from naiad.triton.engine import OWN_BACKENDS, Engine, Layout, has_gpu
@@ -18,9 +19,6 @@ from naiad.triton.paths import is_plain
 
 # Backends that complete nothing but inputs and outputs.
 _COMPLETED = ("python", "ensemble", *OWN_BACKENDS)
-
-CONTROL_MODES = ("none", "poll", "explicit")
-"""Triton's ``--model-control-mode``."""
 
 ALL = ("*",)
 """To load at the start: every model."""
@@ -34,31 +32,19 @@ _ADMINISTRATION = "shared-memory,model-repository,logging,trace"
 """The groups of Triton's endpoints that ask for the control key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a server serves, and how; see :class:`naiad.Server`."""
-
-    repositories: tuple[Path, ...]
-    exit_timeout: int
-    model_control: str
-    arguments: tuple[str, ...]
-    load: tuple[str, ...] = ALL
-    poll_seconds: int = 15
-    response_cache: int = 0
-
-    @property
-    def grpc_tls(self) -> bool:
-        """Whether the arguments ask for TLS on gRPC."""
-        asked = (argument.partition("=") for argument in self.arguments)
-        return any(
-            option in ("--grpc-use-ssl", "--grpc-use-ssl-mutual") and value.lower() not in _OFF
-            for option, _, value in asked
-        )
+def asks_for_tls(arguments: Iterable[str]) -> bool:
+    """Whether further arguments of tritonserver ask for TLS on gRPC."""
+    asked = (argument.partition("=") for argument in arguments)
+    return any(
+        option in ("--grpc-use-ssl", "--grpc-use-ssl-mutual") and value.lower() not in _OFF
+        for option, _, value in asked
+    )
 
 
 def command_line(
     layout: Layout,
-    settings: Settings,
+    repositories: Sequence[Path],
+    settings: ServeSettings,
     endpoints: Endpoints,
     *,
     shared_memory: str,
@@ -68,7 +54,8 @@ def command_line(
 
     Args:
         layout: the assembled engine.
-        settings: what to serve, and how.
+        repositories: what to serve.
+        settings: how.
         endpoints: where to listen, and the control key.
         shared_memory: prefix of the files in ``/dev/shm``.
         links: where links may be made to repositories whose paths Triton cannot take.
@@ -77,7 +64,7 @@ def command_line(
         str(layout.engine.tritonserver),
         *(
             f"--model-repository={_plain(repository, links / f'repository-{number}')}"
-            for number, repository in enumerate(settings.repositories)
+            for number, repository in enumerate(repositories)
         ),
         f"--backend-directory={layout.backends}",
         f"--cache-directory={layout.caches}",
@@ -89,14 +76,14 @@ def command_line(
         f"--model-control-mode={settings.model_control}",
     ]
     if settings.model_control == "explicit":
-        command += [f"--load-model={name}" for name in settings.load]
+        command += [f"--load-model={name}" for name in loaded_first(settings)]
     if settings.model_control == "poll":
         command.append(f"--repository-poll-secs={settings.poll_seconds}")
     if settings.response_cache:
         command.append(f"--cache-config=local,size={settings.response_cache}")
     if not has_gpu():
         command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
-    if all(map(is_complete, settings.repositories)):
+    if all(map(is_complete, repositories)):
         # To complete a configuration Triton starts each model's process once more: 1.7 s of the
         # 2 s that a small model takes to start. And it waits for ever for one that dies then.
         command.append("--disable-auto-complete-config")
@@ -149,24 +136,25 @@ def _help(tritonserver: Path) -> str:
     return done.stdout + done.stderr
 
 
-def check_settings(settings: Settings) -> None:
+def loaded_first(settings: ServeSettings) -> tuple[str, ...]:
+    """The models that Triton loads at the start; ``*`` is all."""
+    return ALL if settings.load is None or settings.model_control != "explicit" else settings.load
+
+
+def check_settings(repositories: Sequence[Path], settings: ServeSettings) -> None:
     """Check that there is something to serve that Triton can take.
 
     Raises:
         EngineError: says which setting, repository or model is wrong, and how.
     """
-    control = settings.model_control
-    if control not in CONTROL_MODES:
-        raise EngineError(f"model control {control!r}: it must be {', '.join(CONTROL_MODES)}")
-    if settings.poll_seconds < 1:
-        raise EngineError(
-            f"repositories cannot be polled every {settings.poll_seconds} s; 1 or more"
-        )
-    check_repositories(settings.repositories, may_be_empty=control != "none")
-    if control != "explicit" or settings.load == ALL:
+    check(settings, EngineError)
+    if settings.supervision is not None:
+        check(settings.supervision, EngineError)
+    check_repositories(repositories, may_be_empty=settings.model_control != "none")
+    if (names := loaded_first(settings)) == ALL:
         return
-    there = [model.name for path in settings.repositories for model in model_directories(path)]
-    for name in settings.load:
+    there = [model.name for path in repositories for model in model_directories(path)]
+    for name in names:
         if name not in there:
             close = get_close_matches(name, there)
             hint = f"; did you mean {close[0]}?" if close else ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
+from naiad.core.fields import described
+from naiad.core.settings import ModelSettings
 from naiad.native.library import BACKEND
 from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.model_config import ModelConfig, TensorConfig
@@ -24,13 +26,10 @@ _BACKENDS: Final = {
 }
 _ABOUT: Final = {
     PIPELINE_PARAMETER: "the pipeline's class",
-    "device": "where the model runs",
-    "watchdog": "seconds after which a worker that does not answer is replaced",
-    "queue_capacity": "requests that may wait; more are refused as UNAVAILABLE",
-    "instances": "workers that share the queue; by default one per core",
+    **{one.name: described(one).rstrip(".") for one in fields(ModelSettings)},
+    "settings": "those of the pipeline's own",
     "threads": "of torch, in each worker",
     "weights": "the file or folder in that of the version",
-    "latency_target": "seconds within which requests should be answered",
     "budget": "how much one merged batch may hold",
     "cost": "what a batch is found to cost, by naiad tune",
     "notice": "what users must know of the weights",

@@ -96,6 +96,12 @@ class Endpoints:
         return f"{'https' if self.gate_tls else 'http'}://{self.host}:{self.ports['HTTP']}"
 
     @property
+    def urls(self) -> dict[str, str]:
+        """The URLs for clients, by what is there: ``gRPC``, ``HTTP`` and ``metrics``."""
+        urls = {"gRPC": self.grpc_url, "HTTP": self.http_url, "metrics": self.metrics_url}
+        return {use: url for use, url in urls.items() if url}
+
+    @property
     def own_url(self) -> str:
         """Triton itself: its gRPC, or HTTP where gRPC asks for certificates, which are not ours."""
         if self.sockets is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from naiad.control_key import Place, key_path, publish_key
+from naiad.core.settings import GateSettings, ServeSettings
 from naiad.errors import EngineError
-from naiad.gate.settings import GateSettings
 from naiad.server_card import ServerCard, card_path, publish_card
 from naiad.triton.endpoints import Endpoints, TritonSockets
 from naiad.triton.hosts import is_loopback, listening_address
@@ -23,18 +23,15 @@ _LOOPBACK = "127.0.0.1"
 class Exposure:
     """Decides the addresses of a server, and whether a gate stands in front."""
 
-    def __init__(
-        self,
-        host: str,
-        ports: Mapping[str, int | None],
-        metrics_host: str,
-        health_host: str,
-        gate: GateSettings | None,
-    ) -> None:
-        """Take what was asked for; nothing is looked up yet. ``ports`` are as in Endpoints."""
-        self._host, self._metrics_host, self._health_host = host, metrics_host, health_host
-        self._wanted = dict(ports)
-        self._asked = gate
+    def __init__(self, settings: ServeSettings) -> None:
+        """Take what was asked for; nothing is looked up yet."""
+        self._settings = settings
+        self._wanted = {
+            "HTTP": settings.http_port,
+            "gRPC": settings.grpc_port,
+            "metrics": settings.metrics_port,
+        }
+        self._asked = settings.gate
         self._address = _LOOPBACK
         self._files: list[Path] = []
 
@@ -45,7 +42,7 @@ class Exposure:
             EngineError: no such address, or the gate cannot be as it was asked for.
             MissingExtra: a gate is needed, and Envoy is not installed.
         """
-        self._address = listening_address(self._host)
+        self._address = listening_address(self._settings.host)
         if (gate := self.gate) is not None:
             from naiad.gate import check, envoy
 
@@ -62,7 +59,7 @@ class Exposure:
     @property
     def health_address(self) -> str:
         """The IP address of the health port."""
-        return self._aside(self._health_host)
+        return self._aside(self._settings.health_host)
 
     @property
     def takes_free_ports(self) -> bool:
@@ -79,7 +76,7 @@ class Exposure:
         Raises:
             EngineError: a port is in use.
         """
-        gate, metrics = self.gate, self._aside(self._metrics_host)
+        gate, metrics = self.gate, self._aside(self._settings.metrics_host)
         wanted = {
             use: (metrics if use == "metrics" else self._address, port)
             for use, port in self._wanted.items()
@@ -107,16 +104,17 @@ class Exposure:
                 LogEvent("warning", f"the control key: {error}; `naiad load` will not find it")
             )
 
-    def publish_card(self, endpoints: Endpoints, pid: int, model_control: str) -> None:
+    def publish_card(self, endpoints: Endpoints, pid: int, health_url: str | None) -> None:
         """Keep what the server is where commands on this host find it."""
         gate = self.gate
         card = ServerCard(
             pid=pid,
             address=endpoints.address,
             ports=endpoints.ports,
+            urls=endpoints.urls | ({"health": health_url} if health_url else {}),
             metrics_address=endpoints.metrics_address,
             health_address=self.health_address,
-            model_control=model_control,
+            model_control=self._settings.model_control,
             grpc_tls=endpoints.grpc_tls,
             gate=asdict(gate) if gate is not None else None,
         )

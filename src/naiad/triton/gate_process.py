@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from naiad.backoff import Backoff
+from naiad.core.settings import GateSettings
 from naiad.errors import EngineError
-from naiad.gate.settings import GateSettings
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.logs import LogEvent
 from naiad.triton.ports import in_use

@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 
+from naiad.core.settings import ServeSettings
 from naiad.errors import EngineError
-from naiad.triton.command import ALL, Settings, command_line, model_directories
+from naiad.triton.command import ALL, command_line, loaded_first, model_directories
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, environment
 from naiad.triton.logs import LogEvent, LogFollower
@@ -25,25 +26,26 @@ class TritonProcess:
     def __init__(
         self,
         layout: Layout,
-        settings: Settings,
+        repositories: Sequence[Path],
+        settings: ServeSettings,
         endpoints: Endpoints,
         *,
         scratch: Path,
-        log_dir: Path | None,
         temporary: Sequence[Path],
     ) -> None:
         """Make its files; nothing runs yet.
 
         Args:
             layout: the assembled engine.
-            settings: what to serve, and how.
+            repositories: what to serve.
+            settings: how.
             endpoints: where it is to listen.
             scratch: a folder for its temporary files, which goes with them.
-            log_dir: where the log goes; by default among the temporary files.
             temporary: files and folders to remove also when this process dies and Triton with it.
         """
         identity = token_hex(4)
         name = f"triton-{datetime.now().strftime('%Y%m%d-%H%M%S')}-{identity}.log"
+        log_dir = settings.log_dir and settings.log_dir.absolute()
         if log_dir is not None:
             log_dir.mkdir(parents=True, exist_ok=True)
             (log_dir / name).touch()
@@ -52,7 +54,8 @@ class TritonProcess:
         self.log_path = (log_dir or self.scratch) / name
         self.log_path.touch()
         self._stopping = self.scratch / "stopping"
-        self._layout, self._settings, self._endpoints = layout, settings, endpoints
+        self._layout, self._repositories = layout, tuple(repositories)
+        self._settings, self._endpoints = settings, endpoints
         self._shared_memory = f"naiad-{identity}-"
         self._remove = [str(self.scratch), *map(str, temporary)]
         self._follower = LogFollower(self.log_path)
@@ -67,7 +70,6 @@ class TritonProcess:
 
     def start(
         self,
-        timeout: float,
         on_event: Callable[[LogEvent], None],
         *,
         again: Sequence[str] | None = None,
@@ -95,8 +97,8 @@ class TritonProcess:
         wait_for_start(
             self._reaper,
             self._follower,
-            _expected(settings),
-            timeout,
+            self._expected(settings),
+            settings.start_timeout,
             on_event,
             all_must_load=again is None,
         )
@@ -127,7 +129,7 @@ class TritonProcess:
                 self._reaper.destroy()
             self._reaper = None
 
-    def _charge(self, settings: Settings) -> Charge:
+    def _charge(self, settings: ServeSettings) -> Charge:
         own = {"NAIAD_STOPPING": str(self._stopping)}
         if settings.model_control == "poll":
             # Bytecode that Python writes beside model.py is a change to Triton, which then loads
@@ -135,6 +137,7 @@ class TritonProcess:
             own["PYTHONDONTWRITEBYTECODE"] = "1"
         command = command_line(
             self._layout,
+            self._repositories,
             settings,
             self._endpoints,
             shared_memory=self._shared_memory,
@@ -151,6 +154,12 @@ class TritonProcess:
             remove=self._remove,
         )
 
+    def _expected(self, settings: ServeSettings) -> int:
+        """How many models are loaded at the start."""
+        names = loaded_first(settings)
+        there = sum(map(len, map(model_directories, self._repositories)))
+        return there if names == ALL else len(names)
+
     def remove_files(self, *, keep_log: bool) -> None:
         """Remove the temporary files, among them the log where it is one of them."""
         if keep_log and self.log_path.parent == self.scratch:
@@ -161,13 +170,6 @@ class TritonProcess:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
 
-def _again(settings: Settings, models: Sequence[str]) -> Settings:
+def _again(settings: ServeSettings, models: Sequence[str]) -> ServeSettings:
     arguments = (*settings.arguments, "--exit-on-error=false")
     return replace(settings, load=tuple(models), arguments=arguments)
-
-
-def _expected(settings: Settings) -> int:
-    """How many models are loaded at the start."""
-    if settings.model_control == "explicit" and settings.load != ALL:
-        return len(settings.load)
-    return sum(map(len, map(model_directories, settings.repositories)))

@@ -19,12 +19,16 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from naiad.core.pipeline import MADE, Pipeline, check_service, load_pipeline
+from naiad.core.fields import check, keywords, settings_of, to_parameters
+from naiad.core.own_settings import declared
+from naiad.core.pipeline import MADE, Pipeline, load_pipeline, make_pipeline, service_of
 from naiad.core.schema import Arrays
-from naiad.errors import EngineError, SchemaError
+from naiad.core.settings import ModelOptions, ModelSettings
+from naiad.errors import EngineError, InvalidInput, SchemaError
 from naiad.native.library import LIBRARY, library
 from naiad.triton.atomic_replace import draft_of
 from naiad.triton.config import (
@@ -37,6 +41,9 @@ from naiad.triton.config import (
 )
 from naiad.triton.model_config import versions
 from naiad.tuning import read_tuning
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _SOURCE = "pipeline.py"
 
@@ -62,69 +69,49 @@ class ExportedModel:
         folder = self.path / str(number)
         spec = resolve(parameters[PIPELINE_PARAMETER], folder)
         weights = parameters.get("weights")
-        return load_pipeline(spec)(folder / weights if weights else None)
+        own = json.loads(parameters.get("settings", "null"))
+        return make_pipeline(load_pipeline(spec), folder / weights if weights else None, own)
 
     def example(self, version: int | None = None) -> Arrays:
         """A request that the model answers."""
         return self.pipeline(version).example()
 
 
+@keywords(ModelOptions, ModelSettings)
 def export(
     pipeline: str | type[Pipeline],
     directory: Path,
     *,
-    weights: Path | None = None,
-    instances: int | None = None,
-    device: str = "cpu",
-    watchdog: float | None = None,
-    queue_capacity: int | None = None,
-    latency_target: float | None = None,
-    max_queue_delay: float | None = None,
-    tuning: Path | None = None,
     portable: bool = True,
+    **settings: Unpack[ModelOptions],
 ) -> ExportedModel:
     """Write a pipeline's model folder into the repository ``directory``.
 
     Args:
         pipeline: a Pipeline class, or what :func:`naiad.core.pipeline.load_pipeline` takes.
         directory: the model repository; created where it is missing.
-        weights: a file or folder in place of the pipeline's default weights.
-        instances: copies of the model that share one queue; by default one per core, counted on
-            the machine that serves, or one on a GPU.
-        device: ``"cpu"``, ``"cuda:0"``, ...
-        watchdog: seconds that a worker may take over one batch, in place of the pipeline's.
-        queue_capacity: requests that may wait, in place of the pipeline's.
-        latency_target: seconds within which requests should be answered, in place of the
-            pipeline's.
-        max_queue_delay: seconds that a free worker may wait for a batch to fill, in place of the
-            pipeline's.
-        tuning: a file that ``naiad tune`` wrote; what is given here as well comes before it.
         portable: put the compiled backend beside the model, for a Triton that Naiad did not start.
+        settings: the fields of :class:`naiad.core.settings.ModelSettings`. What is given comes
+            before what a tuning has, and that before the pipeline's own.
 
     Raises:
         SchemaError: no such pipeline, its source cannot be found, or nothing could be served
             with these settings.
         WeightsError: the weights do not exist or are refused.
-        InvalidInput: the tuning is of another pipeline or device, or cannot be read.
+        InvalidInput: the tuning is of another pipeline or device, or cannot be read; or the
+            pipeline has no such setting of its own.
         EngineError: a folder of that name is there and was not written by Naiad.
 
     A folder that Naiad wrote before is replaced in one instant, also under a server that polls.
     """
     kind = load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
-    watchdog = kind.watchdog if watchdog is None else watchdog
-    queue_capacity = kind.queue_capacity if queue_capacity is None else queue_capacity
-    tuned = None if tuning is None else read_tuning(tuning, kind.name, device)
-    latency_target = next(
-        (
-            seconds
-            for seconds in (latency_target, tuned and tuned.latency_target, kind.latency_target)
-            if seconds is not None
-        ),
-        None,
-    )
-    max_queue_delay = kind.max_queue_delay if max_queue_delay is None else max_queue_delay
-    check_service(watchdog, queue_capacity, latency_target, max_queue_delay)
-    made = kind(weights)
+    given = settings_of(ModelSettings, settings)
+    if len(given.tuning) > 1:
+        raise InvalidInput(f"{len(given.tuning)} tunings for one pipeline; give one")
+    tuned = read_tuning(given.tuning[0], kind.name, given.device) if given.tuning else None
+    service = service_of(kind, given, tuned)
+    check(service, SchemaError)
+    made = make_pipeline(kind, given.weights, given.settings)
     target = directory / kind.name
     if target.exists() and PIPELINE_PARAMETER not in parameters_of(target):
         raise EngineError(f"{target} is there and was not written by Naiad; choose another folder")
@@ -133,19 +120,13 @@ def export(
         version.mkdir()
         placed = None if made.weights_path is None else _place_weights(made.weights_path, version)
         spec = f"{kind.made_by}({placed})" if kind.made_by else _place_source(kind, version)
-        parameters = {PIPELINE_PARAMETER: spec, "device": device}
-        parameters["watchdog"] = f"{watchdog:g}"
-        parameters["queue_capacity"] = str(queue_capacity)
-        parameters["max_queue_delay"] = f"{max_queue_delay:g}"
-        if latency_target is not None:
-            parameters["latency_target"] = f"{latency_target:g}"
+        parameters = {PIPELINE_PARAMETER: spec, "device": given.device, **to_parameters(service)}
         if tuned is not None:
-            parameters["instances"] = str(tuned.instances)
             parameters["threads"] = str(tuned.threads)
             parameters["budget"] = json.dumps(dict(tuned.budget))
             parameters["cost"] = json.dumps(tuned.cost.to_json())
-        if instances is not None:
-            parameters["instances"] = str(instances)
+        if (own := declared(made)) is not None:
+            parameters["settings"] = json.dumps(asdict(own))
         if placed is not None:
             parameters["weights"] = placed
         parameters |= made.metadata()

@@ -9,16 +9,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from naiad.client import Client
 from naiad.control_key import new_key
+from naiad.core.fields import keywords, settings_of
 from naiad.core.schema import Arrays
+from naiad.core.settings import GateSettings, ServerOptions, ServeSettings, Supervision
 from naiad.errors import EngineError
-from naiad.gate.settings import GateSettings
-from naiad.triton.command import ALL, Settings, check_settings
+from naiad.triton.command import asks_for_tls, check_settings
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, assemble, find_engine, stubs
-from naiad.triton.engine_settings import EngineSettings
 from naiad.triton.exposure import Exposure
 from naiad.triton.gate_process import GateProcess
 from naiad.triton.hosts import reachable
@@ -33,7 +34,10 @@ from naiad.triton.prometheus import Sample, total
 from naiad.triton.python_environment import default_python
 from naiad.triton.reaper import Reaper, remove
 from naiad.triton.startup import PortTakenError
-from naiad.triton.supervisor import Supervision, Supervisor
+from naiad.triton.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _ATTEMPTS = 5  # at free ports, each of which someone else may take before Triton does
 _POLL = 0.25  # seconds
@@ -51,91 +55,38 @@ class Server:
     ends; no process, port, shared memory or temporary file of it is left then.
     """
 
+    @keywords(ServerOptions, ServeSettings)
     def __init__(
         self,
         *repositories: Path | str,
-        host: str = "127.0.0.1",
-        http_port: int | None = 8000,
-        grpc_port: int | None = 8001,
-        metrics_port: int | None = 8002,
-        log_dir: Path | str | None = None,
-        metrics_host: str = "",
-        health_host: str = "",
-        gate: GateSettings | None = None,
-        exit_timeout: int = 8,
-        start_timeout: float = 300.0,
-        model_control: str = "none",
-        load: Sequence[str] = ALL,
-        poll_seconds: int = 15,
-        response_cache: int = 0,
-        arguments: Sequence[str] = (),
-        backend_directory: Path | str | None = None,
-        engine: EngineSettings | None = None,
         probes: Mapping[str, Arrays] | None = None,
         temporary: Sequence[Path] = (),
-        health_port: int | None = None,
-        supervision: Supervision | None = None,
         on_event: Callable[[LogEvent], None] | None = None,
+        **settings: Unpack[ServerOptions],
     ) -> None:
         """Say what to serve and where; nothing is started yet.
 
         Args:
             repositories: model repositories, at least one.
-            host: the address to listen on. Beyond loopback (0.0.0.0, or a network's address) a
-                gate stands in front, and needs credentials.
-            http_port: KServe v2 over HTTP; 0 or None takes a free port, as for the others.
-            grpc_port: KServe v2 over gRPC.
-            metrics_port: Prometheus metrics.
-            log_dir: where Triton's log goes; by default a temporary file that is kept only when
-                the server does not start.
-            metrics_host: the address of the metrics' port; by default loopback.
-            health_host: the address of the health port; by default loopback.
-            gate: how Envoy is set up that stands in front, on loopback too; None for no gate on
-                loopback.
-            exit_timeout: seconds that requests in flight have to finish when the server stops.
-            start_timeout: seconds until every model must be ready.
-            model_control: Triton's ``--model-control-mode``: ``none`` loads all models at the
-                start; ``poll`` also what changes in the repositories afterwards; ``explicit`` what
-                clients say.
-            load: in the mode ``explicit``, the models to load at the start; by default all.
-            poll_seconds: in the mode ``poll``, the seconds between two looks.
-            response_cache: bytes in which Triton keeps the answers of models whose configuration
-                has ``response_cache``; 0 for none.
-            arguments: further command line of tritonserver; HTTP, gRPC and metrics must stay on.
-            backend_directory: a folder with backends, each a folder of its name; they are preferred
-                to Naiad's own ``pytorch`` and ``onnxruntime``.
-            engine: which Triton, and the Python of a repository's own ``model.py``.
             probes: a request by model, which the model must answer before it counts as ready.
             temporary: files and folders that the server removes when it has ended.
-            health_port: where ``/livez`` and ``/readyz`` say whether every model answers; 0 takes
-                a free port. With it the server is supervised: probed, and restarted when it dies.
-            supervision: how, if not as by default; also without a ``health_port``.
             on_event: told of each model's progress and of warnings and errors, from this thread
                 while the server starts and from another afterwards; by default they go to the
                 logger ``naiad.triton``.
+            settings: the fields of :class:`naiad.core.settings.ServeSettings`. A port that is 0 or
+                None is a free one. With a ``health_port`` or with ``supervision`` the server is
+                probed, and restarted when it dies. With model control ``explicit`` all models are
+                loaded at the start unless ``load`` names some.
         """
-        self._settings = Settings(
-            repositories=tuple(Path(repository).absolute() for repository in repositories),
-            exit_timeout=exit_timeout,
-            model_control=model_control,
-            arguments=tuple(arguments),
-            load=tuple(load),
-            poll_seconds=poll_seconds,
-            response_cache=response_cache,
-        )
-        self._registry = ModelRegistry(self._settings.repositories, probes or {})
-        ports = {"HTTP": http_port, "gRPC": grpc_port, "metrics": metrics_port}
-        self._exposure = Exposure(host, ports, metrics_host, health_host, gate)
+        self._settings = settings_of(ServeSettings, settings)
+        self._repositories = tuple(Path(repository).absolute() for repository in repositories)
+        self._registry = ModelRegistry(self._repositories, probes or {})
+        self._exposure = Exposure(self._settings)
         self._endpoints = Endpoints("127.0.0.1", {})
-        self._log_dir = Path(log_dir).absolute() if log_dir is not None else None
-        self._start_timeout = start_timeout
         self._temporary = tuple(temporary)
         self._on_event = on_event or to_logger
-        self._backends = Path(backend_directory) if backend_directory is not None else None
-        self._engine = engine or EngineSettings()
-        self._health_port = health_port
-        self._supervision = supervision
-        if supervision is None and health_port is not None:
+        self._supervision = self._settings.supervision
+        if self._supervision is None and self._settings.health_port is not None:
             self._supervision = Supervision()
         self._supervisor: Supervisor | None = None
         self._process: TritonProcess | None = None
@@ -162,7 +113,7 @@ class Server:
             raise EngineError("this server is running already")
         began = time.perf_counter()
         try:
-            check_settings(self._settings)
+            check_settings(self._repositories, self._settings)
             self._exposure.check()
             layout = self._lay_out()
             self._stopping.clear()
@@ -172,7 +123,7 @@ class Server:
                 self._supervisor = Supervisor(
                     self._supervision,
                     self._exposure.health_address,
-                    self._health_port,
+                    self._settings.health_port,
                     self._on_event,
                 )
             self._process = self._launch(layout)
@@ -322,32 +273,34 @@ class Server:
 
     def _lay_out(self) -> Layout:
         """Find the engine, and check that it runs what the repositories have."""
-        default = default_python(self._engine.python_environment)
-        models = own_code_in(self._settings.repositories, default)
+        asked = self._settings.engine
+        default = default_python(asked.python_environment)
+        models = own_code_in(self._repositories, default)
         python = common_python(models, default)
-        engine = find_engine(self._engine.engine, python, progress=sys.stderr.isatty())
+        engine = find_engine(asked.engine, python, progress=sys.stderr.isatty())
         check_own_code(models, engine.version, stubs(engine.home))
-        return assemble(engine, directory=self._backends)
+        return assemble(engine, directory=self._settings.backend_directory)
 
     def _launch(self, layout: Layout) -> TritonProcess:
         """Start Triton at ports that nobody takes meanwhile; returns when it listens there."""
         exposure, key = self._exposure, new_key()
+        tls = asks_for_tls(self._settings.arguments)
         attempts = _ATTEMPTS if exposure.takes_free_ports else 1
         while True:
             attempts -= 1
             scratch = plain_temporary_directory("naiad-server-")
-            self._endpoints = exposure.endpoints(scratch, key, grpc_tls=self._settings.grpc_tls)
+            self._endpoints = exposure.endpoints(scratch, key, grpc_tls=tls)
             self._process = TritonProcess(
                 layout,
+                self._repositories,
                 self._settings,
                 self._endpoints,
                 scratch=scratch,
-                log_dir=self._log_dir,
                 temporary=[*self._temporary, *exposure.files(self._endpoints)],
             )
             self._log_path = self._process.log_path
             try:
-                self._process.start(self._start_timeout, self._on_event)
+                self._process.start(self._on_event)
             except PortTakenError as error:
                 if attempts == 0 or not exposure.is_free(error.port):
                     uses = {port: use for use, port in self._endpoints.ports.items()}
@@ -404,14 +357,13 @@ class Server:
         self._registry.loading.clear()
         changes = self._settings.model_control != "none"
         again = self._registry.wanted if changes else None
-        process.start(self._start_timeout, self._on_event, again=again)
+        process.start(self._on_event, again=again)
         self.refresh()
         self._ask_probes()
         self._publish_card(process)
 
     def _publish_card(self, process: TritonProcess) -> None:
-        control = self._settings.model_control
-        self._exposure.publish_card(self._endpoints, process.pid or 0, control)
+        self._exposure.publish_card(self._endpoints, process.pid or 0, self.health_url)
 
     def _end(self, ask: Callable[[Reaper], None]) -> None:
         process, supervisor = self._process, self._supervisor

@@ -9,21 +9,26 @@ from typing import Any, TypeVar
 
 from naiad.core.budget import Budget
 from naiad.core.cost_model import Cost
-from naiad.core.pipeline import Pipeline, check_service
-from naiad.errors import PipelineError
-from naiad.runtime.spec import ServiceConfig, Spec, default_instances
+from naiad.core.fields import check, from_parameters
+from naiad.core.pipeline import Pipeline, service_of
+from naiad.core.settings import ServiceSettings
+from naiad.errors import PipelineError, SchemaError
+from naiad.runtime.spec import ServiceConfig, Spec
 from naiad.triton.config import refuse_response_cache
 
 T = TypeVar("T")
 
 
-def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path) -> ServiceConfig:
+def read_service_config(
+    config: Mapping[str, Any], pipeline: str, version: Path, workers: int
+) -> ServiceConfig:
     """Read the parameters of a configuration in its JSON form.
 
     Args:
         config: the configuration.
         pipeline: the pipeline, as :func:`naiad.core.pipeline.load_pipeline` takes it.
         version: the folder of the version, with the weights.
+        workers: how many there are; the native backend has counted them.
 
     Raises:
         PipelineError: a parameter cannot be read.
@@ -34,23 +39,25 @@ def read_service_config(config: Mapping[str, Any], pipeline: str, version: Path)
     parameters = {k: v["string_value"] for k, v in config.get("parameters", {}).items()}
     weights = parameters.get("weights")
     device = parameters.get("device", "cpu")
-    found = ServiceConfig(
+    try:
+        said = from_parameters(ServiceSettings, parameters)
+    except ValueError as error:
+        raise PipelineError(f"config.pbtxt: {error}") from None
+    service = service_of(Pipeline, said)
+    check(service, SchemaError)
+    return ServiceConfig(
         spec=Spec(
             pipeline=pipeline,
             weights=str(version / weights) if weights else None,
             device=device,
             threads=int(parameters.get("threads", "1")),
             budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
+            settings=_parsed(parameters, "settings", dict),
         ),
-        instances=int(parameters.get("instances") or default_instances(device)),
-        watchdog=float(parameters.get("watchdog", Pipeline.watchdog)),
-        queue_capacity=int(parameters.get("queue_capacity", Pipeline.queue_capacity)),
-        max_queue_delay=float(parameters.get("max_queue_delay", Pipeline.max_queue_delay)),
-        latency_target=_parsed(parameters, "latency_target", float),
+        service=service,
+        workers=workers,
         cost=_parsed(parameters, "cost", Cost.from_json),
     )
-    check_service(found.watchdog, found.queue_capacity, found.latency_target, found.max_queue_delay)
-    return found
 
 
 def _parsed(parameters: Mapping[str, str], name: str, read: Callable[[Any], T]) -> T | None:

@@ -23,11 +23,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from naiad.backoff import Backoff
 from naiad.client import Client
+from naiad.core.settings import Supervision
 from naiad.errors import EngineError
 from naiad.triton.health import Health, HealthEndpoint
 from naiad.triton.logs import LogEvent
@@ -39,37 +39,6 @@ if TYPE_CHECKING:
     from naiad.triton.server import Server
 
 _AT_ONCE = 8  # probes
-
-
-@dataclass(frozen=True, slots=True)
-class Supervision:
-    """How a server is watched and restarted.
-
-    Attributes:
-        interval: seconds between the probes of a model.
-        deadline: seconds that a model has to answer its example.
-        silence: seconds without any answer after which the server is restarted; the runtime
-            replaces a worker that hangs after 120.
-        failed_starts: starts in a row that may fail before the server is given up.
-        window: seconds after which a restart no longer lengthens the pauses.
-        first_pause: seconds before the second restart within ``window``, doubled for each
-            further one; the first has none.
-        longest_pause: seconds.
-        unloading: seconds that a model may take to be unloaded; the server is then restarted, once
-            it has answered what is in flight.
-        memory_limit: bytes that the server's processes may occupy together; by default 90% of what
-            the machine or the container has.
-    """
-
-    interval: float = 5.0
-    deadline: float = 10.0
-    silence: float = 150.0
-    failed_starts: int = 5
-    window: float = 600.0
-    first_pause: float = 1.0
-    longest_pause: float = 10.0
-    unloading: float = 180.0
-    memory_limit: int | None = None
 
 
 class Restarts:

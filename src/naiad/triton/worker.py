@@ -69,14 +69,15 @@ def pipeline_of(hello: Mapping[str, Any]) -> tuple[type[Pipeline], ServiceConfig
     Raises:
         NaiadError: the model's configuration is wrong.
     """
-    config, version = hello["config"], _version(hello)
+    config, version, workers = hello["config"], _version(hello), int(hello["workers"])
     if (said := config.get("parameters", {}).get(PIPELINE_PARAMETER)) is not None:
         spec = resolve(said["string_value"], version)
-        return load_pipeline(spec), read_service_config(config, spec, version)
+        return load_pipeline(spec), read_service_config(config, spec, version, workers)
     known = _exported(hello)
     own = service_parameters(known, hello["device"])
     config = {"parameters": {key: {"string_value": value} for key, value in own.items()}}
-    return exported_pipeline(known, version.name), read_service_config(config, "", version)
+    service = read_service_config(config, "", version, workers)
+    return exported_pipeline(known, version.name), service
 
 
 def completed(hello: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,8 +121,8 @@ def threads_ahead(pipeline: type[Pipeline], config: ServiceConfig) -> int:
     formed by what they cost or to be full. Of several workers each prepares while others run; and
     what one had taken beforehand, another that is free could not run.
     """
-    formed = config.latency_target is not None or config.max_queue_delay > 0
-    if pipeline.prepare is Pipeline.prepare or config.instances > 1 or formed:
+    formed = config.service.latency_target is not None or config.service.max_queue_delay
+    if pipeline.prepare is Pipeline.prepare or config.workers > 1 or formed:
         return 0
     cores = len(os.sched_getaffinity(0))
     on_cpu = config.spec.device == "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import psutil
 from naiad import __version__
 from naiad.core.pipeline import Pipeline, load_pipeline
 from naiad.runtime.runner import STAGES
-from naiad.runtime.spec import Spec, default_instances
+from naiad.runtime.spec import Spec
 from naiad.tune.fit import Fit, fit
 from naiad.tune.recommend import best_candidate, best_team, recommended_budget
 from naiad.tune.sweep import Candidate, sweep
@@ -155,7 +156,7 @@ def _facts(
 ) -> dict[str, Any]:
     return {
         "naiad": __version__,
-        "cores": default_instances("cpu"),
+        "cores": len(os.sched_getaffinity(0)),
         "requests": workload.source,
         "mean_sizes": workload.mean_sizes(),
         "seed": settings.seed,

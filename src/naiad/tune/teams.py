@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from statistics import median
 
 import psutil
 
-from naiad.runtime.spec import Spec, default_instances
+from naiad.runtime.spec import Spec
 from naiad.tune.sweep import Candidate, Lot, checked
 from naiad.tune.worker import Run, Worker
 
@@ -36,7 +37,7 @@ def teams(device: str) -> list[Team]:
     """What is worth a try: one-threaded workers, and fewer that share the cores among threads."""
     if device != "cpu":
         return [Team(1, 1), Team(2, 1)]
-    cores = default_instances(device)
+    cores = len(os.sched_getaffinity(0))
     powers = [2**n for n in range(cores.bit_length()) if 2**n <= cores]
     pairs = {(count, 1) for count in (*powers, cores)}
     pairs |= {(cores // threads, threads) for threads in powers if 1 < threads <= _MOST_THREADS}

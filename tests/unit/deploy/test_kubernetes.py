@@ -45,6 +45,7 @@ EVERYTHING: dict[str, Any] = {
     "tolerations": [{"key": "gpu", "operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
     "arguments": ["--latency-target-ms", "50"],
+    "settings": {"queueCapacity": 2000000, "watchdog": "2m"},
     "serviceAccount": {"annotations": {"a": "b"}},
     "gate": {
         "apiKeysSecret": "naiad-keys",
@@ -129,7 +130,9 @@ def test_the_arguments_are_those_of_naiad_serve(release: Release, tmp_path: Path
 
     from naiad.cli.main import app
 
-    made = rendered(tmp_path, release, {"arguments": ["--latency-target-ms", "50"]})
+    settings = {"queueCapacity": 2_000_000, "probeInterval": 2.5, "memoryLimit": "8GB"}
+    release = replace(release, latency_target=0.05)
+    made = rendered(tmp_path, release, {"settings": settings | release.settings})
     for pod in pods(made):
         command, *arguments = pod["containers"][0]["args"]
         if command.startswith("--"):
@@ -143,7 +146,9 @@ def test_the_arguments_are_those_of_naiad_serve(release: Release, tmp_path: Path
         assert (given["model_repository"] is not None) == bool(release.repository)
         assert given["insecure"] is True  # the NetworkPolicy says who may ask
         assert given["metrics_host"] == given["health_host"] == "0.0.0.0"
-        assert given["latency_target_ms"] == 50
+        assert given["latency_target"] == 0.05
+        assert given["queue_capacity"] == 2_000_000
+        assert (given["interval"], given["memory_limit"]) == (2.5, 8_000_000_000)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from naiad import Budget, Pipeline, Tensor
 from naiad.core.merging import Batch, collate
 from naiad.core.pipeline import Request
 from naiad.core.schema import measure, validate, within_bounds
+from naiad.core.settings import ServiceSettings
 from naiad.runtime.merging import Merger, can_be_merged, can_be_split
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
@@ -236,7 +237,7 @@ def merged_natively(
     drive: Any, batch: list[dict[str, np.ndarray]], wire: Wire = WIRE
 ) -> list[bytes | None]:
     """What ``indices.h`` makes of each input of a batch; None where it refuses it."""
-    config = ServiceConfig(Spec("p"), 1, 2.5, 7, 0.0, None, None)
+    config = ServiceConfig(Spec("p"), ServiceSettings(watchdog=2.5, queue_capacity=7))
     numbers: list[int] = [len(batch)]
     for request in batch:
         sizes = measure(wire.inputs, request)

@@ -16,6 +16,7 @@ from tests.unit.strategies import GRAPH, graphs
 
 from naiad import Budget, Pipeline, Tensor
 from naiad.core.pipeline import Request
+from naiad.core.settings import ServiceSettings
 from naiad.errors import InvalidInput, PipelineError, Unavailable
 from naiad.runtime.runner import Report
 from naiad.runtime.shared import Arena
@@ -193,7 +194,7 @@ def test_bytes_that_are_not_of_the_protocols_form_are_refused(
 
 
 def test_the_contract_names_dims_by_place() -> None:
-    config = ServiceConfig(Spec("p"), 1, 2.5, 7, 0.0, None, None)
+    config = ServiceConfig(Spec("p"), ServiceSettings(watchdog=2.5, queue_capacity=7))
     said = json.loads(WIRE.announced(config))
     assert said["dims"][0] == "requests"
     nexus = next(port for port in said["inputs"] if port["name"] == "nexus_edge")

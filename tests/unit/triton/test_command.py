@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 from tests.support.triton import copy_model
 
+from naiad.core.settings import ServeSettings
 from naiad.errors import EngineError
 from naiad.triton import command
 from naiad.triton.command import (
-    Settings,
+    asks_for_tls,
     check_repositories,
     check_settings,
     command_line,
@@ -37,15 +38,13 @@ def line_for(
     engine: Engine = EMBEDDED,
     **changes: object,
 ) -> list[str]:
-    settings = {
-        "repositories": (repository,),
-        "exit_timeout": 8,
-        "model_control": "none",
-        "arguments": (),
-    } | changes
-    layout = Layout(engine, Path("/layout"))
     return command_line(
-        layout, Settings(**settings), endpoints, shared_memory="naiad-1-", links=tmp_path
+        Layout(engine, Path("/layout")),
+        [repository],
+        ServeSettings(**changes),
+        endpoints,
+        shared_memory="naiad-1-",
+        links=tmp_path,
     )
 
 
@@ -164,22 +163,21 @@ def test_models_are_loaded_and_polled_as_said(repository: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_control": "sometimes"}, "must be none, poll, explicit"),
-        ({"poll_seconds": 0}, "every 0 s"),
+        ({"model_control": "sometimes"}, "must be none or poll or explicit"),
+        ({"poll_seconds": 0}, "poll_seconds is 0 s; it must be at least 1"),
         ({"model_control": "explicit", "load": ("identiti",)}, "did you mean identity"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(repository: Path, changes: dict, message: str):
-    settings = {"model_control": "none", "load": ("*",), "poll_seconds": 15} | changes
     with pytest.raises(EngineError, match=message):
-        check_settings(Settings((repository,), 8, arguments=(), **settings))
+        check_settings([repository], ServeSettings(**changes))
 
 
 def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
     for control in ("poll", "explicit"):
-        check_settings(Settings((tmp_path,), 8, control, ()))
+        check_settings([tmp_path], ServeSettings(model_control=control))
     with pytest.raises(EngineError, match="holds no model"):
-        check_settings(Settings((tmp_path,), 8, "none", ()))
+        check_settings([tmp_path], ServeSettings())
 
 
 @pytest.mark.parametrize(
@@ -194,7 +192,7 @@ def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
     ],
 )
 def test_whether_grpc_has_tls(arguments: tuple[str, ...], encrypted: bool) -> None:
-    assert Settings((), 8, "none", arguments).grpc_tls == encrypted
+    assert asks_for_tls(arguments) == encrypted
 
 
 def test_later_versions_are_told_to_take_requests_as_large_as_2_51_does(

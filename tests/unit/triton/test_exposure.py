@@ -5,16 +5,18 @@ from pathlib import Path
 import pytest
 
 from naiad.control_key import VARIABLE, find_key
+from naiad.core.settings import GateSettings, ServeSettings
 from naiad.errors import EngineError
-from naiad.gate.settings import GateSettings
+from naiad.server_card import url_of
 from naiad.triton.exposure import Exposure
 from naiad.triton.logs import LogEvent
 
-FREE = {"HTTP": 0, "gRPC": 0, "metrics": 0}
+FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 
 
 def exposure(host: str = "127.0.0.1", gate: GateSettings | None = None, **hosts: str) -> Exposure:
-    return Exposure(host, FREE, hosts.get("metrics", ""), hosts.get("health", ""), gate)
+    hosts = {f"{use}_host": address for use, address in hosts.items()}
+    return Exposure(ServeSettings(host=host, gate=gate, **FREE, **hosts))
 
 
 def test_on_loopback_triton_itself_listens(tmp_path: Path):
@@ -70,6 +72,10 @@ def test_the_control_key_is_found_at_every_address(tmp_path: Path, monkeypatch: 
     assert {find_key(place) for place in (*places, endpoints.sockets.grpc)} == {"the-control-key"}
     assert find_key(endpoints.ports["metrics"]) is None
     assert sum(file.exists() for file in gated.files(endpoints)) == 4
+    gated.publish_card(endpoints, 17, "http://127.0.0.1:9")
+    for place in places:
+        assert url_of(place, "metrics") == endpoints.metrics_url
+        assert url_of(place, "health") == "http://127.0.0.1:9"
     gated.withdraw()
     assert {find_key(place) for place in places} == {None}
 

@@ -16,6 +16,7 @@ from tests.fuzz.tasks import Ask, ahead, answers, packed
 
 from naiad import Budget, Pipeline, Tensor
 from naiad.core.pipeline import Request
+from naiad.core.settings import ServiceSettings
 from naiad.runtime.preparer import Preparer
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
@@ -193,7 +194,7 @@ class Many(Doubled):
         (Doubled, {"device": "cuda:0"}, 1, 1),
         (Doubled, {"threads": 4}, 4, 0),
         (Doubled, {"threads": 4, "device": "cuda:0"}, 4, 1),
-        (Doubled, {"instances": 2, "device": "cuda:0"}, 16, 0),
+        (Doubled, {"workers": 2, "device": "cuda:0"}, 16, 0),
         (Doubled, {"latency_target": 0.1}, 8, 0),
         (Doubled, {"max_queue_delay": 0.1}, 8, 0),
         (Plain, {"device": "cuda:0"}, 8, 0),
@@ -210,9 +211,10 @@ def test_requests_are_prepared_ahead_only_where_that_pays(
     threads: int,
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    given = {"device": "cpu", "threads": 1, "instances": 1, "latency_target": None} | settings
+    given = {"device": "cpu", "threads": 1, "workers": 1, "latency_target": None} | settings
     spec = Spec("p", None, given["device"], given["threads"], None)
-    delay = given.get("max_queue_delay", 0.0)
-    target = given["latency_target"]
-    config = ServiceConfig(spec, given["instances"], 9.0, 9, delay, target, None)
+    service = ServiceSettings(
+        max_queue_delay=given.get("max_queue_delay"), latency_target=given["latency_target"]
+    )
+    config = ServiceConfig(spec, service, given["workers"])
     assert threads_ahead(pipeline, config) == threads

@@ -1,8 +1,9 @@
+import os
+
 import pytest
 
 from naiad.core.budget import Budget
 from naiad.core.cost_model import Cost
-from naiad.tune import teams as module
 from naiad.tune.recommend import best_candidate, best_team, recommended_budget
 from naiad.tune.sweep import Candidate, Lot
 from naiad.tune.teams import Team, teams
@@ -74,7 +75,7 @@ def test_equal_teams_are_told_apart_by_what_they_take_up():
     ],
 )
 def test_teams_use_no_more_threads_than_there_are_cores(monkeypatch, cores, pairs):
-    monkeypatch.setattr(module, "default_instances", lambda device: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(cores))
     found = [(team.instances, team.threads) for team in teams("cpu")]
     assert found == pairs
     assert all(instances * threads <= cores for instances, threads in found)

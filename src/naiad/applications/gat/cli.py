@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
+from naiad.cli.options import Force, Local, Notice, Seconds, Url, Weights, server_asked, time_option
 from naiad.cli.training import report_training, report_weights
 from naiad.console import progress_bar, refuse_existing, say
 
@@ -33,7 +33,7 @@ def infer(
         Path | None,
         typer.Option(metavar="FILE", help="Draw the graph, coloured by topic: .png, .svg, .pdf."),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for the answer.")] = 60.0,
+    timeout: Annotated[float, time_option("Time for the answer.")] = Seconds(60),
     force: Force = False,
 ) -> None:
     """Tell the topic of each paper in a citation graph, with a served GAT.

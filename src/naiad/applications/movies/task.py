@@ -17,7 +17,7 @@ from naiad.errors import InvalidInput
 from naiad.tasks.task import Column, Draws, Found, Parses, Reports, Task
 
 _BAR: Final = 16  # characters of a score of 1
-_K: Final = {"flags": ("-k",), "min": 1, "max": 100, "help": "Number of films."}
+_K: Final = {"short": ("-k",), "min": 1, "max": 100, "help": "Number of films."}
 
 
 class Answer(list[Pick]):

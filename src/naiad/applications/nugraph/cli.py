@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
+from naiad.cli.options import Force, Local, Notice, Seconds, Url, Weights, server_asked, time_option
 from naiad.console import output, progress_bar, refuse_existing
 
 
@@ -59,7 +59,7 @@ def infer(
         bool,
         typer.Option("--strict", help="Refuse events whose spacepoints name unknown hits."),
     ] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per event.")] = 60.0,
+    timeout: Annotated[float, time_option("Time per event.")] = Seconds(60),
     force: Force = False,
 ) -> None:
     """Label hits, classify events and find vertices, with a served NuGraph3.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, ClassVar, Final, Literal
 
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, random_arrays
 from naiad.core.schema import Arrays, named_dims
+from naiad.core.settings import ServiceSettings
 from naiad.triton.backends.graphs import DIMS_PARAMETER, by_dims
 from naiad.triton.backends.models import TorchModel, load_model
 from naiad.triton.backends.rows import BATCH, by_rows
@@ -16,8 +18,8 @@ from naiad.triton.model_config import ModelConfig
 MODEL_DEVICE: Final = "model"
 """The device of an instance whose model file says itself where its parts are."""
 
-# Settings of pipelines that a config may have, under the prefix `naiad_`.
-_SETTINGS: Final = ("watchdog", "queue_capacity", "latency_target", "max_queue_delay", "cost")
+_SETTINGS: Final = (*(one.name for one in fields(ServiceSettings)), "cost")
+"""What a config may say of its service, under the prefix ``naiad_``."""
 
 
 def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:

@@ -155,6 +155,6 @@ def _check_cache(config: ModelConfig) -> Iterator[Finding]:
         )
     else:
         yield warning(
-            f"{CONFIG}: response_cache.enable works only with --response-cache MIB; errors that a "
+            f"{CONFIG}: response_cache.enable works only with --response-cache SIZE; errors that a "
             f"Python model answers with are kept, too, as empty answers (Triton 2.51)"
         )

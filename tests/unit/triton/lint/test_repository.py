@@ -145,7 +145,7 @@ def test_a_mistake_in_a_config_is_an_error(
         ("max_batch_size: 0", "max_batch_size: 8", "requests are not merged"),
         ("max_batch_size: 0", "dynamic_batching { }", "merges none"),
         ("max_batch_size: 0", "version_policy { specific { versions: [1, 4] } }", "4; there are 1"),
-        ("max_batch_size: 0", "response_cache { enable: true }", "--response-cache MIB"),
+        ("max_batch_size: 0", "response_cache { enable: true }", "--response-cache SIZE"),
         ("count: 1", 'rate_limiter { resources { name: "r" count: 1 } }', "--rate-limit="),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from naiad.cli.options import Force, Local, Url, Weights, server_asked
+from naiad.cli.options import Force, Local, Seconds, Url, Weights, server_asked, time_option
 
 
 def infer(
@@ -35,7 +35,7 @@ def infer(
     local: Local = False,
     weights: Weights = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests with the server at once.")] = 4,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per request.")] = 60.0,
+    timeout: Annotated[float, time_option("Time per request.")] = Seconds(60),
     force: Force = False,
 ) -> None:
     """Give texts vectors, and show how like the others are to the first.

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from naiad.cli.options import Force, Local, Notice, Url, Weights, server_asked
+from naiad.cli.options import Force, Local, Notice, Seconds, Url, Weights, server_asked, time_option
 from naiad.console import output, refuse_existing
 
 
@@ -49,7 +49,7 @@ def infer(
     local: Local = False,
     weights: Weights = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Texts with the server at once.")] = 8,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per text.")] = 60.0,
+    timeout: Annotated[float, time_option("Time per text.")] = Seconds(60),
     force: Force = False,
 ) -> None:
     """Say which labels fit texts, with a served network that was trained on none of them.

@@ -38,6 +38,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - --grpc-port={{ .grpc }}
 - --instances={{ .root.Values.instances }}
 - --exit-timeout={{ .root.Values.exitTimeout }}
+{{- range $name, $value := .root.Values.settings }}
+{{- /* YAML has whole numbers as floats, which would be written as 1e+06. */}}
+{{- if and (kindIs "float64" $value) (eq (floor $value) $value) }}
+{{- $value = int64 $value }}
+{{- end }}
+- {{ printf "--%s=%v" (kebabcase $name) $value | quote }}
+{{- end }}
 {{- if .root.Values.gpus }}
 - --device=cuda:0
 {{- end }}

@@ -1,0 +1,90 @@
+"""A pipeline's own settings: the fields of a frozen dataclass, and values for them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import is_dataclass, replace
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from naiad.errors import InvalidInput
+
+_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def declared(pipeline: Any) -> Any:
+    """The settings of a pipeline, or the default ones of its class; None where it has none."""
+    found = getattr(pipeline, "settings", None)
+    return found if is_dataclass(found) and not isinstance(found, type) else None
+
+
+def with_values(defaults: Any, given: Mapping[str, Any], owner: str) -> Any:
+    """Settings with other values: each of its field's type, or text that says one.
+
+    Args:
+        defaults: what the pipeline ``owner`` declares, or None.
+        given: values by name. Text for a field that is no text is read as JSON.
+        owner: the pipeline's name, for messages.
+
+    Raises:
+        InvalidInput: no such setting, or a value of another type; says which there are.
+    """
+    if not given:
+        return defaults
+    known: dict[str, Any] = get_type_hints(type(defaults)) if defaults is not None else {}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in known:
+            there = ", ".join(f"{key} ({_name(kind)})" for key, kind in known.items())
+            close = get_close_matches(name, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise InvalidInput(
+                f"{owner} has no setting {name!r}; it has {there or 'none of its own'}{hint}"
+            )
+        values[name] = _value(f"setting {name} of {owner}", known[name], value)
+    return replace(defaults, **values)  # pyright: ignore[reportArgumentType]
+
+
+def _value(what: str, kind: Any, given: Any) -> Any:
+    value = given
+    if isinstance(given, str) and not _fits(kind, given):
+        with contextlib.suppress(ValueError):
+            value = json.loads(given)
+    if isinstance(value, list) and any(get_origin(one) is tuple for one in _options(kind)):
+        value = tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if float in _options(kind) and type(value) is int:
+        value = float(value)
+    if not _fits(kind, value):
+        raise InvalidInput(f"{what} is {given!r}; it must be {_name(kind)}")
+    return value
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    options = _options(kind)
+    if len(options) > 1:
+        return any(_fits(one, value) for one in options)
+    if get_origin(kind) is Literal:
+        return any(value == one and type(value) is type(one) for one in get_args(kind))
+    if get_origin(kind) is tuple:
+        inner, *rest = get_args(kind)
+        return (
+            rest == [...] and isinstance(value, tuple) and all(_fits(inner, one) for one in value)  # pyright: ignore[reportUnknownVariableType]
+        )
+    return kind in (*_NAMES, NoneType) and type(value) is kind
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _name(kind: Any) -> str:
+    if len(options := _options(kind)) > 1:
+        return " or ".join(map(_name, options))
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return f"a list of {_name(get_args(kind)[0])}"
+    return "null" if kind is NoneType else _NAMES.get(kind, str(kind))

@@ -1,7 +1,8 @@
-"""The C++ client through the real Triton; built here, with sanitizers, where a compiler is.
+"""The C++ client through the real Triton; built here, where a compiler is.
 
-With NAIAD_FULL=1 in the environment the threads ask for 1,000 events each, and do so once more when
-built with the sanitizer for threads, which takes a minute or two to compile.
+With NAIAD_FULL=1 in the environment it is built with the sanitizers of addresses and undefined
+behaviour, the threads ask for 1,000 events each, and do so once more when built with the sanitizer
+for threads. Each takes a minute or two more to compile.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 import pytest
 from tests.support.certificates import Authority
 from tests.support.cpp import build, missing, run
+from tests.support.full import FULL
 from tests.support.markdown import ROOT, blocks
 from tests.support.proxy import proxy
 from tritonclient.grpc import InferenceServerClient, service_pb2, service_pb2_grpc
@@ -47,7 +49,6 @@ pytestmark = [
 
 CLIENT = ROOT / "clients" / "cpp"
 EVERY_TYPE = f"{CLIENT / 'tests' / 'every_type.py'}:EveryType"
-FULL = "NAIAD_FULL" in os.environ
 HOUR = 3_600_000
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
@@ -58,7 +59,7 @@ TSAN = "ignore_noninstrumented_modules=1 halt_on_error=1"
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
-    return build("address,undefined")
+    return build("address,undefined" if FULL else "")
 
 
 @pytest.fixture(scope="module")

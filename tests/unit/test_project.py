@@ -26,7 +26,7 @@ LAYERS: tuple[set[str], ...] = (
     {"client", "gate", "runtime", "tuning"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
-    {"tune"},
+    {"testing", "tune"},
     {"applications.<app>"},
     {"cli", ""},
 )

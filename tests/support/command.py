@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+WIDE = {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+"""The environment of a command whose lines are read, one by one and whole."""
+
 
 @contextmanager
 def naiad_serve(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
@@ -18,7 +21,7 @@ def naiad_serve(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+        env=os.environ | WIDE,
     ) as command:
         try:
             yield command

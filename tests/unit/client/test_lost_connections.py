@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.ports import free_port
 from tests.unit.client.clients import Ask, both, half
 from tests.unit.client.mortal import mortal
-from tests.unit.client.servers import CONFIG, free_port, grpc_server, http_server, reply
+from tests.unit.client.servers import CONFIG, grpc_server, http_server, reply
 
 from naiad.client import AsyncClient, Client
 from naiad.errors import NaiadError, Unavailable

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import typer.main
 import yaml
+from tests.support.command import subcommands
 from tests.support.markdown import PAGES, ROOT, Block, blocks
 
 from naiad.applications.nugraph.schema import INPUTS, OUTPUTS
@@ -83,9 +84,9 @@ def test_every_command_and_option_shown_exists(place: str, words: list[str]) -> 
         if word.startswith("-"):
             known = {option for param in command.params for option in param.opts}
             assert word in known, f"{place}: {command.name} has no {word}"
-        elif hasattr(command, "commands"):
-            assert word in command.commands, f"{place}: no command {word}"
-            command = command.commands[word]
+        elif below := subcommands(command):
+            assert word in below, f"{place}: no command {word}"
+            command = below[word]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

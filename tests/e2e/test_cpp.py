@@ -32,7 +32,7 @@ from tests.support.ports import free_port, free_ports
 from tests.support.proxy import proxy
 from tritonclient.grpc import InferenceServerClient, service_pb2, service_pb2_grpc
 
-import naiad
+from naiad import testing
 from naiad.applications.nugraph.events import Event, open_events, write_events
 from naiad.applications.nugraph.simulate import simulate
 from naiad.control_key import GRPC_HEADER, VARIABLE, find_key
@@ -50,7 +50,6 @@ pytestmark = [
 CLIENT = ROOT / "clients" / "cpp"
 EVERY_TYPE = f"{CLIENT / 'tests' / 'every_type.py'}:EveryType"
 HOUR = 3_600_000
-FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 # gRPC and protobuf are not built with the sanitizer: what they do inside is not seen, and their
 # locks are not, so that it would look like races. Our own code is all seen.
@@ -65,9 +64,7 @@ def programs() -> Path:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     # With a health port it is watched, and restarted when it dies.
-    with naiad.serve(
-        "nugraph3", "simple", EVERY_TYPE, instances=1, health_port=0, **FREE
-    ) as server:
+    with testing.serve("nugraph3", "simple", EVERY_TYPE, instances=1, health_port=0) as server:
         yield server
 
 
@@ -298,7 +295,7 @@ def test_tls_with_certificates_of_both_sides(
         f"--grpc-root-cert={authority.ca}",
     )
     identity = {"certificate": own, "key": own_key}
-    with naiad.serve("simple", EVERY_TYPE, arguments=options, **FREE) as server:
+    with testing.serve("simple", EVERY_TYPE, arguments=options) as server:
         url = server.grpc_url.replace("grpc://", "grpcs://")
         said = driver(programs, "every", url, ca=authority.ca, **identity)
         assert said == "same, 10, 4\n"
@@ -518,7 +515,7 @@ def test_the_gate_lets_those_in_who_have_a_key(
     key = add_key(tmp_path / "keys.json", "somebody")
     certificate, private_key = make_certificate(["127.0.0.1"], tmp_path, days=2)
     gate = GateSettings(api_keys=tmp_path / "keys.json", tls_cert=certificate, tls_key=private_key)
-    with naiad.serve("simple", EVERY_TYPE, gate=gate, **FREE) as server:
+    with testing.serve("simple", EVERY_TYPE, gate=gate) as server:
         url = server.grpc_url
         options = {"ca": certificate, "api_key": key}
         assert driver(programs, "every", url, **options) == "same, 10, 4\n"
@@ -539,7 +536,7 @@ def test_a_server_at_a_unix_socket_is_asked_there_by_shared_memory_too(
     programs: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "naiad.sock"
-    with naiad.serve("simple", EVERY_TYPE, gate=GateSettings(socket=path), **FREE):
+    with testing.serve("simple", EVERY_TYPE, gate=GateSettings(socket=path)):
         assert driver(programs, "every", f"unix:{path}") == "same, 10, 4\n"
         assert driver(programs, "every", f"unix:{path}", shared_memory=1) == "same, 10, 4\n"
 

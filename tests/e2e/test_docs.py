@@ -84,10 +84,12 @@ class Reader:
                 pass
 
     def serve(self, arguments: list[str]) -> None:
-        """Start a server and wait until it is ready."""
+        """Start a server, with one worker per model, and wait until it is ready."""
         self.leave()
+        named = not arguments[0].startswith("--")
+        once = ["--instances", "1"] if named and "--instances" not in arguments else []
         self.server = subprocess.Popen(
-            [*NAIAD, "serve", "--free-ports", *arguments],
+            [*NAIAD, "serve", "--free-ports", *arguments, *once],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             text=True,

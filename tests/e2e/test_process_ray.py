@@ -13,11 +13,10 @@ import psutil
 import pytest
 from rich.console import Console
 from tests.support.markdown import ROOT
-from tests.support.triton import FREE
 from tests.unit.bulk.numbers import Numbers, read_pairs, read_provenance, write_numbers
 from typer.testing import CliRunner
 
-import naiad
+from naiad import testing
 from naiad.applications.nugraph.events import write_events
 from naiad.applications.nugraph.result_files import read_results
 from naiad.applications.nugraph.simulate import simulate
@@ -105,7 +104,7 @@ def test_answers_are_those_of_a_server(cluster: Any, tmp_path: Path) -> None:
     write_events(tmp_path / "events.h5", simulate(12, seed=8))
     words = ["process", "nugraph3", str(tmp_path / "events.h5"), "--chunk", "8", "-o"]
     ray = ["--engine", "ray", "--ray-address", cluster.address, "--actors", "1"]
-    with naiad.serve("nugraph3", instances=1, **FREE) as server:
+    with testing.serve("nugraph3", instances=1) as server:
         for name, engine in {"ray": ray, "server": ["--server", server.grpc_url]}.items():
             result = CliRunner().invoke(app, [*words, str(tmp_path / name), *engine])
             assert result.exit_code == 0, result.output

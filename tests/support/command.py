@@ -16,6 +16,7 @@ def subcommands(command: Any) -> dict[str, Any]:
         return {}
     return {name: command.get_command(None, name) for name in command.list_commands(None)}
 
+
 WIDE = {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
 """The environment of a command whose lines are read, one by one and whole."""
 

@@ -14,8 +14,44 @@ from xdist.scheduler import LoadScopeScheduling
 APART: Final = ("tests/e2e/test_docs.py",)
 """Files whose tests share nothing: each is handed out alone."""
 
-LONGEST: Final = ()
-"""Files that take longest, by seconds of a whole run."""
+LONGEST: Final = (
+    "tests/e2e/test_docs.py",
+    "tests/e2e/test_cpp.py",
+    "tests/faults/test_supervisor.py",
+    "tests/faults/test_stranger.py",
+    "tests/e2e/test_bundle.py",
+    "tests/e2e/test_engine.py",
+    "tests/e2e/test_products.py",
+    "tests/e2e/test_benchmark.py",
+    "tests/e2e/test_process_ray.py",
+    "tests/unit/client/test_lost_connections.py",
+    "tests/e2e/test_bench.py",
+    "tests/e2e/test_gat.py",
+    "tests/faults/test_live_update.py",
+    "tests/e2e/test_process.py",
+    "tests/faults/test_memory.py",
+    "tests/faults/test_gate.py",
+    "tests/unit/triton/test_python_environment.py",
+    "tests/faults/test_prepare_ahead.py",
+    "tests/unit/gate/test_limits.py",
+    "tests/e2e/test_balancer.py",
+    "tests/faults/test_engine_faults.py",
+    "tests/faults/test_worker_faults.py",
+    "tests/unit/test_docs.py",
+    "tests/unit/triton/backends/test_models.py",
+    "tests/unit/triton/test_torch_export.py",
+    "tests/unit/triton/test_engine_files.py",
+    "tests/unit/applications/nugraph/test_display.py",
+    "tests/unit/applications/nugraph/test_compiled.py",
+    "tests/unit/applications/nugraph/test_cli.py",
+    "tests/unit/native/test_batcher.py",
+    "tests/unit/deploy/test_kubernetes.py",
+    "tests/unit/test_bill_of_materials.py",
+)
+"""Files that take more than twenty seconds on two cores, the longest first.
+
+Those of tests/e2e and tests/faults that are not here come next, before the unit tests.
+"""
 
 
 def longest_first(items: list[pytest.Item]) -> None:

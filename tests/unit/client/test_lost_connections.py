@@ -25,6 +25,7 @@ _AT_ONCE = 4
 _GONE = 3.5  # seconds; three retries alone are over before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_no_request_is_lost_to_a_server_that_is_killed_and_comes_back(scheme: str) -> None:
     failed: list[NaiadError] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from naiad.bulk.on_ray import OnRay, RaySettings
 from naiad.bulk.run import run
 from naiad.cli.main import app
 
-ray_cluster = pytest.importorskip("ray.cluster_utils")
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
 
 STORE = 80 << 20  # bytes, the least that Ray takes
 # A node that does not answer is taken for dead after a second, not after half a minute.
@@ -39,12 +40,14 @@ HEALTH = {
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster  # takes seconds to import
+
     before = set(psutil.Process().children(recursive=True))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         environment.setenv("PYTHONPATH", str(ROOT))  # actors need the numbers of the tests
         head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
-        cluster = ray_cluster.Cluster(
+        cluster = Cluster(
             initialize_head=True, head_node_args={"object_store_memory": STORE, **head}
         )
         yield cluster

@@ -84,4 +84,4 @@ def test_no_request_and_no_answer_breaks_the_native_backend(fuzzer: Path) -> Non
     tried = re.search(r"stat::number_of_executed_units:\s+(\d+)", said)
     assert tried is not None
     print(f"native decode path: {int(tried[1]):,} inputs tried in {SECONDS} s, crashes 0")
-    assert int(tried[1]) > 1000
+    assert int(tried[1]) > 1000 / 60 * SECONDS

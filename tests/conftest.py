@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from tests.support.golden import Golden
+from tests.support.order import ByFile, longest_first
 
 from naiad.triton import engine_files
 
@@ -47,6 +48,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def golden(pytestconfig: pytest.Config) -> Golden:
     """Compares what users see with tests/golden/."""
     return Golden(update=pytestconfig.getoption("--update-golden"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

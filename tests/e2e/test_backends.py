@@ -29,6 +29,7 @@ from tests.support.exported import (
 from tests.support.triton import FREE
 
 import naiad
+from naiad import testing
 from naiad.errors import EngineError, InvalidInput, PipelineError
 from naiad.triton.server import Server
 
@@ -109,7 +110,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("a repository with spaces")
     (root / "double.py").write_text(DOUBLE)
     repository = write_repository(root / "models")
-    with naiad.serve(f"{root}/double.py:Double", model_repository=repository, **FREE) as running:
+    with testing.serve(f"{root}/double.py:Double", model_repository=repository) as running:
         running.repository = repository
         yield running
 

@@ -27,11 +27,11 @@ import yaml
 from tests.faults.test_live_update import PIPE
 from tests.support.chart import rendered
 from tests.support.markdown import ROOT
+from tests.support.ports import free_port, free_ports
 from tests.support.triton import FREE
 
 import naiad
 from naiad.deploy.dashboard import PANELS
-from naiad.triton.ports import free_ports
 from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision
 
@@ -85,7 +85,14 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     servers = Servers(tmp_path_factory.mktemp("where"))
     with ThreadPoolExecutor(COUNT) as pool:
         try:
-            starts = [pool.submit(servers.start, number, 1) for number in range(COUNT)]
+            # Their ports are free while they are replaced, too.
+            ports = [
+                dict(zip(("grpc_port", "health_port"), free_ports(2), strict=True))
+                for _ in range(COUNT)
+            ]
+            starts = [
+                pool.submit(servers.start, number, 1, **ports[number]) for number in range(COUNT)
+            ]
             servers.running = [start.result() for start in starts]
             yield servers
         finally:
@@ -95,7 +102,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="module")
 def haproxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a HAProxy with deploy/haproxy.cfg, the servers' addresses apart."""
-    (port,) = free_ports("127.0.0.1", 1)
+    port = free_port()
     text = (ROOT / "deploy" / "haproxy.cfg").read_text()
     text = replaced(text, "bind 127.0.0.1:8001", f"bind 127.0.0.1:{port}")
     for number, server in enumerate(servers.running):
@@ -112,7 +119,7 @@ def haproxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="module")
 def envoy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an Envoy configured as the Helm chart does, addresses apart."""
-    grpc, status, admin = free_ports("127.0.0.1", 3)
+    grpc, status, admin = free_ports(3)
     folder = tmp_path_factory.mktemp("envoy")
     config = yaml.safe_load(rendered(folder)["ConfigMap", "nu-envoy"]["data"]["envoy.yaml"])
     places = (config["admin"], *config["static_resources"]["listeners"])

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-import naiad
+from naiad import testing
 
 DEGREE = f"{Path(__file__).parents[1] / 'unit' / 'runtime' / 'degree.py'}:Degree"
 
 
 @pytest.fixture(scope="module")
 def server():
-    ports = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
-    with naiad.serve(DEGREE, instances=1, **ports) as running:
+    with testing.serve(DEGREE, instances=1) as running:
         yield running
 
 

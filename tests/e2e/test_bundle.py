@@ -14,7 +14,6 @@ import pytest
 import tritonclient.http as triton_http
 from PIL import Image
 from tests.support.golden import Golden
-from tests.support.triton import FREE
 from tests.unit.applications.medical.bundle.bundles import (
     CLASSES,
     LABELS,
@@ -29,6 +28,7 @@ from tests.unit.applications.medical.test_dicom import whole_series
 from typer.testing import CliRunner, Result
 
 import naiad
+from naiad import testing
 from naiad.applications.medical import nifti
 from naiad.applications.medical.bundle.client import BundleClient, Classification, Segmentation
 from naiad.applications.medical.bundle.pipeline import bundle_spec
@@ -63,7 +63,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert written.exit_code == 0, written.output
     repository = (folder / "written").rename(folder / "moved")
     specs = [bundle_spec(classification), bundle_spec(pictures)]
-    with naiad.serve(*specs, model_repository=repository, instances=1, **FREE) as server:
+    with testing.serve(*specs, model_repository=repository, instances=1) as server:
         yield Served(server, segmentation, classification, pictures)
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.markdown import ROOT
+from tests.support.ports import free_ports
 
 import naiad
 from naiad.core.settings import ServeSettings
 from naiad.triton.command import command_line
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import assemble, find_engine
-from naiad.triton.ports import free_ports
 
 A, B = np.arange(16, dtype=np.int32).reshape(1, 16), np.ones((1, 16), np.int32)
 SANDBOXED = ROOT / "scripts" / "sandboxed.sh"
@@ -73,7 +73,7 @@ def test_naiad_serves_as_another_user_on_a_root_file_system_without_writes() -> 
     assert looked[4].endswith("Read-only file system")
     assert looked[5:] == ["/tmp written", "/dev/shm written"]
 
-    http, grpc, metrics, health = free_ports("127.0.0.1", 4)
+    http, grpc, metrics, health = free_ports(4)
     ports = [f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"]
     serve = [sys.executable, "-c", "from naiad.cli.main import main; main()", "serve", "simple"]
     with subprocess.Popen(
@@ -134,7 +134,7 @@ def test_a_plain_triton_serves_with_the_environment_folder_alone(tmp_path: Path)
 def bare_triton(models: Path, path: str) -> Iterator[str]:
     """Triton's own binary, started as in the container; its gRPC address."""
     layout = assemble(find_engine())
-    http, grpc, metrics = free_ports("127.0.0.1", 3)
+    http, grpc, metrics = free_ports(3)
     endpoints = Endpoints("127.0.0.1", {"HTTP": http, "gRPC": grpc, "metrics": metrics})
     settings = ServeSettings(exit_timeout=5)
     prefix = f"naiad-test-{os.getpid()}"

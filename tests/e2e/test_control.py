@@ -21,7 +21,7 @@ from tests.support.triton import FREE, write_model
 from typer.testing import CliRunner
 
 import naiad
-from naiad.cli import console
+from naiad import console
 from naiad.cli.main import app
 from naiad.errors import ModelNotFound
 from naiad.triton.repository import export

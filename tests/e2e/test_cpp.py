@@ -1,7 +1,8 @@
-"""The C++ client through the real Triton; built here, with sanitizers, where a compiler is.
+"""The C++ client through the real Triton; built here, where a compiler is.
 
-With NAIAD_FULL=1 in the environment the threads ask for 1,000 events each, and do so once more when
-built with the sanitizer for threads, which takes a minute or two to compile.
+With NAIAD_FULL=1 in the environment it is built with the sanitizers of addresses and undefined
+behaviour, the threads ask for 1,000 events each, and do so once more when built with the sanitizer
+for threads. Each takes a minute or two more to compile.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ import numpy as np
 import pytest
 from tests.support.certificates import Authority
 from tests.support.cpp import build, missing, run
+from tests.support.full import FULL
 from tests.support.markdown import ROOT, blocks
+from tests.support.ports import free_port, free_ports
 from tests.support.proxy import proxy
 from tritonclient.grpc import InferenceServerClient, service_pb2, service_pb2_grpc
 
-import naiad
+from naiad import testing
 from naiad.applications.nugraph.events import Event, open_events, write_events
 from naiad.applications.nugraph.simulate import simulate
 from naiad.control_key import GRPC_HEADER, VARIABLE, find_key
@@ -47,9 +50,7 @@ pytestmark = [
 
 CLIENT = ROOT / "clients" / "cpp"
 EVERY_TYPE = f"{CLIENT / 'tests' / 'every_type.py'}:EveryType"
-FULL = "NAIAD_FULL" in os.environ
 HOUR = 3_600_000
-FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 # gRPC and protobuf are not built with the sanitizer: what they do inside is not seen, and their
 # locks are not, so that it would look like races. Our own code is all seen.
@@ -58,15 +59,13 @@ TSAN = "ignore_noninstrumented_modules=1 halt_on_error=1"
 
 @pytest.fixture(scope="module")
 def programs() -> Path:
-    return build("address,undefined")
+    return build("address,undefined" if FULL else "")
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     # With a health port it is watched, and restarted when it dies.
-    with naiad.serve(
-        "nugraph3", "simple", EVERY_TYPE, instances=1, health_port=0, **FREE
-    ) as server:
+    with testing.serve("nugraph3", "simple", EVERY_TYPE, instances=1, health_port=0) as server:
         yield server
 
 
@@ -200,7 +199,7 @@ def test_a_server_s_error_is_an_exception_with_its_code(
     assert said.startswith("NOT_FOUND: Request for unknown model: 'nugraph9'")
     said = driver(programs, "error", server.grpc_url, file=events, timeout_ms=1)
     assert said.startswith("DEADLINE_EXCEEDED: no answer from grpc://")
-    (port,) = free_ports("127.0.0.1", 1)
+    port = free_port()
     said = driver(programs, "error", f"127.0.0.1:{port}", file=events, rounds=0)
     assert said.startswith(f"UNAVAILABLE: no server answers at grpc://127.0.0.1:{port} (")
 
@@ -208,7 +207,7 @@ def test_a_server_s_error_is_an_exception_with_its_code(
 def test_another_server_answers_where_one_is_away_and_the_fallback_where_all_are(
     programs: Path, server: Server, events: Path
 ) -> None:
-    ports = free_ports("127.0.0.1", 2)
+    ports = free_ports(2)
     away = [f"127.0.0.1:{port}" for port in ports]
     said = driver(programs, "fallback", *away, server.grpc_url, file=events)
     assert said == "server\nserver\n"
@@ -297,7 +296,7 @@ def test_tls_with_certificates_of_both_sides(
         f"--grpc-root-cert={authority.ca}",
     )
     identity = {"certificate": own, "key": own_key}
-    with naiad.serve("simple", EVERY_TYPE, arguments=options, **FREE) as server:
+    with testing.serve("simple", EVERY_TYPE, arguments=options) as server:
         url = server.grpc_url.replace("grpc://", "grpcs://")
         said = driver(programs, "every", url, ca=authority.ca, **identity)
         assert said == "same, 10, 4\n"
@@ -413,7 +412,7 @@ def test_a_unix_socket_may_have_any_path(programs: Path, events: Path, tmp_path:
 def test_this_machine_is_reached_without_the_proxy_and_an_error_elsewhere_names_it(
     programs: Path, events: Path, tmp_path: Path
 ) -> None:
-    (away,) = free_ports("127.0.0.1", 1)
+    away = free_port()
     url = f"http://me:secret@127.0.0.1:{away}"
     environment = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), url)
     with inspected(f"unix:{tmp_path}/socket") as (_, port):
@@ -517,7 +516,7 @@ def test_the_gate_lets_those_in_who_have_a_key(
     key = add_key(tmp_path / "keys.json", "somebody")
     certificate, private_key = make_certificate(["127.0.0.1"], tmp_path, days=2)
     gate = GateSettings(api_keys=tmp_path / "keys.json", tls_cert=certificate, tls_key=private_key)
-    with naiad.serve("simple", EVERY_TYPE, gate=gate, **FREE) as server:
+    with testing.serve("simple", EVERY_TYPE, gate=gate) as server:
         url = server.grpc_url
         options = {"ca": certificate, "api_key": key}
         assert driver(programs, "every", url, **options) == "same, 10, 4\n"
@@ -538,7 +537,7 @@ def test_a_server_at_a_unix_socket_is_asked_there_by_shared_memory_too(
     programs: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "naiad.sock"
-    with naiad.serve("simple", EVERY_TYPE, gate=GateSettings(socket=path), **FREE):
+    with testing.serve("simple", EVERY_TYPE, gate=GateSettings(socket=path)):
         assert driver(programs, "every", f"unix:{path}") == "same, 10, 4\n"
         assert driver(programs, "every", f"unix:{path}", shared_memory=1) == "same, 10, 4\n"
 

@@ -1,7 +1,7 @@
 """The README and the documentation, followed to the letter.
 
 Each page is followed from its top in an empty folder: the files it shows are written, its commands
-and Python blocks are run, and what it says they print is compared. Servers get free ports, which
+and Python blocks are run, and what it says they print is compared. Servers take free ports, which
 take the place of the default ones.
 """
 
@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from tests.support.command import WIDE, shown_when_ready, urls_shown
 from tests.support.markdown import PAGES, Block, blocks
-
-import naiad
-from naiad.triton.ports import free_ports
 
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
@@ -43,7 +41,7 @@ class Reader:
 
     folder: Path
     names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
-    server: subprocess.Popen[bytes] | None = None
+    server: subprocess.Popen[str] | None = None
     url: str = DEFAULT_URL
 
     def follow(self, page: Path) -> None:
@@ -86,27 +84,27 @@ class Reader:
                 pass
 
     def serve(self, arguments: list[str]) -> None:
-        """Start a server and wait until it is ready."""
+        """Start a server, with one worker per model, and wait until it is ready."""
         self.leave()
-        http, grpc, metrics = free_ports("127.0.0.1", 3)
-        ports = [f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"]
-        ports.append("--health-port=0")
-        self.server = subprocess.Popen([*NAIAD, "serve", *arguments, *ports], cwd=self.folder)
-        self.url = f"localhost:{grpc}"
-        with naiad.Client(self.url, retries=0) as client:
-            for _ in range(600):
-                assert self.server.poll() is None, f"naiad serve {shlex.join(arguments)} ended"
-                with contextlib.suppress(naiad.NaiadError):
-                    if all(model.state == "READY" for model in client.models()):
-                        return
-                time.sleep(0.1)
-        pytest.fail(f"naiad serve {shlex.join(arguments)} was not ready in a minute")
+        named = not arguments[0].startswith("--")
+        once = ["--instances", "1"] if named and "--instances" not in arguments else []
+        self.server = subprocess.Popen(
+            [*NAIAD, "serve", "--free-ports", *arguments, *once],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | WIDE,
+        )
+        urls = urls_shown(shown_when_ready(self.server))
+        assert "gRPC" in urls, f"naiad serve {shlex.join(arguments)} ended"
+        self.url = urls["gRPC"]
 
     def leave(self) -> None:
         """Stop the server as a user would."""
         if self.server is not None:
             self.server.send_signal(signal.SIGINT)
-            assert self.server.wait(timeout=30) == 0
+            self.server.communicate(timeout=30)
+            assert self.server.returncode == 0
             self.server = None
 
 
@@ -120,7 +118,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     sys.modules.pop("my_model", None)
     if reader.server is not None:
         reader.server.kill()
-        reader.server.wait()
+        reader.server.communicate()
 
 
 def followed(block: Block) -> bool:

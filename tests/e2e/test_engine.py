@@ -20,6 +20,7 @@ from tests.support.command import naiad_serve, shown_when_ready, urls_shown
 from tests.support.triton import FREE, Belongings, copy_model, write_model
 
 import naiad
+from naiad import testing
 from naiad.core.settings import EngineSettings
 from naiad.errors import EngineError
 from naiad.triton.engine import assemble, find_engine
@@ -84,7 +85,7 @@ def installed(tmp_path: Path) -> Path:
 
 def test_a_triton_that_is_installed_serves_the_same(installed: Path, repository: Path):
     settings = EngineSettings(engine=installed)
-    with naiad.serve("simple", model_repository=repository, engine=settings, **FREE) as server:
+    with testing.serve("simple", model_repository=repository, engine=settings) as server:
         assert psutil.Process(server.pid).exe() == str(installed / "bin" / "tritonserver")
         assert answers(server)
         row = np.ones((1, 16), np.int32)
@@ -343,7 +344,7 @@ def test_layouts_made_at_once_by_many_processes_agree(tmp_path: Path):
 
 def test_a_pipeline_in_a_file_is_served_from_python(tmp_path: Path):
     (tmp_path / "double.py").write_text(DOUBLE)
-    with naiad.serve(f"{tmp_path / 'double.py'}:Double", **FREE) as server:
+    with testing.serve(f"{tmp_path / 'double.py'}:Double") as server:
         belongings = Belongings.of(server)
         assert server.models == ("double",)
         assert np.array_equal(server.client().infer("double", x=X)["y"], 2 * X)

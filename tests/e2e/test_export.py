@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.triton import FREE
 
-import naiad
+from naiad import testing
 from naiad.native.library import LIBRARY
 
 PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
@@ -74,7 +73,7 @@ def test_a_folder_that_an_older_naiad_exported_is_served(tmp_path):
     version = config.parent / "1"
     (version / LIBRARY).unlink()
     (version / "model.py").write_text("from naiad.triton.adapter import triton_model\n")
-    with naiad.serve(model_repository=repository, **FREE) as server:
+    with testing.serve(model_repository=repository) as server:
         ones = np.ones((1, 16), np.int32)
         answer = server.client().infer("simple", INPUT0=ones, INPUT1=ones)
     assert (answer["OUTPUT0"] == 2).all()

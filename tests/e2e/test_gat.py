@@ -16,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 from typer.testing import CliRunner
 
 import naiad
+from naiad import testing
 from naiad.applications.gat.graphs import read_graph, write_graph
 from naiad.applications.gat.pipeline import Gat
 from naiad.applications.gat.simulate import simulate
@@ -28,7 +29,7 @@ REQUESTS = 50
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with naiad.serve("gat", instances=1, http_port=0, grpc_port=0, metrics_port=0) as server:
+    with testing.serve("gat", instances=1) as server:
         yield server
 
 

@@ -15,13 +15,13 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from PIL import Image
-from tests.support.triton import FREE
 from tests.unit.applications.image.classifiers import LABELS, expected, write_labels, write_onnx
 from tests.unit.applications.image.test_decode import encoded
 from tritonclient.grpc import model_config_pb2
 from typer.testing import CliRunner
 
 import naiad
+from naiad import testing
 from naiad.applications.image.client import Classification
 from naiad.applications.image.schema import SHAPES
 from naiad.applications.image.shapes import draw
@@ -33,7 +33,7 @@ INCEPTION = "inception_graphdef"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with naiad.serve("image", INCEPTION, instances=1, **FREE) as server:
+    with testing.serve("image", INCEPTION, instances=1) as server:
         yield server
 
 

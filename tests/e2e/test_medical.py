@@ -21,14 +21,13 @@ import pytest
 import tritonclient.http as triton_http
 from PIL import Image
 from tests.support.exported import script
-from tests.support.triton import FREE
 from tests.unit.applications.medical.covid_ct.test_pipeline import Mean
 from tests.unit.test_artifacts import running_site
 from tritonclient.utils import np_to_triton_dtype
 from typer.testing import CliRunner
 
 import naiad
-from naiad import artifacts
+from naiad import artifacts, testing
 from naiad.applications.medical import nifti
 from naiad.applications.medical.covid_ct import phantoms
 from naiad.applications.medical.covid_ct.schema import FOREIGN, NOTICE
@@ -50,7 +49,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def server(cache: Path) -> Iterator[Server]:
-    with naiad.serve("covid_ct", "mednist", instances=1, **FREE) as server:
+    with testing.serve("covid_ct", "mednist", instances=1) as server:
         yield server
 
 
@@ -239,7 +238,7 @@ def test_downloaded_weights_are_served_with_no_further_step(
     assert got.exit_code == 0
     assert [path.name for path in Path(got.stdout.strip()).iterdir()] == ["covid19_model.ts"]
     with (
-        naiad.serve("covid_ct", instances=1, **FREE) as server,
+        testing.serve("covid_ct", instances=1) as server,
         naiad.Client(server.grpc_url) as client,
     ):
         (verdict,) = client.covid_ct.infer(scans(folder)[:1])

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.triton import FREE
 from typer.testing import CliRunner, Result
 
 import naiad
+from naiad import testing
 from naiad.applications.movies.embedding import embed_films
 from naiad.applications.movies.graph import movie_schema
 from naiad.applications.store import create_store, open_store, write_store
@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def server(place: Path) -> Iterator[Server]:
-    with naiad.serve(*MODELS, instances=1, **FREE) as server:
+    with testing.serve(*MODELS, instances=1) as server:
         yield server
 
 

@@ -11,6 +11,7 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
 import naiad
+from naiad import testing
 from naiad.applications.nugraph.events import open_events
 from naiad.applications.nugraph.schema import INPUTS
 from naiad.applications.nugraph.simulate import simulate
@@ -38,7 +39,7 @@ def weights(shared_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(weights):
-    with naiad.serve("nugraph3", weights=weights, http_port=0, grpc_port=0, metrics_port=0) as s:
+    with testing.serve("nugraph3", weights=weights) as s:
         yield s
 
 

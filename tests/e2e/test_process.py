@@ -18,10 +18,9 @@ import h5py
 import numpy as np
 import psutil
 import pytest
-from tests.support.triton import FREE
 from typer.testing import CliRunner
 
-import naiad
+from naiad import testing
 from naiad.applications.image.schema import SHAPES
 from naiad.applications.image.shapes import draw
 from naiad.applications.nugraph.events import open_events, write_events
@@ -38,7 +37,7 @@ PER_FILE = (70, 33, 50)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with naiad.serve("nugraph3", "image", instances=1, **FREE) as server:
+    with testing.serve("nugraph3", "image", instances=1) as server:
         yield server
 
 
@@ -176,7 +175,7 @@ def test_a_server_that_dies_takes_no_event_along(
     server: Server, events: Path, tmp_path: Path
 ) -> None:
     command = [*NAIAD, *process("nugraph3", events, "-o", tmp_path, "--chunk", 8)]
-    with naiad.serve("nugraph3", instances=1, **FREE) as other:
+    with testing.serve("nugraph3", instances=1) as other:
         urls = ["--server", server.grpc_url, "--server", other.grpc_url]
         with subprocess.Popen([*command, *urls], stderr=subprocess.PIPE, text=True) as running:
             while not list(tmp_path.rglob("*.done")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ import psutil
 import pytest
 from rich.console import Console
 from tests.support.markdown import ROOT
-from tests.support.triton import FREE
 from tests.unit.bulk.numbers import Numbers, read_pairs, read_provenance, write_numbers
 from typer.testing import CliRunner
 
-import naiad
+from naiad import testing
 from naiad.applications.nugraph.events import write_events
 from naiad.applications.nugraph.result_files import read_results
 from naiad.applications.nugraph.simulate import simulate
@@ -26,7 +26,7 @@ from naiad.bulk.on_ray import OnRay, RaySettings
 from naiad.bulk.run import run
 from naiad.cli.main import app
 
-ray_cluster = pytest.importorskip("ray.cluster_utils")
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
 
 STORE = 80 << 20  # bytes, the least that Ray takes
 # A node that does not answer is taken for dead after a second, not after half a minute.
@@ -40,12 +40,14 @@ HEALTH = {
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster  # takes seconds to import
+
     before = set(psutil.Process().children(recursive=True))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         environment.setenv("PYTHONPATH", str(ROOT))  # actors need the numbers of the tests
         head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
-        cluster = ray_cluster.Cluster(
+        cluster = Cluster(
             initialize_head=True, head_node_args={"object_store_memory": STORE, **head}
         )
         yield cluster
@@ -105,7 +107,7 @@ def test_answers_are_those_of_a_server(cluster: Any, tmp_path: Path) -> None:
     write_events(tmp_path / "events.h5", simulate(12, seed=8))
     words = ["process", "nugraph3", str(tmp_path / "events.h5"), "--chunk", "8", "-o"]
     ray = ["--engine", "ray", "--ray-address", cluster.address, "--actors", "1"]
-    with naiad.serve("nugraph3", instances=1, **FREE) as server:
+    with testing.serve("nugraph3", instances=1) as server:
         for name, engine in {"ray": ray, "server": ["--server", server.grpc_url]}.items():
             result = CliRunner().invoke(app, [*words, str(tmp_path / name), *engine])
             assert result.exit_code == 0, result.output

@@ -16,6 +16,7 @@ import tritonclient.grpc as grpcclient
 from typer.testing import CliRunner, Result
 
 import naiad
+from naiad import testing
 from naiad.applications.products import product_store
 from naiad.applications.products.contract import GraphEmbeddings
 from naiad.applications.products.pipeline import Products
@@ -37,10 +38,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(place: Path) -> Iterator[Server]:
     names = ("products", "graph_embeddings", "products_recommend")
-    ports = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAIAD_PRODUCTS", str(place))
-        server = naiad.serve(*names, instances=1, **ports)
+        server = testing.serve(*names, instances=1)
     with server:
         yield server
 

@@ -14,6 +14,7 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
 import naiad
+from naiad import testing
 from naiad.triton.repository import export
 
 PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
@@ -24,7 +25,7 @@ def server(tmp_path_factory):
     repository = tmp_path_factory.mktemp("models")
     for name in ("Trouble", "Bytes", "Ranked", "Scribbler"):
         export(f"{PIPELINES}:{name}", repository, instances=1)
-    with naiad.serve(model_repository=repository, http_port=0, grpc_port=0, metrics_port=0) as s:
+    with testing.serve(model_repository=repository) as s:
         yield s
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from tests.support.triton import FREE
 
-import naiad
+from naiad import testing
 from naiad.errors import InvalidInput
 from naiad.triton.server import Server
 
@@ -18,7 +17,7 @@ B = np.ones((1, 16), np.int32)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with naiad.serve("simple", **FREE) as running:
+    with testing.serve("simple") as running:
         yield running
 
 

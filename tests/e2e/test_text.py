@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from tests.support.triton import FREE
 from tests.unit.applications.text.embedding.tiny import write_onnx_entailment
 from typer.testing import CliRunner
 
 import naiad
+from naiad import testing
 from naiad.applications.text.embedding.encoder import Tokenizer
 from naiad.applications.text.embedding.importing import served_folder
 from naiad.applications.text.zero_shot.client import Classification
@@ -35,7 +35,7 @@ LABELS = ["business", "space and science", "politics"]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     models = ("zero_shot", "text_embedding", "sentence_bert", "deepset")
-    with naiad.serve(*models, instances=1, **FREE) as server:
+    with testing.serve(*models, instances=1) as server:
         yield server
 
 
@@ -170,7 +170,7 @@ def test_a_network_for_entailment_is_imported_and_served(tmp_path: Path):
     )
     assert made.exit_code == 0, made.output
     assert "a network for entailment, asked 'This example is {}.'" in made.output
-    with naiad.serve("zero_shot", weights=folder, instances=1, **FREE) as server:
+    with testing.serve("zero_shot", weights=folder, instances=1) as server:
         command = ["infer", "zero_shot", "the moon is bright", "--labels", "space,heist"]
         result = CliRunner().invoke(app, [*command, "--url", server.grpc_url])
     assert result.exit_code == 0, result.output

@@ -13,6 +13,7 @@ import pytest
 from tests.support.triton import is_worker
 
 import naiad
+from naiad import testing
 from naiad.core.budget import Budget
 from naiad.core.cost_model import Cost
 from naiad.triton.config import read_config, read_parameters
@@ -20,7 +21,6 @@ from naiad.triton.repository import export
 from naiad.tuning import Tuning, parse_tuning
 
 PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
-PORTS = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 
 
 def test_a_tuning_is_written_with_a_picture_and_served(tmp_path):
@@ -42,7 +42,7 @@ def test_a_tuning_is_written_with_a_picture_and_served(tmp_path):
     file = tmp_path / "tuned" / "tuning.json"
     tuning = parse_tuning(file)
     assert tuning.latency_target == pytest.approx(0.08)
-    with naiad.serve(f"{PIPELINES}:Kneed", tuning=file, **PORTS) as server:
+    with testing.serve(f"{PIPELINES}:Kneed", tuning=file) as server:
         workers = [
             process
             for process in psutil.Process(server.pid).children(recursive=True)
@@ -75,7 +75,7 @@ def tuned(tmp_path, **changes):
 def largest_batch(repository):
     """Of three dozen requests that come twelve at a time, to a model of 20 ms per request."""
     with (
-        naiad.serve(model_repository=repository, **PORTS) as server,
+        testing.serve(model_repository=repository) as server,
         ThreadPoolExecutor(12) as pool,
     ):
         client = server.client()
@@ -99,7 +99,7 @@ def test_a_parameter_that_was_edited_wrongly_is_told_when_the_model_is_loaded(tm
     config.write_text(config.read_text().replace('{\\"requests\\": 64}', "many"))
     assert "many" in config.read_text()
     with pytest.raises(naiad.NaiadError, match="parameter budget is wrong"):
-        naiad.serve(model_repository=tmp_path / "m", **PORTS)
+        testing.serve(model_repository=tmp_path / "m")
 
 
 def test_a_latency_target_makes_smaller_batches(tmp_path):
@@ -119,7 +119,7 @@ def test_a_latency_target_learns_what_batches_cost(tmp_path):
     """Three batches tell that a request takes 20 ms."""
     export(f"{PIPELINES}:Metered", tmp_path / "m", instances=1, latency_target=0.15)
     with (
-        naiad.serve(model_repository=tmp_path / "m", **PORTS) as server,
+        testing.serve(model_repository=tmp_path / "m") as server,
         ThreadPoolExecutor(12) as pool,
     ):
         client = server.client()
@@ -134,4 +134,4 @@ def test_a_latency_target_that_was_edited_wrongly_is_told_when_the_model_is_load
     config = model.path / "config.pbtxt"
     config.write_text(config.read_text().replace('"0.15"', '"-1"'))
     with pytest.raises(naiad.NaiadError, match="latency_target is -1 s; it must be more than 0"):
-        naiad.serve(model_repository=tmp_path / "m", **PORTS)
+        testing.serve(model_repository=tmp_path / "m")

@@ -17,6 +17,10 @@ def subcommands(command: Any) -> dict[str, Any]:
     return {name: command.get_command(None, name) for name in command.list_commands(None)}
 
 
+WIDE = {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+"""The environment of a command whose lines are read, one by one and whole."""
+
+
 @contextmanager
 def naiad_serve(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """The command, and its end however the test ends."""
@@ -26,7 +30,7 @@ def naiad_serve(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+        env=os.environ | WIDE,
     ) as command:
         try:
             yield command

@@ -23,8 +23,9 @@ _HEADERS = """
 #endif
 """
 
-_FLAGS = "-g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize="
+_SANITIZED = "-g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize="
 _VARIANTS = {
+    "": ("-O0", "ON"),
     # The sources of the library in few units: half of the time is that of headers.
     "address,undefined": ("-O0", "ON"),
     # File by file, as people build it. With the macro protobuf's headers (3.21) declare larger
@@ -48,15 +49,17 @@ def missing() -> str:
 def build(sanitizers: str, *targets: str) -> Path:
     """Build the test programs, or some of them, and return the folder where they are.
 
+    ``sanitizers`` is a key of the variants; "" builds without.
     One of the processes of a test run builds, the others wait; a later run builds what has changed.
     """
-    folder = ROOT / "build" / f"cpp-{sanitizers.replace(',', '-')}"
+    folder = ROOT / "build" / f"cpp-{sanitizers.replace(',', '-') or 'plain'}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         further, unity = _VARIANTS[sanitizers]
+        instrumented = f"{_SANITIZED}{sanitizers} " if sanitizers else ""
         flags = [
-            f"-DCMAKE_CXX_FLAGS={_FLAGS}{sanitizers} {further}",
+            f"-DCMAKE_CXX_FLAGS={instrumented}{further}",
             f"-DCMAKE_UNITY_BUILD={unity}",
             f"-DPython3_EXECUTABLE={sys.executable}",
         ]

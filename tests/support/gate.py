@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import socket
@@ -21,6 +20,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 import grpc
+from tests.support.ports import free_ports
 
 from naiad.gate import GateSettings, Listeners, Upstream, check, is_ready, refresh, write
 
@@ -264,12 +264,3 @@ def read_answer(connection: socket.socket) -> tuple[int, bytes]:
                 return int(head.split()[1]), body
     head, _, body = found.partition(b"\r\n\r\n")
     return int(head.split()[1]) if head else 0, body
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this host that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in held:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in held]

@@ -9,11 +9,13 @@ from textwrap import dedent
 
 import psutil
 
+from naiad.testing import FREE_PORTS as FREE
 from naiad.triton.ports import is_free
 from naiad.triton.server import Server
 
+__all__ = ["FREE", "MODELS", "Belongings", "copy_model", "is_worker", "write_model"]
+
 MODELS = Path(__file__).parents[1] / "e2e" / "models"
-FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 
 
 def is_worker(command: str) -> bool:

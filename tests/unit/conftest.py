@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.full import FULL
 
 from naiad.native.library import SOURCES
 
@@ -15,16 +17,23 @@ Drive = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``driver.cpp``, built."""
+def program(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """``driver.cpp``, built once per run; with sanitizers under ``NAIAD_FULL=1``."""
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
-        pytest.skip("there is no C++ compiler with sanitizers: apt install g++")
-    made = tmp_path_factory.mktemp("native") / "driver"
+        pytest.skip("there is no C++ compiler: apt install g++")
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder if worker_id == "master" else folder.parent  # of all processes of this run
+    made = folder / "native-driver"
     source = Path(__file__).parent / "native" / "driver.cpp"
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{SOURCES}"]
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover"]
-    subprocess.run([compiler, *flags, *sanitizers, "-o", made, source], check=True)
+    if FULL:
+        flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover"]
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            subprocess.run([compiler, *flags, "-o", made.with_suffix(".new"), source], check=True)
+            made.with_suffix(".new").rename(made)
     return made
 
 

@@ -66,6 +66,7 @@ def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         return json.loads(wheel.read(path))
 
 
+@pytest.mark.slow
 def test_the_bill_is_valid(bill: dict[str, Any]) -> None:
     assert bill["specVersion"] == "1.6"
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is None

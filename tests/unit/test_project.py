@@ -29,7 +29,7 @@ LAYERS: tuple[set[str], ...] = (
     {"client", "gate", "runtime", "tuning"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
-    {"tasks", "tune"},
+    {"tasks", "testing", "tune"},
     {"applications.<app>"},
     {"cli", ""},
 )

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <sstream>
+#include <thread>
 
 #include "address.hpp"
 #include "control_key.hpp"
@@ -204,7 +205,17 @@ struct Server::Connection {
     inference::SystemSharedMemoryUnregisterRequest request;
     request.set_name(region.name());
     inference::SystemSharedMemoryUnregisterResponse reply;
-    send(&Stub::SystemSharedMemoryUnregister, request, reply, deadline, find_control_key(address));
+    const std::string key = find_control_key(address);
+    for (;;) {
+      try {
+        return send(&Stub::SystemSharedMemoryUnregister, request, reply, deadline, key);
+      } catch (const Error& error) {
+        // Triton (24.10) holds a region until after it has sent the answer, and refuses until then.
+        if (!contains(error.what(), "currently in use")) throw;
+        if (steady_clock::now() >= deadline.at) throw;
+        std::this_thread::sleep_for(milliseconds(1));
+      }
+    }
   }
 
   using Stub = inference::GRPCInferenceService::Stub;

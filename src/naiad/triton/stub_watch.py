@@ -22,6 +22,7 @@ WORKER = "naiad.triton.worker"
 _LOOK = 0.1  # seconds between looks while Triton starts
 _DEAD = 2.0  # seconds after which a dead process is not about to be replaced by a starting Triton
 _LOOK_RUNNING = 0.5  # seconds between looks afterwards; a stub that is unloaded is gone sooner
+_COLLECTED = 5.0  # seconds within which Triton, be it busy, has collected one that did not load
 
 
 class Stubs:
@@ -33,7 +34,8 @@ class Stubs:
         self._models: dict[int, str] = {}
         self._workers: set[int] = set()
         self._since: dict[str, float] = {}
-        self._dead_before: frozenset[int] = frozenset()
+        self._served: set[int] = set()
+        self._dead_since: dict[int, float] = {}
 
     def died(self, triton: int, loading: set[str]) -> Iterator[LogEvent]:
         """The models of those ``loading`` whose process has died, as events.
@@ -46,7 +48,7 @@ class Stubs:
             return
         self._looked = now
         alive, dead = self._look(triton)
-        missing = {model for model in loading - alive if dead}
+        missing = {model for model in loading - set(alive.values()) if dead}
         known = {self._models[pid] for pid in dead if pid in self._models}
         if all(pid in self._models for pid in dead):
             missing &= known
@@ -67,17 +69,23 @@ class Stubs:
         """Which model of a running Triton has lost its process, and how; "" where none has.
 
         A process of a model that is ``loading`` does not count: it may be that of a version that
-        does not load, which Triton notices within a second, while its predecessor is served.
+        does not load, which Triton notices within a second, while its predecessor is served. One
+        that was never seen but while its model was loading counts once Triton has had its time.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK_RUNNING:
             return ""
         self._looked = now
-        _, dead = self._look(triton)
+        alive, dead = self._look(triton)
+        self._served |= {pid for pid, model in alive.items() if model not in loading}
         if loading:
             dead = [pid for pid in dead if self._models.get(pid, "") not in {"", *loading}]
-        again = self._dead_before.intersection(dead)
-        self._dead_before = frozenset(dead)
+        self._dead_since = {pid: self._dead_since.get(pid, now) for pid in dead}
+        again = [
+            pid
+            for pid, since in self._dead_since.items()
+            if now - since >= (_LOOK_RUNNING if pid in self._served else _COLLECTED)
+        ]
         if not again:
             return ""
         return "; ".join(
@@ -85,8 +93,9 @@ class Stubs:
             for pid in sorted(again)
         )
 
-    def _look(self, triton: int) -> tuple[set[str], list[int]]:
-        alive: set[str] = set()
+    def _look(self, triton: int) -> tuple[dict[int, str], list[int]]:
+        """The model of each stub that is alive, by process, and the processes that are dead."""
+        alive: dict[int, str] = {}
         dead: list[int] = []
         try:
             children = psutil.Process(triton).children()
@@ -107,7 +116,7 @@ class Stubs:
             elif len(command) > 1:  # stub, REPOSITORY/MODEL/VERSION/model.py, ...
                 model = Path(command[1]).parent.parent.name
                 self._models[child.pid] = model
-                alive.add(model)
+                alive[child.pid] = model
         return alive, dead
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.ports import free_port
 
 from naiad.bench.stages import Counters, Meter, counters, share
 from naiad.errors import Unavailable
-from naiad.triton.ports import free_ports
 from naiad.triton.prometheus import metrics_url, parse_metrics
 
 EXPOSED = """
@@ -63,7 +63,7 @@ def test_where_the_metrics_are(given, host, url):
 
 
 async def test_a_server_without_metrics_is_told_by_their_address():
-    (port,) = free_ports("127.0.0.1", 1)
+    port = free_port()
     url = f"http://127.0.0.1:{port}/metrics"
     with pytest.raises(Unavailable, match=f"no metrics at {url}"):
         await Meter(url, "degree").read()

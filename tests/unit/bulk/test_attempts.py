@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from tests.unit.bulk.numbers import Numbers, read_pairs, write_numbers
 
 from naiad.bulk.job import Chunk, Job, chunks_of, find_inputs
@@ -30,6 +31,7 @@ def do(chunk: Chunk) -> None:
     worker({"chunk": [_packed(chunk)]})
 
 
+@pytest.mark.slow
 def test_what_kills_a_process_is_left_out_and_listed(tmp_path: Path) -> None:
     write_numbers(tmp_path / "a.txt", range(10, 18))
     job = Job(

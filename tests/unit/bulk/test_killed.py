@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.support.markdown import ROOT
 from tests.unit.bulk.numbers import read_pairs, write_numbers
 from tests.unit.client.servers import grpc_server
@@ -35,6 +36,7 @@ with Servers([url], "half", concurrency=3) as servers:
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> None:
     rng = random.Random(1)
     for name in range(6):

@@ -11,7 +11,8 @@ import grpc
 import pytest
 import typer
 from tests.support.command import subcommands
-from tests.unit.client.servers import free_port, grpc_server
+from tests.support.ports import free_port
+from tests.unit.client.servers import grpc_server
 from typer.testing import CliRunner
 
 from naiad.cli.connect import add_access, connected, given_access, open_client

@@ -42,6 +42,7 @@ def test_nothing_of_the_template_name_is_left(tmp_path: Path) -> None:
         assert "my_model" not in text
 
 
+@pytest.mark.slow
 def test_the_written_pipeline_passes_its_own_in_process_tests(tmp_path: Path) -> None:
     assert run("my_model", "-d", tmp_path).exit_code == 0
     outcome = subprocess.run(

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.support.markdown import ROOT
-from tests.unit.client.servers import CONFIG, free_port, grpc_server, reply
+from tests.support.ports import free_port
+from tests.unit.client.servers import CONFIG, grpc_server, reply
 
 _NUMBERS = 1000  # in each request; the answer has half of them
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,12 +73,6 @@ class Half(service_pb2_grpc.GRPCInferenceServiceServicer):
         answer = messages.ModelInferResponse(raw_output_contents=[sent[: len(sent) // 2]])
         answer.outputs.add(name="y", datatype="FP32", shape=[request.inputs[0].shape[0] // 2])
         return answer
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

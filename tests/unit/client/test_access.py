@@ -12,8 +12,9 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.support.ports import free_port
 from tests.unit.client.clients import Ask, both, half
-from tests.unit.client.servers import CONFIG, free_port, grpc_server, http_server, reply
+from tests.unit.client.servers import CONFIG, grpc_server, http_server, reply
 
 from naiad import control_key
 from naiad.client import AsyncClient, Client

@@ -12,10 +12,10 @@ import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.support.ports import free_port
 from tests.unit.client.clients import Ask, both, half
 from tests.unit.client.servers import (
     CONFIG,
-    free_port,
     grpc_server,
     http_server,
     reply,

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.ports import free_port
 from tests.unit.client.clients import Ask, both, half
 from tests.unit.client.mortal import mortal
-from tests.unit.client.servers import CONFIG, free_port, grpc_server, http_server, reply
+from tests.unit.client.servers import CONFIG, grpc_server, http_server, reply
 
 from naiad.client import AsyncClient, Client
 from naiad.errors import NaiadError, Unavailable
@@ -25,6 +26,7 @@ _AT_ONCE = 4
 _GONE = 3.5  # seconds; three retries alone are over before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_no_request_is_lost_to_a_server_that_is_killed_and_comes_back(scheme: str) -> None:
     failed: list[NaiadError] = []

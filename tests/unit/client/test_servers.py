@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from tests.unit.client.servers import free_port, grpc_server
+from tests.support.ports import free_port
+from tests.unit.client.servers import grpc_server
 
 from naiad.client import AsyncClient, Client, servers
 from naiad.client.address import Address

@@ -182,6 +182,7 @@ def drip(connection: socket.socket, seconds: float) -> bytes:
     return b""
 
 
+@pytest.mark.slow
 def test_slow_senders_are_cut_off(impatient: Gate) -> None:
     with impatient.connect() as connection:  # of headers
         connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: a\r\nX: ")
@@ -202,6 +203,7 @@ def test_slow_senders_are_cut_off(impatient: Gate) -> None:
     assert {seen.path for seen in impatient.behind.seen} == {"/v2/health/live"}
 
 
+@pytest.mark.slow
 def test_slow_answers_and_streams_are_not_cut_off(impatient: Gate) -> None:
     impatient.behind.before = lambda: time.sleep(1.5)
     assert impatient.ask("POST", INFER, b"x").status == 200

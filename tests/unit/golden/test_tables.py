@@ -23,6 +23,8 @@ import naiad.applications
 from naiad import export
 from naiad.cli.main import app
 
+pytestmark = pytest.mark.slow
+
 APPLICATIONS = Path(naiad.applications.__file__).parent
 EVENTS = str(APPLICATIONS / "nugraph" / "data" / "example.h5")
 

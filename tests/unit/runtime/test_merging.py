@@ -322,6 +322,7 @@ def tensors(draw: st.DrawFn) -> tuple[Tensor, np.ndarray]:
     return Tensor(dtype, ("rows",), minimum=minimum, maximum=maximum, categories=some), array
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(given_one=tensors())
 def test_the_values_are_found_that_python_finds(

@@ -1,4 +1,6 @@
+import signal
 import time
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -215,6 +217,15 @@ def test_whatever_forward_does_its_neighbours_are_answered(deed, message):
     assert (first["n"][0], last["n"][0]) == (0, 2)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as at a terminal; where the tests run in the background it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_not_taken_for_an_error_of_a_hook():
     request = Request({"n": np.array([1])}, {"requests": 1})
     with pytest.raises(KeyboardInterrupt):

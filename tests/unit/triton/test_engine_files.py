@@ -20,6 +20,8 @@ from naiad.errors import EngineError
 from naiad.triton import engine_files
 from naiad.triton.engine_files import SERVER, check_space, install, installed, is_complete
 
+pytestmark = pytest.mark.slow
+
 MACHINE = platform.machine()
 NAME = f"nvidia_pytriton-0.7.0-py3-none-manylinux_2_35_{MACHINE}.whl"
 STUB = "pytriton/tritonserver/python_backend_stubs/3.11/triton_python_backend_stub"

@@ -89,6 +89,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_environment_that_is_made_has_numpy_1_and_its_shared_library(environment: Path):
     made = read_environment(environment)
     assert made.numpy.startswith("1.")
@@ -99,6 +100,7 @@ def test_an_environment_that_is_made_has_numpy_1_and_its_shared_library(environm
         make_environment(environment)
 
 
+@pytest.mark.slow
 def test_an_environment_that_cannot_be_made_leaves_nothing(
     tmp_path: Path, environment: Path, monkeypatch: pytest.MonkeyPatch
 ):

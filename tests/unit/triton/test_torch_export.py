@@ -85,6 +85,7 @@ def test_a_traced_network_answers_at_any_size(tmp_path: Path, nodes: int, edges:
     )
 
 
+@pytest.mark.slow
 @COMPILER
 def test_a_compiled_network_answers_at_any_size(tmp_path: Path) -> None:
     freeze(MeanNet(), Mean, tmp_path / "model.pt2", "pt2")

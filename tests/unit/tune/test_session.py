@@ -13,6 +13,7 @@ from naiad.tuning import read_tuning
 DEGREE = f"{__file__.rpartition('/tune/')[0]}/runtime/degree.py"
 
 
+@pytest.mark.slow
 def test_the_batch_size_where_throughput_stops_growing_is_found(tmp_path):
     told = []
     study = tune(

@@ -39,6 +39,7 @@ def test_a_team_is_as_fast_as_its_workers_together_whatever_lots_they_get(count)
         assert 0.6 * count < teams._speed(team, lots, seconds=0.4) <= 1.05 * count
 
 
+@pytest.mark.slow
 def test_all_teams_are_measured_in_real_processes(monkeypatch):
     monkeypatch.setattr(teams, "teams", lambda device: [Team(1, 1), Team(2, 1), Team(1, 2)])
     candidate = Candidate(2, Budget(requests=2), metered(2))

@@ -95,6 +95,7 @@ def test_a_graph_without_truth_is_refused(
         train(replace(graph, **changes), tmp_path / "w")
 
 
+@pytest.mark.slow
 def test_cora_is_learned_as_in_the_paper(shared_data: Path, tmp_path: Path) -> None:
     cora = read_graph(shared_data / "cora" / "cora.npz")
     result = train(cora, tmp_path / "w", epochs=60, lr=0.015, patience=60)

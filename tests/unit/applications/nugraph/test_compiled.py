@@ -135,6 +135,7 @@ def test_exponentials_are_right_to_rounding(lanes, tmp_path):
     np.testing.assert_allclose(activated, expected, rtol=1e-6, atol=1e-35)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("avx2" not in instruction_sets(), reason="the processor has no AVX2")
 def test_blocks_for_avx512_are_right_in_the_registers_of_avx2(tmp_path, monkeypatch):
     """Few machines have AVX-512; all but its instructions is tested everywhere."""

@@ -20,6 +20,8 @@ from naiad.applications.nugraph.labels import SEMANTIC_CLASSES
 from naiad.applications.nugraph.results import NuGraph3Result
 from naiad.applications.nugraph.simulate import simulate
 
+pytestmark = pytest.mark.slow
+
 
 def draw(event: Event, **options: object) -> Figure:
     result = NuGraph3Result.from_outputs(event, answer(event.arrays()), LABELS)

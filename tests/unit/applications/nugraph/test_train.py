@@ -35,6 +35,8 @@ from naiad.applications.nugraph.train import (
 from naiad.applications.nugraph.weights import load_weights
 from naiad.errors import InvalidInput, NaiadError
 
+pytestmark = pytest.mark.slow
+
 TINY = Architecture(planar_features=16, nexus_features=8, interaction_features=8, num_iters=2)
 DATA = Path(nugraph.__file__).parent / "data"
 NOTICE = "trained on simulated events, not for physics"

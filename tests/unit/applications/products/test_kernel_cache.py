@@ -31,6 +31,7 @@ with event.install_recorder("numba:compile") as recorder:
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_share_and_later_ones_compile_nothing(tmp_path):
     (tmp_path / "kernel.py").write_text(KERNEL)
     environment = {**os.environ, "NAIAD_CACHE": str(tmp_path / "cache")}

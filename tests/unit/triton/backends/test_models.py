@@ -67,6 +67,7 @@ output [ { name: "RESULT[BBB][0]" data_type: TYPE_FP32 dims: [3, 4] },
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="AOTInductor compiles C++")
 def test_a_package_gives_the_same_bits_as_its_file(write):
     x, key, scale = torch.rand(3, 4), torch.rand(3, 4), torch.rand(4)

@@ -53,6 +53,8 @@ from naiad.core.schema import fill_defaults, validate
 from naiad.errors import InvalidInput, NaiadError, PipelineError, RepositoryError
 from naiad.runtime.runner import Outcome, Runner
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (30, 26, 18)
 
 

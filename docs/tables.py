@@ -1,11 +1,16 @@
 """Tables of the documentation that are made from what they describe.
 
-As an MkDocs hook it writes a pipeline's schema where a page says ``<!-- schema: NAME KIND -->``,
-KIND being ``inputs``, ``sample``, ``result`` or ``outputs``; the vulnerabilities in cves.yaml for
-``<!-- cves -->``; the extras in pyproject.toml for ``<!-- extras -->``; and the beginning of the README for ``<!-- readme -->``.
-As a program it renews the
-tables that the pages themselves hold: the held-out accuracy in nugraph3.md, of the weights that come
-with Naiad, and the tree of packages in architecture.md.
+As an MkDocs hook it replaces these marks of a page:
+
+- ``<!-- schema: NAME KIND -->``: a pipeline's schema; KIND is ``inputs``, ``sample``, ``result`` or
+  ``outputs``;
+- ``<!-- cves -->``: the vulnerabilities in cves.yaml;
+- ``<!-- extras -->``: the extras in pyproject.toml;
+- ``<!-- public names -->``: ``naiad.__all__``;
+- ``<!-- readme -->``: the beginning of the README.
+
+As a program it renews the tables that pages themselves hold: the accuracy of NuGraph3's weights in
+nugraph3.md, and the tree of packages in architecture.md.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from typing import Any
 import yaml
 from packaging.requirements import Requirement
 
+import naiad
 from naiad.core.pipeline import default_weights, load_pipeline
 from naiad.core.schema import Schema, Tensor
 
@@ -34,6 +40,7 @@ _SCHEMA = re.compile(r"<!-- schema: (?P<pipeline>\S+) (?P<kind>inputs|sample|res
 _CVES = "<!-- cves -->"
 _EXTRAS = "<!-- extras -->"
 _README = "<!-- readme -->"
+_NAMES = "<!-- public names -->"
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _TREE = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
 
@@ -76,6 +83,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace(_CVES, cve_table(groups))
     if _README in markdown:
         markdown = markdown.replace(_README, landing_page((ROOT / "README.md").read_text("utf-8")))
+    if _NAMES in markdown:
+        names = ", ".join(f"`{name}`" for name in naiad.__all__)
+        markdown = markdown.replace(_NAMES, f"{names}.")
     if _EXTRAS in markdown:
         markdown = markdown.replace(_EXTRAS, extras_table(extras()))
     return _SCHEMA.sub(

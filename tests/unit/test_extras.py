@@ -9,10 +9,10 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from packaging.utils import canonicalize_name
+from tests.support.doc_tables import tables
 from tests.support.markdown import PAGES, ROOT
 
 from naiad.applications import applications
@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src" / "naiad"
 
 
 @pytest.mark.parametrize("name", [application.name for application in applications()])
-def test_the_extra_of_an_application_has_what_it_needs(name: str, tables: ModuleType) -> None:
+def test_the_extra_of_an_application_has_what_it_needs(name: str) -> None:
     (application,) = (one for one in applications() if one.name == name)
     there = packages_distributions()
     needed = {canonicalize_name(there[package][0]) for package in application.packages}
@@ -32,9 +32,7 @@ def test_the_extra_of_an_application_has_what_it_needs(name: str, tables: Module
     }
 
 
-def test_every_extra_is_in_the_table_or_a_former_name_or_for_developers(
-    tables: ModuleType,
-) -> None:
+def test_every_extra_is_in_the_table_or_a_former_name_or_for_developers() -> None:
     extras = tables.extras()
     aliases = {name for name in extras if tables.alias_of(name, extras) in tables.EXTRAS}
     other = tables.FORMER | tables.FOR_DEVELOPERS
@@ -44,14 +42,14 @@ def test_every_extra_is_in_the_table_or_a_former_name_or_for_developers(
         assert re.search(rf"^\| .*`{name}`.* \|", table, re.MULTILINE)
 
 
-def test_all_brings_every_application(tables: ModuleType) -> None:
+def test_all_brings_every_application() -> None:
     extras = tables.extras()
     everything = tables.packages("all", extras)
     for application in applications():
         assert tables.packages(canonicalize_name(application.name), extras) <= everything
 
 
-def test_the_extras_that_messages_and_pages_name_exist(tables: ModuleType) -> None:
+def test_the_extras_that_messages_and_pages_name_exist() -> None:
     named = {
         *(
             name
@@ -95,6 +93,7 @@ def test_an_installed_naiad_names_where_it_came_from(
     tmp_path: Path, origin: dict[str, object] | None, command: str
 ) -> None:
     (tmp_path / "naiad").mkdir()
+    (tmp_path / "naiad" / "__init__.py").touch()
     shutil.copy(PACKAGE / "errors.py", tmp_path / "naiad")
     metadata = tmp_path / "naiad-0.1.0.dist-info"
     metadata.mkdir()

@@ -12,8 +12,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from naiad import NaiadError, Request
 from naiad.client.wire import datatype, pack, unpack
-from naiad.runtime.runner import Runner
 from naiad.core.schema import validate
+from naiad.runtime.runner import Runner
 from naiad.triton.config import read_config
 from naiad.triton.repository import ExportedModel
 

@@ -19,6 +19,7 @@ import ast
 import json
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,10 @@ def tree(package: Path) -> str:
         source = path / "__init__.py" if path.is_dir() else path
         first = (ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "").partition("\n")[0]
         name = f"{path.name}/" if path.is_dir() else path.name
-        lines.append(f"  {name:<20} {first}")
+        margin = f"  {name:<20}"
+        indent = " " * len(margin)
+        text = first.replace("``", "").replace("`", "")
+        lines += textwrap.wrap(text, 98, initial_indent=margin, subsequent_indent=indent)
     return "\n".join(lines)
 
 

@@ -98,7 +98,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def landing_page(readme: str) -> str:
     """The README down to its mark, its links as they are from this folder."""
     beginning, _, _ = readme.partition("<!-- end of the landing page -->")
-    return beginning.replace("](docs/", "](").replace("](#applications)", "](quickstart.md)")
+    return beginning.replace("](docs/", "](").replace("](#applications)", "](#next)")
 
 
 def cve_table(groups: list[dict[str, Any]]) -> str:

@@ -1,7 +1,12 @@
-"""Build hook: the compiled libraries, and the software bill of materials (PEP 770)."""
+"""Build hook: the compiled libraries, and the software bill of materials (PEP 770).
+
+A wheel has the libraries for every kind of processor and is tagged ``any``, except under
+cibuildwheel, which builds, and then tests, one for each platform.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 import runpy
 import tempfile
@@ -27,3 +32,7 @@ class Compiled(BuildHookInterface[Any]):
         path = Path(self._folder.name, script["NAME"])
         path.write_text(script["bill_of_materials"](root), "utf-8")
         build_data["sbom_files"].append(str(path))
+        target = os.environ.get("AUDITWHEEL_PLAT")  # such as manylinux_2_28_x86_64
+        if target and "CIBUILDWHEEL" in os.environ:
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{target}"

@@ -66,7 +66,7 @@ import naiad.cli.main
 import naiad.triton.reaper
 import naiad.triton.serving
 from naiad.errors import WeightsError
-from naiad.applications import applications
+from naiad.application import applications
 from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 

@@ -1,31 +1,85 @@
 """Tables of the documentation that are made from what they describe.
 
-As an MkDocs hook it writes a pipeline's schema where a page says ``<!-- schema: NAME KIND -->``,
-KIND being ``inputs``, ``sample``, ``result`` or ``outputs``; the fields of a settings dataclass
-where it says ``<!-- settings: CLASS -->``; and the vulnerabilities in cves.yaml where it says
-``<!-- cves -->``. Run as a program, it brings the held-out accuracy in nugraph3.md up to date with
-the weights that come with Naiad.
+As an MkDocs hook it replaces these marks of a page:
+
+- ``<!-- schema: NAME KIND -->``: a pipeline's schema; KIND is ``inputs``, ``sample``, ``result`` or
+  ``outputs``;
+- ``<!-- settings: CLASS -->``: the fields of a settings dataclass;
+- ``<!-- cves -->``: the vulnerabilities in cves.yaml;
+- ``<!-- extras -->``: the extras in pyproject.toml;
+- ``<!-- public names -->``: ``naiad.__all__``;
+- ``<!-- readme -->``: the beginning of the README.
+
+As a program it renews the tables that pages themselves hold: the accuracy of NuGraph3's weights in
+nugraph3.md, and the tree of packages in architecture.md.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import sys
+import textwrap
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.requirements import Requirement
 
+import naiad
 from naiad.core import settings
 from naiad.core.fields import described, option_name
 from naiad.core.pipeline import default_weights, load_pipeline
 from naiad.core.schema import Schema, Tensor
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+
 _SCHEMA = re.compile(r"<!-- schema: (?P<pipeline>\S+) (?P<kind>inputs|sample|result|outputs) -->")
 _SETTINGS = re.compile(r"<!-- settings: (?P<kind>\w+) -->")
 _CVES = "<!-- cves -->"
+_EXTRAS = "<!-- extras -->"
+_README = "<!-- readme -->"
+_NAMES = "<!-- public names -->"
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_TREE = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
+
+# What each extra is for. One that only names another shares its row.
+EXTRAS = {
+    "nugraph3-client": "to read event files and to write tables and pictures",
+    "nugraph3": "also to simulate events, and to serve NuGraph3 on a CPU",
+    "nugraph3-train": "also to train NuGraph3, and to serve it on a GPU",
+    "gat": "to serve the graph attention network and to draw graphs",
+    "gat-train": "also to train it",
+    "image": "to serve, train and draw image classifiers, also that of medical images",
+    "text-embedding": "to serve sentence vectors and zero-shot classification",
+    "movies": "to load, embed, search and serve a graph of films",
+    "products": "to serve and train GraphSAGE, and to recommend products",
+    "covid-ct": "to serve, train and draw chest CT",
+    "bundle-client": "to read scans, DICOM too, and to draw label maps",
+    "bundle": "also MONAI, to serve its bundles",
+    "simple": "Triton's example, which needs nothing more",
+    "gate": "to [serve the network](deployment.md#showing-it-to-the-network)",
+    "torch": "to serve TorchScript and `torch.export` files of a "
+    "[model repository](model-repositories.md)",
+    "onnx": "to serve its ONNX files, and ONNX image classifiers",
+    "huggingface": "text networks of the transformers library other than BERT",
+    "store": "[graph stores](stores.md) in Ladybug",
+    "store-approximate": "also an index for a million vectors and more",
+    "store-arango": "graph stores in ArangoDB",
+    "nifti": "to read and write NIfTI volumes",
+    "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
+    "ray": "[`naiad process`](bulk.md) on a Ray cluster",
+    "all": "everything but Ray",
+}
+FORMER = {"server", "monai", "monai-client"}
+FOR_DEVELOPERS = {"bench", "test", "dev", "docs"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -36,10 +90,23 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     markdown = _SETTINGS.sub(
         lambda place: settings_table(getattr(settings, place["kind"])), markdown
     )
+    if _README in markdown:
+        markdown = markdown.replace(_README, landing_page((ROOT / "README.md").read_text("utf-8")))
+    if _NAMES in markdown:
+        names = ", ".join(f"`{name}`" for name in naiad.__all__)
+        markdown = markdown.replace(_NAMES, f"{names}.")
+    if _EXTRAS in markdown:
+        markdown = markdown.replace(_EXTRAS, extras_table(extras()))
     return _SCHEMA.sub(
         lambda place: schema_table(getattr(load_pipeline(place["pipeline"]), place["kind"])),
         markdown,
     )
+
+
+def landing_page(readme: str) -> str:
+    """The README down to its mark, its links as they are from this folder."""
+    beginning, _, _ = readme.partition("<!-- end of the landing page -->")
+    return beginning.replace("](docs/", "](").replace("](#applications)", "](#next)")
 
 
 def cve_table(groups: list[dict[str, Any]]) -> str:
@@ -69,6 +136,45 @@ def settings_table(kind: Any) -> str:
     return "\n".join(["| keyword | default | option | |", "|---|---|---|---|", *rows])
 
 
+def extras() -> dict[str, list[Requirement]]:
+    """The extras of pyproject.toml, with what each requires."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return {
+        name: [Requirement(text) for text in requirements]
+        for name, requirements in project["optional-dependencies"].items()
+    }
+
+
+def packages(extra: str, extras: dict[str, list[Requirement]]) -> set[str]:
+    """The distributions that an extra brings, those of the extras within it included."""
+    found: set[str] = set()
+    for requirement in extras[extra]:
+        if requirement.name == "naiad":
+            found.update(*(packages(inner, extras) for inner in requirement.extras))
+        else:
+            found.add(requirement.name)
+    return found
+
+
+def alias_of(extra: str, extras: dict[str, list[Requirement]]) -> str | None:
+    """The one extra that ``extra`` is another name of, or None."""
+    match extras[extra]:
+        case [Requirement(name="naiad", extras=inner)] if len(inner) == 1:
+            return alias_of(*inner, extras) or next(iter(inner))
+    return None
+
+
+def extras_table(extras: dict[str, list[Requirement]]) -> str:
+    """The extras that are not former names or developers', as a Markdown table."""
+    lines = ["| extra | for | brings |", "|---|---|---|"]
+    for name, purpose in EXTRAS.items():
+        same = [other for other in extras if alias_of(other, extras) == name]
+        names = ", ".join(f"`{other}`" for other in [name, *same] if other not in FORMER)
+        brought = sorted(packages(name, extras), key=str.lower) if name != "all" else ()
+        lines.append(f"| {names} | {purpose} | {', '.join(brought)} |")
+    return "\n".join(lines)
+
+
 def schema_table(schema: Schema) -> str:
     """A schema as a Markdown table."""
     rows = [
@@ -89,6 +195,27 @@ def _values(tensor: Tensor) -> str:
         "optional" if tensor.optional else "",
     ]
     return "; ".join(filter(None, facts))
+
+
+def with_tree(page: str) -> str:
+    """The page on the architecture, with the packages and modules that there are."""
+    return _TREE.sub(lambda _: f"{tree(ROOT / 'src' / 'naiad')}\n", page)
+
+
+def tree(package: Path) -> str:
+    """The packages and modules directly in ``package``, each with its docstring's first line."""
+    folders = [path for path in package.iterdir() if (path / "__init__.py").is_file()]
+    files = [path for path in package.glob("*.py") if path.name != "__init__.py"]
+    lines = [f"{package.name}/"]
+    for path in [*sorted(folders), *sorted(files)]:
+        source = path / "__init__.py" if path.is_dir() else path
+        first = (ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "").partition("\n")[0]
+        name = f"{path.name}/" if path.is_dir() else path.name
+        margin = f"  {name:<20}"
+        indent = " " * len(margin)
+        text = first.replace("``", "").replace("`", "")
+        lines += textwrap.wrap(text, 98, initial_indent=margin, subsequent_indent=indent)
+    return "\n".join(lines)
 
 
 def with_accuracy(page: str) -> str:
@@ -131,5 +258,6 @@ def _percent(share: float | None) -> str:
 
 
 if __name__ == "__main__":
-    path = Path(__file__).with_name("nugraph3.md")
-    path.write_text(with_accuracy(path.read_text("utf-8")), "utf-8")
+    for name, renewed in (("nugraph3.md", with_accuracy), ("architecture.md", with_tree)):
+        path = Path(__file__).with_name(name)
+        path.write_text(renewed(path.read_text("utf-8")), "utf-8")

@@ -23,6 +23,9 @@ the same class with the same message.
 
 from __future__ import annotations
 
+import json
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -99,7 +102,23 @@ class MissingExtra(NaiadError, ImportError):
     def __init__(self, extra: str, package: str) -> None:
         """Name the ``extra`` to install and the ``package`` that was missing."""
         super().__init__(
-            f'{package} is needed here and is not installed; run: pip install "naiad[{extra}]"'
+            f"{package} is needed here and is not installed; run: {install_command(extra)}"
         )
         self.extra = extra
         self.package = package
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra to this Naiad, from where it was installed itself.
+
+    That is the clone it runs in, the folder or URL that pip was given, or else a package index.
+    """
+    clone = Path(__file__).parents[2]
+    if (clone / "pyproject.toml").is_file():
+        return f'pip install -e "{clone}[{extra}]"'
+    try:
+        origin = distribution("naiad").read_text("direct_url.json")
+    except PackageNotFoundError:
+        origin = None
+    source = f" @ {json.loads(origin)['url']}" if origin else ""
+    return f'pip install "naiad[{extra}]{source}"'

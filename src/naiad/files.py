@@ -1,4 +1,4 @@
-"""A user's data files: which there are, and their bytes."""
+"""A user's data files: finding and reading them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JPEG and PNG files of clients': opened with care, and what they say of themselves."""
+"""Untrusted JPEG and PNG bytes: opening them, or saying what was sent instead."""
 
 from __future__ import annotations
 

@@ -40,7 +40,6 @@ from naiad.core.schema import TRITON_NAMES
 from naiad.core.settings import GateSettings
 from naiad.gate.certificates import make_certificate
 from naiad.gate.keys import add_key
-from naiad.triton.ports import free_ports
 from naiad.triton.server import Server
 
 pytestmark = [

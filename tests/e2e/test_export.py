@@ -112,6 +112,6 @@ def test_settings_of_ones_own_survive_the_export(tmp_path):
     assert wrong.returncode == 1
     assert "did you mean threshold?" in wrong.stderr
     source.unlink()
-    with naiad.serve(model_repository=folder, **FREE) as server:
+    with testing.serve(model_repository=folder) as server:
         answer = server.client().infer("peaks", x=np.array([0.6, 0.8], np.float32))
     assert answer["found"].tolist() == [False, True]

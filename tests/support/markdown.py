@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+EXAMPLES = tuple(sorted((ROOT / "examples").glob("*.py")))
 
 _BLOCK = re.compile(
     r"(?P<skipped>^<!-- no test: .+ -->\n)?"

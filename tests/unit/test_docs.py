@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import typer.main
 import yaml
+from packaging.utils import canonicalize_name
 from tests.support.command import subcommands
-from tests.support.markdown import PAGES, ROOT, Block, blocks
+from tests.support.doc_tables import tables
+from tests.support.markdown import EXAMPLES, PAGES, ROOT, Block, blocks
 
+from naiad.application import applications
 from naiad.applications.nugraph.schema import INPUTS, OUTPUTS
 from naiad.cli.main import app
 from naiad.core.schema import validate
@@ -78,6 +79,11 @@ def test_python_is_valid(block: Block) -> None:
 
 @pytest.mark.parametrize(("place", "words"), [pytest.param(*c, id=c[0]) for c in commands()])
 def test_every_command_and_option_shown_exists(place: str, words: list[str]) -> None:
+    check_command(place, words)
+
+
+def check_command(place: str, words: list[str]) -> None:
+    """Assert that the command that ``words`` are, and its options, exist."""
     command: Any = typer.main.get_command(app)
     rest = iter(words)
     for word in rest:
@@ -96,7 +102,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 def test_the_pages_are_those_of_the_navigation() -> None:
-    listed = re.findall(r"^  - .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    listed = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(page.name for page in PAGES if page.name != "README.md")
 
 
@@ -185,18 +191,7 @@ def test_the_table_of_errors_is_complete() -> None:
     assert shown == there
 
 
-@pytest.fixture(scope="module")
-def tables() -> ModuleType:
-    """The module that makes tables of the documentation; it lies among the pages."""
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_schema_tables_are_written_from_the_schema(tables: ModuleType) -> None:
+def test_schema_tables_are_written_from_the_schema() -> None:
     page = tables.on_page_markdown((ROOT / "docs" / "reference.md").read_text("utf-8"))
     assert "<!-- schema" not in page
     for name, tensor in {**INPUTS, **OUTPUTS}.items():
@@ -204,14 +199,14 @@ def test_schema_tables_are_written_from_the_schema(tables: ModuleType) -> None:
     assert "0 u, 1 v, 2 y" in page
 
 
-def test_settings_tables_are_written_from_the_fields(tables: ModuleType) -> None:
+def test_settings_tables_are_written_from_the_fields() -> None:
     page = tables.on_page_markdown((ROOT / "docs" / "reference.md").read_text("utf-8"))
     assert "<!-- settings" not in page
     assert "| `exit_timeout` | `8` | `--exit-timeout` | Time that requests in flight" in page
     assert "| `settings` | `None` | `--set` |" in page
 
 
-def test_every_vulnerability_is_in_the_table_with_its_tests(tables: ModuleType) -> None:
+def test_every_vulnerability_is_in_the_table_with_its_tests() -> None:
     page = tables.on_page_markdown((ROOT / "docs" / "security.md").read_text("utf-8"))
     assert "<!-- cves" not in page
     for group in yaml.safe_load((ROOT / "docs" / "cves.yaml").read_text("utf-8")):
@@ -221,7 +216,56 @@ def test_every_vulnerability_is_in_the_table_with_its_tests(tables: ModuleType) 
             assert all(f"`{test.rpartition('::')[2]}`" in row for test in group["tests"])
 
 
-def test_the_accuracy_shown_is_that_of_the_weights(tables: ModuleType) -> None:
+def test_the_accuracy_shown_is_that_of_the_weights() -> None:
     page = (ROOT / "docs" / "nugraph3.md").read_text("utf-8")
     assert tables.with_accuracy(page) == page, "run: python docs/tables.py"
     assert " of hits right | pion |" in page
+
+
+def test_the_tree_drawn_is_that_of_the_package() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert tables.with_tree(page) == page, "run: python docs/tables.py"
+    for path in (ROOT / "src" / "naiad").iterdir():
+        if path.suffix == ".py" and path.stem != "__init__":
+            assert f"\n  {path.name} " in page
+        elif (path / "__init__.py").is_file():
+            assert f"\n  {path.name}/ " in page
+
+
+def test_the_landing_page_is_the_beginning_of_the_readme() -> None:
+    page = tables.on_page_markdown((ROOT / "docs" / "index.md").read_text("utf-8"))
+    assert page.startswith("# Naiad\n")
+    assert "| LitServe |" in page
+    assert "## Applications" not in page
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]*)", page):
+        assert (ROOT / "docs" / target).is_file(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_begins_with_whom_it_is_for(page: Path) -> None:
+    if page.name not in {"README.md", "index.md"}:  # for everyone
+        assert re.match(r"# .+\n\n\*For .+?\.\*\n\n", page.read_text("utf-8"), re.DOTALL)
+
+
+def test_the_public_names_are_on_the_page_on_stability() -> None:
+    import naiad
+
+    page = tables.on_page_markdown((ROOT / "docs" / "stability.md").read_text("utf-8"))
+    assert all(f"`{name}`" in page for name in naiad.__all__)
+
+
+@pytest.mark.parametrize("name", [application.name for application in applications()])
+def test_every_application_has_an_example(name: str) -> None:
+    alias = tables.alias_of(canonicalize_name(name), tables.extras()) or name
+    text = "".join(example.read_text("utf-8") for example in EXAMPLES)
+    stems = {example.stem for example in EXAMPLES}
+    assert {name, alias.replace("-", "_")} & stems or f"naiad serve {name}\n" in text
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_says_how_it_is_run_and_is_listed(example: Path) -> None:
+    text = example.read_text("utf-8")
+    assert re.match(rf'""".+\n\n(?:    .+\n)*    python examples/{example.name}.*\n', text)
+    assert f"[{example.stem}]({example.name})" in (example.parent / "README.md").read_text("utf-8")
+    for line in re.findall(r"^    (naiad .+)$", text.partition('"""\n\n')[0], re.MULTILINE):
+        check_command(example.name, shlex.split(line, comments=True)[1:])

@@ -54,6 +54,7 @@ def test_a_workflow_may_only_read_and_a_job_no_more_than_it_says(path: Path) -> 
         ("attest", "attestations"),
         ("publish", "id-token"),
         ("page", "contents"),
+        ("publish", "contents"),
     }
     if workflow["permissions"] == {}:
         assert all("permissions" in job for job in workflow["jobs"].values())
@@ -70,10 +71,42 @@ def test_a_checkout_leaves_no_credentials_behind(path: Path) -> None:
 def test_nothing_is_published_that_was_not_tested() -> None:
     jobs = read(GITHUB / "workflows" / "release.yml")["jobs"]
     assert jobs["test"]["uses"] == "./.github/workflows/ci.yml"
-    assert {"test", "build"} == set(jobs["attest"]["needs"])
+    assert jobs["wheels"]["uses"] == "./.github/workflows/wheels.yml"
+    assert set(jobs["attest"]["needs"]) == {"test", "version", "wheels"}
     assert jobs["publish"]["needs"] == "attest"
-    (steps,) = [job["steps"] for job in read(GITHUB / "workflows" / "ci.yml")["jobs"].values()]
-    assert steps[-1] == {"run": ".ci/run"}
+    tested = read(GITHUB / "workflows" / "ci.yml")["jobs"]["test"]
+    assert tested["steps"][-1] == {"run": ".ci/run"}
+
+
+def test_each_workflow_is_run_by_a_change_of_what_it_checks() -> None:
+    ran = {
+        path.stem: read(path)[True]["pull_request"] for path in WORKFLOWS if path.stem != "release"
+    }
+    ignored = {"docs/**", "*.md", "mkdocs.yml"}
+    assert set(ran["ci"]["paths-ignore"]) == ignored <= set(ran["docs"]["paths"])
+    assert {"pyproject.toml", "hatch_build.py", "scripts/**"} <= set(ran["wheels"]["paths"])
+
+
+def test_the_files_and_targets_that_workflows_call_exist() -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    for path in WORKFLOWS:
+        text = path.read_text("utf-8")
+        assert set(re.findall(r"run: make (\w+)", text)) <= set(targets)
+        for called in re.findall(
+            r"(?:(?<= )|(?<=: ))((?:\.ci|tests|clients|scripts)/[\w./]+)", text
+        ):
+            assert (ROOT / called).exists(), called
+
+
+def test_what_is_pinned_twice_is_pinned_alike() -> None:
+    pins: dict[str, set[str]] = {}
+    for path in (*WORKFLOWS, ROOT / ".pre-commit-config.yaml"):
+        for package, pin in re.findall(r"([a-z-]+)==([\d.]+)", path.read_text("utf-8")):
+            pins.setdefault(package, set()).add(pin)
+    assert len(pins) > 5
+    assert {package: pin for package, pin in pins.items() if len(pin) > 1} == {}
+    version = read(ROOT / "CITATION.cff")["version"]
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text("utf-8").splitlines()
 
 
 def test_zizmor_finds_nothing() -> None:

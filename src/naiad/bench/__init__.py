@@ -1,1 +1,1 @@
-"""Load for a served model, and what became of it: speed, latency, and where the time went."""
+"""Load generation and measurement of a served model: throughput, latency and its parts."""

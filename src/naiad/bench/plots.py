@@ -13,7 +13,7 @@ try:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 except ModuleNotFoundError:
-    raise MissingExtra("nugraph3-client", "matplotlib") from None
+    raise MissingExtra("tune", "matplotlib") from None
 
 _COLOURS = ("#5b6770", "#9aa5b1", "#cfd8e3", "#6c8ebf", "#b8cce4", "#1f4e79", "#d9b26f", "#c77d3b")
 # Client and transport grey, waiting light, work dark.

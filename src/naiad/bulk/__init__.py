@@ -1,1 +1,1 @@
-"""Bulk processing: many files through servers or a Ray cluster, and on where a run was cut off."""
+"""Resumable processing of many files, by servers or a Ray cluster."""

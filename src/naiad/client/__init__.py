@@ -1,4 +1,4 @@
-"""Clients of a served model: blocking and asyncio, gRPC and HTTP; no torch, no server."""
+"""Clients of a served model, blocking and asyncio, over gRPC and HTTP; without torch."""
 
 from __future__ import annotations
 

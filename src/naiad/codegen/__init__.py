@@ -1,1 +1,1 @@
-"""Clients' types in other languages, derived from a pipeline's schema."""
+"""Client types in other languages, generated from a pipeline's schema."""

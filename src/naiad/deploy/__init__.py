@@ -1,1 +1,1 @@
-"""Files that other systems run Naiad by: a Helm chart, and a dashboard."""
+"""Files for other systems to run Naiad by: a Helm chart and a Grafana dashboard."""

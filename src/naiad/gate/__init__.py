@@ -1,4 +1,4 @@
-"""The gate: Envoy in front of Triton, wherever others can reach the port.
+"""The gate: configuration, keys and certificates of the Envoy in front of Triton.
 
 :func:`check` refuses settings that cannot be or would let strangers in; :func:`write` writes
 Envoy's configuration and returns its command line; :func:`refresh` has it take up changed keys and

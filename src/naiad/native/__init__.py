@@ -1,4 +1,4 @@
-"""The backend ``naiad`` of Triton, in C++, and the worker processes behind it.
+"""The native backend: C++ in Triton's process, which batches requests for the workers.
 
 A request is decoded, examined, queued, batched and answered in Triton's own process, as
 ``backend.cpp`` and the headers beside it say; a pipeline's hooks run in worker processes

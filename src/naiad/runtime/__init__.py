@@ -1,1 +1,1 @@
-"""What runs a pipeline: batches, worker processes and the service between them; no Triton here."""
+"""The worker processes: they run a pipeline's hooks on batches, and know nothing of Triton."""

@@ -1,1 +1,1 @@
-"""Everything that knows Triton: the adapter inside it, the repository for it, and its launch."""
+"""Triton: the engine, model repositories, the server and its supervision."""

@@ -32,11 +32,12 @@ SERVER: Final = Path("pytriton", "tritonserver", "bin", "tritonserver")
 NEEDED: Final = 256 << 20  # bytes: the wheel, and what is unpacked of it
 CONTAINER: Final = f"nvcr.io/nvidia/tritonserver:{RELEASE.release}-py3"
 ELSEWHERE: Final = (
-    "Or export the models and serve the same folder in NVIDIA's container:\n"
+    "Or serve the exported models in NVIDIA's container; from a clone of Naiad:\n"
     "  naiad export nugraph3 models\n"
-    "  docker run --rm --shm-size=1g -p 8000-8002:8000-8002 -v $PWD/models:/models \\\n"
-    f"    {CONTAINER} \\\n"
-    "    bash -c 'pip install \"naiad[nugraph3]\" && tritonserver --model-repository=/models'"
+    "  deploy/triton-environment.sh naiad-environment\n"
+    "  docker run --rm --shm-size=1g -p 8000-8002:8000-8002 -v $PWD/models:/models:ro \\\n"
+    f"    -v $PWD/naiad-environment:/naiad:ro {CONTAINER} \\\n"
+    "    bash -c 'PATH=/naiad/bin:$PATH exec tritonserver --model-repository=/models'"
 )
 
 _PYTHON: Final = "3.12"  # any that the wheel's metadata allows: no Python code of it is run

@@ -1,1 +1,1 @@
-"""Finding how a pipeline is best served on this machine: measure, fit, recommend."""
+"""Measurement of a pipeline on this machine, and the budget and instances it recommends."""

@@ -128,5 +128,5 @@ def test_batches_are_told_in_every_dimension():
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "naiad.bench.plots")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtra, match="nugraph3-client"):
+    with pytest.raises(MissingExtra, match="tune"):
         import naiad.bench.plots  # noqa: F401

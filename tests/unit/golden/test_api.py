@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from tests.support.golden import Golden
-from tests.support.markdown import PAGES, blocks
+from tests.support.markdown import EXAMPLES, PAGES, blocks
 
 import naiad
 
@@ -136,8 +136,11 @@ def member(owner: Any, name: str, text: str) -> Any:
 
 
 def documented(page: Path) -> dict[str, tuple[Any, Any]]:
-    """Every call of Naiad's that a page shows."""
+    """Every call of Naiad's that a page or an example shows."""
     reader = Reader(page.name)
+    if page.suffix == ".py":
+        reader.read(ast.parse(page.read_text("utf-8")))
+        return reader.calls
     for block in blocks(page):
         if block.language == "python":
             reader.read(ast.parse(block.text))
@@ -145,11 +148,11 @@ def documented(page: Path) -> dict[str, tuple[Any, Any]]:
 
 
 def test_the_documented_calls_are_what_they_were(golden: Golden) -> None:
-    lines = [f"{call}\n" for page in PAGES for call in documented(page)]
+    lines = [f"{call}\n" for page in PAGES + EXAMPLES for call in documented(page)]
     golden.check("client_calls.txt", "".join(lines))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES + EXAMPLES, ids=lambda page: page.name)
 def test_documented_calls_fit_their_signatures(page: Path) -> None:
     for called, call in documented(page).values():
         if called is not None and signature(called) != "(message)":

@@ -27,7 +27,7 @@ try:
     import pydicom
     from pydicom.errors import InvalidDicomError
 except ImportError as error:
-    raise MissingExtra("monai-client", error.name or "pydicom") from error
+    raise MissingExtra("bundle-client", error.name or "pydicom") from error
 
 _MOST_FILES: Final = 20_000
 _LARGEST_FILE: Final = 256 << 20  # one slice, uncompressed

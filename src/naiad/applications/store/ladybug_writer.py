@@ -25,7 +25,7 @@ from naiad.applications.store.schema import KEY, GraphSchema, Key, NodeTable
 from naiad.applications.store.snapshots import Indexed, Manifest, StoreFolder
 from naiad.applications.store.vector_index import VectorIndex, files, sample_size
 from naiad.core.schema import Array
-from naiad.errors import InvalidInput, StoreError
+from naiad.errors import InvalidInput, StoreError, install_command
 
 APPROXIMATE_FROM: Final = 1_000_000
 """With so many nodes a vector gets an approximate index, unless it is said otherwise."""
@@ -171,8 +171,8 @@ class LadybugWriter(LadybugStore):
                 if find_spec("faiss") is None:
                     _log.warning(
                         "%s.%s of %s nodes gets no approximate index, and searches take long, as "
-                        'faiss is not installed: pip install "naiad[store-approximate]"',
-                        *(node.name, vector, f"{number:,}"),
+                        "faiss is not installed: %s",
+                        *(node.name, vector, f"{number:,}", install_command("store-approximate")),
                     )
                 elif indexed := self._write_index(node, vector):
                     yield indexed

@@ -181,7 +181,7 @@ def _parsed(name: str, text: str) -> dict[str, Any]:
         try:
             yaml = import_module("yaml")
         except ImportError:
-            raise MissingExtra("monai", "pyyaml") from None
+            raise MissingExtra("bundle", "pyyaml") from None
         try:
             found = yaml.safe_load(text)
         except yaml.YAMLError as error:

@@ -26,7 +26,7 @@ try:
     from nibabel.orientations import apply_orientation, io_orientation
     from PIL import Image
 except ModuleNotFoundError as error:
-    raise MissingExtra("monai-client", error.name or "matplotlib") from None
+    raise MissingExtra("bundle-client", error.name or "matplotlib") from None
 
 # Okabe and Ito's colours, which all kinds of eyes tell apart.
 _COLOURS: Final = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")

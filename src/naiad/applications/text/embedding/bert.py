@@ -72,7 +72,7 @@ def write_bert(config: BertConfig, weights: Weights, path: Path) -> None:
     try:
         onnx: Any = import_module("onnx")
     except ImportError as error:
-        raise MissingExtra("zero-shot", error.name or "onnx") from error
+        raise MissingExtra("text-embedding", error.name or "onnx") from error
     graph = _Graph(onnx, weights)
     states = graph.embeddings(config)
     for layer in range(config.layers):

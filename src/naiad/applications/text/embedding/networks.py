@@ -18,7 +18,7 @@ from naiad.errors import MissingExtra, WeightsError
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
 
-EXTRA: Final = "zero-shot"
+EXTRA: Final = "text-embedding"
 TORCH_EXTRA: Final = "huggingface"
 
 _CUDA: Final = "CUDAExecutionProvider"

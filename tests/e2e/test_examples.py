@@ -1,0 +1,45 @@
+"""The examples, run as their first lines say, but those that need a network of their own."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.markdown import ROOT
+
+# As the example itself, but on free ports: others are in use while tests run.
+RUN = """
+import functools, runpy, sys
+import naiad
+sys.argv = sys.argv[1:]
+naiad.serve = functools.partial(naiad.serve, http_port=0, grpc_port=0, metrics_port=0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
+
+
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        ("own_model.py", "(500, 8) -> (500, 8)"),
+        ("model_repository.py", "(4, 3)"),
+        ("graph_store.py", "from c: "),
+        ("nugraph3.py events.h5", "event 1: "),
+        ("gat.py graph.npz", "synthetic topic"),
+    ],
+)
+def test_an_example_does_what_it_says(words: str, last: str, tmp_path: Path) -> None:
+    name, *arguments = words.split()
+    path = ROOT / "examples" / name
+    for line in path.read_text("utf-8").splitlines():
+        if line.startswith("    naiad simulate "):
+            _, *command = shlex.split(line.replace("-n 5", "-n 2"), comments=True)
+            subprocess.run([*NAIAD, *command], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, path, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert last in done.stdout.splitlines()[-1]

@@ -24,13 +24,15 @@ class _Command(_PlainFlags, TyperCommand):
     """A command with plain flags."""
 
 
-class _Group(_PlainFlags, TyperGroup):
+class Group(_PlainFlags, TyperGroup):
     """A group with plain flags."""
 
 
 def show_plain_flags(app: typer.Typer) -> None:
     """Apply this to all commands and groups below ``app``, and to itself."""
-    app.info.cls = _Group
+    own = app.info.cls
+    if not (isinstance(own, type) and issubclass(own, Group)):
+        app.info.cls = Group
     for command in app.registered_commands:
         command.cls = _Command
     for group in app.registered_groups:

@@ -14,12 +14,12 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.markup import escape
-from typer.core import TyperGroup
 
 from naiad.application import Application, application, application_in, applications
 from naiad.cli.connect import add_access, connected
 from naiad.cli.fields import build, options, reshaped
-from naiad.cli.options import Force, Local, Url, Weights, server_asked
+from naiad.cli.help import Group, show_plain_flags
+from naiad.cli.options import Force, Local, Seconds, Url, Weights, server_asked, time_option
 from naiad.console import progress_bar, refuse_existing, say
 from naiad.errors import NaiadError
 from naiad.tasks.task import ImportsWeights, Opens, Parses, Simulates, Task, Trains
@@ -35,7 +35,7 @@ def group(verb: str, about: str) -> typer.Typer:
     """Return the group ``naiad VERB``, with a command for every application that has the verb."""
     build = BUILDERS[verb]
 
-    class Verb(TyperGroup):
+    class Verb(Group):
         def list_commands(self, ctx: Any) -> list[str]:
             derived = [app.name for app in applications() if _command(app, build) is not None]
             return sorted({*super().list_commands(ctx), *derived})
@@ -50,6 +50,7 @@ def group(verb: str, about: str) -> typer.Typer:
             )
             single.command(cmd_name)(command)
             add_access(single)
+            show_plain_flags(single)
             return typer.main.get_command(single)
 
     return typer.Typer(help=about, no_args_is_help=True, rich_markup_mode="rich", cls=Verb)
@@ -321,7 +322,13 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
             typer.Option(min=1, help=f"Number of {unit} with the server at once."),
             kind.concurrency,
         ),
-        _option("timeout", float, typer.Option(min=0.1, help="Seconds per request."), kind.timeout),
+        _option(
+            "timeout",
+            float,
+            None,
+            Seconds(kind.timeout),
+            annotation=Annotated[float, time_option("Time for a request.")],
+        ),
         _option("force", bool, None, False, annotation=Force),
     ]
 

@@ -139,11 +139,11 @@ def test_a_signal_to_the_reaper_ends_what_it_guards_but_ctrl_c_does_not(
     tmp_path: Path, number: int
 ):
     with guarding(tmp_path, f"import time; {READY} time.sleep(60)") as reaper:
-        reaper.poll(2.0)
+        reaper.poll(20.0)
         process = psutil.Process(reaper.pid).parent()
         assert process is not None
         process.send_signal(number)
-        events = reaper.poll(1.0)
+        events = reaper.poll(20.0 if number == 15 else 1.0)
         assert [event.get("asked") for event in events] == ([True] if number == 15 else [])
 
 

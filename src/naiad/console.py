@@ -45,6 +45,21 @@ def print_bars(labels: Sequence[str], shares: Sequence[float], width: int = 28) 
     output.print(table, highlight=False)
 
 
+def print_columns(rows: Sequence[Sequence[Text | str]], header: Sequence[str] = ()) -> None:
+    """Print aligned rows, none of which is cut or folded, however narrow the terminal."""
+    lines = [[Text(name, "bold") for name in header]] if header else []
+    lines += [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
+    for line in lines:
+        text = Text("  ").join(
+            cell
+            if number == len(widths) - 1
+            else Text.assemble(cell, " " * (width - cell.cell_len))
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        output.print(text, highlight=False, soft_wrap=True)
+
+
 class Advance(Protocol):
     """Tells a progress bar how much is done, and of how much, and what it is called."""
 

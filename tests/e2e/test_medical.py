@@ -109,10 +109,10 @@ def test_the_client_reads_files_and_bytes(client: naiad.Client, folder: Path) ->
     assert [verdict.positive for verdict in found] == [True, False, True]
     assert all((verdict.probability >= 0.5) == verdict.positive for verdict in found)
     assert client.covid_ct.notice() == client.mednist.notice() == NOTICE
-    with pytest.raises(InvalidInput, match="give a list of files"):
+    with pytest.raises(InvalidInput, match="give a list of scans"):
         client.covid_ct.infer(paths[0])
     with pytest.raises(InvalidInput, match="13 volumes; this model takes at most 12"):
-        client.covid_ct.infer([paths[0]] * 13)
+        client.infer("monai_covid", {"INPUT0": [[paths[0].read_bytes()]] * 13})
 
 
 def test_a_contact_sheet_of_a_thousand_images_is_one_call(client: naiad.Client) -> None:
@@ -163,7 +163,7 @@ def test_bad_scans_are_told_what_is_wrong_and_good_ones_answered(
     bad = bad_scans()
     good = scans(folder)[0].read_bytes()
     sent = [data for broken, _ in bad.values() for data in (broken, good)]
-    answers = list(client.covid_ct.infer_many(sent, concurrency=8, on_error="return"))
+    answers = list(client.covid_ct.try_many(sent, concurrency=8))
     for (case, (_, message)), answer, neighbour in zip(
         bad.items(), answers[::2], answers[1::2], strict=True
     ):
@@ -185,11 +185,11 @@ def test_the_command_for_scans_reports_a_bad_file_and_goes_on(
     table, picture = tmp_path / "out.csv", tmp_path / "slices.png"
     files = (folder / "scans", bad, tmp_path / "missing.nii")
     result = run(
-        *("infer", "covid_ct", *files, "--url", server.grpc_url, "--csv", table, "--plot", picture)
+        *("infer", "covid_ct", *files, "--url", server.grpc_url, "-o", table, "--plot", picture)
     )
     assert result.exit_code == 1
-    assert len(re.findall("COVID (?:Positive|Negative)", result.stdout)) == 3
-    assert "3 scans: 2 positive, 1 negative" in result.stdout
+    assert len(re.findall("(?m)^COVID (?:Positive|Negative) .*nii.gz$", result.stdout)) == 3
+    assert "3 scans: COVID Positive 2, COVID Negative 1" in result.stdout
     assert NOTICE in result.stdout
     assert f"{bad}: is no NIfTI file" in result.stderr
     assert "missing.nii: cannot be read: No such file or directory" in result.stderr
@@ -207,7 +207,7 @@ def test_the_command_for_images_writes_a_table_and_a_sheet(
 ) -> None:
     table, picture = tmp_path / "out.csv", tmp_path / "sheet.png"
     asked = ("infer", "mednist", folder / "images", "--url", server.grpc_url)
-    result = run(*asked, "--csv", table, "--plot", picture)
+    result = run(*asked, "-o", table, "--plot", picture)
     assert result.exit_code == 0, result.stderr
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [row["label"] for row in rows] == list(CLASSES)
@@ -250,7 +250,7 @@ def test_downloaded_weights_are_served_with_no_further_step(
 
 def test_monai_is_not_imported_by_what_serves_and_asks() -> None:
     program = (
-        "import sys, naiad.cli.main, naiad.applications.medical.covid_ct.client\n"
+        "import sys, naiad.cli.main, naiad.applications.medical.covid_ct.task\n"
         "print(sys.modules.keys() & {'monai', 'torch'})\n"
         "from naiad.applications.medical.covid_ct import model, pipeline, volumes\n"
         "from naiad.applications.medical.mednist import model, pipeline, pixels\n"

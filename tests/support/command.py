@@ -1,4 +1,4 @@
-"""``naiad serve`` as a process, and what it prints."""
+"""The commands of ``naiad``; ``naiad serve`` as a process, and what it prints."""
 
 import os
 import re
@@ -7,6 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+
+def subcommands(command: Any) -> dict[str, Any]:
+    """The commands of a group, those too that are made when they are asked for."""
+    if not hasattr(command, "list_commands"):
+        return {}
+    return {name: command.get_command(None, name) for name in command.list_commands(None)}
 
 
 @contextmanager

@@ -13,10 +13,11 @@ import pytest
 import typer.main
 import yaml
 from packaging.utils import canonicalize_name
+from tests.support.command import subcommands
 from tests.support.doc_tables import tables
 from tests.support.markdown import EXAMPLES, PAGES, ROOT, Block, blocks
 
-from naiad.applications import applications
+from naiad.application import applications
 from naiad.applications.nugraph.schema import INPUTS, OUTPUTS
 from naiad.cli.main import app
 from naiad.core.schema import validate
@@ -89,9 +90,9 @@ def check_command(place: str, words: list[str]) -> None:
         if word.startswith("-"):
             known = {option for param in command.params for option in param.opts}
             assert word in known, f"{place}: {command.name} has no {word}"
-        elif hasattr(command, "commands"):
-            assert word in command.commands, f"{place}: no command {word}"
-            command = command.commands[word]
+        elif below := subcommands(command):
+            assert word in below, f"{place}: no command {word}"
+            command = below[word]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -229,7 +230,7 @@ def test_the_landing_page_is_the_beginning_of_the_readme() -> None:
     assert page.startswith("# Naiad\n")
     assert "| LitServe |" in page
     assert "## Applications" not in page
-    for target in re.findall(r"\]\((?!https?:)([^)#\s]*)", page):
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page):
         assert (ROOT / "docs" / target).is_file(), target
 
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from tests.support.doc_tables import tables
 from tests.support.markdown import PAGES, ROOT
 
-from naiad.applications import applications
+from naiad.application import applications
 from naiad.errors import MissingExtra
 
 PACKAGE = ROOT / "src" / "naiad"

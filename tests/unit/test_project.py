@@ -20,13 +20,14 @@ PACKAGE = ROOT / "src" / "naiad"
 
 # The layers, from the bottom up: a part imports what is below it, and itself.
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "engine_release", "applications"},  # those by name and import path alone
+    {"errors", "engine_release"},
+    {"application"},
     {"artifacts", "console", "control_key", "error_text", "files", "images", "native", "weights"},
     {"core", "server_card", "torch_model"},
     {"client", "gate", "runtime", "tuning"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
-    {"tune"},
+    {"tasks", "tune"},
     {"applications.<app>"},
     {"cli", ""},
 )
@@ -79,7 +80,9 @@ def imports(path: Path) -> Iterator[str]:
 def part(module: str) -> str:
     """The part of Naiad a module belongs to: ``core``, ``client``, ``applications.<app>``."""
     first, _, rest = module.partition(".")
-    return "applications.<app>" if first == "applications" and rest else first
+    if first == "applications":
+        return "applications.<app>" if rest else "application"
+    return first
 
 
 def place(module: str) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from naiad.applications import application
+from naiad.application import application
 from naiad.client.dtypes import numpy_dtype
 from naiad.client.spec import ModelSpec
 from naiad.client.transport import Arrays
@@ -45,11 +44,10 @@ def find_requests(model: str, spec: ModelSpec, data: Path | None) -> Requests:
     """
     known = application(spec.name)
     if data is not None:
-        if known is None or known.requests is None:
+        requests = None if known is None else known.requests_in(data)
+        if requests is None:
             raise InvalidInput(f"--data: Naiad knows no files of requests for model {spec.name}")
-        module, _, function = known.requests.partition(":")
-        read = getattr(import_module(module), function)
-        found = tuple(islice(read(data), _MOST))
+        found = tuple(islice(requests, _MOST))
         if not found:
             raise InvalidInput(f"{data} holds no request")
         return Requests(found, f"the first {len(found):,} of {data}, in turn")

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
-from naiad.applications import Application
+from naiad.application import Application
 from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
 from naiad.errors import InvalidInput
@@ -41,8 +41,8 @@ class Source(Protocol):
 class Writer(Protocol):
     """A file of results under way; as many are added as come, in the order of their items."""
 
-    def add(self, item: Any, outputs: Arrays) -> None:
-        """Add what the model said of an item.
+    def add(self, name: str, item: Any, outputs: Arrays) -> None:
+        """Add what the model said of the item of that name.
 
         Raises:
             PipelineError: the outputs are not those of this item.
@@ -57,11 +57,11 @@ class Writer(Protocol):
 class Bulk(Protocol):
     """How an application's files are processed in bulk."""
 
-    unit: ClassVar[str]
+    unit: str
     """What the items are, in the plural: ``events``."""
-    suffixes: ClassVar[tuple[str, ...]]
+    suffixes: tuple[str, ...]
     """The formats that results can be written in; the first is the default."""
-    example: ClassVar[str]
+    example: str
     """Files as one types them, for ``--help``: ``events/*.h5``."""
 
     def find(self, path: Path) -> Iterator[Path]:
@@ -105,7 +105,7 @@ class Bulk(Protocol):
         ...
 
 
-def load_bulk(application: Application) -> type[Bulk]:
+def load_bulk(application: type[Application]) -> type[Bulk]:
     """The class that ``Application.bulk`` names.
 
     Raises:
@@ -119,4 +119,5 @@ def load_bulk(application: Application) -> type[Bulk]:
 
 def options_of(bulk: Bulk) -> Json:
     """The application's options, by name."""
-    return asdict(cast(Any, bulk))
+    named = getattr(bulk, "named_options", None)
+    return asdict(cast(Any, bulk)) if named is None else named()

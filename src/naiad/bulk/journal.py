@@ -77,7 +77,7 @@ class Part:
         reason = outcome if isinstance(outcome, Exception) else None
         if not isinstance(outcome, Exception):
             try:
-                self._writer.add(item, outcome)
+                self._writer.add(name, item, outcome)
             except PipelineError as error:
                 reason = error
         if reason is None:

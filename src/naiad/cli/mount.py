@@ -10,12 +10,13 @@ from importlib import import_module
 
 import typer
 
-from naiad.applications import applications
+from naiad.application import applications
+from naiad.cli import verbs
 
 
 def group(verb: str, about: str) -> typer.Typer:
     """The command group ``naiad VERB`` with a command for every application that has one."""
-    app = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode="rich")
+    app = verbs.group(verb, about)
     mount(app, verb)
     return app
 

@@ -7,7 +7,7 @@ that ``Application.bulk`` names.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from naiad.applications import Application, applications
+from naiad.application import Application, applications
 from naiad.bulk.application import Bulk, load_bulk
+from naiad.cli import verbs
 from naiad.cli.connect import given_access
 from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, errors, output
@@ -68,21 +69,30 @@ class _Settings:
 _SERVER_DEFAULT = "localhost:8001"
 
 
-def _command(application: Application) -> Callable[..., None]:
-    """The function of ``naiad process APPLICATION``, with the application's own options."""
-    kind = load_bulk(application)
-    own = [field.name for field in fields(kind)]  # pyright: ignore[reportArgumentType]
+def command_of(
+    application: type[Application],
+    make: Callable[[dict[str, Any]], Bulk],
+    own: Sequence[inspect.Parameter],
+) -> Callable[..., None]:
+    """Make ``naiad process APPLICATION``, whose own options ``make`` takes."""
 
     def process(**given: Any) -> None:
-        bulk = kind(**{name: given.pop(name) for name in own})
+        bulk = make({p.name: given.pop(p.name) for p in own})
         _process(application, bulk, _Settings(**given))
 
-    shared = _parameters(kind)
-    parameters = [shared.pop("paths"), *_own_parameters(kind), *shared.values()]
+    suffixes, example = make({p.name: p.default for p in own}).suffixes, ""
+    example = make({p.name: p.default for p in own}).example
+    shared = _parameters(suffixes)
+    parameters = [shared.pop("paths"), *own, *shared.values()]
     process.__signature__ = inspect.Signature(parameters)  # pyright: ignore
     process.__annotations__ = {p.name: p.annotation for p in parameters}
-    process.__doc__ = _help(application, kind)
+    process.__doc__ = _help(application, example)
     return process
+
+
+def _legacy(application: type[Application]) -> Callable[..., None]:
+    kind: Any = load_bulk(application)
+    return command_of(application, lambda given: kind(**given), _own_parameters(kind))
 
 
 def _own_parameters(kind: type[Bulk]) -> list[inspect.Parameter]:
@@ -106,9 +116,9 @@ def _own_parameters(kind: type[Bulk]) -> list[inspect.Parameter]:
     ]
 
 
-def _parameters(kind: type[Bulk]) -> dict[str, inspect.Parameter]:
+def _parameters(suffixes: Sequence[str]) -> dict[str, inspect.Parameter]:
     """The parameters that all applications share, by name."""
-    first, *others = kind.suffixes
+    first, *others = suffixes
 
     def shared(
         paths: Annotated[
@@ -175,8 +185,8 @@ def _parameters(kind: type[Bulk]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(shared, eval_str=True, locals=locals()).parameters)
 
 
-def _help(application: Application, kind: type[Bulk]) -> str:
-    name, files = application.name, kind.example
+def _help(application: type[Application], files: str) -> str:
+    name = application.name
     return f"""Process any number of files with {name}: {application.summary}.
 
     Results go to a folder, a file for each input. A run that was stopped, or killed, goes on
@@ -191,7 +201,7 @@ def _help(application: Application, kind: type[Bulk]) -> str:
     """
 
 
-def _process(application: Application, bulk: Bulk, settings: _Settings) -> None:
+def _process(application: type[Application], bulk: Bulk, settings: _Settings) -> None:
     _refuse_contradictions(settings)
     from naiad.bulk.job import Job
 
@@ -233,7 +243,7 @@ def _refuse_contradictions(settings: _Settings) -> None:
 
 
 def _engine(
-    application: Application,
+    application: type[Application],
     settings: _Settings,
     stack: ExitStack,
     wakes: list[Callable[[], None]],
@@ -317,11 +327,7 @@ def _count(number: int, plural: str) -> str:
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
-app = typer.Typer(
-    help="Process many files, and go on after a stop.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-)
+app = verbs.group("process", "Process many files, and go on after a stop.")
 for _application in applications():
     if _application.bulk is not None:
-        app.command(_application.name)(_command(_application))
+        app.command(_application.name)(_legacy(_application))

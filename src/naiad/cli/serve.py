@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from naiad.applications import application, application_of
+from naiad.application import application, application_of
 from naiad.cli.settings import with_settings
 from naiad.cli.stopping import interruptible
 from naiad.console import complain, errors, output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
@@ -260,13 +259,10 @@ class Client(ClientBase[Transport]):
         """Return the model ``name``: its application's client if there is one."""
         if name.startswith("_"):
             raise AttributeError(name)
-        from naiad.applications import application
+        from naiad.application import application
 
         known = application(name)
-        if known is None or known.client is None:
-            return self.model(name)
-        module, _, attribute = known.client.partition(":")
-        return getattr(import_module(module), attribute)(self.model(known.model))
+        return self.model(name) if known is None else known.client_of(self.model(known.model))
 
     def close(self) -> None:
         """Close all connections; the client cannot be used any more."""

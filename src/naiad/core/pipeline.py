@@ -352,7 +352,7 @@ def load_pipeline(spec: str) -> type[Pipeline]:
     """
     where, _, class_name = spec.partition(":")
     if not class_name and not where.endswith(".py"):
-        from naiad.applications import application, applications
+        from naiad.application import application, applications
 
         found = application(where)
         if found is None:

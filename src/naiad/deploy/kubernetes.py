@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from naiad.applications import application, applications
+from naiad.application import application, applications
 from naiad.deploy.dashboard import dashboard
 from naiad.deploy.queries import queue_milliseconds
 from naiad.errors import NaiadError

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from naiad.applications import applications
+from naiad.application import applications
 from naiad.core.pipeline import Pipeline, load_pipeline
 from naiad.errors import InvalidInput, MissingExtra
 from naiad.gate.settings import GateSettings

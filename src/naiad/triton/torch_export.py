@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from naiad.applications import application, applications
+from naiad.application import application, applications
 from naiad.core.pipeline import Pipeline, default_weights, load_pipeline, random_arrays
 from naiad.core.schema import Arrays, Tensor
 from naiad.errors import EngineError, MissingExtra, PipelineError, SchemaError

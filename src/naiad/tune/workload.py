@@ -5,13 +5,12 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import chain, islice, repeat
 from pathlib import Path
 
 import numpy as np
 
-from naiad.applications import application
+from naiad.application import application
 from naiad.core.budget import add_sizes
 from naiad.core.pipeline import Pipeline, Request, random_arrays
 from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, fill_defaults, named_dims, validate
@@ -81,8 +80,9 @@ def _checked(pipeline: Pipeline, arrays: Arrays) -> Request | InvalidInput:
 
 def _make(pipeline: Pipeline, seed: int) -> tuple[Iterable[Arrays], str]:
     known = application(pipeline.name)
-    if known is not None and known.simulated is not None:
-        return _load(known.simulated)(_MOST, seed), "simulated requests"
+    simulated = None if known is None else known.simulated_requests(_MOST, seed)
+    if simulated is not None:
+        return simulated, "simulated requests"
     if any(tensor.dtype == BYTES for tensor in pipeline.inputs.values()):
         return repeat(pipeline.example(), _MOST), "times the example"  # nobody reads random bytes
     return _random(pipeline, seed), "random requests"
@@ -116,17 +116,20 @@ def _read(pipeline: Pipeline, data: Path) -> tuple[Iterable[Arrays], str]:
         raise InvalidInput(f"{data}: no such file or folder")
     files = sorted(data.glob("*.npz")) if data.is_dir() else [data]
     known = application(pipeline.name)
-    reader = _load(known.requests) if known is not None and known.requests is not None else None
     plain = bool(files) and files[0].suffix == ".npz"
-    if plain and (reader is None or _is_of(pipeline, files[0])):
+    if plain and _is_of(pipeline, files[0]):
         return map(_read_arrays, files), f"requests of {data}"
-    if reader is None:
+    # An application's own files may be .npz too.
+    readers = [known.requests_in(path) if known else None for path in (files if plain else [data])]
+    found = [reader for reader in readers if reader is not None]
+    if plain and not found:
+        return map(_read_arrays, files), f"requests of {data}"
+    if not found:
         raise InvalidInput(
             f"{data}: Naiad knows no files of requests for {pipeline.name} but .npz, with a "
             "request's arrays by input name, and folders of those"
         )
-    # An application's own files may be .npz too.
-    return chain.from_iterable(map(reader, files if plain else [data])), f"requests of {data}"
+    return chain.from_iterable(found), f"requests of {data}"
 
 
 def _is_of(pipeline: Pipeline, path: Path) -> bool:
@@ -140,11 +143,6 @@ def _read_arrays(path: Path) -> Mapping[str, Array]:
             return dict(file)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{path} is no .npz file of plain arrays: {error}") from None
-
-
-def _load(where: str):  # pyright: ignore[reportUnknownParameterType]
-    module, _, function = where.partition(":")
-    return getattr(import_module(module), function)
 
 
 def cut(requests: Sequence[Request], count: int) -> tuple[Request, ...]:

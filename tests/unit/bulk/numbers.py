@@ -81,7 +81,7 @@ class Pairs:
         self._path = path
         self._pairs: list[tuple[float, float]] = []
 
-    def add(self, item: float, outputs: Arrays) -> None:
+    def add(self, name: str, item: float, outputs: Arrays) -> None:
         (answer,) = outputs["y"].tolist()
         if answer < 0:
             raise PipelineError(f"{answer:g} is no answer")

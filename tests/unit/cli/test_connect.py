@@ -10,6 +10,7 @@ import click
 import grpc
 import pytest
 import typer
+from tests.support.command import subcommands
 from tests.unit.client.servers import free_port, grpc_server
 from typer.testing import CliRunner
 
@@ -30,12 +31,11 @@ def options() -> Iterator[tuple[str, set[str]]]:
     """Each command of ``naiad`` with its options."""
 
     def below(command: Any, path: str) -> Iterator[tuple[str, set[str]]]:
-        subcommands = getattr(command, "commands", None)
-        if subcommands is None:
+        found = subcommands(command)
+        if not found:
             yield path, {name for parameter in command.params for name in parameter.opts}
-        else:
-            for name, found in subcommands.items():
-                yield from below(found, f"{path} {name}")
+        for name, one in found.items():
+            yield from below(one, f"{path} {name}")
 
     return below(typer.main.get_command(app), "naiad")
 

@@ -12,7 +12,7 @@ from tests.unit.applications.nugraph.served import make_event, nugraph3_server
 from tests.unit.cli.mounted import commands
 from typer.testing import CliRunner, Result
 
-from naiad.applications import Application, application, applications
+from naiad.application import Application, application, applications
 from naiad.applications.nugraph.events import write_events
 from naiad.applications.nugraph.result_files import read_results
 from naiad.bulk.application import load_bulk

@@ -21,7 +21,7 @@ from tests.unit.client.servers import (
     reply,
 )
 
-from naiad import applications
+from naiad import application
 from naiad.client import AsyncClient, AsyncModelClient, Client, ModelClient
 from naiad.errors import (
     DeadlineExceeded,
@@ -295,14 +295,14 @@ class Typed:
 
 
 def test_a_model_of_an_application_has_its_typed_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = applications.Application(
-        name="half",
-        model="half",
-        summary="",
-        pipeline="",
-        client="tests.unit.client.test_client:Typed",
-    )
-    monkeypatch.setattr(applications, "application", lambda name: known if name == "half" else None)
+    class Half(application.Application):
+        name = "half"
+
+        @classmethod
+        def client_of(cls, model: ModelClient) -> Typed:
+            return Typed(model)
+
+    monkeypatch.setattr(application, "application", lambda name: Half if name == "half" else None)
     with grpc_server() as (address, _), Client(address) as client:
         assert client.half.infer(7.0) == 7.0
         assert isinstance(client.other, ModelClient)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naiad.applications import applications
+from naiad.application import applications
 from naiad.codegen.cpp import fields, header, struct_name
 from naiad.core.pipeline import Pipeline, load_pipeline
 from naiad.core.schema import Tensor

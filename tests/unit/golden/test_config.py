@@ -11,7 +11,7 @@ from tests.support.golden import Golden, stored
 from tests.unit.applications.medical.bundle.bundles import SEGMENTED, folder, metadata
 
 from naiad import export
-from naiad.applications import application, applications
+from naiad.application import application, applications
 from naiad.applications.medical.bundle.pipeline import bundle_spec
 
 NAMES = {app.name for app in applications()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from tests.support.command import subcommands
 from tests.support.golden import Golden, stored
 
 from naiad import __version__
@@ -18,7 +19,7 @@ from naiad.cli.main import app
 def commands(command: Any, path: str = "naiad") -> Iterator[tuple[str, Any]]:
     """Every command and group below ``command``, by its path such as ``naiad.infer.gat``."""
     yield path, command
-    for name, below in getattr(command, "commands", {}).items():
+    for name, below in subcommands(command).items():
         yield from commands(below, f"{path}.{name}")
 
 
@@ -29,7 +30,7 @@ def rendered(path: str, command: Any) -> str:
     """Everything that ``--help`` says, however typer draws it."""
     parts = [path.replace(".", " "), inspect.cleandoc(command.help or "")]
     parts += [described(p) for p in command.params if not p.name.endswith("_completion")]
-    below = getattr(command, "commands", {})
+    below = subcommands(command)
     parts += [
         f"{name}: {found.get_short_help_str(200)}{' (hidden)' * found.hidden}"
         for name, found in below.items()

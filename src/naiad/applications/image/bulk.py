@@ -104,7 +104,7 @@ class _Writer:
         self._rows: list[dict[str, Any]] = []
         self._open: Any = None
 
-    def add(self, item: Path, outputs: Arrays) -> None:
+    def add(self, name: str, item: Path, outputs: Arrays) -> None:
         labels, classes, scores = (outputs[name][0] for name in ("labels", "classes", "scores"))
         ranked = zip(labels.tolist(), classes.tolist(), scores.tolist(), strict=True)
         for rank, (label, number, score) in enumerate(ranked, start=1):

@@ -113,7 +113,7 @@ class _Writer:
     def __init__(self, writer: ResultWriter, labels: Labels) -> None:
         self._writer, self._labels = writer, labels
 
-    def add(self, item: Event, outputs: Arrays) -> None:
+    def add(self, name: str, item: Event, outputs: Arrays) -> None:
         from naiad.applications.nugraph.results import NuGraph3Result
 
         self._writer.add(NuGraph3Result.from_outputs(item, outputs, self._labels))

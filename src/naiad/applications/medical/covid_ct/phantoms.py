@@ -6,14 +6,12 @@ patients.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.medical import nifti
-from naiad.applications.medical.covid_ct.files import as_request
 from naiad.core.schema import Array
 
 Point: TypeAlias = "NDArray[np.float32] | tuple[float, float, float]"
@@ -100,10 +98,3 @@ def encode(voxels: Array) -> bytes:
     """A phantom as a gzipped NIfTI file."""
     x, y, z = voxels.shape
     return nifti.write(voxels, affine((x, y, z)))
-
-
-def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
-    """Requests for ``n`` phantoms, one each, every other with opacities."""
-    rng = np.random.default_rng(seed)
-    for number in range(n):
-        yield as_request([encode(draw(rng, opacities=number % 2 == 0))])

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from naiad import artifacts, torch_model
-from naiad.applications.medical.covid_ct.files import as_request
 from naiad.applications.medical.covid_ct.schema import (
     FOREIGN,
     INPUTS,
@@ -21,6 +20,7 @@ from naiad.applications.medical.covid_ct.schema import (
     SHAPE,
     THRESHOLD,
     TOGETHER,
+    as_request,
 )
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from naiad.core.schema import BYTES, Schema, Tensor
+import numpy as np
+
+from naiad.core.schema import BYTES, Array, Schema, Tensor
 
 MAX_BYTES: Final = 512 << 20
 """Largest file, in bytes, as it is sent."""
@@ -43,3 +46,8 @@ OUTPUTS: Final[Schema] = {
     "OUTPUT0": Tensor(BYTES, ("volumes",), doc=f'"{POSITIVE}" or "{NEGATIVE}"'),
     "PROBABILITY": Tensor("float32", ("volumes",), doc="of being positive"),
 }
+
+
+def as_request(volumes: Iterable[bytes]) -> dict[str, Array]:
+    """Return the tensors of a request for some volumes."""
+    return {"INPUT0": np.array([*volumes, None], object)[:-1, None]}

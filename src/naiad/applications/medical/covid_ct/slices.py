@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
 from naiad.applications.medical import nifti
-from naiad.applications.medical.covid_ct.client import Verdict
-from naiad.applications.medical.covid_ct.files import read_scan
 from naiad.applications.medical.covid_ct.schema import HOUNSFIELD
 from naiad.applications.medical.nifti import Volume
 from naiad.errors import InvalidInput, MissingExtra
+from naiad.tasks.task import Found
 
 try:
     from PIL import Image, ImageDraw, ImageFont
 except ImportError as error:
     raise MissingExtra("covid-ct", "pillow") from error
 
-MOST: Final = 50
-"""Scans in one picture."""
-
 _SIDE, _GAP, _LINE, _FONT = 220, 10, 24, 16  # pixels
 
 
-def draw(results: Sequence[tuple[Path, Verdict]], path: Path, notice: str) -> None:
+def draw(results: Sequence[Found], path: Path, notice: str) -> None:
     """Draw a row for each scan: its axial, coronal and sagittal middle slices in Hounsfield units
     of -1000 (black) to 500 (white), as PNG or JPEG.
 
@@ -37,11 +32,12 @@ def draw(results: Sequence[tuple[Path, Verdict]], path: Path, notice: str) -> No
     width = 3 * (_SIDE + _GAP) + _GAP
     sheet = Image.new("RGB", (width, len(results) * row + _LINE + 2 * _GAP), "black")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT)
-    for number, (file, verdict) in enumerate(results):
+    for number, found in enumerate(results):
+        verdict = found.result
         y = _GAP + number * row
-        text = f"{verdict.label} {verdict.probability:.0%}   {file.name}"
+        text = f"{verdict.label} {verdict.probability:.0%}   {Path(found.name).name}"
         pen.text((_GAP, y), text, fill="#ff7b72" if verdict.positive else "#7ee787", font=font)
-        for column, image in enumerate(middle_slices(read_scan(file), str(file))):
+        for column, image in enumerate(middle_slices(found.unit(), found.name)):
             x = _GAP + column * (_SIDE + _GAP)
             place = (x + (_SIDE - image.width) // 2, y + _LINE + (_SIDE - image.height) // 2)
             sheet.paste(image, place)

@@ -7,16 +7,14 @@ patients.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from naiad.applications.medical.mednist.files import as_request
 from naiad.applications.medical.mednist.schema import CLASSES
-from naiad.core.schema import Array
 from naiad.errors import MissingExtra
 
 try:
@@ -87,13 +85,6 @@ def encode(image: Image.Image) -> bytes:
     file = BytesIO()
     image.save(file, "JPEG", quality=90)
     return file.getvalue()
-
-
-def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
-    """Requests for ``n`` phantoms, one each, of each class in turn."""
-    rng = np.random.default_rng(seed)
-    for number in range(n):
-        yield as_request([encode(draw(CLASSES[number % len(CLASSES)], rng))])
 
 
 def _abdomen(pen: _Pen) -> None:

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from naiad import artifacts, torch_model
-from naiad.applications.medical.mednist.files import as_request
-from naiad.applications.medical.mednist.schema import CLASSES, FOREIGN, INPUTS, MAX_IMAGES, OUTPUTS
+from naiad.applications.medical.mednist.schema import (
+    CLASSES,
+    FOREIGN,
+    INPUTS,
+    MAX_IMAGES,
+    OUTPUTS,
+    as_request,
+)
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from naiad.core.schema import BYTES, Schema, Tensor
+import numpy as np
+
+from naiad.core.schema import BYTES, Array, Schema, Tensor
 
 MAX_BYTES: Final = 20 << 20
 """Largest image file, in bytes."""
@@ -36,3 +39,8 @@ OUTPUTS: Final[Schema] = {
         "float32", ("images", len(CLASSES)), doc="probability of each class, in that order"
     ),
 }
+
+
+def as_request(images: Iterable[bytes]) -> dict[str, Array]:
+    """Return the tensors of a request for some images."""
+    return {"INPUT0": np.array([*images, None], object)[:-1, None]}

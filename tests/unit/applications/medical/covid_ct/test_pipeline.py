@@ -14,9 +14,14 @@ from tests.support.exported import script
 
 from naiad.applications.medical import nifti
 from naiad.applications.medical.covid_ct import phantoms
-from naiad.applications.medical.covid_ct.files import as_request
 from naiad.applications.medical.covid_ct.pipeline import CovidCt
-from naiad.applications.medical.covid_ct.schema import FOREIGN, NEGATIVE, NOTICE, POSITIVE
+from naiad.applications.medical.covid_ct.schema import (
+    FOREIGN,
+    NEGATIVE,
+    NOTICE,
+    POSITIVE,
+    as_request,
+)
 from naiad.core.pipeline import Request
 from naiad.core.schema import validate
 from naiad.errors import InvalidInput, PipelineError

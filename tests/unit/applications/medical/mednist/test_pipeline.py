@@ -13,10 +13,9 @@ from tests.support.exported import script
 from tests.unit.applications.medical.mednist.test_pixels import GREY, encoded
 
 from naiad.applications.medical.mednist import pipeline
-from naiad.applications.medical.mednist.files import as_request
 from naiad.applications.medical.mednist.phantoms import draw, encode
 from naiad.applications.medical.mednist.pipeline import MedNist
-from naiad.applications.medical.mednist.schema import CLASSES, FOREIGN, NOTICE
+from naiad.applications.medical.mednist.schema import CLASSES, FOREIGN, NOTICE, as_request
 from naiad.core.pipeline import Request
 from naiad.core.schema import validate
 from naiad.errors import InvalidInput, PipelineError, WeightsError

@@ -1,0 +1,153 @@
+"""Applications: models that are served, and asked, by name.
+
+An application is a class that an entry point of the group ``naiad.applications`` names::
+
+    [project.entry-points."naiad.applications"]
+    molecules = "molecules.task:Molecules"
+
+Those that come with Naiad are registered in the same way. A class in a file needs no entry point:
+``naiad infer molecules.py:Molecules``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import runpy
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from naiad.errors import InvalidInput
+
+GROUP: Final = "naiad.applications"
+
+_log = logging.getLogger(__name__)
+
+
+class Application:
+    """A model that can be served by name; declared by its class, never instantiated for that.
+
+    The module of the class is imported by every command that lists applications, so it imports
+    heavy packages inside its methods.
+
+    Attributes:
+        name: typed by users: ``naiad serve NAME``, ``client.NAME``.
+        model: its name on the server, which existing clients may have fixed; by default ``name``.
+        summary: one line for lists and ``--help``.
+        pipeline: ``module:Class`` of the `Pipeline`.
+        network: ``module:function`` that makes the torch module of a folder of weights, where the
+            model alone can be exported.
+        packages: must be importable where it is served.
+        on_request: served only when it is named.
+        demos: ``module:function`` of each demo by its name: ``naiad demo NAME``. The function is
+            given the folder for its files.
+    """
+
+    name: ClassVar[str]
+    model: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    pipeline: ClassVar[str]
+    network: ClassVar[str | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
+    on_request: ClassVar[bool] = False
+    demos: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        """Default the model's name to the application's."""
+        super().__init_subclass__()
+        if "name" in cls.__dict__ and "model" not in cls.__dict__:
+            cls.model = cls.name
+
+    client: ClassVar[str | None] = None
+    cli: ClassVar[str | None] = None
+    requests: ClassVar[str | None] = None
+    simulated: ClassVar[str | None] = None
+    bulk: ClassVar[str | None] = None
+    arguments: ClassVar[str] = "FILE"
+
+    @classmethod
+    def client_of(cls, model: Any) -> Any:
+        """Return the typed client for a `ModelClient`, or the same client where there is none."""
+        return model if cls.client is None else _named(cls.client)(model)
+
+    @classmethod
+    def requests_in(cls, path: Path) -> Iterator[Any] | None:
+        """Yield the requests in a file or folder of the application's data; None: it has none."""
+        return None if cls.requests is None else _named(cls.requests)(path)
+
+    @classmethod
+    def simulated_requests(cls, number: int, seed: int) -> Iterator[Any] | None:
+        """Yield requests of realistic sizes; None where the application cannot make any."""
+        return None if cls.simulated is None else _named(cls.simulated)(number, seed)
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Return whether ``packages`` are installed, importing none of them."""
+        return all(find_spec(package) is not None for package in cls.packages)
+
+
+@cache
+def applications() -> tuple[type[Application], ...]:
+    """Return all registered applications by name; one that cannot be imported is logged."""
+    from naiad.applications import BUILT_IN
+
+    found = [app for app in BUILT_IN if app.name not in _entries()]
+    for name, entry in _entries().items():
+        try:
+            found.append(_load(entry))
+        except Exception as error:  # noqa: PERF203 - somebody else's package must not break ours
+            _log.warning("application %s (%s) cannot be loaded: %s", name, entry.value, error)
+    return tuple(sorted(found, key=lambda app: app.name))
+
+
+def application(name: str) -> type[Application] | None:
+    """Return the application of that name, or the one whose model has it, or None."""
+    entry = _entries().get(name)
+    if entry is not None:
+        return _load(entry)
+    return next((app for app in applications() if name in (app.name, app.model)), None)
+
+
+def application_of(spec: str) -> type[Application] | None:
+    """Return the application whose pipeline is in the same module as a pipeline's spec."""
+    module = spec.partition(":")[0]
+    return next((a for a in applications() if a.pipeline.partition(":")[0] == module), None)
+
+
+def application_in(spec: str) -> type[Application]:
+    """Return the class that ``FILE.py:CLASS`` names.
+
+    Raises:
+        InvalidInput: no such file or class, or the class is no application.
+    """
+    file, _, name = spec.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise InvalidInput(f"{spec}: {file or spec}: no such file; give FILE.py:CLASS")
+    module = re.sub(r"\W", "_", path.stem)
+    found = runpy.run_path(str(path), run_name=module).get(name)
+    if not (isinstance(found, type) and issubclass(found, Application)):
+        raise InvalidInput(f"{spec}: {file} has no application {name}")
+    return found
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _load(entry: EntryPoint) -> type[Application]:
+    found = entry.load()
+    if not (isinstance(found, type) and issubclass(found, Application)):
+        raise InvalidInput(f"{entry.value} is no naiad Application")
+    return found
+
+
+def _named(spec: str) -> Any:
+    module, _, name = spec.partition(":")
+    return getattr(import_module(module), name)

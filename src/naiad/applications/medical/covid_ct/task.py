@@ -1,0 +1,111 @@
+"""COVID-19 on chest CT as people use it: NIfTI files in, a verdict out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from naiad.applications.medical.covid_ct.schema import MAX_BYTES, POSITIVE, as_request
+from naiad.core.schema import Arrays
+from naiad.tasks.output import save_files
+from naiad.tasks.reports import LabelReport
+from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one scan shows COVID-19.
+
+    Attributes:
+        label: "COVID Positive" or "COVID Negative".
+        probability: of being positive.
+    """
+
+    label: str
+    probability: float
+
+    @property
+    def positive(self) -> bool:
+        """Whether the label is the positive one."""
+        return self.label == POSITIVE
+
+
+class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
+    """Say whether chest CT scans show COVID-19, with a served network.
+
+    The weights that come with Naiad were trained on synthetic phantoms: not
+    for diagnosis. Files are sent as they are.
+
+    [bold]Examples[/]
+
+      naiad infer covid_ct scan.nii.gz
+      naiad infer covid_ct scans/ more.nii -o verdicts.csv --plot slices.png
+      naiad infer covid_ct scan.nii.gz --local --weights covid19_model.ts
+    """
+
+    name, model = "covid_ct", "monai_covid"
+    summary = "COVID-19 on chest CT: NIfTI volumes in, as MONAI's tutorial serves it"
+    pipeline = "naiad.applications.medical.covid_ct.pipeline:CovidCt"
+    packages = ("torch", "nibabel", "isal", "safetensors")
+    on_request = True
+
+    unit, suffixes, example = "scans", (".nii", ".nii.gz"), "scans/"
+    max_bytes, listed, concurrency, timeout = MAX_BYTES, True, 4, 300.0
+    columns = (
+        Column("file", fill="unit"),
+        Column("verdict", doc="COVID Positive or COVID Negative"),
+        Column("probability", "float32", "probability of being positive"),
+    )
+    most = 50
+    simulated, simulated_output, simulated_number = "phantoms", "scans", 4
+
+    def request(self, unit: bytes, options: Any) -> Arrays:
+        """Return one scan as a request."""
+        return as_request([unit])
+
+    def answer(self, unit: bytes, outputs: Arrays, card: Any) -> Verdict:
+        """Return the verdict on one scan."""
+        return Verdict(outputs["OUTPUT0"][0].decode(), outputs["PROBABILITY"][0].item())
+
+    def rows(self, result: Verdict) -> Iterator[Sequence[object]]:
+        """Yield the one row of a scan."""
+        yield result.label, result.probability
+
+    def report(self, count: int, card: Any, options: Any) -> LabelReport:
+        """Return a report with a line for each scan."""
+        return LabelReport(
+            self.unit,
+            score=lambda verdict: verdict.probability,
+            style=lambda verdict: "red" if verdict.positive else "green",
+        )
+
+    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+        """Draw the middle slices of scans with their verdicts on one page."""
+        from naiad.applications.medical.covid_ct.slices import draw
+
+        if found:
+            draw(found, path, card.get("notice", ""))
+
+    def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, bytes]]:
+        """Make chest phantoms, every other with opacities, to try covid_ct with.
+
+        A phantom's name says which it is. They are no patients.
+
+        [bold]Example[/]
+
+          naiad simulate covid_ct -n 6 -o scans --seed 7
+        """
+        import numpy as np
+
+        from naiad.applications.medical.covid_ct.phantoms import draw, encode
+
+        rng = np.random.default_rng(seed)
+        for count in range(number):
+            kind = ("opacities", "clear")[count % 2]
+            yield f"{count:02}-{kind}.nii.gz", encode(draw(rng, opacities=kind == "opacities"))
+
+    def save(self, units: Iterator[tuple[str, bytes]], path: Path, advance: Advance) -> None:
+        """Write a file for each phantom."""
+        save_files(units, path, advance)

@@ -1,0 +1,407 @@
+"""Verbs of every application: ``infer``, ``process``, ``simulate``, ``train``, ``weights import``.
+
+The commands are made from what a `Task` declares: its docstrings, and the fields of its options.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from naiad.application import Application, application, application_in, applications
+from naiad.cli.connect import add_access, connected
+from naiad.cli.options import Force, Local, Url, Weights, server_asked
+from naiad.console import progress_bar, refuse_existing, say
+from naiad.errors import NaiadError
+from naiad.tasks.task import ImportsWeights, Opens, Parses, Simulates, Task, Trains
+
+Command: TypeAlias = "Callable[..., None]"
+Kind: TypeAlias = "type[Task[Any, Any]]"
+
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def group(verb: str, about: str) -> typer.Typer:
+    """Return the group ``naiad VERB``, with a command for every application that has the verb."""
+    build = BUILDERS[verb]
+
+    class Verb(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            derived = [app.name for app in applications() if _command(app, build) is not None]
+            return sorted({*super().list_commands(ctx), *derived})
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            found = application_in(cmd_name) if ":" in cmd_name else application(cmd_name)
+            command = None if found is None else _command(found, build)
+            if command is None or found is None:
+                return super().get_command(ctx, cmd_name)
+            single = typer.Typer(
+                rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
+            )
+            single.command(cmd_name)(command)
+            add_access(single)
+            return typer.main.get_command(single)
+
+    return typer.Typer(help=about, no_args_is_help=True, rich_markup_mode="rich", cls=Verb)
+
+
+def _command(found: type[Application], build: Callable[[Kind], Command | None]) -> Command | None:
+    return build(found) if issubclass(found, Task) else None
+
+
+def infer_command(kind: Kind) -> Command:
+    """Make ``naiad infer NAME``."""
+    singular = kind.unit.removesuffix("s").upper()
+
+    def infer(**given: Any) -> None:
+        from naiad.tasks.inference import Inference, infer
+
+        task = kind()
+        server = server_asked(given["url"], local=given["local"], weights=given["weights"])
+        what = Inference(
+            task=task,
+            options=_pick(kind.Options, given),
+            paths=[Path(path) for path in given.get("paths") or given.get("file") or []],
+            typed=given.get("texts") or [],
+            chosen=parse_slice(given.get("chosen"), kind.unit),
+            output=given["output"],
+            plot=given.get("plot"),
+            concurrency=given["concurrency"],
+            timeout=given["timeout"],
+            force=given["force"],
+        )
+        inputs = what.inputs()
+        with connected(kind.name, server, timeout=what.timeout, weights=given["weights"]) as client:
+            failed = infer(what, client, inputs)
+        if failed:
+            raise typer.Exit(1)
+
+    from naiad.tasks.task import Draws, WritesFiles
+
+    parameters: list[inspect.Parameter] = []
+    if issubclass(kind, Parses):
+        parameters += [
+            _argument(
+                "texts",
+                list[str],
+                typer.Argument(metavar=f"{kind.argument}...", help=f"The {kind.unit}."),
+                default=None,
+            ),
+            _option(
+                "file",
+                list[Path],
+                typer.Option(
+                    "--file",
+                    "-f",
+                    metavar="FILE",
+                    help=f"File with one of the {kind.unit} per line; - is standard input. "
+                    "May be repeated.",
+                ),
+                None,
+            ),
+        ]
+    else:
+        endings = ", ".join(kind.suffixes)
+        parameters.append(
+            _argument(
+                "paths",
+                list[Path],
+                typer.Argument(
+                    metavar=f"{singular if not issubclass(kind, Opens) else 'FILE'}...",
+                    help=f"Files ({endings}) and folders of them.",
+                    show_default=False,
+                ),
+            )
+        )
+    parameters += _fields(kind.Options)
+    if issubclass(kind, Opens):
+        parameters.append(
+            _option(
+                "chosen",
+                str | None,
+                typer.Option(
+                    f"--{kind.unit}",
+                    metavar="FIRST:STOP[:STEP]",
+                    help=f"Process these {kind.unit} of each file, counted from 0, as Python "
+                    "slices; or a single number.",
+                ),
+                None,
+            )
+        )
+    folder = " A folder: files for each input." if issubclass(kind, WritesFiles) else ""
+    formats = ", ".join(dict.fromkeys([*kind.formats, ".csv", ".parquet"]))
+    parameters.append(
+        _option(
+            "output",
+            Path | None,
+            typer.Option(
+                "--output",
+                "-o",
+                metavar="PATH",
+                help=f"Write results to a file ({formats}), or to a folder with a file for each "
+                f"input.{folder}",
+            ),
+            None,
+        )
+    )
+    if issubclass(kind, Draws):
+        parameters.append(
+            _option(
+                "plot",
+                Path | None,
+                typer.Option(
+                    metavar="PATH",
+                    help="Draw results into a picture (.png, .svg, .pdf), or into a folder with "
+                    f"one for each of the {kind.unit}.",
+                ),
+                None,
+            )
+        )
+    parameters += _server(kind)
+    return _made(infer, parameters, _help(kind))
+
+
+def process_command(kind: Kind) -> Command | None:
+    """Make ``naiad process NAME``, for applications whose units are in files."""
+    if not kind.suffixes:
+        return None
+    from naiad.cli.process import command_of
+    from naiad.tasks.bulk import TaskBulk
+
+    return command_of(
+        kind,
+        lambda given: TaskBulk(kind(), _pick(kind.Options, given)),
+        _fields(kind.Options),
+    )
+
+
+def simulate_command(kind: Kind) -> Command | None:
+    """Make ``naiad simulate NAME``."""
+    if not issubclass(kind, Simulates):
+        return None
+    made = str(kind.simulated)
+
+    def simulate(**given: Any) -> None:
+        number, path = given["number"], given["output"]
+        refuse_existing(path, given["force"])
+        task: Any = kind()
+        units = task.simulate(number, given["seed"], _pick(kind.SimulateOptions, given))
+        to_file = bool(Path(kind.simulated_output).suffix)
+        draft = path.with_name(f"{path.stem}.partial{path.suffix}") if to_file else path
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        with progress_bar("simulating", number, unit=made) as advance:
+            task.save(units, draft, advance)
+        if to_file:
+            draft.replace(path)
+        say(f"wrote {number:,} {made} to [bold]{escape(str(path))}[/]")
+
+    parameters = [
+        _option(
+            "number",
+            int,
+            typer.Option("-n", min=1, help=f"Number of {made}."),
+            kind.simulated_number,
+        ),
+        _option(
+            "output",
+            Path,
+            typer.Option("--output", "-o", metavar="PATH", help="Where to write them."),
+            Path(kind.simulated_output),
+        ),
+        _option("seed", int, typer.Option(min=0, help=f"The same seed gives the same {made}."), 0),
+        *_fields(kind.SimulateOptions),
+        _option("force", bool, None, False, annotation=Force),
+    ]
+    return _made(simulate, parameters, inspect.getdoc(kind.simulate) or "")
+
+
+def train_command(kind: Kind) -> Command | None:
+    """Make ``naiad train NAME``."""
+    if not issubclass(kind, Trains):
+        return None
+
+    def train(**given: Any) -> None:
+        output = given["output"]
+        refuse_existing(output, given["force"])
+        task: Any = kind()
+        options = _pick(kind.TrainOptions, given)
+        with progress_bar("training", None, unit="steps") as advance:
+            lines = task.train(output, options, shlex.join(["naiad", *sys.argv[1:]]), advance)
+        for line in lines:
+            say(escape(line))
+        _say_weights(kind, output)
+
+    parameters = [
+        _folder("output", "Folder for the weights."),
+        *_fields(kind.TrainOptions),
+        _option("force", bool, None, False, annotation=Force),
+    ]
+    return _made(train, parameters, inspect.getdoc(kind.train) or "")
+
+
+def import_command(kind: Kind) -> Command | None:
+    """Make ``naiad weights import NAME``."""
+    if not issubclass(kind, ImportsWeights):
+        return None
+
+    def import_weights(**given: Any) -> None:
+        output = given["output"]
+        refuse_existing(output, given["force"])
+        task: Any = kind()
+        for line in task.import_weights(given["source"], output, _pick(kind.ImportOptions, given)):
+            say(escape(line))
+        _say_weights(kind, output)
+
+    parameters = [
+        _argument("source", Path, typer.Argument(help="Weights to import.", show_default=False)),
+        _folder("output", "Folder for the weights."),
+        *_fields(kind.ImportOptions),
+        _option("force", bool, None, False, annotation=Force),
+    ]
+    return _made(import_weights, parameters, inspect.getdoc(kind.import_weights) or "")
+
+
+BUILDERS: Mapping[str, Callable[[Kind], Command | None]] = {
+    "infer": infer_command,
+    "process": process_command,
+    "simulate": simulate_command,
+    "train": train_command,
+    "import_weights": import_command,
+}
+
+
+def parse_slice(text: str | None, unit: str) -> slice:
+    """Return the slice that a user typed.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    if text is None:
+        return slice(None)
+    try:
+        parts = [int(part) if part.strip() else None for part in text.split(":")]
+    except ValueError:
+        parts = []
+    step = parts[2] if len(parts) == 3 else 1
+    if parts in ([], [None]) or len(parts) > 3 or (step is not None and step < 1):
+        raise typer.BadParameter(
+            f"{text!r} is no choice of {unit}; give FIRST:STOP as 0:10, FIRST:STOP:STEP with a "
+            "step of 1 or more, or one number",
+            param_hint=f"--{unit}",
+        )
+    if len(parts) == 1:
+        (only,) = parts
+        return slice(only, None if only == -1 else (only or 0) + 1)
+    return slice(*parts)
+
+
+def _server(kind: Kind) -> list[inspect.Parameter]:
+    unit = kind.unit
+    return [
+        _option("url", str, None, "localhost:8001", annotation=Url),
+        _option("local", bool, None, False, annotation=Local),
+        _option("weights", Path, None, None, annotation=Weights),
+        _option(
+            "concurrency",
+            int,
+            typer.Option(min=1, help=f"Number of {unit} with the server at once."),
+            kind.concurrency,
+        ),
+        _option("timeout", float, typer.Option(min=0.1, help="Seconds per request."), kind.timeout),
+        _option("force", bool, None, False, annotation=Force),
+    ]
+
+
+def _fields(options: type) -> list[inspect.Parameter]:
+    """Return a parameter for each field of a dataclass of options."""
+    types = inspect.get_annotations(options, eval_str=True)
+    return [
+        _option(
+            field.name,
+            types[field.name],
+            typer.Option(
+                f"--{field.name.replace('_', '-')}",
+                help=field.metadata.get("help", ""),
+                **{k: v for k, v in field.metadata.items() if k != "help"},
+            ),
+            inspect.Parameter.empty if field.default is MISSING else field.default,
+        )
+        for field in fields(options)
+    ]
+
+
+def _pick(options: type, given: Mapping[str, Any]) -> Any:
+    return options(**{field.name: given[field.name] for field in fields(options)})
+
+
+def _option(
+    name: str, kind: Any, option: Any, default: Any, *, annotation: Any = None
+) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, _KEYWORD, default=default, annotation=annotation or Annotated[kind, option]
+    )
+
+
+def _argument(
+    name: str, kind: Any, argument: Any, default: Any = inspect.Parameter.empty
+) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, _POSITIONAL, default=default, annotation=Annotated[kind, argument]
+    )
+
+
+def _folder(name: str, about: str) -> inspect.Parameter:
+    option = typer.Option(f"--{name}", "-o", metavar="DIR", help=about)
+    return _option(name, Path, option, inspect.Parameter.empty)
+
+
+def _made(command: Command, parameters: list[inspect.Parameter], about: str) -> Command:
+    arguments = [p for p in parameters if p.kind is _POSITIONAL]
+    required = [
+        p for p in parameters if p.kind is _KEYWORD and p.default is inspect.Parameter.empty
+    ]
+    others = [p for p in parameters if p not in arguments and p not in required]
+    command.__signature__ = inspect.Signature([*arguments, *required, *others])  # pyright: ignore
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = about
+    return command
+
+
+def _help(kind: Kind) -> str:
+    return f"""{inspect.getdoc(kind) or kind.summary}
+
+Units that cannot be read, or that the model refuses, are reported and the others go on; the status
+is then 1.
+"""
+
+
+def _say_weights(kind: Kind, folder: Path) -> None:
+    where = shlex.quote(str(folder))
+    say(
+        f"wrote [bold]{escape(str(folder))}[/]; serve it: naiad serve {kind.name} "
+        f"--weights {escape(where)}"
+    )
+    from naiad.weights import read_facts
+
+    try:
+        notice = str(_json(read_facts(folder / "weights.json")).get("notice", ""))
+    except (NaiadError, ValueError):
+        return
+    if notice:
+        say(f"[yellow]{escape(notice)}[/]")
+
+
+def _json(text: str) -> dict[str, Any]:
+    import json
+
+    return json.loads(text)

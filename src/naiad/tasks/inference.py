@@ -1,0 +1,329 @@
+"""``naiad infer``: the units of some inputs through a server, to the screen and to files."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rich.markup import escape
+from rich.text import Text
+
+from naiad.client import Client
+from naiad.console import complain, print_columns, progress_bar, say, say_notice
+from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
+from naiad.tasks.client import TaskClient
+from naiad.tasks.output import Output, check_places, write_whole
+from naiad.tasks.sources import Input, find_inputs, open_input, open_source
+from naiad.tasks.tables import check_suffix, suffixes_of
+from naiad.tasks.task import Draws, Found, Parses, Report, Reports, Source, Task, WritesFiles
+
+PICTURES: Final = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
+
+_SHOWN: Final = 20  # rows that are printed of results without a report of their own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """What a user wants to know, and where it goes.
+
+    Attributes:
+        task: whose units are asked about.
+        options: of the task.
+        paths: files and folders.
+        typed: units that were typed.
+        chosen: which units of each input.
+        output: a file, whose suffix is the format; or a folder, with files like the inputs.
+        plot: a picture; or a folder, with a picture for each unit.
+        concurrency: requests at once.
+        timeout: seconds per request.
+        force: overwrite what is there.
+    """
+
+    task: Task[Any, Any]
+    options: Any
+    paths: Sequence[Path] = ()
+    typed: Sequence[str] = ()
+    chosen: slice = field(default_factory=lambda: slice(None))
+    output: Path | None = None
+    plot: Path | None = None
+    concurrency: int
+    timeout: float
+    force: bool = False
+
+    def inputs(self) -> list[Input]:
+        """Return the inputs, after checking that all places can be written.
+
+        Raises:
+            InvalidInput: there is no unit, or an input is not there.
+            NaiadError: an output exists, is an input, or has no known format.
+        """
+        inputs = find_inputs(self.task, self.paths)
+        if self.typed:
+            if not isinstance(self.task, Parses):
+                raise InvalidInput(f"{self.task.name} takes files")
+            inputs.insert(0, Input(Path("-"), Path("typed"), tuple(self.typed)))
+        if not inputs:
+            raise InvalidInput(f"there is nothing to ask about; give {self.task.unit}, or a file")
+        check_places(
+            dict.fromkeys(self._places(inputs)),
+            [given.path for given in inputs],
+            force=self.force,
+        )
+        return inputs
+
+    def place_of(self, given: Input) -> Path | None:
+        """Return the file for the results of an input."""
+        if self.output is None or not is_folder(self.output):
+            return self.output
+        name = given.name
+        suffix = suffixes_of(self.task)[0]
+        return self.output / name.with_name(name.name.partition(".")[0] + suffix)
+
+    def _places(self, inputs: Sequence[Input]) -> Iterator[Path]:
+        if self.plot is not None:
+            if not isinstance(self.task, Draws):
+                raise InvalidInput(f"{self.task.name} draws no pictures; leave --plot out")
+            if not is_folder(self.plot) and self.plot.suffix not in PICTURES:
+                raise InvalidInput(f"{self.plot}: pictures are written as {', '.join(PICTURES)}")
+            # Says so, where a package is missing, before anything is asked.
+            self.task.draw([], self.plot, {})
+            yield self.plot
+        if self.output is None:
+            return
+        if not is_folder(self.output):
+            check_suffix(self.task, self.output.suffix)
+            yield self.output
+            return
+        seen: dict[Path, Input] = {}
+        for given in inputs:
+            place = self.place_of(given)
+            assert place is not None
+            if place in seen:
+                raise InvalidInput(
+                    f"{seen[place].path} and {given.path} would both be written to {place}; write "
+                    "them to different folders, or give the folder above both"
+                )
+            seen[place] = given
+            if not isinstance(self.task, WritesFiles):
+                yield place
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a user means a folder: one that is there, or a name without a suffix."""
+    return path.is_dir() or not path.suffix
+
+
+@dataclass(slots=True)
+class _Answered:
+    """A `Found`: keeps the place of a unit, not the unit."""
+
+    name: str
+    result: Any
+    task: Task[Any, Any]
+    given: Input
+    number: int
+
+    def unit(self) -> Any:
+        """Read the unit again."""
+        with closing(open_input(self.task, self.given)) as source:
+            ((_, unit),) = source.read(range(self.number, self.number + 1))
+        if isinstance(unit, Exception):
+            raise unit
+        return unit
+
+
+@dataclass(slots=True)
+class _Asked:
+    given: Input
+    number: int
+    name: str
+    unit: Any
+
+
+class _Run:
+    """An inference under way."""
+
+    def __init__(self, what: Inference, client: Client) -> None:
+        self.what, self.client = what, client
+        self.asked: deque[_Asked] = deque()
+        self.failed = self.done = 0
+        self.kept: list[Found] = []
+        self.written: list[Path] = []
+
+    def run(self, inputs: Sequence[Input]) -> int:
+        what, task = self.what, self.what.task
+        model: TaskClient[Any, Any] = TaskClient(self.client.model(task.model), task)
+        card = model.card  # a server without the model is found before anything is written
+        with ExitStack() as stack:
+            sources: list[tuple[Input, Source[Any], range]] = []
+            for given in inputs:
+                try:
+                    source = stack.enter_context(closing(open_input(task, given)))
+                except NaiadError as error:
+                    self._fail(_Asked(given, 0, str(given.path), None), error)
+                    continue
+                sources.append((given, source, range(len(source))[what.chosen]))
+            count = sum(len(numbers) for _, _, numbers in sources)
+            if not count and not self.failed:
+                raise InvalidInput(f"the inputs have none of the {task.unit} asked for")
+            report = _report(task, count, card, what.options)
+            advance = stack.enter_context(progress_bar(task.unit, count, unit=task.unit))
+            began = time.perf_counter()
+            outputs: dict[Path, Output] = {}
+            answers = model.try_many(
+                self._units(sources),
+                concurrency=what.concurrency,
+                timeout=what.timeout,
+                **_given(what.options),
+            )
+            for answer in answers:
+                asked = self.asked.popleft()
+                if isinstance(answer, NaiadError):
+                    self._fail(asked, answer)
+                else:
+                    self.done += 1
+                    found = _Answered(asked.name, answer, task, asked.given, asked.number)
+                    report.add(found)
+                    self._write(asked, answer, card, outputs, stack)
+                    self._draw(found, card)
+                advance(self.failed + self.done)
+            seconds = time.perf_counter() - began
+        # Not before: lines on standard output would go through the bar on standard error.
+        if self.done:
+            report.print(seconds)
+        say_notice(model.notice())
+        self._finish(card)
+        return self.failed
+
+    def _units(self, sources: Sequence[tuple[Input, Source[Any], range]]) -> Iterator[Any]:
+        for given, source, numbers in sources:
+            step = numbers.step
+            blocks = [numbers] if step == 1 else [range(n, n + 1) for n in numbers]
+            for block in blocks:
+                for number, (name, unit) in zip(block, source.read(block), strict=True):
+                    asked = _Asked(given, number, name, unit)
+                    if isinstance(unit, Exception):
+                        self._fail(asked, unit)
+                    else:
+                        self.asked.append(asked)
+                        yield unit
+
+    def _write(
+        self, asked: _Asked, result: Any, card: Any, outputs: dict[Path, Output], stack: ExitStack
+    ) -> None:
+        what, task = self.what, self.what.task
+        place = what.place_of(asked.given)
+        if place is None:
+            return
+        if isinstance(task, WritesFiles) and what.output is not None and is_folder(what.output):
+            stem = place.name.partition(".")[0]
+            for suffix, content in task.files(asked.unit, result, what.options):
+                path = place.with_name(f"{stem}{suffix}")
+                check_places({path: None}, [asked.given.path], force=what.force)
+                write_whole(path, content)
+                self.written.append(path)
+            return
+        if place not in outputs:
+            outputs[place] = stack.enter_context(Output(task, place, card))
+            self.written.append(place)
+        outputs[place].add(asked.name, asked.unit, result)
+
+    def _draw(self, found: Found, card: Any) -> None:
+        what = self.what
+        if what.plot is None:
+            return
+        assert isinstance(what.task, Draws)
+        if not is_folder(what.plot):
+            if len(self.kept) < what.task.most:
+                self.kept.append(found)
+            return
+        stem = re.sub(r"[^\w.-]+", "-", Path(found.name).name.partition(".")[0]).strip("-")
+        path = what.plot / f"{self.done - 1:05d}-{stem}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        what.task.draw([found], path, card)
+
+    def _finish(self, card: Any) -> None:
+        what, unit = self.what, self.what.task.unit
+        if what.output is not None and self.done:
+            where = what.output
+            say(f"wrote {self.done:,} {unit} to [bold]{escape(str(where))}[/]")
+        if what.plot is not None and self.done:
+            if self.kept:
+                assert isinstance(what.task, Draws)
+                what.task.draw(self.kept, what.plot, card)
+            part = f"the first {len(self.kept):,}" if 0 < len(self.kept) < self.done else "the"
+            say(f"drew {part} {unit} into [bold]{escape(str(what.plot))}[/]")
+        if self.failed:
+            complain(f"{self.failed:,} of {self.failed + self.done:,} {unit} failed")
+
+    def _fail(self, asked: _Asked, error: Exception) -> None:
+        self.failed += 1
+        # The tensor and place in a request of one unit mean nothing to its sender.
+        said = re.sub(r"^\w+\[[\d, ]*\]:? ", "", str(error)).removeprefix(f"{asked.name} ")
+        complain(f"{asked.name}: {said}")
+        if isinstance(error, Unavailable | DeadlineExceeded) and not self.client.ready():
+            raise Unavailable(
+                f"the server at {self.client.url} is gone; {self.done:,} {self.what.task.unit} "
+                "got an answer"
+            )
+
+
+def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
+    """Ask, print, write and draw; return how many units failed.
+
+    Raises:
+        Unavailable: the server is gone.
+        NaiadError: a place cannot be written; says what was kept.
+    """
+    return _Run(what, client).run(inputs)
+
+
+class _Rows:
+    """A `Report` for tasks that have none: the first rows of the table."""
+
+    def __init__(self, task: Task[Any, Any], card: Any) -> None:
+        self._task = task
+        self._columns = task.columns_of(card)
+        self._rows: list[list[Text | str]] = []
+        self._units = 0
+
+    def add(self, found: Found) -> None:
+        self._units += 1
+        if len(self._rows) >= _SHOWN:
+            return
+        rows = self._task.rows(found.result)
+        listed: Any = zip(*rows.values(), strict=True) if isinstance(rows, dict) else rows
+        for row in listed:
+            if len(self._rows) >= _SHOWN:
+                return
+            cells = iter(row)
+            filled = {"unit": found.name, "number": self._units - 1}
+            values = (
+                filled[column.fill] if column.fill else next(cells) for column in self._columns
+            )
+            self._rows.append([_cell(value) for value in values])
+
+    def print(self, seconds: float) -> None:
+        print_columns(self._rows, [column.name for column in self._columns])
+        say(f"{self._units:,} {self._task.unit} in {seconds:.1f} s")
+
+
+def _cell(value: object) -> Text:
+    return Text(f"{value:.4g}" if isinstance(value, float) else str(value))
+
+
+def _report(task: Task[Any, Any], count: int, card: Any, options: Any) -> Report:
+    return task.report(count, card, options) if isinstance(task, Reports) else _Rows(task, card)
+
+
+def _given(options: Any) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in options.__dataclass_fields__}
+
+
+__all__ = ["Inference", "infer", "is_folder", "open_source"]

@@ -1,0 +1,127 @@
+"""Files of results: written under a name that says they are not whole, then renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from naiad.errors import NaiadError
+from naiad.tasks.tables import TableWriter, check_suffix
+from naiad.tasks.task import Advance, Task, Writer
+
+PARTIAL: Final = ".partial"
+
+
+class Output:
+    """A file of results that appears whole, or is left under ``NAME.partial``.
+
+    Use it as a context manager: on an error, results so far are kept under that name.
+    """
+
+    def __init__(self, task: Task[Any, Any], path: Path, card: Any) -> None:
+        """Prepare to write ``path``; the file is made with the first result.
+
+        Raises:
+            NaiadError: its suffix is no format of the task.
+        """
+        check_suffix(task, path.suffix)
+        self.path = path
+        self.partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
+        self.added = 0
+        self._begin: Callable[[], Writer] = lambda: open_writer(task, self.partial, card)
+        self._writer: Writer | None = None
+
+    def add(self, name: str, unit: Any, result: Any) -> None:
+        """Add a result.
+
+        Raises:
+            NaiadError: the place cannot be written; says what was kept.
+        """
+        try:
+            if self._writer is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._writer = self._begin()
+            self._writer.add(name, unit, result)
+        except OSError as error:
+            raise self._lost(error) from None
+        self.added += 1
+
+    def __enter__(self) -> Output:
+        """Return the output itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Finish the file and give it its name; keep the partial one on an error."""
+        if self._writer is None:
+            return
+        if kind is not None:
+            with suppress(Exception):
+                self._writer.close()
+            return
+        try:
+            self._writer.close()
+            self.partial.replace(self.path)
+        except OSError as problem:
+            raise self._lost(problem) from None
+
+    def _lost(self, error: OSError) -> NaiadError:
+        kept = f"; {self.added:,} results are in {self.partial}" if self.added else ""
+        return NaiadError(f"{self.path} cannot be written: {error.strerror or error}{kept}")
+
+
+def open_writer(task: Task[Any, Any], path: Path, card: Any) -> Writer:
+    """Begin a file of results in the format of its suffix."""
+    return writer_class(task, path.suffix)(task, path, card)
+
+
+def writer_class(task: Task[Any, Any], suffix: str) -> Any:
+    """Return the class that writes a format."""
+    named = task.formats.get(suffix)
+    if named is None:
+        return TableWriter
+    module, _, name = named.partition(":")
+    return getattr(import_module(module), name)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        NaiadError: the place cannot be written.
+    """
+    partial = path.with_name(f"{path.name}{PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise NaiadError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def check_places(outputs: Mapping[Path, object], inputs: Iterable[Path], *, force: bool) -> None:
+    """Refuse to write over an input, or over what is there unless ``force``.
+
+    Raises:
+        NaiadError: names the first such path.
+    """
+    taken = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in taken:
+            raise NaiadError(f"{path} is an input; write the results elsewhere")
+        if not force and (any(path.iterdir()) if path.is_dir() else path.exists()):
+            raise NaiadError(f"{path} exists; --force overwrites it")
+
+
+def save_files(units: Iterable[tuple[str, bytes]], path: Path, advance: Advance) -> None:
+    """Write a file of each name into a folder, as `Simulates.save` does."""
+    for number, (name, content) in enumerate(units, start=1):
+        write_whole(path / name, content)
+        advance(number, None, None)

@@ -1,0 +1,153 @@
+"""Inputs of a task: units in files, or typed; with their names and places."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from naiad.errors import InvalidInput, NaiadError
+from naiad.tasks.task import Opens, Parses, Source, Task
+
+STDIN: Final = Path("-")
+
+
+class OneUnit:
+    """A file that is one unit."""
+
+    def __init__(self, task: Task[Any, Any], path: Path) -> None:
+        """Read nothing yet."""
+        self._task, self._path = task, path
+
+    def __len__(self) -> int:
+        """Return 1."""
+        return 1
+
+    def read(self, numbers: range) -> Iterator[tuple[str, Any]]:
+        """Yield the unit under the name of its file."""
+        for _ in numbers:
+            try:
+                yield str(self._path), self._task.read(self._path)
+            except NaiadError as error:  # noqa: PERF203
+                yield str(self._path), error
+
+    def close(self) -> None:
+        """Do nothing: files are not kept open."""
+
+
+class Typed:
+    """Units that were typed, or the lines of a file."""
+
+    def __init__(self, task: Parses[Any], texts: Sequence[str]) -> None:
+        """Parse nothing yet."""
+        self._task, self._texts = task, texts
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self._texts)
+
+    def read(self, numbers: range) -> Iterator[tuple[str, Any]]:
+        """Yield each unit under its own text."""
+        for number in numbers:
+            text = self._texts[number]
+            try:
+                yield text, self._task.parse(text)
+            except NaiadError as error:
+                yield text, error
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input of a user's.
+
+    Attributes:
+        path: of the file or folder; ``-`` for units that were typed.
+        name: of its results, below the folder that was given: ``run1/a.h5``.
+        typed: units that were typed.
+    """
+
+    path: Path
+    name: Path
+    typed: tuple[str, ...] = ()
+
+
+def open_source(task: Task[Any, Any], path: Path) -> Source[Any]:
+    """Open an input of a task.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    if isinstance(task, Opens):
+        return task.open(path)
+    if isinstance(task, Parses):
+        return Typed(task, read_lines(path))
+    return OneUnit(task, path)
+
+
+def open_input(task: Task[Any, Any], given: Input) -> Source[Any]:
+    """Open an input, which may have been typed.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    if given.typed:
+        assert isinstance(task, Parses)
+        return Typed(task, given.typed)
+    return open_source(task, given.path)
+
+
+def find_inputs(task: Task[Any, Any], paths: Sequence[Path]) -> list[Input]:
+    """Return the inputs among paths of a user's, in order, each once.
+
+    A file that is not there is found when it is opened.
+
+    Raises:
+        InvalidInput: a folder has no input.
+    """
+    inputs: dict[Path, Input] = {}
+    for given in paths:
+        for found in [given] if given == STDIN else task.find(given):
+            name = Path(found.name) if found == given else found.relative_to(given)
+            inputs.setdefault(_absolute(found), Input(found, name))
+    return list(inputs.values())
+
+
+def read_requests(task: Task[Any, Any], path: Path, options: Any) -> Iterator[Any]:
+    """Yield the request for each unit at a path of a user's.
+
+    Raises:
+        InvalidInput: a unit cannot be read, or cannot be asked about.
+    """
+    for given in find_inputs(task, [path]):
+        with closing(open_input(task, given)) as source:
+            for _, unit in source.read(range(len(source))):
+                if isinstance(unit, Exception):
+                    raise unit
+                yield task.request(unit, options)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file that are not blank; ``-`` is standard input.
+
+    Raises:
+        InvalidInput: it cannot be read, or is not UTF-8.
+    """
+    try:
+        data = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8: {error}") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _absolute(path: Path) -> Path:
+    """Return one path for each file, by the name it is given, which may be that of a link."""
+    return path.parent.resolve() / path.name if path.name.strip(".") else path.resolve()

@@ -1,0 +1,398 @@
+"""A task: what people do with a model, declared once.
+
+A subclass of `Task` says what a unit is (an image, an event, a text), how it becomes a request, and
+what the answer means. The typed client, ``naiad infer | process | simulate | train | weights
+import``, tables, pictures, benchmark data and documentation are derived from it. What else an
+application can do is seen from its bases: `Opens`, `Parses`, `Reports`, `Draws`, `WritesFiles`,
+`Simulates`, `Trains`, `ImportsWeights`::
+
+    class Molecules(Task[Molecule, Solubility]):
+        \"\"\"Predict how well molecules dissolve in water.\"\"\"
+
+        name, pipeline = "molecules", "molecules.pipeline:Solubility"
+        unit, suffixes = "molecules", (".mol",)
+        columns = (
+            Column("file", fill="unit"),
+            Column("log_s", "float32", "solubility", "log mol/l"),
+        )
+
+        def read(self, path):
+            return Molecule(path)
+
+        def request(self, unit, options):
+            return {"x": unit.atoms, "edge_index": unit.bonds}
+
+        def answer(self, unit, outputs, card):
+            return Solubility(float(outputs["log_s"][0]))
+
+        def rows(self, result):
+            yield (result.log_s,)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+
+from numpy.typing import ArrayLike
+
+from naiad.application import Application
+from naiad.core.pipeline import Request
+from naiad.core.schema import Arrays
+from naiad.errors import InvalidInput
+from naiad.files import find_files, read_file
+
+Unit = TypeVar("Unit")
+Unit_co = TypeVar("Unit_co", covariant=True)
+Result = TypeVar("Result")
+Row: TypeAlias = "Sequence[object]"
+Rows: TypeAlias = "Iterable[Row] | Mapping[str, ArrayLike]"
+Json: TypeAlias = "dict[str, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table of results.
+
+    Attributes:
+        name: header of the column.
+        dtype: a NumPy dtype, ``str``, or ``category`` for strings of a few values.
+        doc: one line of documentation.
+        unit: physical unit, such as ``cm``.
+        fill: ``unit`` for the name of the unit, ``number`` for its place among all: such columns
+            are left out of :meth:`Task.rows`.
+    """
+
+    name: str
+    dtype: str = "str"
+    doc: str = ""
+    unit: str = ""
+    fill: Literal["", "unit", "number"] = ""
+
+
+class Source(Protocol[Unit_co]):
+    """An opened input: a sequence of units, such as the events of a file."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, numbers: range) -> Iterator[tuple[str, Unit_co | Exception]]:
+        """Yield the name of each unit, and the unit, or the exception that reading it raised."""
+        ...
+
+    def close(self) -> None:
+        """Close the file; units that were read stay valid."""
+        ...
+
+
+class Writer(Protocol):
+    """A file of results under way."""
+
+    def add(self, name: str, unit: Any, result: Any) -> None:
+        """Add the result of a unit.
+
+        Raises:
+            PipelineError: the result is not one of this unit, or of another model.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish the file; without results, leave none."""
+        ...
+
+
+class Found(Protocol):
+    """A unit that was answered, as reports and pictures take it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the unit: its file, or its place in one."""
+        ...
+
+    @property
+    def result(self) -> Any:
+        """The answer."""
+        ...
+
+    def unit(self) -> Any:
+        """Read the unit again."""
+        ...
+
+
+class Report(Protocol):
+    """Results printed as people read them."""
+
+    def add(self, found: Found) -> None:
+        """Take one more result."""
+        ...
+
+    def print(self, seconds: float) -> None:
+        """Print all there were, which took that long."""
+        ...
+
+
+class Task(Application, ABC, Generic[Unit, Result]):
+    """What people do with the model of an application.
+
+    The docstring of a subclass is the help of ``naiad infer NAME``. ``request``, ``answer`` and
+    ``rows`` are required. By default each file with one of ``suffixes`` is one unit: its bytes.
+
+    Attributes:
+        unit: what units are called, in the plural.
+        suffixes: endings of the names of input files, in lower case.
+        example: files, or whatever is typed, as ``--help`` shows them.
+        max_bytes: largest input file.
+        columns: of the table of results, or a method of the model's card that returns them.
+        formats: further formats of results: ``module:Class`` of a `Writer` by suffix.
+        listed: the client's ``infer`` takes a list of units and returns a list.
+        concurrency: requests at once, by default.
+        timeout: seconds per request, by default.
+        Options: a frozen dataclass of the options of a request; its fields have
+            ``metadata={"help": ...}`` and become options of the command line and keywords of the
+            client.
+    """
+
+    unit: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    example: ClassVar[str] = "FILE"
+    max_bytes: ClassVar[int] = 1 << 30
+    columns: ClassVar[tuple[Column, ...]] = ()
+    formats: ClassVar[Mapping[str, str]] = {}
+    listed: ClassVar[bool] = False
+    concurrency: ClassVar[int] = 8
+    timeout: ClassVar[float] = 60.0
+
+    @dataclass(frozen=True)
+    class Options:
+        """No options."""
+
+    @abstractmethod
+    def request(self, unit: Unit, options: Any) -> Arrays | Request:
+        """Return the arrays to send for a unit, by input name; or those with parameters.
+
+        Raises:
+            InvalidInput: the unit cannot be asked about; says why.
+        """
+
+    @abstractmethod
+    def answer(self, unit: Unit, outputs: Arrays, card: Any) -> Result:
+        """Return the result that ``outputs`` are for ``unit``.
+
+        Args:
+            unit: what was asked about.
+            outputs: arrays by output name.
+            card: of :meth:`card`.
+
+        Raises:
+            PipelineError: the outputs are not those of this unit.
+        """
+
+    @abstractmethod
+    def rows(self, result: Result) -> Rows:
+        """Return the rows of a result, without filled columns: tuples, or arrays by column."""
+
+    @classmethod
+    def client_of(cls, model: Any) -> Any:
+        """Return the typed client of the task for a `ModelClient`."""
+        from naiad.tasks.client import TaskClient
+
+        return TaskClient(model, cls())
+
+    @classmethod
+    def requests_in(cls, path: Path) -> Iterator[Arrays] | None:
+        """Yield the requests in a file or folder, with the options of :meth:`sample_options`."""
+        from naiad.tasks.sources import read_requests
+
+        if not cls.suffixes and not issubclass(cls, Parses):
+            return None
+        task = cls()
+        return (_arrays(r) for r in read_requests(task, Path(path), task.sample_options()))
+
+    @classmethod
+    def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays] | None:
+        """Yield the requests of simulated units."""
+        if not issubclass(cls, Simulates):
+            return None
+        task = cast("Any", cls())
+        units = task.simulate(number, seed, cls.SimulateOptions())
+        options = task.sample_options()
+        return (_arrays(task.request(unit, options)) for _, unit in units)
+
+    def sample_options(self) -> Any:
+        """Return the options of requests that a benchmark makes."""
+        return self.Options()
+
+    def card(self, metadata: Mapping[str, str]) -> Any:
+        """Return what the served model says of itself, made from the parameters of its config."""
+        return metadata
+
+    def columns_of(self, card: Any) -> tuple[Column, ...]:
+        """Return the columns of the results of a model; override where its classes name some."""
+        return self.columns
+
+    def find(self, path: Path) -> Iterator[Path]:
+        """Yield the inputs meant by a path of a user's: the file, or those in a folder.
+
+        Raises:
+            InvalidInput: the folder has none.
+        """
+        return find_files([path], self.suffixes, self.unit)
+
+    def read(self, path: Path) -> Unit:
+        """Return the unit in a file, by default its bytes.
+
+        Raises:
+            InvalidInput: it cannot be read, or is too large.
+        """
+        return cast("Unit", read_file(path, self.max_bytes))
+
+    def coerce(self, unit: Any) -> Unit:
+        """Return the unit that a caller of the client gave; a path is read, if units are files."""
+        if self.suffixes and isinstance(unit, str | Path):
+            return self.read(Path(unit))
+        return cast("Unit", unit)
+
+
+class Opens(ABC, Generic[Unit]):
+    """An application whose files hold many units each."""
+
+    @abstractmethod
+    def open(self, path: Path) -> Source[Unit]:
+        """Open a file.
+
+        Raises:
+            InvalidInput: it cannot be read.
+        """
+
+
+class Parses(ABC, Generic[Unit]):
+    """An application whose units are typed on the command line: texts, numbers, titles."""
+
+    argument: ClassVar[str] = "TEXT"
+    """What one is called in ``--help``."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Unit:
+        """Return the unit that a user typed.
+
+        Raises:
+            InvalidInput: it is none.
+        """
+
+
+class Reports(ABC):
+    """An application that prints results in its own manner."""
+
+    @abstractmethod
+    def report(self, count: int, card: Any, options: Any) -> Report:
+        """Return an empty report for ``count`` units."""
+
+
+class Draws(ABC):
+    """An application that draws results."""
+
+    most: ClassVar[int] = 1
+    """Units in one picture."""
+
+    @abstractmethod
+    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+        """Draw up to ``most`` results into one file, whose suffix is .png, .jpg, .svg or .pdf.
+
+        Raises:
+            MissingExtra: a package for pictures is missing; also for no results.
+        """
+
+
+class WritesFiles(ABC, Generic[Unit, Result]):
+    """An application whose results are files, such as a label map for each scan."""
+
+    @abstractmethod
+    def files(self, unit: Unit, result: Result, options: Any) -> Iterable[tuple[str, bytes]]:
+        """Yield the files of a result: a suffix, as ``_seg.nii.gz``, and the content."""
+
+
+Advance: TypeAlias = "Callable[[int, int | None, str | None], None]"
+
+
+class Simulates(ABC, Generic[Unit]):
+    """An application that makes synthetic data to try it with.
+
+    The docstring of ``simulate`` is the help of ``naiad simulate NAME``.
+    """
+
+    simulated: ClassVar[str]
+    """What is made, in the plural."""
+    simulated_output: ClassVar[str]
+    """Where it goes by default: a file, or a folder."""
+    simulated_number: ClassVar[int] = 100
+    """How many, by default."""
+
+    @dataclass(frozen=True)
+    class SimulateOptions:
+        """No options."""
+
+    @abstractmethod
+    def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, Unit]]:
+        """Yield units, with their names."""
+
+    @abstractmethod
+    def save(self, units: Iterator[tuple[str, Unit]], path: Path, advance: Advance) -> None:
+        """Write units to a file, or a folder."""
+
+
+class Trains(ABC):
+    """An application that can be trained.
+
+    The docstring of ``train`` is the help of ``naiad train NAME``.
+    """
+
+    @dataclass(frozen=True)
+    class TrainOptions:
+        """No options."""
+
+    @abstractmethod
+    def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
+        """Train and write weights to a folder; return lines that say how it went.
+
+        Args:
+            output: folder for the weights.
+            options: of ``TrainOptions``.
+            command: as it was typed, to be recorded.
+            advance: told the progress.
+        """
+
+
+class ImportsWeights(ABC):
+    """An application that takes weights of others' training.
+
+    The docstring of ``import_weights`` is the help of ``naiad weights import NAME``.
+    """
+
+    @dataclass(frozen=True)
+    class ImportOptions:
+        """No options."""
+
+    @abstractmethod
+    def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
+        """Write a folder of weights made from ``source``; return lines to print."""
+
+
+def _arrays(request: Arrays | Request) -> Arrays:
+    return request.arrays if isinstance(request, Request) else request
+
+
+def options_of(options: type, given: Mapping[str, Any]) -> Any:
+    """Return an instance of a dataclass of options.
+
+    Raises:
+        InvalidInput: an option is unknown; names those there are.
+    """
+    known = cast("dict[str, Any]", getattr(options, "__dataclass_fields__", {}))
+    for name in given:
+        if name not in known:
+            raise InvalidInput(
+                f"there is no option {name!r}; options: {', '.join(known) or 'none'}"
+            )
+    return options(**given)

@@ -74,6 +74,7 @@ EXTRAS = {
     "store-approximate": "also an index for a million vectors and more",
     "store-arango": "graph stores in ArangoDB",
     "nifti": "to read and write NIfTI volumes",
+    "parquet": "to write results as Parquet",
     "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
     "ray": "[`naiad process`](bulk.md) on a Ray cluster",
     "all": "everything but Ray",

@@ -237,7 +237,7 @@ def test_the_landing_page_is_the_beginning_of_the_readme() -> None:
     assert page.startswith("# Naiad\n")
     assert "| LitServe |" in page
     assert "## Applications" not in page
-    for target in re.findall(r"\]\((?!https?:)([^)#\s]*)", page):
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page):
         assert (ROOT / "docs" / target).is_file(), target
 
 

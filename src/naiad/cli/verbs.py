@@ -9,7 +9,7 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -314,7 +314,11 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
         _option(
             "concurrency",
             int,
-            typer.Option(min=1, help=f"Number of {unit} with the server at once."),
+            typer.Option(
+                min=1,
+                help=f"Number of {unit if kind.group == 1 else 'requests'} with the server at "
+                "once.",
+            ),
             kind.concurrency,
         ),
         _option("timeout", float, typer.Option(min=0.1, help="Seconds per request."), kind.timeout),
@@ -325,19 +329,19 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
 def _fields(options: type) -> list[inspect.Parameter]:
     """Return a parameter for each field of a dataclass of options."""
     types = inspect.get_annotations(options, eval_str=True)
-    return [
-        _option(
+
+    def parameter(field: Field[Any]) -> inspect.Parameter:
+        more = dict(field.metadata)
+        more.pop("display", None)
+        flag = more.pop("flag", f"--{field.name.replace('_', '-')}")
+        return _option(
             field.name,
-            types[field.name],
-            typer.Option(
-                f"--{field.name.replace('_', '-')}",
-                help=field.metadata.get("help", ""),
-                **{k: v for k, v in field.metadata.items() if k != "help"},
-            ),
+            str if "parser" in more else types[field.name],
+            typer.Option(flag, **more),
             inspect.Parameter.empty if field.default is MISSING else field.default,
         )
-        for field in fields(options)
-    ]
+
+    return [parameter(field) for field in fields(options)]
 
 
 def _pick(options: type, given: Mapping[str, Any]) -> Any:

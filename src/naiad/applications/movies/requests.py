@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from naiad.applications.text.embedding.files import read_lines
 from naiad.applications.text.embedding.texts import encode
 from naiad.core.schema import Array
+from naiad.tasks.sources import read_lines
 
 
 def similar_requests(path: Path | str) -> Iterator[dict[str, Array]]:
@@ -26,5 +26,5 @@ def recommend_requests(path: Path | str) -> Iterator[dict[str, Array]]:
 
 
 def _requests(path: Path | str, name: str) -> Iterator[dict[str, Array]]:
-    for line in read_lines([Path(path)]):
+    for line in read_lines(Path(path)):
         yield {name: encode([line], name)}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from naiad.applications.text.embedding.files import read_lines
 from naiad.core.schema import Array
 from naiad.errors import InvalidInput
+from naiad.tasks.sources import read_lines
 
 
 def read_requests(path: Path | str) -> Iterator[dict[str, Array]]:
@@ -18,7 +18,7 @@ def read_requests(path: Path | str) -> Iterator[dict[str, Array]]:
     Raises:
         InvalidInput: the file cannot be read, or a line has something that is no number.
     """
-    for line in read_lines([Path(path)]):
+    for line in read_lines(Path(path)):
         try:
             products = [int(word) for word in line.split()]
         except ValueError:

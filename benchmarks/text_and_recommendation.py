@@ -28,7 +28,7 @@ from naiad.applications.products.commands import fill
 from naiad.applications.products.product_store import PRODUCT
 from naiad.applications.products.product_store import VARIABLE as PRODUCTS
 from naiad.applications.store import Store, open_store
-from naiad.applications.text.zero_shot.requests import simulated_texts
+from naiad.applications.text.embedding.simulate import simulated_texts
 from naiad.triton.serving import serve
 
 _FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}

@@ -140,6 +140,12 @@ def csv_file(
         yield lambda row: rows.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row)
 
 
+def shortened(text: str, letters: int = 100) -> str:
+    """Return a text in one line of at most so many letters."""
+    plain = " ".join(text[: 10 * letters].split())
+    return plain if len(plain) <= letters else f"{plain[: letters - 1]}…"
+
+
 def say(text: str) -> None:
     """Print words, which may have markup, as they are: no numbers are coloured, no lines broken."""
     output.print(text, highlight=False, soft_wrap=True)

@@ -18,7 +18,7 @@ import naiad
 from naiad import testing
 from naiad.applications.text.embedding.encoder import Tokenizer
 from naiad.applications.text.embedding.importing import served_folder
-from naiad.applications.text.zero_shot.client import Classification
+from naiad.applications.text.zero_shot.task import Classification
 from naiad.cli.main import app
 from naiad.triton.server import Server
 
@@ -104,9 +104,7 @@ def test_a_bad_text_among_many_requests_fails_alone(server: Server):
     texts = list(WORKSHOP) * 5
     texts[7] = "  "
     with server.client() as client:
-        answers = list(
-            client.zero_shot.infer_many(texts, LABELS, concurrency=15, on_error="return")
-        )
+        answers = list(client.zero_shot.try_many(texts, LABELS, concurrency=15))
     assert isinstance(answers[7], naiad.InvalidInput)
     assert str(answers[7]) == "text[0] is empty; there must be something to read"
     for text, answer in zip(texts, answers, strict=True):
@@ -127,7 +125,16 @@ def test_long_texts_and_many_labels_are_answered(server: Server):
         with pytest.raises(naiad.InvalidInput, match="has 1,001 labels; this model takes at most"):
             client.zero_shot.infer([long], [*labels, "one more"])
         with pytest.raises(naiad.InvalidInput, match="has 129 texts; this model takes at most 128"):
-            client.zero_shot.infer(["text"] * 129, LABELS)
+            client.infer("zero_shot", text=["text"] * 129, labels=LABELS)
+        assert len(client.zero_shot.infer(["text"] * 129, LABELS)) == 129
+
+
+def test_a_text_of_a_list_that_is_refused_is_named(server: Server):
+    with server.client() as client:
+        with pytest.raises(naiad.InvalidInput, match=r"^texts\[2\] is empty; there must be"):
+            client.zero_shot.infer(["fine", "good", " ", "well"], LABELS)
+        with pytest.raises(naiad.InvalidInput, match=r"^labels is one text; give a list of texts"):
+            client.zero_shot.infer(["fine"], "politics")
 
 
 def test_a_message_that_repeats_long_labels_arrives(server: Server):
@@ -141,10 +148,10 @@ def test_the_command_draws_bars_and_reports_what_is_wrong(server: Server, tmp_pa
     (tmp_path / "more.txt").write_text(f"{list(WORKSHOP)[1]}\n\n{'x' * (1 << 21)}\n", "utf-8")
     table = tmp_path / "labels.csv"
     command = ["infer", "zero_shot", next(iter(WORKSHOP)), "-f", str(tmp_path / "more.txt")]
-    options = ["--labels", ", ".join(LABELS), "--csv", str(table), "--url", server.grpc_url]
+    options = ["--labels", ", ".join(LABELS), "-o", str(table), "--url", server.grpc_url]
     result = CliRunner().invoke(app, [*command, *options])
     assert result.exit_code == 1
-    assert "text 3: has 2,097,152 bytes; it must be at most 1,048,576" in result.output
+    assert f"{'x' * 99}…: has 2,097,152 bytes; it must be at most 1,048,576" in result.output
     assert "1 of 3 texts failed" in result.output
     assert re.search(r"politics +█+.? +0\.9\d\d", result.output)
     with table.open(newline="") as file:

@@ -1,7 +1,7 @@
 """Command-line options made from the fields of dataclasses.
 
 A field's metadata has its ``help``; see :func:`naiad.core.fields.setting` for what more it may
-have. A field that is a dataclass itself stands for its own fields, in a panel of theirs.
+have. ``parser`` is a function that makes its value of a text. A field that is a dataclass itself stands for its own fields, in a panel of theirs.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def _options(one: Field[Any], hint: Any, panel: str | None) -> Iterator[inspect.
     elif get_origin(hint) is Mapping or any(get_origin(a) is Mapping for a in get_args(hint)):
         kind = list[str]
     extra: dict[str, Any] = {"show_default": default not in (MISSING, None, "", [])}
-    if (unit := about.get("unit")) is not None:
+    if "parser" in about:
+        kind, extra["parser"] = str, about["parser"]
+    elif (unit := about.get("unit")) is not None:
         reader, shown, metavar = _UNITS[unit]
         extra["parser"] = _Reader(one, hint, reader, about.get("bare"))
         extra["metavar"] = about.get("metavar", metavar)

@@ -10,6 +10,7 @@ from typing import Protocol
 from rich.markup import escape
 
 from naiad.console import output, say
+from naiad.tasks.reports import training_lines
 
 
 class Epoch(Protocol):
@@ -39,12 +40,9 @@ def report_training(
         seconds: that it took.
         test_accuracy: 0 to 1, if there was anything to test with.
     """
-    counts = ", ".join(f"{count:,} {part}" for part, count in parts.items())
-    accuracy = epochs[best].validation_accuracy
-    say(f"{what}: {counts}; {len(epochs):,} epochs in {seconds:.0f} s")
-    say(f"epoch {best + 1}: validation accuracy {accuracy:.3f}")
-    if test_accuracy is not None:
-        say(f"[bold]test accuracy {test_accuracy:.3f}[/]")
+    accuracies = [epoch.validation_accuracy for epoch in epochs]
+    for line in training_lines(what, parts, accuracies, best, seconds, test_accuracy):
+        say(line)
 
 
 def report_weights(directory: Path, model: str, notice: str = "") -> None:

@@ -319,7 +319,11 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
         _option(
             "concurrency",
             int,
-            typer.Option(min=1, help=f"Number of {unit} with the server at once."),
+            typer.Option(
+                min=1,
+                help=f"Number of {unit if kind.group == 1 else 'requests'} with the server at "
+                "once.",
+            ),
             kind.concurrency,
         ),
         _option(

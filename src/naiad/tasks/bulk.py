@@ -38,13 +38,14 @@ class TaskBulk:
 
     def request(self, item: Any, metadata: Mapping[str, str]) -> Request:
         """Make the request for a unit."""
-        request = self.task.request(item, self.options)
+        unit = self.task.coerce(item, self.options)
+        request = self.task.request_for(unit, self.options, self.task.card(metadata))
         return request if isinstance(request, Request) else Request(request)
 
     def writer(self, path: Path, metadata: Mapping[str, str]) -> _Writer:
         """Begin a file of results."""
         card = self.task.card(metadata)
-        return _Writer(self.task, card, open_writer(self.task, path, card))
+        return _Writer(self, card, open_writer(self.task, path, card, self.options))
 
     def merge(self, parts: Sequence[Path], path: Path, provenance: Json) -> None:
         """Write the results of all parts to one file."""
@@ -56,11 +57,13 @@ class TaskBulk:
 
 
 class _Writer:
-    def __init__(self, task: Task[Any, Any], card: Any, writer: Writer) -> None:
-        self._task, self._card, self._writer = task, card, writer
+    def __init__(self, bulk: TaskBulk, card: Any, writer: Writer) -> None:
+        self._task, self._options = bulk.task, bulk.options
+        self._card, self._writer = card, writer
 
     def add(self, name: str, item: Any, outputs: Arrays) -> None:
-        self._writer.add(name, item, self._task.answer(item, outputs, self._card))
+        unit = self._task.coerce(item, self._options)
+        self._writer.add(name, item, self._task.answer(unit, outputs, self._card))
 
     def close(self) -> None:
         self._writer.close()

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
+
+import numpy as np
 
 from naiad.client.client import ModelClient
 from naiad.client.ordered_map import ask_many
 from naiad.core.pipeline import Request
-from naiad.errors import InvalidInput, NaiadError
+from naiad.core.schema import Array, Arrays
+from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 from naiad.tasks.task import Task, options_of
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
+
+
+_MOST_TOGETHER: Final = 4 << 20  # bytes of a group; larger units gain nothing from sharing
 
 
 class TaskClient(Generic[Unit, Result]):
@@ -69,14 +78,27 @@ class TaskClient(Generic[Unit, Result]):
             NaiadError: as of `naiad.Client`.
         """
         chosen = self._options(positional, options)
-        if not self.task.listed:
-            return self._ask(units, chosen, timeout)
+        task = self.task
+        if not task.listed:
+            (answer,) = self._ask([units], chosen, timeout)
+            if isinstance(answer, NaiadError):
+                raise answer
+            return answer
         if isinstance(units, str | bytes | Path) or not isinstance(units, Sequence):
             raise InvalidInput(
-                f"{self.task.unit} is one {type(units).__name__}; give a list of {self.task.unit}"
+                f"{task.unit} is one {type(units).__name__}; give a list of {task.unit}"
             )
         listed = cast("Sequence[Any]", units)
-        return list(self._answers(listed, chosen, self.task.concurrency, False, timeout, "raise"))
+        results: list[Any] = []
+        with closing(self.answers(listed, chosen, timeout=timeout)) as answers:
+            for answer in answers:
+                if isinstance(answer, NaiadError):
+                    # Of one unit, the place in a request means nothing to whoever gave a list.
+                    where = f"{task.unit}[{len(results)}]"
+                    answer.args = (re.sub(r"^\w+\[0(, \d+)*\]", where, str(answer)),)
+                    raise answer
+                results.append(answer)
+        return results
 
     def infer_many(
         self,
@@ -97,11 +119,22 @@ class TaskClient(Generic[Unit, Result]):
             timeout: seconds per request, instead of the client's.
             options: of ``Options``, by name.
         """
-        chosen = self._options(positional, options)
-        return cast(
-            "Iterator[Result]",
-            self._answers(units, chosen, concurrency, progress, timeout, "raise"),
+        answers = self.answers(
+            units,
+            self._options(positional, options),
+            concurrency=concurrency,
+            progress=progress,
+            timeout=timeout,
         )
+
+        def results() -> Iterator[Result]:
+            with closing(answers):
+                for answer in answers:
+                    if isinstance(answer, NaiadError):
+                        raise answer
+                    yield answer
+
+        return results()
 
     def try_many(
         self,
@@ -113,44 +146,106 @@ class TaskClient(Generic[Unit, Result]):
         **options: Any,
     ) -> Iterator[Result | NaiadError]:
         """Do as :meth:`infer_many`, yielding an error in the place of each unit that fails."""
-        chosen = self._options(positional, options)
-        return self._answers(units, chosen, concurrency, progress, timeout, "return")
+        return self.answers(
+            units,
+            self._options(positional, options),
+            concurrency=concurrency,
+            progress=progress,
+            timeout=timeout,
+        )
+
+    def answers(
+        self,
+        units: Iterable[Any],
+        options: Any,
+        *,
+        concurrency: int | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+    ) -> Generator[Result | NaiadError, None, None]:
+        """Do as :meth:`try_many`, with an instance of the task's ``Options``."""
+        size = self.task.group
+        groups = ask_many(
+            lambda group: self._ask(group, options, timeout),
+            batches(units, size),
+            label=self.task.unit if size == 1 else "requests",
+            concurrency=concurrency or self.task.concurrency,
+            progress=progress,
+            on_error="raise",
+        )
+
+        def answers() -> Generator[Result | NaiadError, None, None]:
+            _ = self.card  # before the threads, each of which would ask for it
+            for group in groups:
+                assert not isinstance(group, NaiadError)
+                yield from group
+
+        return answers()
 
     def _options(self, positional: Sequence[Any], options: Mapping[str, Any]) -> Any:
-        names = [field.name for field in fields(self.task.Options)]
+        names = [f.name for f in fields(self.task.Options) if not f.metadata.get("display")]
+        if len(positional) > len(names):
+            raise InvalidInput(
+                f"{len(positional)} options without names; there are {len(names)}: "
+                f"{', '.join(names) or 'none'}"
+            )
         return options_of(
             self.task.Options, {**dict(zip(names, positional, strict=False)), **options}
         )
 
-    def _ask(self, unit: Any, options: Any, timeout: float | None) -> Result:
-        given = self.task.coerce(unit)
-        request = self.task.request(given, options)
-        whole = request if isinstance(request, Request) else Request(request)
-        outputs = self.model.infer(
-            whole.arrays, parameters=whole.parameters, request_id=whole.id, timeout=timeout
-        )
-        return self.task.answer(given, outputs, self.card)
+    def _ask(
+        self, units: Sequence[Any], options: Any, timeout: float | None
+    ) -> list[Result | NaiadError]:
+        """Ask about some units in one request; an error is in the place of each that fails."""
+        answers: list[Any] = []
+        asked: list[tuple[Unit, Request]] = []
+        for given in units:
+            try:
+                unit = self.task.coerce(given, options)
+                request = self.task.request_for(unit, options, self.card)
+            except NaiadError as error:  # noqa: PERF203
+                answers.append(error)
+            else:
+                asked.append((unit, request if isinstance(request, Request) else Request(request)))
+                answers.append(None)
+        found = iter(self._send(asked, timeout) if asked else ())
+        return [next(found) if answer is None else answer for answer in answers]
 
-    def _answers(
-        self,
-        units: Iterable[Any],
-        options: Any,
-        concurrency: int | None,
-        progress: bool,
-        timeout: float | None,
-        on_error: Any,
-    ) -> Iterator[Any]:
-        answers = ask_many(
-            lambda unit: self._ask(unit, options, timeout),
-            units,
-            label=self.task.unit,
-            concurrency=concurrency or self.task.concurrency,
-            progress=progress,
-            on_error=on_error,
-        )
+    def _send(
+        self, asked: Sequence[tuple[Unit, Request]], timeout: float | None
+    ) -> list[Result | NaiadError]:
+        first, size = asked[0][1], len(asked)
+        arrays = dict(first.arrays)
+        if size > 1:
+            for name in self.task.grouped:
+                arrays[name] = np.concatenate([request[name] for _, request in asked])
+            if sum(map(_bytes, arrays.values())) > _MOST_TOGETHER:
+                return [self._send([one], timeout)[0] for one in asked]
+        try:
+            outputs = self.model.infer(
+                arrays, parameters=first.parameters, request_id=first.id, timeout=timeout
+            )
+            return [
+                self.task.answer(unit, _row(outputs, number) if size > 1 else outputs, self.card)
+                for number, (unit, _) in enumerate(asked)
+            ]
+        except (Unavailable, DeadlineExceeded) as error:
+            return [error] * size
+        except NaiadError as error:
+            # Whichever unit is to blame, the others are not.
+            return [error] if size == 1 else [self._send([one], timeout)[0] for one in asked]
 
-        def results() -> Iterator[Any]:
-            _ = self.card  # before the threads, each of which would ask for it
-            yield from answers
 
-        return results()
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield lists of ``size`` items, of which the last may have fewer."""
+    left = iter(items)
+    while group := list(islice(left, size)):
+        yield group
+
+
+def _bytes(array: Array) -> int:
+    return sum(map(len, array.ravel())) if array.dtype == object else array.nbytes
+
+
+def _row(outputs: Arrays, number: int) -> Arrays:
+    return {name: array[number : number + 1] for name, array in outputs.items()}

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from naiad.client import Client
-from naiad.console import complain, print_columns, progress_bar, say, say_notice
+from naiad.console import complain, print_columns, progress_bar, say, say_notice, shortened
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 from naiad.tasks.client import TaskClient
 from naiad.tasks.output import Output, check_places, write_whole
@@ -176,11 +176,11 @@ class _Run:
             advance = stack.enter_context(progress_bar(task.unit, count, unit=task.unit))
             began = time.perf_counter()
             outputs: dict[Path, Output] = {}
-            answers = model.try_many(
+            answers = model.answers(
                 self._units(sources),
+                what.options,
                 concurrency=what.concurrency,
                 timeout=what.timeout,
-                **_given(what.options),
             )
             for answer in answers:
                 asked = self.asked.popleft()
@@ -230,7 +230,7 @@ class _Run:
                 self.written.append(path)
             return
         if place not in outputs:
-            outputs[place] = stack.enter_context(Output(task, place, card))
+            outputs[place] = stack.enter_context(Output(task, place, card, what.options))
             self.written.append(place)
         outputs[place].add(asked.name, asked.unit, result)
 
@@ -266,7 +266,8 @@ class _Run:
         self.failed += 1
         # The tensor and place in a request of one unit mean nothing to its sender.
         said = re.sub(r"^\w+\[[\d, ]*\]:? ", "", str(error)).removeprefix(f"{asked.name} ")
-        complain(f"{asked.name}: {said}")
+        name = shortened(asked.name) if isinstance(self.what.task, Parses) else asked.name
+        complain(f"{name}: {said}")
         if isinstance(error, Unavailable | DeadlineExceeded) and not self.client.ready():
             raise Unavailable(
                 f"the server at {self.client.url} is gone; {self.done:,} {self.what.task.unit} "
@@ -287,9 +288,9 @@ def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
 class _Rows:
     """A `Report` for tasks that have none: the first rows of the table."""
 
-    def __init__(self, task: Task[Any, Any], card: Any) -> None:
+    def __init__(self, task: Task[Any, Any], card: Any, options: Any) -> None:
         self._task = task
-        self._columns = task.columns_of(card)
+        self._columns = task.columns_of(card, options)
         self._rows: list[list[Text | str]] = []
         self._units = 0
 
@@ -319,11 +320,9 @@ def _cell(value: object) -> Text:
 
 
 def _report(task: Task[Any, Any], count: int, card: Any, options: Any) -> Report:
-    return task.report(count, card, options) if isinstance(task, Reports) else _Rows(task, card)
-
-
-def _given(options: Any) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in options.__dataclass_fields__}
+    if isinstance(task, Reports):
+        return task.report(count, card, options)
+    return _Rows(task, card, options)
 
 
 __all__ = ["Inference", "infer", "is_folder", "open_source"]

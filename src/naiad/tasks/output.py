@@ -22,7 +22,7 @@ class Output:
     Use it as a context manager: on an error, results so far are kept under that name.
     """
 
-    def __init__(self, task: Task[Any, Any], path: Path, card: Any) -> None:
+    def __init__(self, task: Task[Any, Any], path: Path, card: Any, options: Any) -> None:
         """Prepare to write ``path``; the file is made with the first result.
 
         Raises:
@@ -32,7 +32,7 @@ class Output:
         self.path = path
         self.partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
         self.added = 0
-        self._begin: Callable[[], Writer] = lambda: open_writer(task, self.partial, card)
+        self._begin: Callable[[], Writer] = lambda: open_writer(task, self.partial, card, options)
         self._writer: Writer | None = None
 
     def add(self, name: str, unit: Any, result: Any) -> None:
@@ -75,9 +75,11 @@ class Output:
         return NaiadError(f"{self.path} cannot be written: {error.strerror or error}{kept}")
 
 
-def open_writer(task: Task[Any, Any], path: Path, card: Any) -> Writer:
+def open_writer(task: Task[Any, Any], path: Path, card: Any, options: Any) -> Writer:
     """Begin a file of results in the format of its suffix."""
-    return writer_class(task, path.suffix)(task, path, card)
+    if path.suffix in task.formats:
+        return writer_class(task, path.suffix)(task, path, card)
+    return TableWriter(task, path, task.columns_of(card, options), task.facts(card))
 
 
 def writer_class(task: Task[Any, Any], suffix: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -118,18 +119,18 @@ def find_inputs(task: Task[Any, Any], paths: Sequence[Path]) -> list[Input]:
     return list(inputs.values())
 
 
-def read_requests(task: Task[Any, Any], path: Path, options: Any) -> Iterator[Any]:
-    """Yield the request for each unit at a path of a user's.
+def read_units(task: Task[Any, Any], path: Path) -> Iterator[Any]:
+    """Yield each unit at a path of a user's.
 
     Raises:
-        InvalidInput: a unit cannot be read, or cannot be asked about.
+        InvalidInput: one cannot be read.
     """
     for given in find_inputs(task, [path]):
         with closing(open_input(task, given)) as source:
             for _, unit in source.read(range(len(source))):
                 if isinstance(unit, Exception):
                     raise unit
-                yield task.request(unit, options)
+                yield unit
 
 
 def read_lines(path: Path) -> list[str]:
@@ -145,7 +146,8 @@ def read_lines(path: Path) -> list[str]:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8: {error}") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    # Not splitlines(), which ends lines at characters that texts may have, such as U+2028.
+    return [line.strip() for line in re.split("\r\n?|\n", text) if line.strip()]
 
 
 def _absolute(path: Path) -> Path:

@@ -21,41 +21,40 @@ _ROWS: Final = 65_536  # held before a row group is written
 class TableWriter:
     """A `Writer` of tables."""
 
-    def __init__(self, task: Task[Any, Any], path: Path, card: Any) -> None:
-        """Begin a file, whose suffix is .csv or .parquet.
+    def __init__(
+        self,
+        task: Task[Any, Any],
+        path: Path,
+        columns: Sequence[Column],
+        facts: Mapping[str, str],
+    ) -> None:
+        """Begin a file, whose suffix is .csv or .parquet; ``facts`` go into its metadata.
 
         Raises:
             MissingExtra: pyarrow is not installed.
             OSError: the file cannot be written.
         """
-        self._task = task
-        self._columns = task.columns_of(card)
-        self._open = [column for column in self._columns if not column.fill]
+        self._task, self._columns = task, columns
         self._number = 0
-        notice = getattr(card, "notice", None) or (
-            card.get("notice", "") if isinstance(card, Mapping) else ""
-        )
         kind = _Parquet if path.suffix == ".parquet" else _Csv
-        self._file = kind(path, self._columns, str(notice))
+        self._file = kind(path, columns, facts)
 
     def add(self, name: str, unit: Any, result: Any) -> None:
         """Add the rows of a result."""
+        names = [column.name for column in self._columns if not column.fill]
         rows = self._task.rows(result)
         if isinstance(rows, Mapping):
-            block = {column.name: np.asarray(rows[column.name]) for column in self._open}
-            size = len(next(iter(block.values()))) if block else 0
+            arrays = [np.asarray(rows[key]) for key in names]
+            size = len(arrays[0]) if arrays else 0
         else:
             listed = list(rows)
+            arrays = [[row[place] for row in listed] for place in range(len(names))]
             size = len(listed)
-            block: dict[str, Any] = {
-                column.name: [row[place] for row in listed]
-                for place, column in enumerate(self._open)
-            }
-        for column in self._columns:
-            if column.fill:
-                value = name if column.fill == "unit" else self._number
-                block[column.name] = [value] * size
-        self._file.add(block, size)
+        given = iter(arrays)
+        filled = {"unit": name, "number": self._number}
+        self._file.add(
+            [[filled[c.fill]] * size if c.fill else next(given) for c in self._columns], size
+        )
         self._number += 1
 
     def close(self) -> None:
@@ -79,14 +78,13 @@ class TableWriter:
 
 
 class _Csv:
-    def __init__(self, path: Path, columns: Sequence[Column], notice: str) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column], facts: Mapping[str, str]) -> None:
         self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
         self._writer = csv.writer(self._file)
-        self._names = [column.name for column in columns]
-        self._writer.writerow(self._names)
+        self._writer.writerow([column.name for column in columns])
 
-    def add(self, block: Mapping[str, Any], size: int) -> None:
-        for row in zip(*(_values(block[name]) for name in self._names), strict=True):
+    def add(self, block: Sequence[Any], size: int) -> None:
+        for row in zip(*map(_values, block), strict=True):
             self._writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row)
 
     def close(self) -> None:
@@ -94,7 +92,7 @@ class _Csv:
 
 
 class _Parquet:
-    def __init__(self, path: Path, columns: Sequence[Column], notice: str) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column], facts: Mapping[str, str]) -> None:
         try:
             import pyarrow as pa
             from pyarrow import parquet
@@ -109,15 +107,15 @@ class _Parquet:
             )
             for column in columns
         ]
-        metadata = {"naiad": json.dumps({"notice": notice})}
+        metadata = {"naiad": json.dumps(facts)}
         self._schema = pa.schema(fields, metadata=metadata)
         self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd")
-        self._held: dict[str, list[Any]] = {column.name: [] for column in columns}
+        self._held: list[list[Any]] = [[] for _ in columns]
         self._size = 0
 
-    def add(self, block: Mapping[str, Any], size: int) -> None:
-        for name, values in self._held.items():
-            values.append(block[name])
+    def add(self, block: Sequence[Any], size: int) -> None:
+        for held, values in zip(self._held, block, strict=True):
+            held.append(values)
         self._size += size
         if self._size >= _ROWS:
             self._flush()
@@ -133,13 +131,12 @@ class _Parquet:
             return
         arrays = [
             self._pa.chunked_array(
-                [self._pa.array(_values(part)).cast(field.type) for part in self._held[field.name]],
-                type=field.type,
+                [self._pa.array(_values(part)).cast(field.type) for part in parts], type=field.type
             )
-            for field in self._schema
+            for field, parts in zip(self._schema, self._held, strict=True)
         ]
         self._writer.write_table(self._pa.Table.from_arrays(arrays, schema=self._schema))
-        self._held = {name: [] for name in self._held}
+        self._held = [[] for _ in self._held]
         self._size = 0
 
 

@@ -54,6 +54,11 @@ Json: TypeAlias = "dict[str, Any]"
 
 
 @dataclass(frozen=True, slots=True)
+class NoOptions:
+    """Options of what has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A column of the table of results.
 
@@ -144,14 +149,19 @@ class Task(Application, ABC, Generic[Unit, Result]):
         suffixes: endings of the names of input files, in lower case.
         example: files, or whatever is typed, as ``--help`` shows them.
         max_bytes: largest input file.
-        columns: of the table of results, or a method of the model's card that returns them.
+        columns: of the table of results; see also :meth:`columns_of`.
         formats: further formats of results: ``module:Class`` of a `Writer` by suffix.
         listed: the client's ``infer`` takes a list of units and returns a list.
+        group: most units in one request, as long as they are small; beyond 1, every output has a
+            row per unit.
+        grouped: inputs that have a row per unit, where ``group`` is beyond 1; a request has the
+            others once, as all units of a call have the same options.
         concurrency: requests at once, by default.
         timeout: seconds per request, by default.
         Options: a frozen dataclass of the options of a request; its fields have
             ``metadata={"help": ...}`` and become options of the command line and keywords of the
-            client.
+            client; ``metadata["flag"]`` is the option's name where it is not the field's, and
+            ``metadata["display"]`` marks what only reports need.
     """
 
     unit: ClassVar[str]
@@ -161,12 +171,12 @@ class Task(Application, ABC, Generic[Unit, Result]):
     columns: ClassVar[tuple[Column, ...]] = ()
     formats: ClassVar[Mapping[str, str]] = {}
     listed: ClassVar[bool] = False
+    group: ClassVar[int] = 1
+    grouped: ClassVar[tuple[str, ...]] = ()
     concurrency: ClassVar[int] = 8
     timeout: ClassVar[float] = 60.0
 
-    @dataclass(frozen=True)
-    class Options:
-        """No options."""
+    Options: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def request(self, unit: Unit, options: Any) -> Arrays | Request:
@@ -203,12 +213,12 @@ class Task(Application, ABC, Generic[Unit, Result]):
     @classmethod
     def requests_in(cls, path: Path) -> Iterator[Arrays] | None:
         """Yield the requests in a file or folder, with the options of :meth:`sample_options`."""
-        from naiad.tasks.sources import read_requests
+        from naiad.tasks.sources import read_units
 
         if not cls.suffixes and not issubclass(cls, Parses):
             return None
         task = cls()
-        return (_arrays(r) for r in read_requests(task, Path(path), task.sample_options()))
+        return task.sample_requests(read_units(task, Path(path)))
 
     @classmethod
     def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays] | None:
@@ -217,20 +227,40 @@ class Task(Application, ABC, Generic[Unit, Result]):
             return None
         task = cast("Any", cls())
         units = task.simulate(number, seed, cls.SimulateOptions())
-        options = task.sample_options()
-        return (_arrays(task.request(unit, options)) for _, unit in units)
+        return task.sample_requests(unit for _, unit in units)
+
+    def sample_requests(self, units: Iterable[Any]) -> Iterator[Arrays]:
+        """Yield the requests for some units, with the options of :meth:`sample_options`."""
+        options, card = self.sample_options(), self.card({})
+        for unit in units:
+            request = self.request_for(self.coerce(unit, options), options, card)
+            yield request.arrays if isinstance(request, Request) else request
 
     def sample_options(self) -> Any:
         """Return the options of requests that a benchmark makes."""
         return self.Options()
 
+    def request_for(self, unit: Unit, options: Any, card: Any) -> Arrays | Request:
+        """Return :meth:`request`; override where tensors depend on the model, which has ``card``.
+
+        Raises:
+            InvalidInput: this model cannot be asked about the unit; says why.
+        """
+        return self.request(unit, options)
+
     def card(self, metadata: Mapping[str, str]) -> Any:
         """Return what the served model says of itself, made from the parameters of its config."""
         return metadata
 
-    def columns_of(self, card: Any) -> tuple[Column, ...]:
-        """Return the columns of the results of a model; override where its classes name some."""
+    def columns_of(self, card: Any, options: Any) -> tuple[Column, ...]:
+        """Return the columns of results; override where classes or options name some."""
         return self.columns
+
+    def facts(self, card: Any) -> dict[str, str]:
+        """Return what tables say of the model in their metadata, by default its notice."""
+        if isinstance(card, Mapping):
+            return {"notice": str(cast("Mapping[str, object]", card).get("notice", ""))}
+        return {"notice": str(getattr(card, "notice", ""))}
 
     def find(self, path: Path) -> Iterator[Path]:
         """Yield the inputs meant by a path of a user's: the file, or those in a folder.
@@ -248,8 +278,11 @@ class Task(Application, ABC, Generic[Unit, Result]):
         """
         return cast("Unit", read_file(path, self.max_bytes))
 
-    def coerce(self, unit: Any) -> Unit:
-        """Return the unit that a caller of the client gave; a path is read, if units are files."""
+    def coerce(self, unit: Any, options: Any) -> Unit:
+        """Return what a unit is to `request` and `answer`; a path is read, if units are files.
+
+        Override it where `answer` needs some of the options.
+        """
         if self.suffixes and isinstance(unit, str | Path):
             return self.read(Path(unit))
         return cast("Unit", unit)
@@ -329,9 +362,7 @@ class Simulates(ABC, Generic[Unit]):
     simulated_number: ClassVar[int] = 100
     """How many, by default."""
 
-    @dataclass(frozen=True)
-    class SimulateOptions:
-        """No options."""
+    SimulateOptions: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, Unit]]:
@@ -348,9 +379,7 @@ class Trains(ABC):
     The docstring of ``train`` is the help of ``naiad train NAME``.
     """
 
-    @dataclass(frozen=True)
-    class TrainOptions:
-        """No options."""
+    TrainOptions: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
@@ -370,17 +399,11 @@ class ImportsWeights(ABC):
     The docstring of ``import_weights`` is the help of ``naiad weights import NAME``.
     """
 
-    @dataclass(frozen=True)
-    class ImportOptions:
-        """No options."""
+    ImportOptions: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
         """Write a folder of weights made from ``source``; return lines to print."""
-
-
-def _arrays(request: Arrays | Request) -> Arrays:
-    return request.arrays if isinstance(request, Request) else request
 
 
 def options_of(options: type, given: Mapping[str, Any]) -> Any:
@@ -389,7 +412,8 @@ def options_of(options: type, given: Mapping[str, Any]) -> Any:
     Raises:
         InvalidInput: an option is unknown; names those there are.
     """
-    known = cast("dict[str, Any]", getattr(options, "__dataclass_fields__", {}))
+    declared = cast("dict[str, Any]", getattr(options, "__dataclass_fields__", {}))
+    known = [name for name, field in declared.items() if not field.metadata.get("display")]
     for name in given:
         if name not in known:
             raise InvalidInput(

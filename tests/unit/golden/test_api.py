@@ -17,15 +17,17 @@ from tests.support.markdown import EXAMPLES, PAGES, blocks
 
 import naiad
 
+ANSWERS = {"infer", "infer_many", "try_many"}
 OUTSIDE = object()
 """A value whose type is not known: of another library, or of a user's own class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Some value of a class."""
+    """Some value of a class; of a task's client, with the task."""
 
-    of: type
+    of: Any
+    task: Any = None
 
 
 @dataclass(slots=True)
@@ -82,6 +84,10 @@ class Reader:
                 self.note(f"{ast.unparse(function)}({', '.join(given)})", called, node)
                 if isinstance(called, type):
                     return Instance(called)
+                if isinstance(function, ast.Attribute):
+                    owner = self.value(function.value)
+                    if isinstance(owner, Instance) and owner.task and function.attr in ANSWERS:
+                        return answers(owner.task, function.attr)
                 return instance(hints(called).get("return"))
         return OUTSIDE
 
@@ -93,6 +99,12 @@ class Reader:
             return instance(arguments[0])
         items = getattr(found.of, "__getitem__", None) or getattr(found.of, "__iter__", None)
         return OUTSIDE if items is None else instance(hints(items).get("return"))
+
+
+def answers(task: Any, method: str) -> Any:
+    """What a task's client answers: a result, or many."""
+    result = hints(type(task).answer).get("return")
+    return instance(list[result] if task.listed or method != "infer" else result)
 
 
 def instance(annotation: Any) -> Any:
@@ -126,7 +138,8 @@ def member(owner: Any, name: str, text: str) -> Any:
         return instance(hints(kind)[name])
     if not hasattr(kind, name) and hasattr(kind, "__getattr__"):  # a client's models
         with kind() as made:
-            return Instance(type(getattr(made, name)))
+            found = getattr(made, name)
+            return Instance(type(found), getattr(found, "task", None))
     assert hasattr(kind, name), f"{text}: {kind.__name__} has no {name}"
     found = inspect.getattr_static(kind, name)
     if isinstance(found, property | cached_property):
@@ -162,8 +175,16 @@ def test_documented_calls_fit_their_signatures(page: Path) -> None:
 
 
 def test_a_call_that_does_not_exist_is_found() -> None:
-    with pytest.raises(AssertionError, match="GatClient has no embed"):
+    with pytest.raises(AssertionError, match="TaskClient has no embed"):
         Reader("a").read(ast.parse("import naiad\nnaiad.Client().gat.embed()"))
+
+
+def test_what_a_task_answers_is_followed() -> None:
+    reader = Reader("a")
+    reader.read(ast.parse("import naiad\nnaiad.Client().gat.infer(graph).counts()"))
+    assert "a: naiad.Client().gat.infer(graph).counts()" in reader.calls
+    with pytest.raises(AssertionError, match="Classification has no counts"):
+        reader.read(ast.parse("for t in naiad.Client().zero_shot.infer(x, y): t.counts()"))
 
 
 def test_what_a_call_returns_is_followed() -> None:

@@ -49,7 +49,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "products.csv": ("infer products 17 42 --url {url} -o out.csv",),
     "products.parquet": ("infer products 17 42 --url {url} -o out.parquet",),
     "products.npz": ("infer products 17 42 --url {url} -o out.npz",),
-    "zero_shot.csv": ("infer zero_shot text --labels a,b --url {url} --csv out.csv",),
+    "zero_shot.csv": ("infer zero_shot text --labels a,b --url {url} -o out.csv",),
     "text_embedding.npy": ("infer text_embedding text --url {url} -o out.npy",),
     "movies.csv": ("movies load --store s", "movies recommend --user 1 --store s -o out.csv"),
     "simple.bench.json": ("bench simple --url {url} --concurrency 1 --duration 200ms -o out",),

@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from naiad.applications.gat.graphs import CitationGraph
 from naiad.applications.gat.results import GatResult
 from naiad.errors import MissingExtra, NaiadError
 
@@ -23,8 +22,6 @@ except ModuleNotFoundError as error:
 
 MOST_PAPERS: Final = 5_000
 """Papers that can be told apart in a picture, and laid out in reasonable time."""
-
-_SUFFIXES: Final = (".png", ".svg", ".pdf")
 
 # Okabe and Ito's colours, which all kinds of eyes tell apart.
 _COLOURS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800")
@@ -50,18 +47,6 @@ class EpochLike(Protocol):
         ...
 
 
-def check_picture(path: Path, graph: CitationGraph) -> None:
-    """Make sure that a picture of ``graph`` can be written to a file of this name.
-
-    Raises:
-        NaiadError: the suffix names no format, or the graph has more than `MOST_PAPERS` papers.
-    """
-    if path.suffix not in _SUFFIXES:
-        raise NaiadError(f"{path}: pictures are written as {', '.join(_SUFFIXES)}")
-    if len(graph) > MOST_PAPERS:
-        raise NaiadError(f"{len(graph):,} papers are too many to draw; {MOST_PAPERS:,} are not")
-
-
 def draw_graph(result: GatResult, path: Path) -> None:
     """Draw the papers and their citations, coloured by predicted topic, into a picture file.
 
@@ -69,10 +54,11 @@ def draw_graph(result: GatResult, path: Path) -> None:
     red ring.
 
     Raises:
-        NaiadError: see :func:`check_picture`.
+        NaiadError: the graph has more than `MOST_PAPERS` papers.
     """
     graph = result.graph
-    check_picture(path, graph)
+    if len(graph) > MOST_PAPERS:
+        raise NaiadError(f"{len(graph):,} papers are too many to draw; {MOST_PAPERS:,} are not")
     positions = _layout(len(graph), graph.edge_index)
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     FigureCanvasAgg(figure)

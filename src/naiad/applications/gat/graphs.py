@@ -132,11 +132,6 @@ def write_graph(path: Path, graph: CitationGraph) -> None:
         )
 
 
-def read_requests(path: Path) -> list[dict[str, Array]]:
-    """The one request in a file, with features scaled as the default weights need them."""
-    return [read_graph(path).arrays(row_normalised=True)]
-
-
 def _check_size(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())

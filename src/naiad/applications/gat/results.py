@@ -1,23 +1,22 @@
-"""What the network says of a citation graph, and files of it: ``.csv``, ``.parquet``, ``.npz``."""
+"""What the network says of a citation graph, and ``.npz`` files of it."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.gat.graphs import CitationGraph, Ints
 from naiad.applications.gat.schema import CLASSES
-from naiad.errors import MissingExtra, NaiadError, PipelineError
-
-SUFFIXES: Final = (".csv", ".parquet", ".npz")
+from naiad.core.schema import Array
+from naiad.errors import NaiadError, PipelineError
+from naiad.tasks.task import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,61 +103,54 @@ class GatResult:
             return None
         return float((self.topics == self.graph.topics)[chosen].mean()), len(chosen)
 
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays of an ``.npz`` file."""
+        return {
+            "topics": self.topics,
+            "probabilities": self.probabilities,
+            "logits": self.logits,
+            "classes": np.array(self.labels.classes),
+            "notice": np.array(self.labels.notice),
+        }
 
-def check_format(path: Path) -> None:
-    """Make sure that a result can be written to a file of this name.
 
-    Raises:
-        NaiadError: the suffix names no format, or the package for it is missing.
+class GraphFile:
+    """A `Writer` of one graph's results as ``.npz``.
+
+    It has ``topics``, ``probabilities``, ``logits``, ``classes`` and ``notice``.
     """
-    if path.suffix not in SUFFIXES:
-        raise NaiadError(f"{path}: results are written as {', '.join(SUFFIXES)}")
-    if path.suffix == ".parquet":
-        _pyarrow()
 
+    def __init__(self, task: Any, path: Path, card: Any) -> None:
+        """Begin without results; the file is written when it is closed."""
+        self._path = path
+        self._result: GatResult | None = None
 
-def write_result(path: Path, result: GatResult) -> None:
-    """Write one row per paper; the suffix of ``path`` says how.
+    def add(self, name: str, unit: Any, result: GatResult) -> None:
+        """Take the result of the graph.
 
-    CSV and Parquet have ``paper``, ``topic``, ``confidence`` and the probability of each topic
-    under its name; Parquet has the weights' notice in its metadata. ``.npz`` has ``topics``,
-    ``probabilities``, ``logits``, ``classes`` and ``notice``.
-    """
-    check_format(path)
-    if path.suffix == ".npz":
-        with path.open("wb") as file:
-            np.savez_compressed(
-                file,
-                topics=result.topics,
-                probabilities=result.probabilities,
-                logits=result.logits,
-                classes=np.array(result.labels.classes),
-                notice=np.array(result.labels.notice),
+        Raises:
+            NaiadError: there is one already.
+        """
+        if self._result is not None:
+            raise NaiadError(
+                f"{name} has no place in {self._path.name}: an .npz file has the topics of one "
+                "graph; give a folder"
             )
-        return
-    names = result.labels.classes
-    columns: dict[str, Any] = {
-        "paper": np.arange(len(result.graph)),
-        "topic": [names[topic] for topic in result.topics],
-        "confidence": result.confidence,
-        **{name: result.probabilities[:, number] for number, name in enumerate(names)},
-    }
-    if path.suffix == ".csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-        return
-    pyarrow, parquet = _pyarrow()
-    facts = {"notice": result.labels.notice, "trained_on": result.labels.trained_on}
-    table = pyarrow.table(columns).replace_schema_metadata({"naiad": json.dumps(facts)})
-    parquet.write_table(table, path)
+        self._result = result
 
+    def close(self) -> None:
+        """Write the file."""
+        if self._result is not None:
+            self._save(self._path, self._result.arrays())
 
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtra("gat", "pyarrow") from error
-    return pyarrow, parquet
+    @classmethod
+    def merge(cls, task: Any, parts: Sequence[Path], path: Path, provenance: Json) -> None:
+        """Write the one part there is, which tells where it is from."""
+        (part,) = parts
+        with np.load(part) as file:
+            cls._save(path, {**file, "provenance": np.array(json.dumps(provenance))})
+
+    @staticmethod
+    def _save(path: Path, arrays: Mapping[str, Array]) -> None:
+        with path.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)

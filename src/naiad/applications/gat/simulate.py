@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from naiad.applications.gat.graphs import CitationGraph
 from naiad.applications.gat.schema import CLASSES, FEATURES
-from naiad.core.schema import Array
 from naiad.errors import InvalidInput
 
 TOPICS: Final = tuple(f"synthetic topic {number}" for number in range(1, CLASSES + 1))
@@ -60,12 +59,12 @@ def simulate(nodes: int, seed: int = 0) -> CitationGraph:
     )
 
 
-def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
-    """Requests for ``n`` synthetic graphs of 10 to 1,500 papers, small ones more often."""
+def simulate_many(count: int, seed: int = 0) -> Iterator[CitationGraph]:
+    """Yield synthetic graphs of 10 to 1,500 papers, small ones more often."""
     rng = np.random.default_rng(seed)
-    for number in range(n):
+    for number in range(count):
         papers = int(np.exp(rng.uniform(np.log(10), np.log(1_500))))
-        yield simulate(papers, seed + number).arrays(row_normalised=True)
+        yield simulate(papers, seed + number)
 
 
 def _words(rng: np.random.Generator, topics: NDArray[np.int64]) -> NDArray[np.float32]:

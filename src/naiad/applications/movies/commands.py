@@ -131,7 +131,7 @@ def ask(question: Question) -> None:
     print_films(answer)
     say_notice(answer.notice)
     if question.output is not None:
-        with Output(task, question.output, {"notice": answer.notice}) as table:
+        with Output(task, question.output, {"notice": answer.notice}, task.Options()) as table:
             table.add(question.subject, question.subject, answer)
         say(f"wrote [bold]{escape(str(question.output))}[/]")
     if question.plot is not None:

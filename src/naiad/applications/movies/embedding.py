@@ -9,6 +9,7 @@ from typing import Final
 from naiad.applications.movies.graph import ENCODER, VECTOR, description
 from naiad.applications.store import Key, Writer, write_store
 from naiad.applications.text.embedding.client import TextEmbeddingClient
+from naiad.applications.text.embedding.task import TextEmbeddingTask
 from naiad.client import Client
 from naiad.errors import InvalidInput
 
@@ -42,8 +43,8 @@ def embed_films(
         InvalidInput: the store has embeddings of another encoder, or room for another length.
         NaiadError: the server does not answer.
     """
-    model = TextEmbeddingClient(client.model(MODEL))
-    name, dimension = model.parameter("encoder"), int(model.parameter("dimension"))
+    model = TextEmbeddingTask.client_of(client.model(MODEL))
+    name, dimension = model.card["encoder"], int(model.card["dimension"])
     with write_store(place) as writer:
         _check_encoder(writer, name, dimension)
         missing = writer.missing("Movie", VECTOR)

@@ -65,7 +65,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
         """Return the text; the server says if it is none."""
         return text
 
-    def coerce(self, unit: Any) -> str:
+    def coerce(self, unit: Any, options: Any) -> str:
         """Return the one text that was given."""
         if not isinstance(unit, str):
             raise InvalidInput(f"{self.subject} is {type(unit).__name__}; give one text")

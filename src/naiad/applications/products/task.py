@@ -91,7 +91,8 @@ class ProductsTask(
             default=0, metadata={"min": 0, "help": "Seed of the sampling of neighbours."}
         )
         top: int = field(
-            default=3, metadata={"min": 1, "help": "Number of categories to show of each."}
+            default=3,
+            metadata={"min": 1, "help": "Number of categories to show of each.", "display": True},
         )
 
     @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class ProductsTask(
                 f"{text[:80]!r} is no basket; give the numbers of products, such as 17 42"
             ) from None
 
-    def coerce(self, unit: ArrayLike) -> NDArray[np.int64]:
+    def coerce(self, unit: ArrayLike, options: Any = None) -> NDArray[np.int64]:
         """Return products as an array of numbers."""
         numbers = np.atleast_1d(np.asarray(unit))
         if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):

@@ -78,15 +78,17 @@ def test_no_server_is_reported_before_anything_is_written(graph: Path, tmp_path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-o", "t.xlsx"], r"written as .csv, .parquet, .npz"),
-        (["-o", "graph.npz"], "exists; --force overwrites it"),
-        (["--plot", "graph.npz"], "pictures are written as .png, .svg, .pdf"),
+        (["-o", "t.xlsx"], "written as .npz, .csv, .parquet, not .xlsx"),
+        (["-o", "graph.npz", "--force"], "graph.npz is an input"),
+        (["-o", "there.csv"], "exists; --force overwrites it"),
+        (["--plot", "graph.npz"], "pictures are written as .png, .jpg, .jpeg, .svg, .pdf"),
     ],
 )
 def test_files_that_cannot_be_written_are_refused_first(
     graph: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
     monkeypatch.chdir(graph.parent)
+    Path("there.csv").touch()
     result = run("infer", "gat", graph, *options)
     assert isinstance(result.exception, NaiadError)
     assert message in str(result.exception)

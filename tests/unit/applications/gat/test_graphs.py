@@ -16,11 +16,11 @@ from naiad.applications.gat.graphs import (
     CitationGraph,
     normalise_rows,
     read_graph,
-    read_requests,
     write_graph,
 )
 from naiad.applications.gat.schema import CLASSES, FEATURES, INPUTS
 from naiad.applications.gat.simulate import simulate
+from naiad.applications.gat.task import GatTask
 from naiad.core.schema import validate
 from naiad.errors import InvalidInput
 
@@ -51,7 +51,7 @@ def test_features_may_be_dense_and_topics_unknown(tmp_path: Path) -> None:
 
 def test_a_file_is_a_request(tmp_path: Path) -> None:
     write_graph(tmp_path / "g.npz", simulate(20))
-    (arrays,) = read_requests(tmp_path / "g.npz")
+    (arrays,) = GatTask.requests_in(tmp_path / "g.npz")
     validate(INPUTS, arrays)
     np.testing.assert_allclose(arrays["x__0"].sum(axis=1), 1, rtol=1e-5)
 

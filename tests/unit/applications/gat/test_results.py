@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +14,14 @@ from pyarrow import parquet
 
 from naiad.applications.gat.display import MOST_PAPERS, draw_graph, draw_training
 from naiad.applications.gat.graphs import CitationGraph
-from naiad.applications.gat.results import GatResult, Labels, check_format, write_result
+from naiad.applications.gat.report import TopicsReport
+from naiad.applications.gat.results import GatResult, GraphFile, Labels
 from naiad.applications.gat.schema import CLASSES
 from naiad.applications.gat.simulate import TOPICS, simulate
+from naiad.applications.gat.task import GatTask
 from naiad.applications.gat.train import Epoch
 from naiad.errors import NaiadError, PipelineError
+from naiad.tasks.output import Output
 
 LABELS = Labels(TOPICS, trained_on="nothing", notice="for tests")
 
@@ -59,23 +64,46 @@ def test_labels_are_those_of_the_server() -> None:
 def test_files_have_a_row_per_paper(tmp_path: Path) -> None:
     result = answered(simulate(30))
     for suffix in ("csv", "parquet", "npz"):
-        write_result(tmp_path / f"r.{suffix}", result)
+        with Output(GatTask(), tmp_path / f"r.{suffix}", LABELS, GatTask.Options()) as output:
+            output.add("graph.npz", result.graph, result)
     with (tmp_path / "r.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     table = parquet.read_table(tmp_path / "r.parquet")
     names = [TOPICS[topic] for topic in result.topics]
     assert [row["topic"] for row in rows] == table["topic"].to_pylist() == names
-    np.testing.assert_allclose([float(r[TOPICS[3]]) for r in rows], result.probabilities[:, 3])
+    six_digits = [f"{p:.6g}" for p in result.probabilities[:, 3].tolist()]
+    assert [row[TOPICS[3]] for row in rows] == six_digits
     np.testing.assert_array_equal(table[TOPICS[3]].to_numpy(), result.probabilities[:, 3])
-    assert b"for tests" in table.schema.metadata[b"naiad"]
+    facts = {"notice": "for tests", "trained_on": "nothing"}
+    assert json.loads(table.schema.metadata[b"naiad"]) == facts
     with np.load(tmp_path / "r.npz") as file:
         assert np.array_equal(file["logits"], result.logits)
         assert (str(file["notice"]), tuple(file["classes"])) == ("for tests", TOPICS)
 
 
-def test_another_suffix_is_refused() -> None:
-    with pytest.raises(NaiadError, match=r"written as \.csv, \.parquet, \.npz"):
-        check_format(Path("topics.xlsx"))
+def test_a_file_of_arrays_has_one_graph_and_tells_where_it_is_from(tmp_path: Path) -> None:
+    result = answered(simulate(10))
+    writer = GraphFile(None, tmp_path / "part.npz", LABELS)
+    writer.add("a.npz", result.graph, result)
+    with pytest.raises(NaiadError, match=r"b\.npz has no place in part\.npz: .* give a folder"):
+        writer.add("b.npz", result.graph, result)
+    writer.close()
+    GraphFile.merge(None, [tmp_path / "part.npz"], tmp_path / "whole.npz", {"input": "a.npz"})
+    with np.load(tmp_path / "whole.npz") as file:
+        assert np.array_equal(file["topics"], result.topics)
+        assert json.loads(str(file["provenance"])) == {"input": "a.npz"}
+
+
+def test_the_report_has_a_table_for_each_graph(capsys: pytest.CaptureFixture[str]) -> None:
+    report = TopicsReport()
+    for papers in (100, 30):
+        report.add(SimpleNamespace(name="g", result=answered(simulate(papers)), unit=None))
+    report.print(0.25)
+    printed = capsys.readouterr().out
+    assert "a synthetic citation graph: 100 papers, " in printed
+    assert printed.count("synthetic topic 3 ") == 2
+    assert "of 40 test papers with a known topic are right" in printed
+    assert "2 graphs, answered in 250 ms" in printed
 
 
 @pytest.mark.parametrize("papers", [1, 2, 80])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from naiad.applications.gat.schema import CLASSES, FEATURES, INPUTS
-from naiad.applications.gat.simulate import simulate, simulated_requests
+from naiad.applications.gat.simulate import simulate
+from naiad.applications.gat.task import GatTask
 from naiad.core.schema import validate
 from naiad.errors import InvalidInput
 
@@ -58,6 +59,6 @@ def test_impossible_graphs_are_refused(nodes: int, seed: int) -> None:
 
 
 def test_simulated_requests_are_of_many_sizes() -> None:
-    sizes = [validate(INPUTS, request)["nodes"] for request in simulated_requests(30)]
+    sizes = [validate(INPUTS, request)["nodes"] for request in GatTask.simulated_requests(30, 0)]
     assert min(sizes) < 30
     assert max(sizes) > 500

@@ -130,7 +130,7 @@ def test_results_are_written(tmp_path: Path, suffix: str) -> None:
         labels=Labels.from_parameters({**parameters, "notice": "for tests"}),
     )
     path = tmp_path / f"t{suffix}"
-    with Output(ProductsTask(), path, result.labels) as output:
+    with Output(ProductsTask(), path, result.labels, ProductsTask.Options()) as output:
         output.add("", result.product, result)
     expected = [result.top(row, 1)[0][0] for row in range(4)]
     if suffix == ".npz":

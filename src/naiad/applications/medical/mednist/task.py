@@ -54,7 +54,7 @@ class MedNistTask(Task[bytes, Kind], Reports, Draws, Simulates[bytes]):
     on_request = True
 
     unit, suffixes, example = "images", (".jpg", ".jpeg", ".png"), "images/"
-    max_bytes, listed = MAX_BYTES, True
+    max_bytes, listed, group, grouped = MAX_BYTES, True, 16, ("INPUT0",)
     columns = (
         Column("file", fill="unit"),
         Column("label", doc="the most probable kind"),

@@ -1,4 +1,4 @@
-"""Sentence vectors for people: texts in, an array out."""
+"""The typed client of ``text_embedding``: texts in, an array out."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.text.embedding.texts import encode
-from naiad.client import ModelClient
-from naiad.client.ordered_map import ask_many
-from naiad.errors import NaiadError
-
-_TEXTS = 32
-"""Of one request: so that several workers share the work, and one answer is not long in coming."""
+from naiad.tasks.client import TaskClient
 
 
-class TextEmbeddingClient:
+class TextEmbeddingClient(TaskClient[str, NDArray[np.float32]]):
     """Asks a served ``text_embedding``; from ``client.text_embedding``.
+
+    ``card`` has the server's ``encoder``, ``dimension``, ``max_tokens``, ``precision`` and
+    ``notice``.
 
     Example::
 
@@ -26,33 +24,18 @@ class TextEmbeddingClient:
             print(vectors @ vectors.T)
     """
 
-    def __init__(self, model: ModelClient) -> None:
-        """Ask the model that ``model`` is a client of."""
-        self.model = model
-
-    def __repr__(self) -> str:
-        """The class and the server."""
-        return f"TextEmbeddingClient({self.model!r})"
-
-    def parameter(self, name: str) -> str:
-        """What the server says of the encoder: ``encoder``, ``dimension``, ``max_tokens``,
-        ``precision`` or ``notice``; "" for what it does not say.
-        """
-        parameters = self.model.config().get("parameters", {})
-        return str(parameters.get(name, {}).get("string_value", ""))
-
     def embed(
         self,
         texts: Sequence[str],
         *,
-        concurrency: int = 4,
+        concurrency: int | None = None,
         progress: bool = False,
         timeout: float | None = None,
     ) -> NDArray[np.float32]:
-        """A vector per text, float32 ``[texts, dimension]``, in their order.
+        """Return a vector per text, float32 ``[texts, dimension]``, in their order.
 
-        Any number of texts may be given: they are sent a few at a time. Of a long text only the
-        beginning is read, see ``max_tokens`` of :meth:`parameter`.
+        Any number of texts may be given: several share a request. Of a long text only the
+        beginning is read, see ``max_tokens`` of the card.
 
         Args:
             texts: the texts; an empty one has a vector too, that of nothing.
@@ -64,16 +47,10 @@ class TextEmbeddingClient:
             InvalidInput: a text cannot be sent or is too long; says which.
             NaiadError: as of `naiad.Client`.
         """
-        tensor = encode(texts, "text")
-        if not len(tensor):
-            return np.zeros((0, int(self.parameter("dimension"))), np.float32)
-        parts = [tensor[start : start + _TEXTS] for start in range(0, len(tensor), _TEXTS)]
-        answers = ask_many(
-            lambda part: self.model.infer(text=part, timeout=timeout)["embedding"],
-            parts,
-            label=self.model.name,
-            concurrency=concurrency,
-            progress=progress,
-            on_error="raise",
+        encode(texts, "text")  # finds the text that is too long before anything is sent
+        vectors = list(
+            self.infer_many(texts, concurrency=concurrency, progress=progress, timeout=timeout)
         )
-        return np.concatenate([a for a in answers if not isinstance(a, NaiadError)])
+        if not vectors:
+            return np.zeros((0, int(self.card["dimension"])), np.float32)
+        return np.stack(vectors)

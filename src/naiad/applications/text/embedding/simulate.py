@@ -7,9 +7,6 @@ from typing import Final
 
 import numpy as np
 
-from naiad.applications.text.embedding.texts import encode
-from naiad.core.schema import Array
-
 _WORDS: Final = (
     *("the", "a", "of", "and", "to", "in", "is", "was", "for", "on", "that", "with", "as", "it"),
     *("election", "planet", "market", "payment", "telescope", "minister", "company", "orbit"),
@@ -28,9 +25,3 @@ def simulated_texts(n: int, seed: int = 0) -> Iterator[str]:
     for _ in range(n):
         words = int(np.clip(rng.lognormal(np.log(_MEDIAN), _SPREAD), 1, _MOST))
         yield " ".join(_WORDS[word] for word in rng.integers(len(_WORDS), size=words))
-
-
-def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
-    """Requests to ``text_embedding`` for ``n`` such texts, one each."""
-    for text in simulated_texts(n, seed):
-        yield {"text": encode([text], "text")}

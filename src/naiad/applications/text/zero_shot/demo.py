@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from naiad.applications.text.zero_shot.infer_file import Job, infer_texts
+from naiad.applications.text.zero_shot.task import SAMPLE_LABELS, ZeroShotTask
+from naiad.cli.connect import connected
+from naiad.tasks.inference import Inference, infer
 
 TEXTS = (
     "Who are you voting for 2021?",
     "Jupiter's Biggest Moons Started as Tiny Grains of Hail",
     "Hi Matt, your payment is one week past due. Please use the link below to make your payment",
 )
-LABELS = ("business", "space and science", "politics")
 
 
 def run(directory: Path) -> None:
@@ -20,6 +21,16 @@ def run(directory: Path) -> None:
     Raises:
         NaiadError: what could not be done, and why.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    job = Job(texts=TEXTS, files=(), labels=LABELS, csv=directory / "labels.csv", force=True)
-    infer_texts(job, None)
+    task = ZeroShotTask()
+    what = Inference(
+        task=task,
+        options=task.Options(SAMPLE_LABELS),
+        typed=TEXTS,
+        output=directory / "labels.csv",
+        concurrency=task.concurrency,
+        timeout=task.timeout,
+        force=True,
+    )
+    inputs = what.inputs()
+    with connected(task.name, None, timeout=what.timeout) as client:
+        infer(what, client, inputs)

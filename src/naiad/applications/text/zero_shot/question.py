@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from naiad.applications.text.embedding.texts import decode
+import numpy as np
+
+from naiad.applications.text.embedding.texts import decode, encode
 from naiad.applications.text.zero_shot.schema import PLACE
-from naiad.core.schema import Arrays
+from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
 
 
@@ -53,6 +55,21 @@ class Question:
     def hypotheses(self, template: str) -> list[str]:
         """A sentence of each label; ``template`` is used where the request has none."""
         return [(self.template or template).replace(PLACE, label) for label in self.labels]
+
+
+def as_request(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    hypothesis_template: str = "",
+    multi_label: bool = False,
+) -> dict[str, Array]:
+    """Return the tensors of a request."""
+    return {
+        "text": encode(texts, "text"),
+        "labels": encode(labels, "labels"),
+        "hypothesis_template": encode([hypothesis_template], "hypothesis_template"),
+        "multi_label": np.array([multi_label]),
+    }
 
 
 def _refuse_empty(texts: Sequence[str], name: str) -> None:

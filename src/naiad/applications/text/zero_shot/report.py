@@ -1,38 +1,52 @@
-"""Labels of texts, for the terminal and for spreadsheets."""
+"""Labels of texts on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 from typing import Final
 
+from rich.markup import escape
 from rich.text import Text
 
-from naiad.applications.text.zero_shot.client import Classification
-from naiad.console import bar, output, print_bars
+from naiad.applications.text.zero_shot.task import Classification
+from naiad.console import bar, output, print_bars, say, shortened
+from naiad.tasks.task import Found
 
+_FEW: Final = 10  # texts up to which each is printed with bars, more with a line each
 _SHORT_BAR: Final = 12
-_SHOWN: Final = 100  # letters of a text
 
 
-def print_result(text: str, found: Classification, top: int) -> None:
-    """Print the labels of one text, each with a bar."""
-    output.print(Text(_short(text), "bold"), soft_wrap=True)
-    print_bars(found.labels[:top], found.scores[:top])
+class LabelsReport:
+    """A `Report` with bars for each label of a few texts; a line for each of many, and counts."""
+
+    def __init__(self, count: int, top: int) -> None:
+        """Begin without texts; ``top`` labels of each will have bars."""
+        self._count, self._top = count, top
+        self._found: list[tuple[str, Classification]] = []
+
+    def add(self, found: Found) -> None:
+        """Take one more text."""
+        self._found.append((shortened(found.name), found.result))
+
+    def print(self, seconds: float) -> None:
+        """Print all texts."""
+        few = self._count <= _FEW
+        for text, found in self._found:
+            if few:
+                output.print(Text(text, "bold"), soft_wrap=True)
+                print_bars(found.labels[: self._top], found.scores[: self._top])
+            else:
+                output.print(_line(text, found), soft_wrap=True)
+        if not few:
+            counts = Counter(found.label for _, found in self._found)
+            listed = ", ".join(f"{label} {count:,}" for label, count in counts.most_common())
+            say(f"{len(self._found):,} texts: {escape(listed)}")
+        truncated = sum(found.truncated for _, found in self._found)
+        if truncated:
+            say(f"of {truncated:,} long texts only the beginning was read")
 
 
-def print_line(text: str, found: Classification) -> None:
-    """Print the best label of one text of many, in one line."""
+def _line(text: str, found: Classification) -> Text:
     line = Text(f"{bar(found.score, _SHORT_BAR):{_SHORT_BAR}} ", "green")
     line.append(f"{found.score:.3f}  ", "default").append(found.label, "bold default")
-    output.print(line.append(f"  {_short(text)}", "dim"), soft_wrap=True)
-
-
-def table_row(text: str, found: Classification, labels: Sequence[str]) -> list[str]:
-    """One text as a row of a table: the text, its best label, each label's score."""
-    scores = dict(zip(found.labels, found.scores, strict=True))
-    return [text, found.label, *(f"{scores[label]:.6g}" for label in labels)]
-
-
-def _short(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= _SHOWN else f"{plain[: _SHOWN - 1]}…"
+    return line.append(f"  {text}", "dim")

@@ -15,9 +15,9 @@ from tests.unit.applications.text.embedding.tiny import SIZES, write_bert, write
 
 from naiad.applications.text.embedding.importing import import_encoder
 from naiad.applications.text.zero_shot.classifier import VectorCache
-from naiad.applications.text.zero_shot.client import as_request
 from naiad.applications.text.zero_shot.importing import import_entailment
 from naiad.applications.text.zero_shot.pipeline import ZeroShot
+from naiad.applications.text.zero_shot.question import as_request
 from naiad.core.pipeline import Request
 from naiad.errors import InvalidInput, WeightsError
 from naiad.runtime.runner import Runner

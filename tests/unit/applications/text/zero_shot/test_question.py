@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tests.support.markdown import ROOT
 
-from naiad.applications.text.zero_shot.client import as_request
 from naiad.applications.text.zero_shot.question import Question
+from naiad.applications.text.zero_shot.task import ZeroShotTask
 from naiad.errors import InvalidInput
 
 FINE: dict[str, Any] = {"text": [b"a text"], "labels": [b"politics", b"business"]}
@@ -47,5 +47,6 @@ def test_labels_take_their_place_in_the_template():
 
 
 def test_a_list_of_labels_is_needed():
+    task, options = ZeroShotTask(), ZeroShotTask.Options("politics")
     with pytest.raises(InvalidInput, match="labels is one text; give a list of texts"):
-        as_request(["a text"], "politics")
+        task.request(task.coerce("a text", options), options)

@@ -1,0 +1,13 @@
+"""``simple`` among the applications: a pipeline alone."""
+
+from __future__ import annotations
+
+from naiad.application import Application
+
+
+class SimpleApplication(Application):
+    """Triton's own example."""
+
+    name = "simple"
+    summary = "sum and difference of integers: Triton's example, to try an engine"
+    pipeline = "naiad.applications.simple.pipeline:Simple"

@@ -1,0 +1,207 @@
+"""Zero-shot classification as people use it: texts and labels in, labels by score out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from naiad.applications.text.zero_shot.question import as_request
+from naiad.core.schema import Arrays
+from naiad.tasks.task import Column, ImportsWeights, Parses, Reports, Task
+
+if TYPE_CHECKING:
+    from naiad.applications.text.zero_shot.report import LabelsReport
+
+SAMPLE_LABELS: Final = ("business", "space and science", "politics")
+"""Of requests to measure with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The labels of one text, the best first.
+
+    Attributes:
+        labels: all that were asked for.
+        scores: of each, 0 to 1.
+        truncated: whether the end of the text was not read.
+        asked: the labels in the order they were asked for.
+    """
+
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    truncated: bool = False
+    asked: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def label(self) -> str:
+        """The best label."""
+        return self.labels[0]
+
+    @property
+    def score(self) -> float:
+        """The best label's score."""
+        return self.scores[0]
+
+
+class Asked(NamedTuple):
+    """A text, and the labels that may fit it."""
+
+    text: str
+    labels: Sequence[str]
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    """Return the labels in a list with commas between."""
+    return tuple(label.strip() for label in text.split(","))
+
+
+class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWeights):
+    """Say which labels fit texts, with a served network that was trained on none of them.
+
+    Up to ten texts are shown with a bar for each label, more with a line each.
+    Tables have a row per text and a column per label.
+
+    [bold]Examples[/]
+
+      naiad infer zero_shot "Who are you voting for?" --labels "business,politics,space and science"
+      naiad infer zero_shot -f headlines.txt --labels sports,economy -o labels.csv
+      tail -n 100 mails.txt | naiad infer zero_shot -f - --labels urgent,spam --multi-label
+    """
+
+    name = "zero_shot"
+    summary = "which of some labels fit a text, without training"
+    pipeline = "naiad.applications.text.zero_shot.pipeline:ZeroShot"
+    packages = ("tokenizers", "onnxruntime")
+    on_request = True
+    demos = {"zero_shot": "naiad.applications.text.zero_shot.demo:run"}
+
+    unit, example = "texts", '"Who are you voting for?" --labels business,science,politics'
+    columns = (Column("text", fill="unit"), Column("label", doc="the one that fits best"))
+    listed = True
+
+    @dataclass(frozen=True)
+    class Options:
+        """What is asked about texts."""
+
+        labels: Sequence[str] = field(
+            metadata={
+                "help": "Labels that may fit a text, with commas between.",
+                "metavar": "A,B,C",
+                "parser": split_labels,
+            }
+        )
+        hypothesis_template: str = field(
+            default="",
+            metadata={
+                "help": "A sentence with {} for the label, instead of the network's own.",
+                "flag": "template",
+            },
+        )
+        multi_label: bool = field(
+            default=False, metadata={"help": "Several labels may fit a text, or none."}
+        )
+        top: int = field(
+            default=10,
+            metadata={"help": "Number of the best labels to show.", "min": 1, "display": True},
+        )
+
+    @dataclass(frozen=True)
+    class ImportOptions:
+        """How a network is imported."""
+
+        int8: bool = field(
+            default=False, metadata={"help": "Compute an encoder's matrix products in 8 bits."}
+        )
+        template: str | None = field(
+            default=None,
+            metadata={"help": "Of a network for entailment: a sentence with {} for the label."},
+        )
+        notice: str = field(
+            default="",
+            metadata={"help": "What users of the weights must know; goes wherever they go."},
+        )
+
+    @classmethod
+    def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays]:
+        """Yield requests for texts of common words, one each, with three labels."""
+        from naiad.applications.text.embedding.simulate import simulated_texts
+
+        return cls().sample_requests(simulated_texts(number, seed))
+
+    def sample_options(self) -> Options:
+        """Return three labels."""
+        return self.Options(SAMPLE_LABELS)
+
+    def columns_of(self, card: Mapping[str, str], options: Options) -> tuple[Column, ...]:
+        """Return a column for each label."""
+        about = "how well it fits, 0 to 1"
+        return (*self.columns, *(Column(label, "float32", about) for label in options.labels))
+
+    def parse(self, text: str) -> str:
+        """Return a text as it was typed."""
+        return text
+
+    def coerce(self, unit: str, options: Options) -> Asked:
+        """Return a text with its labels."""
+        return Asked(unit, options.labels)
+
+    def request(self, unit: Asked, options: Options) -> Arrays:
+        """Return a request for one text."""
+        return as_request(
+            [unit.text], unit.labels, options.hypothesis_template, options.multi_label
+        )
+
+    def answer(self, unit: Asked, outputs: Arrays, card: Any) -> Classification:
+        """Return the labels of one text."""
+        asked, scores = tuple(unit.labels), outputs["scores"][0]
+        order = np.argsort(-scores, kind="stable")
+        ranked = tuple(asked[int(number)] for number in order)
+        truncated = bool(outputs["truncated"][0])
+        return Classification(ranked, tuple(scores[order].tolist()), truncated, asked)
+
+    def rows(self, result: Classification) -> Iterator[Sequence[object]]:
+        """Yield the one row of a text."""
+        scores = dict(zip(result.labels, result.scores, strict=True))
+        yield result.label, *(scores[label] for label in result.asked)
+
+    def report(self, count: int, card: Any, options: Options) -> LabelsReport:
+        """Return a report with bars for a few texts, or a line each for many."""
+        from naiad.applications.text.zero_shot.report import LabelsReport
+
+        return LabelsReport(count, options.top)
+
+    def import_weights(self, source: Path, output: Path, options: ImportOptions) -> Iterable[str]:
+        """Make a folder of a sentence encoder, or of a network for entailment, ready to be served.
+
+        SOURCE is a folder as Hugging Face has them, or a name there, such as
+        facebook/bart-large-mnli, which is downloaded. The network is tried before
+        anything is kept. No code that comes with it is run, and no pickle is read:
+        it must be safetensors or ONNX.
+
+        [bold]Examples[/]
+
+          naiad weights import zero_shot all-MiniLM-L6-v2 --int8 -o small/
+          naiad weights import zero_shot BAAI/bge-small-en-v1.5 -o bge/
+          naiad weights import zero_shot facebook/bart-large-mnli -o bart/
+          naiad serve zero_shot --weights bart/
+        """
+        from naiad.applications.text.zero_shot.facts import EntailmentFacts
+        from naiad.applications.text.zero_shot.importing import import_network
+
+        facts = import_network(
+            str(source),
+            output,
+            int8=options.int8,
+            template=options.template,
+            notice=options.notice,
+            progress=True,
+        )
+        if isinstance(facts, EntailmentFacts):
+            about = f"a network for entailment, asked {facts.template!r}"
+        else:
+            about = f"a sentence encoder, {facts.dimension} numbers per text, {facts.precision}"
+        yield f"{about}; reads {facts.max_tokens:,} tokens of a text"

@@ -1,7 +1,8 @@
 """Command-line options made from the fields of dataclasses.
 
 A field's metadata has its ``help``; see :func:`naiad.core.fields.setting` for what more it may
-have. ``parser`` is a function that makes its value of a text. A field that is a dataclass itself stands for its own fields, in a panel of theirs.
+have. ``parser`` is a function that makes its value of a text. A field that is a dataclass itself
+stands for its own fields, in a panel of theirs.
 """
 
 from __future__ import annotations

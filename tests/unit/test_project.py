@@ -125,8 +125,6 @@ def test_imports_go_down_only(module: str) -> None:
 KNOWN_CIRCLES = {
     # The supervisor restarts the server that watches it.
     ("triton.supervisor", "triton.server"),
-    # The store is loaded with what the client answers.
-    ("applications.products.product_store", "applications.products.client"),
 }
 
 

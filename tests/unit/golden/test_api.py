@@ -30,6 +30,14 @@ class Instance:
     task: Any = None
 
 
+def imported(module: str, name: str) -> Any:
+    """What ``from module import name`` gives: an attribute, or a module below."""
+    try:
+        return getattr(import_module(module), name)
+    except AttributeError:
+        return import_module(f"{module}.{name}")
+
+
 @dataclass(slots=True)
 class Reader:
     """What a page's names are, and the calls of Naiad's that it shows.
@@ -52,7 +60,7 @@ class Reader:
                 self.names["naiad"] = naiad
             case ast.ImportFrom(module=str(module), names=aliases) if module[:5] == "naiad":
                 for alias in aliases:
-                    self.names[alias.name] = getattr(import_module(module), alias.name)
+                    self.names[alias.name] = imported(module, alias.name)
                     self.note(f"from {module} import {alias.name}", None, None)
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 self.names[name] = self.value(value)

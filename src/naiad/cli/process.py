@@ -20,7 +20,8 @@ from rich.markup import escape
 from naiad.application import Application, applications
 from naiad.bulk.application import Bulk, load_bulk
 from naiad.cli import verbs
-from naiad.cli.connect import given_access
+from naiad.cli.connect import given_access, open_client
+from naiad.cli.options import ModelName
 from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, errors, output
 from naiad.errors import Unavailable
@@ -56,6 +57,7 @@ class _Settings:
     local: bool
     engine: EngineName
     weights: Path | None
+    model: str | None
     concurrency: int
     timeout: float
     patience: float
@@ -155,6 +157,7 @@ def _parameters(suffixes: Sequence[str]) -> dict[str, inspect.Parameter]:
             Path | None,
             typer.Option(help="With --local or ray: weights in place of the default ones."),
         ] = None,
+        model: ModelName = None,
         concurrency: Annotated[
             int, typer.Option(min=1, help="Requests that each server has at once.")
         ] = 16,
@@ -238,6 +241,8 @@ def _refuse_contradictions(settings: _Settings) -> None:
         raise typer.BadParameter(
             "--weights are for --local and --engine ray; a running server has its own"
         )
+    if on_ray and settings.model is not None:
+        raise typer.BadParameter("--model is for servers; --engine ray runs the application's own")
     if not on_ray and (settings.ray_address or settings.actors or settings.device.value != "cpu"):
         raise typer.BadParameter("--ray-address, --actors and --device are for --engine ray")
 
@@ -277,9 +282,13 @@ def _engine(
             )
         stack.enter_context(server)
         urls, shown = [server.grpc_url], NO_ACCESS
+    model = settings.model
+    if model is None:
+        with open_client(urls[0]) as client:  # which most applications ask nothing
+            model = application.model_on(client)
     servers = Servers(
         urls,
-        application.model,
+        model,
         concurrency=settings.concurrency,
         timeout=settings.timeout,
         patience=settings.patience,

@@ -16,6 +16,7 @@ from naiad.cli.settings import with_settings
 from naiad.cli.stopping import interruptible
 from naiad.console import complain, errors, output
 from naiad.gate.settings import GateSettings
+from naiad.tasks.task import Task
 from naiad.triton.engine_settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -294,6 +295,8 @@ def example_call(url: str, model: str, request: Arrays | None, spec: str = "") -
     ``spec`` is that of the model's pipeline, where it is known.
     """
     known = application(model) or application_of(spec)
+    if known is not None and issubclass(known, Task):
+        return f"naiad infer {known.name} {known.example} --url {url}"
     if known is not None and known.cli is not None and hasattr(import_module(known.cli), "infer"):
         return f"naiad infer {known.name} {known.arguments} --url {url}"
     if not request:

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from naiad.application import Application, application, application_in, applications
 from naiad.cli.connect import add_access, connected
-from naiad.cli.options import Force, Local, Url, Weights, server_asked
+from naiad.cli.options import Force, Local, ModelName, Url, Weights, server_asked
 from naiad.console import progress_bar, refuse_existing, say
 from naiad.errors import NaiadError
 from naiad.tasks.task import ImportsWeights, Opens, Parses, Simulates, Task, Trains
@@ -76,12 +76,14 @@ def infer_command(kind: Kind) -> Command:
             chosen=parse_slice(given.get("chosen"), kind.unit),
             output=given["output"],
             plot=given.get("plot"),
+            model=given["model"],
             concurrency=given["concurrency"],
             timeout=given["timeout"],
             force=given["force"],
         )
         inputs = what.inputs()
-        with connected(kind.name, server, timeout=what.timeout, weights=given["weights"]) as client:
+        served = kind.name if application(kind.name) is kind else kind.pipeline
+        with connected(served, server, timeout=what.timeout, weights=given["weights"]) as client:
             failed = infer(what, client, inputs)
         if failed:
             raise typer.Exit(1)
@@ -138,7 +140,7 @@ def infer_command(kind: Kind) -> Command:
                 None,
             )
         )
-    folder = " A folder: files for each input." if issubclass(kind, WritesFiles) else ""
+    files = ", beside the files of its results" if issubclass(kind, WritesFiles) else ""
     formats = ", ".join(dict.fromkeys([*kind.formats, ".csv", ".parquet"]))
     parameters.append(
         _option(
@@ -149,7 +151,7 @@ def infer_command(kind: Kind) -> Command:
                 "-o",
                 metavar="PATH",
                 help=f"Write results to a file ({formats}), or to a folder with a file for each "
-                f"input.{folder}",
+                f"input{files}.",
             ),
             None,
         )
@@ -311,6 +313,7 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
         _option("url", str, None, "localhost:8001", annotation=Url),
         _option("local", bool, None, False, annotation=Local),
         _option("weights", Path, None, None, annotation=Weights),
+        _option("model", str, None, None, annotation=ModelName),
         _option(
             "concurrency",
             int,
@@ -330,9 +333,9 @@ def _fields(options: type) -> list[inspect.Parameter]:
             field.name,
             types[field.name],
             typer.Option(
-                f"--{field.name.replace('_', '-')}",
+                field.metadata.get("flag", f"--{field.name.replace('_', '-')}"),
                 help=field.metadata.get("help", ""),
-                **{k: v for k, v in field.metadata.items() if k != "help"},
+                **{k: v for k, v in field.metadata.items() if k not in ("help", "flag")},
             ),
             inspect.Parameter.empty if field.default is MISSING else field.default,
         )

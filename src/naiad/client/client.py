@@ -262,7 +262,9 @@ class Client(ClientBase[Transport]):
         from naiad.application import application
 
         known = application(name)
-        return self.model(name) if known is None else known.client_of(self.model(known.model))
+        return (
+            self.model(name) if known is None else known.client_of(self.model(known.model_on(self)))
+        )
 
     def close(self) -> None:
         """Close all connections; the client cannot be used any more."""

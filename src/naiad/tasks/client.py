@@ -124,7 +124,7 @@ class TaskClient(Generic[Unit, Result]):
 
     def _ask(self, unit: Any, options: Any, timeout: float | None) -> Result:
         given = self.task.coerce(unit)
-        request = self.task.request(given, options)
+        request = self.task.request_for(given, options, self.card)
         whole = request if isinstance(request, Request) else Request(request)
         outputs = self.model.infer(
             whole.arrays, parameters=whole.parameters, request_id=whole.id, timeout=timeout

@@ -3,8 +3,8 @@
 A subclass of `Task` says what a unit is (an image, an event, a text), how it becomes a request, and
 what the answer means. The typed client, ``naiad infer | process | simulate | train | weights
 import``, tables, pictures, benchmark data and documentation are derived from it. What else an
-application can do is seen from its bases: `Opens`, `Parses`, `Reports`, `Draws`, `WritesFiles`,
-`Simulates`, `Trains`, `ImportsWeights`::
+application can do is seen from its bases: `Opens`, `Parses`, `Joins`, `Reports`, `Draws`,
+`WritesFiles`, `Simulates`, `Trains`, `ImportsWeights`::
 
     class Molecules(Task[Molecule, Solubility]):
         \"\"\"Predict how well molecules dissolve in water.\"\"\"
@@ -51,6 +51,11 @@ Result = TypeVar("Result")
 Row: TypeAlias = "Sequence[object]"
 Rows: TypeAlias = "Iterable[Row] | Mapping[str, ArrayLike]"
 Json: TypeAlias = "dict[str, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """Options of what has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,7 @@ class Task(Application, ABC, Generic[Unit, Result]):
         timeout: seconds per request, by default.
         Options: a frozen dataclass of the options of a request; its fields have
             ``metadata={"help": ...}`` and become options of the command line and keywords of the
-            client.
+            client; ``metadata["flag"]`` is the option's name where it is not the field's.
     """
 
     unit: ClassVar[str]
@@ -164,9 +169,7 @@ class Task(Application, ABC, Generic[Unit, Result]):
     concurrency: ClassVar[int] = 8
     timeout: ClassVar[float] = 60.0
 
-    @dataclass(frozen=True)
-    class Options:
-        """No options."""
+    Options: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def request(self, unit: Unit, options: Any) -> Arrays | Request:
@@ -223,6 +226,14 @@ class Task(Application, ABC, Generic[Unit, Result]):
     def sample_options(self) -> Any:
         """Return the options of requests that a benchmark makes."""
         return self.Options()
+
+    def request_for(self, unit: Unit, options: Any, card: Any) -> Arrays | Request:
+        """Return :meth:`request`; override where tensors depend on the model, which has ``card``.
+
+        Raises:
+            InvalidInput: this model cannot be asked about the unit; says why.
+        """
+        return self.request(unit, options)
 
     def card(self, metadata: Mapping[str, str]) -> Any:
         """Return what the served model says of itself, made from the parameters of its config."""
@@ -282,6 +293,18 @@ class Parses(ABC, Generic[Unit]):
         """
 
 
+class Joins(ABC, Generic[Unit]):
+    """An application where several files may make one unit, such as the channels of a scan."""
+
+    @abstractmethod
+    def parts(self, card: Any) -> Sequence[str]:
+        """Return the names of the parts of one unit, in order; most models take one."""
+
+    @abstractmethod
+    def join(self, parts: Sequence[Unit]) -> Unit:
+        """Return the unit made of what was read of each of its parts."""
+
+
 class Reports(ABC):
     """An application that prints results in its own manner."""
 
@@ -310,7 +333,10 @@ class WritesFiles(ABC, Generic[Unit, Result]):
 
     @abstractmethod
     def files(self, unit: Unit, result: Result, options: Any) -> Iterable[tuple[str, bytes]]:
-        """Yield the files of a result: a suffix, as ``_seg.nii.gz``, and the content."""
+        """Yield the files of a result: a suffix, as ``_seg.nii.gz``, and the content.
+
+        In a folder of results they lie beside the table of each input.
+        """
 
 
 Advance: TypeAlias = "Callable[[int, int | None, str | None], None]"
@@ -329,9 +355,7 @@ class Simulates(ABC, Generic[Unit]):
     simulated_number: ClassVar[int] = 100
     """How many, by default."""
 
-    @dataclass(frozen=True)
-    class SimulateOptions:
-        """No options."""
+    SimulateOptions: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, Unit]]:
@@ -348,9 +372,7 @@ class Trains(ABC):
     The docstring of ``train`` is the help of ``naiad train NAME``.
     """
 
-    @dataclass(frozen=True)
-    class TrainOptions:
-        """No options."""
+    TrainOptions: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
@@ -370,9 +392,7 @@ class ImportsWeights(ABC):
     The docstring of ``import_weights`` is the help of ``naiad weights import NAME``.
     """
 
-    @dataclass(frozen=True)
-    class ImportOptions:
-        """No options."""
+    ImportOptions: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:

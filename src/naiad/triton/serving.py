@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from naiad.application import applications
-from naiad.core.pipeline import Pipeline, load_pipeline
+from naiad.core.pipeline import Pipeline, load_pipeline, spec_with_weights
 from naiad.errors import InvalidInput, MissingExtra
 from naiad.gate.settings import GateSettings
 from naiad.triton.command import ALL, check_repositories
@@ -102,6 +102,9 @@ def serve(
             raise MissingExtra("all", "torch")
     if weights is not None and len(pipelines) != 1:
         raise ValueError("weights are for one pipeline; serve the others without, or export them")
+    if len(pipelines) == 1 and weights is not None and isinstance(pipelines[0], str):
+        spec, weights = spec_with_weights(pipelines[0], Path(weights))
+        pipelines = (spec,)
     kinds = [load_pipeline(p) if isinstance(p, str) else p for p in pipelines]
     tunings = _by_pipeline([tuning] if isinstance(tuning, Path | str) else tuning, kinds)
     repositories: list[Path] = []

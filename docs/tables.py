@@ -1,9 +1,10 @@
 """Tables of the documentation that are made from what they describe.
 
 As an MkDocs hook it writes a pipeline's schema where a page says ``<!-- schema: NAME KIND -->``,
-KIND being ``inputs``, ``sample``, ``result`` or ``outputs``, and the vulnerabilities in cves.yaml
-where it says ``<!-- cves -->``. Run as a program, it brings the held-out accuracy in nugraph3.md up
-to date with the weights that come with Naiad.
+KIND being ``inputs``, ``sample``, ``result`` or ``outputs``, the vulnerabilities in cves.yaml
+where it says ``<!-- cves -->``, and the installed applications where it says
+``<!-- applications -->``. Run as a program, it brings the held-out accuracy in nugraph3.md up to
+date with the weights that come with Naiad.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from typing import Any
 
 import yaml
 
+from naiad.application import applications
 from naiad.core.pipeline import default_weights, load_pipeline
 from naiad.core.schema import Schema, Tensor
+from naiad.tasks.task import Task
 
 _SCHEMA = re.compile(r"<!-- schema: (?P<pipeline>\S+) (?P<kind>inputs|sample|result|outputs) -->")
 _CVES = "<!-- cves -->"
+_APPLICATIONS = "<!-- applications -->"
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
@@ -28,10 +32,27 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     if _CVES in markdown:
         groups = yaml.safe_load(Path(__file__).with_name("cves.yaml").read_text("utf-8"))
         markdown = markdown.replace(_CVES, cve_table(groups))
+    if _APPLICATIONS in markdown:
+        markdown = markdown.replace(_APPLICATIONS, application_table())
     return _SCHEMA.sub(
         lambda place: schema_table(getattr(load_pipeline(place["pipeline"]), place["kind"])),
         markdown,
     )
+
+
+def application_table() -> str:
+    """Return the installed applications with their units and results as a Markdown table."""
+    lines = ["| application | takes | columns of results | |", "|---|---|---|---|"]
+    for known in applications():
+        task = known if issubclass(known, Task) else None
+        takes = f"{task.unit} ({', '.join(task.suffixes)})".replace(" ()", "") if task else ""
+        columns = [
+            f"`{column.name}`" + (f" ({column.unit})" if column.unit else "")
+            for column in (task.columns if task else ())
+        ]
+        summary = known.summary
+        lines.append(f"| `{known.name}` | {takes} | {', '.join(columns)} | {summary} |")
+    return "\n".join(lines)
 
 
 def cve_table(groups: list[dict[str, Any]]) -> str:

@@ -5,6 +5,7 @@ As an MkDocs hook it replaces these marks of a page:
 - ``<!-- schema: NAME KIND -->``: a pipeline's schema; KIND is ``inputs``, ``sample``, ``result`` or
   ``outputs``;
 - ``<!-- settings: CLASS -->``: the fields of a settings dataclass;
+- ``<!-- applications -->``: the registered applications;
 - ``<!-- cves -->``: the vulnerabilities in cves.yaml;
 - ``<!-- extras -->``: the extras in pyproject.toml;
 - ``<!-- public names -->``: ``naiad.__all__``;
@@ -29,10 +30,12 @@ import yaml
 from packaging.requirements import Requirement
 
 import naiad
+from naiad.application import applications
 from naiad.core import settings
 from naiad.core.fields import described, option_name
 from naiad.core.pipeline import default_weights, load_pipeline
 from naiad.core.schema import Schema, Tensor
+from naiad.tasks.task import Task
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,6 +50,7 @@ _CVES = "<!-- cves -->"
 _EXTRAS = "<!-- extras -->"
 _README = "<!-- readme -->"
 _NAMES = "<!-- public names -->"
+_APPLICATIONS = "<!-- applications -->"
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _TREE = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
 
@@ -98,6 +102,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace(_NAMES, f"{names}.")
     if _EXTRAS in markdown:
         markdown = markdown.replace(_EXTRAS, extras_table(extras()))
+    if _APPLICATIONS in markdown:
+        markdown = markdown.replace(_APPLICATIONS, application_table())
     return _SCHEMA.sub(
         lambda place: schema_table(getattr(load_pipeline(place["pipeline"]), place["kind"])),
         markdown,
@@ -108,6 +114,21 @@ def landing_page(readme: str) -> str:
     """The README down to its mark, its links as they are from this folder."""
     beginning, _, _ = readme.partition("<!-- end of the landing page -->")
     return beginning.replace("](docs/", "](").replace("](#applications)", "](#next)")
+
+
+def application_table() -> str:
+    """Return the installed applications with their units and results as a Markdown table."""
+    lines = ["| application | takes | columns of results | |", "|---|---|---|---|"]
+    for known in applications():
+        task = known if issubclass(known, Task) else None
+        takes = f"{task.unit} ({', '.join(task.suffixes)})".replace(" ()", "") if task else ""
+        columns = [
+            f"`{column.name}`" + (f" ({column.unit})" if column.unit else "")
+            for column in (task.columns if task else ())
+        ]
+        summary = known.summary
+        lines.append(f"| `{known.name}` | {takes} | {', '.join(columns)} | {summary} |")
+    return "\n".join(lines)
 
 
 def cve_table(groups: list[dict[str, Any]]) -> str:

@@ -76,6 +76,11 @@ class Application:
         return model if cls.client is None else _named(cls.client)(model)
 
     @classmethod
+    def model_on(cls, client: Any) -> str:
+        """Return the model's name on the server of a `Client`, by default ``model``."""
+        return cls.model
+
+    @classmethod
     def requests_in(cls, path: Path) -> Iterator[Any] | None:
         """Yield the requests in a file or folder of the application's data; None: it has none."""
         return None if cls.requests is None else _named(cls.requests)(path)

@@ -37,7 +37,7 @@ from naiad.cli.main import app
 from naiad.errors import InvalidInput, ModelNotFound
 from naiad.triton.server import Server
 
-ENDS = ("seg.nii.gz", "overlay.png")
+ENDS = ("_seg.nii.gz", ".csv")
 
 
 @dataclass(frozen=True)
@@ -151,29 +151,31 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     (tmp_path / "letter.nii.gz").write_text("dear Lena")
     series = whole_series(tmp_path / "series")
     given = [tmp_path / "in", tmp_path / "letter.nii.gz", series, tmp_path / "gone.nii"]
-    out, table = tmp_path / "seg", tmp_path / "volumes.csv"
-    asking = ["infer", "bundle", *given, "-o", out, "--csv", table, "--url", served.server.grpc_url]
-    result = command(*asking, "--model", "phantom_segmentation")
+    out, drawn = tmp_path / "seg", tmp_path / "overlays"
+    asking = ["infer", "bundle", *given, "--url", served.server.grpc_url]
+    asking += ["--model", "phantom_segmentation", "-o", out]
+    result = command(*asking, "--plot", drawn)
     assert result.exit_code == 1, result.output
     assert "letter.nii.gz: is no NIfTI file (it begins with b'dear Len')" in result.output
     assert "gone.nii: cannot be read: No such file or directory" in result.output
     assert "2 of 5 scans failed" in result.output
     assert "not for diagnosis" in result.output
-    names = [f"{name}_{end}" for name in ("scan0", "scan1", "series") for end in ENDS]
+    names = [f"{name}{end}" for name in ("scan0", "scan1", "series") for end in ENDS]
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
-    with table.open(newline="") as file:
+    assert len([*drawn.iterdir()]) == 3
+    with (out / "scan0.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     golden.check("tables/bundle.segmentation.csv.txt", "\n".join(rows[0]) + "\n")
     found = nifti.read((out / "scan0_seg.nii.gz").read_bytes())
     voxels = dict(zip(*np.unique(found.stored, return_counts=True), strict=True))
     voxel = abs(np.linalg.det(found.affine[:3, :3])) / 1000
     for row in rows:
-        if row["scan"].endswith("scan0.nii.gz"):
-            assert row["name"] == LABELS[row["label"]]
-            expected = voxels.pop(int(row["label"])) * voxel
-            assert float(row["ml"]) == pytest.approx(expected, rel=1e-3)
+        assert row["scan"].endswith("scan0.nii.gz")
+        assert row["name"] == LABELS[row["label"]]
+        expected = voxels.pop(int(row["label"])) * voxel
+        assert float(row["ml"]) == pytest.approx(expected, rel=1e-3)
     assert not voxels
-    with Image.open(out / "scan0_overlay.png") as picture:
+    with Image.open(drawn / "00000-scan0.png") as picture:
         colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
     # The organ is drawn in orange over the grey of the scan.
     assert ((colours[:, 0] - colours[:, 2]) > 60).mean() > 0.005
@@ -208,22 +210,22 @@ def test_the_command_writes_maps_and_overlays_of_pictures(
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(picture(seed=1))
     (tmp_path / "in" / "b.png").write_bytes(picture(seed=2)[:900])
-    out, table = tmp_path / "seg", tmp_path / "areas.csv"
-    asking = ["infer", "bundle", tmp_path / "in", "-o", out, "--csv", table]
+    out, overlay = tmp_path / "seg", tmp_path / "overlay.png"
+    asking = ["infer", "bundle", tmp_path / "in", "-o", out, "--plot", overlay]
     result = command(*asking, "--url", served.server.grpc_url, "--model", "phantom_pictures")
     assert result.exit_code == 1, result.output
     assert "b.png: is a damaged PNG" in result.output
     assert re.search(r"lesion +\S* +\d+ px", result.output)
-    assert sorted(path.name for path in out.iterdir()) == ["a_overlay.png", "a_seg.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["a.csv", "a_seg.png"]
     with Image.open(out / "a_seg.png") as found:
         assert (found.mode, found.size) == ("L", (41, 31))
         counts = np.bincount(np.asarray(found).ravel())
-    with table.open(newline="") as file:
+    with (out / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     golden.check("tables/bundle.pictures.csv.txt", "\n".join(rows[0]) + "\n")
     assert {int(row["label"]): int(row["px"]) for row in rows} == dict(enumerate(counts))
     assert [row["name"] for row in rows] == [*LABELS.values()]
-    with Image.open(out / "a_overlay.png") as drawn:
+    with Image.open(overlay) as drawn:
         assert drawn.width > 400
 
 
@@ -236,3 +238,44 @@ def test_a_command_that_names_no_bundle_lists_them(served: Served, scans: list[P
     result = command(*asking)
     assert result.exit_code == 0, result.output
     assert re.search(r"nodules +\S* +0\.\d{3}", result.output)
+
+
+def test_a_command_starts_a_server_with_a_bundle_for_itself_alone(
+    served: Served, scans: list[Path], tmp_path: Path
+) -> None:
+    table = tmp_path / "volumes.csv"
+    asking = ["infer", "bundle", *scans[:2], "-o", table, "--local"]
+    result = command(*asking, "--weights", served.segmentation)
+    assert result.exit_code == 0, result.output
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["scan"] for row in rows} == {str(path) for path in scans[:2]}
+    without = command(*asking[:3], "--local")
+    assert "which bundle? give its folder: --weights DIR" in str(without.exception)
+
+
+def test_many_scans_are_processed_to_tables(
+    served: Served, scans: list[Path], tmp_path: Path
+) -> None:
+    asking = ["process", "bundle", *scans[:2], "-o", tmp_path / "out", "--format", "csv"]
+    asking += ["--server", served.server.grpc_url, "--model", "phantom_classification"]
+    result = command(*asking)
+    assert result.exit_code == 0, result.output
+    for number in range(2):
+        (path,) = (tmp_path / "out").glob(f"scan{number}*.csv")
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["name"] for row in rows] == [*CLASSES.values()]
+
+
+def test_clients_find_the_only_bundle_and_need_a_name_among_several(
+    client: naiad.Client, scans: list[Path]
+) -> None:
+    with pytest.raises(ModelNotFound, match="several bundles are served, name one"):
+        _ = client.bundle
+    named = BundleClient.find(client, "phantom_segmentation")
+    assert named.about.task == "segmentation"
+    with pytest.raises(ModelNotFound):
+        BundleClient.find(client, "phantom")
+    (answer,) = named.try_many([scans[0]])
+    assert isinstance(answer, Segmentation)

@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 
 import naiad
 from naiad import testing
-from naiad.applications.image.client import Classification
 from naiad.applications.image.schema import SHAPES
 from naiad.applications.image.shapes import draw
+from naiad.applications.image.task import Classification
 from naiad.cli.main import app
 from naiad.triton.server import Server
 
@@ -184,7 +184,7 @@ def test_without_classes_all_1001_probabilities_come(server: Server):
 
 
 @pytest.mark.parametrize("url", ["grpc_url", "http_url"])
-def test_files_of_any_size_are_classified_in_one_request(server: Server, pictures: Path, url: str):
+def test_files_of_any_size_are_classified_in_one_call(server: Server, pictures: Path, url: str):
     paths = sorted(pictures.iterdir())
     large = Image.open(paths[0]).resize((1200, 900))
     with naiad.Client(getattr(server, url)) as client:
@@ -198,7 +198,7 @@ def test_a_damaged_image_among_many_requests_fails_alone(server: Server, picture
     files = [path.read_bytes() for path in sorted(pictures.iterdir())] * 3
     files[7] = files[7][:500]
     with server.client() as client:
-        answers = list(client.image.infer_many(files, concurrency=16, on_error="return"))
+        answers = list(client.image.try_many(files, concurrency=16))
     assert isinstance(answers[7], naiad.InvalidInput)
     assert str(answers[7]).startswith("images[0] is a damaged")
     del answers[7]
@@ -217,7 +217,7 @@ def test_the_command_labels_what_it_can_and_reports_the_rest(
     (tmp_path / "letter.jpg").write_text("dear Lena")
     table, sheet = tmp_path / "labels.csv", tmp_path / "sheet.png"
     given = [str(pictures), str(tmp_path / "letter.jpg"), str(tmp_path / "gone.png")]
-    written = ["--csv", str(table), "--plot", str(sheet)]
+    written = ["-o", str(table), "--plot", str(sheet)]
     command = ["infer", "image", *given, "--top", "2", *written, "--url", server.grpc_url]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
@@ -237,7 +237,9 @@ def test_the_command_labels_what_it_can_and_reports_the_rest(
 
 def test_the_command_shows_bars_for_a_few(server: Server, pictures: Path):
     path = str(pictures / "stripes.jpg")
-    result = CliRunner().invoke(app, ["infer", "image", path, "--url", server.grpc_url])
+    result = CliRunner().invoke(
+        app, ["infer", "image", path, "--top", "3", "--url", server.grpc_url]
+    )
     assert result.exit_code == 0, result.output
     assert re.search(r"stripes +█", result.output)
     assert len(re.findall(r"\d\.\d{3}$", result.output, re.MULTILINE)) == 3

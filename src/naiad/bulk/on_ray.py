@@ -28,7 +28,7 @@ from naiad.bulk.engine import Advance, versions
 from naiad.bulk.job import Chunk
 from naiad.bulk.journal import Part, Record, read_record
 from naiad.bulk.reading import Reader, Reading
-from naiad.core.pipeline import Request, load_pipeline
+from naiad.core.pipeline import Request, load_pipeline, spec_with_weights
 from naiad.errors import EngineError, MissingExtra, NaiadError
 from naiad.runtime.environment import numeric_environment
 from naiad.runtime.runner import Outcome, Runner
@@ -71,6 +71,7 @@ class OnRay:
             WeightsError: the weights are not there, or not those of the application.
         """
         _ = _ray()
+        application, weights = spec_with_weights(application, weights)
         pipeline = load_pipeline(application)(weights)
         self.metadata = dict(pipeline.metadata())
         self._settings = settings

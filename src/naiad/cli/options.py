@@ -78,6 +78,14 @@ Local: TypeAlias = Annotated[
 Weights: TypeAlias = Annotated[
     Path | None, typer.Option(help="With --local: weights of yours, a file or folder.")
 ]
+ModelName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="The model's name on the server, where it is served under another one.",
+    ),
+]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Notice: TypeAlias = Annotated[
     str, typer.Option(help="What users of the weights must know; goes wherever they go.")

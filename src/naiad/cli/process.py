@@ -20,7 +20,7 @@ from rich.markup import escape
 from naiad.application import Application, applications
 from naiad.bulk.application import Bulk, load_bulk
 from naiad.cli import verbs
-from naiad.cli.connect import given_access
+from naiad.cli.connect import given_access, open_client
 from naiad.cli.fields import build, options, reshaped
 from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, errors, output
@@ -69,6 +69,11 @@ class _Settings:
     )
     weights: Path | None = setting(
         None, "With --local or ray: weights in place of the default ones."
+    )
+    model: str | None = setting(
+        None,
+        "The model's name on the server, where it is served under another one.",
+        metavar="NAME",
     )
     concurrency: int = setting(16, "Requests that each server has at once.", min=1)
     timeout: float = setting(60.0, "Time for a request.", unit="s", above=0)
@@ -175,6 +180,8 @@ def _refuse_contradictions(settings: _Settings) -> None:
         raise typer.BadParameter(
             "--weights are for --local and --engine ray; a running server has its own"
         )
+    if on_ray and settings.model is not None:
+        raise typer.BadParameter("--model is for servers; --engine ray runs the application's own")
     if not on_ray and (settings.ray_address or settings.actors or settings.device.value != "cpu"):
         raise typer.BadParameter("--ray-address, --actors and --device are for --engine ray")
 
@@ -214,9 +221,13 @@ def _engine(
             )
         stack.enter_context(server)
         urls, shown = [server.grpc_url], NO_ACCESS
+    model = settings.model
+    if model is None:
+        with open_client(urls[0]) as client:  # which most applications ask nothing
+            model = application.model_on(client)
     servers = Servers(
         urls,
-        application.model,
+        model,
         concurrency=settings.concurrency,
         timeout=settings.timeout,
         patience=settings.patience,

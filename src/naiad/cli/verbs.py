@@ -19,7 +19,16 @@ from naiad.application import Application, application, application_in, applicat
 from naiad.cli.connect import add_access, connected
 from naiad.cli.fields import build, options, reshaped
 from naiad.cli.help import Group, show_plain_flags
-from naiad.cli.options import Force, Local, Seconds, Url, Weights, server_asked, time_option
+from naiad.cli.options import (
+    Force,
+    Local,
+    ModelName,
+    Seconds,
+    Url,
+    Weights,
+    server_asked,
+    time_option,
+)
 from naiad.console import progress_bar, refuse_existing, say
 from naiad.errors import NaiadError
 from naiad.tasks.task import ImportsWeights, Opens, Parses, Simulates, Task, Trains
@@ -77,12 +86,14 @@ def infer_command(kind: Kind) -> Command:
             chosen=parse_slice(given.get("chosen"), kind.unit),
             output=given["output"],
             plot=given.get("plot"),
+            model=given["model"],
             concurrency=given["concurrency"],
             timeout=given["timeout"],
             force=given["force"],
         )
         inputs = what.inputs()
-        with connected(kind.name, server, timeout=what.timeout, weights=given["weights"]) as client:
+        served = kind.name if application(kind.name) is kind else kind.pipeline
+        with connected(served, server, timeout=what.timeout, weights=given["weights"]) as client:
             failed = infer(what, client, inputs)
         if failed:
             raise typer.Exit(1)
@@ -139,7 +150,7 @@ def infer_command(kind: Kind) -> Command:
                 None,
             )
         )
-    folder = " A folder: files for each input." if issubclass(kind, WritesFiles) else ""
+    files = ", beside the files of its results" if issubclass(kind, WritesFiles) else ""
     formats = ", ".join(dict.fromkeys([*kind.formats, ".csv", ".parquet"]))
     parameters.append(
         _option(
@@ -150,7 +161,7 @@ def infer_command(kind: Kind) -> Command:
                 "-o",
                 metavar="PATH",
                 help=f"Write results to a file ({formats}), or to a folder with a file for each "
-                f"input.{folder}",
+                f"input{files}.",
             ),
             None,
         )
@@ -316,6 +327,7 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
         _option("url", str, None, "localhost:8001", annotation=Url),
         _option("local", bool, None, False, annotation=Local),
         _option("weights", Path, None, None, annotation=Weights),
+        _option("model", str, None, None, annotation=ModelName),
         _option(
             "concurrency",
             int,

@@ -64,4 +64,6 @@ class ClientBase(Generic[C]):
         from naiad.application import application
 
         known = application(name)
-        return self.model(name) if known is None else known.client_of(self.model(known.model))
+        return (
+            self.model(name) if known is None else known.client_of(self.model(known.model_on(self)))
+        )

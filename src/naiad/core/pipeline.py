@@ -398,6 +398,17 @@ def load_pipeline(spec: str) -> type[Pipeline]:
     return classes[class_name]
 
 
+def spec_with_weights(spec: str, weights: Path | None) -> tuple[str, Path | None]:
+    """Return the spec of a pipeline with these weights, and the weights it does not yet name.
+
+    A class that is made of its weights (`Pipeline.made_by`) is made of these.
+    """
+    kind = load_pipeline(spec)
+    if weights is None or not kind.made_by:
+        return spec, weights
+    return f"{kind.made_by}({weights.resolve()})", None
+
+
 def _import(module: str, spec: str) -> Any:
     try:
         return importlib.import_module(module)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
 from naiad.tasks.output import open_writer, writer_class
-from naiad.tasks.sources import open_source
-from naiad.tasks.tables import suffixes_of
-from naiad.tasks.task import Json, Source, Task, Writer
+from naiad.tasks.sources import Files, open_source
+from naiad.tasks.task import Json, Opens, Parses, Source, Task, Writer
 
 
 class TaskBulk:
@@ -21,19 +21,32 @@ class TaskBulk:
     def __init__(self, task: Task[Any, Any], options: Any) -> None:
         """Work on the inputs of a task."""
         self.task, self.options = task, options
-        self.unit, self.suffixes, self.example = task.unit, suffixes_of(task), task.example
+        self.unit, self.example = task.unit, task.example
+        # Parquet before CSV, which has no place for where results are from.
+        self.suffixes = tuple(dict.fromkeys([*task.formats, ".parquet", ".csv"]))
 
     def find(self, path: Path) -> Iterator[Path]:
-        """Yield the inputs that a path means; errors as of `Task.find`."""
-        return self.task.find(path)
+        """Yield the inputs that a path means; errors as of `Task.find`.
+
+        Where each file is one unit, a folder is one input, with one file of results.
+        """
+        found = self.task.find(path)
+        if isinstance(self.task, Opens | Parses) or not path.is_dir():
+            return found
+        next(found)  # raises, where there is no file
+        return iter([path])
 
     def fingerprint(self, path: Path) -> str:
-        """Return size and time of the last change."""
-        known = path.stat()
-        return f"{known.st_size} bytes, changed at {known.st_mtime_ns} ns"
+        """Return size and time of the last change; of a folder, a digest of those of its files."""
+        if path.is_dir():
+            known = [f"{file.relative_to(path)} {_state(file)}" for file in self.task.find(path)]
+            return sha256("\n".join(known).encode(errors="surrogateescape")).hexdigest()
+        return _state(path)
 
     def open(self, path: Path) -> Source[Any]:
         """Open an input."""
+        if path.is_dir() and not isinstance(self.task, Opens):
+            return Files(self.task, list(self.task.find(path)))
         return open_source(self.task, path)
 
     def request(self, item: Any, metadata: Mapping[str, str]) -> Request:
@@ -54,6 +67,11 @@ class TaskBulk:
     def named_options(self) -> Json:
         """Return the options by name."""
         return asdict(self.options)
+
+
+def _state(path: Path) -> str:
+    known = path.stat()
+    return f"{known.st_size} bytes, changed at {known.st_mtime_ns} ns"
 
 
 class _Writer:

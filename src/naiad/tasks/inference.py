@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rich.markup import escape
 from rich.text import Text
@@ -21,7 +22,7 @@ from naiad.tasks.client import TaskClient
 from naiad.tasks.output import Output, check_places, write_whole
 from naiad.tasks.sources import Input, find_inputs, open_input, open_source
 from naiad.tasks.tables import check_suffix, suffixes_of
-from naiad.tasks.task import Draws, Found, Parses, Report, Reports, Source, Task, WritesFiles
+from naiad.tasks.task import Draws, Found, Joins, Parses, Report, Reports, Source, Task, WritesFiles
 
 PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
 
@@ -40,6 +41,7 @@ class Inference:
         chosen: which units of each input.
         output: a file, whose suffix is the format; or a folder, with files like the inputs.
         plot: a picture; or a folder, with a picture for each unit.
+        model: name on the server; None for what the task finds there.
         concurrency: requests at once.
         timeout: seconds per request.
         force: overwrite what is there.
@@ -52,6 +54,7 @@ class Inference:
     chosen: slice = field(default_factory=lambda: slice(None))
     output: Path | None = None
     plot: Path | None = None
+    model: str | None = None
     concurrency: int
     timeout: float
     force: bool = False
@@ -83,7 +86,7 @@ class Inference:
             return self.output
         name = given.name
         suffix = suffixes_of(self.task)[0]
-        return self.output / name.with_name(name.name.partition(".")[0] + suffix)
+        return self.output / name.with_name(_stem(self.task, name.name) + suffix)
 
     def _places(self, inputs: Sequence[Input]) -> Iterator[Path]:
         if self.plot is not None:
@@ -110,8 +113,7 @@ class Inference:
                     "them to different folders, or give the folder above both"
                 )
             seen[place] = given
-            if not isinstance(self.task, WritesFiles):
-                yield place
+            yield place
 
 
 def is_folder(path: Path) -> bool:
@@ -126,24 +128,32 @@ class _Answered:
     name: str
     result: Any
     task: Task[Any, Any]
-    given: Input
-    number: int
+    places: Sequence[tuple[Input, int]]
 
     def unit(self) -> Any:
         """Read the unit again."""
-        with closing(open_input(self.task, self.given)) as source:
-            ((_, unit),) = source.read(range(self.number, self.number + 1))
-        if isinstance(unit, Exception):
-            raise unit
-        return unit
+        parts: list[Any] = []
+        for given, number in self.places:
+            with closing(open_input(self.task, given)) as source:
+                ((_, unit),) = source.read(range(number, number + 1))
+            if isinstance(unit, Exception):
+                raise unit
+            parts.append(unit)
+        return parts[0] if len(parts) == 1 else cast("Joins[Any]", self.task).join(parts)
 
 
 @dataclass(slots=True)
 class _Asked:
-    given: Input
-    number: int
+    """A unit with the places that it was read from; ``stem`` is the name of its files."""
+
+    places: Sequence[tuple[Input, int]]
+    stem: str
     name: str
     unit: Any
+
+    @property
+    def given(self) -> Input:
+        return self.places[0][0]
 
 
 class _Run:
@@ -154,11 +164,11 @@ class _Run:
         self.asked: deque[_Asked] = deque()
         self.failed = self.done = 0
         self.kept: list[Found] = []
-        self.written: list[Path] = []
 
     def run(self, inputs: Sequence[Input]) -> int:
         what, task = self.what, self.what.task
-        model: TaskClient[Any, Any] = TaskClient(self.client.model(task.model), task)
+        served = self.client.model(what.model or task.model_on(self.client))
+        model: TaskClient[Any, Any] = task.client_of(served)
         card = model.card  # a server without the model is found before anything is written
         with ExitStack() as stack:
             sources: list[tuple[Input, Source[Any], range]] = []
@@ -166,18 +176,22 @@ class _Run:
                 try:
                     source = stack.enter_context(closing(open_input(task, given)))
                 except NaiadError as error:
-                    self._fail(_Asked(given, 0, str(given.path), None), error)
+                    self._fail(_Asked([(given, 0)], "", str(given.path), None), error)
                     continue
                 sources.append((given, source, range(len(source))[what.chosen]))
             count = sum(len(numbers) for _, _, numbers in sources)
             if not count and not self.failed:
                 raise InvalidInput(f"the inputs have none of the {task.unit} asked for")
+            parts = task.parts(card) if isinstance(task, Joins) else ("",)
+            if len(parts) > 1:
+                self._check_parts(count, parts)
+                count //= len(parts)
             report = _report(task, count, card, what.options)
             advance = stack.enter_context(progress_bar(task.unit, count, unit=task.unit))
             began = time.perf_counter()
             outputs: dict[Path, Output] = {}
             answers = model.answers(
-                self._units(sources),
+                self._units(self._read(sources), len(parts)),
                 what.options,
                 concurrency=what.concurrency,
                 timeout=what.timeout,
@@ -188,7 +202,7 @@ class _Run:
                     self._fail(asked, answer)
                 else:
                     self.done += 1
-                    found = _Answered(asked.name, answer, task, asked.given, asked.number)
+                    found = _Answered(asked.name, answer, task, asked.places)
                     report.add(found)
                     self._write(asked, answer, card, outputs, stack)
                     self._draw(found, card)
@@ -201,18 +215,42 @@ class _Run:
         self._finish(card)
         return self.failed
 
-    def _units(self, sources: Sequence[tuple[Input, Source[Any], range]]) -> Iterator[Any]:
+    def _check_parts(self, count: int, parts: Sequence[str]) -> None:
+        unit = self.what.task.unit
+        if self.failed:
+            raise InvalidInput(f"nothing was asked: {unit} are made of {len(parts)} files each")
+        if count % len(parts):
+            raise InvalidInput(
+                f"{count} files were given; the model needs {len(parts)} for each of the {unit}, "
+                f"in this order: {', '.join(parts)}"
+            )
+
+    def _units(self, read: Iterator[_Asked], size: int) -> Iterator[Any]:
+        """Yield units made of ``size`` of those that were read, and report those with an error."""
+        while group := list(islice(read, size)):
+            asked = next((one for one in group if isinstance(one.unit, Exception)), group[0])
+            if isinstance(asked.unit, Exception):
+                self._fail(asked, asked.unit)
+                continue
+            if size > 1:
+                asked = _Asked(
+                    [place for one in group for place in one.places],
+                    asked.stem,
+                    ", ".join(one.name for one in group),
+                    cast("Joins[Any]", self.what.task).join([one.unit for one in group]),
+                )
+            self.asked.append(asked)
+            yield asked.unit
+
+    def _read(self, sources: Sequence[tuple[Input, Source[Any], range]]) -> Iterator[_Asked]:
         for given, source, numbers in sources:
+            stem = _stem(self.what.task, given.name.name)
             step = numbers.step
             blocks = [numbers] if step == 1 else [range(n, n + 1) for n in numbers]
             for block in blocks:
                 for number, (name, unit) in zip(block, source.read(block), strict=True):
-                    asked = _Asked(given, number, name, unit)
-                    if isinstance(unit, Exception):
-                        self._fail(asked, unit)
-                    else:
-                        self.asked.append(asked)
-                        yield unit
+                    own = f"{stem}_{number + 1}" if len(source) > 1 else stem
+                    yield _Asked([(given, number)], own, name, unit)
 
     def _write(
         self, asked: _Asked, result: Any, card: Any, outputs: dict[Path, Output], stack: ExitStack
@@ -222,16 +260,12 @@ class _Run:
         if place is None:
             return
         if isinstance(task, WritesFiles) and what.output is not None and is_folder(what.output):
-            stem = place.name.partition(".")[0]
             for suffix, content in task.files(asked.unit, result, what.options):
-                path = place.with_name(f"{stem}{suffix}")
+                path = place.with_name(f"{asked.stem}{suffix}")
                 check_places({path: None}, [asked.given.path], force=what.force)
                 write_whole(path, content)
-                self.written.append(path)
-            return
         if place not in outputs:
             outputs[place] = stack.enter_context(Output(task, place, card, what.options))
-            self.written.append(place)
         outputs[place].add(asked.name, asked.unit, result)
 
     def _draw(self, found: Found, card: Any) -> None:
@@ -250,15 +284,16 @@ class _Run:
 
     def _finish(self, card: Any) -> None:
         what, unit = self.what, self.what.task.unit
+        done = f"1 {unit.removesuffix('s')}" if self.done == 1 else f"{self.done:,} {unit}"
         if what.output is not None and self.done:
             where = what.output
-            say(f"wrote {self.done:,} {unit} to [bold]{escape(str(where))}[/]")
+            say(f"wrote {done} to [bold]{escape(str(where))}[/]")
         if what.plot is not None and self.done:
             if self.kept:
                 assert isinstance(what.task, Draws)
                 what.task.draw(self.kept, what.plot, card)
-            part = f"the first {len(self.kept):,}" if 0 < len(self.kept) < self.done else "the"
-            say(f"drew {part} {unit} into [bold]{escape(str(what.plot))}[/]")
+            part = f"the first {len(self.kept):,} of " if 0 < len(self.kept) < self.done else ""
+            say(f"drew {part}{done} into [bold]{escape(str(what.plot))}[/]")
         if self.failed:
             complain(f"{self.failed:,} of {self.failed + self.done:,} {unit} failed")
 
@@ -283,6 +318,12 @@ def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
         NaiadError: a place cannot be written; says what was kept.
     """
     return _Run(what, client).run(inputs)
+
+
+def _stem(task: Task[Any, Any], name: str) -> str:
+    """Return the name of an input without its ending."""
+    endings = [ending for ending in task.suffixes if name.lower().endswith(ending)]
+    return name[: -len(max(endings, key=len))] if endings else Path(name).stem
 
 
 class _Rows:

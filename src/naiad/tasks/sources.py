@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,24 +18,25 @@ from naiad.tasks.task import Opens, Parses, Source, Task
 STDIN: Final = Path("-")
 
 
-class OneUnit:
-    """A file that is one unit."""
+class Files:
+    """Files that are one unit each."""
 
-    def __init__(self, task: Task[Any, Any], path: Path) -> None:
+    def __init__(self, task: Task[Any, Any], paths: Sequence[Path]) -> None:
         """Read nothing yet."""
-        self._task, self._path = task, path
+        self._task, self._paths = task, paths
 
     def __len__(self) -> int:
-        """Return 1."""
-        return 1
+        """Return the number of files."""
+        return len(self._paths)
 
     def read(self, numbers: range) -> Iterator[tuple[str, Any]]:
-        """Yield the unit under the name of its file."""
-        for _ in numbers:
+        """Yield each unit under the name of its file."""
+        for number in numbers:
+            path = self._paths[number]
             try:
-                yield str(self._path), self._task.read(self._path)
-            except NaiadError as error:  # noqa: PERF203
-                yield str(self._path), error
+                yield str(path), self._task.read(path)
+            except NaiadError as error:
+                yield str(path), error
 
     def close(self) -> None:
         """Do nothing: files are not kept open."""
@@ -88,7 +91,7 @@ def open_source(task: Task[Any, Any], path: Path) -> Source[Any]:
         return task.open(path)
     if isinstance(task, Parses):
         return Typed(task, read_lines(path))
-    return OneUnit(task, path)
+    return Files(task, [path])
 
 
 def open_input(task: Task[Any, Any], given: Input) -> Source[Any]:
@@ -114,9 +117,9 @@ def find_inputs(task: Task[Any, Any], paths: Sequence[Path]) -> list[Input]:
     inputs: dict[Path, Input] = {}
     for given in paths:
         for found in [given] if given == STDIN else task.find(given):
-            name = Path(found.name) if found == given else found.relative_to(given)
+            name = Path(_absolute(found).name) if found == given else found.relative_to(given)
             inputs.setdefault(_absolute(found), Input(found, name))
-    return list(inputs.values())
+    return _told_apart(inputs)
 
 
 def read_units(task: Task[Any, Any], path: Path) -> Iterator[Any]:
@@ -148,6 +151,17 @@ def read_lines(path: Path) -> list[str]:
         raise InvalidInput(f"{path} is not UTF-8: {error}") from None
     # Not splitlines(), which ends lines at characters that texts may have, such as U+2028.
     return [line.strip() for line in re.split("\r\n?|\n", text) if line.strip()]
+
+
+def _told_apart(inputs: Mapping[Path, Input]) -> list[Input]:
+    """Return the inputs; those of equal names are named from the folder above all of them."""
+    counts = Counter(given.name for given in inputs.values())
+    alike = [path for path, given in inputs.items() if counts[given.name] > 1]
+    above = os.path.commonpath([path.parent for path in alike]) if alike else ""
+    return [
+        Input(given.path, path.relative_to(above)) if counts[given.name] > 1 else given
+        for path, given in inputs.items()
+    ]
 
 
 def _absolute(path: Path) -> Path:

@@ -3,8 +3,8 @@
 A subclass of `Task` says what a unit is (an image, an event, a text), how it becomes a request, and
 what the answer means. The typed client, ``naiad infer | process | simulate | train | weights
 import``, tables, pictures, benchmark data and documentation are derived from it. What else an
-application can do is seen from its bases: `Opens`, `Parses`, `Reports`, `Draws`, `WritesFiles`,
-`Simulates`, `Trains`, `ImportsWeights`::
+application can do is seen from its bases: `Opens`, `Parses`, `Joins`, `Reports`, `Draws`,
+`WritesFiles`, `Simulates`, `Trains`, `ImportsWeights`::
 
     class Molecules(Task[Molecule, Solubility]):
         \"\"\"Predict how well molecules dissolve in water.\"\"\"
@@ -315,6 +315,18 @@ class Parses(ABC, Generic[Unit]):
         """
 
 
+class Joins(ABC, Generic[Unit]):
+    """An application where several files may make one unit, such as the channels of a scan."""
+
+    @abstractmethod
+    def parts(self, card: Any) -> Sequence[str]:
+        """Return the names of the parts of one unit, in order; most models take one."""
+
+    @abstractmethod
+    def join(self, parts: Sequence[Unit]) -> Unit:
+        """Return the unit made of what was read of each of its parts."""
+
+
 class Reports(ABC):
     """An application that prints results in its own manner."""
 
@@ -343,7 +355,10 @@ class WritesFiles(ABC, Generic[Unit, Result]):
 
     @abstractmethod
     def files(self, unit: Unit, result: Result, options: Any) -> Iterable[tuple[str, bytes]]:
-        """Yield the files of a result: a suffix, as ``_seg.nii.gz``, and the content."""
+        """Yield the files of a result: a suffix, as ``_seg.nii.gz``, and the content.
+
+        In a folder of results they lie beside the table of each input.
+        """
 
 
 Advance: TypeAlias = "Callable[[int, int | None, str | None], None]"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from naiad.application import applications
 from naiad.core.fields import check, keywords, settings_of
-from naiad.core.pipeline import Pipeline, load_pipeline
+from naiad.core.pipeline import Pipeline, load_pipeline, spec_with_weights
 from naiad.core.settings import ModelSettings, ServeOptions, ServeSettings
 from naiad.errors import EngineError, InvalidInput, MissingExtra
 from naiad.triton.command import ALL, check_repositories
@@ -71,6 +71,9 @@ def serve(
         which = "weights" if model.weights is not None else "settings of its own"
         raise ValueError(f"{which} are for one pipeline; serve the others without, or export them")
     check(settings_of(ServeSettings, given), EngineError)
+    if len(pipelines) == 1 and model.weights is not None and isinstance(pipelines[0], str):
+        spec, of_models["weights"] = spec_with_weights(pipelines[0], model.weights)
+        pipelines = (spec,)
     kinds = [load_pipeline(p) if isinstance(p, str) else p for p in pipelines]
     tunings = _by_pipeline(model.tuning, kinds)
     repositories: list[Path] = []

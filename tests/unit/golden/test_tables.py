@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "nugraph3.h5": (f"infer nugraph3 {EVENTS} --events 0 --url {{url}} -o out.h5",),
     "nugraph3.process.h5": (f"process nugraph3 {EVENTS} --server {{url}} -o out",),
     "nugraph3.simulate.h5": ("simulate nugraph3 -n 1 -o out.h5",),
-    "image.csv": ("simulate image -n 1 -o in", "infer image in --url {url} --csv out.csv"),
+    "image.csv": ("simulate image -n 1 -o in", "infer image in --url {url} -o out.csv"),
     "image.process.parquet": (
         "simulate image -n 1 -o in",
         "process image in --server {url} -o out",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from naiad.core.schema import BYTES, REQUESTS, Schema, Tensor
+import numpy as np
+
+from naiad.core.schema import BYTES, REQUESTS, Array, Schema, Tensor
 
 MAX_BYTES: Final = 20 << 20
 """Largest image file, in bytes."""
@@ -38,3 +41,8 @@ OUTPUTS: Final[Schema] = {
     "classes": Tensor("int32", ("images", "top"), doc="number of each class, from 0"),
     "labels": Tensor(BYTES, ("images", "top"), doc="name of each class, UTF-8"),
 }
+
+
+def as_request(images: Iterable[bytes], top: int) -> dict[str, Array]:
+    """Return the tensors of a request for the ``top`` best classes of each image."""
+    return {"images": np.array([*images, None], object)[:-1], "top": np.array([top], np.int32)}

@@ -13,8 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.image.files import as_request
-from naiad.applications.image.schema import SHAPES
+from naiad.applications.image.schema import SHAPES, as_request
 from naiad.core.schema import Array
 from naiad.errors import MissingExtra
 

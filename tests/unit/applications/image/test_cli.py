@@ -13,12 +13,12 @@ from PIL import Image
 from tests.unit.applications.image.classifiers import write_labels, write_onnx
 from typer.testing import CliRunner, Result
 
-from naiad.applications.image.cli import LayoutName, ScalingName
 from naiad.applications.image.facts import SCALINGS, read_folder
-from naiad.applications.image.files import find_images, read_image, read_requests
 from naiad.applications.image.schema import MAX_BYTES, SHAPES
+from naiad.applications.image.task import ImageTask
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, NaiadError, Unavailable
+from naiad.tasks.sources import find_inputs
 
 
 def run(*arguments: str | Path) -> Result:
@@ -62,18 +62,24 @@ def test_a_network_becomes_a_folder_to_serve(tmp_path):
     assert "no such file" in str(run("weights", "show", folder).exception)
 
 
-def test_the_names_on_the_command_line_are_those_of_the_library():
-    assert {name.value for name in ScalingName} == set(SCALINGS)
-    assert [layout.value for layout in LayoutName] == ["NCHW", "NHWC"]
+def test_the_names_on_the_command_line_are_those_of_the_library(tmp_path):
+    for name in SCALINGS:
+        options = ("--labels", "none.txt", "--scaling", name, "-o", tmp_path / "w")
+        result = run("weights", "import", "image", "none.onnx", *options)
+        assert "none.onnx: no such file" in str(result.exception)
+    result = run("weights", "import", "image", "none.onnx", *options[:3], "other", *options[4:])
+    assert result.exit_code == 2
 
 
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
         (("photo.jpg", "--url", "localhost:1"), Unavailable, "`naiad serve image`, or add --local"),
-        ((".",), InvalidInput, r"has no image \(\.jpeg, \.jpg, \.png\)"),
-        (("photo.jpg", "--csv", "there.csv"), NaiadError, r"there\.csv exists; --force"),
-        (("photo.jpg", "--plot", "there.csv"), NaiadError, r"there\.csv exists; --force"),
+        (("empty",), InvalidInput, r"has no images \(\.jpeg, \.jpg, \.png\)"),
+        (("photo.jpg", "-o", "there.csv"), NaiadError, r"there\.csv exists; --force"),
+        (("photo.jpg", "-o", "labels.txt"), NaiadError, r"results are written as \.csv, \.parquet"),
+        (("photo.jpg", "--plot", "there.png"), NaiadError, r"there\.png exists; --force"),
+        (("photo.jpg", "--plot", "there.csv"), NaiadError, r"pictures are written as \.png"),
     ],
 )
 def test_what_cannot_be_done_is_found_before_anything_is_sent(
@@ -81,6 +87,8 @@ def test_what_cannot_be_done_is_found_before_anything_is_sent(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.csv").touch()
+    (tmp_path / "there.png").touch()
+    (tmp_path / "empty").mkdir()
     result = run("infer", "image", *arguments)
     assert isinstance(result.exception, kind)
     assert re.search(message, str(result.exception))
@@ -96,10 +104,10 @@ def test_folders_give_their_images_by_name(tmp_path):
     for name in ("b.JPG", "a.png", "c.txt", "deep/d.jpeg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
-    found = list(find_images([tmp_path / "c.txt", tmp_path]))
-    names = [str(path.relative_to(tmp_path)) for path in found]
+    found = find_inputs(ImageTask(), [tmp_path / "c.txt", tmp_path])
+    names = [str(given.path.relative_to(tmp_path)) for given in found]
     assert names == ["c.txt", "a.png", "b.JPG", "deep/d.jpeg"]
-    requests = list(read_requests(tmp_path))
+    requests = list(ImageTask.requests_in(tmp_path) or ())
     assert [request["images"].tolist() for request in requests] == [
         [b"a.png"],
         [b"b.JPG"],
@@ -109,8 +117,8 @@ def test_folders_give_their_images_by_name(tmp_path):
 
 def test_files_that_cannot_be_read_or_sent_are_refused_here(tmp_path):
     with pytest.raises(InvalidInput, match=r"gone\.jpg cannot be read: No such file"):
-        read_image(tmp_path / "gone.jpg")
+        ImageTask().read(tmp_path / "gone.jpg")
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(InvalidInput, match="has 20,971,521 bytes; the server takes 20,971,520"):
-        read_image(tmp_path / "huge.jpg")
+        ImageTask().read(tmp_path / "huge.jpg")

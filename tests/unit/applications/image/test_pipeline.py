@@ -13,10 +13,9 @@ from tests.unit.applications.image.classifiers import LABELS, expected, write_la
 from tests.unit.applications.image.test_decode import encoded
 
 from naiad.applications.image.facts import SCALINGS
-from naiad.applications.image.files import as_request
 from naiad.applications.image.importing import import_network
 from naiad.applications.image.pipeline import ImageClassifier
-from naiad.applications.image.schema import INPUTS, SHAPES
+from naiad.applications.image.schema import INPUTS, SHAPES, as_request
 from naiad.applications.image.shapes import draw
 from naiad.core.pipeline import Request
 from naiad.core.schema import fill_defaults, validate

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
-from naiad.applications.medical.bundle.kinds import KINDS, Kind
-from naiad.applications.medical.bundle.scans import ScanLike, read_scan
+from naiad.applications.medical.bundle.kinds import KINDS, VOLUME, Kind
 from naiad.applications.medical.bundle.schema import (
     CLASSES_PARAMETER,
-    COMPRESS,
     FILES_PARAMETER,
+    INPUT_PARAMETER,
     KIND_PARAMETER,
-    LABEL,
-    LABELS,
-    NAMES,
-    OWN,
-    PROBABILITIES,
     TASK_PARAMETER,
 )
 from naiad.client import Client, ModelClient
-from naiad.client.model import notice_of
-from naiad.client.ordered_map import ask_many
-from naiad.core.schema import Array, Arrays
-from naiad.errors import InvalidInput, ModelNotFound, NaiadError
+from naiad.core.schema import Array
+from naiad.errors import InvalidInput, ModelNotFound
+from naiad.tasks.client import TaskClient
 
 if TYPE_CHECKING:
     from naiad.applications.medical.nifti import Volume
@@ -42,7 +33,6 @@ class About:
         task: ``segmentation`` or ``classification``.
         kind: volumes or pictures, what it takes.
         image: name of the input tensor.
-        prediction: name of the output tensor with the prediction.
         files: what the files of one scan are, in order; most bundles take one.
         classes: names of the classes of a classification, in order.
         notice: what every user must know of it, or "".
@@ -51,7 +41,6 @@ class About:
     task: str
     kind: Kind[Any]
     image: str
-    prediction: str
     files: tuple[str, ...]
     classes: tuple[str, ...]
     notice: str
@@ -105,14 +94,16 @@ class Segmentation:
     def save(self, path: Path | str) -> list[Path]:
         """Write the map to ``path``; of several maps, each with its number before the suffix."""
         path = Path(path)
-        if len(self.maps) == 1:
-            path.write_bytes(self.maps[0])
-            return [path]
         stem, dot, suffix = path.name.partition(".")
-        written = [path.with_name(f"{stem}_{n}{dot}{suffix}") for n in range(len(self.maps))]
+        written = [path.with_name(name) for name, _ in self.files(stem, f"{dot}{suffix}")]
         for one, data in zip(written, self.maps, strict=True):
             one.write_bytes(data)
         return written
+
+    def files(self, stem: str, suffix: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and content of each map's file, as :meth:`save` names them."""
+        for number, data in enumerate(self.maps):
+            yield f"{stem}_{number}{suffix}" if len(self.maps) > 1 else f"{stem}{suffix}", data
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +124,8 @@ class Classification:
 Answer: TypeAlias = Segmentation | Classification
 
 
-class BundleClient:
-    """Asks a served bundle.
+class BundleClient(TaskClient[Any, Answer]):
+    """Asks a served bundle; from ``client.bundle``, where ``client`` is a `naiad.Client`.
 
     Example::
 
@@ -145,158 +136,66 @@ class BundleClient:
     """
 
     def __init__(self, model: ModelClient) -> None:
-        """Ask the model that ``model`` is a client of.
+        """Ask the model that ``model`` is a client of."""
+        from naiad.applications.medical.bundle.task import BundleTask
 
-        Raises:
-            ModelNotFound: the server does not have it.
-            InvalidInput: it is no bundle.
-        """
-        self.model = model
-        self.about = _about(model)
-
-    def __repr__(self) -> str:
-        """The class and the server."""
-        return f"BundleClient({self.model!r})"
+        super().__init__(model, BundleTask())
 
     @classmethod
     def find(cls, client: Client, name: str | None = None) -> BundleClient:
-        """The served bundle of that name; without one, the only one that is served.
+        """Return the client of the bundle of that name; without one, of the only one served.
 
         Raises:
             ModelNotFound: there is none, or there are several; names them.
+            InvalidInput: the model of that name is no bundle.
         """
-        if name is not None:
-            return cls(client.model(name))
-        # Not client.models(), which is for the server's own user.
-        ready = {str(model["name"]) for model in client.statistics()["model_stats"]}
-        bundles = [model for model in sorted(ready) if _task(client.config(model)) is not None]
-        if len(bundles) != 1:
-            some = f"several bundles are served, name one: {', '.join(bundles)}"
-            none = "no bundle is served; serve one: naiad serve --bundle DIR"
-            raise ModelNotFound(some if bundles else none)
-        return cls(client.model(bundles[0]))
+        found = cls(client.model(name or find_bundle(client)))
+        _ = found.about
+        return found
 
-    def infer(
-        self,
-        scan: ScanLike | Sequence[ScanLike],
-        *,
-        compress: bool = True,
-        timeout: float | None = None,
-    ) -> Answer:
-        """Segment or classify one scan.
-
-        Args:
-            scan: a NIfTI file, a folder or zip archive with a DICOM series, or a volume; for a
-                bundle with several channels, one for each, in the order of ``about.files``; for
-                one that takes pictures, a JPEG or PNG file.
-            compress: whether label maps are gzipped; those of pictures are PNG files anyway.
-            timeout: seconds, instead of the client's.
+    @property
+    def about(self) -> About:
+        """Facts about the bundle, as it states them.
 
         Raises:
-            InvalidInput: the scan cannot be read, or is refused; says why.
-            NaiadError: as of `naiad.Client`.
+            ModelNotFound: the server does not have it.
+            InvalidInput: the model is no bundle.
         """
-        one = isinstance(scan, str | bytes) or not isinstance(scan, Sequence)
-        scans = [cast(ScanLike, scan)] if one else cast(Sequence[ScanLike], scan)
-        files = [read_scan(scan) for scan in scans]
-        request: dict[str, Any] = {self.about.image: np.array([*files, None], object)[:-1]}
-        if self.about.task == "segmentation" and self.about.kind.gzips:
-            request[COMPRESS] = np.array([compress])
-        return self._answer(self.model.infer(request, timeout=timeout))
-
-    @overload
-    def infer_many(
-        self,
-        scans: Iterable[ScanLike | Sequence[ScanLike]],
-        *,
-        compress: bool = True,
-        concurrency: int = 4,
-        progress: bool = False,
-        timeout: float | None = None,
-        on_error: Literal["raise"] = "raise",
-    ) -> Iterator[Answer]: ...
-
-    @overload
-    def infer_many(
-        self,
-        scans: Iterable[ScanLike | Sequence[ScanLike]],
-        *,
-        compress: bool = True,
-        concurrency: int = 4,
-        progress: bool = False,
-        timeout: float | None = None,
-        on_error: Literal["return"],
-    ) -> Iterator[Answer | NaiadError]: ...
-
-    def infer_many(
-        self,
-        scans: Iterable[ScanLike | Sequence[ScanLike]],
-        *,
-        compress: bool = True,
-        concurrency: int = 4,
-        progress: bool = False,
-        timeout: float | None = None,
-        on_error: Literal["raise", "return"] = "raise",
-    ) -> Iterator[Any]:
-        """Ask about many scans, one per request; yields the answers in order, as they come.
-
-        Args:
-            scans: taken as they are needed, so there may be any number of them.
-            compress: whether label maps are gzipped.
-            concurrency: how many are with the server at once; each is in memory meanwhile.
-            progress: show a progress bar on standard error.
-            timeout: seconds per scan, instead of the client's.
-            on_error: "raise" ends at the first scan that fails; "return" yields its error in its
-                place and goes on.
-        """
-        return ask_many(
-            lambda scan: self.infer(scan, compress=compress, timeout=timeout),
-            scans,
-            label=self.model.name,
-            concurrency=concurrency,
-            progress=progress,
-            on_error=on_error,
-        )
-
-    def _answer(self, outputs: Arrays) -> Answer:
-        about = self.about
-        if about.task == "segmentation":
-            tensors = (LABELS, NAMES, about.kind.sizes)
-            found = zip(*(outputs[name].tolist() for name in tensors), strict=True)
-            return Segmentation(
-                about.kind,
-                tuple(outputs[about.prediction]),
-                tuple(Label(number, name.decode(), size) for number, name, size in found),
+        if not self.card.task:
+            raise InvalidInput(
+                f"model {self.model.name} is no bundle; serve one: naiad serve --bundle DIR"
             )
-        return Classification(
-            outputs[LABEL][0].decode(),
-            dict(zip(about.classes, outputs[PROBABILITIES].tolist(), strict=True)),
-            tuple(outputs[about.prediction].tolist()),
-        )
+        return self.card
 
 
-def _about(model: ModelClient) -> About:
-    config = model.config()
-    task = _task(config)
-    if task is None:
-        raise InvalidInput(f"model {model.name} is no bundle; serve one: naiad serve --bundle DIR")
-    tensors = [t["name"] for side in ("input", "output") for t in config[side]]
-    image, prediction = (name for name in tensors if name not in OWN)
-    kind = _parameter(config, KIND_PARAMETER)
+def find_bundle(client: Client) -> str:
+    """Return the name of the only bundle on a server.
+
+    Raises:
+        ModelNotFound: there is none, or there are several; names them.
+    """
+    # Not client.models(), which is for the server's own user.
+    ready = {str(model["name"]) for model in client.statistics()["model_stats"]}
+    bundles = [model for model in sorted(ready) if _is_bundle(client.config(model))]
+    if len(bundles) != 1:
+        some = f"several bundles are served, name one with --model: {', '.join(bundles)}"
+        none = "no bundle is served; serve one: naiad serve --bundle DIR"
+        raise ModelNotFound(some if bundles else none)
+    return bundles[0]
+
+
+def _is_bundle(config: Mapping[str, Any]) -> bool:
+    return TASK_PARAMETER in config.get("parameters", {})
+
+
+def about(metadata: Mapping[str, str]) -> About:
+    """Return what a bundle says of itself in the parameters of its config."""
+    kind = metadata.get(KIND_PARAMETER)
     return About(
-        task=task,
-        kind=next(known for known in KINDS if known.name == kind),
-        image=image,
-        prediction=prediction,
-        files=tuple(json.loads(_parameter(config, FILES_PARAMETER) or "[]")),
-        classes=tuple(json.loads(_parameter(config, CLASSES_PARAMETER) or "[]")),
-        notice=notice_of(config),
+        task=metadata.get(TASK_PARAMETER, ""),
+        kind=next((known for known in KINDS if known.name == kind), VOLUME),
+        image=metadata.get(INPUT_PARAMETER, "image"),
+        files=tuple(json.loads(metadata.get(FILES_PARAMETER) or '["image"]')),
+        classes=tuple(json.loads(metadata.get(CLASSES_PARAMETER) or "[]")),
+        notice=metadata.get("notice", ""),
     )
-
-
-def _task(config: Mapping[str, Any]) -> str | None:
-    return _parameter(config, TASK_PARAMETER)
-
-
-def _parameter(config: Mapping[str, Any], name: str) -> str | None:
-    return config.get("parameters", {}).get(name, {}).get("string_value")

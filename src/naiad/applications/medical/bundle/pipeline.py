@@ -105,7 +105,9 @@ class Bundle(Pipeline):
         """
         super().__init__(weights)
         if self.weights is None or self.weights_path is None:
-            raise WeightsError("which bundle? give its folder: naiad serve --bundle DIR")
+            raise WeightsError(
+                "which bundle? give its folder: --weights DIR, or naiad serve --bundle DIR"
+            )
 
     def metadata(self) -> Mapping[str, str]:
         """What the bundle says of itself, its task, and the names of files and classes."""
@@ -114,6 +116,7 @@ class Bundle(Pipeline):
         return {
             **super().metadata(),
             schema.TASK_PARAMETER: facts.prediction.task,
+            schema.INPUT_PARAMETER: facts.image.name,
             schema.KIND_PARAMETER: facts.image.kind.name,
             schema.FILES_PARAMETER: json.dumps(facts.image.files),
             schema.CLASSES_PARAMETER: json.dumps(facts.prediction.class_names()),

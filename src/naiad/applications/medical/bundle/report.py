@@ -1,54 +1,47 @@
-"""What was found in scans, for the terminal and for spreadsheets."""
+"""What was found in scans, for the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-from rich.table import Table
 from rich.text import Text
 
-from naiad.applications.medical.bundle.client import About, Answer, Segmentation
-from naiad.console import bar, output
+from naiad.applications.medical.bundle.client import Answer, Segmentation
+from naiad.console import bar, output, print_columns
+from naiad.tasks.task import Found
 
 _BAR: Final = 28  # characters of a probability of 1, or of the largest label
 
 
-def columns(about: About) -> tuple[str, ...]:
-    """Of a table with a row per label or class."""
-    if about.task == "segmentation":
-        return ("scan", "label", "name", about.kind.unit)
-    return ("scan", "class", "name", "probability")
+class ScanReport:
+    """The sizes of each scan's labels, or the probabilities of its classes, with bars."""
+
+    def __init__(self) -> None:
+        """Begin without results."""
+        self._scans: list[tuple[str, list[list[Text | str]]]] = []
+
+    def add(self, found: Found) -> None:
+        """Take one more result; its label maps are not kept."""
+        self._scans.append((found.name, list(_lines(found.result))))
+
+    def print(self, seconds: float) -> None:
+        """Print all scans."""
+        for place, lines in self._scans:
+            output.print(Text(place, "bold"), soft_wrap=True)
+            print_columns(lines)
 
 
-def print_answer(place: str, answer: Answer) -> None:
-    """Print the sizes of one scan's labels, or the probabilities of its classes."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(width=_BAR)
-    table.add_column(justify="right")
-    if isinstance(answer, Segmentation):
-        shown = [label for label in answer.labels if label.name != "background"]
-        most = max((label.size for label in shown), default=0) or 1
-        for label in shown:
-            length = bar(label.size / most, _BAR)
-            table.add_row(f"  {label.name}", Text(length, "dim"), answer.kind.said(label.size))
-        if not shown:
-            table.add_row("  nothing but background", "", "")
-    else:
-        for name, share in answer.probabilities.items():
-            style = "bold green" if name == answer.label else ""
-            length = Text(bar(share, _BAR), style or "dim")
-            table.add_row(Text(f"  {name}", style), length, f"{share:.3f}")
-    output.print(Text(place, "bold"), soft_wrap=True)
-    output.print(table, highlight=False)
+def _lines(answer: Answer) -> list[list[Text | str]]:
+    if not isinstance(answer, Segmentation):
+        best = answer.label
+        shares = answer.probabilities.items()
+        return [_line(name, share, f"{share:.3f}", name == best) for name, share in shares]
+    shown = [label for label in answer.labels if label.name != "background"]
+    most = max((label.size for label in shown), default=0) or 1
+    lines = [_line(one.name, one.size / most, answer.kind.said(one.size)) for one in shown]
+    return lines or [["  nothing but background"]]
 
 
-def rows(answer: Answer) -> Iterator[tuple[int, str, float]]:
-    """Number, name, and size or probability of each label or class."""
-    if isinstance(answer, Segmentation):
-        for label in answer.labels:
-            yield label.number, label.name, label.size
-    else:
-        for number, (name, share) in enumerate(answer.probabilities.items()):
-            yield number, name, share
+def _line(name: str, share: float, said: str, best: bool = False) -> list[Text | str]:
+    style = "bold green" if best else ""
+    return [Text(f"  {name}", style), Text(f"{bar(share, _BAR):{_BAR}}", style or "dim"), said]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from naiad.errors import InvalidInput
+from naiad.errors import InvalidInput, NaiadError
 from naiad.files import read_file
 
 if TYPE_CHECKING:
@@ -30,19 +30,17 @@ class Scan:
     """One scan of a list.
 
     Attributes:
-        name: for files that are written about it.
         place: where it is, for messages.
         path: its file, or where its series is.
         series: of DICOM, or None.
     """
 
-    name: str
     place: str
     path: Path
     series: Series | None = None
 
     def read(self) -> bytes:
-        """The file, or the series as a NIfTI file.
+        """Return the file, or the series as a NIfTI file.
 
         Raises:
             InvalidInput: it cannot be read; says why.
@@ -55,7 +53,7 @@ class Scan:
 
 
 def read_scan(scan: ScanLike) -> bytes:
-    """A scan as a NIfTI file.
+    """Return a scan as a NIfTI file.
 
     Raises:
         InvalidInput: it cannot be read, or there are several series; names them.
@@ -65,46 +63,65 @@ def read_scan(scan: ScanLike) -> bytes:
         return scan
     if not isinstance(scan, Path | str):
         return _written(scan)
-    found = list(find_scans([Path(scan)]))
+    found = [one for path in find_inputs(Path(scan)) for one in scans_in(path)]
     if len(found) > 1:
         listed = "; ".join(one.place for one in found[:5])
         raise InvalidInput(f"{scan} has {len(found)} scans, give one: {listed}")
     return found[0].read()
 
 
-def find_scans(paths: Iterable[Path]) -> Iterator[Scan]:
-    """Files as they are given; of a folder, the NIfTI files in it and below, by name, or else the
-    DICOM series, or its pictures where it has nothing else; of a zip archive, the DICOM series.
+def find_inputs(path: Path) -> Iterator[Path]:
+    """Yield what is opened of a path: the file; of a folder, the NIfTI files in it and below, by
+    name, or its pictures where it has nothing else, or the folder itself, for its DICOM series.
+    """
+    there = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
+    files = [p for p in there if p.name.lower().endswith(SUFFIXES)]
+    if all(p.suffix.lower() in PICTURES for p in there):
+        files = there
+    yield from files or [path]
+
+
+def scans_in(path: Path) -> list[Scan]:
+    """Return the scan in a file, or the DICOM series in a zip archive or folder.
 
     Raises:
-        InvalidInput: a folder or archive has neither.
+        InvalidInput: a folder or archive has no series.
     """
-    for path in paths:
-        if path.is_dir():
-            there = sorted(p for p in path.rglob("*") if p.is_file())
-            files = [p for p in there if p.name.lower().endswith(SUFFIXES)]
-            if all(p.suffix.lower() in PICTURES for p in there):
-                files = there
-            yield from map(_of_file, files) if files else _of_series(path)
-        elif path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path)):
-            yield from _of_series(path)
-        else:
-            yield _of_file(path)
-
-
-def _of_file(path: Path) -> Scan:
-    return Scan(Path(path.name.removesuffix(".gz")).stem, str(path), path)
-
-
-def _of_series(path: Path) -> Iterator[Scan]:
+    archive = path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path))
+    if not archive and not path.is_dir():
+        return [Scan(str(path), path)]
     from naiad.applications.medical.dicom import find_series
 
-    found = find_series(path)
-    stem = path.resolve().name if path.is_dir() else path.stem
-    for number, series in enumerate(found, start=1):
+    scans: list[Scan] = []
+    for number, series in enumerate(find_series(path), start=1):
         about = f"{series.modality} {series.description}".strip() or series.uid
         place = f"{path} (series {number}: {about}, {len(series)} slices)"
-        yield Scan(stem if len(found) == 1 else f"{stem}_{number}", place, path, series)
+        scans.append(Scan(place, path, series))
+    return scans
+
+
+class Scans:
+    """The scans in a file, archive or folder, each a unit of one file."""
+
+    def __init__(self, path: Path) -> None:
+        """Find them; errors as of :func:`scans_in`."""
+        self._scans = scans_in(path)
+
+    def __len__(self) -> int:
+        """Return the number of scans."""
+        return len(self._scans)
+
+    def read(self, numbers: range) -> Iterator[tuple[str, tuple[bytes, ...] | Exception]]:
+        """Yield the place of each scan and its one file, or the error that reading it raised."""
+        for number in numbers:
+            scan = self._scans[number]
+            try:
+                yield scan.place, (scan.read(),)
+            except NaiadError as error:
+                yield scan.place, error
+
+    def close(self) -> None:
+        """Do nothing: files are not kept open."""
 
 
 def _written(volume: Volume) -> bytes:

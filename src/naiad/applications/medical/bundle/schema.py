@@ -20,6 +20,8 @@ KIND_PARAMETER: Final = "bundle_image"
 """Parameter of the model's config: ``volume`` or ``picture``, what it is asked about."""
 TASK_PARAMETER: Final = "bundle_task"
 """Parameter of the model's config by which a served bundle is known: what it does."""
+INPUT_PARAMETER: Final = "bundle_input"
+"""Parameter of the model's config: name of the tensor that takes the files."""
 FILES_PARAMETER: Final = "bundle_files"
 """Parameter of the model's config: a JSON list, what each file of a scan is."""
 

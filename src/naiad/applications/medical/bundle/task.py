@@ -1,0 +1,233 @@
+"""MONAI bundles as people use them: scans and pictures in, label maps or classes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from naiad.core.schema import Array, Arrays
+from naiad.errors import InvalidInput
+from naiad.tasks.task import (
+    Column,
+    Draws,
+    Found,
+    Joins,
+    Opens,
+    Report,
+    Reports,
+    Source,
+    Task,
+    WritesFiles,
+)
+
+if TYPE_CHECKING:
+    from naiad.applications.medical.bundle.client import About, Answer
+
+Files: TypeAlias = tuple[bytes, ...]
+"""The files of one scan, as many as the bundle takes."""
+
+
+class BundleTask(
+    Task[Files, "Answer"],
+    Opens[Files],
+    Joins[Files],
+    Reports,
+    Draws,
+    WritesFiles[Files, "Answer"],
+):
+    """Segment or classify scans or pictures with a served MONAI bundle.
+
+    Inputs are NIfTI files, zip archives with DICOM series, JPEG and PNG
+    files, and folders: of a folder, the NIfTI files are taken, or else the
+    DICOM series or pictures. Sizes of labels, or probabilities of classes,
+    are printed. A folder of results has a label map for each scan, and a
+    table.
+
+    For a bundle with several channels give the files of a scan after each
+    other, in the order of the channels.
+
+    [bold]Examples[/]
+
+      naiad infer bundle scan.nii.gz -o seg/ --plot overlays/
+      naiad infer bundle series.zip dicom-folder/ -o volumes.csv
+      naiad infer bundle t1c.nii.gz t1.nii.gz t2.nii.gz flair.nii.gz --model brats_mri_segmentation
+      naiad infer bundle frames/ -o seg/ --model endoscopic_tool_segmentation
+      naiad infer bundle scan.nii.gz -o seg/ --local --weights spleen_ct_segmentation/
+    """
+
+    name = "bundle"
+    summary = "label maps and classes of medical scans, by any MONAI bundle"
+    pipeline = "naiad.applications.medical.bundle.pipeline:Bundle"
+    packages = ("torch", "monai", "nibabel", "isal", "PIL")
+    on_request = True
+
+    unit, example = "scans", "scan.nii.gz"
+    suffixes = (".nii", ".nii.gz", ".zip", ".jpg", ".jpeg", ".png")
+    columns = (
+        Column("scan", fill="unit"),
+        Column("label", "int32", "value in the label map"),
+        Column("name", doc="name of the label"),
+        Column("ml", "float64", "volume of the label", "ml"),
+    )
+    concurrency, timeout = 2, 600.0
+
+    @dataclass(frozen=True)
+    class Options:
+        """Options of a request."""
+
+        compress: bool = field(
+            default=True,
+            metadata={
+                "help": "Write .nii.gz, or else .nii; maps of pictures are .png.",
+                "flag": "--gzip/--no-gzip",
+            },
+        )
+
+    @classmethod
+    def client_of(cls, model: Any) -> Any:
+        """Return the client of a bundle."""
+        from naiad.applications.medical.bundle.client import BundleClient
+
+        return BundleClient(model)
+
+    @classmethod
+    def model_on(cls, client: Any) -> str:
+        """Return the name of the only bundle on a server.
+
+        Raises:
+            ModelNotFound: there is none, or there are several; names them.
+        """
+        from naiad.applications.medical.bundle.client import find_bundle
+
+        return find_bundle(client)
+
+    def card(self, metadata: Any) -> About:
+        """Return what the bundle says of itself."""
+        from naiad.applications.medical.bundle.client import about
+
+        return about(metadata)
+
+    def find(self, path: Path) -> Iterator[Path]:
+        """Yield the files of a folder, or the folder itself if it has DICOM series."""
+        from naiad.applications.medical.bundle.scans import find_inputs
+
+        return find_inputs(path)
+
+    def open(self, path: Path) -> Source[Files]:
+        """Open a file, or the DICOM series of an archive or folder."""
+        from naiad.applications.medical.bundle.scans import Scans
+
+        return Scans(path)
+
+    def parts(self, card: About) -> Sequence[str]:
+        """Return what the files of one scan are."""
+        return card.files
+
+    def join(self, parts: Sequence[Files]) -> Files:
+        """Return the scan with these files."""
+        return tuple(file for part in parts for file in part)
+
+    def coerce(self, unit: Any) -> Files:
+        """Return the files of a scan, or of a sequence with one for each channel."""
+        from naiad.applications.medical.bundle.scans import read_scan
+
+        one = isinstance(unit, str | bytes) or not isinstance(unit, Sequence)
+        return tuple(map(read_scan, [unit] if one else unit))
+
+    def request(self, unit: Files, options: Options) -> Arrays:
+        """Return a scan as a request to a bundle whose tensor is called ``image``."""
+        return {"image": _bytes(unit)}
+
+    def request_for(self, unit: Files, options: Options, card: About) -> Arrays:
+        """Return a scan as a request to this bundle."""
+        from naiad.applications.medical.bundle.schema import COMPRESS
+
+        if len(unit) != len(card.files):
+            raise InvalidInput(
+                f"{len(unit)} files were given; the bundle needs {len(card.files)} for each scan, "
+                f"in this order: {', '.join(card.files)}"
+            )
+        arrays: Arrays = {card.image: _bytes(unit)}
+        if card.task == "segmentation" and card.kind.gzips:
+            arrays[COMPRESS] = np.array([options.compress])
+        return arrays
+
+    def answer(self, unit: Files, outputs: Arrays, card: About) -> Answer:
+        """Return label maps with the sizes of labels, or probabilities."""
+        from naiad.applications.medical.bundle import schema
+        from naiad.applications.medical.bundle.client import Classification, Label, Segmentation
+
+        (prediction,) = (name for name in outputs if name not in schema.OWN)
+        if card.task == "segmentation":
+            tensors = (schema.LABELS, schema.NAMES, card.kind.sizes)
+            found = zip(*(outputs[name].tolist() for name in tensors), strict=True)
+            return Segmentation(
+                card.kind,
+                tuple(outputs[prediction]),
+                tuple(Label(number, name.decode(), size) for number, name, size in found),
+            )
+        return Classification(
+            outputs[schema.LABEL][0].decode(),
+            dict(zip(card.classes, outputs[schema.PROBABILITIES].tolist(), strict=True)),
+            tuple(outputs[prediction].tolist()),
+        )
+
+    def columns_of(self, card: About) -> tuple[Column, ...]:
+        """Return the columns for the labels of volumes or pictures, or for classes."""
+        scan, label, name, _ = self.columns
+        kind = card.kind
+        if card.task == "segmentation":
+            return (
+                scan,
+                label,
+                name,
+                Column(kind.unit, kind.size_type, "size of the label", kind.unit),
+            )
+        number = Column("class", "int32", "number of the class, from 0")
+        return scan, number, name, Column("probability", "float32", "probability of the class")
+
+    def rows(self, result: Answer) -> Iterator[Sequence[object]]:
+        """Yield a row per label or class."""
+        from naiad.applications.medical.bundle.client import Segmentation
+
+        if isinstance(result, Segmentation):
+            for label in result.labels:
+                yield label.number, label.name, label.size
+        else:
+            for number, (name, share) in enumerate(result.probabilities.items()):
+                yield number, name, share
+
+    def files(self, unit: Files, result: Answer, options: Options) -> Iterable[tuple[str, bytes]]:
+        """Yield the label maps."""
+        from naiad.applications.medical.bundle.client import Segmentation
+
+        if isinstance(result, Segmentation):
+            yield from result.files("_seg", result.kind.suffix(compress=options.compress))
+
+    def report(self, count: int, card: Any, options: Any) -> Report:
+        """Return a report with bars for each scan."""
+        from naiad.applications.medical.bundle.report import ScanReport
+
+        return ScanReport()
+
+    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+        """Draw a scan with its label map in colour.
+
+        Raises:
+            InvalidInput: the bundle classifies.
+        """
+        from naiad.applications.medical.bundle.client import Segmentation
+        from naiad.applications.medical.bundle.overlay import draw_overlay
+
+        for one in found:
+            if not isinstance(one.result, Segmentation):
+                raise InvalidInput("a bundle that classifies has no label maps to draw")
+            draw_overlay(one.unit()[0], one.result, path, title=Path(one.name).name)
+
+
+def _bytes(files: Files) -> Array:
+    return np.array([*files, None], object)[:-1]

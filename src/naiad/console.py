@@ -31,18 +31,12 @@ def bar(share: float, width: int) -> str:
 
 def print_bars(labels: Sequence[str], shares: Sequence[float], width: int = 28) -> None:
     """Print a line per label, with a bar for its share of 0 to 1; the first stands out."""
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(width=width)
-    table.add_column(justify="right")
+    rows: list[list[Text | str]] = []
     for rank, (label, share) in enumerate(zip(labels, shares, strict=True)):
         style = "" if rank else "bold green"
-        table.add_row(
-            Text(f"  {label}", style), Text(bar(share, width), style or "dim"), f"{share:.3f}"
-        )
-    output.print(table, highlight=False)
+        length = Text(f"{bar(share, width):{width}}", style or "dim")
+        rows.append([Text(f"  {label}", style), length, f"{share:.3f}"])
+    print_columns(rows)
 
 
 def print_columns(rows: Sequence[Sequence[Text | str]], header: Sequence[str] = ()) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from naiad.applications.text.zero_shot.question import as_request
 from naiad.core.schema import Arrays
-from naiad.tasks.task import Column, ImportsWeights, Parses, Reports, Task
-
-if TYPE_CHECKING:
-    from naiad.applications.text.zero_shot.report import LabelsReport
+from naiad.tasks.task import Column, ImportsWeights, Parses, Report, Reports, Task
 
 SAMPLE_LABELS: Final = ("business", "space and science", "politics")
 """Of requests to measure with."""
@@ -168,7 +165,7 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
         scores = dict(zip(result.labels, result.scores, strict=True))
         yield result.label, *(scores[label] for label in result.asked)
 
-    def report(self, count: int, card: Any, options: Options) -> LabelsReport:
+    def report(self, count: int, card: Any, options: Options) -> Report:
         """Return a report with bars for a few texts, or a line each for many."""
         from naiad.applications.text.zero_shot.report import LabelsReport
 

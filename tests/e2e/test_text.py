@@ -135,6 +135,8 @@ def test_a_text_of_a_list_that_is_refused_is_named(server: Server):
             client.zero_shot.infer(["fine", "good", " ", "well"], LABELS)
         with pytest.raises(naiad.InvalidInput, match=r"^labels is one text; give a list of texts"):
             client.zero_shot.infer(["fine"], "politics")
+        with pytest.raises(naiad.InvalidInput, match=r"^labels\[0\] is empty"):
+            client.zero_shot.infer(["fine"], [""])
 
 
 def test_a_message_that_repeats_long_labels_arrives(server: Server):

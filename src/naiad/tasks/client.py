@@ -93,9 +93,7 @@ class TaskClient(Generic[Unit, Result]):
         with closing(self.answers(listed, chosen, timeout=timeout)) as answers:
             for answer in answers:
                 if isinstance(answer, NaiadError):
-                    # Of one unit, the place in a request means nothing to whoever gave a list.
-                    where = f"{task.unit}[{len(results)}]"
-                    answer.args = (re.sub(r"^\w+\[0(, \d+)*\]", where, str(answer)),)
+                    answer.args = (without_place(task, answer, f"{task.unit}[{len(results)}]"),)
                     raise answer
                 results.append(answer)
         return results
@@ -234,6 +232,16 @@ class TaskClient(Generic[Unit, Result]):
         except NaiadError as error:
             # Whichever unit is to blame, the others are not.
             return [error] if size == 1 else [self._send([one], timeout)[0] for one in asked]
+
+
+def without_place(task: Task[Any, Any], error: Exception, place: str) -> str:
+    """Return an error about one unit with ``place`` for the tensor and its row in the request.
+
+    Those mean nothing to whoever gave a list of units.
+    """
+    names = "|".join(task.grouped) or r"\w+"
+    pattern = rf"^(?:{names})\[0(?:, \d+)*\]"
+    return re.sub(pattern, lambda _: place, str(error)) if task.listed else str(error)
 
 
 def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -18,7 +18,7 @@ from rich.text import Text
 from naiad.client import Client
 from naiad.console import complain, print_columns, progress_bar, say, say_notice, shortened
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
-from naiad.tasks.client import TaskClient
+from naiad.tasks.client import TaskClient, without_place
 from naiad.tasks.output import Output, check_places, write_whole
 from naiad.tasks.sources import Input, find_inputs, open_input, open_source
 from naiad.tasks.tables import check_suffix, suffixes_of
@@ -299,9 +299,9 @@ class _Run:
 
     def _fail(self, asked: _Asked, error: Exception) -> None:
         self.failed += 1
-        # The tensor and place in a request of one unit mean nothing to its sender.
-        said = re.sub(r"^\w+\[[\d, ]*\]:? ", "", str(error)).removeprefix(f"{asked.name} ")
-        name = shortened(asked.name) if isinstance(self.what.task, Parses) else asked.name
+        task = self.what.task
+        said = without_place(task, error, "").removeprefix(asked.name).lstrip(": ")
+        name = shortened(asked.name) if isinstance(task, Parses) else asked.name
         complain(f"{name}: {said}")
         if isinstance(error, Unavailable | DeadlineExceeded) and not self.client.ready():
             raise Unavailable(

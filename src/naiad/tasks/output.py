@@ -71,7 +71,9 @@ class Output:
             raise self._lost(problem) from None
 
     def _lost(self, error: OSError) -> NaiadError:
-        kept = f"; {self.added:,} results are in {self.partial}" if self.added else ""
+        kept = ""
+        if self.added and self.partial.exists():
+            kept = f"; {self.added:,} results are in {self.partial}"
         return NaiadError(f"{self.path} cannot be written: {error.strerror or error}{kept}")
 
 

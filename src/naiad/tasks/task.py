@@ -154,8 +154,8 @@ class Task(Application, ABC, Generic[Unit, Result]):
         listed: the client's ``infer`` takes a list of units and returns a list.
         group: most units in one request, as long as they are small; beyond 1, every output has a
             row per unit.
-        grouped: inputs that have a row per unit, where ``group`` is beyond 1; a request has the
-            others once, as all units of a call have the same options.
+        grouped: inputs that have a row per unit; a request has the others once, as all units of a
+            call have the same options.
         concurrency: requests at once, by default.
         timeout: seconds per request, by default.
         Options: a frozen dataclass of the options of a request; its fields have

@@ -37,7 +37,7 @@ class TopicsReport:
             if accuracy:
                 say(accuracy)
         count = len(self._graphs)
-        say(f"{count:,} graph{'s' * (count > 1)}, answered in {1000 * seconds:.0f} ms")
+        say(f"{count:,} graph{'s' * (count > 1)} in {seconds:.1f} s")
 
 
 def _rows(result: GatResult) -> list[list[Text | str]]:

@@ -121,8 +121,12 @@ class GraphFile:
     """
 
     def __init__(self, task: Any, path: Path, card: Any) -> None:
-        """Begin without results; the file is written when it is closed."""
-        self._path = path
+        """Begin without results; they are written when the file is closed.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._file = path.open("wb")
         self._result: GatResult | None = None
 
     def add(self, name: str, unit: Any, result: GatResult) -> None:
@@ -133,24 +137,21 @@ class GraphFile:
         """
         if self._result is not None:
             raise NaiadError(
-                f"{name} has no place in {self._path.name}: an .npz file has the topics of one "
-                "graph; give a folder"
+                f"{name}: an .npz file has the topics of one graph; write results to a folder"
             )
         self._result = result
 
     def close(self) -> None:
         """Write the file."""
-        if self._result is not None:
-            self._save(self._path, self._result.arrays())
+        with self._file as file:
+            if self._result is not None:
+                np.savez_compressed(file, allow_pickle=False, **self._result.arrays())
 
-    @classmethod
-    def merge(cls, task: Any, parts: Sequence[Path], path: Path, provenance: Json) -> None:
+    @staticmethod
+    def merge(task: Any, parts: Sequence[Path], path: Path, provenance: Json) -> None:
         """Write the one part there is, which tells where it is from."""
         (part,) = parts
         with np.load(part) as file:
-            cls._save(path, {**file, "provenance": np.array(json.dumps(provenance))})
-
-    @staticmethod
-    def _save(path: Path, arrays: Mapping[str, Array]) -> None:
-        with path.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+            arrays = {**file, "provenance": np.array(json.dumps(provenance))}
+        with path.open("wb") as merged:
+            np.savez_compressed(merged, allow_pickle=False, **arrays)

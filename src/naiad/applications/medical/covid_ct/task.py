@@ -52,7 +52,8 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
     on_request = True
 
     unit, suffixes, example = "scans", (".nii", ".nii.gz"), "scans/"
-    max_bytes, listed, concurrency, timeout = MAX_BYTES, True, 4, 300.0
+    max_bytes, listed, grouped = MAX_BYTES, True, ("INPUT0",)
+    concurrency, timeout = 4, 300.0
     columns = (
         Column("file", fill="unit"),
         Column("verdict", doc="COVID Positive or COVID Negative"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ class VectorFile:
     """A `Writer` of one array with a row per unit, float32 ``[units, dimension]``."""
 
     def __init__(self, task: Any, path: Path, card: Any) -> None:
-        """Begin without rows; the file is written when it is closed."""
-        self._path = path
+        """Begin without rows; they are written when the file is closed.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._file = path.open("wb")
         self._rows: list[NDArray[np.float32]] = []
 
     def add(self, name: str, unit: Any, result: NDArray[np.float32]) -> None:
@@ -23,6 +28,9 @@ class VectorFile:
 
     def close(self) -> None:
         """Write the file."""
-        if self._rows:
-            with self._path.open("wb") as file:
-                np.save(file, np.stack(self._rows))
+        with self._file as file:
+            if self._rows:
+                data = io.BytesIO()
+                np.save(data, np.stack(self._rows))
+                # Not by NumPy, which does not notice a disk that is full (2.4).
+                file.write(data.getbuffer())

@@ -78,7 +78,7 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
 
     unit, example = "texts", '"Who are you voting for?" --labels business,science,politics'
     columns = (Column("text", fill="unit"), Column("label", doc="the one that fits best"))
-    listed = True
+    listed, grouped = True, ("text",)
 
     @dataclass(frozen=True)
     class Options:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import re
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -44,6 +44,8 @@ class Application:
             model alone can be exported.
         packages: must be importable where it is served.
         on_request: served only when it is named.
+        demos: ``module:function`` of each demo by its name: ``naiad demo NAME``. The function is
+            given the folder for its files.
     """
 
     name: ClassVar[str]
@@ -53,6 +55,7 @@ class Application:
     network: ClassVar[str | None] = None
     packages: ClassVar[tuple[str, ...]] = ()
     on_request: ClassVar[bool] = False
+    demos: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
         """Default the model's name to the application's."""
@@ -65,7 +68,6 @@ class Application:
     requests: ClassVar[str | None] = None
     simulated: ClassVar[str | None] = None
     bulk: ClassVar[str | None] = None
-    demo: ClassVar[str | None] = None
     arguments: ClassVar[str] = "FILE"
 
     @classmethod

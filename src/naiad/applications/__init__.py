@@ -22,7 +22,7 @@ BUILT_IN: Final[tuple[type[Application], ...]] = (
         requests="naiad.applications.nugraph.events:read_requests",
         simulated="naiad.applications.nugraph.simulate:simulated_requests",
         bulk="naiad.applications.nugraph.bulk:NuGraph3Bulk",
-        demo="naiad.applications.nugraph.demo:run",
+        demos={"nugraph3": "naiad.applications.nugraph.demo:run"},
         packages=("scipy", "safetensors"),
     ),
     _declared(
@@ -66,7 +66,7 @@ BUILT_IN: Final[tuple[type[Application], ...]] = (
         cli="naiad.applications.text.zero_shot.cli",
         requests="naiad.applications.text.zero_shot.requests:read_requests",
         simulated="naiad.applications.text.zero_shot.requests:simulated_requests",
-        demo="naiad.applications.text.zero_shot.demo:run",
+        demos={"zero_shot": "naiad.applications.text.zero_shot.demo:run"},
         packages=("tokenizers", "onnxruntime"),
         arguments='"Who are you voting for?" --labels business,science,politics',
         on_request=True,
@@ -108,7 +108,7 @@ BUILT_IN: Final[tuple[type[Application], ...]] = (
         client="naiad.applications.movies.client:SimilarClient",
         cli="naiad.applications.movies.cli",
         requests="naiad.applications.movies.requests:similar_requests",
-        demo="naiad.applications.movies.demo:run",
+        demos={"movies": "naiad.applications.movies.demo:run"},
         packages=("ladybug", "rapidfuzz"),
         on_request=True,
     ),
@@ -142,7 +142,7 @@ BUILT_IN: Final[tuple[type[Application], ...]] = (
         client="naiad.applications.products.client:ProductsClient",
         cli="naiad.applications.products.cli",
         simulated="naiad.applications.products.simulate:simulated_requests",
-        demo="naiad.applications.products.demo:run",
+        demos={"products": "naiad.applications.products.demo:run"},
         packages=("torch", "scipy", "safetensors"),
         on_request=True,
     ),
@@ -179,10 +179,3 @@ BUILT_IN: Final[tuple[type[Application], ...]] = (
         pipeline="naiad.applications.simple.pipeline:Simple",
     ),
 )
-
-
-def demos() -> dict[str, str]:
-    """The ``module:function`` of each demo by its name, that of the application's folder."""
-    names = {"nugraph": "nugraph3"}
-    folders = {app.demo.split(".")[-2]: app.demo for app in BUILT_IN if app.demo is not None}
-    return {names.get(folder, folder): demo for folder, demo in folders.items()}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from naiad.applications import nugraph3
+from naiad.applications import nugraph
 from naiad.applications.nugraph.dataset import load_graphs, merge, prepare_graph, split_events
 from naiad.applications.nugraph.events import open_events, write_events
 from naiad.applications.nugraph.labels import (
@@ -36,7 +36,7 @@ from naiad.applications.nugraph.weights import load_weights
 from naiad.errors import InvalidInput, NaiadError
 
 TINY = Architecture(planar_features=16, nexus_features=8, interaction_features=8, num_iters=2)
-DATA = Path(nugraph3.__file__).parent / "data"
+DATA = Path(nugraph.__file__).parent / "data"
 NOTICE = "trained on simulated events, not for physics"
 
 

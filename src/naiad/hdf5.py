@@ -64,14 +64,16 @@ class Hdf5Draft:
             raise
 
     def close(self) -> None:
-        """Finish the file with what was committed.
+        """Finish the file with what was committed; do nothing the second time.
 
         Raises:
             OSError: it cannot be written; on disk it stays as it was.
         """
-        if self._closed is None:
-            self._closed = self._thread.submit(self._close)
-            self._thread.shutdown(wait=False)
+        if self._closed is not None:
+            self._closed.exception()  # waits for it
+            return
+        self._closed = self._thread.submit(self._close)
+        self._thread.shutdown(wait=False)
         self._closed.result()
 
     def __enter__(self) -> Hdf5Draft:

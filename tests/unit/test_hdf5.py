@@ -60,12 +60,17 @@ def test_a_file_is_as_h5py_writes_it(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_the_file_of_the_last_commit(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
-    draft = Hdf5Draft(path)
-    commits = 0
+    draft, commits = Hdf5Draft(path), 0
+
+    def fill() -> None:
+        nonlocal commits
+        while True:
+            draft.commit(append(700))
+            commits += 1
+
     with file_size_limit(100_000):
         with pytest.raises(OSError, match="too large"):
-            for commits in range(100):
-                draft.commit(append(700))
+            fill()
         size = path.stat().st_size
         draft.close()
     assert commits > 2
@@ -95,9 +100,12 @@ def test_a_change_that_fails_half_way_is_not_committed(tmp_path: Path) -> None:
         append(10)(file)
         raise KeyError("b")
 
-    with pytest.raises(KeyError), Hdf5Draft(tmp_path / "a.h5") as draft:
+    with Hdf5Draft(tmp_path / "a.h5") as draft:
         draft.commit(append(5))
-        draft.commit(half)
+        with pytest.raises(KeyError):
+            draft.commit(half)
+        with pytest.raises(ValueError, match="has failed"):
+            draft.commit(append(5))
     with h5py.File(tmp_path / "a.h5") as file:
         assert len(file["table/a"]) == 5
 

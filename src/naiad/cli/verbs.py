@@ -22,7 +22,16 @@ from naiad.cli.connect import add_access, connected
 from naiad.cli.options import Force, Local, Url, Weights, server_asked
 from naiad.console import progress_bar, refuse_existing, say
 from naiad.errors import NaiadError
-from naiad.tasks.task import ImportsWeights, Opens, Parses, Simulates, Task, Trains
+from naiad.tasks.task import (
+    Draws,
+    ImportsWeights,
+    Opens,
+    Parses,
+    Simulates,
+    Task,
+    Trains,
+    WritesFiles,
+)
 
 Command: TypeAlias = "Callable[..., None]"
 Kind: TypeAlias = "type[Task[Any, Any]]"
@@ -76,6 +85,7 @@ def infer_command(kind: Kind) -> Command:
             chosen=parse_slice(given.get("chosen"), kind.unit),
             output=given["output"],
             plot=given.get("plot"),
+            drawing=_pick(kind.DrawOptions, given) if issubclass(kind, Draws) else None,
             concurrency=given["concurrency"],
             timeout=given["timeout"],
             force=given["force"],
@@ -85,8 +95,6 @@ def infer_command(kind: Kind) -> Command:
             failed = infer(what, client, inputs)
         if failed:
             raise typer.Exit(1)
-
-    from naiad.tasks.task import Draws, WritesFiles
 
     parameters: list[inspect.Parameter] = []
     if issubclass(kind, Parses):
@@ -167,6 +175,7 @@ def infer_command(kind: Kind) -> Command:
                 None,
             )
         )
+        parameters += _fields(kind.DrawOptions)
     parameters += _server(kind)
     return _made(infer, parameters, _help(kind))
 

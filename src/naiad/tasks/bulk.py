@@ -42,9 +42,8 @@ class TaskBulk:
         return request if isinstance(request, Request) else Request(request)
 
     def writer(self, path: Path, metadata: Mapping[str, str]) -> _Writer:
-        """Begin a file of results."""
-        card = self.task.card(metadata)
-        return _Writer(self.task, card, open_writer(self.task, path, card))
+        """Begin a file of results; without results there is none."""
+        return _Writer(self.task, path, self.task.card(metadata))
 
     def merge(self, parts: Sequence[Path], path: Path, provenance: Json) -> None:
         """Write the results of all parts to one file."""
@@ -56,11 +55,16 @@ class TaskBulk:
 
 
 class _Writer:
-    def __init__(self, task: Task[Any, Any], card: Any, writer: Writer) -> None:
-        self._task, self._card, self._writer = task, card, writer
+    def __init__(self, task: Task[Any, Any], path: Path, card: Any) -> None:
+        self._task, self._path, self._card = task, path, card
+        self._writer: Writer | None = None
 
     def add(self, name: str, item: Any, outputs: Arrays) -> None:
-        self._writer.add(name, item, self._task.answer(item, outputs, self._card))
+        result = self._task.answer(item, outputs, self._card)
+        if self._writer is None:
+            self._writer = open_writer(self._task, self._path, self._card)
+        self._writer.add(name, item, result)
 
     def close(self) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()

@@ -19,9 +19,9 @@ from naiad.console import complain, print_columns, progress_bar, say, say_notice
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 from naiad.tasks.client import TaskClient
 from naiad.tasks.output import Output, check_places, write_whole
-from naiad.tasks.sources import Input, find_inputs, open_input, open_source
-from naiad.tasks.tables import check_suffix, suffixes_of
-from naiad.tasks.task import Draws, Found, Parses, Report, Reports, Source, Task, WritesFiles
+from naiad.tasks.sources import STDIN, Input, find_inputs, open_input, open_source
+from naiad.tasks.tables import block_of, check_suffix, rows_of, suffixes_of
+from naiad.tasks.task import Draws, Found, Opens, Parses, Report, Reports, Source, Task, WritesFiles
 
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 
@@ -40,6 +40,7 @@ class Inference:
         chosen: which units of each input.
         output: a file, whose suffix is the format; or a folder, with files like the inputs.
         plot: a picture; or a folder, with a picture for each unit.
+        drawing: options of the pictures.
         concurrency: requests at once.
         timeout: seconds per request.
         force: overwrite what is there.
@@ -52,6 +53,7 @@ class Inference:
     chosen: slice = field(default_factory=lambda: slice(None))
     output: Path | None = None
     plot: Path | None = None
+    drawing: Any = None
     concurrency: int
     timeout: float
     force: bool = False
@@ -70,6 +72,8 @@ class Inference:
             inputs.insert(0, Input(Path("-"), Path("typed"), tuple(self.typed)))
         if not inputs:
             raise InvalidInput(f"there is nothing to ask about; give {self.task.unit}, or a file")
+        if not any(given.typed or given.path == STDIN or given.path.exists() for given in inputs):
+            raise InvalidInput(f"{inputs[0].path}: no such file")
         check_places(
             dict.fromkeys(self._places(inputs)),
             [given.path for given in inputs],
@@ -92,7 +96,7 @@ class Inference:
             if not is_folder(self.plot) and self.plot.suffix not in PICTURES:
                 raise InvalidInput(f"{self.plot}: pictures are written as {', '.join(PICTURES)}")
             # Says so, where a package is missing, before anything is asked.
-            self.task.draw([], self.plot, {})
+            self.task.draw([], self.plot, {}, self.drawing)
             yield self.plot
         if self.output is None:
             return
@@ -129,6 +133,11 @@ class _Answered:
     given: Input
     number: int
 
+    @property
+    def path(self) -> Path:
+        """The input."""
+        return self.given.path
+
     def unit(self) -> Any:
         """Read the unit again."""
         with closing(open_input(self.task, self.given)) as source:
@@ -153,11 +162,13 @@ class _Run:
         self.what, self.client = what, client
         self.asked: deque[_Asked] = deque()
         self.failed = self.done = 0
+        self.several = False
         self.kept: list[Found] = []
         self.written: list[Path] = []
 
     def run(self, inputs: Sequence[Input]) -> int:
         what, task = self.what, self.what.task
+        self.several = len(inputs) > 1
         model: TaskClient[Any, Any] = TaskClient(self.client.model(task.model), task)
         card = model.card  # a server without the model is found before anything is written
         with ExitStack() as stack:
@@ -203,16 +214,13 @@ class _Run:
 
     def _units(self, sources: Sequence[tuple[Input, Source[Any], range]]) -> Iterator[Any]:
         for given, source, numbers in sources:
-            step = numbers.step
-            blocks = [numbers] if step == 1 else [range(n, n + 1) for n in numbers]
-            for block in blocks:
-                for number, (name, unit) in zip(block, source.read(block), strict=True):
-                    asked = _Asked(given, number, name, unit)
-                    if isinstance(unit, Exception):
-                        self._fail(asked, unit)
-                    else:
-                        self.asked.append(asked)
-                        yield unit
+            for number, (name, unit) in zip(numbers, source.read(numbers), strict=True):
+                asked = _Asked(given, number, name, unit)
+                if isinstance(unit, Exception):
+                    self._fail(asked, unit)
+                else:
+                    self.asked.append(asked)
+                    yield unit
 
     def _write(
         self, asked: _Asked, result: Any, card: Any, outputs: dict[Path, Output], stack: ExitStack
@@ -234,7 +242,7 @@ class _Run:
             self.written.append(place)
         outputs[place].add(asked.name, asked.unit, result)
 
-    def _draw(self, found: Found, card: Any) -> None:
+    def _draw(self, found: _Answered, card: Any) -> None:
         what = self.what
         if what.plot is None:
             return
@@ -243,10 +251,15 @@ class _Run:
             if len(self.kept) < what.task.most:
                 self.kept.append(found)
             return
-        stem = re.sub(r"[^\w.-]+", "-", Path(found.name).name.partition(".")[0]).strip("-")
-        path = what.plot / f"{self.done - 1:05d}-{stem}.png"
+        stem = re.sub(r"[^\w.-]+", "-", what.task.picture_name(found)).strip("-")
+        folder, number = what.plot, self.done - 1
+        if isinstance(what.task, Opens):
+            number = found.number
+            if self.several:
+                folder /= found.given.name.with_suffix("")
+        path = folder / f"{number:05d}-{stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        what.task.draw([found], path, card)
+        what.task.draw([found], path, card, what.drawing)
 
     def _finish(self, card: Any) -> None:
         what, unit = self.what, self.what.task.unit
@@ -256,7 +269,7 @@ class _Run:
         if what.plot is not None and self.done:
             if self.kept:
                 assert isinstance(what.task, Draws)
-                what.task.draw(self.kept, what.plot, card)
+                what.task.draw(self.kept, what.plot, card, what.drawing)
             part = f"the first {len(self.kept):,}" if 0 < len(self.kept) < self.done else "the"
             say(f"drew {part} {unit} into [bold]{escape(str(what.plot))}[/]")
         if self.failed:
@@ -266,12 +279,20 @@ class _Run:
         self.failed += 1
         # The tensor and place in a request of one unit mean nothing to its sender.
         said = re.sub(r"^\w+\[[\d, ]*\]:? ", "", str(error)).removeprefix(f"{asked.name} ")
-        complain(f"{asked.name}: {said}")
+        complain(f"{self._called(asked)}: {said}")
         if isinstance(error, Unavailable | DeadlineExceeded) and not self.client.ready():
             raise Unavailable(
                 f"the server at {self.client.url} is gone; {self.done:,} {self.what.task.unit} "
                 "got an answer"
             )
+
+    def _called(self, asked: _Asked) -> str:
+        """Return the name of a unit; of one of many in a file with its place."""
+        task = self.what.task
+        if not isinstance(task, Opens) or asked.unit is None:
+            return asked.name
+        file = f"{asked.given.path}: " if self.several else ""
+        return f"{file}{task.unit.removesuffix('s')} {asked.number} ({asked.name})"
 
 
 def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
@@ -298,16 +319,11 @@ class _Rows:
         if len(self._rows) >= _SHOWN:
             return
         rows = self._task.rows(found.result)
-        listed: Any = zip(*rows.values(), strict=True) if isinstance(rows, dict) else rows
-        for row in listed:
+        block, size = block_of(self._columns, rows, found.name, self._units - 1)
+        for row in rows_of(self._columns, block, size):
             if len(self._rows) >= _SHOWN:
                 return
-            cells = iter(row)
-            filled = {"unit": found.name, "number": self._units - 1}
-            values = (
-                filled[column.fill] if column.fill else next(cells) for column in self._columns
-            )
-            self._rows.append([_cell(value) for value in values])
+            self._rows.append([_cell(value) for value in row])
 
     def print(self, seconds: float) -> None:
         print_columns(self._rows, [column.name for column in self._columns])
@@ -315,6 +331,8 @@ class _Rows:
 
 
 def _cell(value: object) -> Text:
+    if value is None:
+        return Text()
     return Text(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 

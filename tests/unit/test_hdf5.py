@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.disk import file_size_limit
 
 from naiad.hdf5 import Hdf5Draft, Pages
-
-
-@contextmanager
-def file_size_limit(size: int) -> Generator[None]:
-    """Let no file grow beyond a size: to the one who writes, a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def append(rows: int) -> Any:
@@ -83,7 +70,8 @@ def test_a_full_disk_leaves_the_file_of_the_last_commit(tmp_path: Path) -> None:
 def test_the_process_ends_in_peace_after_a_full_disk(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from tests.unit.test_hdf5 import append, file_size_limit\n"
+        "from tests.support.disk import file_size_limit\n"
+        "from tests.unit.test_hdf5 import append\n"
         "from naiad.hdf5 import Hdf5Draft\n"
         "with file_size_limit(50_000), Hdf5Draft(Path(sys.argv[1])) as draft:\n"
         "    for _ in range(100): draft.commit(append(700))\n"

@@ -22,7 +22,17 @@ PACKAGE = ROOT / "src" / "naiad"
 LAYERS: tuple[set[str], ...] = (
     {"errors", "engine_release"},
     {"application"},
-    {"artifacts", "console", "control_key", "error_text", "files", "hdf5", "images", "native", "weights"},
+    {
+        "artifacts",
+        "console",
+        "control_key",
+        "error_text",
+        "files",
+        "hdf5",
+        "images",
+        "native",
+        "weights",
+    },
     {"core", "server_card", "torch_model"},
     {"client", "gate", "runtime", "tuning"},
     {"audit", "triton"},

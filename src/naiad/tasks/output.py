@@ -69,7 +69,12 @@ class Output:
             raise self._lost(problem) from None
 
     def _lost(self, error: OSError) -> NaiadError:
-        kept = f"; {self._kept()}" if self._writer is not None else ""
+        kept = ""
+        if self._writer is not None:
+            kept = f"; {self._kept()}"
+        else:
+            with suppress(OSError):
+                self.partial.unlink()
         return NaiadError(f"{self.path} cannot be written: {error.strerror or error}{kept}")
 
     def _kept(self) -> str:

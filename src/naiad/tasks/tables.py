@@ -91,7 +91,11 @@ class _Csv:
     def __init__(self, path: Path, columns: Sequence[Column], facts: Json) -> None:
         self._columns = columns
         self._file = path.open("wb", buffering=0)
-        self._append([[column.name for column in columns]])
+        try:
+            self._append([[column.name for column in columns]])
+        except OSError:
+            self._file.close()
+            raise
 
     def write(self, values: Sequence[Any]) -> None:
         self._append(
@@ -132,7 +136,11 @@ class _Parquet:
         )
         self._groups, self._finished = 0, False
         self._file = path.open("wb")
-        self._reserve(0)
+        try:
+            self._reserve(0)
+        except OSError:
+            self._file.close()
+            raise
         self._writer = parquet.ParquetWriter(self._file, self._schema, compression="zstd")
 
     def write(self, values: Sequence[Any]) -> None:

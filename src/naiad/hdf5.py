@@ -23,7 +23,10 @@ _PAGE: Final = 1 << 16
 class Hdf5Draft:
     """An HDF5 file under way, which always is on disk as it was at its last commit.
 
-    Use it as a context manager. Leaving it commits; leaving it by an exception does not.
+    Use it as a context manager. An exception that leaves it does not undo what was committed.
+
+    Attributes:
+        commits: number of changes that are on disk.
     """
 
     def __init__(self, path: Path, **options: Any) -> None:
@@ -39,6 +42,7 @@ class Hdf5Draft:
             raise MissingExtra("nugraph3-client", "h5py") from None
         self._pages = Pages(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hdf5")
+        self.commits = 0
         self._whole = True
         self._closed: Future[None] | None = None
         self._file: Any = self._run(lambda: h5py.File(self._pages, "w", **options))
@@ -56,6 +60,7 @@ class Hdf5Draft:
             change(self._file)
             self._file.flush()
             self._pages.commit()
+            self.commits += 1
 
         try:
             self._run(work)

@@ -20,7 +20,8 @@ from typer.core import TyperGroup
 from naiad.application import Application, application, application_in, applications
 from naiad.cli.connect import add_access, connected
 from naiad.cli.options import Force, Local, Url, Weights, server_asked
-from naiad.console import progress_bar, refuse_existing, say
+from naiad.cli.stopping import Stopped, interruptible
+from naiad.console import complain, progress_bar, refuse_existing, say
 from naiad.errors import NaiadError
 from naiad.tasks.task import (
     Draws,
@@ -91,8 +92,17 @@ def infer_command(kind: Kind) -> Command:
             force=given["force"],
         )
         inputs = what.inputs()
-        with connected(kind.name, server, timeout=what.timeout, weights=given["weights"]) as client:
-            failed = infer(what, client, inputs)
+        try:
+            with (
+                interruptible(once=True),
+                connected(
+                    kind.name, server, timeout=what.timeout, weights=given["weights"]
+                ) as client,
+            ):
+                failed = infer(what, client, inputs)
+        except Stopped as stop:
+            complain("interrupted")
+            raise typer.Exit(stop.status) from None
         if failed:
             raise typer.Exit(1)
 
@@ -208,10 +218,13 @@ def simulate_command(kind: Kind) -> Command | None:
         to_file = bool(Path(kind.simulated_output).suffix)
         draft = path.with_name(f"{path.stem}.partial{path.suffix}") if to_file else path
         draft.parent.mkdir(parents=True, exist_ok=True)
-        with progress_bar("simulating", number, unit=made) as advance:
-            task.save(units, draft, advance)
-        if to_file:
-            draft.replace(path)
+        try:
+            with progress_bar("simulating", number, unit=made) as advance:
+                task.save(units, draft, advance)
+            if to_file:
+                draft.replace(path)
+        except OSError as error:
+            raise NaiadError(f"{path} cannot be written: {error.strerror or error}") from None
         say(f"wrote {number:,} {made} to [bold]{escape(str(path))}[/]")
 
     parameters = [

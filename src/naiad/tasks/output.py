@@ -67,6 +67,9 @@ class Output:
             self.partial.replace(self.path)
         except OSError as problem:
             raise self._lost(problem) from None
+        except KeyboardInterrupt:
+            complain(self._kept())
+            raise
 
     def _lost(self, error: OSError) -> NaiadError:
         kept = ""

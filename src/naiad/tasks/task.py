@@ -101,8 +101,10 @@ class Source(Protocol[Unit_co]):
 class Writer(Protocol):
     """A file of results under way."""
 
-    written: int
-    """Units that are in the file; those that are held are not."""
+    @property
+    def written(self) -> int:
+        """Units that are in the file; those that are held are not."""
+        ...
 
     def add(self, name: str, unit: Any, result: Any) -> None:
         """Add the result of a unit.

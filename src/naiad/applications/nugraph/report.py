@@ -33,7 +33,6 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter[str])
     hits: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     unknown_hits: int = 0
-    notice: str = ""
 
     def add(self, result: NuGraph3Result) -> None:
         """Count one event."""
@@ -43,7 +42,6 @@ class Tally:
             before = self.hits.get(name, [0] * len(PLANES))
             self.hits[name] = [a + b for a, b in zip(before, counts, strict=True)]
         self.unknown_hits += result.unknown_hits
-        self.notice = result.notice
 
 
 class EventReport:
@@ -115,7 +113,6 @@ def print_result(
     counts = {name: list(row) for name, *row in result.counts().itertuples()}
     blocks: list[RenderableType] = [
         Text(f"run {result.run}, subrun {result.subrun}, event {result.event}", style="bold"),
-        *_notice(result.notice),
         _indented(_probabilities(result.event_probabilities)),
         _indented(facts),
         _indented(_hit_table(counts)),
@@ -142,7 +139,6 @@ def print_tally(tally: Tally, seconds: float | None = None, *, console: Console 
     pace = "" if seconds is None else f" in {seconds:.1f} s, {total / seconds:.1f} per second"
     blocks: list[RenderableType] = [
         Text(f"{count_of(total, 'event')}{pace}", "bold"),
-        *_notice(tally.notice),
     ]
     if total:
         shares = {name: count / total for name, count in tally.events.items()}
@@ -164,10 +160,6 @@ def _share(value: float | None) -> str:
 
 def _unknown(number: int) -> str:
     return f"hits that spacepoints name and their plane does not have: {number:,}, left out"
-
-
-def _notice(notice: str) -> list[RenderableType]:
-    return [Text(notice, style="yellow")] if notice else []
 
 
 def _indented(block: RenderableType) -> Padding:

@@ -40,12 +40,17 @@ class Hdf5Writer:
 
     def __init__(self, task: object, path: Path, card: object) -> None:
         """Begin no file yet: the columns depend on the classes of the first result."""
-        self.written = 0
         self._path = path
         self._draft: Hdf5Draft | None = None
         self._labels: Labels | None = None
         self._block: list[NuGraph3Result] = []
         self._held = 0
+        self._sizes: list[int] = []
+
+    @property
+    def written(self) -> int:
+        """Events that are in the file."""
+        return sum(self._sizes[: self._draft.commits]) if self._draft is not None else 0
 
     def add(self, name: str, unit: object, result: NuGraph3Result) -> None:
         """Add one event.
@@ -87,9 +92,9 @@ class Hdf5Writer:
             return
         if self._draft is None:
             self._draft = Hdf5Draft(self._path)
-        first = self.written
+        first = sum(self._sizes)
+        self._sizes.append(len(block))
         self._draft.commit(lambda file: _append_block(file, block, first))
-        self.written += len(block)
 
 
 def write_results(

@@ -16,7 +16,6 @@ import re
 import runpy
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +45,8 @@ class Application:
         on_request: served only when it is named.
         demos: ``module:function`` of each demo by its name: ``naiad demo NAME``. The function is
             given the folder for its files.
+        commands: ``module:name`` of a ``typer.Typer`` with commands that only this application has;
+            several applications may share one.
     """
 
     name: ClassVar[str]
@@ -63,17 +64,12 @@ class Application:
         if "name" in cls.__dict__ and "model" not in cls.__dict__:
             cls.model = cls.name
 
-    client: ClassVar[str | None] = None
-    cli: ClassVar[str | None] = None
-    requests: ClassVar[str | None] = None
-    simulated: ClassVar[str | None] = None
-    bulk: ClassVar[str | None] = None
-    arguments: ClassVar[str] = "FILE"
+    commands: ClassVar[str | None] = None
 
     @classmethod
     def client_of(cls, model: Any) -> Any:
         """Return the typed client for a `ModelClient`, or the same client where there is none."""
-        return model if cls.client is None else _named(cls.client)(model)
+        return model
 
     @classmethod
     def model_on(cls, client: Any) -> str:
@@ -83,12 +79,12 @@ class Application:
     @classmethod
     def requests_in(cls, path: Path) -> Iterator[Any] | None:
         """Yield the requests in a file or folder of the application's data; None: it has none."""
-        return None if cls.requests is None else _named(cls.requests)(path)
+        return None
 
     @classmethod
     def simulated_requests(cls, number: int, seed: int) -> Iterator[Any] | None:
         """Yield requests of realistic sizes; None where the application cannot make any."""
-        return None if cls.simulated is None else _named(cls.simulated)(number, seed)
+        return None
 
     @classmethod
     def installed(cls) -> bool:
@@ -99,9 +95,7 @@ class Application:
 @cache
 def applications() -> tuple[type[Application], ...]:
     """Return all registered applications by name; one that cannot be imported is logged."""
-    from naiad.applications import BUILT_IN
-
-    found = [app for app in BUILT_IN if app.name not in _entries()]
+    found: list[type[Application]] = []
     for name, entry in _entries().items():
         try:
             found.append(_load(entry))
@@ -151,8 +145,3 @@ def _load(entry: EntryPoint) -> type[Application]:
     if not (isinstance(found, type) and issubclass(found, Application)):
         raise InvalidInput(f"{entry.value} is no naiad Application")
     return found
-
-
-def _named(spec: str) -> Any:
-    module, _, name = spec.partition(":")
-    return getattr(import_module(module), name)

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "src" / "naiad"
 LAYERS: tuple[set[str], ...] = (
     {"errors", "engine_release"},
     {"application", "backoff", "console"},
-    {"artifacts", "control_key", "error_text", "files", "images", "native", "weights"},
+    {"artifacts", "control_key", "error_text", "files", "hdf5", "images", "native", "weights"},
     {"core", "server_card", "torch_model"},
     {"client", "gate", "runtime", "tuning"},
     {"audit", "triton"},

@@ -45,7 +45,7 @@ class ArgonClustersTask(Task[np.ndarray, Energy], Draws, Simulates[np.ndarray], 
     def rows(self, result):
         yield len(result.atoms), result.total
 
-    def draw(self, found, path, card):
+    def draw(self, found, path, card, options):
         from matplotlib.figure import Figure
 
         for one in found:

@@ -1,23 +1,13 @@
-"""What an application brings so that ``naiad process`` can work on its files.
-
-``Application.bulk`` names a frozen dataclass whose fields are the application's options, each with
-a default and, in ``metadata["help"]``, a line of help; the command line is derived from them. Its
-methods are those of :class:`Bulk`. Such a module is read at the start of every ``naiad`` command,
-so it imports heavy packages inside its methods.
-"""
+"""The interface between ``naiad process`` and an application; see `naiad.tasks.bulk.TaskBulk`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias
 
-from naiad.application import Application
 from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
-from naiad.errors import InvalidInput
 
 Json: TypeAlias = "dict[str, Any]"
 
@@ -96,6 +86,10 @@ class Bulk(Protocol):
         """Begin a file of results of the model with that metadata; without results, no file."""
         ...
 
+    def named_options(self) -> Json:
+        """Return the options that results depend on, by name."""
+        ...
+
     def merge(self, parts: Sequence[Path], path: Path, provenance: Json) -> None:
         """Write the results of all parts, in that order, to one file that says where they are from.
 
@@ -105,19 +99,6 @@ class Bulk(Protocol):
         ...
 
 
-def load_bulk(application: type[Application]) -> type[Bulk]:
-    """The class that ``Application.bulk`` names.
-
-    Raises:
-        InvalidInput: the application has none.
-    """
-    if application.bulk is None:
-        raise InvalidInput(f"{application.name} has no files that could be processed in bulk")
-    module, _, name = application.bulk.partition(":")
-    return cast(type[Bulk], getattr(import_module(module), name))
-
-
 def options_of(bulk: Bulk) -> Json:
-    """The application's options, by name."""
-    named = getattr(bulk, "named_options", None)
-    return asdict(cast(Any, bulk)) if named is None else named()
+    """Return the application's options, by name."""
+    return bulk.named_options()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from naiad.errors import NaiadError
+from naiad.hdf5 import Hdf5Draft
 
 PROVENANCE: Final = "provenance"
 """The HDF5 attribute, and the key of the parquet metadata, with the provenance as JSON."""
@@ -47,21 +49,26 @@ def merge_hdf5(
 
     about: dict[str, Any] = {}
     items = 0
-    with h5py.File(path, "w", rdcc_nbytes=_CHUNK_CACHE) as merged:
+
+    def append(merged: Any, part: Path) -> None:
+        nonlocal about, items
+        with h5py.File(part, "r", rdcc_nbytes=_CHUNK_CACHE) as file:
+            found = {name: _plain(value) for name, value in file.attrs.items()}
+            if not about:
+                about = found
+                merged.attrs.update(file.attrs)
+                merged.attrs[PROVENANCE] = json.dumps(provenance)
+            elif found != about:
+                raise NaiadError(f"{part} has results of another model: {found}, not {about}")
+            for name, column in _columns(file):
+                is_number = name.rpartition("/")[2] == numbered
+                _append_rows(merged, name, column, items if is_number else 0)
+            rows: Any = file[counted]
+            items += len(rows)
+
+    with Hdf5Draft(path, rdcc_nbytes=_CHUNK_CACHE) as draft:
         for part in parts:
-            with h5py.File(part, "r", rdcc_nbytes=_CHUNK_CACHE) as file:
-                found = {name: _plain(value) for name, value in file.attrs.items()}
-                if not about:
-                    about = found
-                    merged.attrs.update(file.attrs)
-                    merged.attrs[PROVENANCE] = json.dumps(provenance)
-                elif found != about:
-                    raise NaiadError(f"{part} has results of another model: {found}, not {about}")
-                for name, column in _columns(file):
-                    is_number = name.rpartition("/")[2] == numbered
-                    _append_rows(merged, name, column, items if is_number else 0)
-                rows: Any = file[counted]
-                items += len(rows)
+            draft.commit(partial(append, part=part))
 
 
 def merge_parquet(

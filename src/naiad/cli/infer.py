@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from naiad.cli.mount import group
+from naiad.cli.verbs import group
 
 app = group("infer", "Send data to a served model and write what it says.")

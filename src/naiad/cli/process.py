@@ -1,8 +1,4 @@
-"""``naiad process APPLICATION``: many files through servers or a Ray cluster, and on after a stop.
-
-The commands are made from what applications declare: their options are the fields of the class
-that ``Application.bulk`` names.
-"""
+"""``naiad process NAME``: many files through servers or a Ray cluster, resumed after a stop."""
 
 from __future__ import annotations
 
@@ -17,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from naiad.application import Application, applications
-from naiad.bulk.application import Bulk, load_bulk
+from naiad.application import Application
+from naiad.bulk.application import Bulk
 from naiad.cli import verbs
 from naiad.cli.connect import given_access, open_client
 from naiad.cli.fields import build, options, reshaped
@@ -276,9 +272,3 @@ def _count(number: int, plural: str) -> str:
 
 
 app = verbs.group("process", "Process many files, and go on after a stop.")
-for _application in applications():
-    if _application.bulk is not None:
-        _kind: Any = load_bulk(_application)
-        app.command(_application.name)(
-            command_of(_application, _kind, lambda bulk: bulk, _kind.suffixes, _kind.example)
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,8 +163,6 @@ def example_call(url: str, model: str, request: Arrays | None, spec: str = "") -
     known = application(model) or application_of(spec)
     if known is not None and issubclass(known, Task):
         return f"naiad infer {known.name} {known.example} --url {url}"
-    if known is not None and known.cli is not None and hasattr(import_module(known.cli), "infer"):
-        return f"naiad infer {known.name} {known.arguments} --url {url}"
     if not request:
         return f'import naiad\nprint(naiad.Client("{url}").metadata("{model}"))'
     given = ",\n".join(f'    "{name}": {_literal(array)}' for name, array in request.items())

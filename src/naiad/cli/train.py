@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from naiad.cli.mount import group
+from naiad.cli.verbs import group
 
 app = group("train", "Train a model and write its weights.")

@@ -29,9 +29,19 @@ from naiad.cli.options import (
     server_asked,
     time_option,
 )
-from naiad.console import progress_bar, refuse_existing, say
+from naiad.cli.stopping import Stopped, interruptible
+from naiad.console import complain, progress_bar, refuse_existing, say
 from naiad.errors import NaiadError
-from naiad.tasks.task import ImportsWeights, Opens, Parses, Simulates, Task, Trains
+from naiad.tasks.task import (
+    Draws,
+    ImportsWeights,
+    Opens,
+    Parses,
+    Simulates,
+    Task,
+    Trains,
+    WritesFiles,
+)
 
 Command: TypeAlias = "Callable[..., None]"
 Kind: TypeAlias = "type[Task[Any, Any]]"
@@ -87,18 +97,24 @@ def infer_command(kind: Kind) -> Command:
             output=given["output"],
             plot=given.get("plot"),
             model=given["model"],
+            drawing=build(kind.DrawOptions, given) if issubclass(kind, Draws) else None,
             concurrency=given["concurrency"],
             timeout=given["timeout"],
             force=given["force"],
         )
         inputs = what.inputs()
         served = kind.name if application(kind.name) is kind else kind.pipeline
-        with connected(served, server, timeout=what.timeout, weights=given["weights"]) as client:
-            failed = infer(what, client, inputs)
+        try:
+            with (
+                interruptible(once=True),
+                connected(served, server, timeout=what.timeout, weights=given["weights"]) as client,
+            ):
+                failed = infer(what, client, inputs)
+        except Stopped as stop:
+            complain("interrupted")
+            raise typer.Exit(stop.status) from None
         if failed:
             raise typer.Exit(1)
-
-    from naiad.tasks.task import Draws, WritesFiles
 
     parameters: list[inspect.Parameter] = []
     if issubclass(kind, Parses):
@@ -179,6 +195,7 @@ def infer_command(kind: Kind) -> Command:
                 None,
             )
         )
+        parameters += options(kind.DrawOptions)
     parameters += _server(kind)
     return _made(infer, parameters, _help(kind))
 
@@ -214,10 +231,13 @@ def simulate_command(kind: Kind) -> Command | None:
         to_file = bool(Path(kind.simulated_output).suffix)
         draft = path.with_name(f"{path.stem}.partial{path.suffix}") if to_file else path
         draft.parent.mkdir(parents=True, exist_ok=True)
-        with progress_bar("simulating", number, unit=made) as advance:
-            task.save(units, draft, advance)
-        if to_file:
-            draft.replace(path)
+        try:
+            with progress_bar("simulating", number, unit=made) as advance:
+                task.save(units, draft, advance)
+            if to_file:
+                draft.replace(path)
+        except OSError as error:
+            raise NaiadError(f"{path} cannot be written: {error.strerror or error}") from None
         say(f"wrote {number:,} {made} to [bold]{escape(str(path))}[/]")
 
     parameters = [

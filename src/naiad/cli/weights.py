@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.cli.mount import group
+from naiad.cli.verbs import group
 from naiad.console import output
 from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, TENSORS_FILE, check_file

@@ -56,9 +56,8 @@ class TaskBulk:
         return request if isinstance(request, Request) else Request(request)
 
     def writer(self, path: Path, metadata: Mapping[str, str]) -> _Writer:
-        """Begin a file of results."""
-        card = self.task.card(metadata)
-        return _Writer(self, card, open_writer(self.task, path, card, self.options))
+        """Begin a file of results; without results there is none."""
+        return _Writer(self, path, self.task.card(metadata))
 
     def merge(self, parts: Sequence[Path], path: Path, provenance: Json) -> None:
         """Write the results of all parts to one file."""
@@ -75,13 +74,18 @@ def _state(path: Path) -> str:
 
 
 class _Writer:
-    def __init__(self, bulk: TaskBulk, card: Any, writer: Writer) -> None:
+    def __init__(self, bulk: TaskBulk, path: Path, card: Any) -> None:
         self._task, self._options = bulk.task, bulk.options
-        self._card, self._writer = card, writer
+        self._path, self._card = path, card
+        self._writer: Writer | None = None
 
     def add(self, name: str, item: Any, outputs: Arrays) -> None:
         unit = self._task.coerce(item, self._options)
-        self._writer.add(name, item, self._task.answer(unit, outputs, self._card))
+        result = self._task.answer(unit, outputs, self._card)
+        if self._writer is None:
+            self._writer = open_writer(self._task, self._path, self._card, self._options)
+        self._writer.add(name, item, result)
 
     def close(self) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()

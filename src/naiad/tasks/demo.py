@@ -39,6 +39,7 @@ def run(kind: type[Task[Any, Any]], directory: Path) -> None:
         paths=[data],
         output=directory / "results.csv",
         plot=directory / "results.png" if issubclass(kind, Draws) else None,
+        drawing=kind.DrawOptions() if issubclass(kind, Draws) else None,
         concurrency=kind.concurrency,
         timeout=kind.timeout,
         force=True,

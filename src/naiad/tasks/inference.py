@@ -20,9 +20,20 @@ from naiad.console import complain, print_columns, progress_bar, say, say_notice
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 from naiad.tasks.client import TaskClient, without_place
 from naiad.tasks.output import Output, check_places, write_whole
-from naiad.tasks.sources import Input, find_inputs, open_input, open_source
-from naiad.tasks.tables import check_suffix, suffixes_of
-from naiad.tasks.task import Draws, Found, Joins, Parses, Report, Reports, Source, Task, WritesFiles
+from naiad.tasks.sources import STDIN, Input, find_inputs, open_input, open_source
+from naiad.tasks.tables import block_of, check_suffix, rows_of, suffixes_of
+from naiad.tasks.task import (
+    Draws,
+    Found,
+    Joins,
+    Opens,
+    Parses,
+    Report,
+    Reports,
+    Source,
+    Task,
+    WritesFiles,
+)
 
 PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
 
@@ -42,6 +53,7 @@ class Inference:
         output: a file, whose suffix is the format; or a folder, with files like the inputs.
         plot: a picture; or a folder, with a picture for each unit.
         model: name on the server; None for what the task finds there.
+        drawing: options of the pictures.
         concurrency: requests at once.
         timeout: seconds per request.
         force: overwrite what is there.
@@ -55,6 +67,7 @@ class Inference:
     output: Path | None = None
     plot: Path | None = None
     model: str | None = None
+    drawing: Any = None
     concurrency: int
     timeout: float
     force: bool = False
@@ -73,6 +86,8 @@ class Inference:
             inputs.insert(0, Input(Path("-"), Path("typed"), tuple(self.typed)))
         if not inputs:
             raise InvalidInput(f"there is nothing to ask about; give {self.task.unit}, or a file")
+        if not any(given.typed or given.path == STDIN or given.path.exists() for given in inputs):
+            raise InvalidInput(f"{inputs[0].path}: no such file")
         check_places(
             dict.fromkeys(self._places(inputs)),
             [given.path for given in inputs],
@@ -95,7 +110,7 @@ class Inference:
             if not is_folder(self.plot) and self.plot.suffix not in PICTURES:
                 raise InvalidInput(f"{self.plot}: pictures are written as {', '.join(PICTURES)}")
             # Says so, where a package is missing, before anything is asked.
-            self.task.draw([], self.plot, {})
+            self.task.draw([], self.plot, {}, self.drawing)
             yield self.plot
         if self.output is None:
             return
@@ -130,6 +145,11 @@ class _Answered:
     task: Task[Any, Any]
     places: Sequence[tuple[Input, int]]
 
+    @property
+    def path(self) -> Path:
+        """The input, or the first of several."""
+        return self.places[0][0].path
+
     def unit(self) -> Any:
         """Read the unit again."""
         parts: list[Any] = []
@@ -163,10 +183,12 @@ class _Run:
         self.what, self.client = what, client
         self.asked: deque[_Asked] = deque()
         self.failed = self.done = 0
+        self.several = False
         self.kept: list[Found] = []
 
     def run(self, inputs: Sequence[Input]) -> int:
         what, task = self.what, self.what.task
+        self.several = len(inputs) > 1
         served = self.client.model(what.model or task.model_on(self.client))
         model: TaskClient[Any, Any] = task.client_of(served)
         card = model.card  # a server without the model is found before anything is written
@@ -245,12 +267,9 @@ class _Run:
     def _read(self, sources: Sequence[tuple[Input, Source[Any], range]]) -> Iterator[_Asked]:
         for given, source, numbers in sources:
             stem = _stem(self.what.task, given.name.name)
-            step = numbers.step
-            blocks = [numbers] if step == 1 else [range(n, n + 1) for n in numbers]
-            for block in blocks:
-                for number, (name, unit) in zip(block, source.read(block), strict=True):
-                    own = f"{stem}_{number + 1}" if len(source) > 1 else stem
-                    yield _Asked([(given, number)], own, name, unit)
+            for number, (name, unit) in zip(numbers, source.read(numbers), strict=True):
+                own = f"{stem}_{number + 1}" if len(source) > 1 else stem
+                yield _Asked([(given, number)], own, name, unit)
 
     def _write(
         self, asked: _Asked, result: Any, card: Any, outputs: dict[Path, Output], stack: ExitStack
@@ -268,7 +287,7 @@ class _Run:
             outputs[place] = stack.enter_context(Output(task, place, card, what.options))
         outputs[place].add(asked.name, asked.unit, result)
 
-    def _draw(self, found: Found, card: Any) -> None:
+    def _draw(self, found: _Answered, card: Any) -> None:
         what = self.what
         if what.plot is None:
             return
@@ -277,10 +296,15 @@ class _Run:
             if len(self.kept) < what.task.most:
                 self.kept.append(found)
             return
-        stem = re.sub(r"[^\w.-]+", "-", Path(found.name).name.partition(".")[0]).strip("-")
-        path = what.plot / f"{self.done - 1:05d}-{stem}.png"
+        stem = re.sub(r"[^\w.-]+", "-", what.task.picture_name(found)).strip("-")
+        folder, number = what.plot, self.done - 1
+        if isinstance(what.task, Opens):
+            number = found.number
+            if self.several:
+                folder /= found.given.name.with_suffix("")
+        path = folder / f"{number:05d}-{stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        what.task.draw([found], path, card)
+        what.task.draw([found], path, card, what.drawing)
 
     def _finish(self, card: Any) -> None:
         what, unit = self.what, self.what.task.unit
@@ -291,7 +315,7 @@ class _Run:
         if what.plot is not None and self.done:
             if self.kept:
                 assert isinstance(what.task, Draws)
-                what.task.draw(self.kept, what.plot, card)
+                what.task.draw(self.kept, what.plot, card, what.drawing)
             part = f"the first {len(self.kept):,} of " if 0 < len(self.kept) < self.done else ""
             say(f"drew {part}{done} into [bold]{escape(str(what.plot))}[/]")
         if self.failed:
@@ -299,15 +323,22 @@ class _Run:
 
     def _fail(self, asked: _Asked, error: Exception) -> None:
         self.failed += 1
-        task = self.what.task
-        said = without_place(task, error, "").removeprefix(asked.name).lstrip(": ")
-        name = shortened(asked.name) if isinstance(task, Parses) else asked.name
-        complain(f"{name}: {said}")
+        said = without_place(self.what.task, error, "").removeprefix(asked.name).lstrip(": ")
+        complain(f"{self._called(asked)}: {said}")
         if isinstance(error, Unavailable | DeadlineExceeded) and not self.client.ready():
             raise Unavailable(
                 f"the server at {self.client.url} is gone; {self.done:,} {self.what.task.unit} "
                 "got an answer"
             )
+
+    def _called(self, asked: _Asked) -> str:
+        """Return the name of a unit; of one of many in a file with its place."""
+        task = self.what.task
+        if not isinstance(task, Opens) or asked.unit is None:
+            return shortened(asked.name) if isinstance(task, Parses) else asked.name
+        given, number = asked.places[0]
+        file = f"{given.path}: " if self.several else ""
+        return f"{file}{task.unit.removesuffix('s')} {number} ({asked.name})"
 
 
 def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
@@ -340,16 +371,11 @@ class _Rows:
         if len(self._rows) >= _SHOWN:
             return
         rows = self._task.rows(found.result)
-        listed: Any = zip(*rows.values(), strict=True) if isinstance(rows, dict) else rows
-        for row in listed:
+        block, size = block_of(self._columns, rows, found.name, self._units - 1)
+        for row in rows_of(self._columns, block, size):
             if len(self._rows) >= _SHOWN:
                 return
-            cells = iter(row)
-            filled = {"unit": found.name, "number": self._units - 1}
-            values = (
-                filled[column.fill] if column.fill else next(cells) for column in self._columns
-            )
-            self._rows.append([_cell(value) for value in values])
+            self._rows.append([_cell(value) for value in row])
 
     def print(self, seconds: float) -> None:
         print_columns(self._rows, [column.name for column in self._columns])
@@ -357,6 +383,8 @@ class _Rows:
 
 
 def _cell(value: object) -> Text:
+    if value is None:
+        return Text()
     return Text(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 

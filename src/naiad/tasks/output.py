@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from naiad.console import complain
 from naiad.errors import NaiadError
 from naiad.tasks.tables import TableWriter, check_suffix
 from naiad.tasks.task import Advance, Task, Writer
@@ -31,7 +32,6 @@ class Output:
         check_suffix(task, path.suffix)
         self.path = path
         self.partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
-        self.added = 0
         self._begin: Callable[[], Writer] = lambda: open_writer(task, self.partial, card, options)
         self._writer: Writer | None = None
 
@@ -48,7 +48,6 @@ class Output:
             self._writer.add(name, unit, result)
         except OSError as error:
             raise self._lost(error) from None
-        self.added += 1
 
     def __enter__(self) -> Output:
         """Return the output itself."""
@@ -57,24 +56,45 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Finish the file and give it its name; keep the partial one on an error."""
+        """Finish the file and give it its name; on an error, keep the partial one and say so."""
         if self._writer is None:
             return
         if kind is not None:
-            with suppress(Exception):
-                self._writer.close()
+            complain(self._kept())
             return
         try:
             self._writer.close()
             self.partial.replace(self.path)
         except OSError as problem:
             raise self._lost(problem) from None
+        except KeyboardInterrupt:
+            complain(self._kept())
+            raise
 
     def _lost(self, error: OSError) -> NaiadError:
         kept = ""
-        if self.added and self.partial.exists():
-            kept = f"; {self.added:,} results are in {self.partial}"
+        if self._writer is not None:
+            kept = f"; {self._kept()}"
+        else:
+            with suppress(OSError):
+                self.partial.unlink()
         return NaiadError(f"{self.path} cannot be written: {error.strerror or error}{kept}")
+
+    def _kept(self) -> str:
+        """Finish the partial file, and say what is in it."""
+        writer, self._writer = self._writer, None
+        assert writer is not None
+        try:
+            with suppress(OSError):
+                writer.close()
+            writer.close()
+        except Exception:
+            return f"{self.partial} cannot be read"
+        if writer.written:
+            return f"the first {writer.written:,} results are in {self.partial}"
+        with suppress(OSError):
+            self.partial.unlink()
+        return "no result is kept"
 
 
 def open_writer(task: Task[Any, Any], path: Path, card: Any, options: Any) -> Writer:

@@ -69,6 +69,7 @@ class Column:
         unit: physical unit, such as ``cm``.
         fill: ``unit`` for the name of the unit, ``number`` for its place among all: such columns
             are left out of :meth:`Task.rows`.
+        categories: of a ``category`` column, whose values then are numbers of these.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Column:
     doc: str = ""
     unit: str = ""
     fill: Literal["", "unit", "number"] = ""
+    categories: tuple[str, ...] = ()
 
 
 class Source(Protocol[Unit_co]):
@@ -84,7 +86,11 @@ class Source(Protocol[Unit_co]):
     def __len__(self) -> int: ...
 
     def read(self, numbers: range) -> Iterator[tuple[str, Unit_co | Exception]]:
-        """Yield the name of each unit, and the unit, or the exception that reading it raised."""
+        """Yield the name of each unit, and the unit, or the exception that reading it raised.
+
+        Args:
+            numbers: of the units, which may be some apart.
+        """
         ...
 
     def close(self) -> None:
@@ -95,6 +101,11 @@ class Source(Protocol[Unit_co]):
 class Writer(Protocol):
     """A file of results under way."""
 
+    @property
+    def written(self) -> int:
+        """Units that are in the file; those that are held are not."""
+        ...
+
     def add(self, name: str, unit: Any, result: Any) -> None:
         """Add the result of a unit.
 
@@ -104,7 +115,11 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish the file; without results, leave none."""
+        """Finish the file; after an error, and a second call, it has what was written.
+
+        Raises:
+            OSError: the place cannot be written.
+        """
         ...
 
 
@@ -119,6 +134,16 @@ class Found(Protocol):
     @property
     def result(self) -> Any:
         """The answer."""
+        ...
+
+    @property
+    def path(self) -> Path:
+        """The input that it is from; ``-`` for a unit that was typed."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Place of the unit in its input."""
         ...
 
     def unit(self) -> Any:
@@ -201,7 +226,11 @@ class Task(Application, ABC, Generic[Unit, Result]):
 
     @abstractmethod
     def rows(self, result: Result) -> Rows:
-        """Return the rows of a result, without filled columns: tuples, or arrays by column."""
+        """Return the rows of a result, without filled columns: tuples, or arrays by column.
+
+        Instead of an array, a value for all rows will do. Where a masked array is masked, the
+        table has no value.
+        """
 
     @classmethod
     def client_of(cls, model: Any) -> Any:
@@ -256,7 +285,7 @@ class Task(Application, ABC, Generic[Unit, Result]):
         """Return the columns of results; override where classes or options name some."""
         return self.columns
 
-    def facts(self, card: Any) -> dict[str, str]:
+    def facts(self, card: Any) -> Json:
         """Return what tables say of the model in their metadata, by default its notice."""
         if isinstance(card, Mapping):
             return {"notice": str(cast("Mapping[str, object]", card).get("notice", ""))}
@@ -283,6 +312,8 @@ class Task(Application, ABC, Generic[Unit, Result]):
 
         Override it where `answer` needs some of the options.
         """
+        if isinstance(self, Opens) and isinstance(unit, str | Path):
+            raise InvalidInput(f"{unit} is a file of {self.unit}; open it, and give one of them")
         if self.suffixes and isinstance(unit, str | Path):
             return self.read(Path(unit))
         return cast("Unit", unit)
@@ -341,13 +372,25 @@ class Draws(ABC):
     most: ClassVar[int] = 1
     """Units in one picture."""
 
+    DrawOptions: ClassVar[type[Any]] = NoOptions
+
     @abstractmethod
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         """Draw up to ``most`` results into one file, whose suffix is .png, .jpg, .svg or .pdf.
+
+        Args:
+            found: the results.
+            path: of the picture.
+            card: of :meth:`Task.card`.
+            options: of ``DrawOptions``.
 
         Raises:
             MissingExtra: a package for pictures is missing; also for no results.
         """
+
+    def picture_name(self, found: Found) -> str:
+        """Return the name of a unit's picture, without its number and ending."""
+        return Path(found.name).name.partition(".")[0]
 
 
 class WritesFiles(ABC, Generic[Unit, Result]):

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from tests.unit.applications.nugraph.served import make_event
 
-from naiad.applications.nugraph.bulk import NuGraph3Bulk
 from naiad.applications.nugraph.result_files import read_results, write_results
 from naiad.applications.nugraph.results import Labels, NuGraph3Result
+from naiad.applications.nugraph.task import NuGraph3Task
 from naiad.bulk.merging import read_provenance
 from naiad.errors import NaiadError
+from naiad.tasks.bulk import TaskBulk
 
+BULK = TaskBulk(NuGraph3Task(), NuGraph3Task.Options())
 LABELS = Labels(tuple("abcdefg"), tuple("wxyz"), "for tests")
 
 
@@ -52,7 +54,7 @@ def test_merging_is_the_inverse_of_cutting(suffix: str, parts: list[list[int]]) 
             files.append(write_results(some, folder / f"part{len(files)}{suffix}"))
         whole = write_results(everything, folder / f"whole{suffix}")
         merged = folder / f"merged{suffix}"
-        NuGraph3Bulk().merge(files, merged, {"naiad": "1.2.3", "servers": ["a", "b"]})
+        BULK.merge(files, merged, {"naiad": "1.2.3", "servers": ["a", "b"]})
         assert read_provenance(merged) == {"naiad": "1.2.3", "servers": ["a", "b"]}
         assert read_provenance(whole) is None
         if suffix == ".h5":
@@ -80,7 +82,7 @@ def test_results_of_two_models_do_not_get_into_one_file(tmp_path: Path, suffix: 
         write_results([result(1, 2, other)], tmp_path / f"b{suffix}"),
     ]
     with pytest.raises(NaiadError, match="has results of another model"):
-        NuGraph3Bulk().merge(files, tmp_path / f"c{suffix}", {})
+        BULK.merge(files, tmp_path / f"c{suffix}", {})
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.parquet"])

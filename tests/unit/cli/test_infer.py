@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-
-from tests.unit.cli.mounted import commands
 from typer.testing import CliRunner
 
-from naiad.applications.nugraph import cli
 from naiad.cli.main import app
-
-
-def test_it_has_the_applications_commands() -> None:
-    assert inspect.unwrap(commands("infer")["nugraph3"]) is cli.infer
 
 
 def test_alone_it_lists_them() -> None:

@@ -64,6 +64,6 @@ class PairsTask(Task[Texts, str], Joins[Texts], Draws, WritesFiles[Texts, str]):
     def files(self, unit: Texts, result: str, options: Any) -> Iterator[tuple[str, bytes]]:
         yield "_joined.txt", result.encode()
 
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         for one in found:
             path.write_bytes(b" and ".join(one.unit()))

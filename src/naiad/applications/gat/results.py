@@ -128,6 +128,7 @@ class GraphFile:
         """
         self._file = path.open("wb")
         self._result: GatResult | None = None
+        self.written = 0
 
     def add(self, name: str, unit: Any, result: GatResult) -> None:
         """Take the result of the graph.
@@ -143,9 +144,12 @@ class GraphFile:
 
     def close(self) -> None:
         """Write the file."""
-        with self._file as file:
-            if self._result is not None:
-                np.savez_compressed(file, allow_pickle=False, **self._result.arrays())
+        result, self._result = self._result, None
+        if not self._file.closed:
+            with self._file as file:
+                if result is not None:
+                    np.savez_compressed(file, allow_pickle=False, **result.arrays())
+                    self.written = 1
 
     @staticmethod
     def merge(task: Any, parts: Sequence[Path], path: Path, provenance: Json) -> None:

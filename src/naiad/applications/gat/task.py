@@ -164,7 +164,7 @@ class GatTask(
 
         return TopicsReport()
 
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         """Draw a graph, coloured by topic."""
         from naiad.applications.gat.display import draw_graph
 

@@ -155,7 +155,7 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
 
         return BarReport() if count <= _FEW else LabelReport(self.unit)
 
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         """Draw images with their best classes on one page."""
         from naiad.applications.image.sheet import draw
 

@@ -40,7 +40,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
     subject: ClassVar[str]
     packages = ("ladybug", "rapidfuzz")
     on_request = True
-    cli = "naiad.applications.movies.cli"
+    commands = "naiad.applications.movies.cli:commands"
 
     columns = (
         Column("rank", "int32", "place among the picks, from 1"),
@@ -92,7 +92,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
         """Return a report with a bar for each score, and the reasons."""
         return FilmsReport()
 
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         """Draw the films of an answer, and what links them."""
         from naiad.applications.movies.picture import draw
 

@@ -6,9 +6,10 @@ import shutil
 import time
 from pathlib import Path
 
-from naiad.applications.nugraph.infer_file import Job, infer_events
 from naiad.applications.nugraph.report import print_stages
+from naiad.applications.nugraph.task import NuGraph3Task
 from naiad.console import output
+from naiad.tasks.inference import Inference, infer
 from naiad.triton.repository import export
 from naiad.triton.server import Server
 
@@ -40,15 +41,20 @@ def run(directory: Path) -> None:
     with server:
         _step("serving", f"gRPC {server.grpc_url}, HTTP {server.http_url}")
         _step("first answer", f"{server.started_in:.1f} s after the start")
-        job = Job(
-            file=EVENTS,
-            events=slice(0, _PRINTED),
+        what = Inference(
+            task=NuGraph3Task(),
+            options=NuGraph3Task.Options(),
+            paths=[EVENTS],
+            chosen=slice(0, _PRINTED),
             output=directory / "labels.h5",
             plot=directory,
-            truth=True,
+            drawing=NuGraph3Task.DrawOptions(truth=True),
+            concurrency=NuGraph3Task.concurrency,
+            timeout=NuGraph3Task.timeout,
             force=True,
         )
-        infer_events(job, server.grpc_url)
+        with server.client() as client:
+            infer(what, client, what.inputs())
         print_stages(stage_seconds(server))
         _step("shutting down", "requests in flight would be finished first")
     (liveliest,) = directory.glob(f"{_LIVELIEST:05d}-*.png")

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ from naiad.applications.nugraph.display_parts import (
     scale_bar,
     set_style,
 )
-from naiad.applications.nugraph.events import Event
+from naiad.applications.nugraph.events import Event, EventFile, open_events
 from naiad.applications.nugraph.labels import EVENT_CLASSES
 from naiad.applications.nugraph.projection import Projection, fit_projection
 from naiad.applications.nugraph.results import NuGraph3Result
 from naiad.applications.nugraph.schema import PLANES, POSITION_SCALE
 from naiad.errors import MissingExtra
+from naiad.tasks.task import Found
 
 try:
     from matplotlib.axes import Axes
@@ -43,6 +45,7 @@ except ModuleNotFoundError:
     raise MissingExtra("nugraph3-client", "matplotlib") from None
 
 _PLANE_TITLES = {"u": "Plane u", "v": "Plane v", "y": "Plane y (collection)"}
+_GEOMETRY_EVENTS = 32  # tell where in the detector the wires are
 _CHARGES = (50.0, 200.0, 800.0)  # of the legend, ADC
 
 # Inches.
@@ -122,6 +125,21 @@ def event_display(
     if path is not None:
         figure.savefig(path)
     return figure
+
+
+def draw(found: Found, path: Path, *, truth: bool, zoom: bool) -> None:
+    """Draw an event of a file, with what the file tells of the detector's geometry."""
+    file, projection = _opened(found.path, found.path.stat().st_mtime_ns, truth)
+    event_display(
+        file[found.number], found.result, path, truth=truth, zoom=zoom, projection=projection
+    )
+
+
+@lru_cache(maxsize=1)  # pictures of one file are drawn one after the other
+def _opened(path: Path, changed: int, truth: bool) -> tuple[EventFile, Projection | None]:
+    file = open_events(path, truth=truth)
+    some = file.read(range(min(len(file), _GEOMETRY_EVENTS)))
+    return file, fit_projection(event for _, event in some if isinstance(event, Event))
 
 
 def _predicted(result: NuGraph3Result, projection: Projection | None) -> _Row:

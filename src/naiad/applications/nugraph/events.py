@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from naiad.applications.nugraph import labels, tables
 from naiad.applications.nugraph.tables import Table, h5py
-from naiad.errors import InvalidInput
+from naiad.errors import InvalidInput, NaiadError
+from naiad.hdf5 import Hdf5Draft
 
 Array = NDArray[Any]
 
@@ -102,6 +103,11 @@ class Event:
         """Run, subrun and event number."""
         return self.run, self.subrun, self.event
 
+    @property
+    def name(self) -> str:
+        """The three numbers in words."""
+        return _name(*self.id)
+
     def arrays(self) -> dict[str, Array]:
         """The ten tensors that the model ``nugraph3`` is sent, by their names."""
         return {
@@ -145,6 +151,18 @@ class EventFile:
         for start in range(0, len(self._events), _BLOCK):
             yield from self._read(self._events[start : start + _BLOCK])
 
+    def read(self, numbers: range) -> Iterator[tuple[str, Event | Exception]]:
+        """Yield the name of each event, and the event or the error that reading it raised."""
+        for start in range(0, len(numbers), _BLOCK):
+            block = numbers[start : start + _BLOCK]
+            names = [_name(*self.ids[number].tolist()) for number in block]
+            try:
+                # Much faster together; one that cannot be read fails them all.
+                events = list(self[block.start : block.stop : block.step])
+            except (NaiadError, OSError):
+                events = [self._read_one(number) for number in block]
+            yield from zip(names, events, strict=True)
+
     @property
     def ids(self) -> NDArray[np.int64]:
         """Run, subrun and event number of every event, ``[events, 3]``, read without the events."""
@@ -159,6 +177,12 @@ class EventFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _read_one(self, number: int) -> Event | Exception:
+        try:
+            return self[number]
+        except (NaiadError, OSError) as error:
+            return error
 
     def _read(self, events: range) -> Iterator[Event]:
         readers = {
@@ -219,13 +243,6 @@ def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
     return EventFile(file, found, index, range(len(index.ids)))
 
 
-def read_requests(path: Path | str) -> Iterator[dict[str, Array]]:
-    """The request for each event of a file, as its tensors by name; errors as `open_events`."""
-    with open_events(path, truth=False) as events:
-        for event in events:
-            yield event.arrays()
-
-
 def _open_tables(file: tables.Node, path: Path, truth: bool) -> dict[str, Table]:
     found: dict[str, Table] = {}
     for name, columns in (("hit_table", HIT_COLUMNS), ("spacepoint_table", SPACEPOINT_COLUMNS)):
@@ -274,8 +291,8 @@ def write_events(
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with h5py.File(partial, "w") as file:
-            writer = _Writer(file)
+        with Hdf5Draft(partial) as draft:
+            writer = _Writer(draft)
             for event in events:
                 writer.add(event)
                 if progress is not None and writer.events % _BLOCK == 0:
@@ -292,9 +309,9 @@ def write_events(
 class _Writer:
     """Collects rows of events and appends them to the file block by block."""
 
-    def __init__(self, file: tables.Node) -> None:
+    def __init__(self, draft: Hdf5Draft) -> None:
         self.events = 0
-        self._file = file
+        self._draft = draft
         self._waiting: dict[str, list[dict[str, Array]]] = {}
         self._columns: dict[str, frozenset[str]] = {}
         self._empty = _rows(Event(0, 0, 0, _no_rows(HIT_COLUMNS), _no_rows(SPACEPOINT_COLUMNS)))
@@ -332,11 +349,14 @@ class _Writer:
                 table["event_id"] = np.empty((0, 3), np.int32)
                 table["event_id.seq_cnt"] = np.empty((0, 2), np.int64)
                 self._waiting[name] = [table]
+        self._draft.commit(self._append_to)
+        self._waiting.clear()
+
+    def _append_to(self, file: tables.Node) -> None:
         for name, blocks in self._waiting.items():
-            group = self._file.require_group(name)
+            group = file.require_group(name)
             for column in blocks[0]:
                 _append(group, column, np.concatenate([block[column] for block in blocks]))
-        self._waiting.clear()
 
 
 def _rows(event: Event) -> dict[str, dict[str, Array]]:
@@ -357,6 +377,10 @@ def _rows(event: Event) -> dict[str, dict[str, Array]]:
         for name in _TRUTH_TABLES:
             rows.setdefault(name, {}).update(event.truth.tables[name])
     return rows
+
+
+def _name(run: int, subrun: int, event: int) -> str:
+    return f"run {run}, subrun {subrun}, event {event}"
 
 
 def _no_rows(columns: Mapping[str, str]) -> dict[str, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -16,7 +17,12 @@ from rich.text import Text
 from naiad.applications.nugraph.results import FILTERED, NuGraph3Result
 from naiad.applications.nugraph.schema import PLANES
 from naiad.console import bar, output
+from naiad.tasks.task import Found
 
+if TYPE_CHECKING:  # imports torch
+    from naiad.applications.nugraph.train import Training
+
+_FEW = 3  # events that are printed one by one
 _BAR = 28  # characters of a probability of 1
 
 
@@ -27,7 +33,6 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter[str])
     hits: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     unknown_hits: int = 0
-    notice: str = ""
 
     def add(self, result: NuGraph3Result) -> None:
         """Count one event."""
@@ -37,7 +42,49 @@ class Tally:
             before = self.hits.get(name, [0] * len(PLANES))
             self.hits[name] = [a + b for a, b in zip(before, counts, strict=True)]
         self.unknown_hits += result.unknown_hits
-        self.notice = result.notice
+
+
+class EventReport:
+    """Prints each of a few events, or sums over many."""
+
+    def __init__(self, count: int) -> None:
+        """Begin a report of ``count`` events."""
+        self._tally = Tally()
+        self._few: list[NuGraph3Result] | None = [] if count <= _FEW else None
+
+    def add(self, found: Found) -> None:
+        """Take one more event."""
+        if self._few is None:
+            self._tally.add(found.result)
+        else:
+            self._few.append(found.result)
+
+    def print(self, seconds: float) -> None:
+        """Print them."""
+        if self._few is None:
+            print_tally(self._tally, seconds)
+        for result in self._few or ():
+            print_result(result)
+            output.print()
+
+
+def training_lines(training: Training) -> list[str]:
+    """Say how good new weights are for the events that were held out."""
+    counts = ", ".join(f"{number:,} {part}" for part, number in training.events.items())
+    metrics = training.metrics
+    lines = [
+        f"events: {counts}; {training.seconds:.0f} s, weights of epoch {training.best_epoch + 1}; "
+        "on those for the test:"
+    ]
+    for kind in ("semantic", "event"):
+        rows = [(f"{kind} class", "recall", "precision")]
+        for name, recall in metrics[f"{kind}_recall"].items():
+            rows.append((name, _share(recall), _share(metrics[f"{kind}_precision"][name])))
+        rows.append(("accuracy", _share(metrics[f"{kind}_accuracy"]), ""))
+        lines += [f"  {a:<16}{b:>7}  {c:>9}".rstrip() for a, b, c in rows]
+    for name in ("filter_accuracy", "filter_recall", "filter_precision"):
+        lines.append(f"  {name.replace('_', ' ')}: {_share(metrics[name])}")
+    return [*lines, f"  vertex: half within {metrics['vertex_median_cm']} cm"]
 
 
 def print_result(
@@ -66,7 +113,6 @@ def print_result(
     counts = {name: list(row) for name, *row in result.counts().itertuples()}
     blocks: list[RenderableType] = [
         Text(f"run {result.run}, subrun {result.subrun}, event {result.event}", style="bold"),
-        *_notice(result.notice),
         _indented(_probabilities(result.event_probabilities)),
         _indented(facts),
         _indented(_hit_table(counts)),
@@ -93,7 +139,6 @@ def print_tally(tally: Tally, seconds: float | None = None, *, console: Console 
     pace = "" if seconds is None else f" in {seconds:.1f} s, {total / seconds:.1f} per second"
     blocks: list[RenderableType] = [
         Text(f"{count_of(total, 'event')}{pace}", "bold"),
-        *_notice(tally.notice),
     ]
     if total:
         shares = {name: count / total for name, count in tally.events.items()}
@@ -109,12 +154,12 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def _share(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
+
+
 def _unknown(number: int) -> str:
     return f"hits that spacepoints name and their plane does not have: {number:,}, left out"
-
-
-def _notice(notice: str) -> list[RenderableType]:
-    return [Text(notice, style="yellow")] if notice else []
 
 
 def _indented(block: RenderableType) -> Padding:

@@ -11,73 +11,56 @@ Names of classes and the notice of the weights are in the file's attributes or s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.nugraph.result_tables import ParquetStore, import_pyarrow, read_parquet
+from naiad.applications.nugraph.result_tables import read_parquet
 from naiad.applications.nugraph.results import HIT_DTYPES, Labels, NuGraph3Result
 from naiad.applications.nugraph.schema import PLANES
+from naiad.applications.nugraph.task import NuGraph3Task
+from naiad.bulk.merging import merge_hdf5
 from naiad.errors import MissingExtra, NaiadError
+from naiad.hdf5 import Hdf5Draft
+from naiad.tasks.output import Output, check_places
 
-HDF5_SUFFIXES = (".h5", ".hdf5")
-PARQUET_SUFFIXES = (".parquet", ".pq")
-
+_HDF5: Final = (".h5", ".hdf5")
+_PARQUET: Final = (".parquet", ".pq")
 _HITS_PER_WRITE = 65_536
 # pynuml's names of the hit columns that come from the event.
 _PYNUML = {"plane": "local_plane", "wire": "local_wire", "time": "local_time"}
 
 
-class Store(Protocol):
-    """One file format: adds a block of events to an open file."""
+class Hdf5Writer:
+    """A `Writer` of HDF5 files, which keeps no more than about 65,536 hits in memory."""
 
-    def add(self, block: list[NuGraph3Result], first: int) -> None:
-        """Write the events of ``block``, the first of which is number ``first`` of the file."""
-        ...
-
-    def close(self) -> None:
-        """Finish the file."""
-        ...
-
-
-class ResultWriter(AbstractContextManager["ResultWriter"]):
-    """Writes results as they come, keeping no more than about 65,536 hits in memory.
-
-    Leaving the ``with`` block, also by an exception, finishes the file with what was added.
-    """
-
-    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
-        """Open ``path`` for writing; its suffix says the format.
-
-        Raises:
-            NaiadError: the suffix is not .h5, .hdf5, .parquet or .pq, or the file exists.
-        """
-        check_format(path)
-        if path.exists() and not overwrite:
-            raise NaiadError(f"{path} exists")
+    def __init__(self, task: object, path: Path, card: object) -> None:
+        """Begin no file yet: the columns depend on the classes of the first result."""
         self._path = path
-        self._store: Store | None = None
+        self._draft: Hdf5Draft | None = None
+        self._labels: Labels | None = None
         self._block: list[NuGraph3Result] = []
         self._held = 0
-        self._written = 0
-        self._labels: Labels | None = None
+        self._sizes: list[int] = []
 
-    def add(self, result: NuGraph3Result) -> None:
+    @property
+    def written(self) -> int:
+        """Events that are in the file."""
+        return sum(self._sizes[: self._draft.commits]) if self._draft is not None else 0
+
+    def add(self, name: str, unit: object, result: NuGraph3Result) -> None:
         """Add one event.
 
         Raises:
             NaiadError: the result has other classes, or another notice, than those before it.
+            OSError: the file cannot be written.
         """
         if self._labels is None:
             self._labels = result.labels
-            # Opened here and not before: the columns depend on the classes.
-            store = _Hdf5Store if self._path.suffix in HDF5_SUFFIXES else ParquetStore
-            self._store = store(self._path, result.labels)
         elif result.labels != self._labels:
             raise NaiadError(
                 f"{self._path} has results of another model: {self._labels}, not {result.labels}"
@@ -88,33 +71,46 @@ class ResultWriter(AbstractContextManager["ResultWriter"]):
             self._flush()
 
     def close(self) -> None:
-        """Write what is still held and finish the file. No result, no file."""
-        if self._store is not None:
-            try:
-                self._flush()
-            finally:
-                self._store.close()
-                self._store = None
+        """Write what is still held and finish the file."""
+        try:
+            self._flush()
+        finally:
+            if self._draft is not None:
+                self._draft.close()
 
-    def __exit__(self, *exc: object) -> None:
-        """Finish the file."""
-        self.close()
+    @staticmethod
+    def merge(
+        task: object, parts: Sequence[Path], path: Path, provenance: Mapping[str, Any]
+    ) -> None:
+        """Write the results of all parts to one file."""
+        counted, numbered = "event_table/event_id", "event_id.seq_cnt"
+        merge_hdf5(parts, path, provenance, counted=counted, numbered=numbered)
 
     def _flush(self) -> None:
-        if self._store is not None and self._block:
-            self._store.add(self._block, self._written)
-            self._written += len(self._block)
-            self._block.clear()
-            self._held = 0
+        block, self._block, self._held = self._block, [], 0
+        if not block:
+            return
+        if self._draft is None:
+            self._draft = Hdf5Draft(self._path)
+        first = sum(self._sizes)
+        self._sizes.append(len(block))
+        self._draft.commit(lambda file: _append_block(file, block, first))
 
 
 def write_results(
     results: Iterable[NuGraph3Result], path: Path, *, overwrite: bool = False
 ) -> Path:
-    """Write results to an HDF5 or parquet file, as its suffix says, one at a time."""
-    with ResultWriter(path, overwrite=overwrite) as writer:
-        for result in results:
-            writer.add(result)
+    """Write results to an HDF5, Parquet or CSV file, as its suffix says, as they come.
+
+    Raises:
+        NaiadError: the file exists, or cannot be written.
+    """
+    check_places({path: None}, (), force=overwrite)
+    left = iter(results)
+    for first in left:
+        with Output(NuGraph3Task(), path, first.labels) as output:
+            for result in chain((first,), left):
+                output.add("", None, result)
     return path
 
 
@@ -124,31 +120,18 @@ def read_results(path: Path) -> Iterator[NuGraph3Result]:
     Raises:
         NaiadError: not a file of NuGraph3 results.
     """
-    check_format(path)
+    if path.suffix not in (*_HDF5, *_PARQUET):
+        raise NaiadError(f"{path}: results are read from {', '.join((*_HDF5, *_PARQUET))}")
     if not path.is_file():
         raise NaiadError(f"{path}: no such file")
-    return _read_hdf5(path) if path.suffix in HDF5_SUFFIXES else read_parquet(path)
+    return _read_hdf5(path) if path.suffix in _HDF5 else read_parquet(path)
 
 
-def check_format(path: Path) -> None:
-    """Make sure that results can be written to a file of this name.
-
-    Raises:
-        NaiadError: the suffix names no format, or the package for it is missing or does not work.
-    """
-    known = (*HDF5_SUFFIXES, *PARQUET_SUFFIXES)
-    if path.suffix not in known:
-        raise NaiadError(f"{path}: results are written as {', '.join(known)}")
-    if path.suffix in HDF5_SUFFIXES:
-        _h5py()
-    else:
-        import_pyarrow()
-
-
-class _Hdf5Store:
-    def __init__(self, path: Path, labels: Labels) -> None:
-        self._file = _h5py().File(path, "w")
-        self._file.attrs.update(
+def _append_block(file: Any, block: list[NuGraph3Result], first: int) -> None:
+    """Append events, the first of which has the number ``first``."""
+    labels = block[0].labels
+    if not first:
+        file.attrs.update(
             {
                 "content": "NuGraph3 results",
                 "semantic_classes": list(labels.semantic),
@@ -157,51 +140,42 @@ class _Hdf5Store:
                 "notice": labels.notice,
             }
         )
-        # Also of a file whose every event is without hits.
-        self._append("hit_table/event_id.seq_cnt", np.zeros((0, 2), np.int64))
-        for name, column in _hit_columns([], labels).items():
-            self._append(f"hit_table/{name}", column)
+    columns = {
+        "event_id": np.array([(r.run, r.subrun, r.event) for r in block], np.int32),
+        "event_class": np.array([[labels.event.index(r.event_class)] for r in block], np.int32),
+        "probability": np.array([list(r.event_probabilities.values()) for r in block], "f4"),
+        "vertex": np.stack([r.vertex for r in block]),
+        "unknown_hits": np.array([[r.unknown_hits] for r in block], np.int32),
+    }
+    for name, column in columns.items():
+        _append(file, f"event_table/{name}", column)
+    counts = np.array([len(r.probabilities) for r in block])
+    numbers = np.arange(first, first + len(block))
+    _append(
+        file,
+        "hit_table/event_id.seq_cnt",
+        np.stack([numbers, counts], axis=1)[counts > 0].astype(np.int64),
+    )
+    for name, column in _hit_columns(block, labels).items():
+        _append(file, f"hit_table/{name}", column)
 
-    def add(self, block: list[NuGraph3Result], first: int) -> None:
-        labels = block[0].labels
-        ids = np.array([(r.run, r.subrun, r.event) for r in block], np.int32)
-        columns = {
-            "event_id": ids,
-            "event_class": np.array([[labels.event.index(r.event_class)] for r in block], np.int32),
-            "probability": np.array([list(r.event_probabilities.values()) for r in block], "f4"),
-            "vertex": np.stack([r.vertex for r in block]),
-            "unknown_hits": np.array([[r.unknown_hits] for r in block], np.int32),
-        }
-        for name, column in columns.items():
-            self._append(f"event_table/{name}", column)
-        counts = np.array([len(r.probabilities) for r in block])
-        numbers = np.arange(first, first + len(block))
-        self._append(
-            "hit_table/event_id.seq_cnt",
-            np.stack([numbers, counts], axis=1)[counts > 0].astype(np.int64),
+
+def _append(file: Any, name: str, rows: NDArray[Any]) -> None:
+    if name not in file:
+        file.create_dataset(
+            name,
+            data=rows,
+            maxshape=(None, rows.shape[1]),
+            chunks=(4096, rows.shape[1]),
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
         )
-        for name, column in _hit_columns(block, labels).items():
-            self._append(f"hit_table/{name}", column)
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _append(self, name: str, rows: NDArray[Any]) -> None:
-        if name not in self._file:
-            self._file.create_dataset(
-                name,
-                data=rows,
-                maxshape=(None, rows.shape[1]),
-                chunks=(4096, rows.shape[1]),
-                compression="gzip",
-                compression_opts=1,
-                shuffle=True,
-            )
-            return
-        dataset = self._file[name]
-        start = len(dataset)
-        dataset.resize(start + len(rows), axis=0)
-        dataset[start:] = rows
+        return
+    dataset = file[name]
+    start = len(dataset)
+    dataset.resize(start + len(rows), axis=0)
+    dataset[start:] = rows
 
 
 def _hit_columns(block: list[NuGraph3Result], labels: Labels) -> dict[str, NDArray[Any]]:

@@ -233,12 +233,11 @@ class NuGraph3Result:
         """Number of signal hits per semantic class (rows) and plane (columns), int64; the last
         row, :data:`FILTERED`, has the hits that are not signal.
         """
-        signal = self.signal
-        table = pd.crosstab(signal["semantic"], signal["plane"], dropna=False)
-        table = table.reindex(index=list(self.labels.semantic), columns=list(PLANES), fill_value=0)
-        rest = self.hits.loc[~self.hits["signal"], "plane"].value_counts()
-        table.loc[FILTERED] = [int(rest.get(plane, 0)) for plane in PLANES]
-        return table.rename_axis(index=None, columns=None).astype(np.int64)
+        names = [*self.labels.semantic, FILTERED]
+        rows = np.where(self.is_signal, self.columns["semantic"], len(names) - 1)
+        table = np.zeros((len(names), len(PLANES)), np.int64)
+        np.add.at(table, (rows, self.columns["plane"]), 1)
+        return pd.DataFrame(table, names, list(PLANES))
 
 
 def hit_columns(columns: Arrays) -> dict[str, NDArray[Any]]:

@@ -116,6 +116,7 @@ class ArraysWriter:
     def __init__(self, task: Any, path: Path, card: Labels) -> None:
         self._path, self._card = path, card
         self._results: list[ProductsResult] = []
+        self.written = 0
 
     def add(self, name: str, unit: Any, result: ProductsResult) -> None:
         """Keep a result."""
@@ -123,9 +124,10 @@ class ArraysWriter:
 
     def close(self) -> None:
         """Write the file."""
-        if not self._results:
+        results, self._results = self._results, []
+        if not results:
             return
-        whole = join(self._results)
+        whole = join(results)
         with self._path.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -137,3 +139,4 @@ class ArraysWriter:
                 categories=np.array(self._card.categories, dtype=str),
                 notice=np.array(self._card.notice),
             )
+        self.written = len(results)

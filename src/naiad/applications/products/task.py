@@ -70,7 +70,7 @@ class ProductsTask(
     packages = ("torch", "scipy", "safetensors")
     on_request = True
     demos = {"products": "naiad.applications.products.demo:run"}
-    cli = "naiad.applications.products.cli"
+    commands = "naiad.applications.products.cli:commands"
 
     unit, argument, example = "products", "PRODUCT", "17 42"
     formats = {".npz": "naiad.applications.products.results:ArraysWriter"}
@@ -202,7 +202,7 @@ class ProductsTask(
         """Return a report with the most probable categories."""
         return _Report(card, options.top)
 
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         """Draw products by their embeddings."""
         from naiad.applications.products.display import draw_embeddings
         from naiad.applications.products.results import join

@@ -11,11 +11,11 @@ import typer
 from tests.unit.applications.nugraph.served import NOTICE, NuGraph3, make_event, nugraph3_server
 from typer.testing import CliRunner, Result
 
-from naiad.applications.nugraph.cli import parse_events
 from naiad.applications.nugraph.events import EventFile, open_events, write_events
 from naiad.applications.nugraph.result_files import read_results
 from naiad.applications.nugraph.simulate import simulate
 from naiad.cli.main import app
+from naiad.cli.verbs import parse_slice
 from naiad.errors import InvalidInput, NaiadError, Unavailable
 
 
@@ -50,13 +50,13 @@ def events(tmp_path: Path) -> Path:
     ],
 )
 def test_events_are_chosen_as_in_python(text: str | None, chosen: range) -> None:
-    assert range(10)[parse_events(text)] == chosen
+    assert range(10)[parse_slice(text, "events")] == chosen
 
 
 @pytest.mark.parametrize("text", ["", "a", "1:b", "1:2:3:4", "1:5:-1", "1:5:0", "1.5"])
 def test_what_chooses_no_events_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="FIRST:STOP"):
-        parse_events(text)
+        parse_slice(text, "events")
 
 
 def test_a_few_events_are_printed_one_by_one(events: Path) -> None:
@@ -83,7 +83,7 @@ def test_results_are_written_in_the_order_of_the_file(events: Path, suffix: str)
     with nugraph3_server() as (url, _):
         result = infer(events, url, "--output", out)
     assert result.exit_code == 0, result.output
-    assert "wrote 10 results" in result.output
+    assert "wrote 10 events" in result.output
     read = list(read_results(out))
     assert [r.event for r in read] == list(range(10))
     assert [len(r.hits) for r in read] == list(range(10))
@@ -147,8 +147,11 @@ def test_a_server_that_goes_away_ends_the_command(
     with nugraph3_server() as (url, _):
         result = infer(events, url, "-o", out, "--concurrency", "1", "--timeout", "2")
     assert isinstance(result.exception, Unavailable)
-    assert "is gone; 4 events got an answer before" in str(result.exception)
-    assert [r.event for r in read_results(out)] == [0, 1, 2, 3]
+    assert "is gone; 4 events got an answer" in str(result.exception)
+    assert not out.exists()
+    partial = out.with_name("out.partial.h5")
+    assert f"the first 4 results are in {partial}" in result.output
+    assert [r.event for r in read_results(partial)] == [0, 1, 2, 3]
 
 
 def test_a_server_without_the_model_is_named_and_nothing_is_written(events: Path) -> None:
@@ -179,19 +182,18 @@ def test_existing_outputs_are_overwritten_only_when_told(events: Path, tmp_path:
         assert infer(events, url, "-o", out, *choice, "--force").exit_code == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--events", "50:60"], "has 10 events, and none of those asked for"),
-        (["-o", "results.csv"], "results are written as .h5"),
-    ],
-)
-def test_a_job_that_cannot_be_done_is_refused_before_the_server_is_asked(
-    events: Path, arguments: list[str], message: str
-) -> None:
-    result = infer(events, "127.0.0.1:9", *arguments)
+def test_events_that_are_not_there_cannot_be_chosen(events: Path) -> None:
+    with nugraph3_server() as (url, served):
+        result = infer(events, url, "--events", "50:60")
+    assert isinstance(result.exception, InvalidInput)
+    assert "the inputs have none of the events asked for" in str(result.exception)
+    assert not served.requests
+
+
+def test_an_unknown_format_is_refused_before_the_server_is_asked(events: Path) -> None:
+    result = infer(events, "127.0.0.1:9", "-o", "results.txt")
     assert isinstance(result.exception, NaiadError)
-    assert message in str(result.exception)
+    assert "results are written as .h5, .hdf5, .csv, .parquet" in str(result.exception)
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from tests.unit.applications.nugraph.served import LABELS, NOTICE, make_event, nugraph3_server
 
 import naiad
-from naiad.applications.nugraph.client import NuGraph3Client
 from naiad.applications.nugraph.events import Event
 from naiad.applications.nugraph.results import NuGraph3Result
+from naiad.applications.nugraph.task import NuGraph3Task
 from naiad.errors import InvalidInput, ModelNotFound
 
 
@@ -44,7 +44,8 @@ def test_the_server_is_told_the_event_and_whether_to_be_strict() -> None:
 def test_labels_are_asked_for_once() -> None:
     with nugraph3_server() as (url, _), naiad.Client(url) as client:
         nugraph3 = client.nugraph3
-        assert nugraph3.labels is nugraph3.labels
+        assert nugraph3.card is nugraph3.card
+        assert nugraph3.card == LABELS
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -82,7 +83,7 @@ def test_a_refused_event_raises_what_the_server_says() -> None:
 
 def test_a_refused_event_can_stand_in_its_place_and_the_others_go_on() -> None:
     with nugraph3_server(refuse=frozenset({1, 3})) as (url, _), naiad.Client(url) as client:
-        answers = list(client.nugraph3.infer_many(some_events(6), on_error="return"))
+        answers = list(client.nugraph3.try_many(some_events(6)))
     assert [isinstance(answer, InvalidInput) for answer in answers] == [
         event in (1, 3) for event in range(6)
     ]
@@ -91,14 +92,17 @@ def test_a_refused_event_can_stand_in_its_place_and_the_others_go_on() -> None:
 
 def test_a_model_of_another_name_is_asked_by_its_name() -> None:
     with nugraph3_server(name="nu_test") as (url, _), naiad.Client(url) as client:
-        result = NuGraph3Client(client.model("nu_test")).infer(make_event([0]))
+        result = NuGraph3Task.client_of(client.model("nu_test")).infer(make_event([0]))
         assert len(result.hits) == 1
         with pytest.raises(ModelNotFound, match="nugraph3"):
             client.nugraph3.infer(make_event([0]))
 
 
 def test_the_client_needs_no_torch() -> None:
-    code = "import sys, naiad.applications.nugraph.client; print('torch' in sys.modules)"
+    code = (
+        "import sys, naiad; naiad.Client('localhost:9').nugraph3; "
+        "import naiad.applications.nugraph.results; print('torch' in sys.modules)"
+    )
     printed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

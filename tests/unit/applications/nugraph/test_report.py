@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 
 from rich.console import Console
-from tests.unit.applications.nugraph.served import LABELS, NOTICE, answer, make_event
+from tests.unit.applications.nugraph.served import LABELS, answer, make_event
 
 from naiad.applications.nugraph.report import Tally, print_result, print_stages, print_tally
 from naiad.applications.nugraph.results import NuGraph3Result
@@ -30,7 +30,6 @@ def test_a_result_has_class_vertex_and_hits_per_class_and_plane() -> None:
     page = Page()
     print_result(reconstruct([0, 1, 2, 2, 0]), console=page)
     assert ["run", "7,", "subrun", "2,", "event", "11"] in page.lines
-    assert NOTICE.split() in page.lines
     assert ["signal", "3", "of", "5", "hits"] in page.lines
     assert ["vertex", "x", "5.0", "y", "2.0", "z", "3.0", "cm"] in page.lines
     assert ["muon", "0", "1", "0", "1"] in page.lines

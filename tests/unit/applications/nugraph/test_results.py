@@ -10,13 +10,17 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
+from tests.support.disk import file_size_limit
 from tests.unit.applications.nugraph.served import LABELS, NOTICE, answer, make_event
 
 from naiad.applications.nugraph.events import open_events
 from naiad.applications.nugraph.labels import EVENT_CLASSES, SEMANTIC_CLASSES
-from naiad.applications.nugraph.result_files import ResultWriter, read_results, write_results
+from naiad.applications.nugraph.result_files import read_results, write_results
 from naiad.applications.nugraph.results import FILTERED, Labels, NuGraph3Result
+from naiad.applications.nugraph.task import NuGraph3Task
 from naiad.errors import NaiadError, PipelineError
+from naiad.tasks.output import open_writer
 
 SUFFIXES = [".h5", ".parquet"]
 
@@ -138,12 +142,16 @@ def test_many_events_are_written_block_by_block(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("naiad.applications.nugraph.result_files._HITS_PER_WRITE", 10)
+    monkeypatch.setattr("naiad.tasks.tables._ROWS", 10)
     # Twice the same numbers, one after the other: still two events.
     results = [reconstruct([0, 1, 2] * (n % 4), event=n // 2) for n in range(30)]
-    with ResultWriter(tmp_path / f"results{suffix}") as writer:
-        for result in results:
-            writer.add(result)
-            assert writer._held < 10
+    writer = open_writer(NuGraph3Task(), tmp_path / f"results{suffix}", LABELS)
+    for number, result in enumerate(results):
+        writer.add("", None, result)
+        # The rows of the last few events, at most, wait.
+        assert number - 4 < writer.written <= number + 1
+    writer.close()
+    assert writer.written == 30
     read = list(read_results(tmp_path / f"results{suffix}"))
     assert [r.event for r in read] == [n // 2 for n in range(30)]
     for got, expected in zip(read, results, strict=True):
@@ -151,8 +159,10 @@ def test_many_events_are_written_block_by_block(
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_was_added_before_an_exception_is_kept(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"results{suffix}"
+def test_what_was_added_before_an_exception_is_kept(
+    tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, partial = tmp_path / f"results{suffix}", tmp_path / f"results.partial{suffix}"
 
     def one_and_then_trouble() -> Iterator[NuGraph3Result]:
         yield reconstruct([0, 1])
@@ -160,7 +170,37 @@ def test_what_was_added_before_an_exception_is_kept(tmp_path: Path, suffix: str)
 
     with pytest.raises(KeyboardInterrupt):
         write_results(one_and_then_trouble(), path)
-    assert len(list(read_results(path))) == 1
+    assert not path.exists()
+    assert len(list(read_results(partial))) == 1
+    assert f"the first 1 results are in {partial}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("suffix", "size"), [(".h5", 60_000), (".parquet", 180_000)])
+def test_a_full_disk_ends_in_one_line_and_what_was_done_can_be_read(
+    tmp_path: Path, suffix: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("naiad.applications.nugraph.result_files._HITS_PER_WRITE", 300)
+    monkeypatch.setattr("naiad.tasks.tables._ROWS", 300)
+    results = [reconstruct([n % 3] * 100, event=n) for n in range(200)]
+    path, partial = tmp_path / f"results{suffix}", tmp_path / f"results.partial{suffix}"
+    with (
+        file_size_limit(size),
+        pytest.raises(NaiadError, match=f"{path} cannot be written: File too large") as caught,
+    ):
+        write_results(results, path)
+    assert not path.exists()
+    read = list(read_results(partial))
+    assert 3 <= len(read) < 200
+    assert str(caught.value).endswith(f"the first {len(read)} results are in {partial}")
+    for got, expected in zip(read, results, strict=False):
+        assert_same(got, expected)
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".csv"])
+def test_a_place_that_takes_nothing_is_left_empty(tmp_path: Path, suffix: str) -> None:
+    with file_size_limit(10), pytest.raises(NaiadError, match="cannot be written: File too large"):
+        write_results([reconstruct([0, 1])], tmp_path / f"results{suffix}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_parquet_is_a_plain_table_for_pandas(tmp_path: Path) -> None:
@@ -203,10 +243,51 @@ def test_results_of_different_models_do_not_share_a_file(tmp_path: Path) -> None
         write_results([reconstruct([0]), other], tmp_path / "r.h5")
 
 
-@pytest.mark.parametrize("name", ["r.csv", "r"])
+@pytest.mark.parametrize("name", ["r.txt", "r"])
 def test_an_unknown_suffix_is_refused_with_those_that_are_known(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.csv, \.parquet"):
+        write_results([reconstruct([0])], tmp_path / name)
+    (tmp_path / "r").touch()
     with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.parquet, \.pq"):
-        ResultWriter(tmp_path / name)
+        read_results(tmp_path / "r")
+
+
+def test_csv_has_the_rows_of_parquet(tmp_path: Path) -> None:
+    results = [reconstruct([0, 2], event=5), reconstruct([]), reconstruct([1])]
+    text = pd.read_csv(write_results(results, tmp_path / "r.csv"))
+    table = pd.read_parquet(write_results(results, tmp_path / "r.parquet"))
+    assert list(text.columns) == list(table.columns)
+    assert text["entry"].tolist() == [0, 0, 1, 2]
+    assert text["plane"].tolist()[:2] == ["u", "y"]
+    assert text.loc[2, ["hit_id", "plane", "filter"]].isna().all()
+    np.testing.assert_allclose(text["filter"], table["filter"], rtol=1e-5)
+    assert text["event_class"].tolist() == table["event_class"].tolist()
+
+
+def test_columns_say_their_units(tmp_path: Path) -> None:
+    schema = parquet.read_schema(write_results([reconstruct([0])], tmp_path / "r.parquet"))
+    units = {
+        field.name: field.metadata[b"unit"].decode()
+        for field in schema
+        if field.metadata and b"unit" in field.metadata
+    }
+    assert units == {
+        "time": "tick",
+        "integral": "ADC",
+        "rms": "tick",
+        **{f"vertex_{axis}": "cm" for axis in "xyz"},
+    }
+    assert all(field.metadata[b"doc"] for field in schema)
+
+
+def test_a_server_that_names_no_classes_still_gives_a_table(tmp_path: Path) -> None:
+    event = make_event([0, 1])
+    result = NuGraph3Result.from_outputs(event, answer(event.arrays()), {})
+    card = NuGraph3Task().card({})
+    writer = open_writer(NuGraph3Task(), tmp_path / "r.parquet", card)
+    writer.add("", None, result)
+    writer.close()
+    assert_same(next(read_results(tmp_path / "r.parquet")), result)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

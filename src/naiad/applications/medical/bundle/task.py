@@ -214,7 +214,7 @@ class BundleTask(
 
         return ScanReport()
 
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         """Draw a scan with its label map in colour.
 
         Raises:

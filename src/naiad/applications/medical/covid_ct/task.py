@@ -82,7 +82,7 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
             style=lambda verdict: "red" if verdict.positive else "green",
         )
 
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         """Draw the middle slices of scans with their verdicts on one page."""
         from naiad.applications.medical.covid_ct.slices import draw
 

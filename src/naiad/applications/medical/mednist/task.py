@@ -80,7 +80,7 @@ class MedNistTask(Task[bytes, Kind], Reports, Draws, Simulates[bytes]):
         """Return a report with a line for each image."""
         return LabelReport(self.unit)
 
-    def draw(self, found: Sequence[Found], path: Path, card: Any) -> None:
+    def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
         """Draw images with their kinds on one page."""
         from naiad.applications.medical.mednist.sheet import draw
 

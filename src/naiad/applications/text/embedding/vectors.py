@@ -21,6 +21,7 @@ class VectorFile:
         """
         self._file = path.open("wb")
         self._rows: list[NDArray[np.float32]] = []
+        self.written = 0
 
     def add(self, name: str, unit: Any, result: NDArray[np.float32]) -> None:
         """Add a row."""
@@ -28,9 +29,13 @@ class VectorFile:
 
     def close(self) -> None:
         """Write the file."""
+        if self._file.closed:
+            return
         with self._file as file:
             if self._rows:
                 data = io.BytesIO()
                 np.save(data, np.stack(self._rows))
                 # Not by NumPy, which does not notice a disk that is full (2.4).
                 file.write(data.getbuffer())
+                file.flush()
+                self.written = len(self._rows)

@@ -206,13 +206,12 @@ def process_command(kind: Kind) -> Command | None:
         return None
     from naiad.cli.process import command_of
     from naiad.tasks.bulk import TaskBulk
-    from naiad.tasks.tables import suffixes_of
 
     return command_of(
         kind,
         kind.Options,
         lambda options: TaskBulk(kind(), options),
-        suffixes_of(kind()),
+        TaskBulk(kind(), None).suffixes,
         kind.example,
     )
 

@@ -299,7 +299,7 @@ class _Run:
         stem = re.sub(r"[^\w.-]+", "-", what.task.picture_name(found)).strip("-")
         folder, number = what.plot, self.done - 1
         if isinstance(what.task, Opens):
-            number = found.number
+            number = found.places[0][1]
             if self.several:
                 folder /= found.given.name.with_suffix("")
         path = folder / f"{number:05d}-{stem}.png"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,6 +48,9 @@ class Numbers:
 
     def writer(self, path: Path, metadata: Mapping[str, str]) -> Pairs:
         return Pairs(path)
+
+    def named_options(self) -> dict[str, Any]:
+        return asdict(self)
 
     def merge(self, parts: Sequence[Path], path: Path, provenance: Mapping[str, Any]) -> None:
         pairs = [pair for part in parts for pair in json.loads(part.read_text())]

@@ -18,11 +18,11 @@ def test_applications_share_a_command_group_of_their_own(monkeypatch: pytest.Mon
     shop = typer.Typer(name="shop", help="Buy things.")
     shop.command("buy")(lambda: typer.echo("bought"))
     there = (
-        type("fruit", (Application,), {"name": "fruit", "cli": "shop.cli"}),
-        type("bread", (Application,), {"name": "bread", "cli": "shop.cli"}),
-        type("plain", (Application,), {"name": "plain", "cli": "plain.cli"}),
+        type("fruit", (Application,), {"name": "fruit", "commands": "shop.cli:shop"}),
+        type("bread", (Application,), {"name": "bread", "commands": "shop.cli:shop"}),
+        type("plain", (Application,), {"name": "plain"}),
     )
-    modules = {"shop.cli": SimpleNamespace(commands=shop), "plain.cli": SimpleNamespace()}
+    modules = {"shop.cli": SimpleNamespace(shop=shop)}
     monkeypatch.setattr(mount, "applications", lambda: there)
     monkeypatch.setattr(mount, "import_module", modules.__getitem__)
     app = typer.Typer()

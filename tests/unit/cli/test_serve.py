@@ -11,7 +11,7 @@ URL = "127.0.0.1:8001"
 
 
 def test_the_example_of_a_built_in_pipeline_is_its_own_command():
-    assert example_call(URL, "nugraph3", {}) == f"naiad infer nugraph3 FILE --url {URL}"
+    assert example_call(URL, "nugraph3", {}) == f"naiad infer nugraph3 events/*.h5 --url {URL}"
     call = example_call(URL, "zero_shot", {})
     assert re.fullmatch(f'naiad infer zero_shot ".+" --labels .+ --url {URL}', call)
 

@@ -108,7 +108,7 @@ def write_results(
     check_places({path: None}, (), force=overwrite)
     left = iter(results)
     for first in left:
-        with Output(NuGraph3Task(), path, first.labels) as output:
+        with Output(NuGraph3Task(), path, first.labels, NuGraph3Task.Options()) as output:
             for result in chain((first,), left):
                 output.add("", None, result)
     return path

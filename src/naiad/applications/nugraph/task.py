@@ -200,7 +200,7 @@ class NuGraph3Task(
 
         return Labels.from_metadata(metadata)
 
-    def columns_of(self, card: Labels) -> tuple[Column, ...]:
+    def columns_of(self, card: Labels, options: Any) -> tuple[Column, ...]:
         """Return the columns for the classes of a model."""
         labels = _named(card)
         return columns_for(labels.semantic, labels.event)

@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.text import Text
 
 from naiad.applications.products import product_store
+from naiad.applications.products.client import RECOMMEND
 from naiad.applications.products.graph import open_graph
 from naiad.applications.products.pipeline import Products
-from naiad.applications.products.task import RECOMMEND
 from naiad.applications.store import exists
 from naiad.cli.connect import connected
 from naiad.console import bar, print_columns, progress_bar, say, say_notice

@@ -30,8 +30,8 @@ from naiad.applications.store import (
 from naiad.errors import InvalidInput, MissingExtra, StoreError
 
 if TYPE_CHECKING:
+    from naiad.applications.products.client import ProductsClient
     from naiad.applications.products.results import Labels
-    from naiad.applications.products.task import ProductsClient
 
 PRODUCT: Final = "Product"
 BOUGHT_WITH: Final = "bought_with"

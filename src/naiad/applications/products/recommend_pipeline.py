@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from naiad.applications.products.client import RECOMMEND
 from naiad.applications.products.graph import ProductGraph
 from naiad.applications.products.metadata import Metadata, read_metadata
 from naiad.applications.products.picks import Recommendation
@@ -18,7 +19,6 @@ from naiad.applications.products.recommend import (
     MAX_PICKS,
     recommend,
 )
-from naiad.applications.products.task import RECOMMEND
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, Tensor

@@ -12,11 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from rich.text import Text
 
 from naiad.application import Application
-from naiad.applications.products.picks import Recommendation, picks
 from naiad.console import bar, print_columns, say
 from naiad.core.schema import Arrays
 from naiad.errors import InvalidInput
-from naiad.tasks.client import TaskClient
 from naiad.tasks.task import (
     Advance,
     Column,
@@ -32,11 +30,9 @@ from naiad.tasks.task import (
 )
 
 if TYPE_CHECKING:
+    from naiad.applications.products.client import ProductsClient
     from naiad.applications.products.graph import ProductGraph
     from naiad.applications.products.results import Labels, ProductsResult
-
-RECOMMEND: Final = "products_recommend"
-"""The model's name that recommends."""
 
 _BAR: Final = 24  # characters of a probability of 1
 _MOST_SHOWN: Final = 20
@@ -145,6 +141,8 @@ class ProductsTask(
     @classmethod
     def client_of(cls, model: Any) -> ProductsClient:
         """Return the client, which recommends, too."""
+        from naiad.applications.products.client import ProductsClient
+
         return ProductsClient(model, cls())
 
     @classmethod
@@ -311,56 +309,10 @@ class ProductsTask(
             yield "without a graph, serve them so: naiad serve graph_embeddings --weights DIR"
 
 
-class ProductsClient(TaskClient[NDArray[np.int64], "ProductsResult"]):
-    """Asks a served ``products``, and ``products_recommend``; from ``client.products``.
-
-    Example::
-
-        with naiad.Client("localhost:8001") as client:
-            print(client.products.infer([17, 42]).top(0))
-            print(client.products.recommend([17], k=5))
-    """
-
-    def recommend(
-        self,
-        basket: Sequence[int],
-        k: int = 10,
-        *,
-        graph_weight: float | None = None,
-        unseen: bool = False,
-        timeout: float | None = None,
-    ) -> list[Recommendation]:
-        """Return what is bought together with the products of a basket, the best first.
-
-        Asks the model ``products_recommend`` of the same server.
-
-        Args:
-            basket: numbers of one product or a few.
-            k: number of picks.
-            graph_weight: weight of the graph against the embeddings, 0 to 1; by default the
-                server's.
-            unseen: leave out what was bought together with one of the basket before.
-            timeout: seconds, instead of the client's.
-
-        Raises:
-            InvalidInput: a number is no product's, or the basket is empty or too large.
-            Unavailable: the store cannot be read, or has no embedding of a product yet.
-            NaiadError: as of `naiad.Client`.
-        """
-        wanted = {} if graph_weight is None else {"graph_weight": [graph_weight]}
-        products = self.task.coerce(basket)
-        answer = self.model.client.infer(
-            RECOMMEND,
-            {"product": products, "k": [k], "unseen": [unseen], **wanted},
-            timeout=timeout,
-        )
-        return picks(answer)
-
-
 class ProductsRecommend(Application):
     """What is bought together with a basket."""
 
-    name = RECOMMEND
+    name = "products_recommend"
     summary = "what is bought together with a basket of products, from a graph store"
     pipeline = "naiad.applications.products.recommend_pipeline:ProductsRecommend"
     packages = ("ladybug", "pyarrow")

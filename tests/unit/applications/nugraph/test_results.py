@@ -145,7 +145,9 @@ def test_many_events_are_written_block_by_block(
     monkeypatch.setattr("naiad.tasks.tables._ROWS", 10)
     # Twice the same numbers, one after the other: still two events.
     results = [reconstruct([0, 1, 2] * (n % 4), event=n // 2) for n in range(30)]
-    writer = open_writer(NuGraph3Task(), tmp_path / f"results{suffix}", LABELS)
+    writer = open_writer(
+        NuGraph3Task(), tmp_path / f"results{suffix}", LABELS, NuGraph3Task.Options()
+    )
     for number, result in enumerate(results):
         writer.add("", None, result)
         # The rows of the last few events, at most, wait.
@@ -284,7 +286,7 @@ def test_a_server_that_names_no_classes_still_gives_a_table(tmp_path: Path) -> N
     event = make_event([0, 1])
     result = NuGraph3Result.from_outputs(event, answer(event.arrays()), {})
     card = NuGraph3Task().card({})
-    writer = open_writer(NuGraph3Task(), tmp_path / "r.parquet", card)
+    writer = open_writer(NuGraph3Task(), tmp_path / "r.parquet", card, NuGraph3Task.Options())
     writer.add("", None, result)
     writer.close()
     assert_same(next(read_results(tmp_path / "r.parquet")), result)

@@ -176,7 +176,7 @@ class BundleTask(
             tuple(outputs[prediction].tolist()),
         )
 
-    def columns_of(self, card: About) -> tuple[Column, ...]:
+    def columns_of(self, card: About, options: Any) -> tuple[Column, ...]:
         """Return the columns for the labels of volumes or pictures, or for classes."""
         scan, label, name, _ = self.columns
         kind = card.kind

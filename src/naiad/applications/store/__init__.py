@@ -13,19 +13,18 @@
         print(store.nearest("Paper", "embedding", query, k=10))
 """
 
-from naiad.applications.store.filters import Where
-from naiad.applications.store.opening import create_store, exists, open_store, write_store
-from naiad.applications.store.protocol import (
+from naiad.applications.store.base import (
     Common,
     Direction,
     Hit,
     Link,
     Neighbour,
     Record,
-    Route,
     Store,
     Writer,
 )
+from naiad.applications.store.filters import Where
+from naiad.applications.store.opening import create_store, exists, open_store, write_store
 from naiad.applications.store.schema import EdgeTable, GraphSchema, Key, NodeTable
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
     "Neighbour",
     "NodeTable",
     "Record",
-    "Route",
     "Store",
     "Where",
     "Writer",

@@ -5,14 +5,13 @@ A published state never changes, so that they are read from it once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.store.protocol import Common, Link
 from naiad.applications.store.schema import Key
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -55,22 +54,19 @@ class Edges:
     """The edges of a table, or those of them that fulfil conditions.
 
     Args:
-        edge: the table's name.
         sources: its first nodes.
         targets: its second nodes.
         ends: numbers of both nodes of each edge.
-        properties: by name, a list with a value for each edge.
+        properties: columns with a value for each edge, in the order of the table's properties.
     """
 
     def __init__(
         self,
-        edge: str,
         sources: Numbered,
         targets: Numbered,
         ends: tuple[Ints, Ints],
-        properties: dict[str, Any],
+        properties: Sequence[Any],
     ) -> None:
-        self._edge = edge
         self._nodes = {"source": sources, "target": targets}
         self._ends = ends
         self._properties = properties
@@ -80,7 +76,7 @@ class Edges:
             for (side, nodes), end in zip(self._nodes.items(), ends, strict=True)
         }
 
-    def links(self, keys: list[Key], side: str, limit: int) -> list[Link]:
+    def links(self, keys: list[Key], side: str, limit: int) -> list[list[Any]]:
         """Those whose source (or target) is among ``keys``, by source and target."""
         rows = self._rows[side].at(self._nodes[side].numbers_of(keys))
         sources, targets = (
@@ -89,12 +85,7 @@ class Edges:
         )
         pairs = zip(sources, targets, rows.tolist(), strict=True)
         return [
-            Link(
-                self._edge,
-                source,
-                target,
-                {name: column[row].as_py() for name, column in self._properties.items()},
-            )
+            [source, target, *(column[row].as_py() for column in self._properties)]
             for source, target, row in sorted(pairs, key=lambda pair: pair[:2])[:limit]
         ]
 
@@ -125,7 +116,7 @@ class Adjacency:
             Rows.of(neighbour, node, reached),
         )
 
-    def common(self, keys: list[Key], limit: int) -> list[Common]:
+    def common(self, keys: list[Key], limit: int) -> list[tuple[Key, int]]:
         """Other nodes by how many neighbours they share with any of ``keys``, then by key."""
         given = self.nodes.numbers_of(keys)
         counts = np.bincount(
@@ -138,4 +129,4 @@ class Adjacency:
             least = np.partition(counts[found], -limit)[-limit]
             found = found[counts[found] >= least]
         best = sorted((-int(counts[number]), self.nodes.keys[number]) for number in found.tolist())
-        return [Common(key, -count) for count, key in best[:limit]]
+        return [(key, -count) for count, key in best[:limit]]

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from naiad.applications.store.base import Direction
 from naiad.applications.store.filters import Condition
-from naiad.applications.store.protocol import Direction
 
 # In AQL null is less than everything, and so unlike everything too; here it is neither.
 _OPERATORS: Final = {
@@ -25,6 +25,7 @@ _OPERATORS: Final = {
     "in": "{0} IN {1}",
     "not in": "({0} != null AND {0} NOT IN {1})",
     "has": "{1} IN {0}",
+    "missing": "{0} == {1}",
 }
 
 _DIRECTIONS: Final[Mapping[Direction, str]] = {"out": "OUTBOUND", "in": "INBOUND", "both": "ANY"}
@@ -62,11 +63,6 @@ class Query:
         """A traversal from ``start``, both as the text has them, along collections of edges."""
         collections = ", ".join(self.collection(edge) for edge in edges)
         return f"IN 1..{hops} {_DIRECTIONS[direction]} {start} {collections}"
-
-    def shortest(self, edges: Sequence[str], direction: Direction, start: str, end: str) -> str:
-        """All shortest paths between two nodes."""
-        collections = ", ".join(self.collection(edge) for edge in edges)
-        return f"IN {_DIRECTIONS[direction]} ALL_SHORTEST_PATHS {start} TO {end} {collections}"
 
     def involving(self, nodes: Iterable[str]) -> str:
         """The collections of nodes that a traversal may come to, which a cluster wants to know."""

@@ -10,21 +10,18 @@ collection ``naiad_store`` has the schema, the generation and the writer's lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-import numpy as np
 
 from naiad.applications.store.aql import Query
 from naiad.applications.store.arango_server import META, ArangoServer, document_key
-from naiad.applications.store.checked import CheckedStore, Conditions, Side
-from naiad.applications.store.protocol import Common, Direction, Hit, Link, Neighbour, Record, Route
-from naiad.applications.store.schema import KEY, EdgeTable, GraphSchema, Key, NodeTable
+from naiad.applications.store.base import Conditions, Direction, Side, Store, Values
+from naiad.applications.store.schema import SOURCE, TARGET, EdgeTable, GraphSchema, Key, NodeTable
 from naiad.core.schema import Array
 from naiad.errors import StoreError
 
 
-class ArangoStore(CheckedStore):
+class ArangoStore(Store):
     """A published graph, to read: a :class:`~naiad.applications.store.Store`.
 
     Args:
@@ -83,35 +80,38 @@ class ArangoStore(CheckedStore):
         text = f"FOR n IN {nodes} {filters} COLLECT WITH COUNT INTO number RETURN number"
         return self._server.run(text, query.bind)[0]
 
-    def _get(self, node: NodeTable, keys: list[Key]) -> list[Record]:
-        return [_record(node, row) for row in self._by_key(node, keys, list(node.columns))]
-
-    def _by_key(
-        self, node: NodeTable, keys: Sequence[Key], columns: list[str]
-    ) -> list[dict[str, Any]]:
+    def _get(self, node: NodeTable, keys: list[Key], columns: Sequence[str]) -> Iterable[Values]:
         query = Query()
         nodes = query.collection(self._collection(node.name))
         wanted = query.value([document_key(key) for key in keys])
-        text = f"FOR n IN {nodes} FILTER n._key IN {wanted} RETURN KEEP(n, {query.value(columns)})"
-        return self._server.run(text, query.bind)
+        kept = query.value(list(columns))
+        text = f"FOR n IN {nodes} FILTER n._key IN {wanted} RETURN KEEP(n, {kept})"
+        return _values(columns, self._server.run(text, query.bind))
 
     def _find(
-        self, node: NodeTable, found: Conditions, order: str, descending: bool, limit: int
-    ) -> list[Record]:
+        self,
+        node: NodeTable,
+        columns: Sequence[str],
+        found: Conditions,
+        order: str,
+        descending: bool,
+        limit: int | None,
+    ) -> Iterable[Values]:
         query = Query()
-        filters = query.filters(found, "n")
+        nodes, filters = query.collection(self._collection(node.name)), query.filters(found, "n")
         column = f"n[{query.value(order)}]"
+        sorting = f"{column} == null, {column}{' DESC' if descending else ''}"
+        limited = "" if limit is None else f"LIMIT {query.value(limit)} "
         rows = self._server.run(
-            f"FOR n IN {query.collection(self._collection(node.name))} {filters} "
-            f"SORT {column} == null, {column} {'DESC' if descending else 'ASC'}, n.id "
-            f"LIMIT {query.value(limit)} RETURN KEEP(n, {query.value(list(node.columns))})",
+            f"FOR n IN {nodes} {filters} SORT {sorting}, n.id "
+            f"{limited}RETURN KEEP(n, {query.value(list(columns))})",
             query.bind,
         )
-        return [_record(node, row) for row in rows]
+        return _values(columns, rows)
 
     def _links(
         self, edge: EdgeTable, keys: list[Key], side: Side, found: Conditions, limit: int
-    ) -> list[Link]:
+    ) -> Iterable[Values]:
         given, end = (edge.source, "_from") if side == "source" else (edge.target, "_to")
         query = Query()
         filters = query.filters(found, "e")
@@ -120,13 +120,10 @@ class ArangoStore(CheckedStore):
         rows = self._server.run(
             f"FOR e IN {query.collection(self._collection(edge.name))} "
             f"FILTER e.{end} IN {query.value(ids)} {filters} SORT e.from, e.to LIMIT {limited} "
-            f"RETURN [e.from, e.to, KEEP(e, {query.value(list(edge.properties))})]",
+            f"RETURN KEEP(e, {query.value([SOURCE, TARGET, *edge.properties])})",
             query.bind,
         )
-        return [
-            Link(edge.name, source, target, {name: values.get(name) for name in edge.properties})
-            for source, target, values in rows
-        ]
+        return _values((SOURCE, TARGET, *edge.properties), rows)
 
     def _neighbours(
         self,
@@ -137,11 +134,11 @@ class ArangoStore(CheckedStore):
         hops: int,
         found: Conditions,
         limit: int,
-    ) -> list[Neighbour]:
+    ) -> Iterable[Values]:
         query = Query()
         first = query.value(self._id(*start))
         along = query.along(self._edges(edges), direction, first, query.value(hops))
-        rows = self._server.run(
+        return self._server.run(
             f"{self._involving(query)} FOR n, e, p {along} "
             "OPTIONS {order: 'bfs', uniqueVertices: 'global'} "
             f"FILTER IS_SAME_COLLECTION({query.value(self._collection(reached.name))}, n) "
@@ -150,37 +147,6 @@ class ArangoStore(CheckedStore):
             "RETURN [n.id, hops]",
             query.bind,
         )
-        return [Neighbour(*row) for row in rows]
-
-    def _paths(
-        self,
-        start: tuple[str, Key],
-        end: tuple[str, Key],
-        edges: list[EdgeTable],
-        direction: Direction,
-        hops: int,
-        limit: int,
-    ) -> list[Route]:
-        query = Query()
-        first, last = query.value(self._id(*start)), query.value(self._id(*end))
-        shortest = query.shortest(self._edges(edges), direction, first, last)
-        rows = self._server.run(
-            f"{self._involving(query)} FOR p {shortest} "
-            f"FILTER LENGTH(p.edges) <= {query.value(hops)} LIMIT {query.value(limit)} "
-            "RETURN {nodes: p.vertices[*]._id, keys: p.vertices[*].id, edges: p.edges[*]._id}",
-            query.bind,
-        )
-        return [
-            Route(
-                tuple(zip(map(self._table, row["nodes"]), row["keys"], strict=True)),
-                tuple(map(self._table, row["edges"])),
-            )
-            for row in rows
-        ]
-
-    def _table(self, identifier: str) -> str:
-        """The table of a document, by its ``_id``."""
-        return identifier.partition("/")[0].removesuffix(f"_g{self._generation}")
 
     def _edges(self, edges: Sequence[EdgeTable]) -> list[str]:
         return [self._collection(edge.name) for edge in edges]
@@ -195,12 +161,12 @@ class ArangoStore(CheckedStore):
         edges: list[EdgeTable],
         found: Conditions,
         limit: int,
-    ) -> list[Common]:
+    ) -> Iterable[Values]:
         query = Query()
         limited = query.value(limit)
         starts = query.value([self._id(node.name, key) for key in keys])
         names = self._edges(edges)
-        rows = self._server.run(
+        return self._server.run(
             f"{self._involving(query)} LET between = (FOR a IN {starts} "
             f"FOR x, e {query.along(names, 'both', 'a', '1')} {query.filters(found, 'e')} "
             "RETURN DISTINCT x._id) "
@@ -211,44 +177,26 @@ class ArangoStore(CheckedStore):
             f"SORT common DESC, key LIMIT {limited} RETURN [key, common]",
             query.bind,
         )
-        return [Common(*row) for row in rows]
 
     def _nearest(
         self, node: NodeTable, vector: str, query: Array, k: int, found: Conditions, exact: bool
-    ) -> list[Hit]:
+    ) -> Iterable[Values]:
         """The index is asked only where there are no conditions."""
         text = Query()
         nodes = text.collection(self._collection(node.name))
         column, wanted = text.value(vector), text.value(query.tolist())
         limited = text.value(k)
         if (node.name, vector) in self._indexed and not (found or exact):
-            rows = self._server.run(
+            return self._server.run(
                 f"FOR n IN {nodes} LET score = APPROX_NEAR_COSINE(n.{column}, {wanted}) "
                 f"SORT score DESC LIMIT {limited} RETURN [n.id, score]",
                 text.bind,
             )
-        else:
-            rows = self._server.run(
-                f"FOR n IN {nodes} FILTER n[{column}] != null {text.filters(found, 'n')} "
-                f"LET score = NOT_NULL(COSINE_SIMILARITY(n[{column}], {wanted}), 0) "
-                f"SORT score DESC, n.id LIMIT {limited} RETURN [n.id, score]",
-                text.bind,
-            )
-        return [Hit(*row) for row in rows]
-
-    def _vectors(self, node: NodeTable, vector: str, keys: list[Key]) -> dict[Key, Array]:
-        return {
-            row[KEY]: np.array(row[vector], np.float32)
-            for row in self._by_key(node, keys, [KEY, vector])
-            if row.get(vector) is not None
-        }
-
-    def _missing(self, node: NodeTable, vector: str) -> list[Key]:
-        query = Query()
         return self._server.run(
-            f"FOR n IN {query.collection(self._collection(node.name))} "
-            f"FILTER n[{query.value(vector)}] == null SORT n.id RETURN n.id",
-            query.bind,
+            f"FOR n IN {nodes} FILTER n[{column}] != null {text.filters(found, 'n')} "
+            f"LET score = NOT_NULL(COSINE_SIMILARITY(n[{column}], {wanted}), 0) "
+            f"SORT score DESC, n.id LIMIT {limited} RETURN [n.id, score]",
+            text.bind,
         )
 
 
@@ -267,5 +215,6 @@ def exists(url: str) -> bool:
     return True
 
 
-def _record(node: NodeTable, row: dict[str, Any]) -> Record:
-    return {name: row.get(name) for name in node.columns}
+def _values(columns: Sequence[str], rows: list[dict[str, Any]]) -> list[Values]:
+    """Rows as lists: a document lacks the attributes that are null."""
+    return [[row.get(name) for name in columns] for row in rows]

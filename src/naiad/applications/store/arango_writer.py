@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Final
 from urllib.parse import unquote
 
+import pyarrow as pa
 from arango.exceptions import ArangoError
 
 from naiad.applications.store.arango import ArangoStore
 from naiad.applications.store.arango_server import META, ArangoServer, document_key
-from naiad.applications.store.checks import check_values
-from naiad.applications.store.protocol import Source
-from naiad.applications.store.rows import edge_rows, node_rows
-from naiad.applications.store.schema import KEY, SOURCE, TARGET, GraphSchema, Key, NodeTable
+from naiad.applications.store.base import Writer
+from naiad.applications.store.schema import (
+    KEY,
+    SOURCE,
+    TARGET,
+    EdgeTable,
+    GraphSchema,
+    Key,
+    NodeTable,
+)
 from naiad.core.schema import Array
 from naiad.errors import InvalidInput, StoreError
 
 APPROXIMATE_FROM: Final = 100_000
 """With so many nodes a vector gets a vector index, unless it is said otherwise."""
 
-_ROWS = 2_000  # of one request
 _NOT_UNIQUE = 1210  # ArangoDB's number of that error
 
 
-class ArangoWriter(ArangoStore):
+class ArangoWriter(Writer, ArangoStore):
     """The :class:`~naiad.applications.store.Writer` of a store; use it as a context manager.
 
     Args:
@@ -40,6 +44,8 @@ class ArangoWriter(ArangoStore):
     Raises:
         StoreError: somebody writes to it, or there is none to change.
     """
+
+    _batch = 2_000  # also the documents of one request
 
     def __init__(
         self,
@@ -117,39 +123,28 @@ class ArangoWriter(ArangoStore):
                 lambda n=name: self._server.database.delete_collection(n, ignore_missing=True)
             )
 
-    def load_nodes(self, table: str, rows: Source) -> int:
-        """Add nodes; how many."""
-        count = 0
-        for chunk in node_rows(self._schema.node(table), rows):
-            for batch in chunk.to_batches(_ROWS):
-                documents = [
-                    {"_key": document_key(row[KEY]), **_present(row)} for row in batch.to_pylist()
-                ]
-                try:
-                    self._insert(self._collection(table), documents)
-                except _NotUnique as error:
-                    raise InvalidInput(f"{table}: the id {error} is there twice") from None
-                count += batch.num_rows
-        return count
+    def _load_nodes(self, node: NodeTable, rows: pa.Table) -> None:
+        for batch in rows.to_batches(self._batch):
+            documents = [
+                {"_key": document_key(row[KEY]), **_present(row)} for row in batch.to_pylist()
+            ]
+            try:
+                self._insert(self._collection(node.name), documents)
+            except _NotUnique as error:
+                raise InvalidInput(f"{node.name}: the id {error} is there twice") from None
 
-    def load_edges(self, edge: str, rows: Source) -> int:
-        """Add edges; how many."""
-        table = self._schema.edge(edge)
-        count = 0
-        for chunk in edge_rows(self._schema, table, rows):
-            for batch in chunk.to_batches(_ROWS):
-                documents = [
-                    {
-                        "_from": self._id(table.source, row[SOURCE]),
-                        "_to": self._id(table.target, row[TARGET]),
-                        **_present(row),
-                    }
-                    for row in batch.to_pylist()
-                ]
-                self._check_ends(edge, documents)
-                self._insert(self._collection(edge), documents)
-                count += batch.num_rows
-        return count
+    def _load_edges(self, edge: EdgeTable, rows: pa.Table) -> None:
+        for batch in rows.to_batches(self._batch):
+            documents = [
+                {
+                    "_from": self._id(edge.source, row[SOURCE]),
+                    "_to": self._id(edge.target, row[TARGET]),
+                    **_present(row),
+                }
+                for row in batch.to_pylist()
+            ]
+            self._check_ends(edge.name, documents)
+            self._insert(self._collection(edge.name), documents)
 
     def _check_ends(self, edge: str, documents: list[dict[str, Any]]) -> None:
         ends = sorted({end for row in documents for end in (row["_from"], row["_to"])})
@@ -160,25 +155,15 @@ class ArangoWriter(ArangoStore):
             key = unquote(lost[0].partition("/")[2])
             raise InvalidInput(f"{edge}: an edge has the node {key}, which is not there")
 
-    def set_vectors(self, table: str, vector: str, keys: Sequence[Key], values: Array) -> None:
-        """Set the vectors of nodes: float32 [keys, length]."""
-        node = self._schema.node(table)
-        values = check_values(node, vector, keys, values)
-        there = {row[KEY] for row in self._by_key(node, keys, [KEY])}
-        for key in keys:
-            if key not in there:
-                raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
-        for start in range(0, len(keys), _ROWS):
-            rows = [
-                {"key": document_key(key), "value": value}
-                for key, value in zip(
-                    keys[start : start + _ROWS], values[start : start + _ROWS].tolist(), strict=True
-                )
-            ]
-            self._server.run(
-                "FOR row IN @rows UPDATE {_key: row.key, [@vector]: row.value} IN @@nodes",
-                {"rows": rows, "vector": vector, "@nodes": self._collection(table)},
-            )
+    def _set_vectors(self, node: NodeTable, vector: str, keys: list[Key], values: Array) -> None:
+        rows = [
+            {"key": document_key(key), "value": value}
+            for key, value in zip(keys, values.tolist(), strict=True)
+        ]
+        self._server.run(
+            "FOR row IN @rows UPDATE {_key: row.key, [@vector]: row.value} IN @@nodes",
+            {"rows": rows, "vector": vector, "@nodes": self._collection(node.name)},
+        )
 
     def publish(self) -> None:
         """Let others see what was written; vectors of many nodes get an index."""
@@ -224,10 +209,6 @@ class ArangoWriter(ArangoStore):
             return  # a server without vector indexes: the search is exact
         self._indexed.add((node.name, vector))
 
-    def refresh(self) -> bool:
-        """False: a writer sees what it writes, and there is no other."""
-        return False
-
     def close(self) -> None:
         """Drop a new store that was not published, and let others write."""
         if self._closed:
@@ -242,18 +223,6 @@ class ArangoWriter(ArangoStore):
             )
         finally:
             super().close()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self.publish()
-        finally:
-            self.close()
 
 
 class _NotUnique(Exception):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from naiad.applications.store.base import Direction
 from naiad.applications.store.filters import Condition
-from naiad.applications.store.protocol import Direction
 from naiad.applications.store.schema import (
     KEY,
     SOURCE,
@@ -74,9 +74,12 @@ def terms(conditions: Sequence[Condition], parameters: Parameters, variable: str
             # An empty list has no type that a property could be compared with.
             yield "false" if condition.operator == "in" else "true"
             continue
+        column = f"{variable}.{quoted(condition.property)}"
+        if condition.operator == "missing":
+            yield f"{column} IS NULL"
+            continue
         name = f"{variable}_{len(parameters)}"
         parameters[name] = plain(condition.value)
-        column = f"{variable}.{quoted(condition.property)}"
         yield _OPERATORS[condition.operator].format(column, f"${name}")
 
 

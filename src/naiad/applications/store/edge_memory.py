@@ -56,11 +56,10 @@ class EdgeMemory:
             self._keep(
                 about,
                 Edges(
-                    edge.name,
                     self._nodes(edge.source),
                     self._nodes(edge.target),
                     (source.to_numpy(), target.to_numpy()),
-                    dict(zip(edge.properties, values, strict=True)),
+                    values,
                 ),
             )
         kept = self._kept[about]

@@ -42,7 +42,11 @@ class Table(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition: ``property operator value``."""
+    """One condition: ``property operator value``.
+
+    ``missing``, of a property or vector without a value, is the stores' own and not in
+    :data:`OPERATORS`.
+    """
 
     property: str
     operator: str

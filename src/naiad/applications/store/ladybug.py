@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import numpy as np
-
 from naiad.applications.store import cypher
-from naiad.applications.store.checked import CheckedStore, Conditions, Side
+from naiad.applications.store.base import Conditions, Direction, Side, Store, Values
 from naiad.applications.store.cypher import quoted
 from naiad.applications.store.edge_memory import EdgeMemory
-from naiad.applications.store.protocol import Common, Direction, Hit, Link, Neighbour, Record, Route
 from naiad.applications.store.schema import KEY, EdgeTable, Key, NodeTable
 from naiad.applications.store.snapshots import Manifest, StoreFolder
 from naiad.core.schema import Array
@@ -43,7 +40,7 @@ ENGINE: Final = f"ladybug {ladybug.__version__}"
 _ATTEMPTS: Final = 5
 
 
-class LadybugStore(CheckedStore):
+class LadybugStore(Store):
     """A published graph, to read: a :class:`~naiad.applications.store.Store`.
 
     Args:
@@ -155,30 +152,34 @@ class LadybugStore(CheckedStore):
         clause = cypher.where(found, parameters, "n")
         return self._run(f"MATCH (n:{quoted(node.name)}){clause} RETURN count(*)", parameters)[0][0]
 
-    def _get(self, node: NodeTable, keys: list[Key]) -> list[Record]:
-        rows = self._by_key(node, keys, cypher.record("n", node.columns))
-        return [dict(zip(node.columns, row, strict=True)) for row in rows]
-
-    def _by_key(self, node: NodeTable, keys: list[Key], wanted: str) -> list[list[Any]]:
-        return self._run(f"{cypher.by_key(node)} RETURN {wanted}", {"keys": keys})
+    def _get(self, node: NodeTable, keys: list[Key], columns: Sequence[str]) -> Iterable[Values]:
+        text = f"{cypher.by_key(node)} RETURN {cypher.record('n', columns)}"
+        return self._run(text, {"keys": keys})
 
     def _find(
-        self, node: NodeTable, found: Conditions, order: str, descending: bool, limit: int
-    ) -> list[Record]:
-        parameters: dict[str, Any] = {"limit": limit}
+        self,
+        node: NodeTable,
+        columns: Sequence[str],
+        found: Conditions,
+        order: str,
+        descending: bool,
+        limit: int | None,
+    ) -> Iterable[Values]:
+        parameters: dict[str, Any] = {} if limit is None else {"limit": limit}
         clause = cypher.where(found, parameters, "n")
         column = f"n.{quoted(order)}"
-        rows = self._run(
-            f"MATCH (n:{quoted(node.name)}){clause} RETURN {cypher.record('n', node.columns)} "
-            f"ORDER BY {column} IS NULL, {column}{' DESC' if descending else ''}, n.{quoted(KEY)} "
-            "LIMIT $limit",
+        sorting = f"{column}{' DESC' if descending else ''}"
+        if order != KEY:
+            sorting = f"{column} IS NULL, {sorting}, n.{quoted(KEY)}"
+        return self._run(
+            f"MATCH (n:{quoted(node.name)}){clause} RETURN {cypher.record('n', columns)} "
+            f"ORDER BY {sorting}{'' if limit is None else ' LIMIT $limit'}",
             parameters,
         )
-        return [dict(zip(node.columns, row, strict=True)) for row in rows]
 
     def _links(
         self, edge: EdgeTable, keys: list[Key], side: Side, found: Conditions, limit: int
-    ) -> list[Link]:
+    ) -> Iterable[Values]:
         with self._lock:
             edges = self._edges_kept and self._edges_kept.edges(edge, found, len(keys))
         if edges:
@@ -192,10 +193,7 @@ class LadybugStore(CheckedStore):
             for key in keys:
                 rows += self._run(text, parameters | {"key": key})
         rows.sort(key=lambda row: row[:2])
-        return [
-            Link(edge.name, source, target, dict(zip(edge.properties, values, strict=True)))
-            for source, target, *values in rows[:limit]
-        ]
+        return rows[:limit]
 
     def _neighbours(
         self,
@@ -206,48 +204,18 @@ class LadybugStore(CheckedStore):
         hops: int,
         found: Conditions,
         limit: int,
-    ) -> list[Neighbour]:
+    ) -> Iterable[Values]:
         table, key = start
         parameters: dict[str, Any] = {"start": key, "limit": limit}
         itself = [f"b.{quoted(KEY)} <> $start"] if reached.name == table else []
         clause = cypher.where(found, parameters, "b", *itself)
         pattern = cypher.arrow(edges, direction, f"* SHORTEST 1..{hops}")
-        rows = self._run(
+        return self._run(
             f"MATCH (a:{quoted(table)} {{{quoted(KEY)}: $start}}){pattern}"
             f"(b:{quoted(reached.name)}){clause} "
             f"RETURN b.{quoted(KEY)} AS key, length(e) AS hops ORDER BY hops, key LIMIT $limit",
             parameters,
         )
-        return [Neighbour(*row) for row in rows]
-
-    def _paths(
-        self,
-        start: tuple[str, Key],
-        end: tuple[str, Key],
-        edges: list[EdgeTable],
-        direction: Direction,
-        hops: int,
-        limit: int,
-    ) -> list[Route]:
-        pattern = cypher.arrow(edges, direction, f"* ALL SHORTEST 1..{hops}")
-        rows = self._run(
-            f"MATCH p = (a:{quoted(start[0])} {{{quoted(KEY)}: $first}}){pattern}"
-            f"(b:{quoted(end[0])} {{{quoted(KEY)}: $last}}) "
-            "RETURN properties(nodes(p), '_label'), properties(nodes(p), 'id'), "
-            "properties(rels(p), '_label') LIMIT $limit",
-            {"first": start[1], "last": end[1], "limit": limit},
-        )
-        # The ids of a path come as strings where its tables have keys of both types.
-        return [
-            Route(
-                tuple(
-                    (label, key if self._schema.node(label).key == "string" else int(key))
-                    for label, key in zip(labels, keys, strict=True)
-                ),
-                tuple(kinds),
-            )
-            for labels, keys, kinds in rows
-        ]
 
     def _common(
         self,
@@ -256,7 +224,7 @@ class LadybugStore(CheckedStore):
         edges: list[EdgeTable],
         found: Conditions,
         limit: int,
-    ) -> list[Common]:
+    ) -> Iterable[Values]:
         with self._lock:
             adjacency = self._edges_kept and self._edges_kept.adjacency(node, edges, found)
         if adjacency:
@@ -267,7 +235,7 @@ class LadybugStore(CheckedStore):
         there = cypher.where(found, parameters, "f", others)
         out, back = cypher.sides(edges, node.name)
         # Each neighbour once, before what is beside it is looked at: there may be many ways to it.
-        rows = self._run(
+        return self._run(
             f"UNWIND $keys AS key MATCH (a:{quoted(node.name)} {{{quoted(KEY)}: key}})"
             f"{cypher.arrow(edges, out)}(x){here} WITH DISTINCT x "
             f"MATCH (x){cypher.arrow(edges, back, name='f')}(b:{quoted(node.name)}){there} "
@@ -275,18 +243,16 @@ class LadybugStore(CheckedStore):
             "ORDER BY common DESC, key LIMIT $limit",
             parameters,
         )
-        return [Common(*row) for row in rows]
 
     def _nearest(
         self, node: NodeTable, vector: str, query: Array, k: int, found: Conditions, exact: bool
-    ) -> list[Hit]:
+    ) -> Iterable[Values]:
         # The query vector has to be a parameter: as text it takes 20 times as long to parse.
         given: dict[str, Any] = {"query": query.tolist(), "k": k}
 
-        def hits(**more: Any) -> list[Hit]:
+        def hits(**more: Any) -> list[list[Any]]:
             parameters = given | more
-            text = cypher.nearest(node, vector, found, parameters)
-            return [Hit(*row) for row in self._run(text, parameters)]
+            return self._run(cypher.nearest(node, vector, found, parameters), parameters)
 
         with self._lock:
             index = None if exact else self._indexes.get((node.name, vector))
@@ -298,14 +264,3 @@ class LadybugStore(CheckedStore):
                     if len(near) == k:
                         return near
             return hits()
-
-    def _vectors(self, node: NodeTable, vector: str, keys: list[Key]) -> dict[Key, Array]:
-        rows = self._by_key(node, keys, f"n.{quoted(KEY)}, n.{quoted(vector)}")
-        return {key: np.array(value, np.float32) for key, value in rows if value is not None}
-
-    def _missing(self, node: NodeTable, vector: str) -> list[Key]:
-        rows = self._run(
-            f"MATCH (n:{quoted(node.name)}) WHERE n.{quoted(vector)} IS NULL "
-            f"RETURN n.{quoted(KEY)} AS key ORDER BY key"
-        )
-        return [key for (key,) in rows]

@@ -9,19 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from naiad.applications.store import cypher
-from naiad.applications.store.checks import check_values
+from naiad.applications.store.base import Writer
 from naiad.applications.store.cypher import quoted
 from naiad.applications.store.ladybug import ENGINE, LadybugStore
-from naiad.applications.store.protocol import Source
-from naiad.applications.store.rows import edge_rows, node_rows, vector_rows
-from naiad.applications.store.schema import KEY, GraphSchema, Key, NodeTable
+from naiad.applications.store.rows import vector_rows
+from naiad.applications.store.schema import KEY, EdgeTable, GraphSchema, Key, NodeTable
 from naiad.applications.store.snapshots import Indexed, Manifest, StoreFolder
 from naiad.applications.store.vector_index import VectorIndex, files, sample_size
 from naiad.core.schema import Array
@@ -34,13 +32,12 @@ MEMORY: Final = 2 << 30
 """Most bytes that a writer keeps of its file, by default. With fewer Ladybug 0.22 may not find the
 room for a checkpoint: with 512 MB it failed after 160,000 vectors of 384 numbers."""
 
-_SET: Final = 20_000  # nodes whose vectors are set at once
 _READ: Final = 100_000  # nodes whose vectors are read at once: each time all are gone through
 
 _log = logging.getLogger(__name__)
 
 
-class LadybugWriter(LadybugStore):
+class LadybugWriter(Writer, LadybugStore):
     """The :class:`~naiad.applications.store.Writer` of a store; use it as a context manager.
 
     It works on a copy of what is published, so a store takes twice its size while it is written to.
@@ -56,6 +53,8 @@ class LadybugWriter(LadybugStore):
     Raises:
         StoreError: somebody writes to it, or there is none to change.
     """
+
+    _batch = 20_000
 
     def __init__(
         self,
@@ -95,27 +94,15 @@ class LadybugWriter(LadybugStore):
         self._database, self._connection = self._connect(self._path, read_only=False)
         self._schema = schema
 
-    def load_nodes(self, table: str, rows: Source) -> int:
-        """Add nodes; how many."""
-        node = self._schema.node(table)
-        count = 0
-        for chunk in node_rows(node, rows):
-            self._load(cypher.copy_nodes(node, chunk.column_names), chunk, table)
-            for vector in node.vectors:
-                if vector in chunk.column_names:
-                    with_vector = chunk[KEY].filter(chunk[vector].is_valid())
-                    self._note(table, vector, with_vector.to_pylist())
-            count += chunk.num_rows
-        return count
+    def _load_nodes(self, node: NodeTable, rows: pa.Table) -> None:
+        self._load(cypher.copy_nodes(node, rows.column_names), rows, node.name)
+        for vector in node.vectors:
+            if vector in rows.column_names:
+                with_vector = rows[KEY].filter(rows[vector].is_valid())
+                self._note(node.name, vector, with_vector.to_pylist())
 
-    def load_edges(self, edge: str, rows: Source) -> int:
-        """Add edges; how many."""
-        table = self._schema.edge(edge)
-        count = 0
-        for chunk in edge_rows(self._schema, table, rows):
-            self._load(cypher.copy_edges(table), chunk, edge)
-            count += chunk.num_rows
-        return count
+    def _load_edges(self, edge: EdgeTable, rows: pa.Table) -> None:
+        self._load(cypher.copy_edges(edge), rows, edge.name)
 
     def _load(self, query: str, rows: Any, table: str) -> None:
         try:
@@ -127,19 +114,10 @@ class LadybugWriter(LadybugStore):
                     raise InvalidInput(f"{table}: {meaning.format(key)}") from None
             raise
 
-    def set_vectors(self, table: str, vector: str, keys: Sequence[Key], values: Array) -> None:
-        """Set the vectors of nodes: float32 [keys, length]."""
-        node = self._schema.node(table)
-        values = check_values(node, vector, keys, values)
-        there = {row[0] for row in self._by_key(node, list(keys), f"n.{quoted(KEY)}")}
-        for key in keys:
-            if key not in there:
-                raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
-        for start in range(0, len(keys), _SET):
-            part = slice(start, start + _SET)
-            rows = vector_rows(node, vector, list(keys[part]), values[part])
-            self._run(cypher.set_vectors(node, vector), {"rows": rows})
-        self._note(table, vector, keys)
+    def _set_vectors(self, node: NodeTable, vector: str, keys: list[Key], values: Array) -> None:
+        rows = vector_rows(node, vector, keys, values)
+        self._run(cypher.set_vectors(node, vector), {"rows": rows})
+        self._note(node.name, vector, keys)
 
     def _note(self, table: str, vector: str, keys: Sequence[Key]) -> None:
         """Remember which vectors are to be put into the index that there is."""
@@ -187,8 +165,8 @@ class LadybugWriter(LadybugStore):
                 for source, target in zip(files(old), files(path), strict=True):
                     shutil.copyfile(source, target)
                 return before
-            for start in range(0, len(changed), _SET):
-                keys = changed[start : start + _SET]
+            for start in range(0, len(changed), self._batch):
+                keys = changed[start : start + self._batch]
                 vectors = self.vectors(node.name, vector, keys)
                 index.put(pa.array(keys, index.kind), np.stack([vectors[key] for key in keys]))
             trained, since = before.trained, before.changed + len(changed)
@@ -236,27 +214,11 @@ class LadybugWriter(LadybugStore):
         flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return table["key"].combine_chunks(), flat.reshape(-1, node.length_of(vector))
 
-    def refresh(self) -> bool:
-        """False: a writer sees what it writes, and there is no other."""
-        return False
-
     def close(self) -> None:
         """Drop what was not published, and let others write."""
         super().close()
         self._folder.drop()
         self._held.close()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self._finish()
-        finally:
-            self.close()
 
 
 # What Ladybug says of rows that it refuses, and what that means.

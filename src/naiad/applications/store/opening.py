@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from naiad.applications.store.protocol import Store, Writer
+from naiad.applications.store.base import Store, Writer
 from naiad.applications.store.schema import GraphSchema
 from naiad.errors import InvalidInput
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from naiad.applications.store.protocol import Source
+from naiad.applications.store.base import Source
 from naiad.applications.store.schema import KEY, SOURCE, TARGET, EdgeTable, GraphSchema, NodeTable
 from naiad.errors import InvalidInput, MissingExtra
 

@@ -22,7 +22,6 @@ from naiad.applications.store import (
     Link,
     Neighbour,
     NodeTable,
-    Route,
     Store,
     Writer,
 )
@@ -140,21 +139,6 @@ def test_edges_have_a_direction(store: Store, direction, found) -> None:
     assert [(neighbour.key, neighbour.hops) for neighbour in reached] == found
 
 
-def test_paths_are_the_shortest_ones(store: Store) -> None:
-    people = ["hasActor", "hasDirector"]
-    routes = store.paths(("Movie", "m1"), ("Movie", "m2"), people, hops=3)
-    assert sorted(routes, key=str) == [
-        Route((("Movie", "m1"), ("Person", 1), ("Movie", "m2")), ("hasActor", "hasDirector")),
-        Route((("Movie", "m1"), ("Person", 2), ("Movie", "m2")), ("hasActor", "hasActor")),
-    ]
-    assert len(store.paths(("Movie", "m1"), ("Movie", "m2"), people, limit=1)) == 1
-    follows = store.paths(("Movie", "m1"), ("Movie", "m4"), ["follows"], direction="out")
-    assert follows == [Route(tuple(("Movie", f"m{i}") for i in range(1, 5)), ("follows",) * 3)]
-    assert store.paths(("Movie", "m4"), ("Movie", "m1"), ["follows"], direction="out") == []
-    assert store.paths(("Movie", "m1"), ("Movie", "m4"), ["follows"], hops=2) == []
-    assert store.paths(("Movie", "m1"), ("Movie", "nope"), people) == []
-
-
 def test_nodes_with_most_neighbours_in_common_come_first(store: Store) -> None:
     people = ["hasActor", "hasDirector"]
     assert store.common("Movie", ["m1"], people) == [Common("m2", 2), Common("m3", 1)]
@@ -214,7 +198,6 @@ def test_vectors_are_given_back_as_they_were_set(store: Store) -> None:
         (lambda s: s.neighbours("Movie", "m1", "Movie", []), r"give a list of tables"),
         (lambda s: s.neighbours("Movie", "m1", "Movie", "rated"), r"give a list of tables"),
         (lambda s: s.neighbours("Movie", "m1", "Movie", ["rated"], hops=11), r"must be 1 to 10"),
-        (lambda s: s.paths(("Movie", "m1"), ("Movie", "m1"), ["rated"]), r"to itself"),
     ],
 )
 def test_what_the_schema_does_not_have_is_refused_by_name(store: Store, ask, message: str) -> None:

@@ -150,6 +150,11 @@ class _Answered:
         """The input, or the first of several."""
         return self.places[0][0].path
 
+    @property
+    def number(self) -> int:
+        """Place of the unit in its input, or of the first part of it."""
+        return self.places[0][1]
+
     def unit(self) -> Any:
         """Read the unit again."""
         parts: list[Any] = []
@@ -299,9 +304,9 @@ class _Run:
         stem = re.sub(r"[^\w.-]+", "-", what.task.picture_name(found)).strip("-")
         folder, number = what.plot, self.done - 1
         if isinstance(what.task, Opens):
-            number = found.places[0][1]
+            number = found.number
             if self.several:
-                folder /= found.given.name.with_suffix("")
+                folder /= found.places[0][0].name.with_suffix("")
         path = folder / f"{number:05d}-{stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         what.task.draw([found], path, card, what.drawing)

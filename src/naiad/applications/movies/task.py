@@ -34,6 +34,22 @@ class Answer(list[Pick]):
         self.notice = notice
 
 
+@dataclass(frozen=True)
+class FilmOptions:
+    """Options of a question."""
+
+    k: int = field(default=10, metadata=_K)
+
+
+@dataclass(frozen=True)
+class SearchOptions(FilmOptions):
+    """Options of a search."""
+
+    genre: str = field(default="", metadata={"help": "Only films of this genre."})
+    first_year: int = field(default=0, metadata={"help": "Only films from this year on."})
+    last_year: int = field(default=0, metadata={"help": "Only films until this year."})
+
+
 class _Films(Task[str, Answer], Parses[str], Reports, Draws):
     """What the three models of films have in common; ``subject`` is the name of their input."""
 
@@ -55,11 +71,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
     )
     most = 1
 
-    @dataclass(frozen=True)
-    class Options:
-        """Options of a question."""
-
-        k: int = field(default=10, metadata=_K)
+    Options: ClassVar[type[Any]] = FilmOptions
 
     def parse(self, text: str) -> str:
         """Return the text; the server says if it is none."""
@@ -133,14 +145,7 @@ class MoviesSearch(_Films):
     packages = ("ladybug", "rapidfuzz", "tokenizers", "onnxruntime")
     unit, argument, subject, example = "descriptions", "TEXT", "text", '"a heist in space"'
 
-    @dataclass(frozen=True)
-    class Options:
-        """Options of a search."""
-
-        k: int = field(default=10, metadata=_K)
-        genre: str = field(default="", metadata={"help": "Only films of this genre."})
-        first_year: int = field(default=0, metadata={"help": "Only films from this year on."})
-        last_year: int = field(default=0, metadata={"help": "Only films until this year."})
+    Options = SearchOptions
 
 
 class MoviesRecommend(_Films):

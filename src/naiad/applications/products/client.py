@@ -12,7 +12,7 @@ from naiad.applications.products.picks import Recommendation, picks
 from naiad.tasks.client import TaskClient
 
 if TYPE_CHECKING:
-    pass
+    from naiad.applications.products.results import ProductsResult  # noqa: F401 - in a string
 
 RECOMMEND: Final = "products_recommend"
 """The model's name that recommends."""
@@ -55,7 +55,7 @@ class ProductsClient(TaskClient[NDArray[np.int64], "ProductsResult"]):
             NaiadError: as of `naiad.Client`.
         """
         wanted = {} if graph_weight is None else {"graph_weight": [graph_weight]}
-        products = self.task.coerce(basket)
+        products = self.task.coerce(basket, None)
         answer = self.model.client.infer(
             RECOMMEND,
             {"product": products, "k": [k], "unseen": [unseen], **wanted},

@@ -131,7 +131,7 @@ class BundleTask(
         """Return the scan with these files."""
         return tuple(file for part in parts for file in part)
 
-    def coerce(self, unit: Any) -> Files:
+    def coerce(self, unit: Any, options: Any = None) -> Files:
         """Return the files of a scan, or of a sequence with one for each channel."""
         from naiad.applications.medical.bundle.scans import read_scan
 

@@ -239,6 +239,7 @@ class Run {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     for (const report::Result& result : few) report::print(result);
     if (numbers.size() > kFew) report::print(tally_, took.count());
+    report::print_notice(labels.notice);
     if (failed_ > 0) {
       std::fprintf(stderr, "%s of %s failed\n", report::grouped(failed_).c_str(),
                    report::count_of(failed_ + tally_.total(), "event").c_str());

@@ -268,7 +268,6 @@ void print(const Result& result) {
   print_text("run " + std::to_string(result.id[0]) + ", subrun " + std::to_string(result.id[1]) +
                  ", event " + std::to_string(result.id[2]),
              kBold);
-  if (!result.labels.notice.empty()) print_text(result.labels.notice, kYellow);
   std::vector<double> shares;
   std::vector<std::string> numbers;
   for (const float share : result.event_probabilities) {
@@ -299,7 +298,6 @@ void print(const Tally& tally, double seconds) {
   print_text(count_of(total, "event") + " in " + formatted("%.1f", seconds) + " s, " +
                  formatted("%.1f", static_cast<double>(total) / seconds) + " per second",
              kBold);
-  if (!tally.labels.notice.empty()) print_text(tally.labels.notice, kYellow);
   if (total > 0) {
     std::vector<double> shares;
     std::vector<std::string> numbers;
@@ -311,6 +309,10 @@ void print(const Tally& tally, double seconds) {
     print_hits(tally.labels, tally.counts);
   }
   if (tally.unknown_hits > 0) print_text(unknown(tally.unknown_hits), kYellow);
+}
+
+void print_notice(const std::string& notice) {
+  if (!notice.empty()) std::puts(styled(notice, kYellow).c_str());
 }
 
 std::string count_of(size_t number, const std::string& noun) {

@@ -56,6 +56,8 @@ struct Tally {
 
 void print(const Result& result);
 void print(const Tally& tally, double seconds);
+/// What every user must know of the weights, if there is anything.
+void print_notice(const std::string& notice);
 
 /// As "1 event" and "1,200 events".
 std::string count_of(std::size_t number, const std::string& noun);

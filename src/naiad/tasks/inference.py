@@ -339,7 +339,8 @@ class _Run:
     def _called(self, asked: _Asked) -> str:
         """Return the name of a unit; of one of many in a file with its place."""
         task = self.what.task
-        if not isinstance(task, Opens) or asked.unit is None:
+        says_file = str(asked.given.path) in asked.name
+        if not isinstance(task, Opens) or asked.unit is None or says_file:
             return shortened(asked.name) if isinstance(task, Parses) else asked.name
         given, number = asked.places[0]
         file = f"{given.path}: " if self.several else ""

@@ -59,7 +59,7 @@ def test_a_folder_without_models_is_named(tmp_path):
 def test_an_unknown_pipeline_lists_those_there_are(tmp_path):
     done = naiad_command("export", "nugraf", tmp_path)
     assert done.returncode == 1
-    assert "no pipeline 'nugraf'; built in are: nugraph3" in done.stderr
+    assert "no pipeline 'nugraf'; built in are: bundle, covid_ct" in done.stderr
 
 
 def test_a_folder_that_an_older_naiad_exported_is_served(tmp_path):

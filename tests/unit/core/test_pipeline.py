@@ -97,7 +97,7 @@ def test_two_files_of_one_name_are_two_modules(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nugraf", "no pipeline 'nugraf'; built in are: nugraph3"),
+        ("nugraf", "no pipeline 'nugraf'; built in are: bundle, covid_ct"),
         ("no_such_module:Model", "there is no module 'no_such_module'"),
         ("naiad.core.schema:Model", "it has none"),
         ("/no/such/file.py:Model", "no such file"),

@@ -375,7 +375,7 @@ def test_helm_refuses_values_that_cannot_be(
         ({"image": "naiad"}, "must be REPOSITORY:TAG"),
         ({"image": "host:5000/naiad"}, "must be REPOSITORY:TAG"),
         ({"pipelines": []}, "nothing to serve"),
-        ({"pipelines": ["nugraph"]}, "no pipeline 'nugraph'; built in are: nugraph3"),
+        ({"pipelines": ["nugraph"]}, "no pipeline 'nugraph'; built in are: bundle, covid_ct"),
         ({"pipelines": ["my_model.py:MyModel"]}, "a pod does not have my_model.py:MyModel"),
         ({"repository": "/models"}, "must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or oci://IMAGE"),
         ({"repository": "pvc://Models"}, "must be pvc://"),

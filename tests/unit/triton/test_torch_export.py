@@ -219,4 +219,4 @@ def test_the_command_writes_a_plain_repository(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, [*words, "--instances", "2"])
     assert refused.exit_code == 2
     words = refused.output.replace("│", " ").split()
-    assert "are for --format pipeline" in " ".join(words)
+    assert "--instances: for --format pipeline only" in " ".join(words)

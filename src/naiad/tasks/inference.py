@@ -86,13 +86,13 @@ class Inference:
             inputs.insert(0, Input(Path("-"), Path("typed"), tuple(self.typed)))
         if not inputs:
             raise InvalidInput(f"there is nothing to ask about; give {self.task.unit}, or a file")
-        if not any(given.typed or given.path == STDIN or given.path.exists() for given in inputs):
-            raise InvalidInput(f"{inputs[0].path}: no such file")
         check_places(
             dict.fromkeys(self._places(inputs)),
             [given.path for given in inputs],
             force=self.force,
         )
+        if not any(given.typed or given.path == STDIN or given.path.exists() for given in inputs):
+            raise InvalidInput(f"{inputs[0].path}: no such file")
         return inputs
 
     def place_of(self, given: Input) -> Path | None:

@@ -152,6 +152,11 @@ class ProductsTask(
 
         return simulated_requests(number, seed)
 
+    def sample_requests(self, units: Iterable[Any]) -> Iterator[Arrays]:
+        """Yield the requests for some baskets, which do not depend on the model."""
+        options = self.sample_options()
+        return (self.request(self.coerce(unit, options), options) for unit in units)
+
     def parse(self, text: str) -> NDArray[np.int64]:
         """Return the products of a basket such as ``17 42``."""
         try:

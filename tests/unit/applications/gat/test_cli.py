@@ -81,7 +81,7 @@ def test_no_server_is_reported_before_anything_is_written(graph: Path, tmp_path:
         (["-o", "t.xlsx"], "written as .npz, .csv, .parquet, not .xlsx"),
         (["-o", "graph.npz", "--force"], "graph.npz is an input"),
         (["-o", "there.csv"], "exists; --force overwrites it"),
-        (["--plot", "graph.npz"], "pictures are written as .png, .jpg, .jpeg, .svg, .pdf"),
+        (["--plot", "graph.npz"], "pictures are written as .png, .jpg, .svg, .pdf"),
     ],
 )
 def test_files_that_cannot_be_written_are_refused_first(

@@ -86,8 +86,8 @@ def test_what_cannot_be_done_is_found_before_anything_is_sent(
     tmp_path, monkeypatch, arguments, kind, message
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "there.csv").touch()
-    (tmp_path / "there.png").touch()
+    for name in ("photo.jpg", "there.csv", "there.png"):
+        (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
     result = run("infer", "image", *arguments)
     assert isinstance(result.exception, kind)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.ports import free_port
 from tests.unit.client.clients import Ask, both, half
-from tests.unit.client.servers import free_port, grpc_server
+from tests.unit.client.servers import grpc_server
 
 from naiad.client import AsyncClient, Client
 from naiad.client.tracebacks import VARIABLE

@@ -18,7 +18,7 @@ from naiad.client.ordered_map import ask_many
 from naiad.core.pipeline import Request
 from naiad.core.schema import Array, Arrays
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
-from naiad.tasks.task import Task, options_of
+from naiad.tasks.task import Joins, Task, options_of
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -237,11 +237,12 @@ class TaskClient(Generic[Unit, Result]):
 def without_place(task: Task[Any, Any], error: Exception, place: str) -> str:
     """Return an error about one unit with ``place`` for the tensor and its row in the request.
 
-    Those mean nothing to whoever gave a list of units.
+    Those mean nothing to whoever gave a list of units, or a file that is one.
     """
     names = "|".join(task.grouped) or r"\w+"
     pattern = rf"^(?:{names})\[0(?:, \d+)*\]"
-    return re.sub(pattern, lambda _: place, str(error)) if task.listed else str(error)
+    one = task.listed or isinstance(task, Joins)
+    return re.sub(pattern, lambda _: place, str(error)) if one else str(error)
 
 
 def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -113,7 +113,8 @@ def test_a_request_waits_in_the_queue_stage_while_it_is_prepared(
     wall = time.monotonic() - start
     deadline = time.monotonic() + 10  # answers are counted after they are sent
     took: dict[str, float] = {}
-    while took.get("forward", 0) < 0.64:
+    # Of a busy machine the first request alone may take that long.
+    while took.get("forward", 0) < 0.64 or took["queue"] <= 0.05 or took["prepare"] < 0.02:
         assert time.monotonic() < deadline, took
         took = {stage: seconds - before[stage] for stage, seconds in spent().items()}
     assert 0.05 < took["queue"] < 0.6

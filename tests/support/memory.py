@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -29,8 +30,9 @@ class Usage:
         triton = psutil.Process(server.pid)
         sizes = {"triton": _pss(triton), "stubs": 0.0, "workers": 0.0}
         for process in triton.children(recursive=True):
-            line = " ".join(process.cmdline())
-            sizes["workers" if is_worker(line) else "stubs"] += _pss(process)
+            with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):  # ended now
+                line = " ".join(process.cmdline())
+                sizes["workers" if is_worker(line) else "stubs"] += _pss(process)
         files = Path("/dev/shm").glob(f"{Belongings.of(server).shared_memory}*")
         # Files in /dev/shm are sparse: their blocks are what they occupy.
         return cls(**sizes, shm=sum(512 * path.stat().st_blocks for path in files) / MB)

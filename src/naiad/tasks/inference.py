@@ -303,7 +303,7 @@ class _Run:
             return
         stem = re.sub(r"[^\w.-]+", "-", what.task.picture_name(found)).strip("-")
         folder, number = what.plot, self.done - 1
-        if isinstance(what.task, Opens):
+        if isinstance(what.task, Opens) and str(found.path) not in found.name:
             number = found.number
             if self.several:
                 folder /= found.places[0][0].name.with_suffix("")

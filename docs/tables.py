@@ -54,7 +54,7 @@ _APPLICATIONS = "<!-- applications -->"
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _TREE = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
 
-# What each extra is for. One that only names another shares its row.
+# Purpose of each extra. One that only names another shares its row.
 EXTRAS = {
     "nugraph3-client": "to read event files and to write tables and pictures",
     "nugraph3": "also to simulate events, and to serve NuGraph3 on a CPU",

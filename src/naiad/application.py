@@ -68,7 +68,7 @@ class Application:
 
     @classmethod
     def client_of(cls, model: Any) -> Any:
-        """Return the typed client for a `ModelClient`, or the same client where there is none."""
+        """Return the typed client for a `ModelClient`; without one, the same client."""
         return model
 
     @classmethod

@@ -5,8 +5,7 @@ Results go to standard output, everything else to standard error.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from naiad.errors import InvalidInput, NaiadError
+from naiad.errors import NaiadError
 
 output = Console()
 errors = Console(stderr=True)
@@ -108,30 +107,6 @@ def progress_bar(
             bar.update(task, completed=done, total=total, description=label, note=note)
 
         yield advance
-
-
-@contextmanager
-def csv_file(
-    path: Path | None, columns: Sequence[str]
-) -> Generator[Callable[[Iterable[object]], object]]:
-    """Give what writes a row to a new CSV file, ``columns`` being the first; to none, nothing.
-
-    Floats are written with six digits.
-
-    Raises:
-        InvalidInput: it cannot be written.
-    """
-    if path is None:
-        yield lambda row: None
-        return
-    try:
-        file = path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
-    with file:
-        rows = csv.writer(file)
-        rows.writerow(columns)
-        yield lambda row: rows.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in row)
 
 
 def shortened(text: str, letters: int = 100) -> str:

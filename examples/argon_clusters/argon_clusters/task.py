@@ -1,4 +1,4 @@
-"""What people do with the model: XYZ files in, energies out."""
+"""The task of argon clusters: XYZ files in, energies out."""
 
 from typing import NamedTuple
 

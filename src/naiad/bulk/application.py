@@ -97,8 +97,3 @@ class Bulk(Protocol):
             NaiadError: a part cannot be read.
         """
         ...
-
-
-def options_of(bulk: Bulk) -> Json:
-    """Return the application's options, by name."""
-    return bulk.named_options()

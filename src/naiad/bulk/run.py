@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from naiad import __version__
-from naiad.bulk.application import Json, options_of
+from naiad.bulk.application import Json
 from naiad.bulk.engine import Engine
 from naiad.bulk.job import STATE, Chunk, Input, Job, chunks_of, find_inputs, refuse_foreign
 from naiad.bulk.journal import Done, Journal, read_record, sole_writer
@@ -167,7 +167,7 @@ def _manifest(job: Job, engine: Engine, target: Input) -> Json:
         "input": str(target.path),
         "fingerprint": job.bulk.fingerprint(target.path),
         "application": job.application,
-        "options": options_of(job.bulk),
+        "options": job.bulk.named_options(),
         SHA256: engine.metadata.get(SHA256, ""),
         "chunk": job.chunk,
     }

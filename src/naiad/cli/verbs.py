@@ -30,7 +30,7 @@ from naiad.cli.options import (
     time_option,
 )
 from naiad.cli.stopping import Stopped, interruptible
-from naiad.console import complain, progress_bar, refuse_existing, say
+from naiad.console import complain, progress_bar, refuse_existing, say, say_notice
 from naiad.errors import NaiadError
 from naiad.tasks.task import (
     Draws,
@@ -414,17 +414,9 @@ def _say_weights(kind: Kind, folder: Path) -> None:
         f"wrote [bold]{escape(str(folder))}[/]; serve it: naiad serve {kind.name} "
         f"--weights {escape(where)}"
     )
-    from naiad.weights import read_facts
+    from naiad.weights import FACTS_FILE, facts_from_json, read_facts
 
     try:
-        notice = str(_json(read_facts(folder / "weights.json")).get("notice", ""))
+        say_notice(str(facts_from_json(read_facts(folder / FACTS_FILE)).get("notice", "")))
     except (NaiadError, ValueError):
         return
-    if notice:
-        say(f"[yellow]{escape(notice)}[/]")
-
-
-def _json(text: str) -> dict[str, Any]:
-    import json
-
-    return json.loads(text)

@@ -17,7 +17,7 @@ from collections.abc import (
 )
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
@@ -34,20 +34,6 @@ Requests: TypeAlias = Source[Mapping[str, ArrayLike]]
 # Results wait for a slow one before them; so many times the concurrency are let wait, that the
 # others need not.
 _AHEAD = 2
-
-
-def ask_many(
-    ask: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    label: str,
-    concurrency: int,
-    progress: bool,
-    on_error: Literal["raise", "return"] = "raise",
-) -> Iterator[Any]:
-    """Do as :func:`ask_each`, or with ``on_error="return"`` as :func:`try_each`."""
-    each = ask_each if on_error == "raise" else try_each
-    return each(ask, items, label=label, concurrency=concurrency, progress=progress)
 
 
 def ask_each(

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import numpy as np
 
 from naiad.client.client import ModelClient
-from naiad.client.ordered_map import ask_many
+from naiad.client.ordered_map import ask_each
 from naiad.core.pipeline import Request
 from naiad.core.schema import Array, Arrays
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
@@ -163,19 +163,17 @@ class TaskClient(Generic[Unit, Result]):
     ) -> Generator[Result | NaiadError, None, None]:
         """Do as :meth:`try_many`, with an instance of the task's ``Options``."""
         size = self.task.group
-        groups = ask_many(
+        groups = ask_each(
             lambda group: self._ask(group, options, timeout),
             batches(units, size),
             label=self.task.unit if size == 1 else "requests",
             concurrency=concurrency or self.task.concurrency,
             progress=progress,
-            on_error="raise",
         )
 
         def answers() -> Generator[Result | NaiadError, None, None]:
             _ = self.card  # before the threads, each of which would ask for it
             for group in groups:
-                assert not isinstance(group, NaiadError)
                 yield from group
 
         return answers()

@@ -20,7 +20,7 @@ from naiad.console import complain, print_columns, progress_bar, say, say_notice
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 from naiad.tasks.client import TaskClient, without_place
 from naiad.tasks.output import Output, check_places, write_whole
-from naiad.tasks.sources import STDIN, Input, find_inputs, open_input, open_source
+from naiad.tasks.sources import STDIN, Input, find_inputs, open_input
 from naiad.tasks.tables import block_of, check_suffix, rows_of, suffixes_of
 from naiad.tasks.task import (
     Draws,
@@ -398,6 +398,3 @@ def _report(task: Task[Any, Any], count: int, card: Any, options: Any) -> Report
     if isinstance(task, Reports):
         return task.report(count, card, options)
     return _Rows(task, card, options)
-
-
-__all__ = ["Inference", "infer", "is_folder", "open_source"]

@@ -1,4 +1,4 @@
-"""What the network says of a citation graph, and ``.npz`` files of it."""
+"""Topics of the papers of a citation graph, and ``.npz`` files of them."""
 
 from __future__ import annotations
 

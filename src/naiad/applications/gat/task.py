@@ -70,7 +70,7 @@ class GatTask(
 
     @dataclass(frozen=True)
     class TrainOptions:
-        """How a network is trained."""
+        """Options of a training."""
 
         data: Path | None = field(
             default=None,
@@ -93,7 +93,7 @@ class GatTask(
 
     @dataclass(frozen=True)
     class ImportOptions:
-        """How a checkpoint is imported."""
+        """Options of an import."""
 
         classes: str | None = field(
             default=None,

@@ -1,4 +1,4 @@
-"""What is on images, for the terminal."""
+"""Labels of images, for the terminal."""
 
 from __future__ import annotations
 

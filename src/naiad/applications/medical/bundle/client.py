@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a served bundle says of itself.
+    """Model card of a served bundle.
 
     Attributes:
         task: ``segmentation`` or ``classification``.
@@ -48,7 +48,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """How much of a label there is.
+    """Size of a label in a scan.
 
     Attributes:
         number: the value in the label map, or the number of the map where there are several.
@@ -63,7 +63,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """What each voxel of a scan, or pixel of a picture, belongs to.
+    """Label maps of a scan or picture.
 
     Attributes:
         kind: of the image: a volume or a picture.
@@ -108,7 +108,7 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What a scan shows.
+    """Class of a scan.
 
     Attributes:
         label: the class with the highest probability.

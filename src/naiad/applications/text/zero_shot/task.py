@@ -82,7 +82,7 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
 
     @dataclass(frozen=True)
     class Options:
-        """What is asked about texts."""
+        """Options of a request."""
 
         labels: Sequence[str] = field(
             metadata={
@@ -108,7 +108,7 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
 
     @dataclass(frozen=True)
     class ImportOptions:
-        """How a network is imported."""
+        """Options of an import."""
 
         int8: bool = field(
             default=False, metadata={"help": "Compute an encoder's matrix products in 8 bits."}

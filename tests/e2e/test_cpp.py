@@ -389,7 +389,7 @@ def test_an_api_key_is_sent_with_every_call_and_a_refusal_is_not_tried_again(
         inspector.refusal = (grpc.StatusCode.UNIMPLEMENTED, "grpc-encoding is not taken")
         said = said_by(programs, events, url, gzip=1)
         assert said.startswith(
-            "UNIMPLEMENTED: the server takes no compressed messages: set options"
+            "UNIMPLEMENTED: the server does not take compressed messages: set options"
         )
 
 

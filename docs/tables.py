@@ -79,6 +79,7 @@ EXTRAS = {
     "store-arango": "graph stores in ArangoDB",
     "nifti": "to read and write NIfTI volumes",
     "parquet": "to write results as Parquet",
+    "plots": "to draw pictures of results",
     "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
     "ray": "[`naiad process`](bulk.md) on a Ray cluster",
     "all": "everything but Ray",

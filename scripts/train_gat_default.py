@@ -14,7 +14,8 @@ import argparse
 from pathlib import Path
 
 from naiad.applications.gat.simulate import simulate
-from naiad.applications.gat.train import CURVE_FILE, train
+from naiad.applications.gat.train import train
+from naiad.applications.training import CURVE_FILE
 
 WEIGHTS = Path(__file__).parents[1] / "src" / "naiad" / "applications" / "gat" / "data" / "weights"
 PAPERS = 2_000
@@ -30,7 +31,7 @@ def main() -> None:
     graph = simulate(PAPERS, SEED)
     result = train(graph, folder, epochs=300, seed=1, notice=NOTICE, command=command)
     (folder / CURVE_FILE).unlink()
-    print(f"{result.seconds:.0f} s; test accuracy {result.test_accuracy:.3f}, {result.papers}")
+    print(f"{result.seconds:.0f} s; test accuracy {result.test_accuracy:.3f}, {result.parts}")
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ import numpy as np
 
 from naiad.applications.products.graph import write_graph
 from naiad.applications.products.simulate import simulate
-from naiad.applications.products.train import CURVE_FILE, METRICS_FILE, accuracy, train
+from naiad.applications.products.train import accuracy, train
 from naiad.applications.products.weights import load_weights
+from naiad.applications.training import CURVE_FILE, METRICS_FILE
 
 WEIGHTS = (
     Path(__file__).parents[1] / "src" / "naiad" / "applications" / "products" / "data" / "weights"
@@ -56,7 +57,7 @@ def main() -> None:
     facts["seconds"] = round(facts["seconds"])
     facts["served_graph_accuracy"] = accuracy(net, graph, np.arange(len(graph)))
     path.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
-    print(f"{result.seconds:.0f} s; test accuracy {result.test_accuracy:.3f}, {result.products}")
+    print(f"{result.seconds:.0f} s; test accuracy {result.test_accuracy:.3f}, {result.parts}")
     print(f"accuracy {facts['served_graph_accuracy']:.3f} on the {SERVED:,} products served")
 
 

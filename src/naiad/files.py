@@ -1,11 +1,15 @@
-"""Users' data files: search and reading."""
+"""Users' data files: search, reading and atomic writing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
-from naiad.errors import InvalidInput
+from naiad.errors import InvalidInput, NaiadError
+
+PARTIAL: Final = ".partial"
 
 
 def find_files(paths: Iterable[Path], suffixes: Collection[str], what: str) -> Iterator[Path]:
@@ -40,3 +44,37 @@ def read_file(path: Path, most: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def partial_path(path: Path) -> Path:
+    """Return the path beside ``path`` that a file has until it is whole."""
+    return path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[Path]:
+    """Yield a path to write to, which becomes ``path`` at the end, or is removed on an error.
+
+    Raises:
+        NaiadError: the file cannot be written.
+    """
+    partial = partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise NaiadError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        NaiadError: the file cannot be written.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(content)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
+from zipfile import ZipFile, is_zipfile
 
 from naiad.errors import MissingExtra, WeightsError
+from naiad.files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,36 +166,67 @@ def check_tensors(
             )
 
 
-def read_state_dict(path: Path) -> Mapping[str, torch.Tensor]:
-    """The tensors that ``torch.save`` wrote, of a ``state_dict`` or of a mapping that has one.
+def read_checkpoint(path: Path, ignored: Sequence[str] = ()) -> Any:
+    """Return what ``torch.save`` wrote, read with ``weights_only=True``: nothing in it is run.
 
-    The file is read with ``weights_only=True``: nothing in it is run.
+    Args:
+        path: the file.
+        ignored: full names of functions and classes that the file may call; a function that does
+            nothing is called instead.
 
     Raises:
-        WeightsError: it is over 1 GB, cannot be read so, or holds no ``state_dict``.
+        WeightsError: it is over 1 GB, calls anything else, or is damaged.
+    """
+    import torch
+    from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+    with safe_globals([(_do_nothing, name) for name in ignored]):
+        try:
+            size = _unpacked_size(path)
+            if size > _LARGEST_CHECKPOINT:
+                raise WeightsError(f"{size:,} bytes are too many for such a network")
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except WeightsError:
+            raise
+        except Exception as error:  # a damaged pickle may raise anything
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            with suppress(Exception):
+                if names := get_unsafe_globals_in_checkpoint(path):
+                    reason = f"it asks for {', '.join(sorted(names))}"
+            raise WeightsError(
+                f"cannot be read safely ({reason}); nothing in it was run"
+            ) from error
+
+
+def read_state_dict(path: Path) -> Mapping[str, torch.Tensor]:
+    """Return the tensors of a checkpoint.
+
+    Raises:
+        WeightsError: as :func:`read_checkpoint` and :func:`state_dict_of`; says how to save them.
+    """
+    try:
+        return state_dict_of(read_checkpoint(path))
+    except WeightsError as error:
+        hint = "save it with torch.save(model.state_dict(), FILE)"
+        raise WeightsError(f"{error}; {hint}") from error
+
+
+def state_dict_of(content: Any) -> Mapping[str, torch.Tensor]:
+    """Return what a checkpoint holds if that is a ``state_dict``, else its ``state_dict`` entry.
+
+    Raises:
+        WeightsError: it has neither.
     """
     import torch
 
-    try:
-        size = path.stat().st_size
-        if size > _LARGEST_CHECKPOINT:
-            raise WeightsError(f"{size:,} bytes are too many for such a network")
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except WeightsError:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(
-            f"cannot be read safely as tensors ({reason}); "
-            "save it with torch.save(model.state_dict(), FILE)"
-        ) from error
+    found = content
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor)
         for name, tensor in cast(Mapping[Any, Any], found).items()
     ):
-        raise WeightsError("no state_dict: save it with torch.save(model.state_dict(), FILE)")
+        raise WeightsError("no state_dict")
     return cast(Mapping[str, torch.Tensor], found)
 
 
@@ -205,9 +239,8 @@ def pack(module: torch.nn.Module) -> tuple[bytes, str]:
 
 def write_folder(folder: Path, tensors: bytes, facts: str) -> None:
     """Write both files to a folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / TENSORS_FILE, tensors)
-    _write(folder / FACTS_FILE, facts.encode())
+    write_whole(folder / TENSORS_FILE, tensors)
+    write_whole(folder / FACTS_FILE, facts.encode())
 
 
 def _safetensors(kind: str) -> Any:
@@ -218,8 +251,12 @@ def _safetensors(kind: str) -> Any:
         raise MissingExtra("all", error.name or "safetensors") from error
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_bytes(data)
-    draft.replace(path)
+def _unpacked_size(path: Path) -> int:
+    if not is_zipfile(path):  # as torch wrote them before 1.6
+        return path.stat().st_size
+    with ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist())
+
+
+def _do_nothing(*_: Any) -> None:
+    """Stand for what a checkpoint calls."""

@@ -23,8 +23,9 @@ PACKAGE = ROOT / "src" / "naiad"
 # The layers, from the bottom up: a part imports what is below it, and itself.
 LAYERS: tuple[set[str], ...] = (
     {"errors", "engine_release"},
-    {"application", "backoff", "console"},
-    {"artifacts", "control_key", "error_text", "files", "hdf5", "images", "native", "weights"},
+    {"application", "backoff", "console", "files"},
+    {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
+    | {"contact_sheet", "plots", "weights"},
     {"core", "server_card", "torch_model"},
     {"client", "gate", "runtime", "tuning"},
     {"audit", "triton"},
@@ -35,7 +36,7 @@ LAYERS: tuple[set[str], ...] = (
 )
 # What is below, and yet not for everyone.
 NOT_FOR = {
-    "client": {"runtime", "weights", "torch_model", "native"},
+    "client": {"runtime", "weights", "torch_model", "native", "onnx_session", "plots"},
     "gate": {"core"},  # but for the settings
     "runtime": {"client"},
     "deploy": {"triton", "client", "runtime"},

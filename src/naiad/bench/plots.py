@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import Any
 
 from naiad.bench.measure import Level
-from naiad.errors import MissingExtra
-
-try:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-except ModuleNotFoundError:
-    raise MissingExtra("tune", "matplotlib") from None
+from naiad.plots import new_figure, style, svg
 
 _COLOURS = ("#5b6770", "#9aa5b1", "#cfd8e3", "#6c8ebf", "#b8cce4", "#1f4e79", "#d9b26f", "#c77d3b")
 # Client and transport grey, waiting light, work dark.
-_STYLE: Any = {"svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
 
 
 def speed_plot(levels: Sequence[Level]) -> str:
     """Latency against throughput: median and 99th percentile, closed and open loops apart."""
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "speed"}):
-        figure = Figure(figsize=(7, 4), layout="constrained")
+    with style():
+        figure = new_figure(7, 4)
         axes = figure.subplots()
         for kind, name, line in (("concurrency", "clients", "-"), ("rate", "Poisson", "--")):
             shown = [
@@ -56,8 +47,8 @@ def speed_plot(levels: Sequence[Level]) -> str:
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         if axes.lines:
-            axes.legend(frameon=False)
-        return _svg(figure)
+            axes.legend()
+        return svg(figure, "speed")
 
 
 def stage_plot(levels: Sequence[Level]) -> str | None:
@@ -65,8 +56,8 @@ def stage_plot(levels: Sequence[Level]) -> str | None:
     told = [(str(level.load), parts) for level in levels if (parts := level.parts()) is not None]
     if not told:
         return None
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "stages"}):
-        figure = Figure(figsize=(7, 0.8 + 0.4 * len(told)), layout="constrained")
+    with style():
+        figure = new_figure(7, 0.8 + 0.4 * len(told))
         axes = figure.subplots()
         places = range(len(told))
         left = [0.0] * len(told)
@@ -78,12 +69,5 @@ def stage_plot(levels: Sequence[Level]) -> str | None:
         axes.set_yticks(places, [load for load, _ in told])
         axes.invert_yaxis()
         axes.set_xlabel("ms of a request")
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
-        return _svg(figure)
-
-
-def _svg(figure: Figure) -> str:
-    written = io.StringIO()
-    figure.savefig(written, format="svg", metadata={"Date": None})
-    text = written.getvalue()
-    return text[text.index("<svg") :]
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+        return svg(figure, "stages")

@@ -9,6 +9,7 @@ from typing import Final
 
 from naiad.bulk.job import Input
 from naiad.bulk.journal import Done
+from naiad.files import whole_file
 
 FAILURES: Final = "failures.csv"
 COLUMNS: Final = ("file", "number", "name", "reason")
@@ -32,10 +33,8 @@ def write_failures(
     if not rows:
         path.unlink(missing_ok=True)
         return None
-    draft = path.with_name(f".{path.name}.partial")
-    with draft.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         table.writerows(rows)
-    draft.replace(path)
     return path

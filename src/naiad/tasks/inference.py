@@ -18,8 +18,9 @@ from rich.text import Text
 from naiad.client import Client
 from naiad.console import complain, print_columns, progress_bar, say, say_notice, shortened
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
+from naiad.files import write_whole
 from naiad.tasks.client import TaskClient
-from naiad.tasks.output import Output, check_places, write_whole
+from naiad.tasks.output import Output, check_places
 from naiad.tasks.requests import without_place
 from naiad.tasks.sources import STDIN, Input, find_inputs, open_input
 from naiad.tasks.tables import block_of, check_suffix, rows_of, suffixes_of

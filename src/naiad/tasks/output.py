@@ -7,14 +7,13 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from naiad.console import complain
 from naiad.errors import NaiadError
+from naiad.files import partial_path, write_whole
 from naiad.tasks.tables import TableWriter, check_suffix
 from naiad.tasks.task import Advance, Task, Writer
-
-PARTIAL: Final = ".partial"
 
 
 class Output:
@@ -31,7 +30,7 @@ class Output:
         """
         check_suffix(task, path.suffix)
         self.path = path
-        self.partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
+        self.partial = partial_path(path)
         self._begin: Callable[[], Writer] = lambda: open_writer(task, self.partial, card, options)
         self._writer: Writer | None = None
 
@@ -111,23 +110,6 @@ def writer_class(task: Task[Any, Any], suffix: str) -> Any:
         return TableWriter
     module, _, name = named.partition(":")
     return getattr(import_module(module), name)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically.
-
-    Raises:
-        NaiadError: it cannot be written.
-    """
-    partial = path.with_name(f"{path.name}{PARTIAL}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise NaiadError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def check_places(outputs: Mapping[Path, object], inputs: Iterable[Path], *, force: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from rich.markup import escape
@@ -54,28 +54,3 @@ class LabelReport:
         print_columns(self._rows)
         listed = ", ".join(f"{label} {count:,}" for label, count in self._counts.most_common())
         say(f"{self._counts.total():,} {self._unit}: {escape(listed)}")
-
-
-def training_lines(
-    unit: str,
-    parts: Mapping[str, int],
-    accuracies: Sequence[float],
-    best: int,
-    seconds: float,
-    test_accuracy: float | None,
-) -> Iterator[str]:
-    """Yield lines that summarise a training, for `Trains.train`.
-
-    Args:
-        unit: name of the units, in the plural.
-        parts: number of units in each part, by its name.
-        accuracies: on the validation units in each epoch, 0 to 1.
-        best: index of the epoch whose weights are kept.
-        seconds: duration.
-        test_accuracy: 0 to 1, if there were units to test with.
-    """
-    counts = ", ".join(f"{count:,} {part}" for part, count in parts.items())
-    yield f"{unit}: {counts}; {len(accuracies):,} epochs in {seconds:.0f} s"
-    yield f"epoch {best + 1}: validation accuracy {accuracies[best]:.3f}"
-    if test_accuracy is not None:
-        yield f"test accuracy {test_accuracy:.3f}"

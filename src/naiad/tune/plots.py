@@ -6,29 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from naiad.core.schema import REQUESTS
-from naiad.errors import MissingExtra
+from naiad.plots import new_figure, plain, save, style
 from naiad.tune.session import Study
 
-try:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-except ModuleNotFoundError:
-    raise MissingExtra("tune", "matplotlib") from None
-
 _MEASURED, _MODEL, _CHOSEN = "#1f4e79", "#9aa5b1", "#c77d3b"
-_STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 
 
 def write_plot(study: Study, path: Path) -> None:
     """Write the picture as a PNG."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(13, 4), layout="constrained")
+    with style():
+        figure = new_figure(13, 4)
         throughput, cost, workers = figure.subplots(1, 3)
         _throughput(throughput, study)
         _cost(cost, study)
         _workers(workers, study)
-        figure.suptitle(f"{study.tuning.pipeline} on {study.tuning.device}: naiad tune")
-        figure.savefig(path, dpi=120, metadata={"Software": None})
+        figure.suptitle(plain(f"{study.tuning.pipeline} on {study.tuning.device}: naiad tune"))
+        save(figure, path)
 
 
 def _throughput(axes: Any, study: Study) -> None:

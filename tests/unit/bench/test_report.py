@@ -127,6 +127,7 @@ def test_batches_are_told_in_every_dimension():
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "naiad.bench.plots")
+    monkeypatch.delitem(sys.modules, "naiad.plots")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtra, match="tune"):
+    with pytest.raises(MissingExtra, match="plots"):
         import naiad.bench.plots  # noqa: F401

@@ -4,47 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from naiad import plots
 from naiad.applications.gat.results import GatResult
 from naiad.errors import MissingExtra, NaiadError
+from naiad.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, plain
 
 try:
     import networkx
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import LineCollection
-    from matplotlib.colors import to_rgba
-    from matplotlib.figure import Figure
-except ModuleNotFoundError as error:
-    raise MissingExtra("gat", error.name or "matplotlib") from None
+except ModuleNotFoundError:
+    raise MissingExtra("gat", "networkx") from None
+
+if TYPE_CHECKING:
+    from naiad.applications.gat.train import Epoch
 
 MOST_PAPERS: Final = 5_000
 """Papers that can be told apart in a picture, and laid out in reasonable time."""
 
-# Okabe and Ito's colours, which all kinds of eyes tell apart.
-_COLOURS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800")
+_COLOURS: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, "#b8a800")
 _INK, _SOFT, _WRONG = "#222222", "#888888", "#d00000"
-
-
-class EpochLike(Protocol):
-    """How one epoch of a training went."""
-
-    @property
-    def loss(self) -> float:
-        """On the papers that are learned from."""
-        ...
-
-    @property
-    def validation_loss(self) -> float:
-        """On the validation papers."""
-        ...
-
-    @property
-    def validation_accuracy(self) -> float:
-        """On the validation papers."""
-        ...
 
 
 def draw_graph(result: GatResult, path: Path) -> None:
@@ -60,17 +41,16 @@ def draw_graph(result: GatResult, path: Path) -> None:
     if len(graph) > MOST_PAPERS:
         raise NaiadError(f"{len(graph):,} papers are too many to draw; {MOST_PAPERS:,} are not")
     positions = _layout(len(graph), graph.edge_index)
-    figure = Figure(figsize=(10, 7.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = plots.new_figure(10, 7.5)
     axes = figure.add_subplot()
     axes.set_axis_off()
     once = graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]
-    lines = LineCollection(list(positions[once.T]), colors=_SOFT, linewidths=0.4, alpha=0.5)
+    lines = plots.LineCollection(list(positions[once.T]), colors=_SOFT, linewidths=0.4, alpha=0.5)
     axes.add_collection(lines)
     size = float(np.clip(9_000 / max(1, len(graph)), 6, 90))
     for number, (name, count) in enumerate(result.counts().items()):
         here = result.topics == number
-        colour = np.tile(to_rgba(_COLOURS[number]), (count, 1))
+        colour = np.tile(plots.to_rgba(_COLOURS[number]), (count, 1))
         colour[:, 3] = 0.25 + 0.75 * result.confidence[here]
         axes.scatter(
             *positions[here].T,
@@ -80,7 +60,7 @@ def draw_graph(result: GatResult, path: Path) -> None:
             zorder=2,
         )
         # Of its own, as the legend would show the colour of whichever paper came first.
-        axes.scatter([], [], s=60, c=_COLOURS[number], label=f"{name} ({count:,})")
+        axes.scatter([], [], s=60, c=_COLOURS[number], label=plain(f"{name} ({count:,})"))
     if result.comparable:
         wrong = (graph.topics >= 0) & (graph.topics != result.topics)
         if wrong.any():
@@ -95,31 +75,25 @@ def draw_graph(result: GatResult, path: Path) -> None:
             )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     axes.set_title(
-        f"{graph.source}: {len(graph):,} papers, {once.shape[1]:,} links", color=_INK, loc="left"
+        plain(f"{graph.source}: {len(graph):,} papers, {once.shape[1]:,} links"),
+        color=_INK,
+        loc="left",
     )
-    if result.labels.notice:
-        figure.supxlabel(f"weights: {result.labels.notice}", fontsize=9, color=_WRONG)
-    figure.savefig(path, dpi=120)
+    plots.add_notice(figure, result.labels.notice, _WRONG)
+    plots.save(figure, path)
 
 
-def draw_training(epochs: Sequence[EpochLike], best: int, path: Path, title: str) -> None:
+def draw_training(epochs: Sequence[Epoch], best: int, path: Path, title: str) -> None:
     """Draw losses and accuracy by epoch; ``best`` is the epoch whose weights were kept, from 0."""
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
-    losses, accuracy = figure.subplots(2, sharex=True)
-    number = np.arange(1, len(epochs) + 1)
-    losses.plot(number, [e.loss for e in epochs], color=_COLOURS[0], label="training, with dropout")
-    losses.plot(number, [e.validation_loss for e in epochs], color=_COLOURS[1], label="validation")
-    accuracy.plot(number, [e.validation_accuracy for e in epochs], color=_COLOURS[1])
-    for axes in (losses, accuracy):
-        axes.axvline(best + 1, color=_SOFT, linewidth=0.8, linestyle="--")
-        axes.spines[["top", "right"]].set_visible(False)
-    losses.set_title(title, loc="left")
-    losses.set_ylabel("cross-entropy")
-    losses.legend(frameon=False)
-    accuracy.set_ylabel("validation accuracy")
-    accuracy.set_xlabel("epoch (dashed: the one whose weights were kept)")
-    figure.savefig(path, dpi=120)
+    training, validation = _COLOURS[:2]
+    panels = {
+        "cross-entropy": [
+            ("training, with dropout", training, [e.loss for e in epochs]),
+            ("validation", validation, [e.validation_loss for e in epochs]),
+        ],
+        "validation accuracy": [("", validation, [e.validation_accuracy for e in epochs])],
+    }
+    plots.draw_training(panels, best, path, title, mark=_SOFT)
 
 
 def _layout(papers: int, edge_index: np.ndarray[Any, np.dtype[np.int64]]) -> Any:

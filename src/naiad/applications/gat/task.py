@@ -208,15 +208,11 @@ class GatTask(
         """
         from naiad.applications.gat.display import draw_training
         from naiad.applications.gat.simulate import simulate
-        from naiad.applications.gat.train import Epoch, train
-        from naiad.tasks.reports import training_lines
+        from naiad.applications.gat.train import train
+        from naiad.applications.training import show_epochs
 
         graph = simulate(2_000, options.seed) if options.data is None else read_graph(options.data)
         notice = options.notice or f"trained on {graph.source}"
-
-        def show(number: int, epoch: Epoch) -> None:
-            label = f"loss {epoch.loss:.3f}, validation {epoch.validation_accuracy:.1%}"
-            advance(number + 1, options.epochs, label)
 
         result = train(
             graph,
@@ -227,17 +223,10 @@ class GatTask(
             seed=options.seed,
             notice=notice,
             command=command,
-            progress=show,
+            progress=show_epochs(advance, options.epochs),
         )
         draw_training(result.epochs, result.best_epoch, output / "curve.png", notice)
-        return training_lines(
-            "papers",
-            result.papers,
-            [epoch.validation_accuracy for epoch in result.epochs],
-            result.best_epoch,
-            result.seconds,
-            result.test_accuracy,
-        )
+        return result.lines("papers")
 
     def import_weights(self, source: Path, output: Path, options: ImportOptions) -> Iterable[str]:
         """Turn a PyTorch Geometric checkpoint of two GATConv layers into a folder of weights.

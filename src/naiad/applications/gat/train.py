@@ -6,19 +6,16 @@ epoch, the topics of a few are learned, others tell when to stop.
 
 from __future__ import annotations
 
-import copy
-import csv
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from naiad.applications.gat.graphs import CitationGraph, Ints
 from naiad.applications.gat.metadata import Architecture, Metadata
 from naiad.applications.gat.weights import save_weights
-from naiad.errors import InvalidInput, MissingExtra, NaiadError
+from naiad.errors import InvalidInput, MissingExtra
 
 try:
     import torch
@@ -29,10 +26,7 @@ except ImportError as error:
     raise MissingExtra("gat-train", error.name or "torch_geometric") from error
 
 from naiad.applications.gat.model import GatNet
-
-METRICS_FILE: Final = "metrics.json"
-CURVE_FILE: Final = "curve.csv"
-"""How a training went, as a whole and in each epoch, beside its weights."""
+from naiad.applications.training import Training, fit, seeded, step
 
 _DROPOUT: Final = 0.6
 _WEIGHT_DECAY: Final = 5e-4
@@ -45,17 +39,6 @@ class Epoch:
     loss: float
     validation_loss: float
     validation_accuracy: float
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How a training went; the weights are those of ``best_epoch``, counted from 0."""
-
-    test_accuracy: float | None
-    best_epoch: int
-    papers: Mapping[str, int]
-    seconds: float
-    epochs: list[Epoch] = field(default_factory=list[Epoch])
 
 
 class PygGat(nn.Module):
@@ -89,7 +72,7 @@ def train(
     notice: str = "",
     command: str = "",
     progress: Callable[[int, Epoch], None] | None = None,
-) -> Training:
+) -> Training[Epoch]:
     """Train on ``graph`` and write the weights, as a folder, to ``folder``.
 
     Adam; ends early when neither loss nor accuracy on the validation papers has become better for
@@ -103,19 +86,18 @@ def train(
     _check(graph)
     started = time.monotonic()
     architecture = architecture or Architecture(classes=len(graph.classes))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = PygGat(architecture)
         tensors = {
             name: torch.from_numpy(a) for name, a in graph.arrays(row_normalised=True).items()
         }
         learner = _Learner(network, graph, tensors["x__0"], tensors["edgeindex__1"])
         history, best = learner.fit(epochs, lr, patience, progress)
-    papers = {"training": graph.train, "validation": graph.validation, "test": graph.test}
+    parts = {"training": graph.train, "validation": graph.validation, "test": graph.test}
     result = Training(
         test_accuracy=learner.judge(graph.test)[1] if graph.test.size else None,
         best_epoch=best,
-        papers={part: len(index) for part, index in papers.items()},
+        parts={part: len(index) for part, index in parts.items()},
         seconds=time.monotonic() - started,
         epochs=history,
     )
@@ -153,37 +135,16 @@ class _Learner:
         progress: Callable[[int, Epoch], None] | None,
     ) -> tuple[list[Epoch], int]:
         """Train until the epochs are over, or patience is; the network keeps the best weights."""
-        train = torch.from_numpy(self.graph.train)
+        papers = torch.from_numpy(self.graph.train)
         optimiser = torch.optim.Adam(self.network.parameters(), lr=lr, weight_decay=_WEIGHT_DECAY)
-        history: list[Epoch] = []
-        best, better = 0, 0
-        weights = copy.deepcopy(self.network.state_dict())
-        for epoch in range(epochs):
+
+        def epoch(number: int) -> Epoch:
             self.network.train()
-            optimiser.zero_grad()
             scores = self.network(*self.inputs)
-            loss = F.cross_entropy(scores[train], self.topics[train])
-            if not bool(loss.isfinite()):
-                raise NaiadError(
-                    f"the loss is not finite any more, in epoch {epoch + 1}; try a smaller lr"
-                )
-            loss.backward()
-            optimiser.step()
-            now = Epoch(loss.item(), *self.judge(self.graph.validation))
-            lowest = min((e.validation_loss for e in history), default=float("inf"))
-            highest = max((e.validation_accuracy for e in history), default=-1.0)
-            history.append(now)
-            if progress is not None:
-                progress(epoch, now)
-            if now.validation_loss < lowest or now.validation_accuracy > highest:
-                better = epoch
-            if _rank(now) > _rank(history[best]) or epoch == 0:
-                best = epoch
-                weights = copy.deepcopy(self.network.state_dict())
-            if epoch - better >= patience:
-                break
-        self.network.load_state_dict(weights)
-        return history, best
+            loss = step(F.cross_entropy(scores[papers], self.topics[papers]), optimiser)
+            return Epoch(loss, *self.judge(self.graph.validation))
+
+        return fit(self.network, epoch, epochs, _scores, patience=patience, progress=progress)
 
     def judge(self, papers: Ints) -> tuple[float, float]:
         """Loss and accuracy on ``papers``."""
@@ -196,7 +157,7 @@ class _Learner:
         return F.cross_entropy(scores, topics).item(), right.item()
 
 
-def _rank(epoch: Epoch) -> tuple[float, float]:
+def _scores(epoch: Epoch) -> tuple[float, float]:
     return epoch.validation_accuracy, -epoch.validation_loss
 
 
@@ -204,30 +165,18 @@ def _save(
     network: PygGat,
     graph: CitationGraph,
     folder: Path,
-    result: Training,
+    result: Training[Epoch],
     notice: str,
     provenance: Mapping[str, str],
 ) -> None:
     served = GatNet(network.architecture)
     served.load_state_dict(network.state_dict())
-    held_out = (
-        "none"
-        if result.test_accuracy is None
-        else f"accuracy {result.test_accuracy:.3f} on {result.papers['test']:,} papers"
-    )
     metadata = Metadata(
         architecture=network.architecture,
         classes=graph.classes,
         trained_on=graph.source,
         notice=notice,
-        provenance={**provenance, "held_out": held_out},
+        provenance={**provenance, "held_out": result.held_out("papers")},
     )
     save_weights(served, metadata, folder)
-    report = asdict(result)
-    curve: list[dict[str, float]] = report.pop("epochs")
-    report = {"notice": notice, "trained_on": graph.source, **report}
-    (folder / METRICS_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    with (folder / CURVE_FILE).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", *curve[0]])
-        writer.writeheader()
-        writer.writerows({"epoch": n, **epoch} for n, epoch in enumerate(curve, start=1))
+    result.write(folder, "papers", {"notice": notice, "trained_on": graph.source})

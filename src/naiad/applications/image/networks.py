@@ -6,8 +6,6 @@ imported. Preparation is done here too, since it is part of what a network expec
 
 from __future__ import annotations
 
-import os
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from naiad.applications.image.facts import Facts, Layout, Preprocessing
 from naiad.errors import MissingExtra, PipelineError, WeightsError
+from naiad.onnx_session import open_session
 from naiad.torch_model import load_torchscript
 from naiad.weights import TENSORS_FILE, check_file, read_tensors
 
@@ -23,7 +22,6 @@ Floats: TypeAlias = NDArray[np.float32]
 
 _GREY = 128.0  # of the pixels that a network is tried on
 _COLOURS = 3
-_CUDA = "CUDAExecutionProvider"
 
 
 class Network(Protocol):
@@ -152,23 +150,7 @@ class OnnxNetwork:
             WeightsError: it is no ONNX file, or takes or gives other than images and scores.
             MissingExtra: onnxruntime is not installed.
         """
-        runtime = _import("onnxruntime", "onnx")
-        options = runtime.SessionOptions()
-        # As for torch, one thread per instance unless told otherwise; spinning ones take the cores
-        # from the other instances.
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = runtime.InferenceSession(
-                path, options, providers=_providers(runtime, device)
-            )
-        except WeightsError:
-            raise
-        except Exception as error:  # of onnxruntime's own, many kinds
-            raise WeightsError(
-                f"{path}: onnxruntime cannot load it: {_first_line(error)}"
-            ) from error
+        self._session = open_session(path, device)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise WeightsError(
@@ -208,7 +190,11 @@ class _TorchNetwork:
     """A network in torch, on a device."""
 
     def __init__(self, module: Any, device: str) -> None:
-        self._torch = _import("torch", "image")
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtra("image", error.name or "torch") from error
+        self._torch = torch
         self._module = module.to(device).eval()
         self._device = device
 
@@ -233,16 +219,6 @@ def _open_small(folder: Path, sha256: str, classes: int, device: str) -> Network
     return _TorchNetwork(net, device)
 
 
-def _providers(runtime: Any, device: str) -> list[Any]:
-    if not device.startswith("cuda"):
-        return ["CPUExecutionProvider"]
-    if _CUDA not in runtime.get_available_providers():
-        raise WeightsError(
-            f"this onnxruntime cannot use device {device}; install onnxruntime-gpu in its place"
-        )
-    return [(_CUDA, {"device_id": int(device.partition(":")[2] or 0)}), "CPUExecutionProvider"]
-
-
 def _layout(sizes: list[int | None]) -> Layout | None:
     if sizes[1] == _COLOURS:
         return "NCHW"
@@ -264,10 +240,3 @@ def _names(tensors: Any) -> str:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-def _import(package: str, extra: str) -> Any:
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise MissingExtra(extra, error.name or package) from error

@@ -159,8 +159,7 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
         """Draw images with their best classes on one page."""
         from naiad.applications.image.sheet import draw
 
-        if found:
-            draw(found, path, card.get("notice", ""))
+        draw(found, path, card.get("notice", ""))
 
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, bytes]]:
         """Draw pictures of simple shapes, to try image classification with.

@@ -22,6 +22,7 @@ except ImportError as error:
     raise MissingExtra("image", error.name or "torch") from error
 
 from naiad.applications.image.network import ShapeNet, fused
+from naiad.applications.training import seeded, step
 
 NOTICE: Final = "trained on generated shapes, not on photographs"
 
@@ -51,20 +52,16 @@ def train(
         command: what was run, for those who want to do it again.
         progress: told the pictures seen and the loss of the last step.
     """
-    torch.manual_seed(seed)
-    net = ShapeNet(len(SHAPES), normalised=True).train()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=1e-3)
-    batches = _batches(images, batch, (seed, 0), workers)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, _LEARNING_RATE, total_steps=len(batches)
-    )
-    for step, (x, y) in enumerate(batches):
-        loss = F.cross_entropy(net(x), y, label_smoothing=0.02)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        progress(min((step + 1) * batch, images), float(loss.detach()))
+    with seeded(seed):
+        net = ShapeNet(len(SHAPES), normalised=True).train()
+        optimiser = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=1e-3)
+        batches = _batches(images, batch, (seed, 0), workers)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, _LEARNING_RATE, total_steps=len(batches)
+        )
+        for number, (x, y) in enumerate(batches, start=1):
+            loss = step(F.cross_entropy(net(x), y, label_smoothing=0.02), optimiser, schedule)
+            progress(min(number * batch, images), loss)
     net = fused(net)
     right = _recall(net, _batches(test_images, batch, (seed, 1), workers))
     tensors, sha256 = pack(net)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from naiad.applications.movies.picks import Pick
-from naiad.errors import InvalidInput, MissingExtra
+from naiad.errors import MissingExtra
+from naiad.plots import new_figure, plain, save
 
 try:
     import networkx
-    from matplotlib.figure import Figure
 except ImportError as error:
-    raise MissingExtra("movies", error.name or "matplotlib") from error
+    raise MissingExtra("movies", "networkx") from error
 
 _COLOURS: Final = {
     "film": "#1f77b4",
@@ -41,13 +41,13 @@ def graph_of(picks: Sequence[Pick]) -> networkx.Graph[Any]:
 
 
 def draw(picks: Sequence[Pick], title: str, path: Path) -> None:
-    """Draw at most 15 films as PNG.
+    """Draw at most 15 films.
 
     Raises:
-        InvalidInput: the file cannot be written.
+        NaiadError: the file cannot be written.
     """
     graph = graph_of(picks[:_MOST])
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = new_figure(11, 8)
     axes = figure.add_subplot()
     places = networkx.spring_layout(graph, seed=0, k=1.6 / max(1, len(graph)) ** 0.5)
     networkx.draw_networkx_edges(graph, places, ax=axes, edge_color="#cccccc")
@@ -63,12 +63,9 @@ def draw(picks: Sequence[Pick], title: str, path: Path) -> None:
             label=kind,
             ax=axes,
         )
-    labels = {node: node[1] for node in graph}
+    labels = {node: plain(node[1]) for node in graph}
     networkx.draw_networkx_labels(graph, places, labels, font_size=7, ax=axes)
-    axes.set_title(title)
+    axes.set_title(plain(title))
     axes.legend(loc="lower left", markerscale=0.5)
     axes.set_axis_off()
-    try:
-        figure.savefig(path, format="png", dpi=120)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}") from error
+    save(figure, path)

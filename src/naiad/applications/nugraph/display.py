@@ -34,15 +34,8 @@ from naiad.applications.nugraph.labels import EVENT_CLASSES
 from naiad.applications.nugraph.projection import Projection, fit_projection
 from naiad.applications.nugraph.results import NuGraph3Result
 from naiad.applications.nugraph.schema import PLANES, POSITION_SCALE
-from naiad.errors import MissingExtra
+from naiad.plots import Axes, Figure, new_figure, plain, save
 from naiad.tasks.task import Found
-
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-except ModuleNotFoundError:
-    raise MissingExtra("nugraph3-client", "matplotlib") from None
 
 _PLANE_TITLES = {"u": "Plane u", "v": "Plane v", "y": "Plane y (collection)"}
 _GEOMETRY_EVENTS = 32  # tell where in the detector the wires are
@@ -100,8 +93,7 @@ def event_display(
     if truth and event.truth is not None:
         rows.append(_true(event, projection))
     height = _TOP + _BOTTOM + (_PANEL + _GAP) * len(rows) - _GAP
-    figure = Figure(figsize=(_WIDTH, height), dpi=160, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(_WIDTH, height, dpi=160, facecolor="white", layout=None)
     grid = figure.subplots(
         len(rows),
         len(PLANES),
@@ -123,7 +115,7 @@ def event_display(
     _header(figure, result, height)
     _legend(figure, result, any(row.vertex for row in rows), height)
     if path is not None:
-        figure.savefig(path)
+        save(figure, Path(path), dpi="figure")
     return figure
 
 
@@ -282,7 +274,7 @@ def _header(figure: Figure, result: NuGraph3Result, height: float) -> None:
         line(
             _WIDTH - _RIGHT - 0.05,
             0.40,
-            result.notice[0].upper() + result.notice[1:],
+            plain(result.notice[0].upper() + result.notice[1:]),
             ha="right",
             fontsize=10,
             color=WARNING,
@@ -294,7 +286,7 @@ def _legend(figure: Figure, result: NuGraph3Result, vertex: bool, height: float)
     """Classes below the panels, with their number of hits; sizes and vertex above, to the right."""
     counts = Counter(result.signal["semantic"])
     handles = [
-        dot(colour, f"{name} ({counts.get(name, 0)})")
+        dot(colour, plain(f"{name} ({counts.get(name, 0)})"))
         for name, colour in class_colours(result.labels.semantic).items()
     ]
     filtered = len(result.hits) - len(result.signal)

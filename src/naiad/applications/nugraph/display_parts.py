@@ -9,19 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naiad import plots
 from naiad.applications.nugraph.schema import POSITION_SCALE
-from naiad.errors import MissingExtra
+from naiad.plots import Axes, Line2D, MaxNLocator, Path, plain
 
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.lines import Line2D
-    from matplotlib.path import Path
-    from matplotlib.ticker import MaxNLocator
-except ModuleNotFoundError:
-    raise MissingExtra("nugraph3-client", "matplotlib") from None
-
-# Okabe and Ito's colours, which the colour-blind can tell apart; no yellow, which white swallows.
-PALETTE = ("#E69F00", "#0072B2", "#000000", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#7A5195")
+# No yellow, which white swallows.
+PALETTE = (
+    *(plots.ORANGE, plots.BLUE, "#000000", plots.VERMILION),
+    *(plots.GREEN, plots.PURPLE, plots.SKY, "#7a5195"),
+)
 NOISE = "#8d949c"
 INK = "#1c2430"
 SOFT = "#5d6773"
@@ -47,7 +43,7 @@ def class_colours(names: Sequence[str]) -> dict[str, str]:
 
 def pretty(event_class: str) -> str:
     """The class as physicists write it; as it is, where they have no way of their own."""
-    return _NEUTRINOS.get(event_class, event_class)
+    return _NEUTRINOS.get(event_class, plain(event_class))
 
 
 def dot_area(charge: NDArray[Any]) -> NDArray[np.float64]:

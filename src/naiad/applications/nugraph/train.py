@@ -6,8 +6,6 @@ background of each hit, the kind of the event and its vertex. One core is enough
 
 from __future__ import annotations
 
-import copy
-import json
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +23,7 @@ from naiad.applications.nugraph.metrics import Metrics
 from naiad.applications.nugraph.model import Block, NuGraph3Net
 from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.weights import save_weights
-from naiad.errors import InvalidInput, MissingExtra, NaiadError
+from naiad.errors import InvalidInput, MissingExtra
 
 try:
     import torch
@@ -34,8 +32,7 @@ try:
 except ImportError as error:
     raise MissingExtra("nugraph3-train", error.name or "torch") from error
 
-METRICS_FILE: Final = "metrics.json"
-"""How a training went, beside its weights."""
+from naiad.applications.training import fit, seeded, step, write_report
 
 PerPlane = dict[str, list[float]]
 
@@ -101,21 +98,20 @@ def train(
     graphs = load_graphs(events)
     parts = split_events(len(graphs), validation_fraction, test_fraction, seed)
     training, validation, test = ([graphs[i] for i in part] for part in parts)
-    with _threads(threads), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _threads(threads), seeded(seed):
         network = NuGraph3Net(architecture or Architecture())
         _initialise(network)
         network.set_normalisation(*_normalisation(training))
         learner = _Learner(network, training, batch_events)
-        fit = learner.fit(training, validation, epochs, lr, seed, patience, progress)
+        losses, best = learner.fit(training, validation, epochs, lr, seed, patience, progress)
         learner.fold()
         metrics = evaluate(network, test, batch_events)
     counts = {"training": len(training), "validation": len(validation), "test": len(test)}
     result = Training(
         metrics=metrics,
-        losses=fit.losses,
-        validation_losses=fit.validation_losses,
-        best_epoch=fit.best_epoch,
+        losses=[loss for loss, _ in losses],
+        validation_losses=[loss for _, loss in losses],
+        best_epoch=best,
         events=counts,
         seconds=time.monotonic() - started,
     )
@@ -162,8 +158,7 @@ def save(
         },
     )
     save_weights(network, metadata, folder)
-    report = {"notice": notice, **asdict(result)}
-    (folder / METRICS_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_report(folder, {"notice": notice, **asdict(result)})
 
 
 def evaluate(network: NuGraph3Net, graphs: Sequence[Graph], batch_events: int) -> dict[str, Any]:
@@ -175,13 +170,6 @@ def evaluate(network: NuGraph3Net, graphs: Sequence[Graph], batch_events: int) -
             outputs = network(batch, batch.requests)
             metrics.add({name: output.numpy() for name, output in outputs.items()}, truth)
     return metrics.summary()
-
-
-@dataclass(slots=True)
-class _Fit:
-    losses: list[float]
-    validation_losses: list[float]
-    best_epoch: int
 
 
 class _Learner:
@@ -228,8 +216,13 @@ class _Learner:
         seed: int,
         patience: int,
         progress: Callable[[Progress], None] | None,
-    ) -> _Fit:
-        """Train until the epochs are over, or patience is; the network keeps the best weights."""
+    ) -> tuple[list[tuple[float, float]], int]:
+        """Train until the epochs are over, or patience is; the network keeps the best weights.
+
+        Returns:
+            The losses of each epoch on the training and on the validation events, and the number
+            of the best epoch.
+        """
         batches = -(-len(training) // self.batch_events)
         optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=lr, weight_decay=_WEIGHT_DECAY, betas=(0.9, 0.98)
@@ -237,38 +230,29 @@ class _Learner:
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=lr, total_steps=epochs * batches, pct_start=0.2
         )
+        optimiser.register_step_pre_hook(self._clip)
         rng = np.random.default_rng(seed)
-        fit = _Fit([], [], 0)
-        best = copy.deepcopy(self.network.state_dict())
-        for epoch in range(epochs):
+        last: float | None = None
+
+        def epoch(number: int) -> tuple[float, float]:
+            nonlocal last
             total, seen = 0.0, 0
             order = [training[i] for i in rng.permutation(len(training))]
             self.network.train()
-            for number, chunk in enumerate(_chunks(order, self.batch_events)):
-                loss = self.loss(chunk)
-                if not bool(loss.isfinite()):
-                    raise NaiadError(
-                        f"the loss is not finite any more, in epoch {epoch + 1}; try a smaller lr"
-                    )
-                optimiser.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
-                optimiser.step()
-                schedule.step()
-                total, seen = total + loss.item() * len(chunk), seen + len(chunk)
+            for batch, chunk in enumerate(_chunks(order, self.batch_events), start=1):
+                loss = step(self.loss(chunk), optimiser, schedule)
+                total, seen = total + loss * len(chunk), seen + len(chunk)
                 if progress is not None:
-                    last = fit.validation_losses[-1] if fit.validation_losses else None
-                    progress(Progress(epoch, epochs, number + 1, batches, total / seen, last))
-            fit.losses.append(total / seen)
-            fit.validation_losses.append(self._mean_loss(validation))
-            if epoch == 0 or fit.validation_losses[-1] < fit.validation_losses[fit.best_epoch]:
-                fit.best_epoch = epoch
-                best = copy.deepcopy(self.network.state_dict())
-            elif epoch - fit.best_epoch >= patience:
-                break
-        self.network.load_state_dict(best)
+                    progress(Progress(number, epochs, batch, batches, total / seen, last))
+            last = self._mean_loss(validation)
+            return total / seen, last
+
+        found = fit(self.network, epoch, epochs, lambda losses: (-losses[1],), patience=patience)
         self.network.eval()
-        return fit
+        return found
+
+    def _clip(self, *_: Any) -> None:
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
 
     def fold(self) -> None:
         """Move the scale of the vertex into its decoder, which from then on answers in cm."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from naiad.applications.nugraph.arrangement import parameter_shapes
-from naiad.applications.nugraph.checkpoint import Checkpoint, read_checkpoint
 from naiad.applications.nugraph.metadata import (
     Architecture,
     Metadata,
@@ -28,7 +27,14 @@ except ImportError as error:
     raise MissingExtra("nugraph3-train", error.name or "torch") from error
 
 from naiad.applications.nugraph.model import NuGraph3Net
-from naiad.weights import check_tensors, pack, read_tensors, write_folder
+from naiad.weights import (
+    check_tensors,
+    pack,
+    read_checkpoint,
+    read_tensors,
+    state_dict_of,
+    write_folder,
+)
 
 __all__ = [
     "UBOONE_NORMALISATION",
@@ -42,6 +48,9 @@ __all__ = [
 
 UBOONE_NORMALISATION = Path(__file__).parent / "data" / "norm_uboone.json"
 """Normalisation of the public checkpoint, which keeps it in its data set and not in itself."""
+
+# Called by the schedule of the learning rate, which is in a checkpoint too.
+_IGNORED = ("builtins.getattr", "torch.optim.lr_scheduler.OneCycleLR")
 
 
 def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
@@ -86,13 +95,15 @@ def import_checkpoint(
         WeightsError: the file is no such checkpoint, asks for code to be run, or is of another
             network.
     """
-    found = read_checkpoint(checkpoint)
     try:
+        found = read_checkpoint(checkpoint, _IGNORED)
+        if not isinstance(found, dict) or not isinstance(found.get("hyper_parameters"), dict):
+            raise WeightsError("not a Lightning checkpoint: it has no hyper_parameters")
         metadata = _describe(found, checkpoint, normalisation or UBOONE_NORMALISATION, notice)
         # The scalars named temp are parameters of the losses, which inference does not have.
         tensors = {
-            name: torch.from_numpy(array)
-            for name, array in found.state.items()
+            name: tensor.float()
+            for name, tensor in state_dict_of(found).items()
             if not name.endswith("_decoder.temp")
         }
         check_tensors(tensors, parameter_shapes(metadata.architecture), "state_dict")
@@ -102,8 +113,8 @@ def import_checkpoint(
     return save_weights(net, metadata, folder)
 
 
-def _describe(found: Checkpoint, path: Path, normalisation: Path, notice: str) -> Metadata:
-    values = found.hyper_parameters
+def _describe(found: Mapping[str, Any], path: Path, normalisation: Path, notice: str) -> Metadata:
+    values = found["hyper_parameters"]
     for head in ("event", "semantic", "filter", "vertex"):
         if values.get(f"{head}_head") is not True:
             raise WeightsError(f"trained without the {head} head, which the service answers with")
@@ -126,8 +137,8 @@ def _describe(found: Checkpoint, path: Path, normalisation: Path, notice: str) -
         provenance={
             "checkpoint": path.name,
             "checkpoint_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "epoch": str(found.epoch),
-            "pytorch_lightning": found.lightning,
+            "epoch": str(found.get("epoch", -1)),
+            "pytorch_lightning": str(found.get("pytorch-lightning_version", "")),
             "normalisation": normalisation.name,
         },
     )

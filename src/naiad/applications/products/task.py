@@ -245,16 +245,13 @@ class ProductsTask(
         sizes = _fanouts(options.fanouts)
         from naiad.applications.products.datasets import training_graph
         from naiad.applications.products.display import draw_training
-        from naiad.applications.products.train import Epoch, train
+        from naiad.applications.products.train import train
+        from naiad.applications.training import show_epochs
 
         graph, graph_folder = training_graph(
             options.data, output, options.seed, lambda file, lines: advance(lines, None, file)
         )
         notice = options.notice or f"trained on {graph.source}"
-
-        def show(number: int, epoch: Epoch) -> None:
-            label = f"loss {epoch.loss:.3f}, validation {epoch.validation_accuracy:.1%}"
-            advance(number + 1, options.epochs, label)
 
         result = train(
             graph,
@@ -268,15 +265,10 @@ class ProductsTask(
             seed=options.seed,
             notice=notice,
             command=command,
-            progress=show,
+            progress=show_epochs(advance, options.epochs),
         )
         draw_training(result.epochs, result.best_epoch, output / "curve.png", notice)
-        parts = ", ".join(f"{count:,} {part}" for part, count in result.products.items())
-        yield f"products: {parts}; {len(result.epochs):,} epochs in {result.seconds:.0f} s"
-        best = result.epochs[result.best_epoch].validation_accuracy
-        yield f"epoch {result.best_epoch + 1}: validation accuracy {best:.3f}"
-        if result.test_accuracy is not None:
-            yield f"test accuracy {result.test_accuracy:.3f}"
+        return result.lines("products")
 
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
         """Turn a PyTorch Geometric checkpoint of SAGEConv layers into a folder of weights.

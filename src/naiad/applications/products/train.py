@@ -6,12 +6,9 @@ dropout; validation and test with all neighbours, layer by layer.
 
 from __future__ import annotations
 
-import copy
-import csv
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +18,7 @@ from naiad.applications.products.graph import Ints, ProductGraph
 from naiad.applications.products.metadata import FANOUTS, Architecture, Metadata
 from naiad.applications.products.sampler import Sampler
 from naiad.applications.products.weights import save_weights
-from naiad.errors import InvalidInput, MissingExtra, NaiadError
+from naiad.errors import InvalidInput, MissingExtra
 
 try:
     import torch
@@ -30,10 +27,7 @@ except ImportError as error:
     raise MissingExtra("products", error.name or "torch") from error
 
 from naiad.applications.products.model import SageNet
-
-METRICS_FILE: Final = "metrics.json"
-CURVE_FILE: Final = "curve.csv"
-"""How a training went, as a whole and in each epoch, beside its weights."""
+from naiad.applications.training import Training, fit, seeded, step
 
 _DROPOUT: Final = 0.5
 _ROWS: Final = 1 << 16  # of a layer that are computed at once
@@ -45,17 +39,6 @@ class Epoch:
 
     loss: float
     validation_accuracy: float
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How a training went; the weights are those of ``best_epoch``, counted from 0."""
-
-    test_accuracy: float | None
-    best_epoch: int
-    products: Mapping[str, int]
-    seconds: float
-    epochs: list[Epoch] = field(default_factory=list[Epoch])
 
 
 def train(
@@ -72,7 +55,7 @@ def train(
     notice: str = "",
     command: str = "",
     progress: Callable[[int, Epoch], None] | None = None,
-) -> Training:
+) -> Training[Epoch]:
     """Train on ``graph`` and write the weights, as a folder, to ``folder``.
 
     Args:
@@ -100,22 +83,16 @@ def train(
     architecture = Architecture(
         graph.features.shape[1], hidden, len(graph.categories), len(fanouts)
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         net = SageNet(architecture, _DROPOUT)
         history, best = _Learner(net, graph, fanouts, seed).fit(epochs, batch, lr, progress)
     parts = {"training": graph.train, "validation": graph.validation, "test": graph.test}
     result = Training(
         test_accuracy=accuracy(net, graph, graph.test) if graph.test.size else None,
         best_epoch=best,
-        products={part: len(index) for part, index in parts.items()},
+        parts={part: len(index) for part, index in parts.items()},
         seconds=time.monotonic() - started,
         epochs=history,
-    )
-    held_out = (
-        "none"
-        if result.test_accuracy is None
-        else f"accuracy {result.test_accuracy:.3f} on {len(graph.test):,} products"
     )
     metadata = Metadata(
         architecture=architecture,
@@ -124,10 +101,10 @@ def train(
         graph=graph_folder,
         fanouts=tuple(fanouts),
         notice=notice,
-        provenance={"seed": str(seed), "command": command, "held_out": held_out},
+        provenance={"seed": str(seed), "command": command, "held_out": result.held_out("products")},
     )
     save_weights(net, metadata, folder)
-    _report(folder, result, metadata)
+    result.write(folder, "products", {"notice": notice, "trained_on": graph.source})
     return result
 
 
@@ -193,23 +170,14 @@ class _Learner:
     ) -> tuple[list[Epoch], int]:
         """Train; the network keeps the weights of the best epoch, whose number is returned."""
         optimiser = torch.optim.Adam(self.net.parameters(), lr=lr)
-        history: list[Epoch] = []
-        best = 0
-        weights = copy.deepcopy(self.net.state_dict())
-        for epoch in range(epochs):
+
+        def epoch(number: int) -> Epoch:
             loss = self._epoch(optimiser, batch)
-            if not np.isfinite(loss):
-                raise NaiadError(
-                    f"the loss is not finite any more, in epoch {epoch + 1}; try a smaller lr"
-                )
-            history.append(Epoch(loss, accuracy(self.net, self.graph, self.graph.validation)))
-            if progress is not None:
-                progress(epoch, history[-1])
-            if epoch == 0 or history[-1].validation_accuracy > history[best].validation_accuracy:
-                best = epoch
-                weights = copy.deepcopy(self.net.state_dict())
-        self.net.load_state_dict(weights)
-        return history, best
+            return Epoch(loss, accuracy(self.net, self.graph, self.graph.validation))
+
+        return fit(
+            self.net, epoch, epochs, lambda one: (one.validation_accuracy,), progress=progress
+        )
 
     def _epoch(self, optimiser: torch.optim.Optimizer, batch: int) -> float:
         """See each product once; return the mean loss."""
@@ -223,20 +191,5 @@ class _Learner:
             rest = (found.node_hop, found.edge_index, found.edge_hop)
             scores = self.net(x, *map(torch.from_numpy, rest))[-1]
             truth = torch.from_numpy(self.graph.category[products].astype(np.int64))
-            loss = F.cross_entropy(scores, truth)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            total += loss.item() * len(products)
+            total += step(F.cross_entropy(scores, truth), optimiser) * len(products)
         return total / len(order)
-
-
-def _report(folder: Path, result: Training, metadata: Metadata) -> None:
-    report = asdict(result)
-    curve: list[dict[str, float]] = report.pop("epochs")
-    report = {"notice": metadata.notice, "trained_on": metadata.trained_on, **report}
-    (folder / METRICS_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    with (folder / CURVE_FILE).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", *curve[0]])
-        writer.writeheader()
-        writer.writerows({"epoch": n, **epoch} for n, epoch in enumerate(curve, start=1))

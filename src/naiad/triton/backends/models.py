@@ -12,8 +12,9 @@ import numpy as np
 
 from naiad.core.schema import Array, Arrays
 from naiad.errors import PipelineError
+from naiad.onnx_session import OnnxOptions
 from naiad.triton.backends.binding import Binding, bind
-from naiad.triton.backends.onnx_file import OnnxFile, OnnxOptions, load_onnx
+from naiad.triton.backends.onnx_file import OnnxFile, load_onnx
 from naiad.triton.backends.signature import TORCH_DTYPES
 from naiad.triton.backends.torch_file import TorchFile, load_torch
 from naiad.triton.model_config import ModelConfig

@@ -99,7 +99,7 @@ def test_what_contradicts_the_file_is_refused(tmp_path, bring, options, message)
 
 def test_what_is_no_network_is_refused(tmp_path, bring):
     for name, content, message in (
-        ("net.onnx", b"nonsense", "onnxruntime cannot load it"),
+        ("net.onnx", b"nonsense", "cannot be loaded as ONNX"),
         ("net.pt", b"nonsense", "is not TorchScript"),
         ("net.h5", b"", r"is an \.onnx file, or \.pt"),
     ):

@@ -25,14 +25,9 @@ from naiad.applications.nugraph.metadata import Architecture
 from naiad.applications.nugraph.metrics import Metrics
 from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.simulate import simulate
-from naiad.applications.nugraph.train import (
-    METRICS_FILE,
-    Progress,
-    Training,
-    evaluate,
-    train,
-)
+from naiad.applications.nugraph.train import Progress, Training, evaluate, train
 from naiad.applications.nugraph.weights import load_weights
+from naiad.applications.training import METRICS_FILE
 from naiad.errors import InvalidInput, NaiadError
 
 pytestmark = pytest.mark.slow

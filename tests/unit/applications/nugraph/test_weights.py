@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import pickle
 import subprocess
@@ -12,12 +11,10 @@ import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from naiad.applications.nugraph.checkpoint import read_checkpoint
 from naiad.applications.nugraph.metadata import (
     Architecture,
     Metadata,
@@ -238,14 +235,12 @@ def test_a_checkpoint_is_imported_as_torch_would_load_it(tmp_path):
         assert torch.equal(net.state_dict()[name], tensor)
 
 
-def test_views_of_a_storage_are_read_as_they_are(tmp_path):
-    whole = torch.arange(24.0).reshape(4, 6)
-    views = {"t": whole.t(), "row": whole[2], "corner": whole[1:3, 2:4], "d": whole.double()}
-    path = checkpoint(tmp_path / "a.ckpt", state_dict=views)
-    state = read_checkpoint(path).state
-    for name, tensor in views.items():
-        assert state[name].dtype == np.float32
-        assert np.array_equal(state[name], tensor.numpy())
+def test_numbers_of_another_precision_are_imported(tmp_path):
+    state = {name: tensor.double() for name, tensor in make_net().state_dict().items()}
+    import_checkpoint(checkpoint(tmp_path / "a.ckpt", state_dict=state), tmp_path / "w")
+    net, _ = load_weights(tmp_path / "w")
+    for name, tensor in make_net().state_dict().items():
+        assert torch.equal(net.state_dict()[name], tensor)
 
 
 class Payload:
@@ -263,18 +258,25 @@ def touch(path: Path) -> Payload:
 def forge(path: Path, data: bytes) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", data)
+        archive.writestr("archive/byteorder", "little")
+        archive.writestr("archive/version", "3\n")
     return path
 
 
-@pytest.mark.parametrize("protocol", [2, 4])
-def test_a_checkpoint_that_carries_code_is_refused_and_not_run(tmp_path, protocol):
+def refused(path: Path, message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        import_checkpoint(path, path.parent / "w")
+    assert not (path.parent / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"), [(2, r"asks for builtins\.exec"), (4, "cannot be read safely")]
+)
+def test_a_checkpoint_that_carries_code_is_refused_and_not_run(tmp_path, protocol, message):
     mark = tmp_path / "the payload ran"
     data = pickle.dumps({"state_dict": touch(mark), "hyper_parameters": {}}, protocol)
-    path = forge(tmp_path / "evil.ckpt", data)
-    with pytest.raises(WeightsError, match=r"asks for (builtins|__builtin__).exec"):
-        import_checkpoint(path, tmp_path / "w")
+    refused(forge(tmp_path / "evil.ckpt", data), message)
     assert not mark.exists()
-    assert not (tmp_path / "w").exists()
     # The payload is a real one: this is what reading it without care does.
     pickle.loads(data)
     assert mark.exists()
@@ -288,15 +290,13 @@ def test_code_that_hides_behind_allowed_names_is_not_run(tmp_path):
         b"c__builtin__\ngetattr\n(ctorch.optim.lr_scheduler\nOneCycleLR\nV__init__\ntR"
         b"(V__globals__\ntR(Vos\ntR(Vsystem\ntR(V" + f"touch '{mark}'".encode() + b"\ntR."
     )
-    with pytest.raises(WeightsError, match="not a Lightning checkpoint"):
-        read_checkpoint(forge(tmp_path / "evil.ckpt", data))
+    refused(forge(tmp_path / "evil.ckpt", data), "evil.ckpt")
     assert not mark.exists()
 
 
 def test_a_pickle_cannot_change_what_stands_for_its_names(tmp_path):
     data = b"c__builtin__\ngetattr\n(N}Vname\nV_rebuild_tensor_v2\nstb."
-    with pytest.raises(WeightsError):
-        read_checkpoint(forge(tmp_path / "evil.ckpt", data))
+    refused(forge(tmp_path / "evil.ckpt", data), "evil.ckpt")
     test_a_checkpoint_is_imported_as_torch_would_load_it(tmp_path)
 
 
@@ -306,15 +306,13 @@ def test_a_pickle_cannot_change_what_stands_for_its_names(tmp_path):
         b"cos\nsystem\n.",
         b"cbuiltins\neval\n.",
         b"ctorch\nload\n.",
-        b"ctorch._utils\n_rebuild_device_tensor_from_numpy\n.",
         b"ccollections\nnamedtuple\n.",
         b"ctorch.optim.lr_scheduler\nLambdaLR\n.",
     ],
 )
 def test_every_other_name_is_refused_by_name(tmp_path, name):
     wanted = name.decode().split()
-    with pytest.raises(WeightsError, match=rf"asks for {wanted[0][1:]}\.{wanted[1]}"):
-        read_checkpoint(forge(tmp_path / "a.ckpt", name))
+    refused(forge(tmp_path / "a.ckpt", name), rf"asks for {wanted[0][1:]}\.{wanted[1]}")
 
 
 @pytest.mark.parametrize(
@@ -332,21 +330,17 @@ def test_every_other_name_is_refused_by_name(tmp_path, name):
     ],
 )
 def test_a_damaged_checkpoint_is_refused(tmp_path, data):
-    with pytest.raises(WeightsError, match=r"a\.ckpt"):
-        read_checkpoint(forge(tmp_path / "a.ckpt", data))
+    refused(forge(tmp_path / "a.ckpt", data), r"a\.ckpt")
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     path = tmp_path / "a.ckpt"
-    with pytest.raises(WeightsError, match=r"not a file of torch\.save"):
-        read_checkpoint(path)
+    refused(path, "No such file")
     path.write_bytes(b"something else")
-    with pytest.raises(WeightsError, match=r"not a file of torch\.save"):
-        read_checkpoint(path)
+    refused(path, "cannot be read safely")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme", "hello")
-    with pytest.raises(WeightsError, match=r"no data\.pkl"):
-        read_checkpoint(path)
+    refused(path, "cannot be read safely")
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9])
@@ -354,29 +348,27 @@ def test_a_checkpoint_cut_short_is_refused(tmp_path, keep):
     path = checkpoint(tmp_path / "a.ckpt")
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(WeightsError):
-        read_checkpoint(path)
+    refused(path, "cannot be read safely")
 
 
-def test_a_compressed_entry_is_refused_before_it_is_read(tmp_path):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", b"\0" * (1 << 20))
+def test_what_would_unpack_to_more_than_a_network_is_refused_before_it_is_read(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("naiad.weights._LARGEST_CHECKPOINT", 1 << 20)
     path = tmp_path / "bomb.ckpt"
-    path.write_bytes(buffer.getvalue())
-    with pytest.raises(WeightsError, match="compressed"):
-        read_checkpoint(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\0" * (1 << 21))
+    refused(path, "2,097,152 bytes are too many")
 
 
 def test_a_storage_smaller_than_its_tensor_is_refused(tmp_path):
-    good = checkpoint(tmp_path / "good.ckpt", state_dict={"w": torch.arange(6.0)})
+    good = checkpoint(tmp_path / "good.ckpt")
     path = tmp_path / "bad.ckpt"
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as target:
         for name in source.namelist():
             data = source.read(name)
-            target.writestr(name, data[:8] if name.endswith("data/0") else data)
-    with pytest.raises(WeightsError, match="w has 8 bytes in place of 6 numbers"):
-        read_checkpoint(path)
+            target.writestr(name, data[:8] if name.endswith("data/3") else data)
+    refused(path, "cannot be read safely")
 
 
 @pytest.mark.parametrize(

@@ -16,20 +16,16 @@ from naiad.applications.medical.bundle.kinds import PICTURE, VOLUME, Kind
 from naiad.applications.medical.bundle.results import Label, Segmentation
 from naiad.applications.medical.nifti import Volume
 from naiad.core.schema import Array
-from naiad.errors import InvalidInput, MissingExtra
+from naiad.errors import MissingExtra
 from naiad.images import FORMATS, is_grey_16
+from naiad.plots import OKABE_ITO, Patch, new_figure, plain, save
 
 try:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
     from nibabel.orientations import apply_orientation, io_orientation
     from PIL import Image
 except ModuleNotFoundError as error:
-    raise MissingExtra("bundle-client", error.name or "matplotlib") from None
+    raise MissingExtra("bundle-client", error.name or "nibabel") from None
 
-# Okabe and Ito's colours, which all kinds of eyes tell apart.
-_COLOURS: Final = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 _MOST_NAMED: Final = 14
 _OPACITY: Final = 0.5
 _WINDOW: Final = (1, 99)  # per cent of the voxels that lie between black and white
@@ -54,18 +50,16 @@ class _Plane:
 
 
 def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "") -> None:
-    """Draw a scan (a NIfTI file) or a picture with its label maps, as PNG.
+    """Draw a scan (a NIfTI file) or a picture with its label maps.
 
     Of a scan, each plane is cut where it shows most of the labels; without any, in the middle. Up
     is superior or anterior, right is the patient's right.
 
     Raises:
-        InvalidInput: the picture cannot be written.
-        MissingExtra: matplotlib is not installed.
+        NaiadError: the picture cannot be written.
     """
     planes = _PLANES_OF[found.kind](scan, _merged(found))
-    figure = Figure(figsize=(4 * max(len(planes), 2), 4.4), layout="constrained", facecolor="black")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4 * max(len(planes), 2), 4.4, facecolor="black")
     axes: Any = figure.subplots(1, len(planes), squeeze=False)
     colours, shown = _colours(found)
     for plot, plane in zip(axes[0], planes, strict=True):
@@ -76,7 +70,8 @@ def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "
         plot.set_title(plane.title, color="white", fontsize=9)
         plot.set_axis_off()
     if shown:
-        patches = [Patch(color=colour, label=label.name) for label, colour in shown[:_MOST_NAMED]]
+        named = shown[:_MOST_NAMED]
+        patches = [Patch(color=colour, label=plain(label.name)) for label, colour in named]
         figure.legend(
             handles=patches,
             loc="outside lower center",
@@ -85,11 +80,8 @@ def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "
             facecolor="black",
             fontsize=8,
         )
-    figure.suptitle(title, color="white", fontsize=10)
-    try:
-        figure.savefig(path, dpi=110)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error
+    figure.suptitle(plain(title), color="white", fontsize=10)
+    save(figure, path, dpi=110)
 
 
 def _slices(scan: bytes, merged: Array) -> list[_Plane]:
@@ -157,7 +149,7 @@ def _colours(
         value = label.number + offset
         if value <= 0 or not label.size:
             continue
-        colour = _COLOURS[len(shown) % len(_COLOURS)]
+        colour = OKABE_ITO[len(shown) % len(OKABE_ITO)]
         table[value] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] + [_OPACITY]
         shown.append((label, colour))
     return table, shown

@@ -10,42 +10,42 @@ import numpy as np
 from naiad.applications.medical import nifti
 from naiad.applications.medical.covid_ct.schema import HOUNSFIELD
 from naiad.applications.medical.nifti import Volume
-from naiad.errors import InvalidInput, MissingExtra
+from naiad.contact_sheet import Image, Tile, contact_sheet
 from naiad.tasks.task import Found
 
-try:
-    from PIL import Image, ImageDraw, ImageFont
-except ImportError as error:
-    raise MissingExtra("covid-ct", "pillow") from error
-
-_SIDE, _GAP, _LINE, _FONT = 220, 10, 24, 16  # pixels
+_SIDE, _GAP = 220, 10
+_ROW = (3 * _SIDE + 2 * _GAP, _SIDE)
 
 
 def draw(results: Sequence[Found], path: Path, notice: str) -> None:
     """Draw a row for each scan: its axial, coronal and sagittal middle slices in Hounsfield units
-    of -1000 (black) to 500 (white), as PNG or JPEG.
+    of -1000 (black) to 500 (white).
 
     Raises:
-        InvalidInput: a file cannot be read any more, or the picture cannot be written.
+        InvalidInput: a file cannot be read any more; see also :func:`contact_sheet`.
     """
-    row = _SIDE + _LINE + _GAP
-    width = 3 * (_SIDE + _GAP) + _GAP
-    sheet = Image.new("RGB", (width, len(results) * row + _LINE + 2 * _GAP), "black")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT)
-    for number, found in enumerate(results):
-        verdict = found.result
-        y = _GAP + number * row
-        text = f"{verdict.label} {verdict.probability:.0%}   {Path(found.name).name}"
-        pen.text((_GAP, y), text, fill="#ff7b72" if verdict.positive else "#7ee787", font=font)
-        for column, image in enumerate(middle_slices(found.unit(), found.name)):
-            x = _GAP + column * (_SIDE + _GAP)
-            place = (x + (_SIDE - image.width) // 2, y + _LINE + (_SIDE - image.height) // 2)
-            sheet.paste(image, place)
-    pen.text((_GAP, sheet.height - _LINE - _GAP // 2), notice, fill="#e3b341", font=font)
-    try:
-        sheet.save(path)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} cannot be written: {error}") from error
+    contact_sheet(
+        results,
+        _tile,
+        path,
+        notice,
+        size=_ROW,
+        columns=(1, 1),
+        gap=_GAP,
+        line=24,
+        font=16,
+        above=True,
+    )
+
+
+def _tile(found: Found) -> Tile:
+    row = Image.new("RGB", _ROW)
+    for column, image in enumerate(middle_slices(found.unit(), found.name)):
+        left, top = (_SIDE - image.width) // 2, (_SIDE - image.height) // 2
+        row.paste(image, (column * (_SIDE + _GAP) + left, top))
+    verdict = found.result
+    text = f"{verdict.label} {verdict.probability:.0%}   {Path(found.name).name}"
+    return row, [(text, "#ff7b72" if verdict.positive else "#7ee787")]
 
 
 def middle_slices(data: bytes, name: str) -> list[Image.Image]:

@@ -86,8 +86,7 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
         """Draw the middle slices of scans with their verdicts on one page."""
         from naiad.applications.medical.covid_ct.slices import draw
 
-        if found:
-            draw(found, path, card.get("notice", ""))
+        draw(found, path, card.get("notice", ""))
 
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, bytes]]:
         """Make chest phantoms, every other with opacities, to try covid_ct with.

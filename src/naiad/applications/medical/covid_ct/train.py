@@ -23,6 +23,8 @@ try:
 except ImportError as error:
     raise MissingExtra("covid-ct", error.name or "torch") from error
 
+from naiad.applications.training import seeded, step
+
 _LEARNING_RATE: Final = 1e-2
 _WEIGHT_DECAY: Final = 3e-2
 
@@ -48,9 +50,9 @@ def train(
         command: how this was called, for the provenance.
         progress: told how many phantoms are drawn, which takes nearly all of the time, of how many.
     """
-    torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    net = ChestNet()
+    with seeded(seed):
+        net = ChestNet()
     total = phantoms + test_phantoms
     labels = (torch.arange(total) % 2).float()[:, None]
     rows: list[Tensor] = []
@@ -62,12 +64,9 @@ def train(
     seen, truth = features[:phantoms], labels[:phantoms]
     net.mean.copy_(seen.mean(0))
     net.scale.copy_(1 / (seen.std(0) + 1e-6))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     for _ in range(steps):
-        loss = F.binary_cross_entropy_with_logits(net.judge(seen), truth)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        step(F.binary_cross_entropy_with_logits(net.judge(seen), truth), optimiser)
     with torch.inference_mode():
         found = net.judge(features[phantoms:]) > 0
     right = (found == labels[phantoms:].bool()).float().mean()

@@ -84,8 +84,7 @@ class MedNistTask(Task[bytes, Kind], Reports, Draws, Simulates[bytes]):
         """Draw images with their kinds on one page."""
         from naiad.applications.medical.mednist.sheet import draw
 
-        if found:
-            draw(found, path, card.get("notice", ""))
+        draw(found, path, card.get("notice", ""))
 
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, bytes]]:
         """Draw phantoms in the manner of MedNIST's six kinds, to try mednist with.

@@ -22,6 +22,8 @@ try:
 except ImportError as error:
     raise MissingExtra("mednist", error.name or "torch") from error
 
+from naiad.applications.training import seeded, step
+
 _LEARNING_RATE: Final = 3e-3
 
 
@@ -46,20 +48,16 @@ def train(
         command: how this was called, for the provenance.
         progress: told how many images were seen, and the loss.
     """
-    torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    net = ModalityNet(len(CLASSES))
+    with seeded(seed):
+        net = ModalityNet(len(CLASSES))
     steps = -(-images // batch)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, total_steps=steps)
-    for step in range(steps):
+    optimiser = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps)
+    for number in range(1, steps + 1):
         given, labels = _phantoms(rng, batch)
-        loss = F.cross_entropy(net(given), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        progress(min(images, (step + 1) * batch), loss.item())
+        loss = step(F.cross_entropy(net(given), labels), optimiser, schedule)
+        progress(min(images, number * batch), loss)
     given, labels = _phantoms(rng, test_images)
     with torch.inference_mode():
         right = (net.eval()(given).argmax(1) == labels).float().mean()

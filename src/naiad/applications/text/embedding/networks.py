@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib import import_module
 from inspect import signature
@@ -14,14 +13,13 @@ from numpy.typing import NDArray
 
 from naiad.applications.text.embedding.bert import IDS, KINDS, MASK
 from naiad.errors import MissingExtra, WeightsError
+from naiad.onnx_session import open_session
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
 
 EXTRA: Final = "text-embedding"
 TORCH_EXTRA: Final = "huggingface"
-
-_CUDA: Final = "CUDAExecutionProvider"
 
 
 class Network(Protocol):
@@ -48,19 +46,7 @@ class OnnxNetwork:
             WeightsError: it is no ONNX file, takes other inputs, or cannot run there.
             MissingExtra: onnxruntime is not installed.
         """
-        runtime = need("onnxruntime", EXTRA)
-        options = runtime.SessionOptions()
-        # One thread per instance unless told otherwise; threads that spin take the cores from the
-        # other instances.
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        providers = _providers(runtime, device)
-        try:
-            self._session = runtime.InferenceSession(path, options, providers=providers)
-        except Exception as error:  # of onnxruntime's own, many kinds
-            first = str(error).partition("\n")[0]
-            raise WeightsError(f"{path}: onnxruntime cannot load it: {first}") from error
+        self._session = open_session(path, device, extra=EXTRA)
         self._inputs = {str(given.name) for given in self._session.get_inputs()}
         if not {IDS, MASK} <= self._inputs <= {IDS, MASK, KINDS}:
             raise WeightsError(
@@ -138,13 +124,3 @@ def need(package: str, extra: str) -> Any:
         return import_module(package)
     except ImportError as error:
         raise MissingExtra(extra, error.name or package) from error
-
-
-def _providers(runtime: Any, device: str) -> list[Any]:
-    if not device.startswith("cuda"):
-        return ["CPUExecutionProvider"]
-    if _CUDA not in runtime.get_available_providers():
-        raise WeightsError(
-            f"this onnxruntime cannot use device {device}; install onnxruntime-gpu in its place"
-        )
-    return [(_CUDA, {"device_id": int(device.partition(":")[2] or 0)}), "CPUExecutionProvider"]

@@ -149,7 +149,7 @@ def test_a_graph_may_have_one_answer(write):
             r"x has 'nodes', but input\[0\].dims is \[-1, 8\]",
         ),
         (DIMS.replace("x: nodes, 8", "x: nodes, 9"), r"but input\[0\].dims is \[-1, 8\]"),
-        (DIMS.replace("-> nodes", "-> hits"), "index_into='hits' is no dimension"),
+        (DIMS.replace("-> nodes", "-> hits"), "index_into='hits' is not a dimension"),
         (DIMS.replace("x: nodes, 8", "x: -1, 8"), "'-1' is neither a size nor a name"),
         (DIMS.replace("x: ", "x "), "'x nodes, 8' is not NAME: DIM"),
         (DIMS.replace("x: nodes", "x: nodes -> nodes"), "x has 'nodes'"),

@@ -111,8 +111,8 @@ def check_content(settings: GateSettings, content: Mapping[Path, bytes]) -> None
 def _check_exposure(settings: GateSettings) -> None:
     if not settings.has_credentials:
         raise EngineError(
-            "anyone who reaches this address could use the server. Require credentials: make an API "
-            "key (`naiad gate key add NAME`) and pass its file with --api-keys, or pass the issuer "
+            "anyone who reaches this address could use the server. Require credentials: make an "
+            "API key (`naiad gate key add NAME`) and pass its file with --api-keys, or the issuer "
             "of tokens with --jwt-issuer and --jwt-jwks, or the authority of client certificates "
             "with --tls-client-ca. Also pass a certificate with --tls-cert and --tls-key (`naiad "
             "gate certificate HOST` makes one to try with). On one host use --host 127.0.0.1 or "
@@ -146,8 +146,8 @@ def _check_url(jwks: str) -> None:
         usable = False
     if not usable:
         raise EngineError(
-            f"--jwt-jwks {jwks} must be a file or an https:// URL: anyone who could change the keys "
-            f"in transit could sign tokens"
+            f"--jwt-jwks {jwks} must be a file or an https:// URL: anyone who can change the "
+            f"keys in transit can sign tokens"
         )
 
 

@@ -109,7 +109,7 @@ def is_ready(directory: Path, timeout: float = 1.0) -> bool:
 
 
 def state(directory: Path, timeout: float = 1.0) -> str:
-    """Return Envoy's state: ``LIVE``, ``DRAINING``, ``PRE_INITIALIZING``, ``INITIALIZING``; or ""."""
+    """Return ``LIVE``, ``DRAINING``, ``PRE_INITIALIZING``, ``INITIALIZING``; "" if no answer."""
     return _ask(directory, "GET", "/ready", timeout)
 
 

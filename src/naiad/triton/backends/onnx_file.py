@@ -19,9 +19,9 @@ class OnnxFile:
     """A loaded model file.
 
     Attributes:
-        signature: what it takes and gives.
-        call: the model: arrays by input name and the names of the wanted outputs, to an array per
-            output.
+        signature: its inputs and outputs.
+        call: the model: takes arrays by input name and the names of the wanted outputs; returns an
+            array per output.
     """
 
     signature: Signature
@@ -30,16 +30,16 @@ class OnnxFile:
 
 @dataclass(frozen=True, slots=True)
 class OnnxOptions:
-    """How ONNX Runtime runs a model.
+    """Options of ONNX Runtime.
 
     Attributes:
-        intra_op_threads: within an operator; 0 lets ONNX Runtime choose.
-        inter_op_threads: across operators, in parallel execution.
+        intra_op_threads: threads within an operator; 0 lets ONNX Runtime choose.
+        inter_op_threads: threads across operators, in parallel execution.
         parallel: run independent operators at the same time.
         graph_level: Triton's ``optimization.graph.level``: 0 all optimisations, -1 basic ones, 1
             extended ones, 2 none.
         arena: keep memory between runs.
-        memory_pattern: plan memory ahead by the shapes of former runs.
+        memory_pattern: plan memory ahead from the shapes of previous runs.
         entries: further session options by name.
     """
 
@@ -56,7 +56,7 @@ def load_onnx(file: Path, device: str = "cpu", options: OnnxOptions | None = Non
     """Load a ``.onnx`` file onto ``cpu`` or ``cuda:<index>``.
 
     Raises:
-        RepositoryError: it cannot be loaded, or not there; says why.
+        RepositoryError: the file cannot be loaded, or not on that device; says why.
         MissingExtra: ONNX Runtime is not installed.
     """
     try:
@@ -67,8 +67,8 @@ def load_onnx(file: Path, device: str = "cpu", options: OnnxOptions | None = Non
     if device.startswith("cuda"):
         if _CUDA not in onnxruntime.get_available_providers():
             raise RepositoryError(
-                f"{file}: an instance of KIND_GPU needs a build of ONNX Runtime with CUDA, "
-                f"onnxruntime-gpu; this one has {', '.join(onnxruntime.get_available_providers())}"
+                f"{file}: KIND_GPU instances need ONNX Runtime with CUDA, onnxruntime-gpu; this "
+                f"one has {', '.join(onnxruntime.get_available_providers())}"
             )
         providers.insert(0, (_CUDA, {"device_id": device.partition(":")[2] or "0"}))
     settings = _settings(onnxruntime, options or OnnxOptions())
@@ -111,7 +111,7 @@ def _settings(onnxruntime: Any, options: OnnxOptions) -> Any:
 def _port(file: Path, entry: Any) -> Port:
     if entry.type not in ONNX_DTYPES:
         raise RepositoryError(
-            f"{file}: {entry.name} is {entry.type}, which Triton has no dtype for; it has "
+            f"{file}: {entry.name} is {entry.type}, for which Triton has no dtype; it has "
             f"{', '.join(ONNX_DTYPES)}"
         )
     shape = tuple(size if isinstance(size, int) else -1 for size in entry.shape)

@@ -49,7 +49,10 @@ def test_sample_and_result_are_inputs_and_outputs_unless_declared():
         ({"outputs": {"y": Tensor("float32", ("cells",))}}, "split along 'cells'"),
         ({"watchdog": 0}, "Model: watchdog is 0 s; it must be more"),
         ({"max_batch_size": -1}, "max_batch_size is -1; it must be 0 or more"),
-        ({"max_batch_size": 8}, r"x: dims=\('nodes',\); with max_batch_size=8 they must be"),
+        (
+            {"max_batch_size": 8},
+            r"x: dims=\('nodes',\); with max_batch_size=8 they must start with",
+        ),
         ({"executor": "thread"}, "Model: executor is 'thread'; .* remove that line"),
         ({"queue_capacity": 0}, "Model: queue_capacity is 0; it must be at least 1"),
         ({"prepare_threads": -1}, "Model: prepare_threads is -1; it must be 0 or more"),

@@ -50,7 +50,7 @@ def test_beyond_loopback_without_credentials_says_what_to_do() -> None:
 
 
 def test_keys_do_not_cross_a_network_in_clear(keys: Path, pair: tuple[Path, Path]) -> None:
-    refused("in clear.*--tls-cert.*--insecure", beyond_loopback=True, api_keys=keys)
+    refused("unencrypted.*--tls-cert.*--insecure", beyond_loopback=True, api_keys=keys)
     settings = GateSettings(api_keys=keys)
     check(settings, beyond_loopback=False)
     check(replace(settings, insecure=True), beyond_loopback=True)
@@ -117,8 +117,8 @@ def test_public_keys_of_tokens_are_public_keys(tmp_path: Path, text: str, said: 
 
 def test_tokens_need_an_issuer_and_its_keys(tmp_path: Path) -> None:
     jwks = str(write_jwks(tmp_path / "jwks.json", Issuer("ES256")))
-    refused("come together", jwt_issuer=ISSUER)
-    refused("come together", jwt_jwks=jwks)
+    refused("must be given together", jwt_issuer=ISSUER)
+    refused("must be given together", jwt_jwks=jwks)
     refused("--jwt-audience needs", jwt_audience="x")
     check(GateSettings(jwt_issuer=ISSUER, jwt_jwks=jwks), beyond_loopback=False)
     for url in ("http://a.example.org/jwks", "ftp://a/x", "https://", "https://a:x/"):

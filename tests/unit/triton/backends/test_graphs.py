@@ -143,7 +143,7 @@ def test_a_graph_may_have_one_answer(write):
     ("dims", "message"),
     [
         ("x: nodes, 8; edge_index: 2, edges -> nodes", "'scores' is missing"),
-        (DIMS + "; y: nodes", "'y' is no tensor; those are x, edge_index, scores"),
+        (DIMS + "; y: nodes", "'y' is not a tensor; those are x, edge_index, scores"),
         (
             DIMS.replace("x: nodes, 8", "x: nodes"),
             r"x has 'nodes', but input\[0\].dims is \[-1, 8\]",

@@ -100,8 +100,8 @@ class ModelRegistry:
         for (name, version), since in self._unloading.items():
             if now - since > limit:
                 return (
-                    f"version {version} of {name} has not unloaded within {limit:.0f} s; Triton still "
-                    f"holds requests of clients that are gone"
+                    f"version {version} of {name} has not unloaded within {limit:.0f} s; Triton "
+                    f"still holds requests of clients that are gone"
                 )
         return ""
 

@@ -57,7 +57,11 @@ def check_ensemble(
                 uses.append((field, step.input_map[tensor.name], _Source(what, tensor, own)))
     complete = all(step.model_name in models for step in steps)
     uses += [
-        (f"{CONFIG}: {tensor.field}.name", tensor.name, _Source("it", tensor, batched))
+        (
+            f"{CONFIG}: {tensor.field}.name",
+            tensor.name,
+            _Source("the ensemble's output", tensor, batched),
+        )
         for tensor in config.outputs
     ]
     for field, name, use in uses:

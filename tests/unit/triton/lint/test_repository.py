@@ -143,7 +143,7 @@ def test_a_mistake_in_a_config_is_an_error(
     ("before", "after", "message"),
     [
         ("max_batch_size: 0", "max_batch_size: 8", "requests are not merged"),
-        ("max_batch_size: 0", "dynamic_batching { }", "merges none"),
+        ("max_batch_size: 0", "dynamic_batching { }", "not merged"),
         ("max_batch_size: 0", "version_policy { specific { versions: [1, 4] } }", "4; there are 1"),
         ("max_batch_size: 0", "response_cache { enable: true }", "--response-cache SIZE"),
         ("count: 1", 'rate_limiter { resources { name: "r" count: 1 } }', "--rate-limit="),
@@ -212,8 +212,12 @@ def test_a_mistake_in_the_files_is_an_error(
         ('key: "x"', 'key: "z"', "input_map lacks 'x', an input of identity"),
         ('value: "raw"', 'value: "rough"', "is 'rough', which is not an input or a step's output"),
         ("model_version: -1", "model_version: 7", "model_version is 7; identity has [1]"),
-        ('"raw" data_type: TYPE_FP32', '"raw" data_type: TYPE_INT32', "is INT32, and input 'x' of"),
-        ("dims: -1 }\nens", "dims: [2, -1] }\nens", "has shape [-1], and it has [2, -1]"),
+        ('"raw" data_type: TYPE_FP32', '"raw" data_type: TYPE_INT32', "is INT32, but input 'x' of"),
+        (
+            "dims: -1 }\nens",
+            "dims: [2, -1] }\nens",
+            "has shape [-1], but the ensemble's output has [2, -1]",
+        ),
         (
             'platform: "ensemble"',
             'platform: "ensemble" max_batch_size: 4',

@@ -282,8 +282,8 @@ def _compare(
         )
         if not same:
             raise PipelineError(
-                f"the file's {name} differs from the network's for inputs {shapes}: something in its "
-                "forward depends on the traced size, such as len(x) or range()"
+                f"the file's {name} differs from the network's for inputs {shapes}: something in "
+                "its forward depends on the traced size, such as len(x) or range()"
             )
 
 

@@ -114,8 +114,8 @@ def _by_pipeline(files: Sequence[Path], kinds: Sequence[type[Pipeline]]) -> dict
         name = parse_tuning(file).pipeline
         if name not in names:
             served = ", ".join(names) or "none but those of the model repository"
-            raise InvalidInput(f"{file} is a tuning for model {name}; the pipelines are {served}")
+            raise InvalidInput(f"{file} is a tuning of model {name}; the pipelines are {served}")
         if name in found:
-            raise InvalidInput(f"{found[name]} and {file} are both tunings for model {name}")
+            raise InvalidInput(f"{found[name]} and {file} are both tunings of model {name}")
         found[name] = file
     return found

@@ -32,4 +32,4 @@ def test_a_tuning_of_no_pipeline_here_is_refused(tmp_path):
     for arguments in (["serve", DEGREE], ["export", DEGREE, str(tmp_path / "models")]):
         result = CliRunner().invoke(app, [*arguments, "--tuning", str(path)])
         assert isinstance(result.exception, InvalidInput)
-        assert "is a tuning for model gat" in str(result.exception)
+        assert "is a tuning of model gat" in str(result.exception)

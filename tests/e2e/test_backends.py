@@ -251,6 +251,6 @@ def test_a_config_that_does_not_fit_names_file_and_field(tmp_path):
     model = tmp_path / "models" / "broken"
     trace(Neighbours(), graph(5, 9), model / "1" / "model.pt")
     (model / "config.pbtxt").write_text(CONFIGS["gat_like"].replace("x__0", "x__7"))
-    wrong = r"broken/config\.pbtxt: input\[0\]\.name is 'x__7', which is number 7 counted from 0"
+    wrong = r"broken/config\.pbtxt: input\[0\]\.name is 'x__7', with index 7"
     with pytest.raises(EngineError, match=wrong):
         Server(tmp_path / "models", **FREE).start()

@@ -39,7 +39,7 @@ def test_names_and_ipv6_are_listened_on(repository: Path, host: str):
 
 
 def test_a_host_that_is_none_is_refused_in_plain_words(repository: Path):
-    with pytest.raises(EngineError, match="no such host is known"):
+    with pytest.raises(EngineError, match="unknown host"):
         Server(repository, **FREE, host="no-such-host.invalid").start()
 
 

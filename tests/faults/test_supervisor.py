@@ -263,7 +263,7 @@ def test_a_server_that_cannot_start_any_more_is_given_up_with_the_reason(reposit
             model_file.write_text("raise RuntimeError('the disk is gone')")
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
-        with pytest.raises(EngineError, match="given up after 2 failed starts in a row"):
+        with pytest.raises(EngineError, match="gave up after 2 failed starts in a row"):
             server.wait(60)
         status, report = health(server, "/livez")
         assert (status, report["state"]) == (503, "failed")

@@ -155,7 +155,7 @@ def test_a_full_queue_refuses_with_a_hint_and_the_rest_are_answered(server: Serv
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda _: ask(server, "slow", 0.5, nodes=60), range(12)))
     refused = [answer for answer in answers if isinstance(answer, naiad.Unavailable)]
-    assert all("the queue is full (3 requests wait); try again" in str(r) for r in refused)
+    assert all("the queue is full (3 requests waiting); try again" in str(r) for r in refused)
     assert 1 <= len(refused) <= 8
     assert [a for a in answers if not isinstance(a, Exception)] == [0.5] * (12 - len(refused))
 

@@ -168,7 +168,7 @@ def test_an_index_that_prepare_makes_is_refused_too(
     for number, outcome in enumerate(found):
         if number == place and not 0 <= value < limit_of(Misled.sample[name], 3 + place):
             assert outcome[:2] == (1, "PipelineError"), outcome
-            assert f"prepare() returned something wrong: {name}[" in outcome[2]
+            assert f"prepare() returned an invalid index: {name}[" in outcome[2]
         else:
             assert isinstance(outcome, dict), outcome
 

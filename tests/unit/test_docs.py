@@ -209,7 +209,7 @@ def test_schema_tables_are_written_from_the_schema() -> None:
 def test_settings_tables_are_written_from_the_fields() -> None:
     page = tables.on_page_markdown((ROOT / "docs" / "reference.md").read_text("utf-8"))
     assert "<!-- settings" not in page
-    assert "| `exit_timeout` | `8` | `--exit-timeout` | Time that requests in flight" in page
+    assert "| `exit_timeout` | `8` | `--exit-timeout` | Maximum time for in-flight" in page
     assert "| `settings` | `None` | `--set` |" in page
 
 

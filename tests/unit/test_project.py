@@ -122,22 +122,12 @@ def test_imports_go_down_only(module: str) -> None:
     assert not wrong, f"naiad.{module} must not import them"
 
 
-# Arrows of circles that are still there, each with the reason.
-KNOWN_CIRCLES = {
-    # The supervisor restarts the server that watches it.
-    ("triton.supervisor", "triton.server"),
-}
-
-
 def test_no_module_imports_itself_in_a_circle() -> None:
     arrows = {
         name: {found.removeprefix("naiad.") for found in imports(path, anywhere=False)}
         & MODULES.keys() - {name}
         for name, path in MODULES.items()
     }
-    for who, whom in KNOWN_CIRCLES:
-        assert whom in arrows[who], f"{who} no longer imports {whom}: leave it out here"
-        arrows[who].remove(whom)
     try:
         TopologicalSorter(arrows).prepare()
     except CycleError as error:

@@ -49,7 +49,7 @@ def test_a_tuning_of_another_device_is_refused(path):
         ({"budget": {"nodes": 0}}, "nodes=0"),
         ({"budget": 7}, "is no file that"),
         ({"instances": 0}, "at least 1"),
-        ({"cost": {}}, "is no cost"),
+        ({"cost": {}}, "is not a batch cost"),
         ({"cost": {"fixed": -1, "per": {}, "knee": None}}, "at least 0"),
     ],
 )

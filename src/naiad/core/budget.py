@@ -1,4 +1,4 @@
-"""Budgets over named dimensions, by which requests are grouped."""
+"""Budgets over named dimensions, which limit the size of a batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from naiad.errors import InvalidInput, SchemaError
 class Budget(Mapping[str, int]):
     """Sizes by dimension name: ``Budget(nodes=50_000, edges=500_000, requests=64)``.
 
-    A name may also be one that a tensor ``counts`` by. What is not named is not bounded.
+    A name may also be a tensor's ``counts``. Dimensions that are not named are not bounded.
 
     Raises:
         SchemaError: a size is not a positive integer.
@@ -38,11 +38,11 @@ class Budget(Mapping[str, int]):
         return f"Budget({', '.join(f'{k}={v}' for k, v in self._sizes.items())})"
 
     def holds(self, used: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
-        """Whether a batch that uses ``used`` has room for a request of ``sizes``."""
+        """Return True if a batch that uses ``used`` has room for a request of ``sizes``."""
         return all(used.get(k, 0) + sizes.get(k, 0) <= v for k, v in self._sizes.items())
 
     def refuse_oversize(self, sizes: Mapping[str, int]) -> None:
-        """Raise InvalidInput, naming dimension, size and limit, where one request is over it."""
+        """Raise InvalidInput, naming dimension, size and limit, if one request exceeds a limit."""
         for name, limit in self._sizes.items():
             if sizes.get(name, 0) > limit:
                 raise InvalidInput(
@@ -64,6 +64,6 @@ def group(budget: Budget, sizes: list[dict[str, int]]) -> list[list[int]]:
 
 
 def add_sizes(used: dict[str, int], sizes: Mapping[str, int]) -> None:
-    """Add what a request has of each dimension to what is ``used``."""
+    """Add a request's size along each dimension to ``used``."""
     for name, size in sizes.items():
         used[name] = used.get(name, 0) + size

@@ -12,7 +12,7 @@ from naiad.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Knee:
-    """Where a dimension gets dearer: ``slope`` more seconds per row beyond ``at`` rows."""
+    """Point where a dimension costs more: ``slope`` extra seconds per row beyond ``at`` rows."""
 
     dim: str
     at: float
@@ -24,9 +24,9 @@ class Cost:
     """``seconds = fixed + sum(per[d] * size[d]) + knee.slope * max(0, size[knee.dim] - knee.at)``.
 
     Attributes:
-        fixed: seconds of a batch, whatever is in it.
+        fixed: seconds per batch, independent of its content.
         per: seconds per row of each named dimension; ``requests`` is one of them.
-        knee: the one dimension that gets dearer where caches overflow, if any does.
+        knee: the one dimension, if any, that costs more once caches overflow.
     """
 
     fixed: float = 0.0
@@ -34,18 +34,18 @@ class Cost:
     knee: Knee | None = None
 
     def seconds(self, sizes: Mapping[str, int]) -> float:
-        """What a batch of these sizes is predicted to take."""
+        """Return the predicted seconds for a batch of these sizes."""
         total = self.fixed + sum(slope * sizes.get(dim, 0) for dim, slope in self.per.items())
         return total + self.beyond(sizes)
 
     def beyond(self, sizes: Mapping[str, int]) -> float:
-        """The share of it that comes from being beyond the knee."""
+        """Return the share of :meth:`seconds` that comes from rows beyond the knee."""
         if self.knee is None:
             return 0.0
         return self.knee.slope * max(0.0, sizes.get(self.knee.dim, 0) - self.knee.at)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the cost as JSON values."""
         knee = self.knee
         return {
             "fixed": self.fixed,
@@ -55,10 +55,10 @@ class Cost:
 
     @classmethod
     def from_json(cls, data: Any) -> Cost:
-        """The inverse of :meth:`to_json`.
+        """Return the cost that :meth:`to_json` wrote.
 
         Raises:
-            InvalidInput: it is something else, or says that something costs less than nothing.
+            InvalidInput: ``data`` is not such a cost, or has a negative or infinite value.
         """
         try:
             knee = data["knee"] and Knee(
@@ -67,7 +67,7 @@ class Cost:
             per = {str(dim): float(slope) for dim, slope in data["per"].items()}
             cost = cls(float(data["fixed"]), per, knee)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InvalidInput(f"{data!r} is no cost of a batch: {error!r}") from None
+            raise InvalidInput(f"{data!r} is not a batch cost: {error!r}") from None
         slopes = (cost.fixed, *per.values(), *((knee.at, knee.slope) if knee else ()))
         for value in slopes:
             if not 0 <= value < math.inf:

@@ -21,13 +21,13 @@ def setting(default: Any, help: str, **about: Any) -> Any:
     """Declare a field of a settings dataclass.
 
     Args:
-        default: what holds where nothing is given.
+        default: the value if none is given.
         help: one sentence, for ``--help`` and the reference.
         about: ``unit`` is ``"s"``, ``"bytes"`` or ``"octal"``; ``min`` and ``max`` are bounds,
-            ``above`` is one that the value must exceed; ``flag`` is the option's name where it is
+            ``above`` is a bound that the value must exceed; ``flag`` is the option's name if it is
             not the field's, ``typed`` its default, ``metavar`` its placeholder, ``panel`` its
-            group; ``bare`` is the unit of a number without one; ``former`` is an older option of
-            the setting and the unit of its numbers.
+            group; ``bare`` is the unit of a number without one; ``former`` is the setting's older
+            option and the unit of its numbers.
     """
     return field(default=default, metadata={"help": help, **about})
 
@@ -42,7 +42,7 @@ def like(kind: type, name: str, **changes: Any) -> Any:
 def keywords(options: Any, *kinds: type) -> Callable[[F], F]:
     """Show the fields of ``kinds`` in the signature and the docstring of a function.
 
-    The function takes them as ``**settings``; ``options`` is the TypedDict of those.
+    The function takes them as ``**settings``; ``options`` is their TypedDict.
     """
 
     def shown(function: F) -> F:
@@ -80,21 +80,21 @@ def keywords(options: Any, *kinds: type) -> Callable[[F], F]:
 
 
 def option_name(one: Field[Any]) -> str:
-    """The name of a field's option, such as ``--latency-target``."""
+    """Return the name of a field's option, such as ``--latency-target``."""
     return f"--{one.metadata.get('flag', one.name.replace('_', '-'))}"
 
 
 def described(one: Field[Any]) -> str:
-    """A setting's help, with the unit of its value in Python."""
+    """Return a setting's help, with the unit of its value in Python."""
     unit = _UNITS.get(one.metadata.get("unit", ""), "")
     return f"{one.metadata['help']}{f' In {unit}.' if unit else ''}"
 
 
 def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
-    """The settings of ``kind`` among keywords; paths may be text, sequences are made tuples.
+    """Make settings of ``kind`` from keywords; text becomes a path, sequences tuples, as needed.
 
     Raises:
-        TypeError: a keyword is none of its fields.
+        TypeError: a keyword is not one of its fields.
     """
     types = get_type_hints(kind)
     defaults = {one.name: one.default for one in fields(kind)}  # pyright: ignore[reportArgumentType]
@@ -107,7 +107,7 @@ def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
 
 
 def changed(settings: Any) -> dict[str, Any]:
-    """The fields of a settings dataclass that do not have their defaults, by name."""
+    """Return the values of a settings dataclass that differ from their defaults, by name."""
     values = {one.name: (getattr(settings, one.name), one.default) for one in fields(settings)}
     return {name: value for name, (value, default) in values.items() if value != default}
 
@@ -127,14 +127,14 @@ def check(settings: Any, error: type[Exception]) -> None:
 
 
 def shown(one: Field[Any], value: Any) -> str:
-    """A value as messages have it: with its unit."""
+    """Return a value with its unit, for messages."""
     if isinstance(value, float | int) and (unit := one.metadata.get("unit")) in _UNITS:
         return f"{value:g} {unit}"
     return repr(value)
 
 
 def out_of_bounds(one: Field[Any], value: Any, allowed: Sequence[Any] = ()) -> str:
-    """What a value that its field does not allow must be; "" where it is allowed."""
+    """Return what a disallowed value must be; "" if the field allows it."""
     about = one.metadata
     if allowed:
         return "" if value in allowed else " or ".join(map(str, allowed))
@@ -153,7 +153,7 @@ def out_of_bounds(one: Field[Any], value: Any, allowed: Sequence[Any] = ()) -> s
 
 
 def choices(kind: Any) -> tuple[Any, ...]:
-    """The values of a Literal, also of one that may be None; () of any other type."""
+    """Return the values of a Literal or optional Literal; () for any other type."""
     options = [
         option
         for one in (kind, *get_args(kind))
@@ -164,16 +164,16 @@ def choices(kind: Any) -> tuple[Any, ...]:
 
 
 def to_parameters(settings: Any) -> dict[str, str]:
-    """Settings as the parameters of a ``config.pbtxt``; those that are None are left out."""
+    """Return settings as parameters of a ``config.pbtxt``, without those that are None."""
     values = {one.name: getattr(settings, one.name) for one in fields(settings)}
     return {name: _text(value) for name, value in values.items() if value is not None}
 
 
 def from_parameters(kind: type[T], parameters: Mapping[str, str]) -> T:
-    """The settings that the parameters of a ``config.pbtxt`` have, the inverse of `to_parameters`.
+    """Read settings from the parameters of a ``config.pbtxt``; the inverse of `to_parameters`.
 
     Raises:
-        ValueError: a parameter cannot be read; names it, its value and what it must be.
+        ValueError: a parameter is malformed; names it, its value and what it must be.
     """
     types = get_type_hints(kind)
     return kind(
@@ -208,7 +208,7 @@ def _parsed(name: str, kind: Any, text: str) -> Any:
 
 
 def _coerced(kind: Any, value: Any, default: Any) -> Any:
-    """A value that Python code gave, in the type of its field."""
+    """Convert a value given in Python code to the type of its field."""
     inner = [arg for arg in (kind, *get_args(kind)) if arg is not type(None)]
     several = next((arg for arg in inner if get_origin(arg) is tuple), None)
     if several is not None:

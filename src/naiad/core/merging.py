@@ -1,9 +1,9 @@
 """Merging requests into one block-diagonal batch, and its exact inverse.
 
-Each tensor is concatenated along its first named dimension (or stacked where it has none), and
-values declared ``index_into`` are shifted by what the requests before them hold of that
-dimension. This is the batching of disconnected graphs as PyTorch Geometric's ``Batch`` does it
-(Fey and Lenssen, arXiv:1903.02428), driven by the schema in place of attribute names.
+Each tensor is concatenated along its first named dimension (or stacked if it has no name), and
+values declared ``index_into`` are shifted by the number of rows that preceding requests have along
+that dimension. This is how PyTorch Geometric's ``Batch`` joins disconnected graphs (Fey and
+Lenssen, arXiv:1903.02428), driven by the schema instead of attribute names.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from naiad.core.schema import REQUESTS, Array, Arrays, Schema, Tensor, named_dim
 from naiad.errors import InvalidInput, PipelineError
 
 Sizes = Mapping[str, NDArray[np.int64]]
-"""By dimension name, how many rows each request of a batch has: int64, shape ``[requests]``."""
+"""Rows of each request of a batch, by dimension name: int64, shape ``[requests]``."""
 
 
 class Batch(Mapping[str, Any]):
-    """Several requests merged into one: arrays by name, and whose rows are whose.
+    """Several requests merged into one: arrays by name, and the rows of each request.
 
     Values are torch tensors on ``device``, or NumPy arrays for pipelines with
     ``arrays = "numpy"``.
@@ -41,7 +41,7 @@ class Batch(Mapping[str, Any]):
     ) -> None:
         """Hold merged ``arrays`` of ``requests`` requests whose dimensions have ``sizes``.
 
-        ``totals`` are the sums of those, where they are known already.
+        ``totals`` are the sums of those, if known already.
         """
         if totals is None:
             totals = {dim: int(rows.sum()) for dim, rows in sizes.items()}
@@ -61,26 +61,26 @@ class Batch(Mapping[str, Any]):
         return len(self._arrays)
 
     def sizes(self, dim: str) -> NDArray[np.int64]:
-        """Rows of each request along ``dim``: int64, shape ``[requests]``."""
+        """Return the rows of each request along ``dim``: int64, shape ``[requests]``."""
         if dim == REQUESTS:
             return np.ones(self.requests, np.int64)
         return self._sizes[dim]
 
     def total(self, dim: str) -> int:
-        """Rows of the whole batch along ``dim``."""
+        """Return the rows of the whole batch along ``dim``."""
         return self.requests if dim == REQUESTS else self._totals[dim]
 
     def index(self, dim: str) -> Any:
-        """The request each row of ``dim`` belongs to: int64, shape ``[total(dim)]``."""
+        """Return the request of each row of ``dim``: int64, shape ``[total(dim)]``."""
         index = np.repeat(np.arange(self.requests), self.sizes(dim))
         return index if self.device is None else _to_torch(index, self.device)
 
     def totals(self) -> dict[str, int]:
-        """Rows of the whole batch along each dimension."""
+        """Return the rows of the whole batch along each dimension."""
         return dict(self._totals)
 
     def torch(self, device: str) -> Batch:
-        """The same batch as torch tensors on ``device`` (no copy on the CPU)."""
+        """Return the batch as torch tensors on ``device`` (no copy on the CPU)."""
         arrays = {
             k: v if v.dtype == object else _to_torch(v, device) for k, v in self._arrays.items()
         }
@@ -90,8 +90,8 @@ class Batch(Mapping[str, Any]):
 def signature(
     schema: Schema, sample: Arrays, sizes: Mapping[str, int]
 ) -> tuple[tuple[str, int], ...]:
-    """What must be equal for two samples to be merged: which tensors there are, and the sizes of
-    the named dimensions along which nothing is concatenated.
+    """Return what two samples must have in common to be merged: the tensors present, and the sizes
+    of the named dimensions along which nothing is concatenated.
     """
     inner = {dim for tensor in schema.values() for dim in tensor.names[1:]}
     present = {name for name, tensor in schema.items() if tensor.optional and name in sample}
@@ -102,11 +102,11 @@ def collate(schema: Schema, samples: Sequence[Arrays], sizes: Sequence[Mapping[s
     """Merge samples of equal :func:`signature` into one batch of NumPy arrays.
 
     ``sizes`` holds each sample's dimensions, as :func:`naiad.core.schema.measure` returns them.
-    Every index is checked here, whoever made it: outside of its own sample's range it would
-    point into another sample or beyond the batch, where compiled code would read it.
+    Every index is checked here, whatever its origin: outside its own sample's range it would
+    point into another sample or beyond the batch, and compiled code would read there.
 
     Raises:
-        PipelineError: an index is out of its range, or would be greater than its dtype holds.
+        PipelineError: an index is out of range, or would overflow its dtype once shifted.
     """
     dims = {dim: np.array([s.get(dim, 0) for s in sizes], np.int64) for dim in _dims(schema)}
     totals = {dim: sum(s.get(dim, 0) for s in sizes) for dim in dims}
@@ -133,7 +133,7 @@ def split(
     """Undo :func:`collate`: each request's share of merged arrays, indices shifted back.
 
     Raises:
-        PipelineError: an array has another number of rows than the batch along its dimension.
+        PipelineError: an array's number of rows is not the batch's along its dimension.
     """
     shares: list[dict[str, Array]] = [{} for _ in range(requests)]
     for name, whole in arrays.items():
@@ -169,9 +169,9 @@ def _dims(schema: Schema) -> set[str]:
 def shift_indices(
     tensor: Tensor, whole: Array, sizes: Sizes, rows: NDArray[np.int64], sign: int
 ) -> Array:
-    """The merged values of an index tensor, by ``sign`` times what the requests before hold.
+    """Shift a merged index tensor by ``sign`` times the rows of the preceding requests.
 
-    ``rows`` is how many of the values' rows each request has; other tensors are as they are.
+    ``rows`` is the number of the values' rows per request; other tensors are left unchanged.
     """
     targets = tensor.index_targets()
     if not targets:
@@ -181,7 +181,7 @@ def shift_indices(
 
 
 def _for_each(tensor: Tensor, whole: Array, values: Array, rows: NDArray[np.int64]) -> Array:
-    """Repeat values, ``[targets, requests]``, so that they broadcast with the indices."""
+    """Repeat values, ``[targets, requests]``, to broadcast with the indices."""
     repeated = np.repeat(values, rows, axis=1)
     stacked = tensor.axis is None
     shape = [1] * whole.ndim
@@ -198,12 +198,12 @@ def _check_indices(
     sizes: Sequence[Mapping[str, int]],
     totals: Mapping[str, int],
 ) -> None:
-    """Check that indices are within their own request, and that their dtype can be shifted."""
+    """Check that indices are within their own request and fit their dtype once shifted."""
     try:
         for part, own in zip(parts, sizes, strict=True):
             refuse_indices(name, tensor, part, own)
     except InvalidInput as error:
-        raise PipelineError(f"prepare() returned something wrong: {error}") from error
+        raise PipelineError(f"prepare() returned an invalid index: {error}") from error
     most = max(totals[target] for target in tensor.index_targets())
     if most > np.iinfo(tensor.numpy).max and any(part.size for part in parts):
         raise PipelineError(
@@ -215,12 +215,12 @@ def _to_torch(array: Array, device: str) -> Any:
     import torch
 
     if not array.flags.writeable:
-        # torch has no read-only tensors, and forward may write to what it is given.
+        # torch has no read-only tensors, and forward may write to its inputs.
         array = array.copy()
     tensor = torch.from_numpy(array)
     if device == "cpu":
         return tensor
     if device.startswith("cuda"):
-        # Only from pinned memory does a transfer run beside what the GPU does (not run on one yet).
+        # A transfer overlaps with GPU work only from pinned memory (not run on a GPU yet).
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""A pipeline's own settings: the fields of a frozen dataclass, and values for them."""
+"""A pipeline's own settings: the fields of a frozen dataclass and their values."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 
 
 def declared(pipeline: Any) -> Any:
-    """The settings of a pipeline, or the default ones of its class; None where it has none."""
+    """Return a pipeline's settings, or the defaults of its class; None if it has no settings."""
     found = getattr(pipeline, "settings", None)
     return found if is_dataclass(found) and not isinstance(found, type) else None
 
 
 def with_values(defaults: Any, given: Mapping[str, Any], owner: str) -> Any:
-    """Settings with other values: each of its field's type, or text that says one.
+    """Return settings with values replaced: each of its field's type, or text to parse as one.
 
     Args:
         defaults: what the pipeline ``owner`` declares, or None.
-        given: values by name. Text for a field that is no text is read as JSON.
+        given: values by name. Text for a field that is not text is read as JSON.
         owner: the pipeline's name, for messages.
 
     Raises:
-        InvalidInput: no such setting, or a value of another type; says which there are.
+        InvalidInput: no such setting (lists the existing ones), or a value of the wrong type.
     """
     if not given:
         return defaults
@@ -42,7 +42,7 @@ def with_values(defaults: Any, given: Mapping[str, Any], owner: str) -> Any:
             close = get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise InvalidInput(
-                f"{owner} has no setting {name!r}; it has {there or 'none of its own'}{hint}"
+                f"{owner} has no setting {name!r}; it has {there or 'no settings'}{hint}"
             )
         values[name] = _value(f"setting {name} of {owner}", known[name], value)
     return replace(defaults, **values)  # pyright: ignore[reportArgumentType]

@@ -36,7 +36,7 @@ from naiad.errors import SchemaError, WeightsError
 Parameter: TypeAlias = str | int | bool | float
 
 MADE: Final = re.compile(r"(\w+)\((.*)\)")
-"""A function that makes a pipeline class, and its argument, in what :func:`load_pipeline` takes."""
+"""Spec part that calls a function to make a pipeline class; see :func:`load_pipeline`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Request(Mapping[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The part of a pipeline that whoever accepts requests needs: no code, so it can be sent."""
+    """The part of a pipeline needed to accept requests: no code, so it can be sent."""
 
     inputs: Schema
     limit: Budget
@@ -75,7 +75,7 @@ class Contract:
     waiting: Budget
 
     def request(self, arrays: Arrays, id: str, parameters: Mapping[str, Parameter]) -> Request:
-        """Check what a client sent, and fill in what it left out.
+        """Check a client's arrays and fill in the defaults of omitted ones.
 
         Raises:
             InvalidInput: with the tensor, the position, the value and what would be right.
@@ -85,7 +85,7 @@ class Contract:
 
 
 class Pipeline:
-    """A model as Naiad serves it: what comes in, what goes out, and how one becomes the other.
+    """A model as Naiad serves it: its inputs, its outputs and the steps between them.
 
     A subclass declares ``inputs`` and ``outputs`` and writes ``forward``; the other hooks have
     defaults that pass data through::
@@ -102,12 +102,12 @@ class Pipeline:
                 return {"degree": torch.bincount(target, minlength=batch.total("nodes"))}
 
     ``prepare`` and ``finish`` see one request at a time; ``forward`` sees many merged into one.
-    All hooks run in a worker process, which called ``setup`` once. ``prepare`` may run in another
-    thread than ``forward`` and ``finish``, beside them, for requests that come after theirs; what
-    it shares with them it must only read (see ``prepare_threads``).
+    All hooks run in a worker process, after one call of ``setup``. ``prepare`` may run in another
+    thread than ``forward`` and ``finish``, concurrently, for later requests; it must only read
+    state that it shares with them (see ``prepare_threads``).
 
-    A pipeline may have settings of its own, the fields of a frozen dataclass. Its class attribute
-    ``settings`` has the defaults; ``naiad serve --set NAME=VALUE`` gives others, which the hooks
+    A pipeline may declare its own settings, the fields of a frozen dataclass. Its class attribute
+    ``settings`` has the defaults; ``naiad serve --set NAME=VALUE`` sets others, which the hooks
     find in ``self.settings``::
 
         @dataclass(frozen=True)
@@ -121,53 +121,50 @@ class Pipeline:
     name: ClassVar[str]
     """The model's name on the server; by default the class name in snake_case."""
     inputs: ClassVar[Schema]
-    """What a client sends."""
+    """Tensors that a client sends."""
     outputs: ClassVar[Schema]
-    """What a client gets."""
+    """Tensors that a client receives."""
     sample: ClassVar[Schema]
-    """What ``prepare`` returns and ``forward`` finds merged; by default ``inputs``."""
+    """Tensors that ``prepare`` returns and ``forward`` receives merged; by default ``inputs``."""
     result: ClassVar[Schema]
-    """What ``forward`` returns and ``finish`` finds split; by default ``outputs``."""
+    """Tensors that ``forward`` returns and ``finish`` receives split; by default ``outputs``."""
     budget: ClassVar[Budget] = Budget(requests=64)
-    """How much one batch may hold, by dimension of ``inputs`` or ``sample``, or by what a tensor of
-    those ``counts``. What is in ``sample`` is known once it is prepared; when one does not fit any
-    more, those before it are run."""
+    """Maximum size of a batch, by dimension or ``counts`` of ``inputs`` or ``sample``. The sizes of
+    a sample are known once it is prepared; if it does not fit, those before it are run first."""
     limit: ClassVar[Budget] = Budget()
-    """How much one request may hold; more is refused."""
+    """Maximum size of a request; larger ones are refused."""
     waiting: ClassVar[Budget] = Budget()
-    """How much may wait, by dimension of ``inputs`` or what they count."""
+    """Maximum size of the queue, by dimension or ``counts`` of ``inputs``."""
     arrays: ClassVar[Literal["torch", "numpy"]] = "torch"
-    """What ``forward`` gets and gives: torch tensors, or NumPy arrays."""
+    """Kind of arrays that ``forward`` receives and returns: torch tensors or NumPy arrays."""
     watchdog: ClassVar[float] = 120.0
-    """Seconds that a worker process may take over one batch; one that takes longer is killed and
-    replaced."""
+    """Maximum seconds for one batch; a worker process that takes longer is killed and replaced."""
     prepare_threads: ClassVar[int] = 1
-    """Threads that call ``prepare`` beside ``forward``, where a model has one worker and a core is
-    free (a GPU's model has both): at most so many, and no more than there are cores for. With more
-    than 1, ``prepare`` is called for several requests at once. 0: never beside ``forward``."""
+    """Maximum number of threads that call ``prepare`` concurrently with ``forward``, if a model has
+    one worker and a core is free (a model on a GPU has both); never more than the cores allow. With
+    more than 1, ``prepare`` is called for several requests at once. 0: never concurrently."""
     queue_capacity: ClassVar[int] = 10_000
-    """Requests that may wait; more are answered ``UNAVAILABLE``, with a hint when to try again."""
+    """Maximum number of queued requests; more get ``UNAVAILABLE`` and a hint when to retry."""
     max_queue_delay: ClassVar[float] = 0.0
-    """Seconds that a free worker may wait for a batch to fill. With 0 it never waits: batches form
-    by themselves under load."""
+    """Maximum seconds that a free worker waits for a batch to fill. With 0 it never waits: batches
+    form by themselves under load."""
     latency_target: ClassVar[float | None] = None
-    """Seconds within which requests should be answered: batches are kept smaller where, by what
-    they are found to cost, more requests are then in time. None: as large as the budget allows."""
+    """Seconds within which requests should be answered: batches are kept smaller if, by their
+    measured cost, more requests then meet it. None: as large as the budget allows."""
     weights: ClassVar[str | Path | None] = None
     """Default weights, a file or folder; relative to the file that defines the class."""
     max_batch_size: ClassVar[int] = 0
-    """For contracts that have Triton's batch dimension: how many rows one request may have. The
-    first dimension of every tensor is then one name, such as ``"images"``, and ``config.pbtxt``
-    leaves it out, as Triton has it. With 0 tensors are as declared. Requests are merged by Naiad
-    either way."""
+    """Maximum rows per request, for contracts with Triton's batch dimension. The first dimension of
+    every tensor is then one name, such as ``"images"``, which ``config.pbtxt`` omits, as Triton
+    expects. With 0 tensors are as declared. Naiad merges requests either way."""
     made_by: ClassVar[str] = ""
-    """Where the class is made for its weights by a function, ``"package.module:function"``, which
-    is given their path; "" for a class that is found by its name."""
+    """Function that makes the class from the path of its weights, ``"package.module:function"``;
+    "" for a class that is found by its name."""
     notice: ClassVar[str] = ""
-    """What every user must know of these weights; shown wherever the model is."""
+    """Notice about these weights for every user; shown wherever the model is."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Fill in what is derived, and refuse a class that contradicts itself."""
+        """Fill in derived attributes, and refuse a class that contradicts itself."""
         super().__init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__)
@@ -177,8 +174,8 @@ class Pipeline:
             raise SchemaError(f"{cls.__name__} must declare {' and '.join(missing)}")
         if isinstance(executor := getattr(cls, "executor", None), str):
             raise SchemaError(
-                f"{cls.__name__}: executor is {executor!r}; pipelines always run in worker "
-                "processes now: remove that line"
+                f"{cls.__name__}: executor is {executor!r}; pipelines now always run in worker "
+                "processes: remove that line"
             )
         if not hasattr(cls, "sample"):
             cls.sample = cls.inputs
@@ -197,19 +194,19 @@ class Pipeline:
             for name, tensor in cls.result.items():
                 if tensor.axis is not None and tensor.dims[tensor.axis] not in {*dims, REQUESTS}:
                     raise SchemaError(
-                        f"{name} is split along {tensor.dims[tensor.axis]!r}, a dimension that no "
-                        f"tensor of sample has; those are {', '.join(dict.fromkeys(dims))}"
+                        f"{name} is split along {tensor.dims[tensor.axis]!r}, which is not a "
+                        f"dimension of sample; those are {', '.join(dict.fromkeys(dims))}"
                     )
         except SchemaError as error:
             raise SchemaError(f"{cls.__name__}: {error}") from None
 
     @classmethod
     def contract(cls) -> Contract:
-        """What a request must be, and how many fit together."""
+        """Return the schema and the limits for requests."""
         return Contract(dict(cls.inputs), cls.limit, cls.budget, cls.waiting)
 
     def __init__(self, weights: Path | None = None) -> None:
-        """Use ``weights`` in place of the class's default ones.
+        """Use ``weights`` instead of the class's default.
 
         Raises:
             WeightsError: the file or folder does not exist.
@@ -217,20 +214,20 @@ class Pipeline:
         self.weights_path = weights or default_weights(type(self))
         if self.weights_path is not None and not self.weights_path.exists():
             raise WeightsError(
-                f"{self.weights_path}: no such weights for {self.name}; give a file or folder "
+                f"{self.weights_path}: weights for {self.name} not found; give a file or folder "
                 "with --weights"
             )
         self.device = "cpu"
 
     def metadata(self) -> Mapping[str, str]:
-        """Facts about the model for its clients, stored with its config on the server."""
+        """Return facts about the model for its clients, stored with its config on the server."""
         return {"notice": self.notice} if self.notice else {}
 
     def labels(self) -> Mapping[str, Sequence[str]]:
-        """What each position of an output's rows is called, by output.
+        """Return the name of each position in an output's rows, by output.
 
-        They are stored with the model, for Triton's classification extension: a client that asks
-        for the ``class_count`` best gets ``score:index:label`` strings.
+        The names are stored with the model, for Triton's classification extension: a client that
+        asks for the ``class_count`` best gets ``score:index:label`` strings.
         """
         return {}
 
@@ -250,19 +247,19 @@ class Pipeline:
         return result
 
     def example(self) -> Arrays:
-        """A request the model answers: for probes, ``naiad export --check`` and the docs.
+        """Return a request that the model answers, for probes, ``naiad export --check`` and docs.
 
-        By default every named dimension has size 8 (or ``max_batch_size``, if that is less) and
-        values are random, within the schema.
+        By default every named dimension has size 8 (or ``max_batch_size`` if smaller) and values
+        are random, within the schema.
         """
         size = min(8, self.max_batch_size or 8)
         return random_arrays(self.inputs, dict.fromkeys(named_dims(self.inputs), size), seed=0)
 
 
 def service_of(pipeline: type[Pipeline], *first: Any) -> ServiceSettings:
-    """The settings of a pipeline's service, as its class has them.
+    """Return a pipeline's service settings: its class attributes.
 
-    What one of ``first`` says, objects with some of the same attributes, comes before it.
+    The objects in ``first``, which have some of the same attributes, take precedence.
     """
     values: dict[str, Any] = {}
     for one in fields(ServiceSettings):
@@ -274,11 +271,11 @@ def service_of(pipeline: type[Pipeline], *first: Any) -> ServiceSettings:
 def make_pipeline(
     kind: type[Pipeline], weights: Path | None = None, settings: Mapping[str, Any] | None = None
 ) -> Pipeline:
-    """An instance with these weights, and with values for settings of its own.
+    """Make an instance with these weights and values for its own settings.
 
     Raises:
         WeightsError: the weights do not exist.
-        InvalidInput: it has no such setting, or the value is of another type.
+        InvalidInput: no such setting, or the value has the wrong type.
     """
     values = with_values(declared(kind), settings or {}, kind.name)
     made = kind(weights)
@@ -288,10 +285,10 @@ def make_pipeline(
 
 
 def check_index_width(merged: Schema) -> None:
-    """Refuse indices of merged tensors that may not reach to the end of a batch.
+    """Refuse index dtypes too narrow for the positions in a batch.
 
     Raises:
-        SchemaError: names the tensor, its dtype, and what to do.
+        SchemaError: names the tensor, its dtype and what to do.
     """
     for name, tensor in merged.items():
         if tensor.index_into is not None and tensor.numpy.itemsize < 4:
@@ -302,10 +299,10 @@ def check_index_width(merged: Schema) -> None:
 
 
 def check_batch_dimension(pipeline: type[Pipeline]) -> None:
-    """Refuse a pipeline whose tensors do not have the batch dimension that it declares.
+    """Refuse a pipeline whose tensors lack the batch dimension that it declares.
 
     Raises:
-        SchemaError: names the tensor, and says what its dims must be.
+        SchemaError: names the tensor and what its dims must be.
     """
     if pipeline.max_batch_size < 0:
         raise SchemaError(f"max_batch_size is {pipeline.max_batch_size}; it must be 0 or more")
@@ -317,13 +314,13 @@ def check_batch_dimension(pipeline: type[Pipeline]) -> None:
         if tensor.dims[:1] != (leading,) or leading == REQUESTS or len(tensor.dims) < 2:
             raise SchemaError(
                 f"{name}: dims={tensor.dims}; with max_batch_size={pipeline.max_batch_size} they "
-                "must be the batch's name, the same in every tensor, and at least one more, such "
-                "as ('images', 299, 299, 3)"
+                "must start with the batch's name, the same in every tensor, followed by at least "
+                "one more, such as ('images', 299, 299, 3)"
             )
 
 
 def random_arrays(schema: Schema, sizes: Mapping[str, int], seed: int) -> dict[str, Array]:
-    """Random arrays that the schema allows, for dimensions of the given sizes."""
+    """Return random arrays that the schema allows, for the given dimension sizes."""
     rng = np.random.default_rng(seed)
     arrays: dict[str, Array] = {}
     for name, tensor in schema.items():
@@ -356,19 +353,19 @@ def random_arrays(schema: Schema, sizes: Mapping[str, int], seed: int) -> dict[s
 
 
 def default_weights(pipeline: type[Pipeline]) -> Path | None:
-    """The absolute path of a class's default weights, or None where it declares none."""
+    """Return the absolute path of a class's default weights, or None if it declares none."""
     if pipeline.weights is None:
         return None
     return Path(inspect.getfile(pipeline)).resolve().parent / pipeline.weights
 
 
 def load_pipeline(spec: str) -> type[Pipeline]:
-    """The pipeline class of ``"package.module:Class"``, ``"path/file.py:Class"`` or a built-in
-    name such as ``"nugraph3"``; or what ``"package.module:function(argument)"`` returns, which is
-    given the argument as a string.
+    """Load the pipeline class of a spec: ``"package.module:Class"``, ``"path/file.py:Class"`` or a
+    built-in name such as ``"nugraph3"``. In ``"package.module:function(argument)"`` the function is
+    called with the argument, as a string, and returns the class.
 
     Raises:
-        SchemaError: nothing of that name, or it is no Pipeline; says what there is.
+        SchemaError: not found, or not a Pipeline; lists the available ones.
     """
     where, _, class_name = spec.partition(":")
     if not class_name and not where.endswith(".py"):
@@ -378,7 +375,7 @@ def load_pipeline(spec: str) -> type[Pipeline]:
         if found is None:
             names = ", ".join(app.name for app in applications())
             raise SchemaError(
-                f"no pipeline {spec!r}; built in are: {names}. For your own give a file and a "
+                f"no pipeline {spec!r}; built in are: {names}. For your own, give a file and a "
                 "class, such as my_model.py:MyModel"
             )
         return load_pipeline(found.pipeline)
@@ -399,9 +396,9 @@ def load_pipeline(spec: str) -> type[Pipeline]:
 
 
 def spec_with_weights(spec: str, weights: Path | None) -> tuple[str, Path | None]:
-    """Return the spec of a pipeline with these weights, and the weights it does not yet name.
+    """Return a spec that includes the weights if it can, and the weights if it cannot.
 
-    A class that is made of its weights (`Pipeline.made_by`) is made of these.
+    A class that is made from its weights (`Pipeline.made_by`) is made from these.
     """
     kind = load_pipeline(spec)
     if weights is None or not kind.made_by:
@@ -414,7 +411,7 @@ def _import(module: str, spec: str) -> Any:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and module.startswith(error.name):
-            raise SchemaError(f"{spec}: there is no module {error.name!r}") from None
+            raise SchemaError(f"{spec}: no module named {error.name!r}") from None
         raise
 
 
@@ -422,9 +419,9 @@ def _load_file(path: Path) -> Any:
     path = path.resolve()
     if not path.is_file():
         raise SchemaError(f"{path}: no such file")
-    # A stable name per file: the class must be found again by inspect, and two models may both
-    # be called pipeline.py.
-    identity = f"{path} {path.stat().st_mtime_ns}"  # it may be replaced while a server runs
+    # A stable name per file: inspect must find the class again, and two models may both be
+    # called pipeline.py.
+    identity = f"{path} {path.stat().st_mtime_ns}"  # the file may be replaced while a server runs
     name = f"naiad_user_{path.stem}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]

@@ -1,7 +1,7 @@
-"""What a tensor is: its dtype, its named dimensions and the values it may hold.
+"""Tensor declarations: dtype, named dimensions and allowed values.
 
-Dimension names do the work. Tensors that share a name must agree on its size; ``index_into`` says
-which numbers are positions along a dimension, so that they can be checked and, when requests are
+Dimension names do the work. Tensors that share a name must agree on its size; ``index_into`` marks
+values that are positions along a dimension, so that they can be checked and, when requests are
 merged, shifted; budgets count named dimensions. Validation, ``config.pbtxt``, collate and split,
 and the documentation tables are derived from these declarations.
 """
@@ -27,7 +27,7 @@ REQUESTS: Final = "requests"
 
 BYTES: Final = "bytes"
 
-# dtype -> name in the KServe v2 protocol. In config.pbtxt BYTES is spelt TYPE_STRING.
+# dtype -> name in the KServe v2 protocol. In config.pbtxt BYTES is written TYPE_STRING.
 TRITON_NAMES: Final[Mapping[str, str]] = {
     "bool": "BOOL",
     "uint8": "UINT8",
@@ -45,8 +45,8 @@ TRITON_NAMES: Final[Mapping[str, str]] = {
 }
 
 _UNSENT: Final = 65_536
-"""Most rows of a dimension of which a request sends nothing, such as of ``(0, 300)`` numbers:
-memory may be wanted for them, and sending them cost nothing."""
+"""Maximum size of a dimension for which a request sends no values, such as one of
+``(100_000, 0)`` numbers: the server may allocate memory for it, yet it costs nothing to send."""
 
 _NUMPY = {name: np.dtype(object if name == BYTES else name) for name in TRITON_NAMES}
 
@@ -62,19 +62,19 @@ class Tensor:
             name ``"requests"`` has exactly one row per request.
         index_into: the dimension whose positions the values are (0 to its size - 1). For a
             ``(2, "edges")`` tensor a pair names the dimension of each row.
-        optional: a request may leave it out.
-        default: the value an optional tensor is filled with where it is left out.
+        optional: a request may omit it.
+        default: the value with which an omitted optional tensor is filled.
         minimum: the smallest allowed value.
         maximum: the largest allowed value.
-        categories: the allowed integers and what each is called.
+        categories: the allowed integers and their names.
         finite: refuse NaN and infinity (floats only).
         unique: refuse repeated values.
-        declared: the dims to write in ``config.pbtxt`` where an existing contract differs from
-            the shape that is served.
-        counts: a name by which budgets count all that is in it, in place of its rows: the bytes of
-            a ``bytes`` tensor, the numbers of any other.
+        declared: the dims to write in ``config.pbtxt`` if an existing contract differs from the
+            served shape.
+        counts: a name under which budgets count its content instead of its rows: the bytes of a
+            ``bytes`` tensor, the values of any other.
         layout: the order of an image tensor's last three dims (``"NHWC"`` or ``"NCHW"``), which
-            Triton's standard image clients read in the config.
+            Triton's standard image clients read from the config.
         unit: physical unit, for documentation and messages.
         doc: one line of documentation.
 
@@ -118,11 +118,11 @@ class Tensor:
             if isinstance(self.index_into, tuple) and self.dims[:1] != (len(self.index_into),):
                 raise SchemaError(
                     f"index_into={self.index_into} names {len(self.index_into)} rows, "
-                    f"but the first of dims={self.dims} is another number"
+                    f"but dims={self.dims} does not start with {len(self.index_into)}"
                 )
         if self.default is not None and not self.optional:
             raise SchemaError("a tensor with a default must be optional=True")
-        # Asked for with every request, so they are worked out once.
+        # Needed for every request, so computed once.
         names = tuple(dim for dim in self.dims if isinstance(dim, str))
         object.__setattr__(self, "numpy", _NUMPY[self.dtype])
         object.__setattr__(self, "names", names)
@@ -135,70 +135,71 @@ class Tensor:
 
     @property
     def config_dims(self) -> tuple[int, ...]:
-        """The dims as ``config.pbtxt`` has them: -1 for a name, 1 for ``requests``."""
+        """The dims for ``config.pbtxt``: -1 for a name, 1 for ``requests``."""
         if self.declared is not None:
             return self.declared
         sizes = tuple(-1 if isinstance(d, str) and d != REQUESTS else d for d in self.dims)
         return tuple(1 if isinstance(d, str) else d for d in sizes) or (1,)
 
     def index_targets(self) -> tuple[str, ...]:
-        """The dimensions that the values are positions in; empty for a tensor that is no index."""
+        """Return the dimensions that the values index into; empty if they are not indices."""
         if self.index_into is None:
             return ()
         return (self.index_into,) if isinstance(self.index_into, str) else self.index_into
 
     def amount(self, array: Array) -> int:
-        """How much is in an array, as ``counts`` has it."""
+        """Return the amount of content of an array, as ``counts`` defines it."""
         if self.dtype != BYTES:
             return array.size
         return sum(len(value) for value in array.flat if isinstance(value, bytes))
 
     def shape_text(self) -> str:
-        """The shape in words, such as ``[nodes, 1433]``."""
+        """Return the shape as text, such as ``[nodes, 1433]``."""
         dims = ("1" if dim == REQUESTS else str(dim) for dim in self.dims)
         return f"[{', '.join(dims)}]"
 
 
 def named_dims(schema: Schema) -> list[str]:
-    """The names of all dimensions, in order; each as often as there are tensors that have it."""
+    """Return the dimension names of all tensors, in order, with repetitions."""
     return [dim for tensor in schema.values() for dim in tensor.names]
 
 
 def sized_dims(schema: Schema) -> list[str]:
-    """All names that a request has a size of: of dimensions, and those of ``counts``."""
+    """Return all names for which a request has a size: dimensions and ``counts``."""
     return [*named_dims(schema), *(t.counts for t in schema.values() if t.counts)]
 
 
 def check_schema(schema: Schema, known: Iterator[str] | tuple[str, ...] = ()) -> None:
-    """Check what one tensor alone cannot know: that names fit together.
+    """Check that the tensors' dimension names fit together.
 
     ``known`` are dimensions that are sized elsewhere.
 
     Raises:
-        SchemaError: an index into no dimension, a name that is merged along in one tensor and
-            has to be equal in another, or one that counts what is in a tensor and is a dimension.
+        SchemaError: an index into an unknown dimension, a dimension that one tensor is merged along
+            and another is not, or a ``counts`` name that is also a dimension.
     """
     dims = {*named_dims(schema), *known, REQUESTS}
     merged = {t.dims[t.axis] for t in schema.values() if t.axis is not None} | {*known, REQUESTS}
     for name, tensor in schema.items():
         if tensor.counts in dims:
-            raise SchemaError(f"{name}: counts={tensor.counts!r} is a dimension; take another name")
+            raise SchemaError(
+                f"{name}: counts={tensor.counts!r} is a dimension; choose another name"
+            )
         for target in tensor.index_targets():
             if target not in merged:
                 raise SchemaError(
-                    f"{name}: index_into={target!r} is no dimension of {', '.join(schema)}"
+                    f"{name}: index_into={target!r} is not a dimension of {', '.join(schema)}"
                 )
         for inner in tensor.names[1:]:
             if inner in merged:
                 raise SchemaError(
-                    f"{name}: dims={tensor.dims} has {inner!r} behind another name, but other "
+                    f"{name}: dims={tensor.dims} has {inner!r} after another name, but other "
                     "tensors are merged along it; a tensor can be merged along one dimension only"
                 )
 
 
 def measure(schema: Schema, arrays: Arrays, *, kind: str = "input") -> dict[str, int]:
-    """Check names, dtypes and shapes, and return the size of every named dimension, and of what
-    tensors count.
+    """Check names, dtypes and shapes; return the size of every named dimension and ``counts``.
 
     Raises:
         InvalidInput: with the tensor, what is wrong and what would be right.
@@ -261,13 +262,12 @@ def _check_unsent(schema: Schema, arrays: Arrays, sizes: Mapping[str, int]) -> N
         those = [name for name in arrays if dim in schema[name].dims]
         if those and not any(arrays[name].size for name in those):
             raise InvalidInput(
-                f"{those[0]} has {size:,} {dim}, of which nothing is sent; at most {_UNSENT:,} may "
-                "be empty"
+                f"{those[0]} has {size:,} {dim} but no values; at most {_UNSENT:,} may be empty"
             )
 
 
 def fill_defaults(schema: Schema, arrays: Arrays, sizes: Mapping[str, int]) -> dict[str, Array]:
-    """The arrays, with optional tensors that were left out filled with their default."""
+    """Return the arrays, with omitted optional tensors filled with their default."""
     filled = dict(arrays)
     for name, tensor in schema.items():
         if name in filled or tensor.default is None:
@@ -288,7 +288,7 @@ def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, i
 
 
 def is_bounded(tensor: Tensor) -> bool:
-    """Whether there are values of its dtype that a tensor may not have."""
+    """Return True if a tensor excludes some values of its dtype."""
     limits = (tensor.minimum, tensor.maximum, tensor.categories, tensor.index_into)
     return any(limit is not None for limit in limits) or (
         tensor.finite and tensor.numpy.kind == "f"
@@ -296,9 +296,9 @@ def is_bounded(tensor: Tensor) -> bool:
 
 
 def value_range(tensor: Tensor) -> tuple[float, float] | None:
-    """The least and the greatest value that a tensor may have; indices have ranges of their own.
+    """Return the smallest and largest allowed value, apart from the ranges of indices.
 
-    None where these do not say all, since there are gaps between its categories.
+    None if the range does not say everything, because its categories have gaps.
     """
     least = -math.inf if tensor.minimum is None else tensor.minimum
     greatest = math.inf if tensor.maximum is None else tensor.maximum
@@ -311,8 +311,8 @@ def value_range(tensor: Tensor) -> tuple[float, float] | None:
 
 
 def within_bounds(tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> bool:
-    """Whether the least and the greatest value show that all are allowed, as they do of nearly all
-    requests; where they do not, each value must be looked at. ``array`` must not be empty.
+    """Return True if the smallest and largest value show that all are allowed, as in nearly all
+    requests; if not, each value must be checked. ``array`` must not be empty.
     """
     if not is_bounded(tensor):
         return True
@@ -342,10 +342,12 @@ def _check_each_value(name: str, tensor: Tensor, array: Array, sizes: Mapping[st
 
 
 def refuse_indices(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
-    """Raise InvalidInput, naming position and value, where an index is out of its range."""
+    """Raise InvalidInput, naming position and value, if an index is out of range."""
     if not array.size:
         return
-    positions = array.view(f"u{array.dtype.itemsize}")  # a negative one is greater than any size
+    positions = array.view(
+        f"u{array.dtype.itemsize}"
+    )  # negative values become larger than any size
     for row, target in enumerate(tensor.index_targets()):
         values = positions if isinstance(tensor.index_into, str) else positions[row]
         size = sizes.get(target, 0)
@@ -374,7 +376,7 @@ def _refuse_repeats(name: str, array: Array) -> None:
 
 
 def refuse_all_but_bytes(name: str, array: Array) -> None:
-    """Raise InvalidInput, naming position and value, where an object is no ``bytes``."""
+    """Raise InvalidInput, naming position and value, if an object is not ``bytes``."""
     right = {bytes, np.bytes_}
     if not set(map(type, array.flat)) <= right:
         wrong = [type(value) not in right for value in array.flat]
@@ -382,7 +384,7 @@ def refuse_all_but_bytes(name: str, array: Array) -> None:
 
 
 def refuse_values(name: str, array: Array, wrong: NDArray[np.bool_], right: str) -> None:
-    """Raise InvalidInput, naming position and value, where one is ``wrong``; ``right`` says why."""
+    """Raise InvalidInput for the first value that is ``wrong``; ``right`` says what it must be."""
     if wrong.any():
         at = _first(wrong.reshape(array.shape))
         value = array[at]

@@ -1,8 +1,8 @@
 """The gate: configuration, keys and certificates of the Envoy in front of Triton.
 
-:func:`check` refuses settings that cannot be or would let strangers in; :func:`write` writes
-Envoy's configuration and returns its command line; :func:`refresh` has it take up changed keys and
-certificates; :func:`is_ready`, :func:`state` and :func:`drain` talk to the process.
+:func:`check` refuses settings that are wrong or would let strangers in; :func:`write` writes
+Envoy's configuration and returns its command line; :func:`refresh` makes Envoy reload changed keys
+and certificates; :func:`is_ready`, :func:`state` and :func:`drain` talk to the process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "write",
 ]
 
-# Imported when they are asked for: the settings are read with every command.
+# Imported on access: the settings are read with every command.
 _HOMES = {
     "GateSettings": "naiad.core.settings",
     "Listeners": "naiad.gate.bootstrap",

@@ -1,6 +1,6 @@
-"""Envoy's configuration in a cluster: spreads the requests of each connection over the pods.
+"""Envoy's configuration in a cluster, which spreads the requests of each connection over pods.
 
-Keys and tokens pass through: each pod has a gate of its own, which judges them.
+Keys and tokens pass through: each pod has its own gate, which checks them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from naiad.gate.filters import bounded_connections
 
 CERTIFICATE: Final = "/etc/naiad/tls/tls.crt"
 PRIVATE_KEY: Final = "/etc/naiad/tls/tls.key"
-"""Where a Secret of type ``kubernetes.io/tls`` is mounted."""
+"""Mount point of a Secret of type ``kubernetes.io/tls``."""
 
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _TLS = f"{_EXTENSIONS}.transport_sockets.tls.v3"
@@ -23,16 +23,15 @@ _ADMIN = {"socket_address": {"address": "127.0.0.1", "port_value": 9901}}
 
 
 def balancer(host: str, *, tls: bool) -> dict[str, Any]:
-    """The configuration of a balancer for the pods behind ``host``.
+    """Return the configuration of a balancer for the pods behind ``host``.
 
     Args:
         host: a name that resolves to the pods themselves.
-        tls: whether clients and pods speak TLS, both by the certificate of one Secret.
+        tls: clients and pods use TLS, both with the certificate of one Secret.
     """
     previous = "envoy.retry_host_predicates.previous_hosts"
     retry = {
-        # Another pod, where one is going or gone; requests over 1 MB are for the client to send
-        # again.
+        # Another pod, if one is ending or gone; the client must retry requests over 1 MB.
         "retry_on": "connect-failure,refused-stream,reset,unavailable",
         "num_retries": 3,
         "retry_host_predicate": [
@@ -45,10 +44,10 @@ def balancer(host: str, *, tls: bool) -> dict[str, Any]:
         ],
         "host_selection_retry_max_attempts": 5,
     }
-    # The client's deadline is the one that counts.
+    # The client's deadline applies.
     to_pods = {"cluster": "naiad", "timeout": "0s", "retry_policy": retry}
     own = [
-        # Nothing else of the admin interface: it can also stop Envoy.
+        # Nothing else of the admin interface, which can also stop Envoy.
         {"match": {"path": path}, "route": {"cluster": "admin"}}
         for path in ("/ready", "/stats/prometheus")
     ]
@@ -102,7 +101,7 @@ def _pods(host: str, tls: bool) -> dict[str, Any]:
         "dns_refresh_rate": "2s",
         "connect_timeout": "2s",
         "lb_policy": "LEAST_REQUEST",
-        # A pod that is gone from the name is gone, whatever its last health check said.
+        # A pod that left the name is gone, whatever its last health check said.
         "ignore_health_on_host_removal": True,
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -131,7 +130,7 @@ def _pods(host: str, tls: bool) -> dict[str, Any]:
             "@type": f"{_TLS}.UpstreamTlsContext",
             "common_tls_context": {
                 "alpn_protocols": ["h2"],
-                # The pods show this very certificate, whatever its authority.
+                # The pods present this very certificate, whatever its authority.
                 "validation_context": {"trusted_ca": {"filename": CERTIFICATE}},
             },
         }
@@ -139,7 +138,7 @@ def _pods(host: str, tls: bool) -> dict[str, Any]:
             "name": "envoy.transport_sockets.tls",
             "typed_config": context,
         }
-        # The health port is without TLS.
+        # The health port has no TLS.
         plain = {"@type": f"{_EXTENSIONS}.transport_sockets.raw_buffer.v3.RawBuffer"}
         socket = {"name": "envoy.transport_sockets.raw_buffer", "typed_config": plain}
         match = {"plain": True}

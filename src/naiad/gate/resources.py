@@ -1,7 +1,7 @@
-"""The parts of Envoy's configuration that follow files, each in a file that Envoy watches.
+"""Parts of Envoy's configuration that depend on files, each in a file that Envoy watches.
 
-Envoy takes up a file that is moved into its place, for new requests and connections; those that
-are open go on.
+Envoy applies a file that is moved into place to new requests and connections; open ones continue
+unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 
 
 def inputs(settings: GateSettings) -> list[Path]:
-    """The files that the resources follow."""
+    """Return the files that the resources depend on."""
     given = (settings.api_keys, settings.tls_cert, settings.tls_key, settings.tls_client_ca)
     jwks = Path(settings.jwt_jwks) if settings.jwt_jwks and not is_url(settings.jwt_jwks) else None
     return [path for path in (*given, jwks) if path is not None]
@@ -42,7 +42,7 @@ def inputs(settings: GateSettings) -> list[Path]:
 def resources(
     settings: GateSettings, content: Mapping[Path, bytes], control_key: str
 ) -> dict[str, dict[str, Any]]:
-    """Each resource by its name; ``content`` is that of :func:`inputs`, checked before."""
+    """Return the resources by name; ``content`` is that of :func:`inputs`, already checked."""
     keys = parse_keys(content[settings.api_keys], settings.api_keys) if settings.api_keys else []
     made: dict[str, dict[str, Any]] = {
         AUTHORISE: {"@type": LUA, "default_source_code": {"inline_string": ""}}
@@ -67,12 +67,12 @@ def resources(
 
 
 def resource_path(directory: Path, name: str) -> Path:
-    """Where a resource is."""
+    """Return the path of a resource."""
     return directory / f"{name}.json"
 
 
 def authorise(settings: GateSettings, keys: list[Key], control_key: str) -> str:
-    """The script that knows the keys."""
+    """Return the script that checks keys."""
     accepts = f"keys = {_lua(bool(settings.api_keys))}, tokens = {_lua(bool(settings.jwt_issuer))}"
     known = "".join(f"  [{_lua(key.sha256)}] = {_client(key)},\n" for key in keys)
     return "\n".join(
@@ -88,19 +88,19 @@ def authorise(settings: GateSettings, keys: list[Key], control_key: str) -> str:
 
 
 def inspect(max_request_bytes: int, control_key: str) -> str:
-    """The script that reads bodies."""
+    """Return the script that checks bodies."""
     given = f"{max_request_bytes}, {JSON_BYTES}, {_lua(control_key)}"
     values = f"local MAX_BYTES, MAX_JSON, CONTROL_KEY = {given}"
     return "\n".join([script("json"), values, script("inspect")])
 
 
 def script(name: str) -> str:
-    """One of the Lua files of this package."""
+    """Return one of this package's Lua files."""
     return (files("naiad.gate") / "lua" / f"{name}.lua").read_text("utf-8")
 
 
 def is_url(jwks: str) -> bool:
-    """Whether the public keys of tokens are to be fetched."""
+    """Return True if the tokens' public keys are a URL."""
     return "://" in jwks
 
 
@@ -114,7 +114,7 @@ def _client(key: Key) -> str:
 
 
 def _lua(value: str | bool) -> str:
-    """A literal of Lua's; no character of a text but letters and digits is left as it is."""
+    """Return a Lua literal; in texts, all but letters and digits is escaped."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return (
@@ -149,7 +149,7 @@ def _rates(keys: list[Key]) -> dict[str, Any]:
         "filter_enabled": {"default_value": everything},
         "filter_enforced": {"default_value": everything},
         "rate_limited_as_resource_exhausted": True,
-        # A bucket for whoever has none is required; it is not to limit anyone.
+        # Required for clients without a bucket; effectively unlimited.
         "token_bucket": {
             "max_tokens": 4_000_000_000,
             "tokens_per_fill": 4_000_000_000,
@@ -181,7 +181,7 @@ def _tokens(settings: GateSettings, content: Mapping[Path, bytes]) -> dict[str, 
             "remote_jwks": {
                 "http_uri": {"uri": settings.jwt_jwks, "cluster": JWKS_CLUSTER, "timeout": "5s"},
                 "cache_duration": "300s",
-                # Fetched before the first request; without it the gate starts all the same.
+                # Fetched before the first request; the gate starts even if that fails.
                 "async_fetch": {"fast_listener": True},
                 "retry_policy": {"num_retries": 2},
             }
@@ -191,7 +191,7 @@ def _tokens(settings: GateSettings, content: Mapping[Path, bytes]) -> dict[str, 
     provider: dict[str, Any] = {
         "issuer": settings.jwt_issuer,
         **jwks,
-        # Not from the query: it is written to logs.
+        # Not from the query, which is written to logs.
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "require_expiration": True,
         "payload_in_metadata": "claims",
@@ -207,7 +207,7 @@ def _tokens(settings: GateSettings, content: Mapping[Path, bytes]) -> dict[str, 
     return {
         "@type": JWT,
         "providers": {"naiad": provider},
-        # Refusing is the script's: it answers in one voice, and knows API keys too.
+        # The script refuses: it also knows API keys, and words all refusals alike.
         "rules": [{"match": {"prefix": "/"}, "requires": needs}],
     }
 

@@ -1,4 +1,4 @@
-"""HTTP over a Unix socket, by the standard library."""
+"""HTTP over a Unix socket, with the standard library."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """A connection to the server that listens on a socket."""
+    """A connection to a server that listens on a socket."""
 
     def __init__(self, path: Path, timeout: float) -> None:
-        """Connect to ``path`` with the first request; ``timeout`` is in seconds."""
+        """Connect to ``path`` on the first request; ``timeout`` is in seconds."""
         super().__init__("localhost", timeout=timeout)
         self._path = str(path)
 
     def connect(self) -> None:
-        """Connect."""
+        """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)

@@ -1,12 +1,11 @@
 // The library that Triton loads as the backend `naiad`.
 //
-// Pipelines of Naiad are served here, in Triton's own process: requests are examined, queued, batched
-// and sent to worker processes. So are model files, where the library has the name of the backend
-// that is to run them: pytorch or onnxruntime.
+// Serves Naiad's pipelines in Triton's own process: requests are checked, queued, batched and sent to
+// worker processes. Also serves model files, if the library has the name of their backend: pytorch or
+// onnxruntime.
 //
-// It also lies in the place of Triton's Python backend, with the real one beside it under another
-// name: that is given every model but pipelines, and every request but those that it does not
-// survive.
+// It also replaces Triton's Python backend, with the real one beside it under another name, which
+// gets all models but pipelines, and all requests but those that would crash it.
 
 #include <dlfcn.h>
 
@@ -89,12 +88,12 @@ class Models {
   std::unordered_map<TRITONBACKEND_Model*, std::unique_ptr<Model>> models_;
 };
 
-// Bytes of one element, by TRITONSERVER_DataType: BOOL, UINT8 to UINT64, INT8 to INT64, FP16 to FP64,
+// Bytes per element, by TRITONSERVER_DataType: BOOL, UINT8 to UINT64, INT8 to INT64, FP16 to FP64,
 // BYTES (the length before each element) and BF16.
 constexpr int64_t kItemSizes[] = {0, 1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 4, 2};
 
-// What of a request the Python backend does not survive: a shape of more elements than there are
-// bytes for, which Triton lets pass where the product overflows (seen in 2.51). "" where it has none.
+// Return the part of a request that would crash the Python backend: a shape with more elements than
+// its bytes hold, which Triton accepts if the product overflows (seen in 2.51). "" if there is none.
 std::string impossible(TRITONBACKEND_Request* request) {
   uint32_t count = 0;
   TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestInputCount(request, &count));
@@ -132,7 +131,7 @@ Models& models() {
   return *all;
 }
 
-// True for Triton's Python backend, in whose place this library lies.
+// True for Triton's Python backend, which this library replaces.
 bool is_python(TRITONBACKEND_Backend* backend) {
   const char* name = "";
   TRITONSERVER_ErrorDelete(TRITONBACKEND_BackendName(backend, &name));
@@ -145,7 +144,7 @@ bool is_python(TRITONBACKEND_Model* model) {
   return is_python(backend);
 }
 
-// A model without inputs or outputs in its config has them from its file, if that says them.
+// Complete a config without inputs or outputs from the model's file, if Triton asks for it.
 void complete(TRITONBACKEND_Model* model, const std::string& name, const std::string& hello) {
   bool wanted = false;
   TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelAutoCompleteConfig(model, &wanted));
@@ -264,7 +263,7 @@ EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(
     try {
       model->accept(requests[number], instance);
     } catch (const std::exception& error) {  // the request has been answered already
-      naiad::log(naiad::kError, std::string("a request could not be taken: ") + error.what());
+      naiad::log(naiad::kError, std::string("a request could not be accepted: ") + error.what());
     }
   }
   return nullptr;

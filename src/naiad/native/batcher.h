@@ -1,4 +1,4 @@
-// The queue whose take() gives the next batch: what fits the budget, oldest first.
+// A queue whose take() returns the next batch: the oldest items that fit the budget.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -24,35 +24,35 @@ namespace naiad {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-// What a batch may hold of each dimension.
+// Maximum size of a batch along each dimension.
 struct Budget {
   Sizes sizes;
 
   bool holds(const Sizes& used, const Sizes& more) const {
     for (size_t dim = 0; dim < sizes.size(); ++dim) {
-      // All are 0 or more, so that no difference overflows.
+      // All are 0 or more, so no difference overflows.
       if (sizes[dim] != kUnbounded && more[dim] > sizes[dim] - used[dim]) return false;
     }
     return true;
   }
 };
 
-// Within how many seconds of their arrival requests should be answered, and what their batches cost.
+// Maximum seconds from a request's arrival to its answer, and the cost of batches.
 struct LatencyTarget {
   double seconds;
   std::shared_ptr<const Learner> learner;
 };
 
-// It is work-conserving: take() returns as soon as anything waits, unless `max_queue_delay` (seconds)
-// asks it to wait for more. The first item is always admitted. One that does not fit may be overtaken
-// by later ones that do, at most kMaxSkips times. Where several takers are free, they share what
-// waits, so that no core idles beside a large batch.
+// Work-conserving: take() returns as soon as anything waits, unless `max_queue_delay` (seconds) asks
+// it to wait for more. The first item is always admitted. One that does not fit may be overtaken by
+// later ones that do, at most kMaxSkips times. Several free takers share the queue, so that no core
+// idles beside a large batch.
 //
-// A priority is a head start: each level is worth kHeadStart places in the queue. So urgent items
-// overtake, items of one priority stay in order, and none starves.
+// A priority is a head start: each level is worth kHeadStart places in the queue. Urgent items
+// overtake others, items of one priority stay in order, and none starves.
 //
-// With a latency target an item is also put off where the batch would else take longer than one of
-// its items has left, provided that this makes more items in time than it makes late: see hurried().
+// With a latency target an item is also postponed if the batch would otherwise take longer than one
+// of its items has left, provided that this saves more items than it delays: see hurried().
 //
 // Item must have `sizes`, `arrived` and `priority`.
 template <typename Item>
@@ -61,7 +61,7 @@ class Batcher {
   using Owned = std::unique_ptr<Item>;
   using Batch = std::vector<Owned>;
 
-  // Batches are bounded by `budget`, and the queue by `capacity` items and, where any waits, `most`.
+  // `budget` limits batches; `capacity` items and, unless it is empty, `most` limit the queue.
   Batcher(
       Budget budget, size_t capacity, Budget most, double max_queue_delay,
       std::optional<LatencyTarget> target = {}, Clock::time_point (*clock)() = Clock::now)
@@ -73,13 +73,13 @@ class Batcher {
         clock_(clock),
         waiting_(budget_.sizes.size(), 0) {}
 
-  // Queue an item, and return ""; or why it cannot be, and leave it with the caller.
+  // Queue an item and return "", or return why not and leave it with the caller.
   // `dims` are the names of sizes.
   std::string put(Owned& item, const std::vector<std::string>& dims) {
     std::lock_guard<std::mutex> hold(mutex_);
     if (closed_) return "the model is being unloaded; try again later or elsewhere";
     if (auto much = full(item->sizes, dims); !much.empty()) {
-      return "the queue is full (" + much + " wait); try again " + hint();
+      return "the queue is full (" + much + " waiting); try again " + hint();
     }
     Entry entry{std::move(item), arrivals_++, 0};
     entry.rank += entry.item->priority * kHeadStart;
@@ -93,8 +93,8 @@ class Batcher {
     return "";
   }
 
-  // Wait for work, and return the next batch, of at most so many items. Empty: the queue is closed
-  // and drained. Nothing: none came in time.
+  // Wait for work and return the next batch, of at most `most` items; an empty one if the queue is
+  // closed and drained, nullopt after `timeout`.
   std::optional<Batch> take(Seconds timeout, size_t most) {
     auto began = clock_();
     std::unique_lock<std::mutex> hold(mutex_);
@@ -114,7 +114,7 @@ class Batcher {
     }
   }
 
-  // All that waits, to be answered without being run.
+  // Remove all items, to be answered without being run.
   Batch drain() {
     std::lock_guard<std::mutex> hold(mutex_);
     Batch items;
@@ -124,7 +124,7 @@ class Batcher {
     return items;
   }
 
-  // Count what is put in this eventfd, too.
+  // Also count each put in this eventfd.
   void ring(int bell) {
     std::lock_guard<std::mutex> hold(mutex_);
     bell_ = bell;
@@ -143,8 +143,7 @@ class Batcher {
     int skipped;
   };
 
-  // A batch that is being put together: the places in the queue of what is in it, and of what was
-  // passed over for it.
+  // A batch being assembled: places in the queue of its items, and of those passed over.
   struct Draft {
     std::vector<size_t> chosen, passed;
     Sizes used;
@@ -153,13 +152,13 @@ class Batcher {
   using Total = __int128;  // no sum of sizes overflows it
 
   static constexpr int64_t kHeadStart = 1000;  // places in the queue per level of priority
-  static constexpr int kMaxSkips = 16;         // times that a request may be overtaken
+  static constexpr int kMaxSkips = 16;         // times that an item may be overtaken
 
-  // In simulations of Poisson arrivals at up to 98% load, with 1 a target makes up to half of the
-  // requests late that are in time without it; with 4 a few per cent, and it still helps.
+  // In simulations of Poisson arrivals at up to 98% load, 1 makes up to half of the requests late
+  // that are in time without a target; 4 makes a few per cent late, and still helps.
   static constexpr double kCaution = 4;
 
-  // What there is too much of to let `more` wait, too; "" if nothing is.
+  // Return what fills the queue so that `more` has no room; "" if it has.
   std::string full(const Sizes& more, const std::vector<std::string>& dims) const {
     if (queue_.size() >= capacity_) return grouped(capacity_) + " requests";
     for (size_t dim = 0; !queue_.empty() && dim < dims.size(); ++dim) {
@@ -179,7 +178,7 @@ class Batcher {
     return seconds > 0 ? "in about " + grouped(seconds) + " s" : "later";
   }
 
-  // Seconds that what waits may go on waiting for more; some must wait.
+  // Seconds that the queue, which is not empty, may wait for more.
   double patience(Clock::time_point now) const {
     auto oldest = Clock::time_point::max();
     for (auto& entry : queue_) oldest = std::min(oldest, entry.item->arrived);
@@ -198,7 +197,7 @@ class Batcher {
   }
 
   Batch pick(size_t most, Clock::time_point now) {
-    // Where several takers are free they share what waits, so that no core idles beside a batch.
+    // Free takers share the queue, so that no core idles beside a batch.
     size_t share = std::min((queue_.size() + takers_ - 1) / takers_, most);
     Draft draft = fill(share, [this](auto&&... said) { return has_room(said...); });
     if (target_) draft = hurried(std::move(draft), share, now);
@@ -216,7 +215,7 @@ class Batcher {
     return batch;
   }
 
-  // At most `share` of what waits, in order, as far as `fits(draft, entry)` lets it in.
+  // Draft of at most `share` items, in order, that `fits(draft, entry)` admits.
   template <typename Fits>
   Draft fill(size_t share, Fits fits) const {
     Draft draft{{}, {}, Sizes(waiting_.size(), 0)};
@@ -228,8 +227,8 @@ class Batcher {
         continue;
       }
       draft.passed.push_back(place);
-      // Nothing overtakes what was skipped often enough; and looking further than a few that do
-      // not fit costs more than it finds.
+      // Nothing overtakes an item that was skipped too often; and looking past more than a few that
+      // do not fit costs more than it gains.
       if (entry.skipped >= kMaxSkips || draft.passed.size() >= kMaxSkips) break;
     }
     return draft;
@@ -239,13 +238,13 @@ class Batcher {
     return draft.chosen.empty() || budget_.holds(draft.used, entry.item->sizes);
   }
 
-  // A smaller batch in place of the `full` one, where that is better for the target.
+  // Return a smaller batch instead of the `full` one if that serves the target better.
   //
-  // The smaller one puts off each item with which it would take longer than one of its own has left.
-  // What is put off then waits for it, and the fixed cost of a batch is paid again, by all who arrive
-  // before the queue is empty. So it is taken only where it brings more items in time than kCaution
-  // times those that arrive in that while. Without this a queue that is once long stays so: batches
-  // of items that have hardly any time left are small, and small batches answer fewer per second.
+  // The smaller one postpones each item with which it would take longer than one of its own has left.
+  // Postponed items wait for it, and the fixed cost of a batch is paid again, by all that arrive
+  // before the queue is empty. So it is used only if it brings more items in time than kCaution times
+  // those that arrive in the extra time. Without this a long queue would stay long: batches of items
+  // with hardly any time left are small, and small batches answer fewer per second.
   Draft hurried(Draft full, size_t share, Clock::time_point now) const {
     constexpr double kNever = std::numeric_limits<double>::infinity();
     const Cost cost = target_->learner->cost();
@@ -264,7 +263,7 @@ class Batcher {
     Draft small = fill(share, [&](const Draft& draft, const Entry& entry) {
       if (!has_room(draft, entry)) return false;
       double mine = left(entry);
-      if (cost.seconds(entry.item->sizes) > mine) mine = kNever;  // late even alone: no use in hurry
+      if (cost.seconds(entry.item->sizes) > mine) mine = kNever;  // late even if alone: no hurry
       mine = std::min(mine, soonest);
       Sizes with = draft.used;
       add(with, entry.item->sizes);

@@ -1,4 +1,4 @@
-// What a model takes and gives, as its worker says it; and the messages that go between.
+// A model's inputs and outputs, as its worker declares them, and the messages exchanged with it.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +14,8 @@
 
 namespace naiad {
 
-// Of the messages between this library and its workers, which may be of another Naiad where an
-// exported repository is served; PROTOCOL in wire.py.
+// Version of the messages exchanged with workers, which may be from another Naiad if an exported
+// repository is served; PROTOCOL in wire.py.
 constexpr int kProtocol = 6;
 
 struct Port {
@@ -23,19 +23,19 @@ struct Port {
   int dtype = 0;
   std::vector<int> dims;  // position of each dimension's name in Contract::dims, or -1 for a size
   std::vector<int64_t> sizes;  // of each dimension; 0 for a name
-  int counts = -1;  // position in Contract::dims of what its contents count for; -1 for none
-  int axis = -1;  // along which requests are merged; -1: they are stacked
-  bool optional = false;       // whether a request may leave it out
-  std::vector<int> targets;  // of indices: where the dimension is that they are positions in, one
-                             // for all or one for each row; none of other tensors
-  std::optional<Range> range;  // of the values, where they are checked on this side
+  int counts = -1;  // position in Contract::dims of the name that counts its contents; -1 for none
+  int axis = -1;  // axis along which requests are merged; -1: they are stacked
+  bool optional = false;       // a request may omit it
+  std::vector<int> targets;  // positions in Contract::dims of the dimensions that indices point into:
+                             // one for all or one per row; empty for other tensors
+  std::optional<Range> range;  // of the values, if they are checked on this side
   int64_t itemsize = 1;
   int64_t outer = 1, inner = 1;  // rows are `inner` bytes, and there are `outer` runs of them
 
-  // How many there are in a request, or in several, of such sizes.
+  // Rows of a request, or of several, with these sizes.
   int64_t rows(const Sizes& of) const { return of[axis < 0 ? 0 : dims[axis]]; }
 
-  // The same of elements, as far as merged tensors go.
+  // Elements likewise, for tensors that can be merged.
   int64_t elements(const Sizes& of) const { return outer * rows(of) * (inner / itemsize); }
 };
 
@@ -59,7 +59,7 @@ struct Contract {
     check();
   }
 
-  // The shape that a tensor must have, in words, such as [nodes, 1433].
+  // Required shape of a tensor as text, such as [nodes, 1433].
   std::string shape_text(const Port& port) const {
     std::string text = "[";
     for (size_t axis = 0; axis < port.dims.size(); ++axis) {
@@ -70,7 +70,7 @@ struct Contract {
     return text + "]";
   }
 
-  std::vector<std::string> dims;  // the first is that which every request has one of
+  std::vector<std::string> dims;  // the first is `requests`
   std::vector<Port> inputs, outputs;
   std::vector<std::string> stages;
   Budget budget;
@@ -80,10 +80,10 @@ struct Contract {
   size_t capacity = 0;
   double max_queue_delay = 0;
   double latency_target = 0;  // seconds; 0 for none
-  std::optional<Cost> cost;   // what is believed of it before any batch has run
-  bool merges = false;  // whether requests may be merged on this side
-  bool splits = false;  // whether what a worker gave for merged ones may be split on this side
-  bool ahead = false;   // whether a worker prepares requests beside `forward`
+  std::optional<Cost> cost;   // estimate before any batch has run
+  bool merges = false;  // requests may be merged on this side
+  bool splits = false;  // results of merged requests may be split on this side
+  bool ahead = false;   // workers prepare requests beside `forward`
 
  private:
   static Port read(const Json& said) {
@@ -110,7 +110,7 @@ struct Contract {
     return port;
   }
 
-  // Bounds of integers are exact; those of floats are doubles, as they are in Python.
+  // Bounds of integers are exact; those of floats are doubles, as in Python.
   static long double bound(const Port& port, const Json& said) {
     bool floats = port.dtype == kFloat32 || port.dtype == kFloat64;
     return floats ? said.number(0) : std::strtold(said.text().c_str(), nullptr);
@@ -129,7 +129,7 @@ struct Contract {
     return found;
   }
 
-  // Positions and sizes are used without another look.
+  // Later code uses positions and sizes unchecked.
   void check() const {
     bool right = !dims.empty();
     for (auto& port : inputs) right = right && is_right(port, 1, merges);
@@ -143,13 +143,13 @@ struct Contract {
       }
     }
     for (auto& port : inputs) right = right && (port.counts < 0 || !named[port.counts]);
-    if (!right) throw std::runtime_error("a worker process takes tensors that make no sense");
+    if (!right) throw std::runtime_error("a worker process declared invalid tensors");
   }
 
   bool knows(int dim) const { return dim >= 0 && dim < static_cast<int>(dims.size()); }
 
-  // `least` is the size of what has no name in `dims`: 0 where it has one that is not known here.
-  // `laid_out`: whether the rows of several requests lie behind each other.
+  // `least` is the minimum size of an axis without a name in `dims`: 0 if its name may be unknown.
+  // `laid_out`: the rows of several requests are contiguous.
   bool is_right(const Port& port, int64_t least, bool laid_out) const {
     int rank = static_cast<int>(port.dims.size());
     bool right = port.itemsize > 0 && port.sizes.size() == port.dims.size() && port.axis >= -1 &&
@@ -163,13 +163,13 @@ struct Contract {
     return right;
   }
 
-  // The layout that this side can merge and split: rows of one size, or behind each other as those of
-  // BYTES must be; indices of 32 or 64 bits.
+  // True for layouts that this side can merge and split: rows of one size, contiguous for BYTES;
+  // indices of 32 or 64 bits.
   static bool can_be_merged(const Port& port) {
     if (port.dtype == kBytes && (port.outer != 1 || port.range)) return false;
     bool right = port.outer > 0 && port.inner > 0 && (port.axis < 0 || port.dims[port.axis] >= 0);
     if (port.targets.empty()) return right;
-    // Where there are several targets, the first axis has one row for each.
+    // With several targets the first axis has one row for each.
     bool rows = port.targets.size() == 1 ||
                 (port.axis != 0 && !port.sizes.empty() &&
                  port.sizes[0] == static_cast<int64_t>(port.targets.size()));
@@ -185,7 +185,7 @@ struct Contract {
   }
 };
 
-// Integers first, then text: the form of both messages that a batch takes.
+// Integers followed by text, the form of a batch's task and answer.
 class Message {
  public:
   void put(int64_t number) { numbers_.push_back(number); }
@@ -231,7 +231,7 @@ class Reading {
   }
 
   [[noreturn]] static void fail() {
-    throw std::runtime_error("a worker process sent a message that makes no sense");
+    throw std::runtime_error("a worker process sent a malformed message");
   }
 
  private:

@@ -1,5 +1,5 @@
-// What a batch costs: seconds as a function of its sizes, believed at first and then learned from
-// the batches that ran.
+// The cost of a batch: seconds as a function of its sizes, first estimated and then learned from
+// batches that ran.
 #pragma once
 
 #include <algorithm>
@@ -11,18 +11,18 @@
 
 namespace naiad {
 
-// Where a dimension gets dearer: `slope` more seconds per row beyond `at` rows.
+// Point where a dimension costs more: `slope` extra seconds per row beyond `at` rows.
 struct Knee {
   size_t dim = 0;
   double at = 0, slope = 0;
 };
 
 struct Cost {
-  double fixed = 0;         // seconds of a batch, whatever is in it
+  double fixed = 0;         // seconds per batch, independent of its content
   std::vector<double> per;  // seconds per row of each dimension
   std::optional<Knee> knee;
 
-  // What a batch of such sizes is predicted to take. Their type may be wider than that of Sizes.
+  // Predicted seconds for a batch of these sizes, whose type may be wider than that of Sizes.
   template <typename Row>
   double seconds(const std::vector<Row>& sizes) const {
     double rows = 0;
@@ -30,7 +30,7 @@ struct Cost {
     return fixed + rows + beyond(sizes);
   }
 
-  // The share of it that comes from being beyond the knee.
+  // Share of it that comes from rows beyond the knee.
   template <typename Row>
   double beyond(const std::vector<Row>& sizes) const {
     if (!knee) return 0;
@@ -38,13 +38,13 @@ struct Cost {
   }
 };
 
-// Learns the cost of batches; what is long ago counts less. Any thread may call it.
+// Learns the cost of batches; older ones count less. Thread-safe.
 //
 // Least squares of the relative error, with no coefficient below zero, by coordinate descent (Franc,
 // Hlavac and Navara, "Sequential coordinate-wise algorithm for the non-negative least squares
 // problem", CAIP 2005) on normal equations in which each batch counts 3% less with every later one.
-// Until the first batch has run it predicts 0, or what `prior` says, which counts as ten batches do.
-// A knee is believed and never learned.
+// Until the first batch has run it predicts 0, or what `prior` predicts, which counts as ten batches.
+// A knee is taken from the prior and never learned.
 class Learner {
  public:
   explicit Learner(size_t dims, const std::optional<Cost>& prior = {})
@@ -54,13 +54,13 @@ class Learner {
     if (prior) believe();
   }
 
-  // What is believed now.
+  // Current estimate.
   Cost cost() const {
     std::lock_guard<std::mutex> hold(mutex_);
     return cost_;
   }
 
-  // A batch of these sizes took so many seconds.
+  // Learn that a batch of these sizes took `seconds`.
   void learn(const Sizes& sizes, double seconds) {
     seconds = std::max(kTiny, seconds);
     std::lock_guard<std::mutex> hold(mutex_);
@@ -75,11 +75,11 @@ class Learner {
 
  private:
   static constexpr double kMemory = 0.97;  // weight that a batch keeps with each later one
-  static constexpr int kSweeps = 8;        // of the descent, which begins at the solution before
+  static constexpr int kSweeps = 8;        // of the descent, which starts at the previous solution
   static constexpr double kBelief = 3.1622776601683795;  // root of the batches that a prior counts as
   static constexpr double kTiny = 1e-9;
 
-  // Count a batch of nothing, and for each dimension one in which that costs as much.
+  // Count an empty batch, and for each dimension a batch in which it costs as much.
   void believe() {
     double share = std::max(cost_.fixed, 1e-3), total = cost_.fixed + share;
     std::vector<double> rows(cost_.per.size(), 0);
@@ -106,8 +106,8 @@ class Learner {
     std::vector<double> solution{cost_.fixed};
     solution.insert(solution.end(), cost_.per.begin(), cost_.per.end());
     for (int sweep = 0; sweep < kSweeps; ++sweep) {
-      // The fixed cost comes last: as long as batches of one size tell nothing of larger ones, those
-      // are taken to cost as much more as they are larger.
+      // The fixed cost comes last: while all batches have one size, larger ones are assumed to cost
+      // proportionally more.
       for (size_t i = solution.size(); i-- > 0;) {
         if (!(squares_[i][i] > 0)) continue;
         double predicted = 0;

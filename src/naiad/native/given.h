@@ -1,4 +1,4 @@
-// One input of one request, in the memory of Triton.
+// One input of one request, in Triton's memory.
 #pragma once
 
 #include <cstring>
@@ -9,14 +9,14 @@
 namespace naiad {
 
 struct Given {
-  TRITONBACKEND_Input* input = nullptr;  // null where the request leaves it out
-  const char* data = nullptr;            // all of it, where it is in one piece
+  TRITONBACKEND_Input* input = nullptr;  // null if the request omits it
+  const char* data = nullptr;            // all of it, if it is in one piece
   const int64_t* shape = nullptr;
   uint32_t rank = 0, buffers = 0;
   int dtype = 0;
   uint64_t bytes = 0;
 
-  // Find the input of that name; false where the request leaves it out.
+  // Find the input of that name; return false if the request omits it.
   bool find(TRITONBACKEND_Request* request, const std::string& name) {
     TRITONBACKEND_Input* found = nullptr;
     if (auto* absent = TRITONBACKEND_RequestInput(request, name.c_str(), &found)) {
@@ -33,7 +33,7 @@ struct Given {
     return true;
   }
 
-  // A piece of it; false where that is not in the CPU's memory.
+  // Get a piece of it; return false if it is not in CPU memory.
   bool piece(uint32_t number, const char*& from, uint64_t& size) const {
     const void* found = nullptr;
     int memory = kCpu;
@@ -46,7 +46,7 @@ struct Given {
     return (memory == kCpu || memory == kPinned) && (from || !size);
   }
 
-  // Copy it to where there is room for all its bytes; false where its pieces are not as many.
+  // Copy it to `into`, which has room for `bytes`; return false if its pieces have a different total.
   bool copy(char* into) const {
     uint64_t left = bytes;
     for (uint32_t number = 0; number < buffers; ++number) {
@@ -61,12 +61,12 @@ struct Given {
   }
 };
 
-// Reads an input's bytes in order, over the ends of its pieces.
+// Reads an input's bytes in order, across its pieces.
 class Bytes {
  public:
   explicit Bytes(const Given& given) : given_(given) {}
 
-  // The length of the next element of a BYTES tensor; false where less than that is left.
+  // Read the length of the next element of a BYTES tensor; return false at the end.
   bool length(uint32_t& value) {
     unsigned char raw[4];
     for (auto& byte : raw) {
@@ -78,7 +78,7 @@ class Bytes {
     return true;
   }
 
-  // Go on; false where so much is not left.
+  // Skip `size` bytes; return false if fewer are left.
   bool skip(uint64_t size) {
     while (size) {
       if (!forward()) return false;

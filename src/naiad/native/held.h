@@ -1,5 +1,5 @@
-// The requests that a worker has, whose requests are prepared beside `forward`: it answers some of
-// them at a time, in order, and is given more before.
+// The requests held by a worker that prepares beside `forward`: it answers some at a time, in order,
+// and gets more before that.
 #pragma once
 
 #include <deque>
@@ -13,10 +13,10 @@ class Held {
  public:
   bool empty() const { return batch_.empty(); }
 
-  // Oldest first. Those that were refused have no `request` any more.
+  // Oldest first. Refused ones no longer have a `request`.
   Batch& batch() { return batch_; }
 
-  // Where in the inbox so many bytes are free.
+  // Return the offset of `bytes` free bytes in the inbox.
   size_t room(size_t bytes) const {
     size_t at = 0;
     for (bool moved = true; moved;) {
@@ -28,13 +28,13 @@ class Held {
     return at;
   }
 
-  // The worker is given a batch, which lies in these bytes of the inbox.
+  // Add a batch that occupies these bytes of the inbox.
   void add(Batch batch, size_t start, size_t end) {
     pieces_.push_back({start, end, batch.size()});
     for (auto& pending : batch) batch_.push_back(std::move(pending));
   }
 
-  // The first so many are answered.
+  // Remove the first `count` requests, which are answered.
   Batch pop(int64_t count) {
     if (count < 1 || count > static_cast<int64_t>(batch_.size())) Reading::fail();
     auto end = batch_.begin() + count;
@@ -48,7 +48,7 @@ class Held {
     return first;
   }
 
-  // Of the bytes that are not free.
+  // Return the end of the occupied bytes.
   size_t end() const {
     size_t end = 0;
     for (auto& piece : pieces_) end = std::max(end, piece.end);
@@ -57,7 +57,7 @@ class Held {
 
  private:
   struct Piece {
-    size_t start, end, left;  // `left` requests in it are not answered
+    size_t start, end, left;  // `left` requests in it are unanswered
   };
 
   Batch batch_;

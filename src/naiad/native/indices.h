@@ -1,4 +1,4 @@
-// Tensors of one request on their way into the merged ones: graph.collate, and checked.
+// Checked copies of one request's tensors into merged ones; see naiad.core.merging.collate.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace naiad {
 
-// Copy indices, each so much further; false where one is not among 0 to size - 1.
+// Copy indices shifted by `offset`; return false if one is not in 0 to size - 1.
 template <typename Unsigned>
 bool shift(const char* from, char* into, int64_t bytes, int64_t size, int64_t offset) {
   if (size + offset > static_cast<int64_t>(static_cast<Unsigned>(-1) / 2)) return false;
@@ -23,10 +23,10 @@ bool shift(const char* from, char* into, int64_t bytes, int64_t size, int64_t of
   return !wrong;
 }
 
-// Copy what one request has of an input to its place in the memory `whole`, where all requests'
-// rows are behind each other. `sizes` are the request's, `before` and `totals` those of all before
-// it and of all. False where an index or another value is out of its range: of the copy, since a
-// client may go on writing to what it shares.
+// Copy one request's part of an input to its place in `whole`, where the rows of all requests are
+// contiguous. `sizes` are the request's, `before` those of all before it, `totals` those of all.
+// Return false if an index or another value is out of range; the copy is checked, since a client may
+// still write to memory that it shares.
 inline bool merge_in(
     const Port& port, const char* data, char* whole, const Sizes& sizes, const Sizes& before,
     const Sizes& totals) {
@@ -39,8 +39,8 @@ inline bool merge_in(
       if (port.range && !are_in(*port.range, port.dtype, into, bytes)) return false;
       continue;
     }
-    // Each row of the first axis has a target of its own, if there are several; where requests are
-    // stacked the rows are in one run.
+    // With several targets, each row of the first axis has its own; if requests are stacked, the
+    // rows are in one run.
     int64_t targets = port.targets.size(), parts = port.axis < 0 ? targets : 1;
     for (int64_t part = 0; part < parts; ++part) {
       int target = port.targets[port.axis < 0 ? part : run * targets / port.outer];
@@ -54,7 +54,7 @@ inline bool merge_in(
   return true;
 }
 
-// Copy the elements of a BYTES tensor; false if the copy does not hold as many as its shape says.
+// Copy the elements of a BYTES tensor; return false if the copy has not as many as its shape.
 inline bool merge_bytes(
     const Port& port, const char* data, uint64_t bytes, char* into, const Sizes& sizes) {
   if (bytes) memcpy(into, data, bytes);

@@ -1,4 +1,4 @@
-// A reader of JSON, for model configurations and what a worker says of itself.
+// A JSON reader, for model configurations and workers' messages.
 #pragma once
 
 #include <cctype>
@@ -13,7 +13,7 @@ namespace naiad {
 
 class Json {
  public:
-  // Read a whole text; throws std::runtime_error where it is not JSON.
+  // Read a whole text; throw std::runtime_error if it is not JSON.
   static Json parse(const std::string& text) {
     const char* at = text.c_str();
     Json value = read(at, kDeepest);
@@ -22,7 +22,7 @@ class Json {
     return value;
   }
 
-  // A member of an object; null where there is none.
+  // A member of an object; null if it does not exist.
   const Json& operator[](const std::string& key) const {
     auto found = members_.find(key);
     return found == members_.end() ? null() : found->second;
@@ -31,15 +31,15 @@ class Json {
   explicit operator bool() const { return kind_ != 'n'; }
   const std::vector<Json>& items() const { return items_; }
   const std::map<std::string, Json>& members() const { return members_; }
-  const std::string& text() const { return text_; }  // of a string, or a number as it was written
+  const std::string& text() const { return text_; }  // a string, or a number as written
   double number(double otherwise) const { return kind_ == 'd' ? std::atof(text_.c_str()) : otherwise; }
-  int64_t integer(int64_t otherwise) const {  // the greatest or least, where it is beyond that
+  int64_t integer(int64_t otherwise) const {  // saturates on overflow
     return kind_ == 'd' ? std::strtoll(text_.c_str(), nullptr, 10) : otherwise;
   }
   bool is_string() const { return kind_ == 's'; }
 
  private:
-  static constexpr int kDeepest = 200;  // it is read by recursion
+  static constexpr int kDeepest = 200;  // reading is recursive
 
   static const Json& null() {
     static const Json nothing;
@@ -161,7 +161,7 @@ class Json {
   std::map<std::string, Json> members_;
 };
 
-// A string as JSON writes it.
+// A string in JSON syntax.
 inline std::string quoted(const std::string& text) {
   static const char* digits = "0123456789abcdef";
   std::string out = "\"";

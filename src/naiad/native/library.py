@@ -1,4 +1,4 @@
-"""The compiled backend, which comes with Naiad: one library for each kind of processor."""
+"""The compiled backend that ships with Naiad: one library per processor architecture."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SOURCES: Final = Path(__file__).parent
 
 
 def library(machine: str = "") -> Path:
-    """The backend's library.
+    """Return the path of the backend's library.
 
     Args:
-        machine: a kind of processor, as ``x86_64`` or ``aarch64``; by default this machine's.
+        machine: a processor architecture, ``x86_64`` or ``aarch64``; by default this machine's.
 
     Raises:
-        EngineError: there is none for it.
+        EngineError: no library for that architecture.
     """
     machine = machine or platform.machine()
     home = SOURCES / "lib"
@@ -29,7 +29,7 @@ def library(machine: str = "") -> Path:
     if not found.is_file():
         known = ", ".join(sorted(path.parent.name for path in home.glob(f"*/{LIBRARY}"))) or "none"
         raise EngineError(
-            f"Naiad has no compiled backend for {machine} ({known} in {home}); install Naiad's "
+            f"no compiled backend for {machine} ({home} has {known}); install Naiad's "
             f"wheel, or compile it in a clone: python scripts/native.py {machine}"
         )
     return found

@@ -1,4 +1,4 @@
-// Naiad's metrics on Triton's /metrics; naiad.deploy.queries says what each one counts.
+// Naiad's metrics on Triton's /metrics; naiad.deploy.queries documents them.
 #pragma once
 
 #include <map>
@@ -35,7 +35,7 @@ class Metrics {
     add("naiad_stage_seconds_total", "Seconds spent, by stage", "stage", name, seconds);
   }
   void restart(const std::string& reason) {
-    add("naiad_worker_restarts_total", "Workers lost and started again, by reason", "reason",
+    add("naiad_worker_restarts_total", "Workers lost and restarted, by reason", "reason",
         reason, 1);
   }
 

@@ -1,5 +1,4 @@
-// A model of Naiad, as it is served in Triton's own process: its queue, its workers, and exactly one
-// reply per request.
+// A model served in Triton's own process: its queue, its workers, and exactly one reply per request.
 #pragma once
 
 #include <sched.h>
@@ -15,7 +14,7 @@
 
 namespace naiad {
 
-// A file by which the supervisor says that the server is stopping; looked for a few times a second.
+// The supervisor's file that says the server is stopping; checked a few times a second.
 class StopFlag {
  public:
   bool is_up() {
@@ -34,7 +33,7 @@ class StopFlag {
   std::atomic<bool> up_{false};
 };
 
-// What a model's config says of where it runs.
+// Kind and devices of a model, from its config.
 struct Settings {
   explicit Settings(const Json& config) : parameters(config["parameters"]) {
     is_pipeline = static_cast<bool>(parameters["naiad_pipeline"]);
@@ -56,12 +55,12 @@ struct Settings {
     devices.resize(instances);
   }
 
-  bool is_pipeline;                  // or else a model file of another backend
+  bool is_pipeline;                  // otherwise a model file of another backend
   std::string pipeline;              // "" for a model file
-  std::vector<std::string> devices;  // of each worker: cpu, cuda:0, ..., or model
+  std::vector<std::string> devices;  // per worker: cpu, cuda:0, ..., or model
 
  private:
-  // The workers of an instance group; the file itself says where a KIND_MODEL runs.
+  // Add the workers of an instance group; a KIND_MODEL runs on the devices in its file.
   void add(const Json& group) {
     std::vector<std::string> places;
     if (group["kind"].text() == "KIND_GPU") {
@@ -91,8 +90,8 @@ struct Settings {
   const Json& parameters;
 };
 
-// What a worker is told first: which model, on which device, and how many workers share its queue;
-// without a device, to complete its config from its file.
+// First message to a worker: the model, its device, and the number of workers that share its queue;
+// without a device, a request to complete the config from the model's file.
 inline std::string hello(
     const std::string& path, uint64_t version, const std::string& config,
     const std::string& device = "", size_t workers = 0) {
@@ -103,7 +102,7 @@ inline std::string hello(
 
 class Model {
  public:
-  // Start the workers and wait until each has loaded; throws what the first that fails says.
+  // Start the workers and wait until all have loaded; throw the error of the first that fails.
   Model(
       const std::string& name, uint64_t version, const std::string& path, const std::string& config,
       const Settings& settings)
@@ -142,7 +141,7 @@ class Model {
   Model(const Model&) = delete;
   ~Model() { end(); }
 
-  // Take a request on; it is answered from another thread, or now where it is refused.
+  // Accept a request, to be answered from another thread, or refuse it at once.
   void accept(TRITONBACKEND_Request* request, TRITONBACKEND_ModelInstance* instance) {
     auto pending = std::make_unique<PendingRequest>(request, instance, metrics_);
     if (stopping_.is_up()) return pending->refuse_unavailable("the server is stopping");
@@ -156,11 +155,11 @@ class Model {
     if (auto why = queue_->put(pending, contract_->dims); !why.empty()) {
       return pending->refuse_unavailable(why);
     }
-    shed();  // after it is queued, so that a worker that rests from now on sheds it
+    shed();  // after queueing, so that a worker that rests from now on sheds it
   }
 
  private:
-  // Refuse all that waits while every worker rests.
+  // Refuse all queued requests if every worker rests.
   void shed() {
     double soonest = 1e9;
     for (auto& handle : handles_) soonest = std::min(soonest, handle->breaker.rest());

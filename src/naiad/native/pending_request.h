@@ -1,4 +1,4 @@
-// A request on its way, and the one reply that it gets.
+// A request being served, and its one reply.
 #pragma once
 
 #include <algorithm>
@@ -19,13 +19,13 @@ inline uint64_t nanoseconds(Clock::time_point when) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count();
 }
 
-// When a batch was begun, given to its worker, and answered.
+// Times when a batch was begun, sent to its worker and answered.
 struct Times {
   Clock::time_point begun, sent, received;
 };
 
-// One output of one request, where its worker has put it: `runs` pieces of `run` bytes, each
-// `stride` bytes behind the one before. All of them lie in the outbox.
+// One output of one request in the worker's outbox: `runs` pieces of `run` bytes, `stride` bytes
+// apart.
 struct Value {
   const std::string* name;
   int dtype;
@@ -44,7 +44,7 @@ class PendingRequest {
     if (request) refuse(kInternal, "PipelineError", "internal error: this request was dropped");
   }
 
-  // Answer with an error of Naiad's class `kind`; `text` may be anything.
+  // Answer with an error of Naiad's class `kind`; `text` may hold any bytes.
   void refuse(int code, const std::string& kind, const std::string& text) {
     auto now = Clock::now();
     auto* error = TRITONSERVER_ErrorNew(code, sendable(text).c_str());
@@ -58,7 +58,7 @@ class PendingRequest {
 
   void refuse_unavailable(const std::string& text) { refuse(kUnavailable, "Unavailable", text); }
 
-  // Answer with those outputs that the client asked for.
+  // Answer with the outputs that the client asked for.
   void answer(const std::vector<Value>& values, const Times& times) {
     TRITONBACKEND_Response* response = nullptr;
     TRITONSERVER_Error* failed = TRITONBACKEND_ResponseNew(&response, request);
@@ -79,7 +79,7 @@ class PendingRequest {
     TRITONSERVER_ErrorDelete(failed);
   }
 
-  // Count a batch of so many requests in Triton's statistics of the model.
+  // Count a batch in Triton's statistics of the model.
   void report_batch(uint64_t requests, const Times& times) {
     TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelInstanceReportBatchStatistics(
         instance_, requests, nanoseconds(times.begun), nanoseconds(times.sent),
@@ -92,8 +92,8 @@ class PendingRequest {
   Clock::time_point arrived = Clock::now();
   int64_t priority = 0;
   double timeout = 0;          // seconds; 0 for none
-  size_t claim = 0;  // the byte of the inbox that is 0 until it is refused, or the worker begins it
-  std::string id, parameters;  // of the client; JSON, or ""
+  size_t claim = 0;  // byte of the inbox that is 0 until the request is refused or begun
+  std::string id, parameters;  // from the client; JSON, or ""
 
  private:
   static TRITONSERVER_Error* place(TRITONBACKEND_Response* response, const Value& value) {
@@ -111,7 +111,7 @@ class PendingRequest {
       return failed;
     }
     if (memory != kCpu && memory != kPinned) {
-      return TRITONSERVER_ErrorNew(kInternal, "outputs can be written to the CPU's memory only");
+      return TRITONSERVER_ErrorNew(kInternal, "outputs can only be written to CPU memory");
     }
     for (uint64_t run = 0; value.run && run < value.runs; ++run) {
       memcpy(static_cast<char*>(buffer) + run * value.run, value.data + run * value.stride,
@@ -122,7 +122,7 @@ class PendingRequest {
 
   void release(bool success, const Times& times) {
     metrics_.requests(1);
-    // The worker may have been at others of the batch before this one came.
+    // The worker may have begun others of the batch before this one arrived.
     auto begun = std::max(times.begun, arrived), sent = std::max(times.sent, arrived);
     TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelInstanceReportStatistics(
         instance_, request, success, nanoseconds(begun), nanoseconds(sent),

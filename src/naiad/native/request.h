@@ -1,5 +1,5 @@
 // Checks of a request before it is queued. All later code relies on them: text is UTF-8, sizes do
-// not overflow and agree between inputs, and each input has as many bytes as its shape says.
+// not overflow and agree between inputs, and each input has as many bytes as its shape needs.
 #pragma once
 
 #include <cmath>
@@ -18,7 +18,7 @@ class Examination {
   Examination(PendingRequest& pending, const Contract& contract)
       : pending_(pending), contract_(contract) {}
 
-  // Fill in the pending request; returns what is wrong with the request, or "".
+  // Fill in the pending request; return what is wrong with it, or "".
   std::string run() {
     if (!read_text() || !read_parameters() || !read_inputs() || !within_limit()) return wrong_;
     return "";
@@ -26,7 +26,7 @@ class Examination {
 
  private:
   static constexpr size_t kMostText = 64 << 10;  // bytes of a request's id and parameters
-  static constexpr int64_t kUnsent = 65536;      // most rows of a dimension of which nothing is sent
+  static constexpr int64_t kUnsent = 65536;      // maximum size of a dimension without values
 
   bool refuse(std::string why) {
     wrong_ = std::move(why);
@@ -120,12 +120,12 @@ class Examination {
                       contract_.shape_text(port));
       }
     }
-    if (known != count) return refuse("there are inputs that this model does not have");
+    if (known != count) return refuse("the request has inputs that this model does not have");
     for (size_t dim = 1; dim < contract_.dims.size(); ++dim) {
       if (first_[dim] && !sent_[dim] && pending_.sizes[dim] > kUnsent) {
         return refuse(first_[dim]->name + " has " + grouped(pending_.sizes[dim]) + " " +
-                      contract_.dims[dim] + ", of which nothing is sent; at most " +
-                      grouped(kUnsent) + " may be empty");
+                      contract_.dims[dim] + " but no values; at most " + grouped(kUnsent) +
+                      " may be empty");
       }
     }
     return true;
@@ -140,20 +140,20 @@ class Examination {
     if (!fits_shape(port, given, found)) return false;
     if (!found) {
       return refuse(port.name + " has shape " + shape_text(given.shape, given.rank) +
-                    ", which is more than any memory holds");
+                    ", which is too large for any memory");
     }
     uint64_t pieces = 0;
     for (uint32_t number = 0; number < given.buffers; ++number) {
       const char* from = nullptr;
       uint64_t size = 0;
       if (!given.piece(number, from, size)) {
-        return refuse(port.name + " is in memory that cannot be read here; send it in the host's");
+        return refuse(port.name + " is in memory that cannot be read here; send it in host memory");
       }
       if (given.buffers == 1) given.data = from;
       if (__builtin_add_overflow(pieces, size, &pieces)) pieces = UINT64_MAX;
     }
     if (pieces != given.bytes) {
-      return refuse(port.name + " came as " + std::to_string(pieces) + " bytes, but says that it has " +
+      return refuse(port.name + " has " + std::to_string(pieces) + " bytes, but declares " +
                     std::to_string(given.bytes));
     }
     if (port.dtype == kBytes) return read_elements(port, given, *found);
@@ -167,7 +167,7 @@ class Examination {
     return true;
   }
 
-  // Hold a shape against the declared one, and against those of inputs before.
+  // Check a shape against the declared one and those of previous inputs.
   bool fits_shape(const Port& port, const Given& given, std::optional<int64_t> elements) {
     bool right = given.rank == port.dims.size();
     for (uint32_t axis = 0; right && axis < given.rank; ++axis) {
@@ -195,7 +195,7 @@ class Examination {
                            "; it must be " + contract_.shape_text(port));
   }
 
-  // Each element of a BYTES tensor is behind its length, in 32 bits.
+  // Each element of a BYTES tensor follows its length, in 32 bits.
   bool read_elements(const Port& port, const Given& given, int64_t wanted) {
     std::string name = port.name + ": ";
     if (given.bytes / 4 < static_cast<uint64_t>(wanted)) {
@@ -211,7 +211,7 @@ class Examination {
       left -= 4;
       if (length > left || !bytes.skip(length)) {
         return refuse(name + "element " + std::to_string(number) + " of " + std::to_string(wanted) +
-                      " is longer than what was sent");
+                      " is longer than the data sent");
       }
       left -= length;
     }
@@ -240,8 +240,8 @@ class Examination {
   PendingRequest& pending_;
   const Contract& contract_;
   std::string wrong_;
-  std::vector<const Port*> first_;  // by dimension: which input had it first
-  std::vector<char> sent_;          // whether anything is sent along it
+  std::vector<const Port*> first_;  // by dimension: first input that has it
+  std::vector<char> sent_;          // by dimension: true if an input has values along it
 };
 
 }  // namespace naiad

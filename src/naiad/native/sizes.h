@@ -1,4 +1,4 @@
-// Products and sums of sizes from outside, without overflow.
+// Products and sums of untrusted sizes, without overflow.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,15 @@ using Sizes = std::vector<int64_t>;  // by position of the dimension in the cont
 
 constexpr int64_t kUnbounded = INT64_MAX;
 
-// The product of what is not negative; nothing where it does not fit.
+// Product of non-negative numbers; nullopt on overflow.
 inline std::optional<int64_t> product(int64_t first, int64_t second) {
   int64_t found;
   if (first < 0 || second < 0 || __builtin_mul_overflow(first, second, &found)) return {};
   return found;
 }
 
-// Elements of a shape. Nothing where a size is negative, or they take more than 2^62 bytes: zeros
-// apart, so that NumPy can make an empty array of it, too.
+// Number of elements of a shape; nullopt if a size is negative or they take more than 2^62 bytes, not
+// counting zeros, so that NumPy can also make an empty array of that shape.
 inline std::optional<int64_t> elements(const int64_t* shape, size_t rank, int64_t itemsize) {
   std::optional<int64_t> bytes = itemsize;
   bool empty = false;
@@ -33,14 +33,14 @@ inline std::optional<int64_t> elements(const int64_t* shape, size_t rank, int64_
   return empty ? 0 : *bytes / itemsize;
 }
 
-// Sums of what is not negative; one that does not fit is as great as can be.
+// Sums of non-negative numbers, saturating on overflow.
 inline void add(Sizes& used, const Sizes& more) {
   for (size_t dim = 0; dim < used.size(); ++dim) {
     if (__builtin_add_overflow(used[dim], more[dim], &used[dim])) used[dim] = kUnbounded;
   }
 }
 
-// A number as people write it: 1,234,567.
+// A number with thousands separators: 1,234,567.
 inline std::string grouped(int64_t number) {
   std::string text = std::to_string(number);
   int first = number < 0 ? 1 : 0;

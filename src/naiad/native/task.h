@@ -1,4 +1,4 @@
-// Batches on their way to a worker, and its answers on their way back: wire.py is the other end.
+// Batches sent to a worker and its answers; wire.py is the other end.
 #pragma once
 
 #include <algorithm>
@@ -14,13 +14,13 @@ namespace naiad {
 
 using Batch = Batcher<PendingRequest>::Batch;
 
-// How a task's requests lie in the inbox, and an answer's results in the outbox. To merged requests a
-// worker may also answer that it wants each by itself, to find out what is wrong with which.
+// Layout of a task's requests in the inbox and of an answer's results in the outbox. A worker may
+// answer merged requests by asking for them one by one, to find the faulty ones.
 enum Form : int64_t { kApart = 0, kMerged = 1, kWantedApart = 2, kAhead = 3 };
 
 constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Bytes that a batch takes in the inbox where a worker has others beside it.
+// Bytes that a batch takes in the inbox of a worker that holds several.
 inline size_t size_ahead(const Batch& batch) {
   size_t size = aligned(batch.size());
   for (auto& pending : batch) {
@@ -29,13 +29,12 @@ inline size_t size_ahead(const Batch& batch) {
   return size;
 }
 
-// Copy the inputs of a batch into the inbox, the one copy that is made of them, each request's by
-// themselves, from the byte `ahead` on where a worker has others beside it. Returns the message that
-// says where they are.
+// Copy the inputs of a batch into the inbox, request by request, from offset `ahead` if the worker
+// holds several. This is the only copy made of them. Return the message that says where they are.
 inline std::string write_apart(
     const Batch& batch, Arena& inbox, std::optional<size_t> ahead = {}) {
   Message task;
-  task.put(0);  // bytes in the inbox, known at the end
+  task.put(0);  // bytes in the inbox, filled in below
   task.put(batch.size());
   task.put(ahead ? kAhead : kApart);
   size_t start = ahead.value_or(0), end = start;
@@ -67,16 +66,16 @@ inline std::string write_apart(
   for (auto& pending : batch) {
     for (auto& given : pending->given) {
       if (!given.input) continue;
-      if (!given.copy(into)) throw std::runtime_error("an input is no longer as long as it was");
+      if (!given.copy(into)) throw std::runtime_error("an input has changed its length");
       into += aligned(given.bytes);
     }
   }
   return task.packed();
 }
 
-// The same, with the rows of all requests behind each other, and indices shifted: the merged tensors
-// of the batch. Finds the requests that have an index or another value out of its range; the message
-// is of use where there is none. "" where an input is in several pieces.
+// The same with the rows of all requests contiguous and indices shifted: the batch's merged tensors.
+// Marks requests with an index or another value out of range in `wrong`; if there are none, the
+// message is valid. "" if an input is in several pieces.
 inline std::string lay_out(
     const Contract& contract, const Batch& batch, Arena& inbox, std::vector<bool>& wrong) {
   Sizes totals(contract.dims.size(), 0);
@@ -124,9 +123,8 @@ inline std::string lay_out(
   return task.packed();
 }
 
-// The same, without the requests that have something wrong: these are moved to `aside`, so that they
-// cost their neighbours nothing, and a worker says of each alone what it is. "" where none is left,
-// or none can be merged.
+// The same without faulty requests, which are moved to `aside`, so that they cost their neighbours
+// nothing and a worker reports what is wrong with each. "" if none is left or they cannot be merged.
 inline std::string write_merged(
     const Contract& contract, Batch& batch, Batch& aside, Arena& inbox) {
   while (!batch.empty()) {
@@ -134,7 +132,7 @@ inline std::string write_merged(
     std::string task = lay_out(contract, batch, inbox, wrong);
     if (std::find(wrong.begin(), wrong.end(), true) == wrong.end()) return task;
     Batch right;
-    right.reserve(batch.size());  // so that no request is lost where there is no memory
+    right.reserve(batch.size());  // so that no request is lost if memory runs out
     aside.reserve(aside.size() + batch.size());
     for (size_t number = 0; number < batch.size(); ++number) {
       (wrong[number] ? aside : right).push_back(std::move(batch[number]));
@@ -157,7 +155,7 @@ inline int64_t form_of(const std::string& answer) {
   return reading.number();
 }
 
-// The memory that a worker has written for a batch. Offsets and sizes of its message are checked.
+// Memory that a worker has written for a batch. Checks the offsets and sizes of its message.
 class Results {
  public:
   Results(Arena& outbox, int64_t size) : size_(size) {
@@ -175,7 +173,7 @@ class Results {
   const char* base_;
 };
 
-// Answer each request of a batch as the worker's message says.
+// Answer each request of a batch from the worker's message.
 inline void answer_apart(
     const Contract& contract, Batch& batch, Reading& done, const Results& results,
     const Times& times) {
@@ -207,7 +205,7 @@ inline void answer_apart(
   }
 }
 
-// The same, where the rows of all requests lie behind each other.
+// The same for results with the rows of all requests contiguous.
 inline void answer_merged(
     const Contract& contract, Batch& batch, Reading& done, const Results& results,
     const Times& times) {
@@ -237,15 +235,15 @@ inline void answer_merged(
   }
 }
 
-// Answer a batch as the worker said, and count what it did; returns how many merged batches that
-// were. Throws where it makes no sense; requests may then be left without an answer.
+// Answer a batch from the worker's message and count its work; return the number of merged batches.
+// Throws if the message is malformed, which may leave requests unanswered.
 inline int64_t deliver(
     const Contract& contract, Batch& batch, const std::string& said, Arena& outbox,
     const Times& times, Metrics& metrics) {
   Reading done(said);
   Results results(outbox, done.number());
   if (done.number() != static_cast<int64_t>(batch.size())) {
-    throw std::runtime_error("a worker process answered another number of requests");
+    throw std::runtime_error("a worker process answered the wrong number of requests");
   }
   auto answer = done.number() == kMerged ? answer_merged : answer_apart;
   answer(contract, batch, done, results, times);

@@ -1,5 +1,5 @@
-// Text from clients and hooks: valid UTF-8, escapes for everything else, and the longest message
-// that arrives. naiad.error_text has the same rules.
+// Text from clients and hooks: valid UTF-8, everything else escaped, cut to the longest message that
+// arrives. naiad.error_text has the same rules.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace naiad {
 
-// Length of the UTF-8 character (RFC 3629) that begins at `at`; 0 where there is none.
+// Length of the UTF-8 character (RFC 3629) at `at`; 0 if there is none.
 inline size_t character_at(std::string_view text, size_t at) {
   auto byte = [&](size_t next) -> unsigned {
     return at + next < text.size() ? static_cast<unsigned char>(text[at + next]) : 0;
@@ -40,8 +40,8 @@ inline bool is_utf8(std::string_view text) {
   return true;
 }
 
-// The character or byte at `at`, as it is shown: control characters, and bytes that are no
-// character, as `\x1b`. Moves `at` behind it.
+// Return the character at `at`, escaped like `\x1b` if it is a control character or not UTF-8, and
+// move `at` past it.
 inline std::string shown_at(std::string_view text, size_t& at) {
   static const char* digits = "0123456789abcdef";
   size_t length = character_at(text, at);
@@ -59,7 +59,7 @@ inline std::string shown_at(std::string_view text, size_t& at) {
   return std::string(text.substr(at - length, length));
 }
 
-// Bytes that a piece of text takes in a gRPC status message, where all but printable ASCII is
+// Size of a text in a gRPC status message, where all but printable ASCII is
 // percent-encoded.
 inline size_t encoded_size(std::string_view text) {
   size_t size = 0;
@@ -67,7 +67,7 @@ inline size_t encoded_size(std::string_view text) {
   return size;
 }
 
-// A short text in quotation marks, on one line, in ASCII.
+// A short text in quotation marks, as one line of ASCII.
 inline std::string shown(std::string_view text, size_t most = 60) {
   static const char* digits = "0123456789abcdef";
   std::string out = "\"";
@@ -81,9 +81,9 @@ inline std::string shown(std::string_view text, size_t most = 60) {
   return out + (text.size() > most ? "\"..." : "\"");
 }
 
-// A message as it is sent: valid UTF-8 without control characters other than newline, cut to what
-// reaches a gRPC client. Triton 2.51 loses a message of more than 8 KB, percent-encoded, at random,
-// and one of more than 16 KB always.
+// A message ready to send: valid UTF-8 without control characters other than newline, cut to what
+// reaches a gRPC client. Triton 2.51 loses messages of more than 8 KB, percent-encoded, at random,
+// and of more than 16 KB always.
 inline std::string sendable(std::string_view text) {
   constexpr size_t most = 2500, reserved = 60;
   std::string out;

@@ -1,5 +1,5 @@
-// What of Triton's backend interface is used, declared here because the engine's wheel has
-// no headers. The interface is stable C; names and values are those of Triton 2.51 (24.10).
+// The part of Triton's backend interface used here, declared because the engine's wheel has no
+// headers. The interface is stable C; names and values are those of Triton 2.51 (24.10).
 #pragma once
 
 #include <cstddef>
@@ -114,7 +114,7 @@ enum DataType : int {
   kFloat16, kFloat32, kFloat64, kBytes
 };
 
-// The name in naiad.core.schema of a TRITONSERVER_DataType.
+// Name of a TRITONSERVER_DataType in naiad.core.schema.
 inline const char* dtype_name(int dtype) {
   static const char* const names[] = {
       "invalid", "bool",  "uint8", "uint16",  "uint32",  "uint64",  "int8",

@@ -1,4 +1,4 @@
-// Whether the values of a tensor are in the range that its schema declares.
+// Checks of a tensor's values against the range that its schema declares.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +14,7 @@ struct Range {
   long double least, greatest;
 };
 
-// Whether all are finite and in the range. There are lanes, so that a compiler can use registers
-// of several numbers.
+// Return true if all values are finite and in range. The lanes let a compiler use vector registers.
 template <typename Number>
 bool are_in(const Range& range, const char* data, int64_t bytes) {
   constexpr int64_t kLanes = 64 / sizeof(Number);
@@ -25,7 +24,7 @@ bool are_in(const Range& range, const char* data, int64_t bytes) {
   memcpy(&block[0], data, sizeof(Number));
   std::fill_n(least, kLanes, block[0]);
   std::fill_n(greatest, kLanes, block[0]);
-  std::fill_n(block, kLanes, block[0]);  // the last block may be filled in part
+  std::fill_n(block, kLanes, block[0]);  // the last block may be partly filled
   for (int64_t at = 0; at < count; at += kLanes) {
     if (count - at >= kLanes) {
       memcpy(block, data + at * sizeof(Number), sizeof block);
@@ -35,7 +34,7 @@ bool are_in(const Range& range, const char* data, int64_t bytes) {
     for (int64_t lane = 0; lane < kLanes; ++lane) {
       least[lane] = block[lane] < least[lane] ? block[lane] : least[lane];
       greatest[lane] = block[lane] > greatest[lane] ? block[lane] : greatest[lane];
-      odd[lane] += block[lane] - block[lane];  // NaN where one is not finite, which no comparison shows
+      odd[lane] += block[lane] - block[lane];  // NaN if not finite, which comparisons miss
     }
   }
   bool finite = std::all_of(odd, odd + kLanes, [](Number value) { return value == 0; });
@@ -43,7 +42,7 @@ bool are_in(const Range& range, const char* data, int64_t bytes) {
          *std::max_element(greatest, greatest + kLanes) <= range.greatest;
 }
 
-// The same, of values of Triton's dtype; false for those that are not known here.
+// The same for values of Triton's dtype; false for an unknown one.
 inline bool are_in(const Range& range, int dtype, const char* data, int64_t bytes) {
   switch (dtype) {
     case kUint8: return are_in<uint8_t>(range, data, bytes);

@@ -1,9 +1,9 @@
-// A worker process: started, spoken to, and known to be dead when it is.
+// A worker process: its start, its messages and its end.
 //
-// Arrays travel in memfds, one for batches and two for their results in turn, so that those of one
-// batch can be read while the worker writes the next. A message each way per batch travels over a
-// socket pair, framed as multiprocessing.connection frames bytes. What the messages hold is said
-// in wire.py, which is the other end.
+// Arrays are sent in memfds: one for batches and two for results, in turn, so that those of one batch
+// can be read while the worker writes the next. One message each way per batch is sent over a socket
+// pair, framed like the bytes of multiprocessing.connection. wire.py, the other end, documents the
+// messages.
 #pragma once
 
 #include <arpa/inet.h>
@@ -33,7 +33,7 @@ extern char** environ;
 
 namespace naiad {
 
-// The worker ended, or was killed, before it answered.
+// The worker ended or was killed before it answered.
 struct WorkerLost : std::runtime_error {
   WorkerLost(const std::string& message, const char* kind = "died")
       : std::runtime_error(message), kind(kind) {}
@@ -43,7 +43,7 @@ struct WorkerLost : std::runtime_error {
 // A growable piece of memory that two processes share through a file descriptor.
 class Arena {
  public:
-  // It can grow and not shrink, so that no reader finds the end of it where it was not before.
+  // It can grow but not shrink, so that no reader runs past its end.
   Arena() : fd(high(memfd_create("naiad", MFD_CLOEXEC | MFD_ALLOW_SEALING))) {
     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
   }
@@ -53,14 +53,14 @@ class Arena {
     close(fd);
   }
 
-  // At least so many bytes of it.
+  // Return at least `size` bytes of it.
   char* reserve(size_t size) {
     if (size > mapped_) {
-      if (size > kMost) throw std::runtime_error("no shared memory of that size");
+      if (size > kMost) throw std::runtime_error("the shared memory wanted is too large");
       struct stat state {};
       fstat(fd, &state);
       size_t wanted = 1 << 20;
-      while (wanted < size) wanted *= 2;  // so that slowly growing batches do not map each time
+      while (wanted < size) wanted *= 2;  // so that slowly growing batches do not remap each time
       if (static_cast<size_t>(state.st_size) >= size) {
         wanted = state.st_size;
       } else if (ftruncate(fd, wanted)) {
@@ -75,19 +75,19 @@ class Arena {
     return base_;
   }
 
-  // Check that the file has at least `size` bytes; the other process may have made it larger.
+  // True if the file has at least `size` bytes; the other process may have enlarged it.
   bool holds(size_t size) const {
     struct stat state {};
     return size <= mapped_ || (!fstat(fd, &state) && static_cast<uint64_t>(state.st_size) >= size);
   }
 
-  // Give memory beyond what is usually needed, and is `used`, back to the system; contents are lost.
+  // Return memory beyond the usual need and `used` to the system; contents are lost.
   void trim(size_t used = 0) {
     size_t keep = std::max(kKeep, (used + kPage - 1) / kPage * kPage);
     if (mapped_ > keep) madvise(base_ + keep, mapped_ - keep, MADV_REMOVE);
   }
 
-  // Descriptors that a child is given at fixed low numbers must not be there already.
+  // Low numbers must stay free: a child's descriptors have fixed low numbers.
   static int high(int low) {
     if (low < 0) throw std::runtime_error(std::string("no file descriptor: ") + strerror(errno));
     int fd = fcntl(low, F_DUPFD_CLOEXEC, 16);
@@ -108,14 +108,14 @@ class Arena {
 
 class Worker {
  public:
-  // `hello` is the first message, which says what to load; `label` is seen in lists of processes.
-  // Nothing is started yet.
+  // `hello` is the first message, which says what to load; `label` appears in process lists.
+  // Does not start anything yet.
   Worker(std::string label, std::string hello)
       : label_(std::move(label)), hello_(std::move(hello)) {}
   Worker(const Worker&) = delete;
   ~Worker() { end(); }
 
-  // Start the process. The kernel ends it with the thread that calls this.
+  // Start the process. The kernel kills it when the calling thread ends.
   void launch() {
     end();
     inbox = std::make_unique<Arena>();
@@ -154,36 +154,36 @@ class Worker {
     send(hello_);
   }
 
-  // Give it a task, whose inputs are in the inbox.
+  // Send a task, whose inputs are in the inbox.
   void ask(const std::string& task) { send(task); }
 
-  // Where the results are of the answer that was received; asked for once for each.
+  // Return the memory with the results of the answer just received; call once per answer.
   Arena* outbox() { return outboxes_[(turn_ ^= 1) ^ 1].get(); }
 
-  // They are read: a worker that is given more before may write there again.
+  // Report results as read, so that a worker that prepares ahead may overwrite them.
   void read() { eventfd_write(free_, 1); }
 
-  // Wait for a message, and for `bell` unless that is -1; whether there is a message.
+  // Wait for a message, or for `bell` unless it is -1; return true if there is a message.
   bool wait(int bell, Seconds timeout) {
     pollfd both[] = {{socket_, POLLIN, 0}, {bell, POLLIN, 0}};
     int milliseconds = static_cast<int>(std::ceil(std::min(1e9, timeout.count() * 1e3)));
     return poll(both, 2, std::max(0, milliseconds)) > 0 && both[0].revents;
   }
 
-  // The next message; a process that has said nothing after `timeout` is killed.
+  // Return the next message; kill a process that sends nothing within `timeout`.
   std::string receive(Seconds timeout) {
     uint32_t size = 0;
     read_all(reinterpret_cast<char*>(&size), sizeof size, timeout);
     size = ntohl(size);
     if (size > kMostMessage) {
-      throw std::runtime_error("a worker process sent a message that makes no sense");
+      throw std::runtime_error("a worker process sent a malformed message");
     }
     std::string message(size, '\0');
     read_all(message.data(), size, timeout);
     return message;
   }
 
-  // How the process ended, if it did; "" while it lives.
+  // Return how the process ended; "" while it is alive.
   std::string lost() {
     if (!pid_) return "the worker process is not running";
     int status;
@@ -192,7 +192,7 @@ class Worker {
     return ended(status);
   }
 
-  // End the process, at once if it does not end by itself.
+  // End the process; kill it if it does not end by itself.
   void end() {
     for (int* fd : {&socket_, &free_}) {
       if (*fd >= 0) close(*fd);
@@ -206,7 +206,7 @@ class Worker {
     for (auto& outbox : outboxes_) outbox.reset();
   }
 
-  // It said nothing for so long.
+  // Kill a process that did not answer within `timeout`.
   [[noreturn]] void hung(Seconds timeout) {
     kill(pid_, SIGKILL);
     char seconds[32];
@@ -216,7 +216,7 @@ class Worker {
   }
 
   std::unique_ptr<Arena> inbox;
-  int unprepared = 0;  // tasks; counted where requests are prepared beside `forward`
+  int unprepared = 0;  // tasks; counted if requests are prepared beside `forward`
 
  private:
   static constexpr size_t kMostMessage = size_t{1} << 30;
@@ -270,7 +270,7 @@ class Worker {
   }
 
   std::unique_ptr<Arena> outboxes_[2];
-  int turn_ = 0;  // which of them the next answer has
+  int turn_ = 0;  // index of the next answer's outbox
   std::string label_, hello_;
   pid_t pid_ = 0;
   int socket_ = -1, free_ = -1;

@@ -1,4 +1,4 @@
-// One worker, and the thread that brings it batches and replaces it when it is lost.
+// One worker, and the thread that sends it batches and replaces it if it is lost.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ inline void log(Level level, const std::string& text) {
   TRITONSERVER_ErrorDelete(TRITONSERVER_LogMessage(level, "naiad", 0, text.c_str()));
 }
 
-// When a failing worker is started again: twice at once, then after pauses that double to 30 s.
+// Restarts of a failing worker: twice at once, then after pauses that double up to 30 s.
 class CircuitBreaker {
  public:
   void failed(const std::string& reason) {
@@ -77,14 +77,14 @@ class WorkerHandle {
         metrics_(metrics),
         on_rest_(std::move(on_rest)) {}
 
-  // Begin to load the model; the future gives what it takes, or why it cannot be loaded.
+  // Begin to load the model; the future holds its contract, or the error.
   std::future<Contract> start() {
     auto loaded = loaded_.get_future();
     thread_ = std::thread([this] { run(); });
     return loaded;
   }
 
-  // Begin to serve; every handle must have loaded. `learner`, if any, is told what batches cost.
+  // Begin to serve, once all handles have loaded. `learner`, if any, learns what batches cost.
   void serve(const Contract* contract, Queue* queue, Learner* learner) {
     contract_ = contract;
     if (contract->ahead) queue->ring(bell_ = Arena::high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
@@ -92,7 +92,7 @@ class WorkerHandle {
     go_.set_value(queue);
   }
 
-  // End: a handle that serves goes on until its queue is closed and empty, one that rests does not.
+  // End: a handle that serves continues until its queue is closed and empty, one that rests ends.
   void close() {
     {
       std::lock_guard<std::mutex> hold(mutex_);
@@ -112,11 +112,11 @@ class WorkerHandle {
 
  private:
   static constexpr Seconds kLoading{300};
-  static constexpr Seconds kPulse{0.25};  // between two looks at an idle worker
+  static constexpr Seconds kPulse{0.25};  // between checks of an idle worker
   static constexpr double kWorthAsking = 0.1;
 
   void run() {
-    // The worker ends with the thread that started it, which must therefore be this one.
+    // The worker ends with the thread that starts it, so it must be started here.
     try {
       worker_.launch();
       loaded_.set_value(load());
@@ -143,7 +143,7 @@ class WorkerHandle {
     for (bool more = true; more;) {
       try {
         more = turn();
-      } catch (const std::exception& error) {  // the requests it had were dropped, and told so
+      } catch (const std::exception& error) {  // its requests have been answered
         log(kError, std::string("a batch failed inside Naiad: ") + error.what());
         note_lost(WorkerLost(error.what(), "internal"));
       }
@@ -164,7 +164,7 @@ class WorkerHandle {
   }
 
   std::optional<Queue::Batch> take(Seconds timeout) {
-    // On trial, one request at a time: no more of them are harmed than need be.
+    // On trial, one request at a time, to risk as few as possible.
     auto batch = queue_->take(timeout, breaker.on_trial() ? 1 : SIZE_MAX);
     double waited = 0;
     auto now = Clock::now();
@@ -175,18 +175,18 @@ class WorkerHandle {
     return batch;
   }
 
-  // Serve a batch, and whatever comes as long as the worker has any: it is given what waits as soon
-  // as it has prepared what it has, and runs all of that when it is free. `again`: as below.
+  // Serve a batch, and further ones as long as the worker has any: it gets queued requests as soon as
+  // it has prepared its own, and runs all prepared ones when it is free. `again`: as below.
   void serve_ahead(Queue::Batch batch, bool again) {
     Held held;
-    auto since = Clock::now();  // since when the worker is at the oldest
+    auto since = Clock::now();  // when the worker began the oldest
     auto failed = caught([&] {
       give(std::move(batch), held);
       while (!held.empty()) {
         bool more = !worker_.unprepared && !again && !breaker.on_trial();
         eventfd_t rung;
         if (more) {
-          eventfd_read(bell_, &rung);  // before the queue is looked at
+          eventfd_read(bell_, &rung);  // before checking the queue
           give(take(Seconds(0)).value_or(Queue::Batch{}), held);
         }
         if (worker_.wait(more && !worker_.unprepared ? bell_ : -1, patience(held, since))) {
@@ -207,7 +207,7 @@ class WorkerHandle {
     std::string task;
     try {
       task = write_apart(batch, *worker_.inbox, start);
-    } catch (const std::exception& error) {  // such as for want of memory; the worker knows nothing
+    } catch (const std::exception& error) {  // out of memory, say; the worker was not told
       refuse(batch, error);
       return;
     }
@@ -232,7 +232,7 @@ class WorkerHandle {
     worker_.read();
   }
 
-  // How long nothing can happen of which nobody tells.
+  // Maximum wait before timeouts must be checked.
   Seconds patience(Held& held, Clock::time_point since) const {
     auto now = Clock::now();
     Seconds least = std::min<Seconds>(Seconds(kPulse), contract_->watchdog - (now - since));
@@ -243,7 +243,7 @@ class WorkerHandle {
     return least;
   }
 
-  // Refuse those that the worker need not begin any more, where it has not.
+  // Refuse requests that are no longer wanted and not begun.
   void drop_unbegun(Held& held) {
     auto now = Clock::now();
     char* base = worker_.inbox->reserve(0);
@@ -259,20 +259,19 @@ class WorkerHandle {
     }
   }
 
-  // A batch that the worker has, or has had; and then what it said, which those who asked are to be
-  // told.
+  // A batch sent to the worker, and then its answer, to be delivered to the clients.
   struct Asked {
     Queue::Batch batch;
     Times times;
     bool merged = false;
     std::string said;
     Arena* outbox = nullptr;
-    Queue::Batch aside;  // what a batch that is merged could not have in it: the next batch
+    Queue::Batch aside;  // requests that could not be merged: the next batch
   };
 
-  // Serve a batch and, as long as some of the queue waits when one is answered, that: the worker is
-  // given a batch before the replies to the one before are sent, and need not wait for these.
-  // `again`: this batch only, which is one request that was with a worker when that was lost.
+  // Serve a batch and, while requests are queued, further ones: the worker gets the next batch before
+  // the previous one's replies are sent, and need not wait for them. `again`: serve only this batch,
+  // a single request that a lost worker had.
   void serve(Queue::Batch batch, bool again) {
     if (contract_->ahead) return serve_ahead(std::move(batch), again);
     Asked last;
@@ -295,7 +294,7 @@ class WorkerHandle {
     }
   }
 
-  // What a step throws; null where it does not.
+  // Return what a step throws, or null.
   template <typename Step>
   static std::exception_ptr caught(Step step) {
     try {
@@ -318,8 +317,8 @@ class WorkerHandle {
     asked.aside.clear();
   }
 
-  // The task for a batch, merged where that may be and can be. A batch that cannot be written, such
-  // as for want of memory, is refused; its worker knows nothing of it.
+  // Return the task for a batch, merged if allowed and possible. A batch that cannot be written, for
+  // lack of memory, say, is refused; its worker was not told of it.
   std::string written(Asked& asked, bool merged) {
     std::string task;
     try {
@@ -351,37 +350,37 @@ class WorkerHandle {
     breaker.succeeded();
   }
 
-  // Deliver what the worker said, if anything; what is thrown is about the worker.
+  // Deliver the worker's answer, if any; an error returned is the worker's.
   std::exception_ptr tell(Asked& asked) {
     if (asked.batch.empty()) return nullptr;
     try {
       bool ran =
           deliver(*contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_) > 0;
-      if (learner_ && ran) {  // what was refused as a whole tells nothing of what batches cost
+      if (learner_ && ran) {  // a batch refused as a whole says nothing about costs
         Sizes sizes(contract_->dims.size(), 0);
         for (auto& pending : asked.batch) add(sizes, pending->sizes);
         learner_->learn(sizes, Seconds(Clock::now() - asked.times.begun).count());
       }
       return nullptr;
     } catch (const std::exception& error) {
-      // What such a worker says next might be the answer to this.
+      // The worker's next message might be the answer to this batch.
       return std::make_exception_ptr(WorkerLost(refuse(asked.batch, error), "internal"));
     }
   }
 
-  // Deal with a batch that was with the worker when something failed.
+  // Handle a batch that the worker had when something failed.
   void give_up(Queue::Batch batch, std::exception_ptr failed, bool again) {
     auto refused = [](auto& pending) { return !pending->request; };
     batch.erase(std::remove_if(batch.begin(), batch.end(), refused), batch.end());
     try {
       std::rethrow_exception(failed);
     } catch (const WorkerLost& lost) {
-      log(kError, std::string(lost.what()) + "; " + std::to_string(batch.size()) +
-                      " request(s) were with it");
+      log(kError, std::string(lost.what()) + "; it had " + std::to_string(batch.size()) +
+                      " request(s)");
       note_lost(lost);
       if (again && !batch.empty()) {
         batch[0]->refuse_unavailable(
-            std::string(lost.what()) + ", and did so with this request alone");
+            std::string(lost.what()) + ", and did so with this request alone");  // clients match these words
       } else {
         serve_again(std::move(batch));
       }
@@ -390,7 +389,7 @@ class WorkerHandle {
     }
   }
 
-  // Nobody may be left waiting. Returns what was said.
+  // Refuse all unanswered requests; return the text.
   static std::string refuse(Queue::Batch& batch, const std::exception& error) {
     std::string text = std::string("internal error: ") + error.what();
     log(kError, "a batch failed inside Naiad: " + text);
@@ -413,7 +412,7 @@ class WorkerHandle {
     batch = std::move(wanted);
   }
 
-  // Why a request need not be begun any more; "" where it must.
+  // Return why a request is no longer wanted; "" if it is.
   static std::string unwanted(const PendingRequest& pending, Clock::time_point now) {
     double waited = Seconds(now - pending.arrived).count();
     bool cancelled = false;
@@ -423,12 +422,12 @@ class WorkerHandle {
     if (cancelled) return "the client cancelled this request";
     if (!pending.timeout || waited <= pending.timeout) return "";
     char text[80];
-    snprintf(text, sizeof text, "the request was not begun within its timeout of %g s",
+    snprintf(text, sizeof text, "the request was not started within its timeout of %g s",
              pending.timeout);
     return text;
   }
 
-  // Each alone: the one that ends its worker is then known.
+  // Serve each alone, to find the one that kills its worker.
   void serve_again(Queue::Batch batch) {
     for (auto& pending : batch) {
       if (revive()) {
@@ -446,12 +445,13 @@ class WorkerHandle {
     metrics_.restart(lost.kind);
     breaker.failed(lost.what());
     if (double rest = breaker.rest()) {
-      log(kError, breaker.refusal() + "; next trial in " + std::to_string(std::lround(rest)) + " s");
+      auto pause = std::to_string(std::lround(rest));
+      log(kError, breaker.refusal() + "; next attempt in " + pause + " s");
     }
     worker_.end();
   }
 
-  // Make sure of a living worker; false while the breaker is open.
+  // Make sure that the worker is alive; return false while the breaker is open.
   bool revive() {
     if (!down_) {
       if (auto how = worker_.lost(); !how.empty()) {
@@ -479,7 +479,7 @@ class WorkerHandle {
   std::function<void()> on_rest_;
   const Contract* contract_ = nullptr;
   Queue* queue_ = nullptr;
-  int bell_ = -1;  // rings when the queue is put to, where the worker prepares ahead
+  int bell_ = -1;  // rings on each put to the queue, if the worker prepares ahead
   Learner* learner_ = nullptr;
   bool down_ = false;
   std::promise<Contract> loaded_;

@@ -1,1 +1,1 @@
-"""The worker processes: they run a pipeline's hooks on batches, and know nothing of Triton."""
+"""Worker processes: they run a pipeline's hooks on batches, and know nothing of Triton."""

@@ -1,4 +1,4 @@
-"""Environment variables for processes that compute: few threads, and a malloc that keeps memory."""
+"""Environment variables for numerical work: few threads, and a malloc that keeps memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 
 
 def numeric_environment(threads: int) -> dict[str, str]:
-    """The variables, for so many OpenMP threads.
+    """Return the variables for ``threads`` OpenMP threads.
 
-    By default glibc hands big tensors back to the kernel on every batch and faults them in again on
+    By default glibc returns big tensors to the kernel on every batch and faults them in again on
     the next; keeping them took medium graphs from 299 to 520 requests per second. OpenMP threads
     that spin while they wait make everything else on a busy machine 10 to 100 times slower.
     """
@@ -22,5 +22,5 @@ def numeric_environment(threads: int) -> dict[str, str]:
 
 
 def worker_environment(threads: int) -> dict[str, str]:
-    """The environment of a worker; what the user has set comes before what is good in general."""
+    """Return a worker's environment; the user's variables take precedence."""
     return numeric_environment(threads) | {"MKL_NUM_THREADS": str(threads)} | dict(os.environ)

@@ -1,4 +1,4 @@
-"""How large a batch may be on this machine, as far as its memory has told."""
+"""Batch sizes reduced after running out of memory."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Mapping
 from naiad.core.budget import Budget
 from naiad.error_text import class_name, message_of
 
-_RECOVERY = 1.01  # per batch that ran: a size that failed is tried again after about 70 others
+_RECOVERY = 1.01  # per successful batch: a size that failed is tried again after about 70 others
 
 
 class MemoryBackoff:
-    """A pipeline's budget, less what has been learned from running out of memory.
+    """A pipeline's budget, reduced after running out of memory.
 
-    A batch for which there was no memory halves what is allowed, in each dimension it had; every
-    batch that then runs gives a little back, until the size that failed is allowed again.
+    A batch that runs out of memory halves the budget in each of its dimensions; every batch that
+    then runs restores a little, until the size that failed is allowed again.
     """
 
     def __init__(self, budget: Budget) -> None:
-        """Begin with what the pipeline declares."""
+        """Begin with the budget that the pipeline declares."""
         self.budget = budget
-        """What a batch may hold now. Another thread may look at it."""
+        """Current limit of a batch. Another thread may read it."""
         self._declared = budget
         self._learned: dict[str, float] = {}
         self._failed: dict[str, int] = {}
 
     def ran_out(self, totals: Mapping[str, int]) -> None:
-        """There was no memory for a batch of these sizes."""
+        """Reduce the budget: a batch of these sizes ran out of memory."""
         for dim, total in totals.items():
             if total > 1:
                 self._failed[dim] = total
@@ -34,7 +34,7 @@ class MemoryBackoff:
         self._decide()
 
     def ran(self) -> None:
-        """A batch was run."""
+        """Restore a little of the budget: a batch succeeded."""
         if not self._learned:
             return
         for dim, size in list(self._learned.items()):
@@ -51,7 +51,7 @@ class MemoryBackoff:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of the host (Python, NumPy, torch) or of a GPU."""
+    """Return True if the host (Python, NumPy, torch) or a GPU ran out of memory."""
     if isinstance(error, MemoryError) or class_name(error) == "OutOfMemoryError":
         return True
     if not isinstance(error, RuntimeError):

@@ -1,13 +1,13 @@
-"""Batches that the native backend has merged already, and that it may split.
+"""Batches that the native backend merges, and may split.
 
-Where a pipeline's ``prepare`` is the default, nothing is done to one request alone before
-``forward``. The native backend then lays the rows of all requests of a batch behind each other in
-shared memory, indices checked and shifted and other values held to their range, so that a worker
-has the merged tensors without a copy. A request with a value out of its range comes by itself,
-after the batch, to be told what is wrong with it. Where anything else is wrong, with a value that
-only Python can judge or in ``forward``, the worker asks for the requests of the batch by
-themselves. Where ``finish`` is the default, too, the native backend splits what comes out, and a
-worker's work is per batch and not per request.
+If a pipeline's ``prepare`` is the default, no work per request precedes ``forward``. The native
+backend then writes the rows of all requests of a batch one after another to shared memory, with
+indices checked and shifted and other values checked against their range, so that a worker has the
+merged tensors without a copy. A request with a value out of range is sent by itself, after the
+batch, to get its error message. If anything else is wrong, with a value that only Python can check
+or in ``forward``, the worker asks for the requests of the batch one by one. If ``finish`` is the
+default too, the native backend splits the results, and a worker's work is per batch instead of per
+request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def can_be_merged(pipeline: type[Pipeline]) -> bool:
 
 
 def can_be_split(pipeline: type[Pipeline]) -> bool:
-    """Return True if the native backend may split what ``forward`` gave for merged requests."""
+    """Return True if the native backend may split the results of merged requests."""
     outputs = pipeline.outputs.values()
     return (
         can_be_merged(pipeline)
@@ -44,14 +44,14 @@ def can_be_split(pipeline: type[Pipeline]) -> bool:
 
 
 def _is_in_rows(tensor: Tensor) -> bool:
-    """Rows of one size; those of ``bytes`` one after the other."""
+    """Return True if rows have one size and those of ``bytes`` are contiguous."""
     return not tensor.names[1:] and (tensor.dtype != BYTES or not tensor.axis)
 
 
 def checked_range(tensor: Tensor) -> tuple[float, float] | None:
-    """The range to which the native backend holds a tensor's values; None where it looks at none.
+    """Return the range that the native backend checks a tensor's values against, or None.
 
-    Of a tensor with indices it checks these, and nothing else.
+    For a tensor of indices it checks those and nothing else.
     """
     if not is_bounded(tensor) or tensor.index_targets() or tensor.dtype in ("bool", "float16"):
         return None
@@ -64,9 +64,9 @@ class Merger:
 
     Attributes:
         runner: of the pipeline.
-        bounded: those of the pipeline's inputs whose values have bounds that the native backend has
-            not checked.
-        splits: whether the native backend splits what comes out.
+        bounded: the pipeline's inputs whose values have bounds that the native backend has not
+            checked.
+        splits: True if the native backend splits the results.
     """
 
     runner: Runner
@@ -75,7 +75,7 @@ class Merger:
 
     @classmethod
     def of(cls, runner: Runner) -> Merger:
-        """For a pipeline that :func:`can_be_merged`."""
+        """Make one for a pipeline that :func:`can_be_merged`."""
         inputs = runner.pipeline.inputs
         left = {name: tensor for name, tensor in inputs.items() if checked_range(tensor) is None}
         plain = {name: replace(tensor, index_into=None) for name, tensor in left.items()}
@@ -83,9 +83,9 @@ class Merger:
         return cls(runner, bounded, can_be_split(type(runner.pipeline)))
 
     def run(self, batch: Batch) -> Report | None:
-        """Run a batch; None where its requests must be run by themselves."""
+        """Run a batch; return None if its requests must be run one by one."""
         if self.runner.pipeline.arrays == "numpy":
-            for array in batch.values():  # as where requests are run by themselves
+            for array in batch.values():  # as when requests are run one by one
                 array.flags.writeable = False
         for name, tensor in self.bounded.items():
             array = batch[name]
@@ -100,7 +100,7 @@ class Merger:
                 report.outcomes = self.runner.finish(self.runner.shares(batch, report), report)
                 return report
             arrays = self.runner.evaluate(batch, report)
-        except BaseException:  # run by themselves, they show which of them is to blame
+        except BaseException:  # run one by one, they show which of them failed
             return None
         for name, tensor in self.runner.pipeline.outputs.items():
             if name not in arrays or not _fits(tensor, arrays[name], batch):

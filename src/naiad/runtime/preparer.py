@@ -1,7 +1,7 @@
-"""Prepares requests in threads of their own, beside ``forward``.
+"""Preparation of requests in separate threads, concurrently with ``forward``.
 
-Threads and not a process: what takes time in ``prepare`` (Qhull, JPEG, gunzip, NumPy) lets go of
-the interpreter's lock, and a process's samples would have to be copied (docs/performance.md).
+Threads, not a process: the slow parts of ``prepare`` (Qhull, JPEG, gunzip, NumPy) release the
+interpreter's lock, and samples from a process would have to be copied (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from naiad.errors import NaiadError, PipelineError
 from naiad.runtime.runner import Prepared, Runner
 
 _SWITCH: Final = 1e-4
-"""Seconds for which a thread of Python code may keep the interpreter's lock from another. With
-Python's own 5 ms a ``forward`` of 300 small torch operations, each of which lets go of the lock,
-took 1.2 to 1.4 times as long beside a ``prepare`` that is all Python; with this 1.06 to 1.2 times.
+"""Maximum seconds that a thread of Python code keeps the interpreter's lock from another. With
+Python's default of 5 ms, a ``forward`` of 300 small torch operations, each of which releases the
+lock, took 1.2 to 1.4 times as long beside a pure-Python ``prepare``; with this, 1.06 to 1.2 times.
 """
-_WEIGHT: Final = 0.25  # of the newest in a mean
+_WEIGHT: Final = 0.25  # of the newest value in a running mean
 
 
 @dataclass(slots=True, eq=False)
@@ -33,11 +33,11 @@ class Item:
     """A request on its way to ``forward``.
 
     Attributes:
-        request: what was asked, or why that cannot be read.
-        claim: takes the right to run it; False where nobody waits for it any more.
-        given: when it came, as :func:`time.perf_counter`.
-        made: what ``prepare`` made of it.
-        seconds: which that took.
+        request: the request, or the error that made it unreadable.
+        claim: takes the right to run it; returns False if nobody waits for it any more.
+        given: arrival time by :func:`time.perf_counter`.
+        made: the result of ``prepare``.
+        seconds: duration of ``prepare``.
     """
 
     request: Request | NaiadError
@@ -48,20 +48,20 @@ class Item:
 
 
 class Preparer:
-    """Takes requests from one thread, and gives them to another when they are prepared.
+    """Prepares one thread's requests and hands them to another.
 
-    All that are prepared when the other is free are given to it together, so that they wait for no
-    batch to fill and no batch is smaller for them.
+    When the other thread is free it gets all prepared requests together, so that none waits for a
+    batch to fill and no batch is smaller than necessary.
     """
 
     def __init__(self, runner: Runner, threads: int) -> None:
-        """Prepare so many requests at once."""
+        """Prepare up to ``threads`` requests at once."""
         self.runner = runner
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "prepare") if threads > 1 else None
         self._changed = threading.Condition()
         self._ready: list[Item] = []
-        self._used: dict[str, int] = {}  # by what is ready
+        self._used: dict[str, int] = {}  # by the ready ones
         self._coming = 0  # requests that are not yet ready
         self._full = self._closed = False
         self._pace = self._busy = self._taken = 0.0
@@ -70,7 +70,7 @@ class Preparer:
     def give(self, items: Sequence[Item]) -> None:
         """Prepare requests, in order; return when all are ready.
 
-        No more are ready at once than a batch may hold: the next then waits here.
+        At most one batch is ready at a time; further requests wait here.
         """
         with self._changed:
             self._coming += len(items)
@@ -104,7 +104,7 @@ class Preparer:
             return items
 
     def close(self) -> None:
-        """Let nobody wait any more; whoever is about to return still does."""
+        """Wake all waiting threads and end."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -113,7 +113,7 @@ class Preparer:
         return self.runner.budget.holds(self._used, sizes)
 
     def _is_worth_it(self) -> bool:
-        """Whether to run what is ready: not where the rest is ready before a batch has run."""
+        """Return True if it is time to run: no if the rest is ready before a batch would end."""
         soon = self._coming and self._coming * self._pace < self._busy
         return bool(self._ready) and (self._full or not soon)
 

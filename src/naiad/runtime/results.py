@@ -1,4 +1,4 @@
-"""Results of hooks, checked against the schema; Triton does not do it (seen in 2.51)."""
+"""Checks of hooks' results against the schema; Triton does none (seen in 2.51)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from naiad.errors import InvalidInput, PipelineError
 
 
 def as_mapping(returned: Any, hook: str) -> Mapping[str, Any]:
-    """Return what a hook returned. Raises PipelineError where that is no mapping."""
+    """Return a hook's result. Raise PipelineError if it is not a mapping."""
     if isinstance(returned, Mapping):
         return returned
     kind = type(returned).__name__
@@ -20,18 +20,18 @@ def as_mapping(returned: Any, hook: str) -> Mapping[str, Any]:
 
 
 def as_numpy(name: str, value: Any) -> Array:
-    """Return a torch tensor as a NumPy array. Raises PipelineError for what is neither."""
+    """Return an array or torch tensor as a NumPy array. Raise PipelineError for anything else."""
     if isinstance(value, np.ndarray):
         return value
     if not hasattr(value, "detach"):
         raise PipelineError(
-            f"forward() returned {name} as {type(value).__name__}, which is no array"
+            f"forward() returned {name} as {type(value).__name__}, which is not an array"
         )
     return value.numpy(force=True)
 
 
 def check_merged(name: str, tensor: Tensor, array: Array) -> None:
-    """Check a merged array before it is split; later, one request's fault would fail them all."""
+    """Check a merged array before it is split; a failure later would fail all requests."""
     rank = len(tensor.dims) + (tensor.axis is None)
     if array.dtype != tensor.numpy or array.ndim != rank:
         raise PipelineError(
@@ -41,24 +41,24 @@ def check_merged(name: str, tensor: Tensor, array: Array) -> None:
 
 
 def check_outputs(schema: Schema, arrays: Arrays, hook: str) -> dict[str, int]:
-    """Check what a hook returned for one request.
+    """Check a hook's result for one request.
 
     Raises:
-        PipelineError: names, dtypes or shapes are not what the schema says.
+        PipelineError: names, dtypes or shapes differ from the schema.
     """
     returned: Mapping[str, Any] = arrays
     for name, value in returned.items():
         if not isinstance(value, np.ndarray | np.generic):
             kind = type(value).__name__
-            raise PipelineError(f"{hook} returned {name} as {kind}, which is no NumPy array")
+            raise PipelineError(f"{hook} returned {name} as {kind}, which is not a NumPy array")
     try:
         return measure(schema, arrays, kind="tensor")
     except InvalidInput as error:
-        raise PipelineError(f"{hook} returned something wrong: {error}") from error
+        raise PipelineError(f"{hook} returned an invalid result: {error}") from error
 
 
 def check_bytes(schema: Schema, arrays: Arrays, hook: str) -> None:
-    """Check that tensors of ``bytes`` hold nothing else, as they are written one by one.
+    """Check that tensors of ``bytes`` hold nothing else; values are written one by one.
 
     Raises:
         PipelineError: one holds something else.
@@ -69,4 +69,4 @@ def check_bytes(schema: Schema, arrays: Arrays, hook: str) -> None:
         try:
             refuse_all_but_bytes(name, array)
         except InvalidInput as error:
-            raise PipelineError(f"{hook} returned something wrong: {error}") from error
+            raise PipelineError(f"{hook} returned an invalid result: {error}") from error

@@ -1,4 +1,4 @@
-"""Runs requests through a pipeline's hooks as merged batches, and keeps their errors apart."""
+"""Execution of requests by a pipeline's hooks, in merged batches with separate errors."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from naiad.runtime.memory_backoff import MemoryBackoff, ran_out_of_memory
 from naiad.runtime.results import as_mapping, as_numpy, check_bytes, check_merged, check_outputs
 
 Outcome: TypeAlias = "dict[str, Array] | NaiadError"
-"""What one request ends with: its outputs, or the error it is answered with."""
+"""Outputs of one request, or the error that answers it."""
 
 Prepared: TypeAlias = "tuple[Arrays, dict[str, int]] | NaiadError"
-"""What ``prepare`` made of one request, and its sizes; or the error that the request ends with."""
+"""Result of ``prepare`` for one request and its sizes, or the error that answers it."""
 
 STAGES = ("prepare", "collate", "forward", "split", "finish")
 
@@ -34,15 +34,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Report:
-    """What happened to a list of requests.
+    """Outcomes and timings of a list of requests.
 
     Attributes:
         outcomes: one per request, in order.
-        seconds: time that the requests spent per stage; they are answered together, so each spends
+        seconds: time that the requests spent per stage; they are answered together, so each counts
             all of it, whichever batch it was in.
-        batches: the merged batches that were run, each as its rows by dimension.
-        merged: the outputs of all requests, where the native backend splits them; ``outcomes`` then
-            only says how many requests there are.
+        batches: rows by dimension of each merged batch that was run.
+        merged: the outputs of all requests, if the native backend splits them; ``outcomes`` then
+            only gives the number of requests.
     """
 
     outcomes: list[Outcome]
@@ -61,24 +61,24 @@ class _Sample:
 class Runner:
     """A pipeline, set up on one device, that answers lists of requests.
 
-    What is prepared is run as soon as one more does not fit the budget with it.
+    Prepared samples are run as soon as the next one does not fit the budget with them.
 
-    One bad request never fails its neighbours: where a merged forward raises, the batch is halved
-    until the guilty request stands alone, which costs two forwards per halving and not one per
-    request. Where memory runs out, the batch is cut to half its sizes, and so are later ones.
+    One bad request never fails its neighbours: if a merged forward raises, the batch is halved
+    until the faulty request is alone, at two forwards per halving instead of one per request. If
+    memory runs out, this batch and later ones are cut to half the size.
     """
 
     def __init__(
         self, pipeline: Pipeline, device: str = "cpu", *, budget: Budget | None = None
     ) -> None:
-        """Call ``pipeline.setup(device)``; a ``budget`` is in place of the pipeline's own."""
+        """Call ``pipeline.setup(device)``; ``budget`` replaces the pipeline's own."""
         pipeline.device = device
         pipeline.setup(device)
         self.pipeline = pipeline
         self.device = device
         contract = pipeline.contract()
         self.contract = contract if budget is None else replace(contract, budget=budget)
-        """What a request must be, and how many fit together."""
+        """Schema and limits of requests."""
         self._backoff = MemoryBackoff(self.contract.budget)
         kind = type(pipeline)
         self._as_given = kind.prepare is Pipeline.prepare and kind.sample == kind.inputs
@@ -104,11 +104,11 @@ class Runner:
         return report
 
     def prepare(self, request: Request) -> Prepared:
-        """Call the hook for one request; this may be done beside :meth:`run_prepared`."""
+        """Call the hook for one request; may run concurrently with :meth:`run_prepared`."""
         return self._guard("prepare", lambda: self._prepare(request))
 
     def run_prepared(self, prepared: Sequence[Prepared]) -> Report:
-        """Answer requests that are prepared."""
+        """Answer prepared requests."""
         unrun = PipelineError("this request was not run")
         report = Report([made if isinstance(made, NaiadError) else unrun for made in prepared])
         samples = [
@@ -121,7 +121,7 @@ class Runner:
 
     @property
     def budget(self) -> Budget:
-        """What a batch may hold, for all that memory has told."""
+        """Current limit of a batch, after running out of memory."""
         return self._backoff.budget
 
     def _run_samples(self, samples: list[_Sample], report: Report) -> None:
@@ -151,7 +151,7 @@ class Runner:
         try:
             shares = self._forward(samples, report)
         except BaseException as error:
-            # Only what is said of it is kept: its traceback holds on to the memory.
+            # Keep only the error's text: its traceback would keep the memory alive.
             shares = self._failure("forward", error)
             starved = ran_out_of_memory(error)
         if isinstance(shares, NaiadError):
@@ -178,7 +178,7 @@ class Runner:
         return self.shares(batch, report)
 
     def shares(self, batch: Batch, report: Report) -> list[dict[str, Array]]:
-        """Run ``forward`` on a merged batch; what it gives to each request. Raises as it does."""
+        """Run ``forward`` on a merged batch; return each request's share, raise what it raises."""
         arrays = self.evaluate(batch, report)
         with _timed(report, "split"):
             sizes = {dim: batch.sizes(dim) for dim in batch.totals()}
@@ -192,11 +192,11 @@ class Runner:
             return [self._guard("finish", lambda s=share: self._finish(s)) for share in shares]
 
     def allows(self, totals: Mapping[str, int]) -> bool:
-        """Whether a batch of these sizes may be run at once, for all that memory has told."""
+        """Return True if a batch of these sizes fits the current budget."""
         return totals[REQUESTS] == 1 or self.budget.holds({}, totals)
 
     def evaluate(self, batch: Batch, report: Report) -> dict[str, Array]:
-        """Run ``forward`` on a merged batch; what it gives, not split. Raises what it raises."""
+        """Run ``forward`` on a merged batch; return the merged results, raise what it raises."""
         pipeline = self.pipeline
         with _timed(report, "collate"):
             given = batch.torch(self.device) if pipeline.arrays == "torch" else batch
@@ -205,7 +205,7 @@ class Runner:
             arrays = {name: as_numpy(name, value) for name, value in result.items()}
         if unknown := arrays.keys() - pipeline.result.keys():
             names = ", ".join(sorted(map(str, unknown)))
-            raise PipelineError(f"forward() returned {names}, not in result")
+            raise PipelineError(f"forward() returned {names}, not declared in result")
         for name, tensor in pipeline.result.items():
             if name in arrays:
                 check_merged(name, tensor, arrays[name])
@@ -226,7 +226,7 @@ class Runner:
             return self._failure(hook, error)
 
     def _failure(self, hook: str, error: BaseException) -> NaiadError:
-        """The error that answers a request whose hook raised ``error``, of any kind."""
+        """Return the error that answers a request whose hook raised ``error``."""
         if isinstance(error, NaiadError):
             return error
         if _is_interrupt(error):
@@ -234,13 +234,15 @@ class Runner:
         name = sendable(type(self.pipeline).__name__)
         try:
             _log.error("%s.%s() raised", name, hook, exc_info=error)
-        except BaseException as failure:  # a traceback is written by the error's own code, too
-            _log.error("%s.%s() raised what cannot be logged: %s", name, hook, described(failure))
+        except BaseException as failure:  # writing a traceback runs the error's own code
+            _log.error(
+                "%s.%s() raised an error that cannot be logged: %s", name, hook, described(failure)
+            )
         return PipelineError(f"{name}.{hook}() raised {described(error)}")
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    """Recognise Ctrl-C. Worker processes ignore it, so there a hook must have raised it itself."""
+    """Return True for Ctrl-C. Worker processes ignore it: there, the hook itself raised it."""
     return (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()
@@ -255,7 +257,7 @@ def _totals(samples: list[_Sample]) -> dict[str, int]:
     return totals
 
 
-class _timed:  # noqa: N801  (a context manager, as those of contextlib; five times for each batch)
+class _timed:  # noqa: N801  (a context manager like contextlib's; used five times per batch)
     __slots__ = ("_report", "_stage", "_start")
 
     def __init__(self, report: Report, stage: str) -> None:

@@ -1,7 +1,7 @@
-"""Arrays in memory that two processes share, through a file descriptor and not a name.
+"""Arrays in memory that two processes share through a file descriptor.
 
-A ``memfd`` (Linux 3.17+) has no entry in ``/dev/shm``: nothing is left behind however a process
-ends, and Docker's 64 MB default for ``/dev/shm`` does not bound it.
+A ``memfd`` (Linux 3.17+) has no entry in ``/dev/shm``: no process leaves anything behind, and
+Docker's 64 MB default for ``/dev/shm`` does not limit it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 from naiad.core.schema import Arrays
 
 _ALIGN = 64  # a cache line; also enough for any vector load
-_KEEP = 64 << 20  # bytes kept mapped between batches; what a larger batch used is given back
+_KEEP = 64 << 20  # bytes kept mapped between batches; more is returned to the system
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the arrays of several items lie.
+    """Offsets of several items' arrays.
 
     Attributes:
-        offsets: of each item the offset of its arrays by name, in bytes.
-        size: bytes that they take together.
+        offsets: for each item, the offsets of its arrays by name, in bytes.
+        size: total bytes.
     """
 
     offsets: list[dict[str, int]]
@@ -35,7 +35,7 @@ class Layout:
 class Arena:
     """A growable piece of memory into which one process writes arrays and another reads them.
 
-    Each ``write`` replaces what the one before wrote: one batch travels at a time.
+    Each ``write`` overwrites the previous one: one batch is in transit at a time.
     """
 
     def __init__(self, fd: int | None = None) -> None:
@@ -44,7 +44,7 @@ class Arena:
         self._map: mmap.mmap | None = None
 
     def write(self, items: Sequence[Arrays]) -> Layout:
-        """Copy the arrays of each item in, none of objects; return where they lie."""
+        """Copy in the arrays of each item (not object arrays) and return their layout."""
         offsets: list[dict[str, int]] = []
         end = 0
         for item in items:
@@ -53,7 +53,7 @@ class Arena:
                 own[name] = end
                 end += -(-array.nbytes // _ALIGN) * _ALIGN
             offsets.append(own)
-        if not any(items):  # errors need no memory, of which there may be none
+        if not any(items):  # errors need no memory, which may have run out
             return Layout(offsets, 0)
         memory = self.reserve(end)
         for item, own in zip(items, offsets, strict=True):
@@ -63,24 +63,24 @@ class Arena:
         return Layout(offsets, end)
 
     def holds(self, size: int) -> bool:
-        """Return True if there are ``size`` bytes, whichever process made room for them."""
+        """Return True if there are ``size`` bytes, whichever process allocated them."""
         mapped = 0 if self._map is None else len(self._map)
         return 0 <= size <= mapped or 0 <= size <= os.fstat(self.fd).st_size
 
     def trim(self) -> None:
-        """Give memory beyond what is usually needed back to the system; contents are lost."""
+        """Return memory beyond the usual need to the system; contents are lost."""
         if self._map is not None and len(self._map) > _KEEP:
             self._map.madvise(mmap.MADV_REMOVE, _KEEP, len(self._map) - _KEEP)
 
     def close(self) -> None:
-        """Close the descriptor; views that are still alive keep their memory."""
+        """Close the descriptor; existing views keep their memory."""
         self._map = None
         os.close(self.fd)
 
     def reserve(self, size: int) -> mmap.mmap:
-        """The memory, of at least so many bytes."""
+        """Return memory of at least ``size`` bytes."""
         if self._map is None or len(self._map) < size:
-            # Twice what is needed, so that slowly growing batches do not remap each time.
+            # Twice the need, so that slowly growing batches do not remap each time.
             wanted = max(1 << 20, 1 << (2 * size - 1).bit_length() if size else 0)
             wanted = max(wanted, os.fstat(self.fd).st_size)
             if os.fstat(self.fd).st_size < wanted:

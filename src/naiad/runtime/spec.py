@@ -1,4 +1,4 @@
-"""What a worker loads, and how it is served."""
+"""Specification of a worker's model and its service."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from naiad.core.settings import ServiceSettings
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a worker needs to know to load a model.
+    """All that a worker needs to load a model.
 
     Attributes:
-        pipeline: as :func:`naiad.core.pipeline.load_pipeline` takes it.
+        pipeline: a spec for :func:`naiad.core.pipeline.load_pipeline`.
         weights: file or folder, or None for the pipeline's default.
         device: ``"cpu"``, ``"cuda:0"``, ...
         threads: intra-op threads of the numeric libraries.
-        budget: what a batch may hold, or None for what the pipeline says.
-        settings: values for settings of the pipeline's own, or None.
+        budget: maximum size of a batch, or None for the pipeline's.
+        settings: values for the pipeline's own settings, or None.
     """
 
     pipeline: str
@@ -33,13 +33,13 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """How a pipeline is served.
+    """Service of a pipeline.
 
     Attributes:
-        spec: what a worker loads.
-        service: how requests wait and run; None is for no latency target.
-        workers: how many share the model's queue.
-        cost: what is believed of a batch's cost to begin with, or None.
+        spec: the model that a worker loads.
+        service: queueing and execution; a latency target of None means no target.
+        workers: number of workers that share the model's queue.
+        cost: initial estimate of a batch's cost, or None.
     """
 
     spec: Spec

@@ -1,26 +1,26 @@
-"""The messages between the native backend and its workers; ``contract.h`` is the other end.
+"""Messages between the native backend and its workers; ``contract.h`` is the other end.
 
 A batch and its answer are each one message: the number of integers, the integers (64 bits,
-native order), then text. Arrays lie in shared memory, each where the integers say::
+native order), then text. Arrays are in shared memory, at offsets that the integers give::
 
-    task    bytes in the inbox, requests, 0, and of each request: length of its id, length of its
-            parameters (JSON), and of each input: rank (-1: left out), shape, offset, bytes
-    or      bytes in the inbox, requests, 3, the offset of a byte for each request, then as with 0:
-            of a model whose requests are prepared beside ``forward``
-    or      bytes in the inbox, requests, 1, the size of each dimension in all requests together,
-            offset and bytes of each input, merged, and of each request its size of each dimension
-    done    bytes in the outbox, requests, 0, and of each request: 0 and for each output rank (-1:
-            left out), shape, offset, bytes; or an error's code, length of its class, of its text
-    or      bytes in the outbox, requests, 1, and the offset of each output, merged: to merged
-            requests, where the native backend may split results
-            then, in both, nanoseconds of each stage, batches, and of each its rows by dimension
-    or      0, requests, 2: the merged requests are wanted in a task of the first kind
+    task    bytes in the inbox, requests, 0, and per request: length of its id, length of its
+            parameters (JSON), and per input: rank (-1: omitted), shape, offset, bytes
+    or      bytes in the inbox, requests, 3, the offset of one byte per request, then as with 0:
+            for a model whose requests are prepared beside ``forward``
+    or      bytes in the inbox, requests, 1, the total size of each dimension, offset and bytes
+            of each merged input, and per request its size of each dimension
+    done    bytes in the outbox, requests, 0, and per request: 0 and per output rank (-1:
+            omitted), shape, offset, bytes; or an error's code, length of its class, of its text
+    or      bytes in the outbox, requests, 1, and the offset of each merged output: for merged
+            requests, if the native backend may split results
+            then, in both, nanoseconds of each stage, batches, and per batch its rows by dimension
+    or      0, requests, 2: send the merged requests again as a task of the first kind
 
-To tasks with 3 there are answers of the first kind to any number of requests, in the order of
-those, and an empty message for each task when all of it is prepared and more may be sent. The byte
-of a request is 0 until the front has answered it, or the worker has begun to run it.
+Tasks with 3 get answers of the first kind for any number of requests, in order, and an empty
+message per task once all of it is prepared and more may be sent. The byte of a request is 0 until
+the native backend has answered it or the worker has begun to run it.
 
-``BYTES`` tensors are as the KServe v2 protocol has them: each element behind its length, 32 bits.
+``BYTES`` tensors are as in the KServe v2 protocol: each element follows its length, 32 bits.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ _DTYPES: Final = {name: number for number, name in enumerate(_ORDER, start=1)}
 """``TRITONSERVER_DataType`` by the protocol's names."""
 
 REPORTED: Final = ("queue", *STAGES)
-"""Stages whose time an answer says: requests that are prepared may wait in a worker, too."""
+"""Stages whose times an answer has; prepared requests may also queue in a worker."""
 
 MORE: Final = b""
-"""A task is prepared."""
+"""Message that a task is prepared."""
 
 _APART, _MERGED, _WANTED_APART, _AHEAD = range(4)
 """``Form`` in ``task.h``."""
@@ -79,7 +79,7 @@ _APART, _MERGED, _WANTED_APART, _AHEAD = range(4)
 _BEGUN: Final = 2
 
 _Place: TypeAlias = "tuple[tuple[int, ...], int, int]"
-"""Of an array in the inbox: shape, offset, bytes."""
+"""Shape, offset and bytes of an array in the inbox."""
 
 _COUNT: Final = struct.Struct("=q")
 _LENGTH: Final = struct.Struct("<I")
@@ -87,14 +87,14 @@ _LENGTH: Final = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Reads tasks and writes answers of one pipeline.
+    """Reader of tasks and writer of answers for one pipeline.
 
     Attributes:
         contract: the pipeline's.
         outputs: the pipeline's.
-        dims: all named dimensions, ``requests`` first, and what tensors count.
-        merges: whether the native backend may merge requests.
-        splits: whether it may split what ``forward`` gave for merged ones.
+        dims: all named dimensions, ``requests`` first, and the tensors' ``counts``.
+        merges: True if the native backend may merge requests.
+        splits: True if it may split the results of merged ones.
     """
 
     contract: Contract
@@ -105,7 +105,7 @@ class Wire:
 
     @classmethod
     def of(cls, pipeline: type[Pipeline], contract: Contract | None = None) -> Wire:
-        """The wire of a pipeline, or of one whose ``contract`` is not that of its class."""
+        """Make the wire of a pipeline, with ``contract`` if it differs from its class's."""
         schemas = (pipeline.inputs, pipeline.sample)
         dims = dict.fromkeys([REQUESTS, *(d for schema in schemas for d in sized_dims(schema))])
         contract = contract or pipeline.contract()
@@ -114,13 +114,13 @@ class Wire:
 
     @property
     def inputs(self) -> Schema:
-        """The pipeline's."""
+        """The pipeline's inputs."""
         return self.contract.inputs
 
     def announced(self, config: ServiceConfig, *, ahead: bool = False) -> str:
-        """What the native backend must know, as JSON.
+        """Return the description of the model for the native backend, as JSON.
 
-        ``ahead``: whether requests are prepared beside ``forward``.
+        ``ahead``: requests are prepared beside ``forward``.
         """
         return json.dumps(
             {
@@ -140,15 +140,15 @@ class Wire:
         )
 
     def read(self, message: bytes, inbox: Arena) -> Batch | list[Request | NaiadError]:
-        """The requests of a task, merged or each by itself.
+        """Read the requests of a task, merged or separate.
 
-        An error stands in the place of a request that cannot be read, or that the schema does not
-        allow; merged ones are checked by who merged them.
+        A request that is malformed or violates the schema is replaced by an error; merged ones were
+        checked by the native backend.
         """
         table = _numbers(message)
         size, requests, form = table[:3].tolist()
-        if not inbox.holds(size):  # to make room for it is not the reader's part
-            raise PipelineError(f"a task of {size} bytes is in an inbox that is smaller")
+        if not inbox.holds(size):  # the writer must allocate it
+            raise PipelineError(f"a task of {size} bytes is larger than its inbox")
         memory = inbox.reserve(size)
         if form == _MERGED:
             return self._batch(table[3:], requests, memory)
@@ -172,11 +172,11 @@ class Wire:
         return found
 
     def claims(self, message: bytes, inbox: Arena) -> list[Claim]:
-        """Of each request of a task of the kind 3."""
+        """Return the claim of each request in a task with 3."""
         _, requests, form, start = _numbers(message)[:4].tolist()
         memory = inbox.reserve(0)
         if form != _AHEAD or not 0 <= start <= start + requests <= len(memory):
-            raise PipelineError(f"a task has no bytes for its {requests} requests")
+            raise PipelineError(f"a task has no claim bytes for its {requests} requests")
         return [Claim(memory, start + number) for number in range(requests)]
 
     def _one(
@@ -189,8 +189,8 @@ class Wire:
         except InvalidInput as error:
             return error
         except UnicodeDecodeError:
-            return InvalidInput(f"the request id is {name!r}, or a parameter is no text")
-        except Exception as error:  # of one request; those beside it are none the worse
+            return InvalidInput(f"the request id {name!r} or a parameter is not valid UTF-8")
+        except Exception as error:  # fails this request only
             return PipelineError(f"the request could not be read: {described(error)}")
 
     def _batch(self, table: NDArray[np.int64], requests: int, memory: mmap.mmap) -> Batch:
@@ -215,7 +215,7 @@ class Wire:
     ) -> Array:
         tensor = self.inputs[name]
         if not (0 <= offset <= len(memory) and 0 <= size <= len(memory) - offset):
-            raise InvalidInput(f"{name} is not where it was said to be")
+            raise InvalidInput(f"{name} is outside of shared memory")
         if tensor.dtype == BYTES:
             try:
                 return _read_bytes(memoryview(memory)[offset : offset + size], shape)
@@ -223,7 +223,7 @@ class Wire:
                 raise InvalidInput(f"{name}: {error}") from None
         if size != math.prod(shape) * tensor.numpy.itemsize:
             raise InvalidInput(
-                f"{name} has {size} bytes, which are not those of {tensor.dtype} {list(shape)}"
+                f"{name} has {size} bytes, which is wrong for {tensor.dtype} {list(shape)}"
             )
         if not size:
             return np.empty(shape, tensor.numpy)
@@ -232,11 +232,11 @@ class Wire:
         return view
 
     def requests(self, message: bytes) -> int:
-        """How many there are in a task."""
+        """Return the number of requests in a task."""
         return int(_numbers(message)[1])
 
     def write(self, report: Report, outbox: Arena) -> bytes:
-        """The answer to a task; the arrays are written to the outbox."""
+        """Return the answer to a task, and write its arrays to the outbox."""
         if report.merged is not None:
             layout = outbox.write([report.merged])
             places = (layout.offsets[0][name] for name in self.outputs)
@@ -268,7 +268,7 @@ class Wire:
         return self._packed(numbers, report, text)
 
     def want_apart(self, batch: Batch) -> bytes:
-        """The answer to a merged task whose requests must be run by themselves."""
+        """Return the answer to a merged task whose requests must be run one by one."""
         return _message([0, batch.requests, _WANTED_APART])
 
     def _packed(self, numbers: list[int], report: Report, text: list[bytes]) -> bytes:
@@ -297,13 +297,13 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to run a request, for which somebody may wait no more by then."""
+    """The right to run a request, unless nobody waits for it any more."""
 
     memory: mmap.mmap
     place: int
 
     def take(self) -> bool:
-        """Whether it may be run, which is then said."""
+        """Return True if it may be run, and mark it as begun."""
         wanted = self.memory[self.place] == 0
         if wanted:
             self.memory[self.place] = _BEGUN
@@ -316,7 +316,7 @@ def _numbers(message: bytes) -> NDArray[np.int64]:
 
 
 def _plain(outcome: Arrays) -> dict[str, Array]:
-    """The outputs, with texts as the bytes that travel."""
+    """Return the outputs, with object arrays as bytes to send."""
     return {
         name: _write_bytes(value) if value.dtype == object else value
         for name, value in outcome.items()
@@ -335,10 +335,10 @@ def _message(numbers: Sequence[int], text: Iterable[bytes] = ()) -> bytes:
 
 
 def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
-    """An object array of bytes, from their form in the protocol, which nobody has read before.
+    """Read an object array of bytes from its form in the protocol, which is not trusted.
 
     Raises:
-        InvalidInput: it is not of that form.
+        InvalidInput: the data is malformed.
     """
     count = math.prod(shape)
     if not 0 <= count <= len(data) // _LENGTH.size:  # checked before anything is allocated
@@ -350,7 +350,7 @@ def _read_bytes(data: memoryview, shape: tuple[int, ...]) -> Array:
             (length,) = _LENGTH.unpack_from(data, at)
             at += _LENGTH.size
             if length > len(data) - at:
-                raise InvalidInput(f"element {number} of {len(flat)} is longer than what was sent")
+                raise InvalidInput(f"element {number} of {len(flat)} is longer than the data sent")
             flat[number] = bytes(data[at : at + length])
             at += length
     except struct.error:

@@ -1,4 +1,4 @@
-"""What a process does in which a pipeline's hooks run: begin, load, and be ready."""
+"""Start-up of a process that runs a pipeline's hooks."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
-    """Load the pipeline, or ``kind``, and its model in this process, and run its example once.
+    """Load the pipeline, or ``kind``, and its model in this process; run its example once.
 
-    The first forward of a process is slow (allocations, lazy initialisation): better now than in
-    somebody's request.
+    The first forward of a process is slow (allocations, lazy initialisation), so it should not be
+    a client's request.
     """
     kind = kind or load_pipeline(spec.pipeline)
     if kind.arrays == "torch":
@@ -54,24 +54,24 @@ def _die_with_parent() -> None:
 
 
 def begin(parent: int) -> None:
-    """What every worker process does first; ``parent`` is who started it, with whom it ends."""
+    """Set up a worker process that ends with its ``parent``."""
     _die_with_parent()
     if os.getppid() != parent:
         sys.exit(0)
-    # The terminal's Ctrl-C is for the server, which drains; workers end when their socket closes.
+    # Ctrl-C is for the server, which drains; workers end when their socket closes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
 
 def loaded(load: Callable[[], T], fail: Callable[[NaiadError], None]) -> T | None:
-    """What ``load`` returns, ready to serve; None where it raises, after ``fail`` was told why."""
+    """Return the result of ``load``, ready to serve; call ``fail`` and return None if it raises."""
     try:
         made = load()
     except NaiadError as error:
         fail(error)
         return None
     except BaseException as error:
-        with contextlib.suppress(BaseException):  # a traceback is written by the error's own code
+        with contextlib.suppress(BaseException):  # writing a traceback runs the error's own code
             _log.exception("the model could not be loaded")
         fail(PipelineError(f"setup() raised {described(error)}"))
         return None

@@ -1,4 +1,4 @@
-"""Folders of models put into place at once: a Triton that polls never sees half of one."""
+"""Atomic replacement of models' folders: a Triton that polls never sees half of one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _RENAME_EXCHANGE = 2  # of Linux's renameat2
 
 @contextmanager
 def draft_of(target: Path) -> Generator[Path]:
-    """A new folder that takes the place of ``target`` when the block ends without error.
+    """Yield a new folder that replaces ``target`` if the block ends without error.
 
-    It is beside the repository where that can be, on the same file system: inside, Triton would
-    take it for a model.
+    If possible it is beside the repository, on the same file system: inside, Triton would take
+    it for a model.
     """
     repository = target.parent
     repository.mkdir(parents=True, exist_ok=True)
@@ -35,11 +35,11 @@ def draft_of(target: Path) -> Generator[Path]:
 
 
 def put(folder: Path, target: Path) -> None:
-    """Give ``folder`` the name ``target``; what had that name goes, in the same instant."""
+    """Rename ``folder`` to ``target``, atomically replacing an existing folder."""
     if not target.exists():
         folder.rename(target)
         return
-    if not _exchange(folder, target):  # another system than Linux: there is a moment without
+    if not _exchange(folder, target):  # not on Linux: the name is briefly missing
         old = folder.with_name(f"{folder.name}-old")
         target.rename(old)
         folder.rename(target)
@@ -48,7 +48,7 @@ def put(folder: Path, target: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names; False where the system cannot."""
+    """Exchange two names; return False if the system cannot."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):

@@ -17,23 +17,23 @@ from naiad.triton.engine import OWN_BACKENDS, Engine, Layout, has_gpu
 from naiad.triton.model_config import read_model_config
 from naiad.triton.paths import is_plain
 
-# Backends that complete nothing but inputs and outputs.
+# Backends that complete only inputs and outputs.
 _COMPLETED = ("python", "ensemble", *OWN_BACKENDS)
 
 ALL = ("*",)
-"""To load at the start: every model."""
+"""Names that load every model at the start."""
 
-_OFF = ("false", "0")  # how Triton reads an option that is there
+_OFF = ("false", "0")  # values by which Triton turns an option off
 
 _LARGEST_BODY = 2**31 - 1
-"""Bytes of an HTTP request; 25.06 and later have 64 MiB by default, and the gate its own limit."""
+"""Maximum bytes of an HTTP request; 25.06 and later default to 64 MiB. The gate has its own."""
 
 _ADMINISTRATION = "shared-memory,model-repository,logging,trace"
-"""The groups of Triton's endpoints that ask for the control key."""
+"""Groups of Triton's endpoints that require the control key."""
 
 
 def asks_for_tls(arguments: Iterable[str]) -> bool:
-    """Whether further arguments of tritonserver ask for TLS on gRPC."""
+    """Return True if extra arguments of tritonserver turn on TLS for gRPC."""
     asked = (argument.partition("=") for argument in arguments)
     return any(
         option in ("--grpc-use-ssl", "--grpc-use-ssl-mutual") and value.lower() not in _OFF
@@ -50,15 +50,15 @@ def command_line(
     shared_memory: str,
     links: Path,
 ) -> list[str]:
-    """The command that starts Triton.
+    """Return the command that starts Triton.
 
     Args:
         layout: the assembled engine.
-        repositories: what to serve.
-        settings: how.
-        endpoints: where to listen, and the control key.
+        repositories: the model repositories to serve.
+        settings: the server's settings.
+        endpoints: the addresses to listen on, and the control key.
         shared_memory: prefix of the files in ``/dev/shm``.
-        links: where links may be made to repositories whose paths Triton cannot take.
+        links: a folder for links to repositories whose paths Triton cannot use.
     """
     command = [
         str(layout.engine.tritonserver),
@@ -84,8 +84,8 @@ def command_line(
     if not has_gpu():
         command += ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
     if all(map(is_complete, repositories)):
-        # To complete a configuration Triton starts each model's process once more: 1.7 s of the
-        # 2 s that a small model takes to start. And it waits for ever for one that dies then.
+        # To complete a configuration Triton starts each model's process an extra time: 1.7 s of
+        # the 2 s that a small model takes to start. And it waits forever for one that dies then.
         command.append("--disable-auto-complete-config")
     return [*command, *settings.arguments]
 
@@ -103,14 +103,14 @@ def _listening(endpoints: Endpoints) -> Iterator[str]:
         ("gRPC", "grpc", endpoints.address),
         ("metrics", "metrics", metrics),
     ):
-        if ":" in address:  # each of the two servers has its own way to write IPv6 (seen in 2.51)
+        if ":" in address:  # HTTP and gRPC write IPv6 differently (seen in 2.51)
             address = f"[{address}]" if use == "gRPC" else f"ipv6:{address}"
         yield f"--{name}-address={address}"
         yield f"--{name}-port={endpoints.ports[use]}"
 
 
 def _closed(control_key: str) -> Iterator[str]:
-    """What nobody needs is off, and administration asks for the key."""
+    """Yield options that turn off unneeded endpoints and require the key for administration."""
     yield "--allow-sagemaker=false"
     yield "--allow-vertex-ai=false"
     if control_key:
@@ -119,14 +119,14 @@ def _closed(control_key: str) -> Iterator[str]:
 
 
 def _of_newer_versions(engine: Engine) -> Iterator[str]:
-    """What later versions must be told to behave as 2.51 does."""
+    """Yield options that make later versions behave like 2.51."""
     if not engine.is_embedded and "--http-max-input-size" in _help(engine.tritonserver):
         yield f"--http-max-input-size={_LARGEST_BODY}"
 
 
 @cache
 def _help(tritonserver: Path) -> str:
-    """What the program says of its options; "" where it does not run."""
+    """Return the program's help; "" if it does not run."""
     try:
         done = subprocess.run(
             [str(tritonserver), "--help"], capture_output=True, text=True, timeout=60, check=False
@@ -137,15 +137,15 @@ def _help(tritonserver: Path) -> str:
 
 
 def loaded_first(settings: ServeSettings) -> tuple[str, ...]:
-    """The models that Triton loads at the start; ``*`` is all."""
+    """Return the models that Triton loads at the start; ``*`` is all."""
     return ALL if settings.load is None or settings.model_control != "explicit" else settings.load
 
 
 def check_settings(repositories: Sequence[Path], settings: ServeSettings) -> None:
-    """Check that there is something to serve that Triton can take.
+    """Check that there is something to serve, and that Triton can serve it.
 
     Raises:
-        EngineError: says which setting, repository or model is wrong, and how.
+        EngineError: names the invalid setting, repository or model, and the reason.
     """
     check(settings, EngineError)
     if settings.supervision is not None:
@@ -159,37 +159,37 @@ def check_settings(repositories: Sequence[Path], settings: ServeSettings) -> Non
             close = get_close_matches(name, there)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise EngineError(
-                f"there is no model {name} to load; there are: {', '.join(there) or 'none'}{hint}"
+                f"no model {name} to load; the models are: {', '.join(there) or 'none'}{hint}"
             )
 
 
 def check_repositories(repositories: Sequence[Path], *, may_be_empty: bool = False) -> None:
-    """Check that Triton can take the repositories, and that each has a model, if it must.
+    """Check that Triton can use the repositories, and that each has a model, if it must.
 
     Raises:
-        EngineError: says which repository or model is wrong, and how.
+        EngineError: names the invalid repository or model, and the reason.
     """
     if not repositories:
-        raise EngineError("there is no model repository to serve")
+        raise EngineError("no model repository to serve")
     for repository in repositories:
         if not repository.is_dir():
             raise EngineError(f"{repository}: no such folder")
         models = model_directories(repository)
         if not models and not may_be_empty:
             raise EngineError(
-                f"{repository} holds no model; each is a folder with a config.pbtxt and a version, "
-                f"as `naiad export` writes them"
+                f"{repository} has no models; each is a folder with a config.pbtxt and a version, "
+                f"as written by `naiad export`"
             )
         for model in models:
             if not is_plain(Path(model.name)):
                 raise EngineError(
-                    f"the model's name {model.name!r} has characters that Triton's Python backend "
-                    f"cannot take; use letters, digits, - and _"
+                    f"the model's name {model.name!r} has characters that break Triton's Python "
+                    f"backend; use letters, digits, - and _"
                 )
 
 
 def model_directories(repository: Path) -> list[Path]:
-    """The models' folders."""
+    """Return the models' folders."""
     return sorted(
         path
         for path in repository.iterdir()
@@ -198,7 +198,7 @@ def model_directories(repository: Path) -> list[Path]:
 
 
 def is_complete(repository: Path) -> bool:
-    """Whether there are models, and every configuration says all that Triton could find out."""
+    """Return True if there are models and no configuration needs to be completed."""
     models = model_directories(repository)
     for model in models:
         try:
@@ -213,6 +213,6 @@ def is_complete(repository: Path) -> bool:
 def _plain(repository: Path, link: Path) -> Path:
     if is_plain(repository):
         return repository
-    if not link.is_symlink():  # of an earlier start
+    if not link.is_symlink():  # it may be left from an earlier start
         link.symlink_to(repository)
     return link

@@ -1,4 +1,4 @@
-"""From a pipeline's schema to Triton's model configuration, through Triton's own protobuf."""
+"""Triton's model configuration from a pipeline's schema, through Triton's protobuf."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from naiad.core.schema import Tensor
 
 PIPELINE_PARAMETER = "naiad_pipeline"
-"""The parameter by which a model written by Naiad is known, and its pipeline found."""
+"""Parameter of models written by Naiad: the pipeline's spec."""
 
 
 def model_config(
@@ -27,11 +27,11 @@ def model_config(
     name: str | None = None,
     label_files: Mapping[str, str] | None = None,
 ) -> Any:
-    """The ``ModelConfig`` message of a pipeline.
+    """Return the ``ModelConfig`` message of a pipeline.
 
-    Requests are merged by Naiad, so ``max_batch_size`` is 0 (tensors keep their shapes and no batch
-    dimension is added) unless the contract has one. One instance is enough, since it runs no model
-    code; the workers behind it are counted by the parameter ``instances``.
+    Naiad merges requests, so ``max_batch_size`` is 0 (tensors keep their shapes, without a batch
+    dimension) unless the contract has one. One instance suffices, since it runs no model code; the
+    parameter ``instances`` is the number of workers behind it.
     ``label_files`` are names of files beside ``config.pbtxt``, by output.
     """
     pb = _protobuf()
@@ -68,7 +68,7 @@ def read_config(path: Path) -> Any:
     """Read a ``config.pbtxt``.
 
     Raises:
-        RepositoryError: it is not a model configuration; says where it stops being one.
+        RepositoryError: the file is not a model configuration; says where it is wrong.
     """
     pb = _protobuf()
 
@@ -79,29 +79,29 @@ def read_config(path: Path) -> Any:
 
 
 def refuse_response_cache(config: Mapping[str, Any]) -> None:
-    """Refuse to serve a pipeline with Triton's response cache; ``config`` is in its JSON form.
+    """Refuse to serve a pipeline with Triton's response cache; ``config`` is its JSON form.
 
-    Seen in Triton 2.51 with deferred replies: an error is kept as an answer without outputs, and
-    given as a success to the next who asks the same; so is an answer to who wanted some outputs
-    only; and request parameters are not compared.
+    Seen in Triton 2.51 with deferred replies: an error is cached as an answer without outputs and
+    returned as a success to the next equal request; so is an answer with only some outputs; and
+    request parameters are not compared.
 
     Raises:
-        RepositoryError: it is enabled.
+        RepositoryError: the cache is enabled.
     """
     if config.get("response_cache", {}).get("enable"):
         raise RepositoryError(
-            "response_cache is enabled in config.pbtxt: Triton's cache gives wrong answers with "
-            "models of Naiad (it keeps errors as empty answers); remove response_cache"
+            "response_cache is enabled in config.pbtxt, but Triton's cache gives wrong answers for "
+            "Naiad's models (it caches errors as empty answers); remove response_cache"
         )
 
 
 def read_parameters(config: Any) -> dict[str, str]:
-    """The parameters of a ``ModelConfig``."""
+    """Return the parameters of a ``ModelConfig``."""
     return {key: value.string_value for key, value in config.parameters.items()}
 
 
 def parameters_of(folder: Path) -> dict[str, str]:
-    """The parameters of a model's folder; none where it has no config that can be read."""
+    """Return the parameters of a model's folder; empty without a readable config."""
     path = folder / "config.pbtxt"
     if not path.is_file():
         return {}
@@ -117,7 +117,7 @@ def _protobuf() -> Any:
 
 
 def _dims(kind: type[Pipeline], tensor: Tensor) -> tuple[int, ...]:
-    """The dims to declare, without Triton's batch dimension where there is one."""
+    """Return the dims to declare, without Triton's batch dimension if there is one."""
     batched = kind.max_batch_size and tensor.declared is None
     return tensor.config_dims[1:] if batched else tensor.config_dims
 

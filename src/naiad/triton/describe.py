@@ -1,4 +1,4 @@
-"""A model's configuration in words."""
+"""A model's configuration in plain words."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from naiad.core.schema import Tensor
 
 _BACKENDS: Final = {
-    BACKEND: "a pipeline of Naiad",
-    "python": "Python code of the model's own, model.py",
+    BACKEND: "a Naiad pipeline",
+    "python": "the model's own Python code, model.py",
     "pytorch": "a TorchScript, torch.export or AOTInductor file, run by torch",
     "onnxruntime": "an ONNX file, run by ONNX Runtime",
     "ensemble": "an ensemble: a chain of other models, inside the server",
@@ -27,31 +27,31 @@ _BACKENDS: Final = {
 _ABOUT: Final = {
     PIPELINE_PARAMETER: "the pipeline's class",
     **{one.name: described(one).rstrip(".") for one in fields(ModelSettings)},
-    "settings": "those of the pipeline's own",
-    "threads": "of torch, in each worker",
-    "weights": "the file or folder in that of the version",
-    "budget": "how much one merged batch may hold",
-    "cost": "what a batch is found to cost, by naiad tune",
-    "notice": "what users must know of the weights",
-    "naiad_dims": "the dimensions by name: requests are merged by Naiad",
-    "naiad_budget": "how much one merged batch may hold",
-    "naiad_limit": "how much one request may hold",
-    "INFERENCE_MODE": "whether gradients are off",
+    "settings": "the pipeline's own settings",
+    "threads": "torch threads of each worker",
+    "weights": "the file or folder of weights, in the version's folder",
+    "budget": "maximum size of a merged batch",
+    "cost": "the cost of a batch, measured by naiad tune",
+    "notice": "a notice about the weights for users",
+    "naiad_dims": "names of dimensions: Naiad merges requests",
+    "naiad_budget": "maximum size of a merged batch",
+    "naiad_limit": "maximum size of a request",
+    "INFERENCE_MODE": "true if gradients are off",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the description: a title and sentences."""
+    """A section of the description: a title and lines."""
 
     title: str
     lines: tuple[str, ...]
 
 
 def describe(config: ModelConfig) -> list[Section]:
-    """What the config says, part by part."""
+    """Describe a config, section by section."""
     parts = (
-        ("what it is", _kind(config)),
+        ("kind", _kind(config)),
         ("inputs", [_tensor(config, tensor, "input") for tensor in config.inputs]),
         ("outputs", [_tensor(config, tensor, "output") for tensor in config.outputs]),
         ("sizes", list(_sizes(config))),
@@ -66,12 +66,12 @@ def describe(config: ModelConfig) -> list[Section]:
 
 
 def describe_pipeline(pipeline: Pipeline) -> list[Section]:
-    """What only the pipeline's code says: the names of dimensions, the budget and the limit."""
+    """Describe what only the pipeline's code declares: dimensions, budget and limits."""
     schema = {**pipeline.inputs, **pipeline.outputs}
     bounds = (
         ("one merged batch holds up to", pipeline.budget),
         ("one request may hold up to", pipeline.limit),
-        ("all that wait may hold up to", pipeline.waiting),
+        ("the queue may hold up to", pipeline.waiting),
     )
     return [
         Section("dimensions", tuple(_named(name, tensor) for name, tensor in schema.items())),
@@ -94,7 +94,7 @@ def _named(name: str, tensor: Tensor) -> str:
 
 def _kind(config: ModelConfig) -> list[str]:
     if PIPELINE_PARAMETER in config.parameters:
-        return ["a pipeline of Naiad: queued and batched in Triton, run in worker processes"]
+        return ["a Naiad pipeline: queued and batched in Triton, run in worker processes"]
     about = _BACKENDS.get(config.backend, "")
     name = config.backend or config.platform or "unknown"
     return [f"backend {name}{f': {about}' if about else ''}"]
@@ -107,11 +107,11 @@ def _tensor(config: ModelConfig, tensor: TensorConfig, kind: str) -> str:
     whole = [-1, *dims] if config.max_batch_size > 0 else dims
     text = f"{tensor.name}: {tensor.dtype} {_shape(whole)}"
     if tensor.dtype == "BYTES":
-        text += ", each element text or bytes of any length"
+        text += ", each element is text or bytes of any length"
     if config.max_batch_size > 0:
         text += f"; the first size is the batch, 1 to {config.max_batch_size}"
     if tensor.optional:
-        text += "; may be left out"
+        text += "; may be omitted"
     if entry.HasField("reshape"):
         text += f"; the model sees {_shape([*entry.reshape.shape])}"
     if kind == "output" and entry.label_filename:
@@ -121,7 +121,7 @@ def _tensor(config: ModelConfig, tensor: TensorConfig, kind: str) -> str:
 
 def _sizes(config: ModelConfig) -> Iterator[str]:
     if any(-1 in entry.dims for entry in (*config.message.input, *config.message.output)):
-        yield "any (-1 in config.pbtxt) may differ from request to request"
+        yield "sizes written as any (-1 in config.pbtxt) may differ between requests"
 
 
 def _shape(sizes: Sequence[int]) -> str:
@@ -133,7 +133,7 @@ def _steps(config: ModelConfig) -> Iterator[str]:
         into = ", ".join(f"{tensor} as {name}" for name, tensor in sorted(step.input_map.items()))
         out = ", ".join(f"{tensor} from {name}" for name, tensor in sorted(step.output_map.items()))
         version = "" if step.model_version < 1 else f" version {step.model_version}"
-        yield f"{step.model_name}{version} takes {into}; gives {out}"
+        yield f"{step.model_name}{version} takes {into}; returns {out}"
 
 
 def _batching(config: ModelConfig) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _batching(config: ModelConfig) -> Iterator[str]:
     else:
         yield "requests have no batch dimension (max_batch_size is 0)"
     if PIPELINE_PARAMETER in config.parameters or "naiad_dims" in config.parameters:
-        yield "concurrent requests are merged by Naiad, within the budget"
+        yield "Naiad merges concurrent requests, within the budget"
     elif message.HasField("dynamic_batching") and config.max_batch_size > 1:
         dynamic = message.dynamic_batching
         yield f"Triton merges concurrent requests into batches of up to {config.max_batch_size}"
@@ -163,9 +163,9 @@ def _queue(policy: Any) -> Iterator[str]:
     if policy.max_queue_size:
         yield f"up to {policy.max_queue_size} requests wait; more are refused as UNAVAILABLE"
     if policy.default_timeout_microseconds:
-        late = "refused" if policy.timeout_action == policy.REJECT else "put off"
+        late = "refused" if policy.timeout_action == policy.REJECT else "postponed"
         seconds = policy.default_timeout_microseconds / 1e6
-        yield f"what waits for longer than {seconds:g} s is {late}"
+        yield f"a request that waits for longer than {seconds:g} s is {late}"
 
 
 def _instances(config: ModelConfig) -> Iterator[str]:
@@ -187,17 +187,17 @@ def _instances(config: ModelConfig) -> Iterator[str]:
 
 def _versions(policy: Any) -> str:
     if policy.HasField("all"):
-        return "all that are there are served, and the newest by default"
+        return "all are served, the newest by default"
     if policy.HasField("specific"):
         numbers = ", ".join(map(str, policy.specific.versions))
-        return f"only {numbers} served, and the newest of them by default"
+        return f"only {numbers} served, the newest of them by default"
     count = max(1, policy.latest.num_versions)
     return "only the newest is served" if count == 1 else f"the {count} newest are served"
 
 
 def _cache(config: ModelConfig) -> Iterator[str]:
     if config.message.response_cache.enable:
-        yield "answers are kept for who asks the same, where the server has a --response-cache"
+        yield "answers are cached for equal requests, if the server has a --response-cache"
 
 
 def _parameters(parameters: Mapping[str, str]) -> Iterator[str]:

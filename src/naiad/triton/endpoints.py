@@ -1,4 +1,4 @@
-"""A server's addresses, and the questions that need no client."""
+"""A server's addresses, and requests that need no client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from naiad.triton.hosts import reachable
 from naiad.triton.prometheus import Sample, parse_metrics
 
 GRPC_SUFFIX = 8001
-"""Triton appends the gRPC port to the path of its gRPC socket (seen in 2.51)."""
+"""Port that Triton appends to the path of its gRPC socket (seen in 2.51)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,45 +25,45 @@ class TritonSockets:
     """The Unix sockets on which Triton listens behind a gate.
 
     Attributes:
-        directory: their own, which only the server's user may enter.
+        directory: their folder, which only the server's user may enter.
     """
 
     directory: Path
 
     def make_room(self) -> None:
-        """Make the directory, and remove what a Triton that died has left there."""
+        """Make the directory, and remove what a dead Triton left there."""
         self.directory.mkdir(mode=0o700, exist_ok=True)
         for path in (self.http, self.grpc, self.metrics):
             path.unlink(missing_ok=True)
 
     @property
     def http(self) -> Path:
-        """KServe v2 over HTTP."""
+        """Socket of KServe v2 over HTTP."""
         return self.directory / "http"
 
     @property
     def grpc(self) -> Path:
-        """KServe v2 over gRPC."""
+        """Socket of KServe v2 over gRPC."""
         return self.directory / f"grpc:{GRPC_SUFFIX}"
 
     @property
     def metrics(self) -> Path:
-        """Prometheus metrics over HTTP."""
+        """Socket of Prometheus metrics over HTTP."""
         return self.directory / "metrics"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where clients reach a server, and where its own process does.
+    """Addresses of a server, for clients and for its own process.
 
     Attributes:
         address: the IP address on which it listens.
         ports: for ``HTTP``, ``gRPC`` and ``metrics``.
-        grpc_tls: whether Triton itself encrypts gRPC; it has TLS there only.
-        gate_tls: whether a gate in front of it encrypts both.
-        sockets: Triton's own, where a gate stands in front.
-        public_socket: the Unix socket that takes the place of the HTTP and gRPC ports.
-        control_key: opens the repository's index.
+        grpc_tls: True if Triton itself encrypts gRPC; it has TLS only there.
+        gate_tls: True if a gate in front encrypts both.
+        sockets: Triton's own sockets, if a gate stands in front.
+        public_socket: the Unix socket that replaces the HTTP and gRPC ports.
+        control_key: the key of the repository's index.
     """
 
     address: str
@@ -77,12 +77,12 @@ class Endpoints:
 
     @property
     def host(self) -> str:
-        """An address at which this machine reaches the server; IPv6 in brackets."""
+        """Address at which this machine reaches the server; IPv6 in brackets."""
         return reachable(self.address)
 
     @property
     def grpc_url(self) -> str:
-        """As ``127.0.0.1:8001``, ``grpcs://127.0.0.1:8001`` or ``unix:/run/naiad.sock``."""
+        """Such as ``127.0.0.1:8001``, ``grpcs://127.0.0.1:8001`` or ``unix:/run/naiad.sock``."""
         if self.public_socket is not None:
             return f"unix:{self.public_socket}"
         encrypted = self.grpc_tls or self.gate_tls
@@ -90,32 +90,32 @@ class Endpoints:
 
     @property
     def http_url(self) -> str:
-        """As ``http://127.0.0.1:8000``; "" where there is a socket alone."""
+        """Such as ``http://127.0.0.1:8000``; "" if there is only a socket."""
         if self.public_socket is not None:
             return ""
         return f"{'https' if self.gate_tls else 'http'}://{self.host}:{self.ports['HTTP']}"
 
     @property
     def urls(self) -> dict[str, str]:
-        """The URLs for clients, by what is there: ``gRPC``, ``HTTP`` and ``metrics``."""
+        """URLs for clients that exist of ``gRPC``, ``HTTP`` and ``metrics``."""
         urls = {"gRPC": self.grpc_url, "HTTP": self.http_url, "metrics": self.metrics_url}
         return {use: url for use, url in urls.items() if url}
 
     @property
     def own_url(self) -> str:
-        """Triton itself: its gRPC, or HTTP where gRPC asks for certificates, which are not ours."""
+        """URL of Triton itself: gRPC, or HTTP if gRPC has TLS with the user's certificates."""
         if self.sockets is not None:
             return f"unix:{self.sockets.grpc}"
         return self.http_url if self.grpc_tls else self.grpc_url
 
     @property
     def metrics_url(self) -> str:
-        """As ``http://127.0.0.1:8002/metrics``."""
+        """Such as ``http://127.0.0.1:8002/metrics``."""
         host = reachable(self.metrics_address or self.address)
         return f"http://{host}:{self.ports['metrics']}/metrics"
 
     def metrics(self) -> list[Sample]:
-        """All numbers of ``/metrics``, as they are now.
+        """Read all numbers of ``/metrics``.
 
         Raises:
             EngineError: the server does not answer, as for :meth:`index`.
@@ -123,7 +123,7 @@ class Endpoints:
         return list(parse_metrics(self._ask("metrics", "GET", "/metrics").decode()))
 
     def index(self) -> tuple[ModelInfo, ...]:
-        """The state of each version of each model in the server's repositories."""
+        """Return the state of each version of each model in the server's repositories."""
         index = json.loads(self._ask("HTTP", "POST", "/v2/repository/index"))
         return tuple(
             ModelInfo(m["name"], m.get("version", ""), m.get("state", ""), m.get("reason", ""))
@@ -131,7 +131,7 @@ class Endpoints:
         )
 
     def _ask(self, use: str, method: str, path: str) -> bytes:
-        # Closed at once: an idle connection holds Triton's shutdown for its whole exit timeout.
+        # Closed at once: an idle connection delays Triton's shutdown by its whole exit timeout.
         with contextlib.closing(self._connection(use)) as connection:
             try:
                 connection.request(method, path, headers={HTTP_HEADER: self.control_key})

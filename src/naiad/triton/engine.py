@@ -1,8 +1,8 @@
-"""The Triton that serves: found, and laid out for launch.
+"""The Triton that serves: finding it, and laying it out for launch.
 
-It is one that is installed, as in NVIDIA's containers, or the files that Naiad fetches
+It is an installed one, as in NVIDIA's containers, or the files that Naiad downloads
 (`naiad.triton.engine_files`): ``tritonserver`` (2.51, the 24.10 release), the Python backend and
-one stub per Python version, but not the layout that Triton wants: the stub must lie beside the
+one stub per Python version, but not in the layout that Triton needs: the stub must be beside the
 backend. The layout is made of links in a cache directory; nothing is written into the engine.
 """
 
@@ -33,22 +33,22 @@ from naiad.triton.python_environment import (
 )
 
 CONTAINERS = Path("/opt/tritonserver")
-"""Where NVIDIA's containers have Triton."""
+"""Folder of Triton in NVIDIA's containers."""
 
 _STUB = "triton_python_backend_stub"
-_TRITON = Path("pytriton", "tritonserver")  # as in site-packages: RPATHs count the levels
+_TRITON = Path("pytriton", "tritonserver")  # as in site-packages: RPATHs depend on the depth
 _BACKENDS = _TRITON / "backends"
 
-# A backend's library must lie inside its directory after links are followed: "backend library name
-# 'libtriton_python.so' escapes backend directory" (2.51). So these are copied.
+# A backend's library must be inside its directory after links are followed: "backend library name
+# 'libtriton_python.so' escapes backend directory" (2.51). So libraries are copied.
 _LIBRARY = "libtriton_{}.so"
-# The Python backend has Naiad's library before it, which finds the real one under this name.
+# Naiad's library replaces the Python backend, and finds the real one under this name.
 _BEHIND_NAIAD = "libtriton_python_stub.so"
 
 OWN_BACKENDS = (BACKEND, "pytorch", "onnxruntime")
-"""What Naiad's library serves, each under its own name."""
+"""Backends that Naiad's library serves, each under its own name."""
 
-# Imported in the stub before any model is: also of models that come while the server runs.
+# Imported in the stub before any model, including models loaded while the server runs.
 _UTILS = "triton_python_backend_utils.py"
 _GUARD = f"""\
 import numpy as _numpy
@@ -61,25 +61,24 @@ if int(_numpy.__version__.split(".")[0]) >= 2:
 
 """
 
-_LIBPYTHON = re.compile(rb"libpython(3\.\d+)\.so")  # what a stub is linked with
+_LIBPYTHON = re.compile(rb"libpython(3\.\d+)\.so")  # the library that a stub is linked with
 
 # Python models run with these unless the user's environment says otherwise.
 _DEFAULTS = numeric_environment(threads=1) | {
-    "PYTHONUNBUFFERED": "1",  # what a model prints is in the log when it is printed
+    "PYTHONUNBUFFERED": "1",  # models' prints are logged at once
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A Triton, and what runs a repository's own ``model.py`` in it.
+    """A Triton, and the Python and stub for a repository's own ``model.py``.
 
     Attributes:
-        version: Triton's own; "unknown" where it cannot be seen.
+        version: Triton's version, or "unknown".
         home: the folder with ``bin``, ``backends`` and ``caches``.
-        libraries: the shared libraries of the wheel; None of an installed Triton.
-        python: what the stub runs in.
-        stub: the program that hosts a Python model, for the version of ``python``, where there is
-            one.
+        libraries: the wheel's shared libraries; None for an installed Triton.
+        python: the Python in which the stub runs.
+        stub: the program that hosts a Python model, for the version of ``python``, or None.
     """
 
     version: str
@@ -95,16 +94,16 @@ class Engine:
 
     @property
     def is_embedded(self) -> bool:
-        """Whether its files are those of the wheel."""
+        """True if its files are the wheel's."""
         return self.libraries is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A directory of links, and one copy, as Triton wants it.
+    """A directory of links and copies in Triton's layout.
 
     Attributes:
-        engine: what the links lead to.
+        engine: the target of the links.
         root: the directory.
     """
 
@@ -123,23 +122,23 @@ class Layout:
 
     @property
     def libpython(self) -> Path:
-        """A directory with nothing but the shared library of the running Python.
+        """A directory with only the shared library of the stub's Python.
 
-        Its own directory on the library path would bring, in conda environments above all, a
-        hundred other libraries with it.
+        The library's own directory would bring a hundred other libraries onto the library path,
+        in conda environments above all.
         """
         return self.root / "lib"
 
     @property
     def python(self) -> Path:
-        """A directory whose ``python3`` is the running Python."""
+        """A directory whose ``python3`` is the stub's Python."""
         return self.root / "bin"
 
 
 def fetch_engine(directory: Path | None = None, *, progress: bool = False) -> Path:
-    """Return the folder of the Triton that `find_engine` uses, fetching it if there is none.
+    """Return the folder of the Triton that `find_engine` uses; download it if necessary.
 
-    ``progress`` is for standard error. Raises what `find_engine` raises.
+    ``progress`` is reported on standard error. Raises what `find_engine` raises.
     """
     return place_of_engine(directory) or engine_files.install(progress=progress)
 
@@ -150,17 +149,17 @@ def find_engine(
     *,
     progress: bool = False,
 ) -> Engine:
-    """Find Triton; fetch it where there is none.
+    """Find Triton; download it if necessary.
 
     Args:
         directory: an installed Triton, or the files of the wheel; by default ``$NAIAD_ENGINE``, or
-            `CONTAINERS`, or the files in the cache, which are fetched where they are missing.
-        python: what a repository's own ``model.py`` runs in; by default as
+            `CONTAINERS`, or the files in the cache, which are downloaded if missing.
+        python: the Python for a repository's own ``model.py``; by default that of
             `default_python`.
-        progress: say on standard error what is fetched.
+        progress: report a download on standard error.
 
     Raises:
-        EngineError: there is none in ``directory``, or it cannot be fetched or run here; says what
+        EngineError: no Triton in ``directory``, or it cannot be downloaded or run here; says what
             to do.
     """
     python = python or default_python()
@@ -178,25 +177,25 @@ def find_engine(
 
 
 def place_of_engine(directory: Path | None = None) -> Path | None:
-    """The folder of the Triton that `find_engine` would take; None where it would fetch one.
+    """Return the folder of the Triton that `find_engine` would use; None if it would download it.
 
     Raises:
-        EngineError: there is none in ``directory``.
+        EngineError: no Triton in ``directory``.
     """
     named = directory or os.environ.get("NAIAD_ENGINE")
     if named:
         place = Path(named).expanduser().absolute()
         if not _has_server(place) and not engine_files.is_complete(place):
             raise EngineError(
-                f"{place} holds no Triton: there is no bin/tritonserver. Name the folder that has "
-                f"it, such as {CONTAINERS}, or none, to have Naiad fetch Triton {RELEASE.release}"
+                f"{place} has no bin/tritonserver. Give the folder that has it, such as "
+                f"{CONTAINERS}, or none, to let Naiad download Triton {RELEASE.release}"
             )
         return place
     return CONTAINERS if _has_server(CONTAINERS) else engine_files.installed()
 
 
 def stubs(home: Path) -> dict[str, Path]:
-    """The stubs of a Triton by the Python that each is for, such as ``3.11``."""
+    """Return the stubs of a Triton by their version of Python, such as ``3.11``."""
     found = {path.parent.name: path for path in home.glob(f"python_backend_stubs/*/{_STUB}")}
     installed = home / "backends" / "python" / _STUB
     if installed.is_file() and (linked := _LIBPYTHON.search(installed.read_bytes())):
@@ -211,21 +210,21 @@ def assemble(
     directory: Path | None = None,
     cache: Path | None = None,
 ) -> Layout:
-    """Lay the engine out for launch; an earlier layout of the same parts is used again.
+    """Lay the engine out for launch; reuse an earlier layout of the same parts.
 
     Safe to call from many processes at once.
 
     Args:
-        engine: what :func:`find_engine` found.
+        engine: the result of :func:`find_engine`.
         backends: further backends by name, each a directory with a ``model.py`` (a Python-based
-            backend) or a shared library; by default those that come with Naiad.
-        directory: a folder of the user's with backends; they are preferred to those of the same
-            name in ``backends``, as are any that lie in the engine's own folder.
-        cache: where to put it; by default :func:`naiad.artifacts.cache_directory`.
+            backend) or a shared library.
+        directory: the user's folder of backends, which take precedence over those of the same
+            name in ``backends`` and in the engine's own folder, which precedes ``backends``.
+        cache: the folder for layouts; by default :func:`naiad.artifacts.cache_directory`.
 
     Raises:
-        EngineError: neither the cache nor the temporary directory can be used, there is no
-            ``directory``, or no compiled backend for this machine.
+        EngineError: neither the cache nor the temporary directory can be used, ``directory`` does
+            not exist, or there is no compiled backend for this machine.
     """
     found = dict(backends or {})
     found |= installed_backends(engine.home / "backends")
@@ -260,9 +259,9 @@ def assemble(
 
 
 def environment(layout: Layout, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of the server's process, from ``base`` (by default this process's own)."""
+    """Return the environment of the server's process, based on ``base`` or this process's."""
     env = _DEFAULTS | dict(os.environ if base is None else base)
-    # The stub's Python is the first `python3` on PATH, whatever else is said (seen in 2.51).
+    # The stub's Python is always the first `python3` on PATH (seen in 2.51).
     python = layout.engine.python.executable
     same = (python.parent / "python3").resolve() == python.resolve()
     first = python.parent if same else layout.python
@@ -271,22 +270,22 @@ def environment(layout: Layout, base: Mapping[str, str] | None = None) -> dict[s
     if not layout.engine.is_embedded:
         libraries = _prepended(str(layout.engine.home / "lib"), libraries)
     env["LD_LIBRARY_PATH"] = _prepended(str(layout.libpython), libraries)
-    env["NAIAD_PYTHON"] = sys.executable  # what Naiad's worker processes run in
+    env["NAIAD_PYTHON"] = sys.executable  # for Naiad's worker processes
     return env
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA driver is loaded and a device is visible."""
+    """Return True if an NVIDIA driver is loaded and a device is visible."""
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 
 
 def installed_backends(directory: Path) -> dict[str, Path]:
-    """The backends in a folder, such as a container's ``/opt/tritonserver/backends``, by name.
+    """Return the backends in a folder, such as ``/opt/tritonserver/backends``, by name.
 
-    ``python`` is not among them: the engine has its own, whose stub fits the running Python.
+    ``python`` is left out: the engine has its own, whose stub fits the running Python.
 
     Raises:
-        EngineError: there is no such folder, or nothing in it is a backend.
+        EngineError: no such folder, or it has no backend.
     """
     if not directory.is_dir():
         raise EngineError(f"{directory}: no such folder of backends")
@@ -297,7 +296,7 @@ def installed_backends(directory: Path) -> dict[str, Path]:
     }
     if not found:
         raise EngineError(
-            f"{directory} holds no backend; each is a folder NAME with a libtriton_NAME.so or a "
+            f"{directory} has no backends; each is a folder NAME with a libtriton_NAME.so or a "
             f"model.py"
         )
     found.pop("python", None)
@@ -326,7 +325,7 @@ def _links(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _copies(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
-    """Libraries of backends, by where they are to lie; those in ``backends`` are others'."""
+    """Return libraries to copy, by target; backends in ``backends`` have their own."""
     real = engine.home / "backends" / "python" / _LIBRARY.format("python")
     copies = {str(_BACKENDS / "python" / _BEHIND_NAIAD): real}
     for name in ("python", *OWN_BACKENDS):
@@ -337,7 +336,7 @@ def _copies(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _guarded_utils(engine: Engine) -> str:
-    """What models in the stub import, which refuses a NumPy that the stub would misread."""
+    """Return the module that models in the stub import, with a check of NumPy's version."""
     text = (engine.home / "backends" / "python" / _UTILS).read_text("utf-8")
     return text if takes_numpy_2(engine.version) else _GUARD + text
 
@@ -347,7 +346,7 @@ def _is_complete(root: Path, parts: Sequence[str]) -> bool:
 
 
 def _move_into_place(draft: Path, root: Path, parts: Sequence[str]) -> None:
-    """Give the draft its name, unless another process was first; replace a damaged layout."""
+    """Move the draft into place, unless another process was first; replace a damaged layout."""
     try:
         draft.rename(root)
     except OSError:
@@ -364,7 +363,7 @@ def _has_server(home: Path) -> bool:
 
 
 def _installed_version(home: Path) -> str:
-    """As NVIDIA's containers have it, in a file and in the environment."""
+    """Return the version that NVIDIA's containers state in a file or the environment."""
     file = home / "TRITON_VERSION"
     if file.is_file():
         return file.read_text("utf-8").strip()

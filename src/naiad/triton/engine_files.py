@@ -1,7 +1,7 @@
-"""Triton's files: fetched once by the user's own pip or uv, checked, and unpacked into the cache.
+"""Triton's files: downloaded once with the user's pip or uv, checked and unpacked into the cache.
 
-They are those of a wheel on PyPI (`naiad.engine_release`), which is never installed as a package:
-its requirements (NumPy 1, an older Python) are those of its Python code, which Naiad does not use.
+They come from a wheel on PyPI (`naiad.engine_release`), which is never installed as a package: its
+requirements (NumPy 1, an older Python) are for its Python code, which Naiad does not use.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from naiad.triton.paths import usable_cache
 SERVER: Final = Path("pytriton", "tritonserver", "bin", "tritonserver")
 """The server's program among the files."""
 
-NEEDED: Final = 256 << 20  # bytes: the wheel, and what is unpacked of it
+NEEDED: Final = 256 << 20  # bytes: the wheel and its unpacked files
 CONTAINER: Final = f"nvcr.io/nvidia/tritonserver:{RELEASE.release}-py3"
 ELSEWHERE: Final = (
-    "Or serve the exported models in NVIDIA's container; from a clone of Naiad:\n"
+    "Alternatively, serve exported models in NVIDIA's container; from a clone of Naiad:\n"
     "  naiad export nugraph3 models\n"
     "  deploy/triton-environment.sh naiad-environment\n"
     "  docker run --rm --shm-size=1g -p 8000-8002:8000-8002 -v $PWD/models:/models:ro \\\n"
@@ -40,37 +40,37 @@ ELSEWHERE: Final = (
     "    bash -c 'PATH=/naiad/bin:$PATH exec tritonserver --model-repository=/models'"
 )
 
-_PYTHON: Final = "3.12"  # any that the wheel's metadata allows: no Python code of it is run
+_PYTHON: Final = "3.12"  # any that the wheel's metadata allows: none of its Python code is run
 _PROGRAMS: Final = ("bin/tritonserver", "python_backend_stubs/*/triton_python_backend_stub")
 
 _log = logging.getLogger("naiad.triton")
 
 
 def wheel_here() -> Wheel:
-    """The wheel for this machine.
+    """Return the wheel for this machine.
 
     Raises:
-        EngineError: there is none, or this system is too old for it; says what to use instead.
+        EngineError: no wheel for this machine, or its system is too old; says what to use.
     """
     system, machine = platform.system(), platform.machine()
     wheel = RELEASE.wheel(machine) if system == "Linux" else None
     if wheel is None:
         raise EngineError(
-            f"the embedded Triton runs on Linux x86-64 and aarch64, and this is {system} {machine}."
+            f"the embedded Triton runs on Linux x86-64 and aarch64, not on {system} {machine}."
             f"\n{ELSEWHERE}"
         )
     libc, version = platform.libc_ver()
     if libc != "glibc" or numbers_of(version) < numbers_of(RELEASE.glibc):
         raise EngineError(
             f"the embedded Triton needs glibc {RELEASE.glibc} or newer (Ubuntu 22.04, Debian 12, "
-            f"RHEL 10), and this system has {libc or 'another C library'} {version}".rstrip()
+            f"RHEL 10); this system has {libc or 'another C library'} {version}".rstrip()
             + f".\n{ELSEWHERE}"
         )
     return wheel
 
 
 def installed() -> Path | None:
-    """The folder with the files, if they are in the cache."""
+    """Return the folder with the files, or None if they are not in the cache."""
     wheel = RELEASE.wheel(platform.machine())
     if wheel is None:
         return None
@@ -79,30 +79,30 @@ def installed() -> Path | None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a folder has the files, unpacked."""
+    """Return True if a folder has the unpacked files."""
     return is_program(folder / SERVER) and (folder / "nvidia_pytriton.libs").is_dir()
 
 
 def is_program(path: Path) -> bool:
-    """Whether this process may run a file, by all the rights that it has."""
+    """Return True if this process may run a file, by its effective rights."""
     return os.access(path, os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def install(
     wheel: Path | None = None, *, directory: Path | None = None, progress: bool = False
 ) -> Path:
-    """Return the folder with Triton's files; fetch and unpack them if they are not there yet.
+    """Return the folder with Triton's files; download and unpack them if necessary.
 
-    Safe to call from many processes at once: one of them fetches.
+    Safe to call from many processes at once: one of them downloads.
 
     Args:
-        wheel: the file, downloaded before; by default pip fetches it, as it is configured, or uv
-            where there is no pip.
-        directory: where the files go, a new or empty folder; by default into the cache.
-        progress: say on standard error what is done, and show the bar of pip.
+        wheel: the file, downloaded before; by default pip downloads it, as configured, or uv if
+            there is no pip.
+        directory: a new or empty folder for the files; by default in the cache.
+        progress: report progress on standard error, with pip's progress bar.
 
     Raises:
-        EngineError: it cannot be had or unpacked, is another file, or is of no use here.
+        EngineError: the wheel cannot be downloaded, unpacked or used here, or is another file.
     """
     known = wheel_here()
     if directory is None:
@@ -117,7 +117,7 @@ def install(
         target.parent.mkdir(parents=True, exist_ok=True)
         check_space(target.parent, NEEDED)
         with _one_at_a_time(target), _draft(target) as draft:
-            if not is_complete(target):  # else another process was first
+            if not is_complete(target):  # otherwise another process was first
                 _move(_files(known, wheel, draft, progress), target, replace=directory is None)
     except OSError as error:
         raise EngineError(
@@ -130,12 +130,12 @@ def check_space(folder: Path, needed: int) -> None:
     """Check that a folder's file system has room for ``needed`` bytes.
 
     Raises:
-        EngineError: it has not.
+        EngineError: too little free space.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise EngineError(
-            f"{folder} has {free >> 20} MiB of free space, and Triton's files take "
+            f"{folder} has {free >> 20} MiB of free space, but Triton's files need "
             f"{needed >> 20}; set NAIAD_CACHE to a folder with more"
         )
 
@@ -144,7 +144,7 @@ def check(wheel: Path, known: Wheel) -> None:
     """Check that a file is the ``known`` wheel.
 
     Raises:
-        EngineError: it is not there, or another.
+        EngineError: no such file, or another one.
     """
     if not wheel.is_file():
         raise EngineError(f"{wheel}: no such file; {_where(known)}")
@@ -154,18 +154,18 @@ def check(wheel: Path, known: Wheel) -> None:
             digest.update(chunk)
     if digest.hexdigest() != known.sha256:
         raise EngineError(
-            f"{wheel} is not the file that Naiad knows as {known.filename}: its sha256 is "
-            f"{digest.hexdigest()}, and must be {known.sha256}; {_where(known)}"
+            f"{wheel} is not the expected {known.filename}: its sha256 is {digest.hexdigest()}, "
+            f"but must be {known.sha256}; {_where(known)}"
         )
 
 
 def _files(known: Wheel, wheel: Path | None, draft: Path, progress: bool) -> Path:
-    """Put the files into ``draft``; return their folder."""
+    """Unpack the files in ``draft``; return their folder."""
     files = draft / "files"
     if wheel is None:
         tool = _tool()
         message = (
-            f"Fetching Triton {RELEASE.release} ({known.size / 1e6:.0f} MB, once) by {tool[0]}"
+            f"Downloading Triton {RELEASE.release} ({known.size / 1e6:.0f} MB, once) with {tool[0]}"
         )
         _say(message, progress)
         if tool[0] == "uv":
@@ -182,20 +182,20 @@ def _files(known: Wheel, wheel: Path | None, draft: Path, progress: bool) -> Pat
         for program in (files / SERVER).parents[1].glob(pattern):
             program.chmod(0o755)
     if not is_complete(files):
-        raise EngineError(f"{known.filename} holds no Triton; {_where(known)}")
+        raise EngineError(f"{known.filename} does not contain Triton; {_where(known)}")
     _say(f"Triton {RELEASE.release} is unpacked", progress)
     return files
 
 
 def _tool() -> tuple[str, ...]:
-    """``pip`` or ``uv`` and the command that runs it."""
+    """Return ``pip`` or ``uv`` and the command that runs it."""
     with suppress(PackageNotFoundError):
         version_of("pip")
         return "pip", sys.executable, "-m", "pip"
     if uv := shutil.which("uv"):
         return "uv", uv
     raise EngineError(
-        f"Triton's files are fetched by pip or uv, and {sys.executable} has neither; "
+        f"Triton's files are downloaded with pip or uv, but {sys.executable} has neither; "
         f"{_where(RELEASE.wheels[0])}"
     )
 
@@ -208,7 +208,7 @@ def _download_by_pip(pip: Sequence[str], known: Wheel, draft: Path, progress: bo
         *("--implementation", "py", "--abi", "none"),
         f"{RELEASE.package}=={RELEASE.version}",
     ]
-    # Nothing is installed, and the hash is checked here.
+    # Nothing is installed, and check() checks the hash.
     own = {"PIP_REQUIRE_VIRTUALENV": "0", "PIP_REQUIRE_HASHES": "0"}
     done = subprocess.run(
         command,
@@ -226,7 +226,7 @@ def _download_by_pip(pip: Sequence[str], known: Wheel, draft: Path, progress: bo
 
 
 def _install_by_uv(uv: Sequence[str], known: Wheel, draft: Path, files: Path) -> None:
-    """Have uv check the wheel's hash and unpack it: it keeps no wheels as files."""
+    """Have uv check the wheel's hash and unpack it: uv cannot download a wheel as a file."""
     requirements = draft / "requirements.txt"
     requirements.write_text(
         f"{RELEASE.package}=={RELEASE.version} --hash=sha256:{known.sha256}\n", "utf-8"
@@ -244,9 +244,9 @@ def _install_by_uv(uv: Sequence[str], known: Wheel, draft: Path, files: Path) ->
 
 
 def _failure(tool: str, said: str, known: Wheel) -> str:
-    """Why a file was not had, in plain words, and what to do."""
+    """Explain why the download failed, and what to do."""
     if "Hash mismatch" in said:
-        reason = "the index has another file under that name, with another hash"
+        reason = "the index has another file of that name, with another hash"
     elif any(sign in said for sign in ("Retrying", "Failed to fetch", "dns error")):
         reason = "the package index does not answer"
     else:
@@ -255,9 +255,9 @@ def _failure(tool: str, said: str, known: Wheel) -> str:
     told = [line for line in lines if line.startswith(("ERROR", "error", "Caused by"))]
     last = "\n".join(f"  {line}" for line in (told or lines)[-4:])
     return (
-        f"Triton's files ({known.filename}) could not be fetched: {reason}. {tool} says\n{last}\n"
-        f"It uses your own configuration of {tool} (index, proxy, certificates). Without a "
-        f"network: {_where(known)}"
+        f"Triton's files ({known.filename}) cannot be downloaded: {reason}. {tool} says\n{last}\n"
+        f"{tool} uses your own configuration (index, proxy, certificates). Without a network: "
+        f"{_where(known)}"
     )
 
 
@@ -280,19 +280,19 @@ def _folder(cache: Path, wheel: Wheel) -> Path:
 
 
 def _caches() -> Iterator[Path]:
-    """Where the files may be: also in a cache that others have filled and that is read-only."""
+    """Yield caches that may have the files; one may be read-only, filled by others."""
     yield cache_directory()
     yield usable_cache()
 
 
 @contextmanager
 def _one_at_a_time(target: Path) -> Generator[None]:
-    """Have other processes that write the same folder wait."""
-    import fcntl  # of Unix alone
+    """Make other processes that write the same folder wait."""
+    import fcntl  # Unix only
 
     folder = os.open(target.parent, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks: several may fetch, one wins
+        with suppress(OSError):  # a file system without locks: several may download, one wins
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
@@ -309,7 +309,7 @@ def _draft(target: Path) -> Generator[Path]:
 
 
 def _move(files: Path, target: Path, *, replace: bool) -> None:
-    """Give the files their name; a folder of that name is damaged, and may be ours to replace."""
+    """Move the files into place; with ``replace``, replace a damaged folder of that name."""
     files.chmod(0o755)
     try:
         files.rename(target)
@@ -317,6 +317,6 @@ def _move(files: Path, target: Path, *, replace: bool) -> None:
         if is_complete(target):  # another process was first
             return
         if not replace:
-            raise EngineError(f"{target} exists and is not empty; name a new folder") from None
+            raise EngineError(f"{target} exists and is not empty; choose a new folder") from None
         target.rename(files.with_name("damaged"))
         files.rename(target)

@@ -1,4 +1,4 @@
-"""Where a server listens, and who can reach it there."""
+"""Addresses of a server, and who can reach them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LOOPBACK = "127.0.0.1"
 
 
 class Exposure:
-    """Decides the addresses of a server, and whether a gate stands in front."""
+    """Decides the addresses of a server and the need for a gate."""
 
     def __init__(self, settings: ServeSettings) -> None:
-        """Take what was asked for; nothing is looked up yet."""
+        """Take the settings; resolve nothing yet."""
         self._settings = settings
         self._wanted = {
             "HTTP": settings.http_port,
@@ -36,11 +36,11 @@ class Exposure:
         self._files: list[Path] = []
 
     def check(self) -> None:
-        """Look up the address, and check that nobody can reach the server who should not.
+        """Resolve the address, and check that strangers cannot use the server.
 
         Raises:
-            EngineError: no such address, or the gate cannot be as it was asked for.
-            MissingExtra: a gate is needed, and Envoy is not installed.
+            EngineError: no such address, or invalid settings of the gate.
+            MissingExtra: a gate is needed, but Envoy is not installed.
         """
         self._address = listening_address(self._settings.host)
         if (gate := self.gate) is not None:
@@ -51,7 +51,7 @@ class Exposure:
 
     @property
     def gate(self) -> GateSettings | None:
-        """The gate in front; beyond loopback there always is one."""
+        """The gate in front; there is always one beyond loopback."""
         if self._asked is None and not is_loopback(self._address):
             return GateSettings()
         return self._asked
@@ -63,15 +63,15 @@ class Exposure:
 
     @property
     def takes_free_ports(self) -> bool:
-        """Whether some port is whichever is free."""
+        """True if some port may be any free one."""
         return not all(self._wanted.values())
 
     def is_free(self, port: int) -> bool:
-        """Whether a port was taken because it was free, not because it was asked for."""
+        """Return True if a port was chosen by us, not by the user."""
         return port not in self._wanted.values()
 
     def endpoints(self, scratch: Path, control_key: str, *, grpc_tls: bool) -> Endpoints:
-        """The addresses of a server whose temporary files are in ``scratch``.
+        """Return the addresses of a server whose temporary files are in ``scratch``.
 
         Raises:
             EngineError: a port is in use.
@@ -96,7 +96,7 @@ class Exposure:
         )
 
     def publish(self, endpoints: Endpoints, on_event: Callable[[LogEvent], None]) -> None:
-        """Keep the control key where clients on this host find it."""
+        """Write the control key where clients on this host find it."""
         try:
             self._files += publish_key(endpoints.control_key, _places(endpoints))
         except EngineError as error:
@@ -105,7 +105,7 @@ class Exposure:
             )
 
     def publish_card(self, endpoints: Endpoints, pid: int, health_url: str | None) -> None:
-        """Keep what the server is where commands on this host find it."""
+        """Write the server's card where commands on this host find it."""
         gate = self.gate
         card = ServerCard(
             pid=pid,
@@ -118,7 +118,7 @@ class Exposure:
             grpc_tls=endpoints.grpc_tls,
             gate=asdict(gate) if gate is not None else None,
         )
-        with contextlib.suppress(EngineError):  # as for the key, and that was said
+        with contextlib.suppress(EngineError):  # already reported for the key
             self._files += publish_card(card, _places(endpoints))
 
     def withdraw(self) -> None:
@@ -128,25 +128,25 @@ class Exposure:
 
     @staticmethod
     def files(endpoints: Endpoints) -> list[Path]:
-        """The files in which control key and card will be kept."""
+        """Return the files for the control key and the card."""
         places = _places(endpoints)
         return [path(place) for place in places for path in (key_path, card_path)]
 
     @property
     def is_exposed(self) -> bool:
-        """Whether other hosts can reach it."""
+        """True if other hosts can reach the server."""
         socket = self._asked.socket if self._asked is not None else None
         return socket is None and not is_loopback(self._address)
 
     def _aside(self, host: str) -> str:
-        """The address of a port that is loopback unless asked."""
+        """Return the address for ``host``, or loopback if it is empty."""
         if host:
             return listening_address(host)
         return self._address if is_loopback(self._address) else _LOOPBACK
 
 
 def _places(endpoints: Endpoints) -> list[Place]:
-    """Where clients on this host may ask the server."""
+    """Return the ports and sockets at which clients on this host reach the server."""
     places: list[Place] = [port for use, port in endpoints.ports.items() if use != "metrics"]
     own = endpoints.sockets.grpc if endpoints.sockets is not None else None
     return places + [socket for socket in (endpoints.public_socket, own) if socket is not None]

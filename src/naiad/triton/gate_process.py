@@ -1,4 +1,4 @@
-"""Envoy's process: started in front of Triton, kept running, and ended with it."""
+"""The Envoy process in front of Triton: kept running, and ended with it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from naiad.triton.logs import LogEvent
 from naiad.triton.ports import in_use
 from naiad.triton.reaper import Charge, Reaper
 
-_START = 15.0  # seconds that Envoy has to listen
-_POLL = 0.05  # seconds between looks at an Envoy that starts
-_LOOK = 0.25  # seconds between looks at one that runs
-_REFRESH = 1.0  # seconds between looks at the files of keys and certificates
-_BACKOFF = Backoff(first=0.25, longest=5.0)  # before a start, by failures of former ones
-_LONG = 60.0  # seconds after which an Envoy that dies counts as the first to do so
+_START = 15.0  # maximum seconds until Envoy is listening
+_POLL = 0.05  # seconds between checks of a starting Envoy
+_LOOK = 0.25  # seconds between checks of a running one
+_REFRESH = 1.0  # seconds between checks of the files of keys and certificates
+_BACKOFF = Backoff(first=0.25, longest=5.0)  # before a start, by the number of failures
+_LONG = 60.0  # seconds of running after which failures are counted anew
 
 
 class GateProcess:
-    """Envoy in front of one Triton; one that dies is started again, for ever."""
+    """Envoy in front of one Triton, restarted without limit if it dies."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class GateProcess:
         scratch: Path,
         on_event: Callable[[LogEvent], None],
     ) -> None:
-        """Take what is to be started, with its files in ``scratch``; nothing is written yet."""
+        """Take the settings; write nothing into ``scratch`` yet."""
         self._settings, self._endpoints = settings, endpoints
         self._directory = scratch / "gate"
         self._log = scratch / "envoy.log"
@@ -45,12 +45,12 @@ class GateProcess:
         self._thread = threading.Thread(target=self._watch, name="naiad-gate", daemon=True)
 
     def start(self, note: Callable[[str], None] | None) -> None:
-        """Start Envoy; returns when it listens.
+        """Start Envoy; return when it is listening.
 
-        ``note`` is told why nobody gets through, and "" when they do again.
+        ``note`` is called with the reason why no request gets through, and with "" once they do.
 
         Raises:
-            EngineError: it does not come up; says why.
+            EngineError: the start failed; says why.
         """
         from naiad.gate import Listeners, Upstream, write
 
@@ -75,7 +75,7 @@ class GateProcess:
         self._thread.start()
 
     def end(self) -> None:
-        """End Envoy and its watch; connections are cut."""
+        """End Envoy and its watch; open connections are cut."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -112,7 +112,7 @@ class GateProcess:
                 if f":{port}" in said:
                     return in_use(use, port)
         lines = said.splitlines()[-5:]
-        return "\n".join(["the gate (Envoy) does not start; it said:", *lines])
+        return "\n".join(["the gate (Envoy) did not start; its output:", *lines])
 
     def _watch(self) -> None:
         from naiad.gate import refresh
@@ -130,7 +130,7 @@ class GateProcess:
                     self._on_event(LogEvent("warning", message))
 
     def _again(self, failures: int) -> int:
-        """Start Envoy until it listens; returns the failures in a row by then."""
+        """Start Envoy until it is listening; return the number of consecutive failures."""
         reason = "the gate (Envoy) has died"
         while not self._ended.is_set():
             self._note(reason)

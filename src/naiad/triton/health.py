@@ -1,4 +1,4 @@
-"""Whether a server can answer, and the port on which it says so to Kubernetes and the like."""
+"""Health of a server, and the port that reports it to Kubernetes and the like."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ State = Literal["starting", "serving", "restarting", "stopping", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class ModelHealth:
-    """What the last probe of a model found.
+    """Result of the last probe of a model.
 
     Attributes:
-        ready: whether it answers.
-        reason: why not, or "".
-        at: when it was found, on the monotonic clock.
+        ready: True if it answers.
+        reason: why it does not, or "".
+        at: time of the probe, on the monotonic clock.
     """
 
     ready: bool
@@ -35,10 +35,10 @@ class ModelHealth:
 
 
 class Health:
-    """What is known of a server and its models; told and asked by any thread."""
+    """Health of a server and its models; thread-safe."""
 
     def __init__(self, patience: float) -> None:
-        """Know nothing yet; what was found ``patience`` seconds ago is no evidence any more."""
+        """Begin without findings; those older than ``patience`` seconds no longer count."""
         self._patience = patience
         self._state: State = "starting"
         self._reason = ""
@@ -48,24 +48,24 @@ class Health:
         self._lock = threading.Lock()
 
     def gate(self, reason: str) -> None:
-        """A gate stands in front; ``reason`` says why nobody gets through, and is "" if they do."""
+        """Record that a gate stands in front, and why no request gets through it, or ""."""
         with self._lock:
             self._gate = reason
 
     @property
     def state(self) -> State:
-        """What the server is doing."""
+        """State of the server."""
         return self._state
 
     def serving(self, models: Iterable[str], *, now: float | None = None) -> None:
-        """All ``models`` have just answered."""
+        """Record that all ``models`` have just answered."""
         at = time.monotonic() if now is None else now
         with self._lock:
             self._state, self._reason = "serving", ""
             self._models = {model: ModelHealth(True, "", at) for model in models}
 
     def found(self, model: str, reason: str, *, now: float | None = None) -> None:
-        """A model was probed; ``reason`` says why it cannot answer, and is "" if it does."""
+        """Record a probe of a model: the reason why it cannot answer, or ""."""
         at = time.monotonic() if now is None else now
         with self._lock:
             self._models[model] = ModelHealth(not reason, reason, at)
@@ -76,30 +76,30 @@ class Health:
             self._models = {name: m for name, m in self._models.items() if name in models}
 
     def restarting(self, reason: str) -> None:
-        """The server does not serve, and is being restarted."""
+        """Record that the server is down and being restarted."""
         with self._lock:
             self._state, self._reason = "restarting", reason
             self._restarts += 1
 
     def drains(self, reason: str) -> None:
-        """The server answers what it has taken on, to be restarted then."""
+        """Record that the server finishes in-flight requests and will be restarted."""
         with self._lock:
             self._state, self._reason = "restarting", reason
 
     def ends(self, state: Literal["stopping", "failed"], reason: str = "") -> None:
-        """The server takes no more requests, and will not again."""
+        """Record that the server has ended for good."""
         with self._lock:
             self._state, self._reason = state, reason
 
     def live(self) -> bool:
-        """Whether the server serves or will do so by itself; if not, start it anew."""
+        """Return True if the server serves or will recover; if not, it must be started anew."""
         return self._state != "failed"
 
     def report(self, *, now: float | None = None) -> dict[str, Any]:
-        """What is known, for JSON: ``ready``, ``state``, ``reason``, ``restarts``, ``models``.
+        """Return a report for JSON: ``ready``, ``state``, ``reason``, ``restarts``, ``models``.
 
-        Each of ``models`` has ``ready``, ``reason`` and ``age``: the seconds since it was probed.
-        Where a gate stands in front, ``gate`` has ``ready`` and ``reason``.
+        Each of ``models`` has ``ready``, ``reason`` and ``age``, the seconds since its probe. If a
+        gate stands in front, ``gate`` has ``ready`` and ``reason``.
         """
         at = time.monotonic() if now is None else now
         with self._lock:
@@ -122,7 +122,7 @@ class Health:
         if self._state != "serving":
             ready, reason = False, reason or f"the server is {self._state}"
         elif ready and age > self._patience:
-            ready, reason = False, f"it was last seen to answer {age:.0f} s ago"
+            ready, reason = False, f"it last answered {age:.0f} s ago"
         return {"ready": ready, "reason": reason, "age": age}
 
 
@@ -130,10 +130,10 @@ class HealthEndpoint:
     """``/livez`` and ``/readyz`` over HTTP: 200 or 503, with the report as JSON."""
 
     def __init__(self, health: Health, host: str, port: int) -> None:
-        """Answer at ``host`` and ``port`` (0: a free one) from threads of its own.
+        """Answer at ``host`` and ``port`` (0: any free one) in separate threads.
 
         Raises:
-            EngineError: the port is in use, or not for this user to take.
+            EngineError: the port is in use, or this user may not use it.
         """
         listener = type("_Listener", (_Listener,), {"address_family": family(host)})
         try:
@@ -150,29 +150,29 @@ class HealthEndpoint:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return self._listener.server_address[1]
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         self._listener.shutdown()
         self._listener.server_close()
         self._thread.join()
 
 
 class _Listener(socketserver.ThreadingTCPServer):
-    # Not http.server's own: that one asks the name server for the host's name before it listens.
+    # Unlike http.server's own, it does not look up the host's name before it listens.
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
     health: Health
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A prober that hangs up early is no news."""
+        """Ignore probers that hang up early."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    timeout = 5  # seconds that a prober may take to say what it wants
+    timeout = 5  # maximum seconds for a prober to send its request
     server: _Listener  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_GET(self) -> None:
@@ -184,7 +184,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             live = health.live()
             self._answer(live, {"live": live, **{k: report[k] for k in ("state", "reason")}})
         else:
-            self.send_error(HTTPStatus.NOT_FOUND, explain="there are /livez and /readyz")
+            self.send_error(HTTPStatus.NOT_FOUND, explain="the paths are /livez and /readyz")
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -200,4 +200,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Probes every few seconds are no news."""
+        """Do not log probes, which come every few seconds."""

@@ -1,4 +1,4 @@
-"""The models of a server's repositories: what each is, in which state, and what it has done."""
+"""The models of a server's repositories: their kind, state and work."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from naiad.triton.config import PIPELINE_PARAMETER
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a model has done since it was loaded.
+    """Work of a model since it was loaded.
 
     Attributes:
-        requests: how many it has answered.
-        errors: how many of those with an error.
-        batches: in how many runs of the model.
-        batch_size: mean requests per run; rows, where requests have a batch dimension.
+        requests: number of answered requests.
+        errors: number of those answered with an error.
+        batches: number of runs of the model.
+        batch_size: mean requests per run; rows, if requests have a batch dimension.
         queue: mean seconds that a request waited for its run.
     """
 
@@ -36,12 +36,12 @@ class ModelEntry:
 
     Attributes:
         name: the model's name.
-        versions: the state of each: READY, LOADING, UNLOADING, UNAVAILABLE, or "" where it was
-            never loaded.
-        reason: why it, or a version of it, did not load; "" where nothing is wrong.
-        backend: such as ``onnxruntime``; "" where it is not loaded.
-        instances: how many copies run; None where that is decided by the serving machine.
-        work: None where nothing is known.
+        versions: the state of each: READY, LOADING, UNLOADING, UNAVAILABLE, or "" if it was never
+            loaded.
+        reason: why the model or a version did not load, or "".
+        backend: such as ``onnxruntime``; "" if not loaded.
+        instances: number of instances; None if the serving machine decides.
+        work: None if unknown.
     """
 
     name: str
@@ -53,14 +53,14 @@ class ModelEntry:
 
     @property
     def state(self) -> str:
-        """That of the version that clients get, or is nearest to it."""
+        """State of the version that clients get, or that is closest to ready."""
         states = set(self.versions.values())
         ranked = ("READY", "LOADING", "UNLOADING", "UNAVAILABLE")
         return next((state for state in ranked if state in states), "NOT LOADED")
 
 
 def take_inventory(client: Client) -> list[ModelEntry]:
-    """All models of the server, by name.
+    """Return all models of the server, by name.
 
     Raises:
         NaiadError: the server does not answer.
@@ -81,7 +81,7 @@ def _entry(client: Client, name: str, infos: Sequence[ModelInfo]) -> ModelEntry:
     try:
         config = client.config(name)
         work = _work(client.statistics(name))
-    except NaiadError:  # it was unloaded meanwhile
+    except NaiadError:  # just unloaded
         return entry
     return ModelEntry(
         name,

@@ -1,7 +1,7 @@
-"""Triton's log, read as it is written and said in plain words.
+"""Triton's log, followed as it is written and explained in plain words.
 
-A line of the log is ``I1121 01:43:28.121897 7160 model_lifecycle.cc:472] "loading: gat:1"``; what a
-Python model prints comes between such lines. The patterns are those of Triton 2.51.
+A line of the log is ``I1121 01:43:28.121897 7160 model_lifecycle.cc:472] "loading: gat:1"``;
+output of Python models comes between such lines. The patterns are those of Triton 2.51.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Kind = Literal[
 _log = logging.getLogger("naiad.triton")
 
 _HEADER = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([^\s\]]+:\d+)\] ?(.*)")
-# Lines that belong to no entry before them.
+# Lines that do not belong to the entry before them.
 _BARE = re.compile(
     r"error: |Error: |Signal \(|\[libprotobuf |.*error while loading shared libraries: "
 )
-# What libevhtp, Triton's HTTP server, writes into the middle of entries.
+# Written by libevhtp, Triton's HTTP server, into the middle of entries.
 _FOREIGN = re.compile(r"\[\x1b\[")
 _MOST_LINES = 200  # of one entry; the rest is in the file
 
@@ -70,14 +70,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """Something in the log that a user wants to know.
+    """An event of the log that matters to users.
 
     Attributes:
-        kind: ``loading``, ``ready``, ``failed`` and ``unloaded`` are of one model; ``listening``
-            and ``stopping`` of the server.
+        kind: ``loading``, ``ready``, ``failed`` and ``unloaded`` concern one model; ``listening``
+            and ``stopping`` the server.
         text: in plain words; may have several lines.
         model: the model's name, or "".
-        port: the port that could not be had, or None.
+        port: a port in use, or None.
     """
 
     kind: Kind
@@ -87,16 +87,16 @@ class LogEvent:
 
 
 class EntryReader:
-    """Puts the log's lines together to entries, however the text is cut."""
+    """Joins the log's lines into entries, wherever the text is cut."""
 
     def __init__(self) -> None:
-        """Start before the first line."""
+        """Begin before the first line."""
         self._rest = ""
         self._head: tuple[str, str] | None = None
         self._lines: list[str] = []
 
     def feed(self, text: str) -> Iterator[Entry]:
-        """The entries that ``text`` completes: an entry ends where the next begins."""
+        """Yield the entries that ``text`` completes: an entry ends where the next begins."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             match = _HEADER.match(line)
@@ -113,7 +113,7 @@ class EntryReader:
                 self._lines.append(line)
 
     def flush(self) -> Iterator[Entry]:
-        """The entry that is not known to be at its end yet."""
+        """Yield the last entry, which may be incomplete."""
         if self._head is not None:
             yield Entry(*self._head, _unquoted("\n".join(self._lines).rstrip()))
             self._head = None
@@ -129,7 +129,7 @@ class LogFollower:
     _config_error: str = ""
 
     def poll(self) -> Iterator[LogEvent]:
-        """What was written since the last call."""
+        """Yield events written since the last call."""
         with self.path.open("rb") as file:
             file.seek(self._offset)
             data = file.read()
@@ -142,11 +142,11 @@ class LogFollower:
                 yield event
 
     def rest(self) -> list[LogEvent]:
-        """What was written since the last call, where nobody writes any more."""
-        return [*self.poll(), *self.poll()]  # the second finds it quiet
+        """Return events written since the last call to a log that has ended."""
+        return [*self.poll(), *self.poll()]  # the second flushes
 
     def tail(self, lines: int = 5) -> str:
-        """The last lines of the file, without Triton's tables."""
+        """Return the last lines of the file, without Triton's tables."""
         text = self.path.read_text(errors="replace") if self.path.exists() else ""
         kept = [
             line
@@ -170,7 +170,7 @@ class LogFollower:
 
 
 def interpret(entry: Entry) -> LogEvent | None:
-    """What an entry means to a user; None where it means nothing."""
+    """Return an entry's event for users, or None."""
     message = entry.message
     if match := _LOADING.fullmatch(message):
         return LogEvent("loading", model=match[1])
@@ -181,7 +181,7 @@ def interpret(entry: Entry) -> LogEvent | None:
     if match := _FAILED.match(message):
         return LogEvent("failed", explain(match["why"]), match["model"])
     if match := _NO_MODEL_PY.search(message):
-        return LogEvent("failed", f"there is no {match['file']}", match["model"])
+        return LogEvent("failed", f"{match['file']} not found", match["model"])
     if match := _LISTENING.match(message):
         return LogEvent("listening", match[1].removesuffix("InferenceService"))
     if message.startswith("Waiting for in-flight requests"):
@@ -197,14 +197,14 @@ def interpret(entry: Entry) -> LogEvent | None:
 
 
 def to_logger(event: LogEvent) -> None:
-    """Pass on what nobody else is told of, to the logger ``naiad.triton``."""
+    """Send an event to the logger ``naiad.triton``."""
     levels = {"failed": logging.ERROR, "error": logging.ERROR, "warning": logging.WARNING}
     what = f"{event.model} {event.kind}" if event.model else event.kind
     _log.log(levels.get(event.kind, logging.DEBUG), "%s %s", what, event.text)
 
 
 def explain(message: str) -> str:
-    """An error of Triton's in plain words, with where a Python error happened and what helps."""
+    """Explain an error of Triton's: with the place of a Python error, and a remedy."""
     what, _, where = message.strip().partition("\n\nAt:\n")
     # The innermost frame comes first.
     frames = [f"  at {file}:{line}, in {name}" for file, line, name in _FRAME.findall(where)[:3]]
@@ -216,17 +216,17 @@ def explain(message: str) -> str:
             f"which runs the models"
         )
     if "is not healthy" in what or "Stub process" in what:
-        return f"{text}\n  the model's process ended by itself: out of memory, or it crashed"
+        return f"{text}\n  the model's process ended unexpectedly: out of memory, or a crash"
     if _NO_SHARED_MEMORY.search(what):
         return (
-            f"{text}\n  /dev/shm, which tensors pass through, is full or too small; in Docker "
-            f"give the container more: --shm-size=1g"
+            f"{text}\n  /dev/shm, which carries tensors, is full or too small; in Docker give "
+            f"the container more: --shm-size=1g"
         )
     return text
 
 
 def _unquoted(message: str) -> str:
-    """A message as it was before Triton put it in quotes, which it does with some."""
+    """Undo the quotes that Triton puts around some messages."""
     if len(message) >= 2 and message[0] == message[-1] == '"':
         try:
             return str(json.loads(message, strict=False))

@@ -1,9 +1,9 @@
-"""What a running server occupies, and when that is too much.
+"""Memory use of a running server, and its limit.
 
-Triton 2.51 loses a request, and keeps its memory, where a gRPC client is cancelled or goes away in
-the moment of its answer (seen with a bare model too; triton-inference-server/server#8078 may have
-mended it later). Each such request costs up to its size until Triton ends, and the model that it
-was for can no longer be unloaded.
+Triton 2.51 loses a request, and keeps its memory, if a gRPC client cancels or disconnects at the
+moment of its answer (also seen with a bare model; triton-inference-server/server#8078 may have
+fixed it later). Each such request costs up to its size until Triton ends, and its model can no
+longer be unloaded.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 SHARE = 0.9
-"""Of the machine's or the container's memory: what a server may occupy by default."""
+"""Default limit of a server, as a share of the machine's or container's memory."""
 
 
 def occupied(triton: int) -> int:
-    """Bytes of memory that Triton and all its processes occupy; what several share counts once."""
+    """Return the memory of Triton and all its processes, in bytes; shared memory counts once."""
     sizes: list[int] = []
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(triton)
@@ -34,7 +34,7 @@ def occupied(triton: int) -> int:
 
 
 def proportional_size(pid: int) -> int:
-    """A process's share of the memory it has mapped, in bytes; 0 where it has ended."""
+    """Return a process's share of the memory it has mapped, in bytes; 0 if it has ended."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:
@@ -44,40 +44,40 @@ def proportional_size(pid: int) -> int:
 
 
 def available() -> int:
-    """Bytes of memory that there are for this process: the machine's, or its container's."""
+    """Return the memory available to this process, in bytes: the machine's or container's."""
     limits = [psutil.virtual_memory().total]
     for path in _CGROUP_LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # "max": there is none
+        with contextlib.suppress(OSError, ValueError):  # "max": no limit
             limits.append(int(path.read_text(encoding="ascii")))
     return min(limits)
 
 
 class MemoryWatch:
-    """Whether a server has grown beyond a limit.
+    """Detects a server that has grown beyond a limit.
 
-    One that is beyond it from the start needs that much: no restart would help, so none is asked.
+    One that exceeds it from the start needs that much, and a restart would not help.
     """
 
     def __init__(self, limit: int | None, interval: float) -> None:
-        """Look every ``interval`` seconds for ``limit`` bytes, by default 90% of what there is."""
+        """Check every ``interval`` seconds; ``limit`` is in bytes, by default 90% of the memory."""
         self.limit = int(SHARE * available()) if limit is None else limit
         self._interval = interval
         self._looked = 0.0
         self._first: int | None = None
 
     def begin(self, triton: int) -> str:
-        """Take in what a server occupies that has just started; returns a warning, or ""."""
+        """Record the memory of a server that has just started; return a warning, or ""."""
         self._first = occupied(triton)
         self._looked = time.monotonic()
         if self._first < self.limit:
             return ""
         return (
-            f"the models alone occupy {_words(self._first)}, more than the memory limit of "
-            f"{_words(self.limit)}, which is therefore not kept"
+            f"the models alone use {_words(self._first)}, more than the memory limit of "
+            f"{_words(self.limit)}, which is therefore ignored"
         )
 
     def excess(self, triton: int) -> str:
-        """Why the server must be restarted, or ""."""
+        """Return why the server must be restarted, or ""."""
         now = time.monotonic()
         if self._first is None or self._first >= self.limit or now - self._looked < self._interval:
             return ""

@@ -1,4 +1,4 @@
-"""A model's ``config.pbtxt`` as Naiad's backends and checks read it: any model's, not only its own.
+"""Any model's ``config.pbtxt``, as Naiad's backends and checks read it.
 
 Complaints name the file and the field: ``models/gat/config.pbtxt: input[0].name is 'x'; ...``.
 """
@@ -19,7 +19,7 @@ from naiad.triton.config import read_config, read_parameters
 
 CONFIG: Final = "config.pbtxt"
 
-# What Triton takes a `platform` without a `backend` for, and so a lone model file.
+# Backend that Triton infers from a `platform`.
 PLATFORMS: Final[Mapping[str, str]] = {
     "pytorch_libtorch": "pytorch",
     "torch_aoti": "pytorch",
@@ -37,7 +37,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "openvino": ("model.xml",),
     "tensorflow": ("model.graphdef", "model.savedmodel"),
 }
-"""By backend, the files that it looks for in a version's folder, in order."""
+"""Files that a backend looks for in a version's folder, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class TensorConfig:
     """One ``input`` or ``output`` of a config.
 
     Attributes:
-        field: where it is in the config, such as ``input[0]``.
+        field: its place in the config, such as ``input[0]``.
         name: the tensor's name.
-        dtype: its name in the KServe v2 protocol, such as ``FP32``; "" where it is missing.
-        dims: what the model file sees, without the batch dimension: ``reshape`` where the config
-            has one, else ``dims``. -1 is any size.
-        optional: a request may leave it out.
+        dtype: its name in the KServe v2 protocol, such as ``FP32``; "" if missing.
+        dims: the dims that the model file sees, without the batch dimension: ``reshape`` if the
+            config has one, else ``dims``. -1 is any size.
+        optional: a request may omit it.
     """
 
     field: str
@@ -62,18 +62,18 @@ class TensorConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """A model's configuration and where it was read.
+    """A model's configuration and its folder.
 
     Attributes:
         path: the model's folder.
-        name: the model's name: the folder's where the config has none.
-        backend: such as ``pytorch``: as written, or as Triton infers it; "" where it cannot.
+        name: the model's name: the folder's if the config has none.
+        backend: as written or as Triton infers it, such as ``pytorch``; "" if unknown.
         platform: as written.
-        max_batch_size: 0 where requests have no leading batch dimension.
+        max_batch_size: 0 if requests have no leading batch dimension.
         inputs: in order.
         outputs: in order.
         parameters: the strings of ``parameters``.
-        message: the whole as Triton's protobuf message.
+        message: the whole config as Triton's protobuf message.
     """
 
     path: Path
@@ -92,19 +92,19 @@ class ModelConfig:
         return self.path / CONFIG
 
     def wrong(self, what: str) -> RepositoryError:
-        """An error about this config: ``what`` begins with the field."""
+        """Return an error about this config; ``what`` begins with the field."""
         return RepositoryError(f"{self.file}: {what}")
 
     def model_file(self, version: int | str) -> Path:
-        """The model file of a version, by ``default_model_filename`` or the backend's custom.
+        """Return the model file of a version: ``default_model_filename`` or the backend's default.
 
         Raises:
-            RepositoryError: it is not there; says what is.
+            RepositoryError: not found; lists the existing files.
         """
         folder = self.path / str(version)
         filename = self.message.default_model_filename
         names = (filename,) if filename else FILES.get(self.backend, ())
-        # Triton fills the field in by itself, with the custom of the C++ backend (2.51).
+        # Triton fills in the field with the C++ backend's default (2.51).
         names = tuple(dict.fromkeys((*names, *FILES.get(self.backend, ()))))
         for name in names:
             if (folder / name).exists():
@@ -112,14 +112,14 @@ class ModelConfig:
         there = ", ".join(sorted(p.name for p in folder.glob("*"))) or "nothing"
         raise RepositoryError(
             f"{folder} has no {' or '.join(names)}, which the {self.backend} backend loads; it has "
-            f"{there}. Rename the file, or give its name as default_model_filename in {CONFIG}"
+            f"{there}. Rename the file, or set default_model_filename in {CONFIG}"
         )
 
     def flag(self, key: str, default: bool) -> bool:
-        """A parameter that is ``true`` or ``false``, as Triton's backends write them.
+        """Return a parameter that is ``true`` or ``false``, as Triton's backends write them.
 
         Raises:
-            RepositoryError: it is something else.
+            RepositoryError: any other value.
         """
         value = self.parameters.get(key)
         if value is None:
@@ -129,10 +129,10 @@ class ModelConfig:
         return _FLAGS[value.lower()]
 
     def count(self, key: str, default: int | None = None) -> int | None:
-        """A parameter that is a whole number, 0 or more.
+        """Return a parameter that is a whole number, 0 or more.
 
         Raises:
-            RepositoryError: it is something else.
+            RepositoryError: any other value.
         """
         value = self.parameters.get(key)
         if value is None:
@@ -146,10 +146,10 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_model_config(model: Path) -> ModelConfig:
-    """Read the config of the model in the folder ``model``; one without a file is empty.
+    """Read the config of the model in the folder ``model``; empty if there is no file.
 
     Raises:
-        RepositoryError: the file is no model configuration; says where it stops being one.
+        RepositoryError: the file is not a model configuration; says where it is wrong.
     """
     file = model / CONFIG
     message = read_config(file) if file.is_file() else _empty()
@@ -157,13 +157,13 @@ def read_model_config(model: Path) -> ModelConfig:
 
 
 def parse_model_config(text: str, model: Path) -> ModelConfig:
-    """The config as Triton hands it to a Python model: completed, and as JSON."""
+    """Parse a config as Triton hands it to a Python model: completed, as JSON."""
     message = json_format.ParseDict(json.loads(text), _empty(), ignore_unknown_fields=True)
     return _model_config(message, model)
 
 
 def versions(model: Path) -> list[int]:
-    """The versions that a model's folder holds, ascending."""
+    """Return the versions in a model's folder, ascending."""
     return sorted(int(p.name) for p in model.iterdir() if p.is_dir() and p.name.isdecimal())
 
 
@@ -205,7 +205,7 @@ def _kserve(name: str) -> str:
 
 
 def _backend_of_files(model: Path) -> str:
-    """The backend whose model file the newest version has, as Triton infers it."""
+    """Return the backend whose model file the newest version has, as Triton infers it."""
     found = versions(model) if model.is_dir() else []
     for backend, names in FILES.items() if found else ():
         if any((model / str(found[-1]) / name).exists() for name in names):

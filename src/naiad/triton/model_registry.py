@@ -1,4 +1,4 @@
-"""The models that a running server has, as they come, are replaced and go."""
+"""The models of a running server, as they are loaded, replaced and unloaded."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _log = logging.getLogger("naiad.triton")
 
 
 class ModelRegistry:
-    """Which models are served, by what request each is probed, and which ought to be served."""
+    """The models that are served, those that should be, and the requests that probe them."""
 
     def __init__(self, repositories: Sequence[Path], probes: Mapping[str, Arrays]) -> None:
-        """Know no model yet; ``probes`` are requests that the models answer, by name."""
+        """Start without models; ``probes`` are requests that models answer, by name."""
         self._repositories = repositories
         self._lock = threading.Lock()
         self.probes: dict[str, Arrays] = dict(probes)
-        """A request that a model answers, by name."""
+        """Requests that the models answer, by name."""
         self.ready: tuple[str, ...] = ()
-        """The models that can be asked, by name."""
+        """Names of the models that are ready."""
         self.missing: dict[str, str] = {}
-        """Why a model cannot be asked that was served, and that nobody has unloaded."""
+        """Reasons why models are not ready that were served and not unloaded, by name."""
         self.loading: set[str] = set()
-        """The models that are being loaded, or loaded anew."""
+        """Models being loaded or reloaded."""
         self.changed: set[str] = set()
-        """The models that were loaded or unloaded since the last update."""
+        """Models loaded or unloaded since the last update."""
         self._failures: dict[str, str] = {}
         self._unloading: dict[tuple[str, str], float] = {}
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The models that ought to be served."""
+        """Models that should be served."""
         return tuple(sorted({*self.ready, *self.missing}))
 
     def note(self, event: LogEvent) -> bool:
-        """Take in what the log says; returns whether it is news.
+        """Record an event of the log; return True if it is news.
 
-        It is none that a model fails to load as it did before: a Triton that polls tries again.
+        A model that fails to load as before is not news: a Triton that polls tries again.
         """
         if event.kind == "loading":
             self.loading.add(event.model)
@@ -53,7 +53,7 @@ class ModelRegistry:
             self.loading.discard(event.model)
         if event.kind in ("ready", "unloaded"):
             self.changed.add(event.model)
-        # Not at "unloaded": what a reload has replaced may go after the next version has failed.
+        # Not at "unloaded": a replaced version may be unloaded after the next one has failed.
         if event.kind == "ready":
             self._failures.pop(event.model, None)
         elif event.kind == "failed":
@@ -63,7 +63,7 @@ class ModelRegistry:
         return True
 
     def update(self, index: Iterable[ModelInfo]) -> None:
-        """Take in the server's index."""
+        """Record the server's index."""
         versions: dict[str, list[ModelInfo]] = {}
         for model in index:
             versions.setdefault(model.name, []).append(model)
@@ -89,36 +89,36 @@ class ModelRegistry:
                 if name in loaded or (before and name not in before):
                     newest = max(int(v.version) for v in versions[name] if v.ready)
                     self._learn(name, newest)
-            if before:  # those given for models that come later are kept
+            if before:  # probes for models that are loaded later are kept
                 for name in {*before} - {*self.wanted}:
                     self.probes.pop(name, None)
                     self._failures.pop(name, None)
 
     def stuck(self, limit: float) -> str:
-        """Which model has been unloading for longer than ``limit`` seconds; "" where none has."""
+        """Return a message if a model is still unloading after ``limit`` seconds, or ""."""
         now = time.monotonic()
         for (name, version), since in self._unloading.items():
             if now - since > limit:
                 return (
-                    f"version {version} of {name} has not been unloaded in {limit:.0f} s; Triton "
-                    f"holds requests of clients that are gone"
+                    f"version {version} of {name} has not unloaded within {limit:.0f} s; Triton "
+                    f"still holds requests of clients that are gone"
                 )
         return ""
 
     def _learn(self, name: str, version: int) -> None:
-        """Probe a model from now on by the example of the version that is served."""
+        """Probe a model from now on with the example of the served version."""
         for repository in self._repositories:
             for model in naiad_models(repository):
                 if model.name == name:
                     try:
                         self.probes[name] = model.example(version)
-                    except Exception as error:  # it is the user's code
+                    except Exception as error:  # the user's code
                         self.probes.pop(name, None)
-                        _log.warning("%s has no example to be probed by: %s", name, error)
+                        _log.warning("%s has no example to probe it with: %s", name, error)
 
 
 def _why_not(versions: Iterable[ModelInfo]) -> str:
-    """Why none of a model's versions is served; "" where someone has unloaded or removed it."""
+    """Return why none of a model's versions is served; "" if it was unloaded or removed."""
     for version in versions:
         if version.state == "LOADING":
             return "it is being loaded"

@@ -1,4 +1,4 @@
-"""Models with a ``model.py`` of the user's own, which Triton's stub runs, and their Pythons."""
+"""Models with the user's own ``model.py``, which Triton's stub runs, and their Pythons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from naiad.triton.python_environment import (
     read_environment,
 )
 
-_OWN_STUB = "triton_python_backend_stub"  # in the model's folder it is preferred (2.51)
+_OWN_STUB = "triton_python_backend_stub"  # in the model's folder it takes precedence (2.51)
 _FOLDER = "$$TRITON_MODEL_DIRECTORY"  # how a configuration names the model's own folder
 _NUMPY = re.compile(r"(?:site-packages/numpy-([\d.]+)\.dist-info|conda-meta/numpy-([\d.]+)-)")
 _LIBPYTHON = re.compile(r"(?:^|/)lib/libpython(3\.\d+)\.so\.1\.0$")
@@ -27,9 +27,9 @@ _LIBPYTHON = re.compile(r"(?:^|/)lib/libpython(3\.\d+)\.so\.1\.0$")
 
 @dataclass(frozen=True, slots=True)
 class OwnCode:
-    """A model that the stub runs: ``environment`` is its Python.
+    """A model that the stub runs; ``environment`` is its Python.
 
-    ``stub`` says that its folder has a stub of its own.
+    ``stub`` is True if its folder has its own stub.
     """
 
     name: str
@@ -38,15 +38,15 @@ class OwnCode:
 
 
 def runs_in_stub(config: ModelConfig) -> bool:
-    """Whether a model is a ``model.py`` of the user's own."""
+    """Return True if a model is the user's own ``model.py``."""
     return config.backend == "python" and PIPELINE_PARAMETER not in config.parameters
 
 
 def own_code(config: ModelConfig, default: PythonEnvironment) -> OwnCode:
-    """A model that runs in the stub, in the environment that it names or else in ``default``.
+    """Return a model of the stub, with the environment that it names or else ``default``.
 
     Raises:
-        EngineError: what it names is no environment.
+        EngineError: it names something that is not an environment.
     """
     environment = default
     if named := config.parameters.get(PARAMETER):
@@ -59,10 +59,10 @@ def own_code(config: ModelConfig, default: PythonEnvironment) -> OwnCode:
 
 
 def own_code_in(repositories: Iterable[Path], default: PythonEnvironment) -> list[OwnCode]:
-    """All models of the repositories that run in the stub.
+    """Return all models of the repositories that run in the stub.
 
     Raises:
-        EngineError: as `own_code`.
+        EngineError: as for `own_code`.
     """
     return [
         own_code(config, default)
@@ -73,33 +73,33 @@ def own_code_in(repositories: Iterable[Path], default: PythonEnvironment) -> lis
 
 
 def common_python(models: Iterable[OwnCode], default: PythonEnvironment) -> PythonEnvironment:
-    """The Python whose version the stub must have: Triton has one stub for all models.
+    """Return the Python whose version the stub needs: Triton has one stub for all models.
 
     Raises:
-        EngineError: the models have Pythons of several versions.
+        EngineError: the models need several versions of Python.
     """
     pythons = {model.environment.version: model for model in models if not model.stub}
     if len(pythons) > 1:
         listed = ", ".join(f"{m.name}: Python {version}" for version, m in pythons.items())
         raise EngineError(
-            f"models with a model.py of their own need environments of one version of Python "
-            f"({listed}), or a {_OWN_STUB} of their own in the model's folder"
+            f"models with their own model.py need environments with the same version of Python "
+            f"({listed}), or their own {_OWN_STUB} in the model's folder"
         )
     return next((model.environment for model in pythons.values()), default)
 
 
 def problem_of(model: OwnCode, triton: str, stubs: Collection[str]) -> str:
-    """Why a model cannot run, and the remedy; "" where it can."""
+    """Return why a model cannot run, and the remedy; "" if it can."""
     known = {model.environment.version} if model.stub else stubs
     problem = model.environment.problem(triton, known)
     return f"its model.py needs Triton's Python stub: {problem}. {REMEDY}" if problem else ""
 
 
 def check_own_code(models: Iterable[OwnCode], triton: str, stubs: Collection[str]) -> None:
-    """Check that all models run.
+    """Check that all models can run.
 
     Raises:
-        EngineError: says which do not, why, and what to do.
+        EngineError: names those that cannot, why, and what to do.
     """
     problems = {model.name: problem_of(model, triton, stubs) for model in models}
     lines = [f"{name}: {problem}" for name, problem in problems.items() if problem]
@@ -114,7 +114,7 @@ def _configs(repository: Path) -> Iterator[ModelConfig]:
 
 
 def _packed(archive: Path) -> PythonEnvironment:
-    """The Python of an archive, as conda-pack makes it, by the names in it."""
+    """Return the Python of an archive made by conda-pack, from the names in it."""
     version, numpy = "", ""
     try:
         with tarfile.open(archive) as opened:
@@ -128,5 +128,5 @@ def _packed(archive: Path) -> PythonEnvironment:
     except (OSError, EOFError, tarfile.TarError) as error:
         raise EngineError(f"{archive} cannot be read: {error}") from None
     if not version:
-        raise EngineError(f"{archive} holds no Python: it has no lib/libpython3.N.so.1.0")
+        raise EngineError(f"{archive} does not contain Python: it has no lib/libpython3.N.so.1.0")
     return PythonEnvironment(archive, version, numpy, archive)

@@ -1,4 +1,4 @@
-"""Folders that Triton can be given: its Python backend takes paths through a shell, unquoted."""
+"""Folders that Triton can use: its Python backend passes paths through a shell, unquoted."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from naiad.errors import EngineError
 
 
 def is_plain(path: Path) -> bool:
-    """Whether the Python backend can take the path: it goes through a shell, unquoted (2.51)."""
+    """Return True if the Python backend can use the path, which a shell sees unquoted (2.51)."""
     return shlex.quote(str(path)) == str(path)
 
 
 def plain_temporary_directory(prefix: str) -> Path:
-    """A new temporary directory whose path :func:`is_plain`.
+    """Make a temporary directory whose path :func:`is_plain`.
 
     Raises:
         EngineError: no temporary directory has such a path.
@@ -26,15 +26,15 @@ def plain_temporary_directory(prefix: str) -> Path:
         if is_plain(parent) and os.access(parent, os.W_OK | os.X_OK):
             return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     raise EngineError(
-        f"Triton's Python backend needs a temporary directory without spaces in its path, and "
-        f"{tempfile.gettempdir()} has some; set TMPDIR"
+        f"Triton's Python backend needs a temporary directory without spaces in its path, unlike "
+        f"{tempfile.gettempdir()}; set TMPDIR"
     )
 
 
 def usable_cache(cache: Path | None = None) -> Path:
-    """``cache``, by default Naiad's, or a place of the user's own in the temporary directory.
+    """Return ``cache``, by default Naiad's, or a folder of the user's in the temporary directory.
 
-    The second where the path has spaces or the like, and where it cannot be written.
+    The latter if the cache's path has spaces or the like, or cannot be written.
 
     Raises:
         EngineError: neither can be used.

@@ -1,4 +1,4 @@
-"""TCP ports: free ones to take, and whose a taken one is."""
+"""TCP ports: free ones, and the owners of those in use."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from naiad.triton.hosts import family
 
 
 def choose_ports(wanted: Mapping[str, tuple[str, int | None]]) -> dict[str, int]:
-    """A port for each use: the wanted one at an address, or a free one where it is 0 or None.
+    """Return a port for each use: the wanted one, or a free one if that is 0 or None.
 
     Raises:
-        EngineError: a wanted port is in use; says by whom, where that can be seen.
+        EngineError: a wanted port is in use; says by whom, if known.
     """
     uses: dict[int, str] = {}
     for use, (address, port) in wanted.items():
@@ -31,27 +31,27 @@ def choose_ports(wanted: Mapping[str, tuple[str, int | None]]) -> dict[str, int]
     for use, (address, _) in wanted.items():
         while use not in chosen:
             (free,) = free_ports(address, 1)
-            if free not in chosen.values():  # taken at one address, it may be free at another
+            if free not in chosen.values():  # a port may be free at one address and not at another
                 chosen[use] = free
     return chosen
 
 
 def in_use(use: str, port: int) -> str:
-    """What to say of a port that cannot be had."""
+    """Return the error message for a port in use."""
     who = owner(port)
     return (
-        f"{use} port {port} is in use{f' by {who}' if who else ''}; choose another, or 0 to take "
-        f"a free one"
+        f"{use} port {port} is in use{f' by {who}' if who else ''}; choose another, or 0 for any "
+        f"free one"
     )
 
 
 def not_allowed(port: int, error: PermissionError) -> str:
-    """What to say of a port that only an administrator may take."""
-    return f"port {port} is not for this user to take: {error}"
+    """Return the error message for a port that only an administrator may use."""
+    return f"this user may not use port {port}: {error}"
 
 
 def free_ports(host: str, count: int) -> list[int]:
-    """Distinct ports on ``host`` that nobody listens on now."""
+    """Return distinct ports on ``host`` that are free now."""
     with contextlib.ExitStack() as stack:
         ports: list[int] = []
         for _ in range(count):
@@ -62,13 +62,13 @@ def free_ports(host: str, count: int) -> list[int]:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now.
+    """Return True if a server could listen there now.
 
     Raises:
-        EngineError: ports below 1024 are the administrator's.
+        EngineError: the port is below 1024, for the administrator only.
     """
     with socket.socket(family(host)) as probe:
-        # As servers do: connections of an earlier server in TIME_WAIT do not count.
+        # As servers do: ignore an earlier server's connections in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -81,7 +81,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def owner(port: int) -> str:
-    """Who listens on a port, as ``python (process 1234)``, or "" where that is not ours to see."""
+    """Return who listens on a port, as ``python (process 1234)``, or "" if that is hidden."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.Error:

@@ -1,6 +1,6 @@
-"""Whether a model answers, found out end to end: by asking it.
+"""End-to-end probes of a model: it is asked its example.
 
-Triton's own word is no evidence: a model whose process has died stays READY (seen in 2.51).
+Triton's own report is not enough: a model whose process has died stays READY (seen in 2.51).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Verdict = Literal["answers", "busy", "refuses", "silent"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a probe found.
+    """Result of a probe.
 
     Attributes:
-        verdict: ``answers``; ``busy``: not this request in time, but others meanwhile;
-            ``refuses``: with an error, so that its process is alive; ``silent``: nothing at all.
+        verdict: ``answers``; ``busy``: it answered others but not this request in time;
+            ``refuses``: it answered with an error, so its process is alive; ``silent``: no answer.
         reason: what was wrong, or "".
     """
 
@@ -32,15 +32,15 @@ class Finding:
 
     @property
     def able(self) -> bool:
-        """Whether the model answers requests."""
+        """True if the model answers requests."""
         return self.verdict in ("answers", "busy")
 
 
 def ask_examples(url: str, models: Iterable[str], examples: Mapping[str, Arrays]) -> None:
-    """Have the models at ``url`` answer their examples, those that have one.
+    """Ask the models at ``url`` that have an example to answer it.
 
     Raises:
-        EngineError: one does not; says which and why.
+        EngineError: a model does not answer; says which and why.
     """
     with Client(url, retries=3) as client:
         for model in models:
@@ -49,14 +49,14 @@ def ask_examples(url: str, models: Iterable[str], examples: Mapping[str, Arrays]
                     client.infer(model, examples[model])
                 except NaiadError as error:
                     raise EngineError(
-                        f"{model} has loaded and does not answer its example: {error}"
+                        f"{model} has loaded but does not answer its example: {error}"
                     ) from error
 
 
 def probe(client: Client, model: str, arrays: Arrays | None, deadline: float) -> Finding:
-    """Ask ``model`` to answer ``arrays`` within ``deadline`` seconds; does not find ``busy``.
+    """Ask ``model`` to answer ``arrays`` within ``deadline`` seconds; never returns ``busy``.
 
-    Without arrays Triton is asked whether the model is ready, which is less.
+    Without arrays only Triton is asked if the model is ready.
     """
     try:
         if arrays is not None:
@@ -66,7 +66,7 @@ def probe(client: Client, model: str, arrays: Arrays | None, deadline: float) ->
     except DeadlineExceeded:
         return Finding("silent", f"no answer to its example within {deadline:g} s")
     except Unavailable as error:
-        # A process that is alive and does not move is "not healthy" to Triton.
+        # Triton calls a process "not healthy" that is alive but stuck.
         silent = "is not healthy" in str(error) or not client.ready(timeout=deadline)
         return Finding("silent" if silent else "refuses", str(error))
     except NaiadError as error:
@@ -75,9 +75,9 @@ def probe(client: Client, model: str, arrays: Arrays | None, deadline: float) ->
 
 
 def answered(samples: Iterable[Sample]) -> Mapping[str, float]:
-    """How many requests each model has answered without error, by Triton's ``/metrics``.
+    """Return the number of requests that each model answered without error, by ``/metrics``.
 
-    Triton counts what Naiad's models have only taken on as answered, so for those it is not asked.
+    For Naiad's models their own metrics count: Triton counts requests once they are accepted.
     """
     own: dict[str, float] = {}
     tritons: dict[str, float] = {}

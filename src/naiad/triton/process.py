@@ -1,4 +1,4 @@
-"""Triton's process, its log and its temporary files: what one server has, however often it runs."""
+"""Triton's process, with the log and temporary files that it keeps across restarts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from naiad.triton.startup import last_words, wait_for_start
 
 
 class TritonProcess:
-    """Triton with the ports, the log and the temporary files that it keeps when it is restarted."""
+    """Triton with the ports, log and temporary files that it keeps across restarts."""
 
     def __init__(
         self,
@@ -33,15 +33,15 @@ class TritonProcess:
         scratch: Path,
         temporary: Sequence[Path],
     ) -> None:
-        """Make its files; nothing runs yet.
+        """Make its files; start nothing yet.
 
         Args:
             layout: the assembled engine.
-            repositories: what to serve.
-            settings: how.
-            endpoints: where it is to listen.
-            scratch: a folder for its temporary files, which goes with them.
-            temporary: files and folders to remove also when this process dies and Triton with it.
+            repositories: the model repositories to serve.
+            settings: the server's settings.
+            endpoints: the addresses to listen on.
+            scratch: a folder for its temporary files, removed with them.
+            temporary: files and folders to remove even if this process dies.
         """
         identity = token_hex(4)
         name = f"triton-{datetime.now().strftime('%Y%m%d-%H%M%S')}-{identity}.log"
@@ -65,7 +65,7 @@ class TritonProcess:
 
     @property
     def pid(self) -> int | None:
-        """Triton's own, once it has been started."""
+        """Triton's process id, once it has been started."""
         return self._reaper.pid if self._reaper is not None else None
 
     def start(
@@ -74,16 +74,16 @@ class TritonProcess:
         *,
         again: Sequence[str] | None = None,
     ) -> None:
-        """Start Triton, which does not run now; returns when its models are loaded.
+        """Start Triton, which must not be running; return when its models are loaded.
 
-        With ``again``, the models that it had, one that does not load keeps none from serving: it
-        may be a new version that failed before, while its predecessor was served.
+        With ``again``, the models that it had, a model that fails to load does not stop the others:
+        it may be a new version that failed before, while its predecessor was served.
 
         Raises:
-            PortTakenError: a port is not to be had.
-            EngineError: it does not come up, or :meth:`start_no_more` was called.
+            PortTakenError: a port is in use.
+            EngineError: the start failed, or :meth:`start_no_more` was called.
         """
-        # What the Triton before this one said at its end is not said by this one.
+        # Do not attribute the previous Triton's last words to this one.
         for event in self._follower.rest():
             on_event(event)
         with self._lock:
@@ -104,17 +104,17 @@ class TritonProcess:
         )
 
     def start_no_more(self) -> None:
-        """Have every later :meth:`start` fail."""
+        """Make every later :meth:`start` fail."""
         with self._lock:
             self._last = True
 
     def abort(self) -> None:
-        """Have a :meth:`start` fail that is under way in another thread."""
+        """Make a :meth:`start` in progress in another thread fail."""
         if self._reaper is not None:
             self._reaper.kill()
 
     def poll(self, timeout: float, on_event: Callable[[LogEvent], None]) -> str:
-        """Pass on what the log says; returns why Triton has died, or "" while it runs."""
+        """Pass on events of the log; return why Triton has died, or "" while it runs."""
         assert self._reaper is not None
         ended = [e for e in self._reaper.poll(timeout) if e["event"] == "ended"]
         for event in self._follower.poll():
@@ -122,7 +122,7 @@ class TritonProcess:
         return last_words(ended, self._follower) if ended else ""
 
     def end(self, ask: Callable[[Reaper], None]) -> None:
-        """End Triton with all its processes and shared memory, as ``ask`` asks for it."""
+        """End Triton, all its processes and shared memory; ``ask`` requests the end."""
         if self._reaper is not None:
             ask(self._reaper)
             if not self._reaper.wait(self._reaper.exit_limit):
@@ -132,8 +132,8 @@ class TritonProcess:
     def _charge(self, settings: ServeSettings) -> Charge:
         own = {"NAIAD_STOPPING": str(self._stopping)}
         if settings.model_control == "poll":
-            # Bytecode that Python writes beside model.py is a change to Triton, which then loads
-            # every model a second time.
+            # Bytecode that Python writes beside model.py looks like a change to Triton, which
+            # then reloads every model.
             own["PYTHONDONTWRITEBYTECODE"] = "1"
         command = command_line(
             self._layout,
@@ -155,13 +155,13 @@ class TritonProcess:
         )
 
     def _expected(self, settings: ServeSettings) -> int:
-        """How many models are loaded at the start."""
+        """Return the number of models to load at the start."""
         names = loaded_first(settings)
         there = sum(map(len, map(model_directories, self._repositories)))
         return there if names == ALL else len(names)
 
     def remove_files(self, *, keep_log: bool) -> None:
-        """Remove the temporary files, among them the log where it is one of them."""
+        """Remove the temporary files, including the log if it is one of them."""
         if keep_log and self.log_path.parent == self.scratch:
             for path in self.scratch.iterdir():
                 if path != self.log_path:

@@ -1,4 +1,4 @@
-"""Triton's ``/metrics``: read, and parsed."""
+"""Reader of Triton's ``/metrics``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One number: its metric's name, its labels and the value now."""
+    """One number: its metric's name, its labels and the current value."""
 
     name: str
     labels: Mapping[str, str]
@@ -25,7 +25,7 @@ class Sample:
 
 
 def parse_metrics(text: str) -> Iterator[Sample]:
-    """The samples of a Prometheus exposition (text format 0.0.4)."""
+    """Yield the samples of a Prometheus exposition (text format 0.0.4)."""
     for line in text.splitlines():
         match = _SAMPLE.match(line)
         if match:
@@ -35,12 +35,12 @@ def parse_metrics(text: str) -> Iterator[Sample]:
 
 
 def total(samples: Iterable[Sample], name: str, labels: Mapping[str, str]) -> float:
-    """The sum of a metric over all samples that have these labels; 0 if there is none."""
+    """Return the sum of a metric over all samples with these labels; 0 if there are none."""
     return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
 
 
 def metrics_url(given: str | None, host: str) -> str:
-    """The full URL of the metrics: as given, or else on ``host`` at Triton's default port."""
+    """Return the metrics' full URL: as given, or else on ``host`` at Triton's default port."""
     if given is None:
         return f"http://{f'[{host}]' if ':' in host else host}:8002/metrics"
     url = given if "://" in given else f"http://{given}"
@@ -48,7 +48,7 @@ def metrics_url(given: str | None, host: str) -> str:
 
 
 def read_metrics(url: str) -> list[Sample]:
-    """All samples at ``url`` now.
+    """Read all samples at ``url``.
 
     Raises:
         Unavailable: there are no metrics at the address.

@@ -1,9 +1,9 @@
 """Pythons in which Triton's stub can run a repository's own ``model.py``.
 
-The stub is a program per Python version, linked with that Python's shared library, that runs the
+The stub is one program per Python version, linked with that Python's shared library, that runs the
 first ``python3`` on PATH. That of Triton 24.10 was built for NumPy 1: with NumPy 2 a BYTES input
-ends it (its length is read as 16,843,009), and a BYTES output arrives empty. Triton's later stubs
-take both (from 24.11 on, by their source).
+crashes it (its length is read as 16,843,009), and a BYTES output arrives empty. Later stubs of
+Triton work with both (from 24.11 on, by their source).
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from naiad.triton import python_facts
 
 NUMPY_1: Final = "numpy<2"
 REMEDY: Final = (
-    "`naiad engine python-environment DIR` makes one; name it by --python-environment DIR"
+    "`naiad engine python-environment DIR` makes one; pass it with --python-environment DIR"
 )
 PARAMETER: Final = "EXECUTION_ENV_PATH"
-"""The parameter of a model's configuration that names its environment."""
+"""Parameter of a model's configuration that names its environment."""
 
 EMBEDDED: Final = tuple(f"3.{minor}" for minor in range(8, 14))
-"""The versions of Python that the embedded Triton has stubs for."""
+"""Python versions that the embedded Triton has stubs for."""
 
 _VERSIONS: Final = ("3.12", "3.11", "3.10", "3.9", "3.8")  # that NumPy 1 has wheels for
-_BINARY: Final = ("--only-binary", "numpy")  # building one takes minutes, and fails
+_BINARY: Final = ("--only-binary", "numpy")  # building NumPy takes minutes, and fails
 _TRITON_WITH_NUMPY_2: Final = (2, 52)
 
 
 @dataclass(frozen=True, slots=True)
 class PythonEnvironment:
-    """A Python and what matters of it to the stub.
+    """A Python, with what the stub needs.
 
     Attributes:
         executable: the program.
         version: such as ``3.11``.
-        numpy: the version of its NumPy; "" without.
-        libpython: its shared library, which some distributions package apart; None without.
+        numpy: the version of its NumPy; "" without NumPy.
+        libpython: its shared library, which some distributions package separately, or None.
     """
 
     executable: Path
@@ -55,9 +55,9 @@ class PythonEnvironment:
     libpython: Path | None
 
     def problem(self, triton: str, stubs: Collection[str]) -> str:
-        """Why no stub of a Triton of that version can run in it; "" where one can.
+        """Return why no stub of that Triton version can run in it; "" if one can.
 
-        ``stubs`` are the versions of Python that there are stubs for.
+        ``stubs`` are the Python versions that there are stubs for.
         """
         if not self.numpy:
             return f"{self.executable} has no NumPy, which the stub needs"
@@ -69,49 +69,49 @@ class PythonEnvironment:
         if self.version not in stubs:
             known = ", ".join(sorted(stubs, key=numbers_of)) or "none"
             return (
-                f"{self.executable} is Python {self.version}, and this Triton has stubs for {known}"
+                f"{self.executable} is Python {self.version}, but this Triton has stubs for {known}"
             )
         if self.libpython is None:
             return (
-                f"the shared library of {self.executable} (libpython{self.version}.so.1.0) is "
-                f"missing, with which the stub is linked; {_package(self.version)}"
+                f"the stub needs the shared library of {self.executable}, but "
+                f"libpython{self.version}.so.1.0 was not found; {_package(self.version)}"
             )
         return ""
 
 
 def takes_numpy_2(triton: str) -> bool:
-    """Whether the stub of a version of Triton works with NumPy 2; one of an unknown is not."""
+    """Return True if a Triton version's stub works with NumPy 2; False if unknown."""
     return numbers_of(triton) >= _TRITON_WITH_NUMPY_2
 
 
 @cache
 def running_python() -> PythonEnvironment:
-    """The running Python."""
+    """Return the running Python."""
     return _environment(Path(sys.executable), python_facts.facts())
 
 
 def default_python(directory: Path | None = None) -> PythonEnvironment:
-    """What a ``model.py`` runs in that names nothing else.
+    """Return the Python for a ``model.py`` that names no environment.
 
-    The environment in ``directory``, by default ``$NAIAD_PYTHON_ENVIRONMENT``, or else the running
+    It is that in ``directory``, by default ``$NAIAD_PYTHON_ENVIRONMENT``, or else the running
     Python.
 
     Raises:
-        EngineError: as `read_environment`.
+        EngineError: as for `read_environment`.
     """
     named = directory or os.environ.get("NAIAD_PYTHON_ENVIRONMENT")
     return read_environment(Path(named).expanduser()) if named else running_python()
 
 
 def read_environment(directory: Path) -> PythonEnvironment:
-    """The Python of an environment: a folder with a ``bin/python3``.
+    """Return the Python of an environment, a folder with a ``bin/python3``.
 
     Raises:
-        EngineError: it is none, or its Python does not run.
+        EngineError: not an environment, or its Python does not run.
     """
     executable = directory.absolute() / "bin" / "python3"
     if not executable.exists():
-        raise EngineError(f"{directory} is no Python environment: it has no bin/python3")
+        raise EngineError(f"{directory} is not a Python environment: it has no bin/python3")
     return _look(executable)
 
 
@@ -120,26 +120,26 @@ def make_environment(
 ) -> PythonEnvironment:
     """Make an environment with NumPy 1 in the new folder ``directory``.
 
-    By ``venv`` and pip in a Python that is here, as pip is configured; else by uv, which may
-    download one. Both say what they do on standard error.
+    Use ``venv`` and pip, as configured, with a Python of this machine; otherwise uv, which may
+    download a Python. Both report on standard error.
 
     Args:
-        directory: a folder that is not there yet.
-        packages: what else the model needs, as pip takes it.
-        python: a version such as ``3.11``, or a program; by default the newest that will do.
+        directory: a folder that does not exist yet.
+        packages: further requirements of the model, for pip.
+        python: a version such as ``3.11``, or a program; by default the newest suitable one.
 
     Raises:
-        EngineError: it cannot be made; nothing is left behind.
+        EngineError: the environment cannot be made; nothing is left behind.
     """
     directory = directory.absolute()
     if directory.exists():
-        raise EngineError(f"{directory} exists; name a new folder")
+        raise EngineError(f"{directory} exists; choose a new folder")
     try:
         _make(directory, [NUMPY_1, *packages], python)
         made = read_environment(directory)
         if problem := made.problem(RELEASE.triton, EMBEDDED):
-            raise EngineError(f"{problem}; name another Python by --python")
-        # `EXECUTION_ENV_PATH` has any Triton look for it there, as conda's environments have it.
+            raise EngineError(f"{problem}; choose another Python with --python")
+        # With `EXECUTION_ENV_PATH` Triton looks for it there, as in conda's environments.
         link = directory / "lib" / f"libpython{made.version}.so.1.0"
         if made.libpython is not None and not link.exists():
             link.symlink_to(made.libpython)
@@ -155,14 +155,14 @@ def _make(directory: Path, packages: Sequence[str], python: str) -> None:
     if base is not None and _run(str(base.executable), "-m", "venv", str(directory)):
         pip = (program, "-m", "pip", "install", "--disable-pip-version-check", "--no-input")
         if not _run(*pip, *_BINARY, *packages):
-            raise EngineError(f"pip could not install {', '.join(packages)}; it says why above")
+            raise EngineError(f"pip could not install {', '.join(packages)}; see above")
         return
     shutil.rmtree(directory, ignore_errors=True)
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:
         raise EngineError(
-            f"no Python {_VERSIONS[-1]} to {_VERSIONS[0]} that has its shared library and venv was "
-            f"found ({python or 'on PATH'}), and no uv that could get one: pip install uv"
+            f"no Python {_VERSIONS[-1]} to {_VERSIONS[0]} with its shared library and venv was "
+            f"found ({python or 'on PATH'}), and no uv to download one: pip install uv"
         )
     wanted = str(base.executable) if base is not None else python or _VERSIONS[0]
     made = _run(uv, "venv", "--python", wanted, str(directory))
@@ -171,7 +171,7 @@ def _make(directory: Path, packages: Sequence[str], python: str) -> None:
 
 
 def _candidates(python: str) -> Iterator[PythonEnvironment]:
-    """Pythons here that will do, the running one first."""
+    """Yield suitable Pythons of this machine, the running one first."""
     named = [python] if os.sep in python else []
     wanted = [python] if python and not named else _VERSIONS
     names = named or [sys.executable, *(f"python{version}" for version in wanted)]
@@ -181,7 +181,7 @@ def _candidates(python: str) -> Iterator[PythonEnvironment]:
             continue
         try:
             one = _look(Path(found))
-        except EngineError:  # a shim for a Python that is not there
+        except EngineError:  # a shim for a missing Python
             continue
         if one.libpython is not None and (named or one.version in wanted):
             yield one
@@ -206,7 +206,7 @@ def _look(executable: Path) -> PythonEnvironment:
 
 
 def _environment(executable: Path, facts: Mapping[str, Any]) -> PythonEnvironment:
-    name = f"libpython{facts['version']}.so.1.0"  # as the stub asks for it
+    name = f"libpython{facts['version']}.so.1.0"  # the name that the stub is linked with
     folders = _library_directories(executable, facts)
     return PythonEnvironment(
         executable=executable,
@@ -217,7 +217,7 @@ def _environment(executable: Path, facts: Mapping[str, Any]) -> PythonEnvironmen
 
 
 def _library_directories(executable: Path, facts: Mapping[str, Any]) -> Iterator[Path]:
-    """Where a Python's shared library may be; its own build first."""
+    """Yield folders that may have a Python's shared library; its own build's first."""
     yield from map(Path, filter(None, facts["variables"]))
     yield from (Path(prefix, "lib") for prefix in facts["prefixes"])
     yield executable.resolve().parents[1] / "lib"
@@ -228,7 +228,7 @@ def _library_directories(executable: Path, facts: Mapping[str, Any]) -> Iterator
 
 
 def _package(version: str) -> str:
-    """Which package has the shared library."""
+    """Return how to get the shared library."""
     if Path("/etc/debian_version").exists():
         return f"sudo apt install libpython{version} (conda and uv's Pythons have it too)"
     if shutil.which("dnf"):

@@ -1,6 +1,6 @@
-"""What a Python is made of, said by itself; also run as a program in Pythons from 3.8 on.
+"""Facts about the running Python; also run as a program in Pythons from 3.8 on.
 
-Nothing here may need more than the standard library.
+Only the standard library may be used here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def facts() -> dict[str, object]:
-    """The Python's version, that of its NumPy ("" without), and where it was built and lies."""
+    """Return the versions of Python and NumPy ("" without it), and folders of this Python."""
     try:
         numpy = version("numpy")
     except PackageNotFoundError:

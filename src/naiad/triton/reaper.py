@@ -1,16 +1,16 @@
-"""The process between the user's and Triton's that leaves nothing behind, however either ends.
+"""A process between the user's and Triton's that cleans up, however either ends.
 
 Run as ``python -m naiad.triton.reaper``. Its standard input is a pipe from the parent: first one
-line with the :class:`Charge` in JSON, then commands (``stop``, ``kill``), and the end of the pipe
-when the parent is gone, even by kill -9. Its standard output carries one JSON object per event:
+line with the :class:`Charge` in JSON, then commands (``stop``, ``kill``), and end of file when the
+parent is gone, even after kill -9. Its standard output has one JSON object per event:
 ``{"event": "started", "pid": 17}`` and
 ``{"event": "ended", "status": -9, "asked": false, "killed": 0}``.
 
-Its exit status: 0 when Triton ended because it was asked to, 1 when it ended by itself, 2 when it
+Its exit status: 0 if Triton ended on request, 1 if it ended by itself, 2 if it
 could not be started.
 
-Processes that lose their parent become the reaper's children (``PR_SET_CHILD_SUBREAPER``), so
-none can slip away: Triton's Python stubs outlive it at times and may ignore SIGTERM (seen in 2.51).
+Orphaned processes become the reaper's children (``PR_SET_CHILD_SUBREAPER``), so
+none can escape: Triton's Python stubs sometimes outlive it and may ignore SIGTERM (seen in 2.51).
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ from typing import Any
 import psutil
 
 _STACK = 4 << 30
-"""Bytes of Triton's stack, which its threads' stacks are as large as.
+"""Bytes of Triton's stack, and of its threads' stacks.
 
-Triton 2.51 puts 16 bytes for each chunk of an HTTP body onto the stack, and recurses into nested
-JSON: with 8 MiB, 3 million chunks or brackets end it. The memory is virtual until it is used.
+Triton 2.51 puts 16 bytes per chunk of an HTTP body on the stack, and recurses into nested JSON:
+with 8 MiB, 3 million chunks or brackets crash it. The memory is virtual until used.
 """
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_MARGIN = 2.0  # seconds that Triton has beyond its own exit timeout before it is killed
-_HEARTBEAT = 1.0  # seconds between looks at whether the parent is still there
-_HURRY = 0.01  # seconds between looks at whether a secret can be hidden
+_MARGIN = 2.0  # seconds beyond Triton's own exit timeout before it is killed
+_HEARTBEAT = 1.0  # seconds between checks that the parent is alive
+_HURRY = 0.01  # seconds between attempts to hide a secret
 _SHARED_MEMORY = Path("/dev/shm")
-# A json.py in the working directory must not stand in for the library's.
+# A json.py in the working directory must not shadow the library's.
 _SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a reaper starts and cleans up after.
+    """The Triton that a reaper starts, and what it cleans up.
 
     Attributes:
         command: Triton's command line.
         environment: Triton's whole environment.
-        log: the file that takes all it writes.
-        exit_timeout: seconds that Triton itself gives requests in flight to finish.
+        log: the file for all its output.
+        exit_timeout: seconds that Triton itself gives in-flight requests to finish.
         shared_memory: the prefix of its files in ``/dev/shm``.
-        stopping: a file that appears when Triton is about to be stopped, or "".
-        secret: text on the command line that other users must not read there, or "".
-        remove: files and folders to remove if the parent dies without having done so.
+        stopping: a file to create when Triton is about to be stopped, or "".
+        secret: text on the command line to hide from other users, or "".
+        remove: files and folders to remove if the parent dies.
     """
 
     command: Sequence[str]
@@ -74,16 +74,16 @@ class Charge:
     remove: Sequence[str] = field(default=())
 
     def hidden(self) -> list[str]:
-        """The command line as other users see it."""
+        """Return the command line as other users see it."""
         stars = "*" * len(self.secret)
         return [part.replace(self.secret, stars) if stars else part for part in self.command]
 
 
 class Reaper:
-    """The parent's end: starts a reaper, hears from it and tells it to stop."""
+    """The parent's side: starts a reaper, receives its events and sends it commands."""
 
     def __init__(self, charge: Charge) -> None:
-        """Start the reaper, and with it Triton, which has its own session and no terminal."""
+        """Start the reaper and Triton, which has its own session and no terminal."""
         self._charge = charge
         self._rest = b""
         self._ended = False
@@ -99,7 +99,7 @@ class Reaper:
         self._say(json.dumps(asdict(charge)))
 
     def poll(self, timeout: float = 0.0) -> list[dict[str, Any]]:
-        """What happened since the last call; waits up to ``timeout`` seconds for something."""
+        """Return the events since the last call; wait up to ``timeout`` seconds for one."""
         assert self._process.stdout is not None
         file = self._process.stdout.fileno()
         ready = select.poll()
@@ -118,15 +118,15 @@ class Reaper:
         return events
 
     def stop(self) -> None:
-        """Have Triton finish what is in flight and end."""
+        """Make Triton finish in-flight requests and end."""
         self._say("stop")
 
     def kill(self) -> None:
-        """Have Triton and all its processes killed now."""
+        """Kill Triton and all its processes now."""
         self._say("kill")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Whether the reaper is gone, and with it everything it guards; waits for that."""
+        """Wait until the reaper, and all it guards, has ended; return True if so."""
         try:
             status = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -135,23 +135,23 @@ class Reaper:
             assert pipe is not None
             with contextlib.suppress(OSError):
                 pipe.close()
-        if status < 0:  # killed itself, so its work is ours
+        if status < 0:  # the reaper was killed: clean up here
             self._do_its_work()
         return True
 
     @property
     def exit_limit(self) -> float:
-        """Seconds after :meth:`stop` by which the reaper is sure to be gone."""
+        """Seconds after :meth:`stop` within which the reaper must have ended."""
         return self._charge.exit_timeout + 2 * _MARGIN
 
     def destroy(self) -> None:
-        """End a reaper that does not answer."""
+        """Kill a reaper that does not answer."""
         self._process.kill()
         self.wait()
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):  # gone, or closed: nothing left to tell
+        with contextlib.suppress(OSError, ValueError):  # gone, or closed
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
 
@@ -190,7 +190,7 @@ def main() -> int:
 
 
 class _Watch:
-    """Waits for Triton's end, and brings it about when asked, by whomever."""
+    """Waits for Triton to end, and ends it on request."""
 
     def __init__(self, charge: Charge, triton: int, parent: int) -> None:
         self._charge = charge
@@ -199,19 +199,19 @@ class _Watch:
         self._deadline: float | None = None
         self._status: int | None = None
         self._exposed = bool(charge.secret)
-        self._written = Path(charge.log).stat().st_size  # by the Tritons before this one
+        self._written = Path(charge.log).stat().st_size  # by previous Tritons
         self.asked = False
         self.orphaned = False
 
     def until_it_ends(self, woken: int) -> int:
-        """Triton's status: its exit code, or minus the signal that ended it."""
+        """Return Triton's status: its exit code, or minus the signal that ended it."""
         with selectors.DefaultSelector() as selector:
             selector.register(woken, selectors.EVENT_READ)
             selector.register(sys.stdin, selectors.EVENT_READ)
             while self._reap() is None:
                 self._check_deadline_and_parent()
                 if self._exposed and Path(self._charge.log).stat().st_size > self._written:
-                    # It writes its log: the command line has been read.
+                    # It is writing its log, so it has read its command line.
                     self._exposed = not _hide(self._triton, self._charge.secret.encode())
                 for key, _ in selector.select(self._patience()):
                     if key.fd == woken:
@@ -249,7 +249,7 @@ class _Watch:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._deadline = None
             os.kill(self._triton, signal.SIGKILL)
-        # The pipe stays open where a fork of the parent holds its other end.
+        # The pipe stays open if a fork of the parent holds its other end.
         if not self.orphaned and os.getppid() != self._parent:
             self._lose_parent()
 
@@ -260,7 +260,7 @@ class _Watch:
         return min(longest, max(0.0, self._deadline - time.monotonic()))
 
     def _reap(self) -> int | None:
-        """Collect every child that has ended, Triton or one that was left to us."""
+        """Collect every child that has ended, Triton or an orphan."""
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 if found[0] == self._triton:
@@ -270,11 +270,11 @@ class _Watch:
 
 @contextlib.contextmanager
 def _wakeups() -> Generator[int]:
-    """A file that can be read when a signal has come; each byte is the signal's number."""
+    """Yield a file descriptor with one byte per received signal, its number."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD):
-        # A handler that does nothing, not SIG_IGN: what is ignored stays so in Triton's processes.
+        # An empty handler instead of SIG_IGN, which Triton's processes would inherit.
         signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
@@ -287,7 +287,7 @@ def _wakeups() -> Generator[int]:
 
 def _read_charge() -> Charge | None:
     line = bytearray()
-    while not line.endswith(b"\n"):  # no buffering: what follows is for the selector to see
+    while not line.endswith(b"\n"):  # unbuffered: the selector must see what follows
         byte = os.read(0, 1)
         if not byte:
             return None
@@ -303,7 +303,7 @@ def _spawn(charge: Charge) -> int:
 
 @contextlib.contextmanager
 def _large_stacks() -> Generator[None]:
-    """Give a process that is started meanwhile large stacks, where the system allows for them."""
+    """Give processes started within the block large stacks, if the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     bounded = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
     counted = Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2"
@@ -317,9 +317,9 @@ def _large_stacks() -> Generator[None]:
 
 
 def _hide(pid: int, secret: bytes) -> bool:
-    """Overwrite a secret on a child's command line, which every user of the host can read.
+    """Overwrite a secret on a child's command line, which all users of the host can read.
 
-    True also where that is not to be done: the child is gone, or the kernel does not allow it.
+    Also return True if it is impossible: the child is gone, or the kernel forbids it.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -350,7 +350,7 @@ def _spawn_with(charge: Charge, flags: int) -> int:
 
 
 def _kill_all(find: Callable[[], list[psutil.Process]]) -> int:
-    """Kill what ``find`` finds until it finds nothing alive; returns how many that were."""
+    """Kill what ``find`` finds until nothing is alive; return the number killed."""
     killed: set[int] = set()
     deadline = time.monotonic() + _MARGIN
     while time.monotonic() < deadline:
@@ -376,7 +376,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

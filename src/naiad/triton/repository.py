@@ -1,14 +1,14 @@
-"""Model repositories: a folder per model, complete and portable.
+"""Model repositories: one complete, portable folder per model.
 
 ::
 
     DIR/nugraph3/config.pbtxt      from the schema
-    DIR/nugraph3/X.labels.txt      names of the classes of output X, where the pipeline has them
+    DIR/nugraph3/X.labels.txt      names of output X's classes, if the pipeline has them
     DIR/nugraph3/1/libtriton_naiad.so  Naiad's part of Triton's process
-    DIR/nugraph3/1/pipeline.py     the pipeline's source, where it is a file of the user's
+    DIR/nugraph3/1/pipeline.py     the pipeline's source, if it is a file of the user's
     DIR/nugraph3/1/weights/        the weights
 
-The same folder works in any Triton on whose ``PATH`` there is a Python with Naiad.
+The same folder works in any Triton with a Python that has Naiad on its ``PATH``.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ExportedModel:
     Attributes:
         name: the model's name.
         path: its folder, with ``config.pbtxt`` and ``1/``.
-        notice: what its users must know of its weights, or "".
+        notice: a notice about its weights for users, or "".
     """
 
     name: str
@@ -63,7 +63,7 @@ class ExportedModel:
     notice: str = ""
 
     def pipeline(self, version: int | None = None) -> Pipeline:
-        """The pipeline of a version, by default of the newest; its model is not loaded."""
+        """Return the pipeline of a version, by default the newest, without loading its model."""
         parameters = read_parameters(read_config(self.path / "config.pbtxt"))
         number = version or max(versions(self.path), default=1)
         folder = self.path / str(number)
@@ -73,7 +73,7 @@ class ExportedModel:
         return make_pipeline(load_pipeline(spec), folder / weights if weights else None, own)
 
     def example(self, version: int | None = None) -> Arrays:
-        """A request that the model answers."""
+        """Return a request that the model answers."""
         return self.pipeline(version).example()
 
 
@@ -88,21 +88,20 @@ def export(
     """Write a pipeline's model folder into the repository ``directory``.
 
     Args:
-        pipeline: a Pipeline class, or what :func:`naiad.core.pipeline.load_pipeline` takes.
-        directory: the model repository; created where it is missing.
+        pipeline: a Pipeline class, or a spec for :func:`naiad.core.pipeline.load_pipeline`.
+        directory: the model repository; created if missing.
         portable: put the compiled backend beside the model, for a Triton that Naiad did not start.
-        settings: the fields of :class:`naiad.core.settings.ModelSettings`. What is given comes
-            before what a tuning has, and that before the pipeline's own.
+        settings: the fields of :class:`naiad.core.settings.ModelSettings`. They take precedence
+            over a tuning, and that over the pipeline's own.
 
     Raises:
-        SchemaError: no such pipeline, its source cannot be found, or nothing could be served
-            with these settings.
+        SchemaError: no such pipeline, its source was not found, or the settings are invalid.
         WeightsError: the weights do not exist or are refused.
-        InvalidInput: the tuning is of another pipeline or device, or cannot be read; or the
-            pipeline has no such setting of its own.
-        EngineError: a folder of that name is there and was not written by Naiad.
+        InvalidInput: the tuning is for another pipeline or device, or cannot be read; or the
+            pipeline has no such setting.
+        EngineError: a folder of that name exists that Naiad did not write.
 
-    A folder that Naiad wrote before is replaced in one instant, also under a server that polls.
+    A folder that Naiad wrote is replaced atomically, even under a server that polls.
     """
     kind = load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
     given = settings_of(ModelSettings, settings)
@@ -114,7 +113,7 @@ def export(
     made = make_pipeline(kind, given.weights, given.settings)
     target = directory / kind.name
     if target.exists() and PIPELINE_PARAMETER not in parameters_of(target):
-        raise EngineError(f"{target} is there and was not written by Naiad; choose another folder")
+        raise EngineError(f"{target} exists and was not written by Naiad; choose another folder")
     with draft_of(target) as draft:
         version = draft / "1"
         version.mkdir()
@@ -139,7 +138,7 @@ def export(
 
 
 def naiad_models(directory: Path) -> Iterator[ExportedModel]:
-    """The models of a repository that were written by Naiad, by name."""
+    """Yield the models of a repository that Naiad wrote, by name."""
     for path in sorted(directory.iterdir()):
         parameters = parameters_of(path)
         if PIPELINE_PARAMETER in parameters:
@@ -147,7 +146,7 @@ def naiad_models(directory: Path) -> Iterator[ExportedModel]:
 
 
 def resolve(spec: str, version: Path) -> str:
-    """A pipeline spec as ``config.pbtxt`` has it, with its files found in ``version``."""
+    """Return a spec from ``config.pbtxt`` with paths of its files in ``version``."""
     where, colon, name = spec.partition(":")
     if made := MADE.fullmatch(name):
         name = f"{made[1]}({version / made[2]})"
@@ -155,7 +154,7 @@ def resolve(spec: str, version: Path) -> str:
 
 
 def _place_source(kind: type[Pipeline], version: Path) -> str:
-    """Make the class importable from the repository; return how ``config.pbtxt`` names it."""
+    """Make the class importable from the repository; return its spec for ``config.pbtxt``."""
     module = sys.modules.get(kind.__module__)
     if "<locals>" in kind.__qualname__:
         raise SchemaError(f"{kind.__qualname__} is defined inside a function; move it to a module")
@@ -165,7 +164,7 @@ def _place_source(kind: type[Pipeline], version: Path) -> str:
         source = Path(inspect.getfile(kind))
     except (OSError, TypeError):
         raise SchemaError(
-            f"the source of {kind.__qualname__} is in no file; write it to one, such as "
+            f"the source of {kind.__qualname__} is not in a file; write it to one, such as "
             f"{kind.name}.py, and serve {kind.name}.py:{kind.__qualname__}"
         ) from None
     shutil.copyfile(source, version / _SOURCE)
@@ -176,12 +175,12 @@ def _place_labels(pipeline: Pipeline, draft: Path) -> dict[str, str]:
     """Write the label files, one label per line; return their names by output.
 
     Raises:
-        SchemaError: labels that Triton would not read as they are meant.
+        SchemaError: labels that Triton would misread.
     """
     names: dict[str, str] = {}
     for output, labels in pipeline.labels().items():
         if output not in pipeline.outputs:
-            raise SchemaError(f"labels for {output!r}, which is no output of {pipeline.name}")
+            raise SchemaError(f"labels for {output!r}, which is not an output of {pipeline.name}")
         for number, label in enumerate(labels):
             if not label or len(label.splitlines()) > 1:
                 raise SchemaError(f"label {number} of {output} is {label!r}; it must be one line")

@@ -1,4 +1,4 @@
-"""The embedded Triton as an object: started, watched, asked and stopped."""
+"""The embedded Triton as an object."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from naiad.triton.supervisor import Supervisor
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_ATTEMPTS = 5  # at free ports, each of which someone else may take before Triton does
+_ATTEMPTS = 5  # at free ports, which others may take before Triton does
 _POLL = 0.25  # seconds
 
 
@@ -52,7 +52,7 @@ class Server:
             outputs = server.client().infer("simple", INPUT0=a, INPUT1=b)
 
     It ends with the block, with :meth:`stop`, or with the process that started it, however that
-    ends; no process, port, shared memory or temporary file of it is left then.
+    ends, and leaves no process, port, shared memory or temporary file behind.
     """
 
     @keywords(ServerOptions, ServeSettings)
@@ -64,19 +64,19 @@ class Server:
         on_event: Callable[[LogEvent], None] | None = None,
         **settings: Unpack[ServerOptions],
     ) -> None:
-        """Say what to serve and where; nothing is started yet.
+        """Take the models and settings; start nothing yet.
 
         Args:
             repositories: model repositories, at least one.
             probes: a request by model, which the model must answer before it counts as ready.
             temporary: files and folders that the server removes when it has ended.
-            on_event: told of each model's progress and of warnings and errors, from this thread
-                while the server starts and from another afterwards; by default they go to the
-                logger ``naiad.triton``.
-            settings: the fields of :class:`naiad.core.settings.ServeSettings`. A port that is 0 or
-                None is a free one. With a ``health_port`` or with ``supervision`` the server is
-                probed, and restarted when it dies. With model control ``explicit`` all models are
-                loaded at the start unless ``load`` names some.
+            on_event: called with models' progress, warnings and errors, from this thread while the
+                server starts and from another afterwards; by default they go to the logger
+                ``naiad.triton``.
+            settings: the fields of :class:`naiad.core.settings.ServeSettings`. A port of 0 or None
+                means any free one. With a ``health_port`` or ``supervision`` the server is probed,
+                and restarted if it dies. With model control ``explicit`` all models are loaded at
+                the start unless ``load`` names some.
         """
         self._settings = settings_of(ServeSettings, settings)
         self._repositories = tuple(Path(repository).absolute() for repository in repositories)
@@ -104,13 +104,13 @@ class Server:
         """Start Triton and wait until every model is ready and has answered its probe.
 
         Raises:
-            EngineError: Triton cannot run here or be fetched, a port is in use, a model does not
+            EngineError: Triton cannot run here or be downloaded, a port is in use, a model does not
                 load or answer, or others could reach the server without a credential; says which
                 and why.
             MissingExtra: the wheel with Envoy is not installed.
         """
         if self._process is not None:
-            raise EngineError("this server is running already")
+            raise EngineError("this server is already running")
         began = time.perf_counter()
         try:
             check_settings(self._repositories, self._settings)
@@ -146,18 +146,18 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """Take no new requests, finish those in flight and end; nothing if it has ended."""
+        """Accept no new requests, finish those in flight and end; do nothing if already ended."""
         self._end(Reaper.stop)
 
     def kill(self) -> None:
-        """End now; requests in flight get no answer."""
+        """End now; in-flight requests get no answer."""
         self._end(Reaper.kill)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Whether the server has been stopped; waits for that up to ``timeout`` seconds.
+        """Wait up to ``timeout`` seconds until the server is stopped; return True if it is.
 
         Raises:
-            EngineError: it died by itself.
+            EngineError: the server died.
         """
         ended = self._ended.wait(timeout)
         if self._death:
@@ -165,9 +165,9 @@ class Server:
         return ended
 
     def client(self) -> Client:
-        """A new client of this server; closed when the server stops, or by you.
+        """Return a new client of this server, closed when the server stops, or by you.
 
-        It asks Triton itself, behind the gate where there is one.
+        It connects to Triton directly, behind a gate if there is one.
         """
         if self._process is None:
             raise EngineError("the server is not running")
@@ -177,25 +177,25 @@ class Server:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The models that are ready, by name."""
+        """Names of the models that are ready."""
         return self._registry.ready
 
     @property
     def missing(self) -> Mapping[str, str]:
-        """Why a model is not ready that was served, and that nobody has unloaded; by name."""
+        """Reasons why models are not ready that were served and not unloaded, by name."""
         return self._registry.missing
 
     @property
     def probes(self) -> dict[str, Arrays]:
-        """A request that the server has answered, by model."""
+        """Requests that the server has answered, by model."""
         return self._registry.probes
 
     def stuck(self, limit: float) -> str:
-        """Which model has been unloading for longer than ``limit`` seconds; "" where none has."""
+        """Return a message if a model is still unloading after ``limit`` seconds, or ""."""
         return self._registry.stuck(limit)
 
     def refresh(self) -> None:
-        """Find out which models are ready; nothing where they are the same from start to end.
+        """Update the models that are ready; do nothing if models never change.
 
         Raises:
             EngineError: the server does not answer.
@@ -204,26 +204,26 @@ class Server:
             self._registry.update(self._endpoints.index())
 
     def metrics(self) -> list[Sample]:
-        """All numbers of ``/metrics``, as they are now."""
+        """Read all numbers of ``/metrics``."""
         return self._endpoints.metrics()
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric over all samples that have these labels; 0 if there is none."""
+        """Return the sum of a metric over all samples with these labels; 0 if there are none."""
         return total(self.metrics(), name, labels)
 
     @property
     def grpc_url(self) -> str:
-        """As ``127.0.0.1:8001``."""
+        """URL of gRPC, such as ``127.0.0.1:8001``."""
         return self._endpoints.grpc_url
 
     @property
     def http_url(self) -> str:
-        """As ``http://127.0.0.1:8000``."""
+        """URL of HTTP, such as ``http://127.0.0.1:8000``."""
         return self._endpoints.http_url
 
     @property
     def own_url(self) -> str:
-        """Where this process reaches Triton: behind the gate, and without TLS."""
+        """URL of Triton for this process: behind the gate, and without TLS."""
         return self._endpoints.own_url
 
     @property
@@ -233,33 +233,33 @@ class Server:
 
     @property
     def is_local(self) -> bool:
-        """Whether this host alone can reach it."""
+        """True if only this host can reach the server."""
         return not self._exposure.is_exposed
 
     @property
     def metrics_url(self) -> str:
-        """As ``http://127.0.0.1:8002/metrics``."""
+        """URL of the metrics, such as ``http://127.0.0.1:8002/metrics``."""
         return self._endpoints.metrics_url
 
     @property
     def health_url(self) -> str | None:
-        """As ``http://127.0.0.1:8003``, for ``/livez`` and ``/readyz``; None without them."""
+        """URL for ``/livez`` and ``/readyz``, such as ``http://127.0.0.1:8003``, or None."""
         port = self._supervisor.health_port if self._supervisor is not None else None
         host = reachable(self._exposure.health_address)
         return f"http://{host}:{port}" if port is not None else None
 
     @property
     def pid(self) -> int | None:
-        """Triton's process, while it runs."""
+        """Triton's process id, while it runs."""
         return self._process.pid if self._process is not None else None
 
     @property
     def log_path(self) -> Path | None:
-        """Triton's log."""
+        """Path of Triton's log."""
         return self._log_path
 
     def __enter__(self) -> Server:
-        """Start, unless it is running already."""
+        """Start, unless already running."""
         return self if self._process is not None else self.start()
 
     def __exit__(
@@ -268,11 +268,11 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop."""
+        """Stop the server."""
         self.stop()
 
     def _lay_out(self) -> Layout:
-        """Find the engine, and check that it runs what the repositories have."""
+        """Find the engine, and check that it can run the repositories' models."""
         asked = self._settings.engine
         default = default_python(asked.python_environment)
         models = own_code_in(self._repositories, default)
@@ -282,7 +282,7 @@ class Server:
         return assemble(engine, directory=self._settings.backend_directory)
 
     def _launch(self, layout: Layout) -> TritonProcess:
-        """Start Triton at ports that nobody takes meanwhile; returns when it listens there."""
+        """Start Triton on free ports; return when it is listening."""
         exposure, key = self._exposure, new_key()
         tls = asks_for_tls(self._settings.arguments)
         attempts = _ATTEMPTS if exposure.takes_free_ports else 1
@@ -307,7 +307,7 @@ class Server:
                     use = uses.get(error.port, "Triton's")
                     raise EngineError(in_use(use, error.port)) from None
             else:
-                # Not before: the port might be somebody else's, and the key for it theirs.
+                # Not earlier: the port, and so the key for it, might be somebody else's.
                 exposure.publish(self._endpoints, self._on_event)
                 return self._process
             self._abandon(keep_log=False)
@@ -323,10 +323,10 @@ class Server:
         try:
             ask_examples(self.own_url, self.models, self.probes)
         except EngineError as error:
-            raise EngineError(f"{error}\nThe whole log: {self._log_path}") from error
+            raise EngineError(f"{error}\nFull log: {self._log_path}") from error
 
     def _watch(self, process: TritonProcess) -> None:
-        """Pass on what the log says while the server runs, and notice when it dies."""
+        """Pass on events of the log while the server runs, and notice when it dies."""
         supervisor = self._supervisor
         while not self._stopping.is_set():
             reason = process.poll(_POLL, self._note)
@@ -337,7 +337,7 @@ class Server:
                 died = bool(reason)
                 reason = reason or supervisor.trouble(process.pid, self._registry.loading)
                 if reason:
-                    # Who waits for an answer hears now, be it an error, unless there may be one.
+                    # Kill it, so that clients get an error now, unless they may still be answered.
                     drain = supervisor.patient and not died
                     process.end(Reaper.stop if drain else Reaper.kill)
                     reason = supervisor.mend(reason, lambda: self._restart(process), self)
@@ -353,7 +353,7 @@ class Server:
             self._on_event(event)
 
     def _restart(self, process: TritonProcess) -> None:
-        process.end(Reaper.kill)  # what an earlier try has left
+        process.end(Reaper.kill)  # left from an earlier attempt
         self._registry.loading.clear()
         changes = self._settings.model_control != "none"
         again = self._registry.wanted if changes else None
@@ -387,7 +387,7 @@ class Server:
         self._ended.set()
 
     def _abandon(self, *, keep_log: bool) -> None:
-        """End what :meth:`start` has begun."""
+        """Undo :meth:`start`."""
         self._close_clients()
         self._close_gate()
         process, self._process = self._process, None

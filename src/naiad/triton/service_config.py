@@ -1,4 +1,4 @@
-"""What a model's configuration says of its service: what is loaded, and within what bounds."""
+"""The service of a model, from its configuration."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def read_service_config(
 
     Args:
         config: the configuration.
-        pipeline: the pipeline, as :func:`naiad.core.pipeline.load_pipeline` takes it.
-        version: the folder of the version, with the weights.
-        workers: how many there are; the native backend has counted them.
+        pipeline: the pipeline's spec for :func:`naiad.core.pipeline.load_pipeline`.
+        version: the folder of the version, which has the weights.
+        workers: their number, counted by the native backend.
 
     Raises:
-        PipelineError: a parameter cannot be read.
-        SchemaError: nothing could be served with what one of them says.
+        PipelineError: a parameter is malformed.
+        SchemaError: a parameter has an invalid value.
         RepositoryError: the response cache is enabled.
     """
     refuse_response_cache(config)
@@ -61,10 +61,10 @@ def read_service_config(
 
 
 def _parsed(parameters: Mapping[str, str], name: str, read: Callable[[Any], T]) -> T | None:
-    """A parameter of the model's config that is JSON, or None where there is none."""
+    """Return a JSON parameter of the model's config, or None if missing."""
     if name not in parameters:
         return None
     try:
         return read(json.loads(parameters[name]))
     except (TypeError, ValueError) as error:
-        raise PipelineError(f"config.pbtxt: parameter {name} is wrong: {error}") from None
+        raise PipelineError(f"config.pbtxt: parameter {name} is invalid: {error}") from None

@@ -1,4 +1,4 @@
-"""``naiad.serve``: from pipelines to a running server in one call."""
+"""``naiad.serve``: a running server from pipelines in one call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def serve(
     on_event: Callable[[LogEvent], None] | None = None,
     **settings: Unpack[ServeOptions],
 ) -> Server:
-    """Serve pipelines on an embedded Triton; returns when each has answered its example.
+    """Serve pipelines on an embedded Triton; return when each has answered its example.
 
     Example::
 
@@ -40,22 +40,21 @@ def serve(
 
     Args:
         pipelines: Pipeline classes, built-in names, ``my_model.py:MyModel`` or
-            ``package.module:Class``; by default all built-in ones whose packages are
-            installed and that need not be named (`Application.on_request`), unless there is a
-            ``model_repository``.
-        model_repository: a repository to serve beside them.
-        on_event: told of progress, warnings and errors.
+            ``package.module:Class``; without a ``model_repository`` the default is all built-in
+            ones whose packages are installed, except those `Application.on_request`.
+        model_repository: a repository to serve as well.
+        on_event: called with progress, warnings and errors.
         settings: the fields of :class:`naiad.core.settings.ModelSettings`, of which ``weights`` and
-            ``settings`` are for one pipeline only, and of
+            ``settings`` are for a single pipeline, and of
             :class:`naiad.core.settings.ServeSettings`. With model control ``explicit`` the
-            pipelines are always loaded, and of ``model_repository`` what ``load`` names.
+            pipelines are always loaded, and ``load`` names models of ``model_repository``.
 
     Raises:
         EngineError: see :meth:`Server.start`.
         SchemaError: no such pipeline, or it cannot be served with these settings.
-        InvalidInput: a tuning cannot be read, or is of no pipeline here; or the pipeline has no
-            such setting of its own.
-        ValueError: weights or settings of its own for several pipelines.
+        InvalidInput: a tuning cannot be read, or is for another pipeline; or the pipeline has no
+            such setting.
+        ValueError: weights or own settings for several pipelines.
     """
     if not pipelines and model_repository is None:
         served = [app for app in applications() if app.installed() and not app.on_request]
@@ -68,8 +67,10 @@ def serve(
     }
     model = settings_of(ModelSettings, of_models)
     if len(pipelines) != 1 and (model.weights is not None or model.settings):
-        which = "weights" if model.weights is not None else "settings of its own"
-        raise ValueError(f"{which} are for one pipeline; serve the others without, or export them")
+        which = "weights" if model.weights is not None else "a pipeline's own settings"
+        raise ValueError(
+            f"{which} need a single pipeline; serve the others without, or export them"
+        )
     check(settings_of(ServeSettings, given), EngineError)
     if len(pipelines) == 1 and model.weights is not None and isinstance(pipelines[0], str):
         spec, of_models["weights"] = spec_with_weights(pipelines[0], model.weights)
@@ -84,7 +85,7 @@ def serve(
             repositories += temporary
             for kind in kinds:
                 of_models["tuning"] = tunings.get(kind.name)
-                # Temporary files may be where nothing can be run.
+                # Nothing can be run from some temporary directories.
                 export(kind, temporary[0], portable=False, **of_models)
         if model_repository is not None:
             repositories.append(Path(model_repository))
@@ -106,7 +107,7 @@ def serve(
 
 
 def _by_pipeline(files: Sequence[Path], kinds: Sequence[type[Pipeline]]) -> dict[str, Path]:
-    """The tuning file of each pipeline that has one, by its name."""
+    """Return the tuning files by pipeline name."""
     names = [kind.name for kind in kinds]
     found: dict[str, Path] = {}
     for file in files:

@@ -1,4 +1,4 @@
-"""How far a starting Triton is, and why it does not come up."""
+"""Progress of a starting Triton, and the reason if it fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _POLL = 0.02  # seconds
 
 
 class PortTakenError(EngineError):
-    """Someone took a port between our look and Triton's start."""
+    """A port that was taken between our check and Triton's start."""
 
     def __init__(self, port: int) -> None:
         """Name the port."""
@@ -34,11 +34,11 @@ def wait_for_start(
     *,
     all_must_load: bool = True,
 ) -> None:
-    """Wait until Triton has loaded its models and listens.
+    """Wait until Triton has loaded its models and is listening.
 
     Raises:
-        PortTakenError: a port is not to be had.
-        EngineError: it does not come up; says why in plain words, and where the log is.
+        PortTakenError: a port is in use.
+        EngineError: the start failed; says why, and where the log is.
     """
     deadline = time.monotonic() + timeout
     progress, stubs = Startup(models if all_must_load else None), Stubs()
@@ -56,20 +56,20 @@ def wait_for_start(
             raise PortTakenError(progress.taken_port)
         if ended or progress.is_hopeless():
             reason = progress.reason() or last_words(ended, follower)
-            raise EngineError(f"{reason}\nThe whole log: {follower.path}")
+            raise EngineError(f"{reason}\nFull log: {follower.path}")
         if time.monotonic() > deadline:
             waiting = ", ".join(sorted(progress.loading)) or "Triton"
             raise EngineError(
                 f"{waiting}: not ready after {timeout:.0f} s; the log ends with\n"
-                f"{follower.tail()}\nThe whole log: {follower.path}"
+                f"{follower.tail()}\nFull log: {follower.path}"
             )
 
 
 class Startup:
-    """What the log has told of the start so far."""
+    """Progress of a start, from the log."""
 
     def __init__(self, expected: int | None) -> None:
-        """Start with nothing heard yet of the ``expected`` models; None: any may fail."""
+        """Expect that many models; None: any may fail."""
         self.loading: set[str] = set()
         self.listening: set[str] = set()
         self.taken_port: int | None = None
@@ -80,7 +80,7 @@ class Startup:
         self._stopping = False
 
     def note(self, event: LogEvent) -> None:
-        """Take in what the log says."""
+        """Record an event of the log."""
         if event.model:
             self._seen.add(event.model)
         if event.kind == "loading":
@@ -100,7 +100,7 @@ class Startup:
                 self.taken_port = event.port
 
     def is_hopeless(self) -> bool:
-        """Whether Triton will not come up: it says so, or all models are done and one failed."""
+        """Return True if Triton says that it ends, or if all models are done and one failed."""
         missing_library = any("shared library" in text for text in self._errors)
         if self._stopping or missing_library or self._expected is None:
             return self._stopping or missing_library
@@ -108,7 +108,7 @@ class Startup:
         return bool(self._failed and all_done)
 
     def reason(self) -> str:
-        """Why, in plain words; "" where the log does not say."""
+        """Return the reason; "" if the log does not say."""
         if not self._failed:
             return "\n".join(self._errors)
         total = max(self._expected or 0, len(self._seen))
@@ -119,14 +119,14 @@ class Startup:
 
 
 def last_words(ended: Sequence[Mapping[str, Any]], follower: LogFollower) -> str:
-    """Why a server is gone that nobody stopped and that has named no reason."""
+    """Explain the end of a server that nobody stopped and that gave no reason."""
     if not ended:
         how = "Triton gave up"
     elif reason := ended[-1].get("reason"):
         how = f"Triton could not be run: {reason}"
     else:
         status = ended[-1]["status"]
-        cause = "out of memory, or killed by someone" if status == -signal.SIGKILL else "a crash"
+        cause = "out of memory, or killed" if status == -signal.SIGKILL else "a crash"
         how = (
             f"Triton was ended by {signal.Signals(-status).name} ({cause})"
             if status < 0

@@ -1,7 +1,7 @@
-"""The models' own processes, Triton's stubs, as the operating system sees them.
+"""Processes of the models, Triton's stubs, as the operating system sees them.
 
-Triton 2.51 does not collect a stub that dies and does not replace it: it stays there as a zombie,
-its model says that it is ready, and requests that it has taken on are never answered.
+Triton 2.51 neither collects nor replaces a stub that dies: it remains a zombie, its model reports
+ready, and requests that it had accepted are never answered.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import psutil
 from naiad.triton.logs import LogEvent
 
 WORKER = "naiad.triton.worker"
-"""The module that a worker process of the native backend runs."""
+"""Module that a worker process of the native backend runs."""
 
-_LOOK = 0.1  # seconds between looks while Triton starts
-_DEAD = 2.0  # seconds after which a dead process is not about to be replaced by a starting Triton
-_LOOK_RUNNING = 0.5  # seconds between looks afterwards; a stub that is unloaded is gone sooner
-_COLLECTED = 5.0  # seconds within which Triton, be it busy, has collected one that did not load
+_LOOK = 0.1  # seconds between checks while Triton starts
+_DEAD = 2.0  # seconds after which a starting Triton will not replace a dead process
+_LOOK_RUNNING = 0.5  # seconds between checks afterwards; an unloaded stub is gone sooner
+_COLLECTED = 5.0  # seconds within which even a busy Triton collects one that did not load
 
 
 class Stubs:
-    """The stubs of one Triton, from its start on."""
+    """Stubs of one Triton, from its start on."""
 
     def __init__(self) -> None:
-        """Start before the first look."""
+        """Begin before the first check."""
         self._looked = 0.0
         self._models: dict[int, str] = {}
         self._workers: set[int] = set()
@@ -38,10 +38,10 @@ class Stubs:
         self._dead_since: dict[int, float] = {}
 
     def died(self, triton: int, loading: set[str]) -> Iterator[LogEvent]:
-        """The models of those ``loading`` whose process has died, as events.
+        """Yield events for those ``loading`` models whose process has died.
 
-        Triton waits forever for a process that dies before it has said hello: a crash while
-        model.py is imported, no model.py, no libpython.
+        Triton waits forever for a process that dies before it has reported: a crash while model.py
+        is imported, no model.py, no libpython.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK:
@@ -60,17 +60,17 @@ class Stubs:
                 how = {_exit_of(pid) for pid in own or unknown}
                 yield LogEvent(
                     "failed",
-                    f"its process ended while it was starting ({' or '.join(sorted(how))}) and "
-                    f"left no other message than what is in the log",
+                    f"its process ended while starting ({' or '.join(sorted(how))}), without any "
+                    f"message but what is in the log",
                     model,
                 )
 
     def lost(self, triton: int, loading: Collection[str] = ()) -> str:
-        """Which model of a running Triton has lost its process, and how; "" where none has.
+        """Return which models of a running Triton have lost their process, and how, or "".
 
-        A process of a model that is ``loading`` does not count: it may be that of a version that
-        does not load, which Triton notices within a second, while its predecessor is served. One
-        that was never seen but while its model was loading counts once Triton has had its time.
+        A process of a ``loading`` model does not count: it may belong to a version that fails to
+        load, which Triton notices within a second, while its predecessor is served. A process only
+        seen while its model was loading counts once Triton has had time to collect it.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK_RUNNING:
@@ -94,7 +94,7 @@ class Stubs:
         )
 
     def _look(self, triton: int) -> tuple[dict[int, str], list[int]]:
-        """The model of each stub that is alive, by process, and the processes that are dead."""
+        """Return the model of each live stub, by process, and the dead processes."""
         alive: dict[int, str] = {}
         dead: list[int] = []
         try:
@@ -121,10 +121,10 @@ class Stubs:
 
 
 def _exit_of(zombie: int) -> str:
-    """How a process ended that nobody has waited for: the last field of its stat."""
+    """Return how a zombie ended, from the last field of its stat."""
     try:
         status = int(Path(f"/proc/{zombie}/stat").read_text().rsplit(maxsplit=1)[1])
     except (OSError, ValueError):
-        return "how is not known"
+        return "for unknown reasons"
     code = os.waitstatus_to_exitcode(status)
     return signal.Signals(-code).name if code < 0 else f"exit status {code}"

@@ -1,19 +1,19 @@
-"""A server that is watched, told apart from one that only says it is ready, and restarted.
+"""Supervision of a server: its models are probed, and it is restarted if one stops answering.
 
-Two things show that a model is gone. Its process is dead, which the operating system tells within
+Two things show that a model is gone. Its process is dead, which the operating system reports within
 a second. Or it is silent: it answers neither its example nor any other request, for longer than the
 runtime takes to replace a worker that hangs, which disturbs less. A model that answers with errors
-is reported as not ready, and not restarted: that would take the other models along.
+is reported as not ready, but not restarted: that would also restart the other models.
 
-A server that has grown beyond its memory limit is restarted too, once it has answered what is in
-flight, and so is one that cannot unload a model: see :mod:`naiad.triton.memory`.
+A server that has grown beyond its memory limit, or that cannot unload a model, is also restarted,
+after it has answered in-flight requests: see :mod:`naiad.triton.memory`.
 
-The whole of Triton is restarted, at the same ports: whatever state it was in, no request, process
-or shared memory of the model that died is left in the way of the new one.
+All of Triton is restarted, on the same ports: no request, process or shared memory of the model
+that died is left in the way of the new one.
 
-A server that had served before it died is restarted for ever, with growing pauses: a request may
-have ended it, and whoever sends such requests must not be able to end the service. Only one that
-cannot start, several times in a row, is given up.
+A server that served before it died is restarted without limit, with growing pauses: a request may
+have killed it, and clients that send such requests must not be able to end the service. Only a
+server that fails to start several times in a row is given up.
 """
 
 from __future__ import annotations
@@ -23,37 +23,54 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from naiad.backoff import Backoff
 from naiad.client import Client
+from naiad.core.schema import Arrays
 from naiad.core.settings import Supervision
 from naiad.errors import EngineError
 from naiad.triton.health import Health, HealthEndpoint
 from naiad.triton.logs import LogEvent
 from naiad.triton.memory import MemoryWatch
 from naiad.triton.probing import Finding, answered, probe
+from naiad.triton.prometheus import Sample
 from naiad.triton.stub_watch import Stubs
-
-if TYPE_CHECKING:
-    from naiad.triton.server import Server
 
 _AT_ONCE = 8  # probes
 
 
+class _Watched(Protocol):
+    """The part of :class:`naiad.triton.server.Server` that is supervised."""
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
+    @property
+    def missing(self) -> Mapping[str, str]: ...
+    @property
+    def probes(self) -> Mapping[str, Arrays]: ...
+    @property
+    def own_url(self) -> str: ...
+    @property
+    def pid(self) -> int | None: ...
+    def refresh(self) -> None: ...
+    def stuck(self, limit: float) -> str: ...
+    def metrics(self) -> list[Sample]: ...
+
+
 class Restarts:
-    """Back-off between restarts, and when to give up."""
+    """Back-off between restarts, and the limit of failed starts."""
 
     def __init__(self, policy: Supervision) -> None:
-        """Start before the first restart."""
+        """Begin without restarts."""
         self._policy = policy
         self._times: list[float] = []
         self._failed = 0
 
     def pause(self, now: float, *, served: bool) -> float | None:
-        """Seconds to wait before a restart that is wanted ``now``; None to give up.
+        """Return the seconds to wait before a restart requested ``now``; None to give up.
 
-        ``served`` says that the server had come up since the last restart.
+        ``served``: the server has come up since the last restart.
         """
         policy = self._policy
         self._failed = 0 if served else self._failed + 1
@@ -66,15 +83,15 @@ class Restarts:
 
 
 class Silence:
-    """Since when each model has answered nothing."""
+    """Time since which each model has not answered."""
 
     def __init__(self, limit: float) -> None:
-        """Start with models that answer; ``limit`` is in seconds."""
+        """Begin with models that answer; ``limit`` is in seconds."""
         self._limit = limit
         self._since: dict[str, float] = {}
 
     def note(self, model: str, finding: Finding, asked: float, now: float) -> str:
-        """Take in a probe that was sent at ``asked``; returns why to restart, or ""."""
+        """Record a probe sent at ``asked``; return why to restart, or ""."""
         if finding.verdict != "silent":
             self._since.pop(model, None)
             return ""
@@ -82,10 +99,10 @@ class Silence:
         lasted = now - self._since.setdefault(model, asked)
         if first or lasted < self._limit:  # one probe alone may have been unlucky
             return ""
-        return f"{model} has answered nothing for {lasted:.0f} s: {finding.reason}"
+        return f"{model} has not answered for {lasted:.0f} s: {finding.reason}"
 
     def forget(self, model: str | None = None) -> None:
-        """The models are new, or one is gone."""
+        """Forget one model, which is gone, or all, which are new."""
         if model is None:
             self._since.clear()
         else:
@@ -93,7 +110,7 @@ class Silence:
 
 
 class Supervisor:
-    """Probes a server's models, says what it finds at the health port, and restarts the server."""
+    """Probes a server's models, reports at the health port, and restarts the server."""
 
     def __init__(
         self,
@@ -102,7 +119,7 @@ class Supervisor:
         health_port: int | None,
         on_event: Callable[[LogEvent], None],
     ) -> None:
-        """Open the health port, if there is to be one; nothing is probed yet.
+        """Open the health port, if any; probe nothing yet.
 
         Raises:
             EngineError: the port is in use.
@@ -118,22 +135,22 @@ class Supervisor:
         self._life = 0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        # A round of probes begins an interval after the one before, and each may take its time.
+        # A round of probes begins an interval after the last, and each may take the deadline.
         self.health = Health(patience=2 * (policy.interval + policy.deadline))
         self._endpoint = (
             HealthEndpoint(self.health, host, health_port) if health_port is not None else None
         )
         self.mending = False
-        """Whether a restart is under way."""
+        """True during a restart."""
         self.patient = False
-        """Whether the server can answer what is in flight before it is restarted."""
+        """True if the server can answer in-flight requests before it is restarted."""
 
     @property
     def health_port(self) -> int | None:
-        """Where ``/livez`` and ``/readyz`` are."""
+        """Port of ``/livez`` and ``/readyz``."""
         return self._endpoint.port if self._endpoint is not None else None
 
-    def watch(self, server: Server) -> None:
+    def watch(self, server: _Watched) -> None:
         """Begin to probe a server whose models have just answered."""
         self._serving(server)
         self._thread = threading.Thread(
@@ -142,7 +159,7 @@ class Supervisor:
         self._thread.start()
 
     def trouble(self, triton: int | None, loading: Collection[str] = ()) -> str:
-        """Why the server must be restarted, or ""; models may be ``loading`` meanwhile."""
+        """Return why the server must be restarted, or ""; models may be ``loading``."""
         lost = self._stubs.lost(triton, loading) if triton is not None else ""
         reason = lost or self._trouble
         self.patient = not reason
@@ -152,10 +169,10 @@ class Supervisor:
                 self.health.drains(reason)
         return reason
 
-    def mend(self, reason: str, restart: Callable[[], None], server: Server) -> str:
-        """Call ``restart`` until it succeeds; returns why it was given up, or "".
+    def mend(self, reason: str, restart: Callable[[], None], server: _Watched) -> str:
+        """Call ``restart`` until it succeeds; return why it was given up, or "".
 
-        Also returns "" when the server is stopped meanwhile.
+        Also return "" if the server is stopped in the meantime.
         """
         self.mending = True
         served = True
@@ -185,13 +202,13 @@ class Supervisor:
             self.mending = False
 
     def retire(self) -> None:
-        """The server is being stopped: probe and restart no more, and say so."""
+        """Stop probing and restarting, and report that the server is stopping."""
         self._ended.set()
         if self.health.live():
             self.health.ends("stopping")
 
     def close(self) -> None:
-        """Close the health port; once the server has ended, so that no probe is under way."""
+        """Close the health port, after the server has ended and no probe is in progress."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
@@ -200,24 +217,24 @@ class Supervisor:
 
     def _give_up(self, reason: str) -> str:
         policy = self._policy
-        text = f"given up after {policy.failed_starts} failed starts in a row; the last: {reason}"
+        text = f"gave up after {policy.failed_starts} failed starts in a row; the last: {reason}"
         self.health.ends("failed", text)
         return text
 
-    def _begin_anew(self, server: Server) -> None:
+    def _begin_anew(self, server: _Watched) -> None:
         self._stubs = Stubs()
         self._silence.forget()
         self._trouble = self._stuck = ""
         self._serving(server)
 
-    def _serving(self, server: Server) -> None:
+    def _serving(self, server: _Watched) -> None:
         self.health.serving(server.models)
-        self._tell_of_missing(server)
+        self._sync(server)
         if server.pid is not None and (warning := self._memory.begin(server.pid)):
             self._on_event(LogEvent("warning", warning))
 
-    def _tell_of_missing(self, server: Server) -> None:
-        """Hold what is known of the models against which there are now: they come and go."""
+    def _sync(self, server: _Watched) -> None:
+        """Sync health with the currently loaded models."""
         with contextlib.suppress(EngineError):
             server.refresh()
         self.health.keep({*server.models, *server.missing})
@@ -225,12 +242,12 @@ class Supervisor:
             self.health.found(model, reason)
         self._stuck = server.stuck(self._policy.unloading)
 
-    def _probe_often(self, server: Server) -> None:
+    def _probe_often(self, server: _Watched) -> None:
         with Client(server.own_url, retries=0) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
             while not self._ended.wait(self._policy.interval):
                 if self.health.state != "serving":
                     continue
-                self._tell_of_missing(server)
+                self._sync(server)
                 before = _answered(server)
                 rounds = [
                     pool.submit(self._probe, server, client, model, before)
@@ -240,25 +257,25 @@ class Supervisor:
                     one.result()
 
     def _probe(
-        self, server: Server, client: Client, model: str, before: Mapping[str, float]
+        self, server: _Watched, client: Client, model: str, before: Mapping[str, float]
     ) -> None:
         life, asked = self._life, time.monotonic()
         finding = probe(client, model, server.probes.get(model), self._policy.deadline)
         if not finding.able and _answered(server).get(model, 0) > before.get(model, 0):
             finding = Finding("busy", finding.reason)
         if self._ended.is_set() or life != self._life:
-            return  # it was stopped or restarted meanwhile
+            return  # stopped or restarted in the meantime
         if not finding.able:
-            self._tell_of_missing(server)
+            self._sync(server)
             if model not in server.models:
                 self._silence.forget(model)
-                return  # it was unloaded meanwhile
+                return  # unloaded in the meantime
         self.health.found(model, "" if finding.able else finding.reason)
         reason = self._silence.note(model, finding, asked, time.monotonic())
         self._trouble = self._trouble or reason
 
 
-def _answered(server: Server) -> Mapping[str, float]:
+def _answered(server: _Watched) -> Mapping[str, float]:
     try:
         return answered(server.metrics())
     except EngineError:

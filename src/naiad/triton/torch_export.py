@@ -1,12 +1,12 @@
-"""A network as a file that needs no Python code of its own: TorchScript or AOTInductor.
+"""Export of a network as a file without Python code: TorchScript or AOTInductor.
 
-The repository that is written is a plain one, for NVIDIA's PyTorch backend as well as for Naiad's::
+The written repository is a plain one, for NVIDIA's PyTorch backend as well as for Naiad's::
 
     DIR/gat_test/config.pbtxt      platform "pytorch_libtorch", or backend "pytorch"; the schema
     DIR/gat_test/1/model.pt        or model.pt2
 
-The names of dimensions go with it as parameters, by which Naiad merges requests around the file;
-NVIDIA's backend does not know them, and runs one request at a time.
+It has the names of dimensions as parameters, by which Naiad merges requests around the file;
+NVIDIA's backend ignores them, and runs one request at a time.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
 Format: TypeAlias = Literal["torchscript", "pt2"]
 
 FORMAT_PARAMETER: Final = "naiad_format"
-"""The parameter by which a repository that was written here is known."""
+"""Parameter that marks a repository written here."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a format is called in a config, and what its file is called."""
+    """A format's name in a config, and the name of its file."""
 
     field: Literal["platform", "backend"]
     value: str
     file: str
 
 
-# NVIDIA's newer backend wants platform "torch_aoti" for AOTInductor, at which Triton 2.51 refuses
-# the model, whatever its backend: "unexpected platform type".
+# NVIDIA's newer backend wants platform "torch_aoti" for AOTInductor, which Triton 2.51 refuses for
+# any backend: "unexpected platform type".
 _KINDS: Final[Mapping[Format, _Kind]] = {
     "torchscript": _Kind("platform", "pytorch_libtorch", "model.pt"),
     "pt2": _Kind("backend", "pytorch", "model.pt2"),
 }
 
-# Of each dimension in turn, in the graphs on which a file is compared with its network.
+# First size and step of the dimensions in graphs that compare a file with its network.
 _SIZES: Final = ((5, 12), (60, 140))
 _TOLERANCE: Final = 1e-4
 
@@ -70,17 +70,17 @@ def export_application(
     """Write a built-in application's network into the repository ``directory``.
 
     Raises:
-        SchemaError: there is no such application, or it cannot be written so.
+        SchemaError: no such application, or it cannot be written in this format.
         WeightsError: the weights do not exist or are refused.
         PipelineError: see :func:`freeze`.
-        EngineError: a folder of that name is there and was not written so.
+        EngineError: a folder of that name exists that was not written by this function.
     """
     known = application(name)
     if known is None or known.network is None:
         able = ", ".join(app.name for app in applications() if app.network is not None)
         raise SchemaError(
-            f"{name} cannot be written as {format}; of the built-in applications {able} can. A "
-            "network of yours can with naiad.triton.torch_export.export_network"
+            f"{name} cannot be written as {format}; of the built-in applications, {able} can. "
+            "Write your own networks with naiad.triton.torch_export.export_network"
         )
     kind = load_pipeline(name)
     made = kind(weights)
@@ -114,9 +114,9 @@ def export_network(
 
     Args:
         network: takes the tensors of ``kind.inputs`` in order and returns those of
-            ``kind.outputs`` in order: a tensor, or a tuple of them.
-        kind: the pipeline whose schema, name and budget the model has. Its hooks are not used.
-        directory: the model repository; created where it is missing.
+            ``kind.outputs`` in order, as a tensor or a tuple.
+        kind: the pipeline with the model's schema, name and budget. Its hooks are not used.
+        directory: the model repository; created if missing.
         format: ``"torchscript"`` traces the network, as scripting fails for many graph networks;
             ``"pt2"`` compiles it for this processor or GPU, which takes up to a minute and needs a
             C++ compiler.
@@ -126,14 +126,16 @@ def export_network(
         batching: name the dimensions, so that Naiad merges requests.
 
     Raises:
-        SchemaError: the schema has what such a file cannot take.
+        SchemaError: the schema has inputs that such a file cannot take.
         PipelineError: see :func:`freeze`.
-        EngineError: a folder of that name is there and was not written so.
+        EngineError: a folder of that name exists that was not written by this function.
     """
     form = _KINDS[format]
     target = directory / kind.name
     if target.exists() and FORMAT_PARAMETER not in parameters_of(target):
-        raise EngineError(f"{target} is there and was not written so; choose another folder")
+        raise EngineError(
+            f"{target} exists and was not written by this command; choose another folder"
+        )
     config = model_config(kind, {**(parameters or {}), FORMAT_PARAMETER: format})
     config.ClearField("backend")
     setattr(config, form.field, form.value)
@@ -171,13 +173,13 @@ def freeze(
     device: str = "cpu",
     example: Arrays | None = None,
 ) -> None:
-    """Write a network to a file, and make sure that it answers the same at other sizes.
+    """Write a network to a file, and check that it gives the same answers at other sizes.
 
     Every named dimension of ``kind.inputs`` may then have any size.
 
     Raises:
-        SchemaError: an input is of text, or optional.
-        PipelineError: the network cannot be traced or exported, or the file answers otherwise.
+        SchemaError: an input is text or optional.
+        PipelineError: the network cannot be traced or exported, or the file's answers differ.
         MissingExtra: torch is not installed.
     """
     try:
@@ -207,7 +209,7 @@ def freeze(
 
 
 def dims_text(kind: type[Pipeline]) -> str:
-    """The dimensions of a pipeline's tensors, as Naiad's backends read them from a config."""
+    """Return the dimensions of a pipeline's tensors, in the form of a config's parameter."""
     return "; ".join(
         f"{name}: {', '.join(map(str, tensor.dims))}{_targets(tensor)}"
         for name, tensor in {**kind.inputs, **kind.outputs}.items()
@@ -226,7 +228,7 @@ def _trace(
 ) -> Any:
     import torch
 
-    # Checked below at other sizes, which finds more than a second trace at the same one.
+    # _compare checks other sizes, which finds more than a second trace at the same size.
     traced = torch.jit.trace(network, tuple(arguments), check_trace=False)
     torch.jit.save(traced, str(file))
     return torch.jit.load(str(file))
@@ -243,7 +245,7 @@ def _compile(
     compilers = ("g++", "clang++")
     if not any(map(shutil.which, compilers)):
         raise PipelineError(
-            f"format pt2 needs a C++ compiler, and there is none of {' or '.join(compilers)}; "
+            f"format pt2 needs a C++ compiler, but {' or '.join(compilers)} was not found; "
             "install one, or choose torchscript"
         )
     sizes = {name: torch.export.Dim(name) for t in kind.inputs.values() for name in t.names}
@@ -268,7 +270,7 @@ def _compare(
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise PipelineError(
-                f"written at one size, it fails at another (inputs {shapes}): {lines[-1]}"
+                f"the file fails for inputs of other sizes ({shapes}): {lines[-1]}"
             ) from error
     if len(expected) != len(kind.outputs):
         raise PipelineError(
@@ -280,8 +282,8 @@ def _compare(
         )
         if not same:
             raise PipelineError(
-                f"the file gives another {name} than the network for inputs {shapes}: something "
-                "in its forward depends on the size it was traced with, such as len(x) or range()"
+                f"the file's {name} differs from the network's for inputs {shapes}: something in "
+                "its forward depends on the traced size, such as len(x) or range()"
             )
 
 
@@ -303,7 +305,7 @@ def _tensors(kind: type[Pipeline], arrays: Arrays, device: str) -> list[torch.Te
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Without warnings that torch's tools are outdated, and that a trace may depend on sizes."""
+    """Silence warnings that torch's tools are outdated and traces may depend on sizes."""
     import torch
 
     with warnings.catch_warnings():

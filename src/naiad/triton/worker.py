@@ -1,9 +1,8 @@
 """A worker process of the native backend: ``python -m naiad.triton.worker``.
 
-It is started by ``worker.h`` with a socket as descriptor 3, and shared memory as 4 (what comes in)
-and as 5 and 6 (what goes out, in turn). The first message says what to load; then tasks are
-answered, one by one, or as :func:`serve_ahead` says. Descriptor 7 then counts those of 5 and 6
-that may be written.
+``worker.h`` starts it with a socket as descriptor 3, and shared memory as 4 (inputs) and as 5 and 6
+(outputs, in turn). The first message says what to load; then tasks are answered one by one, or by
+:func:`serve_ahead`, for which descriptor 7 counts the outputs that may be overwritten.
 """
 
 from __future__ import annotations
@@ -50,24 +49,24 @@ _FREE: Final = 7
 
 
 def check_protocol(hello: Mapping[str, Any]) -> None:
-    """Refuse a library that is not of this Naiad.
+    """Refuse a library of another Naiad.
 
     Raises:
-        EngineError: it has other messages.
+        EngineError: its messages have another version.
     """
     if (theirs := hello.get("protocol")) != PROTOCOL:
         raise EngineError(
-            f"{LIBRARY} has version {theirs} of Naiad's messages, and the Naiad {__version__} of "
-            f"{sys.executable} has {PROTOCOL}: export the model again with that Naiad, or copy its "
-            f"library into {_version(hello)}: {library()}"
+            f"{LIBRARY} uses version {theirs} of Naiad's messages, but Naiad {__version__} of "
+            f"{sys.executable} uses {PROTOCOL}: export the model again with that Naiad, or copy "
+            f"its library into {_version(hello)}: {library()}"
         )
 
 
 def pipeline_of(hello: Mapping[str, Any]) -> tuple[type[Pipeline], ServiceConfig]:
-    """The pipeline that the first message names, and how it is served.
+    """Return the pipeline that the first message names, and its service.
 
     Raises:
-        NaiadError: the model's configuration is wrong.
+        NaiadError: the model's configuration is invalid.
     """
     config, version, workers = hello["config"], _version(hello), int(hello["workers"])
     if (said := config.get("parameters", {}).get(PIPELINE_PARAMETER)) is not None:
@@ -81,7 +80,7 @@ def pipeline_of(hello: Mapping[str, Any]) -> tuple[type[Pipeline], ServiceConfig
 
 
 def completed(hello: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of the first message, with what it leaves out added from the model's file.
+    """Return the config of the first message, completed from the model's file.
 
     Raises:
         NaiadError: the file cannot be read.
@@ -92,7 +91,7 @@ def completed(hello: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _version(hello: Mapping[str, Any]) -> Path:
-    # Where the path has what Triton cannot take, the server has given it a link.
+    # The path may be a link that the server made because Triton cannot use the real one.
     return Path(hello["path"], str(hello["version"])).resolve()
 
 
@@ -103,7 +102,7 @@ def _exported(hello: Mapping[str, Any]) -> ModelConfig:
 def serve(
     connection: Connection, inbox: Arena, outboxes: Sequence[Arena], wire: Wire, runner: Runner
 ) -> None:
-    """Answer tasks until the other end goes away."""
+    """Answer tasks until the other end closes."""
     merger = Merger.of(runner)
     for outbox in cycle(outboxes):
         try:
@@ -115,11 +114,11 @@ def serve(
 
 
 def threads_ahead(pipeline: type[Pipeline], config: ServiceConfig) -> int:
-    """Threads in which requests are prepared beside ``forward``; 0 where that cannot pay.
+    """Return the number of threads that prepare beside ``forward``; 0 if that cannot pay.
 
-    That is: where ``prepare`` does nothing, where there is no core for it, and where batches are
-    formed by what they cost or to be full. Of several workers each prepares while others run; and
-    what one had taken beforehand, another that is free could not run.
+    It cannot if ``prepare`` does nothing, if no core is free, or if batches are formed by their
+    cost or to be full. Of several workers, each prepares while others run; and requests that one
+    had taken early could not be run by another that is free.
     """
     formed = config.service.latency_target is not None or config.service.max_queue_delay
     if pipeline.prepare is Pipeline.prepare or config.workers > 1 or formed:
@@ -138,7 +137,7 @@ def serve_ahead(
     wire: Wire,
     preparer: Preparer,
 ) -> None:
-    """Run what another thread prepares, until the other end goes away.
+    """Run requests that another thread prepares, until the other end closes.
 
     ``free`` is an eventfd that counts the outboxes whose results have been read.
     """
@@ -174,21 +173,21 @@ def serve_ahead(
 
 
 def items_of(task: bytes, inbox: Arena, wire: Wire) -> list[Item]:
-    """The requests of a task; nothing that it holds ends the worker."""
+    """Return the requests of a task; no content of a task ends the worker."""
     try:
         read = wire.read(task, inbox)
         if isinstance(read, Batch):
-            raise PipelineError("requests that are merged cannot be prepared")
+            raise PipelineError("merged requests cannot be prepared")
         return [Item(r, c.take) for r, c in zip(read, wire.claims(task, inbox), strict=True)]
     except Exception as error:
         return [Item(one, lambda: True) for one in failed(error, wire.requests(task))]
 
 
 def run_items(items: Sequence[Item], runner: Runner) -> Report:
-    """Run requests that are prepared and that somebody waits for."""
+    """Run prepared requests that clients still wait for."""
     start = time.perf_counter()
     try:
-        unwanted = Unavailable("nobody waits for this request")
+        unwanted = Unavailable("nobody waits for this request any more")
         report = runner.run_prepared([item.made if item.claim() else unwanted for item in items])
     except BaseException as error:
         report = Report([*failed(error, len(items))])
@@ -201,7 +200,7 @@ def run_items(items: Sequence[Item], runner: Runner) -> Report:
 def answer(
     task: bytes, inbox: Arena, outbox: Arena, wire: Wire, runner: Runner, merger: Merger
 ) -> bytes:
-    """Answer a task. Nothing that it holds, and nothing that a hook raises, ends the worker."""
+    """Answer a task. Neither its content nor what a hook raises ends the worker."""
     try:
         read = wire.read(task, inbox)
         if isinstance(read, Batch):
@@ -216,17 +215,17 @@ def answer(
 
 
 def failed(error: BaseException, requests: int) -> list[PipelineError]:
-    """What each request of a batch is answered that failed outside of its hooks."""
+    """Return the answers to a batch that failed outside its hooks."""
     _log.error("a batch failed inside Naiad: %s", described(error))
     return [PipelineError(f"internal error: {described(error)}")] * requests
 
 
 def main() -> None:
-    """Load the model, say what it takes, and serve."""
+    """Load the model, send its description and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--serves", help="what it serves, for lists of processes")
-    # Triton's own sockets came along: a worker must not keep its ports.
+    parser.add_argument("--serves", help="what it serves, shown in process lists")
+    # Triton's sockets are inherited: a worker must not keep its ports.
     os.closerange(_FREE + 1, os.sysconf("SC_OPEN_MAX"))
     begin(parser.parse_args().parent)
     with Connection(_SOCKET) as connection:

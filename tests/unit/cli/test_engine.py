@@ -59,4 +59,4 @@ def test_where_none_can_be_had_the_version_is_printed_with_the_reason(
     line = run("--version").splitlines()[1]
     assert line.startswith("engine: none: the embedded Triton runs on Linux x86-64 and aarch64")
     monkeypatch.setenv("NAIAD_ENGINE", str(tmp_path))
-    assert run("engine", "show").startswith(f"none: {tmp_path} holds no Triton")
+    assert run("engine", "show").startswith(f"none: {tmp_path} has no bin/tritonserver")

@@ -49,7 +49,7 @@ def test_keys_are_listed_and_removed(tmp_path: Path) -> None:
     ]
     assert "removed the key of alice" in run("key", "remove", "alice", "--file", file)
     assert "alice" not in run("key", "list", "--file", file)
-    with pytest.raises(EngineError, match="has no key of alice"):
+    with pytest.raises(EngineError, match="has no key for alice"):
         run("key", "remove", "alice", "--file", file)
 
 

@@ -14,7 +14,7 @@ DEGREE = f"{__file__.rpartition('/cli/')[0]}/runtime/degree.py:Degree"
     [
         (["nonesuch"], "no pipeline 'nonesuch'; built in are"),
         ([DEGREE, "--data", "nothing.npz"], "nothing.npz: no such file or folder"),
-        ([DEGREE, "--weights", "nothing"], "nothing: no such weights for degree"),
+        ([DEGREE, "--weights", "nothing"], "nothing: weights for degree not found"),
     ],
 )
 def test_what_is_not_there_is_told_before_any_work(arguments, message, tmp_path):

@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said_with_what_would_be_right(
 
 
 def test_a_pipeline_without_settings_says_so() -> None:
-    with pytest.raises(InvalidInput, match="plain has no setting 'a'; it has none of its own"):
+    with pytest.raises(InvalidInput, match="plain has no setting 'a'; it has no settings"):
         with_values(None, {"a": 1}, "plain")
 
 

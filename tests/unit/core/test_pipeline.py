@@ -44,12 +44,15 @@ def test_sample_and_result_are_inputs_and_outputs_unless_declared():
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"inputs": {"e": Tensor("int64", ("edges",), index_into="nodes")}}, "is no dimension"),
+        ({"inputs": {"e": Tensor("int64", ("edges",), index_into="nodes")}}, "is not a dimension"),
         ({"inputs": {"e": Tensor("int16", ("e",), index_into="e")}}, "e is int16, which cannot"),
         ({"outputs": {"y": Tensor("float32", ("cells",))}}, "split along 'cells'"),
         ({"watchdog": 0}, "Model: watchdog is 0 s; it must be more"),
         ({"max_batch_size": -1}, "max_batch_size is -1; it must be 0 or more"),
-        ({"max_batch_size": 8}, r"x: dims=\('nodes',\); with max_batch_size=8 they must be"),
+        (
+            {"max_batch_size": 8},
+            r"x: dims=\('nodes',\); with max_batch_size=8 they must start with",
+        ),
         ({"executor": "thread"}, "Model: executor is 'thread'; .* remove that line"),
         ({"queue_capacity": 0}, "Model: queue_capacity is 0; it must be at least 1"),
         ({"prepare_threads": -1}, "Model: prepare_threads is -1; it must be 0 or more"),
@@ -98,7 +101,7 @@ def test_two_files_of_one_name_are_two_modules(tmp_path):
     ("spec", "message"),
     [
         ("nugraf", "no pipeline 'nugraf'; built in are: bundle, covid_ct"),
-        ("no_such_module:Model", "there is no module 'no_such_module'"),
+        ("no_such_module:Model", "no module named 'no_such_module'"),
         ("naiad.core.schema:Model", "it has none"),
         ("/no/such/file.py:Model", "no such file"),
     ],
@@ -125,7 +128,7 @@ def test_a_file_that_fails_to_import_can_be_mended_and_loaded(tmp_path):
 
 
 def test_missing_weights_are_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"gone\.pt: no such weights for model"):
+    with pytest.raises(WeightsError, match=r"gone\.pt: weights for model not found"):
         declare()(tmp_path / "gone.pt")
 
 

@@ -50,7 +50,7 @@ def test_beyond_loopback_without_credentials_says_what_to_do() -> None:
 
 
 def test_keys_do_not_cross_a_network_in_clear(keys: Path, pair: tuple[Path, Path]) -> None:
-    refused("in clear.*--tls-cert.*--insecure", beyond_loopback=True, api_keys=keys)
+    refused("unencrypted.*--tls-cert.*--insecure", beyond_loopback=True, api_keys=keys)
     settings = GateSettings(api_keys=keys)
     check(settings, beyond_loopback=False)
     check(replace(settings, insecure=True), beyond_loopback=True)
@@ -64,10 +64,10 @@ def test_a_certificate_and_its_key_are_a_pair(tmp_path: Path, pair: tuple[Path, 
     refused("--tls-client-ca needs --tls-cert and --tls-key", tls_client_ca=chain)
     gone = tmp_path / "gone.pem"
     refused("gone.pem cannot be read: No such file", tls_cert=gone, tls_key=key)
-    refused("has no certificate in PEM", tls_cert=key, tls_key=key)
+    refused("has no readable PEM certificate", tls_cert=key, tls_key=key)
     refused("is not a private key in PEM", tls_cert=chain, tls_key=chain)
     other = make_certificate(["localhost"], tmp_path / "other", 1)
-    refused("is not the key of the certificate", tls_cert=chain, tls_key=other[1])
+    refused("does not match the certificate", tls_cert=chain, tls_key=other[1])
     binary = tmp_path / "binary"
     binary.write_bytes(b"\x30\x82\0\xff")
     refused("is not a text file", tls_cert=binary, tls_key=key)
@@ -79,7 +79,7 @@ def test_a_certificate_and_its_key_are_a_pair(tmp_path: Path, pair: tuple[Path, 
         )
     )
     refused("is encrypted; write it without a password", tls_cert=chain, tls_key=locked)
-    refused("has no certificate in PEM", tls_cert=chain, tls_key=key, tls_client_ca=key)
+    refused("has no readable PEM certificate", tls_cert=chain, tls_key=key, tls_client_ca=key)
 
 
 def test_a_certificate_that_expired_is_refused(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_keys_are_needed_where_a_file_of_them_is_named(tmp_path: Path) -> None:
     empty = tmp_path / "keys.json"
     refused("keys.json cannot be read", api_keys=empty)
     write_keys(empty, [])
-    refused("have no key; make one with `naiad gate key add NAME", api_keys=empty)
+    refused("has no keys; make one with `naiad gate key add NAME", api_keys=empty)
     empty.write_text("{")
     refused("are not JSON", api_keys=empty)
 
@@ -105,7 +105,7 @@ def test_keys_are_needed_where_a_file_of_them_is_named(tmp_path: Path) -> None:
         ("[]", 'must be an object {"keys"'),
         ('{"keys": []}', 'must be an object {"keys"'),
         ('{"keys": [1]}', "has kty None"),
-        ('{"keys": [{"kty": "oct", "k": "AAAA"}]}', "has kty 'oct'; RSA, EC and OKP are taken"),
+        ('{"keys": [{"kty": "oct", "k": "AAAA"}]}', "has kty 'oct', not RSA, EC or OKP"),
         ('{"keys": [{"kty": "EC", "d": "x"}]}', "holds a private key"),
     ],
 )
@@ -117,8 +117,8 @@ def test_public_keys_of_tokens_are_public_keys(tmp_path: Path, text: str, said: 
 
 def test_tokens_need_an_issuer_and_its_keys(tmp_path: Path) -> None:
     jwks = str(write_jwks(tmp_path / "jwks.json", Issuer("ES256")))
-    refused("come together", jwt_issuer=ISSUER)
-    refused("come together", jwt_jwks=jwks)
+    refused("must be given together", jwt_issuer=ISSUER)
+    refused("must be given together", jwt_jwks=jwks)
     refused("--jwt-audience needs", jwt_audience="x")
     check(GateSettings(jwt_issuer=ISSUER, jwt_jwks=jwks), beyond_loopback=False)
     for url in ("http://a.example.org/jwks", "ftp://a/x", "https://", "https://a:x/"):
@@ -127,10 +127,10 @@ def test_tokens_need_an_issuer_and_its_keys(tmp_path: Path) -> None:
 
 
 def test_a_socket_has_a_directory_and_a_short_path(tmp_path: Path) -> None:
-    refused("there is no directory", socket=tmp_path / "gone" / "naiad.sock")
-    refused("107 is the most", socket=tmp_path / ("x" * 108))
+    refused("no directory", socket=tmp_path / "gone" / "naiad.sock")
+    refused("at most 107 are allowed", socket=tmp_path / ("x" * 108))
     (tmp_path / "file").touch()
-    refused("a file is there", socket=tmp_path / "file")
+    refused("a file of that name exists", socket=tmp_path / "file")
     check(GateSettings(socket=tmp_path / "naiad.sock"), beyond_loopback=False)
 
 
@@ -138,13 +138,13 @@ def test_a_socket_has_a_directory_and_a_short_path(tmp_path: Path) -> None:
     "origin", ["*", "app.example.org", "https://a.example.org/", "https://a@b", "null", "https://"]
 )
 def test_an_origin_is_a_scheme_and_a_host(origin: str) -> None:
-    refused("must be an origin, as https://app.example.org", cors=(origin,))
+    refused("must be an origin, such as https://app.example.org", cors=(origin,))
     check(GateSettings(cors=("https://app.example.org", "http://localhost:8080")), False)
 
 
 @pytest.mark.parametrize("otlp", ["x", "http://localhost:4317", "localhost:", "localhost:x", ":1"])
 def test_a_collector_is_a_host_and_a_port(otlp: str) -> None:
-    refused("must be HOST:PORT, as localhost:4317", otlp=otlp)
+    refused("must be HOST:PORT, such as localhost:4317", otlp=otlp)
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,9 @@ def test_a_key_is_random_and_only_its_hash_is_kept(file: Path) -> None:
 
 def test_a_name_is_there_once(file: Path) -> None:
     add_key(file, "alice")
-    with pytest.raises(EngineError, match="has a key of alice already"):
+    with pytest.raises(EngineError, match="already has a key for alice"):
         add_key(file, "alice")
-    with pytest.raises(EngineError, match="has no key of bob; it has: alice"):
+    with pytest.raises(EngineError, match="has no key for bob; it has: alice"):
         remove_key(file, "bob")
     remove_key(file, "alice")
     assert read_keys(file) == []
@@ -86,7 +86,7 @@ def test_a_name_has_plain_characters(file: Path, name: str) -> None:
 
 @pytest.mark.parametrize("rate", ["", "50", "0/s", "50/d", "-1/s", "1e3/s", "50 / s"])
 def test_a_rate_is_a_number_and_a_time(file: Path, rate: str) -> None:
-    with pytest.raises(EngineError, match="must be such as 50/s, 600/m or 1000/h"):
+    with pytest.raises(EngineError, match="must be like 50/s, 600/m or 1000/h"):
         add_key(file, "alice", rate=rate)
     assert bucket("600/m") == (600, 60)
 
@@ -109,19 +109,19 @@ def entry(**changes: Any) -> bytes:
         (b"[]", 'must be an object {"keys"'),
         (b'{"keys": {}}', 'must be an object {"keys"'),
         (b'{"keys": ["x"]}', r"keys\[0\]: it must be an object"),
-        (b'{"keys": [{}]}', r"keys\[0\]: its name must be a text"),
-        (entry(name=1), "its name must be a text"),
+        (b'{"keys": [{}]}', r"keys\[0\]: its name must be a string"),
+        (entry(name=1), "its name must be a string"),
         (entry(name="a\n"), "must be 1 to 64"),
         (entry(sha256="x"), "must be 64 hexadecimal digits"),
         (entry(sha256=HASH.upper()), "must be 64 hexadecimal digits"),
-        (entry(may="infer"), "its may must be a list of texts"),
-        (entry(may=[]), "must be of infer and control"),
-        (entry(may=["root"]), "must be of infer and control"),
-        (entry(models="a"), "its models must be a list of texts"),
-        (entry(models=None), "its models must be a list of texts"),
+        (entry(may="infer"), "its may must be a list of strings"),
+        (entry(may=[]), "only infer and control are allowed"),
+        (entry(may=["root"]), "only infer and control are allowed"),
+        (entry(models="a"), "its models must be a list of strings"),
+        (entry(models=None), "its models must be a list of strings"),
         (entry(models=["a b"]), "must be 1 to 128"),
-        (entry(rate=50), "its rate must be a text"),
-        (entry(rate="x"), "must be such as 50/s"),
+        (entry(rate=50), "its rate must be a string"),
+        (entry(rate="x"), "must be like 50/s"),
         (entry(key="naiad_x"), r"has \['key'\]"),
         (json.dumps({"keys": [{"name": n, "sha256": HASH} for n in "ab"]}).encode(), "twice"),
     ],

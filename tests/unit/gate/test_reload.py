@@ -119,7 +119,7 @@ def test_a_file_that_is_damaged_leaves_the_old_keys_in_force(file: Path, damage:
             file.write_text(damage)
         (message,) = gate.refresh()
         assert str(file) in message
-        assert "what was there before stays in force" in message
+        assert "the previous content stays in force" in message
         assert gate.refresh() == [], "it is said once"
         assert status(gate, alice)() == 200
         file.unlink(missing_ok=True)
@@ -182,7 +182,7 @@ def test_a_certificate_that_is_renewed_is_shown_and_open_connections_go_on(tmp_p
         first = connection.sock.getsockname()
 
         files[0].write_bytes(new[0].read_bytes())  # its key is still the old one
-        assert "is not the key of the certificate" in gate.refresh()[0]
+        assert "does not match the certificate" in gate.refresh()[0]
         assert serial(gate) == old[0].read_text()
         put(new)
         assert "is in force" in gate.refresh()[0]

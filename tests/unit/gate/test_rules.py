@@ -349,7 +349,7 @@ def test_compressed_grpc_messages_are_refused(gate: Gate, keys: Keys) -> None:
     for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
         code, message = gate.refused("ModelInfer", b"x" * 1000, metadata, compression=compression)
         assert code is grpc.StatusCode.UNIMPLEMENTED
-        assert "compressed gRPC messages are not taken" in message
+        assert "compressed gRPC messages are not accepted" in message
 
 
 @pytest.mark.parametrize("failing", ["authorise", "inspect"])

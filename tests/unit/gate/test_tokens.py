@@ -151,10 +151,10 @@ def test_tokens_that_are_not_the_issuers_own_are_refused(gate: Gate, issuer: Iss
     for name, token in forged(issuer).items():
         answer = gate.ask("GET", "/v2", headers=bearer(token))
         assert answer.status == 401, name
-        assert answer.error.startswith("this token is not taken: "), name
+        assert answer.error.startswith("this token was rejected: "), name
         code, message = gate.refused("ModelInfer", b"\n\1a", bearer(token))
         assert code is grpc.StatusCode.UNAUTHENTICATED, name
-        assert message.startswith("this token is not taken: "), name
+        assert message.startswith("this token was rejected: "), name
     assert len(gate.behind.seen) == before
 
 

@@ -59,7 +59,7 @@ class Batcher:
         if much := self.full(sizes):
             seconds = math.ceil(len(self.queue) * self.pace)
             hint = f"in about {seconds:,} s" if seconds else "later"
-            return f"the queue is full ({much} wait); try again {hint}"
+            return f"the queue is full ({much} waiting); try again {hint}"
         rank = self.accepted + priority * HEAD_START
         self.accepted += 1
         entry = Entry(self.count - 1, {**sizes, REQUESTS: 1}, rank, self.now)

@@ -171,16 +171,16 @@ def test_max_queue_delay_waits_for_company_and_ends(make: Make) -> None:
 def test_a_full_queue_refuses(make: Make) -> None:
     queue = make(Budget(), capacity=2)
     fill(queue, 1, 1)
-    assert queue.put({}) == "the queue is full (2 requests wait); try again later"
+    assert queue.put({}) == "the queue is full (2 requests waiting); try again later"
 
 
 def test_a_queue_is_bounded_by_what_its_requests_count(make: Make) -> None:
     queue = make(Budget(), waiting=Budget(nodes=1_000))
     fill(queue, 5_000)  # more than all that may wait, but it is the only one
-    assert queue.put({"nodes": 1}).startswith("the queue is full (5,000 nodes wait)")
+    assert queue.put({"nodes": 1}).startswith("the queue is full (5,000 nodes waiting)")
     assert queue.take() == [0]
     fill(queue, 400, 600)
-    assert queue.put({"nodes": 1}).startswith("the queue is full (1,000 nodes wait)")
+    assert queue.put({"nodes": 1}).startswith("the queue is full (1,000 nodes waiting)")
     fill(queue, 0)
 
 
@@ -191,7 +191,7 @@ def test_the_refusal_of_a_full_queue_has_a_hint_from_the_pace(make: Make) -> Non
         queue.take()
         queue.now += 0.25
     fill(queue, *[1] * 3)
-    assert queue.put({}) == "the queue is full (40 requests wait); try again in about 10 s"
+    assert queue.put({}) == "the queue is full (40 requests waiting); try again in about 10 s"
 
 
 def test_a_pause_without_work_is_not_counted_as_pace(make: Make) -> None:

@@ -8,7 +8,7 @@ from naiad.runtime.results import check_bytes, check_outputs
 
 def test_what_a_hook_returns_is_checked_too():
     schema = {"y": Tensor("float32", ("nodes", 7))}
-    with pytest.raises(PipelineError, match=r"finish\(\) returned something wrong: y is float64"):
+    with pytest.raises(PipelineError, match=r"finish\(\) returned an invalid result: y is float64"):
         check_outputs(schema, {"y": np.zeros((2, 7))}, "finish()")
 
 
@@ -22,5 +22,7 @@ def test_bytes_that_a_hook_returns_are_bytes():
 def test_a_hook_returns_arrays():
     schema = {"text": Tensor("bytes", ("texts",))}
     wrong: dict = {"text": [b"a"]}
-    with pytest.raises(PipelineError, match=r"finish\(\) returned text as list, which is no NumPy"):
+    with pytest.raises(
+        PipelineError, match=r"finish\(\) returned text as list, which is not a NumPy"
+    ):
         check_outputs(schema, wrong, "finish()")

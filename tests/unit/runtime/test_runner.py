@@ -115,9 +115,9 @@ def test_an_ordinary_error_leaves_the_budget_as_it_is(load, make_request):
     [
         (1, PipelineError, "Trouble.prepare() raised KeyError"),
         (2, InvalidInput, "it must be kind"),
-        (5, PipelineError, "prepare() returned something wrong: x is float64"),
+        (5, PipelineError, "prepare() returned an invalid result: x is float64"),
         (17, PipelineError, "Trouble.finish() raised RuntimeError: finish"),
-        (18, PipelineError, "finish() returned something wrong: tensor 'total' is missing"),
+        (18, PipelineError, "finish() returned an invalid result: tensor 'total' is missing"),
     ],
 )
 def test_a_hook_that_fails_fails_only_its_request(load, make_request, code, kind, message):
@@ -204,9 +204,9 @@ class Nameless(type):
         (raising(Nameless("Odd", (Exception,), {})()), "forward() raised Odd"),
         (lambda: None, "forward() returned a NoneType; it must be a mapping"),
         (dict, "forward() returned no n"),
-        (lambda: {"n": [1]}, "forward() returned n as list, which is no array"),
+        (lambda: {"n": [1]}, "forward() returned n as list, which is not an array"),
         (lambda: {"n": np.zeros(3)}, "forward() returned n as float64 [3]; it must be int64"),
-        (lambda: {3: np.zeros(1)}, "forward() returned 3, not in result"),
+        (lambda: {3: np.zeros(1)}, "forward() returned 3, not declared in result"),
     ],
 )
 def test_whatever_forward_does_its_neighbours_are_answered(deed, message):

@@ -171,8 +171,8 @@ def test_a_request_that_is_wrong_is_told_so_beside_others_that_run(arenas: Any) 
     ("data", "reason"),
     [
         (b"", "tag: there are fewer than 1 elements"),
-        (b"\x09\0\0\0abc", "tag: element 0 of 1 is longer than what was sent"),
-        (b"\xff\xff\xff\xffabc", "tag: element 0 of 1 is longer than what was sent"),
+        (b"\x09\0\0\0abc", "tag: element 0 of 1 is longer than the data sent"),
+        (b"\xff\xff\xff\xffabc", "tag: element 0 of 1 is longer than the data sent"),
         (b"\x01\0\0\0a\x01\0\0\0b", "tag: there are more than 1 elements"),
     ],
 )

@@ -145,7 +145,7 @@ def test_what_cannot_be_served_is_said_before_triton_starts(repository: Path, tm
     with pytest.raises(EngineError, match="absent: no such folder"):
         check_repositories([tmp_path / "absent"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EngineError, match="holds no model"):
+    with pytest.raises(EngineError, match="has no models"):
         check_repositories([repository, tmp_path / "empty"])
     (repository / "identity").rename(repository / "my model")
     with pytest.raises(EngineError, match="the model's name 'my model'"):
@@ -176,7 +176,7 @@ def test_settings_that_cannot_be_are_refused(repository: Path, changes: dict, me
 def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
     for control in ("poll", "explicit"):
         check_settings([tmp_path], ServeSettings(model_control=control))
-    with pytest.raises(EngineError, match="holds no model"):
+    with pytest.raises(EngineError, match="has no models"):
         check_settings([tmp_path], ServeSettings())
 
 

@@ -43,11 +43,11 @@ def test_a_rich_config_is_told_in_full(tmp_path: Path):
     (tmp_path / "rich").mkdir()
     (tmp_path / "rich" / "config.pbtxt").write_text(RICH)
     words = told(tmp_path / "rich")
-    assert words["what it is"].startswith("backend onnxruntime: an ONNX file")
+    assert words["kind"].startswith("backend onnxruntime: an ONNX file")
     image, hint = words["inputs"].splitlines()
     assert image.startswith("image: FP32 [any, 224, any, 3]; the first size is the batch, 1 to 16")
-    assert words["sizes"] == "any (-1 in config.pbtxt) may differ from request to request"
-    assert "may be left out" in hint
+    assert words["sizes"] == "sizes written as any (-1 in config.pbtxt) may differ between requests"
+    assert "may be omitted" in hint
     assert "text or bytes of any length" in hint
     assert "its classes have names (labels.txt)" in words["outputs"]
     for part in (
@@ -71,7 +71,7 @@ def test_a_rich_config_is_told_in_full(tmp_path: Path):
     ("policy", "words"),
     [
         ("", "only the newest is served"),
-        ("version_policy { all {} }", "all that are there are served, and the newest by default"),
+        ("version_policy { all {} }", "all are served, the newest by default"),
         ("version_policy { specific { versions: [1, 3] } }", "only 1, 3 served"),
     ],
 )
@@ -88,9 +88,9 @@ def test_a_pipeline_is_told_with_budget_and_limit(tmp_path: Path):
         app, ["config", "degree", "--model-repository", str(tmp_path), "--json"]
     )
     words = {s["title"]: "\n".join(s["lines"]) for s in json.loads(result.output)}
-    assert words["what it is"].startswith("a pipeline of Naiad")
+    assert words["kind"].startswith("a Naiad pipeline")
     assert "x: FP32 [any, 2]" in words["inputs"]
-    assert "merged by Naiad" in words["batching"]
+    assert "Naiad merges concurrent requests" in words["batching"]
     assert words["instances"] == "2 workers share one queue"
     assert "one merged batch holds up to 100 nodes, 64 requests" in words["budget and limit"]
     assert "one request may hold up to 1,000 nodes" in words["budget and limit"]
@@ -109,4 +109,4 @@ def test_what_a_pipeline_counts_and_lets_wait_is_told():
     found = {s.title: "\n".join(s.lines) for s in describe_pipeline(CovidCt())}
     assert "INPUT0: (volumes, 1), which counts bytes" in found["dimensions"]
     assert "one request may hold up to 12 volumes, 2,147,483,648 bytes" in found["budget and limit"]
-    assert "all that wait may hold up to 4,294,967,296 bytes" in found["budget and limit"]
+    assert "the queue may hold up to 4,294,967,296 bytes" in found["budget and limit"]

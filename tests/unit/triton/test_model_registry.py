@@ -35,7 +35,7 @@ def test_a_model_that_is_unloading_for_too_long_is_stuck():
     assert registry.stuck(60) == ""
     time.sleep(0.02)
     registry.update([ModelInfo("a", "1", "UNLOADING"), ModelInfo("a", "2", "READY")])
-    assert "version 1 of a has not been unloaded" in registry.stuck(0.01)
+    assert "version 1 of a has not unloaded" in registry.stuck(0.01)
     registry.update([ModelInfo("a", "2", "READY")])
     assert registry.stuck(0) == ""
 

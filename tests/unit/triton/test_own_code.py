@@ -89,5 +89,7 @@ def test_one_stub_is_for_all_models_that_bring_none():
     models = [OwnCode("a", OLD, stub=False), OwnCode("b", NUMPY_2, stub=True)]
     assert common_python(models, NUMPY_2) == OLD
     assert common_python([], NUMPY_2) == NUMPY_2
-    with pytest.raises(EngineError, match=r"one version of Python \(a: .*3.10, b: Python 3.11\)"):
+    with pytest.raises(
+        EngineError, match=r"the same version of Python \(a: .*3.10, b: Python 3.11\)"
+    ):
         common_python([models[0], OwnCode("b", NUMPY_2, stub=False)], OLD)

@@ -42,7 +42,7 @@ def test_the_running_python_is_what_it_says_of_itself_as_another():
         (replace(GOOD, numpy="2.4.6"), "2.60.0", ""),
         (replace(GOOD, numpy=""), "2.60.0", "has no NumPy"),
         (replace(GOOD, version="3.14"), "2.51.0", "is Python 3.14, .* stubs for 3.8, .*, 3.13"),
-        (replace(GOOD, libpython=None), "2.51.0", r"\(libpython3.11.so.1.0\) is missing, .*conda"),
+        (replace(GOOD, libpython=None), "2.51.0", r"libpython3.11.so.1.0 was not found; .*conda"),
     ],
 )
 def test_what_keeps_a_stub_from_running_is_said(
@@ -58,7 +58,7 @@ def test_numpy_2_is_for_the_stubs_of_2_52_and_later():
 
 
 def test_an_environment_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(EngineError, match=r"is no Python environment: it has no bin/python3"):
+    with pytest.raises(EngineError, match=r"is not a Python environment: it has no bin/python3"):
         read_environment(tmp_path)
     python = tmp_path / "bin" / "python3"
     python.parent.mkdir()
@@ -96,7 +96,7 @@ def test_an_environment_that_is_made_has_numpy_1_and_its_shared_library(environm
     assert made.problem("2.51.0", EMBEDDED) == ""
     assert (environment / "bin" / "activate").exists(), "as EXECUTION_ENV_PATH needs it"
     assert (environment / "lib" / f"libpython{made.version}.so.1.0").exists()
-    with pytest.raises(EngineError, match="exists; name a new folder"):
+    with pytest.raises(EngineError, match="exists; choose a new folder"):
         make_environment(environment)
 
 
@@ -110,6 +110,6 @@ def test_an_environment_that_cannot_be_made_leaves_nothing(
         make_environment(tmp_path / "numpy1", ["no-such-package"])
     monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python3"))
-    with pytest.raises(EngineError, match=r"that has its shared library .* \(/no/python\)"):
+    with pytest.raises(EngineError, match=r"with its shared library .* \(/no/python\)"):
         make_environment(tmp_path / "numpy1", python="/no/python")
     assert list(tmp_path.iterdir()) == []

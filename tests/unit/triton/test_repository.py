@@ -122,7 +122,7 @@ def test_labels_become_a_file_that_the_config_names(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"z": ["a"]}, "labels for 'z', which is no output of scale"),
+        ({"z": ["a"]}, "labels for 'z', which is not an output of scale"),
         ({"y": ["a", "b\nc"]}, r"label 1 of y is 'b\\nc'; it must be one line"),
         ({"y": ["", "b"]}, "label 0 of y is ''; it must be one line"),
         ({"y": ["a", "b"]}, "y has 3 classes, but 2 labels"),

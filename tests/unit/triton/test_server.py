@@ -18,7 +18,7 @@ def test_a_server_that_was_never_started_can_be_stopped():
 
 
 def test_weights_are_for_one_pipeline():
-    with pytest.raises(ValueError, match="one pipeline"):
+    with pytest.raises(ValueError, match="a single pipeline"):
         serve("nugraph3", "other", weights="w")
 
 

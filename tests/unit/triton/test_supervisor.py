@@ -42,7 +42,7 @@ def test_one_unanswered_probe_is_no_silence_and_none_for_long_is():
     silence = Silence(limit=30)
     assert silence.note("a", SILENT, asked=0, now=40) == ""
     why = silence.note("a", SILENT, asked=45, now=55)
-    assert why == "a has answered nothing for 55 s: no answer to its example within 10 s"
+    assert why == "a has not answered for 55 s: no answer to its example within 10 s"
 
 
 def test_silence_ends_with_any_answer_even_an_error():

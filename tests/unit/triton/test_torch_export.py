@@ -106,8 +106,8 @@ def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (SizeBound(), "another mean__0 than the network for inputs .* such as len"),
-        (Fails(), "written at one size, it fails at another"),
+        (SizeBound(), "mean__0 differs from the network's for inputs .* such as len"),
+        (Fails(), "the file fails for inputs of other sizes"),
         (Twice(), "the network returns 2 tensors; mean has 1"),
         (Broken(), "Broken cannot be written as torchscript: no such thing"),
     ],
@@ -198,7 +198,7 @@ def test_a_gpu_is_asked_for_in_the_config(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_folder_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mean").mkdir()
     (tmp_path / "mean" / "notes.txt").write_text("mine")
-    with pytest.raises(EngineError, match="was not written so"):
+    with pytest.raises(EngineError, match="was not written by this command"):
         export_network(MeanNet(), Mean, tmp_path)
     assert (tmp_path / "mean" / "notes.txt").read_text() == "mine"
 

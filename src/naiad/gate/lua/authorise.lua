@@ -1,7 +1,7 @@
--- Who asks, and may they? Reads the headers alone; refuses what no rule names.
+-- Identifies clients and checks their rights from the headers; refuses requests without a rule.
 --
--- Written before this by the generator: sha256, KEYS (by hash), CONTROL_KEY, CONTROL_HASH, ACCEPTS.
--- Envoy goes on when a script fails, so a request has a route only once `passed` is set.
+-- Defined above by the generator: sha256, KEYS (by hash), CONTROL_KEY, CONTROL_HASH, ACCEPTS.
+-- Envoy continues when a script fails, so a request has a route only once `passed` is set.
 
 local SPACE = "naiad"
 local JWT = "envoy.filters.http.jwt_authn"
@@ -11,7 +11,7 @@ local LONGEST_CONTROL_KEY = 256
 
 local OPEN, INFER, CONTROL = "open", "infer", "control"
 
--- `field`: where the message has the name of the model; `all`: it is about every model.
+-- `field`: the message field with the model's name; `all`: the call concerns all models.
 local GRPC = {
   ServerLive = { verb = OPEN },
   ServerReady = { verb = OPEN },
@@ -75,7 +75,7 @@ local function http_rule(path)
   if HTTP[path] then
     return HTTP[path]
   end
-  -- No model here has a name that needs an escape, and what is escaped is read twice.
+  -- Model names need no escapes, and escaped paths would be decoded twice.
   if path:find("%", 1, true) then
     return nil
   end
@@ -95,7 +95,7 @@ local function http_rule(path)
   return nil
 end
 
-local found = {} -- the hashes of keys that are right, so that each is worked out once
+local found = {} -- clients by valid key, so that each hash is computed once
 
 local function of_key(key)
   if found[key] then
@@ -105,7 +105,7 @@ local function of_key(key)
     return nil
   end
   local client = KEYS[sha256(key)]
-  found[key] = client -- as many as there are keys at most
+  found[key] = client -- bounded by the number of keys
   return client
 end
 
@@ -133,7 +133,7 @@ local function of_token(handle)
   if type(claims.sub) == "string" then
     client.name = "token " .. claims.sub:sub(1, 128)
   end
-  if claims.naiad_models ~= nil then -- of another type than a list: of no model
+  if claims.naiad_models ~= nil then -- anything but a list means no models
     client.models, client.listed = texts(claims.naiad_models)
   end
   return client
@@ -145,7 +145,7 @@ local function why_no_token(handle)
   return type(failed) == "table" and type(failed.message) == "string" and failed.message or nil
 end
 
--- Returns who asks, or nil and what is missing.
+-- Returns the client, or nil and what is missing.
 local function identify(handle, control, key, bearer)
   if control and #control <= LONGEST_CONTROL_KEY then
     if found[control] == OWNER or sha256(control) == CONTROL_HASH then
@@ -164,7 +164,7 @@ local function identify(handle, control, key, bearer)
       if client then
         return client
       end
-      return nil, "this API key is not known here"
+      return nil, "this API key is unknown"
     end
   end
   if ACCEPTS.tokens then
@@ -173,7 +173,7 @@ local function identify(handle, control, key, bearer)
       return client
     end
     if bearer then
-      return nil, "this token is not taken: " .. (why_no_token(handle) or "it is not valid")
+      return nil, "this token was rejected: " .. (why_no_token(handle) or "it is not valid")
     end
   end
   if not ACCEPTS.tokens then
@@ -207,12 +207,12 @@ local function authorise(handle)
     rule = health and HEALTH or GRPC[call]
     local kind = headers:get("content-type") or ""
     if kind ~= "application/grpc" and not kind:find("^application/grpc%+") then
-      return refuse(handle, 415, "this path takes gRPC only: content-type application/grpc")
+      return refuse(handle, 415, "this path accepts only gRPC: content-type application/grpc")
     end
     local encoding = headers:get("grpc-encoding")
     if encoding and encoding ~= "identity" then
-      local message = "compressed gRPC messages are not taken (grpc-encoding " .. encoding:sub(1, 32)
-      return refuse(handle, 415, message .. "): send them without", { ["grpc-status"] = "12" })
+      local message = "compressed gRPC messages are not accepted (grpc-encoding " .. encoding:sub(1, 32)
+      return refuse(handle, 415, message .. "): send them uncompressed", { ["grpc-status"] = "12" })
     end
   else
     rule, model = http_rule(path)
@@ -222,7 +222,7 @@ local function authorise(handle)
     end
   end
   if not rule then
-    return refuse(handle, 404, "there is nothing here: the gate serves the paths of KServe v2")
+    return refuse(handle, 404, "not found: the gate serves the paths of KServe v2")
   end
   local encoding = headers:get("content-encoding")
   if encoding and encoding ~= "identity" and (encoding ~= "gzip" or call or health) then
@@ -255,7 +255,7 @@ local function authorise(handle)
       elseif rule.field then
         metadata:set(SPACE, "models", client.listed)
         metadata:set(SPACE, "field", rule.field)
-        return -- the message has the model's name: inspect.lua lets it pass
+        return -- the message has the model's name: inspect.lua decides
       end
     end
     if rule.key then
@@ -270,6 +270,6 @@ function envoy_on_request(handle)
   local ok, problem = pcall(authorise, handle)
   if not ok then
     handle:logErr("authorise.lua: " .. tostring(problem))
-    refuse(handle, 500, "the gate could not judge this request", { ["grpc-status"] = "13" })
+    refuse(handle, 500, "internal error in the gate", { ["grpc-status"] = "13" })
   end
 end

@@ -1,7 +1,7 @@
--- What a body holds: the JSON of a request over HTTP; of a gRPC message the model's name, for keys
--- that are for some models only, and the length of each message of a stream, which is not buffered.
+-- Checks bodies: the JSON of HTTP requests; the model's name in gRPC messages, for keys that are
+-- restricted to some models; and the length of each message of a stream, which is not buffered.
 --
--- Written before this by the generator: problem_of_json, MAX_BYTES, MAX_JSON, CONTROL_KEY.
+-- Defined above by the generator: problem_of_json, MAX_BYTES, MAX_JSON, CONTROL_KEY.
 
 local bit = require("bit")
 local SPACE = "naiad"
@@ -9,7 +9,7 @@ local GRPC_CONTROL = "triton-grpc-protocol-naiad-control-key"
 local STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 local MOST_FIELDS = 4096
 local LONGEST_NAME = 1024
--- A length that gRPC's own servers refuse: what is sent in place of a message that is too long.
+-- Replaces messages that are too long: a length that gRPC servers refuse.
 local REFUSED = "\0\255\255\255\255"
 
 -- Returns the number at `at` of `bytes` (1-based) and where it ends, or nil.
@@ -23,7 +23,7 @@ local function varint(bytes, at)
     value = value + bit.band(byte, 127) * scale
     if byte < 128 then
       if (byte == 0 and i > at) or value >= 2 ^ 32 then
-        return nil -- longer than it need be: parsers differ about it
+        return nil -- longer than necessary: parsers disagree about it
       end
       return value, i + 1
     end
@@ -54,7 +54,7 @@ local function text_of(body, field)
   if flag ~= 0 then
     return nil, "the message is compressed"
   elseif ((a * 256 + b) * 256 + c) * 256 + d ~= total - 5 then
-    return nil, "there must be one message, as long as it says"
+    return nil, "there must be exactly one message of the stated length"
   end
   local at, text = 5, ""
   for _ = 1, MOST_FIELDS do
@@ -90,7 +90,7 @@ local function text_of(body, field)
     elseif kind == 1 or kind == 5 then
       at = at + next - 1 + (kind == 1 and 8 or 4)
     else
-      return nil, "a field is of no kind that is in use"
+      return nil, "a field has an unknown wire type"
     end
     if at > total then
       return nil, "a field is longer than the message"
@@ -126,7 +126,7 @@ local function check_model(handle, field, models)
 end
 
 local function check_stream(handle)
-  local wanted, header = 0, "" -- bytes left of the present message; of the next one's header
+  local wanted, header = 0, "" -- bytes left of the current message; bytes read of the next header
   local refused = false
   for chunk in handle:bodyChunks() do
     local at, total = 0, chunk:length()
@@ -154,14 +154,14 @@ end
 
 local function check_json(handle)
   local name, body = "inference-header-content-length", handle:body(true)
-  local headers, total = handle:headers(), body:length() -- headers of before are not valid any more
-  headers:replace("content-length", tostring(total)) -- one body, also where it is empty
+  local headers, total = handle:headers(), body:length() -- earlier header handles are no longer valid
+  headers:replace("content-length", tostring(total)) -- one body, even if empty
   local length, given = total, headers:get(name)
   if given then
     if headers:getNumValues(name) > 1 or not given:find("^%d%d?%d?%d?%d?%d?%d?%d?%d?$") then
       return handle:respond({ [":status"] = "400" }, name .. " must be a number of bytes")
     end
-    length = math.min(tonumber(given), total) -- 0: the body is one tensor, and no JSON
+    length = math.min(tonumber(given), total) -- 0: the body is one tensor, not JSON
   end
   if length > MAX_JSON then
     return handle:respond({ [":status"] = "400" },
@@ -169,7 +169,7 @@ local function check_json(handle)
   end
   local problem = length > 0 and problem_of_json(body:getBytes(0, length), total)
   if problem then
-    return handle:respond({ [":status"] = "400" }, "the JSON cannot be taken: " .. problem)
+    return handle:respond({ [":status"] = "400" }, "the JSON was refused: " .. problem)
   end
 end
 
@@ -193,6 +193,6 @@ function envoy_on_request(handle)
   local ok, problem = pcall(inspect, handle)
   if not ok then
     handle:logErr("inspect.lua: " .. tostring(problem))
-    handle:respond({ [":status"] = "500", ["grpc-status"] = "13" }, "the gate could not judge this request")
+    handle:respond({ [":status"] = "500", ["grpc-status"] = "13" }, "internal error in the gate")
   end
 end

@@ -1,13 +1,13 @@
--- The JSON of a request, walked without being built: how deep it nests, and what its shapes promise.
+-- Checks the JSON of a request without building it: its nesting, and the sizes of its shapes.
 --
--- Triton 2.51 recurses into nested JSON, and allocates what a "shape" says before it looks at "data":
--- 100 MB of brackets, or one shape in 200 bytes, end it. Here every element of a tensor takes a byte
--- of the request at least, as it does in all of the protocol's forms.
+-- Triton 2.51 recurses into nested JSON, and allocates what a "shape" says before it reads "data":
+-- 100 MB of brackets, or one shape in 200 bytes, crash it. Here every element of a tensor needs at
+-- least one byte of the request, as in all forms of the protocol.
 
 local MOST_DEPTH = 64
 local MOST_TOKENS = 2000000
 
--- Returns the number of elements of a shape, from the "[" at `at` on, and where it ends; or nil.
+-- Returns the number of elements of the shape whose "[" is at `at`, and where it ends; or nil.
 local function elements_of(text, at)
   local _, stop, dims = text:find("^%[([%d%s,]*)%]", at)
   if not stop then
@@ -24,11 +24,11 @@ local function elements_of(text, at)
   return count, stop + 1
 end
 
--- Returns what is wrong with `text`, a part of a request of so many `bytes`; nil where nothing is.
+-- Returns what is wrong with `text`, part of a request of `bytes` bytes, or nil.
 local function problem_of_json(text, bytes)
   local at, depth, tokens = 1, 0, 0
   while true do
-    at = text:find("[^%s%d,.+eE-]", at) -- numbers and what parts them
+    at = text:find("[^%s%d,.+eE-]", at) -- numbers and separators
     if not at then
       return nil
     end
@@ -43,7 +43,7 @@ local function problem_of_json(text, bytes)
       while true do
         at = text:find('["\\]', at)
         if not at then
-          return "a string has no end"
+          return "a string does not end"
         elseif text:byte(at) == 34 then
           break
         end
@@ -52,13 +52,13 @@ local function problem_of_json(text, bytes)
       local stop = at - 1
       local _, colon = text:find("^%s*:", at + 1)
       if colon and escaped then
-        return "a name is written with escapes"
+        return "a name contains escapes"
       elseif colon and stop - start == 4 and text:sub(start, stop) == "shape" then
         local count, after = elements_of(text, text:find("%S", colon + 1) or colon)
         if not count then
           return "a shape must be an array of whole numbers"
         elseif count > bytes then
-          return "a shape is of more elements than the request has bytes"
+          return "a shape has more elements than the request has bytes"
         end
         at = after
       else
@@ -76,7 +76,7 @@ local function problem_of_json(text, bytes)
     else
       local _, stop = text:find("^%a+", at) -- true, false, null, NaN
       if not stop then
-        return "it has a character that is no JSON at byte " .. at
+        return "it has an invalid character at byte " .. at
       end
       at = stop + 1
     end

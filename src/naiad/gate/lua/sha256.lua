@@ -1,4 +1,4 @@
--- SHA-256 (FIPS 180-4) on LuaJIT's bit library.
+-- SHA-256 (FIPS 180-4) with LuaJIT's bit library.
 
 local bit = require("bit")
 local band, bnot, bxor = bit.band, bit.bnot, bit.bxor

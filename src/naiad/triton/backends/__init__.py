@@ -1,7 +1,7 @@
 """Models of Triton's backends ``pytorch`` and ``onnxruntime``, which the embedded Triton lacks.
 
-Their files are run by Naiad's worker processes. ``signature`` says what a model file takes and
-gives, ``torch_file`` and ``onnx_file`` load and run one, ``binding`` matches it with a
-``config.pbtxt``, ``completion`` adds what that leaves out, ``rows`` and ``graphs`` say how requests
-are merged, and ``exported`` makes a pipeline of it all.
+Naiad's worker processes run their files. ``signature`` has a model file's inputs and outputs,
+``torch_file`` and ``onnx_file`` load and run one, ``binding`` matches it with a ``config.pbtxt``,
+``completion`` completes that, ``rows`` and ``graphs`` define how requests are merged, and
+``exported`` makes a pipeline from all of it.
 """

@@ -1,4 +1,4 @@
-"""Which tensor of a config is which of the model file, by the rules of NVIDIA's backends."""
+"""Matching of a config's tensors with a model file's, by the rules of NVIDIA's backends."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Final
 from naiad.triton.backends.signature import ONNX_DTYPES, TORCH_DTYPES, Port, Signature
 from naiad.triton.model_config import ModelConfig, TensorConfig
 
-_INDEXED: Final = re.compile(r".*?__(\d+)")  # NAME__INDEX, by the first "__"
+_INDEXED: Final = re.compile(r".*?__(\d+)")  # NAME__INDEX, split at the first "__"
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """How a config's tensors belong to a model file's.
+    """Match of a config's tensors with a model file's.
 
     Attributes:
         inputs: the config's names, in the order of the model's inputs.
-        outputs: the place of each output of the config: a position, or a key where the model
-            gives a dictionary.
+        outputs: the place of each output of the config: a position, or a key if the model returns
+            a dictionary.
     """
 
     inputs: tuple[str, ...]
@@ -30,12 +30,12 @@ class Binding:
 def bind(config: ModelConfig, signature: Signature) -> Binding:
     """Match a config with the signature of its model file.
 
-    For torch: if every input has the name of one of forward's arguments, by these; else if every
-    one ends in ``__<index>``, by the index; else in the order of the config. Outputs by index or
-    in order. For ONNX, by name.
+    Torch: by the names of forward's arguments, if all inputs have such names; otherwise by index,
+    if all end in ``__<index>``; otherwise in the order of the config. Outputs by index or in
+    order. ONNX: by name.
 
     Raises:
-        RepositoryError: they do not fit; names the file and the field.
+        RepositoryError: they do not match; names the file and the field.
     """
     onnx = signature.kind == "onnx"
     _check_dtypes(config, tuple((ONNX_DTYPES if onnx else TORCH_DTYPES).values()), strings=not onnx)
@@ -45,7 +45,7 @@ def bind(config: ModelConfig, signature: Signature) -> Binding:
         _check_complete(config, inputs, signature.inputs or ())
     else:
         inputs = _places(config, config.inputs, signature.inputs, "takes")
-        outputs = _places(config, config.outputs, signature.outputs, "gives")
+        outputs = _places(config, config.outputs, signature.outputs, "returns")
         if signature.inputs is not None:
             _check_complete(config, inputs, signature.inputs)
     for tensors, places, ports in (
@@ -66,7 +66,7 @@ def _places(
     ports: tuple[Port, ...] | None,
     verb: str,
 ) -> dict[str, int | str]:
-    """Torch's rules, for inputs or outputs."""
+    """Match inputs or outputs by torch's rules."""
     names = [tensor.name for tensor in tensors]
     if ports is None:
         return {name: name for name in names}
@@ -82,13 +82,13 @@ def _places(
         place = places[tensor.name]
         if place >= len(ports):
             raise config.wrong(
-                f"{tensor.field}.name is {tensor.name!r}, which is number {place} counted from 0; "
-                f"the model {verb} {_listed(ports)}"
+                f"{tensor.field}.name is {tensor.name!r}, with index {place}; the model {verb} "
+                f"{_listed(ports)}"
             )
         if place in taken:
             raise config.wrong(
                 f"{tensor.field}.name is {tensor.name!r}, the same tensor of the model as "
-                f"{taken[place].field}, {taken[place].name!r}; it {verb} {_listed(ports)}"
+                f"{taken[place].field}, {taken[place].name!r}; the model {verb} {_listed(ports)}"
             )
         taken[place] = tensor
     return dict(places)
@@ -100,7 +100,7 @@ def _by_name(
     known = {port.name: number for number, port in enumerate(ports)}
     for tensor in tensors:
         if tensor.name not in known:
-            verb = "takes" if tensor.field.startswith("input") else "gives"
+            verb = "takes" if tensor.field.startswith("input") else "returns"
             raise config.wrong(
                 f"{tensor.field}.name is {tensor.name!r}; the model {verb} {_listed(ports)}"
             )
@@ -121,13 +121,13 @@ def _check_complete(
 def _check_dtypes(config: ModelConfig, known: Sequence[str], *, strings: bool) -> None:
     for kind, tensors in (("input", config.inputs), ("output", config.outputs)):
         if not tensors:
-            raise config.wrong(f"{kind} is missing; say the name, data_type and dims of each")
+            raise config.wrong(f"{kind} is missing; give the name, data_type and dims of each")
     for tensor in (*config.inputs, *config.outputs):
         if strings and tensor.dtype == "BYTES":
             if len(tensor.dims) + (config.max_batch_size > 0) > 1:
                 raise config.wrong(
                     f"{tensor.field}.dims is {list(tensor.dims)}: {tensor.name} is TYPE_STRING, a "
-                    f"list of strings for torch, which must have one dimension in all"
+                    f"list of strings for torch, which must have exactly one dimension"
                 )
         elif tensor.dtype not in known:
             allowed = ", ".join(f"TYPE_{name}" for name in known if name != "BYTES")
@@ -149,7 +149,7 @@ def _check_agreement(config: ModelConfig, tensor: TensorConfig, port: Port) -> N
     if batched and port.shape[:1] != (-1,):
         raise config.wrong(
             f"max_batch_size is {config.max_batch_size}, but the model's {port.name} has shape "
-            f"{list(port.shape)}, whose first dimension cannot vary; it must be 0"
+            f"{list(port.shape)}, whose first dimension is fixed; set max_batch_size to 0"
         )
     whole = (-1, *tensor.dims) if batched else tensor.dims
     if len(whole) != len(port.shape) or any(

@@ -1,4 +1,4 @@
-"""What a config leaves out, from the model file: as NVIDIA's ONNX Runtime backend completes it."""
+"""Completion of a config from the model file, as in NVIDIA's ONNX Runtime backend."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Final
 from naiad.triton.backends.signature import Port, Signature
 
 DEFAULT_MAX_BATCH_SIZE: Final = 4
-"""What a model gets that could be batched and does not say how far."""
+"""Value for models that can be batched but set no maximum."""
 
 
 def complete(config: dict[str, Any], signature: Signature) -> None:
-    """Add inputs, outputs, ``max_batch_size`` and ``dynamic_batching`` where they are missing.
+    """Add inputs, outputs, ``max_batch_size`` and ``dynamic_batching`` if they are missing.
 
-    A config that has inputs and outputs is left as it is, as is one whose model file does not say
+    A config with inputs and outputs is left unchanged, as is one whose model file does not declare
     enough (TorchScript).
 
     Args:
         config: Triton's configuration as a dictionary, changed in place.
-        signature: of the model file.
+        signature: the signature of the model file.
     """
     if config.get("input") and config.get("output"):
         return
@@ -48,5 +48,5 @@ def _entry(port: Port, batched: bool) -> dict[str, Any]:
     dims = list((port.shape or ())[1 if batched else 0 :])
     entry: dict[str, Any] = {"name": port.name, "data_type": f"TYPE_{dtype}", "dims": dims or [1]}
     if not dims and batched:
-        entry["reshape"] = {"shape": []}  # Triton does not take a tensor without dims
+        entry["reshape"] = {"shape": []}  # Triton does not accept a tensor without dims
     return entry

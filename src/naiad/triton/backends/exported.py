@@ -1,4 +1,4 @@
-"""A model file and its config as a pipeline, which worker processes run as any other."""
+"""Pipelines made from a model file and its config."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from naiad.triton.backends.rows import BATCH, by_rows
 from naiad.triton.model_config import ModelConfig
 
 MODEL_DEVICE: Final = "model"
-"""The device of an instance whose model file says itself where its parts are."""
+"""Device of an instance whose model file places its own parts."""
 
 _SETTINGS: Final = (*(one.name for one in fields(ServiceSettings)), "cost")
-"""What a config may say of its service, under the prefix ``naiad_``."""
+"""Service settings that a config may have, with the prefix ``naiad_``."""
 
 
 def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:
-    """The pipeline class of a model's version.
+    """Return the pipeline class of a model's version.
 
     Args:
-        config: its configuration, complete.
+        config: its complete configuration.
         version: the name of the version's folder.
 
     Raises:
-        RepositoryError: the config does not say what it must; names the file and the field.
+        RepositoryError: the config is incomplete or invalid; names the file and the field.
     """
     named = DIMS_PARAMETER in config.parameters
     layout = by_dims(config) if named else by_rows(config)
@@ -60,7 +60,7 @@ def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:
         def example(self) -> Arrays:
             if named:
                 return super().example()
-            # Of sizes about which nothing is said, 1 is what most models take.
+            # For undeclared sizes, most models accept 1.
             sizes = dict.fromkeys(named_dims(self.inputs), 1)
             sizes[BATCH] = min(8, config.max_batch_size)
             return random_arrays(self.inputs, sizes, seed=0)
@@ -69,13 +69,13 @@ def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:
         return Exported
 
     class Single(Exported):
-        """The same, where no dimension is there to merge along: a batch is one request."""
+        """The same without a dimension to merge along: a batch is one request."""
 
         name = config.name
-        prepare_threads = 0  # there is nothing to do beside forward
+        prepare_threads = 0  # nothing to prepare
 
         def forward(self, batch: Batch) -> Mapping[str, Any]:
-            # A batch is one request; what was stacked for it has an axis more than the model takes.
+            # A batch is one request; stacked tensors have an extra axis.
             stacked = {key for key, tensor in self.inputs.items() if tensor.axis is None}
             given = {key: array[0] if key in stacked else array for key, array in batch.items()}
             outputs = self._model(given)
@@ -88,7 +88,7 @@ def exported_pipeline(config: ModelConfig, version: str) -> type[Pipeline]:
 
 
 def service_parameters(config: ModelConfig, device: str) -> dict[str, str]:
-    """What a config says of its service, as that of a pipeline says it."""
+    """Return a config's service settings, named as in a pipeline's config."""
     found = {key: config.parameters.get(f"naiad_{key}") for key in _SETTINGS}
     parameters = {key: value for key, value in found.items() if value is not None}
     parameters["device"] = device

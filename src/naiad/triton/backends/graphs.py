@@ -1,12 +1,12 @@
-"""Graph models in a repository that are merged block-diagonally, with no code.
+"""Graph models in a repository that are merged block-diagonally, without code.
 
-A config says in ``parameters`` what the dimensions of its tensors are::
+A config names the dimensions of its tensors in ``parameters``::
 
     parameters { key: "naiad_dims" value { string_value:
       "x__0: nodes, 1433; edgeindex__1: 2, edges -> nodes; logits__0: nodes, 7" } }
     parameters { key: "naiad_budget" value { string_value: "nodes=512, edges=8192" } }
 
-From that a :class:`naiad.Pipeline` is made around the model file (``exported.py``).
+``exported.py`` makes a :class:`naiad.Pipeline` of that and the model file.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from naiad.triton.backends.rows import Layout
 from naiad.triton.model_config import ModelConfig, TensorConfig
 
 DIMS_PARAMETER: Final = "naiad_dims"
-"""Names the dimensions of every tensor; a model that has it is batched by Naiad."""
+"""Names of all tensors' dimensions; Naiad batches a model that has them."""
 BUDGET_PARAMETER: Final = "naiad_budget"
-"""How much one batch may hold, as ``nodes=512, edges=8192``."""
+"""Maximum size of a batch, such as ``nodes=512, edges=8192``."""
 LIMIT_PARAMETER: Final = "naiad_limit"
-"""How much one request may hold; more is refused."""
+"""Maximum size of a request; larger ones are refused."""
 
 _DEFAULT_NODES: Final = 1024
 _DEFAULT_EDGES: Final = 8192
-"""Of every dimension in one batch: those that indices point into, and all others. It is what pays
-on a CPU; larger graphs run by themselves, where merging gains nothing (benchmarks/graph_batching.py
-measures it)."""
+"""Default budget of dimensions that indices point into, and of all others. These sizes pay on a
+CPU; larger graphs run by themselves, since merging them gains nothing
+(benchmarks/graph_batching.py measures it)."""
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
 _SIZE: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*(\d+)\s*")
 
 
 def by_dims(config: ModelConfig) -> Layout:
-    """How a model is merged whose config names its dimensions.
+    """Return the layout of a model whose config names its dimensions.
 
     Raises:
-        RepositoryError: the config does not say what it must; names the file and the field.
+        RepositoryError: the config is incomplete or invalid; names the file and the field.
     """
     if config.max_batch_size:
         raise config.wrong(
             f"max_batch_size is {config.max_batch_size}; with {DIMS_PARAMETER} it must be 0: "
-            f"graphs have no batch dimension, and are merged by Naiad"
+            f"graphs have no batch dimension, and Naiad merges them"
         )
     dims = _read_dims(config)
     inputs = {t.name: _tensor(config, t, dims) for t in config.inputs}
@@ -67,7 +67,7 @@ def by_dims(config: ModelConfig) -> Layout:
 
 
 def _read_dims(config: ModelConfig) -> dict[str, str]:
-    """The text of each tensor's dims, by name."""
+    """Return the text of each tensor's dims, by name."""
     text = config.parameters.get(DIMS_PARAMETER, "")
     found: dict[str, str] = {}
     names = [tensor.name for tensor in (*config.inputs, *config.outputs)]
@@ -77,7 +77,7 @@ def _read_dims(config: ModelConfig) -> dict[str, str]:
             raise _wrong(config, DIMS_PARAMETER, f"{part.strip()!r} is not NAME: DIM, DIM, ...")
         if name not in names:
             raise _wrong(
-                config, DIMS_PARAMETER, f"{name!r} is no tensor; those are {', '.join(names)}"
+                config, DIMS_PARAMETER, f"{name!r} is not a tensor; those are {', '.join(names)}"
             )
         found[name] = dims
     missing = [name for name in names if name not in found]
@@ -110,7 +110,7 @@ def _tensor(config: ModelConfig, tensor: TensorConfig, dims: Mapping[str, str]) 
         )
     targets = tuple(target.strip() for target in into.split(",")) if arrow else ()
     try:
-        # What a model makes of NaN is its own affair: NVIDIA's backends pass it on.
+        # NaN is left to the model, as in NVIDIA's backends.
         return Tensor(
             dtype,
             tuple(sizes),

@@ -1,4 +1,4 @@
-"""An exported model ready to run: its file, bound to its config and set up on its device."""
+"""Exported models ready to run: a file, bound to its config and set up on its device."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def load_model(
 
     Args:
         config: its configuration.
-        version: the folder of the version.
+        version: the name of the version's folder.
         device: ``cpu``, ``cuda:<index>``, or None for the devices that a TorchScript file names.
 
     Raises:
-        RepositoryError: the file is missing or cannot be loaded, or the config does not fit it.
+        RepositoryError: the file is missing or cannot be loaded, or the config does not match it.
         MissingExtra: torch or ONNX Runtime is not installed.
     """
-    _refuse_what_is_not_there(config)
+    _refuse_unsupported(config)
     file = config.model_file(version)
     if config.backend == "onnxruntime":
         loaded = load_onnx(file, device or "cpu", onnx_options(config))
@@ -63,10 +63,10 @@ class OnnxModel:
         """Run the model.
 
         Args:
-            arrays: every input of the config by name, the batch dimension included.
+            arrays: every input of the config by name, including the batch dimension.
 
         Raises:
-            PipelineError: the model fails, or gives something else than its config says.
+            PipelineError: the model fails, or its results do not match its config.
         """
         names = list(self.binding.outputs)
         given = {name: _as_text(array) for name, array in arrays.items()}
@@ -88,7 +88,7 @@ class TorchModel:
     device: str | None = "cpu"
 
     def __call__(self, arrays: Arrays) -> dict[str, Array]:
-        """Run the model; as :meth:`OnnxModel.__call__`."""
+        """Run the model, like :meth:`OnnxModel.__call__`."""
         import torch
 
         with self._mode(torch):
@@ -99,10 +99,10 @@ class TorchModel:
         return _checked(self.config, result)
 
     def forward(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the model on tensors; a tensor, or list of strings, per output of the config.
+        """Run the model on tensors; return a tensor, or list of strings, per output of the config.
 
         Raises:
-            PipelineError: the model fails, or gives fewer outputs than its config says.
+            PipelineError: the model fails, or returns fewer outputs than its config has.
         """
         if self.file.signature.inputs is None:
             given: Any = dict(values)
@@ -112,7 +112,7 @@ class TorchModel:
             outputs: Any = self.file.call(given)
         except Exception as error:
             raise _failure(self.config, error) from error
-        # As long as only the run says whether it is a dictionary or a list, places are names.
+        # If only the run shows a dictionary or a list, places are names.
         listed = list(outputs.values()) if isinstance(outputs, dict) else list(outputs)
         result: dict[str, Any] = {}
         for name, place in self.binding.outputs.items():
@@ -123,7 +123,7 @@ class TorchModel:
             except (KeyError, IndexError):
                 there = ", ".join(outputs) if isinstance(outputs, dict) else len(listed)
                 raise PipelineError(
-                    f"{self.config.name} gave no output {name!r}; it gave {there}"
+                    f"{self.config.name} returned no output {name!r}; it returned {there}"
                 ) from None
         return result
 
@@ -157,7 +157,7 @@ class TorchModel:
 
 
 def onnx_options(config: ModelConfig) -> OnnxOptions:
-    """The options of ONNX Runtime that a config has, under the names of NVIDIA's backend."""
+    """Return a config's options for ONNX Runtime, which have the names of NVIDIA's backend."""
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     intra = config.count("intra_op_thread_count", threads)
     graph = config.message.optimization.graph
@@ -177,8 +177,8 @@ def _set_torch_up(config: ModelConfig, device: str | None) -> None:
 
     if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
         raise config.wrong(
-            "instance_group.kind is KIND_GPU, or left to Triton on a machine with a GPU, and this "
-            "torch has no CUDA; install one that has, or say KIND_CPU"
+            "instance_group.kind is KIND_GPU, or left to Triton on a machine with a GPU, but this "
+            "torch has no CUDA; install one with CUDA, or set KIND_CPU"
         )
     threads = config.count("INTRA_OP_THREAD_COUNT") or config.count("NUM_THREADS")
     torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -187,7 +187,7 @@ def _set_torch_up(config: ModelConfig, device: str | None) -> None:
         torch.set_num_interop_threads(inter)
     if config.flag("DISABLE_CUDNN", False):
         torch.backends.cudnn.enabled = False
-    # torch has these switches for C++ only, and as private functions.
+    # torch has these switches only as private functions.
     for key, name in (
         ("ENABLE_JIT_EXECUTOR", "_jit_set_profiling_executor"),
         ("ENABLE_JIT_PROFILING", "_jit_set_profiling_mode"),
@@ -197,8 +197,8 @@ def _set_torch_up(config: ModelConfig, device: str | None) -> None:
             getattr(torch._C, name)(config.flag(key, True))  # pyright: ignore[reportPrivateUsage]
 
 
-def _refuse_what_is_not_there(config: ModelConfig) -> None:
-    """Refuse what NVIDIA's backends do and these do not, rather than answer wrongly."""
+def _refuse_unsupported(config: ModelConfig) -> None:
+    """Refuse features of NVIDIA's backends that these lack, rather than answer wrongly."""
     message = config.message
     sequences = message.sequence_batching
     for field, there in (
@@ -210,25 +210,25 @@ def _refuse_what_is_not_there(config: ModelConfig) -> None:
     ):
         if there:
             raise config.wrong(
-                f"{field} is set, which Naiad's {config.backend} backend does not have; serve this "
-                f"model with NVIDIA's backend, in its container or from a --backend-directory"
+                f"{field} is set, which Naiad's {config.backend} backend does not support; serve "
+                f"this model with NVIDIA's backend, in its container or from a --backend-directory"
             )
 
 
 def _checked(config: ModelConfig, result: dict[str, Array]) -> dict[str, Array]:
-    """The result, if its dtypes are those of the config: Triton itself does not look (2.51)."""
+    """Return the result after checking its dtypes, which Triton does not check (2.51)."""
     for tensor in config.outputs:
         array = result[tensor.name]
         if array.dtype != np.dtype(_NUMPY[tensor.dtype]):
             raise PipelineError(
-                f"{config.name} gave {tensor.name} as {array.dtype}, and its config.pbtxt says "
+                f"{config.name} returned {tensor.name} as {array.dtype}, but in its config.pbtxt "
                 f"{tensor.field}.data_type is TYPE_{tensor.dtype}"
             )
     return result
 
 
 def _failure(config: ModelConfig, error: Exception) -> PipelineError:
-    # TorchScript's message has a traceback of the model's code first, and what happened last.
+    # TorchScript's message ends with the error, after a traceback of the model's code.
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     why = lines[-1].strip() if lines else type(error).__name__
     return PipelineError(f"{config.name} failed: {why}")
@@ -241,7 +241,7 @@ def _numpy(value: Any) -> Array:
 
 
 def _as_text(array: Array) -> Array:
-    """Strings for ONNX Runtime, which takes ``str`` and not ``bytes``."""
+    """Decode strings for ONNX Runtime, which takes ``str`` instead of ``bytes``."""
     if array.dtype != object:
         return array
     text = [bytes(value).decode() for value in array.flat]

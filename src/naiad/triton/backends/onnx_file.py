@@ -18,9 +18,9 @@ class OnnxFile:
     """A loaded model file.
 
     Attributes:
-        signature: what it takes and gives.
-        call: the model: arrays by input name and the names of the wanted outputs, to an array per
-            output.
+        signature: its inputs and outputs.
+        call: the model: takes arrays by input name and the names of the wanted outputs; returns an
+            array per output.
     """
 
     signature: Signature
@@ -31,7 +31,7 @@ def load_onnx(file: Path, device: str = "cpu", options: OnnxOptions | None = Non
     """Load a ``.onnx`` file onto ``cpu`` or ``cuda:<index>``.
 
     Raises:
-        RepositoryError: it cannot be loaded, or not there; says why.
+        RepositoryError: the file cannot be loaded, or not on that device; says why.
         MissingExtra: ONNX Runtime is not installed.
     """
     try:
@@ -54,7 +54,7 @@ def load_onnx(file: Path, device: str = "cpu", options: OnnxOptions | None = Non
 def _port(file: Path, entry: Any) -> Port:
     if entry.type not in ONNX_DTYPES:
         raise RepositoryError(
-            f"{file}: {entry.name} is {entry.type}, which Triton has no dtype for; it has "
+            f"{file}: {entry.name} is {entry.type}, for which Triton has no dtype; it has "
             f"{', '.join(ONNX_DTYPES)}"
         )
     shape = tuple(size if isinstance(size, int) else -1 for size in entry.shape)

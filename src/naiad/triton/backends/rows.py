@@ -1,4 +1,4 @@
-"""Exported models that are batched as Triton batches: by rows, or one request at a time."""
+"""Exported models batched by Triton's rules: by rows, or one request at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from naiad.errors import RepositoryError
 from naiad.triton.model_config import ModelConfig, TensorConfig
 
 BATCH: Final = "batch"
-"""The leading dimension of requests to a model with ``max_batch_size``."""
+"""Leading dimension of requests to a model with ``max_batch_size``."""
 
 _DTYPES: Final[Mapping[str, str]] = {triton: name for name, triton in TRITON_NAMES.items()}
 
@@ -23,11 +23,11 @@ class Layout:
 
     Attributes:
         inputs: as clients send them.
-        outputs: as clients get them.
-        sample: inputs as they are merged.
-        result: outputs as they are split.
-        budget: how much one batch may hold.
-        limit: how much one request may hold.
+        outputs: as clients receive them.
+        sample: the merged inputs.
+        result: the outputs before they are split.
+        budget: maximum size of a batch.
+        limit: maximum size of a request.
     """
 
     inputs: Schema
@@ -39,10 +39,10 @@ class Layout:
 
 
 def by_rows(config: ModelConfig) -> Layout:
-    """How a model is merged whose config has Triton's rules.
+    """Return the layout of a model that follows Triton's rules.
 
-    With ``max_batch_size`` requests of the same inner sizes are concatenated along their first
-    dimension, up to so many rows. Without it each is run by itself.
+    With ``max_batch_size`` requests with equal inner sizes are concatenated along their first
+    dimension, up to that many rows. Without it each is run by itself.
 
     Raises:
         RepositoryError: a tensor has a dtype that cannot be served.
@@ -65,11 +65,11 @@ def by_rows(config: ModelConfig) -> Layout:
 def _tensor(config: ModelConfig, tensor: TensorConfig, *leading: str) -> Tensor:
     if tensor.dtype not in _DTYPES:
         raise _unknown(config, tensor)
-    # A size that may be anything has a name of its own, which no other tensor must agree with.
+    # Each variable size gets its own name, so that it need not equal any other.
     dims = (
         f"{tensor.name}.{axis}" if size == -1 else size for axis, size in enumerate(tensor.dims)
     )
-    # What a model makes of NaN is its own affair: NVIDIA's backends pass it on.
+    # NaN is left to the model, as in NVIDIA's backends.
     return Tensor(_DTYPES[tensor.dtype], (*leading, *dims), finite=False)
 
 

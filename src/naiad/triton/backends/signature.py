@@ -1,4 +1,4 @@
-"""What a model file takes and gives, as the file itself says it."""
+"""Inputs and outputs of a model file, as declared by the file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TORCH_DTYPES: Final[Mapping[str, str]] = {
     "float32": "FP32",
     "float64": "FP64",
 }
-"""torch's dtypes and the protocol's, as NVIDIA's PyTorch backend has them: no unsigned ones but
-``uint8``. ``BYTES`` is a list of strings."""
+"""The protocol's dtype for each of torch's, as in NVIDIA's PyTorch backend: the only unsigned one
+is ``uint8``. ``BYTES`` is a list of strings."""
 
 ONNX_DTYPES: Final[Mapping[str, str]] = {
     "tensor(bool)": "BOOL",
@@ -38,7 +38,7 @@ ONNX_DTYPES: Final[Mapping[str, str]] = {
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
 }
-"""ONNX Runtime's types and the protocol's dtypes."""
+"""The protocol's dtype for each of ONNX Runtime's types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Port:
     """One input or output of a model file.
 
     Attributes:
-        name: what the file calls it; an output of a TorchScript file is ``OUTPUT__<number>``.
-        dtype: its name in the KServe v2 protocol; None where the file does not say.
-        shape: sizes, -1 for any, the batch dimension included; None where the file does not say.
+        name: its name in the file; an output of a TorchScript file is ``OUTPUT__<number>``.
+        dtype: its name in the KServe v2 protocol; None if the file does not say.
+        shape: sizes, -1 for any, with the batch dimension; None if the file does not say.
         aliases: other names under which a config may refer to it, such as ``ARGS[0]``.
     """
 
@@ -63,10 +63,10 @@ class Signature:
     """The inputs and outputs of a model file, in order.
 
     Attributes:
-        kind: what the file is.
-        inputs: None where the model takes a dictionary of tensors, whose names the file does not
-            say.
-        outputs: None where it gives a dictionary or a list, of a length that the file does not say.
+        kind: the kind of file.
+        inputs: None if the model takes a dictionary of tensors, whose names the file does not
+            declare.
+        outputs: None if it returns a dictionary or a list of undeclared length.
     """
 
     kind: Kind
@@ -75,13 +75,12 @@ class Signature:
 
 
 def read_signature(file: Path) -> Signature:
-    """The signature of a TorchScript (``.pt``), ``torch.export`` or AOTInductor (``.pt2``) or ONNX
-    file.
+    """Read the signature of a TorchScript, ``torch.export``, AOTInductor or ONNX file.
 
-    The file is loaded for that, and so must be trusted: an AOTInductor package is a shared library.
+    The file is loaded, so it must be trusted: an AOTInductor package is a shared library.
 
     Raises:
-        RepositoryError: it cannot be loaded; says why.
+        RepositoryError: the file cannot be loaded; says why.
         MissingExtra: torch or ONNX Runtime is not installed.
     """
     if file.suffix == ".onnx":

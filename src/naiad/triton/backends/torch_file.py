@@ -1,7 +1,7 @@
 """Torch model files: TorchScript, ``torch.export`` archives and AOTInductor packages.
 
-A model file is code, and is trusted as such: TorchScript may read files, ``torch.export.load``
-unpickles what is no plain tensor, and an AOTInductor package holds a shared library.
+A model file is code and must be trusted: TorchScript may read files, ``torch.export.load``
+unpickles all but plain tensors, and an AOTInductor package contains a shared library.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class TorchFile:
     """A loaded model file.
 
     Attributes:
-        signature: what it takes and gives.
-        call: the model: a value per input, or by name where ``signature.inputs`` is None, to a
-            value per output, or by name where the model gives a dictionary.
+        signature: its inputs and outputs.
+        call: the model: takes a value per input, by name if ``signature.inputs`` is None; returns
+            a value per output, by name if the model returns a dictionary.
     """
 
     signature: Signature
@@ -36,14 +36,14 @@ class TorchFile:
 
 
 def load_torch(file: Path, device: str | None = "cpu") -> TorchFile:
-    """Load a ``.pt`` or ``.pt2`` file, which is known by its content.
+    """Load a ``.pt`` or ``.pt2`` file, whose kind is recognised by its content.
 
     Args:
         file: the file.
-        device: where to; None leaves everything on the devices that a TorchScript file names.
+        device: the target; None keeps the devices that a TorchScript file names.
 
     Raises:
-        RepositoryError: it cannot be loaded; says why and what the file is.
+        RepositoryError: the file cannot be loaded; says why and what it is.
         MissingExtra: torch is not installed.
     """
     if importlib.util.find_spec("torch") is None:
@@ -67,17 +67,17 @@ _NAMES: Mapping[Kind, str] = {
 
 
 def torch_kind(file: Path) -> Kind:
-    """What a torch model file is, by its content; nothing of it is loaded.
+    """Return the kind of a torch model file, by its content, without loading it.
 
     Raises:
-        RepositoryError: it is none; says what it may be instead.
+        RepositoryError: not a torch model; says what it may be.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
     except (OSError, zipfile.BadZipFile):
         raise RepositoryError(
-            f"{file} is no torch model: it must be saved by torch.jit.save, torch.export.save or "
+            f"{file} is not a torch model: save it by torch.jit.save, torch.export.save or "
             f"torch._inductor.aoti_compile_and_package"
         ) from None
     if any(_AOTINDUCTOR in f"/{name}" for name in names):
@@ -87,8 +87,8 @@ def torch_kind(file: Path) -> Kind:
     if any(part in f"/{name}" for name in names for part in _EXPORT):
         return "export"
     raise RepositoryError(
-        f"{file} holds no model but pickled objects, as torch.save writes them, such as a "
-        f"state_dict: trace or script the model and save it with torch.jit.save"
+        f"{file} has no model but pickled objects from torch.save, such as a state_dict: trace or "
+        f"script the model and save it with torch.jit.save"
     )
 
 
@@ -96,7 +96,7 @@ def _load_script(file: Path, device: str | None) -> TorchFile:
     import torch
 
     with warnings.catch_warnings():
-        # torch 2.13 calls TorchScript outdated; that is for who makes the file.
+        # torch 2.13 calls TorchScript deprecated, which concerns authors of files.
         warnings.simplefilter("ignore", DeprecationWarning)
         module = torch.jit.load(str(file), map_location=device).eval()
     schema = module.forward.schema
@@ -106,7 +106,7 @@ def _load_script(file: Path, device: str | None) -> TorchFile:
         if argument.type.kind() not in ("TensorType", "ListType"):
             raise RepositoryError(
                 f"{file}: forward's argument {argument.name!r} is {argument.type}; Triton's "
-                f"PyTorch backend gives tensors, lists of strings, or one Dict[str, Tensor]"
+                f"PyTorch backend passes tensors, lists of strings, or one Dict[str, Tensor]"
             )
     inputs = None if by_name else tuple(_script_port(a.name, a.type) for a in arguments)
 
@@ -119,7 +119,7 @@ def _load_script(file: Path, device: str | None) -> TorchFile:
 
 
 def _flat(result: Any) -> list[Any] | dict[str, Any]:
-    """What a TorchScript model gave, a value per output; a list of strings is one value."""
+    """Return a TorchScript model's results, a value per output; a list of strings is one."""
     if isinstance(result, dict):
         return dict(result)
     if isinstance(result, tuple):
@@ -177,7 +177,7 @@ def _load_package(file: Path, device: str | None) -> TorchFile:
     made_for = package.loader.get_metadata().get("AOTI_DEVICE_KEY", "cpu")
     if device is not None and made_for != device.partition(":")[0]:
         raise RepositoryError(
-            f"{file} was compiled for {made_for}, and the instance runs on {device}: set "
+            f"{file} was compiled for {made_for}, but the instance runs on {device}: set "
             f"instance_group.kind to {'KIND_CPU' if made_for == 'cpu' else 'KIND_GPU'}, or compile "
             f"the model for {device}"
         )
@@ -192,7 +192,7 @@ def _packed(
     inputs: tuple[Port, ...] | None = None,
     outputs: tuple[Port, ...] | None = None,
 ) -> TorchFile:
-    """A model of ``torch.export``, whose arguments and results may be nested."""
+    """Wrap a model of ``torch.export``, whose arguments and results may be nested."""
     from torch.utils import _pytree as pytree
 
     in_spec, out_spec = specs
@@ -221,7 +221,7 @@ def _paths(spec: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def _steps(path: Sequence[Any]) -> str:
-    """A place in nested arguments, as NVIDIA's backend writes it: ``[2][key]``."""
+    """Return a place in nested arguments, in the notation of NVIDIA's backend: ``[2][key]``."""
     return "".join(f"[{step.idx if hasattr(step, 'idx') else step.key}]" for step in path)
 
 

@@ -1,1 +1,1 @@
-"""A model repository held against what Triton and its backends take, without a server."""
+"""Checks of a model repository against Triton and its backends, without a server."""

@@ -1,4 +1,4 @@
-"""A config by itself: names, tensors, batching, and what this engine has."""
+"""Checks of a config alone: names, backend, tensors, batching, instances and cache."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from naiad.triton.model_config import CONFIG, ModelConfig, TensorConfig
 
 _INSTEAD: Final = {
     "tensorflow": 'export the model to ONNX (tf2onnx) and set backend: "onnxruntime"',
-    "tensorrt": "engines run on the GPU that they were built for; keep the ONNX file that the "
+    "tensorrt": "engines run only on the GPU they were built for; keep the ONNX file that the "
     'engine was built from and set backend: "onnxruntime"',
     "openvino": 'export the model to ONNX and set backend: "onnxruntime"',
-    "dali": "decode and resize in a Python model or a pipeline of Naiad (image does)",
+    "dali": "decode and resize in a Python model or a Naiad pipeline, as `image` does",
     "fil": 'export the forest to ONNX (skl2onnx, onnxmltools) and set backend: "onnxruntime"',
     "caffe2": 'export the model to ONNX and set backend: "onnxruntime"',
     "vllm": "serve it in NVIDIA's vLLM container",
@@ -26,7 +26,7 @@ _KINDS: Final = ("input", "output")
 
 
 def check_config(config: ModelConfig) -> Iterator[Finding]:
-    """Complaints about a config, whatever files are beside it."""
+    """Check a config, regardless of the files beside it."""
     yield from _check_names(config)
     yield from _check_backend(config)
     for kind, tensors in zip(_KINDS, (config.inputs, config.outputs), strict=True):
@@ -37,7 +37,7 @@ def check_config(config: ModelConfig) -> Iterator[Finding]:
 
 
 def is_pipeline(config: ModelConfig) -> bool:
-    """Whether it is a pipeline of Naiad."""
+    """Return True if the model is a Naiad pipeline."""
     return PIPELINE_PARAMETER in config.parameters
 
 
@@ -45,15 +45,15 @@ def _check_names(config: ModelConfig) -> Iterator[Finding]:
     folder = config.path.name
     if config.name != folder:
         yield error(
-            f"{CONFIG}: name is {config.name!r} in the folder {folder!r}; they must be the same"
+            f"{CONFIG}: name is {config.name!r} but the folder is {folder!r}; they must be equal"
         )
 
 
 def _check_backend(config: ModelConfig) -> Iterator[Finding]:
     if not config.backend:
         yield error(
-            f"{CONFIG}: backend is missing, and neither platform ({config.platform!r}) nor the "
-            f"model's files say which it is"
+            f"{CONFIG}: backend is missing, and cannot be inferred from platform "
+            f"({config.platform!r}) or the model's files"
         )
         return
     here = {"python", "ensemble", *OWN_BACKENDS}
@@ -66,7 +66,7 @@ def _check_backend(config: ModelConfig) -> Iterator[Finding]:
     if instead is not None:
         yield error(f"{CONFIG}: {field}, which the embedded engine does not have: {instead}")
     elif any(config.path.rglob(f"libtriton_{config.backend}.so")):
-        yield warning(f"{CONFIG}: {field}, the model's own; it is not checked")
+        yield warning(f"{CONFIG}: {field}, the model's own backend, which is not checked")
     else:
         yield error(
             f"{CONFIG}: {field}, which the embedded engine does not have; it has "
@@ -78,7 +78,7 @@ def _check_tensors(
     config: ModelConfig, kind: str, tensors: Sequence[TensorConfig]
 ) -> Iterator[Finding]:
     if not tensors and config.backend in ("python", "ensemble"):
-        yield error(f"{CONFIG}: {kind} is missing; say the name, data_type and dims of each")
+        yield error(f"{CONFIG}: {kind} is missing; give the name, data_type and dims of each")
     first: dict[str, str] = {}
     entries = config.message.input if kind == "input" else config.message.output
     for tensor, entry in zip(tensors, entries, strict=True):
@@ -86,35 +86,35 @@ def _check_tensors(
         if not tensor.name:
             yield error(f"{where}.name is missing")
         elif tensor.name in first:
-            yield error(f"{where}.name is {tensor.name!r}, as that of {first[tensor.name]}")
+            yield error(f"{where}.name is {tensor.name!r}, the same as {first[tensor.name]}.name")
         first.setdefault(tensor.name, tensor.field)
         if not tensor.dtype:
-            yield error(f"{where}.data_type is missing; such as TYPE_FP32")
+            yield error(f"{where}.data_type is missing; give one, such as TYPE_FP32")
         if not entry.dims:
-            yield error(f"{where}.dims is missing; -1 stands for any size")
+            yield error(f"{where}.dims is missing; use -1 for any size")
         for size in entry.dims:
             if size < 1 and size != -1:
-                yield error(f"{where}.dims has {size}; sizes are 1 or more, or -1 for any")
+                yield error(f"{where}.dims has {size}; sizes must be 1 or more, or -1 for any")
 
 
 def _check_batching(config: ModelConfig) -> Iterator[Finding]:
     message, largest = config.message, config.max_batch_size
     where = f"{CONFIG}: max_batch_size is {largest}"
     if largest < 0:
-        yield error(f"{where}; it must be 0 (no batch dimension) or the largest batch")
+        yield error(f"{where}; it must be 0 (no batch dimension) or the maximum batch size")
     batches = message.HasField("dynamic_batching")
     merged = batches or message.HasField("sequence_batching")
     for size in message.dynamic_batching.preferred_batch_size:
         if size > max(largest, 0):
             yield error(
-                f"{CONFIG}: dynamic_batching.preferred_batch_size has {size}, and max_batch_size "
+                f"{CONFIG}: dynamic_batching.preferred_batch_size has {size}, but max_batch_size "
                 f"is {largest}"
             )
     if is_pipeline(config) or config.backend == "ensemble":
         if batches and is_pipeline(config):
             yield warning(
-                f"{CONFIG}: dynamic_batching does nothing for a pipeline, which Naiad batches; its "
-                f"queue is bounded by the parameter queue_capacity"
+                f"{CONFIG}: dynamic_batching has no effect on a pipeline, which Naiad batches; "
+                f"limit its queue with the parameter queue_capacity"
             )
     elif largest > 1 and not merged:
         yield warning(
@@ -123,7 +123,7 @@ def _check_batching(config: ModelConfig) -> Iterator[Finding]:
         )
     elif largest == 0 and batches:
         yield warning(
-            f"{where} with dynamic_batching: that queues requests and merges none, as they have "
+            f"{where} with dynamic_batching: requests are queued but not merged, since they have "
             f"no batch dimension"
         )
 
@@ -132,16 +132,16 @@ def _check_instances(config: ModelConfig) -> Iterator[Finding]:
     for number, group in enumerate(config.message.instance_group):
         field = f"{CONFIG}: instance_group[{number}]"
         if group.kind == group.KIND_GPU and not has_gpu():
-            yield warning(f"{field}.kind is KIND_GPU, and no GPU is seen here")
+            yield warning(f"{field}.kind is KIND_GPU, but no GPU was found")
         if group.rate_limiter.resources:
             yield warning(
-                f"{field}.rate_limiter is heeded only with --triton-option="
+                f"{field}.rate_limiter has no effect without --triton-option="
                 f"--rate-limit=execution_count"
             )
         if group.count > 1 and is_pipeline(config):
             yield error(
-                f"{field}.count is {group.count}; a pipeline has one instance, and as many "
-                f"workers as the parameter instances says"
+                f"{field}.count is {group.count}; a pipeline has one instance, and the parameter "
+                f"instances sets the number of its workers"
             )
 
 
@@ -150,11 +150,11 @@ def _check_cache(config: ModelConfig) -> Iterator[Finding]:
         return
     if is_pipeline(config) or DIMS_PARAMETER in config.parameters:
         yield error(
-            f"{CONFIG}: response_cache.enable is true; Triton's cache gives wrong answers with "
-            f"models that Naiad batches (it keeps errors as empty answers), which refuse it"
+            f"{CONFIG}: response_cache.enable is true, but Triton's cache gives wrong answers for "
+            f"models that Naiad batches (it caches errors as empty answers); such models refuse it"
         )
     else:
         yield warning(
-            f"{CONFIG}: response_cache.enable works only with --response-cache SIZE; errors that a "
-            f"Python model answers with are kept, too, as empty answers (Triton 2.51)"
+            f"{CONFIG}: response_cache.enable works only with --response-cache SIZE; errors of "
+            f"Python models are also cached, as empty answers (Triton 2.51)"
         )

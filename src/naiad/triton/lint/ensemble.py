@@ -1,4 +1,4 @@
-"""An ensemble's steps against the models that they name."""
+"""Checks of an ensemble's steps against the models that they name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from naiad.triton.model_config import CONFIG, ModelConfig, TensorConfig, version
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a tensor of an ensemble comes from."""
+    """The source of an ensemble's tensor."""
 
     what: str
     tensor: TensorConfig
@@ -27,7 +27,7 @@ class _Source:
 def check_ensemble(
     config: ModelConfig, models: Mapping[str, ModelConfig], *, known: Collection[str]
 ) -> Iterator[Finding]:
-    """Complaints about the steps; ``models`` are those with a config, ``known`` all there are."""
+    """Check the steps; ``models`` are those with a config, ``known`` the names of all."""
     steps = config.message.ensemble_scheduling.step
     if not steps:
         yield error(f"{CONFIG}: ensemble_scheduling has no step")
@@ -39,11 +39,11 @@ def check_ensemble(
         if step.model_name not in known:
             close = get_close_matches(step.model_name, known)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            yield error(f"{where}.model_name is {step.model_name!r}, which is not there{hint}")
+            yield error(f"{where}.model_name is {step.model_name!r}, which does not exist{hint}")
             continue
         model = models.get(step.model_name)
         if model is None:
-            continue  # complained about there
+            continue  # reported for that model
         yield from _check_step(config, where, step, model)
         own = model.max_batch_size > 0
         for tensor in model.outputs:
@@ -57,7 +57,11 @@ def check_ensemble(
                 uses.append((field, step.input_map[tensor.name], _Source(what, tensor, own)))
     complete = all(step.model_name in models for step in steps)
     uses += [
-        (f"{CONFIG}: {tensor.field}.name", tensor.name, _Source("it", tensor, batched))
+        (
+            f"{CONFIG}: {tensor.field}.name",
+            tensor.name,
+            _Source("the ensemble's output", tensor, batched),
+        )
         for tensor in config.outputs
     ]
     for field, name, use in uses:
@@ -65,18 +69,18 @@ def check_ensemble(
         if source is None:
             if complete:
                 yield error(
-                    f"{field} is {name!r}, which neither an input nor a step gives; there are "
+                    f"{field} is {name!r}, which is not an input or a step's output; those are "
                     f"{', '.join(sources)}"
                 )
         elif source.tensor.dtype and use.tensor.dtype and source.tensor.dtype != use.tensor.dtype:
             yield error(
-                f"{field} is {name!r}: {source.what} is {source.tensor.dtype}, and {use.what} is "
+                f"{field} is {name!r}: {source.what} is {source.tensor.dtype}, but {use.what} is "
                 f"{use.tensor.dtype}"
             )
         elif not _may_be_the_same(source.dims, use.dims):
             yield error(
-                f"{field} is {name!r}: {source.what} has shape {list(source.dims)}, and "
-                f"{use.what} has {list(use.dims)}, the batch dimension included"
+                f"{field} is {name!r}: {source.what} has shape {list(source.dims)}, but "
+                f"{use.what} has {list(use.dims)}, including the batch dimension"
             )
 
 
@@ -90,7 +94,7 @@ def _check_step(
     if config.max_batch_size > model.max_batch_size:
         yield error(
             f"{CONFIG}: max_batch_size is {config.max_batch_size}; that of {model.name}, a step, "
-            f"is {model.max_batch_size}"
+            f"is only {model.max_batch_size}"
         )
     given = {"input": step.input_map, "output": step.output_map}
     for kind, tensors in (("input", model.inputs), ("output", model.outputs)):

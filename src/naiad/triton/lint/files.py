@@ -1,4 +1,4 @@
-"""The files beside a config: versions, model files, labels, and what the files themselves say."""
+"""Checks of the files beside a config: versions, model files, labels and signatures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BY_FILE = ("pytorch", "onnxruntime")
 
 
 def check_files(config: ModelConfig, *, load: bool) -> Iterator[Finding]:
-    """Complaints about a model's files; with ``load`` they are loaded and compared."""
+    """Check a model's files; with ``load`` they are loaded and compared."""
     yield from _check_labels(config)
     there = versions(config.path)
     yield from _check_folders(config, there)
@@ -33,7 +33,7 @@ def check_files(config: ModelConfig, *, load: bool) -> Iterator[Finding]:
 
 
 def _served(config: ModelConfig, there: list[int]) -> list[int]:
-    """The versions that the policy has served."""
+    """Return the versions that the policy serves."""
     policy = config.message.version_policy
     if policy.HasField("all"):
         return there
@@ -55,15 +55,15 @@ def _check_folders(config: ModelConfig, there: list[int]) -> Iterator[Finding]:
     folders = sorted(path.name for path in config.path.iterdir() if path.is_dir())
     odd = [name for name in folders if not name.isdecimal() or name.startswith("0")]
     if not there:
-        held = f"; {', '.join(odd)} is no version's number" if odd else ""
-        empty = ", which is empty for an ensemble" if config.backend == "ensemble" else ""
+        held = f"; {', '.join(odd)} is not a version number" if odd else ""
+        empty = " (empty for an ensemble)" if config.backend == "ensemble" else ""
         yield error(f"{config.path.name}/ has no version: make a folder 1{empty}{held}")
         return
     for name in odd:
         if any((config.path / name / file).exists() for file in ("model.py", "model.pt")) or (
             name.isdecimal()
         ):
-            yield warning(f"{name}/ is no version to Triton: those are numbers from 1, as 1, 2, 10")
+            yield warning(f"{name}/ is not a version to Triton: name it 1, 2, 10, ...")
 
 
 def _check_labels(config: ModelConfig) -> Iterator[Finding]:
@@ -73,12 +73,12 @@ def _check_labels(config: ModelConfig) -> Iterator[Finding]:
         field = f"{CONFIG}: output[{number}].label_filename is {output.label_filename!r}"
         file = config.path / output.label_filename
         if not file.is_file():
-            yield error(f"{field}; there is no such file in {config.path.name}/")
+            yield error(f"{field}; no such file in {config.path.name}/")
             continue
         labels = len(file.read_text(encoding="utf-8", errors="replace").splitlines())
         classes = output.dims[-1] if output.dims else -1
         if classes not in (-1, labels):
-            yield warning(f"{field} with {labels} labels; {output.name} has {classes} classes")
+            yield warning(f"{field} with {labels} labels, but {output.name} has {classes} classes")
 
 
 def _check_version(config: ModelConfig, version: int, *, load: bool) -> Iterator[Finding]:
@@ -124,7 +124,7 @@ def _check_pipeline(config: ModelConfig, version: int) -> Iterator[Finding]:
     except MissingExtra as problem:
         yield warning(f"version {version} is not compared with its pipeline: {problem}")
         return
-    except Exception as problem:  # it is the user's code
+    except Exception as problem:  # the user's code
         yield error(f"{version}/ does not load: {type(problem).__name__}: {problem}")
         return
     exported = model_config(type(pipeline), {}, name=config.name)
@@ -134,8 +134,8 @@ def _check_pipeline(config: ModelConfig, version: int) -> Iterator[Finding]:
         for name in sorted(wanted.keys() | given.keys()):
             if wanted.get(name) != given.get(name):
                 yield error(
-                    f"{CONFIG}: {kind} {name!r} is not as the pipeline of version {version} has "
-                    f"it; run `naiad export` again"
+                    f"{CONFIG}: {kind} {name!r} differs from the pipeline of version {version}; "
+                    f"run `naiad export` again"
                 )
 
 

@@ -1,4 +1,4 @@
-"""What is wrong, or may be."""
+"""Findings: errors and warnings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One complaint.
+    """One finding.
 
     Attributes:
-        severity: with an ``error`` the model is not served, or not as its config says.
-        message: which file or field, what is wrong with it, and what would be right.
+        severity: an ``error`` keeps the model from being served as its config says.
+        message: the file or field, what is wrong with it, and what would be right.
     """
 
     severity: Severity
@@ -22,10 +22,10 @@ class Finding:
 
 
 def error(message: str) -> Finding:
-    """An error."""
+    """Return an error."""
     return Finding("error", message)
 
 
 def warning(message: str) -> Finding:
-    """A warning."""
+    """Return a warning."""
     return Finding("warning", message)

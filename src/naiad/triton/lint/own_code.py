@@ -1,4 +1,4 @@
-"""The Python in which a model's own ``model.py`` runs."""
+"""Checks of the Python in which a model's own ``model.py`` runs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from naiad.triton.python_environment import EMBEDDED, default_python
 
 
 def check_environment(config: ModelConfig, python_environment: Path | None) -> Iterator[Finding]:
-    """Complain where the stub of the Triton that would serve cannot run the model.
+    """Report a model that the serving Triton's stub cannot run.
 
     Raises:
-        EngineError: ``python_environment`` is none.
+        EngineError: ``python_environment`` is not an environment.
     """
     if not runs_in_stub(config):
         return

@@ -1,4 +1,4 @@
-"""A whole repository: its folders, and each model in it."""
+"""Checks of a whole repository: its folders and each model in it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from naiad.triton.paths import is_plain
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found in a repository.
+    """Findings in a repository.
 
     Attributes:
         repository: the folder.
-        general: complaints about the repository itself.
-        models: complaints about each model, by the name of its folder; none is good.
+        general: findings about the repository itself.
+        models: findings about each model, by the name of its folder.
     """
 
     repository: Path
@@ -32,12 +32,12 @@ class Report:
 
     @property
     def findings(self) -> list[Finding]:
-        """All complaints."""
+        """All findings."""
         return [*self.general, *(one for found in self.models.values() for one in found)]
 
     @property
     def errors(self) -> int:
-        """How many of them are errors."""
+        """Number of errors among them."""
         return sum(finding.severity == "error" for finding in self.findings)
 
 
@@ -47,17 +47,17 @@ def check_repository(
     """Check a repository and every model in it.
 
     With ``load_files`` model files are loaded to compare their signatures with the configs, and
-    pipelines are imported: they must be trusted. The Python in which a model's own ``model.py``
-    runs is ``python_environment``, or as `default_python`.
+    pipelines are imported: they must be trusted. A model's own ``model.py`` runs in the Python
+    ``python_environment``, or that of `default_python`.
 
     Raises:
-        EngineError: there is no such folder, it is one model's, or the environment is none.
+        EngineError: no such folder, it is a model, or the environment is invalid.
     """
     if not repository.is_dir():
         raise EngineError(f"{repository}: no such folder")
     if (repository / CONFIG).exists():
         raise EngineError(
-            f"{repository} is a model, as it holds a {CONFIG}; give the repository that it is in: "
+            f"{repository} is a model, since it has a {CONFIG}; give its repository: "
             f"{repository.absolute().parent}"
         )
     found: dict[str, list[Finding]] = {}
@@ -87,22 +87,22 @@ def check_repository(
 def _check_whole(repository: Path, *, empty: bool) -> Iterator[Finding]:
     if not is_plain(repository.absolute()):
         yield warning(
-            f"the path {str(repository.absolute())!r} has characters that Triton's Python backend "
-            f"cannot take; `naiad serve` goes round it by a link, other servers do not"
+            f"the path {str(repository.absolute())!r} has characters that break Triton's Python "
+            f"backend; `naiad serve` works around that with a link, other servers do not"
         )
     if empty:
-        yield error(f"{repository} holds no model: each is a folder with {CONFIG} and a version")
+        yield error(f"{repository} has no models: each is a folder with {CONFIG} and a version")
 
 
 def _check_folder(folder: Path) -> Iterator[Finding]:
-    """What makes a folder no model at all."""
+    """Check that a folder can be a model at all."""
     if not (folder / CONFIG).exists() and not versions(folder):
         yield error(
-            f"{folder.name}/ has neither {CONFIG} nor a version, and Triton takes every folder of "
+            f"{folder.name}/ has neither {CONFIG} nor a version, but Triton takes every folder of "
             f"a repository for a model: move it elsewhere"
         )
     elif not is_plain(Path(folder.name)) or folder.name.startswith("."):
         yield error(
-            f"the folder's name {folder.name!r} cannot be a model's here; use letters, digits, - "
+            f"the folder's name {folder.name!r} cannot be a model's name; use letters, digits, - "
             f"and _"
         )

@@ -73,7 +73,7 @@ def test_packages_are_bound_by_nvidia_s_names(tmp_path):
             "x__0 FP32 [1]; y__2 FP32 [1]",
             "o__0 FP32 [1]",
             "",
-            "input[1].name is 'y__2', which is number 2 counted from 0; the model takes 2: a, b",
+            "input[1].name is 'y__2', with index 2; the model takes 2: a, b",
         ),
         (
             "x__0 FP32 [1]; y__0 FP32 [1]",
@@ -85,7 +85,7 @@ def test_packages_are_bound_by_nvidia_s_names(tmp_path):
             "a FP32 [1]; b FP32 [1]",
             "o__5 FP32 [1]",
             "",
-            "output[0].name is 'o__5', which is number 5",
+            "output[0].name is 'o__5', with index 5",
         ),
         ("a UINT32 [1]; b FP32 [1]", "o__0 FP32 [1]", "", "input[0].data_type is TYPE_UINT32"),
         ("a BF16 [1]; b FP32 [1]", "o__0 FP32 [1]", "", "input[0].data_type is TYPE_BF16"),
@@ -103,7 +103,7 @@ def test_a_config_that_does_not_fit_is_refused_by_field(tmp_path, inputs, output
     ("inputs", "outputs", "more", "message"),
     [
         ("w FP32 [8]", "y FP32 [3]", "", "input[0].name is 'w'; the model takes 1: x"),
-        ("x FP32 [-1,8]", "w FP32 [3]", "", "output[0].name is 'w'; the model gives 2: y, z"),
+        ("x FP32 [-1,8]", "w FP32 [3]", "", "output[0].name is 'w'; the model returns 2: y, z"),
         ("x FP64 [-1,8]", "y FP32 [-1,3]", "", "input[0].data_type is TYPE_FP64; the model's x is"),
         ("x FP32 [-1,9]", "y FP32 [-1,3]", "", "input[0].dims is [-1, 9]; the model's x has shape"),
         (
@@ -122,7 +122,7 @@ def test_a_config_that_does_not_fit_is_refused_by_field(tmp_path, inputs, output
             "x FP32 [8]",
             "z INT64 [1]",
             "max_batch_size: 4",
-            "max_batch_size is 4, but the model's z has shape [1], whose first dimension cannot",
+            "max_batch_size is 4, but the model's z has shape [1], whose first dimension is fixed",
         ),
     ],
 )

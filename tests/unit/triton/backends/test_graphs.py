@@ -143,13 +143,13 @@ def test_a_graph_may_have_one_answer(write):
     ("dims", "message"),
     [
         ("x: nodes, 8; edge_index: 2, edges -> nodes", "'scores' is missing"),
-        (DIMS + "; y: nodes", "'y' is no tensor; those are x, edge_index, scores"),
+        (DIMS + "; y: nodes", "'y' is not a tensor; those are x, edge_index, scores"),
         (
             DIMS.replace("x: nodes, 8", "x: nodes"),
             r"x has 'nodes', but input\[0\].dims is \[-1, 8\]",
         ),
         (DIMS.replace("x: nodes, 8", "x: nodes, 9"), r"but input\[0\].dims is \[-1, 8\]"),
-        (DIMS.replace("-> nodes", "-> hits"), "index_into='hits' is no dimension"),
+        (DIMS.replace("-> nodes", "-> hits"), "index_into='hits' is not a dimension"),
         (DIMS.replace("x: nodes, 8", "x: -1, 8"), "'-1' is neither a size nor a name"),
         (DIMS.replace("x: ", "x "), "'x nodes, 8' is not NAME: DIM"),
         (DIMS.replace("x: nodes", "x: nodes -> nodes"), "x has 'nodes'"),

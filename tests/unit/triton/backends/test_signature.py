@@ -89,10 +89,10 @@ def test_onnx_has_names_dtypes_and_shapes(tmp_path):
 @pytest.mark.parametrize(
     ("name", "save", "message"),
     [
-        ("model.pt", lambda p: p.write_bytes(b"no zip"), "is no torch model.*torch.jit.save"),
+        ("model.pt", lambda p: p.write_bytes(b"no zip"), "is not a torch model.*torch.jit.save"),
         ("model.pt", lambda p: torch.save({"w": torch.ones(2)}, p), "state_dict.*trace or script"),
         ("model.onnx", lambda p: p.write_bytes(b"\x08"), "cannot be loaded as ONNX"),
-        ("missing.pt", lambda p: None, "is no torch model"),
+        ("missing.pt", lambda p: None, "is not a torch model"),
     ],
 )
 def test_a_file_that_is_no_model_is_refused_with_what_it_may_be(tmp_path, name, save, message):

@@ -101,7 +101,7 @@ def test_a_repository_without_mistakes_has_no_findings(repository: Path, identit
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('name: "identity"', 'name: "identiti"', "name is 'identiti' in the folder 'identity'"),
+        ('name: "identity"', 'name: "identiti"', "name is 'identiti' but the folder is 'identity'"),
         ("max_batch_size: 0", "max_batch_sice: 0", r"config\.pbtxt.*\b3\b.*max_batch_sice"),
         ("max_batch_size: 0", "max_batch_size: -1", "max_batch_size is -1; it must be 0"),
         (
@@ -109,7 +109,7 @@ def test_a_repository_without_mistakes_has_no_findings(repository: Path, identit
             "TYPE_FP32 } ]\noutput",
             r"input\[0\]\.dims is miss",
         ),
-        ("dims: [ -1 ]", "dims: [ -2 ]", "dims has -2; sizes are 1 or more"),
+        ("dims: [ -1 ]", "dims: [ -2 ]", "dims has -2; sizes must be 1 or more"),
         ('name: "x"', 'name: ""', r"input\[0\]\.name is missing"),
         ('backend: "python"', 'platform: "tensorflow_savedmodel"', "onnxruntime"),
         ('backend: "python"', 'backend: "openvino"', "does not have: export the model to ONNX"),
@@ -121,12 +121,12 @@ def test_a_repository_without_mistakes_has_no_findings(repository: Path, identit
         (
             "max_batch_size: 0",
             "max_batch_size: 4\ndynamic_batching { preferred_batch_size: [8] }",
-            "preferred_batch_size has 8, and max_batch_size is 4",
+            "preferred_batch_size has 8, but max_batch_size is 4",
         ),
         (
             "TYPE_FP32 dims: [ -1 ] } ]\ninstance",
             'TYPE_FP32 dims: [ -1 ] label_filename: "l.txt" } ]\ninstance',
-            r"output\[0\]\.label_filename is 'l\.txt'; there is no such file",
+            r"output\[0\]\.label_filename is 'l\.txt'; no such file",
         ),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_mistake_in_a_config_is_an_error(
     ("before", "after", "message"),
     [
         ("max_batch_size: 0", "max_batch_size: 8", "requests are not merged"),
-        ("max_batch_size: 0", "dynamic_batching { }", "merges none"),
+        ("max_batch_size: 0", "dynamic_batching { }", "not merged"),
         ("max_batch_size: 0", "version_policy { specific { versions: [1, 4] } }", "4; there are 1"),
         ("max_batch_size: 0", "response_cache { enable: true }", "--response-cache SIZE"),
         ("count: 1", 'rate_limiter { resources { name: "r" count: 1 } }', "--rate-limit="),
@@ -188,9 +188,9 @@ def a_space(model: Path) -> None:
         (bad_syntax, "1/model.py, line 2"),
         (no_class, "no class TritonPythonModel"),
         (no_file, "has no model.py"),
-        (no_number, "has no version: make a folder 1; v1 is no version's number"),
+        (no_number, "has no version: make a folder 1; v1 is not a version number"),
         (no_model, "notes/ has neither config.pbtxt nor a version"),
-        (a_space, "'my model' cannot be a model's here"),
+        (a_space, "'my model' cannot be a model's name"),
     ],
 )
 def test_a_mistake_in_the_files_is_an_error(
@@ -203,13 +203,21 @@ def test_a_mistake_in_the_files_is_an_error(
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('"identity"', '"identidy"', "is 'identidy', which is not there; did you mean 'identity'?"),
+        (
+            '"identity"',
+            '"identidy"',
+            "is 'identidy', which does not exist; did you mean 'identity'?",
+        ),
         ('key: "x"', 'key: "z"', "input_map has 'z'; identity has the inputs x"),
         ('key: "x"', 'key: "z"', "input_map lacks 'x', an input of identity"),
-        ('value: "raw"', 'value: "rough"', "is 'rough', which neither an input nor a step gives"),
+        ('value: "raw"', 'value: "rough"', "is 'rough', which is not an input or a step's output"),
         ("model_version: -1", "model_version: 7", "model_version is 7; identity has [1]"),
-        ('"raw" data_type: TYPE_FP32', '"raw" data_type: TYPE_INT32', "is INT32, and input 'x' of"),
-        ("dims: -1 }\nens", "dims: [2, -1] }\nens", "has shape [-1], and it has [2, -1]"),
+        ('"raw" data_type: TYPE_FP32', '"raw" data_type: TYPE_INT32', "is INT32, but input 'x' of"),
+        (
+            "dims: -1 }\nens",
+            "dims: [2, -1] }\nens",
+            "has shape [-1], but the ensemble's output has [2, -1]",
+        ),
         (
             'platform: "ensemble"',
             'platform: "ensemble" max_batch_size: 4',
@@ -272,7 +280,7 @@ def test_a_config_is_held_against_its_onnx_file(
 def test_a_pipelines_config_is_held_against_its_class(repository: Path):
     model = export(f"{DEGREE}:Degree", repository).path
     change(model, "TYPE_INT64", "TYPE_INT32")
-    assert "is not as the pipeline of version 1 has it; run `naiad export` again" in told(
+    assert "differs from the pipeline of version 1; run `naiad export` again" in told(
         check_repository(repository)
     )
     (model / "1" / "pipeline.py").write_text("raise ValueError('no')\n")
@@ -285,8 +293,8 @@ def test_a_pipeline_with_what_only_plain_models_have_is_an_error(repository: Pat
     change(model, "backend:", "response_cache { enable: true }\nbackend:")
     change(model, "count: 1", "count: 2")
     found = told(check_repository(repository))
-    assert "it keeps errors as empty answers" in found
-    assert "as many workers as the parameter instances says" in found
+    assert "it caches errors as empty answers" in found
+    assert "the parameter instances sets the number of its workers" in found
 
 
 def test_a_folder_that_is_no_repository_is_refused(repository: Path, identity: Path):

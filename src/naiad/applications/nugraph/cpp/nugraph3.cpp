@@ -1,7 +1,7 @@
-// NuGraph3's inference on a CPU as a library for compiled.py, which has the same declarations.
+// NuGraph3's inference on a CPU, a library for compiled.py, which has the same declarations.
 //
-// The network is compiled once for each instruction set; the caller says which the processor has.
-// Needs nothing of C++'s library, so that nothing of it is shared between instruction sets.
+// The network is compiled once per instruction set; the caller selects the processor's. It uses no
+// C++ library, so that the instruction sets share no library code.
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,13 +12,13 @@ inline void* operator new(size_t, void* place) { return place; }
 namespace {
 
 // Sizes of the network. Features of hits, spacepoints and events are multiples of 16: the caller
-// adds some that are 0 and stay so.
+// pads with features that are 0 and stay 0.
 struct Sizes {
   int64_t planes, in_features, planar, nexus, interaction;
   int64_t semantic_classes, event_classes, iterations;
 };
 
-// A plane of a batch: its hits and edges, and where its answers go.
+// A plane of a batch: its hits, its edges and the destination of its answers.
 struct PlaneBatch {
   int64_t hits, plane_edges, nexus_edges;
   const float* x;                              // [hits, in_features]

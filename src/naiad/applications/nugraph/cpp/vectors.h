@@ -1,5 +1,5 @@
-// Vectors of `lanes` numbers, and NuGraph3's functions of one number on all of them.
-// Included in the namespace of an instruction set, which says how many lanes it has.
+// Vectors of `lanes` numbers, and NuGraph3's elementwise functions.
+// Included in the namespace of an instruction set, which defines `lanes`.
 
 typedef float Vector __attribute__((vector_size(4 * lanes), may_alias));
 typedef int32_t Integers __attribute__((vector_size(4 * lanes)));
@@ -12,10 +12,10 @@ inline Vector max(Vector a, Vector b) { return a < b ? b : a; }
 inline Vector* vectors(float* row) { return reinterpret_cast<Vector*>(row); }
 inline const Vector* vectors(const float* row) { return reinterpret_cast<const Vector*>(row); }
 
-// exp(x) for x up to 88, to a rounding error; what is below -87 counts as -87, because its
-// exponential is no normal number.
+// exp(x) for x up to 88, to rounding error; x below -87 counts as -87, because its exponential is not
+// a normal number.
 inline Vector exp(Vector x) {
-  const float round = 1.5f * (1 << 23);  // added to a number below 2^22, leaves its nearest integer
+  const float round = 1.5f * (1 << 23);  // adding it to x below 2^22 rounds x to an integer
   x = max(x, all(-87));
   const Vector shifted = x * 1.4426950408889634f + round;
   const Vector n = shifted - round;
@@ -33,14 +33,14 @@ inline Vector exp(Vector x) {
 
 inline Vector sigmoid(Vector x) { return 1 / (1 + exp(min(-x, all(80)))); }
 
-// x * tanh(softplus(x)) with one exponential; the identity in float32 where x is above 20.
+// x * tanh(softplus(x)) with one exponential; the identity in float32 for x above 20.
 inline Vector mish(Vector x) {
   const Vector e = exp(min(x, all(20)));
   const Vector y = e * (e + 2);
   return x * (y / (y + 2));
 }
 
-// Sigmoid of numbers in place; there must be room for whole vectors.
+// Sigmoid in place; the array must have room for whole vectors.
 inline void sigmoid(float* x, int64_t count) {
   for (int64_t i = 0; i * lanes < count; i++) vectors(x)[i] = sigmoid(vectors(x)[i]);
 }

@@ -39,7 +39,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
-from naiad.application import Application
+from naiad.application import Application, NoOptions
 from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
 from naiad.errors import InvalidInput
@@ -51,11 +51,6 @@ Result = TypeVar("Result")
 Row: TypeAlias = "Sequence[object]"
 Rows: TypeAlias = "Iterable[Row] | Mapping[str, ArrayLike]"
 Json: TypeAlias = "dict[str, Any]"
-
-
-@dataclass(frozen=True, slots=True)
-class NoOptions:
-    """Options of what has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ An application is a class that an entry point of the group ``naiad.applications`
     molecules = "molecules.task:Molecules"
 
 Those that come with Naiad are registered in the same way. A class in a file needs no entry point:
-``naiad infer molecules.py:Molecules``.
+``naiad infer molecules.py:Molecules``. Commands of its own, ``naiad NAME VERB``, are a
+``typer.Typer`` that an entry point of the group ``naiad.commands`` names.
 """
 
 from __future__ import annotations
@@ -52,8 +53,6 @@ class Application:
         demos: ``module:function`` of each demo by its name: ``naiad demo NAME``. The function is
             given the folder for its files.
         showcase: its demos come first, and ``naiad demo`` without a NAME runs the first.
-        commands: ``module:name`` of a ``typer.Typer`` with commands that only this application has;
-            several applications may share one.
         ServeOptions: a frozen dataclass whose fields become options of ``naiad serve``; see
             :meth:`specs` and :func:`naiad.core.fields.setting`.
         ExportOptions: the same for ``naiad export``.
@@ -68,7 +67,6 @@ class Application:
     on_request: ClassVar[bool] = False
     demos: ClassVar[Mapping[str, str]] = {}
     showcase: ClassVar[bool] = False
-    commands: ClassVar[str | None] = None
 
     ServeOptions: ClassVar[type[Any]] = NoOptions
     ExportOptions: ClassVar[type[Any]] = NoOptions

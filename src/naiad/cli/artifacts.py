@@ -8,7 +8,6 @@ import typer
 from rich.filesize import decimal
 from rich.table import Table
 
-from naiad import artifacts
 from naiad.console import output
 
 app = typer.Typer(
@@ -20,6 +19,8 @@ app = typer.Typer(
 @app.command("list")
 def list_artifacts() -> None:
     """List the files with their size, purpose, licence, and path once downloaded."""
+    from naiad import artifacts
+
     table = Table()
     table.add_column("name", no_wrap=True)
     for title in ("size", "what it is", "licence", "here"):
@@ -41,4 +42,6 @@ def get_artifact(
     name: Annotated[str, typer.Argument(help="Name from `naiad artifacts list`.")],
 ) -> None:
     """Download a file, check its hash, and print its path."""
-    typer.echo(artifacts.get(name, progress=True))
+    from naiad.artifacts import get
+
+    typer.echo(get(name, progress=True))

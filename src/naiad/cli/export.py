@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from naiad.cli.fields import with_fields
 from naiad.cli.mount import brought_options, specs_of
 from naiad.console import errors, output
 from naiad.core.fields import changed, option_name
@@ -26,7 +25,6 @@ class Format(str, Enum):
     pt2 = "pt2"
 
 
-@with_fields
 def export(
     pipeline: Annotated[
         str | None,

@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 
 from naiad.console import errors, output
-from naiad.gate import certificates, keys
 
 app = typer.Typer(
     help="Manage access to a server that others can reach: API keys, a certificate.",
@@ -74,6 +73,8 @@ def add(
       naiad gate key add daq --model nugraph3 --rate 50/s
       naiad gate key add operator --may control
     """
+    from naiad.gate import keys
+
     path = file or keys.default_path()
     verbs: tuple[keys.Verb, ...] = ("infer", "control") if may == "control" else ("infer",)
     key = keys.add_key(path, name, verbs, tuple(models) if models else None, rate)
@@ -99,6 +100,8 @@ def list_keys(file: File = None) -> None:
 
       naiad gate key list
     """
+    from naiad.gate import keys
+
     table = Table(box=None, pad_edge=False)
     for column in ("name", "may", "models", "rate", "created"):
         table.add_column(column)
@@ -116,6 +119,8 @@ def remove(name: Name, file: File = None) -> None:
 
       naiad gate key remove alice
     """
+    from naiad.gate import keys
+
     path = file or keys.default_path()
     keys.remove_key(path, name)
     output.print(f"removed the key of {name} from {path}", highlight=False, soft_wrap=True)
@@ -140,7 +145,9 @@ def certificate(
 
       naiad gate certificate gpu1.example.org 192.0.2.7
     """
-    chain, key = certificates.make_certificate(hosts, directory, days)
+    from naiad.gate.certificates import make_certificate
+
+    chain, key = make_certificate(hosts, directory, days)
     for path in (chain, key):
         output.print(f"wrote {path}", highlight=False, soft_wrap=True)
     host = f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from naiad.cli.connect import add_access
+from naiad.cli.fields import with_fields
 
 
 class _PlainFlags:
@@ -33,13 +34,14 @@ class Group(_PlainFlags, TyperGroup):
 def make_command(name: str, declared: Any) -> Any:
     """Return the command that a function declares, or the group that a `typer.Typer` does.
 
-    Those that ask a server get the options of access. A `typer.Typer` can be made only once.
+    Dataclasses among its parameters become options, see :func:`naiad.cli.fields.with_fields`;
+    commands that ask a server get the options of access. A `typer.Typer` can be made only once.
     """
     app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
     if isinstance(declared, typer.Typer):
         app.add_typer(declared, name=name)
     else:
-        app.command(name)(declared)
+        app.command(name)(with_fields(declared))
     add_access(app)
     _show_plain_flags(app)
     return typer.main.get_group(app).commands[name]

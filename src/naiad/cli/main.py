@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from naiad import __version__
 from naiad.cli.help import Group, make_command
@@ -41,28 +43,48 @@ COMMANDS = {
 
 
 class _Root(Group):
-    """The command ``naiad``, which loads applications only for what they bring."""
+    """The command ``naiad``, whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        from naiad.cli.mount import brought_groups
+        from naiad.cli.mount import brought_commands
 
-        return [*COMMANDS, *brought_groups()]
+        return [*COMMANDS, *brought_commands()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             self.commands = dict.fromkeys(self.list_commands(ctx))  # from which typer suggests
         return _command(cmd_name)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # Commands are listed by their docstrings: their options may need all applications.
+        listed = {name: TyperCommand(name, help=_help(name)) for name in self.list_commands(ctx)}
+        group = Group(name=self.name, help=self.help, params=self.params, commands=listed)
+        group.format_help(ctx, formatter)
+
+
+def _declared(name: str) -> Any:
+    """Return the function or the `typer.Typer` of a command, or None."""
+    if name in COMMANDS:
+        module, _, attribute = COMMANDS[name].partition(":")
+        return getattr(import_module(module), attribute)
+    from naiad.cli.mount import brought_commands
+
+    entry = brought_commands().get(name)
+    return None if entry is None else entry.load()
+
 
 @cache
 def _command(name: str) -> Any:
-    if name in COMMANDS:
-        module, _, declared = COMMANDS[name].partition(":")
-        return make_command(name, getattr(import_module(module), declared))
-    from naiad.cli.mount import brought_groups
+    declared = _declared(name)
+    return None if declared is None else make_command(name, declared)
 
-    group = brought_groups().get(name)
-    return None if group is None else make_command(name, group)
+
+def _help(name: str) -> str:
+    try:
+        declared = _declared(name)
+    except ImportError as error:  # somebody else's package must not break ours
+        return f"cannot be imported: {error}"
+    return declared.info.help if isinstance(declared, typer.Typer) else inspect.getdoc(declared)
 
 
 app = typer.Typer(

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from dataclasses import MISSING, fields, make_dataclass
 from functools import cache
-from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
-
-import typer
 
 from naiad.application import NoOptions, applications
 from naiad.core.fields import setting
 
 
 @cache
-def brought_groups() -> dict[str, typer.Typer]:
-    """Return the command groups that applications bring; several applications may share one."""
-    groups: dict[str, typer.Typer] = {}
-    for spec in dict.fromkeys(known.commands for known in applications() if known.commands):
-        module, _, name = spec.partition(":")
-        group = getattr(import_module(module), name)
-        groups[group.info.name] = group
-    return groups
+def brought_commands() -> dict[str, EntryPoint]:
+    """Return the entry points of command groups by name; none is imported."""
+    return {entry.name: entry for entry in sorted(entry_points(group="naiad.commands"))}
 
 
 def brought_options(kind: Literal["ServeOptions", "ExportOptions"]) -> type:

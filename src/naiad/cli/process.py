@@ -14,7 +14,6 @@ import typer
 from rich.markup import escape
 
 from naiad.application import Application
-from naiad.bulk.application import Bulk
 from naiad.cli import verbs
 from naiad.cli.connect import given_access, open_client
 from naiad.cli.fields import build, options, reshaped
@@ -24,6 +23,7 @@ from naiad.core.fields import setting
 from naiad.errors import Unavailable
 
 if TYPE_CHECKING:
+    from naiad.bulk.application import Bulk
     from naiad.bulk.engine import Engine
     from naiad.bulk.run import Summary
     from naiad.bulk.settings import Settings

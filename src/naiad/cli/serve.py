@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from naiad.application import application, application_of
-from naiad.cli.fields import with_fields
 from naiad.cli.mount import brought_options, specs_of
 from naiad.cli.stopping import interruptible
 from naiad.console import complain, errors, output
 from naiad.core.fields import changed
 from naiad.core.settings import ModelSettings, ServeSettings
-from naiad.tasks.task import Task
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from naiad.core.schema import Array, Arrays
     from naiad.triton.logs import LogEvent
     from naiad.triton.server import Server
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 _LITERAL = 8  # elements up to which an example's array is written out
 
 
-@with_fields
 def serve(
     pipelines: Annotated[
         list[str] | None,
@@ -100,6 +98,8 @@ class _StartUp:
     """A line per model while the server starts; then changes, warnings and errors."""
 
     def __init__(self) -> None:
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
@@ -154,6 +154,8 @@ def example_call(url: str, model: str, request: Arrays | None, spec: str = "") -
 
     ``spec`` is that of the model's pipeline, if it is known.
     """
+    from naiad.tasks.task import Task
+
     known = application(model) or application_of(spec)
     if known is not None and issubclass(known, Task):
         return f"naiad infer {known.name} {known.example} --url {url}"

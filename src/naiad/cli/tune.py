@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.bench import print_table
-from naiad.cli.fields import with_fields
 from naiad.cli.options import Seconds, time_option
 from naiad.console import output, progress_bar
 from naiad.core.fields import like
@@ -34,7 +33,6 @@ class _Target:
     )
 
 
-@with_fields
 def tune(
     pipeline: Annotated[
         str,

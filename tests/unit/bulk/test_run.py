@@ -156,7 +156,7 @@ def test_a_run_that_cannot_go_on_keeps_what_is_done(tmp_path: Path) -> None:
             return super().writer(path, {})
 
     with grpc_server() as (url, half):
-        with pytest.raises(NaiadError, match=r"No space left.*the same command goes on from here"):
+        with pytest.raises(NaiadError, match=r"No space left.*run the same command to resume"):
             processed(url, settings(tmp_path / "out", source, bulk=Full()))
         half.calls.clear()
         processed(url, settings(tmp_path / "out", source))

@@ -79,10 +79,10 @@ def test_what_cannot_be_read_is_named(picky, tmp_path):
     with pytest.raises(InvalidInput, match=r"for picky, Naiad can only read \.npz"):
         find_workload(picky, tmp_path, seed=0)
     (tmp_path / "a.npz").write_text("not a zip")
-    with pytest.raises(InvalidInput, match=r"a\.npz is no \.npz file of plain arrays"):
+    with pytest.raises(InvalidInput, match=r"a\.npz is not a \.npz file of plain arrays"):
         find_workload(picky, tmp_path / "a.npz", seed=0)
     np.savez(tmp_path / "a.npz", x=np.array([{}], object))
-    with pytest.raises(InvalidInput, match=r"a\.npz is no \.npz file of plain arrays"):
+    with pytest.raises(InvalidInput, match=r"a\.npz is not a \.npz file of plain arrays"):
         find_workload(picky, tmp_path / "a.npz", seed=0)
     np.savez(tmp_path / "a.npz", x=graph(3)["x"])
     with pytest.raises(

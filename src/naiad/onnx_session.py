@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime, on a device and with as many threads as are meant for it."""
+"""ONNX Runtime sessions: device, threads and errors."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class OnnxOptions:
     """Settings of a session.
 
     Attributes:
-        intra_op_threads: within an operator; 0 lets ONNX Runtime choose.
-        inter_op_threads: across operators, in parallel execution.
+        intra_op_threads: threads within an operator; 0 lets ONNX Runtime choose.
+        inter_op_threads: threads across operators, in parallel execution.
         parallel: run independent operators at the same time.
         graph_level: Triton's ``optimization.graph.level``: 0 all optimisations, -1 basic ones, 1
             extended ones, 2 none.
         arena: keep memory between runs.
-        memory_pattern: plan memory ahead by the shapes of former runs.
+        memory_pattern: plan memory ahead from the shapes of previous runs.
         entries: further session options by name.
-        log_severity: of the least message that is logged, as ONNX Runtime counts them.
+        log_severity: least severity that is logged, by ONNX Runtime's numbers.
     """
 
     intra_op_threads: int = 1
@@ -48,15 +48,15 @@ def open_session(
     Args:
         path: the file.
         device: ``"cpu"``, ``"cuda:0"``.
-        options: by default one thread, or ``OMP_NUM_THREADS``, which does not spin: that would take
-            the cores from other instances.
-        extra: of Naiad, which has ONNX Runtime.
+        options: by default one thread (or ``OMP_NUM_THREADS``) that does not spin, which would take
+            cores from other instances.
+        extra: the extra of Naiad that has ONNX Runtime, for the message.
 
     Returns:
         An ``onnxruntime.InferenceSession``.
 
     Raises:
-        WeightsError: it is no ONNX file, or cannot run there.
+        WeightsError: not an ONNX file, or it cannot run there.
         MissingExtra: ONNX Runtime is not installed.
     """
     try:

@@ -1,4 +1,4 @@
-"""Ask a server many times at once, with asyncio.
+"""Send a server many requests at once, with asyncio.
 
     naiad serve simple
     python examples/async_client.py
@@ -14,7 +14,7 @@ import naiad
 
 
 async def main() -> None:
-    """Send 100 requests, of which the server batches what arrives together."""
+    """Send 100 requests; the server batches those that arrive together."""
     async with naiad.AsyncClient("localhost:8001") as client:
 
         async def ask(number: int) -> int:

@@ -1,6 +1,6 @@
-"""Segment a scan by a MONAI bundle, and write its label map.
+"""Segment a scan with a MONAI bundle, and write its label map.
 
-    naiad serve --bundle DIR  # a bundle is a program: serve only those that you trust
+    naiad serve --bundle DIR  # a bundle is a program: serve only bundles that you trust
     python examples/bundle.py scan.nii.gz scan_seg.nii.gz
 
 Needs the extra `bundle-client`; the server needs `bundle`.

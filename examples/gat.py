@@ -1,6 +1,6 @@
 """Tell the topic of each paper in a citation graph.
 
-    naiad simulate gat -o graph.npz  # or a graph of yours
+    naiad simulate gat -o graph.npz  # or your own graph
     python examples/gat.py graph.npz
 
 Needs the extra `gat`.
@@ -14,7 +14,7 @@ from naiad.applications.gat.graphs import read_graph
 
 
 def main(path: str) -> None:
-    """Print how many papers each topic has."""
+    """Print the number of papers per topic."""
     graph = read_graph(Path(path))
     with naiad.serve("gat") as server, server.client() as client:
         result = client.gat.infer(graph)

@@ -1,4 +1,4 @@
-"""Keep a graph with vectors on disk, and ask it.
+"""Keep a graph with vectors on disk, and query it.
 
     python examples/graph_store.py
 

@@ -1,6 +1,6 @@
 """Classify JPEG and PNG files.
 
-    naiad simulate image -n 8 -o shapes  # or photographs, and a network of yours
+    naiad simulate image -n 8 -o shapes  # or photographs, and your own network
     python examples/image.py shapes
 
 Needs the extra `image`.

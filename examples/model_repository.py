@@ -1,4 +1,4 @@
-"""Serve an exported PyTorch model of graphs with no code on the server, from a Triton repository.
+"""Serve an exported PyTorch graph model from a Triton repository, without code on the server.
 
     python examples/model_repository.py
 

@@ -1,4 +1,4 @@
-"""Search films by description, and recommend some to a user.
+"""Search films by description, and recommend films to a user.
 
     naiad movies load
     naiad movies embed

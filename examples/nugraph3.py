@@ -1,6 +1,6 @@
 """Label the hits of neutrino events, and find their class and vertex.
 
-    naiad simulate nugraph3 -n 5 -o events.h5  # or a file of yours
+    naiad simulate nugraph3 -n 5 -o events.h5  # or your own file
     python examples/nugraph3.py events.h5
 
 Needs the extra `nugraph3`.
@@ -13,7 +13,7 @@ from naiad.applications.nugraph.events import open_events
 
 
 def main(path: str) -> None:
-    """Print what each event is."""
+    """Print the class and vertex of each event."""
     with (
         naiad.serve("nugraph3") as server,
         server.client() as client,

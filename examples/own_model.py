@@ -1,4 +1,4 @@
-"""Serve a graph model of your own and ask it, in one process.
+"""Serve your own graph model and call it, in one process.
 
     python examples/own_model.py
 

@@ -1,4 +1,4 @@
-"""Ask a model by NVIDIA's own client library, as existing clients do.
+"""Call a model with NVIDIA's own client library, as existing clients do.
 
     naiad simulate nugraph3 -n 1 -o events.h5
     naiad serve nugraph3

@@ -1,4 +1,4 @@
-"""Tell the category of products in a co-purchase graph, by GraphSAGE with sampling on the server.
+"""Classify products in a co-purchase graph, with GraphSAGE and sampling on the server.
 
     python examples/products.py
 
@@ -11,7 +11,7 @@ PRODUCTS = [17, 42, 99]
 
 
 def main() -> None:
-    """Print the two likeliest categories of each product."""
+    """Print the two most probable categories of each product."""
     with naiad.serve("products") as server, server.client() as client:
         result = client.products.infer(PRODUCTS)
     for position, product in enumerate(PRODUCTS):

@@ -1,4 +1,4 @@
-"""Serve a PyTorch Geometric network, its graphs merged.
+"""Serve a PyTorch Geometric network that runs on merged graphs.
 
     python examples/pyg_model.py
 

@@ -1,4 +1,4 @@
-"""Choose which of some labels fits a text, without training.
+"""Choose the label that fits a text, without training.
 
     python examples/zero_shot.py
 

@@ -54,7 +54,7 @@ class Unavailable(NaiadError):
 
 
 class StoreError(Unavailable):
-    """A graph store is missing, locked, half loaded, damaged or out of reach; says what to do."""
+    """A graph store is missing, locked, incomplete, damaged or out of reach; says what to do."""
 
 
 class DeadlineExceeded(NaiadError):

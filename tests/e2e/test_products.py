@@ -217,7 +217,7 @@ def test_another_process_queries_while_embeddings_are_written_and_what_is_interr
     def query(done: int, total: int) -> None:
         if done == 1_000:
             seen.append(subprocess.check_output([sys.executable, "-c", QUERY, where], text=True))
-            with pytest.raises(StoreError, match="locked: another process writes to it"):
+            with pytest.raises(StoreError, match="locked: another process is writing to it"):
                 embed(where, client)
         if done == 2_000:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
 """Movies: a graph of films, people, genres and ratings, with embeddings of the descriptions.
 
-What is like a film, what fits a description in words, and what somebody may like next.
+It finds films like a film, films that fit a description, and films that a user may like.
 """

@@ -1,4 +1,4 @@
-"""A graph of films that is asked: like a film, like a description, for a user."""
+"""Queries of a film graph: films like a film, like a description, or for a user."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from naiad.core.schema import Array
 from naiad.errors import InvalidInput
 
 MOST: Final = 100
-"""Most films of one answer."""
+"""Maximum number of films in one answer."""
 
 LIKING: Final = {"rating": (">=", 4.0)}
-"""A rating, of 5, with which somebody counts as liking a film."""
+"""The rating, out of 5, from which a user counts as liking a film."""
 
 _SHOWN_PEOPLE: Final = 3
 
 
 class Catalogue:
-    """What a store of films knows. Everything is read from the store, titles apart.
+    """A film store and an index of its titles.
 
     Args:
-        store: of :func:`naiad.applications.movies.graph.movie_schema`; it stays the caller's.
+        store: a store with :func:`naiad.applications.movies.graph.movie_schema`; the caller closes
+            it.
 
     Raises:
         InvalidInput: the store has another schema.
@@ -43,47 +44,47 @@ class Catalogue:
         self.about = {row["id"]: row["text"] for row in self.store.find("About")}
 
     def refresh(self) -> None:
-        """Look at what was published since."""
+        """Move to the newest published state."""
         if self.store.refresh():
             self._read()
 
     @property
     def notice(self) -> str:
-        """What everybody who uses these films must know."""
+        """The notice to users of these films, or ""."""
         return self.about.get("notice") or ""
 
     def find(self, wanted: str) -> str:
-        """The key of a film by its title, title and year, or key; errors as `Titles.find`."""
+        """Return a film's key by title, title and year, or key; raises as `Titles.find`."""
         return self.titles.find(wanted)
 
     def check_search(self, text: str, genre: str, encoder: str) -> None:
-        """Refuse what cannot be searched for.
+        """Check the arguments of a search.
 
         Args:
-            text: what the films are to be about.
-            genre: that they are to have, or "".
-            encoder: what the text would be embedded by, the same as the films were.
+            text: the subject of the films.
+            genre: the genre they must have, or "".
+            encoder: the encoder of the text, which must be the one that embedded the films.
 
         Raises:
-            InvalidInput: no text, no such genre, or another encoder; says what to do.
+            InvalidInput: the text is empty, the genre unknown, or the encoder another one.
         """
         if not text.strip():
-            raise InvalidInput("text is empty; say what the film is about")
+            raise InvalidInput("text is empty; describe the film")
         if genre:
             names = [row["name"] for row in self.store.find("Genre", order="name", limit=1000)]
             if genre not in names:
-                raise InvalidInput(f"no genre {genre[:80]!r}; there are {', '.join(names)}")
+                raise InvalidInput(f"no genre {genre[:80]!r}; choose from {', '.join(names)}")
         used = self.about.get(ENCODER)
         if used is None:
             raise InvalidInput("no film has an embedding yet; run `naiad movies embed`")
         if used != encoder:
             raise InvalidInput(
-                f"the films were embedded by {used}, and the text would be by {encoder}; serve "
-                f"movies_search with --weights of {used}, or load and embed the films again"
+                f"the films were embedded by {used}, but the text would be embedded by {encoder}; "
+                f"serve movies_search with --weights of {used}, or load and embed the films again"
             )
 
     def similar(self, film: str, k: int) -> list[Pick]:
-        """The films whose descriptions are most like that of ``film``, a key.
+        """Return the films whose descriptions are most like that of ``film``, a key.
 
         Raises:
             InvalidInput: the film has no embedding yet.
@@ -98,12 +99,12 @@ class Catalogue:
         return self.explained(scores, [film])
 
     def search(self, query: Array, k: int, where: Where | None = None) -> list[Pick]:
-        """The films whose descriptions are nearest to a vector."""
+        """Return the films whose descriptions are nearest to a vector."""
         hits = self.store.nearest("Movie", VECTOR, query, k, where=where)
         return self.explained({str(hit.key): hit.score for hit in hits}, [])
 
     def likes(self, films: Sequence[str]) -> dict[str, int]:
-        """How many users like each film; kept, as it is asked again and again."""
+        """Return the number of users who like each film; cached."""
         new = [film for film in films if film not in self._likes]
         found = self.store.links("rated", new, side="target", where=LIKING, limit=1_000_000)
         self._likes |= dict.fromkeys(new, 0) | Counter(str(link.target) for link in found)
@@ -116,13 +117,13 @@ class Catalogue:
         liked: Mapping[str, Sequence[str]] | None = None,
         users: Mapping[str, int] | None = None,
     ) -> list[Pick]:
-        """Films with their scores, and what each has in common with ``reasons``, other films.
+        """Return films with their scores, and what each shares with ``reasons``, other films.
 
         Args:
-            scores: by key, the best first.
-            reasons: keys of films.
-            liked: keys of films by key, to be named as near.
-            users: a number by key, see `Why`.
+            scores: scores by key, the best first.
+            reasons: the keys of the other films.
+            liked: by key, the liked films to name as similar.
+            users: by key, the number of users; see `Why`.
         """
         keys = list(dict.fromkeys((*scores, *reasons)))
         films = {
@@ -149,7 +150,7 @@ class Catalogue:
         ]
 
     def shared_people(self, films: Sequence[str], others: Sequence[str]) -> dict[str, list[str]]:
-        """Who is in a film and in any of the others, by film: ``Ann Hay (director)``."""
+        """Return, by film, the people it shares with others, as ``Ann Hay (director)``."""
         if not others:
             return {}
         roles: dict[str, dict[Key, str]] = defaultdict(dict)
@@ -171,14 +172,14 @@ class Catalogue:
 
 
 def search_filter(genre: str = "", first_year: int = 0, last_year: int = 0) -> Where:
-    """The condition on films of a genre and of some years; "" and 0 ask for none.
+    """Return the condition for a genre and a range of years; "" and 0 mean any.
 
     Raises:
         InvalidInput: the last year is before the first.
     """
     where: dict[str, Any] = {"genres": ("has", genre)} if genre else {}
     if first_year and last_year and first_year > last_year:
-        raise InvalidInput(f"the years {first_year} to {last_year} are none")
+        raise InvalidInput(f"the first year, {first_year}, is after the last, {last_year}")
     if first_year and last_year:
         where["year"] = ("between", (first_year, last_year))
     elif first_year:

@@ -1,6 +1,6 @@
 """Movies on the command line: ``naiad movies load|embed|similar|search|recommend|info``.
 
-Read at the start of every ``naiad`` command: heavy modules are imported inside the functions.
+Every ``naiad`` command imports this module, so heavy modules are imported inside the functions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from naiad.cli.options import Force, Local
 
 commands = typer.Typer(
     name="movies",
-    help="A graph of films: load it, embed it, and ask it.",
+    help="Load, embed and query a graph of films.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -24,24 +24,26 @@ _Place = Annotated[
     typer.Option(
         "--store",
         metavar="PLACE",
-        help="The store: a folder, or the URL of an ArangoDB. By default $NAIAD_MOVIES, else a "
-        "folder of your data.",
+        help="Store: a folder, or the URL of an ArangoDB database. Default: $NAIAD_MOVIES, else "
+        "~/.local/share/naiad/movies.",
     ),
 ]
-_K = Annotated[int, typer.Option("-k", min=1, max=100, help="How many films.")]
+_K = Annotated[int, typer.Option("-k", min=1, max=100, help="Number of films.")]
 _Url = Annotated[
     str | None,
     typer.Option(
-        help="Ask this server, host:port, which reads its own store; by default the store is read "
+        help="Ask the server at host:port, which reads its own store. By default, read the store "
         "here."
     ),
 ]
 _Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write a row per film: .csv, .parquet."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write one row per film: .csv or .parquet."
+    ),
 ]
 _Plot = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Draw the films and what links them, as PNG.")
+    Path | None, typer.Option(metavar="FILE", help="Draw the films and their links, as PNG.")
 ]
 
 
@@ -50,24 +52,22 @@ def load(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="A folder of parquet or CSV files, or of a dump of ArangoDB; without it the "
-            "sample that comes with Naiad, which is invented.",
+            help="Folder of Parquet files, CSV files or an ArangoDB dump. Default: Naiad's sample, "
+            "which is invented.",
             show_default=False,
         ),
     ] = None,
     place: _Place = None,
     dimension: Annotated[
-        int, typer.Option(min=1, help="Length of the embeddings that there is to be room for.")
+        int, typer.Option(min=1, help="Length of the embeddings to be stored.")
     ] = 384,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the store that is there.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing store.")] = False,
 ) -> None:
-    """Make a graph store of films.
+    """Load films into a new graph store.
 
-    The folder may have [bold]movies.parquet, nodes.parquet, edges.parquet, ratings.parquet[/]; or
-    CSV files as MovieLens (movies.csv, ratings.csv, links.csv) and TMDB
-    (movies_metadata.csv, credits.csv) have them; or what arangodump writes.
+    The folder may contain [bold]movies.parquet, nodes.parquet, edges.parquet, ratings.parquet[/];
+    the CSV files of MovieLens (movies.csv, ratings.csv, links.csv) or TMDB (movies_metadata.csv,
+    credits.csv); or the output of arangodump.
 
     [bold]Examples[/]
 
@@ -84,14 +84,14 @@ def load(
 def embed(
     place: _Place = None,
     url: Annotated[
-        str, typer.Option(help="A server with the model text_embedding, host:port.")
+        str, typer.Option(help="Server with the model text_embedding, host:port.")
     ] = "localhost:8001",
     local: Local = False,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests with the server at once.")] = 4,
+    concurrency: Annotated[int, typer.Option(min=1, help="Number of concurrent requests.")] = 4,
 ) -> None:
-    """Embed the descriptions of all films that have no embedding yet, by the served model.
+    """Embed the descriptions of films that have no embedding yet, with the served model.
 
-    It may be interrupted; run again, it goes on. Others may query meanwhile.
+    To resume after an interruption, run the command again. The store can be queried at any time.
 
     [bold]Examples[/]
 
@@ -114,7 +114,7 @@ def similar(
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
-    """Films whose descriptions are most like that of a film.
+    """Find films whose descriptions are most like that of a film.
 
     [bold]Examples[/]
 
@@ -128,18 +128,18 @@ def similar(
 
 @commands.command()
 def search(
-    text: Annotated[str, typer.Argument(help="What it is about.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="Description of the film.", show_default=False)],
     k: _K = 10,
     genre: Annotated[str, typer.Option(help="Only films of this genre.")] = "",
     first_year: Annotated[int, typer.Option("--from", help="Only films from this year on.")] = 0,
-    last_year: Annotated[int, typer.Option("--to", help="Only films until this year.")] = 0,
+    last_year: Annotated[int, typer.Option("--to", help="Only films up to this year.")] = 0,
     place: _Place = None,
     url: _Url = None,
     output: _Output = None,
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
-    """Films whose descriptions fit some words.
+    """Find films that fit a description.
 
     [bold]Examples[/]
 
@@ -162,9 +162,9 @@ def recommend(
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
-    """Films that a user has not rated and may like, and why.
+    """Recommend films that a user has not rated and may like, and say why.
 
-    By what users of like taste like, by people that films share, and by descriptions.
+    Ranks by the ratings of users with similar taste, by shared people, and by descriptions.
 
     [bold]Examples[/]
 
@@ -178,7 +178,7 @@ def recommend(
 
 @commands.command()
 def info(place: _Place = None) -> None:
-    """What is in the store.
+    """Show the contents of the store.
 
     [bold]Example[/]
 

@@ -1,4 +1,4 @@
-"""Nodes and edges of a graph of films, put together one by one."""
+"""A film graph collected node by node and edge by edge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from naiad.applications.store.schema import KEY, SOURCE, TARGET
 
 
 class Collector:
-    """Collects rows; of nodes with one key the first is kept, and repeated edges once."""
+    """Collected rows; the first node with a key and the first of repeated edges are kept."""
 
     def __init__(self) -> None:
         self._schema = movie_schema()
@@ -22,11 +22,11 @@ class Collector:
         self._complaints: Counter[str] = Counter()
 
     def complain(self, text: str, times: int = 1) -> None:
-        """Note something that is wrong with the source, and how often."""
+        """Record a problem with the source and how often it occurs."""
         self._complaints[text] += times
 
     def node(self, table: str, key: str, **properties: Any) -> None:
-        """Add a node, unless it is there."""
+        """Add a node, unless the key exists."""
         rows = self._nodes.setdefault(table, {})
         if key in rows:
             self._repeated[table] += 1
@@ -34,19 +34,19 @@ class Collector:
             rows[key] = properties
 
     def named(self, table: str, key: str, name: str | None) -> None:
-        """Add a node that only has a name and is met again and again."""
+        """Add a node that has only a name; repetitions are expected."""
         self._nodes.setdefault(table, {}).setdefault(key, {"name": name})
 
     def edge(self, table: str, source: str, target: str, **properties: Any) -> None:
-        """Add an edge, unless it is there."""
+        """Add an edge, unless it exists."""
         self._edges.setdefault(table, {}).setdefault((source, target), properties)
 
     def keys(self, table: str) -> set[str]:
-        """The keys of a table's nodes."""
+        """Return the keys of a table's nodes."""
         return set(self._nodes.get(table, ()))
 
     def tables(self, source: str) -> MovieTables:
-        """All that was collected."""
+        """Return everything collected."""
         found = MovieTables({}, {}, source)
         for name, nodes in self._nodes.items():
             columns: dict[str, Any] = {KEY: list(nodes)}
@@ -60,7 +60,7 @@ class Collector:
             found.edges[name] = pa.table(columns)
         found.complaints += [f"{count:,} x {text}" for text, count in self._complaints.items()]
         found.complaints += [
-            f"{count:,} repeated {table}; the first of each was kept"
+            f"{count:,} repeated {table} nodes; the first of each was kept"
             for table, count in self._repeated.items()
         ]
         return found

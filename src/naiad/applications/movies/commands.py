@@ -1,4 +1,4 @@
-"""What the commands of ``naiad movies`` do."""
+"""The bodies of the ``naiad movies`` commands."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _TASKS = {"similar": MoviesSimilar, "search": MoviesSearch, "recommend": MoviesR
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a store of films.
+    """A question to a film store.
 
     Attributes:
-        kind: which of the models answers it.
+        kind: the kind of question.
         subject: the title, the text or the user.
-        k: how many films are wanted.
-        place: of the store, or None for the default one.
-        url: of a server to ask, or None to read the store here.
-        output: file for a table.
-        plot: file for a picture.
+        k: number of films.
+        place: the store, or None for the default one.
+        url: the server to ask, or None to read the store here.
+        output: file for the table.
+        plot: file for the plot.
         force: overwrite output and plot.
-        filters: of a search.
+        filters: the filters of a search.
     """
 
     kind: Literal["similar", "search", "recommend"]
@@ -65,14 +65,14 @@ def load_store(source: Path | None, place: str | None, dimension: int, *, force:
     """Fill a new store.
 
     Raises:
-        InvalidInput: the source cannot be read, or there is a store already.
-        StoreError: another process writes to it.
+        InvalidInput: the source cannot be read, or a store exists already.
+        StoreError: another process is writing to the store.
     """
     from naiad.applications.movies.reading import read_source
 
     where = place or store_place()
     if exists(where) and not force:
-        raise InvalidInput(f"there is a graph store at {where}; --force replaces it")
+        raise InvalidInput(f"{where} is a graph store already; --force replaces it")
     with errors.status("reading"):
         tables = read_source(source)
     with (
@@ -93,10 +93,11 @@ def load_store(source: Path | None, place: str | None, dimension: int, *, force:
 
 
 def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
-    """Embed what is not embedded.
+    """Embed the films that have no embedding yet.
 
     Raises:
-        Unavailable: no server is at ``url``; or, as StoreError, the store is missing or locked.
+        Unavailable: no server answers at ``url``.
+        StoreError: the store is missing or locked.
         EngineError: Triton cannot run here.
     """
     where = place or store_place()
@@ -107,18 +108,18 @@ def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
         try:
             done = embed_films(where, client, advance, concurrency=concurrency)
         except KeyboardInterrupt:
-            errors.print("interrupted; what is embedded is kept: run the command again to go on")
+            errors.print("interrupted; embeddings so far are saved: run the same command to resume")
             raise
     say(f"embedded {done:,} films" if done else "all films have embeddings already")
 
 
 def ask(question: Question) -> None:
-    """Answer a question, to the screen and to files.
+    """Answer a question on the screen and in files.
 
     Raises:
-        InvalidInput: there is no such film, user or genre.
-        StoreError: the store is missing, half loaded or damaged.
-        Unavailable: no server is there.
+        InvalidInput: the film, user or genre does not exist.
+        StoreError: the store is missing, incomplete or damaged.
+        Unavailable: no server answers.
     """
     task = _TASKS[question.kind]()
     places = [path for path in (question.output, question.plot) if path is not None]
@@ -126,7 +127,7 @@ def ask(question: Question) -> None:
     if question.output is not None:
         check_suffix(task, question.output.suffix)
     if question.plot is not None:
-        import_module("naiad.applications.movies.picture")  # says so, where a package is missing
+        import_module("naiad.applications.movies.picture")  # fail early if a package is missing
     answer = _from_store(question) if question.url is None else _from_server(question)
     print_films(answer)
     say_notice(answer.notice)
@@ -138,7 +139,7 @@ def ask(question: Question) -> None:
         from naiad.applications.movies.picture import draw
 
         draw(answer, answer.about, question.plot)
-        say(f"drew the films into [bold]{escape(str(question.plot))}[/]")
+        say(f"wrote [bold]{escape(str(question.plot))}[/]")
 
 
 def _from_server(question: Question) -> Answer:
@@ -172,10 +173,10 @@ def _searched(catalogue: Catalogue, question: Question) -> Answer:
 
 
 def show_store(place: str | None) -> None:
-    """Print what a store has.
+    """Print the contents of a store.
 
     Raises:
-        StoreError: it is missing, half loaded or damaged.
+        StoreError: the store is missing, incomplete or damaged.
     """
     from rich.table import Table
 

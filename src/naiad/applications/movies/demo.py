@@ -1,4 +1,4 @@
-"""The sample of films: loaded, embedded by a served model, and asked for."""
+"""The demo: load the sample of films, embed it with a served model, and query it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _ANY = {"genre": "", "first_year": 0, "last_year": 0}
 
 
 def run(directory: Path) -> None:
-    """Load, serve, embed, ask, draw and shut down; the store and a picture go to ``directory``.
+    """Load, serve, embed, ask, draw and shut down; the store and a plot go to ``directory``.
 
     Raises:
-        NaiadError: what could not be done, and why.
+        NaiadError: a step fails.
     """
     directory.mkdir(parents=True, exist_ok=True)
     place = str(directory / "films")
@@ -56,7 +56,7 @@ def run(directory: Path) -> None:
 
 @contextmanager
 def _served_store(place: str) -> Generator[None]:
-    """Have a server that is started meanwhile read this store."""
+    """Set the store for servers started within the block."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = place
     try:

@@ -1,8 +1,8 @@
-"""Films in a dump of ArangoDB, as ``arangodump`` writes it and ``arangorestore`` reads it.
+"""Films in an ArangoDB dump, as written by ``arangodump``.
 
-``NAME.structure.json`` describes a collection, ``NAME.data.json`` or ``NAME.data.json.gz`` has a
-document per line, with or without an envelope; ``NAME`` may end in a hash, and the data be in
-several files. Collections are told by their names, see ``_NODES`` and ``_EDGES``.
+``NAME.structure.json`` describes a collection; ``NAME.data.json`` or ``NAME.data.json.gz`` has one
+document per line, with or without an envelope. ``NAME`` may end in a hash, and the data may be in
+several files. Collections are recognized by name, see ``_NODES`` and ``_EDGES``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from naiad.errors import InvalidInput
 
 STRUCTURES: Final = "*.structure.json"
 
-_EDGE_COLLECTION = 3  # ArangoDB's number of that type of collection
-_DELETED = 2302  # and of a document that was removed again
+_EDGE_COLLECTION = 3  # ArangoDB's number for edge collections
+_DELETED = 2302  # ArangoDB's number for a removed document
 _MOST_LINE_BYTES = 16 << 20
 
 _NODES: Final = {
@@ -37,11 +37,11 @@ _EDGES: Final = {
     **{edge.name.lower(): edge.name for edge in movie_schema().edges},
     **dict.fromkeys(("rating", "ratings", "rates", "hasrated"), "rated"),
 }
-_LABELS = ("$label", "label", "type")  # attributes that may say what an edge is
+_LABELS = ("$label", "label", "type")  # attributes that may name an edge's type
 
 
 def read_dump(folder: Path) -> MovieTables:
-    """The graph in a dump.
+    """Read the graph in a dump.
 
     Raises:
         InvalidInput: a file is damaged, or no collection has films.
@@ -58,7 +58,7 @@ def read_dump(folder: Path) -> MovieTables:
             for document in _documents(path):
                 _add_node(collector, table, document)
         else:
-            collector.complain(f"collection {name}, which is none of films, was left out")
+            collector.complain(f"collection {name} left out: not part of a film graph")
     for name, path in edges:
         for document in _documents(path):
             _add_edge(collector, name, document, tables)
@@ -66,22 +66,22 @@ def read_dump(folder: Path) -> MovieTables:
 
 
 def _structure(path: Path) -> tuple[str, bool]:
-    """The name of a collection, and whether it has edges."""
+    """Return the name of a collection, and whether it has edges."""
     try:
         parameters = json.loads(path.read_text("utf-8"))["parameters"]
         return str(parameters["name"]), parameters["type"] == _EDGE_COLLECTION
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{path} describes no collection: {error!r}") from error
+        raise InvalidInput(f"{path} does not describe a collection: {error!r}") from error
 
 
 def _documents(structure: Path) -> Iterator[dict[str, Any]]:
-    """The documents of a collection, without those that were removed again."""
+    """Yield the documents of a collection, without those removed later."""
     stem = structure.name.removesuffix(".structure.json")
     files = sorted(
         path for path in structure.parent.glob("*.data.json*") if path.name.startswith(f"{stem}.")
     )
     if not files:
-        raise InvalidInput(f"{structure} has no {stem}.data.json.gz beside it")
+        raise InvalidInput(f"{structure} has no {stem}.data.json or .json.gz beside it")
     found: dict[str, dict[str, Any]] = {}
     for path in files:
         for number, line in _lines(path):
@@ -94,14 +94,14 @@ def _documents(structure: Path) -> Iterator[dict[str, Any]]:
 
 
 def _document(line: bytes, place: str) -> tuple[dict[str, Any], bool]:
-    """The document of a line, and whether the line says that it was removed."""
+    """Return the document of a line, and whether the line removes it."""
     try:
         document = json.loads(line)
         if "_key" in document:
             return document, False
         return {"_key": document["data"]["_key"], **document["data"]}, document["type"] == _DELETED
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{place} is no document: {error!r}") from error
+        raise InvalidInput(f"{place} is not a document: {error!r}") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -143,18 +143,20 @@ def _add_edge(
     edge = next((_EDGES[label.lower()] for label in labels if label.lower() in _EDGES), None)
     ends = [str(document.get(end, "")).partition("/") for end in ("_from", "_to")]
     if edge is None or not all(collection in tables for collection, _, _ in ends):
-        collector.complain(f"edge of {name}, which is none of films, was left out")
+        collector.complain(f"edge of {name} left out: not part of a film graph")
         return
     schema = movie_schema().edge(edge)
     if [tables[collection] for collection, _, _ in ends] != [schema.source, schema.target]:
-        collector.complain(f"edge {edge} that is of other nodes was left out")
+        collector.complain(
+            f"edge {edge} left out: it does not lead from {schema.source} to {schema.target}"
+        )
         return
     (_, _, source), (_, _, target) = ends
     properties: dict[str, Any] = {}
     if edge == "rated":
         rating = document.get("rating", document.get("userRating"))
         if not isinstance(rating, int | float):
-            collector.complain(f"edge of {name} without a rating was left out")
+            collector.complain(f"edge of {name} left out: it has no rating")
             return
         stamp = document.get("timestamp")
         stamp = stamp if isinstance(stamp, int) else None

@@ -1,4 +1,4 @@
-"""Embeddings of all films' descriptions, by the served model, into the store."""
+"""Embedding of the films in a store with the served model."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def embed_films(
     publish_seconds: float = 10.0,
     concurrency: int = 4,
 ) -> int:
-    """Embed the films of a store that have no embedding yet; how many those were.
+    """Embed the films of a store that have no embedding yet; return their number.
 
-    What is done is published from time to time, and when the work is interrupted; so others see
-    it while it goes on, and the next call goes on from there.
+    Finished work is published regularly and on interruption, so readers see it early and the next
+    call resumes from it.
 
     Args:
         place: the store.
-        client: of a server with the model ``text_embedding``.
-        advance: is told how many are done, and of how many.
-        chunk: films at once: enough to keep a server busy, few enough to lose little.
-        publish_seconds: how often what is done is published.
-        concurrency: requests with the server at once.
+        client: a client of a server with the model ``text_embedding``.
+        advance: called with the number of films done and the total.
+        chunk: films per step: enough to keep a server busy, few enough to lose little.
+        publish_seconds: interval between publications.
+        concurrency: maximum number of concurrent requests.
 
     Raises:
-        StoreError: there is no store, or another process writes to it.
-        InvalidInput: the store has embeddings of another encoder, or room for another length.
+        StoreError: there is no store, or another process is writing to it.
+        InvalidInput: the store has embeddings of another encoder or another length.
         NaiadError: the server does not answer.
     """
     model: TextEmbeddingClient = TextEmbeddingTask.client_of(client.model(MODEL))
@@ -69,16 +69,16 @@ def _check_encoder(writer: Writer, name: str, dimension: int) -> None:
     length = writer.schema.node("Movie").length_of(VECTOR)
     if dimension != length:
         raise InvalidInput(
-            f"{name} gives vectors of {dimension}; the store has room for {length}: load the films "
-            f"again with --dimension {dimension}"
+            f"{name} gives vectors of length {dimension}; the store takes length {length}: load "
+            f"the films again with --dimension {dimension}"
         )
     (about,) = writer.get("About", [ENCODER])
     if about is None:
         writer.load_nodes("About", pa.table({"id": [ENCODER], "text": [name]}))
     elif about["text"] != name:
         raise InvalidInput(
-            f"the store has embeddings by {about['text']}, the server has {name}; load the films "
-            "again to embed them by another"
+            f"the store has embeddings by {about['text']}; the server has {name}: to change the "
+            "encoder, load the films again"
         )
 
 

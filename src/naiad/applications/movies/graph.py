@@ -1,4 +1,4 @@
-"""The graph of films: its tables, and facts about it that are kept with it."""
+"""The film graph: its tables, and facts about it that are stored with it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 VECTOR: Final = "embedding"
 """The vector of a film's description."""
 ENCODER: Final = "encoder"
-"""What table ``About`` has of the encoder that made the embeddings: its name."""
+"""The row of table ``About`` with the name of the encoder that made the embeddings."""
 DIMENSION: Final = 384
-"""Its length by default, that of all-MiniLM-L6-v2."""
+"""The default length of :data:`VECTOR`, that of all-MiniLM-L6-v2."""
 
 PEOPLE: Final[Mapping[str, str]] = {
     "hasDirector": "director",
     "hasWriter": "writer",
     "hasActor": "actor",
 }
-"""The edges from films to people, and what such a person is."""
+"""The edges from films to people, and the person's role."""
 
 
 def movie_schema(dimension: int = DIMENSION) -> GraphSchema:
-    """The tables, for embeddings of some length."""
+    """Return the schema for embeddings of a given length."""
     return GraphSchema(
         nodes=(
             NodeTable(
@@ -74,14 +74,14 @@ def movie_schema(dimension: int = DIMENSION) -> GraphSchema:
 
 @dataclass(slots=True)
 class MovieTables:
-    """A graph that was read and is not stored yet.
+    """A graph that has been read but not stored.
 
     Attributes:
-        nodes: rows by table of nodes.
-        edges: rows by table of edges.
-        source: where it is from.
-        notice: what everybody who uses it must know.
-        complaints: what of the source was left out, and why.
+        nodes: rows by node table.
+        edges: rows by edge table.
+        source: the origin of the graph.
+        notice: a notice to its users.
+        complaints: what was left out of the source, and why.
     """
 
     nodes: dict[str, pa.Table]
@@ -91,11 +91,11 @@ class MovieTables:
     complaints: list[str] = field(default_factory=list[str])
 
     def rows(self) -> int:
-        """All rows together."""
+        """Count all rows."""
         return sum(table.num_rows for table in (*self.nodes.values(), *self.edges.values()))
 
     def drop_loose_edges(self) -> None:
-        """Leave out edges to nodes that are not there, and complain of them."""
+        """Drop edges to missing nodes, and record how many."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -110,13 +110,13 @@ class MovieTables:
                 kept = kept.filter(pc.call_function("is_in", [ends], there))
             if lost := edges.num_rows - kept.num_rows:
                 self.complaints.append(
-                    f"{lost:,} of {edges.num_rows:,} edges {name} are of a "
-                    f"{table.source} or {table.target} that is not there; they were left out"
+                    f"{lost:,} of {edges.num_rows:,} edges {name} left out: their {table.source} "
+                    f"or {table.target} is missing"
                 )
             self.edges[name] = kept
 
     def write(self, writer: Writer) -> Iterator[int]:
-        """Fill a new store; yields how many rows were loaded, table by table."""
+        """Fill a new store; yield the number of rows loaded, table by table."""
         import pyarrow as pa
 
         for name, table in self.nodes.items():
@@ -128,30 +128,30 @@ class MovieTables:
 
 
 def check_films(tables: MovieTables) -> MovieTables:
-    """Return tables that have films, their loose edges dropped.
+    """Check that there are films, and drop loose edges.
 
     Raises:
-        InvalidInput: there is no film.
+        InvalidInput: there are no films.
     """
     if "Movie" not in tables.nodes or not tables.nodes["Movie"].num_rows:
-        raise InvalidInput(f"{tables.source} has no film")
+        raise InvalidInput(f"{tables.source} has no films")
     tables.drop_loose_edges()
     return tables
 
 
 def description(movie: Mapping[str, Any]) -> str:
-    """The text of a film that is embedded: title, overview and tagline."""
+    """Return the text that is embedded for a film: title, overview and tagline."""
     title = str(movie["title"] or "")
     parts = [f"{title}." if title else "", movie["overview"] or "", movie["tagline"] or ""]
     return " ".join(filter(None, parts))
 
 
 def year_of(released: str | None) -> int | None:
-    """The year of a date such as ``1979-12-06``."""
+    """Return the year of a date such as ``1979-12-06``."""
     start = (released or "")[:4]
     return int(start) if start.isdigit() else None
 
 
 def full_title(title: str | None, year: int | None) -> str:
-    """A title with its year, such as ``Solaris (1972)``."""
+    """Return a title with its year, such as ``Solaris (1972)``."""
     return f"{title or 'untitled'} ({year})" if year else title or "untitled"

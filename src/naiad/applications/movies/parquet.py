@@ -1,10 +1,10 @@
-"""The knowledge graph of a folder of parquet files: movies, nodes, edges and ratings.
+"""A film graph in a folder of Parquet files: movies, nodes, edges and ratings.
 
 =================== ================================================================
 ``movies.parquet``  ``_key``, ``title``, ``overview``, ``tagline``, ``genres``, ...
 ``nodes.parquet``   ``_key``, ``name``, ``label``: people, genres, companies, users
 ``edges.parquet``   ``type``, ``from``, ``to``: ``hasActor``, ``hasGenre``, ...
-``ratings.parquet`` ``user``, ``movie``, ``rating`` of 0.5 to 5, ``timestamp``
+``ratings.parquet`` ``user``, ``movie``, ``rating`` (0.5 to 5), ``timestamp``
 =================== ================================================================
 """
 
@@ -21,7 +21,7 @@ from naiad.applications.movies.graph import MovieTables, movie_schema, year_of
 from naiad.applications.store.schema import KEY, SOURCE, TARGET
 from naiad.errors import InvalidInput
 
-# Columns of the public data, by the property that they are here.
+# Columns of the public data, by the name of our property.
 RENAMED: Final = {
     "released": "releaseDate",
     "language": "originalLanguage",
@@ -35,10 +35,10 @@ RENAMED: Final = {
 
 
 def read_parquet(folder: Path) -> MovieTables:
-    """The graph in a folder.
+    """Read the graph in a folder.
 
     Raises:
-        InvalidInput: a file is missing, is no parquet, or lacks a column.
+        InvalidInput: a file is missing, is not Parquet, or lacks a column.
     """
     nodes = _read(folder / "nodes.parquet", "_key", "name", "label")
     edges = _read(folder / "edges.parquet", "type", "from", "to")
@@ -49,12 +49,12 @@ def read_parquet(folder: Path) -> MovieTables:
     schema = movie_schema()
     for label, rows in _by(nodes, "label").items():
         if label not in {table.name for table in schema.nodes}:
-            found.complaints.append(f"{rows.num_rows:,} nodes {label} were left out")
+            found.complaints.append(f"{rows.num_rows:,} nodes {label} left out: no such table")
             continue
         found.nodes[label] = rows.select(["_key", "name"]).rename_columns([KEY, "name"])
     for kind, rows in _by(edges, "type").items():
         if kind not in {table.name for table in schema.edges}:
-            found.complaints.append(f"{rows.num_rows:,} edges {kind} were left out")
+            found.complaints.append(f"{rows.num_rows:,} edges {kind} left out: no such table")
             continue
         found.edges[kind] = rows.select(["from", "to"]).rename_columns([SOURCE, TARGET])
     found.edges["rated"] = ratings.select(["user", "movie", "rating", "timestamp"]).rename_columns(
@@ -64,7 +64,7 @@ def read_parquet(folder: Path) -> MovieTables:
 
 
 def movie_rows(films: pa.Table) -> pa.Table:
-    """Films under the names that the graph has; ``id`` is ``_key``."""
+    """Rename films' columns to the graph's properties; ``_key`` becomes ``id``."""
     columns: dict[str, Any] = {KEY: films["_key"]}
     for name in movie_schema().node("Movie").properties:
         column = RENAMED.get(name, name)
@@ -77,7 +77,7 @@ def movie_rows(films: pa.Table) -> pa.Table:
 
 
 def _by(rows: pa.Table, column: str) -> dict[str, pa.Table]:
-    """Rows by the value of a column."""
+    """Group rows by the value of a column."""
     values = rows[column].unique().to_pylist()
     return {
         value: rows.filter(
@@ -91,7 +91,7 @@ def _read(path: Path, *columns: str) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InvalidInput(f"{path} cannot be read as parquet: {error}") from error
+        raise InvalidInput(f"{path} cannot be read as Parquet: {error}") from error
     for column in columns:
         if column not in table.column_names:
             raise InvalidInput(f"{path} has no column {column!r}; it has {table.column_names}")

@@ -1,4 +1,4 @@
-"""Films that were picked, and why."""
+"""Picked films and the reasons for them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from naiad.core.schema import Array, Arrays
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What speaks for a film.
+    """The reasons for a pick.
 
     Attributes:
-        people: who is in both it and what it was picked for, with what they were in it.
-        genres: those that both have.
-        liked: films the user likes that it is near to.
-        users: how many users like both it and something that the user likes.
+        people: the people it shares with the films it was picked for, with their roles.
+        genres: the genres it shares with them.
+        liked: the most similar films that the user likes.
+        users: number of users who like it and a film that the user likes.
     """
 
     people: tuple[str, ...] = ()
@@ -30,10 +30,10 @@ class Why:
     users: int = 0
 
     def __str__(self) -> str:
-        """In words."""
+        """Return the reasons in words."""
         parts: list[str] = []
         if self.liked:
-            parts.append(f"near to {', '.join(self.liked)}")
+            parts.append(f"similar to {', '.join(self.liked)}")
         if self.people:
             parts.append(f"with {', '.join(self.people)}")
         if self.genres:
@@ -45,14 +45,14 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A film that was picked.
+    """A picked film.
 
     Attributes:
         id: its key in the store.
-        title: "" where it has none.
-        year: 0 where it is not known.
-        score: the larger, the better; of one answer they can be compared.
-        why: what speaks for it.
+        title: its title, or "".
+        year: its year, or 0 if unknown.
+        score: higher is better; comparable only within one answer.
+        why: the reasons for it.
     """
 
     id: str
@@ -68,13 +68,13 @@ class Pick:
 
 
 def pack(picks: Sequence[Pick], about: str, notice: str) -> bytes:
-    """Picks, what they are for, and what everybody must know of them, as JSON."""
+    """Pack picks, the question they answer, and the notice, as JSON."""
     fields = {"about": about, "notice": notice, "picks": [asdict(pick) for pick in picks]}
     return json.dumps(fields).encode()
 
 
 def as_arrays(packed: bytes) -> dict[str, Array]:
-    """What was packed, as the tensors of an answer."""
+    """Convert packed picks to the tensors of an answer."""
     found = json.loads(packed)
     picks: list[dict[str, Any]] = found["picks"]
     return {
@@ -89,7 +89,7 @@ def as_arrays(packed: bytes) -> dict[str, Array]:
 
 
 def from_arrays(arrays: Arrays) -> list[Pick]:
-    """The picks of an answer."""
+    """Return the picks in an answer's tensors."""
     columns = [arrays[name].tolist() for name in ("id", "title", "year", "score", "why")]
     return [
         Pick(id.decode(), title.decode(), year, score, _why(json.loads(why)))

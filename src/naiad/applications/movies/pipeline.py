@@ -1,7 +1,7 @@
 """The models ``movies_similar``, ``movies_search`` and ``movies_recommend``.
 
-They read the store on the server, each worker for itself, and follow it: what is published while
-they serve is in the next answer.
+Each worker reads the store on the server and follows it: a new publication shows in the next
+answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, Tensor
 
 
 class MoviePipeline(Pipeline):
-    """What the models of films have in common."""
+    """The common base of the film models."""
 
     inputs = SIMILAR_INPUTS
     result = {
@@ -39,19 +39,19 @@ class MoviePipeline(Pipeline):
     }
     outputs = OUTPUTS
     arrays = "numpy"
-    # Requests of a batch are answered one after the other: the database takes them so.
+    # The database serves one request at a time, so a batch is answered in sequence.
     budget = Budget(requests=4)
-    prepare_threads = 0  # both hooks ask the store, whose connection is for one of them at a time
+    prepare_threads = 0  # both hooks query the store, whose connection serves one at a time
 
     def setup(self, device: str) -> None:
-        """The store is opened with the first request, as it may be made after the server starts."""
+        """Open no store yet: it may be created after the server starts."""
         self._catalogue: Catalogue | None = None
 
     def catalogue(self) -> Catalogue:
-        """The store as it was last published.
+        """Return the store as last published.
 
         Raises:
-            StoreError: there is none, or it is half loaded or damaged.
+            StoreError: the store is missing, incomplete or damaged.
         """
         if self._catalogue is None:
             self._catalogue = Catalogue(open_films(store_place(), threads=1))
@@ -69,11 +69,11 @@ class MoviePipeline(Pipeline):
         return {"answer": answers}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
-        """Answer one request: packed picks."""
+        """Return packed picks for one request."""
         raise NotImplementedError
 
     def finish(self, result: Arrays) -> Arrays:
-        """The tensors of an answer."""
+        """Return the tensors of an answer."""
         return as_arrays(result["answer"][0])
 
 
@@ -83,20 +83,20 @@ class MoviesSimilar(MoviePipeline):
     inputs = sample = SIMILAR_INPUTS
 
     def prepare(self, request: Request) -> Arrays:
-        """Refuse what is no film."""
+        """Find the film's key; refuse unknown films."""
         (title,) = decode(request["movie"], "movie")
         if not request["k"][0]:
             return request.arrays
         return {**request.arrays, "movie": _bytes(self.catalogue().find(title))}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
-        """The nearest films."""
+        """Return the films most like a film."""
         film = row["movie"].decode()
         picks = catalogue.similar(film, int(row["k"]))
         return pack(picks, f"like {catalogue.titles.name(film)}", catalogue.notice)
 
     def example(self) -> dict[str, Array]:
-        """For no film: the model has to answer before there is a store, too."""
+        """Return a request for 0 films, which needs no store."""
         return {"movie": _bytes(""), "k": np.array([0], np.int32)}
 
 
@@ -111,7 +111,7 @@ class MoviesSearch(MoviePipeline):
         super().__init__(served_folder(weights))
 
     def setup(self, device: str) -> None:
-        """Load the encoder too, which has to be the one that the descriptions were embedded by."""
+        """Load the encoder, which must be the one that embedded the descriptions."""
         from naiad.applications.text.embedding.encoder import Encoder
 
         super().setup(device)
@@ -127,13 +127,13 @@ class MoviesSearch(MoviePipeline):
         return {**request.arrays, "vector": self._encoder.encode([text])}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
-        """The nearest films."""
+        """Return the films that fit the text best."""
         where = search_filter(row["genre"].decode(), int(row["first_year"]), int(row["last_year"]))
         picks = catalogue.search(row["vector"], int(row["k"]), where)
         return pack(picks, f"for {row['text'].decode()[:80]!r}", catalogue.notice)
 
     def example(self) -> dict[str, Array]:
-        """A text, and no film."""
+        """Return a request for 0 films, which needs no store."""
         return {"text": _bytes("a heist in space"), "k": np.array([0], np.int32)}
 
 
@@ -143,17 +143,17 @@ class MoviesRecommend(MoviePipeline):
     inputs = sample = RECOMMEND_INPUTS
 
     def prepare(self, request: Request) -> Arrays:
-        """Refuse what is no text."""
+        """Refuse a user id that is not text."""
         decode(request["user"], "user")
         return request.arrays
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
-        """The best films."""
+        """Return the best films for a user."""
         user = row["user"].decode()
         return pack(recommend(catalogue, user, int(row["k"])), f"for user {user}", catalogue.notice)
 
     def example(self) -> dict[str, Array]:
-        """For no film, as that of `MoviesSimilar`."""
+        """Return a request for 0 films, which needs no store."""
         return {"user": _bytes(""), "k": np.array([0], np.int32)}
 
 

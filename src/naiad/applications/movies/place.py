@@ -1,4 +1,4 @@
-"""Where the graph of films is kept."""
+"""The location of the film store."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from naiad.applications.store import Store, exists, open_store
 from naiad.errors import StoreError
 
 VARIABLE: Final = "NAIAD_MOVIES"
-"""The environment variable that names another place than the default one."""
+"""The environment variable that overrides the default location."""
 
 
 def store_place() -> str:
-    """The folder or the URL of the store: ``NAIAD_MOVIES``, or a folder of the user's data."""
+    """Return the folder or URL of the store: ``NAIAD_MOVIES``, or a folder of the user's data."""
     if place := os.environ.get(VARIABLE):
         return place
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
@@ -22,14 +22,14 @@ def store_place() -> str:
 
 
 def open_films(place: str, *, threads: int = 0) -> Store:
-    """The store at a place.
+    """Open the film store at ``place``.
 
     Raises:
-        StoreError: it is missing, which says how to make it, half loaded, damaged or out of reach.
+        StoreError: the store is missing, incomplete, damaged or out of reach.
     """
     try:
         return open_store(place, threads=threads)
     except StoreError as error:
         if exists(place):
             raise
-        raise StoreError(f"{error}; `naiad movies load` makes one of films") from None
+        raise StoreError(f"{error}; `naiad movies load` creates one of films") from None

@@ -1,4 +1,4 @@
-"""Graphs of films from where people have them."""
+"""Film graphs in the formats they come in."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from naiad.errors import InvalidInput
 
 
 def read_source(source: Path | None) -> MovieTables:
-    """The graph in a folder, or the sample that comes with Naiad.
+    """Read the graph in a folder, or Naiad's sample.
 
-    The folder has parquet files, CSV files as MovieLens and TMDB have them, or a dump of ArangoDB;
-    which of those is seen from its files.
+    The folder has Parquet files, the CSV files of MovieLens or TMDB, or an ArangoDB dump; the file
+    names tell which.
 
     Raises:
-        InvalidInput: it has none of those, or a file is not as it should be.
+        InvalidInput: the folder has none of these, or a file is damaged.
     """
     if source is None:
         from naiad.applications.movies.sample import sample_tables
 
         return check_films(sample_tables())
     if not source.is_dir():
-        raise InvalidInput(f"{source} is no folder")
+        raise InvalidInput(f"{source} is not a folder")
     if (source / "movies.parquet").is_file():
         from naiad.applications.movies.parquet import read_parquet
 
@@ -34,6 +34,6 @@ def read_source(source: Path | None) -> MovieTables:
     if any(source.glob(dump.STRUCTURES)):
         return check_films(dump.read_dump(source))
     raise InvalidInput(
-        f"{source} has no graph of films that can be read: neither movies.parquet, nor "
-        f"{' or '.join(tabular.FILMS)}, nor {dump.STRUCTURES}"
+        f"{source} has no film graph: it needs movies.parquet, {', '.join(tabular.FILMS)} or "
+        f"{dump.STRUCTURES}"
     )

@@ -1,10 +1,10 @@
-"""What somebody may like next: ratings, the graph and the texts, each with its say.
+"""Recommendations for a user, from ratings, the graph and descriptions.
 
-Three signals, each scaled to 0 to 1 by its largest value, and their weighted sum:
+The score is the weighted sum of three signals, each divided by its largest value:
 
-- *taste*: users who like what the user likes. For a film, the users who like it and at least one of
-  those, by the cosine of sets: ``common / sqrt(likes of the film)``.
-- *graph*: directors, writers and actors that a film shares with those the user likes.
+- *taste*: the number of users who like both the film and a film that the user likes, as a cosine
+  of sets: ``common / sqrt(likes of the film)``.
+- *graph*: the directors, writers and actors that a film shares with those the user likes.
 - *text*: the cosine of a film's embedding with the mean of those the user likes, each weighted by
   how far its rating is above the user's mean.
 """
@@ -27,18 +27,18 @@ from naiad.errors import InvalidInput
 
 WEIGHTS: Final = {"taste": 0.4, "graph": 0.2, "text": 0.4}
 
-_MOST_LIKED: Final = 30  # of the user's films: the best rated, the last rated of equals
-_CANDIDATES: Final = 300  # of each signal
-_NEAR: Final = 2  # liked films that are named
+_MOST_LIKED: Final = 30  # of the user's films: the best rated, the latest first among equals
+_CANDIDATES: Final = 300  # films per signal
+_NEAR: Final = 2  # liked films named as a reason
 
 
 @dataclass(frozen=True, slots=True)
 class Taste:
-    """What somebody has rated.
+    """The films that a user has rated.
 
     Attributes:
-        weights: by film they like, above 0, the best first.
-        rated: all films they rated.
+        weights: weights, above 0, of the films they like, the best first.
+        rated: all films they have rated.
     """
 
     weights: dict[str, float]
@@ -46,10 +46,10 @@ class Taste:
 
 
 def recommend(catalogue: Catalogue, user: str, k: int) -> list[Pick]:
-    """The ``k`` films for a user, the best first; none that they have rated.
+    """Return the ``k`` best films that a user has not rated, the best first.
 
     Raises:
-        InvalidInput: there is no such user, or they have rated nothing.
+        InvalidInput: the user does not exist or has rated nothing.
     """
     taste = taste_of(catalogue, user)
     liked = list(taste.weights)
@@ -73,12 +73,12 @@ def recommend(catalogue: Catalogue, user: str, k: int) -> list[Pick]:
 
 
 def taste_of(catalogue: Catalogue, user: str) -> Taste:
-    """What a user has rated, and what of that they like.
+    """Return the films that a user has rated and those they like.
 
-    Films they like are those rated above their own mean, or all where they rate all alike.
+    They like films rated above their own mean, or all films if they rate all the same.
 
     Raises:
-        InvalidInput: there is no such user, or they have rated nothing.
+        InvalidInput: the user does not exist or has rated nothing.
     """
     ratings = catalogue.store.links("rated", [user])
     if not ratings:
@@ -86,7 +86,7 @@ def taste_of(catalogue: Catalogue, user: str) -> Taste:
             examples = ", ".join(row["id"] for row in catalogue.store.find("User", limit=3))
             number = catalogue.store.count("User")
             raise InvalidInput(f"no user {user[:80]!r}; there are {number:,}, such as {examples}")
-        raise InvalidInput(f"user {user!r} has rated no film, so nothing is known of their taste")
+        raise InvalidInput(f"user {user!r} has rated no films, so their taste is unknown")
     mean = sum(link.properties["rating"] for link in ratings) / len(ratings)
     above = [link for link in ratings if link.properties["rating"] > mean] or ratings
     above.sort(key=lambda link: (-link.properties["rating"], -(link.properties["timestamp"] or 0)))
@@ -127,7 +127,7 @@ def _text_scores(catalogue: Catalogue, taste: Taste, vectors: dict[Key, Array]) 
 def _nearest_liked(
     catalogue: Catalogue, films: list[str], vectors: dict[Key, Array]
 ) -> dict[str, list[str]]:
-    """The liked films whose descriptions are nearest to that of each film."""
+    """Return, for each film, the liked films with the most similar descriptions."""
     if not vectors:
         return {}
     names = [str(film) for film in vectors]

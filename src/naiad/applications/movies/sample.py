@@ -1,7 +1,7 @@
-"""The graph that comes with Naiad: films, people, users and ratings, all of them invented.
+"""Naiad's sample graph: films, people, users and ratings, all invented.
 
-The films are in ``data/films.csv``, written for Naiad. Who made and played in them, and who rates
-them how, is drawn here from a seed. Where a name or a title is also a real one, that is chance.
+The films are in ``data/films.csv``, written for Naiad. Their casts and ratings are drawn here from
+a seed. Any resemblance to a real name or title is chance.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SEED = 20
 
 
 def sample_tables() -> MovieTables:
-    """The graph; the same at every call."""
+    """Return the graph, the same on every call."""
     rng = np.random.default_rng(_SEED)
     with FILMS.open(encoding="utf-8", newline="") as file:
         films = list(csv.DictReader(file))
@@ -80,7 +80,7 @@ def _edges(pairs: Any) -> pa.Table:
 
 
 def _casts(keys: list[str], has: Any, rng: np.random.Generator) -> dict[str, pa.Table]:
-    """A director, a writer and three actors per film; everybody prefers some genres."""
+    """Draw a director, a writer and three actors per film; people prefer some genres."""
     tastes = rng.dirichlet(np.full(has.shape[1], 0.25), _PEOPLE)
     found: dict[str, list[tuple[str, str]]] = {"hasDirector": [], "hasWriter": [], "hasActor": []}
     for key, row in zip(keys, has, strict=True):
@@ -94,7 +94,7 @@ def _casts(keys: list[str], has: Any, rng: np.random.Generator) -> dict[str, pa.
 
 
 def _ratings(keys: list[str], has: Any, rng: np.random.Generator) -> pa.Table:
-    """Each user sees a third of the films, more of the genres they like, and rates by those."""
+    """Draw ratings: each user sees a third of the films, mostly in genres they like."""
     columns: dict[str, list[Any]] = {SOURCE: [], TARGET: [], "rating": [], "timestamp": []}
     for user in range(1, USERS + 1):
         taste = rng.normal(size=has.shape[1])

@@ -1,4 +1,4 @@
-"""What the three models of films take and give."""
+"""The inputs and outputs of the three film models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _K: Final[Schema] = {
         default=10,
         minimum=0,
         maximum=MOST,
-        doc="how many films are wanted; 10 where it is left out, 0 to see whether it answers",
+        doc="number of films; 10 if omitted, 0 to test whether the model answers",
     ),
 }
 
@@ -25,16 +25,24 @@ SIMILAR_INPUTS: Final[Schema] = {
 }
 
 SEARCH_INPUTS: Final[Schema] = {
-    "text": Tensor(BYTES, (REQUESTS,), doc="what the film is about, UTF-8"),
+    "text": Tensor(BYTES, (REQUESTS,), doc="description of the film, UTF-8"),
     **_K,
     "genre": Tensor(
-        BYTES, (REQUESTS,), optional=True, default=b"", doc="only films of it; empty for all"
+        BYTES,
+        (REQUESTS,),
+        optional=True,
+        default=b"",
+        doc="only films of this genre; empty for all",
     ),
     "first_year": Tensor(
-        "int32", (REQUESTS,), optional=True, default=0, doc="only films from then on; 0 for all"
+        "int32",
+        (REQUESTS,),
+        optional=True,
+        default=0,
+        doc="only films from this year on; 0 for all",
     ),
     "last_year": Tensor(
-        "int32", (REQUESTS,), optional=True, default=0, doc="only films until then; 0 for all"
+        "int32", (REQUESTS,), optional=True, default=0, doc="only films up to this year; 0: all"
     ),
 }
 
@@ -46,11 +54,11 @@ RECOMMEND_INPUTS: Final[Schema] = {
 OUTPUTS: Final[Schema] = {
     "id": Tensor(BYTES, ("results",), doc="key of each film, the best first"),
     "title": Tensor(BYTES, ("results",), doc="UTF-8"),
-    "year": Tensor("int32", ("results",), doc="0 where it is not known"),
-    "score": Tensor("float32", ("results",), doc="the larger, the better"),
+    "year": Tensor("int32", ("results",), doc="0 if unknown"),
+    "score": Tensor("float32", ("results",), doc="higher is better"),
     "why": Tensor(
         BYTES, ("results",), doc="JSON: people, genres and liked films, users (a number)"
     ),
-    "about": Tensor(BYTES, (REQUESTS,), doc="what the films are for, in words"),
-    "notice": Tensor(BYTES, (REQUESTS,), doc="what everybody must know who uses these films"),
+    "about": Tensor(BYTES, (REQUESTS,), doc="the question, in words"),
+    "notice": Tensor(BYTES, (REQUESTS,), doc="notice to users of these films"),
 }

@@ -1,10 +1,10 @@
-"""Films in CSV files, as MovieLens and TMDB's collections have them.
+"""Films in the CSV files of MovieLens and TMDB.
 
 =========================== ========================================================
 ``movies_metadata.csv``     films of TMDB; or ``tmdb_5000_movies.csv``
 ``credits.csv``             their people; or ``tmdb_5000_credits.csv``
-``movies.csv``              films of MovieLens, where there are none of TMDB
-``links.csv``               which film of MovieLens is which of TMDB and IMDb
+``movies.csv``              films of MovieLens, used if there are none of TMDB
+``links.csv``               TMDB and IMDb numbers of MovieLens's films
 ``ratings.csv``             ratings of MovieLens; or ``ratings_small.csv``
 =========================== ========================================================
 """
@@ -28,7 +28,7 @@ from naiad.applications.store.schema import SOURCE, TARGET
 from naiad.errors import InvalidInput
 
 FILMS: Final = ("movies_metadata.csv", "tmdb_5000_movies.csv", "movies.csv")
-"""Files one of which a folder must have."""
+"""The film files, of which a folder must have one."""
 
 _CREDITS = ("credits.csv", "tmdb_5000_credits.csv")
 _RATINGS = ("ratings.csv", "ratings_small.csv")
@@ -43,14 +43,14 @@ _CELL_BYTES = 16 << 20
 
 
 def read_tables(folder: Path) -> MovieTables:
-    """The graph in a folder of CSV files.
+    """Read the graph in a folder of CSV files.
 
     Raises:
         InvalidInput: a file cannot be read, or lacks a column.
     """
     collector = Collector()
     films = _first(folder, FILMS)
-    assert films is not None  # its caller has seen it
+    assert films is not None  # the caller has checked
     links = _read_links(folder)
     if films.name == "movies.csv":
         _read_movielens(films, links, collector)
@@ -104,7 +104,7 @@ def _read_movielens(
         year = None
         if found := re.fullmatch(r"(.+) \((\d{4})\)", title):
             title, year = found[1], int(found[2])
-        # MovieLens sorts by the word after the article: "Matrix, The".
+        # MovieLens moves the article to the end: "Matrix, The".
         if article := re.fullmatch(r"(.+), (The|A|An)", title):
             title = f"{article[2]} {article[1]}"
         genres = [g for g in row["genres"].split("|") if g and g != "(no genres listed)"]
@@ -122,7 +122,7 @@ def _read_tmdb(path: Path, collector: Collector) -> None:
     for row in _rows(path, "id", "title", "overview", "genres"):
         key = row["id"] or ""
         if not key.isdigit():
-            collector.complain(f"{path.name}: a film whose id is no number, which is left out")
+            collector.complain(f"{path.name}: film left out: its id is not a number")
             continue
         genres = [str(found["name"]) for found in _listed(row, "genres", path, collector)]
         collection = _listed(row, "belongs_to_collection", path, collector)
@@ -155,7 +155,7 @@ def _read_credits(path: Path, collector: Collector) -> None:
     column = "id" if path.name == "credits.csv" else "movie_id"
     for row in _rows(path, column, "cast", "crew"):
         if row[column] not in films:
-            collector.complain(f"{path.name}: credits of a film that is not there")
+            collector.complain(f"{path.name}: credits left out: their film is missing")
             continue
         people = [("hasActor", person) for person in _listed(row, "cast", path, collector)]
         people += [
@@ -171,7 +171,7 @@ def _read_credits(path: Path, collector: Collector) -> None:
 def _listed(
     row: Mapping[str, str | None], column: str, path: Path, collector: Collector
 ) -> list[dict[str, Any]]:
-    """A cell that is a list of objects, as JSON or as Python writes it; [] where it is neither."""
+    """Parse a cell with a list of objects, in JSON or Python syntax; return [] if it is neither."""
     cell = row.get(column) or ""
     if not cell.strip():
         return []
@@ -184,7 +184,7 @@ def _listed(
             found = None
     objects = [found] if isinstance(found, dict) else found
     if not isinstance(objects, list):
-        collector.complain(f"{path.name}: {column} that is no list, taken as empty")
+        collector.complain(f"{path.name}: {column} is not a list; taken as empty")
         return []
     return [each for each in objects if isinstance(each, dict) and "name" in each]
 
@@ -199,7 +199,7 @@ def _number(cell: str | None) -> float | None:
 def _read_ratings(
     path: Path, numbers: Mapping[str, str | None] | None, collector: Collector
 ) -> pa.Table:
-    """Ratings, of which there may be millions; ``numbers`` are films by MovieLens's numbers."""
+    """Read ratings, perhaps millions; ``numbers`` maps MovieLens's film numbers to films."""
     text = {"userId": pa.string(), "movieId": pa.string()}
     types = {**text, "rating": pa.float64(), "timestamp": pa.int64()}
     try:
@@ -212,7 +212,7 @@ def _read_ratings(
         films = [numbers.get(film) for film in films]
     known = [film is not None for film in films]
     if unknown := known.count(False):
-        collector.complain(f"{path.name}: ratings of a film that links.csv does not have", unknown)
+        collector.complain(f"{path.name}: rating left out: its film is not in links.csv", unknown)
     for user in rows["userId"].unique().to_pylist():
         collector.named("User", user, None)
     columns = {

@@ -1,4 +1,4 @@
-"""Films as people ask for them: a title, a text or a user in, films and reasons out."""
+"""The film tasks: a title, a text or a user in, films and reasons out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Answer(list[Pick]):
 
     Attributes:
         about: the question, in words.
-        notice: what everybody must know who uses them, or "".
+        notice: a notice to users of the films, or "".
     """
 
     def __init__(self, picks: Sequence[Pick], about: str, notice: str) -> None:
@@ -47,43 +47,43 @@ class SearchOptions(FilmOptions):
 
     genre: str = field(default="", metadata={"help": "Only films of this genre."})
     first_year: int = field(default=0, metadata={"help": "Only films from this year on."})
-    last_year: int = field(default=0, metadata={"help": "Only films until this year."})
+    last_year: int = field(default=0, metadata={"help": "Only films up to this year."})
 
 
 class _Films(Task[str, Answer], Parses[str], Reports, Draws):
-    """What the three models of films have in common; ``subject`` is the name of their input."""
+    """The common base of the film tasks; ``subject`` is the name of their input."""
 
     subject: ClassVar[str]
     packages = ("ladybug", "rapidfuzz")
     on_request = True
 
     columns = (
-        Column("rank", "int32", "place among the picks, from 1"),
+        Column("rank", "int32", "rank among the picks, from 1"),
         Column("id", doc="key of the film"),
         Column("title"),
-        Column("year", "int32", "empty where it is unknown"),
-        Column("score", "float32", "the larger, the better"),
-        Column("people", doc="people that both films share; several are joined by `; `"),
-        Column("genres", doc="genres that both films share"),
-        Column("liked", doc="films the user liked"),
-        Column("users", "int32", "number of users of like taste that liked it"),
+        Column("year", "int32", "empty if unknown"),
+        Column("score", "float32", "higher is better"),
+        Column("people", doc="people that the films share, joined by `; `"),
+        Column("genres", doc="genres that the films share"),
+        Column("liked", doc="the most similar films that the user likes"),
+        Column("users", "int32", "number of users with similar taste who like it"),
     )
     most = 1
 
     Options: ClassVar[type[Any]] = FilmOptions
 
     def parse(self, text: str) -> str:
-        """Return the text; the server says if it is none."""
+        """Return the text; the server refuses unknown films and users."""
         return text
 
     def coerce(self, unit: Any, options: Any) -> str:
         """Return the one text that was given."""
         if not isinstance(unit, str):
-            raise InvalidInput(f"{self.subject} is {type(unit).__name__}; give one text")
+            raise InvalidInput(f"{self.subject} is {type(unit).__name__}; give one string")
         return unit
 
     def request(self, unit: str, options: Any) -> Arrays:
-        """Return the question, with all options that are set."""
+        """Return the question and its options."""
         given = {name: getattr(options, name) for name in type(options).__dataclass_fields__}
         return {name: _tensor(value) for name, value in ({self.subject: unit} | given).items()}
 
@@ -104,7 +104,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
         return FilmsReport()
 
     def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:
-        """Draw the films of an answer, and what links them."""
+        """Draw the films of an answer and their links."""
         from naiad.applications.movies.picture import draw
 
         for one in found:
@@ -114,7 +114,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
 class MoviesSimilar(_Films):
     """Find films whose descriptions are most like that of a film.
 
-    A film is a title, a title and year, or an id.
+    Name a film by title, title and year, or id.
 
     [bold]Examples[/]
 
@@ -123,14 +123,14 @@ class MoviesSimilar(_Films):
     """
 
     name = "movies_similar"
-    summary = "films like a film, from a graph store on the server"
+    summary = "films like a given film, from a graph store on the server"
     pipeline = "naiad.applications.movies.pipeline:MoviesSimilar"
     demos = {"movies": "naiad.applications.movies.demo:run"}
     unit, argument, subject, example = "films", "FILM", "movie", '"The Moon Job"'
 
 
 class MoviesSearch(_Films):
-    """Find films whose descriptions fit some words.
+    """Find films that fit a description.
 
     [bold]Examples[/]
 
@@ -150,7 +150,7 @@ class MoviesSearch(_Films):
 class MoviesRecommend(_Films):
     """Recommend films that a user has not rated and may like, and say why.
 
-    By what users of like taste like, by people that films share, and by descriptions.
+    Ranks by the ratings of users with similar taste, by shared people, and by descriptions.
 
     [bold]Examples[/]
 
@@ -185,7 +185,7 @@ def print_films(answer: Answer) -> None:
     """Print the films of one answer."""
     output.print(Text(answer.about, "bold"), soft_wrap=True)
     if not answer:
-        output.print("no film", highlight=False)
+        output.print("no films found", highlight=False)
         return
     rows: list[list[Text | str]] = []
     for rank, pick in enumerate(answer, start=1):

@@ -1,4 +1,4 @@
-"""Films by their titles, as people write them."""
+"""Lookup of films by title, tolerant of case and spacing, with suggestions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUGGESTIONS = 5
 _CLOSE = 60  # of 100
 _LONGEST = 300
 
-# Misspelt titles, and parts of titles, which count less.
+# Misspelt titles, and parts of titles with a lower weight.
 _SCORERS = ((fuzz.ratio, 1.0), (fuzz.partial_ratio, 0.85))
 
 
@@ -25,7 +25,7 @@ class Titles:
     """An index of titles.
 
     Args:
-        films: key, title and year of each.
+        films: the key, title and year of each film.
     """
 
     def __init__(self, films: Iterable[tuple[str, str | None, int | None]]) -> None:
@@ -39,23 +39,23 @@ class Titles:
                 self._keys[_plain(name)].append(key)
 
     def find(self, wanted: str) -> str:
-        """The key of a film, by title, by title and year, or by key.
+        """Return the key of a film, given its title, title and year, or key.
 
         Raises:
-            InvalidInput: there is none; says which are close; or several have that title.
+            InvalidInput: no film has that title, or several have; lists the candidates.
         """
         found = self._keys.get(_plain(wanted), []) if wanted.strip() else []
         if len(found) == 1:
             return found[0]
         if found:
             listed = "; ".join(f"{self._names[key]}, id {key}" for key in found)
-            raise InvalidInput(f"{len(found)} films are called {wanted!r}: {listed}. Give one's id")
+            raise InvalidInput(f"{len(found)} films are called {wanted!r}: {listed}. Give an id")
         if wanted in self._names:
             return wanted
         raise InvalidInput(f"no film is called {_shown(wanted)}{self._suggestions(wanted)}")
 
     def name(self, key: str) -> str:
-        """Title and year of a film."""
+        """Return the title and year of a film."""
         return self._names[key]
 
     def _suggestions(self, wanted: str) -> str:
@@ -68,8 +68,8 @@ class Titles:
         best = sorted(scores, key=lambda key: (-scores[key], self._names[key]))[:_SUGGESTIONS]
         close = [self._names[key] for key in best if scores[key] >= _CLOSE]
         if not close:
-            return f"; there are {len(self._names):,} films and none has a title like it"
-        return f"; close are: {'; '.join(close)}"
+            return f"; none of the {len(self._names):,} films has a similar title"
+        return f"; did you mean: {'; '.join(close)}"
 
 
 def _plain(name: str) -> str:

@@ -1,1 +1,1 @@
-"""GraphSAGE over a co-purchase graph: categories of products, and what is bought together."""
+"""GraphSAGE on a co-purchase graph: categories of products, and recommendations."""

@@ -1,6 +1,6 @@
-"""Commands of products alone: ``naiad products embed|recommend``.
+"""Products on the command line: ``naiad products embed|recommend``.
 
-Read at the start of every ``naiad`` command: heavy modules are imported inside the functions.
+Every ``naiad`` command imports this module, so heavy modules are imported inside the functions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from naiad.cli.options import Url
 
 commands = typer.Typer(
     name="products",
-    help="What is bought together: embeddings in a graph store, and recommendations from it.",
+    help="Fill a graph store with products and embeddings, and recommend products from it.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -25,30 +25,28 @@ def embed(
     graph: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="The graph that the server has; by default that of the weights."
+            metavar="DIR", help="The graph that the server has. Default: the graph of the weights."
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="The server's weights, where they are not the default ones.")
+        Path | None, typer.Option(help="The server's weights, if they are not the default ones.")
     ] = None,
     place: Annotated[
         str | None,
         typer.Option(
             "--store",
             metavar="PLACE",
-            help="The store, a folder; by default $NAIAD_PRODUCTS, else a folder of your data.",
+            help="Store, a folder. Default: $NAIAD_PRODUCTS, else ~/.local/share/naiad/products.",
         ),
     ] = None,
     url: Url = "localhost:8001",
-    per_request: Annotated[int, typer.Option(min=1, help="Products of one request.")] = 64,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 4,
-    force: Annotated[
-        bool, typer.Option("--force", help="Begin anew, whatever is in the store.")
-    ] = False,
+    per_request: Annotated[int, typer.Option(min=1, help="Products per request.")] = 64,
+    concurrency: Annotated[int, typer.Option(min=1, help="Number of concurrent requests.")] = 4,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing store.")] = False,
 ) -> None:
-    """Fill a graph store: the co-purchase graph, and embeddings by a served model.
+    """Fill a graph store with the co-purchase graph and embeddings from a served model.
 
-    What is interrupted goes on where it was. Others may read meanwhile.
+    To resume after an interruption, run the command again. The store can be read at any time.
 
     [bold]Examples[/]
 
@@ -65,18 +63,18 @@ def embed(
 def recommend(
     basket: Annotated[
         list[int],
-        typer.Argument(metavar="PRODUCT...", help="Products of the basket.", show_default=False),
+        typer.Argument(metavar="PRODUCT...", help="Products in the basket.", show_default=False),
     ],
-    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many are wanted.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="Number of picks.")] = 10,
     graph_weight: Annotated[
-        float, typer.Option(min=0, max=1, help="How much the graph counts, against embeddings.")
+        float, typer.Option(min=0, max=1, help="Weight of the graph; the rest is the embeddings'.")
     ] = 0.5,
     unseen: Annotated[
-        bool, typer.Option("--unseen", help="Leave out what was bought with the basket before.")
+        bool, typer.Option("--unseen", help="Leave out products already bought with the basket.")
     ] = False,
     url: Url = "localhost:8001",
 ) -> None:
-    """Say what is bought together with a basket of products, and why.
+    """Recommend products to go with a basket, and say why.
 
     [bold]Examples[/]
 

@@ -1,4 +1,4 @@
-"""``naiad products embed|recommend``: fill a graph store through a server, and ask it."""
+"""The bodies of ``naiad products embed|recommend``."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def fill(
     concurrency: int,
     force: bool,
 ) -> None:
-    """Load the graph where it is not in the store yet, and compute the embeddings that are missing.
+    """Load the graph into the store if need be, and compute the missing embeddings.
 
     Raises:
-        Unavailable: no server is there; says how to start one.
-        NaiadError: the graph, the store or the model is not as it must be.
+        Unavailable: no server answers.
+        NaiadError: the graph, the store or the model cannot be used.
     """
     where = place or product_store.store_place()
     with connected("products", url, timeout=60.0, model="products", local=False) as client:
@@ -58,11 +58,11 @@ def fill(
 def print_recommendations(
     basket: Sequence[int], k: int, graph_weight: float, unseen: bool, url: str
 ) -> None:
-    """Print what is bought together with a basket, and why.
+    """Print the products to go with a basket, and why.
 
     Raises:
-        Unavailable: no server with the model is there; says how to start one.
-        NaiadError: a product or the store is not as it must be.
+        Unavailable: no server with the model answers.
+        NaiadError: a product does not exist, or the store cannot be used.
     """
     with connected(RECOMMEND, url, timeout=60.0, model=RECOMMEND, local=False) as client:
         found = client.products.recommend(basket, k, graph_weight=graph_weight, unseen=unseen)

@@ -1,10 +1,10 @@
 """The ``graph_embeddings`` model: GraphSAGE under the contract of a public example's clients.
 
-They sample neighbourhoods themselves and send them padded to fixed sizes: features of 1,000 nodes,
-and per layer the edges, as positions in the rows that the layer before gave, and the sizes of the
-bipartite graph that they form: how many rows edges come from, and how many, the first ones, they
-lead to. Each layer gives 500 rows; those beyond the second size are as of nodes whose features are
-zeros. Clients read the first row: the one product that they ask about.
+Clients sample neighbourhoods themselves and send them padded to fixed sizes: the features of 1,000
+nodes and, per layer, the edges, as positions in the previous layer's rows, and the two sizes of the
+bipartite graph they form: the number of rows that edges come from, and the number of leading rows
+that they lead to. Each layer returns 500 rows; those beyond the second size are computed from zero
+features. Clients read the first row, the product they ask about.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from naiad.applications.products.model import SageNet
 
 NODES: Final = 1_000
-"""Rows of features."""
+"""Number of rows of features."""
 ROWS: Final = 500
-"""Rows that each layer gives."""
+"""Number of rows that each layer returns."""
 ARCHITECTURE: Final = Architecture()
-"""The one network whose sizes the contract has."""
+"""The only network sizes that the contract allows."""
 
 _LAYERS: Final = range(ARCHITECTURE.layers)
 _WIDTHS: Final = ARCHITECTURE.widths()
@@ -48,7 +48,7 @@ def _size(layer: int) -> str:
 
 
 class GraphEmbeddings(Pipeline):
-    """What each layer of GraphSAGE gives, for neighbourhoods that their client has sampled."""
+    """The output of each GraphSAGE layer for neighbourhoods sampled by the client."""
 
     inputs = {
         "input__0": Tensor("float32", (NODES, _WIDTHS[0]), doc="features; unused rows are zeros"),
@@ -67,7 +67,7 @@ class GraphEmbeddings(Pipeline):
                 ),
                 (
                     _size(layer),
-                    Tensor("int64", (2,), minimum=0, doc="how many rows are used: from, to"),
+                    Tensor("int64", (2,), minimum=0, doc="number of rows used: from, to"),
                 ),
             )
         },
@@ -88,34 +88,34 @@ class GraphEmbeddings(Pipeline):
 
     @cached_property
     def known(self) -> Metadata:
-        """What is known of the weights.
+        """The metadata of the weights.
 
         Raises:
-            WeightsError: they cannot answer under this contract.
+            WeightsError: the weights do not fit this contract.
         """
         folder = weights_folder(self)
         known = read_metadata(folder)
         if known.architecture != ARCHITECTURE:
             raise WeightsError(
-                f"{folder}: a network of {known.architecture}, but clients of {self.name} expect "
+                f"{folder}: the network is {known.architecture}; clients of {self.name} expect "
                 f"{ARCHITECTURE}; serve it as products"
             )
         return known
 
     def metadata(self) -> Mapping[str, str]:
-        """Notice and origin of the weights."""
+        """Return the notice and origin of the weights."""
         return {"notice": self.known.notice, "trained_on": self.known.trained_on}
 
     def setup(self, device: str) -> None:
         """Load the weights onto ``device``."""
         from naiad.applications.products.weights import load_weights
 
-        _ = self.known  # refuses weights that cannot answer the wire contract
+        _ = self.known  # refuses weights that do not fit the contract
         net, _ = load_weights(weights_folder(self))
         self._net = net.to(device)
 
     def prepare(self, request: Request) -> Arrays:
-        """Refuse edges that lead out of the rows."""
+        """Refuse edges beyond the rows."""
         for layer in _LAYERS:
             rows = (NODES if layer == 0 else ROWS, ROWS)
             for end, most in enumerate(rows):
@@ -128,7 +128,7 @@ class GraphEmbeddings(Pipeline):
         return request.arrays
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """Run each layer on all requests at once; those of each are rows that follow each other."""
+        """Run each layer on all requests at once; each request has consecutive rows."""
         import torch
 
         from naiad.applications.products.model import starts_of
@@ -150,7 +150,7 @@ class GraphEmbeddings(Pipeline):
         return answers
 
     def example(self) -> dict[str, Array]:
-        """A product with two neighbours, one of which has a third."""
+        """Return a product with two neighbours, one of which has another."""
         arrays: dict[str, Array] = {"input__0": np.zeros((NODES, _WIDTHS[0]), np.float32)}
         arrays["input__0"][:4] = np.random.default_rng(0).normal(size=(4, _WIDTHS[0]))
         for layer, (pairs, rows, to) in enumerate(

@@ -1,4 +1,4 @@
-"""The graph to train on: a folder of Naiad's, OGB's files, or a synthetic one."""
+"""The graph to train on: a Naiad folder, OGB's files, or a synthetic graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from naiad.applications.products.ogb import Progress, convert, is_ogb
 from naiad.errors import InvalidInput
 
 SYNTHETIC: Final = 20_000
-"""Products of the graph that is made where there is none."""
+"""Number of products in the graph made if none is given."""
 
 _GRAPH: Final = "graph"
 
@@ -18,12 +18,12 @@ _GRAPH: Final = "graph"
 def training_graph(
     data: Path | None, weights: Path, seed: int, progress: Progress = lambda what, rows: None
 ) -> tuple[ProductGraph, str]:
-    """The graph in ``data``, and its folder as the weights that are trained on it will name it.
+    """Return the graph in ``data``, and the folder by which its weights will name it.
 
-    A graph that is not in a folder of Naiad's yet is written to one beside the weights.
+    A graph not yet in Naiad's format is written to a folder beside the weights.
 
     Raises:
-        InvalidInput: there is no graph; says what there must be.
+        InvalidInput: ``data`` has no graph.
     """
     if data is None:
         from naiad.applications.products.simulate import simulate
@@ -34,5 +34,5 @@ def training_graph(
     if is_ogb(data):
         return convert(data, weights / _GRAPH, progress), _GRAPH
     if data.is_dir() and not (data / FACTS_FILE).exists() and (data / "raw").is_dir():
-        raise InvalidInput(f"{data}: it has raw/, but no raw/edge.csv.gz as OGB's ogbn-products")
+        raise InvalidInput(f"{data} has raw/ but not raw/edge.csv.gz, as OGB's ogbn-products has")
     return open_graph(data), str(data.resolve())

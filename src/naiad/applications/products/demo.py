@@ -1,4 +1,4 @@
-"""Categories of products in the graph that comes with Naiad, through a Triton of its own."""
+"""The demo: categories of products in Naiad's sample graph, from a temporary server."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PRODUCTS = ("17", "42", "1234")
 
 
 def run(directory: Path) -> None:
-    """Serve, ask, print, draw, and shut down; result and picture go to ``directory``.
+    """Serve, ask, print, draw and shut down; the result and a plot go to ``directory``.
 
     Raises:
-        NaiadError: what could not be done, and why.
+        NaiadError: a step fails.
     """
     directory.mkdir(parents=True, exist_ok=True)
     what = Inference(

@@ -7,9 +7,9 @@
     indices.npy       the neighbours of all products, product by product: int32 [edges]
     features.npy      float16 or float32 [products, features]
     category.npy      int16 [products], -1: unknown
-    train.npy, validation.npy, test.npy      int64: products to learn from, and to judge by
+    train.npy, validation.npy, test.npy      int64: the products of each split
 
-Edges are there in both directions, once, and none leads from a product to itself.
+Each edge is stored once in each direction; no edge leads from a product to itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FORMAT: Final = 1
 _SPLIT: Final = ("train", "validation", "test")
 _ARRAYS: Final = ("indptr", "indices", "features", "category", *_SPLIT)
 _LARGEST_FACTS: Final = 1 << 20
-_BLOCK: Final = 1 << 24  # numbers that are checked at a time
+_BLOCK: Final = 1 << 24  # numbers checked at a time
 
 
 def _none() -> Ints:
@@ -41,21 +41,21 @@ def _none() -> Ints:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ProductGraph:
-    """Products, what each was bought with and, where it is known, their categories.
+    """Products, the products each was bought with and, if known, their categories.
 
     Attributes:
-        source: where it comes from, in words.
+        source: the origin of the graph, in words.
         indptr: where each product's neighbours begin: int64 ``[products + 1]``.
         indices: neighbours of all products: int32 ``[edges]``.
         features: float16 or float32 ``[products, features]``.
-        categories: the categories' names; empty where there are none.
-        category: of each product, -1 where it is unknown: int16 ``[products]``.
-        train: products to learn from: int64.
-        validation: products that tell when to stop: int64.
-        test: products to judge by: int64.
+        categories: the categories' names, if any.
+        category: the category of each product, -1 if unknown: int16 ``[products]``.
+        train: products to train on: int64.
+        validation: products to choose the best epoch by: int64.
+        test: products to test on: int64.
 
     Raises:
-        InvalidInput: the arrays do not fit each other; says which.
+        InvalidInput: the arrays do not fit each other.
     """
 
     source: str
@@ -81,8 +81,8 @@ class ProductGraph:
         products = len(self)
         if self.indptr.shape != (products + 1,):
             raise InvalidInput(
-                f"indptr has {len(self.indptr):,} numbers; it must have {products + 1:,}: one more "
-                "than products"
+                f"indptr has {len(self.indptr):,} numbers; it must have {products + 1:,}, one more "
+                "than there are products"
             )
         if self.indptr[0] != 0 or self.indptr[-1] != len(self.indices):
             raise InvalidInput(
@@ -90,7 +90,7 @@ class ProductGraph:
                 f"the {len(self.indices):,} indices"
             )
         if (np.diff(self.indptr) < 0).any():
-            raise InvalidInput("indptr decreases; each product's neighbours must follow the last's")
+            raise InvalidInput("indptr decreases; it must increase from product to product")
         if self.category.shape not in ((products,), (0,)):
             raise InvalidInput(f"category has {len(self.category):,} rows; there are {products:,}")
         _check_range("indices", self.indices, 0, products)
@@ -103,27 +103,27 @@ class ProductGraph:
 
     @property
     def edges(self) -> int:
-        """Edges, each direction counted."""
+        """Number of edges, counting both directions."""
         return len(self.indices)
 
     def degrees(self, products: Ints | None = None) -> Ints:
-        """How many products each of some products, or of all, was bought with: int64."""
+        """Return the number of neighbours of some products, or of all: int64."""
         if products is None:
             return np.diff(self.indptr)
         return self.indptr[products + 1] - self.indptr[products]
 
     def neighbours(self, products: Ints) -> NDArray[np.int32]:
-        """What each of some products was bought with, product by product: int32."""
+        """Return the neighbours of some products, product by product: int32."""
         degrees = self.degrees(products)
         ends = np.cumsum(degrees)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - degrees, degrees)
         return self.indices[np.repeat(self.indptr[products], degrees) + within]
 
     def check_products(self, products: Ints, name: str) -> None:
-        """Refuse numbers that are no products.
+        """Refuse numbers that are not products.
 
         Raises:
-            InvalidInput: ``name`` and position, the number, and what there is.
+            InvalidInput: a number is out of range.
         """
         wrong = np.flatnonzero((products < 0) | (products >= len(self)))
         if wrong.size:
@@ -137,15 +137,15 @@ class ProductGraph:
 def graph_of_pairs(
     pairs: NDArray[Any], products: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The arrays ``indptr`` and ``indices`` of a graph.
+    """Return the arrays ``indptr`` and ``indices`` of a graph.
 
     Args:
-        pairs: products that were bought together, in any direction, some perhaps repeated:
-            integers ``[2, pairs]``.
-        products: how many there are.
+        pairs: products bought together, in either direction, possibly repeated: integers
+            ``[2, pairs]``.
+        products: number of products.
 
     Raises:
-        InvalidInput: a pair names no product.
+        InvalidInput: a pair has a number that is not a product.
     """
     try:
         from scipy.sparse import coo_array
@@ -155,7 +155,7 @@ def graph_of_pairs(
         _check_range("a pair", row, 0, products)
     kept = pairs[:, pairs[0] != pairs[1]].astype(np.int32, copy=False)
     there = np.ones(kept.shape[1], np.bool_)
-    # Of booleans, so that a sum of repeated pairs is neither 2 nor, as of small integers, 0.
+    # Booleans, because repeated pairs are summed: small integers could overflow to 0.
     one_way = coo_array((there, (kept[0], kept[1])), shape=(products, products)).tocsr()
     both: Any = (one_way + one_way.T.tocsr()).tocsr()
     both.sort_indices()
@@ -163,7 +163,7 @@ def graph_of_pairs(
 
 
 def write_graph(folder: Path, graph: ProductGraph) -> None:
-    """Write a graph to a folder, which is made if need be."""
+    """Write a graph to a folder, which is created if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FACTS_FILE).unlink(missing_ok=True)
     for name in _ARRAYS:
@@ -172,16 +172,16 @@ def write_graph(folder: Path, graph: ProductGraph) -> None:
 
 
 def write_facts(folder: Path, source: str, categories: tuple[str, ...]) -> None:
-    """Write ``graph.json``, which makes a graph of a folder of arrays."""
+    """Write ``graph.json``, which completes the folder of a graph."""
     facts = {"format": FORMAT, "source": source, "categories": list(categories)}
     (folder / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def open_graph(folder: Path) -> ProductGraph:
-    """Open the graph in a folder; its arrays are memory maps, and are checked once.
+    """Open the graph in a folder; its arrays are memory-mapped and checked once.
 
     Raises:
-        InvalidInput: there is none, it is half written, or it is damaged; says what to do.
+        InvalidInput: the graph is missing, incomplete or damaged.
     """
     facts = _read_facts(folder)
     arrays: dict[str, NDArray[Any]] = {}
@@ -190,7 +190,7 @@ def open_graph(folder: Path) -> ProductGraph:
         try:
             arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, EOFError, ValueError, TypeError) as error:
-            raise InvalidInput(f"{path}: cannot be read ({error}); write the graph anew") from error
+            raise InvalidInput(f"{path} cannot be read ({error}); write the graph again") from error
     try:
         return ProductGraph(
             source=str(facts["source"]),
@@ -198,7 +198,7 @@ def open_graph(folder: Path) -> ProductGraph:
             **arrays,
         )
     except (KeyError, TypeError) as error:
-        raise InvalidInput(f"{folder / FACTS_FILE}: no facts of a graph ({error!r})") from error
+        raise InvalidInput(f"{folder / FACTS_FILE} does not describe a graph: {error!r}") from error
     except InvalidInput as error:
         raise InvalidInput(f"{folder}: {error}") from None
 
@@ -211,7 +211,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         )
     if not path.is_file():
         begun = any((folder / f"{name}.npy").exists() for name in _ARRAYS)
-        why = "the graph was not written to its end; write it anew" if begun else "no graph"
+        why = "the graph is incomplete; write it again" if begun else "it is not a graph"
         raise InvalidInput(f"{folder} has no {FACTS_FILE}: {why}")
     try:
         if path.stat().st_size > _LARGEST_FACTS:
@@ -220,7 +220,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         if facts["format"] != FORMAT:
             raise ValueError(f"format {facts['format']}; this Naiad reads format {FORMAT}")
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InvalidInput(f"{path}: no facts of a graph ({error})") from error
+        raise InvalidInput(f"{path} does not describe a graph: {error}") from error
     return facts
 
 

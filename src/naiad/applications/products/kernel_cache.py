@@ -1,8 +1,8 @@
-"""Where compiled kernels are kept, so that only the first start of a machine compiles them.
+"""The cache of compiled kernels: only the first start on a machine compiles them.
 
-Numba's files are named for the processor, and are written under another name and then moved:
-workers that start at once do not disturb each other. They are pickles, so they are read only from
-a directory that is the user's own.
+Numba names its files for the processor, and writes them under another name before moving them, so
+workers that start together do not disturb each other. The files are pickles, so they are read only
+from a directory that belongs to the user.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from naiad.errors import ArtifactError
 
 @contextmanager
 def kernel_cache(*sources: str) -> Generator[None]:
-    """Let functions that are given to ``numba.njit(cache=True)`` meanwhile be kept for later.
+    """Cache the functions that are passed to ``numba.njit(cache=True)`` within the block.
 
-    They are in ``$NUMBA_CACHE_DIR`` if that is set, else in Naiad's cache directory, else, where
-    that cannot be written, in the temporary directory; under a name made of the contents of the
-    source files, because Numba looks at one file only and at its date.
+    They go to ``$NUMBA_CACHE_DIR`` if it is set, else to Naiad's cache directory, else, if that
+    cannot be written, to the temporary directory. The name is a hash of the source files, because
+    Numba checks only one file, and only its date.
 
     Raises:
-        ArtifactError: none of them can be written.
+        ArtifactError: no directory can be written.
     """
-    config: Any = numba_config  # its settings are made when it is imported
+    config: Any = numba_config  # untyped: its settings are created at import
     chosen = config.CACHE_DIR
     if chosen:
         yield
@@ -46,7 +46,7 @@ def kernel_cache(*sources: str) -> Generator[None]:
 
 
 def _private_directory() -> Path:
-    """A directory that nobody else can write to."""
+    """Return a directory that nobody else can write to."""
     parents = (cache_directory().resolve(), Path(tempfile.gettempdir()) / f"naiad-{os.getuid()}")
     for parent in parents:
         path = parent / "kernels"
@@ -59,12 +59,12 @@ def _private_directory() -> Path:
         if own and os.access(path, os.W_OK | os.X_OK):
             return path
     raise ArtifactError(
-        f"neither {parents[0]} nor {parents[1]} can be written to keep compiled code in; "
-        "set NAIAD_CACHE to another directory"
+        f"compiled code cannot be cached in {parents[0]} or {parents[1]}: neither is writable by "
+        "this user alone; set NAIAD_CACHE to another directory"
     )
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether nobody but the user can replace what is in a folder."""
+    """Return whether only the user can replace files in a folder."""
     state = folder.lstat()
     return state.st_uid == os.getuid() and not state.st_mode & 0o022

@@ -1,6 +1,6 @@
 """The inner loops of :mod:`naiad.applications.products.sampler`, compiled by Numba.
 
-Numba makes a float of an int64 and a uint64, so every constant that meets a hash is a uint64.
+Numba promotes an int64 and a uint64 to a float, so every constant that meets a hash is a uint64.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def _mix(z: Any) -> Any:
 def _hop(
     indptr: Any, indices: Any, nodes: Any, known: Any, fanout: Any, state: Any, place: Any
 ) -> Any:
-    """One hop: see :meth:`naiad.applications.products.sampler.Sampler.sample`.
+    """Sample one hop: see :meth:`naiad.applications.products.sampler.Sampler.sample`.
 
-    ``nodes`` has room for what is found, its first ``known`` are there; ``place`` is where in
-    ``nodes`` each node of the graph is, or -1.
+    ``nodes`` has ``known`` nodes and room for more; ``place`` is the position in ``nodes`` of each
+    node of the graph, or -1.
     """
     edges = 0
     for target in range(known):

@@ -1,7 +1,7 @@
 """GraphSAGE with the mean aggregator (Hamilton, Ying and Leskovec, arXiv:1706.02216).
 
 Plain torch. Parameters have the names and shapes of PyTorch Geometric's ``SAGEConv``, so a network
-that was trained with it loads here and answers the same.
+trained with it loads here and gives the same answers.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from naiad.applications.products.metadata import Architecture
 
 
 class SageConv(nn.Module):
-    """One layer: a linear map of the mean of a node's neighbours, and one of the node itself."""
+    """One layer: a linear map of the neighbours' mean plus one of the node itself."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        """Make a layer from ``inputs`` to ``outputs`` numbers per node."""
+        """Create a layer from ``inputs`` to ``outputs`` numbers per node."""
         super().__init__()
         self.lin_l = nn.Linear(inputs, outputs)
         self.lin_r = nn.Linear(inputs, outputs, bias=False)
 
     def forward(self, x: Tensor, own: Tensor, neighbours: Tensor, starts: Tensor) -> Tensor:
-        """New features of some nodes: float32 ``[nodes, outputs]``.
+        """Return new features of the nodes: float32 ``[nodes, outputs]``.
 
         Args:
-            x: features that neighbours are looked up in: float32 ``[rows, inputs]``.
+            x: features of the neighbours: float32 ``[rows, inputs]``.
             own: features of the nodes themselves: float32 ``[nodes, inputs]``.
             neighbours: the rows of all nodes' neighbours, node by node: int64 ``[edges]``.
-            starts: where in ``neighbours`` each node's begin: int64 ``[nodes]``. The mean of none
-                is 0.
+            starts: where each node's neighbours begin in ``neighbours``: int64 ``[nodes]``. The
+                mean of no neighbours is 0.
         """
-        # Looks up and averages in one go. Gathering the edges' features and adding them up by node
+        # Looks up and averages at once. Gathering the edges' features and summing them by node
         # takes 2 to 6 times as long on one core (benchmarks/products.py).
         mean = F.embedding_bag(neighbours, x, starts, mode="mean")
         return self.lin_l(mean) + self.lin_r(own)
@@ -44,7 +44,7 @@ class SageNet(nn.Module):
     """Layers of :class:`SageConv`, with ReLU between them."""
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
-        """Make the network with random parameters; ``dropout`` is for training."""
+        """Create the network with random parameters; ``dropout`` is for training."""
         super().__init__()
         self.architecture = architecture
         self.dropout = dropout
@@ -53,7 +53,7 @@ class SageNet(nn.Module):
     def layer(
         self, number: int, x: Tensor, own: Tensor, neighbours: Tensor, starts: Tensor
     ) -> Tensor:
-        """What layer ``number``, from 0, makes of its inputs; see :meth:`SageConv.forward`."""
+        """Run layer ``number``, from 0, with its ReLU; see :meth:`SageConv.forward`."""
         x = self.convs[number](x, own, neighbours, starts)
         if number == self.architecture.layers - 1:
             return x
@@ -62,20 +62,20 @@ class SageNet(nn.Module):
     def forward(
         self, x: Tensor, node_hop: Tensor, edge_index: Tensor, edge_hop: Tensor
     ) -> list[Tensor]:
-        """What each layer says of the nodes that were asked about, from sampled neighbourhoods.
+        """Return each layer's output for the requested nodes, from sampled neighbourhoods.
 
-        The first layer is computed for all nodes but those of the last hop, the second for all but
-        those of the last two, and so on: what is not needed for hop 0 is not computed.
+        The first layer is computed for all nodes except the last hop's, the second for all except
+        the last two hops', and so on: only what hop 0 needs is computed.
 
         Args:
             x: features of all nodes: float32 ``[nodes, features]``.
-            node_hop: as in :class:`~naiad.applications.products.sampler.Neighbourhood`, or several
-                of them merged: int8 ``[nodes]``.
-            edge_index: int64 ``[2, edges]``; in each hop sorted by row 1.
+            node_hop: as in :class:`~naiad.applications.products.sampler.Neighbourhood`, one or
+                several merged: int8 ``[nodes]``.
+            edge_index: int64 ``[2, edges]``; sorted by row 1 within each hop.
             edge_hop: int8 ``[edges]``.
 
         Returns:
-            per layer, float32 ``[nodes of hop 0, width]``.
+            float32 ``[nodes of hop 0, width]`` per layer.
         """
         answers: list[Tensor] = []
         for number, hop in enumerate(range(self.architecture.layers, 0, -1)):
@@ -95,6 +95,6 @@ class SageNet(nn.Module):
 
 
 def starts_of(target: Tensor, nodes: int) -> Tensor:
-    """Where each node's edges begin among edges that are sorted by target: int64 ``[nodes]``."""
+    """Return where each node's edges begin among edges sorted by target: int64 ``[nodes]``."""
     count = torch.bincount(target, minlength=nodes)
     return torch.cumsum(count, 0) - count

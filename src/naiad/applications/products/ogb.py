@@ -1,4 +1,4 @@
-"""The files of ogbn-products as the Open Graph Benchmark has them (Hu et al., arXiv:2005.00687).
+"""The files of ogbn-products, as published by the Open Graph Benchmark (arXiv:2005.00687).
 
 ::
 
@@ -6,10 +6,10 @@
     raw/node-feat.csv.gz       100 numbers per line, a line per product
     raw/node-label.csv.gz      the number of a category per line
     split/sales_ranking/{train,valid,test}.csv.gz     the number of a product per line
-    mapping/labelidx2productcategory.csv.gz           names of the categories; may be missing
+    mapping/labelidx2productcategory.csv.gz           names of the categories; optional
 
-Naiad does not download them; they are 1.4 GB. Their numbers are written to the folder of a graph as
-they are read, so that only the edges are in memory as a whole.
+Naiad does not download them; they are 1.4 GB. Features are written to the graph's folder as they
+are read, so only the edges are in memory as a whole.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Progress = Callable[[str, int], None]
 
 
 def is_ogb(folder: Path) -> bool:
-    """Whether a folder has files as OGB names them."""
+    """Return whether a folder has files named as OGB names them."""
     return (folder / "raw" / "edge.csv.gz").is_file()
 
 
@@ -42,10 +42,10 @@ def convert(
 ) -> ProductGraph:
     """Write the graph in OGB's ``folder`` to the folder ``graph``, and open it.
 
-    ``progress`` is told what is read, and how many lines of it were.
+    ``progress`` is called with the name of the file and the number of lines read.
 
     Raises:
-        InvalidInput: a file is missing or is not as OGB writes it; says which and where.
+        InvalidInput: a file is missing or not as OGB writes it.
     """
     raw = folder / "raw"
     label = _column(raw / "node-label.csv.gz", progress)
@@ -88,7 +88,7 @@ _DRAFT: Final = "features.part.npy"
 
 
 def _features(path: Path, products: int, graph: Path, progress: Progress) -> NDArray[np.float32]:
-    """The features, in a file and not in memory: 1 GB of them."""
+    """Read the features into a memory-mapped file: they take 1 GB."""
     width = len(_first_line(path).split(","))
     features: NDArray[np.float32] = np.lib.format.open_memmap(
         graph / _DRAFT, "w+", np.float32, (products, width)
@@ -96,7 +96,7 @@ def _features(path: Path, products: int, graph: Path, progress: Progress) -> NDA
     rows = 0
     for block in _blocks(path, width, "float32", progress):
         if rows + len(block) > products:
-            raise InvalidInput(f"{path} has more lines than there are products, {products:,}")
+            raise InvalidInput(f"{path} has more lines than the {products:,} products")
         features[rows : rows + len(block)] = block
         rows += len(block)
     if rows != products:
@@ -122,7 +122,7 @@ def _column(path: Path, progress: Progress) -> NDArray[np.int64]:
 
 
 def _blocks(path: Path, columns: int, dtype: str, progress: Progress) -> Iterator[NDArray[Any]]:
-    """The numbers of a file without a header, some lines at a time: ``[lines, columns]``."""
+    """Yield the numbers of a file without a header, in blocks ``[lines, columns]``."""
     import pyarrow as pa
 
     csv = _csv()
@@ -150,14 +150,14 @@ def _first_line(path: Path) -> str:
 
 
 def _stream(path: Path) -> Any:
-    """The text of a gzip file."""
+    """Open a gzip file for reading."""
     import pyarrow as pa
 
     try:
         return pa.input_stream(str(path), compression="gzip")
     except OSError as error:
         raise InvalidInput(
-            f"{path}: cannot be read ({error}); ogbn-products has raw/ with edge.csv.gz, "
+            f"{path} cannot be read ({error}); ogbn-products has raw/ with edge.csv.gz, "
             "node-feat.csv.gz and node-label.csv.gz, and split/sales_ranking/"
         ) from None
 

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class Products(Pipeline):
-    """Category of each of some products, and their embeddings, by GraphSAGE.
+    """The category and embeddings of products, by GraphSAGE.
 
-    ``weights`` is a folder as :mod:`naiad.applications.products.weights` writes it, which names the
-    graph that it answers about.
+    ``weights`` is a folder as :mod:`naiad.applications.products.weights` writes it; it names the
+    graph of the products.
     """
 
     inputs = INPUTS
     sample = SAMPLE
     outputs = OUTPUTS
-    # Requests for one product take a fourth of the time when 16 are merged; beyond a few hundred
-    # products little is gained, and others wait (benchmarks/products.py).
+    # Merging 16 requests for one product cuts the time of each to a quarter; beyond a few hundred
+    # products little is gained, and other requests wait (benchmarks/products.py).
     budget = Budget(products=256, nodes=100_000)
     limit = Budget(products=MAX_PRODUCTS)
     weights = "data/weights"
@@ -44,20 +44,20 @@ class Products(Pipeline):
 
     @cached_property
     def known(self) -> Metadata:
-        """What is known of the weights."""
+        """The metadata of the weights."""
         return read_metadata(weights_folder(self))
 
     @cached_property
     def graph(self) -> ProductGraph:
-        """The graph that is asked about.
+        """The graph of the products.
 
         Raises:
-            WeightsError: the weights name none, or not one that they can be used with.
+            WeightsError: the weights name no graph, or one that does not fit them.
         """
         return graph_of(weights_folder(self), self.known)
 
     def metadata(self) -> Mapping[str, str]:
-        """Categories, sizes, notice and origin of the weights, for clients."""
+        """Return categories, sizes, notice and origin of the weights, for clients."""
         return {
             "categories": json.dumps(self.known.classes),
             "products": str(len(self.graph)),
@@ -70,8 +70,8 @@ class Products(Pipeline):
         }
 
     def setup(self, device: str) -> None:
-        """Load the weights onto ``device``, and open the graph."""
-        # Here and not above: the command line does without torch.
+        """Load the weights onto ``device`` and open the graph."""
+        # Imported here because the command line must work without torch.
         from naiad.applications.products.weights import load_weights
 
         graph = self.graph
@@ -103,7 +103,7 @@ class Products(Pipeline):
         features = self.graph.features[batch["node"].cpu().numpy()]
         x = torch.from_numpy(features).to(batch.device or "cpu").float()
         layers = self._net(x, batch["node_hop"], batch["edge_index"], batch["edge_hop"])
-        # Positions are among all nodes; answers are of those that were asked about.
+        # Positions count all nodes; the layers return only the requested ones.
         row = torch.cumsum(batch["node_hop"] == 0, 0) - 1
         *hidden, logits = (layer[row[batch["position"]]] for layer in layers)
         return {
@@ -114,7 +114,7 @@ class Products(Pipeline):
         }
 
     def example(self) -> dict[str, Array]:
-        """Eight products, or as many as there are."""
+        """Return a request for eight products, or as many as there are."""
         return {
             "product": np.arange(min(8, len(self.graph)), dtype=np.int64),
             "seed": np.zeros(1, np.int64),
@@ -122,10 +122,10 @@ class Products(Pipeline):
 
 
 def weights_folder(pipeline: Pipeline) -> Path:
-    """The folder of a pipeline's weights.
+    """Return the folder of a pipeline's weights.
 
     Raises:
-        WeightsError: it has none.
+        WeightsError: the pipeline has no weights.
     """
     if pipeline.weights_path is None:
         raise WeightsError(f"{pipeline.name} has no weights; give a folder with --weights")
@@ -133,18 +133,18 @@ def weights_folder(pipeline: Pipeline) -> Path:
 
 
 def graph_of(folder: Path, known: Metadata) -> ProductGraph:
-    """The graph that some weights name.
+    """Open the graph that some weights name.
 
     Raises:
-        WeightsError: they name none, or not one that they can be used with.
+        WeightsError: the weights name no graph, or one that does not fit them.
     """
     if not known.graph:
         raise WeightsError(
-            f"{folder}: the weights name no graph to answer about; import them with --graph DIR, "
-            "or serve them as graph_embeddings, whose clients send their own"
+            f"{folder}: the weights name no graph; import them with --graph DIR, or serve them as "
+            "graph_embeddings, whose clients send their own"
         )
     try:
-        graph = open_graph(folder / known.graph)  # an absolute path stays what it is
+        graph = open_graph(folder / known.graph)  # an absolute path stays absolute
     except InvalidInput as error:
         raise WeightsError(str(error)) from error
     width = graph.features.shape[1]

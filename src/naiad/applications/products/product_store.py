@@ -1,9 +1,8 @@
 """A co-purchase graph and its products' embeddings in a graph store.
 
-The store has each product's category and number of neighbours, what it was bought with, and its
-embedding by the last hidden layer of a served ``products``. Embeddings are computed through a
-server, some at a time, and published as they come: others read meanwhile, and what is interrupted
-goes on where it was.
+The store has each product's category, number of neighbours and neighbours, and its embedding from
+the last hidden layer of a served ``products``. Embeddings are computed in chunks on a server and
+published as they arrive, so readers see them early and an interrupted run can resume.
 """
 
 from __future__ import annotations
@@ -37,31 +36,31 @@ PRODUCT: Final = "Product"
 BOUGHT_WITH: Final = "bought_with"
 EMBEDDING: Final = "embedding"
 VARIABLE: Final = "NAIAD_PRODUCTS"
-"""The environment variable that names another place than the default one."""
+"""The environment variable that overrides the default location."""
 
 _ORIGIN: Final = "Origin"
 _ORIGIN_KEY: Final = "embeddings"
 _PUBLISH: Final = 10.0
-"""Seconds between two states that others see. To publish costs a copy of the store."""
+"""Seconds between publications, each of which copies the store."""
 
 
 def store_place() -> str:
-    """The folder of the store: ``NAIAD_PRODUCTS``, or a folder of the user's data."""
+    """Return the folder of the store: ``NAIAD_PRODUCTS``, or a folder of the user's data."""
     return os.environ.get(VARIABLE) or str(user_data_path("naiad") / "products")
 
 
 def load_graph(where: str, graph: ProductGraph, labels: Labels, width: int) -> None:
-    """Make a store of a graph, whose products have no embeddings yet.
+    """Create a store of a graph, without embeddings.
 
     Args:
-        where: the store's folder; what is there is replaced.
-        graph: products and what they were bought with.
-        labels: of the server by which embeddings will be computed.
-        width: numbers per embedding.
+        where: the store's folder; an existing store is replaced.
+        graph: the products and their neighbours.
+        labels: the labels of the server that will compute the embeddings.
+        width: length of an embedding.
 
     Raises:
-        InvalidInput: the server's graph is another one.
-        StoreError: another process writes to the store.
+        InvalidInput: the server has another graph.
+        StoreError: another process is writing to the store.
     """
     try:
         import pyarrow as pa
@@ -69,8 +68,9 @@ def load_graph(where: str, graph: ProductGraph, labels: Labels, width: int) -> N
         raise MissingExtra("products", error.name or "pyarrow") from error
     if (len(graph), graph.edges) != (labels.products, labels.edges):
         raise InvalidInput(
-            f"{graph.source}: {len(graph):,} products and {graph.edges:,} edges; the server's "
-            f"graph, {labels.graph}, has {labels.products:,} and {labels.edges:,}"
+            f"{graph.source} has {len(graph):,} products and {graph.edges:,} edges; the server's "
+            f"graph, {labels.graph}, has {labels.products:,} and {labels.edges:,}: give the "
+            "server's graph with --graph"
         )
     schema = GraphSchema(
         nodes=(
@@ -84,7 +84,7 @@ def load_graph(where: str, graph: ProductGraph, labels: Labels, width: int) -> N
         ),
         edges=(EdgeTable(BOUGHT_WITH, PRODUCT, PRODUCT),),
     )
-    names = np.array([*graph.categories, None], object)  # -1 is the last: unknown
+    names = np.array([*graph.categories, None], object)  # index -1, unknown, is None
     category = names[graph.category] if graph.category.size else [None] * len(graph)
     source = np.repeat(np.arange(len(graph)), graph.degrees())
     once = source < graph.indices
@@ -113,18 +113,18 @@ def embed(
     concurrency: int = 4,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Compute the embeddings that a store does not have yet; how many that were.
+    """Compute the embeddings that a store lacks; return their number.
 
     Args:
         where: the store, with its graph loaded.
-        client: of the server that computes them.
-        per_request: products of one request.
-        concurrency: requests that are with the server at once.
-        progress: told how many products have one, of how many.
+        client: a client of the server that computes them.
+        per_request: products per request.
+        concurrency: maximum number of concurrent requests.
+        progress: called with the number of products that have an embedding and the total.
 
     Raises:
-        StoreError: those that are there are of other weights, or another process writes to it.
-        NaiadError: as of the client. What was computed until then is kept.
+        StoreError: the store's embeddings are from other weights, or another process is writing.
+        NaiadError: as for the client. Embeddings computed so far are kept.
     """
     with write_store(where) as writer:
         _check_origin(writer, where, client.card.weights_sha256)
@@ -144,17 +144,17 @@ def embed(
                 if time.monotonic() - published > _PUBLISH:
                     writer.publish()
                     published = time.monotonic()
-        except BaseException:  # Ctrl-C, too
+        except BaseException:  # including Ctrl-C
             writer.publish()
             raise
     return len(missing)
 
 
 def open_products(where: str, weights_sha256: str) -> Store:
-    """The store at a place, whose embeddings are of those weights.
+    """Open the store at ``where``, whose embeddings must be from the given weights.
 
     Raises:
-        StoreError: it is missing, which says how to fill one, half loaded, damaged or of others.
+        StoreError: the store is missing, incomplete, damaged or from other weights.
     """
     try:
         store = open_store(where, threads=1)
@@ -174,6 +174,6 @@ def _check_origin(store: Store, where: str, weights_sha256: str) -> None:
     (origin,) = store.get(_ORIGIN, [_ORIGIN_KEY])
     if origin is None or origin["weights_sha256"] != weights_sha256:
         raise StoreError(
-            f"the embeddings in {where} are of other weights; with --force "
-            "`naiad products embed` begins anew"
+            f"the embeddings in {where} are from other weights; `naiad products embed --force` "
+            "replaces the store"
         )

@@ -1,8 +1,8 @@
-"""Random numbers that are a function of what they are for, and of no order or history.
+"""Random numbers that depend only on their purpose, not on order or history.
 
 SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, https://doi.org/10.1145/2660193.2660195): the i-th
-number of a stream is a bijective mixing of its state plus i times a constant. Streams of different
-hops and nodes start at mixed states of their own.
+number of a stream is a bijective mix of its state plus i times a constant. Each hop and node has a
+stream with its own mixed initial state.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _30, _27, _31 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 def mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's finaliser of each number; arithmetic is modulo 2**64."""
+    """Apply SplitMix64's finaliser to each number; arithmetic is modulo 2**64."""
     z = (z ^ (z >> _30)) * _MIX_1
     z = (z ^ (z >> _27)) * _MIX_2
     return z ^ (z >> _31)
 
 
 def hop_state(seed: int, hop: int) -> int:
-    """The state from which all streams of a hop start: a uint64."""
+    """Return the state from which all streams of a hop start: a uint64."""
     return _mix(_mix(seed & _MASK) + hop * GOLDEN)
 
 
 def streams(state: int, nodes: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """The state of each node's own stream: uint64 ``[nodes]``."""
+    """Return the state of each node's stream: uint64 ``[nodes]``."""
     return mix(np.uint64(state) + nodes.astype(np.uint64) * _GOLDEN)
 
 
 def draw(own: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
-    """The numbers of so many streams at position ``number``, from 0."""
+    """Return the number at position ``number``, from 0, of each stream."""
     return mix(own + np.uint64((number + 1) * GOLDEN & _MASK))
 
 

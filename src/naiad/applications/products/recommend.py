@@ -1,20 +1,20 @@
-"""What is bought together with a basket of products, by embeddings and by the graph.
+"""Recommendations for a basket of products, from embeddings and the graph.
 
-A candidate's score is a mean of two numbers from 0 to 1, by ``graph_weight``:
+A candidate's score is a mean, weighted by ``graph_weight``, of two numbers from 0 to 1:
 
 - the cosine of its embedding with the basket's (the mean of its products' embeddings, each scaled
-  to length 1), where it is positive;
-- how far its neighbourhood in the graph is the basket's: the products in both, over the geometric
-  mean of their sizes (Salton's index; Lue and Zhou, arXiv:1010.0725). A product counts to its own
-  neighbourhood, so that a direct purchase with the basket counts too.
+  to length 1), or 0 if negative;
+- the overlap of its neighbourhood with the basket's: the number of products in both, over the
+  geometric mean of their sizes (Salton's index; Lue and Zhou, arXiv:1010.0725). A product belongs
+  to its own neighbourhood, so a direct purchase with the basket counts too.
 
-Candidates are the nearest by cosine, and those whose neighbourhoods overlap most.
+Candidates are the nearest by cosine and those whose neighbourhoods overlap most.
 
-Embeddings, the nearest and categories come from a graph store. Neighbourhoods are counted on the
-graph's own arrays, which the store was filled from: all workers map one copy of them, however large
-the graph. The store counts them from memory too, but in a copy per worker and up to 10 million
-pairs; a graph of ogbn-products' size has 61 million, and the database itself takes many times as
-long (benchmarks/products.py).
+Embeddings, nearest products and categories come from a graph store. Neighbourhoods are counted on
+the graph's own arrays, from which the store was filled, because all workers map one copy of them.
+The store could count them from memory, but in a copy per worker and only up to 10 million pairs; a
+graph of ogbn-products' size has 61 million, and the database itself takes many times as long
+(benchmarks/products.py).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from naiad.applications.store import Store
 from naiad.errors import InvalidInput, StoreError
 
 GRAPH_WEIGHT: Final = 0.5
-"""How much the graph counts, against the embeddings, unless a request says otherwise."""
+"""Default weight of the graph against the embeddings."""
 MAX_BASKET: Final = 32
 MAX_PICKS: Final = 100
 
 _CANDIDATES: Final = 5
-"""Times as many candidates from either side as picks are wanted."""
+"""Candidates from each side, per pick wanted."""
 
 
 def recommend(
@@ -51,18 +51,18 @@ def recommend(
     graph_weight: float = GRAPH_WEIGHT,
     unseen: bool = False,
 ) -> list[Recommendation]:
-    """The ``k`` best products to go with a basket, none of it among them.
+    """Return the ``k`` best products to go with a basket, excluding its own.
 
     Args:
-        store: as :mod:`naiad.applications.products.product_store` fills it.
-        graph: what the store was filled with.
-        basket: numbers of its products.
-        k: how many are wanted; there may be fewer.
+        store: a store filled by :mod:`naiad.applications.products.product_store`.
+        graph: the graph that the store was filled from.
+        basket: the numbers of the basket's products.
+        k: maximum number of picks.
         graph_weight: 0 for the embeddings alone, 1 for the graph alone.
-        unseen: leave out what was bought together with one of the basket before.
+        unseen: leave out products already bought with one of the basket.
 
     Raises:
-        InvalidInput: the basket is empty or too large, or a number is no product's.
+        InvalidInput: the basket is empty or too large, or a product does not exist.
         StoreError: a product of the basket has no embedding yet, or the store cannot be read.
     """
     keys = np.unique(np.asarray(basket, np.int64))
@@ -100,12 +100,12 @@ def recommend(
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How a product's neighbourhood overlaps with that of a basket.
+    """The overlap of a product's neighbourhood with a basket's.
 
     Attributes:
         overlap: Salton's index of the two, 0 to 1.
-        shared: how many products, none of the basket, were bought with it and with the basket.
-        bought_together: with how many of the basket it was bought.
+        shared: number of products outside the basket bought both with it and with the basket.
+        bought_together: number of products in the basket that it was bought with.
     """
 
     overlap: float = 0.0
@@ -114,7 +114,7 @@ class Overlap:
 
 
 def overlaps(graph: ProductGraph, basket: Ints) -> dict[int, Overlap]:
-    """All products, none of the basket, whose neighbourhoods overlap with its; the most first."""
+    """Return all products outside the basket that overlap with it, the largest overlap first."""
     bought, times = np.unique(graph.neighbours(basket), return_counts=True)
     outside = ~np.isin(bought, basket)
     bought, times = bought[outside].astype(np.int64), times[outside]
@@ -124,8 +124,8 @@ def overlaps(graph: ProductGraph, basket: Ints) -> dict[int, Overlap]:
     direct[np.searchsorted(products, bought)] = times
     outside = ~np.isin(second, basket)
     shared[np.searchsorted(products, second[outside])] = counts[outside]
-    # In both neighbourhoods: what is shared, those of the basket that it was bought with and, where
-    # there are such, itself.
+    # Products in both neighbourhoods: those shared, those of the basket that it was bought with
+    # and, if there are any of the latter, the product itself.
     both = shared + direct + (direct > 0)
     around = len(bought) + len(basket)
     index = both / np.sqrt(around * (1.0 + graph.degrees(products)))
@@ -135,14 +135,14 @@ def overlaps(graph: ProductGraph, basket: Ints) -> dict[int, Overlap]:
 
 
 def _query(store: Store, keys: Ints) -> NDArray[np.float32]:
-    """The direction of the mean of the basket's embeddings: float32 ``[width]``, of length 1."""
+    """Return the mean direction of the basket's embeddings: float32 ``[width]``, of length 1."""
     vectors = store.vectors(PRODUCT, EMBEDDING, keys.tolist())
     for key in keys.tolist():
         if key not in vectors:
             left, products = len(store.missing(PRODUCT, EMBEDDING)), store.count(PRODUCT)
             raise StoreError(
                 f"product {key} has no embedding yet; {products - left:,} of {products:,} have "
-                "one, and `naiad products embed` goes on with the others"
+                "one: run `naiad products embed` for the others"
             )
     return _unit(np.mean([_unit(vector) for vector in vectors.values()], axis=0))
 

@@ -1,4 +1,4 @@
-"""The ``products_recommend`` model: a basket of products in, what goes with it out."""
+"""The ``products_recommend`` model: a basket of products in, recommendations out."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class ProductsRecommend(Pipeline):
-    """Products that are bought together with those of a basket, and why.
+    """Products to go with a basket, and why.
 
-    It reads the store that :mod:`naiad.applications.products.product_store` fills, and sees what
-    others publish there. ``weights`` are those that its embeddings are of.
+    It reads the store that :mod:`naiad.applications.products.product_store` fills, and follows its
+    publications. ``weights`` are the weights of the store's embeddings.
     """
 
     name = RECOMMEND
@@ -44,7 +44,7 @@ class ProductsRecommend(Pipeline):
             default=10,
             minimum=0,
             maximum=MAX_PICKS,
-            doc="how many picks are wanted; 10 where it is left out",
+            doc="number of picks; 10 if omitted",
         ),
         "graph_weight": Tensor(
             "float32",
@@ -53,55 +53,54 @@ class ProductsRecommend(Pipeline):
             default=GRAPH_WEIGHT,
             minimum=0,
             maximum=1,
-            doc="how much the graph counts, against the embeddings; 0.5 where it is left out",
+            doc="weight of the graph against the embeddings; 0.5 if omitted",
         ),
         "unseen": Tensor(
             "bool",
             (REQUESTS,),
             optional=True,
             default=False,
-            doc="leave out what was bought with the basket before; no where it is left out",
+            doc="leave out products already bought with the basket; false if omitted",
         ),
     }
     sample = {
         "product": Tensor("int64", ("picks",), doc="numbers of the products, the best first"),
-        "category": Tensor(BYTES, ("picks",), doc="name of its category, UTF-8; empty: unknown"),
+        "category": Tensor(BYTES, ("picks",), doc="name of the category, UTF-8; empty: unknown"),
         "score": Tensor("float32", ("picks",), doc="0 to 1"),
-        "cosine": Tensor("float32", ("picks",), doc="of its embedding with the basket's"),
-        "overlap": Tensor("float32", ("picks",), doc="of its neighbourhood with the basket's"),
-        "shared": Tensor("int64", ("picks",), doc="neighbours that it shares with the basket"),
-        "bought_together": Tensor("int64", ("picks",), doc="of the basket, with how many it was"),
+        "cosine": Tensor("float32", ("picks",), doc="cosine of its embedding with the basket's"),
+        "overlap": Tensor("float32", ("picks",), doc="overlap of its neighbours with the basket's"),
+        "shared": Tensor("int64", ("picks",), doc="number of neighbours shared with the basket"),
+        "bought_together": Tensor(
+            "int64", ("picks",), doc="number of products in the basket that it was bought with"
+        ),
     }
     result = sample
     outputs = sample
     arrays = "numpy"
-    prepare_threads = 0  # there is nothing to do beside it
+    prepare_threads = 0  # forward() does nothing that could overlap
     weights = "data/weights"
 
     @cached_property
     def known(self) -> Metadata:
-        """What is known of the weights."""
+        """The metadata of the weights."""
         return read_metadata(weights_folder(self))
 
     @cached_property
     def graph(self) -> ProductGraph:
-        """The graph that the store was filled with."""
+        """The graph that the store was filled from."""
         return graph_of(weights_folder(self), self.known)
 
     def metadata(self) -> Mapping[str, str]:
-        """The notice of the weights that the embeddings are of."""
+        """Return the notice of the weights that made the embeddings."""
         return {"notice": self.known.notice}
 
     def setup(self, device: str) -> None:
-        """The store is opened with the first request, as it may be filled after the server starts.
-
-        It is filled through one, perhaps this one.
-        """
+        """Open no store yet: it may be filled later, perhaps through this very server."""
         _ = self.graph
         self._store: Store | None = None
 
     def prepare(self, request: Request) -> Arrays:
-        """Ask the store; each request is one piece of work, and nothing of it can be merged."""
+        """Query the store; requests cannot be merged, so all work is done here."""
         k = int(request["k"][0])
         if not k:
             return _arrays([])
@@ -116,11 +115,11 @@ class ProductsRecommend(Pipeline):
         return _arrays(found)
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """What was found, as it is."""
+        """Return the prepared batch unchanged."""
         return dict(batch)
 
     def example(self) -> dict[str, Array]:
-        """For no picks: the model has to answer before there is a store, too."""
+        """Return a request for 0 picks, which needs no store."""
         return {
             "product": np.zeros(1, np.int64),
             "k": np.zeros(1, np.int32),
@@ -129,17 +128,17 @@ class ProductsRecommend(Pipeline):
         }
 
     def _opened(self) -> Store:
-        """The store as it was last published."""
+        """Return the store as last published."""
         if self._store is None or self._store.refresh():
             if self._store is not None:
-                self._store.close()  # what was published may be of other weights
+                self._store.close()  # the new state may be from other weights
                 self._store = None
             self._store = open_products(store_place(), self.known.sha256)
         return self._store
 
 
 def _arrays(found: list[Recommendation]) -> dict[str, Array]:
-    """The sample of a request, a row per recommendation."""
+    """Return the sample of a request, one row per recommendation."""
     columns: dict[str, Array] = {}
     for name, tensor in ProductsRecommend.sample.items():
         values = [getattr(pick, name) for pick in found]

@@ -18,16 +18,16 @@ from naiad.errors import PipelineError
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What the server says of its weights and of its graph.
+    """The model card of ``products``: facts about its weights and graph.
 
     Attributes:
-        categories: name of each column of the scores.
-        products: how many the graph has.
-        edges: of the graph, each direction counted.
-        graph: where the graph comes from, in words.
-        trained_on: the data, in words, or "".
-        notice: what every user must know of the weights, or "".
-        weights_sha256: which weights they are.
+        categories: the name of each column of the scores.
+        products: number of products in the graph.
+        edges: number of edges in the graph, counting both directions.
+        graph: the origin of the graph, in words.
+        trained_on: the training data, in words, or "".
+        notice: a notice to users of the weights, or "".
+        weights_sha256: the hash of the weights.
     """
 
     categories: tuple[str, ...]
@@ -56,7 +56,7 @@ class Labels:
                 weights_sha256=parameters.get("weights_sha256", ""),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise PipelineError(f"the server's model is no products model: {error!r}") from error
+            raise PipelineError(f"the server's model is not a products model: {error!r}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +65,11 @@ class ProductsResult:
 
     Attributes:
         product: the products' numbers: int64 ``[products]``.
-        embeddings: after each hidden layer: float32 ``[products, layers, width]``.
+        embeddings: embeddings after each hidden layer: float32 ``[products, layers, width]``.
         logits: scores before softmax: float32 ``[products, categories]``.
-        probabilities: of each category: float32 ``[products, categories]``; rows sum to 1.
-        neighbours: how many products each was bought with: int64 ``[products]``.
-        labels: what the server says of its weights.
+        probabilities: float32 ``[products, categories]``; rows sum to 1.
+        neighbours: number of products each was bought with: int64 ``[products]``.
+        labels: the model card.
     """
 
     product: NDArray[np.int64]
@@ -81,7 +81,7 @@ class ProductsResult:
 
     @classmethod
     def of(cls, product: NDArray[np.int64], outputs: Arrays, labels: Labels) -> ProductsResult:
-        """The result in a server's outputs."""
+        """Build the result from a server's outputs."""
         return cls(product, labels=labels, **outputs)
 
     def __len__(self) -> int:
@@ -98,13 +98,13 @@ class ProductsResult:
         return self.probabilities.max(axis=1, initial=0)
 
     def top(self, row: int, k: int = 3) -> list[tuple[str, float]]:
-        """The ``k`` most probable categories of a product, by its row, with probabilities."""
+        """Return the ``k`` most probable categories in a row, with probabilities."""
         order = np.argsort(-self.probabilities[row], kind="stable")[:k]
         return [(self.labels.categories[c], float(self.probabilities[row, c])) for c in order]
 
 
 def join(results: Sequence[ProductsResult]) -> ProductsResult:
-    """Return several results of one model as one."""
+    """Join several results of one model."""
     names = ("product", "embeddings", "logits", "probabilities", "neighbours")
     arrays = {name: np.concatenate([getattr(one, name) for one in results]) for name in names}
     return ProductsResult(**arrays, labels=results[0].labels)

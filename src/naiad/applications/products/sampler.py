@@ -1,12 +1,12 @@
-"""Which neighbours a product's answer is computed from: a sample of a few of each hop.
+"""The sampler of the neighbours that a product's answer is computed from.
 
-GraphSAGE (Hamilton, Ying and Leskovec, arXiv:1706.02216) looks at a bounded number of neighbours
-per node. Here a node with more neighbours than the hop's fan-out gets so many of them, without
-replacement, each subset as likely as any other (Floyd's algorithm: Bentley and Floyd, CACM 30(9),
-1987; of 64 random bits modulo a degree the bias is below 1e-9). A node with fewer gets them all.
+GraphSAGE (Hamilton, Ying and Leskovec, arXiv:1706.02216) uses a bounded number of neighbours per
+node. A node with more neighbours than the hop's fan-out gets a uniform sample of that size, without
+replacement (Floyd's algorithm: Bentley and Floyd, CACM 30(9), 1987; taking 64 random bits modulo a
+degree has a bias below 1e-9). A node with fewer gets them all.
 
-Which ones is a function of the request's seed, the hop and the node, and of nothing else. So a
-product gets the same answer in any request, in any order and in any batch.
+The sample is a function of the request's seed, the hop and the node alone, so a product gets the
+same answer in any request, order and batch.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Neighbourhood:
     """The part of a graph that some products' answers depend on.
 
     Attributes:
-        nodes: the nodes' numbers in the graph, those asked about first: int64 ``[nodes]``.
-        node_hop: the hop at which each was met, 0 for those asked about: int8 ``[nodes]``.
+        nodes: the nodes' numbers in the graph, the requested ones first: int64 ``[nodes]``.
+        node_hop: the hop at which each was found, 0 for requested ones: int8 ``[nodes]``.
         edge_index: from a neighbour (row 0) to the node that sampled it (row 1), as positions in
-            ``nodes``; by hop, and in a hop by row 1: int64 ``[2, edges]``.
+            ``nodes``; sorted by hop, then by row 1: int64 ``[2, edges]``.
         edge_hop: the hop of each edge, from 1: int8 ``[edges]``.
     """
 
@@ -43,15 +43,15 @@ class Neighbourhood:
 
 
 class _Hop(Protocol):
-    """Samples neighbours of all nodes that are known; returns all nodes, and the edges' ends."""
+    """A function that samples neighbours of known nodes; returns all nodes and the edges' ends."""
 
     def __call__(self, nodes: Ints, fanout: int, state: int) -> tuple[Ints, Ints, Ints]: ...
 
 
 class Sampler:
-    """Samples neighbourhoods of a graph in CSR form, with Numba where it is installed.
+    """A sampler of neighbourhoods in a CSR graph, which uses Numba if installed.
 
-    The arrays may be memory maps: only what is looked at is read. One sampler is for one thread.
+    The arrays may be memory maps; only what is needed is read. Not thread-safe.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Sampler:
         Args:
             indptr: where each node's neighbours begin: int64 ``[nodes + 1]``.
             indices: the neighbours: int32 or int64 ``[edges]``.
-            fanouts: the most neighbours of a node at each hop, the hop next to the products first.
-            compiled: use Numba, or NumPy alone; by default Numba if it is there. Both give the
-                same samples.
+            fanouts: maximum number of neighbours per node at each hop, the nearest hop first.
+            compiled: use Numba (True) or NumPy (False); by default Numba if installed. Both give
+                the same samples.
         """
         self.fanouts = tuple(fanouts)
         use_numba = find_spec("numba") is not None if compiled is None else compiled
@@ -77,10 +77,10 @@ class Sampler:
         self._hop: _Hop = make(indptr, indices)
 
     def sample(self, nodes: Ints, seed: int) -> Neighbourhood:
-        """The neighbourhood of ``nodes``, which must be in the graph and unique.
+        """Sample the neighbourhood of ``nodes``, which must be in the graph and unique.
 
-        At each hop neighbours of all nodes met so far are sampled, since every layer of the network
-        mixes a node with its neighbours anew.
+        Each hop samples neighbours of all nodes found so far, because every layer of the network
+        mixes each node with its neighbours again.
         """
         known = np.ascontiguousarray(nodes, np.int64)
         counts, sources, targets = [len(known)], list[Ints](), list[Ints]()
@@ -134,7 +134,7 @@ def _numpy_hop(indptr: NDArray[Any], indices: NDArray[Any]) -> _Hop:
         neighbours = indices[(first[:, None] + picks)[there]].astype(np.int64)
         every = np.concatenate([nodes, neighbours])
         _, at, inverse = np.unique(every, return_index=True, return_inverse=True)
-        # In the order in which they were met, which begins with the nodes that were known.
+        # In the order they were found, which starts with the known nodes.
         order = np.argsort(at)
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))

@@ -1,15 +1,14 @@
-"""A made-up co-purchase graph: products in 47 categories, bought together within their niche.
+"""A synthetic co-purchase graph: products in 47 categories, bought together within niches.
 
-A stochastic block model with uneven degrees (Karrer and Newman, arXiv:1008.3926), at two scales:
-categories, of sizes that follow a power law, are cut into niches, and a product is bought with
+A degree-corrected stochastic block model (Karrer and Newman, arXiv:1008.3926) at two scales:
+categories, whose sizes follow a power law, are divided into niches, and a product is bought with
 products of its own niche, of its own category and of any, in fixed shares. Each product's expected
-number of neighbours is log-normal. Features are the category's, the niche's and the product's own
-part, with variances that fall from the first to the last, as those of a principal component
-analysis do.
+number of neighbours is log-normal. Features are sums of a category's, a niche's and a product's
+part, with variances that fall from first to last, as after a principal component analysis.
 
-The shares are such that the mean degree and the share of edges within a category are near those of
-ogbn-products (Hu et al., arXiv:2005.00687: 50.5 neighbours per product; 0.81 of the edges). No
-product or category means anything.
+The shares are chosen so that the mean degree and the share of edges within a category are near
+those of ogbn-products (Hu et al., arXiv:2005.00687: 50.5 neighbours per product; 0.81 of the
+edges). No product or category means anything.
 """
 
 from __future__ import annotations
@@ -29,26 +28,26 @@ CATEGORIES: Final = tuple(f"synthetic category {number}" for number in range(1, 
 SOURCE: Final = "a synthetic co-purchase graph"
 FEATURES: Final = 100
 
-# The same features belong to the same category in every graph, or weights would be of no use.
+# A category has the same features in every graph, so that weights can be reused.
 _FEATURES_SEED: Final = 47
-_NEIGHBOURS: Final = 50.5  # per product, in the mean
+_NEIGHBOURS: Final = 50.5  # mean per product
 _SPREAD: Final = 1.15  # standard deviation of the logarithm of the expected degree
-_NICHE: Final = 150  # products, in the mean
-_SAME_NICHE: Final = 0.5  # of the pairs
-_SAME_CATEGORY: Final = 0.33  # of the pairs, beside those of a niche
-_DRAWN: Final = 1.18  # pairs drawn per pair that is left: others are repeated, or of one product
+_NICHE: Final = 150  # mean number of products
+_SAME_NICHE: Final = 0.5  # share of the pairs
+_SAME_CATEGORY: Final = 0.33  # share of the pairs, not counting those of a niche
+_DRAWN: Final = 1.18  # pairs drawn per pair kept: others are repeated, or have one product twice
 _LARGEST: Final = 3_000_000
 _CHUNK: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Where products stand, before they are shuffled: niche by niche, category by category.
+    """Products before they are shuffled, ordered by category and niche.
 
     Attributes:
-        category: of each product: int16.
-        niche: of each product, counted over all categories: int32.
-        weight: each product's share of all pairs' ends, summed up: float64; ends at 1.
+        category: the category of each product: int16.
+        niche: the niche of each product, numbered across categories: int32.
+        weight: cumulative share of all pairs' ends: float64; ends at 1.
     """
 
     category: NDArray[np.int16]
@@ -57,10 +56,10 @@ class Shelf:
 
 
 def simulate(products: int, seed: int = 0) -> ProductGraph:
-    """A graph of so many products; the same ``seed`` gives the same graph.
+    """Make a graph with a number of products; the same ``seed`` gives the same graph.
 
-    As in ogbn-products, the best selling 8 % are to learn from, the next 2 % for validation, the
-    others for testing; what sells best here has most neighbours.
+    As in ogbn-products, the best-selling 8 % are for training, the next 2 % for validation and the
+    rest for testing; here the best-selling products are those with most neighbours.
 
     Raises:
         InvalidInput: ``products`` or ``seed`` is out of range.
@@ -96,7 +95,7 @@ def simulate(products: int, seed: int = 0) -> ProductGraph:
 
 
 def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
-    """Requests for 1 to 256 products of the graph that comes with Naiad, few more often."""
+    """Yield requests for 1 to 256 products of Naiad's sample graph, mostly for few."""
     from naiad.applications.products.pipeline import Products
 
     rng = np.random.default_rng(seed)
@@ -107,10 +106,10 @@ def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
 
 
 def stock(rng: np.random.Generator, products: int) -> Shelf:
-    """Products in their categories and niches, with how often each is bought."""
+    """Draw the products' categories, niches and purchase weights."""
     share = 1.0 / np.arange(1, len(CATEGORIES) + 1) ** 1.1
     category = np.sort(rng.choice(len(CATEGORIES), products, p=share / share.sum()))
-    # A niche begins where a category does, and here and there within.
+    # A niche begins where a category does, and at random places within it.
     begins = (rng.random(products) < 1 / _NICHE) | (np.diff(category, prepend=-1) != 0)
     weight = np.cumsum(rng.lognormal(0.0, _SPREAD, products))
     return Shelf(
@@ -123,9 +122,9 @@ def stock(rng: np.random.Generator, products: int) -> Shelf:
 def bought_together(
     rng: np.random.Generator, shelf: Shelf, order: NDArray[np.int32]
 ) -> Iterator[NDArray[np.int32]]:
-    """Pairs of products, some perhaps repeated, some of one product: int32 ``[2, pairs]`` each.
+    """Yield pairs of products, int32 ``[2, pairs]``; some repeat, some have one product twice.
 
-    ``order`` is each product's number, by its place on the shelf.
+    ``order`` is each product's number, by its position on the shelf.
     """
     left = round(len(order) * _NEIGHBOURS / 2 * _DRAWN)
     niche, category = (_bounds(shelf, group) for group in (shelf.niche, shelf.category))
@@ -146,7 +145,7 @@ def bought_together(
 
 
 def describe(rng: np.random.Generator, shelf: Shelf) -> Iterator[tuple[slice, NDArray[np.float16]]]:
-    """The features of products, by their place on the shelf, some at a time: float16."""
+    """Yield the products' features in chunks, float16, by position on the shelf."""
     fixed = np.random.default_rng(_FEATURES_SEED)
     scale = (1.0 / np.sqrt(1 + np.arange(FEATURES))).astype(np.float32)
     of_category = fixed.normal(size=(len(CATEGORIES), FEATURES)).astype(np.float32)
@@ -161,13 +160,13 @@ def describe(rng: np.random.Generator, shelf: Shelf) -> Iterator[tuple[slice, ND
 
 
 def _bounds(shelf: Shelf, group: NDArray[Any]) -> NDArray[np.float64]:
-    """The weight up to the beginning of each group, by its number, and 1 at the end."""
+    """Return the cumulative weight at the start of each group, and 1 at the end."""
     ends = np.cumsum(np.bincount(group))
     return np.concatenate([[0.0], shelf.weight[ends - 1]])
 
 
 def _find(shelf: Shelf, weight: NDArray[np.float64]) -> Ints:
-    # In order, as a search here and there in millions misses the caches at each of its steps.
+    # Sorted, because random searches among millions miss the caches at every step.
     order = np.argsort(weight)
     place = np.empty(len(weight), np.int64)
     place[order] = np.searchsorted(shelf.weight, weight[order], side="right")

@@ -1,4 +1,4 @@
-"""Products as people use them: numbers in, categories, embeddings and recommendations out."""
+"""The product tasks: numbers in; categories, embeddings and recommendations out."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ProductsTask(
     Trains,
     ImportsWeights,
 ):
-    """Tell the category of products in a co-purchase graph, with a served GraphSAGE.
+    """Classify products in a co-purchase graph with a served GraphSAGE.
 
     [bold]Examples[/]
 
@@ -83,14 +83,18 @@ class ProductsTask(
 
     @dataclass(frozen=True)
     class Options:
-        """Options of a request, and of what is shown of the answer."""
+        """Options of a request and of the printed answer."""
 
         seed: int = field(
             default=0, metadata={"min": 0, "help": "Seed of the sampling of neighbours."}
         )
         top: int = field(
             default=3,
-            metadata={"min": 1, "help": "Number of categories to show of each.", "display": True},
+            metadata={
+                "min": 1,
+                "help": "Number of categories to show per product.",
+                "display": True,
+            },
         )
 
     @dataclass(frozen=True)
@@ -101,8 +105,8 @@ class ProductsTask(
             default=None,
             metadata={
                 "metavar": "DIR",
-                "help": "A graph as `naiad simulate products` writes it, or OGB's folder of "
-                "ogbn-products; by default a synthetic graph.",
+                "help": "Graph written by `naiad simulate products`, or OGB's folder of "
+                "ogbn-products. Default: a synthetic graph.",
             },
         )
         epochs: int = field(default=20, metadata={"min": 1, "help": "Number of epochs."})
@@ -114,7 +118,7 @@ class ProductsTask(
             default=0, metadata={"min": 0, "help": "Seed of weights, dropout and sampling."}
         )
         notice: str = field(
-            default="", metadata={"help": "Notice that goes wherever the weights go."}
+            default="", metadata={"help": "Notice to users, stored with the weights."}
         )
 
     @dataclass(frozen=True)
@@ -125,30 +129,30 @@ class ProductsTask(
             default=None,
             metadata={
                 "metavar": "DIR",
-                "help": "The graph to serve them with; none for graph_embeddings.",
+                "help": "Graph to serve the weights with; not needed for graph_embeddings.",
             },
         )
         categories: Path | None = field(
             default=None,
             metadata={
                 "metavar": "FILE",
-                "help": "Text: a category per line, in the classes' order.",
+                "help": "Text file with one category per line, in the order of the classes.",
             },
         )
         fanouts: str = field(default="15,10,5", metadata=_FANOUTS)
         notice: str = field(
-            default="", metadata={"help": "Notice that goes wherever the weights go."}
+            default="", metadata={"help": "Notice to users, stored with the weights."}
         )
 
     @classmethod
     def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays]:
-        """Yield requests for 1 to 256 products of the graph that comes with Naiad."""
+        """Yield requests for 1 to 256 products of Naiad's sample graph."""
         from naiad.applications.products.simulate import simulated_requests
 
         return simulated_requests(number, seed)
 
     def sample_requests(self, units: Iterable[Any]) -> Iterator[Arrays]:
-        """Yield the requests for some baskets, which do not depend on the model."""
+        """Yield the requests for some baskets, which need no model card."""
         options = self.sample_options()
         return (self.request(self.coerce(unit, options), options) for unit in units)
 
@@ -158,7 +162,7 @@ class ProductsTask(
             return np.array([int(word) for word in text.split()], np.int64)
         except ValueError:
             raise InvalidInput(
-                f"{text[:80]!r} is no basket; give the numbers of products, such as 17 42"
+                f"{text[:80]!r} is not a basket; give the numbers of products, such as 17 42"
             ) from None
 
     def coerce(self, unit: ArrayLike, options: Any = None) -> NDArray[np.int64]:
@@ -175,7 +179,7 @@ class ProductsTask(
         return {"product": unit, "seed": np.array([options.seed])}
 
     def card(self, metadata: Mapping[str, str]) -> Labels:
-        """Return categories, graph and notice of the weights."""
+        """Return the model card."""
         from naiad.applications.products.results import Labels
 
         return Labels.from_parameters(metadata)
@@ -187,7 +191,7 @@ class ProductsTask(
         return ProductsResult.of(unit, outputs, card)
 
     def rows(self, result: ProductsResult) -> Rows:
-        """Return the columns of some products."""
+        """Return the columns for some products."""
         names = [result.labels.categories[number] for number in result.category]
         return {
             "product": result.product,
@@ -209,7 +213,7 @@ class ProductsTask(
             draw_embeddings(join([one.result for one in found]), path)
 
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, ProductGraph]]:
-        """Make a synthetic co-purchase graph, with categories, for trying and training.
+        """Make a synthetic co-purchase graph, with categories, to try out and to train on.
 
         [bold]Examples[/]
 
@@ -231,9 +235,9 @@ class ProductsTask(
     def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
         """Train GraphSAGE on a co-purchase graph.
 
-        Writes the weights, a picture of the training (curve.png) and its numbers.
-        They name the graph that they are served with: that of --data, or a folder
-        graph/ beside them where it had to be made.
+        Writes the weights, a plot of the training (curve.png) and its metrics.
+        The weights name the graph they are served with: that of --data, or the
+        folder graph/ beside them if it had to be made.
 
         [bold]Examples[/]
 
@@ -272,8 +276,8 @@ class ProductsTask(
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
         """Turn a PyTorch Geometric checkpoint of SAGEConv layers into a folder of weights.
 
-        SOURCE is a file that torch.save(model.state_dict(), FILE) wrote. Nothing in
-        it is run: it is read as tensors only.
+        SOURCE is a file written by torch.save(model.state_dict(), FILE). It is read
+        as tensors only; no code in it is run.
 
         [bold]Examples[/]
 
@@ -298,14 +302,14 @@ class ProductsTask(
             notice=options.notice,
         )
         if options.graph is None:
-            yield "without a graph, serve them so: naiad serve graph_embeddings --weights DIR"
+            yield "the weights have no graph: naiad serve graph_embeddings --weights DIR"
 
 
 class ProductsRecommend(Application):
-    """What is bought together with a basket."""
+    """Products to go with a basket."""
 
     name = "products_recommend"
-    summary = "what is bought together with a basket of products, from a graph store"
+    summary = "products to go with a basket, from a graph store"
     pipeline = "naiad.applications.products.recommend_pipeline:ProductsRecommend"
     packages = ("ladybug", "pyarrow")
     on_request = True
@@ -330,7 +334,7 @@ class GraphEmbeddings(Application):
 
 
 class _Report:
-    """The most probable categories of each product, the first twenty at most."""
+    """The most probable categories of each product, for at most twenty products."""
 
     def __init__(self, labels: Labels, top: int) -> None:
         self._labels, self._top = labels, top
@@ -358,11 +362,11 @@ class _Report:
         if self._products > self._shown:
             say(f"and {self._products - self._shown:,} more")
         if self._isolated:
-            say(f"{self._isolated:,} were bought with nothing: only their features count")
+            say(f"{self._isolated:,} have no neighbours: only their features count")
 
 
 def _fanouts(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InvalidInput(f"--fanouts {text!r}; give numbers, as 15,10,5") from None
+        raise InvalidInput(f"--fanouts is {text!r}; give numbers, such as 15,10,5") from None

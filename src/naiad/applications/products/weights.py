@@ -1,4 +1,4 @@
-"""Weights of a GraphSAGE network as a folder, as :mod:`naiad.weights` has them."""
+"""The weights of a GraphSAGE network in a folder, in the format of :mod:`naiad.weights`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LAYER: Final = ("lin_l.weight", "lin_l.bias", "lin_r.weight")
 
 
 def load_weights(folder: Path) -> tuple[SageNet, Metadata]:
-    """Make the network that a folder describes, in evaluation mode.
+    """Load the network in a folder, in evaluation mode.
 
     Raises:
         WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
@@ -37,7 +37,7 @@ def load_weights(folder: Path) -> tuple[SageNet, Metadata]:
 
 
 def save_weights(net: SageNet, metadata: Metadata, folder: Path) -> Metadata:
-    """Write a network to a folder, which is made if need be; return the metadata as written."""
+    """Write a network to a folder, created if need be; return the metadata as written."""
     data, sha256 = pack(net)
     metadata = replace(metadata, sha256=sha256)
     write_folder(folder, data, metadata.to_json())
@@ -56,16 +56,16 @@ def import_checkpoint(
     """Turn a PyTorch checkpoint of ``SAGEConv`` layers into a folder of weights.
 
     Args:
-        checkpoint: what ``torch.save`` wrote of a ``state_dict``, or of a mapping that has one
-            under ``"state_dict"``. It is read with ``weights_only=True``: nothing in it is run.
-        folder: where to write.
+        checkpoint: a file written by ``torch.save`` with a ``state_dict``, or with a mapping that
+            has one under ``"state_dict"``. It is read with ``weights_only=True``: no code is run.
+        folder: the folder to write to.
         classes: the name of each category, in order; by default ``category 0`` and so on.
-        graph: folder of the graph to serve with the weights.
+        graph: the folder of the graph to serve with the weights.
         fanouts: neighbours to sample at each hop; by default 15, 10, 5, and 5 at further hops.
-        notice: what every user must know of these weights.
+        notice: a notice to users of the weights.
 
     Raises:
-        WeightsError: the file is no such checkpoint.
+        WeightsError: the file is not such a checkpoint.
     """
     try:
         tensors = _in_order(read_state_dict(checkpoint))
@@ -89,16 +89,16 @@ def import_checkpoint(
 
 
 def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
-    """Shape of each parameter; nothing is allocated."""
+    """Return the shape of each parameter, without allocating any."""
     with torch.device("meta"):
         state = SageNet(architecture).state_dict()
     return {name: tensor.shape for name, tensor in state.items()}
 
 
 def _in_order(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under the names of :class:`SageNet`, whatever the layers are called."""
+    """Rename the tensors to those of :class:`SageNet`, whatever the layers are called."""
     layers = [name.removesuffix(_LAYER[0]) for name in state if name.endswith(_LAYER[0])]
-    # convs.10 comes after convs.9: numbers in names are compared as such.
+    # Compare numbers in names as numbers: convs.10 comes after convs.9.
     layers.sort(key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
     renamed: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():

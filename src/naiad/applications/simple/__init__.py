@@ -1,1 +1,1 @@
-"""Triton's example ``simple``: sum and difference of two rows of integers, to try an engine."""
+"""Triton's example ``simple``: the sum and difference of two rows of integers."""

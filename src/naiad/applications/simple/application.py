@@ -1,4 +1,4 @@
-"""``simple`` among the applications: a pipeline alone."""
+"""``simple`` as an application: only a pipeline."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ class SimpleApplication(Application):
     """Triton's own example."""
 
     name = "simple"
-    summary = "sum and difference of integers: Triton's example, to try an engine"
+    summary = "sum and difference of integers: Triton's example, to try out an engine"
     pipeline = "naiad.applications.simple.pipeline:Simple"

@@ -1,4 +1,4 @@
-"""``simple`` as Naiad serves it: the contract that Triton's example clients know."""
+"""The ``simple`` pipeline, which Triton's example clients can call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from naiad.core.schema import Tensor
 
 
 class Simple(Pipeline):
-    """Sum and difference of two rows of 16 integers, which wrap around as C's do."""
+    """The sum and difference of two rows of 16 integers, which wrap around as in C."""
 
     inputs = {
         "INPUT0": Tensor("int32", ("rows", 16), doc="minuend"),

@@ -1,4 +1,4 @@
-"""Graphs that are kept: nodes, edges, properties and vectors, in Ladybug or ArangoDB.
+"""Persistent graphs: nodes, edges, properties and vectors, in Ladybug or ArangoDB.
 
 ::
 

@@ -1,6 +1,6 @@
-"""Edges in memory, as compressed sparse rows, for what a database takes long to join.
+"""Edges in memory, as compressed sparse rows, for joins that a database is slow at.
 
-A published state never changes, so that they are read from it once.
+A published state never changes, so each is read once.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Ints: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Lists of numbers: ``values[starts[i]:starts[i + 1]]`` is that of ``i``."""
+    """Lists of numbers; the list of ``i`` is ``values[starts[i]:starts[i + 1]]``."""
 
     starts: Ints
     values: NDArray[np.int32]
 
     @classmethod
     def of(cls, source: Ints, target: Ints, number: int) -> Rows:
-        """The targets of each of ``number`` sources."""
+        """Group the targets by source, for sources 0 to ``number - 1``."""
         order = np.argsort(source, kind="stable")
         starts = np.zeros(number + 1, np.int64)
         np.cumsum(np.bincount(source, minlength=number), out=starts[1:])
         return cls(starts, target[order].astype(np.int32))
 
     def at(self, numbers: Iterable[int]) -> NDArray[np.int32]:
-        """The lists of some numbers, one after the other."""
+        """Return the lists of ``numbers``, concatenated."""
         parts = [self.values[self.starts[i] : self.starts[i + 1]] for i in numbers]
         return np.concatenate(parts) if parts else self.values[:0]
 
@@ -46,18 +46,18 @@ class Numbered:
         self._numbers = {key: number for number, key in enumerate(keys)}
 
     def numbers_of(self, keys: Iterable[Key]) -> list[int]:
-        """The numbers of those of ``keys`` that there are."""
+        """Return the numbers of ``keys``, leaving out keys that are not in the table."""
         return [self._numbers[key] for key in keys if key in self._numbers]
 
 
 class Edges:
-    """The edges of a table, or those of them that fulfil conditions.
+    """The edges of a table, all or those that meet conditions.
 
     Args:
-        sources: its first nodes.
-        targets: its second nodes.
-        ends: numbers of both nodes of each edge.
-        properties: columns with a value for each edge, in the order of the table's properties.
+        sources: the nodes of the source table.
+        targets: the nodes of the target table.
+        ends: the numbers of each edge's source and target.
+        properties: columns with a value per edge, in the order of the table's properties.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Edges:
         }
 
     def links(self, keys: list[Key], side: str, limit: int) -> list[list[Any]]:
-        """Those whose source (or target) is among ``keys``, by source and target."""
+        """Return the edges whose source (or target) is among ``keys``, by source and target."""
         rows = self._rows[side].at(self._nodes[side].numbers_of(keys))
         sources, targets = (
             [nodes.keys[number] for number in end[rows].tolist()]
@@ -92,12 +92,12 @@ class Edges:
 
 @dataclass(frozen=True, slots=True)
 class Adjacency:
-    """Nodes of a table and their neighbours.
+    """The nodes of a table and their neighbours.
 
     Attributes:
-        nodes: of the table.
-        neighbours: by node.
-        beside: nodes, by neighbour.
+        nodes: the nodes of the table.
+        neighbours: the neighbours of each node.
+        beside: the nodes of each neighbour.
     """
 
     nodes: Numbered
@@ -106,9 +106,9 @@ class Adjacency:
 
     @classmethod
     def of(cls, nodes: Numbered, pairs: Iterable[tuple[Ints, Ints]], reached: int) -> Adjacency:
-        """Of pairs of a node and a neighbour, both by number; the neighbours are ``reached``."""
+        """Build from pairs of node and neighbour numbers; there are ``reached`` neighbours."""
         node, neighbour = (np.concatenate(side) for side in zip(*pairs, strict=True))
-        once = np.unique(node * reached + neighbour)  # two may be beside each other more than once
+        once = np.unique(node * reached + neighbour)  # a pair may have several edges
         node, neighbour = np.divmod(once, max(reached, 1))
         return cls(
             nodes,
@@ -117,7 +117,7 @@ class Adjacency:
         )
 
     def common(self, keys: list[Key], limit: int) -> list[tuple[Key, int]]:
-        """Other nodes by how many neighbours they share with any of ``keys``, then by key."""
+        """Rank other nodes by the number of neighbours shared with any of ``keys``, then by key."""
         given = self.nodes.numbers_of(keys)
         counts = np.bincount(
             self.beside.at(np.unique(self.neighbours.at(given)).tolist()),

@@ -1,7 +1,7 @@
-"""AQL, the language of ArangoDB: texts of queries, and their bind variables.
+"""AQL, ArangoDB's query language: query texts and their bind variables.
 
-Everything that comes from outside is a bind variable: values as ``@name``, attribute names as
-``n[@name]``, collections as ``@@name``. The texts are made of this module's own words alone.
+All input is bound: values as ``@name``, attribute names as ``n[@name]``, collections as
+``@@name``. The texts contain only words written in this module.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from naiad.applications.store.base import Direction
 from naiad.applications.store.filters import Condition
 
-# In AQL null is less than everything, and so unlike everything too; here it is neither.
+# In AQL null is less than every value and unequal to it; here a null meets no condition.
 _OPERATORS: Final = {
     "=": "{0} == {1}",
     "!=": "({0} != null AND {0} != {1})",
@@ -33,24 +33,24 @@ _DIRECTIONS: Final[Mapping[Direction, str]] = {"out": "OUTBOUND", "in": "INBOUND
 
 @dataclass(slots=True)
 class Query:
-    """A text and its bind variables, which are added while it is put together."""
+    """The bind variables of a query, collected while its text is built."""
 
     bind: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def value(self, value: Any) -> str:
-        """A value, as the text has it."""
+        """Bind a value; return its name in the text."""
         name = f"v{len(self.bind)}"
         self.bind[name] = value
         return f"@{name}"
 
     def collection(self, name: str) -> str:
-        """A collection, as the text has it."""
+        """Bind a collection; return its name in the text."""
         key = f"c{len(self.bind)}"
         self.bind[f"@{key}"] = name
         return f"@@{key}"
 
     def filters(self, conditions: Iterable[Condition], variable: str) -> str:
-        """FILTER lines for conditions on a variable's attributes."""
+        """Return FILTER clauses for conditions on a variable's attributes."""
         found = (
             _OPERATORS[each.operator].format(
                 f"{variable}[{self.value(each.property)}]", self.value(each.value)
@@ -60,10 +60,10 @@ class Query:
         return " ".join(f"FILTER {condition}" for condition in found)
 
     def along(self, edges: Sequence[str], direction: Direction, start: str, hops: str) -> str:
-        """A traversal from ``start``, both as the text has them, along collections of edges."""
+        """Return a traversal along edge collections; ``start`` and ``hops`` are text."""
         collections = ", ".join(self.collection(edge) for edge in edges)
         return f"IN 1..{hops} {_DIRECTIONS[direction]} {start} {collections}"
 
     def involving(self, nodes: Iterable[str]) -> str:
-        """The collections of nodes that a traversal may come to, which a cluster wants to know."""
+        """Return the WITH clause of node collections a traversal may reach; clusters need it."""
         return f"WITH {', '.join(self.collection(node) for node in nodes)}"

@@ -1,11 +1,11 @@
 """The graph store in ArangoDB, a database server, through python-arango.
 
-Not run against a live server: it was written from ArangoDB's documentation (3.11 and 3.12), and is
-tested against exchanges written down from it.
+Never run against a live server: written from ArangoDB's documentation (3.11 and 3.12) and tested
+against exchanges taken from it.
 
-Every table is a collection ``TABLE_gN``, N the number of the store's generation: a store that is
-made anew replaces another at once. Changes to a published store are seen as they are made. The
-collection ``naiad_store`` has the schema, the generation and the writer's lock.
+Every table is a collection ``TABLE_gN``, where N is the store's generation, so a new store replaces
+the old one at once. Changes to a published store are visible as they are made. The collection
+``naiad_store`` holds the schema, the generation and the writer's lock.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from naiad.errors import StoreError
 
 
 class ArangoStore(Store):
-    """A published graph, to read: a :class:`~naiad.applications.store.Store`.
+    """A published graph, read-only: a :class:`~naiad.applications.store.Store`.
 
     Args:
         url: ``arangodb://user:password@host:port/database``, or ``arangodbs://`` for TLS; the
             password may be in the environment variable ``NAIAD_ARANGO_PASSWORD`` instead.
 
     Raises:
-        StoreError: the server cannot be reached, or has no store, or it is half loaded.
-        InvalidInput: the URL is none.
+        StoreError: the server is out of reach, or its store is missing or incomplete.
+        InvalidInput: the URL is not valid.
     """
 
     def __init__(self, url: str) -> None:
@@ -46,10 +46,10 @@ class ArangoStore(Store):
             half = self._server.has(META) and self._server.meta("lock") is not None
             name = self._server.name
             raise StoreError(
-                f"the graph store at {name} is half loaded: nothing was published. It is being "
-                "loaded, or loading was interrupted: then load it again"
+                f"the graph store at {name} is incomplete: nothing has been published. Wait for "
+                "loading to finish; if it was interrupted, load the store again"
                 if half
-                else f"there is no graph store at {name}"
+                else f"no graph store at {name}"
             )
         self._schema = GraphSchema.from_json(found["schema"])
         self._generation = int(found["generation"])
@@ -64,13 +64,13 @@ class ArangoStore(Store):
         return f"{self._collection(table)}/{document_key(key)}"
 
     def refresh(self) -> bool:
-        """Look at what was published since; whether anything was."""
+        """Move to the newest published state; True if there was a newer one."""
         before = (self._generation, self._publications)
         self._open()
         return (self._generation, self._publications) != before
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._server.close()
 
     def _count(self, node: NodeTable, found: Conditions) -> int:
@@ -181,7 +181,7 @@ class ArangoStore(Store):
     def _nearest(
         self, node: NodeTable, vector: str, query: Array, k: int, found: Conditions, exact: bool
     ) -> Iterable[Values]:
-        """The index is asked only where there are no conditions."""
+        """Search by the index if there are no conditions, else exactly."""
         text = Query()
         nodes = text.collection(self._collection(node.name))
         column, wanted = text.value(vector), text.value(query.tolist())
@@ -201,7 +201,7 @@ class ArangoStore(Store):
 
 
 def exists(url: str) -> bool:
-    """Whether a store was published there.
+    """Return whether a store has been published at ``url``.
 
     Raises:
         StoreError: the server cannot be reached.
@@ -209,12 +209,12 @@ def exists(url: str) -> bool:
     try:
         ArangoStore(url).close()
     except StoreError as error:
-        if "there is no graph store" in str(error) or "is half loaded" in str(error):
+        if "no graph store" in str(error) or "is incomplete" in str(error):
             return False
         raise
     return True
 
 
 def _values(columns: Sequence[str], rows: list[dict[str, Any]]) -> list[Values]:
-    """Rows as lists: a document lacks the attributes that are null."""
+    """Return rows as lists; documents omit null attributes."""
     return [[row.get(name) for name in columns] for row in rows]

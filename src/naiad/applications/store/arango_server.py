@@ -1,4 +1,4 @@
-"""A database of an ArangoDB server, through python-arango."""
+"""A database on an ArangoDB server, through python-arango."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ except ImportError as error:
     raise MissingExtra("store-arango", "python-arango") from error
 
 SCHEMES: Final = {"arangodb": "http", "arangodbs": "https"}
-"""Schemes of a store's URL, and of the requests to its server."""
+"""The schemes of store URLs, and the HTTP scheme of each."""
 
 META: Final = "naiad_store"
-"""The collection of the schema and the lock."""
+"""The collection that holds the schema and the lock."""
 
 _MOST_KEY_BYTES = 254
-_KEY_CHARACTERS = "_-:.@()+,=;$!*'"  # that a _key may have, beside letters, digits and %
+_KEY_CHARACTERS = "_-:.@()+,=;$!*'"  # allowed in a _key besides letters, digits and %
 
 T = TypeVar("T")
 
 
 class ArangoServer:
-    """A database; safe to share between threads.
+    """A database that threads may share.
 
     Args:
         url: ``arangodb://user:password@host:port/database``, or ``arangodbs://`` for TLS; the
             password may be in the environment variable ``NAIAD_ARANGO_PASSWORD`` instead.
 
     Raises:
-        InvalidInput: the URL is none.
+        InvalidInput: the URL is not valid.
     """
 
     def __init__(self, url: str) -> None:
@@ -47,7 +47,7 @@ class ArangoServer:
         """The URL without a password."""
         if parts.scheme not in SCHEMES or not parts.hostname or not database:
             raise InvalidInput(
-                f"{self.name} is no URL of a store; it must be like "
+                f"{self.name} is not the URL of a store; it must look like "
                 "arangodb://user@localhost:8529/database"
             )
         host = f"{SCHEMES[parts.scheme]}://{parts.hostname}:{parts.port or 8529}"
@@ -62,51 +62,54 @@ class ArangoServer:
         """Call the server.
 
         Raises:
-            StoreError: it refuses, or cannot be reached.
+            StoreError: the server refuses the call or cannot be reached.
         """
         with self._lock:
             try:
                 return function()
             except ArangoError as error:
                 raise StoreError(f"{self.name}: {error}") from error
-            except OSError as error:  # as those of requests are
+            except OSError as error:  # the base of requests' exceptions
                 raise StoreError(f"{self.name} cannot be reached: {error}") from error
 
     def run(self, text: str, bind: dict[str, Any]) -> list[Any]:
-        """Run a query of AQL; raises as :meth:`call`."""
+        """Run an AQL query; raises as :meth:`call`."""
         execute = self.database.aql.execute
         return self.call(lambda: list(cast(Iterable[Any], execute(text, bind_vars=bind))))
 
     def has(self, collection: str) -> bool:
-        """Whether there is such a collection; raises as :meth:`call`."""
+        """Return whether a collection exists; raises as :meth:`call`."""
         return bool(self.call(lambda: self.database.has_collection(collection)))
 
     def meta(self, key: str) -> dict[str, Any] | None:
-        """A document of the collection ``naiad_store``; raises as :meth:`call`."""
+        """Return a document of the collection ``naiad_store``; raises as :meth:`call`."""
         rows = self.run(
             "FOR n IN @@meta FILTER n._key == @key RETURN n", {"@meta": META, "key": key}
         )
         return rows[0] if rows else None
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()
 
 
 def document_key(key: Key) -> str:
-    """A key as ``_key`` can have it: percent-encoded, as spaces and others are not allowed.
+    """Percent-encode a key for ``_key``, which allows no spaces among others.
 
     Raises:
-        InvalidInput: it is empty, or too long.
+        InvalidInput: the key is empty or too long.
     """
     encoded = quote(str(key), safe=_KEY_CHARACTERS).replace("~", "%7E")
     if not 1 <= len(encoded) <= _MOST_KEY_BYTES:
-        raise InvalidInput(f"{key!r} is no id for ArangoDB: 1 to {_MOST_KEY_BYTES} bytes")
+        raise InvalidInput(
+            f"{key!r} cannot be an id in ArangoDB: encoded, it has {len(encoded)} bytes; "
+            f"1 to {_MOST_KEY_BYTES} are allowed"
+        )
     return encoded
 
 
 def hidden(url: str) -> str:
-    """A URL without its password."""
+    """Remove the password from a URL."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}").geturl()

@@ -26,26 +26,26 @@ from naiad.core.schema import Array
 from naiad.errors import InvalidInput, StoreError
 
 APPROXIMATE_FROM: Final = 100_000
-"""With so many nodes a vector gets a vector index, unless it is said otherwise."""
+"""Default number of nodes from which a vector gets a vector index."""
 
-_NOT_UNIQUE = 1210  # ArangoDB's number of that error
+_NOT_UNIQUE = 1210  # ArangoDB's error number
 
 
 class ArangoWriter(Writer, ArangoStore):
     """The :class:`~naiad.applications.store.Writer` of a store; use it as a context manager.
 
     Args:
-        url: of the store, as `ArangoStore` takes it.
-        schema: of a new store, which replaces what is there; None to change what is there, which
-            others see as it is done.
-        approximate_from: a vector of so many nodes gets a vector index, where the server (3.12.4
-            and later) has any; None for what it was, or :data:`APPROXIMATE_FROM`.
+        url: the URL of the store, as for `ArangoStore`.
+        schema: the schema of a new store, which replaces an existing one; None to change the
+            existing one, which others see as it happens.
+        approximate_from: number of nodes from which a vector gets a vector index, if the server
+            has them (3.12.4 and later); None to keep the store's own, or :data:`APPROXIMATE_FROM`.
 
     Raises:
-        StoreError: somebody writes to it, or there is none to change.
+        StoreError: another process is writing to the store, or there is no store to change.
     """
 
-    _batch = 2_000  # also the documents of one request
+    _batch = 2_000  # also the number of documents per request
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class ArangoWriter(Writer, ArangoStore):
         if found is not None:
             self._generation += int(found["generation"])
             self._old = GraphSchema.from_json(found["schema"])
-        self._drop(schema, self._generation)  # what an interrupted writer has left
+        self._drop(schema, self._generation)  # remains of an interrupted writer
         for node in schema.nodes:
             self._create(self._collection(node.name), edge=False)
         for edge in schema.edges:
@@ -101,9 +101,9 @@ class ArangoWriter(Writer, ArangoStore):
             holder = (self._server.meta("lock") or {}).get("owner", "another process")
             self._server.close()
             raise StoreError(
-                f"the graph store at {self._server.name} is locked: another process writes to it, "
-                f"{holder}. It can be read meanwhile; to write, wait for that process to end, or "
-                f"where it was killed remove the document {META}/lock"
+                f"the graph store at {self._server.name} is locked: another process is writing to "
+                f"it: {holder}. Readers are not affected; to write, wait for that process to end, "
+                f"or remove the document {META}/lock if the process was killed"
             ) from None
 
     def _insert(self, collection: str, rows: list[dict[str, Any]]) -> None:
@@ -131,7 +131,7 @@ class ArangoWriter(Writer, ArangoStore):
             try:
                 self._insert(self._collection(node.name), documents)
             except _NotUnique as error:
-                raise InvalidInput(f"{node.name}: the id {error} is there twice") from None
+                raise InvalidInput(f"{node.name}: the id {error} occurs twice") from None
 
     def _load_edges(self, edge: EdgeTable, rows: pa.Table) -> None:
         for batch in rows.to_batches(self._batch):
@@ -153,7 +153,7 @@ class ArangoWriter(Writer, ArangoStore):
         )
         if lost:
             key = unquote(lost[0].partition("/")[2])
-            raise InvalidInput(f"{edge}: an edge has the node {key}, which is not there")
+            raise InvalidInput(f"{edge}: an edge refers to the node {key}, which does not exist")
 
     def _set_vectors(self, node: NodeTable, vector: str, keys: list[Key], values: Array) -> None:
         rows = [
@@ -166,7 +166,7 @@ class ArangoWriter(Writer, ArangoStore):
         )
 
     def publish(self) -> None:
-        """Let others see what was written; vectors of many nodes get an index."""
+        """Publish what was written; index the vectors that many nodes have."""
         for node in self._schema.nodes:
             for vector in node.vectors:
                 self._index(node, vector)
@@ -192,7 +192,7 @@ class ArangoWriter(Writer, ArangoStore):
         if (node.name, vector) in self._indexed or number < self._approximate_from:
             return
         if self.missing(node.name, vector):
-            return  # up to 3.12.8 every document of an indexed collection must have the vector
+            return  # up to 3.12.8 every document of an indexed collection needs the vector
         index = {
             "type": "vector",
             "fields": [vector],
@@ -210,7 +210,7 @@ class ArangoWriter(Writer, ArangoStore):
         self._indexed.add((node.name, vector))
 
     def close(self) -> None:
-        """Drop a new store that was not published, and let others write."""
+        """Drop a new store that was not published, and release the lock."""
         if self._closed:
             return
         self._closed = True
@@ -226,7 +226,7 @@ class ArangoWriter(Writer, ArangoStore):
 
 
 class _NotUnique(Exception):
-    """A document of that key is there; the message is the key."""
+    """A document with this key exists; the message is the key."""
 
 
 def _present(row: dict[str, Any]) -> dict[str, Any]:

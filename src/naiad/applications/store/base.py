@@ -74,7 +74,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """A node and the number of neighbours it has in ``common`` with some others."""
+    """A node and the number of neighbours it has in ``common`` with given nodes."""
 
     key: Key
     common: int
@@ -363,14 +363,14 @@ class Writer(Store):
         """Set the vectors of nodes: float32 [keys, length].
 
         Raises:
-            InvalidInput: another shape, or numbers that are not finite, or a node does not exist.
+            InvalidInput: the shape is wrong, a number is not finite, or a node does not exist.
         """
         node = self._schema.node(table)
         values = check_values(node, vector, keys, values)
         there = {row[0] for row in self._lookup(node, keys, (KEY,))}
         for key in keys:
             if key not in there:
-                raise InvalidInput(f"{table} has no node {key!r}, for which there is a vector")
+                raise InvalidInput(f"{table} has no node {key!r}, for which a vector is given")
         for start in range(0, len(keys), self._batch):
             part = slice(start, start + self._batch)
             self._set_vectors(node, vector, list(keys[part]), values[part])

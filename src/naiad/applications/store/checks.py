@@ -1,4 +1,4 @@
-"""What is asked of a store, checked before a database sees it."""
+"""Checks of a store's arguments, made before a database sees them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from naiad.core.schema import Array
 from naiad.errors import InvalidInput
 
 MOST_ROWS: Final = 1_000_000
-"""Most rows of one answer, which is held in memory."""
+"""Maximum number of rows of one answer, which is held in memory."""
 MOST_HOPS: Final = 10
 
 
 def check_limit(limit: int, name: str = "limit") -> int:
-    """Return how many rows are wanted.
+    """Return ``limit``, a number of rows.
 
     Raises:
-        InvalidInput: below 1, or more than an answer may have.
+        InvalidInput: it is below 1 or above :data:`MOST_ROWS`.
     """
     if not 1 <= limit <= MOST_ROWS:
         raise InvalidInput(f"{name} is {limit:,}; it must be 1 to {MOST_ROWS:,}")
@@ -28,10 +28,10 @@ def check_limit(limit: int, name: str = "limit") -> int:
 
 
 def check_hops(hops: int) -> int:
-    """Return how many edges a path may have.
+    """Return ``hops``, the maximum length of a path.
 
     Raises:
-        InvalidInput: below 1 or too many.
+        InvalidInput: it is below 1 or above :data:`MOST_HOPS`.
     """
     if not 1 <= hops <= MOST_HOPS:
         raise InvalidInput(f"hops is {hops}; it must be 1 to {MOST_HOPS}")
@@ -39,30 +39,30 @@ def check_hops(hops: int) -> int:
 
 
 def check_keys(table: NodeTable, keys: Iterable[Key]) -> list[Key]:
-    """The keys without repetitions, in order.
+    """Return the distinct keys, in order.
 
     Raises:
-        InvalidInput: one is not of the table's type.
+        InvalidInput: a key is not of the table's type.
     """
     return list(dict.fromkeys(check_key(table, key) for key in keys))
 
 
 def check_edges(schema: GraphSchema, edges: Sequence[str]) -> list[EdgeTable]:
-    """The tables of those names.
+    """Return the edge tables with these names.
 
     Raises:
-        InvalidInput: there is none, or none was named.
+        InvalidInput: a table does not exist, or no name is given.
     """
     if isinstance(edges, str) or not edges:
-        raise InvalidInput(f"edges is {edges!r}; give a list of tables of edges")
+        raise InvalidInput(f"edges is {edges!r}; give a list of edge tables")
     return [schema.edge(name) for name in edges]
 
 
 def check_query(table: NodeTable, vector: str, query: Array) -> Array:
-    """The vector to compare with, float32.
+    """Return the vector to compare with, float32.
 
     Raises:
-        InvalidInput: another length, numbers that are not finite, or all zeros.
+        InvalidInput: its length is wrong, a number is not finite, or all are zero.
     """
     length = table.length_of(vector)
     query = np.asarray(query)
@@ -75,15 +75,15 @@ def check_query(table: NodeTable, vector: str, query: Array) -> Array:
     if not np.isfinite(query).all():
         raise InvalidInput("the query has numbers that are not finite")
     if not query.any():
-        raise InvalidInput("the query is all zeros, which has no direction to compare with")
+        raise InvalidInput("the query is all zeros, so it has no direction to compare with")
     return query
 
 
 def check_values(table: NodeTable, vector: str, keys: Sequence[Key], values: Array) -> Array:
-    """The vectors to set, float32 [keys, length].
+    """Return the vectors to set, float32 [keys, length].
 
     Raises:
-        InvalidInput: another shape, a key twice, or numbers that are not finite.
+        InvalidInput: the shape is wrong, a key occurs twice, or a number is not finite.
     """
     length = table.length_of(vector)
     values = np.asarray(values)

@@ -1,6 +1,6 @@
-"""Cypher as Ladybug has it: texts of queries, and their parameters.
+"""Ladybug's Cypher: query texts and their parameters.
 
-Names in a text are the schema's, which are letters, digits and _; values are parameters.
+Names in a text come from the schema and have only letters, digits and _; values are parameters.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ _OPERATORS: Final = {
 
 
 def quoted(name: str) -> str:
-    """A name that may be a word of the language, such as ``from``."""
+    """Quote a name, which may be a keyword such as ``from``."""
     return f"`{name}`"
 
 
 def create(schema: GraphSchema) -> Iterable[str]:
-    """Statements that make the tables."""
+    """Yield the statements that create the tables."""
     for table in schema.nodes:
         columns = [f"{quoted(KEY)} {_TYPES[table.key]} PRIMARY KEY"]
         columns += [f"{quoted(name)} {_TYPES[kind]}" for name, kind in table.properties.items()]
@@ -63,15 +63,15 @@ def create(schema: GraphSchema) -> Iterable[str]:
 
 
 def plain(value: Any) -> Any:
-    """A value as a parameter has it: any sequence as a list."""
+    """Return a value as a parameter: any sequence as a list."""
     return value if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
 
 
 def terms(conditions: Sequence[Condition], parameters: Parameters, variable: str) -> Iterable[str]:
-    """Conditions on a variable's properties; their values are added to ``parameters``."""
+    """Yield conditions on a variable's properties; add their values to ``parameters``."""
     for condition in conditions:
         if condition.operator in ("in", "not in") and not condition.value:
-            # An empty list has no type that a property could be compared with.
+            # An empty list has no type to compare a property with.
             yield "false" if condition.operator == "in" else "true"
             continue
         column = f"{variable}.{quoted(condition.property)}"
@@ -86,27 +86,27 @@ def terms(conditions: Sequence[Condition], parameters: Parameters, variable: str
 def where(
     conditions: Sequence[Condition], parameters: Parameters, variable: str, *more: str
 ) -> str:
-    """A WHERE clause on a variable's properties, or ""; ``more`` are conditions beside them."""
+    """Return a WHERE clause of conditions on a variable and ``more`` conditions, or ""."""
     found = [*more, *terms(conditions, parameters, variable)]
     return f" WHERE {' AND '.join(found)}" if found else ""
 
 
 def record(variable: str, columns: Iterable[str]) -> str:
-    """Columns of a variable, to return."""
+    """Return the columns of a variable for a RETURN clause."""
     return ", ".join(f"{variable}.{quoted(column)}" for column in columns)
 
 
 def arrow(edges: Sequence[EdgeTable], direction: Direction, hops: str = "", name: str = "e") -> str:
-    """A pattern of edges of some tables."""
+    """Return a pattern that matches edges of these tables."""
     kinds = "|".join(quoted(edge.name) for edge in edges)
     left, right = {"out": ("-", "->"), "in": ("<-", "-"), "both": ("-", "-")}[direction]
     return f"{left}[{name}:{kinds}{hops}]{right}"
 
 
 def sides(edges: Sequence[EdgeTable], table: str) -> tuple[Direction, Direction]:
-    """The directions from nodes of ``table`` along ``edges``, and back.
+    """Return the directions from nodes of ``table`` along ``edges``, and back.
 
-    Where they are one way only, saying so is several times as fast.
+    A query that names the one possible direction is several times as fast.
     """
     if all(edge.source == table != edge.target for edge in edges):
         return "out", "in"
@@ -116,14 +116,14 @@ def sides(edges: Sequence[EdgeTable], table: str) -> tuple[Direction, Direction]
 
 
 def by_key(table: NodeTable) -> str:
-    """Find the nodes ``n`` in ``$keys``, each by the primary key's index."""
+    """Match the nodes ``n`` in ``$keys``, each by the primary key's index."""
     return f"UNWIND $keys AS key MATCH (n:{quoted(table.name)} {{{quoted(KEY)}: key}})"
 
 
 def vectors_between(table: NodeTable, vector: str) -> str:
-    """Keys and vectors of those of the nodes from ``$first`` to before ``$last`` that have one.
+    """Return the keys and vectors of nodes ``$first`` to ``$last - 1`` that have a vector.
 
-    Nodes are numbered in the order in which they were loaded; one in ``$step`` is taken.
+    Nodes are numbered in the order they were loaded; every ``$step``-th is taken.
     """
     number = "offset(id(n))"
     return (
@@ -136,7 +136,7 @@ def vectors_between(table: NodeTable, vector: str) -> str:
 def links(
     edge: EdgeTable, side: str, conditions: Sequence[Condition], parameters: Parameters
 ) -> str:
-    """The first ``$limit`` edges whose source or target is ``$key``: its ends and properties."""
+    """Return ends and properties of ``$limit`` edges whose source (or target) is ``$key``."""
     here, there = ("a", "b") if side == "source" else ("b", "a")
     tables = {"a": edge.source, "b": edge.target}
     pattern = arrow([edge], "out" if side == "source" else "in")
@@ -150,12 +150,12 @@ def links(
 
 
 def keys(table: NodeTable) -> str:
-    """All keys, in the order of the nodes' numbers."""
+    """Return all keys, in the order of the nodes' numbers."""
     return f"MATCH (n:{quoted(table.name)}) RETURN n.{quoted(KEY)} AS key ORDER BY offset(id(n))"
 
 
 def ends(edge: EdgeTable, conditions: Sequence[Condition], parameters: Parameters) -> str:
-    """The numbers of both nodes of each edge, and its properties."""
+    """Return the numbers of each edge's two nodes, and its properties."""
     columns = ["offset(id(a))", "offset(id(b))", *(f"e.{quoted(name)}" for name in edge.properties)]
     return (
         f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)})"
@@ -171,7 +171,7 @@ def copy_nodes(table: NodeTable, columns: Sequence[str]) -> str:
 
 
 def copy_edges(edge: EdgeTable) -> str:
-    """Load ``$rows``, which has all columns of a table of edges."""
+    """Load ``$rows``, which has all columns of an edge table."""
     names = ", ".join(map(quoted, (SOURCE, TARGET, *edge.properties)))
     return f"COPY {quoted(edge.name)} FROM (LOAD FROM $rows RETURN {names})"
 
@@ -187,7 +187,7 @@ def set_vectors(table: NodeTable, vector: str) -> str:
 def nearest(
     table: NodeTable, vector: str, conditions: Sequence[Condition], parameters: Parameters
 ) -> str:
-    """The ``$k`` nodes whose vector is nearest to ``$query``, of those in ``$keys`` if given."""
+    """Return the ``$k`` nodes with a vector nearest to ``$query``, among ``$keys`` if given."""
     column = f"n.{quoted(vector)}"
     length = table.length_of(vector)
     nodes = f"MATCH (n:{quoted(table.name)})"

@@ -1,7 +1,7 @@
-"""Edges of a published state that a reader keeps in memory, where they are asked for often.
+"""Cache of a published state's edges, for tables that are queried often.
 
-Ladybug answers for one node at once, and joins with all nodes where several are asked for: on a
-graph of 9,000 films and 100,000 ratings that took 50 times as long as the same from memory.
+Ladybug looks up one node directly, but joins with all nodes to look up several: on a graph of
+9,000 films and 100,000 ratings that took 50 times as long as from memory.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from naiad.applications.store.filters import Condition
 from naiad.applications.store.schema import EdgeTable, GraphSchema, NodeTable
 
 Ask: TypeAlias = "Callable[[str, Mapping[str, Any]], Any]"
-"""Asks the database: a query and its parameters in, Ladybug's result out."""
+"""A function that runs a query with its parameters and returns Ladybug's result."""
 
 MOST_EDGES: Final = 10_000_000
-"""Of larger tables nothing is kept; of one of this size it takes some 400 MB."""
+"""The largest table to keep; it takes about 400 MB."""
 _WORTH: Final = 1_000
-"""To ask for one node's edges takes as long as to read so many edges."""
+"""Number of edges that can be read in the time it takes to query one node's edges."""
 _MOST_KEPT: Final = 8
 
 
 class EdgeMemory:
-    """What is kept of one state; not for several threads at once.
+    """The cached edges of one state; not thread-safe.
 
     Args:
-        schema: of the graph.
-        ask: its database.
+        schema: the schema of the graph.
+        ask: the function that queries its database.
     """
 
     def __init__(self, schema: GraphSchema, ask: Ask) -> None:
@@ -42,9 +42,9 @@ class EdgeMemory:
         self._numbered: dict[str, Numbered] = {}
 
     def edges(self, edge: EdgeTable, found: Sequence[Condition], keys: int) -> Edges | None:
-        """Those that fulfil conditions; None where it is not worth it yet, or they are too many.
+        """Return the edges that meet conditions; None if there are too many, or too early to pay.
 
-        It is worth it when to ask for so many ``keys`` as were asked for has taken as long.
+        Reading them pays once the queries for single ``keys`` have taken as long.
         """
         about = repr((edge.name, found))
         if about not in self._kept:
@@ -69,12 +69,12 @@ class EdgeMemory:
     def adjacency(
         self, node: NodeTable, edges: Sequence[EdgeTable], found: Sequence[Condition]
     ) -> Adjacency | None:
-        """Nodes of a table and their neighbours along ``edges``; None where they are too many."""
+        """Return a table's nodes and their neighbours along ``edges``; None if too many edges."""
         about = repr((node.name, [edge.name for edge in edges], found))
         if about not in self._kept:
             if sum(map(self._size, edges)) > MOST_EDGES:
                 return None
-            # Neighbours of several tables are numbered one table after another.
+            # Neighbours from several tables are numbered one table after another.
             ends = [edge.target if edge.source == node.name else edge.source for edge in edges]
             first: dict[str, int] = {}
             reached = 0
@@ -111,7 +111,7 @@ class EdgeMemory:
         return self._numbered[table]
 
     def _ends(self, edge: EdgeTable, found: Sequence[Condition]) -> list[Any]:
-        """Columns: numbers of both nodes of each edge, and its properties."""
+        """Return columns: the numbers of each edge's two nodes, and its properties."""
         parameters: dict[str, Any] = {}
         text = cypher.ends(edge, found, parameters)
         rows = self._ask(text, parameters).get_as_arrow(-1)

@@ -1,7 +1,7 @@
 """Conditions on nodes and edges, checked against the schema before a database sees them.
 
-Property names are those of the schema and operators those of a table, so both may become part of a
-query's text; values never do, they are sent as parameters.
+Property names come from the schema and operators from a fixed table, so both may become part of a
+query's text. Values never do: they are sent as parameters.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from naiad.applications.store.schema import PropertyType, is_int64
 from naiad.errors import InvalidInput
 
 Where: TypeAlias = "Mapping[str, Any]"
-"""All of these must hold. By property: the value it must have, or an operator and a value, as in
-``{"language": "en", "year": (">=", 1990), "genres": ("has", "Comedy")}``."""
+"""Conditions that must all hold. By property: the value it must have, or an operator and a value,
+as in ``{"language": "en", "year": (">=", 1990), "genres": ("has", "Comedy")}``."""
 
 OPERATORS: Final = ("=", "!=", "<", "<=", ">", ">=", "between", "in", "not in", "has")
-"""``between`` takes the first and the last value, ``in`` and ``not in`` take lists of values;
-``has`` asks for one value of a ``strings`` property."""
+"""``between`` takes the first and the last value, ``in`` and ``not in`` take lists of values, and
+``has`` takes one value that a ``strings`` property must contain."""
 
 _LISTS: Final = frozenset({"between", "in", "not in"})
 
 MOST_VALUES: Final = 100_000
-"""Longest list of an ``in`` or ``not in``."""
+"""Maximum length of a list for ``in`` or ``not in``."""
 
 
 class Table(Protocol):
-    """What can be filtered: a table of nodes or of edges."""
+    """A table that can be filtered: of nodes or of edges."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the table."""
         ...
 
     def type_of(self, name: str) -> PropertyType:
-        """The type of a property."""
+        """Return the type of a property."""
         ...
 
 
@@ -44,7 +44,7 @@ class Table(Protocol):
 class Condition:
     """One condition: ``property operator value``.
 
-    ``missing``, of a property or vector without a value, is the stores' own and not in
+    ``missing``, for a property or vector without a value, is internal to stores and not in
     :data:`OPERATORS`.
     """
 
@@ -54,10 +54,10 @@ class Condition:
 
 
 def conditions(table: Table, where: Where | None) -> list[Condition]:
-    """The conditions of ``where``, checked.
+    """Return the conditions of ``where``, checked.
 
     Raises:
-        InvalidInput: no such property or operator, or a value of another type; says what is right.
+        InvalidInput: a property or operator does not exist, or a value has the wrong type.
     """
     found: list[Condition] = []
     for name, wanted in (where or {}).items():
@@ -70,16 +70,18 @@ def conditions(table: Table, where: Where | None) -> list[Condition]:
 
 def _check(name: str, kind: PropertyType, operator: str, value: Any) -> None:
     if operator not in OPERATORS:
-        raise InvalidInput(f"{name}: no operator {operator!r}; there are {', '.join(OPERATORS)}")
+        raise InvalidInput(f"{name}: no operator {operator!r}; choose from {', '.join(OPERATORS)}")
     if (kind == "strings") != (operator == "has"):
         allowed = "has" if kind == "strings" else ", ".join(OPERATORS[:-1])
-        raise InvalidInput(f"{name} is {kind}, for which {operator!r} means nothing; use {allowed}")
+        raise InvalidInput(f"{name} is {kind}; {operator!r} does not apply to it; use {allowed}")
     values: Sequence[Any] = (value,)
     if operator in _LISTS:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise InvalidInput(f"{name}: {operator!r} takes a list, not {value!r}")
         if len(value) > MOST_VALUES:
-            raise InvalidInput(f"{name}: a list of {len(value):,}; it may have {MOST_VALUES:,}")
+            raise InvalidInput(
+                f"{name}: a list of {len(value):,} values; at most {MOST_VALUES:,} are allowed"
+            )
         if operator == "between" and len(value) != 2:
             raise InvalidInput(f"{name}: 'between' takes two values, not {len(value)}")
         values = value

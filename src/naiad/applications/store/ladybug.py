@@ -1,7 +1,7 @@
-"""The graph store in Ladybug, an embedded property graph database that speaks Cypher.
+"""The graph store in Ladybug, an embedded property graph database with Cypher.
 
-https://ladybugdb.com; all of it is one file and a library. Vectors are searched exactly, or, where
-there are many, by an index beside the file that says which ones to look at.
+https://ladybugdb.com; it is a library and one file. Vectors are searched exactly or, if there are
+many, among the candidates that an index beside the file returns.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ except ImportError as error:
     raise MissingExtra("store", "ladybug") from error
 
 MEMORY: Final = 512 << 20
-"""Most bytes that the database keeps of its file, by default."""
+"""Default size of the database's buffer pool, in bytes."""
 
 ENGINE: Final = f"ladybug {ladybug.__version__}"
 
-# A generation may be removed between the reading of store.json and the opening of its file, if two
-# others are published in that while.
+# A generation is removed between reading store.json and opening its file if two others are
+# published in that time.
 _ATTEMPTS: Final = 5
 
 
 class LadybugStore(Store):
-    """A published graph, to read: a :class:`~naiad.applications.store.Store`.
+    """A published graph, read-only: a :class:`~naiad.applications.store.Store`.
 
     Args:
         path: the folder of the store.
-        threads: of one query; 0 for as many as there are cores.
-        memory: most bytes that the database keeps of its file.
+        threads: number of threads per query; 0 for one per core.
+        memory: size of the buffer pool, in bytes.
 
     Raises:
-        StoreError: there is no store, or it is half loaded or damaged.
+        StoreError: the store is missing, incomplete or damaged.
     """
 
     _edges_kept: EdgeMemory | None = None
@@ -72,7 +72,7 @@ class LadybugStore(Store):
                 indexes = self._indexes_of(manifest)
                 database = self._connect(self._folder.file(manifest.generation), read_only=True)
             except StoreError:
-                # The file may be gone because a newer one was published.
+                # A newer generation may have replaced the file.
                 if attempt + 1 < _ATTEMPTS and self._folder.stamp() != stamp:
                     continue
                 raise
@@ -83,7 +83,7 @@ class LadybugStore(Store):
 
     def _indexes_of(self, manifest: Manifest) -> dict[tuple[str, str], VectorIndex]:
         if not manifest.indexes or find_spec("faiss") is None:
-            return {}  # without faiss the search is exact
+            return {}  # without faiss, search is exact
         from naiad.applications.store.vector_index import VectorIndex
 
         try:
@@ -95,15 +95,15 @@ class LadybugStore(Store):
             }
         except StoreError as error:
             raise StoreError(
-                f"{self._folder.path} is damaged: {error}; to write to the store, if only nothing, "
-                "makes its indexes anew"
+                f"{self._folder.path} is damaged: {error}; opening the store for writing and "
+                "closing it rebuilds its indexes"
             ) from None
 
     def _connect(
         self, path: Path, *, read_only: bool
     ) -> tuple[ladybug.Database, ladybug.Connection]:
         if read_only and not path.is_file():
-            raise StoreError(f"{self._folder.path} is damaged: {path.name} is not there")
+            raise StoreError(f"{self._folder.path} is damaged: {path.name} is missing")
         try:
             database = ladybug.Database(
                 path,
@@ -113,22 +113,22 @@ class LadybugStore(Store):
             )
             return database, ladybug.Connection(database)
         except (RuntimeError, ValueError) as error:
-            raise StoreError(f"{path} cannot be opened by {ENGINE}: {error}") from error
+            raise StoreError(f"{ENGINE} cannot open {path}: {error}") from error
 
     def refresh(self) -> bool:
-        """Look at what was published since; whether anything was."""
+        """Move to the newest published state; True if there was a newer one."""
         with self._lock:
             stamp = self._folder.stamp()
             if stamp is None or stamp == self._stamp:
                 return False
             before = (self._connection, self._database)
-            self._open_published()  # where that fails, what was open stays so
+            self._open_published()  # if this fails, the old state stays open
             for part in before:
                 part.close()
             return True
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         with self._lock:
             self._connection.close()
             self._database.close()
@@ -188,8 +188,8 @@ class LadybugStore(Store):
         text = cypher.links(edge, side, found, parameters)
         rows: list[list[Any]] = []
         with self._lock:
-            # One query for all keys is joined with all nodes, however few the keys are: on a graph
-            # of 9,000 films it took 60 times as long as this one for one key.
+            # One query for all keys joins with all nodes, however few the keys: on a graph of
+            # 9,000 films it took 60 times as long as this query for one key.
             for key in keys:
                 rows += self._run(text, parameters | {"key": key})
         rows.sort(key=lambda row: row[:2])
@@ -234,7 +234,7 @@ class LadybugStore(Store):
         others = f"NOT b.{quoted(KEY)} IN $keys"
         there = cypher.where(found, parameters, "f", others)
         out, back = cypher.sides(edges, node.name)
-        # Each neighbour once, before what is beside it is looked at: there may be many ways to it.
+        # DISTINCT before the second step: a neighbour may be reached by many paths.
         return self._run(
             f"UNWIND $keys AS key MATCH (a:{quoted(node.name)} {{{quoted(KEY)}: key}})"
             f"{cypher.arrow(edges, out)}(x){here} WITH DISTINCT x "
@@ -247,7 +247,7 @@ class LadybugStore(Store):
     def _nearest(
         self, node: NodeTable, vector: str, query: Array, k: int, found: Conditions, exact: bool
     ) -> Iterable[Values]:
-        # The query vector has to be a parameter: as text it takes 20 times as long to parse.
+        # The query vector is a parameter because parsing it as text takes 20 times as long.
         given: dict[str, Any] = {"query": query.tolist(), "k": k}
 
         def hits(**more: Any) -> list[list[Any]]:
@@ -257,8 +257,8 @@ class LadybugStore(Store):
         with self._lock:
             index = None if exact else self._indexes.get((node.name, vector))
             if index is not None:
-                # The more `where` refuses, the more it takes; where it refuses nearly all, looking
-                # at the others is faster.
+                # The more nodes `where` excludes, the more candidates are needed; if it excludes
+                # nearly all, an exact search of the rest is faster.
                 for number in index.numbers(k):
                     near = hits(keys=index.candidates(query, number))
                     if len(near) == k:

@@ -26,13 +26,13 @@ from naiad.core.schema import Array
 from naiad.errors import InvalidInput, StoreError, install_command
 
 APPROXIMATE_FROM: Final = 1_000_000
-"""With so many nodes a vector gets an approximate index, unless it is said otherwise."""
+"""Default number of nodes from which a vector gets an approximate index."""
 
 MEMORY: Final = 2 << 30
-"""Most bytes that a writer keeps of its file, by default. With fewer Ladybug 0.22 may not find the
-room for a checkpoint: with 512 MB it failed after 160,000 vectors of 384 numbers."""
+"""Default size of a writer's buffer pool, in bytes. With less, Ladybug 0.22 may lack room for a
+checkpoint: with 512 MB it failed after 160,000 vectors of 384 numbers."""
 
-_READ: Final = 100_000  # nodes whose vectors are read at once: each time all are gone through
+_READ: Final = 100_000  # nodes whose vectors are read at once; every read scans all nodes
 
 _log = logging.getLogger(__name__)
 
@@ -40,18 +40,19 @@ _log = logging.getLogger(__name__)
 class LadybugWriter(Writer, LadybugStore):
     """The :class:`~naiad.applications.store.Writer` of a store; use it as a context manager.
 
-    It works on a copy of what is published, so a store takes twice its size while it is written to.
+    It works on a copy of the published state, so a store takes twice its size during a write.
 
     Args:
         path: the folder of the store.
-        schema: of a new store, which replaces what is there; None to change what is there.
-        threads: of one query; 0 for as many as there are cores.
-        memory: most bytes that the database keeps of its file.
-        approximate_from: a vector of so many nodes gets an approximate index, if faiss is
-            installed; None for what it was, or :data:`APPROXIMATE_FROM`.
+        schema: the schema of a new store, which replaces an existing one; None to change the
+            existing one.
+        threads: number of threads per query; 0 for one per core.
+        memory: size of the buffer pool, in bytes.
+        approximate_from: number of nodes from which a vector gets an approximate index, if faiss
+            is installed; None to keep the store's own, or :data:`APPROXIMATE_FROM`.
 
     Raises:
-        StoreError: somebody writes to it, or there is none to change.
+        StoreError: another process is writing to the store, or there is no store to change.
     """
 
     _batch = 20_000
@@ -69,10 +70,10 @@ class LadybugWriter(Writer, LadybugStore):
         self._threads = threads
         self._memory = memory
         self._lock = threading.RLock()
-        self._indexes = {}  # what is written is not in them before it is published
+        self._indexes = {}  # changes enter the indexes when they are published
         with ExitStack() as stack:
             if schema is None:
-                self._folder.manifest()  # before a folder is made for the lock
+                self._folder.manifest()  # fail before a folder is created for the lock
             stack.enter_context(self._folder.locked())
             if schema is None:
                 manifest = self._folder.manifest()
@@ -120,12 +121,12 @@ class LadybugWriter(Writer, LadybugStore):
         self._note(node.name, vector, keys)
 
     def _note(self, table: str, vector: str, keys: Sequence[Key]) -> None:
-        """Remember which vectors are to be put into the index that there is."""
+        """Remember which vectors to put into an existing index."""
         if (table, vector) in self._changed:
             self._changed[table, vector] |= dict.fromkeys(keys)
 
     def publish(self) -> None:
-        """Let others see what was written, all at once; vectors of many nodes get an index."""
+        """Publish what was written, all at once; index the vectors that many nodes have."""
         with self._lock:
             self._begin(self._finish(), self._schema)
 
@@ -148,15 +149,15 @@ class LadybugWriter(Writer, LadybugStore):
             for vector in node.vectors if number >= self._approximate_from else ():
                 if find_spec("faiss") is None:
                     _log.warning(
-                        "%s.%s of %s nodes gets no approximate index, and searches take long, as "
-                        "faiss is not installed: %s",
+                        "%s.%s of %s nodes gets no approximate index, so searches will be slow; "
+                        "install faiss: %s",
                         *(node.name, vector, f"{number:,}", install_command("store-approximate")),
                     )
                 elif indexed := self._write_index(node, vector):
                     yield indexed
 
     def _write_index(self, node: NodeTable, vector: str) -> Indexed | None:
-        """Write what the index of a vector is to be, from the one before it or anew."""
+        """Write the index of a vector, updated from the previous one or built anew."""
         path = self._path.with_name(f"{self._path.name}.{node.name}.{vector}")
         if found := self._indexed_before(node.name, vector):
             before, old, index = found
@@ -187,10 +188,10 @@ class LadybugWriter(Writer, LadybugStore):
         return Indexed(node.name, vector, len(index), trained, since)
 
     def _indexed_before(self, table: str, vector: str) -> tuple[Indexed, Path, VectorIndex] | None:
-        """The index of a vector in what this writer began with, if it can be gone on with.
+        """Return a vector's index in the state this writer started from, if it can be updated.
 
-        As many changes as it was made of may have moved its groups elsewhere. It can be added to
-        where there is anything to add.
+        After as many changes as vectors it was trained on, its groups may no longer fit. It is
+        loaded for writing only if there is something to add.
         """
         for index in self._base.indexes if self._base else ():
             if (index.table, index.vector) == (table, vector):
@@ -208,21 +209,21 @@ class LadybugWriter(Writer, LadybugStore):
     def _vectors_between(
         self, node: NodeTable, vector: str, first: int, last: int, step: int = 1
     ) -> tuple[pa.Array, Array]:
-        """Keys and vectors, float32 [keys, length], of one in ``step`` nodes of these numbers."""
+        """Return keys and vectors, float32 [keys, length], of every ``step``-th node in a range."""
         bounds = {"first": first, "last": last, "step": step}
         table = self._result(cypher.vectors_between(node, vector), bounds).get_as_arrow(_READ)
         flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return table["key"].combine_chunks(), flat.reshape(-1, node.length_of(vector))
 
     def close(self) -> None:
-        """Drop what was not published, and let others write."""
+        """Drop unpublished changes and release the lock."""
         super().close()
         self._folder.drop()
         self._held.close()
 
 
-# What Ladybug says of rows that it refuses, and what that means.
+# Ladybug's words for rows that it refuses, and ours.
 _REFUSED: Final = {
-    "Found duplicated primary key value": "the id {} is there twice",
-    "Unable to find primary key value": "an edge has the node {}, which is not there",
+    "Found duplicated primary key value": "the id {} occurs twice",
+    "Unable to find primary key value": "an edge refers to the node {}, which does not exist",
 }

@@ -1,4 +1,4 @@
-"""Stores by their address: a folder, or the URL of an ArangoDB."""
+"""Stores by address: a folder, or the URL of an ArangoDB database."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from naiad.errors import InvalidInput
 
 
 def exists(where: str | Path) -> bool:
-    """Whether a store was published there.
+    """Return whether a store has been published at ``where``.
 
     Raises:
-        StoreError: a server cannot be reached.
+        StoreError: the server cannot be reached.
     """
     if _is_url(where):
         from naiad.applications.store import arango
@@ -25,14 +25,14 @@ def exists(where: str | Path) -> bool:
 
 
 def open_store(where: str | Path, *, threads: int = 0) -> Store:
-    """A store to read from; close it, or use it in a ``with`` block.
+    """Open a store for reading; close it, or use it in a ``with`` block.
 
     Args:
         where: a folder, for Ladybug; or ``arangodb://user@host:port/database``.
-        threads: of one query, for Ladybug; 0 for as many as there are cores.
+        threads: number of threads per query, for Ladybug; 0 for one per core.
 
     Raises:
-        StoreError: there is none, or it is half loaded, damaged or out of reach.
+        StoreError: the store is missing, incomplete, damaged or out of reach.
     """
     if _is_url(where):
         from naiad.applications.store.arango import ArangoStore
@@ -44,14 +44,14 @@ def open_store(where: str | Path, *, threads: int = 0) -> Store:
 
 
 def write_store(where: str | Path, *, approximate_from: int | None = None) -> Writer:
-    """A store to change; use it in a ``with`` block, whose end publishes.
+    """Open a store for writing; use it in a ``with`` block, whose end publishes.
 
     Args:
-        where: as :func:`open_store` has it.
-        approximate_from: as :func:`create_store` has it; None to leave it as it is.
+        where: as for :func:`open_store`.
+        approximate_from: as for :func:`create_store`; None to keep the store's own.
 
     Raises:
-        StoreError: there is none, or another process writes to it.
+        StoreError: there is no store, or another process is writing to it.
     """
     return _writer(where, None, approximate_from)
 
@@ -59,19 +59,19 @@ def write_store(where: str | Path, *, approximate_from: int | None = None) -> Wr
 def create_store(
     where: str | Path, schema: GraphSchema, *, approximate_from: int | None = None
 ) -> Writer:
-    """A new store to fill; use it in a ``with`` block, whose end publishes.
+    """Create a store to fill; use it in a ``with`` block, whose end publishes.
 
-    What is there already is replaced when the new one is published, and can be read until then.
+    An existing store can be read until the new one is published, which replaces it.
 
     Args:
-        where: as :func:`open_store` has it.
-        schema: of the graph.
-        approximate_from: a vector that so many nodes have gets an approximate index when it is
-            published: in Ladybug by faiss, where it is installed; in ArangoDB the server's own,
-            where it has any. None for a million in Ladybug and 100,000 in ArangoDB.
+        where: as for :func:`open_store`.
+        schema: the schema of the graph.
+        approximate_from: number of nodes from which a vector gets an approximate index when it is
+            published: in Ladybug by faiss, if installed; in ArangoDB the server's own, if it has
+            them. None for a million in Ladybug and 100,000 in ArangoDB.
 
     Raises:
-        StoreError: another process writes to it.
+        StoreError: another process is writing to the store.
         InvalidInput: ``approximate_from`` is below 1.
     """
     return _writer(where, schema, approximate_from)

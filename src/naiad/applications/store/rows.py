@@ -1,4 +1,4 @@
-"""Rows to load, from parquet files and Arrow tables, as a table's schema wants them."""
+"""Rows to load, from Parquet files and Arrow tables, cast to a table's schema."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ try:
 except ImportError as error:
     raise MissingExtra("store", "pyarrow") from error
 
-# Loaded at once. Ladybug 0.22 has to hold several times as much; of 256 MB at once it says that its
-# buffer, of 512 MB, is full.
+# Size of a load. Ladybug 0.22 holds several times as much: with 256 MB at once its buffer of 512 MB
+# was full.
 _CHUNK_BYTES: Final = 64 << 20
-_PROPERTY_BYTES: Final = 64  # of one property of a row, about
+_PROPERTY_BYTES: Final = 64  # estimated size of one property of a row
 
 _TYPES = {
     "string": pa.string(),
@@ -31,10 +31,10 @@ _TYPES = {
 
 
 def node_rows(table: NodeTable, rows: Source) -> Iterator[pa.Table]:
-    """Rows of nodes, some at a time.
+    """Yield rows of nodes in chunks.
 
     Raises:
-        InvalidInput: the file is no parquet, or a column is missing, unknown or of another type.
+        InvalidInput: the file is not Parquet, or a column is missing, unknown or of another type.
     """
     types = {name: _TYPES[table.type_of(name)] for name in table.columns}
     types |= {name: pa.list_(pa.float32(), length) for name, length in table.vectors.items()}
@@ -43,14 +43,14 @@ def node_rows(table: NodeTable, rows: Source) -> Iterator[pa.Table]:
 
 
 def edge_rows(schema: GraphSchema, table: EdgeTable, rows: Source) -> Iterator[pa.Table]:
-    """Rows of edges with all columns, some at a time; raises as :func:`node_rows`."""
+    """Yield rows of edges with all columns, in chunks; raises as :func:`node_rows`."""
     types = {
         SOURCE: _TYPES[schema.node(table.source).key],
         TARGET: _TYPES[schema.node(table.target).key],
         **{name: _TYPES[kind] for name, kind in table.properties.items()},
     }
     for chunk in _cast(table.name, types, (SOURCE, TARGET), rows, _PROPERTY_BYTES * len(types)):
-        # Ladybug wants all properties of an edge, which may be null.
+        # Ladybug requires all properties of an edge; they may be null.
         there = {name: chunk[name] for name in chunk.column_names}
         yield pa.table(
             {name: there.get(name, pa.nulls(chunk.num_rows, kind)) for name, kind in types.items()}
@@ -58,7 +58,7 @@ def edge_rows(schema: GraphSchema, table: EdgeTable, rows: Source) -> Iterator[p
 
 
 def vector_rows(table: NodeTable, vector: str, keys: list[Any], values: Any) -> pa.Table:
-    """A table of keys and their vectors, which are float32 [keys, length]."""
+    """Return a table of keys and their vectors, float32 [keys, length]."""
     flat = pa.array(values.ravel())
     column = pa.FixedSizeListArray.from_arrays(flat, table.length_of(vector))
     return pa.table({KEY: pa.array(keys, _TYPES[table.key]), vector: column})
@@ -86,7 +86,7 @@ def _cast(
                 columns[name] = chunk[name].cast(kind)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise InvalidInput(
-                    f"{place}: {name} is {chunk[name].type}; {table} wants {kind}: {error}"
+                    f"{place}: {name} is {chunk[name].type}; {table} needs {kind}: {error}"
                 ) from None
         yield pa.table(columns)
 
@@ -101,4 +101,4 @@ def _chunks(rows: Source, size: int) -> Iterator[pa.Table]:
             for batch in file.iter_batches(size):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:
-        raise InvalidInput(f"{rows} cannot be read as parquet: {error}") from error
+        raise InvalidInput(f"{rows} cannot be read as Parquet: {error}") from error

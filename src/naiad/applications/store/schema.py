@@ -1,4 +1,4 @@
-"""What is in a graph: tables of nodes and of edges, their properties and vectors."""
+"""A graph's schema: node tables, edge tables, their properties and vectors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PropertyType: TypeAlias = Literal["string", "int64", "double", "bool", "strings"
 """Types of properties; ``strings`` is a list of strings."""
 KeyType: TypeAlias = Literal["string", "int64"]
 Key: TypeAlias = str | int
-"""What a node is called within its table."""
+"""The identifier of a node within its table."""
 
 KEY: Final = "id"
-"""The column, and the property, that has a node's key."""
+"""The column and property that holds a node's key."""
 SOURCE: Final = "from"
-"""The column that has the key of an edge's first node."""
+"""The column that holds the key of an edge's source."""
 TARGET: Final = "to"
-"""The column that has the key of an edge's second node."""
+"""The column that holds the key of an edge's target."""
 
 _MAX_DIMENSION = 65_536
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -31,13 +31,13 @@ class NodeTable:
     """Nodes of one kind.
 
     Args:
-        name: such as ``Movie``.
-        properties: type by name; any of them may be missing in a node.
-        key: type of the property ``id``, which every node has and no two share.
-        vectors: length by name of the float32 vectors that a node may have.
+        name: the name of the table, such as ``Movie``.
+        properties: the properties' types by name; a node may lack any of them.
+        key: the type of the property ``id``, which every node has and no two share.
+        vectors: the lengths, by name, of the float32 vectors that a node may have.
 
     Raises:
-        SchemaError: a name or type cannot be, or a name is used twice.
+        SchemaError: a name or type is not valid, or a name is used twice.
     """
 
     name: str
@@ -57,24 +57,24 @@ class NodeTable:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What a node has apart from vectors: ``id`` and its properties."""
+        """The columns other than vectors: ``id`` and the properties."""
         return (KEY, *self.properties)
 
     def type_of(self, name: str) -> PropertyType:
-        """The type of ``id`` or of a property.
+        """Return the type of ``id`` or of a property.
 
         Raises:
-            InvalidInput: there is no such property; says which there are.
+            InvalidInput: there is no such property.
         """
         if name == KEY:
             return self.key
         return _type_of(self.name, self.properties, name, self.columns)
 
     def length_of(self, vector: str) -> int:
-        """The length of a vector.
+        """Return the length of a vector.
 
         Raises:
-            InvalidInput: there is no such vector; says which there are.
+            InvalidInput: there is no such vector.
         """
         if vector not in self.vectors:
             there = ", ".join(self.vectors) or "none"
@@ -87,13 +87,13 @@ class EdgeTable:
     """Edges of one kind.
 
     Args:
-        name: such as ``hasActor``.
-        source: the table of the first node of each edge.
-        target: the table of the second.
-        properties: type by name; any of them may be missing in an edge.
+        name: the name of the table, such as ``hasActor``.
+        source: the table of each edge's first node.
+        target: the table of each edge's second node.
+        properties: the properties' types by name; an edge may lack any of them.
 
     Raises:
-        SchemaError: a name or type cannot be, or a name is used twice.
+        SchemaError: a name or type is not valid, or a name is used twice.
     """
 
     name: str
@@ -105,10 +105,10 @@ class EdgeTable:
         _check_columns(self.name, [SOURCE, TARGET, *self.properties], self.properties)
 
     def type_of(self, name: str) -> PropertyType:
-        """The type of a property.
+        """Return the type of a property.
 
         Raises:
-            InvalidInput: there is no such property; says which there are.
+            InvalidInput: there is no such property.
         """
         return _type_of(self.name, self.properties, name, tuple(self.properties))
 
@@ -118,14 +118,14 @@ class GraphSchema:
     """All tables of a graph.
 
     Raises:
-        SchemaError: two tables share a name, or an edge's node table is not there.
+        SchemaError: two tables share a name, or an edge's node table is missing.
     """
 
     nodes: tuple[NodeTable, ...]
     edges: tuple[EdgeTable, ...] = ()
 
     def __post_init__(self) -> None:
-        # Without regard to case, as databases differ in it.
+        # Ignore case, because databases differ in it.
         names = [table.name.lower() for table in (*self.nodes, *self.edges)]
         for name in names:
             if names.count(name) > 1:
@@ -139,31 +139,31 @@ class GraphSchema:
                     )
 
     def node(self, name: str) -> NodeTable:
-        """The table of nodes of that name.
+        """Return the node table with this name.
 
         Raises:
-            InvalidInput: there is none; says which there are.
+            InvalidInput: there is no such table.
         """
         return _found("nodes", {table.name: table for table in self.nodes}, name)
 
     def edge(self, name: str) -> EdgeTable:
-        """The table of edges of that name.
+        """Return the edge table with this name.
 
         Raises:
-            InvalidInput: there is none; says which there are.
+            InvalidInput: there is no such table.
         """
         return _found("edges", {table.name: table for table in self.edges}, name)
 
     def to_json(self) -> dict[str, Any]:
-        """The schema as JSON has it."""
+        """Convert to values that JSON can hold."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> GraphSchema:
-        """The inverse of :meth:`to_json`.
+        """Invert :meth:`to_json`.
 
         Raises:
-            SchemaError: it is none.
+            SchemaError: ``value`` is not a schema.
         """
         try:
             return cls(
@@ -171,7 +171,7 @@ class GraphSchema:
                 tuple(EdgeTable(**table) for table in value["edges"]),
             )
         except (KeyError, TypeError) as error:
-            raise SchemaError(f"this is no schema of a graph: {error}") from None
+            raise SchemaError(f"not a graph schema: {error}") from None
 
 
 def check_key(table: NodeTable, key: Key) -> Key:
@@ -182,18 +182,18 @@ def check_key(table: NodeTable, key: Key) -> Key:
     """
     right = isinstance(key, str) if table.key == "string" else is_int64(key)
     if not right:
-        raise InvalidInput(f"{key!r} is no id of {table.name}; those are {table.key}")
+        raise InvalidInput(f"{key!r} is not an id of {table.name}; its ids are {table.key}")
     return key
 
 
 def is_int64(value: object) -> bool:
-    """Whether a value is an integer that 64 bits hold."""
+    """Return whether a value is an integer that fits in 64 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _found(kind: str, tables: Mapping[str, Any], name: str) -> Any:
     if name not in tables:
-        raise InvalidInput(f"there are no {kind} {name!r}; there are {', '.join(tables) or 'none'}")
+        raise InvalidInput(f"no {kind} {name!r}; the graph has {', '.join(tables) or 'none'}")
     return tables[name]
 
 
@@ -206,15 +206,15 @@ def _type_of(
 
 
 def _check_columns(table: str, columns: list[str], properties: Mapping[str, PropertyType]) -> None:
-    # Names become part of queries, where values never do.
+    # Names, unlike values, become part of a query's text.
     for name in (table, *columns):
         if not _NAME.fullmatch(name):
             raise SchemaError(
-                f"{name!r} is no name for a table or property: use letters, digits and _, at most "
-                "63, a letter first"
+                f"{name!r} is not a valid name for a table or property: use a letter, then "
+                "letters, digits or _, at most 63 in all"
             )
         if [column.lower() for column in columns].count(name.lower()) > 1:
-            raise SchemaError(f"{table} has two columns {name}")
+            raise SchemaError(f"{table} has two columns named {name}")
     for name, kind in properties.items():
         if kind not in get_args(PropertyType):
             raise SchemaError(

@@ -2,20 +2,19 @@
 
 ::
 
-    store.json     which generation is the published one, and its schema
+    store.json     the number of the published generation, and its schema
     000002.lbug    that generation; nobody writes to it
-    000002.TABLE.VECTOR.*  approximate indexes of its vectors, if it has any
-    000003.writing what a writer is at work on
+    000002.TABLE.VECTOR.*  approximate indexes of its vectors, if any
+    000003.writing the copy that a writer is changing
     store.lock     held by the writer
 
-An index belongs to one generation and is published with it, so that none is ever older than the
-vectors beside it.
+An index belongs to one generation and is published with it, so it is never older than its vectors.
 
-Ladybug 0.22 lets a process open a database read-only while another one writes to it, and then fails
-in some of the cases: while the writer makes a checkpoint, or where the log is read half written
-(its issues 666, 766 and 1007 have crashes of readers). So here nobody reads what is written to. A
-writer works on a copy. To publish is to finish the copy and to replace ``store.json``, which is
-atomic; a reader has the state of when it opened, whole, for as long as it wants.
+Ladybug 0.22 lets a process open a database read-only while another writes to it, but then fails in
+some cases: during a checkpoint, or when the log is read half written (readers crash in its issues
+666, 766 and 1007). So no file is read and written at the same time. A writer works on a copy; to
+publish, it finishes the copy and replaces ``store.json``, which is atomic. A reader keeps the
+complete state it opened for as long as it wants.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ class Indexed:
     """A vector that has an approximate index.
 
     Attributes:
-        table: of the nodes.
-        vector: its name.
-        number: how many nodes have one.
-        trained: how many had when the index was made.
-        changed: how many were set since.
+        table: the table of the nodes.
+        vector: the name of the vector.
+        number: number of nodes with the vector.
+        trained: number of nodes with the vector when the index was built.
+        changed: number of vectors set since then.
     """
 
     table: str
@@ -58,14 +57,14 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What ``store.json`` says.
+    """The content of ``store.json``.
 
     Attributes:
         generation: the number of the published state, from 1.
         engine: the database that wrote it, and its version.
-        schema: of the graph.
-        approximate_from: with so many nodes a vector gets an approximate index.
-        indexes: those that there are.
+        schema: the schema of the graph.
+        approximate_from: number of nodes from which a vector gets an approximate index.
+        indexes: the vectors that have one.
     """
 
     generation: int
@@ -82,10 +81,10 @@ class StoreFolder:
     path: Path
 
     def manifest(self) -> Manifest:
-        """The published state.
+        """Read the manifest of the published state.
 
         Raises:
-            StoreError: there is no store, or nothing was published; says what to do.
+            StoreError: there is no store, nothing has been published, or the file is damaged.
         """
         try:
             found = json.loads((self.path / MANIFEST).read_text("utf-8"))
@@ -109,16 +108,16 @@ class StoreFolder:
 
     def _why_not(self) -> str:
         if not self.path.exists():
-            return f"there is no graph store at {self.path}"
+            return f"no graph store at {self.path}"
         if any(self.path.glob("[0-9]*.writing")):
             return (
-                f"the graph store at {self.path} is half loaded: nothing was published. It is "
-                "being loaded, or loading was interrupted: then load it again"
+                f"the graph store at {self.path} is incomplete: nothing has been published. Wait "
+                "for loading to finish; if it was interrupted, load the store again"
             )
-        return f"{self.path} is no graph store: it has no {MANIFEST}"
+        return f"{self.path} is not a graph store: it has no {MANIFEST}"
 
     def stamp(self) -> tuple[int, int] | None:
-        """What changes when something is published; None where nothing is."""
+        """Return a value that changes with every publication; None if nothing is published."""
         try:
             found = (self.path / MANIFEST).stat()
         except OSError:
@@ -126,19 +125,19 @@ class StoreFolder:
         return found.st_ino, found.st_mtime_ns
 
     def file(self, generation: int) -> Path:
-        """The database of a published generation."""
+        """Return the path of a published generation's database."""
         return self.path / f"{generation:06d}.lbug"
 
     def index(self, generation: int, table: str, vector: str) -> Path:
-        """The index of a vector in a published generation; its files' names begin so."""
+        """Return the path that the files of a published vector index start with."""
         return self.path / f"{generation:06d}.{table}.{vector}"
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Be the one writer.
+        """Hold the writer's lock.
 
         Raises:
-            StoreError: there is one, or the folder cannot be written to.
+            StoreError: another process holds it, or the folder cannot be written to.
         """
         try:
             from filelock import FileLock, Timeout
@@ -150,8 +149,8 @@ class StoreFolder:
             lock.acquire()
         except Timeout:
             raise StoreError(
-                f"the graph store at {self.path} is locked: another process writes to it. It can "
-                "be read meanwhile; to write, wait for that process to end"
+                f"the graph store at {self.path} is locked: another process is writing to it. "
+                "Readers are not affected; to write, wait for that process to end"
             ) from None
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
@@ -161,9 +160,9 @@ class StoreFolder:
             lock.release()
 
     def begin(self, base: int | None) -> Path:
-        """A file for a writer, beginning with generation ``base``, or to be made from nothing.
+        """Return a writer's file: a copy of generation ``base``, or a path to create it at.
 
-        What an interrupted writer has left is removed.
+        Remains of an interrupted writer are removed.
         """
         self.drop()
         path = self.path / f"{self._last() + 1:06d}.writing"
@@ -172,19 +171,19 @@ class StoreFolder:
         return path
 
     def drop(self) -> None:
-        """Remove what a writer has not published, and the files its database keeps beside it."""
+        """Remove unpublished files, including those the database keeps beside its own."""
         last = self._last()
         for left in self.path.glob("*.writing*"):
-            # A published index may be of a table or vector that is called so.
+            # A published index may belong to a table or vector named "writing".
             generation = left.name.partition(".")[0]
             if not generation.isdecimal() or int(generation) > last:
                 left.unlink()
 
     def publish(self, manifest: Manifest) -> None:
-        """Make the finished files of a generation the published one.
+        """Publish the finished files of a generation.
 
-        The generation before is kept for readers that are just opening it. Those that have an
-        older one open keep it: its files have lost their names only.
+        The previous generation stays for readers that are just opening it. Readers of an older
+        one keep it: its files have only lost their names.
         """
         name = f"{manifest.generation:06d}"
         draft = self.path / f"{name}.writing"
@@ -214,7 +213,7 @@ class StoreFolder:
 
 
 def _to_disk(path: Path) -> None:
-    """Have what was written survive a loss of power."""
+    """Flush a file to disk, so that it survives a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

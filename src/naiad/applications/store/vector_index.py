@@ -1,12 +1,11 @@
 """An approximate index of one vector of a table's nodes, in two files beside the database.
 
-An inverted file: vectors are grouped by k-means, and a search looks at the groups nearest to it
-(Jegou, Douze, Schmid, "Product quantization for nearest neighbor search", 2011), as faiss has it
-(https://faiss.ai), with 8 bits per number. A graph (HNSW) was tried beside it on the same vectors:
-no faster to search at the same recall, larger, and nothing can be taken out of it again, which a
-vector that is set anew needs.
+An inverted file: k-means groups the vectors, and a search reads the groups nearest to the query
+(Jegou, Douze, Schmid, "Product quantization for nearest neighbor search", 2011), with 8 bits per
+number, from faiss (https://faiss.ai). A graph (HNSW) on the same vectors was no faster at the same
+recall, larger, and could not remove a vector, which replacing one needs.
 
-What it finds are candidates: the database has the vectors themselves, by which they are ordered.
+The index finds candidates; the database, which has the exact vectors, ranks them.
 """
 
 from __future__ import annotations
@@ -24,34 +23,34 @@ from naiad.core.schema import Array
 from naiad.errors import StoreError
 
 SUFFIXES: Final = (".faiss", ".keys")
-"""Of the two files: the vectors' groups, and the key of each vector."""
+"""The suffixes of the two files: the vectors' groups, and the key of each vector."""
 
-_PER_GROUP: Final = 40  # vectors that k-means sees; faiss complains of fewer than 39
-_ROUNDS: Final = 10  # of k-means
-_PROBES: Final = 16  # groups that a search looks at, at least
-_LOOKED_AT: Final = 16  # times as many vectors as candidates are wanted, at least
+_PER_GROUP: Final = 40  # vectors per group that k-means trains on; faiss warns below 39
+_ROUNDS: Final = 10  # iterations of k-means
+_PROBES: Final = 16  # minimum number of groups that a search reads
+_LOOKED_AT: Final = 16  # minimum number of vectors read per candidate wanted
 _MOST_CANDIDATES: Final = 4096
-_WORTH: Final = 16  # what looking a candidate up costs, in nodes of a search of all
-_MORE: Final = 8  # times as many candidates, where there were too few
+_WORTH: Final = 16  # cost of looking up one candidate, in nodes of an exact search
+_MORE: Final = 8  # factor by which to retry with more candidates
 _CHUNK: Final = 65_536
 
 
 def groups_of(number: int) -> int:
-    """How many groups so many vectors are put into."""
+    """Return the number of groups for a number of vectors."""
     return max(1, min(round(2 * math.sqrt(number)), number // _PER_GROUP))
 
 
 def sample_size(number: int) -> int:
-    """How many of so many vectors k-means has to see."""
+    """Return the number of vectors, out of ``number``, that k-means trains on."""
     return min(number, _PER_GROUP * groups_of(number))
 
 
 class VectorIndex:
-    """Vectors by number, in the order in which they came, and their nodes' keys.
+    """Vectors, numbered in the order they were added, and their nodes' keys.
 
     Args:
-        index: of faiss, with an inverted file.
-        keys: of each number, an Arrow array.
+        index: a faiss index with an inverted file.
+        keys: the key of each number, an Arrow array.
     """
 
     def __init__(self, index: Any, keys: pa.Array) -> None:
@@ -63,17 +62,17 @@ class VectorIndex:
 
     @property
     def kind(self) -> pa.DataType:
-        """The Arrow type of keys."""
+        """The Arrow type of the keys."""
         return self._keys.type
 
     @classmethod
     def trained(cls, sample: Array, number: int, kind: pa.DataType) -> VectorIndex:
-        """An empty one.
+        """Train an empty index.
 
         Args:
-            sample: vectors such as there will be, float32 [:func:`sample_size`, length].
-            number: how many there will be, about.
-            kind: the Arrow type of keys.
+            sample: typical vectors, float32 [:func:`sample_size`, length].
+            number: the approximate number of vectors to come.
+            kind: the Arrow type of the keys.
         """
         faiss = _faiss()
         index = faiss.index_factory(
@@ -85,10 +84,10 @@ class VectorIndex:
         return cls(index, pa.array([], kind))
 
     def put(self, keys: pa.Array, vectors: Array) -> None:
-        """Add vectors of nodes, or replace those that are there.
+        """Add or replace the vectors of nodes.
 
         Args:
-            keys: no two alike.
+            keys: distinct keys.
             vectors: float32 [keys, length].
         """
         import pyarrow.compute as pc
@@ -106,7 +105,7 @@ class VectorIndex:
             self._index.add_with_ids(_units(vectors[part]), numbers[part])
 
     def numbers(self, k: int) -> Iterator[int]:
-        """How many candidates to try for ``k`` nodes that must fulfil conditions, too."""
+        """Yield growing numbers of candidates to try for ``k`` nodes that meet conditions."""
         number = max(64, 4 * k)
         most = min(_MOST_CANDIDATES, max(number, len(self) // _WORTH))
         while number <= most:
@@ -114,10 +113,7 @@ class VectorIndex:
             number *= _MORE
 
     def candidates(self, query: Array, number: int) -> list[Key]:
-        """The keys of about the ``number`` vectors of the largest cosine with ``query``, unordered.
-
-        There may be fewer.
-        """
+        """Return about ``number`` keys of vectors near ``query``, unordered; maybe fewer."""
         faiss = _faiss()
         groups = self._index.nlist
         probes = max(_PROBES, math.ceil(_LOOKED_AT * number * groups / max(1, len(self))))
@@ -126,7 +122,7 @@ class VectorIndex:
         return self._keys.take(pa.array(found[found >= 0])).to_pylist()
 
     def save(self, path: Path) -> None:
-        """Write the files, whose names are ``path`` and :data:`SUFFIXES`."""
+        """Write the files, named ``path`` plus :data:`SUFFIXES`."""
         faiss = _faiss()
         vectors, keys = files(path)
         faiss.write_index(self._index, str(vectors))
@@ -136,21 +132,21 @@ class VectorIndex:
 
     @classmethod
     def load(cls, path: Path, number: int, *, shared: bool = True) -> VectorIndex:
-        """The index in the files of a ``path``, with so many vectors.
+        """Read an index from its files.
 
         Args:
-            path: as :meth:`save` had it.
-            number: how many vectors there must be.
-            shared: only read it: several processes then hold one copy of it in memory.
+            path: the path given to :meth:`save`.
+            number: the number of vectors it must have.
+            shared: open it read-only; processes then share one copy in memory.
 
         Raises:
-            StoreError: a file is missing or damaged, or of another state than ``number`` says.
+            StoreError: a file is missing or damaged, or has another number of vectors.
         """
         faiss = _faiss()
         vectors, keys = files(path)
         for file in (vectors, keys):
             if not file.is_file():
-                raise StoreError(f"{file.name} is not there")
+                raise StoreError(f"{file.name} is missing")
         try:
             index = faiss.read_index(str(vectors), faiss.IO_FLAG_MMAP if shared else 0)
             with pa.memory_map(str(keys)) as source:
@@ -166,13 +162,13 @@ class VectorIndex:
 
 
 def files(path: Path) -> tuple[Path, Path]:
-    """The two files of an index."""
+    """Return the paths of an index's two files."""
     vectors, keys = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
     return vectors, keys
 
 
 def _faiss() -> Any:
-    """The library, when it is needed; its own types miss half of what it has."""
+    """Import faiss when it is needed; untyped, because its stubs are incomplete."""
     import faiss
 
     return faiss

@@ -48,9 +48,9 @@ def test_recommendations_need_no_embeddings_and_can_be_drawn(place: Path, tmp_pa
     ("arguments", "kind", "message"),
     [
         (("search", "x"), InvalidInput, "no film has an embedding yet; run `naiad movies embed`"),
-        (("search", "x", "--genre", "Foo"), InvalidInput, "no genre 'Foo'; there are Adventure"),
+        (("search", "x", "--genre", "Foo"), InvalidInput, "no genre 'Foo'; choose from Adventure"),
         (("search", " "), InvalidInput, "text is empty"),
-        (("similar", "The Mon Job"), InvalidInput, "close are: The Moon Job (2044)"),
+        (("similar", "The Mon Job"), InvalidInput, "did you mean: The Moon Job (2044)"),
         (("similar", "The Moon Job"), InvalidInput, "has no embedding yet"),
         (("recommend", "--user", "x"), InvalidInput, "no user 'x'; there are 60"),
     ],
@@ -64,7 +64,7 @@ def test_what_cannot_be_answered_is_said(place: Path, arguments, kind, message: 
 def test_without_a_store_it_is_said_how_to_make_one(tmp_path: Path) -> None:
     result = run("movies", "info", "--store", tmp_path / "none")
     assert isinstance(result.exception, StoreError)
-    assert "`naiad movies load` makes one of films" in str(result.exception)
+    assert "`naiad movies load` creates one of films" in str(result.exception)
 
 
 def test_without_a_server_it_is_said_how_to_start_one(place: Path) -> None:

@@ -96,9 +96,7 @@ def test_movielens(tmp_path: Path) -> None:
         {"from": "7", "to": "1", "rating": 4.5, "timestamp": 100},
         {"from": "7", "to": "2", "rating": 3.0, "timestamp": 101},
     ]
-    assert tables.complaints == [
-        "1 of 3 edges rated are of a User or Movie that is not there; they were left out"
-    ]
+    assert tables.complaints == ["1 of 3 edges rated left out: their User or Movie is missing"]
     with stored(tables, tmp_path / "films") as store:
         assert store.count("Genre") == 3
 
@@ -135,11 +133,11 @@ def test_tmdb_with_credits_and_the_ratings_of_movielens(tmp_path: Path) -> None:
     assert rows(tables, "hasProductionCompany") == [{"from": "862", "to": "3"}]
     assert [row["to"] for row in rows(tables, "rated")] == ["862"]
     assert tables.complaints == [
-        "1 x movies_metadata.csv: a film whose id is no number, which is left out",
-        "1 x movies_metadata.csv: genres that is no list, taken as empty",
-        "1 x credits.csv: credits of a film that is not there",
-        "2 x ratings.csv: ratings of a film that links.csv does not have",
-        "1 repeated Movie; the first of each was kept",
+        "1 x movies_metadata.csv: film left out: its id is not a number",
+        "1 x movies_metadata.csv: genres is not a list; taken as empty",
+        "1 x credits.csv: credits left out: their film is missing",
+        "2 x ratings.csv: rating left out: its film is not in links.csv",
+        "1 repeated Movie nodes; the first of each was kept",
     ]
 
 
@@ -187,32 +185,32 @@ def test_a_dump_of_arangodb(tmp_path: Path) -> None:
     assert rows(tables, "hasActor") == [{"from": "1", "to": "p"}]
     assert rows(tables, "rated") == [{"from": "u", "to": "2", "rating": 4.0}]
     assert sorted(tables.complaints) == [
-        "1 of 2 edges hasActor are of a Movie or Person that is not there; they were left out",
-        "1 x collection Weather, which is none of films, was left out",
-        "1 x edge hasActor that is of other nodes was left out",
-        "1 x edge of edge, which is none of films, was left out",
+        "1 of 2 edges hasActor left out: their Movie or Person is missing",
+        "1 x collection Weather left out: not part of a film graph",
+        "1 x edge hasActor left out: it does not lead from Movie to Person",
+        "1 x edge of edge left out: not part of a film graph",
     ]
 
 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, r"has no graph of films that can be read: neither movies\.parquet, nor movies_meta"),
+        ({}, r"has no film graph: it needs movies\.parquet, movies_metadata\.csv"),
         ({"movies.csv": b"id,title\n"}, r"movies\.csv has no column 'movieId'; it has id, title"),
         ({"movies.csv": b"movieId,title,genres\n"}, r"has no film"),
         ({"movies.csv": b"movieId,title,genres\n1,\xe9,x\n"}, r"cannot be read as CSV"),
-        ({"movies.parquet": b"no"}, r"cannot be read as parquet"),
-        ({"a.structure.json": b"[]"}, r"a\.structure\.json describes no collection"),
+        ({"movies.parquet": b"no"}, r"cannot be read as Parquet"),
+        ({"a.structure.json": b"[]"}, r"a\.structure\.json does not describe a collection"),
         (
             {"a.structure.json": b'{"parameters": {"name": "Movie", "type": 2}}'},
-            r"has no a\.data\.json\.gz beside it",
+            r"has no a\.data\.json or \.json\.gz beside it",
         ),
         (
             {
                 "a.structure.json": b'{"parameters": {"name": "Movie", "type": 2}}',
                 "a.data.json": b'{"_key": "1"}\n[1]\n',
             },
-            r"a\.data\.json, line 2 is no document",
+            r"a\.data\.json, line 2 is not a document",
         ),
         (
             {
@@ -228,5 +226,5 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, files: dict[str, bytes], me
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidInput, match=message):
         read_source(tmp_path)
-    with pytest.raises(InvalidInput, match="is no folder"):
+    with pytest.raises(InvalidInput, match="is not a folder"):
         read_source(tmp_path / "gone")

@@ -59,7 +59,7 @@ def test_training_says_how_it_went_and_names_its_graph(shop: Path, tmp_path: Pat
 def test_fan_outs_that_are_no_numbers_are_refused(tmp_path: Path, fanouts: str) -> None:
     result = run("train", "products", "-o", tmp_path / "w", "--fanouts", fanouts)
     assert isinstance(result.exception, InvalidInput)
-    assert "give numbers, as 15,10,5" in str(result.exception)
+    assert "give numbers, such as 15,10,5" in str(result.exception)
 
 
 def test_training_refuses_what_it_cannot_learn_from(tmp_path: Path) -> None:

@@ -192,10 +192,10 @@ def test_the_model_follows_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyP
     sha256 = read_metadata(tmp_path / "w").sha256
     fill(where, made.graph, sha256, embedded=0)
     assert isinstance(unready := ask(3), StoreError)
-    assert str(unready).startswith("product 17 has no embedding yet; 0 of 60 have one, and")
+    assert str(unready).startswith("product 17 has no embedding yet; 0 of 60 have one")
     assert documented(StoreError(str(unready).replace("60", "2,500")), where)
     fill(where, made.graph, sha256)
     answer = ask(3)
     assert answer["product"].shape == answer["category"].shape == (3,)
     fill(where, made.graph, "other weights")
-    assert "are of other weights" in str(ask(3))
+    assert "are from other weights" in str(ask(3))

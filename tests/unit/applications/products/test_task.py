@@ -19,7 +19,7 @@ def test_each_line_of_a_file_is_a_basket(tmp_path: Path) -> None:
 
 
 def test_what_is_no_basket_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"'shoes 3' is no basket; give the num"):
+    with pytest.raises(InvalidInput, match=r"'shoes 3' is not a basket; give the num"):
         ProductsTask().parse("shoes 3")
     with pytest.raises(InvalidInput, match=r"products are float64 \[1\]; give a list of whole"):
         ProductsTask().coerce(np.array([0.5]))

@@ -30,22 +30,22 @@ def test_a_schema_is_the_same_after_json(name, node, edge, length) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a`b", "1a", "a;", "é", "a" * 64, "a\n", "a'b"])
 def test_names_that_could_end_a_name_in_a_query_are_refused(name: str) -> None:
-    with pytest.raises(SchemaError, match="is no name for a table or property"):
+    with pytest.raises(SchemaError, match="is not a valid name for a table or property"):
         NodeTable(name)
-    with pytest.raises(SchemaError, match="is no name for a table or property"):
+    with pytest.raises(SchemaError, match="is not a valid name for a table or property"):
         EdgeTable("e", "a", "b", {name: "string"})
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: NodeTable("A", {"id": "string"}), "A has two columns id"),
-        (lambda: NodeTable("A", {"x": "string", "X": "string"}), "A has two columns x"),
-        (lambda: NodeTable("A", {"x": "string"}, vectors={"x": 2}), "A has two columns x"),
+        (lambda: NodeTable("A", {"id": "string"}), "A has two columns named id"),
+        (lambda: NodeTable("A", {"x": "string", "X": "string"}), "A has two columns named x"),
+        (lambda: NodeTable("A", {"x": "string"}, vectors={"x": 2}), "A has two columns named x"),
         (lambda: NodeTable("A", {"x": "str"}), r"A\.x has type 'str'; types are string, int64"),
         (lambda: NodeTable("A", key="double"), "key='double'; it must be string or int64"),
         (lambda: NodeTable("A", vectors={"v": 0}), r"A\.v has 0 numbers"),
-        (lambda: EdgeTable("E", "A", "A", {"to": "string"}), "E has two columns to"),
+        (lambda: EdgeTable("E", "A", "A", {"to": "string"}), "E has two columns named to"),
         (lambda: GraphSchema((NodeTable("A"), NodeTable("a"))), "two tables are called a"),
         (
             lambda: GraphSchema((NodeTable("A"),), (EdgeTable("E", "A", "B"),)),

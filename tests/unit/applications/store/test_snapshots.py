@@ -106,7 +106,7 @@ def test_another_process_cannot_write_as_well(address: Address) -> None:
     with address.write():
         _, complaint = python(other, address.where).communicate(timeout=60)
     assert "StoreError" in complaint
-    assert "is locked: another process writes to it. It can be read meanwhile" in complaint
+    assert "is locked: another process is writing to it. Readers are not affected" in complaint
 
 
 def test_two_generations_are_kept_and_open_ones_stay_readable(address: Address) -> None:
@@ -125,7 +125,7 @@ def test_two_generations_are_kept_and_open_ones_stay_readable(address: Address) 
 def test_a_store_whose_first_load_did_not_end_is_half_loaded(tmp_path: Path) -> None:
     path = tmp_path / "films"
     with create_store(path, SCHEMA) as writer:
-        with pytest.raises(StoreError, match="is half loaded: nothing was published"):
+        with pytest.raises(StoreError, match="is incomplete: nothing has been published"):
             open_store(path)
         writer.load_nodes("User", pa.table({"id": ["u"]}))
     with open_store(path) as store:
@@ -134,9 +134,9 @@ def test_a_store_whose_first_load_did_not_end_is_half_loaded(tmp_path: Path) -> 
 
 def test_a_folder_of_something_else_is_not_taken_for_a_store(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(StoreError, match=r"is no graph store: it has no store\.json"):
+    with pytest.raises(StoreError, match=r"is not a graph store: it has no store\.json"):
         open_store(tmp_path)
-    with pytest.raises(StoreError, match=r"is no graph store"):
+    with pytest.raises(StoreError, match=r"is not a graph store"):
         write_store(tmp_path)
     assert files(tmp_path) == ["letter.txt"]
     with pytest.raises(StoreError, match="cannot be"):
@@ -148,8 +148,11 @@ def test_a_folder_of_something_else_is_not_taken_for_a_store(tmp_path: Path) -> 
     [
         (lambda manifest: manifest.pop("schema"), "is damaged: 'schema'"),
         (lambda manifest: manifest.update(format=2), "has format 2; this Naiad reads 1"),
-        (lambda manifest: manifest.update(generation=9), r"is damaged: 000009\.lbug is not there"),
-        (lambda manifest: manifest["schema"]["nodes"][0].update(name="a b"), "'a b' is no name"),
+        (lambda manifest: manifest.update(generation=9), r"is damaged: 000009\.lbug is missing"),
+        (
+            lambda manifest: manifest["schema"]["nodes"][0].update(name="a b"),
+            "'a b' is not a valid name",
+        ),
         (lambda manifest: manifest["schema"].update(nodes=3), "is damaged"),
     ],
 )
@@ -167,10 +170,10 @@ def test_a_damaged_database_is_said(address: Address) -> None:
     assert isinstance(address.where, Path)
     database = address.where / "000001.lbug"
     os.truncate(database, 9000)
-    with pytest.raises(StoreError, match=r"000001\.lbug cannot be opened by ladybug"):
+    with pytest.raises(StoreError, match=r"ladybug .* cannot open .*000001\.lbug"):
         address.open()
     database.write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreError, match=r"000001\.lbug cannot be opened by ladybug"):
+    with pytest.raises(StoreError, match=r"ladybug .* cannot open .*000001\.lbug"):
         address.open()
 
 
@@ -182,7 +185,7 @@ def test_a_reader_keeps_what_it_has_where_what_follows_is_damaged(address: Addre
         published = address.where / "000002.lbug"
         content = published.read_bytes()
         published.write_bytes(b"no database" * 1000)
-        with pytest.raises(StoreError, match=r"000002\.lbug cannot be opened"):
+        with pytest.raises(StoreError, match=r"cannot open .*000002\.lbug"):
             store.refresh()
         assert store.count("User") == 3
         published.write_bytes(content)

@@ -105,7 +105,7 @@ def test_a_damaged_index_is_refused_and_made_anew_by_a_writer(place: Path, name:
     with pytest.raises(StoreError, match=r"is damaged: 000001\.Node\.v cannot be read: "):
         open_store(place)
     (place / name).unlink()
-    with pytest.raises(StoreError, match=rf"is damaged: {name} is not there; to write to the sto"):
+    with pytest.raises(StoreError, match=rf"is damaged: {name} is missing; opening the store"):
         open_store(place)
     with write_store(place):
         pass

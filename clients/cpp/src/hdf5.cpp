@@ -60,7 +60,7 @@ Handle open_file(const std::string& path) {
     throw InvalidInput(path + ": no such file");
   }
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  if (!file) throw InvalidInput(path + " is not an HDF5 file, or a damaged one");
+  if (!file) throw InvalidInput(path + " is not an HDF5 file, or is damaged");
   return file;
 }
 

@@ -17,7 +17,7 @@ from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, TENSORS_FILE
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_weights_are_loaded(tmp_path: Path) -> None:
     net, metadata = load_weights(save(tmp_path / "w", random_net()))
     assert metadata == read_metadata(tmp_path / "w")
     assert (metadata.classes, metadata.notice) == (TOPICS, "for tests")
@@ -38,7 +38,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
         ({"sha256": "0" * 64}, "do not belong together"),
     ],
 )
-def test_facts_that_cannot_be_are_refused(
+def test_impossible_facts_are_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     path = save(tmp_path / "w") / FACTS_FILE
@@ -88,7 +88,7 @@ class Harm:
         ),
         (
             {**random_net().state_dict(), "conv1.lin_edge.weight": torch.zeros(64, 3)},
-            "conv1.lin_edge.weight has no place",
+            "conv1.lin_edge.weight does not belong",
         ),
         (
             {**random_net().state_dict(), "conv2.bias": torch.zeros(8)},
@@ -107,12 +107,12 @@ def test_another_checkpoint_is_refused_and_not_run(
     assert not (tmp_path / "w").exists()
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gat.pt").write_bytes(pickle.dumps({"a": 1}, protocol=2)[:-3])
     with pytest.raises(WeightsError, match=r"gat\.pt"):
         import_checkpoint(tmp_path / "gat.pt", tmp_path / "w", classes=TOPICS)
 
 
-def test_metadata_is_written_as_it_is_read() -> None:
+def test_metadata_is_read_back_as_written() -> None:
     metadata = Metadata(Architecture(hidden=4), TOPICS, "x", False, "y", {"a": "b"}, "0")
     assert Metadata.from_json(metadata.to_json()) == metadata

@@ -1,4 +1,4 @@
-"""Weights are read without running anything, and refused with the reason when they are wrong."""
+"""Weights are read without running anything; wrong ones are refused with the reason."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def folder(tmp_path) -> Path:
 
 
 def checkpoint(path: Path, **changes) -> Path:
-    """A checkpoint as Lightning writes it, with what it keeps of optimiser and schedule."""
+    """Write a checkpoint as Lightning does, with the optimiser's and schedule's state."""
     state = {"event_decoder.temp": torch.zeros(()), **make_net().state_dict()}
     content = {
         "epoch": 3,
@@ -93,7 +93,7 @@ def checkpoint(path: Path, **changes) -> Path:
     return path
 
 
-def test_what_is_saved_is_loaded(folder):
+def test_saved_weights_are_loaded(folder):
     net, metadata = load_weights(folder)
     assert metadata == make_metadata(sha256=metadata.sha256)
     assert metadata == read_metadata(folder)
@@ -121,7 +121,7 @@ def test_files_that_do_not_belong_together_are_refused(folder):
         load_weights(folder)
 
 
-def test_a_file_larger_than_the_network_is_not_even_read(folder):
+def test_a_file_larger_than_the_network_is_refused_unread(folder):
     with (folder / TENSORS_FILE).open("r+b") as file:
         file.truncate(1 << 40)
     with pytest.raises(WeightsError, match=r"1,099,511,627,776 bytes; .* needs at most"):
@@ -158,7 +158,7 @@ def rehash(folder: Path, **changes) -> None:
     (folder / FACTS_FILE).write_text(json.dumps({**values, **changes}))
 
 
-def test_a_file_that_is_no_safetensors_is_refused(folder):
+def test_a_file_that_is_not_safetensors_is_refused(folder):
     (folder / TENSORS_FILE).write_bytes(b"\xff" * 100)
     rehash(folder)
     with pytest.raises(WeightsError, match="not a safetensors file"):
@@ -187,21 +187,21 @@ def test_a_missing_file_is_named(folder, missing):
         ({"architecture": []}, "not the metadata"),
     ],
 )
-def test_metadata_that_makes_no_sense_is_refused(folder, changes, message):
+def test_inconsistent_metadata_is_refused(folder, changes, message):
     rehash(folder, **changes)
     with pytest.raises(WeightsError, match=message):
         read_metadata(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{", "\0", "1" * 5000])
-def test_metadata_that_is_no_metadata_is_refused(folder, text):
+def test_text_that_is_not_metadata_is_refused(folder, text):
     (folder / FACTS_FILE).write_text(text)
     with pytest.raises(WeightsError, match=FACTS_FILE):
         read_metadata(folder)
 
 
 def test_a_network_is_not_saved_with_the_metadata_of_another(tmp_path):
-    with pytest.raises(WeightsError, match="its metadata says"):
+    with pytest.raises(WeightsError, match="its metadata has"):
         save_weights(NuGraph3Net(), make_metadata(), tmp_path)
 
 
@@ -238,7 +238,7 @@ def test_a_checkpoint_is_imported_as_torch_would_load_it(tmp_path):
         assert torch.equal(net.state_dict()[name], tensor)
 
 
-def test_views_of_a_storage_are_read_as_they_are(tmp_path):
+def test_views_of_a_storage_are_read_correctly(tmp_path):
     whole = torch.arange(24.0).reshape(4, 6)
     views = {"t": whole.t(), "row": whole[2], "corner": whole[1:3, 2:4], "d": whole.double()}
     path = checkpoint(tmp_path / "a.ckpt", state_dict=views)
@@ -275,15 +275,15 @@ def test_a_checkpoint_that_carries_code_is_refused_and_not_run(tmp_path, protoco
         import_checkpoint(path, tmp_path / "w")
     assert not mark.exists()
     assert not (tmp_path / "w").exists()
-    # The payload is a real one: this is what reading it without care does.
+    # The payload is real: an unguarded reader runs it.
     pickle.loads(data)
     assert mark.exists()
 
 
 def test_code_that_hides_behind_allowed_names_is_not_run(tmp_path):
-    """``getattr`` is on the list, as a placeholder: it must not give access to anything."""
+    """``getattr`` is allowed as a placeholder, which must not give access to anything."""
     mark = tmp_path / "the payload ran"
-    # getattr(OneCycleLR, "__init__").__globals__ and so on, as far as a pickle can go with it.
+    # getattr(OneCycleLR, "__init__").__globals__ and so on, as far as a pickle can go.
     data = (
         b"c__builtin__\ngetattr\n(ctorch.optim.lr_scheduler\nOneCycleLR\nV__init__\ntR"
         b"(V__globals__\ntR(Vos\ntR(Vsystem\ntR(V" + f"touch '{mark}'".encode() + b"\ntR."
@@ -293,7 +293,7 @@ def test_code_that_hides_behind_allowed_names_is_not_run(tmp_path):
     assert not mark.exists()
 
 
-def test_a_pickle_cannot_change_what_stands_for_its_names(tmp_path):
+def test_a_pickle_cannot_change_the_stand_ins_for_its_names(tmp_path):
     data = b"c__builtin__\ngetattr\n(N}Vname\nV_rebuild_tensor_v2\nstb."
     with pytest.raises(WeightsError):
         read_checkpoint(forge(tmp_path / "evil.ckpt", data))
@@ -336,7 +336,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, data):
         read_checkpoint(forge(tmp_path / "a.ckpt", data))
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
     path = tmp_path / "a.ckpt"
     with pytest.raises(WeightsError, match=r"not a file of torch\.save"):
         read_checkpoint(path)

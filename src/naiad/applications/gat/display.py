@@ -1,4 +1,4 @@
-"""Pictures: a graph coloured by predicted topic, and how a training went."""
+"""Pictures of a graph coloured by predicted topic, and of a training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
     raise MissingExtra("gat", error.name or "matplotlib") from None
 
 MOST_PAPERS: Final = 5_000
-"""Papers that can be told apart in a picture, and laid out in reasonable time."""
+"""Maximum number of papers that a picture can show and that can be laid out in reasonable time."""
 
 # Okabe and Ito's colours, which all kinds of eyes tell apart.
 _COLOURS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800")
@@ -29,29 +29,29 @@ _INK, _SOFT, _WRONG = "#222222", "#888888", "#d00000"
 
 
 class EpochLike(Protocol):
-    """How one epoch of a training went."""
+    """The results of one epoch of a training."""
 
     @property
     def loss(self) -> float:
-        """On the papers that are learned from."""
+        """Loss on the training papers."""
         ...
 
     @property
     def validation_loss(self) -> float:
-        """On the validation papers."""
+        """Loss on the validation papers."""
         ...
 
     @property
     def validation_accuracy(self) -> float:
-        """On the validation papers."""
+        """Accuracy on the validation papers."""
         ...
 
 
 def draw_graph(result: GatResult, path: Path) -> None:
     """Draw the papers and their citations, coloured by predicted topic, into a picture file.
 
-    The surer the network, the fuller the colour. Papers whose topic is known to be another have a
-    red ring.
+    The colour is stronger where the network is surer. Papers with another known topic have a red
+    ring.
 
     Raises:
         NaiadError: the graph has more than `MOST_PAPERS` papers.
@@ -103,7 +103,7 @@ def draw_graph(result: GatResult, path: Path) -> None:
 
 
 def draw_training(epochs: Sequence[EpochLike], best: int, path: Path, title: str) -> None:
-    """Draw losses and accuracy by epoch; ``best`` is the epoch whose weights were kept, from 0."""
+    """Draw losses and accuracy by epoch; ``best`` is the kept epoch, counted from 0."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     FigureCanvasAgg(figure)
     losses, accuracy = figure.subplots(2, sharex=True)
@@ -123,13 +123,13 @@ def draw_training(epochs: Sequence[EpochLike], best: int, path: Path, title: str
 
 
 def _layout(papers: int, edge_index: np.ndarray[Any, np.dtype[np.int64]]) -> Any:
-    """Where each paper is drawn: ``[papers, 2]``; springs hold together what cites each other."""
+    """Place papers at ``[papers, 2]``; springs hold papers that cite one another together."""
     if not papers:
         return np.empty((0, 2))
     graph: Any = networkx.Graph()
     graph.add_nodes_from(range(papers))
     graph.add_edges_from(edge_index.T.tolist())
-    # Springs only push apart what has no links; such papers would shrink all others to a dot.
+    # Springs only push papers without links away, which would shrink all others to a dot.
     alone = [node for node, degree in graph.degree() if degree == 0]
     graph.remove_nodes_from(alone)
     positions = np.zeros((papers, 2))

@@ -1,7 +1,7 @@
 """Training of the graph attention network with PyTorch Geometric, on one citation graph.
 
-As in the paper (arXiv:1710.10903) and PyTorch Geometric's example: all papers are seen in each
-epoch, the topics of a few are learned, others tell when to stop.
+As in the paper (arXiv:1710.10903) and PyTorch Geometric's example, each epoch sees all papers; a
+few have topics to learn, others are for validation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from naiad.applications.gat.model import GatNet
 
 METRICS_FILE: Final = "metrics.json"
 CURVE_FILE: Final = "curve.csv"
-"""How a training went, as a whole and in each epoch, beside its weights."""
+"""Files with the results of a training, as a whole and by epoch, beside its weights."""
 
 _DROPOUT: Final = 0.6
 _WEIGHT_DECAY: Final = 5e-4
@@ -40,7 +40,7 @@ _WEIGHT_DECAY: Final = 5e-4
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """How one epoch went: losses are cross-entropies, accuracies shares of papers."""
+    """Results of an epoch: losses are cross-entropies, accuracies shares of papers."""
 
     loss: float
     validation_loss: float
@@ -49,7 +49,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a training went; the weights are those of ``best_epoch``, counted from 0."""
+    """Results of a training; the weights are those of ``best_epoch``, counted from 0."""
 
     test_accuracy: float | None
     best_epoch: int
@@ -59,7 +59,7 @@ class Training:
 
 
 class PygGat(nn.Module):
-    """The network in PyTorch Geometric, whose parameters :class:`GatNet` takes as they are."""
+    """The network in PyTorch Geometric; :class:`GatNet` takes its parameters unchanged."""
 
     def __init__(self, architecture: Architecture) -> None:
         """Make the network with random parameters."""
@@ -92,13 +92,13 @@ def train(
 ) -> Training:
     """Train on ``graph`` and write the weights, as a folder, to ``folder``.
 
-    Adam; ends early when neither loss nor accuracy on the validation papers has become better for
-    ``patience`` epochs, and keeps the epoch of the best accuracy, or of the lowest loss among
-    those. ``command`` and ``notice`` are recorded beside the weights.
+    Adam; stops early when neither loss nor accuracy on the validation papers has improved for
+    ``patience`` epochs, and keeps the epoch of the best accuracy and, among those, of the lowest
+    loss. ``command`` and ``notice`` are recorded beside the weights.
 
     Raises:
-        InvalidInput: the graph has no topics, or no papers to learn from or to validate with.
-        NaiadError: the loss does not stay finite.
+        InvalidInput: the graph has no topics, or no training or validation papers.
+        NaiadError: the loss becomes infinite or NaN.
     """
     _check(graph)
     started = time.monotonic()
@@ -135,7 +135,7 @@ def _check(graph: CitationGraph) -> None:
 
 
 class _Learner:
-    """A network, and the graph that it learns."""
+    """A network and the graph that it learns."""
 
     def __init__(
         self, network: PygGat, graph: CitationGraph, x: torch.Tensor, edge_index: torch.Tensor
@@ -152,7 +152,7 @@ class _Learner:
         patience: int,
         progress: Callable[[int, Epoch], None] | None,
     ) -> tuple[list[Epoch], int]:
-        """Train until the epochs are over, or patience is; the network keeps the best weights."""
+        """Train until epochs or patience run out; the network keeps the best weights."""
         train = torch.from_numpy(self.graph.train)
         optimiser = torch.optim.Adam(self.network.parameters(), lr=lr, weight_decay=_WEIGHT_DECAY)
         history: list[Epoch] = []
@@ -186,7 +186,7 @@ class _Learner:
         return history, best
 
     def judge(self, papers: Ints) -> tuple[float, float]:
-        """Loss and accuracy on ``papers``."""
+        """Return loss and accuracy on ``papers``."""
         self.network.eval()
         index = torch.from_numpy(papers)
         with torch.inference_mode():

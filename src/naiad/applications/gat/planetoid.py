@@ -145,7 +145,7 @@ def _new_array(kind: Any, shape: Any, dtype: Any) -> NDArray[Any]:
 
 def _new_object(kind: Any, base: Any, state: Any) -> _Csr:
     if kind is not _Csr:
-        raise InvalidInput("refused: it makes an object that is not a sparse matrix")
+        raise InvalidInput("refused: it makes an object that is no sparse matrix")
     return _Csr()
 
 

@@ -276,7 +276,7 @@ def test_a_model_whose_process_dies_while_it_starts_does_not_hang_the_start(
     repository: Path, tmp_path: Path
 ):
     write_model(repository, "dying", "import os\nos._exit(3)")
-    # Depending on how far the process came, Triton notices or waits forever.
+    # Triton notices by itself, or waits forever: that depends on how far the process came.
     why = r"dying: .*(exit status 3|\n.*process ended by itself)"
     with pytest.raises(EngineError, match=why):
         Server(repository, **FREE, log_dir=tmp_path / "logs").start()
@@ -321,7 +321,7 @@ def test_a_port_that_is_taken_while_triton_starts_is_named_and_a_free_one_is_rep
     assert not answers_to_give
 
 
-def test_nothing_to_serve_is_an_error(tmp_path: Path):
+def test_nothing_to_serve_is_an_error_that_says_so(tmp_path: Path):
     with pytest.raises(EngineError, match="holds no model"):
         Server(tmp_path, **FREE).start()
     with pytest.raises(EngineError, match="no such folder"):

@@ -38,7 +38,7 @@ def test_it_listens_on_names_and_ipv6(repository: Path, host: str):
         assert server.client().models()
 
 
-def test_an_invalid_host_is_refused_in_plain_words(repository: Path):
+def test_a_host_that_is_none_is_refused_in_plain_words(repository: Path):
     with pytest.raises(EngineError, match="no such host is known"):
         Server(repository, **FREE, host="no-such-host.invalid").start()
 

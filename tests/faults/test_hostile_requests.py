@@ -174,7 +174,7 @@ def test_text_and_numbers_that_cannot_be_encoded_are_refused(
     ("shape", "reason"),
     [
         ([2, 2**61], "edge_index has shape [2, 2305843009213693952], which is more than any"),
-        ([2, 2**59], "byte size mismatch"),  # Triton's own message, if it does not overflow
+        ([2, 2**59], "byte size mismatch"),  # Triton's own words, where it does not overflow
     ],
 )
 @pytest.mark.usefixtures("unharmed")

@@ -36,7 +36,7 @@ LAYERS: tuple[set[str], ...] = (
 # Lower parts that not everyone may import.
 NOT_FOR = {
     "client": {"runtime", "weights", "torch_model", "native"},
-    "gate": {"core"},  # except for the settings
+    "gate": {"core"},  # but for the settings
     "runtime": {"client"},
     "deploy": {"triton", "client", "runtime"},
     "applications.<app>": {"bench", "tune", "deploy", "gate", "audit"},
@@ -121,7 +121,7 @@ def test_imports_go_down_only(module: str) -> None:
     assert not wrong, f"naiad.{module} must not import them"
 
 
-# Remaining imports in a circle, each with its reason.
+# Arrows of circles that are still there, each with the reason.
 KNOWN_CIRCLES = {
     # The supervisor restarts the server that watches it.
     ("triton.supervisor", "triton.server"),

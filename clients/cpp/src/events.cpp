@@ -161,7 +161,7 @@ auto EventFile::Contents::runs_of(const Table& table,
         throw InvalidInput(table.where("event_id") + " has rows of run " +
                            std::to_string(stretch.id[0]) + ", subrun " +
                            std::to_string(stretch.id[1]) + ", event " +
-                           std::to_string(stretch.id[2]) + ", which is not in event_table");
+                           std::to_string(stretch.id[2]) + ", which event_table has not");
       }
       runs.push_back({found->second, stretch.start, stretch.stop});
     }

@@ -29,21 +29,21 @@ _INK, _SOFT, _WRONG = "#222222", "#888888", "#d00000"
 
 
 class EpochLike(Protocol):
-    """The results of one epoch of a training."""
+    """How one epoch of a training went."""
 
     @property
     def loss(self) -> float:
-        """Loss on the training papers."""
+        """On the papers that are learned from."""
         ...
 
     @property
     def validation_loss(self) -> float:
-        """Loss on the validation papers."""
+        """On the validation papers."""
         ...
 
     @property
     def validation_accuracy(self) -> float:
-        """Accuracy on the validation papers."""
+        """On the validation papers."""
         ...
 
 
@@ -103,7 +103,7 @@ def draw_graph(result: GatResult, path: Path) -> None:
 
 
 def draw_training(epochs: Sequence[EpochLike], best: int, path: Path, title: str) -> None:
-    """Draw losses and accuracy by epoch; ``best`` is the kept epoch, counted from 0."""
+    """Draw losses and accuracy by epoch; ``best`` is the epoch whose weights were kept, from 0."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     FigureCanvasAgg(figure)
     losses, accuracy = figure.subplots(2, sharex=True)

@@ -1,6 +1,6 @@
-"""Metadata of the weights of a graph attention network: ``weights.json``.
+"""What is known about the weights of a graph attention network: ``weights.json``.
 
-Reading it needs neither torch nor safetensors.
+Needs neither torch nor safetensors, so servers and clients can read it anywhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, facts_from_json, facts_to_json, read_facts
 
 _LARGEST_SIZE: Final = 1 << 16
-"""Maximum of any size in an architecture; Cora's largest is its vocabulary of 1433 words."""
+"""Of any size in an architecture; Cora's largest is its vocabulary of 1433 words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Architecture:
     """Sizes of the network; the defaults are those of the paper for Cora.
 
     Raises:
-        WeightsError: a size is out of range.
+        WeightsError: a size is not a sensible positive integer.
     """
 
     features: int = FEATURES
@@ -47,10 +47,10 @@ class Metadata:
         architecture: sizes of the network.
         classes: name of each column of the scores.
         trained_on: the data, in words.
-        row_normalised: whether each row of features summed to 1 in training, and so must in
-            requests.
-        notice: what every user of the weights must know.
-        provenance: the weights' origin, in free words.
+        row_normalised: whether each row of the features summed to 1 in training, as it then must
+            when the network is asked.
+        notice: what every user must know of these weights.
+        provenance: where they come from, in free words.
         sha256: of the tensors' file; set when the weights are saved.
 
     Raises:
@@ -73,7 +73,7 @@ class Metadata:
             raise WeightsError(f"{wrong[0]!r} cannot be a class's name: it is empty or has a comma")
 
     def to_json(self) -> str:
-        """Return the text of ``weights.json``."""
+        """The text of ``weights.json``."""
         return facts_to_json(asdict(self))
 
     @classmethod
@@ -81,7 +81,7 @@ class Metadata:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            WeightsError: the text is not such metadata.
+            WeightsError: the text is something else.
         """
         try:
             values = facts_from_json(text)
@@ -104,7 +104,7 @@ def read_metadata(folder: Path) -> Metadata:
     """Read the metadata of a folder of weights.
 
     Raises:
-        WeightsError: the folder has none, or it is invalid.
+        WeightsError: the folder has none, or it cannot be understood.
     """
     path = folder / FACTS_FILE
     try:

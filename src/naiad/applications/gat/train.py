@@ -32,7 +32,7 @@ from naiad.applications.gat.model import GatNet
 
 METRICS_FILE: Final = "metrics.json"
 CURVE_FILE: Final = "curve.csv"
-"""Files with the results of a training, as a whole and by epoch, beside its weights."""
+"""How a training went, as a whole and in each epoch, beside its weights."""
 
 _DROPOUT: Final = 0.6
 _WEIGHT_DECAY: Final = 5e-4
@@ -49,7 +49,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Results of a training; the weights are those of ``best_epoch``, counted from 0."""
+    """How a training went; the weights are those of ``best_epoch``, counted from 0."""
 
     test_accuracy: float | None
     best_epoch: int
@@ -152,7 +152,7 @@ class _Learner:
         patience: int,
         progress: Callable[[int, Epoch], None] | None,
     ) -> tuple[list[Epoch], int]:
-        """Train until epochs or patience run out; the network keeps the best weights."""
+        """Train until the epochs are over, or patience is; the network keeps the best weights."""
         train = torch.from_numpy(self.graph.train)
         optimiser = torch.optim.Adam(self.network.parameters(), lr=lr, weight_decay=_WEIGHT_DECAY)
         history: list[Epoch] = []

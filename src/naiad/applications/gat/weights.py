@@ -1,4 +1,4 @@
-"""Folders of graph attention network weights, in the form of :mod:`naiad.weights`."""
+"""Weights of a graph attention network as a folder, as :mod:`naiad.weights` has them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _FORMER: Final = {"lin_src.weight": "lin.weight"}
 
 
 def load_weights(folder: Path) -> tuple[GatNet, Metadata]:
-    """Load the network from a folder, in evaluation mode.
+    """Make the network that a folder describes, in evaluation mode.
 
     Raises:
-        WeightsError: a file is missing, does not match the metadata's sha256, or does not fit the
-            architecture.
+        WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
+            or does not fit the architecture.
     """
     metadata = read_metadata(folder)
     tensors = read_tensors(folder, _shapes(metadata.architecture), metadata.sha256)
@@ -38,12 +38,12 @@ def load_weights(folder: Path) -> tuple[GatNet, Metadata]:
 
 
 def network(folder: Path) -> GatNet:
-    """Load only the network, as :func:`load_weights` does."""
+    """The network alone; as :func:`load_weights`."""
     return load_weights(folder)[0]
 
 
 def save_weights(net: GatNet, metadata: Metadata, folder: Path) -> Metadata:
-    """Write a network to a folder, creating it if needed; return the metadata as written."""
+    """Write a network to a folder, which is made if need be; return the metadata as written."""
     data, sha256 = pack(net)
     metadata = replace(metadata, sha256=sha256)
     write_folder(folder, data, metadata.to_json())

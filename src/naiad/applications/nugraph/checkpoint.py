@@ -1,9 +1,9 @@
-"""A reader of PyTorch Lightning checkpoints that runs nothing in them.
+"""Reading a PyTorch Lightning checkpoint without letting it run anything.
 
-A checkpoint is a pickle, and a pickle is a program. This reader allows only the five names that a
-NuGraph3 checkpoint needs, and only ``OrderedDict`` is the real one: tensors become descriptions of
-where their bytes are, and parts of the optimiser and its schedule (``getattr``, ``OneCycleLR``)
-become placeholders that do nothing when called.
+A checkpoint is a pickle, and a pickle is a program. This reads one with an allow-list of the five
+names that a NuGraph3 checkpoint needs, of which only ``OrderedDict`` is the real thing: tensors
+become descriptions of where their bytes are, and what belongs to the optimiser and its schedule
+(``getattr``, ``OneCycleLR``) becomes a placeholder that does nothing when called.
 
 The file is the zip of ``torch.save``: ``<root>/data.pkl``, ``<root>/byteorder`` and one
 ``<root>/data/<key>`` per storage.
@@ -38,7 +38,7 @@ _FLOATS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The needed contents of a NuGraph3 checkpoint."""
+    """What a NuGraph3 checkpoint is read for."""
 
     state: Mapping[str, Array]
     hyper_parameters: Mapping[str, Any]
@@ -50,8 +50,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read parameters and hyper-parameters of a checkpoint; nothing in it is run.
 
     Raises:
-        WeightsError: the file is not such a checkpoint, is damaged, or asks for a name that is not
-            on the allow-list; the message gives the name.
+        WeightsError: the file is no such checkpoint, is damaged, or asks for anything that is not
+            on the allow-list; the message names it.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -91,7 +91,7 @@ def _read(archive: zipfile.ZipFile) -> Checkpoint:
 
 
 def _entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
-    """Read a zip entry after checking its size."""
+    """The bytes of a zip entry, whose size is checked before anything is read."""
     try:
         info = archive.getinfo(name)
     except KeyError:
@@ -103,7 +103,7 @@ def _entry(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
 
 def _unpickle(data: bytes) -> object:
     try:
-        # The C unpickler allocates as many memo entries as the largest index it meets.
+        # C's unpickler makes room for as many memo entries as the largest number it meets.
         for opcode, argument, _ in pickletools.genops(data):
             if "PUT" in opcode.name and int(argument or 0) > len(data):
                 raise WeightsError("damaged: memo index out of range")
@@ -125,7 +125,7 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """A view of a storage, from the arguments of ``torch._utils._rebuild_tensor_v2``."""
+    """A view of a storage, as ``torch._utils._rebuild_tensor_v2`` is told to make it."""
 
     storage: _Storage
     offset: int
@@ -157,7 +157,7 @@ class _Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """A stand-in for a callable of the pickle, frozen and slotted so that nothing can be set."""
+    """Stands for a callable of the pickle. Frozen and slotted: a pickle can set nothing on it."""
 
     name: str
 

@@ -20,7 +20,7 @@ try:
 except ModuleNotFoundError:
     raise MissingExtra("nugraph3-client", "matplotlib") from None
 
-# Okabe and Ito's colour-blind-safe colours, without yellow, which is invisible on white.
+# Okabe and Ito's colours, which the colour-blind can tell apart; no yellow, which white swallows.
 PALETTE = ("#E69F00", "#0072B2", "#000000", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#7A5195")
 NOISE = "#8d949c"
 INK = "#1c2430"
@@ -46,7 +46,7 @@ def class_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def pretty(event_class: str) -> str:
-    """Return the class in physicists' notation, if there is one."""
+    """The class as physicists write it; as it is, where they have no way of their own."""
     return _NEUTRINOS.get(event_class, event_class)
 
 

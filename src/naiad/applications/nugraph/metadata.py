@@ -1,6 +1,6 @@
-"""Metadata of a set of weights: ``weights.json``, beside ``weights.safetensors``.
+"""What is known about a set of weights: ``weights.json``, beside ``weights.safetensors``.
 
-Reading it needs neither torch nor safetensors.
+Needs neither torch nor safetensors, so servers and clients can read it anywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, facts_from_json, facts_to_json, read_facts
 
 _LARGEST_SIZE: Final = 4096
-"""Maximum of any size in an architecture; the public network's largest is 128."""
+"""Of any size in an architecture; the public network's largest is 128."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Architecture:
     """Sizes of the network; the defaults are those of the public checkpoint.
 
     Raises:
-        WeightsError: a size is out of range, or there is no plane.
+        WeightsError: a size is not a sensible positive integer, or there is no plane.
     """
 
     planes: tuple[str, ...] = ("u", "v", "y")
@@ -53,12 +53,12 @@ class Metadata:
         architecture: sizes of the network.
         semantic_classes: name of each column of ``x_semantic_p``.
         event_classes: name of each column of ``e_evt``.
-        mean, std: by plane, the shift and divisor of a hit's four features (wire and time in cm,
-            integral in ADC, rms in ticks).
-        position_scale: factors of wire and time.
+        mean, std: by plane, what the four features of a hit (wire and time in cm, integral in
+            ADC, rms in ticks) are shifted and divided by.
+        position_scale: what wire and time are multiplied by.
         max_integral: largest charge of a hit, in ADC counts, that the network is meant for.
-        notice: what every user of the weights must know.
-        provenance: the weights' origin, in free words.
+        notice: what every user must know of these weights.
+        provenance: where they come from, in free words.
         sha256: of the tensors' file; set when the weights are saved.
 
     Raises:
@@ -100,7 +100,7 @@ class Metadata:
             raise WeightsError("normalisation std must be above 0 everywhere")
 
     def to_json(self) -> str:
-        """Return the text of ``weights.json``."""
+        """The text of ``weights.json``."""
         return facts_to_json(asdict(self))
 
     @classmethod
@@ -108,7 +108,7 @@ class Metadata:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            WeightsError: the text is not such metadata.
+            WeightsError: the text is something else.
         """
         try:
             values = facts_from_json(text)
@@ -136,7 +136,7 @@ def read_metadata(folder: Path) -> Metadata:
     """Read the metadata of a folder of weights.
 
     Raises:
-        WeightsError: the folder has none, or it is invalid.
+        WeightsError: the folder has none, or it cannot be understood.
     """
     path = folder / FACTS_FILE
     try:
@@ -152,7 +152,7 @@ def read_normalisation(
     """Mean and std by plane from a JSON file ``{"mean": {"u": [...], ...}, "std": {...}}``.
 
     Raises:
-        WeightsError: the file is missing or invalid.
+        WeightsError: the file is missing or something else.
     """
     try:
         values = json.loads(read_facts(path))

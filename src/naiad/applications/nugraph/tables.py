@@ -299,7 +299,7 @@ def build_index(tables: Mapping[str, Table], unknown: int) -> Index:
                 if key not in numbers:
                     raise InvalidInput(
                         f"{table.file}: {name} has rows of run {key[0]}, subrun {key[1]}, event "
-                        f"{key[2]}, which is not in event_table"
+                        f"{key[2]}, which event_table lacks"
                     )
             owner = np.array([numbers[key] for key in keys], np.int64)
             runs[name] = Runs.build(len(ids), owner, start, stop)

@@ -35,7 +35,7 @@ except ImportError as error:
     raise MissingExtra("nugraph3-train", error.name or "torch") from error
 
 METRICS_FILE: Final = "metrics.json"
-"""File with the metrics of a training, beside its weights."""
+"""How a training went, beside its weights."""
 
 PerPlane = dict[str, list[float]]
 
@@ -134,7 +134,7 @@ def save(
 ) -> None:
     """Write a trained network as a folder of weights, with ``metrics.json`` beside them.
 
-    The weights' own metadata also has the results, in words, among the ``provenance``.
+    How the training went is also in the weights' own metadata, in words, among the ``provenance``.
     """
     mean, std = (
         {
@@ -229,7 +229,7 @@ class _Learner:
         patience: int,
         progress: Callable[[Progress], None] | None,
     ) -> _Fit:
-        """Train until epochs or patience run out; the network keeps the best weights."""
+        """Train until the epochs are over, or patience is; the network keeps the best weights."""
         batches = -(-len(training) // self.batch_events)
         optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=lr, weight_decay=_WEIGHT_DECAY, betas=(0.9, 0.98)

@@ -45,7 +45,7 @@ UBOONE_NORMALISATION = Path(__file__).parent / "data" / "norm_uboone.json"
 
 
 def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
-    """Load the network from a folder, normalising its input, in evaluation mode.
+    """Make the network that a folder describes, normalising its input, in evaluation mode.
 
     Raises:
         WeightsError: a file is missing, does not match the metadata's sha256, or does not fit the
@@ -57,13 +57,13 @@ def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
 
 
 def save_weights(net: NuGraph3Net, metadata: Metadata, folder: Path) -> Metadata:
-    """Write a network to a folder, creating it if needed; return the metadata as written.
+    """Write a network to a folder, which is made if need be; return the metadata as written.
 
     Raises:
         WeightsError: the metadata describes another architecture.
     """
     if net.arch != metadata.architecture:
-        raise WeightsError(f"the network is {net.arch}; its metadata has {metadata.architecture}")
+        raise WeightsError(f"the network is {net.arch}, its metadata says {metadata.architecture}")
     data, sha256 = pack(net)
     metadata = replace(metadata, sha256=sha256)
     write_folder(folder, data, metadata.to_json())

@@ -17,7 +17,7 @@ from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, TENSORS_FILE
 
 
-def test_saved_weights_are_loaded(tmp_path: Path) -> None:
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     net, metadata = load_weights(save(tmp_path / "w", random_net()))
     assert metadata == read_metadata(tmp_path / "w")
     assert (metadata.classes, metadata.notice) == (TOPICS, "for tests")
@@ -38,7 +38,7 @@ def test_saved_weights_are_loaded(tmp_path: Path) -> None:
         ({"sha256": "0" * 64}, "do not belong together"),
     ],
 )
-def test_impossible_facts_are_refused(
+def test_facts_that_cannot_be_are_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     path = save(tmp_path / "w") / FACTS_FILE
@@ -113,6 +113,6 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:
         import_checkpoint(tmp_path / "gat.pt", tmp_path / "w", classes=TOPICS)
 
 
-def test_metadata_is_read_back_as_written() -> None:
+def test_metadata_is_written_as_it_is_read() -> None:
     metadata = Metadata(Architecture(hidden=4), TOPICS, "x", False, "y", {"a": "b"}, "0")
     assert Metadata.from_json(metadata.to_json()) == metadata

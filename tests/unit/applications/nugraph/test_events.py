@@ -392,7 +392,7 @@ def test_rows_that_belong_to_no_event_are_refused(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         del file["hit_table/event_id.seq_cnt"]
         file["hit_table/event_id"][7] = (1, 2, 3)
-    with pytest.raises(InvalidInput, match="run 1, subrun 2, event 3, which is not in event_table"):
+    with pytest.raises(InvalidInput, match="run 1, subrun 2, event 3, which event_table lacks"):
         open_events(path)
     with h5py.File(path, "r+") as file:
         del file["hit_table/event_id"]

@@ -93,7 +93,7 @@ def checkpoint(path: Path, **changes) -> Path:
     return path
 
 
-def test_saved_weights_are_loaded(folder):
+def test_what_is_saved_is_loaded(folder):
     net, metadata = load_weights(folder)
     assert metadata == make_metadata(sha256=metadata.sha256)
     assert metadata == read_metadata(folder)
@@ -187,21 +187,21 @@ def test_a_missing_file_is_named(folder, missing):
         ({"architecture": []}, "not the metadata"),
     ],
 )
-def test_inconsistent_metadata_is_refused(folder, changes, message):
+def test_metadata_that_makes_no_sense_is_refused(folder, changes, message):
     rehash(folder, **changes)
     with pytest.raises(WeightsError, match=message):
         read_metadata(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "{", "\0", "1" * 5000])
-def test_text_that_is_not_metadata_is_refused(folder, text):
+def test_metadata_that_is_no_metadata_is_refused(folder, text):
     (folder / FACTS_FILE).write_text(text)
     with pytest.raises(WeightsError, match=FACTS_FILE):
         read_metadata(folder)
 
 
 def test_a_network_is_not_saved_with_the_metadata_of_another(tmp_path):
-    with pytest.raises(WeightsError, match="its metadata has"):
+    with pytest.raises(WeightsError, match="its metadata says"):
         save_weights(NuGraph3Net(), make_metadata(), tmp_path)
 
 
@@ -238,7 +238,7 @@ def test_a_checkpoint_is_imported_as_torch_would_load_it(tmp_path):
         assert torch.equal(net.state_dict()[name], tensor)
 
 
-def test_views_of_a_storage_are_read_correctly(tmp_path):
+def test_views_of_a_storage_are_read_as_they_are(tmp_path):
     whole = torch.arange(24.0).reshape(4, 6)
     views = {"t": whole.t(), "row": whole[2], "corner": whole[1:3, 2:4], "d": whole.double()}
     path = checkpoint(tmp_path / "a.ckpt", state_dict=views)
@@ -275,7 +275,7 @@ def test_a_checkpoint_that_carries_code_is_refused_and_not_run(tmp_path, protoco
         import_checkpoint(path, tmp_path / "w")
     assert not mark.exists()
     assert not (tmp_path / "w").exists()
-    # The payload is real: an unguarded reader runs it.
+    # The payload is a real one: this is what reading it without care does.
     pickle.loads(data)
     assert mark.exists()
 

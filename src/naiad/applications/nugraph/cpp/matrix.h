@@ -1,10 +1,10 @@
 // Tables of features, and their products with the weights of a layer.
-// Included in the namespace of an instruction set, which sets the number of rows of a block.
+// Included in the namespace of an instruction set, which says how many sums its registers hold.
 
 #include "vectors.h"
 
-// Rows of features, or some of their columns. Tables start on a cache line and have a multiple of
-// 16 columns, so that rows are whole vectors.
+// Rows of features, or some columns of them. Tables start on a cache line, and all of their
+// columns are a multiple of 16, so that rows are whole vectors.
 struct Table {
   float* data;
   int64_t columns, stride;
@@ -14,8 +14,8 @@ struct Table {
   Table part(int64_t first, int64_t width) const { return {data + first, width, stride}; }
 };
 
-// A matrix of weights, [in, out], stored as panels of columns, each row by row.
-// Panels are two vectors wide; the last may be one.
+// A matrix of weights, [in, out], as panels of columns: all of a panel's first row, its second...
+// The last panel may be one vector wide, the others are two.
 struct Matrix {
   const float* packed;
   int64_t in, out;
@@ -31,7 +31,7 @@ inline void pack(const float* matrix, int64_t in, int64_t out, float* packed) {
   }
 }
 
-// Add the products of `height` rows with a panel to sums, which stay in registers.
+// Add the products of `height` rows with a panel to their sums, which stay in registers.
 template <int height, int width>
 inline void accumulate(Vector (&sums)[height][width], const Table& x, const Vector* panel) {
   for (int64_t k = 0; k < x.columns; k++, panel += width) {
@@ -51,7 +51,7 @@ inline void block(const Table& x, const Table& y, const float* panel, const Tabl
     for (int v = 0; v < width; v++) vectors(out[r])[v] = sums[r][v];
 }
 
-// Multiply the remaining rows, fewer than a block.
+// The rows that are left, which are fewer than a block has.
 template <int height, int width>
 inline void remainder(int64_t rows, const Table& x, const Table& y, const float* panel,
                       const Table& out) {
@@ -72,10 +72,10 @@ void panel_product(int64_t rows, const Table& x, const Table& y, const float* pa
   remainder<block_rows - 1, width>(rows - row, x.from(row), y.from(row), panel, out.from(row));
 }
 
-// out = (x, y) @ matrix, for rows with part of their features in x and the rest in y.
+// out = (x, y) @ matrix, for rows that have a part of their features in x and the rest in y.
 //
-// Each number is summed in the order of the features, whatever the other rows, so an event's answer
-// does not depend on its batch.
+// Each number is a sum in the order of the features, whatever rows there are beside it: what an
+// event is batched with does not change its answer.
 inline void product(int64_t rows, const Table& x, const Table& y, const Matrix& matrix,
                     const Table& out) {
   for (int64_t first = 0; first < matrix.out; first += wide_panel) {

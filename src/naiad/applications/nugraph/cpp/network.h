@@ -1,11 +1,11 @@
 // NuGraph3's inference. model.py in the folder above is the same function in torch: read it first.
 //
-// Steps and blocks are named as there. The differences, none of them in the result:
+// Steps and blocks have the names they have there. What differs, none of it in the result:
 //
-// * gates and first layers are split between source and target features, so that linear parts are
-//   computed per node and not per edge;
-// * a spacepoint has at most one edge per plane, and one from its event, so it needs no softmax;
-// * nodes are processed in tiles, whose temporaries stay in the processor's cache.
+// * gates and first layers are cut at the border between source and target features; what is linear
+//   is computed per node and not per edge;
+// * a spacepoint has at most one edge per plane, and one from its event: no softmax for them;
+// * nodes are worked on in tiles, whose temporaries stay in the processor's cache.
 //
 // Included in the namespace of an instruction set.
 
@@ -13,7 +13,7 @@
 
 constexpr int64_t tile_rows = 120;  // a multiple of the rows of a block
 
-// An arena for tables, freed as a whole; `failed` is set if an allocation failed.
+// Memory from which tables are taken, freed at once. It can have failed.
 class Memory {
  public:
   Memory() = default;
@@ -62,7 +62,7 @@ struct Update {
   Layer first, second;
 };
 
-// The weights of a plane. F: features of its hits; N: features of spacepoints.
+// The weights of a plane. F, N: features of its hits, of spacepoints.
 struct Plane {
   const float *mean, *std;                                   // [in]
   const float* encoder;                                      // [in, F]
@@ -80,7 +80,7 @@ struct Plane {
   Layer heads;                       // [F, semantic classes and the filter]
 };
 
-// The network's weights. W: features of a spacepoint from all planes, N from each.
+// The network's weights. W: the features of a spacepoint from all planes, N of each.
 struct Network {
   Sizes sizes;
   Memory memory{};
@@ -98,7 +98,7 @@ struct Network {
   int64_t width() const { return sizes.planes * sizes.nexus; }
 };
 
-// A reader of weights in the order of arrangement.py.
+// Reads weights one after the other, in the order of arrangement.py.
 struct Reader {
   const float *next, *end;
   Memory& memory;
@@ -129,7 +129,7 @@ struct Reader {
   }
 };
 
-// Read the weights; false if their number does not fit the sizes, or without enough memory.
+// Whether the weights are as many as the sizes need, and there was memory for them.
 inline bool read(Network& net, const float* weights, int64_t count) {
   const Sizes& s = net.sizes;
   const int64_t W = net.width(), F = s.planar, N = s.nexus, I = s.interaction;
@@ -168,20 +168,20 @@ inline bool read(Network& net, const float* weights, int64_t count) {
   return !net.memory.failed && from.complete && from.next == from.end;
 }
 
-// Edges grouped by target: those of node t come from sources[begin[t]] to sources[begin[t + 1]].
+// Edges by the node they end in: sources[begin[t]] to sources[begin[t + 1]] send to node t.
 struct Edges {
   const int32_t* sources;
   const int64_t* begin;
 };
 
-// Group edges by target, keeping their order.
+// Group edges by their target, in the order in which they are.
 inline Edges group(Memory& memory, const int64_t* source, const int64_t* target, int64_t edges,
                    int64_t targets) {
   auto* begin = memory.take<int64_t>(targets + 2);
   auto* sources = memory.take<int32_t>(edges);
   if (memory.failed) return {};
   memset(begin, 0, (targets + 2) * sizeof(int64_t));
-  int64_t* place = begin + 1;  // of each target's next edge; finally the next target's begin
+  int64_t* place = begin + 1;  // where the next edge of a target goes; in the end, the next's begin
   for (int64_t e = 0; e < edges; e++) place[target[e] + 1]++;
   for (int64_t t = 0; t < targets; t++) place[t + 1] += place[t];
   for (int64_t e = 0; e < edges; e++) sources[place[target[e]]++] = source ? source[e] : e;
@@ -190,7 +190,7 @@ inline Edges group(Memory& memory, const int64_t* source, const int64_t* target,
 
 // Mean of the gated features of sources, weighted per channel by their softmax.
 //
-// A message is rounded before the maximum is subtracted, so the largest difference is exactly 0.
+// A message is rounded before the maximum is taken away from it: the largest is exactly it.
 inline void softmax_mean(const Table& x, const int32_t* sources, const float* gates, int64_t edges,
                          float* out) {
   if (edges == 0) {
@@ -220,7 +220,7 @@ inline void mish(const Table& x, int64_t rows, const float* bias) {
       vectors(x[r])[c] = mish(vectors(x[r])[c] + vectors(bias)[c]);
 }
 
-// Run a block's network on rows of aggregated messages and the targets' own features.
+// The network of a block, on rows whose features are the aggregated message and their own.
 inline void update(const Update& net, int64_t rows, const Table& message, const Table& own,
                    const Table& hidden, const Table& out) {
   product(rows, message, own, net.first.weight, hidden);
@@ -229,7 +229,7 @@ inline void update(const Update& net, int64_t rows, const Table& message, const 
   mish(out, rows, net.second.bias);
 }
 
-// A plane's hits during inference.
+// A plane's hits while they are worked on.
 struct Hits {
   int64_t count;
   Edges plane_edges, nexus_edges;
@@ -240,7 +240,7 @@ struct Hits {
   float* nexus_gate;  // of each spacepoint, as source of step 5
 };
 
-// The inference of a batch, and its memory.
+// Work on a batch, and the memory for it.
 struct Labelling {
   const Network& net;
   const Batch& batch;
@@ -330,7 +330,7 @@ struct Labelling {
     }
   }
 
-  // Compute new features of a tile of hits from the sources of their edges.
+  // New features of a tile of hits, from those of the sources of their edges.
   void update_hits(const Update& block, int64_t begin, int64_t end, const Edges& edges,
                    const Table& x, const float* target_gate, const float* source_gate,
                    const Table& own, const Table& out) {
@@ -349,7 +349,7 @@ struct Labelling {
            out.from(begin));
   }
 
-  // 1. Hits from their neighbours on the plane, and their messages to spacepoints.
+  // 1. Hits from their neighbours on the plane, and what they have for their spacepoints.
   void plane_net(const Plane& plane, Hits& own) {
     for (int64_t begin = 0; begin < own.count; begin += most) {
       const int64_t end = begin + most < own.count ? begin + most : own.count;
@@ -411,7 +411,7 @@ struct Labelling {
     event_new = before;
   }
 
-  // 4. Spacepoints from their event, and their terms for their hits.
+  // 4. Spacepoints from their event, and what they have for their hits.
   void interaction_to_nexus() {
     product(events, event, net.from_event, from_event);
     for (int64_t i = 0; i < events; i++) {
@@ -483,7 +483,7 @@ struct Labelling {
   }
 };
 
-// Load the network; null if the number of weights does not fit the sizes, or out of memory.
+// The network of these weights, or null: they are not as many as the sizes need, or memory ran out.
 inline void* load(const Sizes& sizes, const float* weights, int64_t count) {
   void* place = aligned_alloc(64, (sizeof(Network) + 63) / 64 * 64);
   if (!place) return nullptr;
@@ -500,7 +500,7 @@ inline void unload(void* network) {
   free(network);
 }
 
-// Label a batch; false if out of memory.
+// Label a batch; false where memory ran out.
 inline bool label(const void* network, const Batch& batch) {
   Labelling work(*static_cast<const Network*>(network), batch);
   if (work.memory.failed) return false;

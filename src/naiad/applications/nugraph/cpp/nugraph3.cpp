@@ -1,7 +1,7 @@
 // NuGraph3's inference on a CPU as a library for compiled.py, which has the same declarations.
 //
-// The network is compiled once per instruction set, of which the caller picks one that the
-// processor has. No part of the C++ library is used, so that instruction sets share none of it.
+// The network is compiled once for each instruction set; the caller says which the processor has.
+// Needs nothing of C++'s library, so that nothing of it is shared between instruction sets.
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,14 +11,14 @@ inline void* operator new(size_t, void* place) { return place; }
 
 namespace {
 
-// Sizes of the network. Features of hits, spacepoints and events are multiples of 16; the caller
-// pads them with zeros, which stay 0.
+// Sizes of the network. Features of hits, spacepoints and events are multiples of 16: the caller
+// adds some that are 0 and stay so.
 struct Sizes {
   int64_t planes, in_features, planar, nexus, interaction;
   int64_t semantic_classes, event_classes, iterations;
 };
 
-// A plane of a batch: its hits and edges, and the buffers for its outputs.
+// A plane of a batch: its hits and edges, and where its answers go.
 struct PlaneBatch {
   int64_t hits, plane_edges, nexus_edges;
   const float* x;                              // [hits, in_features]
@@ -54,7 +54,7 @@ constexpr int lanes = 8, block_rows = 6;  // of 16 registers, 12 hold sums
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,avx512f"))), apply_to = function)
 namespace avx512 {
-constexpr int lanes = 16, block_rows = 12;  // of 32 registers, 24 hold sums
+constexpr int lanes = 16, block_rows = 12;  // of 32 registers, 24 do
 #include "network.h"
 }  // namespace avx512
 #pragma clang attribute pop

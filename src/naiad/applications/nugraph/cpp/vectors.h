@@ -1,5 +1,5 @@
-// Vectors of `lanes` numbers, and NuGraph3's elementwise functions.
-// Included in the namespace of an instruction set, which sets the number of lanes.
+// Vectors of `lanes` numbers, and NuGraph3's functions of one number on all of them.
+// Included in the namespace of an instruction set, which says how many lanes it has.
 
 typedef float Vector __attribute__((vector_size(4 * lanes), may_alias));
 typedef int32_t Integers __attribute__((vector_size(4 * lanes)));
@@ -12,8 +12,8 @@ inline Vector max(Vector a, Vector b) { return a < b ? b : a; }
 inline Vector* vectors(float* row) { return reinterpret_cast<Vector*>(row); }
 inline const Vector* vectors(const float* row) { return reinterpret_cast<const Vector*>(row); }
 
-// exp(x) for x up to 88, to a rounding error; x below -87 counts as -87, as the exponential would
-// not be a normal number.
+// exp(x) for x up to 88, to a rounding error; what is below -87 counts as -87, because its
+// exponential is no normal number.
 inline Vector exp(Vector x) {
   const float round = 1.5f * (1 << 23);  // added to a number below 2^22, leaves its nearest integer
   x = max(x, all(-87));
@@ -40,7 +40,7 @@ inline Vector mish(Vector x) {
   return x * (y / (y + 2));
 }
 
-// Apply the sigmoid in place; the memory must hold whole vectors.
+// Sigmoid of numbers in place; there must be room for whole vectors.
 inline void sigmoid(float* x, int64_t count) {
   for (int64_t i = 0; i * lanes < count; i++) vectors(x)[i] = sigmoid(vectors(x)[i]);
 }

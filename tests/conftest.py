@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Shared fixtures and options of all tests."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.order import ByFile, longest_first
 
 from naiad.triton import engine_files
 
-# A busy machine may take long over any one example; the suite's own timeout catches a hang.
+# A busy machine may take long for any single example; the suite's timeout catches a hang.
 settings.register_profile("naiad", deadline=None, max_examples=60)
 settings.load_profile("naiad")
 
-# Caches of the tests' own do not have Triton fetched again.
+# Tests with their own caches do not fetch Triton again.
 if installed := engine_files.installed():
     os.environ.setdefault("NAIAD_ENGINE", str(installed))
 
-# Where tests' own model.py runs, as Triton's stub needs NumPy 1; made by the Makefile.
+# The environment of the tests' model.py, as Triton's stub needs NumPy 1; made by the Makefile.
 _NUMPY_1 = Path(sys.prefix) / "numpy1"
 if _NUMPY_1.is_dir():
     os.environ.setdefault("NAIAD_PYTHON_ENVIRONMENT", str(_NUMPY_1))
@@ -33,20 +33,20 @@ _SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real events, weights and reference outputs, kept beside the checkout and never in it."""
+    """Return the folder of real events, weights and reference outputs, outside the checkout."""
     if not _SHARED.is_dir():
         pytest.skip(f"the reference data is not at {_SHARED}")
     return _SHARED
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that writes the golden files anew."""
+    """Add the option that rewrites the golden files."""
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew")
 
 
 @pytest.fixture
 def golden(pytestconfig: pytest.Config) -> Golden:
-    """Compares what users see with tests/golden/."""
+    """Compare texts that users see with tests/golden/."""
     return Golden(update=pytestconfig.getoption("--update-golden"))
 
 
@@ -60,7 +60,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
-    """Have reports reach the main process whatever a test has drawn: not all text is UTF-8."""
+    """Make reports serializable whatever a test has printed: not all text is UTF-8."""
     return _sendable((yield))
 
 

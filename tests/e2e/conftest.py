@@ -10,7 +10,7 @@ from naiad.triton.server import Server
 
 @pytest.fixture(scope="session")
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running server with every model of tests/e2e/models, on free ports."""
+    """Run a server with every model of tests/e2e/models, on free ports."""
     repository = tmp_path_factory.mktemp("triton") / "models"
     for model in sorted(path.parent.name for path in MODELS.glob("*/config.pbtxt")):
         copy_model(repository, model)

@@ -1,4 +1,4 @@
-"""An audit says what of a running server is open, and to whom."""
+"""An audit lists the open parts of a running server, and who can reach them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_nothing_is_open_on_loopback_but_inference_to_users_of_the_host(
     assert findings["control key"].state == "in a file of the server's user"
 
 
-def test_a_server_that_shows_itself_to_everybody_is_open(repository: Path):
+def test_a_server_on_all_interfaces_is_open(repository: Path):
     gate = GateSettings(insecure=True)
     with Server(repository, **FREE, host="0.0.0.0", health_port=0, gate=gate) as server:
         findings = by_subject(audit(server.grpc_url, Access()))
@@ -70,7 +70,7 @@ def test_a_server_with_keys_and_a_certificate_is_closed(repository: Path, tmp_pa
     assert loose["API keys"].verdict == "open"
 
 
-def test_the_command_ends_with_1_where_something_is_open(repository: Path):
+def test_the_command_exits_with_1_if_something_is_open(repository: Path):
     def run(server: Server) -> tuple[int, list[dict[str, Any]]]:
         line = "from naiad.cli.main import main; main()"
         done = subprocess.run(

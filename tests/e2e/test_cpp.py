@@ -1,8 +1,8 @@
-"""The C++ client through the real Triton; built here, where a compiler is.
+"""The C++ client through the real Triton, built here if there is a compiler.
 
-With NAIAD_FULL=1 in the environment it is built with the sanitizers of addresses and undefined
-behaviour, the threads ask for 1,000 events each, and do so once more when built with the sanitizer
-for threads. Each takes a minute or two more to compile.
+With NAIAD_FULL=1 in the environment it is built with the address and undefined-behaviour
+sanitizers, and the threads send 1,000 events each, once more with the thread sanitizer. Each takes
+a minute or two more to compile.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ CLIENT = ROOT / "clients" / "cpp"
 EVERY_TYPE = f"{CLIENT / 'tests' / 'every_type.py'}:EveryType"
 HOUR = 3_600_000
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
-# gRPC and protobuf are not built with the sanitizer: what they do inside is not seen, and their
-# locks are not, so that it would look like races. Our own code is all seen.
+# gRPC and protobuf are built without the sanitizer, which sees neither their inside nor their
+# locks, so that it would report races. It sees all of our own code.
 TSAN = "ignore_noninstrumented_modules=1 halt_on_error=1"
 
 
@@ -63,7 +63,7 @@ def programs() -> Path:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    # With a health port it is watched, and restarted when it dies.
+    # With a health port it is supervised, and restarted when it dies.
     with testing.serve("nugraph3", "simple", EVERY_TYPE, instances=1, health_port=0) as server:
         yield server
 
@@ -91,13 +91,13 @@ def changed(event: Event, table: str, column: str, row: int, value: float) -> Ev
 
 
 def words(*urls: str, **options: object) -> list[str]:
-    """The driver's arguments."""
+    """Return the driver's arguments."""
     given = [("url", url) for url in urls] + [*options.items()]
     return [word for name, value in given for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def driver(programs: Path, command: str, *given: str | dict[str, str], **options: object) -> str:
-    """Run it with the URLs and the environment given; what it printed."""
+    """Run the driver with these URLs and environment; return its output."""
     urls = [url for url in given if isinstance(url, str)]
     environment = {
         name: value for more in given if isinstance(more, dict) for name, value in more.items()
@@ -105,7 +105,7 @@ def driver(programs: Path, command: str, *given: str | dict[str, str], **options
     return run(programs / "driver", command, *words(*urls, **options), **environment)
 
 
-def test_what_needs_no_server(programs: Path) -> None:
+def test_the_unit_tests_pass_without_a_server(programs: Path) -> None:
     run(programs / "unit")
 
 
@@ -143,7 +143,7 @@ def test_every_sample_has_the_bytes_of_the_python_client(
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
 
 
-def test_every_datatype_goes_there_and_back_by_a_generated_header(
+def test_every_datatype_makes_the_round_trip_by_a_generated_header(
     programs: Path, server: Server
 ) -> None:
     assert driver(programs, "every", server.grpc_url) == "same, 10, 4\n"
@@ -203,7 +203,7 @@ def test_a_server_s_error_is_an_exception_with_its_code(
     assert said.startswith(f"UNAVAILABLE: no server answers at grpc://127.0.0.1:{port} (")
 
 
-def test_another_server_answers_where_one_is_away_and_the_fallback_where_all_are(
+def test_another_server_answers_for_a_missing_one_and_the_fallback_for_all(
     programs: Path, server: Server, events: Path
 ) -> None:
     ports = free_ports(2)
@@ -233,7 +233,7 @@ def test_threads_share_a_client_without_a_race(server: Server, events: Path) -> 
 
 @contextmanager
 def running(programs: Path, *urls: str, **options: object) -> Iterator[subprocess.Popen[str]]:
-    """The driver's command `run`, and its end however the test ends."""
+    """Run the driver's command `run`, and end it however the test ends."""
     command = [programs / "driver", "run", *words(*urls, **options)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         try:
@@ -250,7 +250,7 @@ def wait_for(program: subprocess.Popen[str], line: str) -> None:
 def test_a_server_killed_and_restarted_loses_no_event(
     programs: Path, server: Server, events: Path
 ) -> None:
-    # So short are the waits that any number of tries by default would be used up before it is back.
+    # The waits are so short that a default number of attempts would end before it is back.
     waits = {"first_wait_ms": 5, "longest_wait_ms": 5}
     options = {"file": events, "events": 60, "timeout_ms": HOUR, **waits}
     with running(programs, server.grpc_url, **options) as program:
@@ -261,7 +261,7 @@ def test_a_server_killed_and_restarted_loses_no_event(
         assert program.wait(60) == 0
 
 
-def test_keep_alive_finds_out_that_a_server_is_gone_without_a_word(
+def test_keep_alive_notices_a_server_that_falls_silent(
     programs: Path, server: Server, events: Path
 ) -> None:
     with (
@@ -308,7 +308,7 @@ def test_tls_with_certificates_of_both_sides(
 
 
 class Inspector(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Refuses every request, and keeps the metadata that came with it."""
+    """A server that refuses every request and records its metadata."""
 
     def __init__(self) -> None:
         self.seen: dict[str, str] = {}
@@ -332,7 +332,7 @@ def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:
 def inspected(
     *addresses: str, certificate: tuple[Path, Path] | None = None
 ) -> Iterator[tuple[Inspector, int]]:
-    """An `Inspector` at some addresses, and its port."""
+    """Run an `Inspector` at some addresses; yield it and its port."""
     inspector = Inspector()
     with served(inspector, *addresses, certificate=certificate) as port:
         yield inspector, port
@@ -344,7 +344,7 @@ def served(
     *addresses: str,
     certificate: tuple[Path, Path] | None = None,
 ) -> Iterator[int]:
-    """Serve on a port of its own, and at some addresses; gives the port."""
+    """Serve on a free port and at some addresses; yield the port."""
     with ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
@@ -367,7 +367,7 @@ def said_by(programs: Path, events: Path, *given: str | dict[str, str], **option
     return driver(programs, "error", *given, file=events, **{"rounds": 0, **options}).strip()
 
 
-def test_an_api_key_is_sent_with_every_call_and_a_refusal_is_not_tried_again(
+def test_an_api_key_is_sent_with_every_call_and_a_refusal_is_not_retried(
     programs: Path, events: Path
 ) -> None:
     with inspected() as (inspector, port):
@@ -426,7 +426,7 @@ def test_this_machine_is_reached_without_the_proxy_and_an_error_elsewhere_names_
     assert "proxy" not in said
 
 
-def test_a_certificate_that_is_not_right_is_named_with_what_would_be(
+def test_a_wrong_certificate_is_named_with_the_remedy(
     programs: Path, events: Path, authority: Authority, tmp_path: Path
 ) -> None:
     ca, wrong = authority.ca, Authority(tmp_path, "wrong").ca
@@ -464,7 +464,7 @@ def test_a_certificate_that_is_not_right_is_named_with_what_would_be(
 
 
 def regions(server: Server) -> int:
-    """How many regions of shared memory the server knows."""
+    """Return the number of the server's shared-memory regions."""
     key = find_key(port_of(server))
     with closing(InferenceServerClient(server.grpc_url.removeprefix("grpc://"))) as client:
         status = client.get_system_shared_memory_status(headers={GRPC_HEADER: str(key)})
@@ -475,7 +475,7 @@ def port_of(server: Server) -> int:
     return int(server.grpc_url.rpartition(":")[2])
 
 
-def test_shared_memory_needs_the_control_key_which_is_found_or_done_without(
+def test_shared_memory_is_used_only_with_the_control_key(
     programs: Path,
     server: Server,
     events: Path,
@@ -509,9 +509,7 @@ def test_shared_memory_needs_the_control_key_which_is_found_or_done_without(
     assert shares(XDG_RUNTIME_DIR=nowhere, **{VARIABLE: key})
 
 
-def test_the_gate_lets_those_in_who_have_a_key(
-    programs: Path, events: Path, tmp_path: Path
-) -> None:
+def test_the_gate_admits_clients_with_a_key(programs: Path, events: Path, tmp_path: Path) -> None:
     key = add_key(tmp_path / "keys.json", "somebody")
     certificate, private_key = make_certificate(["127.0.0.1"], tmp_path, days=2)
     gate = GateSettings(api_keys=tmp_path / "keys.json", tls_cert=certificate, tls_key=private_key)
@@ -519,7 +517,7 @@ def test_the_gate_lets_those_in_who_have_a_key(
         url = server.grpc_url
         options = {"ca": certificate, "api_key": key}
         assert driver(programs, "every", url, **options) == "same, 10, 4\n"
-        # A key that may not control shares no memory, and is answered all the same.
+        # A key without control rights gets answers, but shares no memory.
         environment = {"XDG_RUNTIME_DIR": str(tmp_path)}
         said = driver(programs, "every", url, environment, **options, shared_memory=1)
         assert said == "same, 10, 4\n"
@@ -532,9 +530,7 @@ def test_the_gate_lets_those_in_who_have_a_key(
         assert "set options.gzip = false" in said_by(programs, events, url, **options, gzip=1)
 
 
-def test_a_server_at_a_unix_socket_is_asked_there_by_shared_memory_too(
-    programs: Path, tmp_path: Path
-) -> None:
+def test_shared_memory_also_works_through_a_unix_socket(programs: Path, tmp_path: Path) -> None:
     path = tmp_path / "naiad.sock"
     with testing.serve("simple", EVERY_TYPE, gate=GateSettings(socket=path)):
         assert driver(programs, "every", f"unix:{path}") == "same, 10, 4\n"
@@ -574,7 +570,7 @@ OUTPUTS = {
 
 
 class Liar(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers as a NuGraph3 does, but for a few things, other ones each time."""
+    """A server that answers like NuGraph3, except for a few things, different each time."""
 
     def __init__(self) -> None:
         self.random = random.Random(13)
@@ -618,7 +614,7 @@ class Liar(service_pb2_grpc.GRPCInferenceServiceServicer):
                 pass
 
 
-def test_no_answer_of_a_server_s_hurts_a_client(programs: Path, events: Path) -> None:
+def test_no_answer_of_a_server_harms_a_client(programs: Path, events: Path) -> None:
     with served(Liar()) as port:
         url = f"127.0.0.1:{port}"
         said = driver(programs, "hostile", url, file=events, events=2000, rounds=0, timeout_ms=HOUR)
@@ -632,7 +628,7 @@ SPACEPOINTS = ("spacepoint_id", "hit_id_u", "hit_id_v", "hit_id_y")
 
 
 def vast(group: h5py.Group, name: str, *shape: int, dtype: str = "i8") -> None:
-    """A dataset that says it is large, and has nothing in it."""
+    """Make a dataset that claims to be large, and is empty."""
     group.create_dataset(
         *(name, shape, dtype), maxshape=(None, *shape[1:]), chunks=(64, *shape[1:])
     )
@@ -690,16 +686,14 @@ DAMAGED: dict[str, Callable[[h5py.File], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_file_that_lies_of_its_sizes_is_refused(
-    programs: Path, tmp_path: Path, damage: str
-) -> None:
+def test_a_file_with_false_sizes_is_refused(programs: Path, tmp_path: Path, damage: str) -> None:
     with h5py.File(tmp_path / "events.h5", "w") as file:
         DAMAGED[damage](file)
     said = said_by(programs, tmp_path / "events.h5", "127.0.0.1:1")
     assert said.startswith("INVALID_ARGUMENT: ")
 
 
-def test_a_project_that_finds_the_installed_library_as_the_documentation_has_it(
+def test_a_project_finds_the_installed_library_as_documented(
     programs: Path, server: Server, events: Path, tmp_path: Path
 ) -> None:
     run("cmake", "--install", programs, "--prefix", tmp_path / "usr")
@@ -715,7 +709,7 @@ def test_a_project_that_finds_the_installed_library_as_the_documentation_has_it(
     run(
         *("cmake", "-S", tmp_path, "-B", tmp_path / "build"),
         f"-DCMAKE_PREFIX_PATH={tmp_path / 'usr'}",
-        "-DCMAKE_CXX_FLAGS=-fsanitize=address,undefined",  # as the library it finds
+        "-DCMAKE_CXX_FLAGS=-fsanitize=address,undefined",  # like the library
         f"-DPython3_EXECUTABLE={sys.executable}",
     )
     run("cmake", "--build", tmp_path / "build")

@@ -1,8 +1,8 @@
 """The README and the documentation, followed to the letter.
 
-Each page is followed from its top in an empty folder: the files it shows are written, its commands
-and Python blocks are run, and what it says they print is compared. Servers take free ports, which
-take the place of the default ones.
+Each page is followed from its top in an empty folder: its files are written, its commands and
+Python blocks are run, and their output is compared with the page's. Servers take free ports instead
+of the default ones.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ FOLLOWED = ("serve", "infer", "process", "new", "simulate", "export", "movies", 
 
 @dataclass(slots=True)
 class Reader:
-    """Somebody who does what a page says.
+    """A reader who follows a page.
 
     Attributes:
-        folder: where they are.
-        names: what the page's Python blocks have defined.
-        server: the server they have started last.
+        folder: the working directory.
+        names: defined by the page's Python blocks.
+        server: the last server started.
         url: its gRPC address.
     """
 
@@ -67,7 +67,7 @@ class Reader:
         return printed.getvalue()
 
     def run(self, words: list[str]) -> None:
-        """Run a command that is ours; others (make, pip, the demo) are tested elsewhere."""
+        """Run one of our commands; others (make, pip, the demo) are tested elsewhere."""
         match words:
             case ["naiad", "serve", *arguments]:
                 self.serve(arguments)

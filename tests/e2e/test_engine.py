@@ -1,4 +1,4 @@
-"""What `naiad serve` and `naiad.Server` promise, against the real Triton."""
+"""The promises of `naiad serve` and `naiad.Server`, with the real Triton."""
 
 import http.server
 import os
@@ -70,7 +70,7 @@ def test_the_embedded_engine_has_neither_dali_nor_tensorrt_nor_mlflow():
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The embedded Triton, laid out as NVIDIA's containers have theirs."""
+    """Lay out the embedded Triton as in NVIDIA's containers."""
     engine = find_engine()
     if not engine.is_embedded or engine.stub is None or engine.libraries is None:
         pytest.skip("needs the embedded Triton, and a Python that it has a stub for")
@@ -83,7 +83,7 @@ def installed(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_triton_that_is_installed_serves_the_same(installed: Path, repository: Path):
+def test_an_installed_triton_serves_the_same(installed: Path, repository: Path):
     settings = EngineSettings(engine=installed)
     with testing.serve("simple", model_repository=repository, engine=settings) as server:
         assert psutil.Process(server.pid).exe() == str(installed / "bin" / "tritonserver")
@@ -95,7 +95,7 @@ def test_a_triton_that_is_installed_serves_the_same(installed: Path, repository:
 
 @pytest.fixture
 def with_numpy_2(tmp_path: Path) -> Path:
-    """An environment that has NumPy 2, or says so."""
+    """Make an environment that has NumPy 2, or claims to."""
     folder = tmp_path / "numpy2"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     site = next(folder.glob("lib/python3*/site-packages"))
@@ -105,7 +105,7 @@ def with_numpy_2(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_model_py_is_refused_where_its_python_has_numpy_2(repository: Path, with_numpy_2: Path):
+def test_a_model_py_is_refused_if_its_python_has_numpy_2(repository: Path, with_numpy_2: Path):
     wrong = (
         r"identity: its model\.py needs Triton's Python stub: .*/numpy2/bin/python3 has NumPy "
         r"2\.4\.6, .* wrong answers; it needs NumPy 1\. `naiad engine python-environment DIR` makes"
@@ -152,10 +152,10 @@ def test_a_model_py_runs_in_the_environment_that_its_config_names(repository: Pa
         assert answers(server)
 
 
-def test_metrics_count_what_was_asked(triton: Server):
+def test_metrics_count_the_requests(triton: Server):
     before = triton.metric("nv_inference_request_success", model="identity")
     assert answers(triton)
-    deadline = time.monotonic() + 10  # Triton counts a little after it has answered
+    deadline = time.monotonic() + 10  # Triton counts a little after answering
     while triton.metric("nv_inference_request_success", model="identity") == before:
         assert time.monotonic() < deadline
     assert triton.metric("nv_inference_request_success", model="identity") == before + 1
@@ -176,7 +176,7 @@ def test_a_stopped_server_leaves_nothing(repository: Path):
         assert answers(server)
         assert belongings.left()
     assert belongings.left() == []
-    server.stop()  # again, and nothing happens
+    server.stop()  # a second time, without effect
     with pytest.raises(EngineError, match="not running"):
         server.client()
 
@@ -190,7 +190,7 @@ def test_a_server_can_be_started_again(repository: Path):
         assert server.wait(0)
 
 
-def test_progress_is_told_per_model_and_the_log_is_where_it_was_wanted(
+def test_progress_is_reported_per_model_and_the_log_is_in_the_chosen_place(
     repository: Path, tmp_path: Path
 ):
     write_model(repository, "second", (repository / "identity/1/model.py").read_text())
@@ -241,7 +241,7 @@ def test_paths_with_spaces_and_quotes_work(
 ):
     odd = repository.rename(tmp_path / "Lena's models (new)")
     monkeypatch.setenv("NAIAD_CACHE", str(tmp_path / "a cache"))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the cache goes instead
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the cache's other place
     with Server(odd, **FREE) as server:
         assert answers(server)
 
@@ -267,7 +267,7 @@ def test_every_model_that_does_not_load_is_named_with_its_reason(repository: Pat
     ):
         assert re.search(part, message), f"{part}\n is not in\n{message}"
     log = Path(message.rpartition(" ")[2])
-    assert "loading: needy" in log.read_text()  # kept, since the start failed
+    assert "loading: needy" in log.read_text()  # kept, as the start failed
     log.unlink()
     log.parent.rmdir()  # and nothing else was
 
@@ -328,7 +328,7 @@ def test_nothing_to_serve_is_an_error_that_says_so(tmp_path: Path):
         Server(tmp_path / "absent", **FREE).start()
 
 
-def test_layouts_made_at_once_by_many_processes_agree(tmp_path: Path):
+def test_processes_that_make_the_layout_at_once_agree(tmp_path: Path):
     code = (
         "from pathlib import Path; from naiad.triton.engine import assemble, find_engine;"
         f"print(assemble(find_engine(), cache=Path({str(tmp_path)!r})).root)"

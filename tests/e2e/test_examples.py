@@ -1,4 +1,4 @@
-"""The examples, run as their first lines say, but those that need a network of their own."""
+"""The examples, run as their first lines say, except those that need their own network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support.markdown import ROOT
 
-# As the example itself, but on free ports: others are in use while tests run.
+# Like the example, but on free ports, as others are in use while tests run.
 RUN = """
 import functools, runpy, sys
 import naiad

@@ -34,7 +34,7 @@ def repository(tmp_path_factory):
     return folder
 
 
-def test_a_repository_that_is_right_passes_its_check(repository):
+def test_a_valid_repository_passes_its_check(repository):
     done = naiad_command("export", "--check", repository)
     assert done.returncode == 0, done.stderr
     assert "1 model(s) load and answer" in done.stdout
@@ -56,14 +56,14 @@ def test_a_folder_without_models_is_named(tmp_path):
     assert f"{tmp_path} has no models" in done.stderr.replace("\n", "")
 
 
-def test_an_unknown_pipeline_lists_those_there_are(tmp_path):
+def test_an_unknown_pipeline_lists_the_known_ones(tmp_path):
     done = naiad_command("export", "nugraf", tmp_path)
     assert done.returncode == 1
     assert "no pipeline 'nugraf'; built in are: bundle, covid_ct" in done.stderr
 
 
 def test_a_folder_that_an_older_naiad_exported_is_served(tmp_path):
-    """Its config names Triton's Python backend, and its model.py a module that is gone."""
+    """Its config names Triton's Python backend, its model.py a module that no longer exists."""
     repository = tmp_path / "models"
     assert naiad_command("export", "simple", repository).returncode == 0
     (config,) = repository.glob("*/config.pbtxt")
@@ -102,7 +102,7 @@ class Peaks(naiad.Pipeline):
 """
 
 
-def test_settings_of_ones_own_survive_the_export(tmp_path):
+def test_the_users_settings_survive_the_export(tmp_path):
     source, folder = tmp_path / "peaks.py", tmp_path / "models"
     source.write_text(PEAKS)
     pipeline = f"{source}:Peaks"

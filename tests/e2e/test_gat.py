@@ -1,4 +1,4 @@
-"""GAT behind the real server, asked as its existing clients ask it."""
+"""GAT on the real server, with the requests of its existing clients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server() -> Iterator[Server]:
 
 
 def in_process(request: dict[str, np.ndarray]) -> np.ndarray:
-    """What the default weights say, without any server."""
+    """Answer with the default weights, without a server."""
     folder = Gat().weights_path
     assert folder is not None
     net, _ = load_weights(folder)
@@ -43,7 +43,7 @@ def in_process(request: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def ask(client: grpcclient.InferenceServerClient, request: dict[str, np.ndarray]) -> np.ndarray:
-    """One request with nothing but NVIDIA's client, as the public example makes it."""
+    """Send one request with NVIDIA's client alone, as the public example does."""
     inputs = []
     for name, datatype in (("x__0", "FP32"), ("edgeindex__1", "INT64")):
         inputs.append(grpcclient.InferInput(name, list(request[name].shape), datatype))
@@ -54,7 +54,7 @@ def ask(client: grpcclient.InferenceServerClient, request: dict[str, np.ndarray]
 
 
 def the_existing_client_passes(url: str) -> None:
-    """50 random graphs of 100 to 4,000 nodes, then the model's statistics."""
+    """Send 50 random graphs of 100 to 4,000 nodes, then read the model's statistics."""
     rng = np.random.default_rng(0)
     with grpcclient.InferenceServerClient(url) as client:
         assert client.is_model_ready("gat_test")
@@ -66,7 +66,7 @@ def the_existing_client_passes(url: str) -> None:
             assert logits.dtype == np.float32
             if number % 10 == 0:
                 np.testing.assert_allclose(logits, in_process(request), rtol=1e-4, atol=1e-3)
-        # Triton counts a request when it is released, which may be after its reply arrived.
+        # Triton counts a request on release, which may be after its reply arrives.
         deadline = time.monotonic() + 10
         while True:
             statistics = client.get_inference_statistics(model_name="gat_test")
@@ -76,7 +76,7 @@ def the_existing_client_passes(url: str) -> None:
             if stats.inference_stats.success.count >= REQUESTS or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
-        assert stats.inference_stats.success.count in (REQUESTS, REQUESTS + 1)  # a probe at start
+        assert stats.inference_stats.success.count in (REQUESTS, REQUESTS + 1)  # plus the probe
         assert stats.inference_stats.fail.count == 0
 
 
@@ -88,7 +88,7 @@ def test_the_existing_client_passes(server: Server) -> None:
 def exported(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """The network as TorchScript in a plain repository, with and without Naiad's batching."""
+    """Serve the network as TorchScript from a plain repository, with and without our batching."""
     repository = tmp_path_factory.mktemp("exported")
     words = ["export", "gat", str(repository), "--format", "torchscript"]
     words += ["--no-batching"] if request.param == "plain" else []
@@ -133,7 +133,7 @@ def test_many_clients_of_the_exported_model_get_their_own_answers(exported: Serv
 
 
 def many_clients_get_their_own_answers(server: Server) -> str:
-    """Of 40 graphs at a time all but one are answered; returns what that one gets."""
+    """Send 40 graphs at once, of which all but one are answered; return that one's error."""
     requests = [random_graph(10 + number, 40, number) for number in range(40)]
     requests[7]["edgeindex__1"][1, 3] = 1_000
 

@@ -1,4 +1,4 @@
-"""Image classification through the real Triton, as people's clients ask for it."""
+"""Image classification through the real Triton, with the requests of existing clients."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture of each shape, JPEG and PNG in turn."""
+    """Make a picture of each shape, JPEG and PNG in turn."""
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(5)
     for number, shape in enumerate(SHAPES):
@@ -51,8 +51,8 @@ def shape_of(path: Path) -> str:
     return path.name.partition(".")[0]
 
 
-# What Triton's example client for images does: it asks for metadata and config, prepares images
-# for them, and asks for the best classes.
+# Like Triton's example image client: read metadata and config, prepare images for them, and ask
+# for the best classes.
 
 
 def scaled(path: Path) -> np.ndarray:
@@ -61,7 +61,7 @@ def scaled(path: Path) -> np.ndarray:
 
 
 def batches(folder: Path, size: int) -> list[tuple[list[Path], np.ndarray]]:
-    """All images, so many at a time, beginning anew to fill the last batch."""
+    """Yield all images in batches, starting over to fill the last one."""
     paths = sorted(folder.iterdir())
     groups = [
         [paths[(start + i) % len(paths)] for i in range(size)]
@@ -95,7 +95,7 @@ def over_grpc(server: Server, sent: list[np.ndarray]) -> list[Any]:
 
 
 def gathered(count: int, answers: queue.Queue[tuple[Any, Any]]) -> list[Any]:
-    """Answers in the order of their request ids; they come in any."""
+    """Return answers by request id, whatever order they come in."""
     found: dict[str, Any] = {}
     for _ in range(count):
         result, error = answers.get(timeout=60)
@@ -157,7 +157,7 @@ def test_an_image_client_gets_score_index_and_label_of_every_image(
     assert right >= 0.8 * total
 
 
-def test_metadata_and_config_are_what_an_image_client_requires(server: Server):
+def test_metadata_and_config_meet_the_needs_of_an_image_client(server: Server):
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         metadata = client.get_model_metadata(INCEPTION)
         config = client.get_model_config(INCEPTION).config
@@ -211,7 +211,7 @@ def test_too_many_images_are_refused_by_number(server: Server):
         server.client().infer("image", images=images)
 
 
-def test_the_command_labels_what_it_can_and_reports_the_rest(
+def test_the_command_labels_readable_images_and_reports_the_rest(
     server: Server, pictures: Path, tmp_path: Path
 ):
     (tmp_path / "letter.jpg").write_text("dear Lena")
@@ -245,7 +245,7 @@ def test_the_command_shows_bars_for_a_few(server: Server, pictures: Path):
     assert len(re.findall(r"\d\.\d{3}$", result.output, re.MULTILINE)) == 3
 
 
-def test_a_network_that_somebody_brings_is_served_for_one_command(tmp_path: Path):
+def test_a_users_network_is_served_for_one_command(tmp_path: Path):
     network = write_onnx(tmp_path / "net.onnx", ["n", 6, 4, 3])
     labels, folder = write_labels(tmp_path / "names.txt"), tmp_path / "weights"
     made = ["weights", "import", "image", str(network), "--labels", str(labels)]
@@ -262,4 +262,4 @@ def test_a_network_that_somebody_brings_is_served_for_one_command(tmp_path: Path
 
 def test_a_photograph_is_answered_too(server: Server, shared_data: Path):
     (found,) = server.client().image.infer([shared_data / "images" / "example.jpg"], top=1)
-    assert found.label in SHAPES  # it can know no better
+    assert found.label in SHAPES  # the only labels of the test network

@@ -1,4 +1,4 @@
-"""``covid_ct`` and ``mednist`` through the real Triton, as people's clients ask for them."""
+"""``covid_ct`` and ``mednist`` through the real Triton, with existing clients' requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from naiad.triton.server import Server
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty cache: what a developer has downloaded is not what is tested."""
+    """Use an empty cache, so that a developer's downloads are not tested."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("NAIAD_CACHE", str(folder))
@@ -61,7 +61,7 @@ def client(server: Server) -> Iterator[naiad.Client]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Phantoms, in folders within folders."""
+    """Write phantoms in nested folders."""
     folder = tmp_path_factory.mktemp("phantoms")
     rng = np.random.default_rng(9)
     for number, kind in enumerate(("opacities", "clear", "opacities")):
@@ -81,7 +81,7 @@ def scans(folder: Path) -> list[Path]:
 
 
 def as_the_tutorial_asks(server: Server, model: str, path: Path, dtype: type = np.bytes_) -> str:
-    """What the tutorial's client does, up to its printing."""
+    """Send a request like the tutorial's client."""
     with triton_http.InferenceServerClient(server.http_url.removeprefix("http://")) as http:
         data = np.array([[path.read_bytes()]], dtype=dtype)
         given = triton_http.InferInput("INPUT0", [1, 1], np_to_triton_dtype(data.dtype))
@@ -93,8 +93,8 @@ def as_the_tutorial_asks(server: Server, model: str, path: Path, dtype: type = n
 
 
 @pytest.mark.parametrize("dtype", [np.bytes_, object])
-def test_the_tutorials_client_gets_its_words(server: Server, folder: Path, dtype: type) -> None:
-    # np.bytes_ loses the NUL bytes at the end, which nearly every small gzip file has.
+def test_the_tutorials_client_gets_its_labels(server: Server, folder: Path, dtype: type) -> None:
+    # np.bytes_ drops trailing NUL bytes, which nearly every small gzip file has.
     found = [as_the_tutorial_asks(server, "monai_covid", path, dtype) for path in scans(folder)]
     assert found == ["COVID Positive", "COVID Negative", "COVID Positive"]
     for kind in CLASSES:
@@ -156,9 +156,7 @@ def bad_scans() -> dict[str, tuple[bytes, str]]:
     }
 
 
-def test_bad_scans_are_told_what_is_wrong_and_good_ones_answered(
-    client: naiad.Client, folder: Path
-) -> None:
+def test_bad_scans_get_the_reason_and_good_ones_answers(client: naiad.Client, folder: Path) -> None:
     bad = bad_scans()
     good = scans(folder)[0].read_bytes()
     sent = [data for broken, _ in bad.values() for data in (broken, good)]
@@ -216,10 +214,10 @@ def test_the_command_for_images_writes_a_table_and_a_sheet(
     assert NOTICE in result.stdout
 
 
-def test_downloaded_weights_are_served_with_no_further_step(
+def test_downloaded_weights_are_served_without_further_steps(
     cache: Path, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tutorial's archive, by another network and from a server on this machine."""
+    """The archive is like the tutorial's, with another network, from a local server."""
     network = script(Mean(), tmp_path / "covid19_model.ts").read_bytes()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
@@ -242,12 +240,12 @@ def test_downloaded_weights_are_served_with_no_further_step(
         naiad.Client(server.grpc_url) as client,
     ):
         (verdict,) = client.covid_ct.infer(scans(folder)[:1])
-        # A phantom's mean is below one half; by the phantoms' weights it is positive.
+        # A phantom's mean is below one half, which the phantoms' weights call positive.
         assert not verdict.positive
         assert client.covid_ct.notice() == FOREIGN
 
 
-def test_monai_is_not_imported_by_what_serves_and_asks() -> None:
+def test_neither_server_nor_client_imports_monai() -> None:
     program = (
         "import sys, naiad.cli.main, naiad.applications.medical.covid_ct.task\n"
         "print(sys.modules.keys() & {'monai', 'torch'})\n"

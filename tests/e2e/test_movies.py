@@ -1,4 +1,4 @@
-"""Films through the real Triton: embedded by the served model, and asked for."""
+"""Films through the real Triton: embedded by the served model, and queried."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MODELS = ("text_embedding", "movies_similar", "movies_search", "movies_recommend
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the store of the module's server is; at first there is none."""
+    """Return the path of the server's store, which does not exist at first."""
     place = tmp_path_factory.mktemp("films") / "store"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAIAD_MOVIES", str(place))
@@ -41,7 +41,7 @@ def server(place: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def missing(server: Server) -> str:
-    """What the server says before there is a store."""
+    """Return the server's answer before there is a store."""
     with pytest.raises(naiad.Unavailable) as caught:
         naiad.Client(server.grpc_url, retries=0).movies_similar.infer("The Moon Job")
     return str(caught.value)
@@ -49,7 +49,7 @@ def missing(server: Server) -> str:
 
 @pytest.fixture(scope="module")
 def loaded(missing: str, place: Path) -> Path:
-    """The sample, without embeddings."""
+    """Load the sample, without embeddings."""
     result = run("movies", "load")
     assert result.exit_code == 0, result.output
     assert "191 Movie" in result.output
@@ -59,7 +59,7 @@ def loaded(missing: str, place: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def seen(server: Server, loaded: Path) -> list[int]:
-    """Films that another process, and the server, found at a time while they were embedded."""
+    """Embed; return numbers of films found by another process and the server in the meantime."""
     code = """
         import sys, numpy as np
         from naiad.applications.store import open_store
@@ -90,13 +90,13 @@ def seen(server: Server, loaded: Path) -> list[int]:
         assert done == 191
         seen += map(int, reader.stdout)
         assert reader.wait() == 0
-    assert answered == [59, 100, 100]  # all that are embedded but itself, and at most 100
+    assert answered == [59, 100, 100]  # all embedded films but itself, at most 100
     return seen
 
 
 @pytest.fixture(scope="module")
 def films(server: Server, seen: list[int]) -> Server:
-    """The server, with all films embedded."""
+    """Return the server, with all films embedded."""
     return server
 
 
@@ -130,7 +130,7 @@ def test_similar_films_come_with_what_they_share(films: Server, url: str) -> Non
     assert "is invented" in answer.notice
 
 
-def test_a_search_finds_what_the_words_mean(films: Server) -> None:
+def test_a_search_finds_films_by_meaning(films: Server) -> None:
     with films.client() as client:
         found = client.movies_search.infer("a heist in space", k=2)
         assert {pick.title for pick in found} == {"The Moon Job", "The Vault Above Ceres"}
@@ -184,7 +184,7 @@ def test_bad_input_is_refused_by_name(films: Server, model: str, inputs, message
         client.infer(model, {name: [value] for name, value in inputs.items()})
 
 
-def test_a_text_of_100_000_characters_is_searched_for(films: Server) -> None:
+def test_a_query_of_100_000_characters_is_answered(films: Server) -> None:
     with films.client() as client:
         assert len(client.movies_search.infer("a heist in space " * 5_900, k=2)) == 2
 
@@ -196,7 +196,7 @@ def test_one_bad_request_among_many_fails_alone(films: Server) -> None:
     assert [isinstance(answer, naiad.InvalidInput) for answer in answers] == [False] * 7 + [True]
 
 
-def test_a_store_that_is_locked_is_read_and_not_written(films: Server, place: Path) -> None:
+def test_a_locked_store_is_readable_but_not_writable(films: Server, place: Path) -> None:
     with write_store(str(place)), films.client() as client:
         assert len(client.movies_similar.infer("The Moon Job", k=2)) == 2
         with pytest.raises(StoreError, match="is locked: another process is writing to it"):
@@ -208,7 +208,7 @@ def test_embedding_again_has_nothing_to_do(films: Server, place: Path) -> None:
     assert "all films have embeddings already" in result.output
 
 
-def test_embedding_goes_on_where_it_was_interrupted(films: Server, tmp_path: Path) -> None:
+def test_interrupted_embedding_resumes(films: Server, tmp_path: Path) -> None:
     place = str(tmp_path / "store")
     assert run("movies", "load", "--store", place).exit_code == 0
 
@@ -236,7 +236,7 @@ def test_the_commands_ask_the_server_or_read_the_store(films: Server, tmp_path: 
     assert "191 of 191" in run("movies", "info").output
 
 
-def test_a_half_loaded_store_is_said(films: Server, place: Path, tmp_path: Path) -> None:
+def test_a_half_loaded_store_is_reported(films: Server, place: Path, tmp_path: Path) -> None:
     half = tmp_path / "half"
     with create_store(half, movie_schema()):
         result = run("movies", "similar", "x", "--store", half)

@@ -21,7 +21,7 @@ from naiad.core.schema import validate
 from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 
-# SPEC.md: absolute tolerances of an implementation that is right.
+# SPEC.md: absolute tolerances of a correct implementation.
 TOLERANCES = {"e_evt": 1e-4, "x_semantic": 1e-4, "x_filter": 1e-5, "v_evt": 5e-4}
 OUTPUTS = [
     "e_evt",
@@ -56,7 +56,7 @@ def golden_request(golden):
 
 @pytest.fixture(scope="module")
 def in_process(weights):
-    """The same pipeline in this process, one request at a time."""
+    """Answer with the same pipeline in this process, one request at a time."""
     runner = load(Spec("naiad.applications.nugraph.pipeline:NuGraph3", weights=str(weights)))
 
     def infer(arrays):
@@ -76,7 +76,7 @@ def assert_close(got, expected):
 
 
 def plain_infer(module, client, arrays):
-    """Exactly what the existing clients do."""
+    """Send a request exactly like the existing clients."""
     names = {np.dtype("int32"): "INT32", np.dtype("float32"): "FP32"}
     inputs = []
     for name, array in arrays.items():
@@ -134,7 +134,7 @@ def test_the_config_is_the_contract(server):
     assert dims["hit_table_rms"] == dims["spacepoint_table_hit_id_y"] == [-1]
 
 
-def test_sixteen_clients_get_each_their_own_answer_and_requests_are_merged(server, in_process):
+def test_sixteen_clients_each_get_their_own_answer_and_requests_are_merged(server, in_process):
     events = [event.arrays() for event in simulate(48, seed=11)]
     expected = [in_process(arrays) for arrays in events]
     before = counts(server)
@@ -155,13 +155,13 @@ def test_sixteen_clients_get_each_their_own_answer_and_requests_are_merged(serve
 
 
 def counts(server):
-    """Requests run so far, and the batches they were run in."""
+    """Return the numbers of requests and batches so far."""
     requests = server.metric("naiad_batch_items_total", dimension="requests")
     return requests, server.metric("naiad_batches_total")
 
 
 def counts_since(server, before, expected):
-    """Requests and batches since ``before``; metrics are handed over four times a second."""
+    """Return requests and batches since ``before``; metrics arrive four times a second."""
     for _ in range(50):
         requests, batches = (now - then for now, then in zip(counts(server), before, strict=True))
         if requests >= expected:

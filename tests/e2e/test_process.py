@@ -1,4 +1,4 @@
-"""``naiad process`` with the real Triton: killed and continued, a server lost, bad data."""
+"""``naiad process`` with the real Triton: killed and resumed, a lost server, bad data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of event files of different lengths, one of them in a folder below."""
+    """Write a folder of event files of different lengths, one of them in a subfolder."""
     folder = tmp_path_factory.mktemp("events")
     source = iter(simulate(sum(PER_FILE), seed=3))
     names = ("run1.h5", "run2.h5", "more/run3.h5")
@@ -66,7 +66,7 @@ def assert_equal(found: NuGraph3Result, wanted: NuGraph3Result) -> None:
 
 
 def assert_complete(events: Path, results: Path, suffix: str = "h5") -> None:
-    """Every event is in the results, once and in its place."""
+    """Check that every event is in the results once, in its place."""
     for name, count in zip(("run1", "run2", "more/run3"), PER_FILE, strict=True):
         with open_events(events / f"{name}.h5", truth=False) as file:
             ids = [(r.run, r.subrun, r.event) for r in read_results(results / f"{name}.{suffix}")]
@@ -74,7 +74,7 @@ def assert_complete(events: Path, results: Path, suffix: str = "h5") -> None:
             assert len(ids) == count
 
 
-def test_a_killed_run_goes_on_and_gives_what_infer_gives(
+def test_a_killed_run_resumes_and_gives_the_results_of_infer(
     server: Server, events: Path, tmp_path: Path
 ) -> None:
     rng = random.Random(1)
@@ -103,7 +103,7 @@ def test_a_killed_run_goes_on_and_gives_what_infer_gives(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_a_stopped_run_leaves_nothing_behind_and_goes_on(
+def test_a_stopped_run_leaves_nothing_behind_and_resumes(
     server: Server, events: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     running = ["--server", server.grpc_url]
@@ -133,9 +133,7 @@ def test_a_stopped_run_leaves_nothing_behind_and_goes_on(
     assert_complete(events, tmp_path, suffix)
 
 
-def test_merged_parts_are_what_would_have_been_written_at_once(
-    server: Server, events: Path, tmp_path: Path
-) -> None:
+def test_merged_parts_equal_a_single_file(server: Server, events: Path, tmp_path: Path) -> None:
     words = process("nugraph3", events / "run1.h5", "-o", tmp_path / "bulk", "--chunk", 16)
     result = CliRunner().invoke(app, [*words, "--server", server.grpc_url])
     assert result.exit_code == 0, result.output
@@ -155,7 +153,7 @@ def test_bad_events_are_listed_and_the_others_are_done(
     shutil.copy(events / "run2.h5", tmp_path / "run2.h5")
     with h5py.File(tmp_path / "run2.h5", "r+") as file:
         counts = file["hit_table/event_id.seq_cnt"][:, 1]
-        for event in (3, 20):  # the last hit of each is on a plane that is none
+        for event in (3, 20):  # the last hit of each is on an unknown plane
             file["hit_table/local_plane"][int(counts[: event + 1].sum()) - 1] = 3
     (tmp_path / "letter.h5").write_text("dear Lena")
     words = process("nugraph3", tmp_path / "run2.h5", tmp_path / "letter.h5", "-o", tmp_path / "o")
@@ -171,9 +169,7 @@ def test_bad_events_are_listed_and_the_others_are_done(
     assert len(list(read_results(tmp_path / "o" / "run2.h5"))) == PER_FILE[1] - 2
 
 
-def test_a_server_that_dies_takes_no_event_along(
-    server: Server, events: Path, tmp_path: Path
-) -> None:
+def test_a_dying_server_loses_no_event(server: Server, events: Path, tmp_path: Path) -> None:
     command = [*NAIAD, *process("nugraph3", events, "-o", tmp_path, "--chunk", 8)]
     with testing.serve("nugraph3", instances=1) as other:
         urls = ["--server", server.grpc_url, "--server", other.grpc_url]

@@ -1,4 +1,4 @@
-"""``naiad process --engine ray`` on a cluster of several nodes, of which one is killed."""
+"""``naiad process --engine ray`` on a cluster of several nodes, one of which is killed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from naiad.cli.main import app
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
 
-STORE = 80 << 20  # bytes, the least that Ray takes
-# A node that does not answer is taken for dead after a second, not after half a minute.
+STORE = 80 << 20  # bytes, Ray's minimum
+# A silent node counts as dead after a second, not after half a minute.
 HEALTH = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 300,
@@ -45,7 +45,7 @@ def cluster() -> Iterator[Any]:
     before = set(psutil.Process().children(recursive=True))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        environment.setenv("PYTHONPATH", str(ROOT))  # actors need the numbers of the tests
+        environment.setenv("PYTHONPATH", str(ROOT))  # actors import from the tests
         head = {"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH}
         cluster = Cluster(
             initialize_head=True, head_node_args={"object_store_memory": STORE, **head}
@@ -57,9 +57,7 @@ def cluster() -> Iterator[Any]:
     assert not left
 
 
-def test_an_actor_and_a_node_are_killed_and_nothing_is_lost_or_there_twice(
-    cluster: Any, tmp_path: Path
-) -> None:
+def test_a_killed_actor_and_node_lose_and_repeat_nothing(cluster: Any, tmp_path: Path) -> None:
     node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     for name in range(3):
         write_numbers(tmp_path / "in" / f"{name}.txt", [*range(60 * name, 60 * name + 60), "end"])

@@ -1,4 +1,4 @@
-"""Products behind the real server."""
+"""Products on the real server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from naiad.triton.server import Server
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the store is to be."""
+    """Return the path of the store."""
     return tmp_path_factory.mktemp("products") / "store"
 
 
@@ -46,7 +46,7 @@ def server(place: Path) -> Iterator[Server]:
         yield server
 
 
-def test_categories_and_embeddings_come_out(server: Server) -> None:
+def test_categories_and_embeddings_are_returned(server: Server) -> None:
     pipeline = Products()
     answer = server.client().infer("products", product=np.arange(300))
     assert answer["embeddings"].shape == (300, 2, 256)
@@ -71,7 +71,7 @@ def test_a_product_gets_the_same_answer_from_many_clients_at_once(server: Server
             np.testing.assert_allclose(embeddings, alone["embeddings"][0], rtol=1e-4, atol=1e-4)
 
 
-def test_a_number_that_is_no_product_fails_only_its_own_request(server: Server) -> None:
+def test_an_unknown_product_fails_only_its_own_request(server: Server) -> None:
     def ask(product: int) -> str:
         try:
             with naiad.Client(server.grpc_url) as client:
@@ -118,7 +118,7 @@ def test_the_existing_clients_of_graph_embeddings_are_answered(server: Server) -
 
 
 def test_the_served_embeddings_are_near_those_of_all_neighbours(server: Server) -> None:
-    """Sampling changes an embedding little, and which category is found for few products."""
+    """Sampling changes embeddings a little, and the category of few products."""
     pipeline = Products()
     folder = pipeline.weights_path
     assert folder is not None
@@ -132,9 +132,9 @@ def test_the_served_embeddings_are_near_those_of_all_neighbours(server: Server) 
 
 @pytest.fixture(scope="module")
 def store(server: Server, place: Path) -> Path:
-    """A store with the graph and all embeddings, filled through the server by the command.
+    """Return a store with the graph and all embeddings, filled by the command from the server.
 
-    Until it is there, requests are refused with what to do.
+    Until it exists, requests are refused with the remedy.
     """
     with pytest.raises(
         Unavailable, match=r"no graph store at .*; `naiad products embed` fills one"
@@ -152,7 +152,7 @@ def run(*words: object) -> Result:
     return CliRunner().invoke(app, list(map(str, words)))
 
 
-def test_what_is_stored_is_what_was_served(server: Server, store: Path) -> None:
+def test_the_stored_embeddings_are_those_served(server: Server, store: Path) -> None:
     answer = server.client().products.infer([3, 1_000])
     with open_store(store) as opened:
         assert opened.missing("Product", "embedding") == []
@@ -161,7 +161,7 @@ def test_what_is_stored_is_what_was_served(server: Server, store: Path) -> None:
         np.testing.assert_allclose(vectors[key], answer.embeddings[row, -1], rtol=1e-4, atol=1e-4)
 
 
-def test_recommendations_are_of_the_baskets_kind_and_say_why(server: Server, store: Path) -> None:
+def test_recommendations_fit_the_basket_and_are_explained(server: Server, store: Path) -> None:
     graph = Products().graph
     found = server.client().products.recommend([17], k=10)
     assert len(found) == 10
@@ -185,14 +185,14 @@ def test_recommendations_are_of_the_baskets_kind_and_say_why(server: Server, sto
     assert "synthetic co-purchase graph" in done.output
 
 
-def test_a_product_that_is_not_there_is_refused(server: Server, store: Path) -> None:
+def test_a_missing_product_is_refused(server: Server, store: Path) -> None:
     with pytest.raises(InvalidInput, match=r"product\[0\] is 2500; it must be 0 to 2499"):
         server.client().products.recommend([2_500])
     with pytest.raises(InvalidInput, match="the basket has 0 products; it must have 1 to 32"):
         server.client().products.recommend([])
 
 
-def test_the_command_says_categories_and_writes_them(server: Server, tmp_path: Path) -> None:
+def test_the_command_prints_categories_and_writes_them(server: Server, tmp_path: Path) -> None:
     table, picture = tmp_path / "t.csv", tmp_path / "p.png"
     words = ["infer", "products", 17, 42, 99, "--top", 2, "--url", server.grpc_url]
     done = run(*words, "-o", table, "--plot", picture)
@@ -206,7 +206,7 @@ def test_the_command_says_categories_and_writes_them(server: Server, tmp_path: P
     assert picture.stat().st_size > 5_000
 
 
-def test_another_process_queries_while_embeddings_are_written_and_what_is_interrupted_goes_on(
+def test_others_query_while_embeddings_are_written_and_an_interrupted_run_resumes(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where, client = str(tmp_path / "store"), server.client().products

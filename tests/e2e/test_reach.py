@@ -1,4 +1,4 @@
-"""A server is reached where it says that it is: by name, IPv6, socket, TLS, past a proxy."""
+"""A server is reachable at its stated address: by name, IPv6, socket, TLS, past a proxy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def answers(url: str, **options: object) -> bool:
 
 
 @pytest.mark.parametrize("host", ["localhost", "::1", "[::1]", "127.0.0.2"])
-def test_names_and_ipv6_are_listened_on(repository: Path, host: str):
+def test_it_listens_on_names_and_ipv6(repository: Path, host: str):
     with Server(repository, **FREE, host=host, health_port=0) as server:
         for url in (server.grpc_url, server.http_url):
             assert answers(url)
@@ -45,7 +45,7 @@ def test_a_host_that_is_none_is_refused_in_plain_words(repository: Path):
 
 @pytest.fixture
 def _behind_a_proxy(monkeypatch: pytest.MonkeyPatch):
-    """A proxy as HPC sites have it; nothing answers there."""
+    """Set a proxy as on HPC sites; nothing answers there."""
     for name in ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
@@ -53,7 +53,7 @@ def _behind_a_proxy(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.usefixtures("_behind_a_proxy")
-def test_a_proxy_in_the_environment_is_not_in_the_way_on_loopback(repository: Path):
+def test_loopback_bypasses_a_proxy_in_the_environment(repository: Path):
     with naiad_serve("--model-repository", repository) as command:
         urls = urls_shown(shown_when_ready(command))
         assert answers(urls["gRPC"])
@@ -79,7 +79,7 @@ def test_the_command_serves_on_a_socket(repository: Path, tmp_path: Path):
         assert answers(f"unix:{socket}")
 
 
-def test_tritons_own_tls_is_served_in_front_of_nothing(repository: Path, tmp_path: Path):
+def test_tritons_own_tls_works_without_a_gate(repository: Path, tmp_path: Path):
     authority = Authority(tmp_path)
     certificate, key = authority.issue("localhost", "127.0.0.1")
     options = (
@@ -94,7 +94,7 @@ def test_tritons_own_tls_is_served_in_front_of_nothing(repository: Path, tmp_pat
         assert answers(url, ca=authority.ca)
 
 
-def test_the_command_refuses_to_show_itself_to_everybody_and_says_what_to_do(repository: Path):
+def test_the_command_refuses_all_interfaces_and_says_what_to_do(repository: Path):
     with naiad_serve("--model-repository", repository, "--host", "0.0.0.0") as command:
         _, said = command.communicate(timeout=60)
     assert command.returncode == 1

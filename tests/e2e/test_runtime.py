@@ -1,4 +1,4 @@
-"""Pipelines of a user's own through the real Triton: merged, kept apart, and always answered."""
+"""A user's pipelines on the real Triton: requests are merged, isolated and always answered."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def graph(nodes=3, code=100.0, edges=4, seed=0):
 
 
 def ask_all(server, requests, model="trouble"):
-    """All requests at once; outputs or errors, in order."""
+    """Send all requests at once; return outputs or errors, in order."""
     with naiad.Client(server.grpc_url, retries=0) as client:
 
         def ask(request):
@@ -50,7 +50,7 @@ def ask_all(server, requests, model="trouble"):
             return list(pool.map(ask, requests))
 
 
-def test_concurrent_requests_are_merged_and_answered_each_with_its_own(server):
+def test_concurrent_requests_are_merged_and_each_gets_its_own_answer(server):
     before = server.metric("naiad_batches_total", model="trouble")
     requests = [graph(1 + n % 5, code=100 + n, seed=n) for n in range(32)]
     for request, outputs in zip(requests, ask_all(server, requests), strict=True):
@@ -80,7 +80,7 @@ def test_an_index_out_of_range_never_reaches_the_model(server):
         server.client().infer("trouble", bad)
 
 
-def test_wrong_values_are_told_to_who_sent_them_and_their_neighbours_answered(server):
+def test_wrong_values_fail_their_own_request_and_neighbours_are_answered(server):
     wrong = {2: r"x\[1, 1\] is nan; it must be finite", 5: "edge_index", 9: r"x\[1, 1\] is inf"}
     requests = [graph(code=100 + n, seed=n) for n in range(12)]
     requests[2]["x"][1, 1] = np.nan
@@ -94,7 +94,7 @@ def test_wrong_values_are_told_to_who_sent_them_and_their_neighbours_answered(se
             assert answer["total"] == [100 + number]
 
 
-def test_a_worker_that_is_killed_takes_only_its_own_request_along(server):
+def test_a_killed_worker_fails_only_its_own_request(server):
     requests = [graph(code=3 if n == 2 else 100 + n, seed=n) for n in range(6)]
     answers = ask_all(server, requests)
     assert isinstance(answers[2], naiad.Unavailable)
@@ -108,7 +108,7 @@ def test_a_request_over_the_limit_is_refused_by_dimension(server):
         server.client().infer("trouble", graph(1001))
 
 
-def test_only_the_outputs_asked_for_are_sent(server):
+def test_only_requested_outputs_are_sent(server):
     assert list(server.client().infer("trouble", graph(), outputs=["total"])) == ["total"]
 
 
@@ -121,7 +121,7 @@ def test_bytes_keep_their_trailing_nuls(server, url):
     assert outputs["length"].tolist() == [4, 0, 3]
 
 
-def test_what_is_in_a_tensor_is_counted_before_it_is_looked_at(server):
+def test_the_bytes_of_a_tensor_are_counted_before_they_are_read(server):
     client = server.client()
     client.infer("bytes", text=np.array([b"x" * 999, b"", b"y"], object))
     with pytest.raises(naiad.InvalidInput, match="has 1,001 bytes; this model takes at most 1,000"):
@@ -153,8 +153,8 @@ def test_batched_requests_are_merged_and_bounded_by_triton(server):
         server.client().infer("ranked", {"x": np.zeros((5, 2, 2, 3), np.float32)})
 
 
-def test_requests_that_are_given_up_leave_the_model_working(server):
-    request = graph(code=4)  # sleeps for longer than anyone waits
+def test_abandoned_requests_leave_the_model_working(server):
+    request = graph(code=4)  # sleeps longer than anyone waits
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         inputs = []
         for name, array in request.items():
@@ -173,7 +173,7 @@ def test_requests_that_are_given_up_leave_the_model_working(server):
         for process in psutil.Process(server.pid).children(recursive=True)
         if "Trouble" in " ".join(process.cmdline())
     )
-    worker.kill()  # it sleeps in prepare(); its batch is run again, without who has left
+    worker.kill()  # it sleeps in prepare(); its batch is run again, without the cancelled requests
     assert server.client().infer("trouble", graph(), timeout=30)["total"] == [100]
 
 

@@ -1,4 +1,4 @@
-"""The sample package in examples/: installed as users do, it has all that Naiad's own have."""
+"""The sample package in examples/, installed as users do, has all features of Naiad's own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLUSTER = "3\n\nAr 0 0 0\nAr 3.8 0 0\nAr 0 3.9 0\n"
 
 @dataclass(frozen=True)
 class Installed:
-    """The package, some clusters in ``folder``, and a server of ``naiad serve argon_clusters``."""
+    """The installed package, some clusters in ``folder``, and ``naiad serve argon_clusters``."""
 
     target: Path
     folder: Path
@@ -35,7 +35,7 @@ class Installed:
 
 
 def run(*arguments: str | Path, status: int = 0) -> str:
-    """Run ``naiad``, and return all that it printed."""
+    """Run ``naiad`` and return its output."""
     code = "from naiad.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -70,7 +70,7 @@ def energies(table: Path) -> dict[str, float]:
 
 
 def stated(folder: Path) -> dict[str, float]:
-    """The energies that were written beside the simulated atoms."""
+    """Return the energies stored with the simulated atoms."""
     return {
         path.name: float(path.read_text().splitlines()[1].split()[1]) for path in folder.iterdir()
     }
@@ -136,7 +136,7 @@ def test_bench_takes_its_files_as_requests(sample: Installed, tmp_path: Path) ->
     assert "the first 6 of" in report["requests"]
 
 
-def test_the_table_of_the_docs_has_it(sample: Installed) -> None:
+def test_the_table_in_the_docs_lists_it(sample: Installed) -> None:
     program = "import tables; print(tables.application_table())"
     path = os.pathsep.join([str(ROOT / "docs"), os.environ["PYTHONPATH"]])
     done = subprocess.run(
@@ -151,7 +151,7 @@ def test_the_table_of_the_docs_has_it(sample: Installed) -> None:
     assert "`energy` (meV)" in row
 
 
-def test_a_file_with_the_class_is_enough(tmp_path: Path) -> None:
+def test_a_file_with_the_class_works_without_a_package(tmp_path: Path) -> None:
     (tmp_path / "cluster.xyz").write_text(CLUSTER)
     package = SAMPLE / NAME
     with naiad_serve(f"{package / 'pipeline.py'}:ArgonClusters", "--instances", "1") as server:

@@ -1,4 +1,4 @@
-"""Triton's example ``simple``, asked as its example clients ask: the smoke test of an engine."""
+"""Triton's example ``simple``, with its example clients' requests: an engine's smoke test."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_a_client_of_triton_s_own_gets_sum_and_difference(server, protocol):
+def test_tritons_own_client_gets_sum_and_difference(server, protocol):
     module = getattr(tritonclient, protocol)
     url = getattr(server, f"{protocol}_url").removeprefix("http://")
     with module.InferenceServerClient(url) as client:
@@ -35,7 +35,7 @@ def test_a_client_of_triton_s_own_gets_sum_and_difference(server, protocol):
         assert np.array_equal(answer.as_numpy("OUTPUT1"), A - B)
 
 
-def test_eight_rows_are_the_most(server):
+def test_more_than_eight_rows_are_refused(server):
     rows = np.repeat(A, 8, axis=0)
     answer = server.client().infer("simple", INPUT0=rows, INPUT1=rows)
     assert np.array_equal(answer["OUTPUT0"], 2 * rows)

@@ -46,7 +46,7 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.mark.parametrize("url", ["grpc_url", "http_url"])
-def test_texts_get_vectors_that_say_what_they_are_about(server: Server, url: str):
+def test_texts_of_one_subject_get_similar_vectors(server: Server, url: str):
     texts = ["a heist in space", "robbers on a rocket", "a cookery book of the Alps"]
     with naiad.Client(getattr(server, url)) as client:
         vectors = client.text_embedding.embed(texts)
@@ -56,7 +56,7 @@ def test_texts_get_vectors_that_say_what_they_are_about(server: Server, url: str
     assert similar[0, 1] > similar[0, 2]
 
 
-def test_many_texts_come_back_in_their_order(server: Server):
+def test_many_texts_are_answered_in_order(server: Server):
     texts = [f"text number {n} " * (n % 7 + 1) for n in range(100)]
     with server.client() as client:
         vectors = client.text_embedding.embed(texts)
@@ -67,7 +67,7 @@ def test_many_texts_come_back_in_their_order(server: Server):
     assert in_a_loop(server.grpc_url, lambda c: c.text_embedding.embed([])).shape == (0, 384)
 
 
-def test_the_command_writes_vectors_and_shows_who_is_alike(server: Server, tmp_path: Path):
+def test_the_command_writes_vectors_and_shows_similar_texts(server: Server, tmp_path: Path):
     (tmp_path / "more.txt").write_text("a cookery book of the Alps\nrobbers on a rocket\n")
     command = ["infer", "text_embedding", "a heist in space", "-f", str(tmp_path / "more.txt")]
     given = [*command, "-o", str(tmp_path / "vectors.npy"), "--url", server.grpc_url]
@@ -94,7 +94,7 @@ def test_a_bad_text_is_named(server: Server):
 
 @pytest.mark.parametrize("url", ["grpc_url", "http_url"])
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_the_workshop_s_sentences_come_out_right(server: Server, url: str, multi_label: bool):
+def test_the_workshop_s_sentences_get_the_right_labels(server: Server, url: str, multi_label: bool):
     with naiad.Client(getattr(server, url)) as client:
         found = client.zero_shot.infer(list(WORKSHOP), LABELS, multi_label=multi_label)
     assert [one.label for one in found] == list(WORKSHOP.values())
@@ -133,7 +133,7 @@ def test_long_texts_and_many_labels_are_answered(server: Server):
         assert len(client.zero_shot.infer(["text"] * 129, LABELS)) == 129
 
 
-def test_a_text_of_a_list_that_is_refused_is_named(server: Server):
+def test_a_refused_text_of_a_list_is_named(server: Server):
     with server.client() as client:
         with pytest.raises(naiad.InvalidInput, match=r"^texts\[2\] is empty; there must be"):
             client.zero_shot.infer(["fine", "good", " ", "well"], LABELS)
@@ -150,7 +150,7 @@ def test_a_message_that_repeats_long_labels_arrives(server: Server):
                 client.infer("zero_shot", text=["hi"], labels=labels)
 
 
-def test_the_command_draws_bars_and_reports_what_is_wrong(server: Server, tmp_path: Path):
+def test_the_command_draws_bars_and_reports_bad_texts(server: Server, tmp_path: Path):
     (tmp_path / "more.txt").write_text(f"{list(WORKSHOP)[1]}\n\n{'x' * (1 << 21)}\n", "utf-8")
     table = tmp_path / "labels.csv"
     command = ["infer", "zero_shot", next(iter(WORKSHOP)), "-f", str(tmp_path / "more.txt")]
@@ -191,8 +191,8 @@ def test_a_network_for_entailment_is_imported_and_served(tmp_path: Path):
     assert "tiny" in result.output
 
 
-# What the workshop's notebooks do: they pad to 256 tokens, send ids and mask, and average over all
-# 256 places, without the mask.
+# Like the workshop's notebooks: pad to 256 tokens, send ids and mask, and average over all 256
+# places, without the mask.
 
 
 def padded(tokenizer: Tokenizer, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -245,7 +245,7 @@ def test_the_mean_over_tokens_is_the_vector_of_the_text(server: Server, tokenize
     np.testing.assert_allclose(means, vectors, atol=1e-5)
 
 
-def test_the_contract_is_the_one_clients_ask_for(server: Server):
+def test_the_contract_is_that_of_existing_clients(server: Server):
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         config = client.get_model_config("deepset").config
     assert config.max_batch_size == 0
@@ -257,7 +257,7 @@ def test_the_contract_is_the_one_clients_ask_for(server: Server):
     ]
 
 
-def test_the_demo_says_what_the_workshop_s_sentences_are_about(tmp_path: Path):
+def test_the_demo_labels_the_workshop_s_sentences(tmp_path: Path):
     result = CliRunner().invoke(app, ["demo", "zero_shot", "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     with (tmp_path / "out" / "labels.csv").open(newline="") as file:

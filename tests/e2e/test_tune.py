@@ -1,4 +1,4 @@
-"""`naiad tune`, and what a server makes of a tuning and a latency target."""
+"""`naiad tune`, and servers with a tuning and a latency target."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def tuned(tmp_path, **changes):
 
 
 def largest_batch(repository):
-    """Of three dozen requests that come twelve at a time, to a model of 20 ms per request."""
+    """Return the largest batch of 36 requests, twelve at a time, at 20 ms per request."""
     with (
         testing.serve(model_repository=repository) as server,
         ThreadPoolExecutor(12) as pool,
@@ -86,14 +86,14 @@ def largest_batch(repository):
     return max(sizes)
 
 
-def test_a_tuned_budget_bounds_the_batches_that_are_served(tmp_path):
+def test_a_tuned_budget_bounds_batches(tmp_path):
     export(
         f"{PIPELINES}:Metered", tmp_path / "m", tuning=tuned(tmp_path, budget=Budget(requests=3))
     )
     assert largest_batch(tmp_path / "m") == 3
 
 
-def test_a_parameter_that_was_edited_wrongly_is_told_when_the_model_is_loaded(tmp_path):
+def test_a_wrongly_edited_parameter_is_reported_at_load_time(tmp_path):
     model = export(f"{PIPELINES}:Metered", tmp_path / "m", tuning=tuned(tmp_path))
     config = model.path / "config.pbtxt"
     config.write_text(config.read_text().replace('{\\"requests\\": 64}', "many"))
@@ -111,12 +111,12 @@ def test_a_latency_target_makes_smaller_batches(tmp_path):
     parameters = read_parameters(read_config(with_target.path / "config.pbtxt"))
     assert parameters["latency_target"] == "0.15"
     assert largest_batch(tmp_path / "without") >= 10
-    # Of eleven that wait at most seven can be answered within 150 ms.
+    # At most seven of eleven waiting requests can be answered within 150 ms.
     assert largest_batch(tmp_path / "with") <= 8
 
 
-def test_a_latency_target_learns_what_batches_cost(tmp_path):
-    """Three batches tell that a request takes 20 ms."""
+def test_a_latency_target_learns_the_cost_of_batches(tmp_path):
+    """Three batches show that a request takes 20 ms."""
     export(f"{PIPELINES}:Metered", tmp_path / "m", instances=1, latency_target=0.15)
     with (
         testing.serve(model_repository=tmp_path / "m") as server,
@@ -129,7 +129,7 @@ def test_a_latency_target_learns_what_batches_cost(tmp_path):
         assert max(int(answer.result()["company"][0]) for answer in ask) <= 8
 
 
-def test_a_latency_target_that_was_edited_wrongly_is_told_when_the_model_is_loaded(tmp_path):
+def test_a_wrongly_edited_latency_target_is_reported_at_load_time(tmp_path):
     model = export(f"{PIPELINES}:Metered", tmp_path / "m", latency_target=0.15)
     config = model.path / "config.pbtxt"
     config.write_text(config.read_text().replace('"0.15"', '"-1"'))

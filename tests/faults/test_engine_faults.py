@@ -1,4 +1,4 @@
-"""Whatever is killed, nothing of a server stays behind, and stopping takes bounded time."""
+"""Whatever is killed, a server leaves nothing behind and stops in bounded time."""
 
 import http.client
 import json
@@ -73,7 +73,7 @@ def start_parent(repository: Path, *extra: str) -> tuple[subprocess.Popen[bytes]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
-def test_the_death_of_the_parent_ends_triton_and_all_that_belongs_to_it(
+def test_the_death_of_the_parent_ends_triton_and_all_its_processes(
     repository: Path, number: signal.Signals
 ):
     parent, belongings = start_parent(repository)
@@ -82,7 +82,7 @@ def test_the_death_of_the_parent_ends_triton_and_all_that_belongs_to_it(
     assert belongings.left(within=10) == []
 
 
-def test_the_death_of_a_parent_whose_fork_holds_the_pipe_is_noticed(repository: Path):
+def test_the_death_of_a_parent_is_noticed_although_its_fork_holds_the_pipe(repository: Path):
     parent, belongings = start_parent(repository, "fork")
     forks = [p for p in psutil.Process(parent.pid).children() if p != belongings.processes[0]]
     try:
@@ -125,7 +125,7 @@ def test_a_triton_that_dies_is_reported_and_cleaned_up(repository: Path, tmp_pat
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(EngineError, match="SIGKILL"):
             server.wait(10)
-    assert (tmp_path / "logs").is_dir()  # the log is the user's
+    assert (tmp_path / "logs").is_dir()  # the log belongs to the user
     shutil.rmtree(tmp_path / "logs")
     assert belongings.left() == []
     assert any("SIGKILL" in text for text in events)

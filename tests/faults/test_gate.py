@@ -1,4 +1,4 @@
-"""Envoy or Triton is killed under load: both are whole again, and no client's request is lost."""
+"""Envoy or Triton is killed under load: both recover, and no client loses a request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def repository(tmp_path: Path) -> Path:
 
 @contextmanager
 def load(client: Client) -> Iterator[list[object]]:
-    """Clients with default settings that ask all the time; what went wrong is in the list."""
+    """Run clients with default settings that keep sending requests; yield the list of errors."""
     stop, wrong, counts = threading.Event(), list[object](), [0] * CLIENTS
 
     def ask(number: int) -> None:
@@ -97,7 +97,7 @@ def test_no_request_fails_while_triton_is_killed_four_times(
     assert wrong == []
 
 
-def test_no_request_fails_while_the_gate_is_killed_and_readiness_says_that_it_is_gone(
+def test_no_request_fails_while_the_gate_is_killed_and_readiness_reports_it(
     repository: Path,
 ):
     with (
@@ -132,7 +132,7 @@ def test_a_server_behind_a_gate_leaves_nothing(repository: Path, tmp_path: Path)
     assert not socket.with_name("naiad.sock.key").exists()
 
 
-def test_a_key_that_is_removed_is_refused_and_a_new_one_taken_while_the_server_runs(
+def test_a_running_server_refuses_a_removed_key_and_accepts_a_new_one(
     repository: Path, tmp_path: Path
 ):
     keys = tmp_path / "keys.json"

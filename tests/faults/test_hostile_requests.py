@@ -1,4 +1,4 @@
-"""No request ends a process of a server, and nobody else notices it.
+"""No request ends a process of a server, or disturbs other clients.
 
 The generator runs for ``NAIAD_FUZZ_SECONDS``; for an hour: ``make fuzz SECONDS=3600``.
 """
@@ -96,7 +96,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def processes(server: Server) -> list[int]:
-    """Triton, and all workers."""
+    """Return Triton's process and all workers."""
     children = psutil.Process(server.pid).children(recursive=True)
     workers = [child.pid for child in children if is_worker(" ".join(child.cmdline()))]
     return sorted([server.pid or 0, *workers])
@@ -104,7 +104,7 @@ def processes(server: Server) -> list[int]:
 
 @pytest.fixture
 def unharmed(server: Server) -> Iterator[Counter[str]]:
-    """Another client is answered, right and in time, and all processes are those of before."""
+    """Check that another client gets right answers in time, and that no process was replaced."""
     before = processes(server)
     assert len(before) == 3 + len(ALL)
     stop = threading.Event()
@@ -161,7 +161,7 @@ def document(**changes: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.usefixtures("unharmed")
-def test_text_and_numbers_that_cannot_travel_are_refused(
+def test_text_and_numbers_that_cannot_be_encoded_are_refused(
     server: Server, changes: dict[str, Any], reason: str
 ) -> None:
     body = json.dumps(document(**changes)).encode().replace(b"@", b"\xe9")
@@ -178,7 +178,7 @@ def test_text_and_numbers_that_cannot_travel_are_refused(
     ],
 )
 @pytest.mark.usefixtures("unharmed")
-def test_a_shape_of_more_than_was_sent_is_refused(
+def test_a_shape_larger_than_its_data_is_refused(
     server: Server, shape: list[int], reason: str
 ) -> None:
     asked = document()
@@ -218,7 +218,7 @@ def test_a_hook_may_raise_anything(server: Server, code: int, kind: type, reason
 
 
 class Attack:
-    """One thread's requests, and what came back."""
+    """One thread's requests and their answers."""
 
     def __init__(self, server: Server, seed: int) -> None:
         self._server = server
@@ -242,7 +242,7 @@ class Attack:
         _require_a_refusal(str(said), sent)
         assert status == 200 or status in range(400, 501), (status, said, sent)
         if status != 200:
-            # Triton's own messages repeat what was sent, which may be no text.
+            # Triton's own messages repeat the request, which may not be text.
             assert b'"error"' in said, (status, said, sent)
         self.answers[f"HTTP {status}"] += 1
 
@@ -254,7 +254,7 @@ class Attack:
             _require_a_refusal(said, sent)
             lost = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED}
             assert code not in lost, (said, sent)
-            late = "within its timeout" in said  # one that the request itself asks for
+            late = "within its timeout" in said  # a timeout set by the request itself
             assert code != grpc.StatusCode.UNAVAILABLE or late, (said, sent)
             self.answers[f"gRPC {code.name}"] += 1
         else:
@@ -262,7 +262,7 @@ class Attack:
 
 
 def _require_a_refusal(said: str, sent: object) -> None:
-    """That it is not an error of Naiad's, or of a hook that was given what it cannot be."""
+    """Fail on errors of Naiad itself, or of a hook that got an invalid value."""
     assert not re.search(r"internal error|raised \w|could not be read", said), (said, sent)
 
 

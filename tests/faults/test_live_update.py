@@ -1,4 +1,4 @@
-"""Models that change while clients ask them: no request fails, a bad version changes nothing."""
+"""Models change under load: no request fails, and a bad version changes nothing."""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ CALM = Supervision(interval=0.5, deadline=10.0, silence=60.0, first_pause=0.1)
 
 
 class Crowd:
-    """Clients of all models and both protocols that never try twice, and their answers."""
+    """Clients of all models and both protocols, without retries, and their answers."""
 
     def __init__(self, server: Server, models: tuple[str, ...] = MODELS) -> None:
         self.answers = {model: Counter[str]() for model in models}
@@ -132,7 +132,7 @@ def serving(repository: Path, control: str, **options: object) -> Iterator[Serve
 
 
 def add_version(repository: Path, model: str, version: int, old: str, new: str) -> None:
-    """Version 1 with other code, put beside it at once."""
+    """Add a version with other code beside version 1, atomically."""
     draft = repository.parent / f"{model}-{version}"
     shutil.copytree(repository / model / "1", draft)
     code = draft / ("model.py" if model == "plain" else "pipeline.py")
@@ -142,7 +142,7 @@ def add_version(repository: Path, model: str, version: int, old: str, new: str) 
 
 
 def take_up(server: Server, control: str, model: str) -> None:
-    """Have the server look at a model again, where it does not by itself."""
+    """Have the server check a model again, if it does not do so itself."""
     if control == "explicit":
         server.client().load(model)
 
@@ -168,8 +168,8 @@ def test_no_request_fails_while_version_2_replaces_version_1(repository: Path, c
             take_up(server, control, model)
         until(lambda: all(crowd.answers[model]["2.0"] > 20 for model in MODELS))
         waiting.join()
-        assert np.array_equal(slow["y"], [200, 200])  # by version 1, which had it
-        # The same number again: files that are replaced where they are, as by `naiad export`.
+        assert np.array_equal(slow["y"], [200, 200])  # by version 1, which had the request
+        # The same number again: files replaced in place, as by `naiad export`.
         code = repository.parent / "pipe.py"
         code.write_text(PIPE.replace("1 *", "3 *"))
         export(f"{code}:Pipe", repository, instances=1)
@@ -187,7 +187,9 @@ def test_no_request_fails_while_version_2_replaces_version_1(repository: Path, c
 
 
 @pytest.mark.parametrize("control", ["poll", "explicit"])
-def test_a_version_that_does_not_load_leaves_the_one_before_at_work(repository: Path, control: str):
+def test_a_version_that_does_not_load_leaves_the_previous_one_serving(
+    repository: Path, control: str
+):
     told: list[LogEvent] = []
 
     def failures() -> list[str]:
@@ -201,7 +203,7 @@ def test_a_version_that_does_not_load_leaves_the_one_before_at_work(repository: 
                 with pytest.raises(naiad.NaiadError, match=reason):
                     server.client().load("plain")
             until(lambda reason=reason: any(reason in failure for failure in failures()))
-            time.sleep(2)  # as long as a dead process would be noticed
+            time.sleep(2)  # long enough to notice a dead process
             shutil.rmtree(repository / "plain" / str(version))
         until(lambda: health(server)[0] == 200)
         assert health(server)[1]["restarts"] == 0
@@ -209,7 +211,7 @@ def test_a_version_that_does_not_load_leaves_the_one_before_at_work(repository: 
     assert len(failures()) == 2, "each is told once, however often it is tried"
 
 
-def test_models_are_loaded_and_unloaded_as_asked_and_come_back_as_they_were(repository: Path):
+def test_models_are_loaded_and_unloaded_on_request_and_restored_after_a_restart(repository: Path):
     with serving(repository, "explicit", load=("pipe",)) as server:
         client = server.client()
         assert server.models == ("pipe",)
@@ -234,7 +236,7 @@ def test_models_are_loaded_and_unloaded_as_asked_and_come_back_as_they_were(repo
         assert client.infer("pipe", x=[1.0])["y"] == [1]
 
 
-def test_a_model_whose_files_are_bad_at_a_restart_is_missed_and_the_others_serve(repository: Path):
+def test_a_model_with_bad_files_at_a_restart_is_reported_and_the_others_serve(repository: Path):
     with serving(repository, "explicit") as server:
         add_version(repository, "plain", 2, "import triton", "raise KeyError\nimport triton")
         assert server.pid is not None

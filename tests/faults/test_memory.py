@@ -1,7 +1,7 @@
-"""However long it runs, whatever it is sent and whoever hangs up, a server stays the size it was.
+"""A server's memory does not grow, however long it runs and whatever clients send or abandon.
 
 Shortened by default; ``NAIAD_SOAK_REQUESTS=50000 NAIAD_VANISHING_CLIENTS=1000`` is the full length,
-and ``-s`` shows what was measured.
+and ``-s`` shows the measurements.
 """
 
 from __future__ import annotations
@@ -86,8 +86,7 @@ def address(server: Server, protocol: Any) -> str:
 
 
 class Soak:
-    """Requests of random size over both protocols, some of which are refused, fail or are
-    cancelled."""
+    """Send requests of random size over both protocols; some are refused, fail or are cancelled."""
 
     def __init__(self, server: Server, requests: int) -> None:
         self.server = server
@@ -136,7 +135,7 @@ class Soak:
 
 
 @pytest.mark.timeout(1800)
-def test_a_server_stays_the_size_it_was_over_requests_of_random_size(server: Server):
+def test_requests_of_random_size_do_not_grow_a_server(server: Server):
     soak = Soak(server, REQUESTS)
     samples: list[tuple[int, Usage]] = []
     began = time.monotonic()
@@ -190,7 +189,7 @@ def test_large_requests_at_once_stay_within_bounded_shared_memory(server: Server
             one.result()
     largest = Usage.median(sampled[len(sampled) // 2 :])
     print(f"\n{clients * rounds} requests of 5 MB, {clients} at once, MB: {largest}")
-    # Each request under way has its input and its output there, and Triton's pool grows in steps.
+    # Each request in flight has its input and output there, and Triton's pool grows in steps.
     assert max(usage.shm for usage in sampled) < 4 * clients * x.nbytes / 1e6
     # Merged input and output of two workers, of 8 MB each at most, and numpy's own of the same.
     assert max(usage.workers for usage in sampled) - sampled[0].workers < 200
@@ -236,7 +235,7 @@ def timed_out(server: Server, x: np.ndarray[Any, Any], count: int) -> None:
 
 
 def killed(server: Server, x: np.ndarray[Any, Any], count: int) -> None:
-    """Processes that die with requests under way."""
+    """Kill processes with requests in flight."""
     at_once = 25
     for start in range(0, count, at_once):
         command = [sys.executable, "-c", KILLED, server.grpc_url, str(x.nbytes)]
@@ -253,7 +252,7 @@ def killed(server: Server, x: np.ndarray[Any, Any], count: int) -> None:
 
 
 def hung_up(server: Server, x: np.ndarray[Any, Any], count: int) -> None:
-    """HTTP connections that are closed or reset within the request or after it."""
+    """Close or reset HTTP connections within the request or after it."""
     dice = random.Random(3)
     body, header = triton_http.InferenceServerClient.generate_request_body(inputs(triton_http, x))
     head = (
@@ -266,7 +265,7 @@ def hung_up(server: Server, x: np.ndarray[Any, Any], count: int) -> None:
             whole = dice.random() < 0.5
             connection.sendall(head + body[: None if whole else int(len(body) * dice.random())])
             time.sleep(dice.random() * 0.02)
-            if dice.random() < 0.5:  # reset, and not closed
+            if dice.random() < 0.5:  # reset instead of closed
                 option = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
 
@@ -284,7 +283,7 @@ VANISH: list[Callable[[Server, np.ndarray[Any, Any], int], None]] = [
 def test_clients_that_vanish_leave_a_model_that_answers_and_has_hardly_grown(
     server: Server, size: int
 ):
-    x = np.full(size // 4, 777, np.float32)  # takes 50 ms, so that there is something to leave
+    x = np.full(size // 4, 777, np.float32)  # takes 50 ms, so that there is something to abandon
     seen = [Usage.of(server)]
     print(f"\n{size:,} bytes, MB before: {seen[0]}")
     for vanish in VANISH:
@@ -327,7 +326,7 @@ class TritonPythonModel:
 
 
 def small(server: Server, first: int | None) -> bool:
-    """Whether another Triton than the first runs, and occupies little."""
+    """Return whether a new Triton runs with little memory."""
     if server.pid in (None, first):
         return False
     usage = Usage.of(server)

@@ -1,4 +1,4 @@
-"""Requests are prepared beside ``forward``, and whatever happens then, each is answered once."""
+"""Requests are prepared during ``forward``; whatever happens, each is answered once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def ask(server: Server, code: float = 100.0, **options: Any) -> Any:
-    """The answer, of which ``total`` must be ``code``; or the error."""
+    """Return the answer, whose ``total`` must be ``code``, or the error."""
     x = np.zeros((3, 2), np.float32)
     x[0, 0] = code
     with naiad.Client(server.grpc_url, retries=0) as client:
@@ -57,7 +57,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def behind(server: Server, pool: ThreadPoolExecutor, first: float, *codes: float) -> list[Any]:
-    """Send one request and, while ``forward`` has it, the others."""
+    """Send one request and, while ``forward`` runs it, the others."""
     sent: list[Future[Any]] = [pool.submit(ask, server, first, timeout=60)]
     time.sleep(0.15)
     sent += [pool.submit(ask, server, code, timeout=60) for code in codes]
@@ -69,7 +69,7 @@ def is_right(answer: Any) -> bool:
 
 
 def within(inner: np.ndarray, outer: np.ndarray) -> float:
-    """Seconds that two intervals have in common."""
+    """Return the seconds that two intervals share."""
     return max(0.0, float(min(inner[1], outer[1]) - max(inner[0], outer[0])))
 
 
@@ -86,11 +86,13 @@ def test_requests_are_prepared_while_forward_runs_others(server: Server, pool: T
     preparing = sum(end - begin for begin, end in prepared)
     running = sum(end - begin for begin, end in runs)
     shared = sum(within(one, run) for one in prepared for run in runs)
-    assert shared > preparing / 4  # one after the other, none would be
+    assert shared > preparing / 4  # in sequence, none would be
     assert wall < preparing + running
 
 
-def test_what_waits_behind_a_forward_is_one_batch(server: Server, pool: ThreadPoolExecutor):
+def test_requests_that_wait_for_a_forward_become_one_batch(
+    server: Server, pool: ThreadPoolExecutor
+):
     first, *others = behind(server, pool, 0.5, *range(100, 108))
     assert first["company"][0] == 1
     assert [answer["company"][0] for answer in others] == [8] * 8
@@ -113,7 +115,7 @@ def test_a_request_waits_in_the_queue_stage_while_it_is_prepared(
     wall = time.monotonic() - start
     deadline = time.monotonic() + 10  # answers are counted after they are sent
     took: dict[str, float] = {}
-    # Of a busy machine the first request alone may take that long.
+    # On a busy machine the first request alone may take that long.
     while took.get("forward", 0) < 0.64 or took["queue"] <= 0.05 or took["prepare"] < 0.02:
         assert time.monotonic() < deadline, took
         took = {stage: seconds - before[stage] for stage, seconds in spent().items()}
@@ -143,7 +145,7 @@ def test_a_hook_that_hangs_is_ended_and_its_neighbours_are_answered(
     assert all(map(is_right, (first, *others)))
 
 
-def test_the_watchdog_does_not_count_the_wait_for_the_batch_before(
+def test_the_watchdog_does_not_count_the_wait_for_the_previous_batch(
     server: Server, pool: ThreadPoolExecutor
 ):
     before = restarts(server)
@@ -172,7 +174,7 @@ def test_a_hook_that_raises_fails_one_request_of_two_batches(
     assert all(map(is_right, (first, *others)))
 
 
-def test_where_memory_runs_out_what_was_prepared_is_run_in_smaller_batches(
+def test_out_of_memory_prepared_requests_are_run_in_smaller_batches(
     server: Server, pool: ThreadPoolExecutor
 ):
     first, starved, *others = behind(server, pool, 0.3, STARVED, *range(100, 106))
@@ -180,7 +182,7 @@ def test_where_memory_runs_out_what_was_prepared_is_run_in_smaller_batches(
     assert all(map(is_right, (first, *others)))
 
 
-def test_a_prepared_request_whose_time_is_over_is_refused_at_once_and_not_run(
+def test_a_prepared_request_past_its_deadline_is_refused_at_once_and_not_run(
     server: Server, pool: ThreadPoolExecutor
 ):
     before = restarts(server)

@@ -1,4 +1,4 @@
-"""A stranger on the network, before the gate and behind it: nothing breaks, nothing opens."""
+"""A hostile stranger on the network, with and without the gate: nothing breaks or opens."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ INFER = "/v2/models/identity/infer"
 
 @dataclass
 class Served:
-    """A server under attack, and the innocent client whose requests it must go on answering."""
+    """A server under attack, which must still answer an innocent client."""
 
     server: Server
     client: Client
@@ -73,7 +73,7 @@ class Served:
 
     @contextlib.contextmanager
     def unharmed(self) -> Iterator[None]:
-        """The same processes afterwards, and an innocent request is answered."""
+        """Check that no process was replaced and that an innocent request is answered."""
         before = self.processes()
         yield
         assert np.array_equal(self.client.infer("identity", x=X)["y"], X)
@@ -89,7 +89,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(repository: Path) -> Iterator[Served]:
-    """On loopback, as `naiad serve` is by default."""
+    """Serve on loopback, the default of `naiad serve`."""
     with (
         Server(
             repository, **FREE, model_control="explicit", supervision=Supervision(interval=60)
@@ -101,7 +101,7 @@ def plain(repository: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def gated(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Behind the gate, with a key."""
+    """Serve behind the gate, with a key."""
     keys = tmp_path_factory.mktemp("keys") / "keys.json"
     key = add_key(keys, "innocent")
     gate = GateSettings(api_keys=keys, max_request_mb=32)
@@ -152,7 +152,7 @@ def test_json_nested_as_deep_as_a_request_may_be_ends_no_server_behind_the_gate(
 def test_json_tensors_of_absurd_shapes_end_no_server_behind_the_gate(
     gated: Served, shape: list[int]
 ):
-    """Triton allocates what a shape says, and writes the data past it where that overflows."""
+    """Triton allocates a shape's size and, if that overflows, writes the data past it."""
     body = {"inputs": [{"name": "x", "shape": shape, "datatype": "FP32", "data": [1.0] * 10}]}
     with gated.unharmed():
         answer = gated.send(request("POST", INFER, json.dumps(body).encode(), gated.headers))
@@ -293,7 +293,7 @@ def test_cancelled_streams_end_no_server(served: Served):
 
 
 def test_cancelled_calls_lose_no_request_of_others(served: Served):
-    """Triton 2.51 has a race there that may end it; who sends again is answered all the same."""
+    """Triton 2.51 has a race here that may end it; clients that retry are answered anyway."""
     metadata = tuple(served.headers.items())
     with served.channel as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
@@ -360,7 +360,7 @@ def test_crashes_by_requests_never_end_the_supervisor(repository: Path):
 
 
 def _crash(server: Server) -> None:
-    """End Triton as a request does: by a signal from within."""
+    """End Triton as a hostile request does: by a signal from within."""
     psutil.Process(server.pid).send_signal(11)
 
 
@@ -374,7 +374,7 @@ def test_a_slow_sender_is_cut_off_behind_the_gate(gated: Served):
 
 
 def test_an_attack_costs_honest_clients_no_request(gated: Served):
-    """Chunks, half-open connections and requests without a key, beside four honest clients."""
+    """Attack with chunks, half-open connections and keyless requests beside four honest clients."""
     stop = threading.Event()
 
     def repeat(attack: Callable[[], object]) -> threading.Thread:
@@ -421,9 +421,7 @@ def test_an_attack_costs_honest_clients_no_request(gated: Served):
     assert wrong == []
 
 
-def test_tls_is_spoken_before_anything_else_where_there_is_a_certificate(
-    repository: Path, tmp_path: Path
-):
+def test_with_a_certificate_nothing_is_answered_without_tls(repository: Path, tmp_path: Path):
     from naiad.gate.certificates import make_certificate
 
     certificate, private_key = make_certificate(["localhost", "127.0.0.1"], tmp_path, days=2)

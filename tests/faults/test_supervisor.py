@@ -1,5 +1,5 @@
-"""A supervised server that loses a process answers again by itself, and says meanwhile that it
-does not; one that is stopped under load answers whatever it has accepted.
+"""A supervised server that loses a process recovers by itself, and is not ready until then; one
+that is stopped under load answers all accepted requests.
 """
 
 import json
@@ -129,14 +129,14 @@ def test_a_plain_model_whose_process_is_killed_answers_again(server: Server):
     assert report["models"].keys() == EXAMPLES.keys()
 
 
-def test_what_the_old_triton_says_at_its_end_is_not_taken_for_the_new_one_s(
+def test_the_old_tritons_last_log_lines_are_not_taken_for_the_new_ones(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ):
     end = TritonProcess.end
 
     def end_with_words(process: TritonProcess, ask: Callable[[Reaper], None]) -> None:
         end(process, ask)
-        with process.log_path.open("a") as log:  # as it does where it has the time
+        with process.log_path.open("a") as log:  # as it does if it has the time
             log.write("Signal (15) received.\n")
             log.write(
                 'I1125 22:38:48.365218 2587 server.cc:305] "Waiting for in-flight requests"\n'
@@ -160,14 +160,14 @@ def test_requests_in_flight_with_a_killed_server_get_an_error_and_the_next_are_s
 
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(ask, number) for number in range(4)]
-        time.sleep(2)  # they are with the server by now
+        time.sleep(2)  # the server has them by now
         killed = time.monotonic()
         psutil.Process(server.pid).kill()
         errors = [one.result() for one in waiting]
     for error, at in errors:
         assert isinstance(error, Unavailable)
         assert at - killed < 10
-    until(lambda: health(server)[1]["restarts"] == 1)  # a death is seen within two looks
+    until(lambda: health(server)[1]["restarts"] == 1)  # a death is seen within two checks
     until(lambda: health(server)[0] == 200)
     assert answers(server, "trouble")
 
@@ -185,7 +185,7 @@ def test_a_model_that_cannot_be_unloaded_ends_with_a_restart(repository: Path):
     )
     with server, naiad.Client(server.grpc_url, retries=0, timeout=60) as client:
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(client.infer, "trouble", NEVER)  # holds its model
+            waiting = pool.submit(client.infer, "trouble", NEVER)  # occupies its model
             time.sleep(1)
             client.unload("trouble")
             until(lambda: health(server)[1]["restarts"] == 1)
@@ -207,7 +207,7 @@ def test_a_client_that_retries_sees_nothing_of_a_killed_server(server: Server):
     assert not server.wait(0)
 
 
-def test_a_model_that_does_not_move_is_not_ready_and_then_restarted(repository: Path):
+def test_a_stuck_model_is_not_ready_and_then_restarted(repository: Path):
     with start(repository, IMPATIENT) as server:
         stub(server, "identity").suspend()
         until(lambda: health(server)[0] == 503)
@@ -227,7 +227,9 @@ def test_a_model_that_answers_with_an_error_is_not_ready_and_not_restarted(repos
         assert health(server)[1]["restarts"] == 0
 
 
-def test_a_model_that_answers_others_but_not_its_probe_is_busy_and_not_restarted(repository: Path):
+def test_a_model_that_answers_requests_but_not_its_probe_is_busy_and_not_restarted(
+    repository: Path,
+):
     code = (repository / "identity/1/model.py").read_text()
     answer = "        return [\n"
     assert answer in code
@@ -255,7 +257,7 @@ def test_a_server_that_is_killed_again_and_again_comes_back_each_time(repository
             until(lambda: health(server)[0] == 200)
 
 
-def test_a_server_that_cannot_start_any_more_is_given_up_with_the_reason(repository: Path):
+def test_a_server_that_can_no_longer_start_is_given_up_with_the_reason(repository: Path):
     policy = Supervision(failed_starts=2, first_pause=0.1)
     with start(repository, policy) as server:
         belongings = Belongings.of(server)
@@ -270,7 +272,7 @@ def test_a_server_that_cannot_start_any_more_is_given_up_with_the_reason(reposit
         assert "the disk is gone" in report["reason"]
         log = server.log_path
     assert log is not None
-    log.unlink()  # that of a death is kept
+    log.unlink()  # the log of a death is kept
     log.parent.rmdir()
     assert belongings.left() == []
 
@@ -332,7 +334,7 @@ def test_sigterm_under_load_answers_what_was_accepted_and_refuses_the_rest(
         began = time.monotonic()
         _, told = command.communicate(timeout=60)
         assert time.monotonic() - began < exit_timeout + 4
-        time.sleep(0.2)  # some meet a server that is gone
+        time.sleep(0.2)  # some meet a stopped server
         over.set()
         for worker in workers:
             worker.join()

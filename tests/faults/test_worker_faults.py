@@ -1,4 +1,4 @@
-"""Whatever happens to a worker, every request is answered and nobody else is disturbed."""
+"""Whatever happens to a worker, every request is answered and no other is disturbed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from naiad.triton.repository import export
 from naiad.triton.server import Server
 
 PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
-KILL, SLEEP = 3.0, 4.0  # what the pipeline Trouble does with these
+KILL, SLEEP = 3.0, 4.0  # codes for the pipeline Trouble
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def graph(code: float = 100.0, nodes: int = 3) -> dict[str, Any]:
 
 
 def ask(server: Server, model: str, code: float = 100.0, **options: Any) -> Any:
-    """The total of the answer, or the error."""
+    """Return the total of the answer, or the error."""
     nodes = options.pop("nodes", 3)
     with naiad.Client(server.grpc_url, retries=0) as client:
         try:
@@ -79,7 +79,7 @@ def lost(server: Server, model: str, **labels: str) -> float:
 
 @pytest.fixture
 def steady(server: Server) -> Iterator[list[Any]]:
-    """Another model of the same server is asked all the time; what it answers."""
+    """Keep sending requests to another model of the server; yield its answers."""
     answers: list[Any] = []
     stop = threading.Event()
 
@@ -96,7 +96,7 @@ def steady(server: Server) -> Iterator[list[Any]]:
     assert set(answers) == {7.0}
 
 
-def test_a_worker_killed_under_load_costs_nobody_an_answer(server: Server, steady: list[Any]):
+def test_a_worker_killed_under_load_loses_no_answer(server: Server, steady: list[Any]):
     before = lost(server, "trouble")
     stop = time.monotonic() + 4
 
@@ -117,7 +117,7 @@ def test_a_worker_killed_under_load_costs_nobody_an_answer(server: Server, stead
     wait_for(lambda: lost(server, "trouble") >= before + 2)
 
 
-def test_a_worker_that_dies_idle_is_replaced_before_anybody_asks(server: Server):
+def test_a_worker_that_dies_idle_is_replaced_before_the_next_request(server: Server):
     before = lost(server, "trouble", reason="died")
     (worker,) = wait_for(lambda: workers(server, "Trouble"))
     worker.kill()
@@ -144,9 +144,9 @@ def test_a_crash_loop_opens_the_circuit_while_other_models_go_on(server: Server,
     opened = ask(server, "trouble", KILL)
     assert isinstance(opened, naiad.Unavailable)
     assert "failed 3 times in a row (the worker process ended by signal 9)" in str(opened)
-    # On a slow machine the first rest may be over by now; each further one is twice as long.
+    # On a slow machine the first pause may be over by now; each further one is twice as long.
     wait_for(lambda: "try again in about" in str(ask(server, "trouble", KILL)))
-    # After the rest one request is tried, and since it is answered the circuit closes.
+    # After the pause one request is tried; it is answered, so the circuit closes.
     wait_for(lambda: ask(server, "trouble") == 100.0)
     assert [ask(server, "trouble", 100.0 + n) for n in range(3)] == [100.0, 101.0, 102.0]
 
@@ -161,7 +161,7 @@ def test_a_full_queue_refuses_with_a_hint_and_the_rest_are_answered(server: Serv
 
 
 def busy(server: Server, pool: ThreadPoolExecutor, seconds: float) -> Any:
-    """Occupy the only worker of the model ``slow``."""
+    """Occupy the only worker of model ``slow``."""
     ran = server.metric("naiad_stage_seconds_total", model="slow", stage="queue")
     future = pool.submit(ask, server, "slow", seconds, timeout=60)
     wait_for(lambda: server.metric("naiad_stage_seconds_total", model="slow", stage="queue") > ran)
@@ -184,7 +184,7 @@ def test_a_request_whose_deadline_has_passed_is_not_run(server: Server, protocol
         assert first.result() == 3.0
 
 
-def test_what_a_client_no_longer_waits_for_is_not_run(server: Server):
+def test_a_request_that_its_client_abandoned_is_not_run(server: Server):
     with ThreadPoolExecutor(1) as pool:
         first = busy(server, pool, 3.0)
         assert isinstance(ask(server, "slow", 50.0, timeout=0.2), DeadlineExceeded)
@@ -211,7 +211,7 @@ def test_urgent_requests_overtake(server: Server):
 
 
 @pytest.mark.parametrize("priority", [11, 0.5, "high", True])
-def test_a_priority_that_is_none_is_refused(server: Server, priority: Any):
+def test_an_invalid_priority_is_refused(server: Server, priority: Any):
     answer = ask(server, "degree", parameters={"naiad_priority": priority})
     assert isinstance(answer, naiad.InvalidInput)
     assert "it must be an integer from -10 (most urgent) to 10" in str(answer)

@@ -1,6 +1,6 @@
 """Seconds that each of the three fuzzers runs: ``NAIAD_FUZZ_SECONDS``.
 
-By default long enough to show that they work, or a minute under ``NAIAD_FULL=1``.
+The default is long enough to show that they work, or a minute under ``NAIAD_FULL=1``.
 """
 
 from __future__ import annotations

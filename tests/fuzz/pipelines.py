@@ -1,4 +1,4 @@
-"""Pipelines that have every kind of tensor, and hooks that do what they are asked to."""
+"""Pipelines with every kind of tensor, and hooks that follow the requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from naiad import Budget, Pipeline, Tensor
 
 
 class Everything(Pipeline):
-    """Tensors of all kinds, which are merged in Python."""
+    """Tensors of all kinds, merged in Python."""
 
     inputs = {
         **GRAPH,
@@ -37,7 +37,7 @@ class Everything(Pipeline):
 
 
 class Merged(Pipeline):
-    """Graphs that the native backend merges: several columns of indices, and fixed ones."""
+    """Graphs that the native backend merges, with variable and fixed columns of indices."""
 
     inputs = {
         **{name: GRAPH[name] for name in ("x_hit", "x_sp", "plane_edge", "nexus_edge", "fixed")},
@@ -70,7 +70,7 @@ class Merged(Pipeline):
 
 
 class Texts(Pipeline):
-    """Texts, bounded by their bytes."""
+    """Texts, limited by their bytes."""
 
     inputs = {
         "text": Tensor("bytes", ("texts",), counts="letters"),
@@ -98,7 +98,7 @@ class Images(Pipeline):
     inputs = {"x": Tensor("float32", ("rows", 2, 2, 3), layout="NHWC")}
     outputs = {
         "score": Tensor("float32", ("rows", 3)),
-        "wide": Tensor("float32", ("rows", "width")),  # which no input has
+        "wide": Tensor("float32", ("rows", "width")),  # a dimension of no input
     }
     budget = Budget(rows=6)
 

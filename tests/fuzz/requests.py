@@ -1,8 +1,8 @@
-"""Requests of the KServe v2 protocol, valid ones changed at random, by HTTP and by gRPC.
+"""Randomly changed requests of the KServe v2 protocol, by HTTP and gRPC.
 
-Left out is what Triton 2.51 itself does not survive, before any backend sees it: bodies of millions
+They exclude those that Triton 2.51 itself does not survive, before any backend: bodies of millions
 of chunks, JSON nested millions deep, small compressed bodies of gigabytes, and tensors in JSON
-whose shape is of more numbers than there is memory for (it makes room for them first).
+whose shape needs more memory than there is (it is allocated first).
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def a_number(rng: random.Random) -> int:
 
 
 def base(rng: random.Random, kind: type[Pipeline]) -> dict[str, Any]:
-    """Arrays that the model takes, now and then without one of them."""
+    """Return arrays that the model takes, sometimes without one of them."""
     sizes = {dim: rng.randint(1, 5) for dim in named_dims(kind.inputs)}
     for name in ("hits", "spacepoints"):
-        sizes[name] = 3  # indices need some
+        sizes[name] = 3  # indices need nodes
     arrays = random_arrays(kind.inputs, sizes, rng.randrange(2**32))
     for name, tensor in kind.inputs.items():
         if rng.random() < (0.5 if tensor.optional else 0.02):
@@ -67,7 +67,7 @@ def protocol(value: Any) -> bytes:
 
 
 def changed_bytes(rng: random.Random, data: bytes) -> bytes:
-    """Some bytes changed, cut out or doubled, or a length of an element."""
+    """Change, cut out or double some bytes, or change an element's length."""
     data_ = bytearray(data)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(data_) + 1)
@@ -97,7 +97,7 @@ def changed_shape(rng: random.Random, shape: list[Any]) -> list[Any]:
 
 
 def http(rng: random.Random, kind: type[Pipeline]) -> Http:
-    """A request in JSON, with binary tensors or without."""
+    """Make a request in JSON, with or without binary tensors."""
     while _ends_triton((sent := _http(rng, kind)).body):
         pass
     return sent
@@ -149,7 +149,7 @@ def _with_texts(rng: random.Random, text: bytes) -> bytes:
     if rng.random() < 0.5:
         value = rng.choice([*JSON_VALUES, str(a_number(rng))]).encode()
     text = text.replace(b"@id", some()).replace(b"@name", some()).replace(b'"@value"', value)
-    if rng.random() < 0.1:  # a number of a shape or of data becomes what is no number
+    if rng.random() < 0.1:  # a number of a shape or of data becomes something else
         digits = [at for at in range(len(text)) if text[at : at + 1].isdigit()]
         at = rng.choice(digits or [0])
         text = text[:at] + rng.choice(JSON_VALUES).encode() + text[at + 1 :]
@@ -171,7 +171,7 @@ def _sent(rng: random.Random, text: bytes, tail: bytes) -> Http:
 
 
 def grpc(rng: random.Random, kind: type[Pipeline]) -> bytes:
-    """A ``ModelInferRequest``, as it travels."""
+    """Make an encoded ``ModelInferRequest``."""
     request = messages.ModelInferRequest(model_name=kind.name, id="an id")
     for name, value in base(rng, kind).items():
         one = request.inputs.add(name=name, datatype=kind.inputs[name].triton)

@@ -17,7 +17,7 @@ from naiad.runtime.wire import REPORTED, Wire
 
 @dataclass
 class Ask:
-    """One request as it is sent; ``shapes`` and ``data`` by input need not be right."""
+    """One request as sent; ``shapes`` and ``data`` by input need not be valid."""
 
     id: bytes = b""
     parameters: bytes = b""
@@ -31,7 +31,7 @@ class Ask:
 
 
 def protocol(values: Any) -> bytes:
-    """A tensor as the KServe v2 protocol has it."""
+    """Return a tensor in the form of the KServe v2 protocol."""
     if values.dtype != object:
         return values.tobytes()
     return b"".join(struct.pack("<I", len(value)) + value for value in values.flat)
@@ -40,7 +40,7 @@ def protocol(values: Any) -> bytes:
 def numbers_of(
     wire: Wire, asked: Sequence[Ask], inbox: Arena, start: int = 0
 ) -> tuple[list[int], bytes]:
-    """The integers and the text of a task; its arrays are put in the inbox, from ``start`` on."""
+    """Return a task's integers and text; put its arrays in the inbox from ``start`` on."""
     numbers, text, end = [0, len(asked), 0], b"", start
     pieces: list[tuple[int, bytes]] = []
     for ask in asked:
@@ -63,7 +63,7 @@ def numbers_of(
 def ahead(
     wire: Wire, asked: Sequence[Ask], inbox: Arena, start: int = 0
 ) -> tuple[list[int], bytes]:
-    """The same for a worker that prepares requests beside ``forward``."""
+    """Do the same for a worker that prepares requests during ``forward``."""
     first = start + -(-len(asked) // 64) * 64
     numbers, text = numbers_of(wire, asked, inbox, first)
     inbox.reserve(numbers[0])[start:first] = bytes(first - start)
@@ -76,8 +76,9 @@ def packed(numbers: Sequence[int], text: bytes) -> bytes:
 
 
 def answers(wire: Wire, message: bytes, outbox: Arena) -> list[Any]:
-    """Read an answer that is not merged, as the native backend does: of each request its outputs
-    as shape and bytes, or an error's code, class and text. It must make sense in every number.
+    """Read an unmerged answer as the native backend does, checking every number.
+
+    Returns each request's outputs as shape and bytes, or its error's code, class and text.
     """
     (count,) = struct.unpack_from("=q", message)
     numbers = iter(struct.unpack_from(f"={count}q", message, 8))

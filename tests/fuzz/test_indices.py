@@ -1,4 +1,4 @@
-"""No index reaches ``forward`` that is not one of its own request's, by any path."""
+"""On no path does an index of another request reach ``forward``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from naiad.triton.worker import answer
 
 
 def graph_of(batch: Batch, tensor: Tensor, whole: Any) -> Any:
-    """The request that each element of a merged tensor belongs to."""
+    """Return the request of each element of a merged tensor."""
     if tensor.axis is None:
         return np.arange(batch.requests).reshape(-1, *[1] * (whole.ndim - 1))
     shape = [1] * whole.ndim
@@ -33,7 +33,7 @@ def graph_of(batch: Batch, tensor: Tensor, whole: Any) -> Any:
 
 
 def require_own_indices(schema: Any, batch: Batch) -> None:
-    """Check what compiled code relies on, in the plainest way."""
+    """Check the assumptions of compiled code in the plainest way."""
     for name, tensor in schema.items():
         if not tensor.index_targets() or name not in batch or not batch[name].size:
             continue
@@ -51,7 +51,7 @@ def require_own_indices(schema: Any, batch: Batch) -> None:
 
 
 class Watched(Everything):
-    """Tells where an index leads elsewhere."""
+    """A pipeline that reports indices into other requests."""
 
     def forward(self, batch: Any) -> dict[str, Any]:
         require_own_indices(self.sample, batch)
@@ -59,7 +59,7 @@ class Watched(Everything):
 
 
 class Misled(Watched):
-    """Its own ``prepare`` makes a wrong index of a right request, where it is asked to."""
+    """A pipeline whose ``prepare`` makes a wrong index on request."""
 
     change: Any = None
 
@@ -73,7 +73,7 @@ class Misled(Watched):
 
 
 class WatchedMerged(Merged):
-    """The same, where merging is in front of the worker."""
+    """The same, merged by the native backend."""
 
     def forward(self, batch: Any) -> dict[str, Any]:
         require_own_indices(self.sample, batch)
@@ -119,12 +119,12 @@ def desks() -> Iterator[dict[type[Pipeline], Desk]]:
 
 
 def limit_of(tensor: Tensor, nodes: int) -> int:
-    """Number of valid positions; all dimensions have the same size here."""
+    """Return the number of valid positions; all dimensions have the same size here."""
     return 1 if tensor.index_into == REQUESTS else nodes
 
 
 def spoiled(data: st.DataObject, kind: type[Pipeline], arrays: dict[str, Any]) -> bool:
-    """Put a hostile index somewhere; whether that is out of its range."""
+    """Put a hostile index somewhere; return whether it is out of range."""
     name = data.draw(st.sampled_from(indices[kind]))
     whole = arrays[name]
     value = data.draw(hostile)

@@ -1,5 +1,5 @@
-"""The native backend under libFuzzer; with ``NAIAD_FULL=1`` under the sanitizers of addresses and
-undefined behaviour, too, which take four times as long to compile.
+"""The native backend under libFuzzer; ``NAIAD_FULL=1`` adds the address and undefined-behaviour
+sanitizers, which take four times as long to compile.
 
 For an hour: ``make fuzz SECONDS=3600``.
 """
@@ -36,7 +36,7 @@ CONFIG = ServiceConfig(Spec("p"), SERVICE, cost=COST)
 
 @pytest.fixture(scope="session")
 def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The harness, built, beside the contracts that it reads."""
+    """Build the harness beside the contracts that it reads."""
     compiler = shutil.which("clang++")
     if compiler is None:
         pytest.skip("there is no clang++: apt install clang libclang-rt-14-dev")

@@ -1,4 +1,4 @@
-"""A worker answers every task, whatever that holds and whatever its hooks do.
+"""A worker answers every task, whatever its contents and its hooks.
 
 For an hour: ``make fuzz SECONDS=3600``.
 """
@@ -40,7 +40,7 @@ ODD = [-1, 0, 1, 2, 2**31, 2**32, 2**60, 2**61, 2**62, 2**63 - 1, -(2**63)]
 
 
 class Desk:
-    """A worker, but for its process."""
+    """A worker without its process."""
 
     numbers_of = staticmethod(numbers_of)
 
@@ -66,7 +66,7 @@ class Desk:
 
 
 class DeskAhead(Desk):
-    """A worker that prepares requests beside ``forward``, but for its process."""
+    """A worker that prepares requests during ``forward``, without its process."""
 
     numbers_of = staticmethod(ahead)
 
@@ -108,7 +108,7 @@ def desks() -> Iterator[dict[str, Desk]]:
 
 
 def some_ask(rng: random.Random, wire: Wire) -> Ask:
-    """A request that may be right, most of it."""
+    """Make a mostly valid request."""
     sizes = {dim: rng.randint(0, 4) for dim in wire.dims} | {"hits": 3, "spacepoints": 2}
     arrays = random_arrays(wire.inputs, sizes, rng.randrange(2**32))
     for name, tensor in wire.inputs.items():
@@ -133,7 +133,7 @@ def some_ask(rng: random.Random, wire: Wire) -> Ask:
 
 
 def checked(found: list[Any], *allowed: tuple[int, str]) -> None:
-    """Check that errors are of the two classes allowed, or of those, in text that arrives."""
+    """Check that errors are of the allowed classes, with text that can be sent."""
     for outcome in found:
         if isinstance(outcome, tuple):
             code, kind, text = outcome
@@ -143,7 +143,7 @@ def checked(found: list[Any], *allowed: tuple[int, str]) -> None:
 
 
 def fuzz(check: Any) -> int:
-    """Run a property over and over, for its share of the time; how many examples there were."""
+    """Test a property for its share of the time; return the number of examples."""
     tried = 0
     deadline = time.monotonic() + SECONDS / 3
     rounds = settings(
@@ -168,13 +168,13 @@ def test_no_task_ends_a_worker(desks: dict[str, Desk]) -> None:
         asked = [some_ask(rng, desk.wire) for _ in range(rng.randint(1, 3))]
         numbers, text = desk.numbers_of(desk.wire, asked, desk.inbox)
         claims = numbers[3]
-        # The native backend does not write these; they must not end the worker all the same.
+        # The native backend does not write these, but they must not end the worker either.
         for _ in range(rng.choice([0, 0, 0, 1, 2])):
-            at = rng.choice([0, *range(2, len(numbers))])  # 1: how many requests there are
+            at = rng.choice([0, *range(2, len(numbers))])  # 1: the number of requests
             numbers[at] = rng.choice([*ODD, rng.randint(-9, 99)])
         found = desk.found(packed(numbers, text))
         assert len(found) == len(asked)
-        # Bytes elsewhere may say that nobody waits any more.
+        # Other bytes may say that nobody waits any more.
         moved = isinstance(desk, DeskAhead) and numbers[3] != claims
         checked(found, *([(4, "Unavailable")] if moved else []))
         kinds.update(map(type, found))
@@ -185,7 +185,7 @@ def test_no_task_ends_a_worker(desks: dict[str, Desk]) -> None:
 
 
 class Failing(Pipeline):
-    """A request of which a number is 1 makes ``hook`` do ``deed``."""
+    """A pipeline whose ``hook`` does ``deed`` if a request has a 1."""
 
     inputs = Texts.inputs | {"mark": Merged.inputs["scalar"]}
     sample = {"text": inputs["text"], "mark": inputs["mark"]}
@@ -312,7 +312,7 @@ def marked(mark: float, text: bytes = b"abc") -> Ask:
 
 @pytest.fixture
 def as_in_a_worker() -> Iterator[None]:
-    """Ctrl-C is not for workers; and their logs, which are written, are not kept."""
+    """Ignore Ctrl-C as workers do, and discard their logs."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     log = logging.getLogger("naiad")
     with Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace") as nowhere:

@@ -1,4 +1,4 @@
-"""A certificate authority of a test's own."""
+"""A certificate authority for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DAY = datetime.timedelta(days=1)
 
 @dataclass
 class Authority:
-    """Writes its own certificate, ``ca``, and those that it issues, into a folder."""
+    """An authority that writes its certificate, ``ca``, and those it issues, to a folder."""
 
     folder: Path
     name: str = "authority"
@@ -35,7 +35,7 @@ class Authority:
         self.ca.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, *hosts: str, expired: bool = False) -> tuple[Path, Path]:
-        """A certificate for ``hosts`` (names or IP addresses) and its key."""
+        """Issue a certificate for ``hosts`` (names or IP addresses); return it and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([_name(host) for host in hosts])
         certificate = (

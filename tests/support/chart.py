@@ -1,4 +1,4 @@
-"""The Helm chart, written by ``naiad deploy`` and rendered by Helm itself."""
+"""The Helm chart written by ``naiad deploy``, rendered by Helm itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RELEASE = Release("nu", "registry.example.org:5000/naiad:0.1.0", ["nugraph3"])
 def rendered(
     folder: Path, release: Release = RELEASE, changes: dict[str, Any] | None = None
 ) -> dict[tuple[str, str], Any]:
-    """What Helm makes of the chart, by kind and name; ``changes`` are further values."""
+    """Return Helm's objects by kind and name; ``changes`` are further values."""
     chart, values = write_chart(release, folder)[:2]
     merged = {**yaml.safe_load(values.read_text()), **(changes or {})}
     made = helm_python.Chart.load(chart).render(merged, name=release.name, namespace=NAMESPACE)

@@ -1,4 +1,4 @@
-"""The commands of ``naiad``; ``naiad serve`` as a process, and what it prints."""
+"""The commands of ``naiad``; ``naiad serve`` as a process, and its output."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def subcommands(command: Any) -> dict[str, Any]:
-    """The commands of a group, those too that are made when they are asked for."""
+    """Return the commands of a group, including lazy ones."""
     if not hasattr(command, "list_commands"):
         return {}
     return {name: command.get_command(None, name) for name in command.list_commands(None)}
@@ -23,7 +23,7 @@ WIDE = {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
 
 @contextmanager
 def naiad_serve(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """The command, and its end however the test ends."""
+    """Run the command, and end it however the test ends."""
     code = "from naiad.cli.main import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", code, "serve", "--free-ports", *map(str, arguments)],
@@ -49,5 +49,5 @@ def shown_when_ready(command: subprocess.Popen[str]) -> str:
 
 
 def urls_shown(shown: str) -> dict[str, str]:
-    """The addresses, without path, and the log by their names."""
+    """Return the addresses, without path, and the log, by name."""
     return dict(re.findall(r"^(\w+) +((?:http://)?[\w.]+:\d+|/\S+)", shown, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The C++ programs of clients/cpp, built once for all the processes of a test run."""
+"""The C++ programs of clients/cpp, built once for all processes of a test run."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _HEADERS = """
 _SANITIZED = "-g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize="
 _VARIANTS = {
     "": ("-O0", "ON"),
-    # The sources of the library in few units: half of the time is that of headers.
+    # The library's sources in few units, as headers take half of the time.
     "address,undefined": ("-O0", "ON"),
-    # File by file, as people build it. With the macro protobuf's headers (3.21) declare larger
-    # classes than its library has, which is built without.
+    # File by file, as people build it. With the macro, protobuf's headers (3.21) declare larger
+    # classes than its library has, which is built without it.
     "thread": ("-O1 -U__SANITIZE_THREAD__", "OFF"),
 }
 
 
 @functools.cache
 def missing() -> str:
-    """Why nothing can be built here; "" where it can."""
+    """Return the reason why nothing can be built here, or ""."""
     tools = ("cmake", "g++", "protoc", "grpc_cpp_plugin")
     if all(map(shutil.which, tools)):
         preprocess = ["g++", "-std=c++17", "-E", "-x", "c++", "-", "-o", os.devnull]
@@ -47,10 +47,10 @@ def missing() -> str:
 
 
 def build(sanitizers: str, *targets: str) -> Path:
-    """Build the test programs, or some of them, and return the folder where they are.
+    """Build the test programs, or some of them, and return their folder.
 
     ``sanitizers`` is a key of the variants; "" builds without.
-    One of the processes of a test run builds, the others wait; a later run builds what has changed.
+    One process of a test run builds, the others wait; a later run rebuilds changed files.
     """
     folder = ROOT / "build" / f"cpp-{sanitizers.replace(',', '-') or 'plain'}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def build(sanitizers: str, *targets: str) -> Path:
 
 
 def run(*command: str | Path, cwd: Path | None = None, **environment: str) -> str:
-    """Run a command that must succeed; what it printed, with its errors where it did not."""
+    """Run a command that must succeed and return its output; fail with its errors otherwise."""
     done = subprocess.run(
         [str(word) for word in command],
         capture_output=True,

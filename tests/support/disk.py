@@ -1,4 +1,4 @@
-"""Disks that are full."""
+"""Full disks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def file_size_limit(size: int) -> Generator[None]:
-    """Let no file grow beyond a size: to the one who writes, a disk that is full."""
+    """Limit the size of files, which looks like a full disk to the writer."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""``docs/tables.py``, which makes tables of the documentation and lies among its pages."""
+"""``docs/tables.py``, which makes the documentation's tables, as a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small models as files: what people bring to a model repository."""
+"""Small models as files, as users bring them to a model repository."""
 
 import warnings
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class AddSub(torch.nn.Module):
 
 
 class Dense(torch.nn.Module):
-    """float32 [batch, 8] to [batch, 3]."""
+    """A linear layer: float32 [batch, 8] to [batch, 3]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class ByName(torch.nn.Module):
 
 
 class Neighbours(torch.nn.Module):
-    """Node scores from a node's own features and those of its neighbours: one message pass."""
+    """A message pass: node scores from a node's own features and its neighbours'."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Neighbours(torch.nn.Module):
 
 
 def graph(nodes: int, edges: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features float32 [nodes, 8] and edges int64 [2, edges]."""
+    """Make features float32 [nodes, 8] and edges int64 [2, edges]."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(nodes, FEATURES)).astype(np.float32)
     return torch.from_numpy(x), torch.from_numpy(rng.integers(0, nodes, (2, edges)))
@@ -66,7 +66,7 @@ def graph(nodes: int, edges: int, seed: int = 0) -> tuple[torch.Tensor, torch.Te
 
 @contextmanager
 def _outdated() -> Iterator[None]:
-    """TorchScript is on its way out, says torch 2.13; repositories are full of it all the same."""
+    """Silence torch 2.13's deprecation of TorchScript, which repositories still use widely."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
@@ -94,7 +94,7 @@ def trace(model: torch.nn.Module, example: tuple[torch.Tensor, ...], path: Path)
 def exported(
     model: torch.nn.Module, example: tuple[torch.Tensor, ...]
 ) -> torch.export.ExportedProgram:
-    """Exported with any number of rows, and of columns in integers (edges)."""
+    """Export with dynamic rows, and dynamic columns of integers (edges)."""
     rows, edges = torch.export.Dim("rows"), torch.export.Dim("edges")
     shapes = tuple({1: edges} if t.dtype == torch.int64 else {0: rows} for t in example)
     return torch.export.export(model.eval(), example, dynamic_shapes=shapes)
@@ -118,7 +118,7 @@ def _save_onnx(
 
 
 def dense_onnx(path: Path) -> Path:
-    """x: float32 [batch, 8] to y: [batch, 3], as Dense."""
+    """Export Dense: x float32 [batch, 8] to y [batch, 3]."""
     layer = Dense().layer
     weight = onnx.numpy_helper.from_array(layer.weight.detach().numpy().T.copy(), "weight")
     bias = onnx.numpy_helper.from_array(layer.bias.detach().numpy(), "bias")
@@ -137,7 +137,7 @@ def dense_onnx(path: Path) -> Path:
 
 
 def echo_onnx(path: Path) -> Path:
-    """words: string [n] to echoed: string [n]; and numbers: int64 [4] to doubled."""
+    """Export words: string [n] to echoed: string [n], and numbers: int64 [4] to doubled."""
     return _save_onnx(
         path,
         [
@@ -156,7 +156,7 @@ def echo_onnx(path: Path) -> Path:
 
 
 def neighbours_onnx(path: Path) -> Path:
-    """x: float32 [nodes, 8], edge_index: int64 [2, edges] to scores [nodes, 3]: one pass."""
+    """Export a pass: x float32 [nodes, 8], edge_index int64 [2, edges] to scores [nodes, 3]."""
     near = Neighbours().near
     weight = onnx.numpy_helper.from_array(near.weight.detach().numpy().T.copy(), "weight")
     zero = onnx.numpy_helper.from_array(np.array(0, np.int64), "zero")

@@ -1,4 +1,4 @@
-"""``NAIAD_FULL=1``: soaks, sanitizers and long fuzzing, too."""
+"""``NAIAD_FULL=1``: also run soaks, sanitizers and long fuzzing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real Envoy with the gate's configuration, before a small server on Unix sockets."""
+"""The real Envoy with the gate's configuration, in front of a small server on Unix sockets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SERVICE = "/inference.GRPCInferenceService/"
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it came to the server behind the gate."""
+    """A request as received by the server behind the gate."""
 
     path: str
     headers: dict[str, str]
@@ -38,7 +38,7 @@ class Seen:
 
 
 class Behind:
-    """A server of HTTP and gRPC that answers everything and keeps what it was asked."""
+    """An HTTP and gRPC server that answers everything and records its requests."""
 
     def __init__(self, directory: Path) -> None:
         self.seen: list[Seen] = []
@@ -46,7 +46,7 @@ class Behind:
         self.upstream = Upstream(directory / "http", directory / "grpc", directory / "metrics")
         self._http = _HttpServer(str(self.upstream.http), self._handler())
         self._metrics = _HttpServer(str(self.upstream.metrics), self._handler())
-        largest = [("grpc.max_receive_message_length", 2**31 - 1)]  # as Triton has it
+        largest = [("grpc.max_receive_message_length", 2**31 - 1)]  # as in Triton
         self._grpc = grpc.server(ThreadPoolExecutor(8), options=largest)
         self._grpc.add_generic_rpc_handlers((_AnyMethod(self),))
         self._grpc.add_insecure_port(f"unix:{self.upstream.grpc}")
@@ -144,7 +144,7 @@ class Gate:
     process: subprocess.Popen[bytes]
 
     def connect(self, timeout: float = 20) -> socket.socket:
-        """A bare connection."""
+        """Open a bare connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout)
 
     def connection(self, context: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
@@ -160,7 +160,7 @@ class Gate:
         headers: dict[str, str] | None = None,
         context: ssl.SSLContext | None = None,
     ) -> Answer:
-        """One request on a connection of its own."""
+        """Send one request on its own connection."""
         connection = self.connection(context)
         try:
             connection.request(method, path, body, headers or {})
@@ -190,14 +190,14 @@ class Gate:
         credentials: grpc.ChannelCredentials | None = None,
         **more: Any,
     ) -> bytes:
-        """One gRPC call on a channel of its own; ``method`` may be a whole path."""
+        """Make one gRPC call on its own channel; ``method`` may be a whole path."""
         path = method if method.startswith("/") else SERVICE + method
         with self.channel(credentials) as channel:
             call = channel.unary_unary(path)
             return call(message, timeout=20, metadata=tuple((metadata or {}).items()), **more)
 
     def refused(self, *args: Any, **kwargs: Any) -> tuple[grpc.StatusCode, str]:
-        """The status and message of a call that fails."""
+        """Return the status and message of a call that fails."""
         try:
             self.call(*args, **kwargs)
         except grpc.RpcError as error:
@@ -208,13 +208,13 @@ class Gate:
         return refresh(self.settings, self.directory)
 
     def until(self, condition: Callable[[], bool], within: float = 20) -> None:
-        """Wait for something that comes of what was changed."""
+        """Wait for the effect of a change."""
         assert eventually(condition, within)
 
 
 @contextmanager
 def running(settings: GateSettings) -> Iterator[Gate]:
-    """A gate with ``settings``, on ports of its own."""
+    """Run a gate with ``settings`` on its own ports."""
     with tempfile.TemporaryDirectory(prefix="gate-") as name:
         root = Path(name)
         check(settings, beyond_loopback=False)
@@ -233,7 +233,7 @@ def running(settings: GateSettings) -> Iterator[Gate]:
                     raise AssertionError((root / "log").read_text())
                 time.sleep(0.02)
             yield Gate(settings, behind, directory, port, other_port, metrics_port, process)
-            # -9: a test that ends it itself.
+            # -9: ended by the test itself.
             assert process.poll() in (None, -9), (root / "log").read_text()
         finally:
             process.terminate()
@@ -242,7 +242,7 @@ def running(settings: GateSettings) -> Iterator[Gate]:
 
 
 def eventually(condition: Callable[[], bool], within: float = 20) -> bool:
-    """Whether something comes true in time."""
+    """Return whether a condition becomes true in time."""
     deadline = time.monotonic() + within
     while not condition():
         if time.monotonic() > deadline:
@@ -252,7 +252,7 @@ def eventually(condition: Callable[[], bool], within: float = 20) -> bool:
 
 
 def read_answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Status and content of one answer, whose connection the gate may close."""
+    """Return status and content of one answer, whose connection the gate may close."""
     connection.settimeout(30)
     found = b""
     while chunk := connection.recv(65536):

@@ -1,6 +1,6 @@
-"""Golden files: what users see and type, as text that is compared with what it was.
+"""Golden files: text that users see or type, compared with its stored version.
 
-``pytest --update-golden`` writes them anew; the difference is then reviewed as any other.
+``pytest --update-golden`` rewrites them; review the difference like any other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[1] / "golden"
 
 
 def stored(folder: str) -> set[str]:
-    """The names of the golden files in a folder, without suffix."""
+    """Return the names of a folder's golden files, without suffix."""
     return (
         {file.stem for file in (FOLDER / folder).iterdir()} if (FOLDER / folder).is_dir() else set()
     )
@@ -23,18 +23,18 @@ def stored(folder: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Compares texts with golden files, or writes these.
+    """A comparison of texts with golden files, which it can also write.
 
     Attributes:
-        update: write the files instead.
+        update: write the files instead of comparing.
     """
 
     update: bool
 
     def check(self, name: str, text: str | None) -> None:
-        """Compare ``text`` with the file ``name``; None is text of what no longer exists.
+        """Compare ``text`` with the file ``name``; None means that it should not exist.
 
-        Fails with the difference, and says how the file is renewed.
+        Fails with the difference, and says how to renew the file.
         """
         path = FOLDER / name
         if self.update:

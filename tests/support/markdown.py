@@ -1,7 +1,7 @@
 """Code blocks of the README and the documentation, as their readers would run them.
 
-A block with ``title="name"`` is a file of that name; one of ``text`` is what the Python block above
-it prints; one below ``<!-- no test: WHY -->`` cannot be run by a test.
+A block with ``title="name"`` is a file of that name; a ``text`` block is the output of the Python
+block above it; a block below ``<!-- no test: WHY -->`` cannot be run by a test.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block; ``line`` is that of its first line of code."""
+    """A fenced block; ``line`` is the number of its first line of code."""
 
     page: Path
     line: int
@@ -34,13 +34,13 @@ class Block:
     skipped: bool = False
 
     def run(self, names: dict[str, object]) -> None:
-        """Run a Python block; errors point to its line of the page."""
+        """Run a Python block; errors point to its line in the page."""
         source = "\n" * (self.line - 1) + self.text
         exec(compile(source, self.page, "exec", dont_inherit=True), names)
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """The fenced blocks of a page, in order."""
+    """Return the fenced blocks of a page, in order."""
     text = page.read_text("utf-8")
     for match in _BLOCK.finditer(text):
         title = re.search(r'title="([^"]+)"', match["options"])

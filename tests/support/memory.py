@@ -1,4 +1,4 @@
-"""What a running server occupies, process by process."""
+"""The memory of a running server, process by process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MB = 1 << 20
 
 @dataclass(frozen=True)
 class Usage:
-    """Megabytes: proportional set sizes of Triton, its stubs and workers, and files in /dev/shm."""
+    """Return megabytes: proportional set sizes of Triton, its stubs and workers, and /dev/shm."""
 
     triton: float
     stubs: float
@@ -34,7 +34,7 @@ class Usage:
                 line = " ".join(process.cmdline())
                 sizes["workers" if is_worker(line) else "stubs"] += _pss(process)
         files = Path("/dev/shm").glob(f"{Belongings.of(server).shared_memory}*")
-        # Files in /dev/shm are sparse: their blocks are what they occupy.
+        # Files in /dev/shm are sparse: their blocks count.
         return cls(**sizes, shm=sum(512 * path.stat().st_blocks for path in files) / MB)
 
     @classmethod

@@ -1,7 +1,6 @@
-"""The order of tests, and who runs which: whole files, those that take longest first.
+"""The order of tests, and their distribution to processes: whole files, longest first.
 
-A file's servers are started once that way, and no process is left alone with a long file at the
-end.
+So a file's servers are started once, and no process is left alone with a long file at the end.
 """
 
 from __future__ import annotations
@@ -55,13 +54,13 @@ Those of tests/e2e and tests/faults that are not here come next, before the unit
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Sort tests by their files' places in ``LONGEST``; the others stay as they are, behind."""
+    """Sort tests by their files' places in ``LONGEST``; the others follow unchanged."""
     places = {path: place for place, path in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 class ByFile(LoadScopeScheduling):
-    """Hand out files in the order of collection, or tests, where a file's are ``APART``."""
+    """Hand out whole files in the order of collection, or single tests of files in ``APART``."""
 
     def __init__(self, config: pytest.Config, log: Any) -> None:
         config.option.loadscopereorder = False

@@ -1,8 +1,7 @@
-"""Ports that stay free until a test takes them, and where nobody answers until then.
+"""Ports that stay free, and unanswered, until a test takes them.
 
-The system gives the ports that it chooses for others from 32768 on (ip_local_port_range): one that
-it has named and that is let go again may be somebody else's at once. These are below, and each
-process begins elsewhere.
+The system hands out ports from 32768 on (ip_local_port_range), so a port from it that is released
+may be taken at once. The ports here are below, and each process starts at another one.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ _numbers = itertools.count(random.Random(os.getpid()).randrange(len(_RANGE)))
 
 
 def free_ports(count: int) -> list[int]:
-    """Distinct ports of this host; no two calls in a process give the same."""
+    """Return distinct ports of this host; no two calls in a process give the same."""
     usable = (port for port in map(_port, _numbers) if is_free("127.0.0.1", port))
     return list(itertools.islice(usable, count))
 
 
 def free_port() -> int:
-    """One of them."""
+    """Return one free port."""
     return free_ports(1)[0]
 
 

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can fall silent without closing anything, as a dead host does."""
+"""A TCP proxy on loopback that can fall silent without closing anything, like a dead host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Proxy:
-    """Forwards from a port of its own to ``target`` until it is frozen."""
+    """A proxy that forwards from its own port to ``target`` until it is frozen."""
 
     target: tuple[str, int]
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
@@ -23,7 +23,7 @@ class Proxy:
         return f"127.0.0.1:{self.listener.getsockname()[1]}"
 
     def freeze(self) -> None:
-        """Forward nothing any more; connections stay open."""
+        """Stop forwarding; connections stay open."""
         self.frozen.set()
 
     def accept(self) -> None:
@@ -44,7 +44,7 @@ class Proxy:
 
 @contextmanager
 def proxy(url: str) -> Iterator[Proxy]:
-    """A proxy to a ``host:port``."""
+    """Run a proxy to a ``host:port``."""
     host, _, port = url.removeprefix("grpc://").rpartition(":")
     between = Proxy((host, int(port)))
     accepting = threading.Thread(target=between.accept, daemon=True)

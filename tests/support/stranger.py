@@ -1,4 +1,4 @@
-"""The requests of a stranger who means harm, in raw bytes."""
+"""Hostile requests in raw bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Target = "tuple[str, int] | Path"
 
 
 class Answer(NamedTuple):
-    """Status 0: the connection was closed without one."""
+    """An answer; status 0 means that the connection was closed without one."""
 
     status: int
     body: bytes
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 def connect(
     target: tuple[str, int] | Path, *, tls: ssl.SSLContext | None = None, timeout: float = 60.0
 ) -> socket.socket:
-    """A connection to a port of this machine, or to a Unix socket."""
+    """Connect to a port of this machine, or to a Unix socket."""
     if isinstance(target, Path):
         plain = socket.socket(socket.AF_UNIX)
         plain.settimeout(timeout)
@@ -41,9 +41,9 @@ def send(
     tls: ssl.SSLContext | None = None,
     timeout: float = 60.0,
 ) -> Answer:
-    """Write pieces of an HTTP/1.1 request, and read the answer, if there is one."""
+    """Write pieces of an HTTP/1.1 request, and read any answer."""
     with contextlib.closing(connect(target, tls=tls, timeout=timeout)) as connection:
-        # The server may answer, and close, before it has read all.
+        # The server may answer and close before it has read everything.
         with contextlib.suppress(OSError):
             for piece in pieces:
                 connection.sendall(piece)
@@ -51,7 +51,7 @@ def send(
 
 
 def read_answer(connection: socket.socket) -> Answer:
-    """The next answer on a connection."""
+    """Read the next answer on a connection."""
     data = b""
     try:
         while b"\r\n\r\n" not in data:
@@ -77,7 +77,7 @@ def read_answer(connection: socket.socket) -> Answer:
 def request(
     method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> bytes:
-    """An HTTP/1.1 request as bytes."""
+    """Return an HTTP/1.1 request as bytes."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body and "Content-Length" not in (headers or {}):
@@ -88,7 +88,7 @@ def request(
 def one_byte_chunks(
     path: str, count: int, headers: dict[str, str] | None = None
 ) -> Iterator[bytes]:
-    """A request whose body comes in so many chunks of one byte each."""
+    """Yield a request whose body comes in ``count`` chunks of one byte each."""
     yield request("POST", path, headers={"Transfer-Encoding": "chunked", **(headers or {})})
     block = b"1\r\n1\r\n" * 10_000
     for _ in range(count // 10_000):
@@ -97,12 +97,12 @@ def one_byte_chunks(
 
 
 def nested_json(path: str, depth: int, headers: dict[str, str] | None = None) -> Iterator[bytes]:
-    """A request whose JSON is an array in an array in an array ..."""
+    """Yield a request of deeply nested JSON arrays."""
     yield request("POST", path, b'{"inputs":' + b"[" * depth, headers)
 
 
 def gzip_bomb(path: str, size: int, headers: dict[str, str] | None = None) -> Iterator[bytes]:
-    """A request whose body unpacks to so many bytes."""
+    """Yield a request whose body unpacks to ``size`` bytes."""
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9) as file:
         for _ in range(size >> 20):
@@ -112,7 +112,7 @@ def gzip_bomb(path: str, size: int, headers: dict[str, str] | None = None) -> It
 
 @contextlib.contextmanager
 def half_open(target: tuple[str, int] | Path, count: int) -> Iterator[list[socket.socket]]:
-    """So many connections on which half a request line was sent, and no more."""
+    """Open connections that send only half a request line."""
     with contextlib.ExitStack() as stack:
         held: list[socket.socket] = []
         for _ in range(count):

@@ -1,4 +1,4 @@
-"""An issuer of JSON Web Tokens: keys, their public halves, and tokens signed by them."""
+"""An issuer of JSON Web Tokens: keys, their public halves, and signed tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ISSUER = "https://issuer.example.org"
 
 
 class Issuer:
-    """Signs tokens by an RSA or an elliptic-curve key, which its JWKS has."""
+    """An issuer with an RSA or elliptic-curve key, which its JWKS has."""
 
     def __init__(self, kind: str = "RS256", name: str = "one") -> None:
         self.kind, self.name = kind, name
@@ -30,7 +30,7 @@ class Issuer:
         return {**found, "kid": self.name, "alg": self.kind, "use": "sig"}
 
     def token(self, **changes: Any) -> str:
-        """A token that is good for a minute; a claim that is None is left out."""
+        """Return a token valid for a minute; claims that are None are left out."""
         claims = {"iss": ISSUER, "sub": "zoe", "exp": int(time.time()) + 60, **changes}
         claims = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(claims, self._key, self.kind, headers={"kid": self.name})

@@ -1,4 +1,4 @@
-"""Plain Triton models written by tests, and what a server may have left behind."""
+"""Plain Triton models written by tests, and traces that a server may leave behind."""
 
 import re
 import shutil
@@ -19,12 +19,12 @@ MODELS = Path(__file__).parents[1] / "e2e" / "models"
 
 
 def is_worker(command: str) -> bool:
-    """Whether a process with that command line runs a model's hooks."""
+    """Return whether a process with this command line runs a model's hooks."""
     return "naiad.triton.worker" in command
 
 
 def copy_model(repository: Path, name: str, source: str = "") -> Path:
-    """A model of tests/e2e/models, copied so that runs side by side share no file."""
+    """Copy a model of tests/e2e/models, so that parallel runs share no file."""
     model = repository / name
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(MODELS / (source or name), model, ignore=ignored)
@@ -32,7 +32,7 @@ def copy_model(repository: Path, name: str, source: str = "") -> Path:
 
 
 def write_model(repository: Path, name: str, code: str) -> Path:
-    """A model with identity's tensors (x in, y out: FP32 [-1]) and code of its own."""
+    """Write a model with identity's tensors (x in, y out: FP32 [-1]) and its own code."""
     model = copy_model(repository, name, "identity")
     config = (model / "config.pbtxt").read_text()
     (model / "config.pbtxt").write_text(config.replace('"identity"', f'"{name}"'))
@@ -42,7 +42,7 @@ def write_model(repository: Path, name: str, code: str) -> Path:
 
 @dataclass(frozen=True)
 class Belongings:
-    """All that a running server has on this machine outside of itself."""
+    """All resources of a running server on this machine."""
 
     processes: tuple[psutil.Process, ...]
     shared_memory: str
@@ -68,7 +68,7 @@ class Belongings:
         return cls(processes, prefix[1], ports, temporary)
 
     def left(self, within: float = 0.0) -> list[str]:
-        """What is still there after at most ``within`` seconds; empty is good."""
+        """Return what is left after at most ``within`` seconds; empty is good."""
         deadline = time.monotonic() + within
         while (found := self._look()) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -1,5 +1,5 @@
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
-"""The client and the server as a user calls them: what the checker knows of the answers."""
+"""Calls of the client and the server by a user: the checker knows the answers' types."""
 
 from __future__ import annotations
 

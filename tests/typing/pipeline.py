@@ -1,5 +1,5 @@
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
-"""A pipeline as a user writes it, with annotations: the checker has nothing to say.
+"""A user's annotated pipeline, in which the checker finds nothing.
 
 Each `pyright: ignore` marks a mistake that the checker must find.
 """

@@ -1,4 +1,4 @@
-"""Annotated code of users, seen by the type checker as they would see it."""
+"""Annotated code of users, checked as in their projects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("pyright", reason="the type checker comes with naiad[dev]")
 
 @pytest.mark.parametrize("name", ["pipeline.py", "client.py"])
 def test_a_users_types_are_known(name: str, tmp_path: Path) -> None:
-    # Away from our project file, which a user does not have.
+    # Outside our project, whose settings a user does not have.
     example = shutil.copy(HERE / name, tmp_path)
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     checked = subprocess.run(

@@ -1,4 +1,4 @@
-"""The backend's C++, as far as it can be tried without Triton."""
+"""The backend's C++, as far as it can be tested without Triton."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Drive = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """``driver.cpp``, built once per run; with sanitizers under ``NAIAD_FULL=1``."""
+    """Build ``driver.cpp`` once per run, with sanitizers under ``NAIAD_FULL=1``."""
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("there is no C++ compiler: apt install g++")
     folder = tmp_path_factory.getbasetemp()
-    folder = folder if worker_id == "master" else folder.parent  # of all processes of this run
+    folder = folder if worker_id == "master" else folder.parent  # of the whole run
     made = folder / "native-driver"
     source = Path(__file__).parent / "native" / "driver.cpp"
     flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{SOURCES}"]
@@ -39,7 +39,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture(scope="session")
 def drive(program: Path) -> Drive:
-    """Runs the driver with a command and an input; returns what it prints."""
+    """Run the driver with a command and an input, and return its output."""
 
     def run(command: str, text: str | bytes, status: int = 0) -> str:
         data = text if isinstance(text, bytes) else text.encode()
@@ -51,18 +51,18 @@ def drive(program: Path) -> Drive:
 
 
 class Talk:
-    """A driver that answers line by line."""
+    """A running driver that answers line by line."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def tell(self, *words: object) -> None:
-        """Say something that is not answered."""
+        """Send a line without an answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(" ".join(map(str, words)) + "\n")
 
     def ask(self, *words: object) -> str:
-        """Say something, and return the line that comes back."""
+        """Send a line, and return the answer."""
         self.tell(*words)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -74,7 +74,7 @@ class Talk:
 
 @pytest.fixture(scope="session")
 def talk(program: Path) -> Iterator[Callable[[str], Talk]]:
-    """Starts the driver with a command."""
+    """Start the driver with a command."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(command: str) -> Talk:

@@ -24,7 +24,7 @@ GRAPH = {
 
 @st.composite
 def graphs(draw: st.DrawFn) -> dict[str, np.ndarray]:
-    """One request of :data:`GRAPH`; any node or edge type may be empty."""
+    """Draw one request of :data:`GRAPH`; any node or edge type may be empty."""
     hits = draw(st.integers(0, 6))
     spacepoints = draw(st.integers(0 if hits == 0 else 1, 4))
     plane = draw(st.integers(0, 8)) if hits else 0

@@ -1,4 +1,4 @@
-"""Public files arrive whole, are what they should be, or leave nothing behind."""
+"""Public files arrive whole and verified, or leave nothing behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONTENT = bytes(range(256)) * 1000
 
 
 class Site:
-    """A web site on this machine: what it answers to each path, and how often it was asked."""
+    """A local web site: its answers by path, and its numbers of requests."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
@@ -129,7 +129,7 @@ def test_a_wrong_hash_is_refused_and_nothing_is_left_behind(site: Site, tmp_path
     assert files_below(tmp_path) == []
 
 
-def test_where_only_an_md5_is_published_that_is_checked(site: Site, tmp_path: Path) -> None:
+def test_an_md5_is_checked_if_only_that_is_published(site: Site, tmp_path: Path) -> None:
     md5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
     wanted = artifact(site.serve("/sample.bin", CONTENT), sha256="", md5=md5, size=None)
     assert fetch(wanted, tmp_path).read_bytes() == CONTENT
@@ -139,7 +139,7 @@ def test_where_only_an_md5_is_published_that_is_checked(site: Site, tmp_path: Pa
     assert not local_path(other, tmp_path).exists()
 
 
-def test_a_file_whose_size_is_not_known_is_bounded_all_the_same(
+def test_a_file_of_unknown_size_is_bounded(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(artifacts, "LARGEST", 1000)
@@ -154,7 +154,7 @@ def test_an_artifact_has_one_hash(hashes: dict[str, str]) -> None:
         artifact("https://example.org/a", **hashes)
 
 
-def test_a_wrong_hash_does_not_destroy_what_was_there(site: Site, tmp_path: Path) -> None:
+def test_a_wrong_hash_does_not_destroy_existing_files(site: Site, tmp_path: Path) -> None:
     good = artifact(site.serve("/sample.bin", CONTENT))
     path = fetch(good, tmp_path)
     site.serve("/sample.bin", CONTENT[:-1] + b"!")
@@ -202,13 +202,13 @@ def test_an_endless_file_is_cut_off(site: Site, tmp_path: Path) -> None:
     assert sent < 1 << 26
 
 
-def test_a_file_that_is_gone_is_told_with_its_origin(site: Site, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_its_origin(site: Site, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"404 Not Found.*https://example.org/samples"):
         fetch(artifact(site.url + "/gone.bin"), tmp_path)
     assert files_below(tmp_path) == []
 
 
-def test_no_server_is_told_with_the_url(tmp_path: Path) -> None:
+def test_a_missing_server_is_reported_with_the_url(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"http://127\.0\.0\.1:1/sample\.bin could not be"):
         fetch(artifact("http://127.0.0.1:1/sample.bin"), tmp_path)
 
@@ -300,7 +300,7 @@ def test_a_zip_with_a_link_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", CONTENT])
-def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "packed").write_bytes(content)
     with pytest.raises(ArtifactError, match="cannot be unpacked"):
         unpack(tmp_path / "packed", tmp_path / "folder")
@@ -342,7 +342,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         artifacts.get("nugraf")
 
 
-def test_the_cache_is_where_the_environment_says(
+def test_the_environment_sets_the_cache_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NAIAD_CACHE", str(tmp_path))

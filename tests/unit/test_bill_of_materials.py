@@ -1,4 +1,4 @@
-"""The software bill of materials that the wheel carries."""
+"""The software bill of materials in the wheel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ else:
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
-# What the build reads, as deploy/apptainer.def copies it.
+# The build's sources, as copied by deploy/apptainer.def.
 SOURCES = (
     *("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "src"),
     *("scripts/native.py", "scripts/sbom.py"),
@@ -47,7 +47,7 @@ def build(source: Path, folder: Path) -> zipfile.ZipFile:
 
 @pytest.fixture(scope="module")
 def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The bill of a wheel, which is built from a copy: a build must not disturb other tests."""
+    """Return the bill of a wheel built from a copy, so that the build disturbs no other tests."""
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     ignore = shutil.ignore_patterns("__pycache__")
     for name in SOURCES:
@@ -102,7 +102,7 @@ def test_every_requirement_is_in_the_bill_as_declared(bill: dict[str, Any]) -> N
     assert not there
 
 
-def test_what_the_client_needs_is_required_and_what_tests_need_is_not_shipped(
+def test_the_clients_requirements_are_required_and_those_of_tests_are_not_shipped(
     bill: dict[str, Any],
 ) -> None:
     scopes = {component["name"]: component["scope"] for component in bill["components"]}

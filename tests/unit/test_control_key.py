@@ -1,4 +1,4 @@
-"""Keys of administrative endpoints are kept where only their user can read them."""
+"""Keys of administrative endpoints are stored where only their user can read them."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_a_client_finds_the_key_of_the_server_at_its_port(tmp_path: Path):
     assert find_key(None) is None
 
 
-def test_every_start_has_a_key_of_its_own():
+def test_every_start_has_its_own_key():
     assert new_key() != new_key()
     publish_key("first-key-0123456789", [8001])
     publish_key("second-key-0123456789", [8001])
@@ -68,7 +68,7 @@ def test_a_damaged_file_is_no_key():
     assert find_key(8001) is None
 
 
-def test_a_pipe_in_the_place_of_a_key_is_not_waited_for():
+def test_a_pipe_in_place_of_a_key_does_not_block():
     path = key_path(8001)
     path.parent.mkdir(parents=True)
     os.mkfifo(path)

@@ -1,4 +1,4 @@
-"""Which demos there are; that they run is tested on the real Triton."""
+"""The list of demos; tests on the real Triton run them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from naiad.cli.demo import demos
 from naiad.cli.main import app
 
 
-def test_applications_have_their_own_demos_and_those_that_simulate_one_that_is_derived() -> None:
+def test_applications_have_their_own_demos_or_one_derived_from_simulation() -> None:
     own = {name: spec for app in applications() for name, spec in app.demos.items()}
     assert {"nugraph3", "zero_shot", "movies", "products"} <= own.keys()
     for spec in own.values():
@@ -20,7 +20,7 @@ def test_applications_have_their_own_demos_and_those_that_simulate_one_that_is_d
     assert {"mednist", "covid_ct"} <= demos().keys()
 
 
-def test_an_unknown_demo_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_demo_is_refused_with_the_known_ones() -> None:
     result = CliRunner().invoke(app, ["demo", "cats"], env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert "no demo 'cats'; there are nugraph3, covid_ct, " in result.output

@@ -1,4 +1,4 @@
-"""What the README and the documentation say is so."""
+"""The README and the documentation agree with the code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def block_id(block: Block) -> str:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """Every ``naiad`` command that a page shows, and where."""
+    """Return every ``naiad`` command that a page shows, and its place."""
     for block in ALL_BLOCKS:
         if block.language == "bash":
             for number, line in enumerate(joined(block.text).splitlines()):
@@ -43,7 +43,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 
 
 def joined(text: str) -> str:
-    """Continued lines as one, which takes their place and leaves the others where they are."""
+    """Join continued lines into one, keeping the positions of the others."""
     return re.sub(
         r"(?:.*\\\n)+.*",
         lambda lines: lines[0].replace("\\\n", " ") + "\n" * lines[0].count("\\\n"),
@@ -55,7 +55,7 @@ def test_continued_lines_are_read_as_one() -> None:
     assert joined("a\nb \\\n  c \\\n  d\ne\n").splitlines() == ["a", "b    c    d", "", "", "e"]
 
 
-def test_blocks_are_found_with_what_belongs_to_them(tmp_path: Path) -> None:
+def test_blocks_are_found_with_their_attributes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "Text.\n```python\na = 1\n```\n"
@@ -89,7 +89,7 @@ def test_every_command_and_option_shown_exists(
 
 
 def check_command(place: str, words: list[str]) -> None:
-    """Assert that the command that ``words`` are, and its options, exist."""
+    """Assert that the command in ``words`` and its options exist."""
     command: Any = typer.main.get_command(app)
     rest = iter(words)
     for word in rest:
@@ -97,13 +97,13 @@ def check_command(place: str, words: list[str]) -> None:
             known = {option for param in command.params for option in param.opts}
             assert word in known, f"{place}: {command.name} has no {word}"
         elif below := subcommands(command):
-            # FILE.py:CLASS is no command that is listed.
+            # FILE.py:CLASS is not in the list of commands.
             command = below.get(word) or (":" in word and command.get_command(None, word))
             assert command, f"{place}: no command {word}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
+def test_links_between_pages_resolve(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#[^)]*)?\)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
 
@@ -249,7 +249,7 @@ def test_the_landing_page_is_the_beginning_of_the_readme() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_begins_with_whom_it_is_for(page: Path) -> None:
+def test_a_page_begins_with_its_readers(page: Path) -> None:
     if page.name not in {"README.md", "index.md"}:  # for everyone
         assert re.match(r"# .+\n\n\*For .+?\.\*\n\n", page.read_text("utf-8"), re.DOTALL)
 
@@ -270,7 +270,7 @@ def test_every_application_has_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_an_example_says_how_it_is_run_and_is_listed(example: Path) -> None:
+def test_an_example_says_how_to_run_it_and_is_listed(example: Path) -> None:
     text = example.read_text("utf-8")
     assert re.match(rf'""".+\n\n(?:    .+\n)*    python examples/{example.name}.*\n', text)
     assert f"[{example.stem}]({example.name})" in (example.parent / "README.md").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Any error becomes text that a gRPC client gets."""
+"""Any error becomes text that can be sent to a gRPC client."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ surrogates = st.characters(categories=["Cs"])
 
 
 def encoded(text: str) -> int:
-    """Bytes in a gRPC status message."""
+    """Return the encoded size of a gRPC status message."""
     return len(quote(text, safe=PLAIN))
 
 
 @given(st.text(st.characters() | surrogates), st.integers(0, 2500))
-def test_a_message_is_valid_short_and_sent_again_unchanged(text: str, count: int) -> None:
+def test_a_message_is_valid_and_short_and_cutting_it_again_changes_nothing(
+    text: str, count: int
+) -> None:
     sent = sendable(text * (1 + count))
     assert encoded(sent) <= 2500
     assert sent.encode().decode() == sent
@@ -32,7 +34,7 @@ def test_a_message_is_valid_short_and_sent_again_unchanged(text: str, count: int
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=200))
-def test_ordinary_text_is_sent_as_it_is(text: str) -> None:
+def test_ordinary_text_is_sent_unchanged(text: str) -> None:
     assert sendable(text) == text
 
 
@@ -72,7 +74,7 @@ def test_an_error_is_described_whatever_its_code_does(error: BaseException, text
     assert described(error) == text
 
 
-def test_an_error_of_a_derived_class_is_told_by_naiads_own() -> None:
+def test_an_error_of_a_derived_class_is_sent_as_naiads_own() -> None:
     class Mine(InvalidInput):
         code = "NONSENSE"
 

@@ -42,7 +42,7 @@ def test_every_extra_is_in_the_table_or_a_former_name_or_for_developers() -> Non
         assert re.search(rf"^\| .*`{name}`.* \|", table, re.MULTILINE)
 
 
-def test_all_brings_every_application() -> None:
+def test_the_extra_all_includes_every_application() -> None:
     extras = tables.extras()
     everything = tables.packages("all", extras)
     for application in applications():
@@ -70,12 +70,12 @@ def test_the_extras_that_messages_and_pages_name_exist() -> None:
     assert named <= tables.extras().keys() - tables.FORMER
 
 
-def test_no_page_installs_a_release_that_there_is_not() -> None:
+def test_no_page_installs_a_release_that_does_not_exist() -> None:
     for page in PAGES:
         assert not re.search(r"pip install [^`\n]*naiad\[", page.read_text("utf-8")), page.name
 
 
-def test_a_clone_is_installed_from_where_it_is() -> None:
+def test_a_clone_is_installed_from_its_folder() -> None:
     error = MissingExtra("gat", "torch")
     assert str(error) == (
         f'torch is needed here and is not installed; run: pip install -e "{ROOT}[gat]"'

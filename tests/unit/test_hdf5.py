@@ -1,4 +1,4 @@
-"""A file of tables that is on disk as it was when it was last whole."""
+"""A file of tables is on disk in its last committed state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def append(rows: int) -> Any:
     return change
 
 
-def test_a_file_is_as_h5py_writes_it(tmp_path: Path) -> None:
+def test_a_file_equals_h5pys_own(tmp_path: Path) -> None:
     with Hdf5Draft(tmp_path / "a.h5") as draft, h5py.File(tmp_path / "b.h5", "w") as plain:
         for rows in (700, 3, 5000):
             draft.commit(append(rows))
@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_file_of_the_last_commit(tmp_path: Path) -> None:
         assert np.isfinite(file["table/b"][:]).all()
 
 
-def test_the_process_ends_in_peace_after_a_full_disk(tmp_path: Path) -> None:
+def test_the_process_ends_cleanly_after_a_full_disk(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\n"
         "from tests.support.disk import file_size_limit\n"

@@ -1,4 +1,4 @@
-"""Tests are handed out by file, those that take longest first."""
+"""Tests are handed out by file, longest first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.markdown import ROOT
 
 
 @pytest.mark.parametrize("path", [*order.LONGEST, *order.APART])
-def test_a_file_that_is_named_is_there(path: str) -> None:
+def test_named_files_exist(path: str) -> None:
     assert (ROOT / path).is_file()
 
 

@@ -1,4 +1,4 @@
-"""What holds for the project as a whole: versions agree, and imports go one way only."""
+"""Rules of the whole project: versions agree, and imports go one way only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from naiad.application import applications
 
 PACKAGE = ROOT / "src" / "naiad"
 
-# The layers, from the bottom up: a part imports what is below it, and itself.
+# The layers, from the bottom up: a part imports only those below it, and itself.
 LAYERS: tuple[set[str], ...] = (
     {"errors", "engine_release"},
     {"application", "backoff", "console", "files"},
@@ -35,7 +35,7 @@ LAYERS: tuple[set[str], ...] = (
     {"applications.<app>"},
     {"cli", ""},
 )
-# What is below, and yet not for everyone.
+# Lower parts that not everyone may import.
 NOT_FOR = {
     "client": {"runtime", "weights", "torch_model", "native", "onnx_session", "plots"},
     "gate": {"core"},  # but for the settings
@@ -43,10 +43,10 @@ NOT_FOR = {
     "deploy": {"triton", "client", "runtime"},
     "applications.<app>": {"bench", "tune", "deploy", "gate", "audit"},
 }
-# Modules of an application that are its part of the command line.
+# Modules that are an application's part of the command line.
 COMMANDS = {"cli", "commands", "demo", "infer_file", "report"}
 
-# Packages that a client and the command line do without; torch alone takes a second to import.
+# Packages that the client and the command line do not import; torch alone takes a second.
 HEAVY = (
     "torch",
     "scipy",
@@ -63,13 +63,13 @@ HEAVY = (
 
 
 def module_name(path: Path) -> str:
-    """``client.model`` for ``src/naiad/client/model.py``."""
+    """Return ``client.model`` for ``src/naiad/client/model.py``."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports(path: Path, *, anywhere: bool = True) -> Iterator[str]:
-    """Full names of what a file imports: anywhere, or only outside of functions."""
+    """Return the full names that a file imports: anywhere, or only outside functions."""
     package = path.relative_to(PACKAGE.parent).parent.parts
     nodes = deque([ast.parse(path.read_text("utf-8"))])
     while nodes:
@@ -88,7 +88,7 @@ def imports(path: Path, *, anywhere: bool = True) -> Iterator[str]:
 
 
 def part(module: str) -> str:
-    """The part of Naiad a module belongs to: ``core``, ``client``, ``applications.<app>``."""
+    """Return a module's part of Naiad: ``core``, ``client``, ``applications.<app>``."""
     first, _, rest = module.partition(".")
     if first == "applications":
         return "applications.<app>" if rest else "application"
@@ -96,7 +96,7 @@ def part(module: str) -> str:
 
 
 def place(module: str) -> int:
-    """The number of the layer that a module belongs to."""
+    """Return the number of a module's layer."""
     (number,) = (number for number, parts in enumerate(LAYERS) if part(module) in parts)
     return number
 
@@ -206,7 +206,7 @@ def test_the_list_of_imports_sees_every_form(
         "import naiad.cli.main",
     ],
 )
-def test_neither_the_client_nor_the_command_line_pay_for_torch(statement: str) -> None:
+def test_neither_the_client_nor_the_command_line_imports_torch(statement: str) -> None:
     code = f"{statement}\nimport sys; print(*sorted(set({HEAVY!r}) & sys.modules.keys()))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -238,7 +238,7 @@ def test_all_is_exactly_what_can_be_imported() -> None:
     }
 
 
-def test_a_name_that_is_not_public_is_not_there() -> None:
+def test_a_name_that_is_not_public_does_not_exist() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Serve'"):
         naiad.Serve  # noqa: B018
 

@@ -1,4 +1,4 @@
-"""What docs/security.md says of published vulnerabilities."""
+"""The published vulnerabilities in docs/security.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def functions_of(path: str) -> set[str]:
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group["name"])
-def test_every_vulnerability_has_a_remedy_and_says_what_holds_on_loopback(
+def test_every_vulnerability_has_a_remedy_and_its_status_on_loopback(
     group: dict[str, Any],
 ) -> None:
     assert group["cves"]
@@ -39,7 +39,7 @@ def test_every_vulnerability_has_a_remedy_and_says_what_holds_on_loopback(
 @pytest.mark.parametrize(
     "test", sorted({test for group in GROUPS for test in group["tests"]}), ids=str
 )
-def test_the_tests_named_exist(test: str) -> None:
+def test_the_named_tests_exist(test: str) -> None:
     path, _, function = test.partition("::")
     assert function in functions_of(path)
 
@@ -60,7 +60,7 @@ def test_the_facts_of_a_vulnerability_are_complete(cve: dict[str, Any]) -> None:
     assert cve["part"]
 
 
-def test_no_vulnerability_is_there_twice_and_their_number_is_the_one_named() -> None:
+def test_no_vulnerability_is_listed_twice_and_their_number_is_right() -> None:
     assert len({cve["id"] for cve in CVES}) == len(CVES)
     absent = sum(
         len(group["cves"]) for group in GROUPS if group["loopback"] in {"not used", "not shipped"}
@@ -69,7 +69,7 @@ def test_no_vulnerability_is_there_twice_and_their_number_is_the_one_named() -> 
     assert f"range of {len(CVES) - absent} " in page.replace("\n", " ")
 
 
-def test_the_patched_triton_that_is_named_has_every_fix() -> None:
+def test_the_named_patched_triton_has_every_fix() -> None:
     page = (ROOT / "docs" / "security.md").read_text("utf-8")
     named = set(re.findall(r"tritonserver:(\d\d\.\d\d)-py3", page))
     assert named

@@ -1,4 +1,4 @@
-"""A server's card tells its user's commands where it is and how it is set up."""
+"""A server's card tells its user's commands its address and settings."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_a_card_is_found_by_each_address_of_its_server(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": 1, "other": 2}'])
-def test_a_damaged_card_is_none(text: str):
+def test_a_damaged_card_is_ignored(text: str):
     publish_card(CARD, [8001])
     key_path(8001).with_suffix(".json").write_text(text)
     assert find_card(8001) is None

@@ -1,4 +1,4 @@
-"""What a user's tests are written with finds what is wrong, and nothing else."""
+"""The helpers for users' tests find real mistakes and nothing else."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Degree(naiad.Pipeline):
 
 
 class Leaking(Degree):
-    """Takes a mean over all that was merged."""
+    """A pipeline that averages over the whole batch."""
 
     def forward(self, batch):
         return super().forward(batch) | {"mean": batch["x"].mean(axis=1) - batch["x"].mean()}
 
 
 class Counting(Degree):
-    """Counts the requests that were merged."""
+    """A pipeline that counts the merged requests."""
 
     def forward(self, batch):
         found = super().forward(batch)
@@ -58,7 +58,7 @@ def test_arrays_may_be_given_beside_sizes() -> None:
 
 
 @pytest.mark.parametrize(("kind", "output"), [(Leaking, "mean"), (Counting, "degree")])
-def test_one_whose_answers_depend_on_others_does_not(kind, output) -> None:
+def test_a_pipeline_whose_answers_depend_on_others_fails(kind, output) -> None:
     with pytest.raises(AssertionError, match=f"{output} of request 0 differs when it is merged"):
         testing.check_batching(kind, *SIZES)
 
@@ -94,7 +94,7 @@ def test_the_same_seed_makes_the_same_request() -> None:
 
 @pytest.fixture
 def usual_ports() -> Iterator[None]:
-    """The usual ports, taken: by us, or by whoever has them."""
+    """Occupy the default ports, unless another process has them."""
     with ExitStack() as stack:
         for port in (8000, 8001, 8002):
             with suppress(OSError):
@@ -103,6 +103,6 @@ def usual_ports() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("usual_ports")
-def test_a_server_starts_beside_one_at_the_usual_ports() -> None:
+def test_a_server_starts_beside_one_on_the_default_ports() -> None:
     with testing.serve("simple", instances=1) as server:
         assert server.client().ready("simple")

@@ -53,13 +53,13 @@ def test_a_tuning_of_another_device_is_refused(path):
         ({"cost": {"fixed": -1, "per": {}, "knee": None}}, "at least 0"),
     ],
 )
-def test_what_naiad_tune_never_wrote_is_refused(path, change, message):
+def test_an_invalid_tuning_is_refused(path, change, message):
     path.write_text(json.dumps(json.loads(TUNING.to_json()) | change))
     with pytest.raises(InvalidInput, match=message):
         read_tuning(path, "degree", "cpu")
 
 
-def test_a_file_that_is_not_there_or_not_json_is_named(tmp_path):
+def test_a_missing_or_invalid_file_is_named(tmp_path):
     with pytest.raises(InvalidInput, match=r"nothing\.json cannot be read"):
         read_tuning(tmp_path / "nothing.json", "degree", "cpu")
     (tmp_path / "a.json").write_text("{")

@@ -27,7 +27,7 @@ def test_actions_are_pinned_by_hash_beside_their_version(path: Path) -> None:
     used = re.findall(r"^\s*(?:- )?uses: *(.+)$", path.read_text("utf-8"), re.MULTILINE)
     assert used
     for action in used:
-        if not action.startswith("./"):  # this repository's own, of the same commit
+        if not action.startswith("./"):  # our own, from the same commit
             assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
 
 
@@ -40,7 +40,7 @@ def test_an_action_has_the_same_version_everywhere() -> None:
 
 
 @every_workflow
-def test_a_workflow_may_only_read_and_a_job_no_more_than_it_says(path: Path) -> None:
+def test_a_workflow_may_only_read_and_a_job_has_only_its_declared_rights(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] in ({}, {"contents": "read"})
     writes = {
@@ -68,7 +68,7 @@ def test_a_checkout_leaves_no_credentials_behind(path: Path) -> None:
                 assert step["with"]["persist-credentials"] is False
 
 
-def test_nothing_is_published_that_was_not_tested() -> None:
+def test_only_tested_artifacts_are_published() -> None:
     jobs = read(GITHUB / "workflows" / "release.yml")["jobs"]
     assert jobs["test"]["uses"] == "./.github/workflows/ci.yml"
     assert jobs["wheels"]["uses"] == "./.github/workflows/wheels.yml"
@@ -78,7 +78,7 @@ def test_nothing_is_published_that_was_not_tested() -> None:
     assert tested["steps"][-1] == {"run": ".ci/run"}
 
 
-def test_each_workflow_is_run_by_a_change_of_what_it_checks() -> None:
+def test_a_change_of_checked_files_runs_their_workflow() -> None:
     ran = {
         path.stem: read(path)[True]["pull_request"] for path in WORKFLOWS if path.stem != "release"
     }
@@ -98,7 +98,7 @@ def test_the_files_and_targets_that_workflows_call_exist() -> None:
             assert (ROOT / called).exists(), called
 
 
-def test_what_is_pinned_twice_is_pinned_alike() -> None:
+def test_pins_in_two_places_agree() -> None:
     pins: dict[str, set[str]] = {}
     for path in (*WORKFLOWS, ROOT / ".pre-commit-config.yaml"):
         for package, pin in re.findall(r"([a-z-]+)==([\d.]+)", path.read_text("utf-8")):

@@ -109,8 +109,8 @@ void print_shares(const std::vector<std::string>& names, const std::vector<doubl
 }
 
 std::string unknown(size_t number) {
-  return "hits that spacepoints name and their plane does not have: " + grouped(number) +
-         ", left out";
+  return "hits named by spacepoints but not found on their plane: " + grouped(number) +
+         " (ignored)";
 }
 
 void print_hits(const Labels& labels, const std::vector<PlaneCounts>& counts) {
@@ -181,7 +181,7 @@ std::vector<std::string> sized_names(std::vector<std::string> names, size_t size
   }
   if (names.size() != size) {
     throw naiad::PipelineError("the model names " + std::to_string(names.size()) + " " + kind +
-                               " classes and scores " + std::to_string(size) + " of them");
+                               " classes, but has scores for " + std::to_string(size));
   }
   return names;
 }

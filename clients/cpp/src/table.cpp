@@ -60,7 +60,7 @@ std::optional<Table> Table::open(const hdf5::Handle& file, const std::string& pa
   if (!hdf5::exists(file, name)) return std::nullopt;
   const hdf5::Handle group = hdf5::open_group(file, name);
   if (!group) {
-    throw InvalidInput(path + ": " + name + " is a dataset; it must be a group with a column each");
+    throw InvalidInput(path + ": " + name + " is a dataset; it must be a group of columns");
   }
   if (hdf5::exists(group, "table")) {
     throw InvalidInput(path + ": " + name +
@@ -122,7 +122,7 @@ void Table::read_pynuml(const hdf5::Handle& group) {
     throw InvalidInput(where(longest->first) + " has " + std::to_string(longest->second) +
                        " rows, but " + name_ + "/" + shortest->first + " has " +
                        std::to_string(shortest->second) +
-                       "; columns of one table must be equally long");
+                       "; columns of a table must have the same length");
   }
   rows_ = longest->second;
   read_counts(group);

@@ -1,4 +1,4 @@
-"""Finished measurements, made up."""
+"""Invented measurements."""
 
 from __future__ import annotations
 

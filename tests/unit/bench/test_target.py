@@ -1,4 +1,4 @@
-"""Requests that are prepared once reach a server that wants a key."""
+"""Requests prepared once reach a server that needs a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmark makes of its measurements."""
+"""The benchmark's evaluation of its measurements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.nugraph3.speed import Speed
 
 
 def measured(ours: float) -> Round:
-    """A round in which Naiad is ``ours`` times as fast as all else."""
+    """Make a round in which Naiad is ``ours`` times as fast as everything else."""
     found = Round(loop={"small": Pace(100.0, 0.01), "large": Pace(100.0, 0.01)})
     for size in ("small", "large"):
         for clients in (*CLIENTS, MANY):
@@ -57,7 +57,7 @@ def test_differences_are_in_tolerances_and_nan_is_one():
 
 
 def test_the_page_has_a_row_per_goal_and_side_and_a_picture(tmp_path):
-    # Its first line names the versions of what the extra bench installs.
+    # Its first line has the versions of the packages in the extra bench.
     pytest.importorskip("torch_geometric", reason="the reference needs the extra bench")
     rounds = [measured(11), measured(13)]
     events = {size: simulated(size, 1) for size in SIZES}

@@ -26,7 +26,7 @@ def _needs_torch_geometric():
 
 
 def reference(weights: Path):
-    """From arrays to answers, as the served model does it."""
+    """Return answers to arrays, as from the served model."""
     from benchmarks.reference.graph import Preparation
     from benchmarks.reference.network import NuGraph3
 

@@ -1,7 +1,7 @@
-"""An application of plain numbers, to process in bulk: small files, and a server in this process.
+"""An application of plain numbers for bulk processing: small files, and a server in this process.
 
 An input is a text file with a number per line; the model ``half`` of tests/unit/client/servers.py
-answers the first half of what it is sent, so of ``[n, n]`` it says ``[n]``.
+answers with the first half of its input, so ``[n, n]`` gives ``[n]``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from naiad.errors import InvalidInput, PipelineError
 
 @dataclass(frozen=True)
 class Numbers:
-    """Files ``.txt`` in, ``.json`` out: what was asked and what was answered."""
+    """Files ``.txt`` in, ``.json`` out, with requests and answers."""
 
     unit: ClassVar[str] = "numbers"
     suffixes: ClassVar[tuple[str, ...]] = (".json",)

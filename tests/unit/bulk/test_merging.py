@@ -1,4 +1,4 @@
-"""Parts made one are what would have been written at once, however they are cut."""
+"""Merged parts equal a single file, however they were split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELS = Labels(tuple("abcdefg"), tuple("wxyz"), "for tests")
 
 
 def result(number: int, hits: int, labels: Labels = LABELS) -> NuGraph3Result:
-    """A result with so many hits, all of plane u."""
+    """Make a result with this number of hits, all of plane u."""
     import numpy as np
 
     rng = np.random.default_rng(number)

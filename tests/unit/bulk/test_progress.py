@@ -1,4 +1,4 @@
-"""How fast, how far, how long: on a terminal, and in the log of a batch system."""
+"""Speed, progress and remaining time, on a terminal and in a batch system's log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``naiad deploy``: what it writes, and what it refuses."""
+"""The files and refusals of ``naiad deploy``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``naiad infer`` has a command for every application that can."""
+"""``naiad infer`` has a command for every application."""
 
 from __future__ import annotations
 

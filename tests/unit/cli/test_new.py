@@ -1,4 +1,4 @@
-"""``naiad new`` writes a pipeline that works as it is."""
+"""``naiad new`` writes a pipeline that works unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``naiad simulate`` has a command for every application that can."""
+"""``naiad simulate`` has a command for every application that simulates."""
 
 from __future__ import annotations
 

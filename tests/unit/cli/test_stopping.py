@@ -1,4 +1,4 @@
-"""A signal ends a command, wherever it comes."""
+"""A signal ends a command at any moment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from naiad.errors import Unavailable
 
 
 class Dying:
-    """Gets a signal while it is destroyed, where Python drops what is raised."""
+    """An object that gets a signal in ``__del__``, where Python drops exceptions."""
 
     def __init__(self, number: signal.Signals) -> None:
         self.number = number

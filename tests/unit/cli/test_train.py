@@ -1,4 +1,4 @@
-"""``naiad train`` has a command for every application that can."""
+"""``naiad train`` has a command for every application that trains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blocking and the asyncio client, run by one and the same test."""
+"""The blocking and the asyncio client, for the same tests."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ both = pytest.mark.parametrize("run", [blocking, in_a_loop])
 
 
 def half(client: Any, **options: Any) -> Any:
-    """Have the model ``half`` of tests.unit.client.servers answer."""
+    """Call the model ``half`` of tests.unit.client.servers."""
     return client.infer("half", x=[1.0, 2.0, 3.0, 4.0], **options)

@@ -1,4 +1,4 @@
-"""A server in a process of its own that can be killed: ``python -m tests.unit.client.mortal``."""
+"""A server in its own process, to be killed: ``python -m tests.unit.client.mortal``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUMBERS = 1000  # in each request; the answer has half of them
 
 
 class Mortal:
-    """The model ``half`` at a port that stays the same over its lives."""
+    """The model ``half`` on a port that stays the same after restarts."""
 
     def __init__(self, scheme: str) -> None:
         self.scheme = scheme
@@ -52,7 +52,7 @@ def mortal(scheme: str) -> Generator[Mortal]:
 
 
 class _Slowly(BaseHTTPRequestHandler):
-    """Answers half of an answer, and then the other: a death may come between."""
+    """A handler that answers in two halves, so that a death may come between."""
 
     protocol_version = "HTTP/1.1"
 

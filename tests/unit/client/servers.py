@@ -1,4 +1,4 @@
-"""Small servers in this process that answer, and misbehave, as they are told."""
+"""Small servers in this process that answer and misbehave on request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIG = {
 
 
 class Half(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """A gRPC server of one model whose answer is half its bytes; ``before`` runs first."""
+    """A gRPC server whose only model returns half its input; ``before`` runs first."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ def grpc_server(
     socket_at: str = "",
     interceptors: Sequence[grpc.ServerInterceptor] = (),
 ) -> Generator[tuple[str, Half], None, None]:
-    """Give the address ``127.0.0.1:port`` of a running server, or of its socket, and the server."""
+    """Run a server; yield its address, ``127.0.0.1:port`` or its socket, and itself."""
     half = Half(before, parameters)
     options = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
     server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors, options=options)
@@ -107,7 +107,7 @@ def grpc_server(
 def http_server(
     answer: Callable[[BaseHTTPRequestHandler, bytes], None], tls: Any = None
 ) -> Generator[str, None, None]:
-    """Give the address ``127.0.0.1:port`` of a server that answers each request by ``answer``."""
+    """Run a server that answers by ``answer``; yield its address ``127.0.0.1:port``."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,4 +1,4 @@
-"""Keys: where they come from, which calls carry them, and that they are shown to nobody else."""
+"""The sources of keys, the calls that carry them, and their secrecy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(params=["argument", "environment"])
 def options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Give the API key one way or the other."""
+    """Return options with the API key as an argument or in the environment."""
     if request.param == "argument":
         monkeypatch.setenv("NAIAD_API_KEY", "another")
         return {"api_key": KEY}
@@ -244,4 +244,4 @@ def test_who_has_no_key_is_told_how_to_give_one_and_who_has_a_wrong_one_what_was
             NotAllowed, match="does not allow this with the key that was sent: Clie"
         ):
             run(address, half, api_key=KEY)
-    assert tries == 2  # such a refusal is not tried again
+    assert tries == 2  # such a refusal is not retried

@@ -1,4 +1,4 @@
-"""However a connection ends, the request is sent again, and a server that comes back loses none."""
+"""However a connection ends, its request is resent; a restarted server loses none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from naiad.client import AsyncClient, Client
 from naiad.errors import NaiadError, Unavailable
 
 _AT_ONCE = 4
-_GONE = 3.5  # seconds; three retries alone are over before
+_GONE = 3.5  # seconds, longer than three retries
 
 
 @pytest.mark.slow
@@ -91,12 +91,12 @@ def test_a_wrong_port_is_found_within_seconds(run: Ask, scheme: str) -> None:
 
 
 def close(connection: socket.socket) -> None:
-    """End a connection in good order."""
+    """End a connection properly."""
     connection.shutdown(socket.SHUT_RDWR)
 
 
 def reset(connection: socket.socket) -> None:
-    """End a connection as one whose host has forgotten it."""
+    """Reset a connection, like a host that has forgotten it."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -108,9 +108,9 @@ GOAWAY = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + bytes.fromhex("00000807000000
 def breaking(
     target: str, said: bytes, end: Callable[[socket.socket], None], times: int = 1
 ) -> Generator[tuple[str, list[str]]]:
-    """Before the server at ``target``: says this in place of its first answers, then ends them.
+    """Run a proxy to ``target`` that sends ``said`` on its first connections and then ends them.
 
-    Gives its address, and a list with an entry for each connection.
+    Yields its address, and a list with an entry per connection.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     seen: list[str] = []

@@ -14,7 +14,7 @@ from naiad.errors import DeadlineExceeded, InvalidInput, Unavailable
 
 @dataclass
 class Asked:
-    """The servers of a client, as its attempts see them."""
+    """A client's servers, as its attempts see them."""
 
     servers: int = 1
     answered: bool = True

@@ -1,4 +1,4 @@
-"""Tensors survive the way over the wire, in both protocols, byte for byte."""
+"""Tensors are transferred byte for byte in both protocols."""
 
 from __future__ import annotations
 

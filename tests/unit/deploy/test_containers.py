@@ -1,4 +1,4 @@
-"""The files that images are built from: linted, and of one mind with each other and the package."""
+"""The files that images are built from are linted, and agree with each other and the package."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFINITION = (DEPLOY / "apptainer.def").read_text("utf-8")
 
 
 def sections(definition: str) -> dict[str, str]:
-    """The parts of an Apptainer definition by name; that before the first is ""."""
+    """Return the parts of an Apptainer definition by name; "" before the first."""
     parts = re.split(r"^%(\w+)\n", definition, flags=re.MULTILINE)
     return dict(zip(["", *parts[1::2]], [parts[0], *parts[2::2]], strict=True))
 
@@ -56,7 +56,7 @@ def test_the_definition_copies_what_is_there_and_is_used() -> None:
     assert all((ROOT / source).exists() for source in copied)
     assert "sh /src/deploy/install.sh /src /opt/naiad" in parts["post"]
     assert copied["deploy/install.sh"] == "/src/deploy/install.sh"
-    # The same files as the Dockerfile may see.
+    # The same files as those visible to the Dockerfile.
     seen = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     assert {line[1:] for line in seen if line.startswith("!")} == set(copied)
 

@@ -1,4 +1,4 @@
-"""The dashboard asks for what Naiad's metrics are, in queries that Prometheus understands."""
+"""The dashboard queries only Naiad's metrics, in valid PromQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The balancer of a cluster before a pod's gate, each a real Envoy."""
+"""A cluster's balancer in front of a pod's gate, each a real Envoy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ready(BaseHTTPRequestHandler):
 
 @contextmanager
 def health_port() -> Iterator[int]:
-    """The port on which a pod says that it is ready."""
+    """Run the port on which a pod reports ready."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Ready)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -48,7 +48,7 @@ def health_port() -> Iterator[int]:
 
 @contextmanager
 def balanced(config: dict[str, Any], port: int, health: int, directory: Path) -> Iterator[int]:
-    """The port of a balancer whose pod is at ``port``."""
+    """Run a balancer whose pod is at ``port``; yield its port."""
     own, status, admin = free_ports(3)
     text = json.dumps(config)
     for old, new in (
@@ -71,7 +71,7 @@ def balanced(config: dict[str, Any], port: int, health: int, directory: Path) ->
 
 
 def answered(channel: grpc.Channel, key: str, within: float = 20) -> bytes:
-    """The answer through a balancer that may just have been started."""
+    """Return the answer through a balancer that may still be starting."""
     deadline = time.monotonic() + within
     call = channel.unary_unary(SERVICE + "ModelInfer")
     while True:

@@ -1,4 +1,4 @@
-"""Pages of other origins, and gRPC-Web: only where they were asked for."""
+"""Pages of other origins, and gRPC-Web, are served only if enabled."""
 
 from __future__ import annotations
 

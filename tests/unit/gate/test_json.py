@@ -1,4 +1,4 @@
-"""The JSON of a request is walked before Triton sees it: neither depth nor shapes can end that."""
+"""The gate checks a request's JSON first, so that neither depth nor shapes can end Triton."""
 
 from __future__ import annotations
 

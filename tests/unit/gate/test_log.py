@@ -1,4 +1,4 @@
-"""The access log and traces: who asked for what, and nothing of what they sent."""
+"""The access log and traces have clients and paths, but no payloads."""
 
 from __future__ import annotations
 

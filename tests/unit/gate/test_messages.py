@@ -1,4 +1,4 @@
-"""Keys of some models over gRPC: the gate reads the name where Triton will."""
+"""Keys for some models over gRPC: the gate reads the same name as Triton."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OF_A_MODEL = {
 
 
 class Asked:
-    """A gate, and a channel to it with a key that is for the models a and b."""
+    """Run a gate; yield it and a channel to it with a key for the models a and b."""
 
     def __init__(self, gate: Gate, channel: grpc.Channel, key: str) -> None:
         self.gate, self.channel, self.key = gate, channel, key
@@ -80,7 +80,7 @@ def test_the_last_of_several_names_counts_as_it_does_for_triton(asked: Asked) ->
     assert parse(a + c).model_name == "c"
     assert asked(a + c)[0] is grpc.StatusCode.PERMISSION_DENIED
     assert asked(c + a)[0] is grpc.StatusCode.OK
-    # The name as a number is another field to every parser: it counts for none.
+    # A name of another wire type is another field to every parser, and does not count.
     assert parse(a + b"\x08\x05").model_name == "a"
     assert asked(a + b"\x08\x05")[0] is grpc.StatusCode.OK
 
@@ -98,14 +98,14 @@ def test_a_large_request_of_many_tensors_is_read(asked: Asked) -> None:
     "damage",
     [
         b"\n",  # no length
-        b"\n\x05ab",  # longer than there is
+        b"\n\x05ab",  # longer than the message
         b"\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a",  # beyond 32 bits
         b"\n\x81\x00a",  # a longer form of 1
         b"\x8a\x00\x01a",  # a longer form of the field
         b"\x0b\x0c",  # a group
         b"\x0f",  # no kind
         b"\x02\x01a",  # the field 0
-        b"\x08" + b"\xff" * 10,  # a number that does not end
+        b"\x08" + b"\xff" * 10,  # an endless number
         b"\x09\0\0",  # cut off
         b"\x0d\0",
         b"\x12\1\n" * 5000,  # more fields than a request has
@@ -136,7 +136,7 @@ def test_bytes_that_are_not_one_message_are_refused(asked: Asked) -> None:
 
 
 def fields() -> st.SearchStrategy[bytes]:
-    """One field of a message, in any form that an encoder may choose."""
+    """Draw a field of a message, in any valid encoding."""
 
     def varint(value: int) -> bytes:
         out = b""
@@ -158,17 +158,17 @@ def fields() -> st.SearchStrategy[bytes]:
 @settings(max_examples=300)
 @given(st.lists(fields(), max_size=12).map(b"".join) | st.binary(max_size=40))
 def test_the_gate_and_protobuf_read_the_same_name(asked: Asked, message: bytes) -> None:
-    # Read as a message of one text, since the other fields here need not be what they are there.
+    # Read as a message of one text, as the other fields may have other types here.
     try:
         name: str | None = service_pb2.ModelReadyRequest.FromString(message).name
     except Exception:
         name = None
     code, _ = asked(message, "ModelReady")
     if name is None:
-        return  # Triton refuses it, whatever the gate reads
+        return  # Triton refuses it anyway
     if name not in ("a", "b"):
         assert code is not grpc.StatusCode.OK
     elif code is not grpc.StatusCode.OK:
-        # It may refuse what protobuf reads only where no encoder writes it so.
+        # It may refuse a message that protobuf reads only if no encoder writes it like that.
         kept = service_pb2.ModelReadyRequest.FromString(message)
         assert kept.SerializeToString() != message

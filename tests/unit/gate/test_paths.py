@@ -1,4 +1,4 @@
-"""Paths and framings that two servers may read differently: the gate leaves one reading."""
+"""The gate leaves only one reading of paths and framings that servers may read differently."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def gate(key_file: Path, key: str) -> Iterator[Gate]:
 
 
 def raw(gate: Gate, request: bytes) -> bytes:
-    """What comes back for some bytes, until the gate closes or has no more to say."""
+    """Send some bytes; return the answer until the gate closes or falls silent."""
     found = b""
     with gate.connect() as connection:
         connection.sendall(request)
         connection.settimeout(10)
-        # What is smuggled is answered at once; a body that is waited for, never.
+        # A smuggled request is answered at once; a missing body never.
         with contextlib.suppress(TimeoutError, ConnectionError):
             while chunk := connection.recv(65536):
                 found += chunk

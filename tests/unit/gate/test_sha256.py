@@ -1,4 +1,4 @@
-"""The gate's SHA-256, which runs in Envoy, beside Python's."""
+"""The gate's SHA-256, which runs in Envoy, equals Python's."""
 
 from __future__ import annotations
 

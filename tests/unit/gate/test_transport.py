@@ -21,7 +21,7 @@ from naiad.gate.keys import add_key
 
 
 class Authority:
-    """Signs the certificates of clients."""
+    """An authority that signs the certificates of clients."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -32,7 +32,7 @@ class Authority:
         self.file.write_bytes(self._sign(self._name, self._key, ca=True))
 
     def client(self, name: str) -> tuple[Path, Path]:
-        """A client's certificate and key."""
+        """Return a client's certificate and key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         files = self.directory / f"{name}.pem", self.directory / f"{name}.key"
@@ -177,7 +177,7 @@ def test_with_keys_both_a_certificate_and_a_key_are_needed(
 @pytest.mark.parametrize("mode", [0o600, 0o660])
 def test_a_unix_socket_takes_all_three_and_has_its_mode(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "naiad.sock"
-    for _ in range(2):  # the second finds what the first has left
+    for _ in range(2):  # the second finds the first one's remains
         with running(GateSettings(socket=path, socket_mode=mode)) as gate:
             assert path.stat().st_mode & 0o777 == mode
             with grpc.insecure_channel(f"unix:{path}") as channel:

@@ -1,4 +1,4 @@
-"""A gRPC server in this process that answers by real pipelines, for commands that ask one."""
+"""A gRPC server in this process that answers with real pipelines, for commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ messages: Any = service_pb2
 
 
 class Served(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """The models, by name; each answers one request at a time, on the CPU."""
+    """Models by name, each answering one request at a time, on the CPU."""
 
     def __init__(self, models: Mapping[str, ExportedModel]) -> None:
         self.models = models
@@ -71,7 +71,7 @@ class Served(service_pb2_grpc.GRPCInferenceServiceServicer):
 
 @contextmanager
 def serving(*models: ExportedModel) -> Generator[str]:
-    """Give the address of a server with these models."""
+    """Run a server with these models; yield its address."""
     served = Served({model.name: model for model in models})
     options = [("grpc.max_receive_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(1), options=options)

@@ -1,4 +1,4 @@
-"""The config.pbtxt of every application is what it was."""
+"""The config.pbtxt of every application is unchanged."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def test_the_config_is_what_it_was(name: str, golden: Golden, tmp_path: Path) ->
     files = sorted(str(file.relative_to(model.path)) for file in model.path.rglob("*.txt"))
     text = (model.path / "config.pbtxt").read_text("utf-8")
     shutil.rmtree(tmp_path)  # some weights are large
-    # Weights are trained anew now and then.
+    # Weights are retrained now and then.
     text = re.sub(r'"[0-9a-f]{64}"', '"SHA256"', text)
     golden.check(f"config/{name}.pbtxt", text + "".join(f"# {file}\n" for file in files))

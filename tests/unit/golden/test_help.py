@@ -1,4 +1,4 @@
-"""The help of every command is what it was."""
+"""The help of every command is unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from naiad.cli.main import app
 
 
 def commands(command: Any, path: str = "naiad") -> Iterator[tuple[str, Any]]:
-    """Every command and group below ``command``, by its path such as ``naiad.infer.gat``."""
+    """Yield commands and groups below ``command`` with their paths, as in ``naiad.infer.gat``."""
     yield path, command
     for name, below in subcommands(command).items():
         yield from commands(below, f"{path}.{name}")
@@ -27,7 +27,7 @@ COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 def rendered(path: str, command: Any) -> str:
-    """Everything that ``--help`` says, however typer draws it."""
+    """Return the contents of ``--help``, without typer's layout."""
     parts = [path.replace(".", " "), inspect.cleandoc(command.help or "")]
     parts += [described(p) for p in command.params if not p.name.endswith("_completion")]
     below = subcommands(command)
@@ -39,7 +39,7 @@ def rendered(path: str, command: Any) -> str:
 
 
 def described(parameter: Any) -> str:
-    """One argument or option: names, values, default, and the sentence about it."""
+    """Describe one argument or option: names, values, default and help."""
     facts = {
         "type": kind_of(parameter),
         "metavar": parameter.metavar,
@@ -59,7 +59,7 @@ def described(parameter: Any) -> str:
 
 
 def kind_of(parameter: Any) -> str:
-    """The type of a value such as ``int`` or ``list[Path]``; of an enumeration, its members."""
+    """Return a value's type, such as ``int`` or ``list[Path]``, or an enumeration's members."""
     annotation = parameter.type_descriptor.annotation
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "|".join(str(member.value) for member in annotation)
@@ -67,7 +67,7 @@ def kind_of(parameter: Any) -> str:
 
 
 def plain(default: Any) -> str | None:
-    """A default as it is typed; none where there is none, or where it is found at each run."""
+    """Return a default as typed; None without one, or if it is found at each run."""
     return None if default is None or callable(default) else str(getattr(default, "value", default))
 
 

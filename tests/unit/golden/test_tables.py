@@ -1,6 +1,6 @@
-"""The columns of every file that a command writes are what they were.
+"""The columns of every file that a command writes are unchanged.
 
-Each command is run against a server in this process that answers by the real pipeline.
+Each command runs against a server in this process that answers with the real pipeline.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 APPLICATIONS = Path(naiad.applications.__file__).parent
 EVENTS = str(APPLICATIONS / "nugraph" / "data" / "example.h5")
 
-# By golden file: the commands, with the file to look at last. {url} is that of the server.
+# By golden file: the commands, with the file to compare last. {url} is the server's.
 COMMANDS: dict[str, tuple[str, ...]] = {
     "nugraph3.parquet": (f"infer nugraph3 {EVENTS} --events 0 --url {{url}} -o out.parquet",),
     "nugraph3.h5": (f"infer nugraph3 {EVENTS} --events 0 --url {{url}} -o out.h5",),
@@ -134,12 +134,12 @@ def of_json(path: Path) -> str:
     return "\n".join(dict.fromkeys(keys(json.loads(path.read_text("utf-8")))))
 
 
-# Whose keys depend on what was found: kinds of errors, dimensions that cost something.
+# Their keys depend on the findings: kinds of errors, dimensions with a cost.
 MEASURED = ("budget", "per", "knee", "errors")
 
 
 def keys(value: Any, path: str = "") -> Iterator[str]:
-    """The paths of all keys; those of a list's items are one."""
+    """Return the paths of all keys; a list's items share theirs."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield f"{path}{key}"

@@ -1,4 +1,4 @@
-"""``batcher.h``, used as :class:`tests.unit.native.reference.Batcher` is."""
+"""``batcher.h`` with the interface of :class:`tests.unit.native.reference.Batcher`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NANOSECONDS = 1_953_125
 
 
 class Queue:
-    """A queue in the driver, whose clock stands still. Sizes that are not given are 0."""
+    """A queue in the driver, whose clock stands still. Missing sizes are 0."""
 
     def __init__(
         self,
@@ -76,5 +76,5 @@ class Queue:
         self._driver.tell("close")
 
     def share(self) -> list[int]:
-        """How many requests each of two takers gets that wait when the queue is closed."""
+        """Return the requests that each of two takers gets when the queue is closed."""
         return sorted(map(int, self._driver.ask("share").split()))

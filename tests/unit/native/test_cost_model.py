@@ -20,7 +20,7 @@ TRUE = Cost(2e-3, {"requests": 5e-4, "nodes": 1e-5, "edges": 5e-6})
 
 
 class Learner:
-    """``cost_model.h``, used as the reference is."""
+    """``cost_model.h`` with the interface of the reference."""
 
     def __init__(self, driver: Talk, prior: Cost | None = None) -> None:
         self._driver = driver

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | text
-# An empty list or object reads as null: what is absent and what is empty are one here.
+# An empty list or object reads as null: absent and empty are the same here.
 values = st.recursive(
     scalars,
     lambda inner: (

@@ -1,4 +1,4 @@
-"""The native backend and a worker send a message alike."""
+"""The native backend and a worker encode messages the same way."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def pipelines() -> Path:
 
 @pytest.fixture(scope="session")
 def make_request():
-    """A Degree request of ``nodes`` nodes whose first feature is ``code``."""
+    """Make a Degree request of ``nodes`` nodes whose first feature is ``code``."""
     from naiad.core.pipeline import load_pipeline
 
     kind = load_pipeline(f"{PIPELINES}:Degree")

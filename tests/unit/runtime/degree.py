@@ -1,4 +1,4 @@
-"""Small pipelines for tests of the runtime; loaded by path, in this process and in workers."""
+"""Small pipelines for runtime tests, loaded by path in this process and in workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from naiad import Budget, Tensor
 
 
 class Degree(naiad.Pipeline):
-    """In-degree of each node, and the sum of all features of each graph."""
+    """The in-degree of each node, and the sum of all features of each graph."""
 
     inputs = {
         "x": Tensor("float32", ("nodes", 2)),
@@ -26,7 +26,7 @@ class Degree(naiad.Pipeline):
     }
     budget = Budget(nodes=100, requests=64)
     limit = Budget(nodes=1000)
-    arrays = "numpy"  # a worker that needs no torch starts in a tenth of the time
+    arrays = "numpy"  # a worker without torch starts in a tenth of the time
 
     def forward(self, batch):
         if (batch["x"] == 666).any():
@@ -54,7 +54,7 @@ class TorchDegree(Degree):
 
 
 class Scribbler(TorchDegree):
-    """Writes over what it is given, and then fails if a feature is 666."""
+    """A pipeline that overwrites its input, and then fails if a feature is 666."""
 
     def forward(self, batch):
         found = super().forward(batch)
@@ -66,7 +66,7 @@ class Scribbler(TorchDegree):
 
 
 class Trouble(Degree):
-    """Does what the first feature asks for."""
+    """A pipeline controlled by the first feature."""
 
     def prepare(self, request):
         code = request["x"][0, 0] if len(request["x"]) else 0
@@ -91,7 +91,7 @@ class Trouble(Degree):
 
 
 class Slow(Degree):
-    """Takes as many seconds as the first feature of any request says."""
+    """A pipeline whose run takes the seconds in the first feature of any request."""
 
     def forward(self, batch):
         time.sleep(float(batch["x"].max(initial=0)))
@@ -99,12 +99,12 @@ class Slow(Degree):
 
 
 class Ahead(Degree):
-    """Takes 10 ms to prepare a request, and 40 ms to run a batch, as a GPU does: without a core.
+    """Takes 10 ms to prepare a request and 40 ms to run a batch, like a GPU without using a core.
 
-    Says when it did so, and how many requests there were; and does what the first feature asks for:
-    1 and 2, fail in ``prepare`` and ``forward``; 3 and 4, end or stop the process in ``forward``,
-    with others prepared; 5 and 6, do so in ``prepare``; 7, run out of memory unless alone.
-    Other small numbers are the seconds that ``forward`` takes.
+    Returns the times and the number of requests. The first feature controls it: 1 and 2 fail in
+    ``prepare`` and ``forward``; 3 and 4 end or stop the process in ``forward``, with others
+    prepared; 5 and 6 do so in ``prepare``; 7 runs out of memory unless alone. Other small numbers
+    are the seconds that ``forward`` takes.
     """
 
     sample = {**Degree.inputs, "prepared": Tensor("float64", ("requests", 2))}
@@ -147,7 +147,7 @@ class Ahead(Degree):
 
 
 class Metered(Degree):
-    """Takes 20 ms per request of a batch, and says how many there were."""
+    """A pipeline of 20 ms per request that returns the batch size."""
 
     outputs = result = {**Degree.outputs, "company": Tensor("int64", ("requests",))}
 
@@ -158,7 +158,7 @@ class Metered(Degree):
 
 
 class Kneed(Degree):
-    """Takes 2 ms per batch and 20 us per node, ten times that beyond 400 nodes."""
+    """A pipeline of 2 ms per batch and 20 us per node, ten times that beyond 400 nodes."""
 
     budget = Budget(nodes=100_000)
     limit = Budget(nodes=50, edges=50)
@@ -170,7 +170,7 @@ class Kneed(Degree):
 
 
 class Picky(Degree):
-    """Refuses every graph with an odd number of nodes."""
+    """A pipeline that refuses graphs with an odd number of nodes."""
 
     limit = Budget(nodes=50, edges=50)
 
@@ -181,7 +181,7 @@ class Picky(Degree):
 
 
 class Starved(Degree):
-    """Has memory for so many nodes at once."""
+    """A pipeline with memory for a limited number of nodes."""
 
     memory = 32
     seen: list[int] = []
@@ -194,21 +194,21 @@ class Starved(Degree):
 
 
 class Broken(Degree):
-    """Cannot be set up."""
+    """A pipeline that cannot be set up."""
 
     def setup(self, device):
         raise RuntimeError("no weights today")
 
 
 class Extra(Degree):
-    """Returns what it never declared."""
+    """A pipeline that returns undeclared outputs."""
 
     def forward(self, batch):
         return {**super().forward(batch), "surprise": np.zeros(1)}
 
 
 class Bytes(naiad.Pipeline):
-    """Strings back to front, without torch."""
+    """Reversed strings, without torch."""
 
     arrays = "numpy"
     inputs = {"text": Tensor("bytes", ("texts",), counts="bytes")}
@@ -224,7 +224,7 @@ class Bytes(naiad.Pipeline):
 
 
 class Where(naiad.Pipeline):
-    """Whether ``prepare`` finds its input in memory that is shared with whoever sent it."""
+    """A pipeline that tells whether ``prepare`` sees memory shared with the sender."""
 
     arrays = "numpy"
     inputs = {"x": Tensor("float32", ("n",))}
@@ -242,7 +242,7 @@ class Where(naiad.Pipeline):
 
 
 class Ranked(naiad.Pipeline):
-    """Rows in Triton's batch dimension, and named classes: scores are the pixels' sums."""
+    """Rows in Triton's batch dimension, with named classes; scores are the pixels' sums."""
 
     arrays = "numpy"
     max_batch_size = 4

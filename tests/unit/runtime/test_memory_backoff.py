@@ -42,7 +42,7 @@ def test_it_is_never_more_than_declared_and_never_nothing(failures):
 
 
 class OutOfMemoryError(RuntimeError):
-    """As torch names its own."""
+    """An error named like torch's."""
 
 
 @pytest.mark.parametrize(

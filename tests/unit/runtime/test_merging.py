@@ -1,4 +1,4 @@
-"""Batches that were merged in C++ are answered as requests by themselves are, or not at all."""
+"""Batches merged in C++ are answered like single requests, or not at all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from naiad.runtime.wire import Wire
 
 
 class Sums(Pipeline):
-    """Sums over the edges of a graph of two node types, in NumPy."""
+    """Sums over the edges of a graph with two node types, in NumPy."""
 
     inputs = {
         name: tensor
@@ -59,7 +59,7 @@ class Sums(Pipeline):
 
 
 class Paired(Sums):
-    """The same, and a fixed number of indices for each graph, none of which may be empty then."""
+    """The same with a fixed number of indices per graph, which then must have nodes."""
 
     inputs = {**Sums.inputs, "pair": Tensor("int32", (2,), index_into=("hits", "spacepoints"))}
 
@@ -95,7 +95,7 @@ def merged(batch: list[dict[str, np.ndarray]], wire: Wire = WIRE) -> Batch:
 
 
 def laid_out(arena: Arena, batch: list[dict[str, np.ndarray]]) -> Batch:
-    """A batch as ``task.h`` writes it."""
+    """Return a batch as ``task.h`` writes it."""
     arrays = list(merged(batch).values())
     offsets: list[int] = []
     end = 0
@@ -157,7 +157,7 @@ def test_merged_batches_are_answered_as_single_requests_are(
 
 
 class Finished(Sums):
-    """The same, with something to do for each request afterwards."""
+    """The same with a ``finish`` for each request."""
 
     outputs = {"total": Tensor("float64", ())}
     result = Sums.outputs
@@ -194,7 +194,7 @@ def test_a_batch_arrives_as_it_was_laid_out(arena: Arena, batch: list[Any]) -> N
 
 
 class Words(Pipeline):
-    """Texts, of which each row has two, and one that is stacked."""
+    """Texts, two per row, and a stacked one."""
 
     inputs = {"pairs": Tensor("bytes", ("rows", 2)), "name": Tensor("bytes", ())}
     outputs = {"first": Tensor("bytes", ("rows",)), "name": Tensor("bytes", ("requests",))}
@@ -236,7 +236,7 @@ def test_texts_that_were_merged_are_answered_as_single_ones_are(
 def merged_natively(
     drive: Any, batch: list[dict[str, np.ndarray]], wire: Wire = WIRE
 ) -> list[bytes | None]:
-    """What ``indices.h`` makes of each input of a batch; None where it refuses it."""
+    """Return the batch's inputs as merged by ``indices.h``; None if it refuses them."""
     config = ServiceConfig(Spec("p"), ServiceSettings(watchdog=2.5, queue_capacity=7))
     numbers: list[int] = [len(batch)]
     for request in batch:
@@ -307,7 +307,7 @@ def test_a_value_that_only_python_can_judge_must_be_run_apart(tensor: Tensor, va
 
 @st.composite
 def tensors(draw: st.DrawFn) -> tuple[Tensor, np.ndarray]:
-    """A tensor that the native backend checks, and an array of it that may be wrong."""
+    """Draw a tensor that the native backend checks, and an array for it that may be wrong."""
     names = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
     dtype = draw(st.sampled_from((*names, "float32", "float64")))
     array = draw(hnp.arrays(dtype, st.integers(1, 150)))
@@ -354,7 +354,7 @@ def test_an_index_into_a_neighbour_is_refused_before_python(
     drive: Any, others: int, name: str, place: tuple[int, ...], value: int
 ) -> None:
     wrong, *rest = (example(pair=np.array([1, 0], np.int32)) for _ in range(1 + others))
-    wrong[name][place] = value  # of the merged graph it would be another's
+    wrong[name][place] = value  # in the merged graph it would be another request's
     found = merged_natively(drive, [wrong, *rest], PAIRED)
     places = list(PAIRED.inputs)
     assert found[places.index(name)] is None

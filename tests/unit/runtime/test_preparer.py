@@ -1,4 +1,4 @@
-"""Requests are prepared beside what runs others, as many as a batch may hold."""
+"""Requests are prepared while others run, as many as a batch may hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 20.0
 
 
 class Rows(Pipeline):
-    """Prepares ``n`` rows, when it may; refuses -1."""
+    """A pipeline that prepares ``n`` rows when allowed, and refuses -1."""
 
     inputs = {"n": Tensor("int64", ("requests",))}
     sample = {"x": Tensor("float32", ("rows",)), "n": inputs["n"]}
@@ -68,7 +68,7 @@ def start(preparer: Preparer, *numbers: int) -> threading.Thread:
 
 
 def wait_until_full(preparer: Preparer) -> None:
-    """Wait until a request that is prepared has to wait for those that are ready."""
+    """Wait until a prepared request has to wait for the ready ones."""
     with preparer._changed:
         assert preparer._changed.wait_for(lambda: preparer._full, PATIENCE)
 
@@ -82,7 +82,7 @@ def test_requests_of_several_tasks_are_taken_together_once_they_are_prepared() -
     preparer = Preparer(Runner(Rows()), 1)
     preparer.give(items(1, 2))
     assert numbers_of(preparer.take()) == [1, 2]
-    # As if those ran now.
+    # As if the others ran now.
     for number in (1, 2, 1):
         preparer.give(items(number))
     assert numbers_of(preparer.take()) == [1, 2, 1]
@@ -152,7 +152,7 @@ def test_several_threads_prepare_at_once_and_keep_the_order() -> None:
     both = threading.Barrier(2)
     pipeline.gate = lambda _: both.wait(PATIENCE)
     preparer = Preparer(Runner(pipeline), 2)
-    giving = start(preparer, 1, 2, 1, 2)  # one after the other none would get through the barrier
+    giving = start(preparer, 1, 2, 1, 2)  # in sequence none would pass the barrier
     found = numbers_of(preparer.take())
     while len(found) < 4:
         found += numbers_of(preparer.take())

@@ -27,7 +27,7 @@ def pair() -> Iterator[tuple[Arena, Arena]]:
 
 
 def travelled(ours: Arena, theirs: Arena, written: Sequence[Arrays]) -> list[dict[str, Array]]:
-    """What the other process finds where it is told to look."""
+    """Return the data that another process reads at the given place."""
     layout = ours.write(written)
     memory = theirs.reserve(layout.size)
     return [

@@ -1,4 +1,4 @@
-"""A worker has answered its pipeline's example before it says that it is ready."""
+"""A worker answers its pipeline's example before it reports ready."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Texts = tuple[bytes, ...]
 
 
 class Pairs(Pipeline):
-    """Puts texts together."""
+    """A pipeline that joins texts."""
 
     inputs = {"texts": Tensor(BYTES, ("texts",))}
     outputs = {"joined": Tensor(BYTES, ("requests",))}
@@ -37,7 +37,7 @@ class Renamed(Pairs):
 
 
 class PairsTask(Task[Texts, str], Joins[Texts], Draws, WritesFiles[Texts, str]):
-    """Put texts together."""
+    """Join texts."""
 
     name, pipeline = "pairs", "tests.unit.tasks.pairs:Pairs"
     unit, suffixes = "pairs", (".txt",)

@@ -1,4 +1,4 @@
-"""Tables say what results say, whatever form their rows have."""
+"""Tables have the values of results, whatever the form of their rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 class Kinds(Task[Any, Rows]):
-    """Results are rows already."""
+    """A task whose results are rows already."""
 
     name, pipeline = "kinds", "nowhere:Kinds"
     unit, columns = "kinds", COLUMNS

@@ -1,4 +1,4 @@
-"""Units of several files: in order, named for the first, and never half of one."""
+"""Units of several files come in order, are named after the first, and are never split."""
 
 from __future__ import annotations
 

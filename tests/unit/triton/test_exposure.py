@@ -1,4 +1,4 @@
-"""Others reach a server only through the gate, and only with a credential."""
+"""Other machines reach a server only through the gate, and only with a credential."""
 
 from pathlib import Path
 

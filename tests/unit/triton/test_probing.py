@@ -9,7 +9,7 @@ from naiad.triton.prometheus import Sample
 
 
 class Answering:
-    """Stands for a client whose server gives one answer, and says whether it is ready."""
+    """A fake client whose server gives one answer and reports its readiness."""
 
     def __init__(self, error: NaiadError | None, ready: bool = True) -> None:
         self.error = error
@@ -54,7 +54,7 @@ def test_a_model_without_example_is_believed_what_triton_says_of_it():
 def test_answers_are_counted_by_naiad_where_it_counts_and_by_triton_elsewhere():
     samples = [
         Sample("nv_inference_request_success", {"model": "plain"}, 3),
-        Sample("nv_inference_request_success", {"model": "ours"}, 9),  # taken on, not answered
+        Sample("nv_inference_request_success", {"model": "ours"}, 9),  # accepted, not answered
         Sample("naiad_requests_total", {"model": "ours"}, 5),
         Sample("naiad_errors_total", {"model": "ours", "kind": "InvalidInput"}, 1),
         Sample("naiad_errors_total", {"model": "ours", "kind": "Unavailable"}, 1),

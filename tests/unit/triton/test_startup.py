@@ -15,7 +15,7 @@ def test_a_start_is_hopeless_only_when_every_model_is_done():
     loading = [LogEvent("loading", model="a"), LogEvent("loading", model="b")]
     failed = LogEvent("failed", "ValueError: no", "a")
     assert not told(2, *loading, failed).is_hopeless()
-    assert not told(2, failed).is_hopeless()  # b has not been heard of yet
+    assert not told(2, failed).is_hopeless()  # nothing is known of b yet
     assert told(2, *loading, failed, LogEvent("ready", model="b")).is_hopeless()
     assert not told(1, LogEvent("loading", model="a"), LogEvent("ready", model="a")).is_hopeless()
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @pytest.fixture
 def triton(tmp_path: Path) -> Iterator[Callable[..., int]]:
-    """A process that starts a stub per model and collects none: ``triton(name=code)`` is its id."""
+    """Return ``triton(name=code)``, which starts a process with a stub per model; it reaps none."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(**models: str) -> int:

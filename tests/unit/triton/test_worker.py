@@ -1,4 +1,4 @@
-"""A worker prepares requests beside ``forward`` where that pays, and answers each."""
+"""A worker prepares requests during ``forward`` if that pays, and answers each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENCE = 20.0
 
 
 class Doubled(Pipeline):
-    """Doubles a number; ``forward`` ends when it is let."""
+    """A pipeline that doubles a number; ``forward`` ends when allowed."""
 
     inputs = {"n": Tensor("int64", ("requests",), maximum=100)}
     outputs = {"n": Tensor("int64", ("requests",))}
@@ -59,7 +59,7 @@ class Front:
         self._end = self._answers = 0
 
     def send(self, *numbers: int) -> int:
-        """Give a task; where its requests' bytes are in the inbox."""
+        """Send a task; return where its requests' bytes begin in the inbox."""
         start = self._end
         asked = [Ask.of({"n": np.array([n])}) for n in numbers]
         task, text = ahead(self._wire, asked, self.inbox, start)
@@ -72,7 +72,7 @@ class Front:
         return self._connection.recv_bytes()
 
     def answer(self) -> list[Any]:
-        """The next answer, each as a number or an error."""
+        """Return the next answer, each a number or an error."""
         while (said := self.hear()) == MORE:
             pass
         found = answers(self._wire, said, self.outboxes[self._answers % 2])

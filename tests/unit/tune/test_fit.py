@@ -44,7 +44,7 @@ def test_a_dimension_that_gets_dearer_is_found_where_it_does():
     cost = Cost(2e-3, {"requests": 0.0, "nodes": 2e-5}, Knee("nodes", 2000, 1e-4))
     found = fit(rows(cost, 0, noise=0.03, count=150))
     assert found.cost.knee is not None
-    # Edges come with nodes, so that either may be taken for the cause.
+    # Edges grow with nodes, so either may seem the cause.
     for sizes, seconds in rows(cost, 1):
         assert found.cost.seconds(sizes) == pytest.approx(seconds, rel=0.35)
     assert found.r_squared > 0.97

@@ -10,7 +10,7 @@ from naiad.tune.teams import Team, teams
 
 
 def tried(*throughputs):
-    """Candidates of 1, 2, 4, ... requests of 10 nodes with these throughputs."""
+    """Make candidates of 1, 2, 4, ... requests of 10 nodes with these throughputs."""
     return [
         Candidate(
             batch := 2**n,

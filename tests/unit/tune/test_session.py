@@ -1,4 +1,4 @@
-"""Tuning pipelines whose cost is known, in moments."""
+"""Short tunings of pipelines with known costs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_batch_size_where_throughput_stops_growing_is_found(tmp_path):
     # 2 ms and 20 us per node: half as fast at 100 nodes as at 400, and far slower beyond.
     assert 150 <= study.tuning.budget["nodes"] <= 500
     cost = study.fit.cost
-    # 6 ms, and what other programs on the machine add.
+    # 6 ms, plus the time of other programs on the machine.
     assert 5e-3 < cost.seconds({"requests": 8, "nodes": 200, "edges": 200}) < 20e-3
     many, few = ({"requests": n, "nodes": 12 * n, "edges": 12 * n} for n in (32, 4))
     assert cost.seconds(many) > 1.5 * cost.seconds(few)

@@ -26,7 +26,7 @@ def even(request):
 
 
 def metered(*counts):
-    """Lots of so many requests, which take 20 ms each."""
+    """Make lots of these numbers of requests, at 20 ms each."""
     found = requests("Metered")
     return [Lot(found[:count], total_sizes(found[:count]), [0.02 * count]) for count in counts]
 

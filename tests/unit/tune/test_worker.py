@@ -37,7 +37,7 @@ def start():
 
 
 def graph(code=0.0):
-    """A graph of three nodes; what Trouble does with it is said by ``code``."""
+    """Make a graph of three nodes; ``code`` tells Trouble what to do."""
     arrays = {"x": np.zeros((3, 2), np.float32), "edge_index": np.zeros((2, 4), np.int64)}
     arrays["x"][0, 0] = code
     return load_pipeline(f"{DEGREE}:Trouble").contract().request(arrays, "", {})

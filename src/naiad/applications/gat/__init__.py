@@ -1,1 +1,1 @@
-"""A graph attention network that tells the topic of each paper in a citation graph."""
+"""A graph attention network for the topics of papers in a citation graph."""

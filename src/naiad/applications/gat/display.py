@@ -1,4 +1,4 @@
-"""Pictures: a graph coloured by predicted topic, and how a training went."""
+"""Pictures of a graph coloured by predicted topic, and of a training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from naiad.applications.gat.train import Epoch
 
 MOST_PAPERS: Final = 5_000
-"""Papers that can be told apart in a picture, and laid out in reasonable time."""
+"""Maximum number of papers that a picture can show and that can be laid out in reasonable time."""
 
 _COLOURS: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, "#b8a800")
 _INK, _SOFT, _WRONG = "#222222", "#888888", "#d00000"
@@ -31,8 +31,8 @@ _INK, _SOFT, _WRONG = "#222222", "#888888", "#d00000"
 def draw_graph(result: GatResult, path: Path) -> None:
     """Draw the papers and their citations, coloured by predicted topic, into a picture file.
 
-    The surer the network, the fuller the colour. Papers whose topic is known to be another have a
-    red ring.
+    The colour is stronger where the network is surer. Papers with another known topic have a red
+    ring.
 
     Raises:
         NaiadError: the graph has more than `MOST_PAPERS` papers.
@@ -97,13 +97,13 @@ def draw_training(epochs: Sequence[Epoch], best: int, path: Path, title: str) ->
 
 
 def _layout(papers: int, edge_index: np.ndarray[Any, np.dtype[np.int64]]) -> Any:
-    """Where each paper is drawn: ``[papers, 2]``; springs hold together what cites each other."""
+    """Place papers at ``[papers, 2]``; springs hold papers that cite one another together."""
     if not papers:
         return np.empty((0, 2))
     graph: Any = networkx.Graph()
     graph.add_nodes_from(range(papers))
     graph.add_edges_from(edge_index.T.tolist())
-    # Springs only push apart what has no links; such papers would shrink all others to a dot.
+    # Springs only push papers without links away, which would shrink all others to a dot.
     alone = [node for node, degree in graph.degree() if degree == 0]
     graph.remove_nodes_from(alone)
     positions = np.zeros((papers, 2))

@@ -18,7 +18,7 @@ from naiad.errors import InvalidInput
 Ints = NDArray[np.int64]
 
 _LARGEST: Final = 4 << 30
-"""Bytes of all arrays of a file together, unpacked."""
+"""Maximum number of bytes of a file's unpacked arrays."""
 
 
 def _none() -> Ints:
@@ -27,20 +27,20 @@ def _none() -> Ints:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CitationGraph:
-    """Papers, their words, who cites whom and, where it is known, their topics.
+    """Papers with their words, citations and, if known, topics.
 
     Attributes:
-        source: where it comes from, in words.
+        source: origin, in words.
         x: words of each paper: float32 ``[papers, FEATURES]``.
         edge_index: citations, from row 0 to row 1: int64 ``[2, citations]``.
-        classes: the topics' names; empty where there are none.
-        topics: of each paper, -1 where it is unknown: int64 ``[papers]``, or ``[0]``.
-        train: papers to learn from: int64.
-        validation: papers that tell when to stop learning: int64.
-        test: papers to judge by: int64.
+        classes: names of the topics, if any.
+        topics: of each paper, -1 if unknown: int64 ``[papers]``, or ``[0]``.
+        train: training papers: int64.
+        validation: validation papers, for early stopping: int64.
+        test: test papers: int64.
 
     Raises:
-        InvalidInput: the arrays do not fit each other; says which.
+        InvalidInput: an array does not fit the others; says which.
     """
 
     source: str
@@ -66,7 +66,7 @@ class CitationGraph:
             1, len(self.classes)
         ):
             wrong = self.topics.max() if self.topics.min() >= -1 else self.topics.min()
-            raise InvalidInput(f"y has a topic {wrong}; there are {len(self.classes)} topics")
+            raise InvalidInput(f"y has topic {wrong}; there are {len(self.classes)} topics")
         indices = {"edge_index": self.edge_index, "train_idx": self.train}
         indices |= {"val_idx": self.validation, "test_idx": self.test}
         for name, index in indices.items():
@@ -78,13 +78,13 @@ class CitationGraph:
         return len(self.x)
 
     def arrays(self, *, row_normalised: bool) -> dict[str, Array]:
-        """What the model is asked: its inputs, with features scaled as its weights need them."""
+        """Return the model's inputs, with features scaled if its weights need that."""
         x = normalise_rows(self.x) if row_normalised else self.x
         return {"x__0": x, "edgeindex__1": np.ascontiguousarray(self.edge_index)}
 
 
 def normalise_rows(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale each row to sum to 1; rows of zeros stay."""
+    """Scale each row to sum to 1, except rows of zeros."""
     total = x.sum(axis=1, keepdims=True)
     return np.asarray(x / np.where(total == 0, np.float32(1), total), np.float32)
 
@@ -93,14 +93,14 @@ def read_graph(path: Path) -> CitationGraph:
     """Read a graph from an ``.npz`` file, or from a folder with planetoid's ``ind.cora.*``.
 
     Raises:
-        InvalidInput: it cannot be read, or is no such graph; says why.
+        InvalidInput: it cannot be read, or is not such a graph; says why.
     """
     if path.is_dir():
         from naiad.applications.gat.planetoid import read_planetoid
 
         return read_planetoid(path)
     try:
-        # Opened here, as NumPy leaves a file open that is no archive.
+        # Opened here, as NumPy would leave a file open that is not an archive.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             _check_size(path)
             return _from_arrays(file, path.name)
@@ -113,7 +113,7 @@ def read_graph(path: Path) -> CitationGraph:
 
 
 def write_graph(path: Path, graph: CitationGraph) -> None:
-    """Write a graph as ``.npz``; words that are there or not take next to no space."""
+    """Write a graph as ``.npz``, with sparse features."""
     rows, columns = np.nonzero(graph.x)
     with path.open("wb") as file:
         np.savez_compressed(
@@ -136,7 +136,7 @@ def _check_size(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > _LARGEST:
-        raise InvalidInput(f"{size:,} bytes are too many for a graph to be asked about")
+        raise InvalidInput(f"it unpacks to {size:,} bytes; a graph has at most {_LARGEST:,}")
 
 
 def _from_arrays(file: Mapping[str, Any], name: str) -> CitationGraph:
@@ -145,8 +145,8 @@ def _from_arrays(file: Mapping[str, Any], name: str) -> CitationGraph:
 
     if "edge_index" not in file or not ("x" in file or "x_indptr" in file):
         raise KeyError(
-            f"has {', '.join(file) or 'nothing'}; needs x [papers, {FEATURES}] (or x_indptr, "
-            "x_indices and x_shape) and edge_index [2, citations]"
+            f"has {', '.join(file) or 'no arrays'}; a graph needs x [papers, {FEATURES}] (or "
+            "x_indptr, x_indices and x_shape) and edge_index [2, citations]"
         )
     return CitationGraph(
         source=str(file["source"]) if "source" in file else name,
@@ -161,20 +161,24 @@ def _from_arrays(file: Mapping[str, Any], name: str) -> CitationGraph:
 
 
 def _dense(file: Mapping[str, Any]) -> NDArray[np.float32]:
-    """The features of a file that has them by row, without zeros (CSR)."""
+    """Return dense features from a file with sparse ones (CSR)."""
     rows, columns = (int(size) for size in file["x_shape"])
     starts, indices = file["x_indptr"].astype(np.int64), file["x_indices"].astype(np.int64)
     values = file["x_data"] if "x_data" in file else np.ones(len(indices), np.float32)
     if columns != FEATURES or len(starts) != rows + 1 or rows * columns * 4 > _LARGEST:
         raise InvalidInput(
-            f"x_shape is {[rows, columns]} with {len(starts)} x_indptr; "
-            f"it must be [papers, {FEATURES}] with one more x_indptr than papers"
+            f"x_shape is {[rows, columns]} and x_indptr has {len(starts)} values; they must be "
+            f"[papers, {FEATURES}] and papers + 1"
         )
     lengths = np.diff(starts)
     if starts[0] != 0 or (lengths < 0).any() or not (starts[-1] == len(indices) == len(values)):
-        raise InvalidInput("x_indptr does not fit x_indices")
+        raise InvalidInput(
+            f"x_indptr must rise from 0 to {len(indices):,}, the length of x_indices and x_data"
+        )
     if indices.size and not 0 <= indices.min() <= indices.max() < columns:
-        raise InvalidInput(f"x_indices must be 0 to {columns - 1}")
+        raise InvalidInput(
+            f"x_indices are {indices.min()} to {indices.max()}; they must be 0 to {columns - 1}"
+        )
     x = np.zeros((rows, columns), np.float32)
     x[np.repeat(np.arange(rows), lengths), indices] = values
     return x

@@ -1,7 +1,7 @@
 """Graph attention network of two layers (Velickovic et al., arXiv:1710.10903), for inference.
 
 Plain torch. Parameters have the names and shapes of PyTorch Geometric's ``GATConv``, so a network
-that was trained with it loads here and answers the same.
+trained with it loads here and gives the same answers.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from torch.nn import functional as F
 
 from naiad.applications.gat.metadata import Architecture
 
-_SLOPE: Final = 0.2  # of the leaky ReLU on attention scores, as in the paper
+_SLOPE: Final = 0.2  # of the attention scores' leaky ReLU, as in the paper
 
 
 class GatConv(nn.Module):
-    """One layer of attention over the edges that end at a node, and over the node itself.
+    """A layer of attention over a node's incoming edges and the node itself.
 
-    Edges from a node to itself are ignored, as each node has one already. Nodes without edges see
-    themselves only.
+    Self-loops in the input are ignored, as each node has one already. Nodes without edges see only
+    themselves.
     """
 
     def __init__(self, inputs: int, outputs: int, heads: int, *, concat: bool) -> None:
-        """Make a layer whose ``heads``, of ``outputs`` numbers each, are joined or averaged."""
+        """Make a layer whose ``heads`` of ``outputs`` features are concatenated or averaged."""
         super().__init__()
         self.concat = concat
         self.lin = nn.Linear(inputs, heads * outputs, bias=False)
@@ -34,11 +34,11 @@ class GatConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads * outputs if concat else outputs))
 
     def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
-        """New features of each node: float32 ``[nodes, heads * outputs]``, or ``[nodes, outputs]``.
+        """Return new features: float32 ``[nodes, heads * outputs]``, or ``[nodes, outputs]``.
 
-        No shape below depends on values, and the self-loops are a term of their own in place of
-        more edges, so that it can be traced, exported and compiled for any size of graph. What is
-        not needed again is written over: memory that is in a cache already costs less.
+        No shape depends on values, and self-loops are a separate term instead of more edges, so
+        that it can be traced, exported and compiled for any size of graph. Temporaries are reused
+        in place, as memory already in a cache costs less.
         """
         _, heads, outputs = self.att_src.shape
         h = self.lin(x).view(-1, heads, outputs)
@@ -47,8 +47,8 @@ class GatConv(nn.Module):
         own = F.leaky_relu_(sent + met, _SLOPE)
         score = sent.index_select(0, source).add_(met.index_select(0, target))
         score = F.leaky_relu_(score, _SLOPE)
-        # Softmax over what arrives at each node, which is divided by its sum at the end. An edge
-        # from a node to itself scores as the node's own: no maximum changes, and its weight is 0.
+        # Softmax over each node's messages, divided by its sum at the end. A self-loop in the input
+        # has the score of the node's own term, so the maximum stays, and gets the weight 0.
         most = own.scatter_reduce(0, target[:, None].expand_as(score), score, "amax")
         own = own.sub_(most).exp_()
         weight = score.sub_(most.index_select(0, target)).exp_().mul_((source != target)[:, None])
@@ -59,10 +59,10 @@ class GatConv(nn.Module):
 
 
 class GatNet(nn.Module):
-    """Scores of each node for each class, from its features and those of its neighbours."""
+    """The network: class scores of each node from its and its neighbours' features."""
 
     def __init__(self, architecture: Architecture) -> None:
-        """Make the network with parameters still to be loaded."""
+        """Make the network, whose parameters are to be loaded."""
         super().__init__()
         a = architecture
         self.conv1 = GatConv(a.features, a.hidden, a.heads, concat=True)

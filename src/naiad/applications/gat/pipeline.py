@@ -1,4 +1,4 @@
-"""The graph attention network as Naiad serves it: ``gat_test``."""
+"""The served graph attention network, ``gat_test``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Gat(Pipeline):
     """Topic of each paper in a citation graph.
 
-    ``weights`` is a folder as :mod:`naiad.applications.gat.weights` writes it.
+    ``weights`` is a folder written by :mod:`naiad.applications.gat.weights`.
     """
 
     name = "gat_test"
@@ -37,7 +37,7 @@ class Gat(Pipeline):
     _model: GatNet | None = None
 
     def metadata(self) -> Mapping[str, str]:
-        """Classes, notice and origin of the weights, for clients."""
+        """Return classes, notice and origin of the weights, for clients."""
         known = self._known
         return {
             "classes": ",".join(known.classes),
@@ -49,7 +49,7 @@ class Gat(Pipeline):
 
     def setup(self, device: str) -> None:
         """Load the weights onto ``device``."""
-        # Here and not above: the command line does without torch.
+        # Imported here, as the command line does without torch.
         from naiad.applications.gat.weights import load_weights
 
         _ = self._known  # refuses weights that cannot answer the wire contract
@@ -63,7 +63,7 @@ class Gat(Pipeline):
         return {"logits__0": self._model(batch["x__0"], batch["edgeindex__1"])}
 
     def example(self) -> dict[str, Array]:
-        """A few papers of a synthetic citation graph."""
+        """Return a small synthetic citation graph."""
         from naiad.applications.gat.simulate import simulate
 
         return simulate(40, seed=0).arrays(row_normalised=self._known.row_normalised)
@@ -81,6 +81,6 @@ class Gat(Pipeline):
             found = getattr(known.architecture, size)
             if found != needed:
                 raise WeightsError(
-                    f"{self._folder}: the weights have {found} {size}; {self.name} has {needed}"
+                    f"{self._folder}: the weights have {found} {size}; {self.name} needs {needed}"
                 )
         return known

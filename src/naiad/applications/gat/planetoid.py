@@ -1,9 +1,9 @@
 """The planetoid benchmark's files of Cora (Yang et al., arXiv:1603.08861).
 
-They are Python pickles, which can run code when they are read. So they are not given to
-``pickle.load``: of the callables that a pickle may name, only the few that make arrays, sparse
-matrices and dictionaries are known here, and for each of them stands one that does only that. A
-file that asks for anything else is refused, and nothing of it is run.
+They are Python pickles, which can run code when read, so ``pickle.load`` does not read them. This
+reader knows only the few callables that make arrays, sparse matrices and dictionaries, and replaces
+each by one that does only that. A file that asks for anything else is refused, and nothing in it is
+run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TOPICS: Final = (
     "Case_Based",
     "Rule_Learning",
 )
-"""Names of Cora's topics, which the files only number."""
+"""Names of Cora's topics; the files only have their numbers."""
 
 _NAME: Final = "cora"
 _VALIDATION: Final = 500  # papers that the benchmark sets aside, after those to learn from
@@ -43,7 +43,7 @@ def read_planetoid(folder: Path) -> CitationGraph:
     """Read ``ind.cora.{x,tx,allx,y,ty,ally,graph,test.index}`` with the benchmark's split.
 
     Raises:
-        InvalidInput: a file is missing, asks for code to be run, or does not hold what it must.
+        InvalidInput: a file is missing, asks to run code, or has unexpected contents.
     """
     y, allx, ally = (_load(folder, part) for part in ("y", "allx", "ally"))
     tx, ty, graph = (_load(folder, part) for part in ("tx", "ty", "graph"))
@@ -135,11 +135,11 @@ def _path(folder: Path, part: str) -> Path:
 
 
 class _Csr:
-    """Stands for SciPy's sparse matrix: an object that takes attributes and has no methods."""
+    """A stand-in for SciPy's sparse matrix that takes attributes and has no methods."""
 
 
 def _new_array(kind: Any, shape: Any, dtype: Any) -> NDArray[Any]:
-    """An empty array; the pickle then sets its shape and bytes, which NumPy compares."""
+    """Make an empty array; the pickle then sets its shape and bytes, which NumPy compares."""
     return np.empty(0, np.uint8)
 
 
@@ -157,7 +157,7 @@ def _new_dtype(name: Any, *_: Any) -> np.dtype[Any]:
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
-    """How Python 3 writes bytes in Python 2's pickles."""
+    """Return bytes as Python 3 writes them in Python 2's pickles."""
     return str(text).encode("latin1")
 
 

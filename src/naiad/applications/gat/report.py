@@ -16,14 +16,14 @@ _BAR: Final = 24  # characters of all papers
 
 
 class TopicsReport:
-    """A `Report` of how many papers of each graph have each topic, and how sure the network is."""
+    """A `Report` of each graph's papers by topic, and of the network's confidence."""
 
     def __init__(self) -> None:
-        """Begin without graphs."""
+        """Begin an empty report."""
         self._graphs: list[tuple[str, list[list[Text | str]], str]] = []
 
     def add(self, found: Found) -> None:
-        """Take one more graph, of which only the counts are kept."""
+        """Add a graph, of which only the counts are kept."""
         result: GatResult = found.result
         graph = result.graph
         title = f"{graph.source}: {len(graph):,} papers, {graph.edge_index.shape[1]:,} edges"

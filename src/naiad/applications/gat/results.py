@@ -21,13 +21,13 @@ from naiad.tasks.task import Json
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What the server says of its weights.
+    """A server's description of its weights.
 
     Attributes:
         classes: name of each column of the scores.
         row_normalised: whether features must be scaled to sum to 1 per row.
         trained_on: the data, in words, or "".
-        notice: what every user must know of them, or "".
+        notice: what every user of the weights must know, or "".
     """
 
     classes: tuple[str, ...]
@@ -37,11 +37,11 @@ class Labels:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Labels:
-        """Read the parameters of a model's configuration; what is not there gets a default."""
+        """Read the parameters of a model's configuration; missing ones get defaults."""
         names = parameters.get("classes") or ",".join(f"topic {i}" for i in range(CLASSES))
         classes = tuple(names.split(","))
         if len(classes) != CLASSES:
-            raise PipelineError(f"the server names {len(classes)} classes; there are {CLASSES}")
+            raise PipelineError(f"the server names {len(classes)} classes; it must have {CLASSES}")
         return cls(
             classes=classes,
             row_normalised=parameters.get("row_normalised", "true") == "true",
@@ -55,9 +55,9 @@ class GatResult:
     """The topic of each paper of a graph.
 
     Attributes:
-        graph: what was asked about.
+        graph: the graph of the request.
         logits: scores before softmax: float32 ``[papers, CLASSES]``.
-        labels: what the server says of its weights.
+        labels: the server's description of its weights.
     """
 
     graph: CitationGraph
@@ -66,7 +66,7 @@ class GatResult:
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """Of each topic for each paper: float32 ``[papers, CLASSES]``; rows sum to 1."""
+        """Probability of each topic for each paper: float32 ``[papers, CLASSES]``."""
         power = np.exp(self.logits - self.logits.max(axis=1, keepdims=True, initial=-np.inf))
         return power / power.sum(axis=1, keepdims=True)
 
@@ -81,19 +81,19 @@ class GatResult:
         return self.probabilities.max(axis=1, initial=0)
 
     def counts(self) -> dict[str, int]:
-        """How many papers each topic has, by its name."""
+        """Return the number of papers by topic name."""
         counts = np.bincount(self.topics, minlength=CLASSES).tolist()
         return dict(zip(self.labels.classes, counts, strict=True))
 
     @property
     def comparable(self) -> bool:
-        """Whether the graph's own topics are those that the network knows."""
+        """True if the graph's own topics are those of the network."""
         return bool(self.graph.topics.size) and self.graph.classes == self.labels.classes
 
     def accuracy(self) -> tuple[float, int] | None:
-        """Share of right topics among papers whose topic is known, and how many those are.
+        """Return the share of right topics among papers with a known topic, and their number.
 
-        Papers to test with where the graph names such, else all; None where nothing is known.
+        Takes the test papers if the graph has some, else all; None if no topic is known.
         """
         if not self.comparable:
             return None
@@ -121,7 +121,7 @@ class GraphFile:
     """
 
     def __init__(self, task: Any, path: Path, card: Any) -> None:
-        """Begin without results; they are written when the file is closed.
+        """Open the file; the result is written when it is closed.
 
         Raises:
             OSError: the file cannot be written.
@@ -131,14 +131,14 @@ class GraphFile:
         self.written = 0
 
     def add(self, name: str, unit: Any, result: GatResult) -> None:
-        """Take the result of the graph.
+        """Add the result of the graph.
 
         Raises:
-            NaiadError: there is one already.
+            NaiadError: the file already has one.
         """
         if self._result is not None:
             raise NaiadError(
-                f"{name}: an .npz file has the topics of one graph; write results to a folder"
+                f"{name}: an .npz file holds one graph's topics; write the results to a folder"
             )
         self._result = result
 
@@ -153,7 +153,7 @@ class GraphFile:
 
     @staticmethod
     def merge(task: Any, parts: Sequence[Path], path: Path, provenance: Json) -> None:
-        """Write the one part there is, which tells where it is from."""
+        """Write the only part, with its provenance."""
         (part,) = parts
         with np.load(part) as file:
             arrays = {**file, "provenance": np.array(json.dumps(provenance))}

@@ -1,9 +1,8 @@
-"""A made-up citation graph: papers with words, in seven topics, that cite one another.
+"""Synthetic citation graphs: papers with words, in seven topics, that cite one another.
 
 A stochastic block model with uneven degrees (Karrer and Newman, arXiv:1008.3926): a paper cites
-papers of its own topic more often than others. Its words are drawn from a distribution that
-follows Zipf's law, in which the topic's own words are more frequent. Sizes and ratios are like
-Cora's; no word or topic means anything.
+papers of its own topic more often than others. Its words follow Zipf's law, in which the topic's
+own words are more frequent. Sizes and ratios are like Cora's; words and topics have no meaning.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ from naiad.errors import InvalidInput
 TOPICS: Final = tuple(f"synthetic topic {number}" for number in range(1, CLASSES + 1))
 SOURCE: Final = "a synthetic citation graph"
 
-# The same words belong to the same topics in every graph, or weights would be of no use.
+# Words belong to the same topics in every graph; otherwise weights would be useless.
 _VOCABULARY_SEED: Final = 1433
-_OWN_WORDS: Final = 60  # words of each topic that are its own
-_BOOST: Final = 6.0  # how much more frequent they are
-_WORDS: Final = 18  # of a paper, on average
-_CITATIONS: Final = 2.0  # per paper, on average
-_SAME_TOPIC: Final = 0.8  # of citations
+_OWN_WORDS: Final = 60  # per topic
+_BOOST: Final = 6.0  # of their frequency
+_WORDS: Final = 18  # mean per paper
+_CITATIONS: Final = 2.0  # mean per paper
+_SAME_TOPIC: Final = 0.8  # share of citations
 
 
 def simulate(nodes: int, seed: int = 0) -> CitationGraph:
-    """A graph of so many papers; the same ``seed`` gives the same graph.
+    """Make a graph of ``nodes`` papers; the same ``seed`` gives the same graph.
 
-    Of each topic 20 papers are for training; then 500 for validation and 1,000 for testing, or a
-    fifth and two fifths of a small graph.
+    20 papers of each topic are for training, 500 papers for validation and 1,000 for testing; in
+    small graphs, a fifth and two fifths.
 
     Raises:
         InvalidInput: ``nodes`` or ``seed`` is out of range.
@@ -68,22 +67,22 @@ def simulate_many(count: int, seed: int = 0) -> Iterator[CitationGraph]:
 
 
 def _words(rng: np.random.Generator, topics: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Which words each paper has: 0 or 1, float32 ``[papers, FEATURES]``."""
+    """Draw each paper's words: 0 or 1, float32 ``[papers, FEATURES]``."""
     fixed = np.random.default_rng(_VOCABULARY_SEED)
     frequency = np.tile(1.0 / (10.0 + fixed.permutation(FEATURES)), (CLASSES, 1))
     own = fixed.permutation(FEATURES)[: CLASSES * _OWN_WORDS].reshape(CLASSES, _OWN_WORDS)
     np.put_along_axis(frequency, own, _BOOST * np.take_along_axis(frequency, own, axis=1), axis=1)
     frequency /= frequency.sum(axis=1, keepdims=True)
-    # A word is there or not, so that its chance saturates.
+    # A word is present or absent, so its chance saturates.
     chance = 1.0 - np.exp(-_WORDS * frequency)
     x = (rng.random((len(topics), FEATURES), np.float32) < chance[topics]).astype(np.float32)
-    # Nobody writes a paper without words.
+    # Every paper has at least one word.
     x[np.arange(len(x)), rng.integers(0, FEATURES, len(x))] = 1.0
     return x
 
 
 def _citations(rng: np.random.Generator, topics: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Citations in both directions, none twice and none of a paper itself: ``[2, edges]``."""
+    """Draw citations in both directions, unique and without self-citations: ``[2, edges]``."""
     nodes = len(topics)
     fame = rng.pareto(2.5, nodes) + 0.2
     count = rng.poisson(_CITATIONS * nodes)

@@ -1,4 +1,4 @@
-"""The graph attention network as people use it: citation graphs in, topics out."""
+"""The task of the graph attention network: citation graphs in, topics out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from naiad.tasks.task import (
 if TYPE_CHECKING:
     from naiad.applications.gat.report import TopicsReport
 
-_NOTICE = "What users of the weights must know; goes wherever they go."
+_NOTICE = "Notice for every user of the weights."
 
 
 class GatTask(
@@ -40,10 +40,10 @@ class GatTask(
     Trains,
     ImportsWeights,
 ):
-    """Tell the topic of each paper in a citation graph, with a served GAT.
+    """Predict the topic of each paper in a citation graph with a served GAT.
 
     A graph is an .npz file, or a folder with planetoid's ind.cora.* files.
-    Tables have a row per paper.
+    Result tables have a row per paper.
 
     [bold]Examples[/]
 
@@ -62,8 +62,8 @@ class GatTask(
     unit, suffixes, example = "graphs", (".npz",), "graph.npz"
     columns = (
         Column("paper", "int64", "row of the graph's features"),
-        Column("topic", doc="the most probable one"),
-        Column("confidence", "float32", "its probability"),
+        Column("topic", doc="most probable topic"),
+        Column("confidence", "float32", "probability of that topic"),
     )
     formats = {".npz": "naiad.applications.gat.results:GraphFile"}
     simulated, simulated_output, simulated_number = "papers", "graph.npz", 300
@@ -75,8 +75,8 @@ class GatTask(
         data: Path | None = field(
             default=None,
             metadata={
-                "help": "A graph with topics, .npz, or the folder with planetoid's ind.cora.* "
-                "files; by default a synthetic graph.",
+                "help": "Graph with topics (.npz), or folder with planetoid's ind.cora.* files; "
+                "by default a synthetic graph.",
                 "metavar": "PATH",
             },
         )
@@ -84,10 +84,10 @@ class GatTask(
         lr: float = field(default=5e-3, metadata={"help": "Learning rate.", "min": 0.0})
         patience: int = field(
             default=100,
-            metadata={"help": "Stop after this many epochs without improvement.", "min": 1},
+            metadata={"help": "Stop after this number of epochs without improvement.", "min": 1},
         )
         seed: int = field(
-            default=0, metadata={"help": "Seed of the weights, and of dropout.", "min": 0}
+            default=0, metadata={"help": "Seed of the weights and of dropout.", "min": 0}
         )
         notice: str = field(default="", metadata={"help": _NOTICE})
 
@@ -116,12 +116,12 @@ class GatTask(
         return cls().sample_requests(simulate_many(number, seed))
 
     def card(self, metadata: Mapping[str, str]) -> Labels:
-        """Return what the server says of its weights."""
+        """Return the server's description of its weights."""
         return Labels.from_parameters(metadata)
 
     def columns_of(self, card: Labels, options: Any) -> tuple[Column, ...]:
         """Return a column for each topic."""
-        return (*self.columns, *(Column(n, "float32", "its probability") for n in card.classes))
+        return (*self.columns, *(Column(n, "float32", f"probability of {n}") for n in card.classes))
 
     def facts(self, card: Labels) -> dict[str, str]:
         """Return the notice of the weights and what they were trained on."""
@@ -172,7 +172,7 @@ class GatTask(
             draw_graph(one.result, path)
 
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, CitationGraph]]:
-        """Make a synthetic citation graph, with topics, for trying and training.
+        """Make a synthetic citation graph, with topics, for tests and training.
 
         [bold]Examples[/]
 
@@ -186,7 +186,7 @@ class GatTask(
     def save(
         self, units: Iterator[tuple[str, CitationGraph]], path: Path, advance: Advance
     ) -> None:
-        """Write the one graph."""
+        """Write the graph."""
         from naiad.applications.gat.graphs import write_graph
 
         for _, graph in units:
@@ -198,7 +198,7 @@ class GatTask(
     ) -> Iterable[str]:
         """Train a GAT with PyTorch Geometric on a citation graph such as Cora.
 
-        Writes the weights, a picture of how it went (curve.png) and its numbers.
+        Writes the weights, the metrics and a picture of the training (curve.png).
 
         [bold]Examples[/]
 

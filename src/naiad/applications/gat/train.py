@@ -1,7 +1,7 @@
 """Training of the graph attention network with PyTorch Geometric, on one citation graph.
 
-As in the paper (arXiv:1710.10903) and PyTorch Geometric's example: all papers are seen in each
-epoch, the topics of a few are learned, others tell when to stop.
+As in the paper (arXiv:1710.10903) and PyTorch Geometric's example, each epoch sees all papers; a
+few have topics to learn, others are for validation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WEIGHT_DECAY: Final = 5e-4
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """How one epoch went: losses are cross-entropies, accuracies shares of papers."""
+    """Results of an epoch: losses are cross-entropies, accuracies shares of papers."""
 
     loss: float
     validation_loss: float
@@ -42,7 +42,7 @@ class Epoch:
 
 
 class PygGat(nn.Module):
-    """The network in PyTorch Geometric, whose parameters :class:`GatNet` takes as they are."""
+    """The network in PyTorch Geometric; :class:`GatNet` takes its parameters unchanged."""
 
     def __init__(self, architecture: Architecture) -> None:
         """Make the network with random parameters."""
@@ -75,13 +75,13 @@ def train(
 ) -> Training[Epoch]:
     """Train on ``graph`` and write the weights, as a folder, to ``folder``.
 
-    Adam; ends early when neither loss nor accuracy on the validation papers has become better for
-    ``patience`` epochs, and keeps the epoch of the best accuracy, or of the lowest loss among
-    those. ``command`` and ``notice`` are recorded beside the weights.
+    Adam; stops early when neither loss nor accuracy on the validation papers has improved for
+    ``patience`` epochs, and keeps the epoch of the best accuracy and, among those, of the lowest
+    loss. ``command`` and ``notice`` are recorded beside the weights.
 
     Raises:
-        InvalidInput: the graph has no topics, or no papers to learn from or to validate with.
-        NaiadError: the loss does not stay finite.
+        InvalidInput: the graph has no topics, or no training or validation papers.
+        NaiadError: the loss becomes infinite or NaN.
     """
     _check(graph)
     started = time.monotonic()
@@ -117,7 +117,7 @@ def _check(graph: CitationGraph) -> None:
 
 
 class _Learner:
-    """A network, and the graph that it learns."""
+    """A network and the graph that it learns."""
 
     def __init__(
         self, network: PygGat, graph: CitationGraph, x: torch.Tensor, edge_index: torch.Tensor
@@ -147,7 +147,7 @@ class _Learner:
         return fit(self.network, epoch, epochs, _scores, patience=patience, progress=progress)
 
     def judge(self, papers: Ints) -> tuple[float, float]:
-        """Loss and accuracy on ``papers``."""
+        """Return loss and accuracy on ``papers``."""
         self.network.eval()
         index = torch.from_numpy(papers)
         with torch.inference_mode():

@@ -19,7 +19,7 @@ except ImportError as error:
 from naiad.applications.gat.model import GatNet
 
 _LAYER: Final = ("att_src", "att_dst", "bias", "lin.weight")
-# Of PyTorch Geometric before 2.6, where the transformation was shared under another name.
+# In PyTorch Geometric before 2.6, the shared transformation had another name.
 _FORMER: Final = {"lin_src.weight": "lin.weight"}
 
 
@@ -61,15 +61,15 @@ def import_checkpoint(
     """Turn a PyTorch checkpoint of two ``GATConv`` layers into a folder of weights.
 
     Args:
-        checkpoint: what ``torch.save(model.state_dict(), ...)`` wrote. It is read with
+        checkpoint: file of ``torch.save(model.state_dict(), ...)``, read with
             ``weights_only=True``: nothing in it is run.
         folder: where to write.
         classes: the name of each class, in order.
         row_normalised: whether features were scaled to sum to 1 per row in training.
-        notice: what every user must know of these weights.
+        notice: what every user of the weights must know.
 
     Raises:
-        WeightsError: the file is no such checkpoint.
+        WeightsError: the file is not such a checkpoint.
     """
     try:
         tensors = _two_layers(read_state_dict(checkpoint))
@@ -91,14 +91,14 @@ def import_checkpoint(
 
 
 def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
-    """Shape of each parameter; nothing is allocated."""
+    """Return the shape of each parameter, allocating nothing."""
     with torch.device("meta"):
         state = GatNet(architecture).state_dict()
     return {name: tensor.shape for name, tensor in state.items()}
 
 
 def _two_layers(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under the names of :class:`GatNet`, whatever the layers are called."""
+    """Rename the tensors as in :class:`GatNet`, whatever the layers' names."""
     layers = [name.removesuffix("att_src") for name in state if name.endswith("att_src")]
     if len(layers) != 2:
         raise WeightsError(f"{len(layers)} GATConv layers; this network has 2")
@@ -108,7 +108,7 @@ def _two_layers(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         rest = name.removeprefix(layer or "")
         rest = _FORMER.get(rest, rest)
         if layer is None or rest not in _LAYER:
-            raise WeightsError(f"{name} has no place in a network of two plain GATConv layers")
+            raise WeightsError(f"{name} does not belong to a network of two plain GATConv layers")
         renamed[f"conv{layers.index(layer) + 1}.{rest}"] = tensor.float()
     return renamed
 

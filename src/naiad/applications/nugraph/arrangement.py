@@ -1,7 +1,7 @@
-"""The weights of NuGraph3, arranged as the compiled network reads them (`cpp/network.h`).
+"""The weights of NuGraph3 in the order that the compiled network reads (`cpp/network.h`).
 
-Features are filled up to a multiple of 16 with some that are always 0: rows are whole vectors then,
-and the answer is the same.
+Features are padded with zeros to a multiple of 16, so that rows are whole vectors; the answer is
+the same.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _VECTOR = 16
 
 
 def padded(features: int) -> int:
-    """How many features a row has, zeros included."""
+    """Return the number of features of a row, padding included."""
     return -(-features // _VECTOR) * _VECTOR
 
 
 def parameter_shapes(arch: Architecture) -> dict[str, tuple[int, ...]]:
-    """Shape of each parameter of the network, by the names of the original checkpoint."""
+    """Return the shape of each parameter of the network, by the original checkpoint's names."""
     hit, nexus, event = arch.planar_features, arch.nexus_features, arch.interaction_features
     wide = nexus * len(arch.planes)
     layers: dict[str, tuple[int, int]] = {}  # out, in
@@ -56,7 +56,7 @@ def arrange(
     mean: Mapping[str, Sequence[float]],
     std: Mapping[str, Sequence[float]],
 ) -> Floats:
-    """All weights in one row, float32.
+    """Arrange all weights in one row, float32.
 
     Args:
         arch: the sizes of the network.
@@ -110,7 +110,7 @@ def arrange(
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The weights of a block, cut at the border between source and target; ``[in, out]``."""
+    """The weights of a block, split between source and target features; ``[in, out]``."""
 
     message: Floats  # of the first layer, [source, out]
     own: Floats  # of the first layer, [target, out]
@@ -125,7 +125,7 @@ class _Block:
     def of(
         cls, state: Mapping[str, Floats], name: str, source: list[int], target: list[int]
     ) -> _Block:
-        """The block of this name, whose sources and targets have so many features in each part."""
+        """Read a block; ``source`` and ``target`` are the sizes of their features' parts."""
         at = f"core_net.{name}"
         first = _fill(state[f"{at}.net.0.weight"].T, 1)
         gate = state[f"{at}.edge_net.0.weight"][0]
@@ -142,31 +142,31 @@ class _Block:
         )
 
     def network(self) -> Iterator[Floats]:
-        """Both layers, whose first has the message's features before the target's own."""
+        """Yield both layers; the first has the message's features before the target's own."""
         yield np.concatenate((self.message, self.own))
         yield from (self.first_bias, self.second, self.second_bias)
 
 
 def _heads(state: Mapping[str, Floats], *names: str) -> Iterator[Floats]:
-    """Layers with the same input as one: weights and bias."""
+    """Yield weights and bias of one layer that joins layers with the same input."""
     weight = np.concatenate([state[f"{name}.weight"] for name in names]).T
     yield _fill(_fill(weight, 0), 1)
     yield _fill(np.concatenate([state[f"{name}.bias"] for name in names]), 0)
 
 
 def _side_by_side(*columns: Floats) -> Floats:
-    """Matrices, and columns of them, as one matrix."""
+    """Join matrices and single columns into one matrix."""
     return _fill(np.concatenate([c.reshape(len(c), -1) for c in columns], axis=1), 1)
 
 
 def _fill_parts(values: Floats, sizes: list[int]) -> Floats:
-    """Fill up each part of the rows."""
+    """Pad each part of the rows."""
     parts = np.split(values, np.cumsum(sizes)[:-1])
     return np.concatenate([_fill(part, 0) for part in parts])
 
 
 def _fill(values: Floats, axis: int) -> Floats:
-    """Fill up with zeros along an axis."""
+    """Pad with zeros along an axis."""
     widths = [(0, 0)] * values.ndim
     widths[axis] = (0, padded(values.shape[axis]) - values.shape[axis])
     return np.pad(values, widths)

@@ -1,7 +1,7 @@
-"""NuGraph3's inference on a CPU, in C++ that was compiled when Naiad's wheel was built (`cpp/`).
+"""NuGraph3's inference on a CPU, in C++ compiled when Naiad's wheel was built (`cpp/`).
 
-The arithmetic is that of :mod:`naiad.applications.nugraph.model` in another order. torch is not
-needed, whose import is most of a worker's start.
+The arithmetic is that of :mod:`naiad.applications.nugraph.model` in another order. It does not need
+torch, whose import takes most of a worker's start.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LIBRARY: Final = Path(__file__).parent / "lib" / platform.machine() / "libnugraph3.so"
 
-# In the order of the library; what a processor must have for each, as Linux names it.
+# In the library's order, with the processor flags each needs, as Linux names them.
 _INSTRUCTION_SETS: Final[Mapping[str, frozenset[str]]] = {
     "baseline": frozenset(),
     "avx2": frozenset({"avx2", "fma"}),
@@ -35,7 +35,7 @@ _INSTRUCTION_SETS: Final[Mapping[str, frozenset[str]]] = {
 
 
 def instruction_sets() -> list[str]:
-    """Those of the library's instruction sets that this processor has, the fastest last."""
+    """Return the library's instruction sets that this processor supports, fastest last."""
     if platform.machine() != "x86_64":
         return ["baseline"]
     flags: set[str] = set()
@@ -79,7 +79,7 @@ class _Batch(ctypes.Structure):
 
 @cache
 def _library() -> ctypes.CDLL:
-    """The library, its functions declared. Raises OSError where it cannot be loaded."""
+    """Load the library and declare its functions; raise OSError if it cannot be loaded."""
     library = ctypes.CDLL(str(LIBRARY))
     handle, number = ctypes.c_void_p, ctypes.c_int
     library.nugraph3_load.argtypes = [number, ctypes.POINTER(_Sizes), handle, ctypes.c_int64]
@@ -116,7 +116,7 @@ class CompiledNuGraph3:
 
         Raises:
             OSError: the library cannot be loaded.
-            RuntimeError: the library does not take the weights.
+            RuntimeError: the library rejected the weights.
         """
         self.arch = arch
         self.instructions = instructions or instruction_sets()[-1]
@@ -139,14 +139,14 @@ class CompiledNuGraph3:
         )
         if not self._network:
             raise RuntimeError(
-                f"{LIBRARY} does not take {len(weights)} weights: memory ran out, or it was built "
-                "from other sources than this Naiad has"
+                f"{LIBRARY} rejected {len(weights)} weights: out of memory, or the library was "
+                "built from the sources of another version of Naiad"
             )
         weakref.finalize(self, library.nugraph3_unload, self._set, self._network)
 
     @classmethod
     def load(cls, folder: Path) -> CompiledNuGraph3:
-        """The network of a folder of weights (:mod:`naiad.applications.nugraph.weights`).
+        """Load a folder of weights (:mod:`naiad.applications.nugraph.weights`).
 
         Raises:
             WeightsError: a file is missing, is not the one the metadata was written for (by
@@ -159,7 +159,7 @@ class CompiledNuGraph3:
 
     @classmethod
     def of(cls, net: NuGraph3Net, instructions: str | None = None) -> CompiledNuGraph3:
-        """The same function as a network in torch, on the CPU."""
+        """Compile a torch network for the CPU."""
         state = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
         mean, std = (
             {p: net.normalisation(p)[i].tolist() for p in net.arch.planes} for i in range(2)
@@ -169,17 +169,17 @@ class CompiledNuGraph3:
     def __call__(self, batch: Mapping[str, Any], num_events: int) -> dict[str, NDArray[np.float32]]:
         """Label a block-diagonal batch of events, as :meth:`NuGraph3Net.forward` does.
 
-        Arrays in, or tensors on the CPU, and arrays out.
+        Takes arrays, or tensors on the CPU, and returns arrays.
 
         A spacepoint must have at most one edge per plane, as
         :func:`naiad.applications.nugraph.prepare.prepare` makes them, and indices must be in range:
         neither is checked.
 
         Raises:
-            MemoryError: the batch is too large for the memory there is.
+            MemoryError: the batch does not fit in memory.
         """
         arch = self.arch
-        given: list[NDArray[Any]] = []  # whose memory the library reads
+        given: list[NDArray[Any]] = []  # keeps alive the memory that the library reads
 
         def address(array: NDArray[Any], dtype: type[np.generic]) -> int:
             array = np.ascontiguousarray(array, dtype)
@@ -215,7 +215,7 @@ class CompiledNuGraph3:
         if not self._label(self._set, self._network, ctypes.byref(merged)):
             hits = sum(plane.hits for plane in planes)
             raise MemoryError(
-                f"no memory to label {hits} hits and {len(event_of)} spacepoints at once"
+                f"not enough memory to label {hits} hits and {len(event_of)} spacepoints at once"
             )
         return {
             "e_evt": event,

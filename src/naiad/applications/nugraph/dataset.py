@@ -31,21 +31,21 @@ class Graph:
 
 
 def load_graphs(events: Path | str) -> list[Graph]:
-    """All events of a file, prepared; raises `InvalidInput` where one has no truth."""
+    """Read and prepare all events of a file; raise `InvalidInput` if one has no truth."""
     graphs: list[Graph] = []
     with open_events(events) as file:
         for number, event in enumerate(file):
             if event.truth is None:
                 raise InvalidInput(
-                    f"{events}: event {number} has no truth to learn from; training needs "
-                    "event_table, particle_table (with category) and edep_table"
+                    f"{events}: event {number} has no truth; training needs event_table, "
+                    "particle_table (with category) and edep_table"
                 )
             graphs.append(prepare_graph(event))
     return graphs
 
 
 def prepare_graph(event: Event) -> Graph:
-    """One event with truth as the network sees it."""
+    """Prepare one event with truth for the network."""
     truth = event.truth
     if truth is None:
         raise InvalidInput(f"event {event.run}, {event.subrun}, {event.event} has no truth")
@@ -62,7 +62,7 @@ def prepare_graph(event: Event) -> Graph:
 def split_events(
     count: int, validation_fraction: float, test_fraction: float, seed: int
 ) -> tuple[list[int], list[int], list[int]]:
-    """Numbers of the training, validation and test events, at least one of each."""
+    """Return the numbers of the training, validation and test events, at least one of each."""
     validation = max(1, round(count * validation_fraction))
     test = max(1, round(count * test_fraction))
     if count - validation - test < 1:
@@ -79,7 +79,7 @@ def split_events(
 
 
 def merge(graphs: Sequence[Graph]) -> tuple[Batch, Arrays]:
-    """Block-diagonal batch of graphs, and their labels concatenated."""
+    """Return the block-diagonal batch of graphs, and their concatenated labels."""
     batch = collate(SAMPLE, [g.sample for g in graphs], [g.sizes for g in graphs])
     truth = {name: np.concatenate([g.truth[name] for g in graphs]) for name in graphs[0].truth}
     return batch.torch("cpu"), truth

@@ -1,4 +1,4 @@
-"""NuGraph3 from an event file to labels and a picture, through a Triton of its own."""
+"""The NuGraph3 demo: from an event file to labels and a picture, on its own Triton."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ EVENTS = Path(__file__).parent / "data" / "example.h5"
 """A few simulated events."""
 
 _PRINTED = 3
-_LIVELIEST = 2  # of those: the one whose picture is also saved under a plain name
+_LIVELIEST = 2  # the event whose picture is also saved under a plain name
 
 
 def run(directory: Path) -> None:
     """Export, serve, infer, print, draw and shut down; files go to ``directory``.
 
     Raises:
-        NaiadError: what could not be done, and why.
+        NaiadError: a step failed; says which and why.
     """
     began = time.perf_counter()
     model = export("nugraph3", directory / "models")
@@ -56,7 +56,7 @@ def run(directory: Path) -> None:
         with server.client() as client:
             infer(what, client, what.inputs())
         print_stages(stage_seconds(server))
-        _step("shutting down", "requests in flight would be finished first")
+        _step("shutting down", "requests in flight are finished first")
     (liveliest,) = directory.glob(f"{_LIVELIEST:05d}-*.png")
     picture = shutil.copyfile(liveliest, directory / "event_display.png")
     _step("look at", str(picture))
@@ -64,8 +64,8 @@ def run(directory: Path) -> None:
 
 
 def stage_seconds(server: Server) -> dict[str, float]:
-    """Mean seconds per request that the server has spent in each stage."""
-    time.sleep(0.5)  # a model hands its counts to Triton four times a second
+    """Return the server's mean seconds per request in each stage."""
+    time.sleep(0.5)  # a model reports its counts to Triton four times a second
     requests = max(1.0, server.metric("naiad_requests_total", model="nugraph3"))
     return {
         stage: server.metric("naiad_stage_seconds_total", model="nugraph3", stage=stage) / requests

@@ -1,9 +1,9 @@
 """Geometry of the simulated detector: a box of liquid argon read out by three wire planes.
 
-Size, wire pitch and angles are those of the MicroBooNE detector (JINST 12 P02017, 2017), on whose
-events the public NuGraph3 checkpoint was trained: electrons drift along x to the planes at x = 0,
-the wires of u and v stand at +60 and -60 degrees to the vertical ones of the collection plane y.
-Positions are ``(x, y, z)`` in cm, y upwards and z along the beam.
+Size, wire pitch and angles are those of the MicroBooNE detector (JINST 12 P02017, 2017), whose
+events trained the public NuGraph3 checkpoint. Electrons drift along x to the planes at x = 0; the
+wires of u and v are at +60 and -60 degrees to the vertical wires of the collection plane y.
+Positions are ``(x, y, z)`` in cm, with y upwards and z along the beam.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ UPPER: Final[Floats] = np.array([256.35, 117.5, 1036.8])
 """Corners of the active volume, cm."""
 
 WIRE_PITCH: Final = 0.3
-"""Distance of neighbouring wires, cm."""
+"""Distance between neighbouring wires, cm."""
 WIRES: Final = (2400, 2400, 3456)
-"""Wires of the planes u, v, y."""
+"""Number of wires of the planes u, v, y."""
 
 TICK: Final = 0.055
 """Drift distance in one tick (0.5 us), cm."""
 TRIGGER_TICK: Final = 800.0
 """Tick at which charge from x = 0 arrives: the read-out starts before the beam."""
 READOUT_TICKS: Final = 6400
-"""Length of the read-out window."""
+"""Length of the read-out window, ticks."""
 
 _SIN60: Final = np.sqrt(0.75)
-# Row p: what a step along (y, z) adds to the wire number of plane p; wire 0 touches a corner.
+# Row p: wires of plane p per cm along (y, z); wire 0 touches a corner.
 _DIRECTIONS: Final[Floats] = np.array([[-_SIN60, 0.5], [_SIN60, 0.5], [0.0, 1.0]]) / WIRE_PITCH
 _OFFSETS: Final[Floats] = -np.array(
     [_DIRECTIONS[0, 0] * UPPER[1], _DIRECTIONS[1, 0] * LOWER[1], 0.0]
@@ -41,7 +41,7 @@ _OFFSETS: Final[Floats] = -np.array(
 
 
 def wire_coordinates(positions: Floats) -> Floats:
-    """Where points lie among the wires: ``[..., 3]`` in cm to ``[..., 3]`` for the planes u, v, y.
+    """Map points ``[..., 3]`` in cm to wire coordinates ``[..., 3]`` on the planes u, v, y.
 
     Wire ``w`` collects the charge with coordinates in ``[w, w + 1)``.
     """
@@ -49,22 +49,22 @@ def wire_coordinates(positions: Floats) -> Floats:
 
 
 def drift_ticks(x: Floats) -> Floats:
-    """Arrival time, in ticks, of charge at distance ``x`` (cm) from the wire planes."""
+    """Return the arrival time, in ticks, of charge at distance ``x`` (cm) from the wire planes."""
     return TRIGGER_TICK + x / TICK
 
 
 def drift_distance(ticks: Floats) -> Floats:
-    """Distance from the wire planes, in cm: the inverse of :func:`drift_ticks`."""
+    """Return the distance from the wire planes, in cm: the inverse of :func:`drift_ticks`."""
     return (ticks - TRIGGER_TICK) * TICK
 
 
 def crossing(plane_a: int, wires_a: Wires, plane_b: int, wires_b: Wires) -> Floats:
-    """Points ``[n, 2]`` (y, z in cm) where the middles of wires of two planes cross."""
+    """Return the points ``[n, 2]`` (y, z in cm) where centres of wires of two planes cross."""
     matrix = _DIRECTIONS[[plane_a, plane_b]]
     coordinates = np.stack((wires_a + 0.5, wires_b + 0.5), axis=1) - _OFFSETS[[plane_a, plane_b]]
     return coordinates @ np.linalg.inv(matrix).T
 
 
 def inside(positions: Floats, margin: float = 0.0) -> NDArray[np.bool_]:
-    """Which of the points ``[..., 3]`` lie in the active volume, ``margin`` cm from its walls."""
+    """Tell which points ``[..., 3]`` lie in the active volume, ``margin`` cm from its walls."""
     return np.all((positions >= LOWER + margin) & (positions <= UPPER - margin), axis=-1)

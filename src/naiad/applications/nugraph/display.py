@@ -1,4 +1,4 @@
-"""The event display: what the three wire planes saw, hit by hit, in the colours of its classes."""
+"""The event display: the hits of three wire planes in the colours of their classes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from naiad.plots import Axes, Figure, new_figure, plain, save
 from naiad.tasks.task import Found
 
 _PLANE_TITLES = {"u": "Plane u", "v": "Plane v", "y": "Plane y (collection)"}
-_GEOMETRY_EVENTS = 32  # tell where in the detector the wires are
+_GEOMETRY_EVENTS = 32  # that the detector's geometry is fitted to
 _CHARGES = (50.0, 200.0, 800.0)  # of the legend, ADC
 
 # Inches.
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _PANEL, _GAP = 13.0, 0.8, 0.2, 1.2, 0.95, 3.7, 0.22
-_LEAST = 12.0  # cm, the closest look
-_TAIL = 0.05  # of the charge, at either end, may be out of a closer look
+_LEAST = 12.0  # cm, smallest span when zoomed in
+_TAIL = 0.05  # share of the charge that may be out of view at either end when zoomed in
 
 # Where wire and time are in centimetres, all directions have one scale.
 _WIRE_CM, _TICK_CM = POSITION_SCALE
@@ -54,7 +54,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Row:
-    """One row of panels: a class for each hit (-1: faint), and where the vertex is seen."""
+    """One row of panels: each hit's class (-1: faint), and the vertex's position by plane."""
 
     title: str
     classes: NDArray[np.int64]
@@ -72,21 +72,20 @@ def event_display(
 ) -> Figure:
     """Draw an event: wire against time on three planes, hits in the colour of their class.
 
-    All planes have one scale, the same along the wires and along the drift, so angles are as in
-    space. The area of a hit grows with its charge; hits that the filter drops are faint. The
-    vertex is marked on each plane where the way from space to wires is known: from ``projection``,
-    else fitted to the event's own spacepoints if the file has their positions.
+    All planes have one scale along wires and drift, so angles are as in space. The area of a hit
+    grows with its charge; hits that the filter drops are faint. The vertex is marked on planes with
+    a known projection: ``projection``, else one fitted to the positions of the event's spacepoints.
 
     Args:
         event: the event.
-        result: what NuGraph3 says of it.
-        path: written to, as PNG, PDF or SVG as its suffix says; None: not written.
-        truth: add a row with the true classes and vertex, for events that have truth.
-        zoom: show where the signal's charge is, and say how many hits are outside; else show all.
-        projection: of the detector, such as :func:`fit_projection` finds from many events.
+        result: NuGraph3's result for it.
+        path: PNG, PDF or SVG file to write, if any.
+        truth: add a row with the true classes and vertex, for events with truth.
+        zoom: show where the signal's charge is, and count the hits outside; else show all.
+        projection: of the detector, as from :func:`fit_projection` on many events.
 
     Returns:
-        The figure, which belongs to no window and to no global state.
+        The figure, independent of any window or global state.
     """
     projection = projection or fit_projection([event])
     rows = [_predicted(result, projection)]
@@ -120,7 +119,7 @@ def event_display(
 
 
 def draw(found: Found, path: Path, *, truth: bool, zoom: bool) -> None:
-    """Draw an event of a file, with what the file tells of the detector's geometry."""
+    """Draw an event of a file, with the detector's geometry fitted to the file's events."""
     file, projection = _opened(found.path, found.path.stat().st_mtime_ns, truth)
     event_display(
         file[found.number], found.result, path, truth=truth, zoom=zoom, projection=projection
@@ -150,7 +149,7 @@ def _true(event: Event, projection: Projection | None) -> _Row:
 
 
 def _frame(axes: Sequence[Axes], event: Event, rows: Sequence[_Row], zoom: bool) -> None:
-    """Set the limits: one scale for all, with the hits in view and vertices not far from them."""
+    """Set the limits: one scale for all, with the hits and nearby vertices in view."""
     planes = event.hits["local_plane"]
     wires = event.hits["local_wire"] * _WIRE_CM
     times = event.hits["local_time"] * _TICK_CM
@@ -178,7 +177,7 @@ def _frame(axes: Sequence[Axes], event: Event, rows: Sequence[_Row], zoom: bool)
 
 
 def _window(low: float, high: float, width: float) -> tuple[float, float]:
-    """As wide as said, around low to high; below 0, where there is nothing, only as far as low."""
+    """Return limits of this width around low to high that pass 0 only as far as low."""
     start = (low + high - width) / 2
     if start < 0:
         start = min(low, 0.0)
@@ -188,7 +187,7 @@ def _window(low: float, high: float, width: float) -> tuple[float, float]:
 def _span(
     values: NDArray[Any], charge: NDArray[Any], marks: Sequence[float], cut: float
 ) -> tuple[float, float]:
-    """From where to where the charge is, less a share ``cut`` at either end, with a margin; cm."""
+    """Return the span of the charge in cm, less a share ``cut`` at either end, with a margin."""
     if len(values) == 0:
         middle = sum(marks) / len(marks) if marks else _LEAST / 2
         return middle - _LEAST / 2, middle + _LEAST / 2
@@ -214,7 +213,7 @@ def _draw_row(axes: Sequence[Axes], event: Event, row: _Row, *, first: bool, las
         ax.scatter(
             wires[faint], times[faint], areas[faint] * 0.6, color=NOISE, alpha=0.32, linewidths=0
         )
-        # Large hits first, so that small ones stay seen.
+        # Large hits first, so that small ones stay visible.
         bright = np.flatnonzero(here & (row.classes >= 0))
         bright = bright[np.argsort(-areas[bright], kind="stable")]
         colours = np.array(PALETTE)[row.classes[bright] % len(PALETTE)]
@@ -283,7 +282,7 @@ def _header(figure: Figure, result: NuGraph3Result, height: float) -> None:
 
 
 def _legend(figure: Figure, result: NuGraph3Result, vertex: bool, height: float) -> None:
-    """Classes below the panels, with their number of hits; sizes and vertex above, to the right."""
+    """Add legends: classes with hit counts below the panels; sizes and vertex at the top right."""
     counts = Counter(result.signal["semantic"])
     handles = [
         dot(colour, plain(f"{name} ({counts.get(name, 0)})"))

@@ -1,4 +1,4 @@
-"""Pieces of the event display: colours, marks and legends, the same in every picture."""
+"""Parts of the event display: colours, marks and legends, the same in every picture."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CROSS_HAIR = Path(
 
 
 def class_colours(names: Sequence[str]) -> dict[str, str]:
-    """The colour of each semantic class, by its place among the model's classes."""
+    """Return each semantic class's colour, by its position among the model's classes."""
     return {name: PALETTE[number % len(PALETTE)] for number, name in enumerate(names)}
 
 
@@ -47,12 +47,12 @@ def pretty(event_class: str) -> str:
 
 
 def dot_area(charge: NDArray[Any]) -> NDArray[np.float64]:
-    """Area of a hit's dot, in square points, the same in every picture."""
+    """Return the area of a hit's dot, in square points, the same in every picture."""
     return 16.0 * np.clip(np.asarray(charge, np.float64) / 150.0, 0.12, 8.0) ** 0.8
 
 
 def note(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
-    """Small text inside a panel, at a place from 0 to 1."""
+    """Add small text inside a panel, at a position from 0 to 1."""
     ax.text(
         x,
         y,
@@ -67,7 +67,7 @@ def note(ax: Axes, x: float, y: float, text: str, **style: Any) -> None:
 
 
 def scale_bar(ax: Axes) -> None:
-    """A bar of a round length, right for both directions."""
+    """Add a scale bar of a round length, valid in both directions."""
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
     length = _round_length(0.28 * (right - left) * POSITION_SCALE[0])
@@ -93,9 +93,9 @@ def _round_length(most: float) -> float:
 
 
 def set_style(ax: Axes) -> None:
-    """Quiet axes, so that the hits are what is seen."""
+    """Style the axes so that the hits stand out."""
     ax.set_facecolor(PAPER)
-    # Of neighbouring panels, the last and the first number would touch.
+    # The last tick label of one panel would touch the first of the next.
     ax.xaxis.set_major_locator(MaxNLocator(7, prune="both", integer=True))
     ax.set_axisbelow(True)
     ax.grid(color="#e9ecef", linewidth=0.6)
@@ -107,7 +107,7 @@ def set_style(ax: Axes) -> None:
 
 
 def mark_vertex(ax: Axes, at: tuple[float, float]) -> None:
-    """A cross-hair, open in the middle; an arrow head at the edge where it is out of the view."""
+    """Mark the vertex with an open cross-hair, or with an arrow head if it is out of view."""
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     x, y = min(max(at[0], left), right), min(max(at[1], bottom), top)
     if (x, y) == at:
@@ -135,7 +135,7 @@ def dot(
     marker: str | Path = "o",
     edge: float = 0.0,
 ) -> Line2D:
-    """An entry of a legend."""
+    """Make a legend entry."""
     return Line2D(
         [],
         [],

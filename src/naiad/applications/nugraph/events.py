@@ -1,4 +1,4 @@
-"""Neutrino events, and the HDF5 files they are kept in.
+"""Neutrino events and their HDF5 files.
 
 Reads pynuml's layout and pandas' HDFStore in "fixed" format, one event at a time, so files may be
 larger than memory; writes pynuml's layout, streaming. Units are those of pynuml: wires, ticks and
@@ -41,7 +41,7 @@ SPACEPOINT_COLUMNS: Final[Mapping[str, str]] = {
 """Columns of the spacepoint_table and their dtypes; -1 where a plane has no hit."""
 
 UNKNOWN_ID: Final = -1
-"""Run, subrun and event number of an event from a file that does not say."""
+"""Run, subrun and event number of an event whose file has none."""
 
 _TRUTH_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "event_table": ("is_cc", "nu_pdg"),
@@ -49,16 +49,16 @@ _TRUTH_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "edep_table": ("hit_id", "g4_id", "energy"),
 }
 _POSITION: Final = "position"
-# Events that are read from the file, or written to it, together.
+# Events read or written together.
 _BLOCK: Final = 64
 _CHUNK_ROWS: Final = 4096
-# Bytes for each column; HDF5 2 takes 8 MB, which are 100 MB of what nobody reads again.
+# Bytes per column; HDF5 2 takes 8 MB by default, 100 MB in all for data that is read once.
 _CHUNK_CACHE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What really happened, for simulated events.
+    """The truth of a simulated event.
 
     ``semantic``: class of each hit, int64 ``[hits]``, an index into `labels.SEMANTIC_CLASSES` or
     -1 for background; ``event_class``: index into `labels.EVENT_CLASSES`; ``vertex``: float32
@@ -105,11 +105,11 @@ class Event:
 
     @property
     def name(self) -> str:
-        """The three numbers in words."""
+        """The event's numbers in words."""
         return _name(*self.id)
 
     def arrays(self) -> dict[str, Array]:
-        """The ten tensors that the model ``nugraph3`` is sent, by their names."""
+        """Return the ten tensors that the model ``nugraph3`` takes, by name."""
         return {
             **{f"hit_table_{name}": self.hits[name] for name in HIT_COLUMNS},
             **{f"spacepoint_table_{name}": self.spacepoints[name] for name in SPACEPOINT_COLUMNS},
@@ -117,10 +117,10 @@ class Event:
 
 
 class EventFile:
-    """The events of an HDF5 file, read when they are asked for.
+    """The events of an HDF5 file, read on demand.
 
-    A sequence: ``len(file)``, ``file[3]``, ``for event in file``, and ``file[10:20]``, which is
-    another such view of the same open file. Close it, or use it in a ``with`` block.
+    A sequence: ``len(file)``, ``file[3]``, ``for event in file``, and ``file[10:20]``, a view of
+    the same open file. Close it, or use it in a ``with`` block.
     """
 
     def __init__(
@@ -152,12 +152,12 @@ class EventFile:
             yield from self._read(self._events[start : start + _BLOCK])
 
     def read(self, numbers: range) -> Iterator[tuple[str, Event | Exception]]:
-        """Yield the name of each event, and the event or the error that reading it raised."""
+        """Yield each event's name, and the event or the error raised when reading it."""
         for start in range(0, len(numbers), _BLOCK):
             block = numbers[start : start + _BLOCK]
             names = [_name(*self.ids[number].tolist()) for number in block]
             try:
-                # Much faster together; one that cannot be read fails them all.
+                # Much faster together, but one unreadable event fails them all.
                 events = list(self[block.start : block.stop : block.step])
             except (NaiadError, OSError):
                 events = [self._read_one(number) for number in block]
@@ -165,11 +165,11 @@ class EventFile:
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """Run, subrun and event number of every event, ``[events, 3]``, read without the events."""
+        """Run, subrun and event number of every event, ``[events, 3]``, without reading them."""
         return self._index.ids[self._events.start : self._events.stop : self._events.step]
 
     def close(self) -> None:
-        """Close the file; events that were read stay valid."""
+        """Close the file; events already read stay valid."""
         self._file.close()
 
     def __enter__(self) -> EventFile:
@@ -224,8 +224,8 @@ class EventFile:
 def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
     """Open a file of events; ``truth=False`` leaves the truth tables unread.
 
-    Raises `InvalidInput` when the file does not exist or is not HDF5, and where a table or column
-    is missing, with the name of what is missing and what the file has.
+    Raises `InvalidInput` if the file does not exist or is not HDF5, or if it lacks a table or
+    column; the message names what is missing and what the file has.
     """
     path = Path(path)
     if not path.is_file():
@@ -233,7 +233,7 @@ def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
     try:
         file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
     except OSError as error:
-        raise InvalidInput(f"{path} is not an HDF5 file, or a damaged one: {error}") from error
+        raise InvalidInput(f"{path} is not an HDF5 file, or is damaged: {error}") from error
     try:
         found = _open_tables(file, path, truth)
         index = tables.build_index(found, UNKNOWN_ID)
@@ -256,7 +256,7 @@ def _open_tables(file: tables.Node, path: Path, truth: bool) -> dict[str, Table]
         found[name] = table
     for name in _TRUTH_TABLES:
         table = tables.open_table(file, path, name)
-        # The event_table of real data has no truth, but it lists the events.
+        # The event_table of real data has no truth, but lists the events.
         if table is not None and (name == "event_table" or truth):
             found[name] = table
     if not truth or not _tells_truth(found):
@@ -279,13 +279,13 @@ def write_events(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write events to a new file in pynuml's layout, with truth where they have it; how many.
+    """Write events to a new file in pynuml's layout, with any truth; return their number.
 
     Events are written as they come; ``progress`` is called with the number written so far. The
-    file appears under its name when it is complete. Events of one file must have the same columns:
-    truth in all or in none, ``position`` of spacepoints likewise.
+    file appears under its name when it is complete. All events must have the same columns: truth
+    in all or in none, and likewise ``position`` of spacepoints.
 
-    Raises `InvalidInput` where they have not, or where columns of an event differ in length.
+    Raises `InvalidInput` if they do not, or if columns of an event differ in length.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
@@ -307,7 +307,7 @@ def write_events(
 
 
 class _Writer:
-    """Collects rows of events and appends them to the file block by block."""
+    """Rows of events, appended to the file block by block."""
 
     def __init__(self, draft: Hdf5Draft) -> None:
         self.events = 0
@@ -324,7 +324,7 @@ class _Writer:
         elif columns != self._columns:
             raise InvalidInput(
                 f"event {self.events} ({event.run}, {event.subrun}, {event.event}) has the columns "
-                f"{_listed(columns)}; those of the events before it are {_listed(self._columns)}"
+                f"{_listed(columns)}; the events before it have {_listed(self._columns)}"
             )
         for name, table in rows.items():
             lengths = {column: len(values) for column, values in table.items()}
@@ -360,7 +360,7 @@ class _Writer:
 
 
 def _rows(event: Event) -> dict[str, dict[str, Array]]:
-    """The tables of one event as they are written, without the columns that index them."""
+    """Return the tables of one event as written, without the columns that index them."""
     points = event.spacepoints
     spacepoints = {
         "spacepoint_id": points["spacepoint_id"],
@@ -392,7 +392,7 @@ def _listed(columns: Mapping[str, frozenset[str]]) -> str:
 
 
 def _append(group: tables.Node, column: str, values: Array) -> None:
-    """Append rows to a dataset ``[rows, k]``, which is made at the first call."""
+    """Append rows to a dataset ``[rows, k]``, creating it if needed."""
     values = values.reshape(len(values), int(np.prod(values.shape[1:], dtype=np.int64)))
     node = group.get(column)
     if node is None:

@@ -1,4 +1,4 @@
-"""What comes out of a simulated neutrino interaction: particles, their tracks and their truth."""
+"""Products of a simulated neutrino interaction: particles, their tracks and their truth."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ BEAM: Final[Floats] = np.array([0.0, 0.0, 1.0])
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What differs between small events (about 200 hits) and large ones (about 1,300).
+    """Parameters of small events (about 200 hits) or large ones (about 1,300).
 
     Attributes:
-        energy: factor on the energies of what leaves the nucleus.
-        cosmic_rays: cosmic rays per event, on average.
-        cosmic_length: visible length of one, in cm, on average (and 5 cm at least).
-        blips: drops of energy per neutron, on average.
-        noise_clusters: fake signals per event, on average.
-        points_per_hit: how many spacepoints one hit of plane y may have.
+        energy: factor on the energies of particles that leave the nucleus.
+        cosmic_rays: mean number per event.
+        cosmic_length: mean visible length of a cosmic ray, in cm, beyond 5 cm.
+        blips: mean number of isolated energy deposits per neutron.
+        noise_clusters: mean number of fake signals per event.
+        points_per_hit: maximum number of spacepoints of one hit of plane y.
     """
 
     energy: float
@@ -53,7 +53,7 @@ class Scale:
 
 
 def wires(positions: Floats) -> NDArray[np.int32]:
-    """Numbers of the wires, ``[n, 3]`` for u, v, y, that collect charge from points ``[n, 3]``."""
+    """Return the wires ``[n, 3]`` (u, v, y) that collect charge from points ``[n, 3]``."""
     return np.floor(detector.wire_coordinates(positions)).astype(np.int32)
 
 
@@ -75,7 +75,7 @@ class Particle:
 
 @dataclass(slots=True)
 class Interaction:
-    """What comes out of one vertex, particle by particle. Energies in MeV."""
+    """The products of one vertex, made particle by particle. Energies are in MeV."""
 
     rng: np.random.Generator
     scale: Scale
@@ -86,7 +86,7 @@ class Interaction:
     instances: int = 0
 
     def lepton(self, label: str) -> float:
-        """The outgoing charged lepton, or none; its energy in GeV."""
+        """Make the outgoing charged lepton, if any; return its energy in GeV."""
         if label == "nc":
             return 0.0
         kinetic = self._energy(24.0, 20.0)
@@ -101,7 +101,7 @@ class Interaction:
         return kinetic / 1000.0
 
     def hadrons(self, label: str) -> None:
-        """Protons, pions and, seldom, kaons from the nucleus."""
+        """Make protons, pions and, rarely, kaons from the nucleus."""
         rng = self.rng
         neutral = label == "nc"
         for _ in range(rng.poisson(1.6 if neutral else 1.2)):
@@ -120,7 +120,7 @@ class Interaction:
             self._proton(self.vertex, random_direction(rng), 60.0, 0, b"primary")
 
     def neutrons(self) -> None:
-        """Neutrons fly without a trace and leave scattered drops of energy far from the vertex."""
+        """Make neutrons: no track, but scattered energy deposits far from the vertex."""
         rng = self.rng
         for _ in range(1 + rng.poisson(0.6)):
             neutron = len(self.particles) + 1
@@ -150,7 +150,7 @@ class Interaction:
                 )
 
     def background(self) -> None:
-        """Cosmic rays and radioactivity: energy without truth."""
+        """Make cosmic rays and radioactivity: energy without truth."""
         rng = self.rng
         for _ in range(rng.poisson(self.scale.cosmic_rays)):
             heading = forward_direction(rng, np.array([0.0, -1.0, 0.0]), 0.6)
@@ -166,7 +166,7 @@ class Interaction:
         self.steps.append(blips(rng, origins, energies, np.full(count, -1, np.int64)))
 
     def particle_table(self) -> dict[str, NDArray[Any]]:
-        """The columns of pynuml's particle_table."""
+        """Return the columns of pynuml's particle_table."""
         rows = self.particles
         table: dict[str, NDArray[Any]] = {
             "g4_id": np.array([row.g4_id for row in rows], np.int32),
@@ -203,7 +203,7 @@ class Interaction:
         end_process: bytes,
         category: str,
     ) -> int:
-        """Write a particle into the truth; its number, counted from 1."""
+        """Add a particle to the truth; return its number, counted from 1."""
         instance = -1
         if category != "diffuse":
             instance = self.instances
@@ -256,7 +256,7 @@ class Interaction:
             self._michel(stop, number)
 
     def _michel(self, start: Floats, parent: int) -> None:
-        """The electron of a stopped muon's decay: up to 53 MeV, with a few radiated fragments."""
+        """Make a stopped muon's Michel electron: up to 53 MeV, with a few radiated fragments."""
         rng = self.rng
         # The spectrum x^2 (3 - 2 x) is close to this beta distribution.
         energy = 52.8 * rng.beta(3.3, 1.5)
@@ -315,11 +315,11 @@ class Interaction:
                 energy = 15.0 + rng.exponential(30.0)
                 self._proton(stop, random_direction(rng), energy, number, ending)
         else:
-            # pi+ -> mu+ at rest: 4.1 MeV, a muon of a millimetre.
+            # pi+ -> mu+ at rest: 4.1 MeV, a track of a millimetre.
             self._muon(stop, random_direction(rng), 4.1, number, b"Decay")
 
     def _kaon(self, start: Floats, heading: Floats, kinetic: float) -> None:
-        """A kaon that stops and decays to a muon of 152 MeV or to pions."""
+        """Make a kaon that stops and decays to a muon of 152 MeV or to pions."""
         number, stop = self._track(KAON, "kaon", start, heading, kinetic, 0, (b"primary", b"Decay"))
         outwards = random_direction(self.rng)
         if self.rng.random() < 0.75:
@@ -345,7 +345,7 @@ class Interaction:
         self._record(pdg, energy / 1000.0, start, end, parent, process, ending, "shower")
 
     def _neutral_pion(self, kinetic: float) -> None:
-        """A neutral pion decays at once, to two photons."""
+        """Make a neutral pion, which decays at once to two photons."""
         rng = self.rng
         mass = 134.98
         heading = forward_direction(rng, BEAM, 1.0)
@@ -364,7 +364,7 @@ class Interaction:
                 self._shower(22, self.vertex, lifted, energy, number, b"Decay")
 
     def _tau_decay(self, kinetic: float) -> float:
-        """A tau decays within a millimetre: to an electron, a muon, or hadrons."""
+        """Make a tau, which decays within a millimetre to an electron, a muon or hadrons."""
         rng = self.rng
         energy = kinetic * 2.0 + 100.0
         heading = forward_direction(rng, BEAM, 0.3)

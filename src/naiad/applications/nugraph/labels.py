@@ -1,4 +1,4 @@
-"""What pynuml's truth tables say about each hit and each event: the labels to train on.
+"""Training labels of hits and events, from pynuml's truth tables.
 
 The codes of ``particle_table/category`` are those of pynuml's standard labelling.
 """
@@ -27,7 +27,7 @@ CATEGORY: Final = {
     "michel": 5,
     "diffuse": 7,
 }
-"""Category that is written for each class.
+"""Category written for each class.
 
 Event files come with two numberings: the older one has delta rays at 6 and diffuse at 7, the newer
 one diffuse at 6 and particles that leave no hits at 7. Delta rays carry their parent's category,
@@ -42,14 +42,14 @@ Table = Mapping[str, NDArray[Any]]
 
 
 def semantic_labels(hit_ids: NDArray[Any], particles: Table, edeps: Table) -> NDArray[np.int64]:
-    """Class of each hit, ``[hits]``: that of the particle which left most energy in it.
+    """Return each hit's class, ``[hits]``: that of the particle which left most energy in it.
 
-    `BACKGROUND` where no particle did, or only one that the particle table does not have.
+    `BACKGROUND` if no particle did, or one that is not in the particle table.
     """
     labels = np.full(len(hit_ids), BACKGROUND, np.int64)
     if len(edeps["hit_id"]) == 0 or len(particles["g4_id"]) == 0 or len(hit_ids) == 0:
         return labels
-    # The last row of each hit, in the order of energy, is the one that counts.
+    # Of each hit, the last row in order of energy counts.
     order = np.lexsort((edeps["energy"], edeps["hit_id"]))
     hit, particle = edeps["hit_id"][order], edeps["g4_id"][order]
     last = np.append(hit[1:] != hit[:-1], True)
@@ -66,23 +66,23 @@ def semantic_labels(hit_ids: NDArray[Any], particles: Table, edeps: Table) -> ND
 
 
 def event_label(event: Table) -> int:
-    """Index into `EVENT_CLASSES` of the neutrino of ``event_table``; -1 for another particle."""
+    """Return the index into `EVENT_CLASSES` of the event's neutrino; -1 for another particle."""
     if not int(event["is_cc"][0]):
         return _NEUTRAL_CURRENT
     return _FLAVOURS.get(abs(int(event["nu_pdg"][0])), -1)
 
 
 def vertex(event: Table) -> NDArray[np.float32]:
-    """Position ``[3]`` of the neutrino vertex in cm, as the detector sees it.
+    """Return the neutrino vertex ``[3]`` in cm, as the detector sees it.
 
-    ``nu_vtx_corr`` (after the distortion by space charge) where the file has it, else ``nu_vtx``.
+    It is ``nu_vtx_corr`` (distorted by space charge) if the file has it, else ``nu_vtx``.
     """
     column = event["nu_vtx_corr"] if "nu_vtx_corr" in event else event["nu_vtx"]
     return column[0].astype(np.float32)
 
 
 def _find(names: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.int64]:
-    """Row of each wanted name in ``names``; -1 where it has none."""
+    """Return the row of each wanted name in ``names``; -1 if not found."""
     order = np.argsort(names, kind="stable")
     place = np.minimum(np.searchsorted(names[order], wanted), len(names) - 1)
     row = order[place]

@@ -1,4 +1,4 @@
-"""How well the network's answers agree with the truth, counted event by event."""
+"""Metrics of the network's answers against the truth, accumulated event by event."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def _square(size: int) -> Counts:
 class Metrics:
     """Counts over many events; rows of the confusion matrices are the truth.
 
-    Semantic classes are judged on true signal hits only, and wherever the filter would put them.
+    Semantic classes are judged on all true signal hits, whatever the filter says of them.
     """
 
     semantic: Counts = field(default_factory=lambda: _square(len(SEMANTIC_CLASSES)))
     signal: Counts = field(default_factory=lambda: _square(2))
     event: Counts = field(default_factory=lambda: _square(len(EVENT_CLASSES)))
     distances: list[NDArray[np.float64]] = field(default_factory=list)
-    """Between true and predicted vertex, per event, in cm."""
+    """Distance between true and predicted vertex, per event, in cm."""
 
     def add(self, outputs: Mapping[str, NDArray[Any]], truth: Mapping[str, NDArray[Any]]) -> None:
         """Count a batch: the network's outputs, and ``y_semantic_p``, ``y_event``, ``y_vertex``."""
@@ -48,7 +48,7 @@ class Metrics:
         self.distances.append(np.linalg.norm(away, axis=1))
 
     def summary(self) -> dict[str, Any]:
-        """Plain numbers, for a JSON file; None where there is nothing to divide by."""
+        """Return plain numbers for a JSON file; None where a denominator is 0."""
         distance = np.concatenate(self.distances) if self.distances else np.empty(0)
         return {
             "hits": int(self.signal.sum()),
@@ -74,7 +74,7 @@ def _ratio(part: np.integer[Any], whole: np.integer[Any]) -> float | None:
 
 
 def _per_class(counts: Counts, names: tuple[str, ...], axis: int) -> dict[str, float | None]:
-    """Share of the diagonal in each row (``axis=1``: recall) or column (``axis=0``: precision)."""
+    """Return the diagonal's share in each row (``axis=1``: recall) or column (0: precision)."""
     wholes = counts.sum(axis=axis)
     return {
         name: _ratio(part, whole)

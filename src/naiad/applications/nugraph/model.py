@@ -36,7 +36,7 @@ class Block(nn.Module):
         source: features of the nodes that messages come from.
         target: features of the nodes that receive them.
         out: features of a target node afterwards.
-        single: every target has at most one edge, whose softmax is 1: take none.
+        single: every target has at most one edge, so the softmax is 1 and is skipped.
     """
 
     def __init__(self, source: int, target: int, out: int, *, single: bool = False) -> None:
@@ -49,7 +49,7 @@ class Block(nn.Module):
         )
 
     def forward(self, xs: Tensor, xt: Tensor, src: Tensor, dst: Tensor) -> Tensor:
-        """New features of the targets, float32 ``[targets, out]``.
+        """Return the new features of the targets, float32 ``[targets, out]``.
 
         Args:
             xs: features of the sources, ``[sources, source]``.
@@ -62,7 +62,7 @@ class Block(nn.Module):
         return self.net(torch.cat((aggregate(messages, dst, len(xt)), xt), dim=1))
 
     def gates(self, xs: Tensor, xt: Tensor, src: Tensor, dst: Tensor) -> Tensor:
-        """Gate of each edge in (0, 1), ``[edges, 1]``; features get no gradient through it."""
+        """Return each edge's gate in (0, 1), ``[edges, 1]``; features get no gradient from it."""
         of_target, of_source = self.gate.weight.split((self.target, self.source), dim=1)
         score = F.linear(xt.detach(), of_target, self.gate.bias).index_select(0, dst)
         return torch.sigmoid(score + F.linear(xs.detach(), of_source).index_select(0, src))
@@ -95,7 +95,7 @@ def _softmax_mean(messages: Tensor, dst: Tensor, targets: int) -> Tensor:
 
 
 def segment_max(values: Tensor, dst: Tensor, targets: int) -> Tensor:
-    """Largest value per target and channel; 0 for a target without edges."""
+    """Return the largest value per target and channel; 0 for a target without edges."""
     zeros = values.new_zeros(targets, values.shape[1])
     index = dst[:, None].expand_as(values)
     return zeros.scatter_reduce(0, index, values, "amax", include_self=False)
@@ -110,7 +110,7 @@ class Blocks(nn.Module):
         self.convs = nn.ModuleDict(dict(blocks))
 
     def __iter__(self) -> Iterator[Block]:
-        """The blocks, in the order of the planes."""
+        """Iterate over the blocks, in the order of the planes."""
         return cast(Iterator[Block], iter(self.convs.values()))
 
 
@@ -144,7 +144,7 @@ class Core(nn.Module):
         nexus_edges: Sequence[Tensor],
         sp_event: Tensor,
     ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """New features of hits (one table per plane), spacepoints and events."""
+        """Return new features of hits (one table per plane), spacepoints and events."""
         (gather,), (spread,) = self.nexus_to_interaction, self.interaction_to_nexus
         each = torch.arange(len(sp_event), device=sp_event.device)
         hits = [
@@ -175,7 +175,7 @@ class PlaneLinear(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A head of the network; holds its layer, or one per plane, under the name ``net``."""
+    """A head of the network; ``net`` is its layer, or one layer per plane."""
 
     def __init__(self, net: nn.Module) -> None:
         """Hold ``net``."""
@@ -183,20 +183,20 @@ class Decoder(nn.Module):
         self.net = net
 
     def __getitem__(self, plane: str) -> nn.Module:
-        """The layer of a plane."""
+        """Return the layer of a plane."""
         return cast(nn.ModuleDict, self.net)[plane]
 
 
 class NuGraph3Net(nn.Module):
     """NuGraph3: event class, vertex, and class and signal probability of each hit.
 
-    ``mean_<plane>`` and ``std_<plane>`` are buffers that normalise the features of hits; they are
-    not part of the state dict (the original keeps them in its data set) but of the weights'
-    metadata, and are set by :meth:`set_normalisation`.
+    The buffers ``mean_<plane>`` and ``std_<plane>`` normalise the features of hits. They belong to
+    the weights' metadata, not to the state dict (the original keeps them in its data set);
+    :meth:`set_normalisation` sets them.
     """
 
     def __init__(self, arch: Architecture | None = None) -> None:
-        """Make an untrained network that does not normalise its input."""
+        """Make an untrained network that does not yet normalise its input."""
         super().__init__()
         self.arch = arch = arch or Architecture()
         planes, hit, event = arch.planes, arch.planar_features, arch.interaction_features
@@ -225,7 +225,7 @@ class NuGraph3Net(nn.Module):
                 buffer.copy_(torch.tensor(values))
 
     def normalisation(self, plane: str) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the features of a plane, float32 ``[4]``."""
+        """Return mean and standard deviation of the features of a plane, float32 ``[4]``."""
         return self.get_buffer(f"mean_{plane}"), self.get_buffer(f"std_{plane}")
 
     def forward(self, batch: Mapping[str, Tensor], num_events: int) -> dict[str, Tensor]:
@@ -235,7 +235,7 @@ class NuGraph3Net(nn.Module):
             batch: the tensors of :data:`naiad.applications.nugraph.schema.SAMPLE`, merged: per
                 plane p ``x_p`` float32 ``[hits_p, 4]``, ``plane_edge_p`` and ``nexus_edge_p`` int64
                 ``[2, edges]``, and ``sp_event`` int64 ``[spacepoints]``.
-            num_events: how many events were merged.
+            num_events: number of merged events.
 
         Returns:
             ``e_evt`` ``[events, 4]`` and ``x_semantic_p`` ``[hits_p, 7]`` (logits),

@@ -1,4 +1,4 @@
-"""NuGraph3 as Naiad serves it: tables of hits and spacepoints in, labels and vertex out."""
+"""The served NuGraph3: tables of hits and spacepoints in, labels and vertex out."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 class NuGraph3(Pipeline):
     """Semantic class and signal probability of each hit, event class and vertex of each event.
 
-    ``weights`` is a folder as :mod:`naiad.applications.nugraph.weights` writes it. The request
-    parameter ``strict`` refuses an event whose spacepoints name hits that it does not have; by
-    default those entries are left out and counted in ``unknown_hits``.
+    ``weights`` is a folder written by :mod:`naiad.applications.nugraph.weights`. With the request
+    parameter ``strict``, an event whose spacepoints name unknown hits is refused; by default those
+    entries are ignored and counted in ``unknown_hits``.
     """
 
     name = "nugraph3"
@@ -34,8 +34,8 @@ class NuGraph3(Pipeline):
     sample = schema.SAMPLE
     outputs = schema.OUTPUTS
     # Forward of 1, 4 and 8 events of 189 hits together: 2.7, 2.55 and 2.55 ms each, on one core; of
-    # 1 and 2 events of 1,496 hits: 24 and 25 ms each. What five small events share is all there is,
-    # and what a batch leaves over another worker can take.
+    # 1 and 2 events of 1,496 hits: 24 and 25 ms each. So a batch of about five small events gains
+    # all there is to gain, and a larger one would only keep events from other workers.
     budget = Budget(hits=1_024, spacepoints=2_048)
     limit = Budget(hits=100_000, spacepoints=500_000)
     prepare_threads = 4
@@ -46,7 +46,7 @@ class NuGraph3(Pipeline):
     _model: Callable[[Batch], Mapping[str, Any]] | None = None
 
     def metadata(self) -> Mapping[str, str]:
-        """Classes, notice and origin of the weights, for clients."""
+        """Return classes, notice and sha256 of the weights, for clients."""
         known = self._known
         return {
             "semantic_classes": ",".join(known.semantic_classes),
@@ -56,18 +56,16 @@ class NuGraph3(Pipeline):
         }
 
     def setup(self, device: str) -> None:
-        """Load the weights: compiled on a CPU, in torch on a GPU and where the library does not
-        load.
-        """
+        """Load the weights: compiled on a CPU; in torch on a GPU or without the library."""
         _ = self._known  # refuses weights that cannot answer the wire contract
         if device == "cpu":
-            # Here and not above: the command line needs neither safetensors nor the library.
+            # Imported here, as the command line needs neither safetensors nor the library.
             from naiad.applications.nugraph.compiled import CompiledNuGraph3
 
             try:
                 compiled = CompiledNuGraph3.load(self._folder)
             except OSError as error:
-                _log.warning("NuGraph3 runs on torch, which takes several times as long: %s", error)
+                _log.warning("NuGraph3 runs in torch, several times slower: %s", error)
             else:
                 self._model = lambda batch: compiled(batch, batch.requests)
                 return
@@ -77,8 +75,8 @@ class NuGraph3(Pipeline):
         """Turn an event's tables into its graph.
 
         Raises:
-            InvalidInput: ``strict`` is set and a spacepoint names an unknown hit, or a hit has
-                more charge than the network is meant for.
+            InvalidInput: ``strict`` is set and a spacepoint names an unknown hit, or a hit's
+                charge is above the network's maximum.
         """
         from naiad.applications.nugraph.prepare import prepare
 
@@ -99,7 +97,7 @@ class NuGraph3(Pipeline):
         }
 
     def example(self) -> dict[str, Array]:
-        """Two straight tracks from a common vertex, seen by all three planes: 144 hits."""
+        """Return two straight tracks from a common vertex on all three planes: 144 hits."""
         return example_event()
 
     @property
@@ -120,13 +118,13 @@ class NuGraph3(Pipeline):
             found, needed = getattr(known.architecture, size), getattr(wire, size)
             if found != needed:
                 raise WeightsError(
-                    f"{self._folder}: the weights have {size} {found}; the service has {needed}"
+                    f"{self._folder}: the weights have {size} {found}; the service needs {needed}"
                 )
         return known
 
 
 def _on_torch(folder: Path, device: str) -> Callable[[Batch], Mapping[str, Any]]:
-    """The network in torch, for one thread: more of them on a shared machine get in their way."""
+    """Load the network in torch, with one thread: more would collide on a shared machine."""
     from naiad.applications.nugraph.weights import load_weights  # isort: skip  (says what is missing)
     import torch
 
@@ -141,9 +139,9 @@ def _on_torch(folder: Path, device: str) -> Callable[[Batch], Mapping[str, Any]]
 
 
 def example_event() -> dict[str, Array]:
-    """A small event of the right form, the same each time.
+    """Make a small valid event, the same each time.
 
-    Wires of planes u, v and y stand at 60, -60 and 0 degrees to the vertical, 0.3 cm apart.
+    Wires of planes u, v and y are at 60, -60 and 0 degrees to the vertical, 0.3 cm apart.
     """
     step = np.arange(24)
     vertex = np.array([120.0, 10.0, 400.0])
@@ -170,7 +168,7 @@ def example_event() -> dict[str, Array]:
 
 
 def _flag(parameters: Mapping[str, Parameter], name: str) -> bool:
-    """A request parameter that is true or false, as a boolean or in words."""
+    """Read a request parameter that is a boolean, or one in words."""
     value = parameters.get(name, False)
     if isinstance(value, bool):
         return value

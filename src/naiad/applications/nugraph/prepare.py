@@ -1,7 +1,7 @@
-"""From the tables of one event to the graph that NuGraph3 runs on, in NumPy and SciPy.
+"""From the tables of one event to NuGraph3's input graph, in NumPy and SciPy.
 
-Gives exactly the graph of the original (pynuml and PyTorch Geometric's ``Delaunay``) wherever that
-gives one, and a sensible graph where it fails: see :func:`plane_edges`.
+The graph is exactly that of the original (pynuml and PyTorch Geometric's ``Delaunay``) where that
+finds one, and a sensible graph where it fails: see :func:`plane_edges`.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def prepare(
     max_integral: float = MAX_INTEGRAL,
     position_scale: tuple[float, float] = POSITION_SCALE,
 ) -> dict[str, Array]:
-    """The graph of one event, as :data:`naiad.applications.nugraph.schema.SAMPLE` declares it.
+    """Make the graph of one event (:data:`naiad.applications.nugraph.schema.SAMPLE`).
 
     Args:
         event: the tensors of :data:`naiad.applications.nugraph.schema.INPUTS`; ``hit_id`` unique,
             values finite.
-        strict: refuse a spacepoint that names a hit which its plane does not have. The original
-            ignores such entries; by default they are left out too, and counted.
+        strict: refuse spacepoints that name an unknown hit of a plane. By default such entries are
+            ignored, as in the original, and counted.
         max_integral: largest allowed charge of a hit, in ADC counts.
-        position_scale: what wire and time (ticks) are multiplied by.
+        position_scale: factors of wire and time (ticks).
 
     Raises:
         InvalidInput: a hit's charge is above ``max_integral``; or, with ``strict``, a spacepoint
@@ -70,7 +70,7 @@ def prepare(
 
 
 def plane_edges(position: NDArray[np.float32]) -> Edges:
-    """Delaunay edges between the hits of one plane.
+    """Return the Delaunay edges between the hits of one plane.
 
     Args:
         position: float32 ``[hits, 2]``.
@@ -80,12 +80,12 @@ def plane_edges(position: NDArray[np.float32]) -> Edges:
         sorted by target and then source.
 
     Hits that coincide or lie on a line have no Delaunay triangulation. Qhull's joggled input
-    ("QJ": points are moved by 1e-9 or so, with a fixed seed, until there is one) finds an answer
-    nearly always, and that is the graph of the original, even where it leaves one of several
-    coinciding hits without an edge. It gives up after 51 attempts, which takes at most 0.3 ms per
-    hit. Then the distinct positions are triangulated, and each hit that coincides with an earlier
-    one is linked to the first at its position; should the distinct positions defeat Qhull too,
-    they are linked in a chain in order of wire and time. Two and three hits are all linked.
+    ("QJ": points are moved by about 1e-9, with a fixed seed, until one exists) nearly always finds
+    one, and that is the original's graph, even if it leaves one of several coinciding hits without
+    an edge. Qhull gives up after 51 attempts, which take at most 0.3 ms per hit. Then the distinct
+    positions are triangulated, and each hit that coincides with an earlier one is linked to the
+    first at its position; if Qhull fails there too, the distinct positions are linked in a chain in
+    order of wire and time. Two or three hits are all linked.
     """
     try:
         return _triangulate(position)
@@ -111,7 +111,7 @@ def _triangulate(position: NDArray[np.float32]) -> Edges:
 
 
 def _symmetric(a: Edges, b: Edges, n: int) -> Edges:
-    """Both directions of the edges between ``a`` and ``b``, once each, sorted."""
+    """Return the edges between ``a`` and ``b`` in both directions, unique and sorted."""
     a, b = a.ravel(), b.ravel()
     keys = np.concatenate((a * n + b, b * n + a))
     keys.sort()
@@ -125,7 +125,7 @@ def _symmetric(a: Edges, b: Edges, n: int) -> Edges:
 def _add_nexus_edges(
     sample: dict[str, Array], event: Arrays, row_in_plane: NDArray[np.int64], strict: bool
 ) -> int:
-    """Add the edges from hits to spacepoints; return how many entries name an unknown hit."""
+    """Add the edges from hits to spacepoints; return the number of unknown hits."""
     hit_id, hit_plane = event["hit_table_hit_id"], event["hit_table_local_plane"]
     order = np.argsort(hit_id, kind="stable")
     sorted_id = hit_id[order]

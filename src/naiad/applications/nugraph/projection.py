@@ -1,4 +1,4 @@
-"""Where a point in space is seen on the wire planes, learned from an event's own spacepoints.
+"""The projection from space to the wire planes, fitted to an event's own spacepoints.
 
 A spacepoint has a 3D position and a hit on two or three planes, so each event with positions
 carries its detector's geometry: on one plane, the wire number is affine in (y, z) and the time
@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from naiad.applications.nugraph.schema import PLANES
 
-# An event too small or too straight fixes the geometry badly; a point so far off is not shown.
+# A small or straight event determines the geometry poorly; points with larger errors are not shown.
 MAX_WIRE_ERROR = 8.0
 MAX_TIME_ERROR = 40.0
 
-# Wires are counted in whole numbers: the error of rounding. Peak times are a tick or so off.
+# Standard errors: wire numbers are rounded, and peak times are off by about a tick.
 _WIRE_ROUNDING = 12**-0.5
 _TIME_ERROR = 1.0
 
-# More than this between fit and hits: not one drift volume, or positions of something else.
+# Beyond this residual there are several drift volumes, or the positions are not of these hits.
 _MAX_RESIDUAL = 3.0
 
 _Matches: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -41,13 +41,13 @@ class LocatedEvent(Protocol):
         ...
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """The tensors of the request, as ``schema.INPUTS`` names them."""
+        """Return the tensors of the request, as ``schema.INPUTS`` names them."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An affine function of some coordinates, fitted by least squares, that knows its error."""
+    """An affine function fitted by least squares, with its standard error."""
 
     centre: NDArray[np.float64]
     offset: float
@@ -58,7 +58,7 @@ class Line:
     residual: float
 
     def __call__(self, point: NDArray[np.float64]) -> tuple[float, float]:
-        """Value at ``point`` and its standard error."""
+        """Return the value at ``point`` and its standard error."""
         delta = point - self.centre
         pull = (self.axes @ delta) / np.maximum(self.spread, 1e-9)
         error = self.residual * float(np.sqrt(1 / self.points + pull @ pull))
@@ -72,9 +72,9 @@ class Projection:
     planes: Mapping[str, tuple[Line, Line]]
 
     def __call__(self, point: NDArray[Any]) -> dict[str, tuple[float, float]]:
-        """Wire and time (ticks) of a point (x, y, z in cm) on each plane that is known well enough.
+        """Return wire and time (ticks) of a point (x, y, z in cm) by plane.
 
-        A plane is left out where the standard error is above 8 wires or 40 ticks.
+        Leaves out planes on which the standard error is above 8 wires or 40 ticks.
         """
         x, yz = np.asarray(point[:1], np.float64), np.asarray(point[1:], np.float64)
         seen: dict[str, tuple[float, float]] = {}
@@ -90,11 +90,11 @@ def fit_projection(events: Iterable[LocatedEvent]) -> Projection | None:
 
     Args:
         events: with the column ``position`` of their spacepoints (x, y, z in cm), ``[n, 3]``;
-            those without are passed over.
+            those without are skipped.
 
     Returns:
-        None where the events do not tell: no positions, or too few spacepoints with a hit, or
-        positions that do not fit the hits.
+        None if there are no positions, too few spacepoints with a hit, or positions that do not
+        fit the hits.
     """
     matches: dict[str, list[_Matches]] = {plane: [] for plane in PLANES}
     for event in events:
@@ -118,7 +118,7 @@ def fit_projection(events: Iterable[LocatedEvent]) -> Projection | None:
 def _match(
     arrays: Mapping[str, NDArray[Any]], positions: NDArray[np.float64], plane: str
 ) -> _Matches:
-    """Positions of the spacepoints that have a hit on the plane, and its wire and time."""
+    """Return the positions of spacepoints with a hit on the plane, and its wire and time."""
     hit_ids = arrays["hit_table_hit_id"]
     if len(hit_ids) == 0:
         return positions[:0], np.zeros(0), np.zeros(0)
@@ -138,7 +138,7 @@ def _match(
 def _fit(
     points: NDArray[np.float64], values: NDArray[np.float64], least_error: float
 ) -> Line | None:
-    """Least squares with one pass that leaves out the worst (wrongly matched spacepoints)."""
+    """Fit by least squares, a second time without outliers (wrongly matched spacepoints)."""
     keep = np.ones(len(values), bool)
     line: Line | None = None
     for _ in range(2):

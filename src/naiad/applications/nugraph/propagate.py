@@ -1,7 +1,7 @@
-"""Energy that particles leave along their way through liquid argon, in small straight steps.
+"""Energy deposited by particles in liquid argon, in small straight steps.
 
-A coarse model: enough for each class of hit to look like itself (length, density of charge,
-straightness, scatter of fragments), not a replacement of Geant4.
+A coarse model, enough to tell the classes of hits apart (length, density of charge, straightness,
+scatter of fragments), and not a replacement for Geant4.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOLIERE_RADIUS: Final = 9.0
 """Molière radius of liquid argon, cm."""
 ELECTRON_MASS: Final = 0.511
 MINIMUM_IONISING: Final = 2.1
-"""Mean energy that a minimum-ionising particle loses, MeV/cm."""
+"""Mean energy loss of a minimum-ionising particle, MeV/cm."""
 
 # Below the wire pitch, so that a step touches two wires at most.
 _STEP: Final = 0.15
@@ -38,7 +38,7 @@ class Species:
     bragg: float
 
     def range_of(self, kinetic: float) -> float:
-        """Distance, in cm, in which a particle of ``kinetic`` MeV stops."""
+        """Return the distance, in cm, in which a particle of ``kinetic`` MeV stops."""
         power = 1.0 + _BRAGG_EXPONENT
         knee = (MINIMUM_IONISING / self.bragg) ** (1.0 / _BRAGG_EXPONENT)
         below = self.bragg / power * knee**power
@@ -47,7 +47,7 @@ class Species:
         return float(knee + (kinetic - below) / MINIMUM_IONISING)
 
     def kinetic(self, residual: Floats) -> Floats:
-        """Kinetic energy, in MeV, at a ``residual`` range in cm: the inverse of `range_of`."""
+        """Return the kinetic energy (MeV) at a ``residual`` range in cm: `range_of` inverted."""
         power = 1.0 + _BRAGG_EXPONENT
         knee = (MINIMUM_IONISING / self.bragg) ** (1.0 / _BRAGG_EXPONENT)
         return self.bragg / power * np.minimum(residual, knee) ** power + (
@@ -55,7 +55,7 @@ class Species:
         )
 
     def momentum(self, kinetic: float) -> float:
-        """Momentum in GeV/c of a particle of ``kinetic`` MeV."""
+        """Return the momentum in GeV/c of a particle of ``kinetic`` MeV."""
         return float(np.sqrt(kinetic * (kinetic + 2.0 * self.mass))) / 1000.0
 
 
@@ -68,10 +68,10 @@ ELECTRON: Final = Species(11, ELECTRON_MASS, MINIMUM_IONISING)
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Straight steps with the energy left in each.
+    """Straight steps with the energy deposited in each.
 
     ``start`` and ``end``: ``[steps, 3]`` in cm; ``energy``: ``[steps]`` in MeV; ``particle``:
-    ``[steps]``, the number (``g4_id``) of the particle, -1 for one without truth.
+    ``[steps]``, the number (``g4_id``) of the particle, -1 without truth.
     """
 
     start: Floats
@@ -84,12 +84,12 @@ class Steps:
 
     @property
     def stop(self) -> Floats:
-        """Where the last step ends."""
+        """The end of the last step."""
         return self.end[-1]
 
     @classmethod
     def concatenate(cls, parts: list[Steps]) -> Steps:
-        """All steps of ``parts``, in their order."""
+        """Concatenate the steps of all ``parts``."""
         if not parts:
             return cls(np.empty((0, 3)), np.empty((0, 3)), np.empty(0), np.empty(0, np.int64))
         return cls(
@@ -101,19 +101,19 @@ class Steps:
 
 
 def random_direction(rng: np.random.Generator) -> Floats:
-    """A unit vector, all directions alike."""
+    """Return a unit vector, isotropic."""
     vector = rng.normal(size=3)
     return vector / np.linalg.norm(vector)
 
 
 def forward_direction(rng: np.random.Generator, axis: Floats, spread: float) -> Floats:
-    """A unit vector around ``axis``; ``spread`` is the tangent of the typical angle."""
+    """Return a unit vector around ``axis``; ``spread`` is the tangent of the typical angle."""
     vector = axis + spread * rng.normal(size=3)
     return vector / np.linalg.norm(vector)
 
 
 def transverse_axes(direction: Floats) -> tuple[Floats, Floats]:
-    """Two unit vectors at right angles to ``direction`` and to each other."""
+    """Return two unit vectors at right angles to ``direction`` and to each other."""
     x, y, z = (float(component) for component in direction)
     if abs(x) < 0.6:
         length = math.hypot(y, z)
@@ -135,10 +135,10 @@ def track(
     *,
     travelled: float = 1.0,
 ) -> Steps:
-    """A particle that loses its energy by ionisation and is scattered on its way.
+    """Track a particle that loses its energy by ionisation and scatters.
 
-    ``kinetic`` in MeV; ``travelled``: share of its range after which an interaction ends the
-    track. Multiple scattering by Highland's formula (PDG Review, "Passage of particles through
+    ``kinetic`` is in MeV; ``travelled`` is the share of the range after which an interaction ends
+    the track. Multiple scattering by Highland's formula (PDG Review, "Passage of particles through
     matter"), straggling by a gamma distribution.
     """
     full = species.range_of(kinetic)
@@ -163,7 +163,7 @@ def track(
 def straight(
     starts: Floats, directions: Floats, energies: Floats, dedx: float, particles: NDArray[np.int64]
 ) -> Steps:
-    """Many short straight tracks at once: ``[n, 3]`` cm, unit vectors, MeV, MeV/cm, numbers."""
+    """Make many short straight tracks: ``[n, 3]`` cm, unit vectors, MeV, MeV/cm, particles."""
     lengths = energies / dedx
     counts = np.maximum(1, np.ceil(lengths / _STEP)).astype(np.int64)
     owner = np.repeat(np.arange(len(energies)), counts)
@@ -182,12 +182,12 @@ def shower(
     *,
     photon: bool,
 ) -> Steps:
-    """An electromagnetic shower of ``energy`` MeV.
+    """Make an electromagnetic shower of ``energy`` MeV.
 
-    A photon first flies without a trace and then starts as a pair, with twice the charge of an
-    electron. The stem is a scattered track; the rest of the energy is spread over short electrons,
-    along the axis by the gamma profile of Longo and Sestili (NIM 128, 1975) and across it on the
-    scale of the Molière radius.
+    A photon leaves no trace until it converts to a pair, with twice the charge of an electron. The
+    stem is a scattered track; the rest of the energy is spread over short electrons, along the axis
+    by the gamma profile of Longo and Sestili (NIM 128, 1975) and across it on the scale of the
+    Molière radius.
     """
     if photon:
         start = start + direction * rng.exponential(9.0 / 7.0 * RADIATION_LENGTH)
@@ -220,7 +220,7 @@ def shower(
 def blips(
     rng: np.random.Generator, origins: Floats, energies: Floats, particles: NDArray[np.int64]
 ) -> Steps:
-    """Short electrons, one at each origin ``[n, 3]``, of ``energies`` MeV, in random directions."""
+    """Make short electrons in random directions, one of ``energies`` MeV per origin ``[n, 3]``."""
     headings = rng.normal(size=origins.shape)
     headings /= np.linalg.norm(headings, axis=1, keepdims=True)
     return straight(origins, headings, energies, MINIMUM_IONISING, particles)

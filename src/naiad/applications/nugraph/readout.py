@@ -1,8 +1,8 @@
 """From energy in the argon to hits on wires, and from hits to spacepoints.
 
-What a wire sees: charge after recombination, spread by diffusion, collected by the wires that a
-step passes, merged where it arrives together. A long signal on one wire is cut into a train of
-hits, as LArTPC hit finders do.
+A step's charge, after recombination and diffusion, is collected by the wires it passes and merged
+if it arrives together. A long signal on one wire becomes a train of hits, as with LArTPC hit
+finders.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ from naiad.applications.nugraph.propagate import Steps
 Ints = NDArray[np.int64]
 Table = dict[str, NDArray[Any]]
 
-# Charge in ADC counts (integrated over ticks) for one MeV that escaped recombination.
+# Charge in ADC counts (integrated over ticks) per MeV that escaped recombination.
 _ADC_PER_MEV: Final = 162.0
 # Modified box model of recombination: ArgoNeuT, JINST 8 P08005 (2013); field 0.273 kV/cm.
 _BOX_ALPHA: Final = 0.93
 _BOX_BETA: Final = 0.556
-# Width of a hit in ticks: electronics, and longitudinal diffusion over the full drift.
+# Width of a hit in ticks: of the electronics, and from longitudinal diffusion over the full drift.
 _ELECTRONICS_RMS: Final = 2.9
 _DIFFUSION_RMS: Final = 3.2
-# Charge on one wire closer than this is one hit; longer than the other, a train of hits.
+# Charges on one wire closer than _MERGE_TICKS are one hit; a signal longer than _LONGEST_HIT_TICKS
+# is a train of hits.
 _MERGE_TICKS: Final = 7.0
 _TIME_ERROR_TICKS: Final = 0.8
 _LONGEST_HIT_TICKS: Final = 30.0
 _TRAIN_TICKS: Final = 16.0
 _THRESHOLD_ADC: Final = 9.0
 _INEFFICIENCY: Final = 0.03
-# Wires that are dead in an event: this many gaps per plane, up to so many wires wide.
+# Dead wires in an event: mean number of gaps per plane, and their largest width.
 _DEAD_GAPS: Final = 5.0
 _DEAD_WIRES: Final = 60
-# Hits of one spacepoint arrive together; neighbours that share no third plane must be closer.
+# Largest time difference of the hits of a spacepoint on three planes, and on two.
 _COINCIDENCE_TICKS: Final = 5.0
 _PAIR_TICKS: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class Readout:
-    """Hits, the energy behind them and spacepoints, as the columns of pynuml's tables."""
+    """Hits, deposited energy and spacepoints, as the columns of pynuml's tables."""
 
     hits: Table
     spacepoints: Table
@@ -53,7 +54,7 @@ class Readout:
 
 
 def recombined(energy: Floats, length: Floats) -> Floats:
-    """Energy, in MeV, whose electrons escape recombination; ``length`` of the step in cm."""
+    """Return the energy (MeV) whose electrons escape recombination; ``length`` of steps in cm."""
     dedx = np.maximum(energy / np.maximum(length, 1e-6), 0.5)
     survival = np.log(_BOX_ALPHA + _BOX_BETA * dedx) / (_BOX_BETA * dedx)
     return energy * np.clip(survival, 0.0, 1.0)
@@ -62,9 +63,9 @@ def recombined(energy: Floats, length: Floats) -> Floats:
 def read_out(
     rng: np.random.Generator, steps: Steps, *, noise_clusters: float, points_per_hit: int
 ) -> Readout:
-    """Hits and spacepoints of the ``steps``, with ``noise_clusters`` fake signals on average.
+    """Return hits and spacepoints of ``steps``, with ``noise_clusters`` fake signals on average.
 
-    ``points_per_hit``: how many spacepoints one hit of plane y may have.
+    ``points_per_hit``: maximum number of spacepoints of one hit of plane y.
     """
     shares = _shares_of_wires(steps)
     hits, owner = _collect(rng, shares)
@@ -93,7 +94,7 @@ def read_out(
 
 
 def _shares_of_wires(steps: Steps) -> Table:
-    """The part of each step that each wire collects, sorted by plane, wire and time."""
+    """Return each wire's share of each step, sorted by plane, wire and time."""
     contained = detector.inside(steps.start) & detector.inside(steps.end)
     start, end = steps.start[contained], steps.end[contained]
     energy, particle = steps.energy[contained], steps.particle[contained]
@@ -125,7 +126,7 @@ def _shares_of_wires(steps: Steps) -> Table:
 
 
 def _collect(rng: np.random.Generator, shares: Table) -> tuple[dict[str, Floats], Ints]:
-    """Merge what one wire collects at one time into hits; also the hit of each share."""
+    """Merge shares that one wire collects together into hits; also return each share's hit."""
     ticks, charge = shares["ticks"].astype(np.float64), shares["charge"].astype(np.float64)
     wire, plane = shares["wire"], shares["plane"]
     if len(ticks) == 0:
@@ -165,7 +166,7 @@ def _append(hits: dict[str, Floats], more: dict[str, Floats]) -> dict[str, Float
 
 
 def _noise(rng: np.random.Generator, clusters: float) -> dict[str, Floats]:
-    """Signals that no particle made: one to four neighbouring wires of one plane."""
+    """Make fake signals on one to four neighbouring wires of a plane."""
     count = rng.poisson(clusters)
     if count == 0:
         return _no_hits()
@@ -200,7 +201,7 @@ def _on_dead_wires(rng: np.random.Generator, plane: Floats, wire: Floats) -> NDA
 
 
 def _energy_per_hit(hit: Ints, particle: Ints, energy: Floats) -> Table:
-    """The rows of pynuml's edep_table: the energy of each particle in each hit."""
+    """Return pynuml's edep_table: the energy of each particle in each hit."""
     known = (hit >= 0) & (particle >= 0)
     base = int(particle.max(initial=0)) + 1
     keys, inverse = np.unique(hit[known] * base + particle[known], return_inverse=True)
@@ -216,14 +217,14 @@ def _energy_per_hit(hit: Ints, particle: Ints, energy: Floats) -> Table:
 
 
 def spacepoints(hits: Table, per_hit: int) -> Table:
-    """Points where hits of three planes (or two, where the third saw nothing) meet.
+    """Find the points where hits of three planes (or two, if the third saw nothing) meet.
 
-    Wires that cross and signals that coincide in time and charge make a point, true or not: some
-    are ghosts; of all triples of one hit of plane y only the ``per_hit`` best are kept. ``hits``:
-    columns of the hit_table, with hit_id counting from 0.
+    Crossing wires whose signals coincide in time and charge make a point, true or a ghost; each hit
+    of plane y keeps its ``per_hit`` best triples. ``hits`` are the columns of the hit_table, with
+    hit_id counting from 0.
 
-    Columns of pynuml's spacepoint_table: ``hit_id_*`` is -1 where a plane has no hit, ``position``
-    ``[n, 3]`` is in cm.
+    Returns the columns of pynuml's spacepoint_table: ``hit_id_*`` is -1 where a plane has no hit,
+    ``position`` ``[n, 3]`` is in cm.
     """
     wire = hits["local_wire"].astype(np.int64)
     time, charge = hits["local_time"].astype(np.float64), hits["integral"].astype(np.float64)
@@ -251,7 +252,7 @@ def spacepoints(hits: Table, per_hit: int) -> Table:
 
 
 def _ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    """All pairs ``(i, j)`` with ``low[i] <= j < high[i]``."""
+    """Return all pairs ``(i, j)`` with ``low[i] <= j < high[i]``."""
     counts = np.maximum(high - low, 0)
     owner = np.repeat(np.arange(len(low)), counts)
     offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -259,7 +260,7 @@ def _ranges(low: Ints, high: Ints) -> tuple[Ints, Ints]:
 
 
 def _coincident(a: Ints, b: Ints, time: Floats, ticks: float) -> tuple[Ints, Ints]:
-    """Pairs of hits from ``a`` and ``b`` that arrive within ``ticks`` of each other."""
+    """Return pairs of hits from ``a`` and ``b`` that arrive within ``ticks`` of each other."""
     ordered = b[np.argsort(time[b], kind="stable")]
     low = np.searchsorted(time[ordered], time[a] - ticks)
     high = np.searchsorted(time[ordered], time[a] + ticks, side="right")
@@ -276,7 +277,7 @@ def _triples(by_plane: list[Ints], wire: Ints, time: Floats) -> Ints:
     below = np.floor(expected[:, 1] - 0.5)
     hits_u, hits_y = np.tile(hits_u, 2), np.tile(hits_y, 2)
     wire_v = np.concatenate((below, below + 1.0))
-    # One sorted key answers "hits on wire w between two times".
+    # One sorted key finds the hits on a wire between two times.
     scale = 4.0 * detector.READOUT_TICKS
     hits_v = by_plane[1]
     key = wire[hits_v] * scale + time[hits_v]
@@ -291,7 +292,7 @@ def _triples(by_plane: list[Ints], wire: Ints, time: Floats) -> Ints:
 
 
 def _best_triples(triples: Ints, time: Floats, charge: Floats, per_hit: int) -> Ints:
-    """For each hit of plane y the ``per_hit`` triples whose times and charges agree best."""
+    """Keep, for each hit of plane y, the ``per_hit`` triples that agree best in time and charge."""
     late = time[triples].std(axis=1) / _TIME_ERROR_TICKS
     unlike = np.log(charge[triples]).std(axis=1) / 0.2
     order = np.lexsort((late**2 + unlike**2, triples[:, 2]))
@@ -301,7 +302,7 @@ def _best_triples(triples: Ints, time: Floats, charge: Floats, per_hit: int) -> 
 
 
 def _closest_pairs(a: int, hits_a: Ints, b: int, hits_b: Ints, wire: Ints, time: Floats) -> Ints:
-    """For each hit of plane ``a``, the nearest coincident one of plane ``b`` it can meet."""
+    """Pair each hit of plane ``a`` with the nearest coincident hit of plane ``b`` it can meet."""
     first, second = _coincident(hits_a, hits_b, time, _PAIR_TICKS)
     inside = _inside_yz(detector.crossing(a, wire[first], b, wire[second]))
     first, second = first[inside], second[inside]
@@ -316,7 +317,7 @@ def _inside_yz(points: Floats) -> NDArray[np.bool_]:
 
 
 def _positions(hit_ids: Ints, wire: Ints, time: Floats) -> Floats:
-    """Positions ``[n, 3]`` in cm: mean time of the hits, crossing of two of their wires."""
+    """Return positions ``[n, 3]`` in cm, from the hits' mean time and two crossing wires."""
     known = hit_ids >= 0
     ticks = np.where(known, time[hit_ids], 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     positions = np.empty((len(hit_ids), 3))

@@ -1,4 +1,4 @@
-"""What NuGraph3 found, for the terminal."""
+"""NuGraph3's results on the terminal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from naiad.tasks.task import Found
 if TYPE_CHECKING:  # imports torch
     from naiad.applications.nugraph.train import Training
 
-_FEW = 3  # events that are printed one by one
+_FEW = 3  # up to this number, events are printed one by one
 _BAR = 28  # characters of a probability of 1
 
 
 @dataclass(slots=True)
 class Tally:
-    """Sums over many results; holds none of them."""
+    """Sums over many results, which are not kept."""
 
     events: Counter[str] = field(default_factory=Counter[str])
     hits: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
@@ -45,7 +45,7 @@ class Tally:
 
 
 class EventReport:
-    """Prints each of a few events, or sums over many."""
+    """A report of each of a few events, or of sums over many."""
 
     def __init__(self, count: int) -> None:
         """Begin a report of ``count`` events."""
@@ -53,14 +53,14 @@ class EventReport:
         self._few: list[NuGraph3Result] | None = [] if count <= _FEW else None
 
     def add(self, found: Found) -> None:
-        """Take one more event."""
+        """Add one event."""
         if self._few is None:
             self._tally.add(found.result)
         else:
             self._few.append(found.result)
 
     def print(self, seconds: float) -> None:
-        """Print them."""
+        """Print the report."""
         if self._few is None:
             print_tally(self._tally, seconds)
         for result in self._few or ():
@@ -69,12 +69,12 @@ class EventReport:
 
 
 def training_lines(training: Training) -> list[str]:
-    """Say how good new weights are for the events that were held out."""
+    """Return the lines that report a training: metrics on the held-out events."""
     counts = ", ".join(f"{number:,} {part}" for part, number in training.events.items())
     metrics = training.metrics
     lines = [
         f"events: {counts}; {training.seconds:.0f} s, weights of epoch {training.best_epoch + 1}; "
-        "on those for the test:"
+        "on the test events:"
     ]
     for kind in ("semantic", "event"):
         rows = [(f"{kind} class", "recall", "precision")]
@@ -84,7 +84,7 @@ def training_lines(training: Training) -> list[str]:
         lines += [f"  {a:<16}{b:>7}  {c:>9}".rstrip() for a, b, c in rows]
     for name in ("filter_accuracy", "filter_recall", "filter_precision"):
         lines.append(f"  {name.replace('_', ' ')}: {_share(metrics[name])}")
-    return [*lines, f"  vertex: half within {metrics['vertex_median_cm']} cm"]
+    return [*lines, f"  vertex error (median): {metrics['vertex_median_cm']} cm"]
 
 
 def print_result(
@@ -97,8 +97,8 @@ def print_result(
 
     Args:
         result: the event.
-        stages: seconds by stage of the serving, if they are known.
-        console: where to.
+        stages: seconds by serving stage, if known.
+        console: where to print.
     """
     signal = len(result.signal)
     x, y, z = result.vertex.tolist()
@@ -123,7 +123,7 @@ def print_result(
 
 
 def print_stages(stages: Mapping[str, float], *, console: Console = output) -> None:
-    """Print how long each stage of the serving took; seconds by stage."""
+    """Print the seconds that each serving stage took."""
     table = Table(title="time per stage", title_justify="left", title_style="bold", box=None)
     table.add_column("")
     table.add_column("ms", justify="right")
@@ -134,7 +134,7 @@ def print_stages(stages: Mapping[str, float], *, console: Console = output) -> N
 
 
 def print_tally(tally: Tally, seconds: float | None = None, *, console: Console = output) -> None:
-    """Print what was found in many events and, with the ``seconds`` it took, how fast."""
+    """Print the sums over many events and, with ``seconds``, the rate."""
     total = tally.events.total()
     pace = "" if seconds is None else f" in {seconds:.1f} s, {total / seconds:.1f} per second"
     blocks: list[RenderableType] = [
@@ -150,7 +150,7 @@ def print_tally(tally: Tally, seconds: float | None = None, *, console: Console 
 
 
 def count_of(number: int, noun: str) -> str:
-    """As "1 event" and "1,200 events"."""
+    """Return a count in words: "1 event", "1,200 events"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -159,7 +159,7 @@ def _share(value: float | None) -> str:
 
 
 def _unknown(number: int) -> str:
-    return f"hits that spacepoints name and their plane does not have: {number:,}, left out"
+    return f"hits named by spacepoints but not found on their plane: {number:,} (ignored)"
 
 
 def _indented(block: RenderableType) -> Padding:

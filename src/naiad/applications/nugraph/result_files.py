@@ -1,12 +1,12 @@
-"""Files of NuGraph3 results: HDF5 in pynuml's layout, or one flat parquet table; both streamed.
+"""Files of NuGraph3 results: HDF5 in pynuml's layout, or one flat Parquet table; both streamed.
 
-HDF5: groups ``event_table`` and ``hit_table``, a dataset per column, all ``[n, k]``, ``event_id``
-(run, subrun, event) in each, and ``hit_table/event_id.seq_cnt`` (number of the event in
-``event_table``, number of its hits), so that tools for pynuml's event files read results too.
+HDF5: groups ``event_table`` and ``hit_table`` with a dataset per column, all ``[n, k]``; each has
+``event_id`` (run, subrun, event), and ``hit_table/event_id.seq_cnt`` has the event's row in
+``event_table`` and its number of hits. So tools for pynuml's event files also read results.
 
 Parquet: see :mod:`naiad.applications.nugraph.result_tables`.
 
-Names of classes and the notice of the weights are in the file's attributes or schema metadata.
+The names of classes and the weights' notice are in the file's attributes or schema metadata.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class Hdf5Writer:
 
     @property
     def written(self) -> int:
-        """Events that are in the file."""
+        """Number of events in the file."""
         return sum(self._sizes[: self._draft.commits]) if self._draft is not None else 0
 
     def add(self, name: str, unit: object, result: NuGraph3Result) -> None:
         """Add one event.
 
         Raises:
-            NaiadError: the result has other classes, or another notice, than those before it.
+            NaiadError: the result's classes or notice differ from those of earlier results.
             OSError: the file cannot be written.
         """
         if self._labels is None:
@@ -76,7 +76,7 @@ class Hdf5Writer:
             self._flush()
 
     def close(self) -> None:
-        """Write what is still held and finish the file."""
+        """Write the remaining results and finish the file."""
         try:
             self._flush()
         finally:
@@ -105,7 +105,7 @@ class Hdf5Writer:
 def write_results(
     results: Iterable[NuGraph3Result], path: Path, *, overwrite: bool = False
 ) -> Path:
-    """Write results to an HDF5, Parquet or CSV file, as its suffix says, as they come.
+    """Write results as they come to an HDF5, Parquet or CSV file, chosen by its suffix.
 
     Raises:
         NaiadError: the file exists, or cannot be written.
@@ -123,17 +123,17 @@ def read_results(path: Path) -> Iterator[NuGraph3Result]:
     """Read back what :func:`write_results` wrote, one event at a time.
 
     Raises:
-        NaiadError: not a file of NuGraph3 results.
+        NaiadError: ``path`` is not a file of NuGraph3 results.
     """
     if path.suffix not in (*_HDF5, *_PARQUET):
-        raise NaiadError(f"{path}: results are read from {', '.join((*_HDF5, *_PARQUET))}")
+        raise NaiadError(f"{path} must end in {', '.join(_HDF5)}, {' or '.join(_PARQUET)}")
     if not path.is_file():
         raise NaiadError(f"{path}: no such file")
     return _read_hdf5(path) if path.suffix in _HDF5 else read_parquet(path)
 
 
 def _append_block(file: Any, block: list[NuGraph3Result], first: int) -> None:
-    """Append events, the first of which has the number ``first``."""
+    """Append events numbered from ``first``."""
     labels = block[0].labels
     if not first:
         file.attrs.update(
@@ -184,7 +184,7 @@ def _append(file: Any, name: str, rows: NDArray[Any]) -> None:
 
 
 def _hit_columns(block: list[NuGraph3Result], labels: Labels) -> dict[str, NDArray[Any]]:
-    """The columns of ``hit_table`` for some events, each ``[n, k]``."""
+    """Return the columns of ``hit_table`` for some events, each ``[n, k]``."""
     counts = [len(r.probabilities) for r in block]
     ids = np.array([(r.run, r.subrun, r.event) for r in block], np.int32).reshape(-1, 3)
     columns: dict[str, NDArray[Any]] = {"event_id": np.repeat(ids, counts, axis=0)}
@@ -200,7 +200,7 @@ def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
     try:
         opened = _h5py().File(path, "r")
     except OSError as error:
-        raise NaiadError(f"{path} is no HDF5 file: {error}") from None
+        raise NaiadError(f"{path} is not an HDF5 file: {error}") from None
     with opened as file:
         if "event_table/probability" not in file or "hit_table/probability" not in file:
             raise NaiadError(f"{path} has no NuGraph3 results")

@@ -1,8 +1,7 @@
 """NuGraph3 results as one flat table.
 
-One row per hit; what belongs to the event is repeated in each of its rows, which
-compression makes free. ``entry`` numbers the events. An event without hits is one row whose hit
-columns are null.
+One row per hit; the event's own values are repeated in each of its rows, which compression makes
+free. ``entry`` numbers the events. An event without hits is one row whose hit columns are null.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from naiad.tasks.task import Rows
 
 
 def rows(result: NuGraph3Result) -> Rows:
-    """Return the columns of one event; without hits it is one row, which has no hit."""
+    """Return the columns of one event; an event without hits has one row with null hit columns."""
     columns, labels = result.columns, result.labels
     hits: dict[str, Any] = {
         **{name: columns[name] for name in HIT_DTYPES},
@@ -42,13 +41,13 @@ def read_parquet(path: Path) -> Iterator[NuGraph3Result]:
     """Read the events one at a time.
 
     Raises:
-        NaiadError: not a parquet file of NuGraph3 results.
+        NaiadError: ``path`` is not a Parquet file of NuGraph3 results.
     """
     pa, parquet = import_pyarrow()
     try:
         file = parquet.ParquetFile(path)
     except pa.ArrowInvalid as error:
-        raise NaiadError(f"{path} is no parquet file: {error}") from None
+        raise NaiadError(f"{path} is not a Parquet file: {error}") from None
     with file:
         metadata = file.schema_arrow.metadata or {}
         if b"naiad" not in metadata:
@@ -86,10 +85,10 @@ def read_parquet(path: Path) -> Iterator[NuGraph3Result]:
 
 
 def import_pyarrow() -> Any:
-    """The package, and its part for parquet.
+    """Import pyarrow; return it and its Parquet module.
 
     Raises:
-        NaiadError: it is missing, or does not work here.
+        NaiadError: pyarrow is missing or cannot be imported.
     """
     try:
         import pyarrow
@@ -97,5 +96,5 @@ def import_pyarrow() -> Any:
     except ModuleNotFoundError:
         raise MissingExtra("nugraph3-client", "pyarrow") from None
     except ImportError as error:  # pyarrow 26 does not work with numpy 1
-        raise NaiadError(f"parquet files cannot be used here: {error}") from None
+        raise NaiadError(f"Parquet files need pyarrow, which cannot be imported: {error}") from None
     return pyarrow, pyarrow.parquet

@@ -1,4 +1,4 @@
-"""What NuGraph3 says of one event, in physicists' terms: tables, classes by name, a vertex."""
+"""NuGraph3's result for one event, in physicists' terms: tables, named classes, a vertex."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ except ModuleNotFoundError:
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 SIGNAL_THRESHOLD = 0.5
-"""A hit counts as made by the neutrino when its filter score is above this."""
+"""Filter score above which a hit counts as made by the neutrino."""
 
 FILTERED = "filtered out"
 """Row of :meth:`NuGraph3Result.counts` for the hits that are not signal."""
 
 
 class EventArrays(Protocol):
-    """The part of an event that results need: its numbers, and its hits as they were sent."""
+    """The parts of an event that results need: its numbers, and its hits as sent."""
 
     @property
     def run(self) -> int:
@@ -47,13 +47,13 @@ class EventArrays(Protocol):
         ...
 
     def arrays(self) -> Arrays:
-        """The tensors of the request, as ``schema.INPUTS`` names them."""
+        """Return the tensors of the request, as ``schema.INPUTS`` names them."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Names of a model's classes, in the order of its scores, and what to know of its weights."""
+    """Names of a model's classes, in the order of its scores, and the notice of its weights."""
 
     semantic: tuple[str, ...]
     event: tuple[str, ...]
@@ -64,8 +64,8 @@ class Labels:
         """Read the model's parameters: ``semantic_classes`` and ``event_classes``, each a JSON
         list or names separated by commas, and ``notice``.
 
-        A server that names no classes (any that speaks the wire contract may be asked) gives empty
-        tuples, for which results say ``class 0``, ``class 1`` and so on.
+        A server that names no classes (any with the wire contract will do) gives empty tuples;
+        results then have ``class 0``, ``class 1`` and so on.
         """
         return cls(
             semantic=_names(metadata.get("semantic_classes", "")),
@@ -74,10 +74,10 @@ class Labels:
         )
 
     def sized(self, semantic: int, event: int) -> Labels:
-        """The same labels for so many scores.
+        """Return the labels for these numbers of scores, numbered if they have no names.
 
         Raises:
-            PipelineError: the model names another number of classes than it scores.
+            PipelineError: the numbers of names and of scores differ.
         """
         return Labels(
             _sized(self.semantic, semantic, "semantic"),
@@ -99,7 +99,7 @@ HIT_DTYPES: Final[Mapping[str, str]] = {
 """Columns of `NuGraph3Result.columns`, and their dtypes."""
 
 
-# Without slots: the table of hits is made when it is asked for, and kept.
+# Without slots: the table of hits is cached on first use.
 @dataclass(frozen=True, eq=False)
 class NuGraph3Result:
     """One event as NuGraph3 reconstructs it.
@@ -108,11 +108,11 @@ class NuGraph3Result:
         run, subrun, event: numbers of the event.
         event_probabilities: softmax of the event scores, by class of neutrino interaction.
         vertex: x, y, z of the neutrino vertex in cm, float32 ``[3]``.
-        columns: of the hits, each ``[n]``, as `HIT_DTYPES` lists them: their planes and their
-            likeliest classes as numbers. `hits` is the same as a table.
+        columns: of the hits, each ``[n]``, as in `HIT_DTYPES`, with planes and likeliest classes
+            as numbers. `hits` is the same as a table.
         probabilities: softmax of the semantic scores, float32 ``[n, C]``.
-        labels: names of the classes, and the notice that goes with the weights.
-        unknown_hits: spacepoint entries that name no hit of their plane, which were left out.
+        labels: names of the classes, and the notice of the weights.
+        unknown_hits: number of spacepoint entries that name no hit of their plane; ignored.
     """
 
     run: int
@@ -129,16 +129,16 @@ class NuGraph3Result:
     def from_outputs(
         cls, event: EventArrays, outputs: Arrays, labels: Labels | Mapping[str, str]
     ) -> NuGraph3Result:
-        """Put the served ``outputs`` beside the hits of the ``event`` they answer.
+        """Combine the hits of an ``event`` with the served ``outputs``.
 
         Args:
             event: the event that was sent.
-            outputs: ``e_evt`` (``[1, E]`` or ``[E]``), ``v_evt``, and per plane ``x_semantic_p``
-                ``[n_p, C]`` and ``x_filter_p`` ``[n_p]``; ``unknown_hits`` where the server has it.
+            outputs: ``e_evt`` (``[1, E]`` or ``[E]``), ``v_evt``, per plane ``x_semantic_p``
+                ``[n_p, C]`` and ``x_filter_p`` ``[n_p]``, and optionally ``unknown_hits``.
             labels: the classes, or the model's parameters that name them.
 
         Raises:
-            PipelineError: the outputs are not those of this event.
+            PipelineError: the outputs do not fit this event.
         """
         arrays = event.arrays()
         plane = np.asarray(arrays["hit_table_local_plane"])
@@ -187,13 +187,13 @@ class NuGraph3Result:
 
     @cached_property
     def hits(self) -> pd.DataFrame:
-        """One row per hit, in the order of the event's own hit table: ``hit_id``, ``plane`` (u, v,
-        y), ``wire``, ``time`` (ticks), ``integral`` (ADC), ``rms`` (ticks), ``semantic`` (the
-        likeliest class), ``p_<class>`` (softmax of the semantic scores), ``filter`` (probability
-        that the hit is signal), ``signal`` (filter above 0.5).
+        """One row per hit, in the order of the event's hit table: ``hit_id``, ``plane`` (u, v, y),
+        ``wire``, ``time`` (ticks), ``integral`` (ADC), ``rms`` (ticks), ``semantic`` (the likeliest
+        class), ``p_<class>`` (softmax of the semantic scores), ``filter`` (probability that the hit
+        is signal), ``signal`` (filter above 0.5).
         """
         columns, labels = self.columns, self.labels
-        # All at once: pandas takes ten times as long to add column by column.
+        # All at once: adding column by column takes pandas ten times as long.
         return pd.DataFrame(
             {
                 "hit_id": columns["hit_id"],
@@ -211,7 +211,7 @@ class NuGraph3Result:
 
     @property
     def is_signal(self) -> NDArray[np.bool_]:
-        """Of each hit, whether the filter keeps it."""
+        """True for each hit that the filter keeps."""
         return self.columns["filter"] > SIGNAL_THRESHOLD
 
     @property
@@ -221,7 +221,7 @@ class NuGraph3Result:
 
     @property
     def notice(self) -> str:
-        """What every user must know of the weights that gave this result."""
+        """The notice of the weights that gave this result."""
         return self.labels.notice
 
     @property
@@ -230,8 +230,9 @@ class NuGraph3Result:
         return self.hits.loc[self.hits["signal"]]
 
     def counts(self) -> pd.DataFrame:
-        """Number of signal hits per semantic class (rows) and plane (columns), int64; the last
-        row, :data:`FILTERED`, has the hits that are not signal.
+        """Count the signal hits per semantic class (rows) and plane (columns), int64.
+
+        The last row, :data:`FILTERED`, has the hits that are not signal.
         """
         names = [*self.labels.semantic, FILTERED]
         rows = np.where(self.is_signal, self.columns["semantic"], len(names) - 1)
@@ -241,12 +242,12 @@ class NuGraph3Result:
 
 
 def hit_columns(columns: Arrays) -> dict[str, NDArray[Any]]:
-    """The `NuGraph3Result.columns` of some arrays, in their dtypes."""
+    """Return arrays as `NuGraph3Result.columns`, in their dtypes."""
     return {name: np.asarray(columns[name]).astype(kind) for name, kind in HIT_DTYPES.items()}
 
 
 def softmax(scores: NDArray[Any]) -> NDArray[np.float32]:
-    """Softmax over the last axis, computed in float64."""
+    """Return the softmax over the last axis, computed in float64."""
     shifted = np.asarray(scores, np.float64)
     weights = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
     return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
@@ -267,7 +268,7 @@ def _sized(names: tuple[str, ...], size: int, kind: str) -> tuple[str, ...]:
         return tuple(f"class {number}" for number in range(size))
     if len(names) != size:
         raise PipelineError(
-            f"the model names {len(names)} {kind} classes ({', '.join(names)}) "
-            f"and scores {size} of them"
+            f"the model names {len(names)} {kind} classes ({', '.join(names)}), "
+            f"but has scores for {size}"
         )
     return names

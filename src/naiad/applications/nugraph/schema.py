@@ -1,4 +1,4 @@
-"""What NuGraph3 receives, computes on and answers: its three schemas.
+"""The three schemas of NuGraph3: inputs, prepared sample and outputs.
 
 The wire names and types are those of the public NuGraph3-on-Triton deployment, so its clients work
 unchanged. Hits are the rows of pynuml's ``hit_table``, spacepoints those of ``spacepoint_table``.
@@ -14,10 +14,10 @@ PLANES: Final = ("u", "v", "y")
 """Names of the three wire planes, in the order of ``hit_table_local_plane``."""
 
 MAX_INTEGRAL: Final = 1e6
-"""Largest charge of one hit, in ADC counts; an event above it is a read-out fault, not physics."""
+"""Largest charge of a hit, in ADC counts; a larger one is a read-out fault, not physics."""
 
 POSITION_SCALE: Final = (0.3, 0.055)
-"""What wire and time (ticks) are multiplied by: cm per wire and, nearly, per tick of drift."""
+"""Factors of wire and time (ticks): cm per wire and, nearly, per tick of drift."""
 
 # Far beyond any read-out window, and small enough for the network not to overflow float32.
 _MAX_TICKS: Final = 1e6
@@ -30,7 +30,7 @@ _SPACEPOINT_HIT = {
         "int32",
         ("spacepoints",),
         minimum=-1,
-        doc=f"hit_id of the spacepoint's hit on plane {plane}; -1 where it has none",
+        doc=f"hit_id of the spacepoint's hit on plane {plane}; -1 for no hit",
     )
     for plane in PLANES
 }
@@ -108,7 +108,7 @@ SAMPLE: Final = {
 """One prepared event, a graph of hits (per plane), spacepoints and the event itself."""
 
 OUTPUTS: Final = {
-    # The original's config.pbtxt says [4] where its model answers [1, 4]; clients know both.
+    # The original's config.pbtxt declares [4], its model answers [1, 4]; clients accept both.
     "e_evt": Tensor(
         "float32",
         ("requests", NUM_EVENT_CLASSES),
@@ -140,4 +140,4 @@ OUTPUTS: Final = {
         doc="spacepoint entries that name no hit of their plane, which were left out",
     ),
 }
-"""What the network returns for a merged batch, and what a client receives for one event."""
+"""The network's outputs for a merged batch, and a client's for one event."""

@@ -1,9 +1,9 @@
-"""Simulated neutrino events in a liquid-argon time projection chamber, with the truth behind them.
+"""Simulated neutrino events in a liquid-argon time projection chamber, with their truth.
 
-A toy with the right look: particles from a vertex, stopping, scattering, showering and decaying;
-fragments of neutrons; cosmic rays and noise; three wire planes with the pitch and angles of a real
-detector. Good for trying Naiad and for testing it, not for physics: no cross sections, no nuclear
-effects, no field response, no space charge.
+A toy with the right look: particles that start at a vertex, stop, scatter, shower and decay; debris
+of neutrons; cosmic rays and noise; three wire planes with the pitch and angles of a real detector.
+Good for trying and testing Naiad, not for physics: no cross sections, no nuclear effects, no field
+response, no space charge.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Size = Literal["small", "large"]
 
 _PDG: Final = {"cc_nue": 12, "cc_numu": 14, "cc_nutau": 16}
 _SHARES: Final = {"cc_nue": 0.27, "cc_numu": 0.37, "cc_nutau": 0.06, "nc": 0.30}
-"""How often each kind of event is made: not nature's, but enough of each to learn from."""
+"""Frequency of each event class: not nature's, but enough of each to learn from."""
 
 _MARGIN: Final = 10.0
 _EVENTS_PER_SUBRUN: Final = 100
@@ -51,10 +51,10 @@ _SCALES: Final[dict[str, Scale]] = {
 
 
 def simulate(n: int, seed: int = 0, *, size: Size = "small") -> Iterator[Event]:
-    """``n`` events, one after the other; event i depends on ``seed``, ``size`` and i alone.
+    """Yield ``n`` events; event i depends on ``seed``, ``size`` and i alone.
 
     ``size``: "small" events have about 200 hits, "large" ones about 1,300 and as many spacepoints.
-    Raises `InvalidInput` when ``n`` or ``seed`` is negative or ``size`` is unknown.
+    Raises `InvalidInput` if ``n`` or ``seed`` is negative or ``size`` is unknown.
     """
     for name, value in (("n", n), ("seed", seed)):
         if value < 0:
@@ -73,7 +73,7 @@ def simulate(n: int, seed: int = 0, *, size: Size = "small") -> Iterator[Event]:
 
 
 def simulate_event(rng: np.random.Generator, *, number: int = 0, size: Size = "small") -> Event:
-    """One event with its truth; ``number`` becomes its subrun and event number, in run 1."""
+    """Make one event with truth; its subrun and event number come from ``number``, its run is 1."""
     scale = _SCALES[size]
     label = str(rng.choice(list(_SHARES), p=list(_SHARES.values())))
     vertex = rng.uniform(detector.LOWER + _MARGIN, detector.UPPER - _MARGIN)
@@ -104,7 +104,7 @@ def simulate_event(rng: np.random.Generator, *, number: int = 0, size: Size = "s
 
 
 def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, NDArray[Any]]]:
-    """Requests for ``n`` simulated events: three small ones for each large one."""
+    """Yield requests for ``n`` simulated events, three small ones for each large one."""
     small, large = simulate(n, seed, size="small"), simulate(n, seed, size="large")
     for number in range(n):
         yield next(large if number % 4 == 3 else small).arrays()
@@ -116,7 +116,7 @@ def _event_table(
     neutral = label == "nc"
     flavour = int(rng.choice((12, 14))) if neutral else _PDG[label]
     pdg = flavour if rng.random() < 0.85 else -flavour
-    # What is not seen: binding energy, neutrons, and the neutrino that a neutral current leaves.
+    # Not seen: binding energy, neutrons, and the outgoing neutrino of a neutral current.
     energy = visible / 1000.0 * rng.uniform(1.5, 4.0) if neutral else visible / 1000.0 * 1.25 + 0.05
     return {
         "is_cc": np.array([not neutral], np.int32),

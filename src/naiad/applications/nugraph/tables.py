@@ -1,12 +1,12 @@
-"""Event tables in HDF5, in the two layouts that people keep them in.
+"""Event tables in HDF5, in two layouts.
 
 pynuml's layout: a group per table and a dataset per column, ``[rows, 1]`` (or ``[rows, k]`` for a
 vector), with ``event_id`` ``[rows, 3]`` (run, subrun, event) and ``event_id.seq_cnt`` ``[m, 2]``:
-for each event that has rows, in their order, its sequence number and how many.
+the sequence number and row count of each event that has rows, in their order.
 
 pandas' HDFStore in "fixed" format (as of pandas 0.15): columns of one type are a block, with their
 names in ``block<k>_items`` and their values in ``block<k>_values`` ``[rows, columns]``; a table
-without rows is a block of one made-up value with the attribute ``shape``.
+without rows is a block of one dummy value with the attribute ``shape``.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ except ImportError as error:
 
 Array = NDArray[Any]
 Reader = Callable[[int, int], Array]
-# A group or dataset: h5py says that any of its objects may be under any name.
+# A group or dataset: to h5py's types, any name may hold any object.
 Node = Any
 
 EVENT_ID: Final = ("run", "subrun", "event")
 _KEY: Final = "event_id"
 _COUNTS: Final = "event_id.seq_cnt"
-# Sequence numbers per row, which some files have beside the counts.
+# Columns that index rows; some files have sequence numbers per row beside the counts.
 _INDEXING: Final = (_KEY, _COUNTS, "event_id.seq")
 _VECTOR_SUFFIXES: Final = (("x", "y", "z"), ("u", "v", "y"), ("0", "1", "2"))
-# Rows of event_id that are looked at together when events must be found by it.
+# Rows of event_id read at once when events must be found by it.
 _SCAN_ROWS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table of an open file; columns are read on demand, by rows.
+    """One table of an open file, whose columns are read on demand, by rows.
 
-    ``ids`` reads ``[rows, 3]`` (run, subrun, event), ``counts`` is ``event_id.seq_cnt``; None
-    where the file has no such thing.
+    ``ids`` reads ``[rows, 3]`` (run, subrun, event), ``counts`` is ``event_id.seq_cnt``; each is
+    None if the file lacks it.
     """
 
     file: Path
@@ -67,12 +67,12 @@ class Table:
 
 
 def open_table(file: Node, path: Path, name: str) -> Table | None:
-    """The table ``name``, or None where the file has none. Raises `InvalidInput` if unreadable."""
+    """Return table ``name``, or None if the file lacks it; raise `InvalidInput` if unreadable."""
     group = file.get(name)
     if group is None:
         return None
     if not isinstance(group, h5py.Group):
-        raise InvalidInput(f"{path}: {name} is a dataset; it must be a group with a column each")
+        raise InvalidInput(f"{path}: {name} is a dataset; it must be a group of columns")
     if "table" in group:
         raise InvalidInput(
             f'{path}: {name} is in pandas\' "table" format; write it with format="fixed"'
@@ -81,13 +81,14 @@ def open_table(file: Node, path: Path, name: str) -> Table | None:
 
 
 def exactly(values: Array, dtype: str, where: str) -> Array:
-    """The values in the wanted dtype; integers must not change on the way.
+    """Return the values in the wanted dtype; integers must not change.
 
     Raises:
-        InvalidInput: there are several per row, or one that the dtype cannot be; ``where`` says.
+        InvalidInput: a row has several values, or one does not fit the dtype; ``where`` names the
+            column.
     """
     if values.ndim != 1:
-        raise InvalidInput(f"{where} has {values.shape[1:]} values per row; there must be one")
+        raise InvalidInput(f"{where} has {values.shape[1:]} values per row; it must have one")
     if values.dtype == dtype:
         return np.ascontiguousarray(values)
     with np.errstate(invalid="ignore"):
@@ -119,7 +120,7 @@ def _open_pynuml(group: Node, path: Path, name: str) -> Table:
         longest, shortest = max(rows, key=rows.__getitem__), min(rows, key=rows.__getitem__)
         raise InvalidInput(
             f"{path}: {name}/{longest} has {rows[longest]} rows, but {name}/{shortest} has "
-            f"{rows[shortest]}; columns of one table must be equally long"
+            f"{rows[shortest]}; columns of a table must have the same length"
         )
     total = next(iter(rows.values()), 0)
     columns: dict[str, Reader] = {}
@@ -164,7 +165,7 @@ def _open_pandas(group: Node, path: Path, name: str) -> Table:
         values, items = group[f"block{block}_values"], group[f"block{block}_items"][()]
         block += 1
         if values.dtype == object:
-            # Strings are pickled there, and nothing of ours is worth unpickling a foreign file.
+            # Strings are pickled there; no column that we need justifies unpickling a file.
             continue
         empty = "shape" in values.attrs
         rows = 0 if empty else values.shape[0]
@@ -178,7 +179,7 @@ def _open_pandas(group: Node, path: Path, name: str) -> Table:
 
 
 def _pandas_ids(group: Node, columns: Mapping[str, Reader]) -> Reader | None:
-    """Run, subrun and event, from columns of these names or from an index of three levels."""
+    """Read run, subrun and event from columns of these names or from a three-level index."""
     if all(name in columns for name in EVENT_ID):
         return _stacked([columns[name] for name in EVENT_ID])
     if all(f"axis1_label{level}" in group for level in range(3)):
@@ -196,7 +197,7 @@ def _pandas_ids(group: Node, columns: Mapping[str, Reader]) -> Reader | None:
 
 
 def _join_vectors(table: str, columns: dict[str, Reader]) -> dict[str, Reader]:
-    """Columns of which three are the parts of a vector (``nu_vtx_x`` and so on) become one."""
+    """Join three columns that are the parts of a vector (``nu_vtx_x`` and so on) into one."""
     joined = dict(columns)
     for column in columns:
         for suffixes in _VECTOR_SUFFIXES:
@@ -227,20 +228,20 @@ def _stacked(parts: list[Reader]) -> Reader:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Where the rows of each event are: event i has the runs ``first[i]:first[i + 1]``."""
+    """The rows of each event: event i has the runs ``first[i]:first[i + 1]``."""
 
     first: NDArray[np.int64]
     start: NDArray[np.int64]
     stop: NDArray[np.int64]
 
     def of(self, event: int) -> list[tuple[int, int]]:
-        """Ranges of rows of one event: one as a rule, none where it has no rows."""
+        """Return the ranges of rows of one event: usually one, none if it has no rows."""
         runs = slice(int(self.first[event]), int(self.first[event + 1]))
         return list(zip(self.start[runs].tolist(), self.stop[runs].tolist(), strict=True))
 
     @classmethod
     def build(cls, events: int, owner: Array, start: Array, stop: Array) -> Runs:
-        """From the event, first row and end of each run, in any order."""
+        """Make it from the event, first row and end of each run, in any order."""
         order = np.argsort(owner, kind="stable")
         first = np.searchsorted(owner[order], np.arange(events + 1))
         return cls(first, start[order].astype(np.int64), stop[order].astype(np.int64))
@@ -257,9 +258,9 @@ class Index:
 def build_index(tables: Mapping[str, Table], unknown: int) -> Index:
     """Find the events of a file.
 
-    The events are the rows of ``event_table`` where it names them, and else those of which the
-    tables have rows. Where no table names events, the file is one event, with the id ``unknown``.
-    Raises `InvalidInput` where rows cannot be assigned to events.
+    The events are the rows of ``event_table`` if it names them, else all that have rows in a
+    table. If no table names events, the file is one event, with the id ``unknown``.
+    Raises `InvalidInput` if rows cannot be assigned to events.
     """
     scans = {
         name: _scan(table)
@@ -277,7 +278,7 @@ def build_index(tables: Mapping[str, Table], unknown: int) -> Index:
         ids = np.array(list(found), np.int64).reshape(-1, 3)
     else:
         ids = np.full((1, 3), unknown, np.int64)
-    # Of two events with the same id, rows that are found by it belong to the first.
+    # Rows found by an id that two events share belong to the first.
     keyed = reversed(list(enumerate(map(tuple, ids.tolist())))) if scans else ()
     numbers = {key: number for number, key in keyed}
     runs: dict[str, Runs] = {}
@@ -298,7 +299,7 @@ def build_index(tables: Mapping[str, Table], unknown: int) -> Index:
                 if key not in numbers:
                     raise InvalidInput(
                         f"{table.file}: {name} has rows of run {key[0]}, subrun {key[1]}, event "
-                        f"{key[2]}, which event_table has not"
+                        f"{key[2]}, which event_table lacks"
                     )
             owner = np.array([numbers[key] for key in keys], np.int64)
             runs[name] = Runs.build(len(ids), owner, start, stop)
@@ -314,7 +315,7 @@ def build_index(tables: Mapping[str, Table], unknown: int) -> Index:
 
 
 def _scan(table: Table) -> tuple[list[tuple[int, ...]], NDArray[np.int64], NDArray[np.int64]]:
-    """Runs of rows with the same event_id: the ids, first rows and ends."""
+    """Find runs of rows with the same event_id; return their ids, first rows and ends."""
     assert table.ids is not None
     starts: list[NDArray[np.int64]] = []
     keys: list[tuple[int, ...]] = []
@@ -335,7 +336,7 @@ def _scan(table: Table) -> tuple[list[tuple[int, ...]], NDArray[np.int64], NDArr
 def _counted_events(
     tables: Mapping[str, Table],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sequence numbers and ids of all events that the ``seq_cnt`` of some table names."""
+    """Return sequence numbers and ids of all events in the ``seq_cnt`` of any table."""
     numbers: list[Array] = [np.empty(0, np.int64)]
     ids: list[Array] = [np.empty((0, 3), np.int64)]
     for table in tables.values():
@@ -347,7 +348,7 @@ def _counted_events(
 
 
 def _ids_at(table: Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ids ``[n, 3]`` at some rows, in rising order; reads the column piece by piece."""
+    """Return the ids ``[n, 3]`` at some rows, in rising order, reading the column in pieces."""
     if table.ids is None:
         raise InvalidInput(f"{table.file}: {table.name} has no column {_KEY!r}")
     ids = np.empty((len(rows), 3), np.int64)
@@ -366,19 +367,19 @@ class Window:
         self._read: dict[str, Array] = {}
 
     def column(self, name: str, start: int, stop: int) -> Array:
-        """Rows ``start:stop`` (counted in the table) of one column."""
+        """Return rows ``start:stop`` (counted in the table) of one column."""
         if name not in self._read:
             self._read[name] = self._table.columns[name](self._start, self._stop)
         return self._read[name][start - self._start : stop - self._start]
 
 
 def windows(table: Table, runs: Runs, events: range) -> Iterator[Callable[[str], Array]]:
-    """For each of the events, a function that reads one column of its rows."""
+    """Yield, for each event, a function that reads one column of its rows."""
     ranges = [runs.of(event) for event in events]
     flat = [run for event in ranges for run in event]
     low, high = min((r[0] for r in flat), default=0), max((r[1] for r in flat), default=0)
     wanted = sum(stop - start for start, stop in flat)
-    # Neighbouring events are read together; scattered ones are not worth what lies between.
+    # Read neighbouring events together; between scattered ones there are too many other rows.
     shared = Window(table, low, high) if high - low <= 2 * wanted + 1024 else None
     for event in ranges:
         yield _column_of(table, shared, event)

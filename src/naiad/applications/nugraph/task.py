@@ -1,4 +1,4 @@
-"""NuGraph3 as people use it: files of neutrino events in; labels, classes and vertices out."""
+"""The NuGraph3 task: files of neutrino events in; labels, classes and vertices out."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ class EventSize(str, Enum):
 
 
 def columns_for(semantic: Sequence[str], event: Sequence[str]) -> tuple[Column, ...]:
-    """Return the columns of the table of results, one row per hit, for some classes."""
+    """Return the columns of the result table, with a row per hit, for these classes."""
     return (
-        Column("entry", "int64", "place of the event among those of the table", fill="number"),
+        Column("entry", "int64", "number of the event in the table", fill="number"),
         Column("run", "int32", "run number"),
         Column("subrun", "int32", "subrun number"),
         Column("event", "int32", "event number"),
-        Column("hit_id", "int32", "number of the hit in its event; none in an event without hits"),
+        Column("hit_id", "int32", "number of the hit in its event; null in an event without hits"),
         Column("plane", "category", "wire plane of the hit", categories=PLANES),
         Column("wire", "int32", "wire of the hit, counted in its plane"),
         Column("time", "float32", "drift time of the hit", "tick"),
         Column("integral", "float32", "charge of the hit", "ADC"),
         Column("rms", "float32", "width of the hit in time", "tick"),
         Column("semantic", "category", "likeliest class of the hit", categories=tuple(semantic)),
-        *(Column(f"p_{name}", "float32", f"probability that it is {name}") for name in semantic),
+        *(Column(f"p_{name}", "float32", f"probability of {name}") for name in semantic),
         Column("filter", "float32", "probability that the neutrino made the hit"),
-        Column("signal", "bool", "whether filter is above 0.5"),
+        Column("signal", "bool", "filter is above 0.5"),
         Column("event_class", "category", "likeliest class of the event", categories=tuple(event)),
         *(Column(f"p_event_{name}", "float32", f"probability of {name}") for name in event),
         *(Column(f"vertex_{axis}", "float32", f"{axis} of the vertex", "cm") for axis in "xyz"),
-        Column("unknown_hits", "int32", "hits that spacepoints name and the event does not have"),
+        Column("unknown_hits", "int32", "spacepoint entries that name no hit of their plane"),
     )
 
 
@@ -76,10 +76,10 @@ class NuGraph3Task(
     Trains,
     ImportsWeights,
 ):
-    """Label hits, classify events and find vertices, with a served NuGraph3.
+    """Label hits, classify events and find vertices with a served NuGraph3.
 
-    Prints each of up to three events, or a summary of more. Files of results
-    have a row per hit; HDF5 has pynuml's layout.
+    Prints up to three events one by one, or a summary of more. Result files
+    have a row per hit; HDF5 files have pynuml's layout.
 
     [bold]Examples[/]
 
@@ -115,10 +115,10 @@ class NuGraph3Task(
         """Options of pictures."""
 
         truth: bool = field(
-            default=False, metadata={"help": "With --plot: draw the truth too, where known."}
+            default=False, metadata={"help": "With --plot: also draw the truth, if known."}
         )
         full: bool = field(
-            default=False, metadata={"help": "With --plot: show all hits, not a closer look."}
+            default=False, metadata={"help": "With --plot: show all hits without zooming in."}
         )
 
     @dataclass(frozen=True)
@@ -141,11 +141,13 @@ class NuGraph3Task(
             default=3,
             metadata={"help": "Stop after this number of epochs without improvement.", "min": 1},
         )
-        seed: int = field(default=0, metadata={"help": "Of the split and the weights.", "min": 0})
-        threads: int = field(default=1, metadata={"help": "Threads of torch.", "min": 1})
+        seed: int = field(
+            default=0, metadata={"help": "Seed of the split and the initial weights.", "min": 0}
+        )
+        threads: int = field(default=1, metadata={"help": "Number of torch threads.", "min": 1})
         notice: str = field(
             default="trained on simulated events, not for physics",
-            metadata={"help": "What every user of the weights must know."},
+            metadata={"help": "Notice for every user of the weights."},
         )
 
     @dataclass(frozen=True)
@@ -155,14 +157,12 @@ class NuGraph3Task(
         normalisation: Path | None = field(
             default=None,
             metadata={
-                "help": "JSON with the mean and std of each plane's features; by default those of "
-                "the public MicroBooNE data set.",
+                "help": "JSON with mean and std of each plane's features; by default those of the "
+                "public MicroBooNE data set.",
                 "metavar": "FILE",
             },
         )
-        notice: str = field(
-            default="", metadata={"help": "What every user of the weights must know."}
-        )
+        notice: str = field(default="", metadata={"help": "Notice for every user of the weights."})
 
     @classmethod
     def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays]:
@@ -178,7 +178,7 @@ class NuGraph3Task(
         return open_events(path, truth=False)
 
     def request(self, unit: Event, options: Any) -> Request:
-        """Return an event as a request."""
+        """Return the request for an event."""
         return Request(
             unit.arrays(), id="/".join(map(str, unit.id)), parameters={"strict": options.strict}
         )
@@ -190,7 +190,7 @@ class NuGraph3Task(
         return NuGraph3Result.from_outputs(unit, outputs, card)
 
     def rows(self, result: NuGraph3Result) -> Rows:
-        """Return the columns of an event: its hits, and its own numbers for all of them."""
+        """Return the columns of an event: a row per hit, with the event's values in each."""
         from naiad.applications.nugraph.result_tables import rows
 
         return rows(result)
@@ -207,7 +207,7 @@ class NuGraph3Task(
         return columns_for(labels.semantic, labels.event)
 
     def facts(self, card: Labels) -> Json:
-        """Return the classes and the notice, for the metadata of tables."""
+        """Return the classes and the notice, for table metadata."""
         labels = _named(card)
         return {
             "content": "NuGraph3 results",
@@ -217,7 +217,7 @@ class NuGraph3Task(
         }
 
     def report(self, count: int, card: Labels, options: Any) -> EventReport:
-        """Return a report of a few events one by one, or of many as sums."""
+        """Return a report of a few events one by one, or of sums over many."""
         from naiad.applications.nugraph.report import EventReport
 
         return EventReport(count)
@@ -235,10 +235,10 @@ class NuGraph3Task(
         return f"{result.run}-{result.subrun}-{result.event}"
 
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, Event]]:
-        """Simulate neutrino events in a liquid-argon detector, with truth, for trying and training.
+        """Simulate neutrino events in a liquid-argon detector, with truth, for tests and training.
 
         A toy, not for physics: tracks and showers from a vertex, cosmic rays and
-        noise, on three wire planes. Written in pynuml's layout.
+        noise, on three wire planes. The file has pynuml's layout.
 
         [bold]Examples[/]
 
@@ -259,7 +259,7 @@ class NuGraph3Task(
         )
 
     def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
-        """Train NuGraph3 on a file of events with truth; a tenth of them is held out to judge it.
+        """Train NuGraph3 on a file of events with truth; a tenth of them is held out for testing.
 
         [bold]Examples[/]
 
@@ -297,7 +297,7 @@ class NuGraph3Task(
         """Turn a Lightning checkpoint of NuGraph3 into a folder of safetensors and JSON.
 
         Nothing in the checkpoint is run: only tensors and plain values are read, and
-        anything else in it is a reason to refuse it.
+        a checkpoint with anything else is refused.
 
         [bold]Examples[/]
 
@@ -313,7 +313,7 @@ class NuGraph3Task(
 
 
 def _named(labels: Labels) -> Labels:
-    """Return the labels; those of a server that names no classes are numbered."""
+    """Return the labels, numbered if the server names no classes."""
     return labels.sized(
         len(labels.semantic) or len(SEMANTIC_CLASSES), len(labels.event) or len(EVENT_CLASSES)
     )

@@ -1,7 +1,7 @@
 """Training of NuGraph3 on an event file with truth.
 
-Four tasks are learned at once, as in the NuGraph papers: the class of each hit, signal or
-background of each hit, the kind of the event and its vertex. One core is enough for small files.
+Learns four tasks at once, as in the NuGraph papers: each hit's class, signal or background of each
+hit, the event's class and its vertex. One core is enough for small files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from naiad.applications.training import fit, seeded, step, write_report
 
 PerPlane = dict[str, list[float]]
 
-# How much each task's loss counts, and the vertex error, in cm, at which its loss turns linear.
+# Weight of each task's loss, and the vertex error, in cm, at which its loss turns linear.
 _SEMANTIC, _FILTER, _EVENT, _VERTEX = 1.0, 1.0, 0.5, 0.2
 _VERTEX_SCALE: Final = 30.0
 _WEIGHT_DECAY: Final = 1e-2
@@ -45,7 +45,7 @@ _GRADIENT_NORM: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What `train` tells its ``progress`` callback after each batch; losses are running means."""
+    """The state passed to ``progress`` after each batch; losses are running means."""
 
     epoch: int
     epochs: int
@@ -57,7 +57,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a training went: `metrics` are those of the held-out test events."""
+    """Results of a training; `metrics` are those of the held-out test events."""
 
     metrics: dict[str, Any]
     losses: list[float]
@@ -86,13 +86,13 @@ def train(
 ) -> Training:
     """Train NuGraph3 on ``events`` and write its weights, as a folder, to ``out_dir``.
 
-    AdamW with one cycle of the learning rate up to ``lr``; ends early when the loss on the
-    validation events has not become better for ``patience`` epochs, and keeps the best epoch. The
-    file is split by event with ``seed``. Prepared events are held in memory: about 80 kB for one
-    of 200 hits. ``command`` and ``notice`` are recorded beside the weights.
+    AdamW with one cycle of the learning rate up to ``lr``; stops early when the validation loss has
+    not improved for ``patience`` epochs, and keeps the best epoch. ``seed`` splits the file by
+    event. Prepared events are held in memory, about 80 kB for one of 200 hits. ``command`` and
+    ``notice`` are recorded beside the weights.
 
-    Raises `InvalidInput` for a file without truth, or with too few events to split, and
-    `NaiadError` when the loss does not stay finite.
+    Raises `InvalidInput` for a file without truth or with too few events to split, and `NaiadError`
+    if the loss becomes infinite or NaN.
     """
     started = time.monotonic()
     graphs = load_graphs(events)
@@ -162,7 +162,7 @@ def save(
 
 
 def evaluate(network: NuGraph3Net, graphs: Sequence[Graph], batch_events: int) -> dict[str, Any]:
-    """Metrics of the network on ``graphs``; see `Metrics.summary`."""
+    """Return the network's metrics on ``graphs``; see `Metrics.summary`."""
     metrics = Metrics()
     with torch.inference_mode():
         for chunk in _chunks(graphs, batch_events):
@@ -173,7 +173,7 @@ def evaluate(network: NuGraph3Net, graphs: Sequence[Graph], batch_events: int) -
 
 
 class _Learner:
-    """The losses, and what they need to know of the training events."""
+    """The losses, with their statistics of the training events."""
 
     def __init__(self, network: NuGraph3Net, training: Sequence[Graph], batch_events: int) -> None:
         self.network = network
@@ -189,7 +189,7 @@ class _Learner:
         self.vertex_std = torch.from_numpy(np.maximum(vertices.std(axis=0), 1.0))
 
     def loss(self, graphs: Sequence[Graph]) -> torch.Tensor:
-        """Sum of the four losses of a batch."""
+        """Return the sum of the four losses of a batch."""
         batch, arrays = merge(graphs)
         truth = {name: torch.from_numpy(array) for name, array in arrays.items()}
         outputs = self.network(batch, batch.requests)
@@ -255,7 +255,7 @@ class _Learner:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
 
     def fold(self) -> None:
-        """Move the scale of the vertex into its decoder, which from then on answers in cm."""
+        """Move the vertex's scale into its decoder, which then answers in cm."""
         linear = cast(nn.Linear, self.network.vertex_decoder.net)
         with torch.no_grad():
             linear.weight.mul_(self.vertex_std[:, None])
@@ -271,7 +271,7 @@ class _Learner:
 def _cross_entropy(
     scores: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """Weighted cross-entropy over the rows that have a label; 0 where none has."""
+    """Return the weighted cross-entropy over the rows with a label; 0 without any."""
     known = labels >= 0
     if not bool(known.any()):
         return scores.sum() * 0.0
@@ -279,14 +279,14 @@ def _cross_entropy(
 
 
 def _binary_cross_entropy(probability: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    # torch's own raises on NaN, which is to be reported as what it is: a loss that diverged.
+    # torch's own raises on NaN, which should instead be reported as a diverged loss.
     return -torch.where(labels, probability, 1.0 - probability).clamp_min(1e-6).log().mean()
 
 
 def _balance(labels: NDArray[np.int64], classes: int, power: float) -> torch.Tensor:
-    """Weight of each class: its frequency to the power of ``-power``, one on average over rows.
+    """Return each class's weight: its frequency to the ``-power``, with a mean of 1 over rows.
 
-    Rare classes count for more, so that their recall is not given up for the common ones.
+    Rare classes weigh more, so that their recall is not sacrificed to common ones.
     """
     counts = np.bincount(labels[labels >= 0], minlength=classes).astype(np.float64)
     weight = np.maximum(counts, 1.0) ** -power
@@ -297,8 +297,8 @@ def _balance(labels: NDArray[np.int64], classes: int, power: float) -> torch.Ten
 def _initialise(network: NuGraph3Net) -> None:
     """Start from weights that keep the size of features through all blocks and iterations.
 
-    He et al. (arXiv:1502.01852). With torch's default they shrink in each of the dozens of layers,
-    which has neither residual connections nor normalisation, and nothing is learned for long.
+    He et al. (arXiv:1502.01852). With torch's default, features shrink in each of the dozens of
+    layers, without residual connections or normalisation, and learning takes long to start.
     """
     for block in network.modules():
         if isinstance(block, Block):
@@ -311,7 +311,7 @@ def _initialise(network: NuGraph3Net) -> None:
 def _normalisation(
     graphs: Sequence[Graph],
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Mean and spread of each plane's features over the hits of ``graphs``."""
+    """Return mean and spread of each plane's features over the hits of ``graphs``."""
     mean: PerPlane = {}
     std: PerPlane = {}
     for plane in PLANES:

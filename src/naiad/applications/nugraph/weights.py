@@ -1,7 +1,7 @@
-"""Weights of NuGraph3 as a folder, as :mod:`naiad.weights` has them.
+"""Folders of NuGraph3 weights, in the form of :mod:`naiad.weights`.
 
-A Lightning checkpoint, which could run code when it is read, is turned into such a folder by
-:func:`import_checkpoint`.
+:func:`import_checkpoint` turns a Lightning checkpoint, which could run code when read, into such a
+folder.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 UBOONE_NORMALISATION = Path(__file__).parent / "data" / "norm_uboone.json"
-"""Normalisation of the public checkpoint, which keeps it in its data set and not in itself."""
+"""Normalisation of the public checkpoint, which stores it in its data set."""
 
 # Called by the schedule of the learning rate, which is in a checkpoint too.
 _IGNORED = ("builtins.getattr", "torch.optim.lr_scheduler.OneCycleLR")
@@ -57,8 +57,8 @@ def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
     """Make the network that a folder describes, normalising its input, in evaluation mode.
 
     Raises:
-        WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
-            or does not fit the architecture.
+        WeightsError: a file is missing, does not match the metadata's sha256, or does not fit the
+            architecture.
     """
     metadata = read_metadata(folder)
     tensors = read_tensors(folder, parameter_shapes(metadata.architecture), metadata.sha256)
@@ -85,15 +85,14 @@ def import_checkpoint(
     """Turn a Lightning checkpoint of the original NuGraph3 into a folder of weights.
 
     Args:
-        checkpoint: file such as ``hierarchical.ckpt``.
+        checkpoint: a file such as ``hierarchical.ckpt``.
         folder: where to write.
         normalisation: JSON file with ``mean`` and ``std`` of each plane's features, which the
-            checkpoint does not have; by default those of the public MicroBooNE data set.
-        notice: what every user must know of these weights.
+            checkpoint lacks; by default those of the public MicroBooNE data set.
+        notice: what every user of the weights must know.
 
     Raises:
-        WeightsError: the file is no such checkpoint, asks for code to be run, or is of another
-            network.
+        WeightsError: the file is not such a checkpoint, asks to run code, or is of another network.
     """
     try:
         found = read_checkpoint(checkpoint, _IGNORED)
@@ -117,7 +116,7 @@ def _describe(found: Mapping[str, Any], path: Path, normalisation: Path, notice:
     values = found["hyper_parameters"]
     for head in ("event", "semantic", "filter", "vertex"):
         if values.get(f"{head}_head") is not True:
-            raise WeightsError(f"trained without the {head} head, which the service answers with")
+            raise WeightsError(f"trained without the {head} head, which the service needs")
     semantic = _names(values, "semantic_classes")
     event = _names(values, "event_classes")
     sizes = ("in_features", "planar_features", "nexus_features", "interaction_features")

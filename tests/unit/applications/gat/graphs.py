@@ -29,7 +29,7 @@ def random_net(architecture: Architecture | None = None, seed: int = 0) -> GatNe
 
 
 def random_graph(nodes: int, edges: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """A request as the public example's client makes it: any numbers, any edges, loops too."""
+    """Make a request like the public example's client: any numbers, any edges, loops too."""
     rng = np.random.default_rng(seed)
     return {
         "x__0": rng.normal(size=(nodes, FEATURES)).astype(np.float32),
@@ -49,7 +49,7 @@ def save(folder: Path, net: GatNet | None = None, **changes: Any) -> Path:
 
 
 def run(pipeline: Gat, *requests: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """All hooks on a merged batch, as the runtime calls them."""
+    """Call all hooks on a merged batch, as the runtime does."""
     sizes = [validate(INPUTS, request) for request in requests]
     samples = [
         pipeline.prepare(Request(request, size))

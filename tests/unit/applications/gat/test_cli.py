@@ -36,7 +36,7 @@ def test_a_graph_is_simulated_and_not_overwritten(graph: Path) -> None:
     assert len(read_graph(graph)) == 20
 
 
-def test_training_says_how_it_went_and_draws_it(graph: Path, tmp_path: Path) -> None:
+def test_training_reports_its_metrics_and_draws_its_curve(graph: Path, tmp_path: Path) -> None:
     folder = tmp_path / "w"
     result = run("train", "gat", "--data", graph, "-o", folder, "--epochs", "3", "--seed", "1")
     assert result.exit_code == 0, result.exception
@@ -51,7 +51,7 @@ def test_training_says_how_it_went_and_draws_it(graph: Path, tmp_path: Path) -> 
     assert facts.provenance["seed"] == "1"
 
 
-def test_training_refuses_what_it_cannot_learn_from(tmp_path: Path) -> None:
+def test_training_refuses_a_file_that_is_not_a_graph(tmp_path: Path) -> None:
     (tmp_path / "g.npz").write_bytes(b"nothing")
     result = run("train", "gat", "--data", tmp_path / "g.npz", "-o", tmp_path / "w")
     assert isinstance(result.exception, InvalidInput)
@@ -84,7 +84,7 @@ def test_no_server_is_reported_before_anything_is_written(graph: Path, tmp_path:
         (["--plot", "graph.npz"], "pictures are written as .png, .jpg, .svg, .pdf"),
     ],
 )
-def test_files_that_cannot_be_written_are_refused_first(
+def test_unwritable_files_are_refused_first(
     graph: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
     monkeypatch.chdir(graph.parent)
@@ -94,5 +94,5 @@ def test_files_that_cannot_be_written_are_refused_first(
     assert message in str(result.exception)
 
 
-def test_weights_are_for_a_server_of_ones_own(graph: Path) -> None:
+def test_weights_need_a_local_server(graph: Path) -> None:
     assert run("infer", "gat", graph, "--weights", "w").exit_code == 2

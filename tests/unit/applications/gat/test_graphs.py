@@ -1,4 +1,4 @@
-"""Graphs are read and written as they are; what is no graph is refused with the reason."""
+"""Graphs are read and written unchanged; invalid ones are refused with the reason."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def same(one: CitationGraph, other: CitationGraph) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ARRAYS)
 
 
-def test_a_graph_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_written_graph_is_read_back(tmp_path: Path) -> None:
     graph = simulate(60, seed=1)
     write_graph(tmp_path / "g.npz", graph)
     found = read_graph(tmp_path / "g.npz")
@@ -56,7 +56,7 @@ def test_a_file_is_a_request(tmp_path: Path) -> None:
     np.testing.assert_allclose(arrays["x__0"].sum(axis=1), 1, rtol=1e-5)
 
 
-def test_rows_without_words_stay_without() -> None:
+def test_rows_without_words_stay_empty() -> None:
     assert normalise_rows(np.array([[0, 0], [1, 3]], np.float32)).tolist() == [[0, 0], [0.25, 0.75]]
 
 
@@ -77,22 +77,25 @@ SPARSE = {
     ("arrays", "message"),
     [
         (wrong(x=np.ones((3, 5))), r"x has shape \[3, 5\]; it must be \[papers, 1433\]"),
-        (wrong(edge_index=None), r"has x; needs x .* and edge_index"),
+        (wrong(edge_index=None), r"has x; a graph needs x .* and edge_index"),
         (wrong(edge_index=np.zeros((3, 4), int)), r"edge_index has shape \[3, 4\]"),
         (wrong(edge_index=np.full((2, 1), 3)), "edge_index names paper 3; there are 3 papers"),
         (wrong(edge_index=np.full((2, 1), -1)), "edge_index names paper -1"),
         (wrong(edge_index=np.zeros((2, 1))), "cannot be read as an .npz file"),
         (wrong(train_idx=np.array([7])), "train_idx names paper 7; there are 3 papers"),
         (wrong(y=np.zeros(5, int)), r"y has shape \[5\]; it must be \[3\]"),
-        (wrong(y=np.array([0, 9, 0]), classes=np.array(["a"])), "y has a topic 9"),
+        (wrong(y=np.array([0, 9, 0]), classes=np.array(["a"])), "y has topic 9"),
         (wrong(**SPARSE | {"x_shape": np.array([2, 7])}), r"x_shape is \[2, 7\]"),
         (wrong(**SPARSE | {"x_shape": np.array([10**9, FEATURES])}), "x_shape is"),
-        (wrong(**SPARSE | {"x_indptr": np.array([0, 2, 1])}), "x_indptr does not fit"),
-        (wrong(**SPARSE | {"x_indices": np.array([5, 6, 7])}), "x_indptr does not fit"),
-        (wrong(**SPARSE | {"x_indices": np.array([5, FEATURES])}), "x_indices must be 0 to 1432"),
+        (wrong(**SPARSE | {"x_indptr": np.array([0, 2, 1])}), "x_indptr must rise from 0 to"),
+        (wrong(**SPARSE | {"x_indices": np.array([5, 6, 7])}), "x_indptr must rise from 0 to"),
+        (
+            wrong(**SPARSE | {"x_indices": np.array([5, FEATURES])}),
+            "x_indices are 5 to 1433; they must be 0 to 1432",
+        ),
     ],
 )
-def test_what_is_no_graph_is_refused(tmp_path: Path, arrays: Any, message: str) -> None:
+def test_an_invalid_graph_is_refused(tmp_path: Path, arrays: Any, message: str) -> None:
     np.savez(tmp_path / "g.npz", **arrays)
     with pytest.raises(InvalidInput, match=message):
         read_graph(tmp_path / "g.npz")
@@ -112,7 +115,7 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def write_planetoid(folder: Path, graph: CitationGraph, protocol: int = 2) -> Path:
-    """The files as the benchmark has them: test papers in an order of their own."""
+    """Write files like the benchmark's, with test papers in another order."""
     folder.mkdir(exist_ok=True)
     papers = len(graph)
     test = np.random.default_rng(0).permutation(graph.test)
@@ -139,7 +142,7 @@ def write_planetoid(folder: Path, graph: CitationGraph, protocol: int = 2) -> Pa
 
 
 def benchmark_like() -> CitationGraph:
-    """A graph whose papers are in the benchmark's order: to learn from, to validate, to test."""
+    """Make a graph with papers in the benchmark's order: training, validation, test."""
     graph = simulate(100, seed=3)
     assert not (graph.topics < 0).any()
     known = 60
@@ -171,7 +174,7 @@ def test_cora_is_read_from_planetoids_files(shared_data: Path, tmp_path: Path) -
     assert (len(found), found.edge_index.shape) == (2708, (2, 10556))
 
 
-def test_python_2s_names_are_known(tmp_path: Path) -> None:
+def test_names_of_python_2_are_known(tmp_path: Path) -> None:
     folder = write_planetoid(tmp_path / "raw", benchmark_like())
     for name in ("allx", "tx", "ty", "ally", "y"):
         path = folder / f"ind.cora.{name}"

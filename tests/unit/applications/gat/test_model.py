@@ -52,7 +52,7 @@ def test_it_answers_as_pytorch_geometric_with_loops_and_repeated_edges(
         torch.testing.assert_close(net(10 * x, edge_index), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_node_without_edges_sees_itself_only() -> None:
+def test_a_node_without_edges_sees_only_itself() -> None:
     net = random_net(SMALL)
     x, edge_index = graph(6, 10, 0, SMALL.features)
     alone = edge_index.clamp(max=4)
@@ -69,7 +69,7 @@ def test_large_scores_do_not_overflow() -> None:
         assert net(1e6 * x, edge_index).isfinite().all()
 
 
-def test_no_nodes_are_no_error() -> None:
+def test_an_empty_graph_is_answered() -> None:
     with torch.inference_mode():
         found = random_net(SMALL)(torch.empty(0, 5), torch.empty(2, 0, dtype=torch.int64))
     assert found.shape == (0, 4)

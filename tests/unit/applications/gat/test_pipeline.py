@@ -1,4 +1,4 @@
-"""GAT as a pipeline: what the runtime calls, from request to reply."""
+"""The GAT pipeline: its hooks from request to reply."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_merged_graphs_get_the_answers_they_get_alone(
     ]
     for merged, request in zip(run(pipeline, *requests), requests, strict=True):
         alone = run(pipeline, request)[0]
-        # Rounding goes with the terms of a sum, so that of a small logit with the largest of them.
+        # Rounding errors scale with a sum's terms, so a small logit's scales with the largest.
         rounding = 1e-6 * float(np.abs(alone).max(initial=0.0))
         np.testing.assert_allclose(merged, alone, rtol=1e-4, atol=max(1e-5, rounding))
 
@@ -108,7 +108,7 @@ def test_a_bad_graph_is_refused_with_the_reason(
         assert f"| `{message}` |" in (ROOT / "docs" / "gat.md").read_text("utf-8")
 
 
-def test_the_weights_that_come_with_naiad_say_what_they_are() -> None:
+def test_the_shipped_weights_have_their_metadata() -> None:
     facts = Gat().metadata()
     assert facts["trained_on"] == "a synthetic citation graph"
     assert "trained on a synthetic citation graph" in facts["notice"]
@@ -119,7 +119,7 @@ def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     architecture = Architecture(features=100)
     net = random_net(architecture)
     folder = save(tmp_path / "w", net, architecture=architecture)
-    with pytest.raises(WeightsError, match="100 features; gat_test has 1433"):
+    with pytest.raises(WeightsError, match="100 features; gat_test needs 1433"):
         Gat(folder).metadata()
 
 

@@ -1,4 +1,4 @@
-"""What is said of a graph is what is shown, written and drawn."""
+"""Results of a graph are shown, written and drawn as they are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LABELS = Labels(TOPICS, trained_on="nothing", notice="for tests")
 
 
 def answered(graph: CitationGraph, labels: Labels = LABELS) -> GatResult:
-    """Right of every paper but those whose number divides by 10."""
+    """Make a result that is right for papers whose number 10 does not divide."""
     topics = np.where(np.arange(len(graph)) % 10, graph.topics, (graph.topics + 1) % CLASSES)
     return GatResult(graph, 3 * np.eye(CLASSES, dtype=np.float32)[topics], labels)
 
@@ -57,7 +57,7 @@ def test_labels_are_those_of_the_server() -> None:
     said = {"classes": "a,b,c,d,e,f,g", "row_normalised": "false", "notice": "n"}
     assert Labels.from_parameters(said) == Labels(tuple("abcdefg"), False, "", "n")
     assert Labels.from_parameters({}).classes[6] == "topic 6"
-    with pytest.raises(PipelineError, match="names 2 classes; there are 7"):
+    with pytest.raises(PipelineError, match="names 2 classes; it must have 7"):
         Labels.from_parameters({"classes": "a,b"})
 
 
@@ -81,12 +81,12 @@ def test_files_have_a_row_per_paper(tmp_path: Path) -> None:
         assert (str(file["notice"]), tuple(file["classes"])) == ("for tests", TOPICS)
 
 
-def test_a_file_of_arrays_has_one_graph_and_tells_where_it_is_from(tmp_path: Path) -> None:
+def test_an_npz_file_has_one_graph_and_its_provenance(tmp_path: Path) -> None:
     result = answered(simulate(10))
     writer = GraphFile(None, tmp_path / "part.npz", LABELS)
     writer.add("a.npz", result.graph, result)
     with pytest.raises(
-        NaiadError, match=r"b\.npz: an \.npz file has .* one graph; write results to a folder"
+        NaiadError, match=r"b\.npz: an \.npz file holds one graph's topics; write the results to"
     ):
         writer.add("b.npz", result.graph, result)
     writer.close()

@@ -12,7 +12,7 @@ from naiad.core.schema import validate
 from naiad.errors import InvalidInput
 
 
-def test_the_seed_decides() -> None:
+def test_the_seed_determines_the_graph() -> None:
     one, again, other = simulate(50, 1), simulate(50, 1), simulate(50, 2)
     assert np.array_equal(one.x, again.x)
     assert np.array_equal(one.edge_index, again.edge_index)

@@ -1,4 +1,4 @@
-"""Training learns, stops in time, and writes weights that are served as they were trained."""
+"""Training learns, stops early, and writes weights that answer as they were evaluated."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ def served_accuracy(folder: Path, graph: CitationGraph) -> float:
     return float((scores.argmax(axis=1) == graph.topics)[graph.test].mean())
 
 
-def test_it_learns_and_what_is_written_is_what_was_judged(
-    tmp_path: Path, graph: CitationGraph
-) -> None:
+def test_it_learns_and_writes_the_evaluated_weights(tmp_path: Path, graph: CitationGraph) -> None:
     seen: list[tuple[int, Epoch]] = []
     result = train(
         graph,
@@ -61,19 +59,19 @@ def test_it_learns_and_what_is_written_is_what_was_judged(
     assert [float(row["loss"]) for row in rows] == [epoch.loss for epoch in result.epochs]
 
 
-def test_the_seed_decides(tmp_path: Path, graph: CitationGraph) -> None:
+def test_the_seed_determines_the_weights(tmp_path: Path, graph: CitationGraph) -> None:
     def curve(seed: int) -> list[Epoch]:
         return train(graph, tmp_path / "w", epochs=2, seed=seed).epochs
 
     assert curve(1) == curve(1) != curve(2)
 
 
-def test_it_stops_when_nothing_gets_better(tmp_path: Path, graph: CitationGraph) -> None:
+def test_it_stops_when_nothing_improves(tmp_path: Path, graph: CitationGraph) -> None:
     result = train(graph, tmp_path / "w", epochs=50, lr=1e-9, patience=3)
     assert len(result.epochs) < 50
 
 
-def test_a_loss_that_is_lost_is_reported(tmp_path: Path, graph: CitationGraph) -> None:
+def test_a_diverging_loss_is_reported(tmp_path: Path, graph: CitationGraph) -> None:
     with pytest.raises(NaiadError, match="not finite any more, in epoch"):
         train(graph, tmp_path / "w", lr=1e30)
     assert not (tmp_path / "w").exists()

@@ -88,7 +88,7 @@ class Harm:
         ),
         (
             {**random_net().state_dict(), "conv1.lin_edge.weight": torch.zeros(64, 3)},
-            "conv1.lin_edge.weight has no place",
+            "conv1.lin_edge.weight does not belong",
         ),
         (
             {**random_net().state_dict(), "conv2.bias": torch.zeros(8)},
@@ -107,7 +107,7 @@ def test_another_checkpoint_is_refused_and_not_run(
     assert not (tmp_path / "w").exists()
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gat.pt").write_bytes(pickle.dumps({"a": 1}, protocol=2)[:-3])
     with pytest.raises(WeightsError, match=r"gat\.pt"):
         import_checkpoint(tmp_path / "gat.pt", tmp_path / "w", classes=TOPICS)

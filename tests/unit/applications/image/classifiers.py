@@ -1,4 +1,4 @@
-"""Small classifiers with known answers, as people bring them: ONNX and TorchScript files."""
+"""Small classifiers with known answers, as ONNX and TorchScript files of users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-# Scores are the mean red, green and blue, and twice their mean: the reddest picture is of class 0.
+# Scores are the mean red, green and blue, and twice their mean: a red picture is of class 0.
 WEIGHT = np.array([[1, 0, 0, 2 / 3], [0, 1, 0, 2 / 3], [0, 0, 1, 2 / 3]], np.float32)
 LABELS = ("red", "green", "blue", "bright")
 
@@ -23,7 +23,7 @@ def write_onnx(
     inputs: int = 1,
     weight: np.ndarray = WEIGHT,
 ) -> Path:
-    """A network of an input of that shape; a 3 in it, at place 1 or 3, is the colours."""
+    """Write a network with this input shape; a 3 at place 1 or 3 is the colours."""
     axes = [1, 2] if shape[3] == 3 else [2, 3]
     nodes = [
         helper.make_node("ReduceMean", ["input"], ["mean"], axes=axes, keepdims=0),
@@ -50,7 +50,7 @@ def write_onnx(
 
 
 class Mean(torch.nn.Module):
-    """The same network in torch, of NCHW."""
+    """The same network in torch, for NCHW."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Mean(torch.nn.Module):
 
 
 class Pair(torch.nn.Module):
-    """One that gives more than scores."""
+    """A network that returns more than scores."""
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return x.mean((2, 3)), x.mean((2, 3))
@@ -80,7 +80,7 @@ def write_labels(path: Path, labels: tuple[str, ...] = LABELS) -> Path:
 
 
 def expected(pixels: np.ndarray, mean: float = 0.0, std: float = 255.0) -> np.ndarray:
-    """The probabilities of these networks for pixels of 0 to 255."""
+    """Return these networks' probabilities for pixels of 0 to 255."""
     logits = ((pixels.astype(np.float64) - mean) / std).mean((1, 2)) @ WEIGHT
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)

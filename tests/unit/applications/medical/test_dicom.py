@@ -1,4 +1,4 @@
-"""DICOM series to volumes: the same place and value for every voxel, and nothing lost silently."""
+"""DICOM series become volumes with every voxel's place and value; nothing is lost silently."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def a_slice(number: int, pixels: np.ndarray = STORED, **changes: Any) -> Dataset
 
 
 def write_series(folder: Path, slices: list[Dataset]) -> Path:
-    """Files whose names are in no order."""
+    """Write files whose names have no order."""
     folder.mkdir(exist_ok=True)
     for number, one in enumerate(slices):
         one.save_as(folder / f"{(number * 5) % 7:02}.dcm", enforce_file_format=True)
@@ -86,7 +86,7 @@ def test_a_zip_archive_is_as_the_folder(tmp_path: Path) -> None:
     folder = whole_series(tmp_path / "series")
     with zipfile.ZipFile(tmp_path / "series.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.iterdir()):
-            archive.write(path, f"../../{path.name}")  # written nowhere, so it leads nowhere
+            archive.write(path, f"../../{path.name}")  # never extracted, so harmless
     (series,) = find_series(tmp_path / "series.zip")
     (other,) = find_series(folder)
     np.testing.assert_array_equal(series.volume().stored, other.volume().stored)

@@ -1,4 +1,4 @@
-"""Volumes come out of files as they went in, and what is no volume costs nothing."""
+"""Volumes are read back from files, and other files are refused cheaply."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCAN = np.arange(-60, 60, dtype=np.int16).reshape(4, 5, 6)
 
 
 def file_of(voxels: np.ndarray, kind: type = nibabel.Nifti1Image, **header: object) -> bytes:
-    """A file with a header whose fields are what the test wants, right or wrong."""
+    """Make a file with these header fields, right or wrong."""
     image = kind(voxels, AFFINE)
     data = bytearray(image.to_bytes())
     changed = image.header.copy()
@@ -213,7 +213,7 @@ def test_what_is_no_volume_is_refused_with_what_is_wrong(case: str) -> None:
 
 
 def bomb(start: bytes, size: int) -> bytes:
-    """A gzip file of ``start`` and then so many NUL bytes: a thousandth of their size."""
+    """Make a gzip file of ``start`` and many NUL bytes, at a thousandth of their size."""
     packer = zlib.compressobj(9, wbits=31)
     zeros = bytes(1 << 20)
     return (

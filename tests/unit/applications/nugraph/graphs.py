@@ -16,12 +16,12 @@ from naiad.core.schema import measure, validate
 
 Arrays = dict[str, NDArray[Any]]
 
-# SPEC of the original: absolute tolerances of an implementation that is right.
+# From the original's specification: absolute tolerances of a correct implementation.
 TOLERANCE = {"e_evt": 1e-4, "x_semantic": 1e-4, "x_filter": 1e-5, "v_evt": 5e-4}
 
 
 def golden(shared_data: Path) -> Arrays:
-    """Input, graph and output of the original code for a real event."""
+    """Return the original code's input, graph and output for a real event."""
     with np.load(shared_data / "nugraph3" / "golden_small.npz") as file:
         return dict(file)
 
@@ -37,7 +37,7 @@ def event(
     seed: int = 0,
     missing: float = 0.2,
 ) -> Arrays:
-    """A random event with so many hits on planes u, v and y, in shuffled order."""
+    """Make a random event with these numbers of hits on planes u, v and y, shuffled."""
     rng = np.random.default_rng(seed)
     total = sum(hits)
     plane = rng.permutation(np.repeat(np.arange(3, dtype=np.int32), hits))
@@ -63,13 +63,13 @@ def event(
 
 
 def merge(events: Sequence[Arrays]) -> Batch:
-    """The events as one batch of torch tensors."""
+    """Merge the events into one batch of torch tensors."""
     samples = [prepare(e) for e in events]
     return collate(SAMPLE, samples, [measure(SAMPLE, s) for s in samples]).torch("cpu")
 
 
 def parts(outputs: Mapping[str, Any], batch: Batch) -> list[Arrays]:
-    """Each event's share of the network's outputs."""
+    """Return each event's share of the network's outputs."""
     shares: list[Arrays] = [{} for _ in range(batch.requests)]
     for name, output in outputs.items():
         rows = np.ones(batch.requests, np.int64)
@@ -83,7 +83,7 @@ def parts(outputs: Mapping[str, Any], batch: Batch) -> list[Arrays]:
 
 
 def assert_close(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Outputs are equal within the tolerances of the original's specification."""
+    """Compare outputs within the tolerances of the original's specification."""
     for name, expected in wanted.items():
         kind = name if name.endswith("_evt") else name.rpartition("_")[0]
         assert found[name].shape == expected.shape, name

@@ -1,4 +1,4 @@
-"""A small gRPC server that answers as NuGraph3 does, by a rule instead of a network."""
+"""A small gRPC server that answers like NuGraph3, by a rule instead of a network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KINDS = {"int32": "INT32", "float32": "FP32"}
 
 
 def answer(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Hit i is of class i modulo 7, and signal unless i is divisible by 3; x is the hit count."""
+    """Give hit i class i modulo 7, and signal unless 3 divides i; x is the hit count."""
     plane, ids = arrays["hit_table_local_plane"], arrays["hit_table_hit_id"]
     outputs: dict[str, NDArray[Any]] = {
         "e_evt": np.array([[0, 1, -1, len(plane) % 3]], np.float32),
@@ -43,7 +43,7 @@ def answer(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 class NuGraph3(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """The model ``name``; an event number in ``refuse`` is refused."""
+    """The model ``name``, which refuses the event numbers in ``refuse``."""
 
     def __init__(self, name: str, refuse: frozenset[int]) -> None:
         self.name, self.refuse = name, refuse
@@ -117,7 +117,7 @@ def answer_rank(name: str) -> int:
 def nugraph3_server(
     *, name: str = "nugraph3", refuse: frozenset[int] = frozenset()
 ) -> Generator[tuple[str, NuGraph3]]:
-    """Give the address of a running server, and the server."""
+    """Run a server; yield its address and itself."""
     served = NuGraph3(name, refuse)
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(served, server)
@@ -132,7 +132,7 @@ def nugraph3_server(
 def make_event(
     planes: list[int], *, event: int = 1, run: int = 7, subrun: int = 2, spacepoints: int = 0
 ) -> Event:
-    """An event with hits on these planes, in this order, along a line."""
+    """Make an event with hits on these planes, in this order, along a line."""
     count = len(planes)
     numbers = np.arange(count)
     return Event(

@@ -29,7 +29,7 @@ def infer(file: Path, url: str, *arguments: str | Path) -> Result:
 
 @pytest.fixture
 def events(tmp_path: Path) -> Path:
-    """Ten events with 0 to 9 hits and the numbers 0 to 9."""
+    """Write ten events, number i with i hits."""
     path = tmp_path / "events.h5"
     write_events(path, (make_event([n % 3] * n, event=n) for n in range(10)))
     return path
@@ -54,7 +54,7 @@ def test_events_are_chosen_as_in_python(text: str | None, chosen: range) -> None
 
 
 @pytest.mark.parametrize("text", ["", "a", "1:b", "1:2:3:4", "1:5:-1", "1:5:0", "1.5"])
-def test_what_chooses_no_events_is_refused(text: str) -> None:
+def test_an_invalid_slice_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="FIRST:STOP"):
         parse_slice(text, "events")
 
@@ -196,7 +196,7 @@ def test_an_unknown_format_is_refused_before_the_server_is_asked(events: Path) -
     assert "results are written as .h5, .hdf5, .csv, .parquet" in str(result.exception)
 
 
-def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_hdf5_is_refused(tmp_path: Path) -> None:
     result = infer(tmp_path / "none.h5", "127.0.0.1:9")
     assert isinstance(result.exception, InvalidInput)
     assert "no such file" in str(result.exception)
@@ -241,7 +241,7 @@ def test_simulate_overwrites_only_when_told(events: Path) -> None:
         assert len(file) == 2
 
 
-def test_training_gives_weights_that_say_how_good_they_are(tmp_path: Path) -> None:
+def test_training_gives_weights_with_metrics(tmp_path: Path) -> None:
     events, weights = tmp_path / "events.h5", tmp_path / "weights"
     write_events(events, simulate(30, seed=1))
     arguments = ["train", "nugraph3", "--events", events, "--epochs", "1", "-o", weights]
@@ -274,7 +274,7 @@ def test_a_checkpoint_becomes_weights(shared_data: Path, tmp_path: Path) -> None
     assert run(*arguments, "--force").exit_code == 0
 
 
-def test_what_is_no_checkpoint_is_refused(events: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(events: Path, tmp_path: Path) -> None:
     result = run("weights", "import", "nugraph3", events, "-o", tmp_path / "weights")
     assert isinstance(result.exception, NaiadError)
     assert not (tmp_path / "weights").exists()

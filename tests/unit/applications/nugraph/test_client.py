@@ -1,4 +1,4 @@
-"""Events in, typed results out, in order, from a server that answers by a rule."""
+"""The client turns events into typed results, in order (the server answers by a rule)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_server_is_told_the_event_and_whether_to_be_strict() -> None:
     assert [r.parameters["strict"].bool_param for r in served.requests] == [True, False]
 
 
-def test_labels_are_asked_for_once() -> None:
+def test_labels_are_requested_once() -> None:
     with nugraph3_server() as (url, _), naiad.Client(url) as client:
         nugraph3 = client.nugraph3
         assert nugraph3.card is nugraph3.card
@@ -56,7 +56,7 @@ def test_many_events_come_back_in_order(concurrency: int) -> None:
     assert [len(result.hits) for result in results] == [n % 5 for n in range(25)]
 
 
-def test_events_are_taken_as_they_are_needed() -> None:
+def test_events_are_consumed_as_needed() -> None:
     taken = 0
 
     def endless() -> Iterator[Event]:
@@ -81,7 +81,7 @@ def test_a_refused_event_raises_what_the_server_says() -> None:
         list(client.nugraph3.infer_many(some_events(5)))
 
 
-def test_a_refused_event_can_stand_in_its_place_and_the_others_go_on() -> None:
+def test_a_refused_event_can_be_returned_as_an_error_and_the_others_go_on() -> None:
     with nugraph3_server(refuse=frozenset({1, 3})) as (url, _), naiad.Client(url) as client:
         answers = list(client.nugraph3.try_many(some_events(6)))
     assert [isinstance(answer, InvalidInput) for answer in answers] == [

@@ -1,4 +1,4 @@
-"""The compiled network is the one in torch, whatever the event and the processor."""
+"""The compiled network answers like torch, whatever the event and the processor."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def make_net(architecture: Architecture | None = None) -> NuGraph3Net:
     with torch.no_grad():
         for name, parameter in net.named_parameters():
             if ".net." in name and parameter.dim() == 2:
-                parameter.mul_(2)  # so that features do not vanish on their way
+                parameter.mul_(2)  # so that features do not vanish in deep layers
     return net.eval()
 
 
-# No size is a multiple of a vector's.
+# No size is a multiple of the vector width.
 SMALL = make_net(
     Architecture(
         planes=("u", "v", "y"),
@@ -138,7 +138,7 @@ def test_exponentials_are_right_to_rounding(lanes, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif("avx2" not in instruction_sets(), reason="the processor has no AVX2")
 def test_blocks_for_avx512_are_right_in_the_registers_of_avx2(tmp_path, monkeypatch):
-    """Few machines have AVX-512; all but its instructions is tested everywhere."""
+    """Few machines have AVX-512; everything but its instructions is tested everywhere."""
     for header in SOURCES.glob("*.h"):
         (tmp_path / header.name).write_bytes(header.read_bytes())
     source = (SOURCES / "nugraph3.cpp").read_text("utf-8")
@@ -197,7 +197,7 @@ assert np.isfinite(net(batch(1_000), 1)["v_evt"]).all()
 def test_a_batch_without_memory_for_it_is_refused_and_the_next_is_labelled():
     done = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "no memory to label 0 hits and 200000 spacepoints at once\n"
+    assert done.stdout == "not enough memory to label 0 hits and 200000 spacepoints at once\n"
 
 
 def test_parameters_have_the_shapes_of_the_network():

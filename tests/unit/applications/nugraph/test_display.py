@@ -1,4 +1,4 @@
-"""The event display shows every hit it can, in the colour of its class, and says what it hides."""
+"""The event display shows hits in the colour of their class and counts those it hides."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_the_picture_says_what_it_shows() -> None:
     assert "filtered out (2)" in shown
 
 
-def test_without_a_notice_there_is_none() -> None:
+def test_without_a_notice_none_is_shown() -> None:
     event = make_event([0, 1, 2])
     labels = replace(LABELS, notice="")
     result = NuGraph3Result.from_outputs(event, answer(event.arrays()), labels)
     assert not any("simulated" in text for text in texts(event_display(event, result)))
 
 
-def test_a_closer_look_counts_the_hits_it_leaves_out() -> None:
+def test_zooming_in_counts_the_hits_outside() -> None:
     (event,) = simulate(1, seed=5)
     figure = draw(event)
     for number, ax in enumerate(figure.axes):
@@ -144,7 +144,7 @@ def test_the_suffix_says_the_format(tmp_path: Path, suffix: str) -> None:
     assert path.stat().st_size > 1000
 
 
-def test_pyplot_with_its_global_state_stays_out() -> None:
+def test_pyplot_with_its_global_state_is_not_imported() -> None:
     code = (
         "import sys, naiad.applications.nugraph.display; print('matplotlib.pyplot' in sys.modules)"
     )
@@ -154,6 +154,6 @@ def test_pyplot_with_its_global_state_stays_out() -> None:
     assert printed.stdout.strip() == "False"
 
 
-def test_each_class_has_a_colour_of_its_own() -> None:
+def test_each_class_has_its_own_colour() -> None:
     colours = class_colours(SEMANTIC_CLASSES)
     assert len(set(colours.values())) == len(SEMANTIC_CLASSES)

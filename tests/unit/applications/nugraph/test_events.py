@@ -1,4 +1,4 @@
-"""Event files: both layouts are read right, and what is written is read back the same."""
+"""Event files: both layouts are read correctly, and written events are read back unchanged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 def make_event(
     number: int, hits: int, spacepoints: int, *, truth: bool = True, position: bool = True
 ) -> Event:
-    """A random event; the same numbers give the same event."""
+    """Make a random event; the same numbers give the same event."""
     rng = np.random.default_rng((number, hits, spacepoints))
     hit_table = {
         "hit_id": rng.permutation(hits).astype(np.int32),
@@ -89,9 +89,9 @@ def assert_same(first: Event, second: Event) -> None:
 def write_pandas_fixed(
     path: Path, tables: dict[str, dict[str, np.ndarray]], index: np.ndarray | None = None
 ) -> None:
-    """Tables in the layout of ``DataFrame.to_hdf(format="fixed")``, attributes included.
+    """Write tables in the layout of ``DataFrame.to_hdf(format="fixed")``, with its attributes.
 
-    ``index``: run, subrun and event per row of every table, kept as a MultiIndex.
+    ``index``: run, subrun and event per row of every table, stored as a MultiIndex.
     """
     with h5py.File(path, "w") as file:
         for name, columns in tables.items():
@@ -117,7 +117,7 @@ def write_pandas_fixed(
                 group.attrs[f"block{block}_items_variety"] = b"regular"
                 _pandas_strings(group, f"block{block}_items", names)
                 if rows == 0:
-                    # pandas writes one made-up value, and the real shape (pickled) beside it.
+                    # pandas writes one dummy value, and the real shape (pickled) beside it.
                     group[f"block{block}_values"] = np.empty((1, 1))
                     group[f"block{block}_values"].attrs["value_type"] = str(dtype).encode()
                     group[f"block{block}_values"].attrs["shape"] = np.void(b"\x80\x04K\x03K\x00")
@@ -165,7 +165,7 @@ def test_the_truth_of_the_real_event_becomes_labels(shared_data: Path) -> None:
     with open_events(shared_data / "nugraph3" / "event_small.h5") as file:
         truth = file[0].truth
     assert truth is not None
-    # 56 hits without truth, 91 of protons, 42 of what neutrons knocked loose; a neutral current.
+    # 56 hits without truth, 91 of protons, 42 of neutron secondaries; a neutral current.
     assert np.bincount(truth.semantic + 1, minlength=8).tolist() == [56, 0, 0, 0, 91, 0, 0, 42]
     assert truth.event_class == 3
     np.testing.assert_allclose(truth.vertex, [11.827, -100.627, 311.013], atol=1e-3)
@@ -182,7 +182,7 @@ def test_arrays_of_an_event_are_what_the_model_accepts() -> None:
     truth=st.booleans(),
     position=st.booleans(),
 )
-def test_what_is_written_is_read_back(
+def test_written_events_are_read_back(
     tmp_path: Path, sizes: list[tuple[int, int]], truth: bool, position: bool
 ) -> None:
     events = [
@@ -392,7 +392,7 @@ def test_rows_that_belong_to_no_event_are_refused(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         del file["hit_table/event_id.seq_cnt"]
         file["hit_table/event_id"][7] = (1, 2, 3)
-    with pytest.raises(InvalidInput, match="run 1, subrun 2, event 3, which event_table has not"):
+    with pytest.raises(InvalidInput, match="run 1, subrun 2, event 3, which event_table lacks"):
         open_events(path)
     with h5py.File(path, "r+") as file:
         del file["hit_table/event_id"]
@@ -428,7 +428,7 @@ def test_events_of_one_file_have_the_same_columns(tmp_path: Path) -> None:
         write_events(path, [Event(*broken.id, hits, broken.spacepoints)])
 
 
-def test_writing_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_writing_reports_its_progress(tmp_path: Path) -> None:
     told: list[int] = []
     events = (make_event(n, 1, 1, truth=False) for n in range(130))
     write_events(tmp_path / "events.h5", events, progress=told.append)

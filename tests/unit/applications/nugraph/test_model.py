@@ -1,4 +1,4 @@
-"""The network answers as the original does, whatever it is batched with, and can be trained."""
+"""The network answers as the original does, in any batch, and can be trained."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NORMALISATION = (
     dict.fromkeys(PLANES, (400.0, 170.0, 150.0, 4.5)),
     dict.fromkeys(PLANES, (200.0, 80.0, 200.0, 2.0)),
 )
-# With no hits, spacepoints or edges in any place where there might be some.
+# Without hits, spacepoints or edges wherever that is possible.
 SHAPES = [
     ((0, 0, 0), 0),
     ((0, 0, 0), 5),
@@ -34,7 +34,7 @@ SHAPES = [
     ((12, 0, 7), 9),
     ((5, 4, 6), 0),
     ((40, 30, 50), 25),
-    # Around the 120 rows of a tile.
+    # Around a tile's 120 rows.
     ((119, 120, 121), 240),
     ((241, 125, 360), 121),
 ]
@@ -53,19 +53,19 @@ def make_net(scale: float = 1.0) -> NuGraph3Net:
 
 @pytest.fixture(scope="module")
 def net() -> NuGraph3Net:
-    # Doubled, features neither vanish nor explode on their way through 30 layers.
+    # Doubled, so that features neither vanish nor explode in 30 layers.
     return make_net(2.0)
 
 
 @pytest.fixture(scope="module", params=instruction_sets())
 def form(request):
-    """The compiled form for each instruction set, which must be the network."""
+    """Return the compiled form for each instruction set, which must equal the network."""
     return partial(CompiledNuGraph3.of, instructions=request.param)
 
 
 @pytest.fixture(scope="module", params=["network", *instruction_sets()])
 def forward(request, net):
-    """All forms of the network, which must behave alike."""
+    """Return each form of the network; all must behave alike."""
 
     def plain(batch, events):
         with torch.inference_mode():
@@ -111,7 +111,7 @@ def test_the_answer_of_an_event_does_not_depend_on_its_batch(forward):
 
 
 @pytest.mark.parametrize(("hits", "points"), SHAPES)
-def test_what_is_served_is_the_network(net, form, hits, points):
+def test_the_served_form_is_the_network(net, form, hits, points):
     batch = merge([event(hits, points, seed=1), event(hits, points, seed=2, missing=0.9)])
     with torch.inference_mode():
         assert_close(form(net)(batch, 2), net(batch, 2))
@@ -139,7 +139,7 @@ def test_hits_of_enormous_charge_are_still_right(net, form):
 
 
 def test_features_whose_exponentials_all_vanish_are_still_right(form):
-    """exp(-104) is 0 in float32, and a mean over weights of 0 would be 0."""
+    """exp(-104) is 0 in float32, so a mean with these weights would be 0."""
     net = make_net(2.0)
     with torch.no_grad():
         for plane in PLANES:
@@ -171,7 +171,7 @@ def test_the_order_of_hits_and_spacepoints_carries_no_meaning(forward):
     expected, found = forward(merge([arrays]), 1), forward(merge([shuffled]), 1)
     plane = arrays["hit_table_local_plane"]
     for index, name in enumerate(PLANES):
-        # Row of each shuffled hit among the plane's hits in the first order.
+        # Row of each shuffled hit in the plane's original order.
         row = np.cumsum(plane == index) - 1
         moved = row[hits[plane[hits] == index]]
         for kind in ("semantic", "filter"):
@@ -181,7 +181,7 @@ def test_the_order_of_hits_and_spacepoints_carries_no_meaning(forward):
 
 
 def test_a_block_is_the_published_formula():
-    """Written out per target and channel, without any of torch's scatter operations."""
+    """Computed per target and channel, without torch's scatter operations."""
     torch.manual_seed(0)
     block = Block(3, 2, 4)
     xs, xt = torch.randn(5, 3), torch.randn(4, 2)
@@ -221,7 +221,7 @@ def test_every_parameter_learns(net):
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_the_weights_of_what_is_served_are_a_copy(net, form):
+def test_the_served_form_copies_the_weights(net, form):
     changed = make_net(2.0)
     served = form(changed)
     batch = merge([event()])

@@ -1,4 +1,4 @@
-"""NuGraph3 as a pipeline: what the runtime calls, from request to reply."""
+"""The NuGraph3 pipeline: its hooks from request to reply."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pipeline(tmp_path) -> NuGraph3:
 
 
 def run(pipeline, *events, **parameters):
-    """All hooks, as the runtime calls them."""
+    """Call all hooks as the runtime does."""
     requests = [Request(e, validate(INPUTS, e), parameters=parameters) for e in events]
     samples = [pipeline.prepare(request) for request in requests]
     batch = collate(SAMPLE, samples, [measure(SAMPLE, sample) for sample in samples])
@@ -118,7 +118,7 @@ def test_weights_set_the_largest_charge(tmp_path):
 def test_weights_that_cannot_answer_the_contract_are_refused(tmp_path):
     pipeline = NuGraph3(save(tmp_path / "weights", Architecture(semantic_classes=5)))
     for hook in (pipeline.metadata, lambda: pipeline.setup("cpu")):
-        with pytest.raises(WeightsError, match="semantic_classes 5; the service has 7"):
+        with pytest.raises(WeightsError, match="semantic_classes 5; the service needs 7"):
             hook()
 
 

@@ -1,4 +1,4 @@
-"""The graph of an event is exactly the original's, and a sensible one where the original fails."""
+"""An event's graph is exactly the original's, or a sensible one where the original fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pairs(edges) -> set[tuple[int, int]]:
 
 
 def assert_proper(edges, n: int) -> None:
-    """Both directions, once each, no loops, in order of target and source."""
+    """Check that edges are unique, symmetric, without loops, sorted by target and source."""
     assert edges.dtype == np.int64
     assert edges.shape[0] == 2
     assert edges.size == 0 or (edges.min() >= 0 and edges.max() < n)
@@ -40,7 +40,7 @@ def assert_connected(edges, n: int) -> None:
 
 
 def original(position):
-    """Edges as PyTorch Geometric makes them from Qhull's triangles."""
+    """Make edges from Qhull's triangles as PyTorch Geometric does."""
     found: set[tuple[int, int]] = set()
     for a, b, c in Delaunay(position, qhull_options="QJ").simplices:
         found |= {(a, b), (b, a), (b, c), (c, b), (a, c), (c, a)}
@@ -93,7 +93,7 @@ def test_any_plane_has_a_proper_graph_and_the_originals_where_that_has_one(point
     if expected is None:
         assert_connected(edges, len(position))
     else:
-        # Qhull's answer is taken as it is: of several hits at one point it may leave one alone.
+        # Qhull's answer is taken unchanged; it may leave one of several hits at one point alone.
         assert pairs(edges) == expected
 
 
@@ -119,11 +119,11 @@ def test_three_hits_or_fewer_are_all_linked(n, edges):
     ],
     ids=["identical", "one wire", "one time", "repeated", "two points", "one wire, coincident"],
 )
-def test_coincident_and_collinear_hits_are_a_matter_of_a_second(position):
+def test_coincident_and_collinear_hits_do_not_take_long(position):
     position = position.astype(np.float32)
     started = time.perf_counter()
     edges = plane_edges(position)
-    # Some 0.3 ms per hit at worst; the bound leaves room for a machine with much else to do.
+    # At most about 0.3 ms per hit; the bound leaves room for a busy machine.
     assert time.perf_counter() - started < 10
     assert np.array_equal(edges, plane_edges(position))
     assert_proper(edges, len(position))
@@ -183,7 +183,7 @@ def test_strict_refuses_the_first_unknown_hit():
         prepare(arrays, strict=True)
 
 
-def test_strict_without_any_hit():
+def test_strict_refuses_spacepoints_without_any_hit():
     arrays = event((0, 0, 0), 4)
     prepare(arrays, strict=True)
     arrays["spacepoint_table_hit_id_y"][2] = 5
@@ -199,7 +199,7 @@ def test_a_charge_above_the_limit_of_the_weights_is_refused():
         prepare(arrays, max_integral=5000)
 
 
-def test_extreme_hit_ids_and_wires_are_no_problem():
+def test_extreme_hit_ids_and_wires_are_accepted():
     arrays = event((4, 0, 0), 2, missing=0)
     arrays["hit_table_hit_id"][:] = [0, 2**31 - 1, 5, 6]
     arrays["spacepoint_table_hit_id_u"][:] = [2**31 - 1, 0]

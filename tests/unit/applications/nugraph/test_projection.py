@@ -1,4 +1,4 @@
-"""The way from space to the wires is found from spacepoints, and known to be unknown otherwise."""
+"""The projection to the wires is fitted to spacepoints, or None if they do not determine it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_simulated_events_show_the_simulated_detector() -> None:
         seen = projection(position)
         for number, plane in enumerate("uvy"):
             wire, time = seen[plane]
-            # Wire numbers are whole: half a wire below the coordinate.
+            # Wire numbers are rounded down: half a wire below the coordinate on average.
             assert wire == pytest.approx(wires[number] - 0.5, abs=1)
             assert time == pytest.approx(detector.drift_ticks(position[0]), abs=15)
 
@@ -51,7 +51,7 @@ def test_wrongly_matched_spacepoints_do_no_harm() -> None:
         assert seen[plane] == pytest.approx(right[plane], abs=2)
 
 
-def test_nothing_is_claimed_far_from_a_straight_track() -> None:
+def test_points_far_from_a_straight_track_are_left_out() -> None:
     event = make_event([0, 1, 2] * 20, spacepoints=20)
     steps = np.arange(20)[:, None]
     track = {
@@ -65,11 +65,11 @@ def test_nothing_is_claimed_far_from_a_straight_track() -> None:
     projection = fit_projection([event])
     on_track = np.array([20.0, 35.0, 50.0])
     assert set(projection(on_track)) == {"u", "v", "y"}
-    # Beside the track in y and z, which a straight track cannot tell apart.
+    # Beside the track, where a straight one does not separate y and z.
     assert projection(on_track + np.array([0, 20, -15])) == {}
 
 
-def test_events_that_cannot_tell_give_none() -> None:
+def test_events_without_enough_information_give_none() -> None:
     assert fit_projection([]) is None
     assert fit_projection([make_event([0, 1, 2])]) is None
     no_hits = make_event([], spacepoints=5)

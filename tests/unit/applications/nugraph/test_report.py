@@ -1,4 +1,4 @@
-"""What the terminal says is what the result has."""
+"""The terminal shows the values of the result."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def test_a_result_has_class_vertex_and_hits_per_class_and_plane() -> None:
     assert any(line[0] == "cc_numu" and "█" in line[1] for line in page.lines if len(line) > 2)
 
 
-def test_spacepoints_without_their_hit_are_warned_of() -> None:
+def test_unknown_hits_give_a_warning() -> None:
     page = Page()
     print_result(replace(reconstruct([0]), unknown_hits=4), console=page)
-    warning = "hits that spacepoints name and their plane does not have: 4, left out"
+    warning = "hits named by spacepoints but not found on their plane: 4 (ignored)"
     assert any(warning in " ".join(line) for line in page.lines)
     calm = Page()
     print_result(replace(reconstruct([0]), unknown_hits=0), console=calm)

@@ -1,4 +1,4 @@
-"""A result puts the served arrays back beside the hits they belong to, and survives a file."""
+"""A result joins the served arrays with their hits, and survives a file."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_probabilities_are_a_softmax() -> None:
     assert result.event_class == "cc_numu"
 
 
-def test_scores_too_large_for_an_exponential_are_no_trouble() -> None:
+def test_scores_too_large_for_an_exponential_give_finite_probabilities() -> None:
     event = make_event([0])
     outputs = answer(event.arrays()) | {"e_evt": np.array([[1e4, -1e4, 0, 0]], np.float32)}
     result = NuGraph3Result.from_outputs(event, outputs, LABELS)
     assert result.event_probabilities["cc_nue"] == 1
 
 
-def test_the_real_event_is_as_the_original_says(shared_data: Path) -> None:
+def test_the_real_event_has_the_original_result(shared_data: Path) -> None:
     with open_events(shared_data / "nugraph3" / "event_small.h5") as events:
         event = events[0]
     with np.load(shared_data / "nugraph3" / "golden_small.npz") as golden:
@@ -121,14 +121,18 @@ def test_outputs_of_another_event_are_refused() -> None:
 
 def test_names_and_scores_of_different_number_are_refused() -> None:
     event = make_event([0])
-    with pytest.raises(PipelineError, match=r"names 2 event classes \(cat, dog\) and scores 4"):
+    with pytest.raises(
+        PipelineError, match=r"names 2 event classes \(cat, dog\), but has scores for 4"
+    ):
         NuGraph3Result.from_outputs(event, answer(event.arrays()), {"event_classes": "cat,dog"})
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(st.lists(st.lists(st.integers(0, 2), max_size=9), min_size=1, max_size=5))
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, events: list[list[int]]) -> None:
+def test_written_results_are_read_back(
+    tmp_path: Path, suffix: str, events: list[list[int]]
+) -> None:
     results = [reconstruct(planes, event=n // 2, run=n) for n, planes in enumerate(events)]
     path = write_results(iter(results), tmp_path / f"results{suffix}", overwrite=True)
     read = list(read_results(path))
@@ -143,14 +147,14 @@ def test_many_events_are_written_block_by_block(
 ) -> None:
     monkeypatch.setattr("naiad.applications.nugraph.result_files._HITS_PER_WRITE", 10)
     monkeypatch.setattr("naiad.tasks.tables._ROWS", 10)
-    # Twice the same numbers, one after the other: still two events.
+    # The same numbers twice in a row: still two events.
     results = [reconstruct([0, 1, 2] * (n % 4), event=n // 2) for n in range(30)]
     writer = open_writer(
         NuGraph3Task(), tmp_path / f"results{suffix}", LABELS, NuGraph3Task.Options()
     )
     for number, result in enumerate(results):
         writer.add("", None, result)
-        # The rows of the last few events, at most, wait.
+        # Only the last few events' rows may still be unwritten.
         assert number - 4 < writer.written <= number + 1
     writer.close()
     assert writer.written == 30
@@ -199,7 +203,7 @@ def test_a_full_disk_ends_in_one_line_and_what_was_done_can_be_read(
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".csv"])
-def test_a_place_that_takes_nothing_is_left_empty(tmp_path: Path, suffix: str) -> None:
+def test_a_full_disk_leaves_no_file(tmp_path: Path, suffix: str) -> None:
     with file_size_limit(10), pytest.raises(NaiadError, match="cannot be written: File too large"):
         write_results([reconstruct([0, 1])], tmp_path / f"results{suffix}")
     assert not list(tmp_path.iterdir())
@@ -250,7 +254,7 @@ def test_an_unknown_suffix_is_refused_with_those_that_are_known(tmp_path: Path, 
     with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.csv, \.parquet"):
         write_results([reconstruct([0])], tmp_path / name)
     (tmp_path / "r").touch()
-    with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.parquet, \.pq"):
+    with pytest.raises(NaiadError, match=r"must end in \.h5, \.hdf5, \.parquet or \.pq"):
         read_results(tmp_path / "r")
 
 
@@ -298,8 +302,8 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("hello")
     for name, message in (
         ("a.parquet", "no NuGraph3 results"),
-        ("text.parquet", "no parquet file"),
-        ("text.h5", "no HDF5 file"),
+        ("text.parquet", "not a Parquet file"),
+        ("text.h5", "not an HDF5 file"),
         ("none.h5", "no such file"),
     ):
         with pytest.raises(NaiadError, match=message):

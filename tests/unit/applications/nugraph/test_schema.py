@@ -1,4 +1,4 @@
-"""Bad events are refused with the tensor, the position, the value and what would be right."""
+"""Bad events are refused with the tensor, the position, the value and the valid range."""
 
 from __future__ import annotations
 
@@ -54,25 +54,25 @@ def test_a_good_event_passes(arrays):
     assert validate(INPUTS, arrays) == {"requests": 1, "hits": 60, "spacepoints": 30}
 
 
-def test_an_event_without_anything_passes():
+def test_an_empty_event_passes():
     empty = event((0, 0, 0), 0)
     assert validate(INPUTS, empty) == {"requests": 1, "hits": 0, "spacepoints": 0}
 
 
 @pytest.mark.parametrize("plane", [3, -1])
-def test_a_plane_there_is_not(arrays, plane):
+def test_an_unknown_plane_is_refused(arrays, plane):
     arrays["hit_table_local_plane"][17] = plane
     refuse(arrays, f"hit_table_local_plane[17] is {plane}", "0 (u), 1 (v) or 2 (y)")
 
 
 @pytest.mark.parametrize("column", ["local_time", "integral", "rms"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_none(arrays, column, value):
+def test_numbers_that_are_not_finite_are_refused(arrays, column, value):
     arrays[f"hit_table_{column}"][4] = value
     refuse(arrays, f"hit_table_{column}[4] is {value:g}", "finite")
 
 
-def test_a_repeated_hit_id(arrays):
+def test_a_repeated_hit_id_is_refused(arrays):
     arrays["hit_table_hit_id"][9] = arrays["hit_table_hit_id"][2]
     refuse(arrays, "hit_table_hit_id[9]", "hit_table_hit_id[2]", "unique")
 
@@ -91,12 +91,12 @@ def test_a_spacepoint_may_have_no_hit_but_not_a_negative_one(arrays):
     refuse(arrays, "spacepoint_table_hit_id_v[5] is -2", "at least -1")
 
 
-def test_columns_of_different_length(arrays):
+def test_columns_of_different_length_are_refused(arrays):
     arrays["hit_table_rms"] = arrays["hit_table_rms"][:-1]
     refuse(arrays, "hit_table_rms has 59 hits", "60")
 
 
-def test_a_missing_column_a_wrong_type_and_a_wrong_rank(arrays):
+def test_a_missing_column_a_wrong_type_and_a_wrong_rank_are_refused(arrays):
     refuse({k: v for k, v in arrays.items() if k != "hit_table_rms"}, "hit_table_rms", "missing")
     wrong = arrays["hit_table_local_wire"].astype(np.int64)
     refuse({**arrays, "hit_table_local_wire": wrong}, "local_wire is int64", "int32")

@@ -56,7 +56,7 @@ def test_events_are_made_one_at_a_time() -> None:
     assert next(endless).event == 1
 
 
-def test_no_events_and_wrong_arguments() -> None:
+def test_zero_events_are_allowed_and_wrong_arguments_refused() -> None:
     assert list(simulate(0)) == []
     with pytest.raises(InvalidInput, match="n is -1"):
         simulate(-1)
@@ -93,7 +93,7 @@ def test_events_have_the_size_of_real_ones(events: list[Event]) -> None:
 def test_features_are_distributed_like_those_of_the_public_training_sample(
     events: list[Event],
 ) -> None:
-    # Mean and spread of wire * 0.3, time * 0.055, integral, rms per plane in SPEC: u, v, y.
+    # Mean and spread of wire * 0.3, time * 0.055, integral, rms by plane (u, v, y), from SPEC.
     real = {
         0: ([389.4, 172.9, 147.8, 4.56], [147.2, 78.0, 228.3, 2.22]),
         1: ([368.8, 173.0, 154.1, 4.45], [145.3, 80.5, 282.3, 1.90]),
@@ -145,7 +145,7 @@ def test_some_spacepoints_miss_a_plane_and_most_do_not(events: list[Event]) -> N
 
 
 def test_spacepoints_are_where_the_charge_was(events: list[Event]) -> None:
-    # The vertex of a charged-current event has a track of its own: some point is close to it.
+    # A charged-current event has a track at its vertex, so a point is close to it.
     distances = [
         np.linalg.norm(event.spacepoints["position"] - event.truth.vertex, axis=1).min()
         for event in events
@@ -166,7 +166,7 @@ def test_labels_agree_with_the_truth_tables(events: list[Event]) -> None:
         assert np.isin(particles["parent_id"], [0, *particles["g4_id"]]).all()
         signal = np.isin(event.hits["hit_id"], edeps["hit_id"])
         assert ((truth.semantic != BACKGROUND) == signal).all()
-        # A class appears among the hits only if a particle of it is in the event.
+        # Hits have a class only if the event has a particle of it.
         pdg_of = {0: 211, 1: 13, 2: 321, 3: 2212}
         for label, pdg in pdg_of.items():
             if (truth.semantic == label).any():
@@ -226,7 +226,7 @@ def test_dense_charge_recombines_more() -> None:
 
 
 def test_charge_is_shared_between_the_wires_that_a_step_passes() -> None:
-    # Along z, from the middle of one wire of plane y to the middle of the tenth after it.
+    # Along z, from the middle of a wire of plane y to the middle of the tenth after it.
     start = np.array([[50.0, 0.0, 300.15]])
     steps = straight(start, np.array([[0.0, 0.0, 1.0]]), np.array([3.0]), 1.0, np.array([1]))
     readouts = [
@@ -243,7 +243,7 @@ def test_charge_is_shared_between_the_wires_that_a_step_passes() -> None:
     np.testing.assert_allclose(energy, [0.15, *[0.3] * 9, 0.15], rtol=1e-5)
 
 
-def test_nothing_in_the_detector_is_an_event_without_hits() -> None:
+def test_an_empty_detector_gives_an_event_without_hits() -> None:
     rng = np.random.default_rng(0)
     readout = read_out(rng, Steps.concatenate([]), noise_clusters=0.0, points_per_hit=2)
     for table in (readout.hits, readout.spacepoints, readout.edeps):

@@ -1,4 +1,4 @@
-"""Training learns, writes weights that load, and judges them on events it has not seen."""
+"""Training learns, writes loadable weights, and evaluates them on unseen events."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_two_epochs_lower_the_loss(trained: tuple[Training, Path]) -> None:
     assert result.events == {"training": 16, "validation": 2, "test": 2}
 
 
-def test_the_weights_load_and_say_what_they_are(trained: tuple[Training, Path]) -> None:
+def test_the_weights_load_with_their_metadata(trained: tuple[Training, Path]) -> None:
     result, folder = trained
     network, metadata = load_weights(folder)
     assert network.arch == TINY
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_network(
     assert other.losses != pytest.approx(first.losses, rel=1e-4)
 
 
-def test_training_ends_when_it_no_longer_helps(events: Path, tmp_path: Path) -> None:
+def test_training_stops_when_it_no_longer_helps(events: Path, tmp_path: Path) -> None:
     result = train(
         events, tmp_path / "w", epochs=50, batch_events=8, lr=0.0, patience=2, architecture=TINY
     )
@@ -130,7 +130,7 @@ def test_a_loss_that_diverges_is_an_error(events: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "w").exists()
 
 
-def test_progress_is_told_after_every_batch(events: Path, tmp_path: Path) -> None:
+def test_progress_is_reported_after_every_batch(events: Path, tmp_path: Path) -> None:
     told: list[Progress] = []
     train(
         events,
@@ -145,7 +145,7 @@ def test_progress_is_told_after_every_batch(events: Path, tmp_path: Path) -> Non
     assert [p.validation_loss is None for p in told] == [True, True, False, False]
 
 
-def test_the_number_of_torch_threads_is_left_as_it_was(
+def test_the_number_of_torch_threads_is_restored(
     events: Path, tmp_path: Path, trained: tuple[Training, Path]
 ) -> None:
     before = torch.get_num_threads()
@@ -156,7 +156,7 @@ def test_the_number_of_torch_threads_is_left_as_it_was(
 def test_events_without_truth_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "events.h5"
     write_events(path, (replace(event, truth=None) for event in simulate(3, seed=0)))
-    with pytest.raises(InvalidInput, match="event 0 has no truth to learn from"):
+    with pytest.raises(InvalidInput, match="event 0 has no truth; training needs"):
         train(path, tmp_path / "w", architecture=TINY)
 
 
@@ -215,7 +215,7 @@ def test_the_kind_of_an_event_comes_from_its_neutrino(is_cc: int, pdg: int, labe
     assert event_label({"is_cc": np.array([is_cc]), "nu_pdg": np.array([pdg])}) == label
 
 
-def test_metrics_count_what_is_right() -> None:
+def test_metrics_count_correct_answers() -> None:
     metrics = Metrics()
     eye = np.eye(7)
     for _ in range(2):
@@ -249,7 +249,7 @@ def test_metrics_count_what_is_right() -> None:
     json.dumps(summary)
 
 
-def test_the_shipped_weights_do_on_new_events_what_they_promise() -> None:
+def test_the_shipped_weights_reach_their_metrics_on_new_events() -> None:
     network, metadata = load_weights(DATA / "weights")
     promised = json.loads((DATA / "weights" / METRICS_FILE).read_text())
     assert metadata.notice == promised["notice"] == NOTICE

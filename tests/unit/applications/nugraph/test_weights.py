@@ -1,4 +1,4 @@
-"""Weights are read without running anything, and refused with the reason when they are wrong."""
+"""Weights are read without running anything; wrong ones are refused with the reason."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def folder(tmp_path) -> Path:
 
 
 def checkpoint(path: Path, **changes) -> Path:
-    """A checkpoint as Lightning writes it, with what it keeps of optimiser and schedule."""
+    """Write a checkpoint as Lightning does, with the optimiser's and schedule's state."""
     state = {"event_decoder.temp": torch.zeros(()), **make_net().state_dict()}
     content = {
         "epoch": 3,
@@ -118,7 +118,7 @@ def test_files_that_do_not_belong_together_are_refused(folder):
         load_weights(folder)
 
 
-def test_a_file_larger_than_the_network_is_not_even_read(folder):
+def test_a_file_larger_than_the_network_is_refused_unread(folder):
     with (folder / TENSORS_FILE).open("r+b") as file:
         file.truncate(1 << 40)
     with pytest.raises(WeightsError, match=r"1,099,511,627,776 bytes; .* needs at most"):
@@ -155,7 +155,7 @@ def rehash(folder: Path, **changes) -> None:
     (folder / FACTS_FILE).write_text(json.dumps({**values, **changes}))
 
 
-def test_a_file_that_is_no_safetensors_is_refused(folder):
+def test_a_file_that_is_not_safetensors_is_refused(folder):
     (folder / TENSORS_FILE).write_bytes(b"\xff" * 100)
     rehash(folder)
     with pytest.raises(WeightsError, match="not a safetensors file"):
@@ -283,9 +283,9 @@ def test_a_checkpoint_that_carries_code_is_refused_and_not_run(tmp_path, protoco
 
 
 def test_code_that_hides_behind_allowed_names_is_not_run(tmp_path):
-    """``getattr`` is on the list, as a placeholder: it must not give access to anything."""
+    """``getattr`` is allowed as a placeholder, which must not give access to anything."""
     mark = tmp_path / "the payload ran"
-    # getattr(OneCycleLR, "__init__").__globals__ and so on, as far as a pickle can go with it.
+    # getattr(OneCycleLR, "__init__").__globals__ and so on, as far as a pickle can go.
     data = (
         b"c__builtin__\ngetattr\n(ctorch.optim.lr_scheduler\nOneCycleLR\nV__init__\ntR"
         b"(V__globals__\ntR(Vos\ntR(Vsystem\ntR(V" + f"touch '{mark}'".encode() + b"\ntR."
@@ -294,7 +294,7 @@ def test_code_that_hides_behind_allowed_names_is_not_run(tmp_path):
     assert not mark.exists()
 
 
-def test_a_pickle_cannot_change_what_stands_for_its_names(tmp_path):
+def test_a_pickle_cannot_change_the_stand_ins_for_its_names(tmp_path):
     data = b"c__builtin__\ngetattr\n(N}Vname\nV_rebuild_tensor_v2\nstb."
     refused(forge(tmp_path / "evil.ckpt", data), "evil.ckpt")
     test_a_checkpoint_is_imported_as_torch_would_load_it(tmp_path)
@@ -333,7 +333,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, data):
     refused(forge(tmp_path / "a.ckpt", data), r"a\.ckpt")
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
     path = tmp_path / "a.ckpt"
     refused(path, "No such file")
     path.write_bytes(b"something else")

@@ -1,4 +1,4 @@
-"""``graph_embeddings`` answers as the public example's traced file."""
+"""``graph_embeddings`` answers like the public example's traced file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_wire_contract_is_the_public_examples() -> None:
 def test_merged_requests_are_answered_as_the_traced_file_answers_each(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    """All 500 rows of each layer, also where a size is 0, or beyond the rows there are."""
+    """All 500 rows of each layer are equal, even if a size is 0 or exceeds the rows."""
     data = shared_data / "products"
     import_checkpoint(data / "graphsage_ogbn_products_cpu.pth.tar", tmp_path / "w")
     with warnings.catch_warnings():

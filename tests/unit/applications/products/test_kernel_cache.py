@@ -1,4 +1,4 @@
-"""Compiled kernels are kept where only the user can write, and shared by all that start at once."""
+"""Compiled kernels are cached where only the user can write, and shared by parallel starts."""
 
 from __future__ import annotations
 

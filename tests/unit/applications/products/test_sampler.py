@@ -1,4 +1,4 @@
-"""Neighbourhoods are samples without replacement that depend on seed, hop and node alone."""
+"""Neighbourhoods are samples without replacement that depend only on seed, hop and node."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ COMPILED = pytest.mark.parametrize("compiled", [True, False], ids=["numba", "num
 
 
 def star(leaves: int) -> tuple[np.ndarray, np.ndarray]:
-    """Node 0 has all others as neighbours, and they have none."""
+    """Make a graph in which node 0 has all others as neighbours, and they have none."""
     return np.array([0, leaves, *[leaves] * leaves]), np.arange(1, leaves + 1, dtype=np.int32)
 
 
 def picks(found: Neighbourhood, node: int, hop: int) -> list[int]:
-    """The neighbours that a node sampled at a hop."""
+    """Return the neighbours that a node sampled at a hop."""
     source, target = found.edge_index[:, found.edge_hop == hop]
     return found.nodes[source[found.nodes[target] == node]].tolist()
 

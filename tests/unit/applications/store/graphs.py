@@ -1,4 +1,4 @@
-"""A small graph of films, and the databases that every store's tests run against."""
+"""A small graph of films, and the databases of all store tests."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ VECTORS = np.array([[1, 0, 0, 0], [2, 2, 0, 0], [0, -3, 0, 0]], np.float32)  # m
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a store is, or will be."""
+    """The place of an existing or future store."""
 
     where: str | Path
 
@@ -91,7 +91,7 @@ class Address:
         return open_store(self.where, threads=1)
 
     def filled(self) -> Address:
-        """The same with the graph below; a folder that was filled once is copied."""
+        """Return the place filled with the graph below; a filled folder is copied."""
         if _TEMPLATE and isinstance(self.where, Path):
             shutil.copytree(_TEMPLATE[0], self.where)
             return self
@@ -106,7 +106,7 @@ _TEMPLATE: list[Path] = []
 
 
 def fill(writer: Writer) -> None:
-    """The graph above."""
+    """Write the graph above."""
     assert writer.load_nodes("Movie", MOVIES) == 5
     assert writer.load_nodes("Person", PEOPLE) == 3
     assert writer.load_nodes("User", USERS) == 3
@@ -122,7 +122,7 @@ def _ladybug(folder: Path) -> Address:
 
 
 def _arangodb(folder: Path) -> Address:
-    """A database of its own on the server; $NAIAD_ARANGO_URL is ``arangodb://user@host:port``."""
+    """Make a database on the server; $NAIAD_ARANGO_URL is ``arangodb://user@host:port``."""
     url = os.environ.get("NAIAD_ARANGO_URL")
     if url is None:
         pytest.skip("NAIAD_ARANGO_URL names no ArangoDB to try this on")

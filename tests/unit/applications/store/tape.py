@@ -1,4 +1,4 @@
-"""A server that answers as ArangoDB's documentation says, request by request."""
+"""A server that plays ArangoDB's documented answers, request by request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-# All that a query's text may have: values, names and collections are bind variables, and these few
-# words are the only literals.
+# The allowed text of queries: values, names and collections are bind variables, and these few words
+# are the only literals.
 _LITERALS = re.compile(r"'(bfs|global)'|\b[01]\b|null")
 _TEXT = re.compile(r"[A-Za-z_0-9@\s.,:;()\[\]{}*=!<>]*")
 
@@ -26,9 +26,9 @@ class Exchange:
         path: without the database.
         status: of the answer.
         answer: its JSON.
-        words: what the text of the query has.
-        bind: its bind variables, if they are looked at.
-        body: the request's JSON, if it is no query and is looked at.
+        words: contained in the text of the query.
+        bind: its bind variables, if they are checked.
+        body: the JSON of a request other than a query, if it is checked.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Exchange:
 def query(
     words: str, result: list[Any], bind: dict[str, Any] | None = None, *, database: str = "db"
 ) -> Exchange:
-    """``POST /_api/cursor`` and the one batch of its result."""
+    """Make a ``POST /_api/cursor`` with the only batch of its result."""
     answer = {
         "result": result,
         "hasMore": False,
@@ -56,13 +56,13 @@ def query(
 
 
 def refused(words: str, status: int, number: int, message: str) -> Exchange:
-    """A query and the error it ends with."""
+    """Make a query that ends with an error."""
     answer = {"code": status, "error": True, "errorMessage": message, "errorNum": number}
     return Exchange("POST", "/_db/db/_api/cursor", status, answer, words)
 
 
 def collections(*names: str) -> Exchange:
-    """``GET /_api/collection``."""
+    """Make a ``GET /_api/collection``."""
     rows = [
         {
             "id": str(i),
@@ -79,14 +79,14 @@ def collections(*names: str) -> Exchange:
 
 
 def created(name: str, kind: int = 2) -> Exchange:
-    """``POST /_api/collection``."""
+    """Make a ``POST /_api/collection``."""
     answer = {"error": False, "code": 200, "name": name, "type": kind, "status": 3, "id": "7"}
     body = {"name": name, "type": kind}
     return Exchange("POST", "/_db/db/_api/collection", 200, answer, body=body)
 
 
 def dropped(name: str, *, there: bool = True) -> Exchange:
-    """``DELETE /_api/collection/NAME``."""
+    """Make a ``DELETE /_api/collection/NAME``."""
     answer = {"error": False, "code": 200, "id": "7"}
     missing = {"error": True, "code": 404, "errorNum": 1203, "errorMessage": "not found"}
     path = f"/_db/db/_api/collection/{name}"
@@ -95,7 +95,7 @@ def dropped(name: str, *, there: bool = True) -> Exchange:
 
 @dataclass(slots=True)
 class Tape:
-    """Exchanges to come, and what was wrong with a request."""
+    """The expected exchanges, and the errors of requests."""
 
     exchanges: list[Exchange]
     url: str = ""
@@ -125,7 +125,7 @@ class Tape:
 
 @contextmanager
 def played(*exchanges: Exchange) -> Iterator[Tape]:
-    """A server with these exchanges; all must have taken place, in order."""
+    """Run a server with these exchanges, which must all take place in order."""
     tape = Tape(list(exchanges))
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""What a reader keeps of edges in memory answers as the database does."""
+"""A reader's edges in memory give the answers of the database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GOOD = {"stars": (">=", 3)}
 
 
 def ends(rng: np.random.Generator, source: list, target: list, number: int) -> pa.Table:
-    """Edges of which some are there more than once."""
+    """Make edges, some of them repeated."""
     return pa.table({"from": rng.choice(source, number), "to": rng.choice(target, number)})
 
 
@@ -55,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=[0, 10_000_000], ids=["database", "memory"], scope="module")
 def pair(request: pytest.FixtureRequest, place: Path) -> Iterator[tuple[Store, int]]:
-    """A store that keeps only tables of at most so many edges."""
+    """Yield a store that keeps only small tables in memory, and their largest size."""
     with pytest.MonkeyPatch.context() as patch, open_store(place, threads=1) as store:
         patch.setattr("naiad.applications.store.edge_memory.MOST_EDGES", request.param)
         yield store, request.param
@@ -79,7 +79,7 @@ _SEEN: dict[str, object] = {}
 def test_both_answer_alike(pair: tuple[Store, int], asked: str) -> None:
     store, _ = pair
     found = [repr(each) for each in ASKED[asked](store)]
-    if asked.endswith("links"):  # of one source and target the order is free
+    if asked.endswith("links"):  # edges between the same nodes have no order
         found.sort()
     assert _SEEN.setdefault(asked, found) == found
     assert bool(found) == (asked != "common of none")

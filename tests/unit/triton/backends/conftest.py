@@ -12,7 +12,7 @@ Write = Callable[..., ModelConfig]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """``write(config_text, save, filename)`` -> the config of a model whose version 1 is saved."""
+    """Return ``write(config_text, save, filename)``: it saves version 1 and returns its config."""
 
     def make(text: str, save: Callable[[Path], object], filename: str = "model.pt") -> ModelConfig:
         model = tmp_path / "m"

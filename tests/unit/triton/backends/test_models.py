@@ -1,4 +1,4 @@
-"""Exported models by their configs: the same bits as the file run by hand."""
+"""Exported models with configs give the same bits as the file run by hand."""
 
 import shutil
 import warnings

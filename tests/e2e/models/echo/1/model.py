@@ -1,4 +1,4 @@
-"""Answers what it was sent, and fails on request, so that a client's every path can be walked.
+"""A model that returns its inputs, or fails on request, to test every path of a client.
 
 Request parameters: ``fail`` = "invalid" | "internal" | "unavailable"; with "unavailable", the
 first ``times`` requests (default: all) that carry the same ``key`` fail and the next succeed.

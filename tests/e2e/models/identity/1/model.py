@@ -1,4 +1,4 @@
-"""Answers with what it is asked."""
+"""A model that returns its input."""
 
 import triton_python_backend_utils as pb_utils
 

@@ -1,4 +1,4 @@
-"""Sum and difference of two batches of sixteen integers."""
+"""A model that returns sum and difference of two batches of sixteen integers."""
 
 import triton_python_backend_utils as pb_utils
 

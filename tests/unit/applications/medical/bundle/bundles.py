@@ -1,4 +1,4 @@
-"""Small MONAI bundles, whole and valid, and the scans that they are asked about."""
+"""Small valid MONAI bundles, and scans for them."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ CLASSIFIED = {
 
 
 def network(definition: Mapping[str, Any]) -> torch.nn.Module:
-    """The network of a config; for volumes, trained for a second on what :func:`voxels` draws."""
+    """Return a config's network; for volumes, trained for a second on :func:`voxels`."""
     return _trained(json.dumps(definition))
 
 
@@ -228,7 +228,7 @@ def write_bundle(
     torchscript: bool = True,
     as_yaml: bool = False,
 ) -> Path:
-    """A bundle's folder: what MONAI's specification wants of it."""
+    """Write a bundle's folder to MONAI's specification."""
     for name in ("configs", "models"):
         (root / name).mkdir(parents=True)
     (root / "configs" / "metadata.json").write_text(json.dumps(about, indent=2))
@@ -277,7 +277,7 @@ def write_bundle(
 
 
 def folder(root: Path, about: Mapping[str, Any], config: str = "{}") -> Path:
-    """A bundle's files, of which nothing is run here."""
+    """Write a bundle's files, none of which is run here."""
     for name in ("configs", "models"):
         (root / name).mkdir(parents=True)
     (root / "configs" / "metadata.json").write_text(json.dumps(about))
@@ -319,7 +319,7 @@ AFFINE = np.array([[-1.5, 0, 0.1, 40.0], [0, 1.75, 0, -30.0], [0.1, 0, 2.5, 12.0
 
 
 def voxels(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A CT-like volume, int16, and its labels: a ball, and in some a brighter one inside."""
+    """Draw a CT-like volume, int16, and its labels: a ball, maybe with a brighter one inside."""
     axes = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
     centre = rng.uniform(-0.3, 0.3, 3)
     distance = sum((axis - at) ** 2 for axis, at in zip(axes, centre, strict=True))
@@ -330,12 +330,12 @@ def voxels(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.nd
 
 
 def scan(shape: tuple[int, int, int] = (30, 26, 18), seed: int = 1) -> bytes:
-    """A volume as gzipped NIfTI; with seed 1 it has all that there is."""
+    """Return a volume as gzipped NIfTI; with seed 1 it has every label."""
     return write(voxels(shape, np.random.default_rng(seed))[0], AFFINE)
 
 
 def picture(size: tuple[int, int] = (41, 31), seed: int = 1) -> bytes:
-    """A PNG of so many pixels across and down: three disks of other colours, in noise."""
+    """Return a PNG of this size: three disks of different colours, in noise."""
     rng = np.random.default_rng(seed)
     x, y = np.meshgrid(*(np.linspace(-1, 1, pixels) for pixels in size))
     values = rng.normal(60, 15, (*x.shape, 3))

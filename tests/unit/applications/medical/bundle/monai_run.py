@@ -1,4 +1,4 @@
-"""MONAI's own run of a bundle: what a served one must equal."""
+"""MONAI's own run of a bundle, which a served one must equal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def run_by_monai(bundle: Path, scans: list[Path], output: Path) -> list[Any]:
-    """Its evaluator's last predictions, after postprocessing; files are written to ``output``."""
+    """Return MONAI's last predictions after postprocessing; write its files to ``output``."""
     from monai.bundle.workflows import ConfigWorkflow
 
     config = next(path for path in (bundle / "configs").iterdir() if path.stem == "inference")
@@ -33,14 +33,14 @@ def run_by_monai(bundle: Path, scans: list[Path], output: Path) -> list[Any]:
 
 
 def saved(output: Path, scan: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The label map that MONAI wrote for a scan, and its affine."""
+    """Read the label map that MONAI wrote for a scan, and its affine."""
     (path,) = output.rglob(f"{scan.name.partition('.')[0]}_seg.nii.gz")
     image = nibabel.loadsave.load(path)
     return np.asarray(image.dataobj), image.affine
 
 
 def saved_picture(output: Path, scan: Path) -> np.ndarray:
-    """The label map that MONAI wrote for a picture: rows and columns."""
+    """Read the label map that MONAI wrote for a picture: rows and columns."""
     (path,) = output.rglob(f"{scan.stem}_seg.png")
     with Image.open(path) as picture:
         return np.asarray(picture)

@@ -1,4 +1,4 @@
-"""Label maps as files: what is written is read again, whatever the labels."""
+"""Written label maps are read back, whatever the labels."""
 
 from __future__ import annotations
 

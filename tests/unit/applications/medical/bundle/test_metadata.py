@@ -1,4 +1,4 @@
-"""What a bundle's folder and metadata must be; errors name the file and the field. No MONAI."""
+"""Rules of a bundle's folder and metadata; errors name the file and the field. No MONAI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model ``monai_covid``: what becomes of a request, alone and among others."""
+"""The model ``monai_covid`` answers requests, alone and in batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from naiad.errors import InvalidInput, PipelineError
 from naiad.runtime.runner import Runner
 
 RNG = np.random.default_rng(5)
-# Of several sizes, small ones, with and without opacities.
+# Several small sizes, with and without opacities.
 SCANS = [
     phantoms.encode(phantoms.draw(RNG, opacities=number % 2 == 0, size=size))
     for number, size in enumerate([(90, 90, 36), (72, 80, 30), (110, 100, 28), (80, 84, 44)])
@@ -116,7 +116,7 @@ def test_a_bad_scan_fails_its_own_request_and_no_other(runner, case):
 
 
 class Mean(torch.nn.Module):
-    """A logit, or so many, by how much of the volume is dense."""
+    """One or more logits by the dense share of the volume."""
 
     def __init__(self, outputs: int = 1) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ def monai():
 
 
 def made_by_monai(monai, data: bytes, path) -> np.ndarray:
-    """The transforms of the tutorial's server, on a file, as it has them."""
+    """Apply the transforms of the tutorial's server to a file."""
     path.write_bytes(data)
     made = monai.Compose(
         [
@@ -132,7 +132,7 @@ def test_a_large_volume_is_never_float32_as_a_whole():
     prepare(data, "scan")
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert most < 1.3 * voxels.nbytes  # NumPy's memory: the volume as it is stored, and a little
+    assert most < 1.3 * voxels.nbytes  # NumPy's memory: the stored volume and a little more
 
 
 @pytest.mark.parametrize("air", [-1000, -1024, -3000])

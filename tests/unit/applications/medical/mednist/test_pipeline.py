@@ -1,4 +1,4 @@
-"""The model ``mednist_class``: what becomes of a request, alone and among others."""
+"""The model ``mednist_class`` answers requests, alone and in batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from naiad.runtime.runner import Runner
 
 RNG = np.random.default_rng(11)
 PHANTOMS = {kind: [encode(draw(kind, RNG)) for _ in range(3)] for kind in CLASSES}
-# Of several sizes, so that some have no other of theirs in a batch.
+# Several sizes, so that some are alone with theirs in a batch.
 IMAGES = [
     *(files[0] for files in PHANTOMS.values()),
     encode(draw("Hand", RNG, size=96)),
@@ -92,7 +92,7 @@ def test_a_bad_image_fails_its_own_request_and_no_other(runner):
 
 
 class Bright(torch.nn.Module):
-    """Logits by how bright the two ends of the first axis are; of no more than so many classes."""
+    """Logits by the brightness of the first axis's ends, for a limited number of classes."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Texts of about one length are run together."""
+"""Texts of similar length are run together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that are made up to measure with."""
+"""Synthetic texts for measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors reach their file whole, or an error says why not."""
+"""Vectors are written whole, or an error says why not."""
 
 from __future__ import annotations
 

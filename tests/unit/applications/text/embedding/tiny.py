@@ -1,4 +1,4 @@
-"""Tiny networks with random weights, in folders as Hugging Face has them."""
+"""Tiny networks with random weights, in Hugging Face's folders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def transformers() -> Any:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Whole words, with BERT's tokens around a text and between two."""
+    """Write a tokenizer of whole words, with BERT's tokens around a text and between two."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     tokenizer = Tokenizer(
@@ -48,7 +48,7 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def write_network(folder: Path, kind: str, **config: Any) -> Any:
-    """A network of class ``kind`` with random weights, saved; it is returned."""
+    """Save a network of class ``kind`` with random weights, and return it."""
     import torch
 
     library = transformers()
@@ -65,7 +65,7 @@ def write_network(folder: Path, kind: str, **config: Any) -> Any:
 
 
 def write_bert(folder: Path, **config: int) -> None:
-    """A BERT, written without torch and transformers, whose import takes long."""
+    """Write a BERT without torch and transformers, whose import takes long."""
     from safetensors.numpy import save_file
 
     sizes = {**SIZES, **config}
@@ -103,7 +103,7 @@ def write_bert(folder: Path, **config: int) -> None:
 
 
 def write_onnx_entailment(folder: Path, labels: dict[str, int]) -> None:
-    """A network in ONNX whose logits are the sums of a random table's rows; no torch is needed."""
+    """Write an ONNX network whose logits are sums of a random table's rows, without torch."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -132,7 +132,7 @@ def write_onnx_entailment(folder: Path, labels: dict[str, int]) -> None:
 
 
 def write_modules(folder: Path, *, pooling: str = "mean_tokens", normalise: bool = True) -> None:
-    """The files that make an encoder of sentence-transformers of a network."""
+    """Write the files that make a network a sentence-transformers encoder."""
     kinds = ["Transformer", "Pooling", *(["Normalize"] if normalise else [])]
     modules = [
         {"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "",

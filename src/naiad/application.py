@@ -6,8 +6,8 @@ An application is a class that an entry point of the group ``naiad.applications`
     molecules = "molecules.task:Molecules"
 
 Naiad's own are registered in the same way. A class in a file needs no entry point: ``naiad infer
-molecules.py:Molecules``. An entry point of the group ``naiad.commands`` names a ``typer.Typer`` with
-further commands, ``naiad NAME VERB``.
+molecules.py:Molecules``. An entry point of the group ``naiad.commands`` names a ``typer.Typer``
+with further commands, ``naiad NAME VERB``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def test_each_is_found_by_name_and_by_its_model(app: type[Application]) -> None:
     assert load_pipeline(app.name).name == app.model
 
 
-def test_one_whose_packages_are_not_all_there_is_not_installed() -> None:
+def test_an_application_with_missing_packages_is_not_installed() -> None:
     class Lost(Application):
         name, packages = "lost", ("json", "no_such_package")
 

@@ -25,7 +25,7 @@ def test_arrivals_are_a_poisson_process():
     assert counts.var() == pytest.approx(counts.mean(), rel=0.25)
 
 
-async def test_a_closed_loop_has_so_many_requests_under_way_and_no_more():
+async def test_a_closed_loop_keeps_a_fixed_number_of_requests_in_flight():
     under_way, most = 0, 0
 
     async def send(number):
@@ -42,7 +42,7 @@ async def test_a_closed_loop_has_so_many_requests_under_way_and_no_more():
     assert len(log.samples) == len(log.due)
 
 
-async def test_an_open_loop_waits_for_nobody_and_counts_from_when_it_was_due():
+async def test_an_open_loop_never_waits_and_measures_from_the_due_time():
     release = asyncio.Event()
 
     async def send(number):
@@ -74,7 +74,7 @@ async def test_an_error_is_kept_by_its_kind_and_the_load_goes_on():
     assert all(s.received_bytes == (0 if s.error else 2) for s in log.samples)
 
 
-async def test_an_error_that_is_no_answer_ends_the_load():
+async def test_an_error_that_is_not_an_answer_ends_the_load():
     async def send(number):
         raise ZeroDivisionError
 

@@ -44,7 +44,7 @@ def test_the_parts_of_a_request_add_up_to_its_latency():
     assert found.outside + sum(found.waits.values()) == pytest.approx(0.4)
 
 
-def test_where_no_batch_was_run_there_is_nothing_to_share():
+def test_without_batches_there_are_no_shares():
     same = Counters(10, 5, {}, {})
     assert share(same, same, mean_latency=0.1) is None
 
@@ -62,7 +62,7 @@ def test_where_the_metrics_are(given, host, url):
     assert metrics_url(given, host) == url
 
 
-async def test_a_server_without_metrics_is_told_by_their_address():
+async def test_a_server_without_metrics_is_reported_with_their_address():
     port = free_port()
     url = f"http://127.0.0.1:{port}/metrics"
     with pytest.raises(Unavailable, match=f"no metrics at {url}"):

@@ -51,7 +51,7 @@ def test_a_growing_queue_is_an_overload():
     assert RULE.verdict(behind, CLOSED) is None
 
 
-def test_a_window_counts_what_was_done_in_it():
+def test_a_window_counts_its_own_requests():
     log = Log()
     log.due = [0.0, 0.9, 1.1, 1.9]
     log.samples = [

@@ -111,7 +111,7 @@ def test_paths_may_be_text_and_sequences_lists() -> None:
     assert (server.load, server.engine, server.http_port) == (("a", "b"), EngineSettings(), None)
 
 
-def test_a_keyword_that_is_none_is_named_with_the_nearest() -> None:
+def test_an_unknown_keyword_is_named_with_the_nearest() -> None:
     with pytest.raises(TypeError, match="'http_prt'; did you mean http_port"):
         naiad.serve("simple", http_prt=0)  # type: ignore[call-arg]  # ty: ignore
     with pytest.raises(TypeError, match="'watchdo'; did you mean watchdog"):

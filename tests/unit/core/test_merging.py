@@ -122,7 +122,7 @@ EDGES = {
 
 @pytest.mark.parametrize("value", [-1, 2, 2**31 - 1])
 @pytest.mark.parametrize("beside", [0, 2])
-def test_an_index_that_nobody_checked_is_not_merged(value, beside):
+def test_an_unchecked_index_is_not_merged(value, beside):
     right = {"x": np.zeros(2, np.float32), "edges": np.zeros((2, 1), np.int32)}
     wrong = right | {"edges": np.array([[0], [value]], np.int32)}
     sizes = {"requests": 1, "nodes": 2, "edges": 1}

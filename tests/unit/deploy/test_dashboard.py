@@ -33,7 +33,7 @@ def test_every_metric_of_naiad_is_shown_and_no_other() -> None:
     assert {name for name in shown if name.startswith("naiad_")} == told
 
 
-def test_stages_are_told_apart_and_add_up() -> None:
+def test_stages_are_separate_and_add_up() -> None:
     (panel,) = [panel for panel in PANELS if panel.title == "Where a request's time goes"]
     assert panel.stacked
     assert list(panel.queries) == ["{{stage}}"]

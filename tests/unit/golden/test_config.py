@@ -18,7 +18,7 @@ NAMES = {app.name for app in applications()}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES | stored("config")))
-def test_the_config_is_what_it_was(name: str, golden: Golden, tmp_path: Path) -> None:
+def test_the_config_is_unchanged(name: str, golden: Golden, tmp_path: Path) -> None:
     found = application(name)
     if found is None:
         golden.check(f"config/{name}.pbtxt", None)

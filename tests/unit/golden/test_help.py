@@ -72,6 +72,6 @@ def plain(default: Any) -> str | None:
 
 
 @pytest.mark.parametrize("path", sorted({*COMMANDS, *stored("help")}))
-def test_help_is_what_it_was(path: str, golden: Golden) -> None:
+def test_help_is_unchanged(path: str, golden: Golden) -> None:
     command = COMMANDS.get(path)
     golden.check(f"help/{path}.txt", None if command is None else rendered(path, command))

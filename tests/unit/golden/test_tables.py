@@ -61,7 +61,7 @@ BUNDLES = {"bundle.segmentation.csv", "bundle.pictures.csv"}
 
 
 @pytest.mark.parametrize("name", sorted({*COMMANDS, *stored("tables")} - BUNDLES))
-def test_the_columns_are_what_they_were(
+def test_the_columns_are_unchanged(
     name: str, golden: Golden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name not in COMMANDS:

@@ -51,7 +51,7 @@ costs = st.builds(
 
 @settings(max_examples=200)
 @given(prior=st.none() | costs, learned=st.lists(st.tuples(rows, seconds), max_size=12), asked=rows)
-def test_it_predicts_what_the_reference_does(
+def test_it_predicts_like_the_reference(
     driver: Talk, prior: Cost | None, learned: list[Any], asked: dict[str, int]
 ) -> None:
     mine, reference_one = Learner(driver, prior), reference.Learner(DIMS, prior)

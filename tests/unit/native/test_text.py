@@ -34,5 +34,5 @@ def test_a_message_is_cut_and_escaped_as_a_worker_does(
         (b"a\x00b\x7f", r"a\x00b\x7f"),
     ],
 )
-def test_bytes_that_are_no_text_are_shown(drive: Any, wrong: bytes, shown: str) -> None:
+def test_bytes_that_are_not_text_are_shown(drive: Any, wrong: bytes, shown: str) -> None:
     assert drive("sendable", wrong) == shown

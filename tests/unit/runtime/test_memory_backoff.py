@@ -6,7 +6,7 @@ from naiad.core.budget import Budget
 from naiad.runtime.memory_backoff import MemoryBackoff, ran_out_of_memory
 
 
-def test_memory_that_ran_out_halves_what_is_allowed():
+def test_out_of_memory_halves_the_limit():
     backoff = MemoryBackoff(Budget(nodes=100))
     backoff.ran_out({"nodes": 80, "edges": 300, "requests": 1})
     assert dict(backoff.budget) == {"nodes": 40, "edges": 150}
@@ -14,7 +14,7 @@ def test_memory_that_ran_out_halves_what_is_allowed():
     assert dict(backoff.budget) == {"nodes": 20, "edges": 50}
 
 
-def test_it_recovers_slowly_to_what_was_declared():
+def test_it_recovers_slowly_to_the_declared_limit():
     backoff = MemoryBackoff(Budget(nodes=100))
     backoff.ran_out({"nodes": 80, "edges": 300})
     sizes = []

@@ -160,7 +160,7 @@ def test_several_threads_prepare_at_once_and_keep_the_order() -> None:
     assert ended(giving)
 
 
-def test_at_the_end_nobody_waits() -> None:
+def test_nothing_waits_at_the_end() -> None:
     preparer = Preparer(Runner(Rows()), 1)
     giving = start(preparer, 5, 5, 5)
     threading.Timer(0.1, preparer.close).start()

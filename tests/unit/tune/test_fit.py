@@ -31,7 +31,7 @@ def test_a_linear_cost_is_found_exactly(fixed, request, node, edge, seed):
     assert found.r_squared > 0.9999
 
 
-def test_noise_is_averaged_and_told():
+def test_noise_is_averaged_and_reported():
     cost = Cost(2e-3, {"requests": 3e-4, "nodes": 1e-5, "edges": 2e-6})
     found = fit(rows(cost, 0, noise=0.1, count=200))
     assert 0.03 < found.median_error < 0.12

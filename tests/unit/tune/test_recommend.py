@@ -55,7 +55,7 @@ def test_where_batches_lose_requests_run_one_by_one():
     assert dict(recommended_budget(best, Cost(), Budget(nodes=99))) == {"nodes": 99, "requests": 1}
 
 
-def test_equal_teams_are_told_apart_by_what_they_take_up():
+def test_of_nearly_equal_teams_the_smaller_is_chosen():
     made = [Team(1, 1, [50.0]), Team(2, 1, [98.0]), Team(1, 2, [97.0]), Team(4, 1, [100.0])]
     assert best_team(made) is made[1]
     made[3].rates = [150.0]

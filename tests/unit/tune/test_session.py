@@ -42,7 +42,7 @@ def test_requests_that_the_pipeline_refuses_are_left_out():
             assert all(request.sizes["nodes"] % 2 == 0 for request in lot.requests)
 
 
-def test_a_pipeline_that_raises_is_told(tmp_path):
+def test_a_pipeline_that_raises_is_reported(tmp_path):
     path = tmp_path / "raises.py"
     path.write_text(
         "import naiad\n"
@@ -56,7 +56,7 @@ def test_a_pipeline_that_raises_is_told(tmp_path):
         tune(Settings(f"{path}:Raises", seconds=0.2))
 
 
-def test_a_pipeline_that_cannot_be_loaded_or_dies_is_told(tmp_path):
+def test_a_pipeline_that_cannot_be_loaded_or_dies_is_reported(tmp_path):
     with pytest.raises(PipelineError, match="no weights today"):
         tune(Settings(f"{DEGREE}:Broken", seconds=0.2))
     path = tmp_path / "dies.py"
@@ -74,7 +74,7 @@ def test_a_pipeline_that_cannot_be_loaded_or_dies_is_told(tmp_path):
         tune(Settings(f"{path}:Dies", seconds=0.2))
 
 
-def test_what_is_not_there_is_told(tmp_path):
+def test_a_missing_pipeline_or_file_is_reported(tmp_path):
     with pytest.raises(SchemaError, match="no pipeline 'nonesuch'"):
         tune(Settings("nonesuch"))
     with pytest.raises(InvalidInput, match="no such file"):

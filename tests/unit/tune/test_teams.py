@@ -58,7 +58,7 @@ def test_a_team_for_which_there_is_no_memory_is_left_out(monkeypatch):
     assert [(team.instances, team.threads) for team in found] == [(1, 1), (2, 1)]
 
 
-def test_an_error_of_one_worker_is_told():
+def test_an_error_of_one_worker_is_reported():
     odd = next(request for request in requests("Picky") if not even(request))
     with closing(Worker(Spec(f"{DEGREE}:Picky", budget={}))) as worker:
         worker.ready()

@@ -63,7 +63,7 @@ def test_lots_are_run_in_turn_and_at_least_one(start):
     assert [run.lot for run in worker.wait()] == [2]
 
 
-def test_the_first_error_of_a_lot_is_told_by_its_class(start):
+def test_the_first_error_of_a_lot_is_reported_with_its_class(start):
     worker = start("Trouble")
     assert isinstance(worker.run([graph(), graph(2), graph(1)]).error, InvalidInput)
     error = worker.run([graph(1)]).error
@@ -108,7 +108,7 @@ def test_a_model_that_cannot_be_loaded_says_why():
         worker.ready()
 
 
-def test_a_worker_that_dies_is_told(start):
+def test_a_worker_that_dies_is_reported(start):
     worker = start("Trouble")
     with pytest.raises(PipelineError, match="measured, the worker process ended by signal 9"):
         worker.run([graph(3)])

@@ -31,7 +31,7 @@ def test_it_is_like_cora() -> None:
     assert np.bincount(source).max() > 20  # some papers are famous
 
 
-def test_citations_go_both_ways_and_none_is_of_the_paper_itself() -> None:
+def test_citations_go_both_ways_without_self_citations() -> None:
     source, target = simulate(300, 0).edge_index
     there = set(zip(source.tolist(), target.tolist(), strict=True))
     assert len(there) == len(source)

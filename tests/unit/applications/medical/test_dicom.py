@@ -153,7 +153,7 @@ def change(**tags: Any) -> Callable[[list[Dataset]], None]:
         (change(PixelData=b"\0\0"), "pixels cannot be decoded"),
     ],
 )
-def test_a_series_that_is_no_volume_is_refused(
+def test_a_series_that_is_not_a_volume_is_refused(
     tmp_path: Path, damage: Callable[[list[Dataset]], None], message: str
 ) -> None:
     slices = [a_slice(n) for n in range(7)]

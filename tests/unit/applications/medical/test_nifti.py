@@ -205,7 +205,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_volume_is_refused_with_what_is_wrong(case: str) -> None:
+def test_a_file_that_is_not_a_volume_is_refused_with_the_reason(case: str) -> None:
     make, message = REFUSED[case]
     pattern = re.escape(message).replace(r"\*", ".*")
     with pytest.raises(InvalidInput, match=f"^{pattern}$"):

@@ -33,7 +33,7 @@ def test_an_event_becomes_a_result() -> None:
     assert list(result.hits["semantic"]) == ["pion", "muon", "kaon", "hadron"]
 
 
-def test_the_server_is_told_the_event_and_whether_to_be_strict() -> None:
+def test_the_request_has_the_event_and_strictness() -> None:
     with nugraph3_server() as (url, served), naiad.Client(url) as client:
         client.nugraph3.infer(make_event([0], event=5), strict=True)
         client.nugraph3.infer(make_event([0], event=6))
@@ -72,7 +72,7 @@ def test_events_are_consumed_as_needed() -> None:
     assert taken < 20
 
 
-def test_a_refused_event_raises_what_the_server_says() -> None:
+def test_a_refused_event_raises_the_servers_message() -> None:
     with (
         nugraph3_server(refuse=frozenset({1})) as (url, _),
         naiad.Client(url) as client,

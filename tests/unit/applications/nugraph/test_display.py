@@ -60,7 +60,7 @@ def test_larger_charge_is_a_larger_dot() -> None:
         assert (np.diff(collection.get_sizes()[np.argsort(wires)]) > 0).all()
 
 
-def test_the_picture_says_what_it_shows() -> None:
+def test_the_picture_has_a_title_and_legends() -> None:
     shown = texts(draw(make_event([0, 1, 2, 1], event=42)))
     assert "Run 7, subrun 2, event 42" in shown
     assert NOTICE.capitalize() in shown
@@ -108,7 +108,7 @@ def test_the_truth_is_drawn_below_when_there_is_one() -> None:
     assert len(draw(make_event([0, 1]), truth=True).axes) == 3
 
 
-def test_the_vertex_is_marked_where_the_event_tells_the_geometry() -> None:
+def test_the_vertex_is_marked_if_the_event_has_the_geometry() -> None:
     (event,) = simulate(1, seed=5)
     result = NuGraph3Result.from_outputs(event, answer(event.arrays()), LABELS)
     right = replace(result, vertex=event.truth.vertex)

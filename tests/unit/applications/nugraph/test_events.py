@@ -171,7 +171,7 @@ def test_the_truth_of_the_real_event_becomes_labels(shared_data: Path) -> None:
     np.testing.assert_allclose(truth.vertex, [11.827, -100.627, 311.013], atol=1e-3)
 
 
-def test_arrays_of_an_event_are_what_the_model_accepts() -> None:
+def test_the_model_accepts_the_arrays_of_an_event() -> None:
     event = make_event(0, 20, 5)
     assert validate(INPUTS, event.arrays()) == {"hits": 20, "spacepoints": 5, "requests": 1}
 

@@ -82,7 +82,7 @@ def test_a_real_event_gives_the_graph_of_the_original(shared_data):
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40),
     st.sampled_from([(0.3, 0.055), (0.3, 0.0), (0.0, 0.055), (1e6, 1e-3)]),
 )
-def test_any_plane_has_a_proper_graph_and_the_originals_where_that_has_one(points, scale):
+def test_any_plane_has_a_proper_graph_and_the_originals_if_that_exists(points, scale):
     position = np.array(points, np.float32).reshape(-1, 2) * np.float32(scale)
     edges = plane_edges(position)
     assert_proper(edges, len(position))

@@ -182,7 +182,7 @@ def test_what_was_added_before_an_exception_is_kept(
 
 
 @pytest.mark.parametrize(("suffix", "size"), [(".h5", 60_000), (".parquet", 180_000)])
-def test_a_full_disk_ends_in_one_line_and_what_was_done_can_be_read(
+def test_a_full_disk_gives_one_line_and_finished_results_are_readable(
     tmp_path: Path, suffix: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("naiad.applications.nugraph.result_files._HITS_PER_WRITE", 300)
@@ -233,7 +233,7 @@ def test_hdf5_has_pynuml_s_layout(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_file_is_overwritten_only_when_told(tmp_path: Path, suffix: str) -> None:
+def test_a_file_is_overwritten_only_on_request(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"results{suffix}"
     write_results([reconstruct([0])], path)
     with pytest.raises(NaiadError, match="exists"):

@@ -250,7 +250,7 @@ def test_an_empty_detector_gives_an_event_without_hits() -> None:
         assert {len(column) for column in table.values()} == {0}
 
 
-def test_wires_that_cross_cross_where_the_point_is() -> None:
+def test_crossing_wires_cross_at_the_point() -> None:
     points = np.random.default_rng(0).uniform(detector.LOWER, detector.UPPER, (100, 3))
     places = detector.wire_coordinates(points)
     for a, b in ((0, 1), (1, 2), (0, 2)):

@@ -63,7 +63,7 @@ def test_numba_and_numpy_give_the_same_valid_sample(
 
 
 @COMPILED
-def test_a_node_gets_the_same_neighbours_whoever_else_is_asked_about(compiled: bool) -> None:
+def test_a_nodes_neighbours_do_not_depend_on_the_other_nodes_of_a_request(compiled: bool) -> None:
     graph = random_graph(200, 4_000)
     sampler = Sampler(graph.indptr, graph.indices, (5, 4), compiled=compiled)
     alone = sampler.sample(np.array([7]), 3)
@@ -102,7 +102,7 @@ def test_every_subset_is_as_likely_as_any_other() -> None:
 
 
 @COMPILED
-def test_nobody_asked_about_is_no_error(compiled: bool) -> None:
+def test_an_empty_request_is_answered(compiled: bool) -> None:
     graph = random_graph(20, 40)
     found = Sampler(graph.indptr, graph.indices, (3, 2), compiled=compiled).sample(
         np.empty(0, np.int64), 0

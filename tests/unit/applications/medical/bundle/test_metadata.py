@@ -83,7 +83,7 @@ def test_label_maps_of_pictures_are_png_with_areas(tmp_path: Path) -> None:
     assert kind(None).metadata()["bundle_image"] == "picture"
 
 
-def test_slices_of_volumes_are_no_pictures(tmp_path: Path) -> None:
+def test_slices_of_volumes_are_not_pictures(tmp_path: Path) -> None:
     about = metadata(SEGMENTED, spatial_shape=[32, 24])
     for axis, shape in enumerate(((16, 32, 24), (32, 16, 24), (32, 24, 16))):
         inferer = {"_target_": "SliceInferer", "roi_size": [32, 24], "spatial_dim": axis}
@@ -195,7 +195,7 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
         bundle(path)
 
 
-def test_a_file_that_is_no_exported_bundle_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_exported_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.ts").write_bytes(b"no archive")
     with pytest.raises(RepositoryError, match="it must be a bundle's folder, or TorchScript as"):
         bundle(tmp_path / "net.ts")

@@ -125,7 +125,7 @@ def test_a_network_of_other_classes_says_so(tmp_path):
     ("names", "message"),
     [((), "it has none"), (("a.pt", "b.ts"), "it has a.pt, b.ts"), (("c.pt",), "not TorchScript")],
 )
-def test_weights_that_are_none_are_refused(tmp_path, names, message):
+def test_invalid_weights_are_refused(tmp_path, names, message):
     for name in names:
         (tmp_path / name).write_text("nothing")
     with pytest.raises(WeightsError, match=re.escape(message)):

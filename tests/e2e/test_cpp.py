@@ -447,7 +447,7 @@ def test_a_wrong_certificate_is_named_with_the_remedy(
     with inspected() as (_, port):
         said = said_by(programs, events, f"grpcs://127.0.0.1:{port}", ca=ca)
         assert said.endswith(
-            f"it does not speak TLS; without, the address is grpc://127.0.0.1:{port}"
+            f"it does not speak TLS; without it, the address is grpc://127.0.0.1:{port}"
         )
     certificate, key = authority.issue("client")
     for files, why in (

@@ -126,7 +126,7 @@ std::vector<std::string> Tensor::values<std::string>() const {
   }
   if (type != DataType::BYTES || values.size() != count || at != bytes.size()) {
     throw PipelineError(name + " is " + naiad::name(type) + " " + text(shape) +
-                        ", and its bytes are not so many strings");
+                        ", and its bytes are not that many strings");
   }
   return values;
 }

@@ -210,7 +210,7 @@ struct Server::Connection {
       try {
         return send(&Stub::SystemSharedMemoryUnregister, request, reply, deadline, key);
       } catch (const Error& error) {
-        // Triton (24.10) holds a region until after it has sent the answer, and refuses meanwhile.
+        // Triton (24.10) holds a region until after it has sent the answer; until then it refuses.
         if (!contains(error.what(), "currently in use")) throw;
         if (steady_clock::now() >= deadline.at) throw;
         std::this_thread::sleep_for(milliseconds(1));

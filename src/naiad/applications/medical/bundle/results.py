@@ -79,11 +79,11 @@ class Segmentation:
         return self.kind.unit
 
     def array(self, number: int = 0) -> Array:
-        """A label map: integers ``[x, y, z]``, or of a picture ``[rows, columns]``."""
+        """Return a label map: integers ``[x, y, z]``, or of a picture ``[rows, columns]``."""
         return self.kind.read_map(self.maps[number], f"maps[{number}]")
 
     def volume(self, number: int = 0) -> Volume:
-        """A label map of a volume as an array with its affine; needs nibabel."""
+        """Return a label map of a volume with its affine; needs nibabel."""
         from naiad.applications.medical.nifti import read
 
         return read(self.maps[number], name=f"maps[{number}]")

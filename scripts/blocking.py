@@ -1,9 +1,9 @@
-"""Write the blocking client from the asyncio one.
+"""Write the blocking clients from the asyncio ones: ``client.py`` beside each ``aio.py``.
 
     python scripts/blocking.py
 
-Both are the same text, but for the words of asyncio. A line with ``# blocking: CODE`` is that code
-in the blocking client. Run this after each change of a source; a test compares.
+Both are the same text, but for the words of asyncio. Run this after each change of a source; a test
+compares.
 """
 
 from __future__ import annotations
@@ -13,50 +13,40 @@ import subprocess
 import sys
 from pathlib import Path
 
-CLIENT = Path(__file__).parents[1] / "src" / "naiad" / "client"
-TARGETS = {"client.py": "aio.py", "typed.py": "typed_aio.py"}
+SOURCES = sorted((Path(__file__).parents[1] / "src" / "naiad").rglob("aio.py"))
 
 _RULES = [
-    (r"(\S.*  )?# blocking: ", ""),
     # Sentences that differ.
-    (
-        r"The asyncio (client|clients).*, and the source of the blocking ones?\.",
-        r"The blocking \1.",
-    ),
+    (r"The asyncio client(.*), and the source of the blocking one\.", r"The blocking client\1."),
     (r", for the asyncio event loop of its first call", "; safe to share between threads"),
-    (
-        r"is an `AsyncModelClient` of the model ``NAME``\.",
-        "is the model ``NAME``: the typed client of its application where Naiad has\n"
-        "    one (``client.nugraph3``), else a `ModelClient`.",
-    ),
-    (r"(__getattr__\(self, name: str\)) -> AsyncModelClient", r"\1 -> Any"),
     # Names and keywords.
     (r"import (Requests|Source), ", "import "),
     (r": Requests\b", ": Iterable[Mapping[str, ArrayLike]]"),
     (r"\bSource\[", "Iterable["),
-    (
-        r"from collections\.abc import AsyncIterator",
-        "from collections.abc import Iterable, Iterator",
-    ),
+    (r"AsyncGenerator\[(.*), None\]", r"Generator[\1, None, None]"),
+    (r"from collections\.abc import ", "from collections.abc import Iterable, "),
     (r"import asyncio", "import time"),
     (r"asyncio\.sleep", "time.sleep"),
-    (r"naiad\.client\.aio", "naiad.client.client"),
+    (r"\.aio import", ".client import"),
+    (r"\baclosing", "closing"),
+    (r"(?<!\w)\(await ([^()]+(?:\([^()]*\))?)\)", r"\1"),
     (r"\basync (?=def|with|for)|\bawait ", ""),
     (r"__a(?=enter__|exit__)", "__"),
     (r"\bAsync(?=[A-Z])|_(async|aio)\b", ""),
 ]
 _RUFF = [sys.executable, "-m", "ruff"]
+_FIXES = "I,F401,C416,SIM117,UP028"  # what the words of asyncio stood in the way of
 
 
-def blocking(source: Path, target: Path) -> str:
-    """Return the text of the blocking module ``target``."""
+def blocking(source: Path) -> str:
+    """Return the text of the blocking module made from ``source``."""
     text = source.read_text("utf-8")
     for pattern, replacement in _RULES:
         text = re.sub(pattern, replacement, text)
     head, summary, rest = text.partition('"""\n')
     text = f"{head}{summary}\n# Made from {source.name} by scripts/blocking.py: edit that.\n{rest}"
-    name = ["--stdin-filename", str(target), "-"]
-    for step in (["check", "--quiet", "--fix-only", "--select", "I,F401"], ["format"]):
+    name = ["--stdin-filename", str(source.with_name("client.py")), "-"]
+    for step in (["check", "-q", "--fix-only", "--unsafe-fixes", "--select", _FIXES], ["format"]):
         done = subprocess.run(
             [*_RUFF, *step, *name], input=text, capture_output=True, text=True, check=True
         )
@@ -65,5 +55,5 @@ def blocking(source: Path, target: Path) -> str:
 
 
 if __name__ == "__main__":
-    for target, source in TARGETS.items():
-        (CLIENT / target).write_text(blocking(CLIENT / source, CLIENT / target), "utf-8")
+    for path in SOURCES:
+        path.with_name("client.py").write_text(blocking(path), "utf-8")

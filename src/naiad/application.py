@@ -1,12 +1,12 @@
-"""Applications: models that are served, and asked, by name.
+"""Applications: models that are served and called by name.
 
 An application is a class that an entry point of the group ``naiad.applications`` names::
 
     [project.entry-points."naiad.applications"]
     molecules = "molecules.task:Molecules"
 
-Those that come with Naiad are registered in the same way. A class in a file needs no entry point:
-``naiad infer molecules.py:Molecules``.
+Naiad's own are registered in the same way. A class in a file needs no entry point: ``naiad infer
+molecules.py:Molecules``.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _log = logging.getLogger(__name__)
 
 
 class Application:
-    """A model that can be served by name; declared by its class, never instantiated for that.
+    """A model that can be served by name, declared by its class.
 
-    The module of the class is imported by every command that lists applications, so it imports
-    heavy packages inside its methods.
+    Every command that lists applications imports the module of the class, so import heavy packages
+    inside its methods.
 
     Attributes:
         name: typed by users: ``naiad serve NAME``, ``client.NAME``.
-        model: its name on the server, which existing clients may have fixed; by default ``name``.
+        model: its name on the server, which existing clients may rely on; by default ``name``.
         summary: one line for lists and ``--help``.
         pipeline: ``module:Class`` of the `Pipeline`.
-        network: ``module:function`` that makes the torch module of a folder of weights, where the
+        network: ``module:function`` that makes a torch module from a folder of weights, if the
             model alone can be exported.
-        packages: must be importable where it is served.
-        on_request: served only when it is named.
-        demos: ``module:function`` of each demo by its name: ``naiad demo NAME``. The function is
-            given the folder for its files.
-        commands: ``module:name`` of a ``typer.Typer`` with commands that only this application has;
-            several applications may share one.
+        packages: required where it is served.
+        on_request: served only if it is named.
+        demos: ``module:function`` of each demo by its name: ``naiad demo NAME``. The function
+            takes the folder for its files.
+        commands: ``module:name`` of a ``typer.Typer`` with further commands; several applications
+            may share one.
     """
 
     name: ClassVar[str]
@@ -68,27 +68,27 @@ class Application:
 
     @classmethod
     def client_of(cls, model: Any) -> Any:
-        """Return the typed client for a `ModelClient`; without one, the same client."""
+        """Return the typed client for a `ModelClient` or `AsyncModelClient`; by default, that."""
         return model
 
     @classmethod
     def model_on(cls, client: Any) -> str:
-        """Return the model's name on the server of a `Client`, by default ``model``."""
+        """Return the model's name on the server of a blocking `Client`, by default ``model``."""
         return cls.model
 
     @classmethod
     def requests_in(cls, path: Path) -> Iterator[Any] | None:
-        """Yield the requests in a file or folder of the application's data; None: it has none."""
+        """Yield the requests in a file or folder of the application's data, if it has data."""
         return None
 
     @classmethod
     def simulated_requests(cls, number: int, seed: int) -> Iterator[Any] | None:
-        """Yield requests of realistic sizes; None where the application cannot make any."""
+        """Yield requests of realistic sizes, if the application can make them."""
         return None
 
     @classmethod
     def installed(cls) -> bool:
-        """Return whether ``packages`` are installed, importing none of them."""
+        """Return whether ``packages`` are installed, without importing them."""
         return all(find_spec(package) is not None for package in cls.packages)
 
 
@@ -99,13 +99,13 @@ def applications() -> tuple[type[Application], ...]:
     for name, entry in _entries().items():
         try:
             found.append(_load(entry))
-        except Exception as error:  # noqa: PERF203 - somebody else's package must not break ours
+        except Exception as error:  # noqa: PERF203 - another package must not break this one
             _log.warning("application %s (%s) cannot be loaded: %s", name, entry.value, error)
     return tuple(sorted(found, key=lambda app: app.name))
 
 
 def application(name: str) -> type[Application] | None:
-    """Return the application of that name, or the one whose model has it, or None."""
+    """Return the application with that name, or with a model of that name, or None."""
     entry = _entries().get(name)
     if entry is not None:
         return _load(entry)
@@ -113,7 +113,7 @@ def application(name: str) -> type[Application] | None:
 
 
 def application_of(spec: str) -> type[Application] | None:
-    """Return the application whose pipeline is in the same module as a pipeline's spec."""
+    """Return the application whose pipeline is in the module of a ``module:Class``."""
     module = spec.partition(":")[0]
     return next((a for a in applications() if a.pipeline.partition(":")[0] == module), None)
 
@@ -122,7 +122,7 @@ def application_in(spec: str) -> type[Application]:
     """Return the class that ``FILE.py:CLASS`` names.
 
     Raises:
-        InvalidInput: no such file or class, or the class is no application.
+        InvalidInput: no such file or class, or the class is not an application.
     """
     file, _, name = spec.rpartition(":")
     path = Path(file)
@@ -143,5 +143,5 @@ def _entries() -> dict[str, EntryPoint]:
 def _load(entry: EntryPoint) -> type[Application]:
     found = entry.load()
     if not (isinstance(found, type) and issubclass(found, Application)):
-        raise InvalidInput(f"{entry.value} is no naiad Application")
+        raise InvalidInput(f"{entry.value} is not a naiad Application")
     return found

@@ -30,8 +30,9 @@ from typer.testing import CliRunner, Result
 import naiad
 from naiad import testing
 from naiad.applications.medical import nifti
-from naiad.applications.medical.bundle.client import BundleClient, Classification, Segmentation
+from naiad.applications.medical.bundle.client import BundleClient
 from naiad.applications.medical.bundle.pipeline import bundle_spec
+from naiad.applications.medical.bundle.results import Classification, Segmentation
 from naiad.applications.medical.dicom import find_series
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, ModelNotFound
@@ -200,7 +201,7 @@ def test_label_maps_of_pictures_equal_those_that_monai_saves(
         assert [label.name for label in answer.labels] == [
             LABELS[str(label.number)] for label in answer.labels
         ]
-    with pytest.raises(InvalidInput, match=r"image\[0\] is no image that can be read"):
+    with pytest.raises(InvalidInput, match=r"image\[0\] is not a readable image"):
         bundle.infer(scan())
 
 
@@ -272,7 +273,7 @@ def test_clients_find_the_only_bundle_and_need_a_name_among_several(
     client: naiad.Client, scans: list[Path]
 ) -> None:
     with pytest.raises(ModelNotFound, match="several bundles are served, name one"):
-        _ = client.bundle
+        _ = client.bundle.about
     named = BundleClient.find(client, "phantom_segmentation")
     assert named.about.task == "segmentation"
     with pytest.raises(ModelNotFound):

@@ -13,7 +13,8 @@ from typing_extensions import assert_type
 
 import naiad
 from naiad import AsyncClient, Client, NaiadError, Server
-from naiad.client import AsyncTypedClient, TypedClient
+from naiad.tasks.aio import AsyncTaskClient
+from naiad.tasks.client import TaskClient
 
 
 def blocking(client: Client, x: NDArray[np.float32]) -> None:
@@ -34,16 +35,18 @@ async def asynchronous(client: AsyncClient, x: NDArray[np.float32]) -> None:
     assert_type(client.infer_many("degree", [{"x": x}]), AsyncIterator[dict[str, NDArray[Any]]])
 
 
-def typed(client: TypedClient[str, int]) -> None:
-    assert_type(client.infer("a text", top=3), int)
+def typed(client: TaskClient[str, int]) -> None:
     assert_type(client.infer_many(["a text"], top=3), Iterator[int])
     assert_type(client.try_many(["a text"], progress=True), Iterator[int | NaiadError])
-    client.infer(3)  # pyright: ignore[reportArgumentType]
+    assert_type(client.notice(), str)
+    client.infer_many(3)  # pyright: ignore[reportArgumentType]
 
 
-async def typed_in_a_loop(client: AsyncTypedClient[str, int]) -> None:
-    assert_type(await client.infer("a text", top=3), int)
+async def typed_in_a_loop(client: AsyncTaskClient[str, int]) -> None:
+    assert_type(client.infer_many(["a text"], top=3), AsyncIterator[int])
     assert_type(client.try_many(["a text"]), AsyncIterator[int | NaiadError])
+    assert_type(await client.notice(), str)
+    client.infer_many(3)  # pyright: ignore[reportArgumentType]
 
 
 def serving(folder: Path) -> None:

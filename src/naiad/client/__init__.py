@@ -5,15 +5,11 @@ from __future__ import annotations
 from naiad.client.aio import AsyncClient, AsyncModelClient
 from naiad.client.client import Client, ModelClient
 from naiad.client.transport import ModelInfo
-from naiad.client.typed import TypedClient
-from naiad.client.typed_aio import AsyncTypedClient
 
 __all__ = [
     "AsyncClient",
     "AsyncModelClient",
-    "AsyncTypedClient",
     "Client",
     "ModelClient",
     "ModelInfo",
-    "TypedClient",
 ]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar  # blocking: from typing import Any, TypeVar
+from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
@@ -38,18 +38,19 @@ class AsyncClient(ClientBase[AsyncTransport]):
 
     Every call ends within ``timeout`` seconds, with an answer or one of `naiad.errors`:
     `InvalidInput` (found by the client before anything is sent, or by the server),
-    `ModelNotFound`, `NotAllowed`, `Unavailable` (only after further tries, with growing waits
-    between them), `DeadlineExceeded`, or `PipelineError` for a failure inside the server. Its
-    traceback has one frame of Naiad's; ``NAIAD_TRACEBACK=full`` in the environment shows them all.
+    `ModelNotFound`, `NotAllowed`, `Unavailable` (only after retries with growing waits),
+    `DeadlineExceeded`, or `PipelineError` for a failure inside the server. Its traceback has one
+    frame of Naiad's; ``NAIAD_TRACEBACK=full`` in the environment shows them all.
 
-    Further tries go on until the call's time is up, so that a restart of the server loses no
-    request. Only a server that has never answered this client is given up after three, so that a
-    wrong port is found within seconds.
+    Retries go on until the call's time is up, so that a restart of the server loses no request.
+    Only for a server that has never answered this client they end after three, so that a wrong port
+    is found within seconds.
 
-    Of several servers, one that is unavailable is left out for growing times, and its request is
-    sent to the next one at once: a wait comes only after all were tried.
+    Of several servers, an unavailable one is skipped for growing times, and its request goes to the
+    next at once: the client waits only after it tried them all.
 
-    ``client.NAME`` is an `AsyncModelClient` of the model ``NAME``.
+    ``client.NAME`` is the typed client of the application ``NAME`` (``client.nugraph3``); without
+    such an application, the `AsyncModelClient` of the model ``NAME``.
     """
 
     def __init__(
@@ -69,21 +70,21 @@ class AsyncClient(ClientBase[AsyncTransport]):
         Args:
             url: ``host:port`` or ``grpc://host:port`` for gRPC, ``http://host:port`` for HTTP;
                 ``grpcs://`` and ``https://`` are encrypted; ``unix:PATH`` is gRPC over a Unix
-                socket. Several servers of the same models, in a sequence or with commas between
-                them, are asked in turn.
-            timeout: seconds that each call may take, tries and waits included.
-            retries: how often a call is tried again while the server is unavailable; of several,
-                while all are. Default: see the class.
+                socket. Several servers of the same models, in a sequence or separated by commas,
+                are asked in turn.
+            timeout: seconds that each call may take, retries and waits included.
+            retries: number of retries while the server (of several, each) is unavailable.
+                Default: see the class.
             headers: sent with each call, such as an access token.
-            api_key: sent with each call, and to no other machine unencrypted; default: that in
+            api_key: sent with each call, to other machines only encrypted; default:
                 ``NAIAD_API_KEY``.
-            ca: PEM file of the authority to trust; default: the one that ``NAIAD_CA`` names, else
-                the system's (HTTP) or gRPC's own.
-            certificate: PEM file of this client's certificate, if the server wants one.
+            ca: PEM file of the authority to trust; default: ``NAIAD_CA``, else the system's (HTTP)
+                or gRPC's own.
+            certificate: PEM file of this client's certificate, if the server requires one.
             private_key: PEM file of its key.
 
         Raises:
-            InvalidInput: for a URL or a setting that cannot be.
+            InvalidInput: a URL or a setting is invalid.
         """
         with one_frame:
             access = Access(
@@ -108,23 +109,23 @@ class AsyncClient(ClientBase[AsyncTransport]):
         version: int | None = None,
         **tensors: ArrayLike,
     ) -> Arrays:
-        """Return the model's outputs by name, as arrays of their own memory.
+        """Return the model's outputs by name, as arrays that own their memory.
 
         Args:
             model: name of the model.
-            arrays: inputs by name; needed for names that are no Python keywords of this method.
+            arrays: inputs by name; needed for names that cannot be keywords of this method.
             outputs: names of the outputs to return; default: all.
-            parameters: request parameters, as the model understands them.
-            request_id: comes back in the server's log.
-            timeout: seconds, instead of the client's. They are sent with the request, so that the
-                server does not begin what nobody waits for any more.
+            parameters: request parameters that the model understands.
+            request_id: shown in the server's log.
+            timeout: seconds, instead of the client's. It is sent with the request, so that the
+                server drops the request once nobody waits for it.
             version: of the model; default: the newest that is served.
             **tensors: inputs by name, beside or instead of ``arrays``. Lists and other dtypes
-                are converted when nothing is lost; BYTES tensors take ``str`` and ``bytes`` and
-                give ``bytes``, in arrays of dtype ``object``.
+                are converted if nothing is lost; BYTES tensors take ``str`` and ``bytes`` and
+                return ``bytes``, in arrays of dtype ``object``.
 
         Raises:
-            InvalidInput: naming the tensor that the model does not take as it is.
+            InvalidInput: names the tensor that the model does not take.
             NaiadError: see the class.
         """
         with one_frame:
@@ -151,10 +152,10 @@ class AsyncClient(ClientBase[AsyncTransport]):
         concurrency: int = 8,
         progress: bool = False,
     ) -> AsyncIterator[Arrays]:
-        """Yield the answer to each of ``requests``, in order, several under way at once.
+        """Yield the answer to each of ``requests``, in order, with several in flight.
 
-        Requests are taken from the iterable as they are needed, so it may be endless. The first
-        that fails ends the answers with its error; :meth:`try_many` goes on.
+        Requests are taken from the iterable as needed, so it may be endless. The first that fails
+        ends the answers with its error; :meth:`try_many` goes on.
 
         Args:
             model: name of the model.
@@ -163,7 +164,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
             parameters: request parameters, the same for all.
             timeout: seconds per request, instead of the client's.
             version: of the model; default: the newest that is served.
-            concurrency: how many requests are under way at once.
+            concurrency: number of requests in flight.
             progress: show a progress bar on standard error.
         """
         with one_frame:
@@ -212,9 +213,9 @@ class AsyncClient(ClientBase[AsyncTransport]):
             )
 
     async def ready(self, model: str | None = None, *, timeout: float | None = None) -> bool:
-        """Return whether the server (or one model) says it is ready; False if it cannot be asked.
+        """Return whether the server (or one model) is ready; False if it cannot be reached.
 
-        Asked once, without retries; of several servers one must be.
+        It is asked once, without retries; of several servers one must be ready.
         """
         with one_frame:
             return await self._run(self._operations.ready(model), timeout, once=True)
@@ -225,28 +226,30 @@ class AsyncClient(ClientBase[AsyncTransport]):
             return await self._run(self._operations.models())
 
     async def load(self, model: str, *, timeout: float | None = None) -> None:
-        """Load a model of the server's repository, or load it anew; returns when it is loaded.
+        """Load or reload a model of the server's repository; return when it is loaded.
 
-        A model that is served goes on until its successor is ready, so no request fails.
+        A model being replaced answers until its successor is ready, so no request fails.
 
         Raises:
-            InvalidInput: the server loads no models when asked; or the client has several.
-            ModelNotFound: there is no such model; names the ones there are.
-            NaiadError: it does not load; says why. What was served before is served on.
+            InvalidInput: the server does not load models on request, or the client has several
+                servers.
+            ModelNotFound: there is no such model; names those there are.
+            NaiadError: it does not load; says why. The model served before stays.
         """
         with one_frame:
-            self._servers.only("to load a model")
+            self._servers.only("loading a model")
             await self._run(self._operations.load(model), timeout)
 
     async def unload(self, model: str, *, timeout: float | None = None) -> None:
-        """Begin to unload a model: it takes no more requests, and answers those it has.
+        """Begin to unload a model: it answers the requests it has and takes no more.
 
         Raises:
-            InvalidInput: the server unloads no models when asked; or the client has several.
-            ModelNotFound: there is no such model; names the ones there are.
+            InvalidInput: the server does not unload models on request, or the client has several
+                servers.
+            ModelNotFound: there is no such model; names those there are.
         """
         with one_frame:
-            self._servers.only("to unload a model")
+            self._servers.only("unloading a model")
             await self._run(self._operations.unload(model), timeout)
 
     async def metadata(self, model: str | None = None) -> Json:
@@ -262,7 +265,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
     async def card(self, model: str) -> Mapping[str, str]:
         """Return the model card: the parameters in the model's configuration, by name.
 
-        The configuration is asked for once, to check requests; the card is from then.
+        It is from the configuration that was fetched once, to check requests.
         """
         with one_frame:
             return await self._run(self._operations.card(model))
@@ -276,14 +279,17 @@ class AsyncClient(ClientBase[AsyncTransport]):
         """Return a client of one model, or of one version of it."""
         return AsyncModelClient(self, name, version)
 
-    def __getattr__(self, name: str) -> AsyncModelClient:
-        """Return the model ``name``."""
+    def __getattr__(self, name: str) -> Any:
+        """Return the typed client of the application ``name``; without one, of the model."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return self.model(name)  # blocking: return self._typed_model(name)
+        from naiad.application import application
+
+        known = application(name)
+        return self.model(name) if known is None else known.client_of(self.model(known.model))
 
     async def close(self) -> None:
-        """Close all connections; the client cannot be used any more."""
+        """Close all connections; the client cannot be used again."""
         for transport in self._servers.transports:
             await transport.close()
 
@@ -310,7 +316,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
             while True:
                 try:
                     answer = await self._send(call, deadline, retries)
-                except NaiadError as error:  # noqa: PERF203 - the operation may know what to do
+                except NaiadError as error:  # noqa: PERF203 - the operation may handle it
                     call = operation.throw(error)
                 else:
                     call = operation.send(answer)
@@ -431,7 +437,7 @@ class AsyncModelClient:
             return await self.client.card(self.name)
 
     async def notice(self) -> str:
-        """Return what every user must know of the served weights, or ""."""
+        """Return the notice of the served weights, or ""."""
         with one_frame:
             return card_of(await self.client.config(self.name)).get("notice", "")
 

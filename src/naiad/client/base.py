@@ -1,9 +1,9 @@
-"""What the blocking and the asyncio client have in common: their settings and servers."""
+"""The base of the blocking and the asyncio client: their settings and servers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from naiad.client.access import Access
 from naiad.client.address import Address
@@ -30,7 +30,7 @@ class ClientBase(Generic[C]):
         """Check and keep the settings; nothing is sent yet.
 
         Raises:
-            InvalidInput: for URLs or settings that cannot be, or for what :class:`Access` refuses.
+            InvalidInput: a URL or a setting is invalid, or :class:`Access` refuses one.
         """
         Deadline.after(timeout)
         if retries is not None and retries < 0:
@@ -49,21 +49,8 @@ class ClientBase(Generic[C]):
 
     @property
     def url(self) -> str:
-        """The server's address; those of several, with commas between them."""
+        """The server's address; of several, all with commas between them."""
         return str(self._servers)
-
-    def model(self, name: str) -> Any:
-        """Return a client of one model."""
-        raise NotImplementedError
 
     def _seconds(self, timeout: float | None) -> float:
         return self._timeout if timeout is None else timeout
-
-    def _typed_model(self, name: str) -> Any:
-        """Return the typed client of the application ``name``; without one, of the model."""
-        from naiad.application import application
-
-        known = application(name)
-        return (
-            self.model(name) if known is None else known.client_of(self.model(known.model_on(self)))
-        )

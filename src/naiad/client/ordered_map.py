@@ -1,4 +1,4 @@
-"""Ordered map: many pieces of work, a few at a time, results in the order of the work."""
+"""Ordered map: work on many items, a few at a time, with results in their order."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from collections.abc import (
 )
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
+from itertools import islice
 from typing import TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
@@ -31,8 +32,7 @@ Result = TypeVar("Result")
 Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
 Requests: TypeAlias = Source[Mapping[str, ArrayLike]]
 
-# Results wait for a slow one before them; so many times the concurrency are let wait, that the
-# others need not.
+# Results behind a slow one are kept, up to this many times the concurrency, so that work goes on.
 _AHEAD = 2
 
 
@@ -43,17 +43,17 @@ def ask_each(
     label: str,
     concurrency: int,
     progress: bool,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``ask(item)`` for each item, in order, as :func:`in_order` does.
 
     ``progress`` shows a bar called ``label`` on standard error.
 
     Raises:
-        InvalidInput: at once, when concurrency is below 1.
+        InvalidInput: at once, if concurrency is below 1.
     """
     check_concurrency(concurrency)
 
-    def answers() -> Iterator[Result]:
+    def answers() -> Generator[Result, None, None]:
         with one_frame, progress_bar(progress, label, items) as advance:
             for answer in in_order(ask, items, concurrency):
                 advance()
@@ -88,11 +88,11 @@ def ask_each_async(
     label: str,
     concurrency: int,
     progress: bool,
-) -> AsyncIterator[Result]:
+) -> AsyncGenerator[Result, None]:
     """Do as :func:`ask_each` in an event loop; ``items`` may be asynchronous, too."""
     check_concurrency(concurrency)
 
-    async def answers() -> AsyncIterator[Result]:
+    async def answers() -> AsyncGenerator[Result, None]:
         with one_frame, progress_bar(progress, label, items) as advance:
             async with aclosing(in_order_async(ask, items, concurrency)) as ordered:
                 async for answer in ordered:
@@ -122,11 +122,7 @@ def try_each_async(
 
 
 def check_concurrency(concurrency: int) -> None:
-    """Refuse a ``concurrency`` below 1.
-
-    Raises:
-        InvalidInput: when it is.
-    """
+    """Raise `InvalidInput` for a ``concurrency`` below 1."""
     if concurrency < 1:
         raise InvalidInput(f"concurrency is {concurrency}; it must be 1 or more")
 
@@ -140,9 +136,9 @@ def in_order(
 ) -> Generator[Result, None, None]:
     """Yield ``work(item)`` for each item, in order, from at most ``concurrency`` threads.
 
-    Items are taken as they are needed, at most ``ahead`` times ``concurrency`` before the result
-    that is yielded. When the consumer stops, or work raises, waiting items are dropped and running
-    ones awaited.
+    Items are taken as needed, at most ``ahead`` times ``concurrency`` before the result that is
+    yielded. When the consumer stops, or work raises, waiting items are dropped and running ones
+    finish.
     """
     window: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="naiad-client")
@@ -160,7 +156,7 @@ def in_order(
 async def in_order_async(
     work: Callable[[Item], Awaitable[Result]], items: Source[Item], concurrency: int
 ) -> AsyncGenerator[Result, None]:
-    """Do the same in an event loop; when the consumer stops, running work is cancelled."""
+    """Do as :func:`in_order` in an event loop; running work is cancelled with the consumer."""
     window: deque[asyncio.Task[Result]] = deque()
     free = asyncio.Semaphore(concurrency)
 
@@ -179,6 +175,25 @@ async def in_order_async(
         for task in window:
             task.cancel()
         await asyncio.gather(*window, return_exceptions=True)
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of ``size`` items, of which the last may have fewer."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch
+
+
+async def batches_async(items: Source[Item], size: int) -> AsyncIterator[list[Item]]:
+    """Do as :func:`batches` in an event loop; ``items`` may be asynchronous, too."""
+    batch: list[Item] = []
+    async for item in _each(items):
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 async def _each(items: Source[Item]) -> AsyncIterator[Item]:

@@ -1,34 +1,27 @@
-"""The typed client of a task: units in, results out; ``client.NAME``."""
+"""The blocking client of a task."""
+
+# Made from aio.py by scripts/blocking.py: edit that.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import fields
-from functools import cached_property
-from itertools import islice
-from pathlib import Path
-from typing import Any, Final, Generic, TypeVar, cast
-
-import numpy as np
+from typing import Any, Generic, TypeVar
 
 from naiad.client.client import ModelClient
-from naiad.client.ordered_map import ask_each
-from naiad.core.pipeline import Request
-from naiad.core.schema import Array, Arrays
-from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
-from naiad.tasks.task import Joins, Task, options_of
+from naiad.client.ordered_map import ask_each, batches
+from naiad.client.spec import card_of
+from naiad.client.tracebacks import one_frame
+from naiad.errors import NaiadError
+from naiad.tasks.requests import ask, listed, request_options, without_place
+from naiad.tasks.task import Task
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
 
-_MOST_TOGETHER: Final = 4 << 20  # bytes of a group; larger units gain nothing from sharing
-
-
 class TaskClient(Generic[Unit, Result]):
-    """Asks the model of a task; options are those of its ``Options``.
+    """Client of one model that takes units of a task and returns results; ``client.NAME``.
 
     Example::
 
@@ -41,18 +34,18 @@ class TaskClient(Generic[Unit, Result]):
         """Ask the model that ``model`` is a client of."""
         self.model = model
         self.task = task
+        self._card: Any = None
 
     def __repr__(self) -> str:
         """Return the task and the server."""
         return f"{type(self).__name__}({self.task.name!r}, {self.model!r})"
 
-    @cached_property
+    @property
     def card(self) -> Any:
-        """The model's card, which the server is asked for once."""
-        parameters = cast("Mapping[str, Any]", self.model.config().get("parameters", {}))
-        return self.task.card(
-            {name: str(value.get("string_value", "")) for name, value in parameters.items()}
-        )
+        """The model card, fetched once; see `Task.card`."""
+        if self._card is None:
+            self._card = self.task.card(card_of(self.model.config()))
+        return self._card
 
     def notice(self) -> str:
         """Return the notice of the served weights, or ""."""
@@ -61,7 +54,7 @@ class TaskClient(Generic[Unit, Result]):
     def infer(
         self, units: Any, *positional: Any, timeout: float | None = None, **options: Any
     ) -> Any:
-        """Ask about one unit; or about a list of units, where the task takes lists.
+        """Return the result of one unit; or a list of results, where the task is ``listed``.
 
         Args:
             units: a unit of the task, such as an event, or the path of a file with one; for tasks
@@ -70,33 +63,27 @@ class TaskClient(Generic[Unit, Result]):
             timeout: seconds per request, instead of the client's.
             options: of ``Options``, by name.
 
-        Returns:
-            The result, or a list of results.
-
         Raises:
             InvalidInput: a unit or an option is refused; says which and why.
             NaiadError: as of `naiad.Client`.
         """
-        chosen = self._options(positional, options)
-        task = self.task
-        if not task.listed:
-            (answer,) = self._ask([units], chosen, timeout)
-            if isinstance(answer, NaiadError):
-                raise answer
-            return answer
-        if isinstance(units, str | bytes | Path) or not isinstance(units, Sequence):
-            raise InvalidInput(
-                f"{task.unit} is one {type(units).__name__}; give a list of {task.unit}"
-            )
-        listed = cast("Sequence[Any]", units)
-        results: list[Any] = []
-        with closing(self.answers(listed, chosen, timeout=timeout)) as answers:
-            for answer in answers:
+        with one_frame:
+            chosen = request_options(self.task, positional, options)
+            if not self.task.listed:
+                (answer,) = self._ask([units], chosen, timeout)
                 if isinstance(answer, NaiadError):
-                    answer.args = (without_place(task, answer, f"{task.unit}[{len(results)}]"),)
                     raise answer
-                results.append(answer)
-        return results
+                return answer
+            results: list[Any] = []
+            answers = self.answers(listed(self.task, units), chosen, timeout=timeout)
+            with closing(answers):
+                for answer in answers:
+                    if isinstance(answer, NaiadError):
+                        place = f"{self.task.unit}[{len(results)}]"
+                        answer.args = (without_place(self.task, answer, place),)
+                        raise answer
+                    results.append(answer)
+            return results
 
     def infer_many(
         self,
@@ -107,7 +94,7 @@ class TaskClient(Generic[Unit, Result]):
         timeout: float | None = None,
         **options: Any,
     ) -> Iterator[Result]:
-        """Ask about many units; yields results in order, as they come, and raises at a failure.
+        """Yield the result of each unit, in order; the first that fails ends them with its error.
 
         Args:
             units: taken as they are needed, so there may be any number of them.
@@ -117,16 +104,17 @@ class TaskClient(Generic[Unit, Result]):
             timeout: seconds per request, instead of the client's.
             options: of ``Options``, by name.
         """
-        answers = self.answers(
-            units,
-            self._options(positional, options),
-            concurrency=concurrency,
-            progress=progress,
-            timeout=timeout,
-        )
+        with one_frame:
+            answers = self.answers(
+                units,
+                request_options(self.task, positional, options),
+                concurrency=concurrency,
+                progress=progress,
+                timeout=timeout,
+            )
 
         def results() -> Iterator[Result]:
-            with closing(answers):
+            with one_frame, closing(answers):
                 for answer in answers:
                     if isinstance(answer, NaiadError):
                         raise answer
@@ -143,14 +131,15 @@ class TaskClient(Generic[Unit, Result]):
         timeout: float | None = None,
         **options: Any,
     ) -> Iterator[Result | NaiadError]:
-        """Do as :meth:`infer_many`, yielding an error in the place of each unit that fails."""
-        return self.answers(
-            units,
-            self._options(positional, options),
-            concurrency=concurrency,
-            progress=progress,
-            timeout=timeout,
-        )
+        """Do as :meth:`infer_many`, with the error of a unit that fails in its place."""
+        with one_frame:
+            return self.answers(
+                units,
+                request_options(self.task, positional, options),
+                concurrency=concurrency,
+                progress=progress,
+                timeout=timeout,
+            )
 
     def answers(
         self,
@@ -172,87 +161,30 @@ class TaskClient(Generic[Unit, Result]):
         )
 
         def answers() -> Generator[Result | NaiadError, None, None]:
-            _ = self.card  # before the threads, each of which would ask for it
-            for group in groups:
-                yield from group
+            _ = self.card  # before the requests, each of which would fetch it
+            with closing(groups):
+                for group in groups:
+                    yield from group
 
         return answers()
-
-    def _options(self, positional: Sequence[Any], options: Mapping[str, Any]) -> Any:
-        names = [f.name for f in fields(self.task.Options) if not f.metadata.get("display")]
-        if len(positional) > len(names):
-            raise InvalidInput(
-                f"{len(positional)} options without names; there are {len(names)}: "
-                f"{', '.join(names) or 'none'}"
-            )
-        return options_of(
-            self.task.Options, {**dict(zip(names, positional, strict=False)), **options}
-        )
 
     def _ask(
         self, units: Sequence[Any], options: Any, timeout: float | None
     ) -> list[Result | NaiadError]:
-        """Ask about some units in one request; an error is in the place of each that fails."""
-        answers: list[Any] = []
-        asked: list[tuple[Unit, Request]] = []
-        for given in units:
-            try:
-                unit = self.task.coerce(given, options)
-                request = self.task.request_for(unit, options, self.card)
-            except NaiadError as error:  # noqa: PERF203
-                answers.append(error)
-            else:
-                asked.append((unit, request if isinstance(request, Request) else Request(request)))
-                answers.append(None)
-        found = iter(self._send(asked, timeout) if asked else ())
-        return [next(found) if answer is None else answer for answer in answers]
-
-    def _send(
-        self, asked: Sequence[tuple[Unit, Request]], timeout: float | None
-    ) -> list[Result | NaiadError]:
-        first, size = asked[0][1], len(asked)
-        arrays = dict(first.arrays)
-        if size > 1:
-            for name in self.task.grouped:
-                arrays[name] = np.concatenate([request[name] for _, request in asked])
-            if sum(map(_bytes, arrays.values())) > _MOST_TOGETHER:
-                return [self._send([one], timeout)[0] for one in asked]
+        asking = ask(self.task, units, options, self.card)
         try:
-            outputs = self.model.infer(
-                arrays, parameters=first.parameters, request_id=first.id, timeout=timeout
-            )
-            return [
-                self.task.answer(unit, _row(outputs, number) if size > 1 else outputs, self.card)
-                for number, (unit, _) in enumerate(asked)
-            ]
-        except (Unavailable, DeadlineExceeded) as error:
-            return [error] * size
-        except NaiadError as error:
-            # Whichever unit is to blame, the others are not.
-            return [error] if size == 1 else [self._send([one], timeout)[0] for one in asked]
-
-
-def without_place(task: Task[Any, Any], error: Exception, place: str) -> str:
-    """Return an error about one unit with ``place`` for the tensor and its row in the request.
-
-    Those mean nothing to whoever gave a list of units, or a file that is one.
-    """
-    names = "|".join(task.grouped) or r"\w+"
-    pattern = rf"^(?:{names})\[0(?:, \d+)*\]"
-    one = task.listed or isinstance(task, Joins)
-    return re.sub(pattern, lambda _: place, str(error)) if one else str(error)
-
-
-def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Yield lists of ``size`` items, of which the last may have fewer."""
-    left = iter(items)
-    while group := list(islice(left, size)):
-        yield group
-
-
-def _bytes(array: Array) -> int:
-    return sum(map(len, array.ravel())) if array.dtype == object else array.nbytes
-
-
-def _row(outputs: Arrays, number: int) -> Arrays:
-    return {name: array[number : number + 1] for name, array in outputs.items()}
+            request = next(asking)
+            while True:
+                try:
+                    outputs = self.model.infer(
+                        request.arrays,
+                        parameters=request.parameters,
+                        request_id=request.id,
+                        timeout=timeout,
+                    )
+                except NaiadError as error:  # noqa: PERF203 - the units may be asked about alone
+                    request = asking.throw(error)
+                else:
+                    request = asking.send(outputs)
+        except StopIteration as stop:
+            return stop.value

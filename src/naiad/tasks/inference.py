@@ -1,4 +1,4 @@
-"""``naiad infer``: the units of some inputs through a server, to the screen and to files."""
+"""``naiad infer``: ask a server about the units of some inputs; print, write and draw results."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from rich.text import Text
 from naiad.client import Client
 from naiad.console import complain, print_columns, progress_bar, say, say_notice, shortened
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
-from naiad.tasks.client import TaskClient, without_place
+from naiad.tasks.client import TaskClient
 from naiad.tasks.output import Output, check_places, write_whole
+from naiad.tasks.requests import without_place
 from naiad.tasks.sources import STDIN, Input, find_inputs, open_input
 from naiad.tasks.tables import block_of, check_suffix, rows_of, suffixes_of
 from naiad.tasks.task import (
@@ -37,26 +38,26 @@ from naiad.tasks.task import (
 
 PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
 
-_SHOWN: Final = 20  # rows that are printed of results without a report of their own
+_SHOWN: Final = 20  # rows that the default report prints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
-    """What a user wants to know, and where it goes.
+    """Settings of ``naiad infer``.
 
     Attributes:
-        task: whose units are asked about.
+        task: of the units.
         options: of the task.
         paths: files and folders.
         typed: units that were typed.
-        chosen: which units of each input.
-        output: a file, whose suffix is the format; or a folder, with files like the inputs.
+        chosen: units of each input to ask about.
+        output: a file, whose suffix is the format; or a folder, with a file per input.
         plot: a picture; or a folder, with a picture for each unit.
-        model: name on the server; None for what the task finds there.
+        model: name on the server; by default the task's.
         drawing: options of the pictures.
         concurrency: requests at once.
         timeout: seconds per request.
-        force: overwrite what is there.
+        force: overwrite existing files.
     """
 
     task: Task[Any, Any]
@@ -73,11 +74,11 @@ class Inference:
     force: bool = False
 
     def inputs(self) -> list[Input]:
-        """Return the inputs, after checking that all places can be written.
+        """Return the inputs, after checking that all outputs can be written.
 
         Raises:
-            InvalidInput: there is no unit, or an input is not there.
-            NaiadError: an output exists, is an input, or has no known format.
+            InvalidInput: there is no unit, or an input is missing.
+            NaiadError: an output exists, is an input, or has an unknown format.
         """
         inputs = find_inputs(self.task, self.paths)
         if self.typed:
@@ -85,7 +86,7 @@ class Inference:
                 raise InvalidInput(f"{self.task.name} takes files")
             inputs.insert(0, Input(Path("-"), Path("typed"), tuple(self.typed)))
         if not inputs:
-            raise InvalidInput(f"there is nothing to ask about; give {self.task.unit}, or a file")
+            raise InvalidInput(f"nothing to ask about; give {self.task.unit}, or a file")
         check_places(
             dict.fromkeys(self._places(inputs)),
             [given.path for given in inputs],
@@ -109,7 +110,7 @@ class Inference:
                 raise InvalidInput(f"{self.task.name} draws no pictures; leave --plot out")
             if not is_folder(self.plot) and self.plot.suffix not in PICTURES:
                 raise InvalidInput(f"{self.plot}: pictures are written as {', '.join(PICTURES)}")
-            # Says so, where a package is missing, before anything is asked.
+            # Raises MissingExtra, if need be, before anything is asked.
             self.task.draw([], self.plot, {}, self.drawing)
             yield self.plot
         if self.output is None:
@@ -132,13 +133,13 @@ class Inference:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a user means a folder: one that is there, or a name without a suffix."""
+    """Return whether a path is a folder, or looks like one: a name without a suffix."""
     return path.is_dir() or not path.suffix
 
 
 @dataclass(slots=True)
 class _Answered:
-    """A `Found`: keeps the place of a unit, not the unit."""
+    """A `Found` that keeps the position of a unit, not the unit."""
 
     name: str
     result: Any
@@ -147,12 +148,12 @@ class _Answered:
 
     @property
     def path(self) -> Path:
-        """The input, or the first of several."""
+        """The unit's input, or the first of several."""
         return self.places[0][0].path
 
     @property
     def number(self) -> int:
-        """Place of the unit in its input, or of the first part of it."""
+        """Index of the unit, or of its first part, in its input."""
         return self.places[0][1]
 
     def unit(self) -> Any:
@@ -169,7 +170,7 @@ class _Answered:
 
 @dataclass(slots=True)
 class _Asked:
-    """A unit with the places that it was read from; ``stem`` is the name of its files."""
+    """A unit and where it was read from; ``stem`` is the base name of its files."""
 
     places: Sequence[tuple[Input, int]]
     stem: str
@@ -182,7 +183,7 @@ class _Asked:
 
 
 class _Run:
-    """An inference under way."""
+    """An inference in progress."""
 
     def __init__(self, what: Inference, client: Client) -> None:
         self.what, self.client = what, client
@@ -194,9 +195,9 @@ class _Run:
     def run(self, inputs: Sequence[Input]) -> int:
         what, task = self.what, self.what.task
         self.several = len(inputs) > 1
-        served = self.client.model(what.model or task.model_on(self.client))
+        served = self.client.model(what.model or task.model)
         model: TaskClient[Any, Any] = task.client_of(served)
-        card = model.card  # a server without the model is found before anything is written
+        card = model.card  # raises before anything is written, if the server lacks the model
         with ExitStack() as stack:
             sources: list[tuple[Input, Source[Any], range]] = []
             for given in inputs:
@@ -208,7 +209,7 @@ class _Run:
                 sources.append((given, source, range(len(source))[what.chosen]))
             count = sum(len(numbers) for _, _, numbers in sources)
             if not count and not self.failed:
-                raise InvalidInput(f"the inputs have none of the {task.unit} asked for")
+                raise InvalidInput(f"the inputs have none of the selected {task.unit}")
             parts = task.parts(card) if isinstance(task, Joins) else ("",)
             if len(parts) > 1:
                 self._check_parts(count, parts)
@@ -235,7 +236,7 @@ class _Run:
                     self._draw(found, card)
                 advance(self.failed + self.done)
             seconds = time.perf_counter() - began
-        # Not before: lines on standard output would go through the bar on standard error.
+        # After the bar, which lines on standard output would break.
         if self.done:
             report.print(seconds)
         say_notice(model.notice())
@@ -253,7 +254,7 @@ class _Run:
             )
 
     def _units(self, read: Iterator[_Asked], size: int) -> Iterator[Any]:
-        """Yield units made of ``size`` of those that were read, and report those with an error."""
+        """Yield units joined from ``size`` parts each, and report those with an error."""
         while group := list(islice(read, size)):
             asked = next((one for one in group if isinstance(one.unit, Exception)), group[0])
             if isinstance(asked.unit, Exception):
@@ -337,7 +338,7 @@ class _Run:
             )
 
     def _called(self, asked: _Asked) -> str:
-        """Return the name of a unit; of one of many in a file with its place."""
+        """Return the name of a unit, with its position if its file has many."""
         task = self.what.task
         says_file = str(asked.given.path) in asked.name
         if not isinstance(task, Opens) or asked.unit is None or says_file:
@@ -348,11 +349,11 @@ class _Run:
 
 
 def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
-    """Ask, print, write and draw; return how many units failed.
+    """Ask, print, write and draw; return the number of units that failed.
 
     Raises:
         Unavailable: the server is gone.
-        NaiadError: a place cannot be written; says what was kept.
+        NaiadError: an output cannot be written; says what was kept.
     """
     return _Run(what, client).run(inputs)
 
@@ -364,7 +365,7 @@ def _stem(task: Task[Any, Any], name: str) -> str:
 
 
 class _Rows:
-    """A `Report` for tasks that have none: the first rows of the table."""
+    """The default `Report`: the first rows of the table."""
 
     def __init__(self, task: Task[Any, Any], card: Any, options: Any) -> None:
         self._task = task

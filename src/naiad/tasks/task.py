@@ -1,10 +1,10 @@
-"""A task: what people do with a model, declared once.
+"""Tasks: the use of a model by people, declared once.
 
 A subclass of `Task` says what a unit is (an image, an event, a text), how it becomes a request, and
-what the answer means. The typed client, ``naiad infer | process | simulate | train | weights
-import``, tables, pictures, benchmark data and documentation are derived from it. What else an
-application can do is seen from its bases: `Opens`, `Parses`, `Joins`, `Reports`, `Draws`,
-`WritesFiles`, `Simulates`, `Trains`, `ImportsWeights`::
+what the answer means. The typed clients, ``naiad infer | process | simulate | train | weights
+import``, tables, pictures, benchmark data and documentation are derived from it. Bases declare what
+else an application can do: `Opens`, `Parses`, `Joins`, `Reports`, `Draws`, `WritesFiles`,
+`Simulates`, `Trains`, `ImportsWeights`::
 
     class Molecules(Task[Molecule, Solubility]):
         \"\"\"Predict how well molecules dissolve in water.\"\"\"
@@ -35,6 +35,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from numpy.typing import ArrayLike
@@ -55,7 +56,7 @@ Json: TypeAlias = "dict[str, Any]"
 
 @dataclass(frozen=True, slots=True)
 class NoOptions:
-    """Options of what has none."""
+    """Empty options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ class Column:
         dtype: a NumPy dtype, ``str``, or ``category`` for strings of a few values.
         doc: one line of documentation.
         unit: physical unit, such as ``cm``.
-        fill: ``unit`` for the name of the unit, ``number`` for its place among all: such columns
-            are left out of :meth:`Task.rows`.
-        categories: of a ``category`` column, whose values then are numbers of these.
+        fill: ``unit`` for the name of the unit, ``number`` for its index: such columns are left
+            out of :meth:`Task.rows`.
+        categories: of a ``category`` column, whose values are then indices of these.
     """
 
     name: str
@@ -89,7 +90,7 @@ class Source(Protocol[Unit_co]):
         """Yield the name of each unit, and the unit, or the exception that reading it raised.
 
         Args:
-            numbers: of the units, which may be some apart.
+            numbers: indices of the units.
         """
         ...
 
@@ -99,36 +100,36 @@ class Source(Protocol[Unit_co]):
 
 
 class Writer(Protocol):
-    """A file of results under way."""
+    """A file of results in progress."""
 
     @property
     def written(self) -> int:
-        """Units that are in the file; those that are held are not."""
+        """Number of units in the file, without buffered ones."""
         ...
 
     def add(self, name: str, unit: Any, result: Any) -> None:
         """Add the result of a unit.
 
         Raises:
-            PipelineError: the result is not one of this unit, or of another model.
+            PipelineError: the result is of another unit or model.
         """
         ...
 
     def close(self) -> None:
-        """Finish the file; after an error, and a second call, it has what was written.
+        """Finish the file; after an error, a second call keeps what was written.
 
         Raises:
-            OSError: the place cannot be written.
+            OSError: the file cannot be written.
         """
         ...
 
 
 class Found(Protocol):
-    """A unit that was answered, as reports and pictures take it."""
+    """An answered unit, as reports and pictures take it."""
 
     @property
     def name(self) -> str:
-        """Name of the unit: its file, or its place in one."""
+        """Name of the unit: its file, or its name in one."""
         ...
 
     @property
@@ -138,12 +139,12 @@ class Found(Protocol):
 
     @property
     def path(self) -> Path:
-        """The input that it is from; ``-`` for a unit that was typed."""
+        """The unit's input; ``-`` for a unit that was typed."""
         ...
 
     @property
     def number(self) -> int:
-        """Place of the unit in its input."""
+        """Index of the unit in its input."""
         ...
 
     def unit(self) -> Any:
@@ -152,41 +153,41 @@ class Found(Protocol):
 
 
 class Report(Protocol):
-    """Results printed as people read them."""
+    """Printed results for people."""
 
     def add(self, found: Found) -> None:
         """Take one more result."""
         ...
 
     def print(self, seconds: float) -> None:
-        """Print all there were, which took that long."""
+        """Print all results, which took ``seconds``."""
         ...
 
 
 class Task(Application, ABC, Generic[Unit, Result]):
-    """What people do with the model of an application.
+    """An application with units, results and their tables, from which its verbs are derived.
 
     The docstring of a subclass is the help of ``naiad infer NAME``. ``request``, ``answer`` and
     ``rows`` are required. By default each file with one of ``suffixes`` is one unit: its bytes.
 
     Attributes:
-        unit: what units are called, in the plural.
-        suffixes: endings of the names of input files, in lower case.
-        example: files, or whatever is typed, as ``--help`` shows them.
+        unit: name of the units, in the plural.
+        suffixes: endings of input files, in lower case.
+        example: files or typed units in the examples of ``--help``.
         max_bytes: largest input file.
         columns: of the table of results; see also :meth:`columns_of`.
         formats: further formats of results: ``module:Class`` of a `Writer` by suffix.
         listed: the client's ``infer`` takes a list of units and returns a list.
-        group: most units in one request, as long as they are small; beyond 1, every output has a
-            row per unit.
-        grouped: inputs that have a row per unit; a request has the others once, as all units of a
-            call have the same options.
+        group: most small units in one request; beyond 1, every output has a row per unit.
+        grouped: inputs with a row per unit; a request has the others once, as all units of a call
+            share their options.
         concurrency: requests at once, by default.
         timeout: seconds per request, by default.
+        clients: ``module:Class`` of the typed client, blocking and asyncio.
         Options: a frozen dataclass of the options of a request; its fields have
             ``metadata={"help": ...}`` and become options of the command line and keywords of the
-            client; ``metadata["flag"]`` is the option's name where it is not the field's, and
-            ``metadata["display"]`` marks what only reports need.
+            client; ``metadata["flag"]`` is the option's name if it is not the field's, and
+            ``metadata["display"]`` marks options of reports only.
     """
 
     unit: ClassVar[str]
@@ -200,44 +201,47 @@ class Task(Application, ABC, Generic[Unit, Result]):
     grouped: ClassVar[tuple[str, ...]] = ()
     concurrency: ClassVar[int] = 8
     timeout: ClassVar[float] = 60.0
+    clients: ClassVar[tuple[str, str]] = (
+        "naiad.tasks.client:TaskClient",
+        "naiad.tasks.aio:AsyncTaskClient",
+    )
 
     Options: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def request(self, unit: Unit, options: Any) -> Arrays | Request:
-        """Return the arrays to send for a unit, by input name; or those with parameters.
+        """Return the arrays to send for a unit, by input name; or a `Request` with parameters.
 
         Raises:
-            InvalidInput: the unit cannot be asked about; says why.
+            InvalidInput: the unit is refused; says why.
         """
 
     @abstractmethod
     def answer(self, unit: Unit, outputs: Arrays, card: Any) -> Result:
-        """Return the result that ``outputs`` are for ``unit``.
+        """Return the result for ``unit`` from the model's ``outputs``.
 
         Args:
-            unit: what was asked about.
+            unit: of the request.
             outputs: arrays by output name.
-            card: of :meth:`card`.
+            card: from :meth:`card`.
 
         Raises:
-            PipelineError: the outputs are not those of this unit.
+            PipelineError: the outputs do not fit the unit.
         """
 
     @abstractmethod
     def rows(self, result: Result) -> Rows:
         """Return the rows of a result, without filled columns: tuples, or arrays by column.
 
-        Instead of an array, a value for all rows will do. Where a masked array is masked, the
-        table has no value.
+        A single value stands for all rows. The table has no value where a masked array is masked.
         """
 
     @classmethod
     def client_of(cls, model: Any) -> Any:
-        """Return the typed client of the task for a `ModelClient`."""
-        from naiad.tasks.client import TaskClient
+        """Return the typed client of the task for a `ModelClient` or an `AsyncModelClient`."""
+        from naiad.client import AsyncModelClient
 
-        return TaskClient(model, cls())
+        return resolve_name(cls.clients[isinstance(model, AsyncModelClient)])(model, cls())
 
     @classmethod
     def requests_in(cls, path: Path) -> Iterator[Arrays] | None:
@@ -266,33 +270,33 @@ class Task(Application, ABC, Generic[Unit, Result]):
             yield request.arrays if isinstance(request, Request) else request
 
     def sample_options(self) -> Any:
-        """Return the options of requests that a benchmark makes."""
+        """Return the options of benchmark requests."""
         return self.Options()
 
     def request_for(self, unit: Unit, options: Any, card: Any) -> Arrays | Request:
         """Return :meth:`request`; override where tensors depend on the model, which has ``card``.
 
         Raises:
-            InvalidInput: this model cannot be asked about the unit; says why.
+            InvalidInput: this model refuses the unit; says why.
         """
         return self.request(unit, options)
 
     def card(self, metadata: Mapping[str, str]) -> Any:
-        """Return what the served model says of itself, made from the parameters of its config."""
+        """Return the model card, made from the parameters in the model's configuration."""
         return metadata
 
     def columns_of(self, card: Any, options: Any) -> tuple[Column, ...]:
-        """Return the columns of results; override where classes or options name some."""
+        """Return the columns of results; override if they depend on classes or options."""
         return self.columns
 
     def facts(self, card: Any) -> Json:
-        """Return what tables say of the model in their metadata, by default its notice."""
+        """Return the model's metadata for tables, by default its notice."""
         if isinstance(card, Mapping):
             return {"notice": str(cast("Mapping[str, object]", card).get("notice", ""))}
         return {"notice": str(getattr(card, "notice", ""))}
 
     def find(self, path: Path) -> Iterator[Path]:
-        """Yield the inputs meant by a path of a user's: the file, or those in a folder.
+        """Yield the inputs at a user's path: the file, or those in a folder.
 
         Raises:
             InvalidInput: the folder has none.
@@ -308,12 +312,12 @@ class Task(Application, ABC, Generic[Unit, Result]):
         return cast("Unit", read_file(path, self.max_bytes))
 
     def coerce(self, unit: Any, options: Any) -> Unit:
-        """Return what a unit is to `request` and `answer`; a path is read, if units are files.
+        """Convert a user's unit for `request` and `answer`; a path is read if units are files.
 
-        Override it where `answer` needs some of the options.
+        Override it if `answer` needs some of the options.
         """
         if isinstance(self, Opens) and isinstance(unit, str | Path):
-            raise InvalidInput(f"{unit} is a file of {self.unit}; open it, and give one of them")
+            raise InvalidInput(f"{unit} is a file of {self.unit}; open it and give one of them")
         if self.suffixes and isinstance(unit, str | Path):
             return self.read(Path(unit))
         return cast("Unit", unit)
@@ -335,14 +339,14 @@ class Parses(ABC, Generic[Unit]):
     """An application whose units are typed on the command line: texts, numbers, titles."""
 
     argument: ClassVar[str] = "TEXT"
-    """What one is called in ``--help``."""
+    """Name of a unit in ``--help``."""
 
     @abstractmethod
     def parse(self, text: str) -> Unit:
         """Return the unit that a user typed.
 
         Raises:
-            InvalidInput: it is none.
+            InvalidInput: it is not a unit.
         """
 
 
@@ -355,11 +359,11 @@ class Joins(ABC, Generic[Unit]):
 
     @abstractmethod
     def join(self, parts: Sequence[Unit]) -> Unit:
-        """Return the unit made of what was read of each of its parts."""
+        """Return the unit joined from its parts, as they were read."""
 
 
 class Reports(ABC):
-    """An application that prints results in its own manner."""
+    """An application with its own report of results."""
 
     @abstractmethod
     def report(self, count: int, card: Any, options: Any) -> Report:
@@ -381,11 +385,11 @@ class Draws(ABC):
         Args:
             found: the results.
             path: of the picture.
-            card: of :meth:`Task.card`.
+            card: from :meth:`Task.card`.
             options: of ``DrawOptions``.
 
         Raises:
-            MissingExtra: a package for pictures is missing; also for no results.
+            MissingExtra: a package for pictures is missing; raised without results, too.
         """
 
     def picture_name(self, found: Found) -> str:
@@ -394,13 +398,13 @@ class Draws(ABC):
 
 
 class WritesFiles(ABC, Generic[Unit, Result]):
-    """An application whose results are files, such as a label map for each scan."""
+    """An application whose results include files, such as a label map for each scan."""
 
     @abstractmethod
     def files(self, unit: Unit, result: Result, options: Any) -> Iterable[tuple[str, bytes]]:
-        """Yield the files of a result: a suffix, as ``_seg.nii.gz``, and the content.
+        """Yield the files of a result: a suffix, such as ``_seg.nii.gz``, and the content.
 
-        In a folder of results they lie beside the table of each input.
+        In a folder of results they are written beside the table of each input.
         """
 
 
@@ -408,17 +412,17 @@ Advance: TypeAlias = "Callable[[int, int | None, str | None], None]"
 
 
 class Simulates(ABC, Generic[Unit]):
-    """An application that makes synthetic data to try it with.
+    """An application that makes synthetic data.
 
     The docstring of ``simulate`` is the help of ``naiad simulate NAME``.
     """
 
     simulated: ClassVar[str]
-    """What is made, in the plural."""
+    """Name of the data, in the plural."""
     simulated_output: ClassVar[str]
-    """Where it goes by default: a file, or a folder."""
+    """Default output: a file or a folder."""
     simulated_number: ClassVar[int] = 100
-    """How many, by default."""
+    """Default number of units."""
 
     SimulateOptions: ClassVar[type[Any]] = NoOptions
 
@@ -441,18 +445,18 @@ class Trains(ABC):
 
     @abstractmethod
     def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
-        """Train and write weights to a folder; return lines that say how it went.
+        """Train and write weights to a folder; return lines that summarise the training.
 
         Args:
             output: folder for the weights.
             options: of ``TrainOptions``.
-            command: as it was typed, to be recorded.
-            advance: told the progress.
+            command: command line, to be recorded.
+            advance: called with the progress.
         """
 
 
 class ImportsWeights(ABC):
-    """An application that takes weights of others' training.
+    """An application that imports weights trained elsewhere.
 
     The docstring of ``import_weights`` is the help of ``naiad weights import NAME``.
     """
@@ -461,20 +465,18 @@ class ImportsWeights(ABC):
 
     @abstractmethod
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
-        """Write a folder of weights made from ``source``; return lines to print."""
+        """Convert ``source`` to a folder of weights; return lines to print."""
 
 
 def options_of(options: type, given: Mapping[str, Any]) -> Any:
     """Return an instance of a dataclass of options.
 
     Raises:
-        InvalidInput: an option is unknown; names those there are.
+        InvalidInput: an option is unknown; names the known ones.
     """
     declared = cast("dict[str, Any]", getattr(options, "__dataclass_fields__", {}))
     known = [name for name, field in declared.items() if not field.metadata.get("display")]
     for name in given:
         if name not in known:
-            raise InvalidInput(
-                f"there is no option {name!r}; options: {', '.join(known) or 'none'}"
-            )
+            raise InvalidInput(f"unknown option {name!r}; options: {', '.join(known) or 'none'}")
     return options(**given)

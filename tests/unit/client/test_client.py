@@ -284,28 +284,23 @@ def test_a_progress_bar_goes_to_standard_error(capsys: pytest.CaptureFixture[str
     assert captured.out == ""
 
 
-class Typed:
-    """An application's client, as an application writes it."""
-
-    def __init__(self, model: ModelClient) -> None:
-        self.model = model
-
-    def infer(self, number: float) -> float:
-        return float(self.model.infer(x=[number, 0.0])["y"][0])
-
-
 def test_a_model_of_an_application_has_its_typed_client(monkeypatch: pytest.MonkeyPatch) -> None:
     class Half(application.Application):
         name = "half"
 
         @classmethod
-        def client_of(cls, model: ModelClient) -> Typed:
-            return Typed(model)
+        def client_of(cls, model: Any) -> Any:
+            return ("typed", model)
 
     monkeypatch.setattr(application, "application", lambda name: Half if name == "half" else None)
-    with grpc_server() as (address, _), Client(address) as client:
-        assert client.half.infer(7.0) == 7.0
-        assert isinstance(client.other, ModelClient)
+    for client, kind in (
+        (Client("localhost:1"), ModelClient),
+        (AsyncClient("localhost:1"), AsyncModelClient),
+    ):
+        typed, model = client.half
+        assert (typed, type(model), model.name) == ("typed", kind, "half")
+        assert type(client.other) is kind
+        assert type(client.model("half")) is kind
 
 
 def test_a_model_by_name_is_a_client_of_that_model() -> None:

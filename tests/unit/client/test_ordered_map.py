@@ -6,11 +6,11 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import pytest
 
-from naiad.client.ordered_map import in_order, in_order_async
+from naiad.client.ordered_map import batches, batches_async, in_order, in_order_async
 from naiad.errors import PipelineError
 
 
@@ -153,3 +153,18 @@ async def test_the_asyncio_twin_cancels_what_is_under_way() -> None:
     await answers.aclose()
     assert cancelled
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def test_batches_have_all_items_in_order() -> None:
+    async def collected(items: Iterable[int] | AsyncIterator[int]) -> list[list[int]]:
+        return [batch async for batch in batches_async(items, 2)]
+
+    async def five() -> AsyncIterator[int]:
+        for item in range(5):
+            yield item
+
+    wanted = [[0, 1], [2, 3], [4]]
+    assert list(batches(range(5), 2)) == wanted
+    assert asyncio.run(collected(range(5))) == wanted
+    assert asyncio.run(collected(five())) == wanted
+    assert list(batches([], 2)) == asyncio.run(collected([])) == []

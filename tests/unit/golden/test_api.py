@@ -145,9 +145,8 @@ def member(owner: Any, name: str, text: str) -> Any:
     if name in hints(kind):
         return instance(hints(kind)[name])
     if not hasattr(kind, name) and hasattr(kind, "__getattr__"):  # a client's models
-        with kind() as made:
-            found = getattr(made, name)
-            return Instance(type(found), getattr(found, "task", None))
+        found = getattr(kind(), name)
+        return Instance(type(found), getattr(found, "task", None))
     assert hasattr(kind, name), f"{text}: {kind.__name__} has no {name}"
     found = inspect.getattr_static(kind, name)
     if isinstance(found, property | cached_property):

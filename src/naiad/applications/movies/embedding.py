@@ -43,7 +43,7 @@ def embed_films(
         InvalidInput: the store has embeddings of another encoder, or room for another length.
         NaiadError: the server does not answer.
     """
-    model = TextEmbeddingTask.client_of(client.model(MODEL))
+    model: TextEmbeddingClient = TextEmbeddingTask.client_of(client.model(MODEL))
     name, dimension = model.card["encoder"], int(model.card["dimension"])
     with write_store(place) as writer:
         _check_encoder(writer, name, dimension)

@@ -1,4 +1,6 @@
-"""The typed client of ``products``, which recommends, too."""
+"""The blocking client of ``products``."""
+
+# Made from aio.py by scripts/blocking.py: edit that.
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ RECOMMEND: Final = "products_recommend"
 
 
 class ProductsClient(TaskClient[NDArray[np.int64], "ProductsResult"]):
-    """Asks a served ``products``, and ``products_recommend``; from ``client.products``.
+    """Client of a served ``products``, and of ``products_recommend``; ``client.products``.
 
     Example::
 

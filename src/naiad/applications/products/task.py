@@ -30,7 +30,6 @@ from naiad.tasks.task import (
 )
 
 if TYPE_CHECKING:
-    from naiad.applications.products.client import ProductsClient
     from naiad.applications.products.graph import ProductGraph
     from naiad.applications.products.results import Labels, ProductsResult
 
@@ -77,6 +76,10 @@ class ProductsTask(
         Column("neighbours", "int64", "number of products it was bought with"),
     )
     most = 1 << 20
+    clients = (
+        "naiad.applications.products.client:ProductsClient",
+        "naiad.applications.products.aio:AsyncProductsClient",
+    )
     simulated, simulated_output, simulated_number = "products", "shop", 5_000
 
     @dataclass(frozen=True)
@@ -137,13 +140,6 @@ class ProductsTask(
         notice: str = field(
             default="", metadata={"help": "Notice that goes wherever the weights go."}
         )
-
-    @classmethod
-    def client_of(cls, model: Any) -> ProductsClient:
-        """Return the client, which recommends, too."""
-        from naiad.applications.products.client import ProductsClient
-
-        return ProductsClient(model, cls())
 
     @classmethod
     def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays]:

@@ -186,7 +186,7 @@ def test_events_that_are_not_there_cannot_be_chosen(events: Path) -> None:
     with nugraph3_server() as (url, served):
         result = infer(events, url, "--events", "50:60")
     assert isinstance(result.exception, InvalidInput)
-    assert "the inputs have none of the events asked for" in str(result.exception)
+    assert "the inputs have none of the selected events" in str(result.exception)
     assert not served.requests
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.medical import nifti
-from naiad.applications.medical.bundle.client import Label, Segmentation
 from naiad.applications.medical.bundle.kinds import PICTURE, VOLUME, Kind
+from naiad.applications.medical.bundle.results import Label, Segmentation
 from naiad.applications.medical.nifti import Volume
 from naiad.core.schema import Array
 from naiad.errors import InvalidInput, MissingExtra

@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from naiad.applications.medical.bundle.client import Answer, Segmentation
+from naiad.applications.medical.bundle.results import Answer, Segmentation
 from naiad.console import bar, output, print_columns
 from naiad.tasks.task import Found
 

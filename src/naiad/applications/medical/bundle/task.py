@@ -25,7 +25,7 @@ from naiad.tasks.task import (
 )
 
 if TYPE_CHECKING:
-    from naiad.applications.medical.bundle.client import About, Answer
+    from naiad.applications.medical.bundle.results import About, Answer
 
 Files: TypeAlias = tuple[bytes, ...]
 """The files of one scan, as many as the bundle takes."""
@@ -74,6 +74,10 @@ class BundleTask(
         Column("ml", "float64", "volume of the label", "ml"),
     )
     concurrency, timeout = 2, 600.0
+    clients = (
+        "naiad.applications.medical.bundle.client:BundleClient",
+        "naiad.applications.medical.bundle.aio:AsyncBundleClient",
+    )
 
     @dataclass(frozen=True)
     class Options:
@@ -88,13 +92,6 @@ class BundleTask(
         )
 
     @classmethod
-    def client_of(cls, model: Any) -> Any:
-        """Return the client of a bundle."""
-        from naiad.applications.medical.bundle.client import BundleClient
-
-        return BundleClient(model)
-
-    @classmethod
     def model_on(cls, client: Any) -> str:
         """Return the name of the only bundle on a server.
 
@@ -107,7 +104,7 @@ class BundleTask(
 
     def card(self, metadata: Any) -> About:
         """Return what the bundle says of itself."""
-        from naiad.applications.medical.bundle.client import about
+        from naiad.applications.medical.bundle.results import about
 
         return about(metadata)
 
@@ -159,7 +156,7 @@ class BundleTask(
     def answer(self, unit: Files, outputs: Arrays, card: About) -> Answer:
         """Return label maps with the sizes of labels, or probabilities."""
         from naiad.applications.medical.bundle import schema
-        from naiad.applications.medical.bundle.client import Classification, Label, Segmentation
+        from naiad.applications.medical.bundle.results import Classification, Label, Segmentation
 
         (prediction,) = (name for name in outputs if name not in schema.OWN)
         if card.task == "segmentation":
@@ -192,7 +189,7 @@ class BundleTask(
 
     def rows(self, result: Answer) -> Iterator[Sequence[object]]:
         """Yield a row per label or class."""
-        from naiad.applications.medical.bundle.client import Segmentation
+        from naiad.applications.medical.bundle.results import Segmentation
 
         if isinstance(result, Segmentation):
             for label in result.labels:
@@ -203,7 +200,7 @@ class BundleTask(
 
     def files(self, unit: Files, result: Answer, options: Options) -> Iterable[tuple[str, bytes]]:
         """Yield the label maps."""
-        from naiad.applications.medical.bundle.client import Segmentation
+        from naiad.applications.medical.bundle.results import Segmentation
 
         if isinstance(result, Segmentation):
             yield from result.files("_seg", result.kind.suffix(compress=options.compress))
@@ -220,8 +217,8 @@ class BundleTask(
         Raises:
             InvalidInput: the bundle classifies.
         """
-        from naiad.applications.medical.bundle.client import Segmentation
         from naiad.applications.medical.bundle.overlay import draw_overlay
+        from naiad.applications.medical.bundle.results import Segmentation
 
         for one in found:
             if not isinstance(one.result, Segmentation):

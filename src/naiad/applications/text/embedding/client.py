@@ -1,4 +1,6 @@
-"""The typed client of ``text_embedding``: texts in, an array out."""
+"""The blocking client of ``text_embedding``."""
+
+# Made from aio.py by scripts/blocking.py: edit that.
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from naiad.tasks.client import TaskClient
 
 
 class TextEmbeddingClient(TaskClient[str, NDArray[np.float32]]):
-    """Asks a served ``text_embedding``; from ``client.text_embedding``.
+    """Client of a served ``text_embedding``: texts in, an array out; ``client.text_embedding``.
 
     ``card`` has the server's ``encoder``, ``dimension``, ``max_tokens``, ``precision`` and
     ``notice``.
@@ -48,9 +50,8 @@ class TextEmbeddingClient(TaskClient[str, NDArray[np.float32]]):
             NaiadError: as of `naiad.Client`.
         """
         encode(texts, "text")  # finds the text that is too long before anything is sent
-        vectors = list(
-            self.infer_many(texts, concurrency=concurrency, progress=progress, timeout=timeout)
-        )
+        found = self.infer_many(texts, concurrency=concurrency, progress=progress, timeout=timeout)
+        vectors = list(found)
         if not vectors:
             return np.zeros((0, int(self.card["dimension"])), np.float32)
         return np.stack(vectors)

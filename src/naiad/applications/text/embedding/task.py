@@ -14,7 +14,6 @@ from naiad.core.schema import Arrays
 from naiad.tasks.task import Column, Parses, Reports, Task
 
 if TYPE_CHECKING:
-    from naiad.applications.text.embedding.client import TextEmbeddingClient
     from naiad.applications.text.embedding.report import LikeTheFirst
 
 _PACKAGES = ("tokenizers", "onnxruntime")
@@ -43,13 +42,10 @@ class TextEmbeddingTask(Task[str, NDArray[np.float32]], Parses[str], Reports):
     formats = {".npy": "naiad.applications.text.embedding.vectors:VectorFile"}
     # So that several workers share the work, and one answer is not long in coming.
     listed, group, grouped, concurrency = True, 32, ("text",), 4
-
-    @classmethod
-    def client_of(cls, model: Any) -> TextEmbeddingClient:
-        """Return the client with ``embed``."""
-        from naiad.applications.text.embedding.client import TextEmbeddingClient
-
-        return TextEmbeddingClient(model, cls())
+    clients = (
+        "naiad.applications.text.embedding.client:TextEmbeddingClient",
+        "naiad.applications.text.embedding.aio:AsyncTextEmbeddingClient",
+    )
 
     @classmethod
     def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays]:

@@ -1,0 +1,134 @@
+"""The model card of a bundle, and the label maps and classes that it answers with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from naiad.applications.medical.bundle.kinds import KINDS, VOLUME, Kind
+from naiad.applications.medical.bundle.schema import (
+    CLASSES_PARAMETER,
+    FILES_PARAMETER,
+    INPUT_PARAMETER,
+    KIND_PARAMETER,
+    TASK_PARAMETER,
+)
+from naiad.core.schema import Array
+
+if TYPE_CHECKING:
+    from naiad.applications.medical.nifti import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Model card of a served bundle.
+
+    Attributes:
+        task: ``segmentation`` or ``classification``.
+        kind: volumes or pictures, what it takes.
+        image: name of the input tensor.
+        files: what the files of one scan are, in order; most bundles take one.
+        classes: names of the classes of a classification, in order.
+        notice: what every user must know of it, or "".
+    """
+
+    task: str
+    kind: Kind[Any]
+    image: str
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
+    notice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Size of a label in a scan.
+
+    Attributes:
+        number: the value in the label map, or the number of the map where there are several.
+        name: what it stands for.
+        size: its volume in ml; of a picture, its area in pixels.
+    """
+
+    number: int
+    name: str
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """Label maps of a scan or picture.
+
+    Attributes:
+        kind: of the image: a volume or a picture.
+        maps: label maps as NIfTI or PNG files, with the image's grid: one, or one per channel where
+            labels may overlap.
+        labels: those that were found, the background too.
+    """
+
+    kind: Kind[Any]
+    maps: tuple[bytes, ...]
+    labels: tuple[Label, ...]
+
+    @property
+    def unit(self) -> str:
+        """Of the labels' sizes: ``ml`` or ``px``."""
+        return self.kind.unit
+
+    def array(self, number: int = 0) -> Array:
+        """Return a label map: integers ``[x, y, z]``, or of a picture ``[rows, columns]``."""
+        return self.kind.read_map(self.maps[number], f"maps[{number}]")
+
+    def volume(self, number: int = 0) -> Volume:
+        """Return a label map of a volume with its affine; needs nibabel."""
+        from naiad.applications.medical.nifti import read
+
+        return read(self.maps[number], name=f"maps[{number}]")
+
+    def save(self, path: Path | str) -> list[Path]:
+        """Write the map to ``path``; of several maps, each with its number before the suffix."""
+        path = Path(path)
+        stem, dot, suffix = path.name.partition(".")
+        written = [path.with_name(name) for name, _ in self.files(stem, f"{dot}{suffix}")]
+        for one, data in zip(written, self.maps, strict=True):
+            one.write_bytes(data)
+        return written
+
+    def files(self, stem: str, suffix: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and content of each map's file, as :meth:`save` names them."""
+        for number, data in enumerate(self.maps):
+            yield f"{stem}_{number}{suffix}" if len(self.maps) > 1 else f"{stem}{suffix}", data
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Class of a scan.
+
+    Attributes:
+        label: the class with the highest probability.
+        probabilities: of each class, by name.
+        decision: what the bundle's own postprocessing ends with, such as a one-hot vector.
+    """
+
+    label: str
+    probabilities: Mapping[str, float]
+    decision: tuple[float, ...]
+
+
+Answer: TypeAlias = Segmentation | Classification
+
+
+def about(metadata: Mapping[str, str]) -> About:
+    """Return what a bundle says of itself in the parameters of its config."""
+    kind = metadata.get(KIND_PARAMETER)
+    return About(
+        task=metadata.get(TASK_PARAMETER, ""),
+        kind=next((known for known in KINDS if known.name == kind), VOLUME),
+        image=metadata.get(INPUT_PARAMETER, "image"),
+        files=tuple(json.loads(metadata.get(FILES_PARAMETER) or '["image"]')),
+        classes=tuple(json.loads(metadata.get(CLASSES_PARAMETER) or "[]")),
+        notice=metadata.get("notice", ""),
+    )

@@ -37,7 +37,7 @@ namespace {
 
 constexpr const char* kName = "NuGraphInferenceNaiad";
 
-/// "host:port" as the client takes it; an address with a scheme, or a Unix socket, stays as it is.
+/// "host:port" as a URL; an address with a scheme, or a Unix socket, stays unchanged.
 std::string address(const std::string& url, bool ssl) {
   if (url.find("://") != std::string::npos || url.rfind("unix:", 0) == 0) return url;
   return (ssl ? "grpcs://" : "grpc://") + url;
@@ -61,8 +61,8 @@ naiad::Options options(const fhicl::ParameterSet& p) {
   options.timeout =
       std::chrono::milliseconds(static_cast<std::chrono::milliseconds::rep>(timeout * 1e3));
   if (p.has_key("retryRounds")) options.retry.rounds = p.get<int>("retryRounds");
-  // art keeps its parameters in every file that it writes: an API key is no parameter, but comes
-  // from the environment, NAIAD_API_KEY, which the client reads itself.
+  // art records parameters in every file that it writes, so the API key is not one: the client
+  // reads it from NAIAD_API_KEY in the environment.
   options.gzip = p.get<bool>("gzip", false);
   return options;
 }

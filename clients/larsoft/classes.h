@@ -1,4 +1,4 @@
-// The products that LArSoft's own dictionaries do not have: seven scores per hit.
+// Products missing from LArSoft's own dictionaries: seven scores per hit.
 #include <vector>
 
 #include "canvas/Persistency/Common/Ptr.h"

@@ -389,7 +389,7 @@ def test_an_api_key_is_sent_with_every_call_and_a_refusal_is_not_tried_again(
         inspector.refusal = (grpc.StatusCode.UNIMPLEMENTED, "grpc-encoding is not taken")
         said = said_by(programs, events, url, gzip=1)
         assert said.startswith(
-            "UNIMPLEMENTED: the server takes no compressed messages: set options"
+            "UNIMPLEMENTED: the server does not take compressed messages: set options"
         )
 
 
@@ -447,7 +447,7 @@ def test_a_certificate_that_is_not_right_is_named_with_what_would_be(
     with inspected() as (_, port):
         said = said_by(programs, events, f"grpcs://127.0.0.1:{port}", ca=ca)
         assert said.endswith(
-            f"it does not speak TLS; without, the address is grpc://127.0.0.1:{port}"
+            f"it does not speak TLS; without it, the address is grpc://127.0.0.1:{port}"
         )
     certificate, key = authority.issue("client")
     for files, why in (

@@ -1,10 +1,10 @@
 # naiad_codegen(TARGET PIPELINE [HEADER])
 #
 # Write the header with a pipeline's types when TARGET is built, for `#include <naiad/HEADER>`.
-# PIPELINE is what one types after `naiad serve`, such as nugraph3 or my_model.py:MyModel; HEADER is
-# by default PIPELINE.hpp. Needs the command `naiad`, of the virtual environment in use or
-# -DNAIAD_COMMAND=...; or, where there is none, the header itself: -DNAIAD_HEADERS=FOLDER names a
-# folder whose naiad/HEADER was written elsewhere.
+# PIPELINE is an argument of `naiad serve`, such as nugraph3 or my_model.py:MyModel; HEADER is
+# PIPELINE.hpp by default. Needs the command `naiad`, from the active virtual environment or
+# -DNAIAD_COMMAND=...; without it, -DNAIAD_HEADERS=FOLDER names a folder whose naiad/HEADER was
+# written elsewhere.
 function(naiad_codegen target pipeline)
   set(header ${ARGV2})
   if(NOT header)

@@ -23,14 +23,14 @@ METHODS = {
     "SystemSharedMemoryRegister",
     "SystemSharedMemoryUnregister",
 }
-# Of these messages only these fields; of others all.
+# The fields to keep in these messages; others keep all.
 FIELDS = {".inference.ModelConfig": {"parameters"}}
 
 Message = descriptor_pb2.DescriptorProto
 
 
 def messages(prefix: str, within: list[Message]) -> Iterator[tuple[str, Message]]:
-    """Every message by its full name, those inside of others too."""
+    """Return all messages by full name, with nested ones."""
     for message in within:
         name = f"{prefix}.{message.name}"
         yield name, message
@@ -38,7 +38,7 @@ def messages(prefix: str, within: list[Message]) -> Iterator[tuple[str, Message]
 
 
 def keep(container: list[Message], prefix: str, used: set[str]) -> None:
-    """Drop messages that are not used and hold none that is."""
+    """Drop messages that are not used and contain none that is."""
     for message in list(container):
         name = f"{prefix}.{message.name}"
         if not any(other == name or other.startswith(f"{name}.") for other in used):

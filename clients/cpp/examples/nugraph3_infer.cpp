@@ -24,7 +24,7 @@ using naiad::models::Nugraph3;
 using naiad::models::Nugraph3Input;
 using naiad::models::Nugraph3Output;
 
-constexpr std::size_t kFew = 3;  // up to so many events are printed one by one, more as a summary
+constexpr std::size_t kFew = 3;  // most events printed one by one; more are summarised
 
 constexpr const char* kUsage =
     R"(Usage: nugraph3_infer FILE [OPTIONS]
@@ -161,7 +161,7 @@ Arguments parse(int argc, char** argv) {
   return arguments;
 }
 
-/// The numbers of the events that `--events` says, as Python's slices choose them.
+/// The numbers of the events in `--events`, chosen as by Python's slices.
 std::vector<std::size_t> chosen(const std::string& text, std::size_t size) {
   const auto all = static_cast<long long>(size);
   std::vector<std::optional<long long>> parts;
@@ -170,11 +170,11 @@ std::vector<std::size_t> chosen(const std::string& text, std::size_t size) {
     const std::string part = text.substr(at, colon - at);
     char* end = nullptr;
     const long long value = std::strtoll(part.c_str(), &end, 10);
-    if (*end != '\0') parts.resize(4);  // more than there may be
+    if (*end != '\0') parts.resize(4);  // more than allowed
     parts.push_back(part.empty() ? std::nullopt : std::optional(value));
     at = colon + 1;
   }
-  // What is beyond the file in a slice is beyond it by one as well.
+  // In a slice, a number beyond the file is the same as one past its end.
   for (auto& part : parts) {
     if (part) part = std::clamp(*part, -all - 1, all + 1);
   }
@@ -197,24 +197,24 @@ std::vector<std::size_t> chosen(const std::string& text, std::size_t size) {
   return numbers;
 }
 
-/// An event that is with a server.
+/// An event in flight.
 struct Sent {
   std::size_t number;
   std::vector<std::int32_t> planes;
 };
 
-/// A file of events under way.
+/// The inference of a file of events.
 class Run {
  public:
   Run(const Arguments& arguments, const naiad::EventFile& file, naiad::Client& client)
       : arguments_(arguments), file_(file), client_(client), model_(client) {}
 
-  /// Do it; how many events failed.
+  /// Run it; return the number of events that failed.
   std::size_t operator()() {
     const std::vector<std::size_t> numbers = chosen(arguments_.events, file_.size());
     if (numbers.empty()) {
       throw naiad::InvalidInput(arguments_.file + " has " + std::to_string(file_.size()) +
-                                " events, and none of those asked for");
+                                " events, and none of the selected ones");
     }
     const auto labels = report::Labels::from(client_.parameters(model_.name()));
     std::vector<report::Result> few;

@@ -1,4 +1,4 @@
-// What NuGraph3 found, for the terminal, as `naiad infer nugraph3` prints it.
+// Results of NuGraph3 for the terminal, as `naiad infer nugraph3` prints them.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace report {
 
-/// Names of a model's classes, in the order of its scores, and what to know of its weights.
+/// Names of a model's classes, in the order of its scores, and the notice of its weights.
 struct Labels {
   std::vector<std::string> semantic;
   std::vector<std::string> event;
@@ -19,8 +19,8 @@ struct Labels {
 
   /// From the parameters in the model's configuration.
   static Labels from(const std::map<std::string, std::string>& parameters);
-  /// The same for so many scores; where the model names none, "class 0" and so on. Throws
-  /// naiad::PipelineError where it names another number.
+  /// The names for this number of scores; if the model has none, "class 0" and so on. Throws
+  /// naiad::PipelineError if it has another number.
   Labels sized(std::size_t semantic, std::size_t event) const;
 };
 
@@ -32,12 +32,12 @@ struct Result {
   Labels labels;
   std::vector<float> event_probabilities;
   std::array<float, 3> vertex;  // cm
-  /// Signal hits by semantic class; the last row are the hits that are not signal.
+  /// Signal hits by semantic class; the last row counts the other hits.
   std::vector<PlaneCounts> counts;
   std::size_t unknown_hits = 0;
 
-  /// `planes` are those of the event's hits. Throws naiad::PipelineError where the output is not
-  /// that of such an event.
+  /// `planes` are those of the event's hits. Throws naiad::PipelineError if the output does not fit
+  /// the event.
   static Result from(const naiad::EventId& id, const std::vector<std::int32_t>& planes,
                      const naiad::models::Nugraph3Output& output, const Labels& labels);
   std::size_t event_class() const;
@@ -56,7 +56,7 @@ struct Tally {
 
 void print(const Result& result);
 void print(const Tally& tally, double seconds);
-/// What every user must know of the weights, if there is anything.
+/// Print the notice of the weights, unless it is empty.
 void print_notice(const std::string& notice);
 
 /// As "1 event" and "1,200 events".

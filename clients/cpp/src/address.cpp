@@ -14,7 +14,7 @@ namespace naiad {
 namespace {
 
 constexpr std::string_view kUnix = "unix:";
-// With the NUL behind it.
+// With the final NUL.
 constexpr std::size_t kLongestSocket = sizeof(sockaddr_un::sun_path);
 
 InvalidInput wrong(const std::string& url, const std::string& why) {
@@ -33,7 +33,7 @@ Address parse_socket(const std::string& url) {
   if (path.find('\0') != std::string::npos) throw wrong(url, "the path has a NUL in it");
   if (path.size() >= kLongestSocket) {
     throw wrong(url, "the path has " + std::to_string(path.size()) +
-                         " bytes; that of a Unix socket has at most " +
+                         " bytes; a Unix socket's path has at most " +
                          std::to_string(kLongestSocket - 1));
   }
   Address address;
@@ -41,7 +41,7 @@ Address parse_socket(const std::string& url) {
   return address;
 }
 
-/// The path with all that would mean something else in a URI as %XX.
+/// The path with the special characters of URIs as %XX.
 std::string quoted(const std::string& path) {
   constexpr const char* digits = "0123456789ABCDEF";
   std::string result;
@@ -100,7 +100,7 @@ Address parse_address(const std::string& url) {
   const auto bracket = rest.rfind(']');
   const auto colon = rest.find(':', bracket == std::string::npos ? 0 : bracket);
   if (bracket == std::string::npos && std::count(rest.begin(), rest.end(), ':') > 1) {
-    throw wrong(url, "an IPv6 address is written in brackets, as [::1]:8001");
+    throw wrong(url, "write an IPv6 address in brackets, as [::1]:8001");
   }
   address.host = rest.substr(0, colon);
   address.port =

@@ -1,4 +1,4 @@
-// Where a server is.
+// Address of a server.
 #pragma once
 
 #include <string>
@@ -14,13 +14,13 @@ struct Address {
   bool is_socket() const { return !socket.empty(); }
   /// Whether the connection stays on this machine: a Unix socket, or a loopback address.
   bool is_local() const;
-  /// As gRPC takes it.
+  /// The form that gRPC takes.
   std::string target() const;
-  /// As people write it.
+  /// The form that users write.
   std::string url() const;
 };
 
-/// Read `host:port`, `grpc://host:port` or `grpcs://host:port`, without a port 8001, with TLS 443;
+/// Parse `host:port`, `grpc://host:port` or `grpcs://host:port` (default port 8001, with TLS 443);
 /// or `unix:PATH` or `unix:///PATH`. Throws InvalidInput for anything else.
 Address parse_address(const std::string& url);
 

@@ -15,24 +15,24 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// With less time left, the last error tells more than a missed deadline.
+// With less time left, the last error says more than a missed deadline.
 constexpr milliseconds kShortestTry{50};
 
-// How long one server at a time is waited for.
+// Longest wait for one server of several.
 constexpr milliseconds kSlice{50};
 
-// Rounds for a client that was never answered: its servers may not be there at all.
+// Rounds for a client that never had an answer: its servers may not exist.
 constexpr int kRounds = 8;
 
-// Further tries of a request whose worker died of it each time.
+// Retries of a request that killed its worker each time.
 constexpr int kDeadlyTries = 3;
 
-/// Whether the server says that workers die of the request.
+/// Whether the server reports that the request kills workers.
 bool is_deadly(const Error& error) {
   return contains(error.what(), "did so with this request alone");
 }
 
-// What a clock can count, and more than any call takes.
+// Within what a clock can count, and longer than any call takes.
 constexpr milliseconds kLongest = std::chrono::hours(24 * 365 * 10);
 
 milliseconds up_to(milliseconds most) {
@@ -41,7 +41,7 @@ milliseconds up_to(milliseconds most) {
 }
 
 void check(const Options& options) {
-  if (options.servers.empty()) throw InvalidInput("no servers are named; give at least one");
+  if (options.servers.empty()) throw InvalidInput("no servers are given; give at least one");
   if (options.timeout <= milliseconds(0)) {
     throw InvalidInput("timeout is " + std::to_string(options.timeout.count()) +
                        " ms; it must be more than 0");
@@ -64,7 +64,7 @@ struct Client::Servers {
     }
   }
 
-  /// Wait until then, or until a server that was away is connected again.
+  /// Wait until then, or until a server that was away has reconnected.
   void wait(std::chrono::steady_clock::time_point until) {
     std::vector<Server*> away;
     for (const auto& server : list) {
@@ -78,8 +78,8 @@ struct Client::Servers {
   }
 
   std::vector<std::unique_ptr<Server>> list;
-  std::atomic<std::size_t> preferred{0};  // the one that answered last
-  std::atomic<bool> answered{false};      // whether any ever did
+  std::atomic<std::size_t> preferred{0};  // the server that answered last
+  std::atomic<bool> answered{false};      // whether any ever answered
 };
 
 Client::Client(Options options) : options_(std::move(options)), pool_(options_.max_in_flight) {
@@ -95,7 +95,7 @@ Options Client::with_server(const std::string& url) {
   return options;
 }
 
-/// Call `ask(server, deadline)` for one server after the other until one answers.
+/// Call `ask(server, deadline)` for each server in turn until one answers.
 template <class Ask>
 auto Client::ask(milliseconds timeout, Ask ask) {
   const milliseconds allowed = std::min(timeout.count() > 0 ? timeout : options_.timeout, kLongest);
@@ -123,7 +123,7 @@ auto Client::ask(milliseconds timeout, Ask ask) {
         if (is_deadly(error) && ++deadly > kDeadlyTries && !options_.retry.rounds) throw;
       } catch (const DeadlineExceeded&) {
         last = std::current_exception();
-        if (deadline.at == end) throw;  // that of the call itself
+        if (deadline.at == end) throw;  // the deadline of the call itself
       } catch (const Error&) {
         servers_->answered = true;
         throw;
@@ -138,7 +138,7 @@ auto Client::ask(milliseconds timeout, Ask ask) {
     }
     const milliseconds least = std::min(pause, options_.retry.first_wait);
     const Clock::time_point until = Clock::now() + pause;
-    std::this_thread::sleep_for(least);  // whatever happens, so that nobody is asked without a rest
+    std::this_thread::sleep_for(least);  // always, so that servers are not asked without a pause
     servers_->wait(until);
     wait = std::min(2 * wait, options_.retry.longest_wait);
   }

@@ -21,8 +21,8 @@ std::string key_path(const Address& address) {
   return root + "/control/" + address.port + ".key";
 }
 
-/// The text of a file of this user's, or root's. What somebody else has put there is not our
-/// server's key, and a pipe would never be read to its end.
+/// The text of a regular file that this user or root owns. A file of another user is not our
+/// server's key, and a pipe may never end.
 std::string own_file(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) return "";
@@ -37,7 +37,7 @@ std::string own_file(const std::string& path) {
   return size > 0 ? std::string(text.data(), static_cast<std::size_t>(size)) : "";
 }
 
-/// The key, or "" where it is none: metadata of other characters would end this process.
+/// The key, or "" for invalid characters, which as metadata would end this process.
 std::string checked(const std::string& key) {
   for (const char c : key) {
     if (c <= ' ' || c > '~') return "";

@@ -13,12 +13,12 @@ namespace {
 
 constexpr const char* kApiKey = "x-api-key";
 
-/// A PEM file with something of the kind in it; "" without a path.
+/// The content of a PEM file, which must have this kind of entry; "" without a path.
 std::string read_pem(const std::string& path, const char* kind) {
   if (path.empty()) return "";
   std::ifstream file(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file) throw InvalidInput(path + ": no such file, or one that cannot be read");
+  if (!file) throw InvalidInput(path + ": no such file, or it cannot be read");
   if (!contains(text, "-----BEGIN ") || !contains(text, std::string(kind) + "-----")) {
     throw InvalidInput(path + " has no " + kind + " in PEM format");
   }
@@ -71,7 +71,7 @@ std::vector<std::pair<std::string, std::string>> metadata(const Address& address
   std::vector<std::pair<std::string, std::string>> all;
   for (const auto& [given, value] : options.headers) {
     const std::string name = lower(given);
-    // gRPC ends the process over a header that it cannot send.
+    // gRPC ends the process for a header that it cannot send.
     if (!is_name(name) || starts_with(name, "grpc-")) {
       throw InvalidInput("a header is named \"" + given +
                          "\"; it must be letters, digits, -, _ and ., and not begin with grpc-");
@@ -89,7 +89,7 @@ std::vector<std::pair<std::string, std::string>> metadata(const Address& address
   const std::string source = options.api_key.empty() ? "NAIAD_API_KEY" : "api_key";
   if (!address.tls && !address.is_local()) {
     throw InvalidInput(source + " is set, and " + address.url() +
-                       " is another machine without encryption, where anyone on the way could "
+                       " is another machine without encryption, so anyone on the way could "
                        "read the key: use grpcs://, or, if you know that the network is safe, "
                        "options.headers = {{\"x-api-key\", ...}}");
   }

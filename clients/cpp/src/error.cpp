@@ -7,7 +7,7 @@
 namespace naiad {
 namespace {
 
-/// The message without what Triton wraps around what a model said.
+/// The message without the text that Triton wraps around a model's own.
 std::string clean(std::string message) {
   if (starts_with(message, "[request id: ")) {
     if (const auto end = message.find("] "); end != std::string::npos) message.erase(0, end + 2);
@@ -18,14 +18,14 @@ std::string clean(std::string message) {
       message.erase(0, end + before.size());
     }
   }
-  // The Python backend lists code locations behind the message.
+  // The Python backend lists code locations after the message.
   if (const auto at = message.find("\nAt:\n"); at != std::string::npos) message.erase(at);
   const auto last = message.find_last_not_of(" \n");
   message.erase(last == std::string::npos ? 0 : last + 1);
   return message;
 }
 
-/// The code for an answer of HTTP's, by a proxy that knows no gRPC; `otherwise` where it is none.
+/// The code for an HTTP answer, from a proxy without gRPC; `otherwise` for other messages.
 Code of_http(const std::string& message, Code otherwise) {
   constexpr std::string_view before = "Received http2 header with status: ";
   if (!starts_with(message, before)) return otherwise;
@@ -84,7 +84,9 @@ const char* name(Code code) {
 
 void throw_status(Code code, std::string message) {
   message = clean(std::move(message));
-  if (message.empty()) message = std::string("the server answered ") + name(code) + ", no message";
+  if (message.empty()) {
+    message = std::string("the server answered ") + name(code) + " without a message";
+  }
   const bool unknown_model =
       starts_with(message, "Request for unknown model") ||
       (starts_with(message, "requested model '") && contains(message, "' is not available"));
@@ -93,26 +95,26 @@ void throw_status(Code code, std::string message) {
                         contains(message, "' has no available versions");
   if (unloaded) throw Unavailable(message);
   if (unknown_model) throw ModelNotFound(message);
-  // Triton's answer, with the status UNAVAILABLE, where an endpoint needs the control key.
+  // Triton's answer, with the status UNAVAILABLE, if an endpoint needs the control key.
   if (starts_with(message, "This protocol is restricted")) throw NotAllowed(message);
-  // gRPC's own words, with several statuses; it would be as large the next time.
+  // gRPC's own words, with several statuses; a retry would be as large.
   if (contains(message, "message larger than max") || contains(message, "metadata size exceeds")) {
-    throw InvalidInput("more was sent than the server takes: " + message, code);
+    throw InvalidInput("the request is larger than the server allows: " + message, code);
   }
   if (code == Code::unimplemented && contains(message, "grpc-encoding")) {
     throw InvalidInput(
-        "the server takes no compressed messages: set options.gzip = false (" + message + ")",
+        "the server does not take compressed messages: set options.gzip = false (" + message + ")",
         code);
   }
   if (code == Code::unknown || code == Code::internal) {
-    // The model's process died: the request is not to blame, and the model is back after a reload.
+    // The model's process died: the request is not at fault, and a reload brings the model back.
     const bool dead_model =
         starts_with(message, "Stub process ") && contains(message, " is not healthy");
-    // gRPC's words where a connection ends amid an answer.
+    // gRPC's words for a connection that ended in the middle of an answer.
     const bool cut_off =
         starts_with(message, "Stream removed") || starts_with(message, "Received RST_STREAM");
     if (dead_model || cut_off) throw Unavailable(message);
-    // What Envoy says of a size beyond its limits.
+    // Envoy's words for a size beyond its limits.
     if (starts_with(message, "Payload Too Large") ||
         starts_with(message, "Request Header Fields Too Large")) {
       throw InvalidInput(message, code);
@@ -130,7 +132,7 @@ void throw_status(Code code, std::string message) {
     case Code::unauthenticated:
     case Code::permission_denied:
       throw NotAllowed(message, code);
-    // A server that ends cancels; this client cancels nothing itself.
+    // A server that is stopping cancels; this client never does.
     case Code::cancelled:
     case Code::unavailable:
     case Code::resource_exhausted:

@@ -9,10 +9,10 @@
 namespace naiad {
 namespace {
 
-// Rows of event_id that are looked at together when events must be found by it.
+// Rows of event_id that are read at once to find events by it.
 constexpr std::uint64_t kScanRows = 1'000'000;
 
-/// Rows with the same id, one after the other.
+/// Consecutive rows with the same id.
 struct Stretch {
   EventId id;
   std::uint64_t start;
@@ -32,13 +32,13 @@ std::vector<Stretch> stretches(const Table& table) {
   return result;
 }
 
-/// Ids by sequence number, of all events that the counts of some table name.
+/// Ids by sequence number, of all events that the tables count.
 std::map<std::int64_t, EventId> counted_events(const std::vector<const Table*>& tables) {
   std::map<std::int64_t, EventId> events;
   for (const Table* table : tables) {
     if (!table->counts()) continue;
     if (!table->has_ids() && !table->counts()->empty()) {
-      throw InvalidInput(table->where("event_id") + ": there is no such column");
+      throw InvalidInput(table->where("event_id") + ": no such column");
     }
     std::uint64_t row = 0;
     for (const Count& count : *table->counts()) {
@@ -52,7 +52,7 @@ std::map<std::int64_t, EventId> counted_events(const std::vector<const Table*>& 
 }  // namespace
 
 struct EventFile::Contents {
-  /// Rows of an event, one after the other.
+  /// Consecutive rows of an event.
   struct Run {
     std::size_t event;
     std::uint64_t start;
@@ -61,7 +61,7 @@ struct EventFile::Contents {
 
   explicit Contents(const std::string& path);
 
-  /// Rows of an event, appended to the column that `read(start, stop)` gives for a range of them.
+  /// The rows of an event in a column, joined from `read(start, stop)` of each range.
   template <class Read>
   static auto gathered(const std::vector<Run>& runs, std::size_t event, Read read) {
     auto [first, last] =
@@ -107,8 +107,8 @@ EventFile::Contents::Contents(const std::string& path) : file(hdf5::open_file(pa
   const std::optional<Table> events = Table::open(file, path, "event_table");
   const std::vector<const Table*> tables{&*hits, &*spacepoints};
 
-  // The events are the rows of event_table where it names them, and else those of which the tables
-  // have rows. Where no table names events, the file is one event.
+  // The events are the rows of event_table if it names them, and otherwise those that have rows in
+  // the tables. If no table names events, the file is one event.
   std::map<std::int64_t, std::size_t> sequence;
   const bool counted = hits->counts() || spacepoints->counts();
   if (events && events->has_ids()) {
@@ -130,7 +130,7 @@ EventFile::Contents::Contents(const std::string& path) : file(hdf5::open_file(pa
   } else {
     ids = {{-1, -1, -1}};
   }
-  // Of two events with the same id, rows that are found by it belong to the first.
+  // If two events have the same id, rows found by it belong to the first.
   std::map<EventId, std::size_t> numbers;
   for (std::size_t i = 0; i < ids.size(); ++i) numbers.try_emplace(ids[i], i);
   hit_runs = runs_of(*hits, sequence, numbers);
@@ -161,7 +161,7 @@ auto EventFile::Contents::runs_of(const Table& table,
         throw InvalidInput(table.where("event_id") + " has rows of run " +
                            std::to_string(stretch.id[0]) + ", subrun " +
                            std::to_string(stretch.id[1]) + ", event " +
-                           std::to_string(stretch.id[2]) + ", which event_table has not");
+                           std::to_string(stretch.id[2]) + ", which event_table lacks");
       }
       runs.push_back({found->second, stretch.start, stretch.stop});
     }
@@ -169,7 +169,7 @@ auto EventFile::Contents::runs_of(const Table& table,
     if (table.rows() > 0) runs.push_back({0, 0, table.rows()});
   } else {
     throw InvalidInput(table.where("event_id") +
-                       " is not there, nor event_id.seq_cnt; without one "
+                       " and event_id.seq_cnt are missing; without one "
                        "of them rows cannot be assigned to the " +
                        std::to_string(ids.size()) + " events of the file");
   }

@@ -27,11 +27,11 @@ hid_t memory_type<double>() {
   return H5T_NATIVE_DOUBLE;
 }
 
-// Values that are read at once. A request over gRPC is less than 2 GiB, so that no event has more;
-// and a small file can claim any number, since what was never written takes no place in it.
+// Most values read at once. A gRPC request is below 2 GiB, so no event has more; and a small file
+// can claim any number, since unwritten values take no space in it.
 constexpr std::uint64_t kMost = std::uint64_t{1} << 25;
 
-/// rows * columns. Throws InvalidInput where that is too many.
+/// rows * columns. Throws InvalidInput if that is too many.
 std::size_t count_of(std::uint64_t rows, std::uint64_t columns) {
   if (columns > kMost || (columns > 0 && rows > kMost / columns)) {
     throw InvalidInput(std::to_string(rows) + " rows of a dataset are to be read at once, of " +
@@ -54,13 +54,13 @@ std::mutex& lock() {
 }
 
 Handle open_file(const std::string& path) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are told by exceptions
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors become exceptions
   struct stat found {};
   if (stat(path.c_str(), &found) != 0 || !S_ISREG(found.st_mode)) {
     throw InvalidInput(path + ": no such file");
   }
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  if (!file) throw InvalidInput(path + " is not an HDF5 file, or a damaged one");
+  if (!file) throw InvalidInput(path + " is not an HDF5 file, or is damaged");
   return file;
 }
 
@@ -153,7 +153,7 @@ std::vector<std::string> Dataset::strings() const {
   }
   std::vector<std::string> result;
   for (std::size_t i = 0; i < rows_; ++i) {
-    result.emplace_back(all.substr(i * length, length).c_str());  // without what fills it up
+    result.emplace_back(all.substr(i * length, length).c_str());  // without the padding
   }
   return result;
 }

@@ -1,4 +1,4 @@
-// Datasets of HDF5 files, read by rows.
+// Datasets of HDF5 files, read by row.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,9 @@
 
 namespace naiad::hdf5 {
 
-using Id = std::int64_t;  // hid_t, which this header need not know
+using Id = std::int64_t;  // hid_t, without its header
 
-/// Held by whoever calls libhdf5, which may not be called by two threads at once.
+/// Held during calls of libhdf5, which is not thread-safe.
 std::mutex& lock();
 
 /// An open object of libhdf5, closed when the last copy is gone.
@@ -31,7 +31,7 @@ class Handle {
   std::shared_ptr<Id> id_;
 };
 
-/// Throws InvalidInput where there is no such file, or it is no HDF5.
+/// Throws InvalidInput if the file is missing, or is not HDF5.
 Handle open_file(const std::string& path);
 
 enum class Kind { integer, real, other };
@@ -39,7 +39,7 @@ enum class Kind { integer, real, other };
 /// A dataset of one or two dimensions.
 class Dataset {
  public:
-  /// What lies under the name in a group, or nothing where that is no such dataset.
+  /// The dataset with this name in a group, or nothing.
   static Dataset open(const Handle& group, const std::string& name);
 
   explicit operator bool() const { return static_cast<bool>(handle_); }
@@ -49,13 +49,13 @@ class Dataset {
   Kind kind() const { return kind_; }
   bool has_attribute(const std::string& name) const;
 
-  /// Rows `start` to `stop` of the columns from `column` on, row by row. `T` is std::int64_t, float
-  /// or double; libhdf5 converts.
+  /// Rows `start` to `stop`, from `column` on, row-major. `T` is std::int64_t, float or double;
+  /// libhdf5 converts.
   template <class T>
   std::vector<T> read(std::uint64_t start, std::uint64_t stop, std::uint64_t column = 0,
                       std::uint64_t count = 1) const;
 
-  /// The strings of a one-dimensional dataset of strings of a fixed length.
+  /// The strings of a one-dimensional dataset of fixed-length strings.
   std::vector<std::string> strings() const;
 
  private:

@@ -20,8 +20,8 @@ Pool::~Pool() {
 void Pool::run(std::function<void()> task) {
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return under_way_ < bound_; });
-  // Every task that is not waiting has a thread: with more tasks than threads one more is needed.
-  // Where there cannot be one, the task has not been taken.
+  // Each running task has a thread, so with more tasks than threads one more is needed. If it
+  // cannot be started, the task was not accepted.
   if (threads_.size() <= under_way_) threads_.emplace_back([this] { work(); });
   waiting_.push_back(std::move(task));
   ++under_way_;
@@ -38,7 +38,7 @@ void Pool::work() {
     waiting_.pop_front();
     lock.unlock();
     task();
-    task = nullptr;  // what it holds is released before others may count on its end
+    task = nullptr;  // releases its captures before the task counts as done
     lock.lock();
     --under_way_;
     done_.notify_one();

@@ -15,10 +15,10 @@ std::string text(const std::vector<Dim>& dims) {
   return result + "]";
 }
 
-/// Sizes of named dimensions, and the tensor that was the first to have each.
+/// Sizes of named dimensions, with the tensor that set each.
 class Sizes {
  public:
-  /// What is wrong with the tensor; empty if nothing.
+  /// The error in a tensor, in words; empty if there is none.
   std::string add(const TensorSpec& spec, DataType type, const Shape& shape) {
     const std::string tensor(spec.name);
     if (type != spec.type) {
@@ -91,7 +91,7 @@ void check_outputs(const Schema& schema, const std::vector<Tensor>& outputs,
       continue;
     }
     if (const std::string wrong = sizes.add(spec, output->type, output->shape); !wrong.empty()) {
-      throw PipelineError("the server answered something wrong: " + wrong);
+      throw PipelineError("the server's answer is wrong: " + wrong);
     }
   }
 }

@@ -15,7 +15,7 @@
 namespace naiad {
 namespace {
 
-// Of size classes, so that events of about one size share regions.
+// Rounded up to size classes, so that events of similar size share regions.
 constexpr std::size_t kSmallest = 64 * 1024;
 
 std::string unique_name() {
@@ -31,7 +31,7 @@ Region::Region(std::size_t size) : name_(unique_name()), size_(kSmallest) {
   const int file = shm_open(name_.c_str(), O_RDWR | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR);
   int error = file < 0 ? errno : 0;
   if (file >= 0) {
-    // Reserved at once: memory that is not there would else be noticed as a crash when written to.
+    // Reserved at once: otherwise missing memory would show as a crash on write.
     error = posix_fallocate(file, 0, static_cast<off_t>(size_));
     if (error == 0) {
       void* mapped = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);

@@ -1,4 +1,4 @@
-// Memory that this process and a server on the same machine both see.
+// Memory shared by this process and a server on the same machine.
 #pragma once
 
 #include <cstddef>
@@ -9,16 +9,16 @@
 
 namespace naiad {
 
-/// A region of POSIX shared memory, readable by this user alone.
+/// A region of POSIX shared memory, readable only by this user.
 class Region {
  public:
-  /// Throws Unavailable where the machine has no such memory left.
+  /// Throws Unavailable if the machine has no shared memory left.
   explicit Region(std::size_t size);
   ~Region();
   Region(const Region&) = delete;
   Region& operator=(const Region&) = delete;
 
-  /// Take its name away: it lives on in those that have it, and is gone with them.
+  /// Remove its name: it lives as long as a process has it mapped.
   void unlink();
 
   const std::string& name() const { return name_; }
@@ -32,10 +32,10 @@ class Region {
   bool linked_ = true;
 };
 
-/// Regions that are not in use now.
+/// Regions that are not in use.
 class Regions {
  public:
-  /// One of at least `size` bytes, or nullptr.
+  /// A region of at least `size` bytes, or nullptr.
   std::unique_ptr<Region> take(std::size_t size);
   void put(std::unique_ptr<Region> region);
   std::vector<std::unique_ptr<Region>> take_all();

@@ -21,7 +21,7 @@ std::vector<std::int32_t> exactly(const std::vector<T>& values, const std::strin
     constexpr auto least = static_cast<T>(std::numeric_limits<std::int32_t>::min());
     constexpr auto most = static_cast<T>(std::numeric_limits<std::int32_t>::max());
     const T value = values[i];
-    // Also false for NaN.
+    // False for NaN, too.
     const bool fits = value >= least && value <= most;
     if (!fits || static_cast<T>(static_cast<std::int32_t>(value)) != value) {
       std::ostringstream text;
@@ -160,7 +160,7 @@ void Table::read_pandas(const hdf5::Handle& group) {
     if (!hdf5::exists(group, prefix + "_values")) break;
     const auto values = hdf5::Dataset::open(group, prefix + "_values");
     const auto items = hdf5::Dataset::open(group, prefix + "_items");
-    // Strings are pickled there, and nothing of ours is worth unpickling a foreign file.
+    // Strings are pickled there, and unpickling a foreign file is not worth the risk.
     if (!values || !items || values.kind() == hdf5::Kind::other) continue;
     const bool empty = values.has_attribute("shape");
     rows_ = empty ? 0 : values.rows();
@@ -189,7 +189,7 @@ void Table::find_pandas_ids(const hdf5::Handle& group) {
       const auto values = hdf5::Dataset::open(group, "axis1_level" + number);
       const auto labels = hdf5::Dataset::open(group, "axis1_label" + number);
       if (!values || !labels || values.kind() != hdf5::Kind::integer) return;
-      // Read before, since GCC 12 releases the first member twice where a later one throws.
+      // Read before, since GCC 12 releases the first member twice if a later one throws.
       auto all = values.read<std::int64_t>(0, values.rows());
       levels.push_back({{labels, 0, rows_ == 0}, std::move(all)});
     }
@@ -207,7 +207,7 @@ std::vector<EventId> Table::ids(std::uint64_t start, std::uint64_t stop) const {
       throw InvalidInput(where(kKey) + " has no whole numbers");
     }
     const auto numbers = dataset.read<std::int64_t>(start, stop, level.positions.part);
-    result.resize(numbers.size());  // which is the same each time
+    result.resize(numbers.size());  // the same each time
     for (std::size_t row = 0; row < numbers.size(); ++row) {
       std::int64_t number = numbers[row];
       if (level.values) {

@@ -11,19 +11,19 @@
 
 namespace naiad {
 
-/// A column of numbers: one of a dataset's.
+/// A column of numbers in a dataset.
 struct Column {
   hdf5::Dataset dataset;
   std::uint64_t part = 0;
-  bool empty = false;  // pandas writes a made-up value in place of no rows
+  bool empty = false;  // pandas writes a placeholder value if there are no rows
 
-  /// Rows `start` to `stop`; of integers none may change on the way. `where` is for messages.
+  /// Rows `start` to `stop`; integers must convert without loss. `where` is for messages.
   std::vector<std::int32_t> integers(std::uint64_t start, std::uint64_t stop,
                                      const std::string& where) const;
   std::vector<float> numbers(std::uint64_t start, std::uint64_t stop) const;
 };
 
-/// How many rows an event has: `event_id.seq_cnt`.
+/// The number of rows of an event, from `event_id.seq_cnt`.
 struct Count {
   std::int64_t event;
   std::uint64_t rows;
@@ -31,11 +31,11 @@ struct Count {
 
 class Table {
  public:
-  /// The table, or nothing where the file has none of the name.
+  /// The table, or nothing if the file lacks it.
   static std::optional<Table> open(const hdf5::Handle& file, const std::string& path,
                                    const std::string& name);
 
-  /// Throw InvalidInput unless it has these columns, each with one number per row.
+  /// Throw InvalidInput unless the table has these columns, with one number per row each.
   void require(const std::vector<std::string>& names) const;
 
   const Column& column(const std::string& name) const { return columns_.at(name); }
@@ -48,8 +48,8 @@ class Table {
   std::vector<EventId> ids(std::uint64_t start, std::uint64_t stop) const;
 
  private:
-  /// Values that rows point to, and the positions: a level of pandas' index. Without values the
-  /// positions are the values.
+  /// A level of pandas' index: its values, and for each row the position of its value. Without
+  /// values the positions are the values.
   struct Level {
     Column positions;
     std::optional<std::vector<std::int64_t>> values;

@@ -29,12 +29,12 @@ constexpr std::array<Type, 13> kTypes{{{"BOOL", 1},
 
 using Length = std::uint32_t;
 
-/// Number of elements that a server says there are.
+/// Number of elements by the shape in a server's answer.
 std::size_t answered_elements(const Tensor& tensor) {
   try {
     return elements(tensor.shape);
   } catch (const InvalidInput& error) {
-    throw PipelineError("the server answered something wrong: " + tensor.name + ": " +
+    throw PipelineError("the server's answer is wrong: " + tensor.name + ": " +
                         error.what());
   }
 }
@@ -49,7 +49,7 @@ DataType datatype(std::string_view name) {
   for (std::size_t i = 0; i < kTypes.size(); ++i) {
     if (kTypes[i].name == name) return static_cast<DataType>(i);
   }
-  throw PipelineError("the server answered the datatype " + std::string(name) +
+  throw PipelineError("the server's answer has datatype " + std::string(name) +
                       ", which this client does not know");
 }
 
@@ -126,7 +126,7 @@ std::vector<std::string> Tensor::values<std::string>() const {
   }
   if (type != DataType::BYTES || values.size() != count || at != bytes.size()) {
     throw PipelineError(name + " is " + naiad::name(type) + " " + text(shape) +
-                        ", and its bytes are not so many strings");
+                        ", and its bytes are not that many strings");
   }
   return values;
 }

@@ -1,4 +1,4 @@
-// What C++17's strings lack.
+// String functions that C++17 lacks.
 #pragma once
 
 #include <cstdlib>
@@ -19,7 +19,7 @@ inline bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-/// Without blanks at its ends.
+/// Return the text without blanks at its ends.
 inline std::string trimmed(std::string_view text) {
   constexpr std::string_view blank = " \t\r\n\f\v";
   const auto first = text.find_first_not_of(blank);
@@ -27,7 +27,7 @@ inline std::string trimmed(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(blank) - first + 1));
 }
 
-/// A variable of the environment; "" where it is not set.
+/// Return a variable of the environment; "" if it is not set.
 inline std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;

@@ -30,17 +30,17 @@ constexpr std::size_t kAlignment = 64;
 
 grpc::ChannelArguments arguments(const Address& address, const Options& options) {
   grpc::ChannelArguments arguments;
-  // A proxy of the environment leads away from this machine.
+  // A proxy in the environment is for other machines.
   if (address.is_local()) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  // Servers of HTTP/2 refuse the path of a socket as the name of a host.
+  // HTTP/2 servers refuse a socket's path as host name.
   if (address.is_socket()) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
   arguments.SetMaxSendMessageSize(-1);  // no limit but protobuf's
   arguments.SetMaxReceiveMessageSize(-1);
-  // A channel that could not connect fails every call until its own back-off is over, one second
-  // at first: our retries would all fall into it.
+  // A channel that could not connect fails every call until its own back-off is over, at first one
+  // second, in which all our retries would fall.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
-  // Clients of one process share no connection, and so no other's back-off.
+  // Clients of one process share no connection, and so no back-off.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   if (const KeepAlive& pings = options.keep_alive; pings.interval.count() > 0) {
     const auto milliseconds_of = [](milliseconds time) {
@@ -128,7 +128,7 @@ struct Server::Connection {
     }
   }
 
-  /// Make a call; throw what its status means.
+  /// Make a call; throw the error of its status.
   template <class Request, class Reply>
   void send(grpc::Status (inference::GRPCInferenceService::Stub::*method)(grpc::ClientContext*,
                                                                           const Request&, Reply*),
@@ -144,7 +144,7 @@ struct Server::Connection {
     if (status.error_code() == grpc::UNAVAILABLE) {
       const std::string message = unreachable(address, ca, status.error_message());
       if (!message.empty()) throw Unavailable(message);
-      // gRPC's words for PEM files that are whole, but that OpenSSL cannot use.
+      // gRPC's words for PEM files that OpenSSL cannot use.
       if (address.tls && contains(status.error_message(), "empty address list")) {
         throw InvalidInput("the certificates for " + address.url() +
                            " cannot be used: one is damaged, or private_key is not that of "
@@ -159,7 +159,7 @@ struct Server::Connection {
     }
     std::string message = status.error_message();
     if (status.error_code() == grpc::UNAUTHENTICATED && !has_api_key(metadata)) {
-      if (message.empty()) message = "the server asks who is calling";
+      if (message.empty()) message = "the server requires authentication";
       message += "; no API key was sent: set options.api_key, or NAIAD_API_KEY in the environment";
     }
     throw_status(static_cast<Code>(status.error_code()), std::move(message));
@@ -173,14 +173,14 @@ struct Server::Connection {
     return tensors_of(reply);
   }
 
-  /// A region that the server knows, or nullptr where it cannot have one.
+  /// A region registered with the server, or nullptr if it cannot have one.
   std::unique_ptr<Region> region_of(std::size_t size, const Deadline& deadline) {
     if (auto region = regions.take(size)) return region;
     std::unique_ptr<Region> region;
     try {
       region = std::make_unique<Region>(size);
     } catch (const Unavailable&) {
-      return nullptr;  // this machine has no more of it now
+      return nullptr;  // this machine has no more of it
     }
     inference::SystemSharedMemoryRegisterRequest request;
     request.set_name(region->name());
@@ -194,10 +194,10 @@ struct Server::Connection {
     } catch (const DeadlineExceeded&) {
       throw;
     } catch (const Error&) {
-      shares_memory = false;  // it is on another machine, or its key is not known here
+      shares_memory = false;  // it is on another machine, or its key is unknown
       return nullptr;
     }
-    region->unlink();  // nothing is left behind, however this process ends from here on
+    region->unlink();  // nothing is left, however this process ends
     return region;
   }
 
@@ -210,7 +210,7 @@ struct Server::Connection {
       try {
         return send(&Stub::SystemSharedMemoryUnregister, request, reply, deadline, key);
       } catch (const Error& error) {
-        // Triton (24.10) holds a region until after it has sent the answer, and refuses until then.
+        // Triton (24.10) holds a region until after it has sent the answer; until then it refuses.
         if (!contains(error.what(), "currently in use")) throw;
         if (steady_clock::now() >= deadline.at) throw;
         std::this_thread::sleep_for(milliseconds(1));
@@ -264,8 +264,8 @@ std::vector<Tensor> Server::infer(const std::string& model, const std::vector<In
         connection_->regions.put(std::move(region));
         return outputs;
       } catch (const Error& error) {
-        // A server that was restarted does not know the region: it gets the message instead, and
-        // a new region with the next call.
+        // A restarted server does not know the region: it gets the message instead, and a new
+        // region with the next call.
         if (!contains(error.what(), "shared memory region")) {
           connection_->regions.put(std::move(region));  // the server still has it
           throw;

@@ -1,4 +1,4 @@
-// One server, by gRPC. The only header that stands between the client and gRPC.
+// gRPC connection to one server. Only its source includes gRPC's headers.
 #pragma once
 
 #include <chrono>
@@ -12,7 +12,7 @@
 
 namespace naiad {
 
-/// When a try must be answered, and what to say where it is not.
+/// Deadline of an attempt, and the timeout to name in its error.
 struct Deadline {
   std::chrono::steady_clock::time_point at;
   std::chrono::milliseconds allowed;
@@ -22,7 +22,7 @@ class SharedMemory;
 
 class Server {
  public:
-  /// Throws InvalidInput for an address or certificate that cannot be.
+  /// Throws InvalidInput for an invalid address or certificate.
   Server(const std::string& url, const Options& options);
   ~Server();
 
@@ -33,10 +33,10 @@ class Server {
   std::map<std::string, std::string> parameters(const std::string& model, const Deadline& deadline);
 
   bool is_connected() const;
-  /// Wait for a connection until the time at most; whether there is one.
+  /// Wait for a connection, at most until the given time; return whether there is one.
   ///
-  /// gRPC 1.51 goes on with connecting only while somebody waits for it, and else every 5 s: calls
-  /// to a server that was away fail at once, and do not wait.
+  /// gRPC 1.51 keeps connecting only while somebody waits for it, and otherwise every 5 s: calls to
+  /// a server that was away fail at once, without waiting.
   bool connect(std::chrono::steady_clock::time_point until);
 
   const std::string& url() const { return url_; }

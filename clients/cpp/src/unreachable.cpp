@@ -11,7 +11,7 @@ bool is_resolved(const std::string& details) {
   return !contains(details, "errors resolving") && !contains(details, "DNS resolution");
 }
 
-/// Whether the environment exempts the host from proxies. gRPC compares the ends of names.
+/// Whether the environment exempts the host from proxies. gRPC compares ends of names.
 bool without_proxy(const std::string& host) {
   for (const char* variable : {"no_grpc_proxy", "no_proxy"}) {
     const std::string names = environment(variable);
@@ -22,13 +22,12 @@ bool without_proxy(const std::string& host) {
       if (!name.empty() && ends_with(host, name)) return true;
       at = end + 1;
     }
-    return false;  // gRPC reads only the first that is set
+    return false;  // gRPC reads only the first variable that is set
   }
   return false;
 }
 
-/// The proxy of the environment that gRPC asks for the host, without the user and password in its
-/// URL, and the variable; "" for none.
+/// The environment's proxy for the host and its variable, without user and password; "" for none.
 std::string proxy_of(const Address& address) {
   if (address.is_local() || without_proxy(address.host)) return "";
   for (const char* variable : {"grpc_proxy", "https_proxy", "http_proxy"}) {
@@ -40,7 +39,7 @@ std::string proxy_of(const Address& address) {
   return "";
 }
 
-/// The server is there, and is not trusted, or does not trust us; empty where that is not so.
+/// Why the TLS handshake failed: server or client are not trusted; empty for other failures.
 std::string untrusted(const Address& address, const std::string& ca, const std::string& details) {
   if (!address.tls) return "";
   if (contains(details, "not in peer certificate")) return "its certificate is not for this host";
@@ -51,12 +50,12 @@ std::string untrusted(const Address& address, const std::string& ca, const std::
                              : ca);
   }
   if (contains(details, "wrong version number") || contains(details, "WRONG_VERSION_NUMBER")) {
-    return "it does not speak TLS; without, the address is grpc://" + address.target();
+    return "it does not speak TLS; without it, the address is grpc://" + address.target();
   }
   if (contains(details, "missing selected ALPN")) return "it does not speak gRPC, but has TLS";
   if (contains(details, "andshake")) return details.substr(details.find("andshake") - 1);
   if (contains(details, "Socket closed") || contains(details, "Connection reset")) {
-    return "it closed the connection; it may want a certificate of this client (tls.certificate)";
+    return "it closed the connection; it may require a client certificate (tls.certificate)";
   }
   return "";
 }
@@ -84,8 +83,8 @@ std::string unreachable(const Address& address, const std::string& ca, const std
                         (address.is_socket() ? "serve --socket` running there?"
                                              : "serve` running, and on this port?");
   if (const std::string proxy = proxy_of(address); !proxy.empty()) {
-    message += " It was asked for through the proxy " + proxy + "; add " + address.host +
-               " to no_proxy to reach it without";
+    message += " The connection went through the proxy " + proxy + "; add " + address.host +
+               " to no_proxy to bypass it";
   }
   return message;
 }

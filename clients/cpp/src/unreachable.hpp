@@ -1,4 +1,4 @@
-// Why a server was not reached.
+// Explanations of failed connections.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace naiad {
 
-/// What gRPC's words for an UNAVAILABLE connection mean, as a message; empty where there was a
-/// connection. `ca` is the file of the authorities that are trusted, "" for gRPC's own.
+/// Return a message for gRPC's words about an UNAVAILABLE connection; empty if there was a
+/// connection. `ca` is the file of trusted authorities, "" for gRPC's own.
 std::string unreachable(const Address& address, const std::string& ca, const std::string& details);
 
 }  // namespace naiad

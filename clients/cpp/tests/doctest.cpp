@@ -1,3 +1,3 @@
-// The framework of the tests, compiled once for all programs of tests.
+// The test framework, compiled once for all test programs.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>

@@ -1,11 +1,11 @@
-// Does with a server what tests/e2e/test_cpp.py says. Usage: driver COMMAND [--option VALUE]...
+// Driver of tests/e2e/test_cpp.py. Usage: driver COMMAND [--option VALUE]...
 //
 //   outputs   each event of --file one by one, every output's bytes into the folder --to
 //   every     each datatype there and back, by the generated header
 //   threads   --threads threads with --events events each, from --file
-//   run       the events of --file, --events of them, several at a time, through any trouble
+//   run       --events events of --file, several at a time, whatever fails
 //   error     the first event of --file; prints the error's code and message
-//   hostile   the first event of --file --events times; how often the answer could be read
+//   hostile   the first event of --file, --events times; counts readable answers
 //   fallback  the first event of --file; prints who answered
 
 #include <algorithm>
@@ -80,7 +80,7 @@ std::vector<Nugraph3Input> requests(const Arguments& arguments) {
   return result;
 }
 
-/// Whether two answers to one event are the same, as far as its neighbours in a batch allow.
+/// Whether two answers to one event are equal, up to the effect of its neighbours in a batch.
 bool close(const Nugraph3Output& a, const Nugraph3Output& b) {
   const auto same = [](const std::vector<float>& left, const std::vector<float>& right) {
     return std::equal(left.begin(), left.end(), right.begin(), right.end(),

@@ -1,4 +1,4 @@
-// What needs no server.
+// Tests without a server.
 #define DOCTEST_CONFIG_SUPER_FAST_ASSERTS
 #include <doctest/doctest.h>
 #include <stdlib.h>
@@ -167,7 +167,8 @@ TEST_CASE("a server's status becomes the exception that it means") {
   CHECK_FALSE(meant<Unavailable>(Code::internal, "Stub process 'a_0' is not healthy.").empty());
   CHECK_FALSE(meant<Unavailable>(Code::cancelled, "ends").empty());
   CHECK_FALSE(meant<DeadlineExceeded>(Code::deadline_exceeded, "late").empty());
-  CHECK(meant<PipelineError>(Code::data_loss, "") == "the server answered DATA_LOSS, no message");
+  CHECK(meant<PipelineError>(Code::data_loss, "") ==
+        "the server answered DATA_LOSS without a message");
   CHECK_FALSE(meant<Unavailable>(Code::unknown, "Stream removed").empty());
   CHECK_FALSE(meant<InvalidInput>(Code::unknown, "Payload Too Large").empty());
   CHECK_FALSE(meant<InvalidInput>(Code::unimplemented, "method not found").empty());
@@ -187,7 +188,7 @@ TEST_CASE("a refusal is no reason to try again, and a full server is one") {
       meant<InvalidInput>(Code::resource_exhausted, "Received message larger than max (9 vs. 4)")
           .empty());
   CHECK(meant<InvalidInput>(Code::unimplemented, "no grpc-encoding here") ==
-        "the server takes no compressed messages: set options.gzip = false (no grpc-encoding "
+        "the server does not take compressed messages: set options.gzip = false (no grpc-encoding "
         "here)");
   try {
     throw_status(Code::unauthenticated, "who are you");
@@ -336,7 +337,7 @@ TEST_CASE("options that contradict themselves are refused") {
   CHECK(refused_options([](Options& o) {
           o.servers = {"grpcs://a"};
           o.tls.ca_certificate = "/nowhere";
-        }) == "/nowhere: no such file, or one that cannot be read");
+        }) == "/nowhere: no such file, or it cannot be read");
 }
 
 TEST_CASE("without a server, further rounds are made with growing waits, within the time") {

@@ -1,6 +1,6 @@
-// As much of art, canvas, fhiclcpp, messagefacility and lardataobj as the module uses: declarations
-// with their signatures, and just enough behind them to run it. They are not the real ones, and
-// what compiles against them may not compile against those.
+// The parts of art, canvas, fhiclcpp, messagefacility and lardataobj that the module uses:
+// declarations with their signatures, and just enough code to run it. Code that compiles against
+// them may not compile against the real ones.
 #pragma once
 
 #include <any>
@@ -134,7 +134,7 @@ class Event {
   }
   EventID id() const { return {}; }
 
-  /// For tests: what another module has put there.
+  /// For tests: add the product of another module.
   template <class T>
   void add(T product, const std::string& label) {
     products_[{typeid(T), label, ""}] = std::make_shared<T>(std::move(product));
@@ -264,7 +264,7 @@ class MVADescription {
   MVADescription(const std::string& data, const std::string& instance,
                  const std::vector<std::string>& names)
       : data_(data), instance_(instance), names_(names) {
-    if (names.size() != N) throw std::invalid_argument("so many names as features are needed");
+    if (names.size() != N) throw std::invalid_argument("there must be one name per feature");
   }
   const std::string& dataTag() const { return data_; }
   const std::string& outputName(std::size_t i) const { return names_.at(i); }

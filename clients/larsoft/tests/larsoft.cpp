@@ -1,5 +1,5 @@
 // The conversion on plain structs, and the module on declarations of its framework: art.hpp.
-// With the environment variables NAIAD_URL and NAIAD_EVENTS also on a server.
+// With the environment variables NAIAD_URL and NAIAD_EVENTS, also on a server.
 #define DOCTEST_CONFIG_SUPER_FAST_ASSERTS
 #include <doctest/doctest.h>
 
@@ -18,7 +18,7 @@ using namespace naiad::larsoft;
 
 namespace {
 
-// Hits of somebody's own, with the accessors and nothing else.
+// A user's own hits, with the accessors and nothing else.
 struct Wire {
   unsigned Wire;
 };

@@ -1,4 +1,4 @@
-// A client of Triton servers, for models of any kind. For typed calls see model.hpp.
+// Client of Triton servers, for any model. For typed calls see model.hpp.
 #pragma once
 
 #include <chrono>
@@ -16,24 +16,24 @@
 
 namespace naiad {
 
-/// Asks the servers of its options. May be used by any number of threads at once.
+/// Client of the servers in its options. Safe to use from any number of threads at once.
 class Client {
  public:
-  /// Connects with the first call. Throws InvalidInput for options that contradict themselves.
+  /// Connects with the first call. Throws InvalidInput for invalid options.
   explicit Client(Options options);
   explicit Client(const std::string& url) : Client(with_server(url)) {}
-  /// Waits for the calls under way, each of which ends within its timeout.
+  /// Waits for the calls in flight, each of which ends within its timeout.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  /// Ask a model. The next server is asked where one is unavailable, in rounds with growing waits.
-  /// Throws the server's error, and the last one where no server answered.
+  /// Ask a model. If a server is unavailable, the next is asked, in rounds with growing waits.
+  /// Throws the server's error, or the last one if no server answered.
   std::vector<Tensor> infer(const std::string& model, const std::vector<Input>& inputs,
                             const Call& call = {});
 
-  /// Run `task` in one of the client's threads; waits while `max_in_flight` are under way. What it
-  /// throws is thrown by the future's `get`.
+  /// Run `task` in one of the client's threads; waits while `max_in_flight` are in flight. The
+  /// future's `get` rethrows its exception.
   template <class Task>
   std::future<std::invoke_result_t<Task&>> submit(Task task) {
     using Result = std::invoke_result_t<Task&>;

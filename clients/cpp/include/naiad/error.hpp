@@ -1,12 +1,12 @@
-// Every error that the client throws.
+// Errors that the client throws.
 //
 //     naiad::Error                has a code: gRPC's status, by number and by name
 //     ├── InvalidInput            the request is wrong: which tensor, what is right
-//     ├── PipelineError           the model failed, or answered what its schema does not allow
+//     ├── PipelineError           the model failed, or its answer does not fit its schema
 //     ├── Unavailable             no server could answer now; the request may succeed later
-//     ├── DeadlineExceeded        no answer in the time that was allowed
+//     ├── DeadlineExceeded        no answer within the timeout
 //     ├── ModelNotFound           the server has no such model
-//     └── NotAllowed              no API key was sent, or not one for this
+//     └── NotAllowed              no API key was sent, or one without the permission
 #pragma once
 
 #include <stdexcept>
@@ -14,7 +14,7 @@
 
 namespace naiad {
 
-/// The status of gRPC that an error came with, or would come with; the numbers are gRPC's.
+/// gRPC status of an error, with gRPC's numbers.
 enum class Code {
   cancelled = 1,
   unknown = 2,
@@ -80,7 +80,7 @@ class NotAllowed : public Error {
       : Error(code, message) {}
 };
 
-/// Throw the error that a server's status and message mean.
+/// Throw the error for a server's status and message.
 [[noreturn]] void throw_status(Code code, std::string message);
 
 }  // namespace naiad

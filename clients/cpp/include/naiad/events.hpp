@@ -1,4 +1,4 @@
-// Neutrino events from HDF5 files, as NuGraph3 takes them.
+// Neutrino events in HDF5 files, for NuGraph3.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 
 namespace naiad {
 
-/// Run, subrun and event number; -1 each where a file does not say.
+/// Run, subrun and event number; each is -1 if the file lacks it.
 using EventId = std::array<std::int64_t, 3>;
 
 /// One event: columns of its hits, equally long, and of its spacepoints.
@@ -25,12 +25,12 @@ struct Event {
   std::vector<float> integral;  ///< ADC counts
   std::vector<float> rms;       ///< ticks
   std::vector<std::int32_t> spacepoint_id;
-  std::vector<std::int32_t> hit_id_u;  ///< the spacepoint's hit on plane u; -1 where it has none
+  std::vector<std::int32_t> hit_id_u;  ///< the spacepoint's hit on plane u; -1 if it has none
   std::vector<std::int32_t> hit_id_v;
   std::vector<std::int32_t> hit_id_y;
 };
 
-/// The request of an event: `In` is models::Nugraph3Input, of the generated header.
+/// Return the request for an event; `In` is models::Nugraph3Input of the generated header.
 template <class In>
 In request_of(Event event) {
   In in;
@@ -47,14 +47,13 @@ In request_of(Event event) {
   return in;
 }
 
-/// The events of an HDF5 file, read when they are asked for: pynuml's layout (a dataset per column,
-/// `event_id`, `event_id.seq_cnt`), or pandas' HDFStore in "fixed" format.
+/// Events of an HDF5 file, read on demand: pynuml's layout (a dataset per column, `event_id`,
+/// `event_id.seq_cnt`), or pandas' HDFStore in "fixed" format.
 ///
-/// May be used by several threads; they read one after the other, since libhdf5 does not allow
-/// more.
+/// Safe to use from several threads, which read one after the other, as libhdf5 requires.
 class EventFile {
  public:
-  /// Throws InvalidInput where the file is not there, is no HDF5, or lacks a table or column.
+  /// Throws InvalidInput if the file is missing, is not HDF5, or lacks a table or column.
   explicit EventFile(const std::string& path);
   ~EventFile();
   EventFile(EventFile&&) noexcept;
@@ -62,8 +61,8 @@ class EventFile {
 
   std::size_t size() const;
   EventId id(std::size_t number) const;
-  /// Throws InvalidInput for a number that is not less than size(), and for values that are not
-  /// what their column must have.
+  /// Throws InvalidInput for a number that is not less than size(), and for values that do not fit
+  /// their column.
   Event read(std::size_t number) const;
 
  private:

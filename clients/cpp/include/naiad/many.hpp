@@ -1,4 +1,4 @@
-// Many questions, several at a time.
+// Many requests, several in flight.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,11 @@
 
 namespace naiad {
 
-/// Ask for everything that `next` gives, with at most `in_flight` questions under way, and hand the
-/// answers to `take` in their order. Holds no more than those, so there may be any number.
+/// Ask about each item of `next`, with at most `in_flight` requests at once, and pass the answers
+/// to `take` in order. Holds only those in flight, so there may be any number of items.
 ///
-/// `next()` gives a std::optional, which is empty at the end; `ask(item)` gives a future;
-/// `take(future)` gets each future when it is ready or the oldest, and what its `get` throws is
-/// take's to handle.
+/// `next()` returns a std::optional, empty at the end; `ask(item)` returns a future; `take(future)`
+/// receives each future once it is ready or the oldest, and handles what its `get` throws.
 template <class Next, class Ask, class Take>
 void ask_many(Next next, Ask ask, Take take, std::size_t in_flight) {
   using Item = typename std::invoke_result_t<Next&>::value_type;

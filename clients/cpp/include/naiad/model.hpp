@@ -1,4 +1,4 @@
-// Typed calls: what `naiad codegen cpp` writes headers for.
+// Typed calls, with the headers that `naiad codegen cpp` writes.
 #pragma once
 
 #include <functional>
@@ -13,24 +13,24 @@
 
 namespace naiad {
 
-/// A served model that takes `In` and answers `Out`, both generated from its pipeline's schema.
-/// May be used by any number of threads at once.
+/// A served model that takes `In` and returns `Out`, both generated from its pipeline's schema.
+/// Safe to use from any number of threads at once.
 template <class In, class Out>
 class Model {
  public:
-  /// Answers in place of the servers, given the input and why none answered.
+  /// Answers in place of the servers, from the input and the error that no server answered.
   using Fallback = std::function<Out(const In&, const Error&)>;
 
   /// `client` must outlive the model and its futures.
   explicit Model(Client& client, std::string name = In::model)
       : client_(client), name_(std::move(name)) {}
 
-  /// Use `fallback` where no server answers: all are unavailable, or the time is up. It is called
-  /// in the thread of the call, or by `infer_async` in one of the client's. Set it before calls.
+  /// Use `fallback` if no server answers: all are unavailable, or the time is up. It is called in
+  /// the thread of the call, or by `infer_async` in one of the client's. Set it before calls.
   void set_fallback(Fallback fallback) { fallback_ = std::move(fallback); }
 
-  /// Ask, and wait. Throws InvalidInput before anything is sent where shapes are wrong, and
-  /// naiad::Error as Client::infer.
+  /// Ask and wait. Throws InvalidInput for wrong shapes before anything is sent, and naiad::Error
+  /// as Client::infer does.
   Out infer(const In& input, const Call& call = {}) const {
     const std::vector<Input> inputs = input.tensors();
     check_inputs(In::schema(), inputs);
@@ -47,7 +47,7 @@ class Model {
     }
   }
 
-  /// Ask without waiting for the answer; waits while the client's `max_in_flight` are under way.
+  /// Ask without waiting for the answer; waits while the client's `max_in_flight` are in flight.
   std::future<Out> infer_async(In input, Call call = {}) const {
     return client_.submit(
         [this, input = std::move(input), call = std::move(call)] { return infer(input, call); });
@@ -62,7 +62,7 @@ class Model {
   Fallback fallback_;
 };
 
-/// Add a member of a generated struct to what is sent.
+/// Add a member of a generated struct to the tensors to send.
 template <class T>
 void add_tensor(std::vector<Input>& tensors, const TensorSpec& spec, const std::vector<T>& values) {
   const Shape shape{static_cast<std::int64_t>(values.size())};
@@ -80,7 +80,7 @@ void add_tensor(std::vector<Input>& tensors, const TensorSpec& spec,
   if (given) add_tensor(tensors, spec, *given);
 }
 
-/// Fill a member of a generated struct with what was answered; left empty where it was not.
+/// Fill a member of a generated struct from the answer; leave it empty if the answer lacks it.
 template <class T>
 void read_tensor(const std::vector<Tensor>& tensors, std::string_view name, Array<T>& array) {
   if (const Tensor* found = find(tensors, name)) {

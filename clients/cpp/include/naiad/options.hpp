@@ -1,4 +1,4 @@
-// How a client speaks to its servers, and how a call is made.
+// Options of a client and of its calls.
 #pragma once
 
 #include <chrono>
@@ -19,47 +19,47 @@ struct Tls {
   std::string private_key;
 };
 
-/// Pings on a connection, which find out that the other side is gone without a word. Servers end a
-/// connection that pings more often than they allow; Triton allows it every 5 minutes unless it is
-/// started with other --grpc-http2-min-recv-ping-interval-without-data.
+/// Pings on a connection, which detect a server that vanished. Servers end a connection that pings
+/// more often than they allow; Triton allows one every 5 minutes unless it is started with another
+/// --grpc-http2-min-recv-ping-interval-without-data.
 struct KeepAlive {
   std::chrono::milliseconds interval{0};  ///< between pings; 0: none
   std::chrono::milliseconds timeout{20'000};
-  bool without_calls = false;  ///< also while no call is under way
+  bool without_calls = false;  ///< also while no call is in flight
 };
 
 /// Further rounds through the servers, while all of them are unavailable.
 struct Retry {
-  /// At most this many. Without a number, a client that was ever answered goes on until the call's
-  /// time is up, since its servers will be back; one that was not makes 8.
+  /// Maximum number. By default, a client that ever had an answer goes on until the call's time is
+  /// up, since its servers will be back; one that never had stops after 8.
   std::optional<int> rounds;
-  std::chrono::milliseconds first_wait{250};  ///< then twice as long each time, and up to this
-                                              ///< much more by chance
+  std::chrono::milliseconds first_wait{250};  ///< doubled each time, plus a random part of
+                                              ///< up to this much
   std::chrono::milliseconds longest_wait{2'000};
 };
 
 struct Options {
   /// `host:port` or `grpc://host:port`; `grpcs://host:port` with TLS; `unix:PATH` for a Unix
   /// socket. All serve the same models.
-  /// Calls go to the one that answered last, at first to the first one, and to the next where it
-  /// is unavailable.
+  /// Calls go to the server that answered last (at first, the first), and to the next if it is
+  /// unavailable.
   std::vector<std::string> servers{"localhost:8001"};
-  /// For a call and all its tries together.
+  /// For a call with all its attempts.
   std::chrono::milliseconds timeout{60'000};
-  /// For one try, after which the next server is asked; 0: as long as the call has left.
+  /// For one attempt, after which the next server is asked; 0: the time that the call has left.
   std::chrono::milliseconds try_timeout{0};
   Retry retry;
-  /// Calls under way at once through `submit` and `infer_async`; more wait to be taken.
+  /// Calls in flight through `submit` and `infer_async`; further ones wait.
   std::size_t max_in_flight = 16;
   Tls tls;
-  /// Sent with every call; empty: NAIAD_API_KEY of the environment, if it is there. Needs TLS,
-  /// unless the servers are on this machine.
+  /// Sent with every call; empty: NAIAD_API_KEY of the environment, if set. Needs TLS unless the
+  /// servers are on this machine.
   std::string api_key;
   bool gzip = false;
   KeepAlive keep_alive;
   /// Put inputs into shared memory for servers on the same machine. A Naiad server takes them from
-  /// the user who started it, by its control key, which is found without being given. A server that
-  /// cannot have them there gets them in the message.
+  /// the user who started it, by its control key, which the client finds itself. Other servers get
+  /// the inputs in the message.
   bool shared_memory = false;
   /// Sent with every call, such as {"authorization", "Bearer ..."}.
   std::map<std::string, std::string> headers;
@@ -67,12 +67,12 @@ struct Options {
 
 using Parameter = std::variant<bool, std::int64_t, double, std::string>;
 
-/// What may differ from call to call.
+/// Options of one call.
 struct Call {
   std::chrono::milliseconds timeout{0};  ///< 0: that of the options
   std::string id;
   std::map<std::string, Parameter> parameters;
-  std::vector<std::string> outputs;  ///< names of those wanted; empty: all
+  std::vector<std::string> outputs;  ///< names of the outputs to return; empty: all
   std::string version;               ///< of the model; empty: the server's choice
 };
 

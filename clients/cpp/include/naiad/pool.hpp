@@ -1,4 +1,4 @@
-// A bounded number of tasks under way at once.
+// Thread pool with a bounded number of tasks.
 #pragma once
 
 #include <condition_variable>
@@ -11,17 +11,17 @@
 
 namespace naiad {
 
-/// Runs tasks in threads of its own, which it starts as they are needed. At most `bound` tasks are
-/// under way; who gives one more waits.
+/// Runs tasks in its own threads, started as needed. At most `bound` tasks are accepted at once; a
+/// further one waits.
 class Pool {
  public:
   explicit Pool(std::size_t bound);
-  /// Finishes the tasks it was given.
+  /// Finishes the accepted tasks.
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// Take a task, which must not throw; wait while `bound` of them are under way.
+  /// Accept a task, which must not throw; wait while there are `bound` of them.
   void run(std::function<void()> task);
 
  private:
@@ -32,7 +32,7 @@ class Pool {
   std::condition_variable given_;
   std::condition_variable done_;
   std::deque<std::function<void()>> waiting_;
-  std::size_t under_way_ = 0;  // waiting or being run
+  std::size_t under_way_ = 0;  // waiting or running
   bool ending_ = false;
   std::vector<std::thread> threads_;
 };

@@ -1,4 +1,4 @@
-// What a model's tensors must be, as its pipeline declares them, and the checks of it.
+// Schema of a model's tensors, as its pipeline declares them, and its checks.
 #pragma once
 
 #include <cstdint>
@@ -29,16 +29,16 @@ struct TensorSpec {
 
 using Schema = std::vector<TensorSpec>;
 
-/// Throw InvalidInput unless names, datatypes and shapes are those of the schema, and each tensor
-/// has as many bytes as its shape says.
+/// Throw InvalidInput unless names, datatypes and shapes fit the schema, and the bytes of each
+/// tensor its shape.
 void check_inputs(const Schema& schema, const std::vector<Input>& inputs);
 
-/// Throw PipelineError unless the answer is as the schema says. Where `asked` names outputs, only
-/// those must be there.
+/// Throw PipelineError unless the answer fits the schema. If `asked` names outputs, only those are
+/// required.
 void check_outputs(const Schema& schema, const std::vector<Tensor>& outputs,
                    const std::vector<std::string>& asked);
 
-/// Throw InvalidInput where a tensor has not as many bytes as its shape says.
+/// Throw InvalidInput if the bytes of a tensor do not fit its shape.
 void check_bytes(const Input& input);
 
 }  // namespace naiad

@@ -1,4 +1,4 @@
-// From a network's scores to probabilities.
+// Probabilities from a network's scores.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Tensors on their way to a server and back.
+// Tensors of requests and answers.
 #pragma once
 
 #include <cstdint>
@@ -32,10 +32,10 @@ enum class DataType {
 /// The type's name in the protocol, such as "FP32".
 const char* name(DataType type);
 
-/// The type of a protocol name. Throws PipelineError for one that is unknown.
+/// The type with this name in the protocol. Throws PipelineError for an unknown one.
 DataType datatype(std::string_view name);
 
-/// Bytes per element; 0 for BYTES, whose elements differ in size.
+/// Bytes per element; 0 for BYTES, whose elements vary in size.
 std::size_t size_of(DataType type);
 
 using Shape = std::vector<std::int64_t>;
@@ -46,7 +46,7 @@ std::string text(const Shape& shape);
 /// Number of elements. Throws InvalidInput for a negative size, or a product beyond 64 bits.
 std::size_t elements(const Shape& shape);
 
-/// A half-precision number, as its bits: C++17 cannot calculate with it.
+/// Bits of a half-precision number, with which C++17 cannot calculate.
 struct Half {
   std::uint16_t bits = 0;
   friend bool operator==(Half a, Half b) { return a.bits == b.bits; }
@@ -67,8 +67,8 @@ struct Array {
   }
 };
 
-/// A tensor to send. Its bytes stay the caller's, who keeps them until the call returns; those of
-/// strings are the tensor's own.
+/// A tensor to send. The caller owns its bytes and keeps them until the call returns; those of
+/// strings are owned by the tensor.
 struct Input {
   std::string name;
   DataType type;
@@ -82,19 +82,19 @@ struct Input {
     return {std::move(name), type, std::move(shape), {data, values.size() * sizeof(T)}, nullptr};
   }
 
-  /// Strings, each with its length before it.
+  /// Strings, each preceded by its length.
   static Input of(std::string name, DataType type, const std::vector<std::string>& values,
                   Shape shape);
 };
 
-/// A tensor that a server answered.
+/// A tensor of an answer.
 struct Tensor {
   std::string name;
   DataType type;
   Shape shape;
   std::string bytes;
 
-  /// The values. Throws PipelineError where the bytes are not so many of T.
+  /// The values. Throws PipelineError if the bytes are not that many values of T.
   template <class T>
   std::vector<T> values() const {
     std::vector<T> values(checked_count(sizeof(T)));
@@ -106,10 +106,10 @@ struct Tensor {
   std::size_t checked_count(std::size_t size) const;
 };
 
-/// The tensor of that name, or nullptr.
+/// The tensor with this name, or nullptr.
 const Tensor* find(const std::vector<Tensor>& tensors, std::string_view name);
 
-/// Strings of a BYTES tensor. Throws PipelineError where they are cut off.
+/// Strings of a BYTES tensor. Throws PipelineError if they are truncated.
 template <>
 std::vector<std::string> Tensor::values<std::string>() const;
 

@@ -1,4 +1,4 @@
-// An art tool that answers in place of the servers where none can.
+// An art tool that answers if no server can.
 #pragma once
 
 #include <naiad/nugraph3.hpp>
@@ -9,7 +9,7 @@ class FallbackToolBase {
  public:
   virtual ~FallbackToolBase() noexcept = default;
 
-  /// The answer to `input`; `error` says why no server gave one.
+  /// Return the answer to `input`; `error` says why no server did.
   virtual models::Nugraph3Output infer(const models::Nugraph3Input& input, const Error& error) = 0;
 };
 

@@ -1,7 +1,7 @@
-// Between LArSoft's hits and spacepoints and the tensors of NuGraph3.
+// Conversion between LArSoft's hits and spacepoints and the tensors of NuGraph3.
 //
-// Nothing here depends on art or LArSoft: hits are whatever has their accessors. A hit is a pointer
-// to `View()`, `PeakTime()`, `WireID().Wire`, `Integral()` and `RMS()`, and itself has `key()`, as
+// Nothing here depends on art or LArSoft: any type with the accessors is a hit. It has `key()` and
+// points to `View()`, `PeakTime()`, `WireID().Wire`, `Integral()` and `RMS()`, as
 // art::Ptr<recob::Hit> does. Ranges are pairs of input iterators.
 #pragma once
 
@@ -25,10 +25,10 @@ inline constexpr std::size_t kPlanes = 3;  // u, v, y: views 0, 1, 2
 inline constexpr std::size_t kSemanticClasses = 7;
 inline constexpr std::size_t kEventClasses = 4;
 
-/// What fills the place of scores where there are none.
+/// Placeholder for missing scores.
 inline constexpr float kNoScore = -1.F;
 
-/// The outputs of NuGraph3's wire contract, which every server of it has.
+/// The outputs of NuGraph3's wire contract.
 inline const std::vector<std::string>& outputs() {
   static const std::vector<std::string> names{"e_evt",        "x_semantic_u", "x_semantic_v",
                                               "x_semantic_y", "x_filter_u",   "x_filter_v",
@@ -56,8 +56,8 @@ std::int32_t plane(const Hit& hit) {
 }
 
 /// The request for the hits from `first` to `last` and the spacepoints from `first_spacepoint` to
-/// `last_spacepoint`, each of which is the range of its hits. Of several hits of a spacepoint on
-/// one plane the last one counts. Throws InvalidInput for a hit on another view.
+/// `last_spacepoint`, each of which is the range of its hits. If a spacepoint has several hits on
+/// one plane, the last one counts. Throws InvalidInput for a hit on another view.
 template <class HitIterator, class SpacepointIterator>
 Nugraph3Input request(HitIterator first, HitIterator last, SpacepointIterator first_spacepoint,
                       SpacepointIterator last_spacepoint) {
@@ -84,14 +84,14 @@ Nugraph3Input request(HitIterator first, HitIterator last, SpacepointIterator fi
   return input;
 }
 
-/// What NuGraph3 says of an event, one row per hit, in the order of the request.
+/// NuGraph3's answer for an event, one row per hit, in the order of the request.
 struct Decoded {
   std::vector<std::array<float, kSemanticClasses>> semantic;  ///< probabilities
   std::vector<std::array<float, 1>> filter;  ///< probability that the hit is signal
   std::array<float, kEventClasses> event;    ///< probabilities
-  std::vector<std::array<float, 3>> vertex;  ///< cm; one, or none where there is no answer
+  std::vector<std::array<float, 3>> vertex;  ///< cm; one, or none without an answer
 
-  /// For an event that was not asked about: kNoScore for each of its hits.
+  /// Scores of an event without an answer: kNoScore for each hit.
   static Decoded empty(std::size_t hits) {
     Decoded decoded;
     decoded.semantic.resize(hits);
@@ -102,8 +102,8 @@ struct Decoded {
   }
 };
 
-/// Put the answer's rows, which are by plane, beside the hits of the request. Throws PipelineError
-/// where it has not one row for each of them.
+/// Assign the answer's rows, which are by plane, to the hits of the request. Throws PipelineError
+/// unless there is one row for each hit.
 inline Decoded decode(const Nugraph3Input& input, const Nugraph3Output& output) {
   const std::array semantic{&output.x_semantic_u, &output.x_semantic_v, &output.x_semantic_y};
   const std::array filter{&output.x_filter_u, &output.x_filter_v, &output.x_filter_y};
@@ -132,7 +132,7 @@ inline Decoded decode(const Nugraph3Input& input, const Nugraph3Output& output) 
     }
   }
   if (output.e_evt.data.size() != kEventClasses || output.v_evt.data.size() != 3) {
-    throw PipelineError("the answer has no scores of the event, or no vertex");
+    throw PipelineError("the answer lacks the scores of the event, or its vertex");
   }
   std::copy(output.e_evt.data.begin(), output.e_evt.data.end(), decoded.event.begin());
   softmax(decoded.event.begin(), decoded.event.end());

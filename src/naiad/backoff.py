@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-_MOST_DOUBLINGS = 64  # beyond, every wait is the longest, and a float may overflow
+_MOST_DOUBLINGS = 64  # beyond it every wait is the longest, and a float may overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +14,9 @@ class Backoff:
 
     Attributes:
         first: seconds to wait after the first failure.
-        longest: seconds that no wait exceeds, jitter included.
+        longest: most seconds to wait, jitter included.
         factor: ratio of each wait to the one before.
-        jitter: seconds, at most, that chance adds to each wait, so that clients which failed
+        jitter: most seconds of a random addition to each wait, so that clients which failed
             together do not return together.
     """
 

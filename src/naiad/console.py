@@ -1,7 +1,4 @@
-"""Where the commands print, and what they share: progress bars, and care for files.
-
-Results go to standard output, everything else to standard error.
-"""
+"""Console output of the commands: results to standard output, all else to standard error."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def bar(share: float, width: int) -> str:
-    """A bar for a share of 0 to 1, which has ``width`` characters for 1; for less than 0, none."""
+    """Return a bar for a share of 0 to 1, ``width`` characters long for 1."""
     whole, eighths = divmod(round(max(share, 0) * width * 8), 8)
     return "█" * whole + (_EIGHTHS[eighths] if eighths else "")
 
@@ -39,7 +36,7 @@ def print_bars(labels: Sequence[str], shares: Sequence[float], width: int = 28) 
 
 
 def print_columns(rows: Sequence[Sequence[Text | str]], header: Sequence[str] = ()) -> None:
-    """Print aligned rows, none of which is cut or folded, however narrow the terminal."""
+    """Print aligned rows, without cutting or folding them in a narrow terminal."""
     lines = [[Text(name, "bold") for name in header]] if header else []
     lines += [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
     widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
@@ -54,7 +51,7 @@ def print_columns(rows: Sequence[Sequence[Text | str]], header: Sequence[str] = 
 
 
 class Advance(Protocol):
-    """Tells a progress bar how much is done, of how much, what it is called, and a note."""
+    """Function that sets a progress bar's count, total, label and note."""
 
     def __call__(
         self, done: float, total: float | None = None, label: str | None = None, note: str = ""
@@ -76,11 +73,10 @@ def progress_bar(
 
     Args:
         label: in front of the bar.
-        total: of what is done; None where it is not known.
-        unit: what is counted, behind the count; "bytes" are shown as sizes with a rate, and None
-            shows no count, as of a share of 1.
-        keep: leave the bar when all is done, and write it where there is no terminal, too.
-        console: where it is shown.
+        total: final count; None if unknown.
+        unit: shown after the count; "bytes" are shown as sizes with a rate, None hides the count.
+        keep: leave the bar at the end, and show it without a terminal, too.
+        console: to show it on.
     """
     from rich import progress as rich
 
@@ -110,33 +106,29 @@ def progress_bar(
 
 
 def shortened(text: str, letters: int = 100) -> str:
-    """Return a text in one line of at most so many letters."""
+    """Return a text as one line of at most ``letters`` characters."""
     plain = " ".join(text[: 10 * letters].split())
     return plain if len(plain) <= letters else f"{plain[: letters - 1]}…"
 
 
 def say(text: str) -> None:
-    """Print words, which may have markup, as they are: no numbers are coloured, no lines broken."""
+    """Print text with markup, without colouring numbers or breaking lines."""
     output.print(text, highlight=False, soft_wrap=True)
 
 
 def say_notice(notice: str) -> None:
-    """Print what every user of some weights or data must know, if there is anything."""
+    """Print the notice of weights or data, unless it is empty."""
     if notice:
         say(f"[yellow]{escape(notice)}[/]")
 
 
 def complain(text: str) -> None:
-    """Print on standard error what went wrong, as it is."""
+    """Print an error on standard error, without markup."""
     errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Refuse to write where something is, unless that was asked for.
-
-    Raises:
-        NaiadError: there is a file, or a folder that is not empty.
-    """
+    """Raise `NaiadError` for a file or a non-empty folder that exists, unless ``force``."""
     taken = any(path.iterdir()) if path.is_dir() else path.exists()
     if taken and not force:
         raise NaiadError(f"{path} exists; --force overwrites it")

@@ -1,4 +1,4 @@
-"""A user's data files: finding and reading them."""
+"""Users' data files: search and reading."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from naiad.errors import InvalidInput
 
 
 def find_files(paths: Iterable[Path], suffixes: Collection[str], what: str) -> Iterator[Path]:
-    """Files as they are given, and those in folders whose names end in one of ``suffixes``, by
-    name, with those of folders below.
+    """Yield given files, and those in and below folders that end in ``suffixes``, sorted.
 
     Raises:
-        InvalidInput: a folder has no such file, which messages call ``what``.
+        InvalidInput: a folder has no such file; ``what`` is their name in the message.
     """
     endings = tuple(suffixes)
     for path in paths:
@@ -29,10 +28,10 @@ def find_files(paths: Iterable[Path], suffixes: Collection[str], what: str) -> I
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """The bytes of a file of at most so many, which is not looked into.
+    """Return the bytes of a file.
 
     Raises:
-        InvalidInput: it cannot be read, or is larger.
+        InvalidInput: it cannot be read, or has over ``most`` bytes.
     """
     try:
         size = path.stat().st_size

@@ -1,8 +1,7 @@
-"""HDF5 files that a full disk and an interrupt leave whole.
+"""HDF5 files that survive a full disk and an interrupt.
 
-The HDF5 library crashes where a write fails, at the latest when it closes the file (seen with 2.0).
-So it writes to memory here, in a thread that no signal interrupts, and its changes go to disk when
-they are complete.
+The HDF5 library crashes if a write fails, at the latest when it closes the file (seen with 2.0).
+So it writes to memory here, in a thread that no signal interrupts, and complete changes go to disk.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ _PAGE: Final = 1 << 16
 
 
 class Hdf5Draft:
-    """An HDF5 file under way, which always is on disk as it was at its last commit.
+    """An HDF5 file in progress, which is on disk as of its last commit.
 
-    Use it as a context manager. An exception that leaves it does not undo what was committed.
+    Use it as a context manager. An exception does not undo commits.
 
     Attributes:
         commits: number of changes that are on disk.
@@ -51,7 +50,7 @@ class Hdf5Draft:
         """Change the file, an `h5py.File`, and write it to disk.
 
         Raises:
-            OSError: it cannot be written; on disk it stays as it was, and takes no more.
+            OSError: it cannot be written; the file on disk is unchanged, and takes no more.
         """
         if not self._whole:
             raise ValueError("a change to this file has failed")
@@ -72,7 +71,7 @@ class Hdf5Draft:
         """Finish the file with what was committed; do nothing the second time.
 
         Raises:
-            OSError: it cannot be written; on disk it stays as it was.
+            OSError: it cannot be written; the file on disk is unchanged.
         """
         if self._closed is not None:
             self._closed.exception()  # waits for it
@@ -88,7 +87,7 @@ class Hdf5Draft:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Close it; an error that is under way is not replaced by one of the disk's."""
+        """Close the file; an error of the disk does not replace one that left the block."""
         if kind is None:
             self.close()
             return
@@ -108,7 +107,7 @@ class Hdf5Draft:
 
 
 class Pages:
-    """A binary file whose changes stay in memory until they are committed, all or none."""
+    """A binary file whose changes stay in memory until they are committed, all or nothing."""
 
     def __init__(self, path: Path) -> None:
         """Begin an empty file.
@@ -123,11 +122,11 @@ class Pages:
     def commit(self) -> None:
         """Write all changes to disk.
 
-        What is new goes first, because it may not fit; what is overwritten has its place.
+        New bytes go first, as they may not fit; overwritten ones have their place.
 
         Raises:
-            OSError: the disk is full, or broken. The file on disk is as it was, unless what failed
-                was to overwrite.
+            OSError: the disk is full or broken. The file on disk is unchanged, unless overwriting
+                failed.
         """
         pages = [(number * _PAGE, page) for number, page in sorted(self._changed.items())]
         try:
@@ -144,17 +143,17 @@ class Pages:
         self._changed.clear()
 
     def close(self) -> None:
-        """Close the file, without what was not committed."""
+        """Close the file, without uncommitted changes."""
         self._file.close()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Set the place of the next read or write."""
+        """Set the position of the next read or write."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = base + offset
         return self._at
 
     def tell(self) -> int:
-        """Return the place of the next read or write."""
+        """Return the position of the next read or write."""
         return self._at
 
     def truncate(self, size: int | None = None) -> int:
@@ -182,12 +181,12 @@ class Pages:
         return done
 
     def read(self, size: int) -> bytes:
-        """Return so many bytes, or as many as there are; h5py asks for this method by its name."""
+        """Return up to ``size`` bytes; h5py requires this method."""
         buffer = bytearray(size)
         return bytes(buffer[: self.readinto(buffer)])
 
     def readinto(self, buffer: Any) -> int:
-        """Read bytes, from memory where they have changed; as many as there are."""
+        """Read up to the buffer's size, from memory where bytes have changed."""
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), max(0, self._size - self._at))
         done = 0

@@ -1,4 +1,4 @@
-"""Untrusted JPEG and PNG bytes: opening them, or saying what was sent instead."""
+"""Opening of untrusted JPEG and PNG bytes, with the names of other formats for messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ except ImportError as error:
 
 FORMATS: Final = ("JPEG", "PNG")
 
-# How files that people take for images begin, to tell them what they have sent.
+# First bytes of files that users mistake for JPEG or PNG, to name the format.
 _KINDS: Final = {
     b"\xff\xd8": "a damaged JPEG",
     b"\x89PNG": "a damaged PNG",
@@ -34,12 +34,10 @@ _MEGA: Final = 1_000_000
 
 
 def open_picture(data: bytes, place: str, *, most_bytes: int, most_pixels: int) -> Image.Image:
-    """Read the header of a file, and refuse what must not be decoded; nothing is decoded yet.
-
-    ``place`` is what the file is called in messages.
+    """Read and check the header of a file, without decoding it; ``place`` names it in messages.
 
     Raises:
-        InvalidInput: it is no JPEG or PNG, or has too many bytes or pixels.
+        InvalidInput: it is not a JPEG or PNG, or has too many bytes or pixels.
     """
     if not data:
         raise InvalidInput(f"{place} is empty; it must be a JPEG or PNG")
@@ -52,7 +50,7 @@ def open_picture(data: bytes, place: str, *, most_bytes: int, most_pixels: int) 
         image = Image.open(BytesIO(data), formats=FORMATS)
         width, height = image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        # Pillow has a limit of its own, far above ours.
+        # Pillow's own limit is far above ours.
         raise InvalidInput(f"{place} is far too large; {most}") from None
     except MemoryError:
         raise
@@ -65,39 +63,39 @@ def open_picture(data: bytes, place: str, *, most_bytes: int, most_pixels: int) 
 
 @contextmanager
 def decoding(image: Image.Image, place: str) -> Generator[None, None, None]:
-    """Turn what goes wrong while ``image`` is decoded into an InvalidInput."""
+    """Turn errors while ``image`` is decoded into `InvalidInput`."""
     try:
         yield
     except MemoryError:
         raise
-    except Exception as error:  # Pillow raises what its decoders happen to
+    except Exception as error:  # Pillow's decoders raise all kinds
         raise InvalidInput(
             f"{place} is a damaged {image.format}: {error or type(error).__name__}"
         ) from error
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF orientation says."""
+    """Return the image turned by its EXIF orientation."""
     return ImageOps.exif_transpose(image)
 
 
 def is_grey_16(image: Image.Image) -> bool:
-    """Whether it has 16 bits of grey; Pillow's ``convert`` would make all of it white."""
+    """Return whether it has 16-bit grey values, which Pillow's ``convert`` would make all white."""
     return image.mode.startswith("I")
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """The picture with the upper 8 of 16 bits of grey; others as they are."""
+    """Return the image with the upper 8 of 16 bits of grey; others unchanged."""
     if not is_grey_16(image):
         return image
     return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
 
 
 def _kind(data: bytes) -> str:
-    """What a file seems to be, in words."""
+    """Return the format that a file seems to have, in words."""
     for start, what in _KINDS.items():
         if data.startswith(start):
             return what
     if data[4:8] == b"ftyp":
         return "a HEIC, AVIF or video file"
-    return f"no image that can be read (it begins with {data[:8]!r})"
+    return f"not a readable image (it begins with {data[:8]!r})"

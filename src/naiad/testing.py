@@ -1,4 +1,4 @@
-"""Test a pipeline, in process or on a server at free ports; needs no test framework.
+"""Tests of pipelines, in process or on a server at free ports, with any test framework.
 
 Example::
 
@@ -41,14 +41,14 @@ from naiad.triton.serving import serve as serve_at
 __all__ = ["FREE_PORTS", "Subject", "check_batching", "load", "random_request", "run", "serve"]
 
 Subject: TypeAlias = "str | type[Pipeline] | Runner"
-"""The pipeline to test: its class, a name or ``file.py:Class``, or what :func:`load` made of it."""
+"""The pipeline to test: its class, a name, ``file.py:Class``, or the result of :func:`load`."""
 
 FREE_PORTS: Final[Mapping[str, Any]] = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
-"""Arguments of :func:`naiad.serve` and :class:`naiad.Server` that take ports nobody uses."""
+"""Arguments that make :func:`naiad.serve` and :class:`naiad.Server` choose free ports."""
 
 
 def serve(*pipelines: str | type[Pipeline], **settings: Any) -> Server:
-    """Serve as :func:`naiad.serve` does, at free ports: beside any server that already runs."""
+    """Serve as :func:`naiad.serve` does, at free ports, beside any running server."""
     return serve_at(*pipelines, **{**FREE_PORTS, **settings})
 
 
@@ -64,8 +64,8 @@ def run(pipeline: Subject, *requests: Arrays) -> list[dict[str, Array]]:
     """Answer requests that arrive together, merged as a server would merge them.
 
     Raises:
-        NaiadError: the error that the first bad request is answered with, such as `InvalidInput`
-            for one that the schema refuses.
+        NaiadError: the error of the first bad request, such as `InvalidInput` for one that the
+            schema refuses.
     """
     runner = load(pipeline)
     checked = [_checked(runner, request) for request in requests]
@@ -78,16 +78,16 @@ def run(pipeline: Subject, *requests: Arrays) -> list[dict[str, Array]]:
 
 
 def random_request(pipeline: Subject, seed: int = 0, **sizes: int) -> dict[str, Array]:
-    """Make random arrays that the schema allows; ``sizes`` are those of its named dimensions.
+    """Make random arrays that fit the schema, with these ``sizes`` of its named dimensions.
 
     Raises:
-        ValueError: names a dimension that is missing or that the schema does not have.
+        ValueError: names a dimension that is missing or not in the schema.
     """
     inputs = _inputs(pipeline)
     wanted = named_dims(inputs)
     if wrong := sorted(set(wanted) ^ sizes.keys()):
         raise ValueError(
-            f"{', '.join(wrong)}: give the size of each named dimension, which are "
+            f"{', '.join(wrong)}: give the size of each named dimension: "
             f"{', '.join(sorted(wanted))}"
         )
     return random_arrays(inputs, sizes, seed)
@@ -99,14 +99,14 @@ def check_batching(
     rtol: float = 1e-5,
     atol: float = 1e-5,
 ) -> None:
-    """Check that requests are answered together as each is alone.
+    """Check that merged requests have the answers of each alone.
 
     Args:
-        pipeline: the one to test.
-        requests: arrays by name, or sizes by dimension, of which :func:`random_request` makes
-            arrays; by default the pipeline's ``example()``, twice.
-        rtol: relative tolerance of floating-point outputs; all others must be equal.
-        atol: absolute tolerance of them.
+        pipeline: to test.
+        requests: arrays by name, or sizes by dimension for :func:`random_request`; by default the
+            pipeline's ``example()``, twice.
+        rtol: relative tolerance of floating-point outputs; others must be equal.
+        atol: absolute tolerance of floating-point outputs.
 
     Raises:
         AssertionError: names the request and the output that differs.

@@ -221,7 +221,7 @@ def test_the_command_labels_what_it_can_and_reports_the_rest(
     command = ["infer", "image", *given, "--top", "2", *written, "--url", server.grpc_url]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
-    assert "letter.jpg: is no image that can be read (it begins with b'dear Len')" in result.output
+    assert "letter.jpg: is not a readable image (it begins with b'dear Len')" in result.output
     assert "gone.png: cannot be read: No such file or directory" in result.output
     assert "2 of 12 images failed" in result.output
     assert "10 images: " in result.output

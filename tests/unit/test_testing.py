@@ -80,7 +80,7 @@ def test_the_error_of_a_bad_request_is_raised() -> None:
 
 @pytest.mark.parametrize("sizes", [{"nodes": 3}, {"nodes": 3, "edges": 2, "hits": 1}])
 def test_sizes_are_given_of_every_dimension(sizes) -> None:
-    with pytest.raises(ValueError, match=r"(edges|hits): .* which are edges, nodes"):
+    with pytest.raises(ValueError, match=r"(edges|hits): .* named dimension: edges, nodes"):
         testing.random_request(Degree, **sizes)
 
 

@@ -22,12 +22,12 @@ CA_VARIABLE: Final = "NAIAD_CA"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What a client shows to a server, and what it knows the server by.
+    """Credentials that a client sends, and those by which it verifies the server.
 
     Attributes:
         headers: sent with each call.
-        api_key: sent with each call; default: that of the environment.
-        ca: PEM file of the authority to trust; default: that of the environment, or the system's.
+        api_key: sent with each call; default: from the environment.
+        ca: PEM file of the authority to trust; default: from the environment, else the system's.
         certificate: PEM file of the client's certificate.
         private_key: PEM file of its key.
     """
@@ -39,12 +39,12 @@ class Access:
     private_key: str | Path | None = None
 
     def headers_to(self, address: Address) -> dict[str, str]:
-        """Return what each call to the server at ``address`` carries, the API key included.
+        """Return the headers of each call to the server at ``address``, the API key included.
 
-        An API key that stands in ``headers`` is sent as it is, wherever the server is.
+        An API key in ``headers`` itself is sent as it is, wherever the server is.
 
         Raises:
-            InvalidInput: a value cannot be in a header, or an API key would leave this host
+            InvalidInput: a value is not valid in a header, or an API key would leave this host
                 unencrypted.
         """
         headers = dict(self.headers)
@@ -62,8 +62,8 @@ class Access:
         """Return the PEM files to use with ``address``.
 
         Raises:
-            InvalidInput: for files with a URL that is not encrypted, a file that is not there or
-                holds something else, or a client certificate without its key (or the reverse).
+            InvalidInput: the URL is not encrypted but files are given, a file is missing or holds
+                something else, or a client certificate comes without its key (or the reverse).
         """
         given = [
             Path(path) if path else None for path in (self.ca, self.certificate, self.private_key)
@@ -90,14 +90,14 @@ class Access:
 
 
 NO_ACCESS: Final = Access()
-"""Nothing but what the environment has."""
+"""Credentials from the environment only."""
 
 
 def context_of(tls: Tls) -> ssl.SSLContext:
     """Return the context of Python's ``ssl`` for these PEM files.
 
     Raises:
-        InvalidInput: a file cannot be read, or does not hold what it must.
+        InvalidInput: a file cannot be read or has the wrong content.
     """
     try:
         context = ssl.create_default_context(cafile=tls.ca)
@@ -116,10 +116,10 @@ def context_of(tls: Tls) -> ssl.SSLContext:
 
 
 def control_headers(address: Address, header: str) -> dict[str, str]:
-    """Return the control key of the server at ``address`` as a ``header``; none without a key.
+    """Return the control key of the server at ``address`` as a ``header``, if there is one.
 
-    It is looked up for each call, since a server that is started again has a new key, and goes to
-    another machine over an encrypted connection only.
+    It is looked up for each call, since a restarted server has a new key, and is sent to another
+    machine over an encrypted connection only.
     """
     if not address.is_local and not address.tls:
         return {}
@@ -133,7 +133,7 @@ def control_headers(address: Address, header: str) -> dict[str, str]:
 def refused(
     error: NotAllowed, address: Address, sent: Mapping[str, str], *, control: bool
 ) -> NotAllowed:
-    """Return ``error`` with what the server at ``address`` wants and did not find in ``sent``."""
+    """Return ``error`` with the credentials that the server needs and that ``sent`` lacks."""
     names = {name.lower() for name in sent}
     said = str(error)
     if control and "is restricted, expecting header" in said:
@@ -153,11 +153,7 @@ def refused(
 
 
 def _check_way(address: Address, what: str) -> None:
-    """Refuse to send a secret where others can read it.
-
-    Raises:
-        InvalidInput: ``address`` is neither encrypted nor on this host.
-    """
+    """Raise `InvalidInput` unless ``address`` is encrypted or on this host."""
     if address.tls or address.is_local:
         return
     raise InvalidInput(
@@ -168,13 +164,9 @@ def _check_way(address: Address, what: str) -> None:
 
 
 def _check_header(name: str, value: str) -> None:
-    """Refuse what no header can carry, in words that do not repeat it.
-
-    Raises:
-        InvalidInput: ``value`` has other characters than printable ASCII, or spaces at an end.
-    """
+    """Raise `InvalidInput` for a value that no header can carry, without repeating the value."""
     if not (value.isascii() and value.isprintable()) or value != value.strip():
         raise InvalidInput(
-            f"{name}: a header's value is of printable ASCII characters, with no space or newline "
-            "at its ends"
+            f"{name}: a header's value must be printable ASCII, with no space or newline at the "
+            "ends"
         )

@@ -1,4 +1,4 @@
-"""Where a server is: the URL a user writes, taken apart once."""
+"""Server addresses, parsed from the URLs that users write."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Scheme = Literal["grpc", "grpcs", "http", "https", "unix"]
 DEFAULT_PORTS: dict[Scheme, int] = {"grpc": 8001, "grpcs": 443, "http": 8000, "https": 443}
 
 LONGEST_SOCKET: Final = 107
-"""Bytes of a Unix socket's path, which Linux keeps in 108 with the zero behind it."""
+"""Most bytes in a Unix socket's path: Linux has 108, with the final zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """A server's address: ``scheme://host:port/path`` (a path on HTTP only).
 
-    Of a Unix socket the path is the socket's, the host ``localhost`` and the port 0.
+    For a Unix socket, the path is the socket's, the host ``localhost`` and the port 0.
     """
 
     scheme: Scheme
@@ -35,13 +35,13 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Read ``url``: ``host:port`` and ``grpc(s)://`` mean gRPC, ``http(s)://`` HTTP.
+        """Parse ``url``: ``host:port`` and ``grpc(s)://`` mean gRPC, ``http(s)://`` HTTP.
 
-        ``unix:PATH`` is gRPC over a Unix socket; all of PATH is its path, colons and digits too.
+        ``unix:PATH`` is gRPC over a Unix socket; all of PATH is the path, colons and digits too.
 
         Raises:
-            InvalidInput: for another scheme, a missing host, a port out of range, or a part that
-                such a URL cannot have.
+            InvalidInput: for an unknown scheme, a missing host, a port out of range, or a part
+                that such a URL cannot have.
         """
         if url.startswith("unix:"):
             return cls("unix", "localhost", 0, _socket_path(url))
@@ -67,19 +67,19 @@ class Address:
 
     @classmethod
     def parse_all(cls, urls: str | Sequence[str]) -> tuple[Address, ...]:
-        """Read the URLs of one or more servers, in one text with commas or in a sequence.
+        """Parse the URLs of one or more servers: a sequence, or one string with commas.
 
         Raises:
-            InvalidInput: as for :meth:`parse`; also for no URL, one that is there twice, and
-                servers of different schemes.
+            InvalidInput: as for :meth:`parse`; also for no URL, a repeated one, and servers of
+                different schemes.
         """
         texts = urls.split(",") if isinstance(urls, str) else urls
         addresses = tuple(cls.parse(text.strip()) for text in texts)
         if not addresses:
-            raise InvalidInput("there is no url; write for example localhost:8001")
+            raise InvalidInput("no url is given; write for example localhost:8001")
         twice = next((a for n, a in enumerate(addresses) if a in addresses[:n]), None)
         if twice:
-            raise InvalidInput(f"{twice} is there twice")
+            raise InvalidInput(f"{twice} is given twice")
         other = next((a for a in addresses if a.scheme != addresses[0].scheme), None)
         if other:
             raise InvalidInput(f"{addresses[0]} and {other}: all servers must have one scheme")
@@ -92,7 +92,7 @@ class Address:
 
     @property
     def is_grpc(self) -> bool:
-        """Whether the server is spoken to by gRPC (else HTTP)."""
+        """Whether the protocol is gRPC (else HTTP)."""
         return self.scheme in ("grpc", "grpcs", "unix")
 
     @property
@@ -102,7 +102,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether what is sent stays on this host: to a loopback address or a Unix socket."""
+        """Whether traffic stays on this host: a loopback address or a Unix socket."""
         if self.host == "localhost":
             return True
         try:
@@ -112,7 +112,7 @@ class Address:
 
     @property
     def place(self) -> int | Path | None:
-        """The port or socket where the server listens, if that is on this host."""
+        """The port or socket of a server on this host; None for others."""
         return (self.socket or self.port) if self.is_local else None
 
     @property
@@ -122,7 +122,7 @@ class Address:
 
     @property
     def target(self) -> str:
-        """``host:port``, an IPv6 host in brackets."""
+        """``host:port``, with an IPv6 host in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -134,10 +134,10 @@ class Address:
 
 
 def _socket_path(url: str) -> str:
-    """The path in ``unix:PATH`` or ``unix:///PATH``.
+    """Return the path in ``unix:PATH`` or ``unix:///PATH``.
 
     Raises:
-        InvalidInput: there is none, or no socket can have it.
+        InvalidInput: it is missing, or not valid for a socket.
     """
     path = url.removeprefix("unix:")
     if path.startswith("//"):
@@ -150,7 +150,7 @@ def _socket_path(url: str) -> str:
         raise InvalidInput(f'url "{url}" has no path; write for example unix:/run/naiad.sock')
     if (length := len(os.fsencode(path))) > LONGEST_SOCKET:
         raise InvalidInput(
-            f'url "{url}": the path has {length} bytes; that of a Unix socket has at most '
+            f'url "{url}": the path has {length} bytes; a Unix socket\'s path has at most '
             f"{LONGEST_SOCKET}"
         )
     return path

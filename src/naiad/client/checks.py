@@ -1,4 +1,4 @@
-"""A request held against what its model takes, before anything is sent."""
+"""Checks of a request against its model, before anything is sent."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _INT64 = range(-(2**63), 2**63)
 def merged(
     arrays: Mapping[str, ArrayLike] | None, tensors: Mapping[str, ArrayLike]
 ) -> dict[str, ArrayLike]:
-    """Return the tensors given as a mapping and as keywords in one dict.
+    """Return tensors given as a mapping and as keywords in one dict.
 
     Raises:
-        InvalidInput: when a tensor is given both ways.
+        InvalidInput: a tensor is given both ways.
     """
     twice = sorted(set(arrays or ()) & set(tensors))
     if twice:
@@ -35,26 +35,26 @@ def merged(
 
 
 def checked_version(version: int | None) -> str:
-    """Return a version as it travels: "" for the newest.
+    """Return a version as it is sent: "" for the newest.
 
     Raises:
-        InvalidInput: for what is no version's number.
+        InvalidInput: it is below 1.
     """
     if version is None:
         return ""
     if version < 1:
-        raise InvalidInput(f"version is {version!r}; versions are whole numbers from 1 on")
+        raise InvalidInput(f"version is {version!r}; it must be 1 or more")
     return str(version)
 
 
 def checked_inputs(spec: ModelSpec, arrays: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
-    """Return ``arrays`` as the model ``spec`` takes them, in its dtypes.
+    """Return ``arrays`` in the dtypes of the model ``spec``, after checking names and shapes.
 
-    Shapes of inputs are checked, those of outputs never: some served models declare dims that
-    their answers do not have, and clients rely on those answers.
+    Shapes of outputs are never checked: some served models declare dims that their answers do not
+    have, and clients rely on those answers.
 
     Raises:
-        InvalidInput: for an unknown or a missing tensor, a wrong dtype, rank, size or batch.
+        InvalidInput: for an unknown or missing tensor, or a wrong dtype, rank, size or batch.
     """
     unknown = [name for name in arrays if name not in spec.inputs]
     if unknown:
@@ -76,7 +76,7 @@ def checked_outputs(spec: ModelSpec, names: Sequence[str] | None) -> tuple[str, 
     """Return the wanted outputs; None means all.
 
     Raises:
-        InvalidInput: for a name that is no output of the model.
+        InvalidInput: the model has no such output.
     """
     if names is None:
         return None
@@ -91,17 +91,17 @@ def checked_outputs(spec: ModelSpec, names: Sequence[str] | None) -> tuple[str, 
 
 
 def checked_parameters(parameters: Mapping[str, Parameter] | None) -> dict[str, Parameter]:
-    """Return the request parameters, if each can be sent.
+    """Return the request parameters, after checking that each can be sent.
 
     Raises:
-        InvalidInput: for a name that Triton keeps for itself, or a value that is no str, bool,
-            64-bit integer or finite float.
+        InvalidInput: for a name that Triton reserves, or a value that is not a str, bool, 64-bit
+            integer or finite float.
     """
     for name, value in (parameters or {}).items():
         if name in TRITON_RESERVED_REQUEST_PARAMS or name.startswith(
             TRITON_RESERVED_REQUEST_PARAMS_PREFIX
         ):
-            raise InvalidInput(f"parameter {name}: Triton keeps this name for itself")
+            raise InvalidInput(f"parameter {name}: Triton reserves this name")
         if not _can_be_sent(value):
             raise InvalidInput(
                 f"parameter {name} is {value!r}; "

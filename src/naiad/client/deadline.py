@@ -1,4 +1,4 @@
-"""The moment by which an answer must be there."""
+"""Deadlines of calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from naiad.errors import DeadlineExceeded, InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A point in time, and the number of seconds it was away when it was set."""
+    """A point in time, and the timeout in seconds that it was set from."""
 
     seconds: float
     at: float
@@ -21,7 +21,7 @@ class Deadline:
         """Return the deadline ``seconds`` from now.
 
         Raises:
-            InvalidInput: unless ``seconds`` is a positive, finite number.
+            InvalidInput: ``seconds`` is not a positive, finite number.
         """
         if not (math.isfinite(seconds) and seconds > 0):
             raise InvalidInput(f"timeout is {seconds} s; it must be a positive number of seconds")
@@ -31,7 +31,7 @@ class Deadline:
         """Return the seconds left to wait for ``server``.
 
         Raises:
-            DeadlineExceeded: when none are.
+            DeadlineExceeded: no time is left.
         """
         left = self.at - time.monotonic()
         if left <= 0:
@@ -39,5 +39,5 @@ class Deadline:
         return left
 
     def exceeded(self, server: object) -> DeadlineExceeded:
-        """Return the error for no answer from ``server`` in time."""
+        """Return the error for a ``server`` that did not answer in time."""
         return DeadlineExceeded(f"no answer from {server} within {self.seconds:g} s")

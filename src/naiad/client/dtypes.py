@@ -1,4 +1,4 @@
-"""Datatypes on the wire, and the lossless way from what a user has to what a model takes."""
+"""Wire datatypes, and lossless conversion of a user's values to them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def numpy_dtype(datatype: str) -> np.dtype[Any]:
 
 
 def to_wire(name: str, value: ArrayLike, datatype: str) -> NDArray[Any]:
-    """Return ``value`` as an array of the wire ``datatype``, if nothing is lost on the way.
+    """Convert ``value`` to an array of the wire ``datatype``, without loss.
 
-    Integers may change width when every value fits, and become floats when every value is
-    exact. Floats may be rounded to a narrower float, but not become infinite, and never become
-    integers. BYTES tensors hold ``str`` (sent as UTF-8) or ``bytes``.
+    Integers may change width if every value fits, and become floats if every value is exact. Floats
+    may be rounded to a narrower float, but may not overflow, and never become integers. BYTES
+    tensors hold ``str`` (sent as UTF-8) or ``bytes``.
 
     Raises:
-        InvalidInput: naming the tensor, its dtype and what is right; for a single bad element,
-            its position and value.
+        InvalidInput: names the tensor, its dtype and the right one; for a single bad element, its
+            position and value.
     """
     if datatype == "BYTES":
         return _text(name, value)
@@ -40,7 +40,7 @@ def to_wire(name: str, value: ArrayLike, datatype: str) -> NDArray[Any]:
     array = _array(name, value)
     if array.dtype == target:
         return array
-    # An empty list is float64 to numpy; it has no value that could be lost.
+    # An empty list is float64 to numpy, but has no values to lose.
     if array.size == 0 and array.dtype.kind in "biuf":
         return array.astype(target)
     kinds = (_kind(array.dtype), _kind(target))
@@ -56,14 +56,14 @@ def to_wire(name: str, value: ArrayLike, datatype: str) -> NDArray[Any]:
 
 
 def _kind(dtype: np.dtype[Any]) -> str:
-    # bfloat16 is a dtype of its own kind to numpy ("V").
+    # numpy gives bfloat16 a kind of its own ("V").
     kind = "float" if np_to_triton_dtype(dtype) == "BF16" else dtype.kind
     return {"b": "integer", "i": "integer", "u": "integer", "f": "float"}.get(kind, kind)
 
 
 def _hint(have: str, want: str) -> str:
     if (have, want) == ("float", "integer"):
-        return "; round it yourself if that is meant"
+        return "; round it yourself if that is intended"
     return ""
 
 
@@ -90,7 +90,7 @@ def _narrow_integer(
     name: str, array: NDArray[Any], target: np.dtype[Any], datatype: str
 ) -> NDArray[Any]:
     low, high = (0, 1) if target.kind == "b" else _integer_range(target)
-    # Python's integers: no numpy dtype holds both ends of int64 and uint64.
+    # Python integers, since no numpy dtype holds both the ends of int64 and of uint64.
     if int(array.min()) < low or int(array.max()) > high:
         values = array.astype(object)
         where = _first(np.asarray((values < low) | (values > high), dtype=bool))
@@ -110,8 +110,8 @@ def _exact_float(
 ) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         converted = array.astype(target)
-    # Floats hold every integer up to 2**(digits of the mantissa); above that some, which are few
-    # enough to be compared as Python's integers.
+    # Floats hold every integer up to 2**(mantissa bits). Larger ones are few enough to compare one
+    # by one as Python integers.
     large = np.abs(array.astype(np.float64)) > 2.0 ** _mantissa_bits(target)
     for where in map(tuple, np.argwhere(large)):
         number = float(converted[where])
@@ -142,11 +142,11 @@ def _narrow_float(
 
 
 def _text(name: str, value: ArrayLike) -> NDArray[Any]:
-    # Never by way of numpy's own bytes dtype: it drops trailing NUL bytes, and so breaks files.
+    # Not through numpy's bytes dtype, which drops trailing NUL bytes and so breaks files.
     if isinstance(value, np.ndarray) and value.dtype.kind == "S":
         raise InvalidInput(
             f"{name} has numpy's bytes dtype ({value.dtype}), which drops trailing NUL bytes; "
-            "make it with dtype=object"
+            "create it with dtype=object"
         )
     array = _array(name, value, dtype=object)
     encoded = np.empty(array.size, dtype=object)

@@ -34,44 +34,42 @@ from naiad.errors import InvalidInput, NaiadError, NotAllowed, PipelineError, Un
 
 T = TypeVar("T")
 
-# Its classes are made when it is imported, out of sight of type checkers.
+# Its classes are made at import, out of sight of type checkers.
 messages: Any = service_pb2
 
-# Protobuf's limit. Where a message is larger, gRPC only says that it cannot be serialised.
+# Protobuf's limit. Of a larger message gRPC only says that it cannot be serialised.
 LARGEST_MESSAGE = 2**31 - 1
 
 _NO_SUCH_HOST = re.compile("errors resolving|DNS resolution failed", re.IGNORECASE)
-# What gRPC says when the other side is there, but does not speak HTTP/2.
+# gRPC's words for a server that does not speak HTTP/2.
 _NOT_GRPC = re.compile("Socket closed|parsing HTTP/2|http1|Connection reset|Broken pipe")
 _NOT_CONNECTED = re.compile(f"failed to connect|{_NO_SUCH_HOST.pattern}", re.IGNORECASE)
-# What it says when a connection ends that was there.
+# gRPC's words for an established connection that ended.
 _LOST = re.compile("Socket closed|Connection reset|Broken pipe|GOAWAY|recvmsg|sendmsg|^Stream rem")
 _PROXY_REFUSED = re.compile(r"HTTP proxy returned response code (\d+)")
 
 _OPTIONS = [
-    # -1: no limit of its own (the default is 4 MB), only protobuf's.
+    # -1: no limit but protobuf's (the default is 4 MB).
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # A channel that could not connect fails every call until its own back-off is over, one second
-    # at first: our retries would all fall into it.
+    # A channel that could not connect fails every call until its own back-off is over, at first one
+    # second, in which all our retries would fall.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # After a GOAWAY, gRPC 1.85 can retry a call on the same connection thousands of times a second
-    # until the deadline, without ever seeing that the connection has closed. We retry it ourselves.
+    # until the deadline, without noticing that the connection has closed; or wait for a connection
+    # that nobody opens. Our retries are new calls.
     ("grpc.enable_retries", 0),
-    # Clients of one process share no connection, and so no other's back-off.
+    # Clients of one process share no connection, and so no back-off.
     ("grpc.use_local_subchannel_pool", 1),
-    # A call that gRPC (1.85) starts again by itself after a GOAWAY may wait for a connection that
-    # nobody makes. Ours are tried again as new calls.
-    ("grpc.enable_retries", 0),
 ]
 
 
 class GrpcCalls:
-    """Triton's questions as (name of the method, message)."""
+    """Triton's calls as (name of the method, message)."""
 
     def infer(self, request: InferRequest) -> Call[Arrays]:
-        """Ask for an inference; tensors travel as raw bytes."""
+        """Ask for an inference; tensors are sent as raw bytes."""
         message = messages.ModelInferRequest(
             model_name=request.model, model_version=request.version, id=request.id
         )
@@ -114,7 +112,7 @@ class GrpcCalls:
         return Call(("ModelStatistics", messages.ModelStatisticsRequest(name=model or "")), to_json)
 
     def load(self, model: str) -> Call[None]:
-        """Ask to load a model, or to load it anew."""
+        """Ask to load or reload a model."""
         message = messages.RepositoryModelLoadRequest(model_name=model)
         return Call(("RepositoryModelLoad", message), _ignore, control=True)
 
@@ -125,7 +123,7 @@ class GrpcCalls:
 
 
 class _Transport(GrpcCalls):
-    """Where to connect to, and what goes with each call."""
+    """The target of the channel, and the headers of each call."""
 
     def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
         """Remember both; nothing is opened yet."""
@@ -199,9 +197,9 @@ class AsyncGrpcTransport(_Transport):
 
 
 def to_json(message: Message) -> Json:
-    """Return ``message`` as Triton's HTTP port would write it: every scalar, integers as int.
+    """Return ``message`` as Triton's HTTP port writes it: with every scalar, integers as int.
 
-    ``MessageToDict`` writes 64-bit integers as strings and leaves out what has its default value.
+    ``MessageToDict`` writes 64-bit integers as strings and omits default values.
     """
     return {
         field.name: _plain(getattr(message, field.name), field.enum_type)
@@ -243,7 +241,7 @@ def _read_outputs(reply: Any) -> Arrays:
 
 
 def _read_ready(reply: Any) -> bool:
-    if not reply.ready:  # as over HTTP; of several servers another one may be
+    if not reply.ready:  # as over HTTP; another of several servers may be ready
         raise Unavailable("the server, or the model, is not ready")
     return True
 
@@ -257,11 +255,11 @@ def _read_config(reply: Any) -> Json:
 
 
 def _ignore(reply: Any) -> None:
-    """The answer says nothing but that all went well."""
+    """Ignore the answer, which has no content."""
 
 
 def _target(address: Address) -> str:
-    """The address as gRPC writes it, in which the path of a socket is a URL's."""
+    """Return the address as gRPC writes it, with a socket's path quoted as in a URL."""
     return f"unix:{quote(address.path, safe='/:')}" if address.socket else address.target
 
 
@@ -269,7 +267,7 @@ def _options(address: Address) -> list[tuple[str, Any]]:
     if not address.is_local:
         return _OPTIONS
     options = [*_OPTIONS, ("grpc.enable_http_proxy", 0)]
-    # Else gRPC names the socket's path, which servers of HTTP/2 take for no host.
+    # By default gRPC sends the socket's path as host, which HTTP/2 servers refuse.
     return [*options, ("grpc.default_authority", "localhost")] if address.socket else options
 
 
@@ -306,21 +304,21 @@ def _failure(
 
 
 def _not_connected(details: str, address: Address) -> str:
-    """Why there is no connection, and what to do."""
+    """Return why there is no connection, and what to do."""
     if address.tls and (said := handshake.explain(address, _last(details))):
         return said
     if proxy := proxy_to(address):
         refusal = _PROXY_REFUSED.search(details)
         reason = f"it answered {refusal[1]}" if refusal else _reason(details, address)
         return (
-            f"{address} cannot be reached by {proxy} ({reason}); if it can be without, add "
+            f"{address} cannot be reached through {proxy} ({reason}); if it needs no proxy, add "
             f"{address.host} to no_proxy"
         )
     if _NOT_GRPC.search(details):
         if address.tls:
             return (
                 f"{address} ended the connection before it answered: it does not speak gRPC, or "
-                "wants a certificate of this client: give certificate= and private_key="
+                "requires a client certificate: give certificate= and private_key="
             )
         return (
             f"{address} does not speak gRPC; if this is Triton's HTTP port, the address is "
@@ -336,5 +334,5 @@ def _reason(details: str, address: Address) -> str:
 
 
 def _last(details: str) -> str:
-    """What gRPC says of the last address that it tried, without the address."""
+    """Return gRPC's error for the last address that it tried, without the address."""
     return re.sub(r"^.*last error: \w+: (ipv4|ipv6|unix):\S+ ", "", details)

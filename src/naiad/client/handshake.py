@@ -1,4 +1,4 @@
-"""TLS handshakes that fail: the words of OpenSSL and BoringSSL as a sentence and its remedy."""
+"""Explanations of failed TLS handshakes, from the words of OpenSSL and BoringSSL."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _ENDED = re.compile("EOF")  # the other side hung up, before or after the handsh
 
 
 def explain(address: Address, said: str) -> str:
-    """Return why no encrypted connection to ``address`` came about; "" for another failure."""
+    """Return why the TLS handshake with ``address`` failed; "" for another failure."""
     plain = f"{'grpc' if address.is_grpc else 'http'}://{address.target}{address.path}"
     if _WANTS_OURS.search(said):
         return (
-            f"{address} wants another certificate of this client, or one at all: give certificate= "
+            f"{address} requires a certificate of this client, or another one: give certificate= "
             "and private_key=, issued by an authority that the server trusts"
         )
     if _PLAIN.search(said):
-        return f"{address} does not encrypt: use {plain}, or the port that does"
+        return f"{address} is not encrypted: use {plain}, or the encrypted port"
     if _EXPIRED.search(said):
         return f"the certificate of {address} has expired: its server needs a new one"
     if _EARLY.search(said):
@@ -44,14 +44,14 @@ def explain(address: Address, said: str) -> str:
         )
     if _UNTRUSTED.search(said):
         return (
-            f"the certificate of {address} is of no authority that is trusted here: give the "
+            f"the certificate of {address} is not from an authority that is trusted here: give the "
             "authority's PEM file, as ca=..., --ca or in NAIAD_CA"
         )
     if _NO_HTTP2.search(said):
         return (
-            f"{address} encrypts, but does not speak gRPC; if this is an HTTP port, the address is "
-            f"https://{address.target}"
+            f"{address} is encrypted, but does not speak gRPC; if this is an HTTP port, the "
+            f"address is https://{address.target}"
         )
     if _ANY.search(said) and not _ENDED.search(said):
-        return f"no encrypted connection to {address} came about, the TLS handshake failed: {said}"
+        return f"no encrypted connection to {address}: the TLS handshake failed: {said}"
     return ""

@@ -1,7 +1,7 @@
 """The HTTP transport: ``tritonclient``'s messages over urllib3 (blocking) and aiohttp (asyncio).
 
 ``tritonclient`` makes and reads the messages, KServe v2 with binary tensors. Its own connections
-are not used to send them: the blocking ones belong to one thread and have no deadline per call.
+are not used: the blocking ones belong to one thread and have no deadline per call.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
-# An error page of a proxy's is cut to its first words.
+# A proxy's error page is cut to its first words.
 _TAG = re.compile(r"<style.*?</style>|<[^>]*>", re.DOTALL)
 _LONGEST = 300
 
@@ -59,7 +59,7 @@ _IDLE_CONNECTIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request to a path below the address's own."""
+    """A request to a path below that of the address."""
 
     path: str
     body: bytes | None = None  # a body makes it a POST
@@ -81,10 +81,10 @@ class HttpReply:
 
 
 class HttpCalls:
-    """Triton's questions as HTTP requests."""
+    """Triton's calls as HTTP requests."""
 
     def infer(self, request: InferRequest) -> Call[Arrays]:
-        """Ask for an inference: a JSON header and, behind it, the raw bytes of all tensors."""
+        """Ask for an inference: a JSON header, then the raw bytes of all tensors."""
         inputs: list[InferInput] = []
         for name, array in request.arrays.items():
             tensor = InferInput(name, list(array.shape), wire.datatype(array))
@@ -106,7 +106,7 @@ class HttpCalls:
         )
 
     def ready(self, model: str | None) -> Call[bool]:
-        """Ask whether the server, or one model, is ready: any reply but 200 says no."""
+        """Ask whether the server, or one model, is ready: any status but 200 means no."""
         path = "/v2/health/ready" if model is None else f"{_path(model)}/ready"
         return Call(HttpRequest(path), lambda reply: True)
 
@@ -127,7 +127,7 @@ class HttpCalls:
         return Call(HttpRequest(f"{_path(model) if model else '/v2/models'}/stats"), _read_json)
 
     def load(self, model: str) -> Call[None]:
-        """Ask to load a model, or to load it anew."""
+        """Ask to load or reload a model."""
         return _control(model, "load")
 
     def unload(self, model: str) -> Call[None]:
@@ -136,10 +136,10 @@ class HttpCalls:
 
 
 class _Connection(urllib3.connection.HTTPSConnection):
-    """A connection whose server may answer before it has read all: a request too large for it.
+    """A connection on which a server may answer a too large request before it has read it all.
 
-    Where the rest cannot be sent any more, urllib3 reads that answer after a `BrokenPipeError`;
-    over TLS there is another error.
+    When the rest can no longer be sent, urllib3 reads that answer after a `BrokenPipeError`; TLS
+    raises another error.
     """
 
     def send(self, data: Any) -> None:
@@ -155,7 +155,7 @@ class _EncryptedPool(urllib3.HTTPSConnectionPool):
 
 
 class HttpTransport(HttpCalls):
-    """A pool of kept-alive connections; each thread takes one for the time of a call."""
+    """A pool of kept-alive connections; a thread takes one for each call."""
 
     def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
         """Prepare a pool for ``address``; it connects with the first call."""
@@ -222,7 +222,7 @@ class AsyncHttpTransport(HttpCalls):
             async with self._session.request(
                 request.method,
                 yarl.URL(f"{self._address}{request.path}", encoded=True),
-                # A file is sent in pieces, between which the event loop can do other work.
+                # A file is sent in pieces, between which the event loop does other work.
                 data=None if request.body is None else io.BytesIO(request.body),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=timeout),
@@ -261,13 +261,13 @@ def _answer(call: Call[T], reply: HttpReply, sent: Mapping[str, str], address: A
         try:
             return call.read(reply)
         except (ValueError, KeyError, TypeError) as error:
-            if not reply.body:  # Python's http.client takes a cut header for a whole one
+            if not reply.body:  # Python's http.client takes a truncated header for a whole one
                 raise Unavailable(lost(address, "its answer is empty")) from error
-            raise InvalidInput(f"{place} is not Triton's: its answer makes no sense") from error
+            raise InvalidInput(f"{place} is not Triton's: its answer cannot be read") from error
     message = _message(reply.body)
     if message is None:
         if reply.status == 404:
-            raise InvalidInput(f"{place} is not there: is this Triton's HTTP port?") from None
+            raise InvalidInput(f"{place} not found: is this Triton's HTTP port?") from None
         text = " ".join(_TAG.sub(" ", reply.body.decode(errors="replace")).split())[:_LONGEST]
         message = f"{place} answered HTTP {reply.status}{f': {text}' if text else ''}"
     error = status.http_error(reply.status, message)
@@ -277,7 +277,7 @@ def _answer(call: Call[T], reply: HttpReply, sent: Mapping[str, str], address: A
 
 
 def _message(body: bytes) -> str | None:
-    """What an error says, in the JSON of Triton or of a gate; None for anything else."""
+    """Return the message in the JSON of Triton or of a gate; None for any other body."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -322,7 +322,7 @@ def _blocking_failure(
     error: Exception, address: Address, deadline: Deadline, answered: bool
 ) -> NaiadError:
     chain = [error, *(part for part in error.args if isinstance(part, Exception))]
-    # NewConnectionError is a ConnectTimeoutError to urllib3 1.
+    # In urllib3 1, NewConnectionError is a ConnectTimeoutError.
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return Unavailable(unreachable(address, _reason(error.__cause__)))
     if any(isinstance(part, urllib3.exceptions.TimeoutError | TimeoutError) for part in chain):
@@ -333,7 +333,7 @@ def _blocking_failure(
 
 
 def _ended(address: Address, error: Exception, answered: bool) -> str:
-    """The message for a connection that ended; what may be wrong where there was never another."""
+    """Return the message for a connection that ended, with a likely cause if it was the first."""
     said = str(error) or type(error).__name__
     if address.tls and (explained := handshake.explain(address, said)):
         return explained
@@ -341,7 +341,7 @@ def _ended(address: Address, error: Exception, answered: bool) -> str:
     if answered:
         return message
     if address.tls:
-        return f"{message}; if it wants a certificate of yours, give certificate= and private_key="
+        return f"{message}; if it requires a client certificate, give certificate= and private_key="
     return f"{message}; if this port is encrypted, the address is {address.encrypted}"
 
 

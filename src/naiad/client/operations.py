@@ -1,4 +1,4 @@
-"""Operations of a client: which calls each makes and in which order, whatever carries them.
+"""Operations of a client, each a sequence of calls, whatever sends them.
 
 An operation is a generator: it yields a `Call`, is sent the answer (or has the error thrown in),
 and returns the result. The blocking client and the asyncio client run the same operations.
@@ -30,12 +30,12 @@ Operation: TypeAlias = Generator[Call[Any], Any, T]
 class Operations:
     """The operations on one server, or several of the same models.
 
-    A model's configuration is asked for once and kept in ``specs``. A request that does not fit is
-    held against a fresh copy before it is refused: the model may have been replaced.
+    A model's configuration is fetched once and kept in ``specs``. A request that does not fit is
+    checked against a fresh copy before it is refused, as the model may have been replaced.
     """
 
     def __init__(self, calls: Calls, server: str) -> None:
-        """Make the operations of ``calls``; ``server`` is its name in errors."""
+        """Make operations of ``calls``; ``server`` is the server's name in errors."""
         self._calls = calls
         self._server = server
         self.specs: dict[str, ModelSpec] = {}
@@ -79,7 +79,7 @@ class Operations:
         return (known or (yield from self._learn(model))).card
 
     def ready(self, model: str | None) -> Operation[bool]:
-        """Return whether the server (or one model) is ready; one that cannot be reached is not."""
+        """Return whether the server (or one model) can be reached and is ready."""
         try:
             return (yield self._calls.ready(model))
         except NaiadError:
@@ -102,14 +102,14 @@ class Operations:
         return (yield from self._about(model, self._calls.statistics(model)))
 
     def load(self, model: str) -> Operation[None]:
-        """Load a model of the repository; errors as of :meth:`unload`."""
+        """Load a model of the repository; errors as for :meth:`unload`."""
         return self._control(model, self._calls.load(model))
 
     def unload(self, model: str) -> Operation[None]:
         """Unload a model of the repository.
 
         Raises:
-            ModelNotFound: it is none; Triton 2.51 unloads what it does not have without a word.
+            ModelNotFound: it is not in the repository; Triton 2.51 itself does not report that.
             InvalidInput: the server does not take such calls.
         """
         return self._control(model, self._calls.unload(model))
@@ -124,7 +124,7 @@ class Operations:
             if "explicit model load / unload is not allowed" not in str(error):
                 raise
             raise InvalidInput(
-                f"{self._server} loads and unloads no models when asked; it must be started with "
+                f"{self._server} does not load or unload models on request; start it with "
                 f"--model-control-mode explicit"
             ) from None
 
@@ -134,7 +134,7 @@ class Operations:
         return self.specs[model]
 
     def _about(self, model: str | None, call: Call[T], version: str = "") -> Operation[T]:
-        """Send a call about ``model``; when there is no such model, say which there are."""
+        """Send a call about ``model``; if it is not found, name those that are there."""
         try:
             return (yield call)
         except ModelNotFound as error:
@@ -160,7 +160,7 @@ class Operations:
         return self._unknown(model, [known for known in models if known.ready])
 
     def _known_models(self) -> Operation[tuple[ModelInfo, ...]]:
-        """Return the models of the repository; where that is closed, those with statistics."""
+        """Return the models of the repository; without access to it, those with statistics."""
         try:
             return (yield self._calls.models())
         except NotAllowed:

@@ -1,4 +1,4 @@
-"""What a server lets a stranger do: asked without any key, and changing nothing."""
+"""Endpoints of a server that are open without a key; the probes change nothing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ QUESTIONS: Final[Mapping[str, tuple[str, str, str]]] = {
     "logging": ("LogSettings", "GET", "/v2/logging"),
     "trace": ("TraceSetting", "GET", "/v2/trace/setting"),
 }
-"""The gRPC method, and the HTTP method and path, that read each kind of endpoint."""
+"""The gRPC method, and the HTTP method and path, that read each endpoint."""
 
 
 def open_to_outsiders(address: Address, tls: Tls) -> dict[str, bool]:
-    """Whether each kind of endpoint answers somebody who has no key.
+    """Return whether each endpoint answers without a key.
 
     Raises:
-        Unavailable: no server answers there.
+        Unavailable: no server answers.
     """
     transport = open_transport(address, tls, {})
     make = _grpc_call if address.is_grpc else _http_call
@@ -60,4 +60,4 @@ def _http_call(method: str, verb: str, path: str) -> Call[None]:
 
 
 def _ignore(reply: Any) -> None:
-    """That there is an answer is all that counts."""
+    """Ignore the answer: it is enough that there is one."""

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, for those who ask many times."""
+"""A progress bar on standard error for many requests."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from operator import length_hint
 def progress_bar(
     show: bool, label: str, items: object
 ) -> Generator[Callable[[], None], None, None]:
-    """Give a function to be called once per piece of work done; it does nothing unless ``show``.
+    """Give a function to call after each item; it does nothing unless ``show``.
 
-    The total is the length of ``items``, where it has one.
+    The total is the length of ``items``, if it has one.
     """
     if not show:
         yield lambda: None

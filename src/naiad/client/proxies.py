@@ -1,7 +1,7 @@
-"""Proxies in the environment: the one that gRPC goes through to a server, if any.
+"""Proxies in the environment that gRPC uses to reach a server.
 
-gRPC's core reads the variables itself (seen in 1.85); this module finds out the same, so that an
-error can name the proxy. The HTTP transports use none.
+gRPC's core reads the variables itself (seen in 1.85); this module repeats its decision, so that an
+error can name the proxy. The HTTP transports use no proxy.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _NO_PROXY = ("no_grpc_proxy", "no_proxy")
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy, ``host:port`` without name and password, and the variable that it stands in."""
+    """A proxy, ``host:port`` without user and password, and the variable that names it."""
 
     target: str
     variable: str
 
     def __str__(self) -> str:
-        """Name both."""
+        """Return both in words."""
         return f"the proxy {self.target} of the environment's {self.variable}"
 
 
 def proxy_to(address: Address) -> Proxy | None:
-    """Return the proxy between this client and a gRPC server; none on loopback."""
+    """Return the proxy between this client and a gRPC server; None on loopback."""
     if address.is_local or not address.is_grpc:
         return None
     variable = next((name for name in _PROXY if os.environ.get(name)), None)
@@ -45,7 +45,7 @@ def proxy_to(address: Address) -> Proxy | None:
 
 
 def _is_excepted(host: str) -> bool:
-    """Whether ``no_proxy`` has the host: by the end of its name, or by its network."""
+    """Return whether ``no_proxy`` has the host, by the end of its name or by its network."""
     exceptions = next((value for name in _NO_PROXY if (value := os.environ.get(name))), "")
     for entry in map(str.strip, exceptions.lower().split(",")):
         if entry and (host.endswith(entry) or _is_in(host, entry)):

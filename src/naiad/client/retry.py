@@ -1,4 +1,4 @@
-"""Retries: a call is sent again while the server is unavailable and there is time left."""
+"""Retries of calls while the server is unavailable and time is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from naiad.errors import Unavailable
 
 BACKOFF = Backoff(first=0.25, longest=2.0, jitter=0.25)  # a restarted server answers after seconds
 FEW_RETRIES = 3
-SHORTEST_TRY = 0.05  # with less time left, the last error tells more than a missed deadline
+SHORTEST_TRY = 0.05  # with less time left, the last error says more than a missed deadline
 
 
 class Asked(Protocol):
@@ -25,32 +25,32 @@ class Asked(Protocol):
         ...
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of servers."""
         ...
 
 
 @dataclass(slots=True)
 class Attempts:
-    """The attempts of one call: up to ``retries`` further ones, with growing waits.
+    """The attempts of one call: the first and up to ``retries`` more, with growing waits.
 
-    Without a number, until the ``deadline``: but up to `FEW_RETRIES` times where no server has
-    ever answered, and as often after workers have died of the request, as further tries would keep
-    the model from others.
+    Without a number they go on until the ``deadline``, with two exceptions: at most `FEW_RETRIES`
+    retries where no server has ever answered, and after workers have died of the request, as
+    further attempts would keep the model from others.
 
-    Of several ``servers`` all are tried in each of those times, without a wait.
+    Each retry tries all of several ``servers``, without a wait between them.
     """
 
     retries: int | None
     deadline: Deadline
     servers: Asked
     made: int = 0
-    deadly: int = 0  # since the server has said that the request kills its workers
+    deadly: int = 0  # attempts since the server reported that the request kills its workers
 
     def wait_after(self, error: Unavailable) -> float:
         """Return the seconds to wait before the next attempt.
 
         Raises:
-            Unavailable: ``error`` itself, when no attempt follows.
+            Unavailable: ``error`` itself, if this was the last attempt.
         """
         self.made += 1
         rounds, begun = divmod(self.made, len(self.servers))

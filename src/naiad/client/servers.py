@@ -1,4 +1,4 @@
-"""The servers of a client: whose turn it is, and which of them rest."""
+"""The servers of a client, taken in turn; unavailable ones rest."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 
 C = TypeVar("C", bound=Calls)
 
-# A server whose host is gone costs a call many seconds before it fails, so it is not asked again at
-# once.
+# A call to a host that is gone takes many seconds to fail, so it is not retried at once.
 REST = Backoff(first=1.0, longest=30.0)
 
 
@@ -32,7 +31,7 @@ class _Member(Generic[C]):
 class Servers(Generic[C]):
     """One or more servers of the same models, asked in turn; safe to share between threads.
 
-    One that was unavailable rests, and is asked meanwhile only when all others rest too.
+    A server that was unavailable rests: it is asked only if all others rest too.
     """
 
     def __init__(self, members: Iterable[tuple[Address, C]]) -> None:
@@ -43,21 +42,21 @@ class Servers(Generic[C]):
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of servers."""
         return len(self._members)
 
     def __str__(self) -> str:
-        """All addresses, as a client takes them."""
+        """Return all addresses, as a client takes them."""
         return ",".join(str(member.address) for member in self._members)
 
     @property
     def calls(self) -> C:
-        """What makes the calls; any of the servers can be sent them."""
+        """The maker of calls, which are the same for all servers."""
         return self._members[0].transport
 
     @property
     def answered(self) -> bool:
-        """Whether one of them has ever answered, be it with an error of the request."""
+        """Whether one of them has ever answered, if only to refuse a request."""
         return self._answered
 
     @property
@@ -66,20 +65,16 @@ class Servers(Generic[C]):
         return [member.transport for member in self._members]
 
     def only(self, what: str) -> None:
-        """Refuse ``what`` is of one server alone.
-
-        Raises:
-            InvalidInput: there are several.
-        """
+        """Raise `InvalidInput` for ``what`` needs one server, if there are several."""
         if len(self) > 1:
             raise InvalidInput(
-                f"{what} is for one server, and this client has {len(self)}: {self}; make a client "
-                f"of each"
+                f"{what} takes a client of one server, and this one has {len(self)}: {self}; make "
+                f"one for each"
             )
 
     @contextmanager
     def turn(self) -> Generator[C]:
-        """The transport to the server whose turn it is; what it answers or raises is noted."""
+        """Give the transport to the next server, and record its answer or error."""
         member = self._take()
         try:
             yield member.transport
@@ -100,7 +95,7 @@ class Servers(Generic[C]):
         with self._lock:
             count = len(self._members)
             order = [(self._next + step) % count for step in range(count)]
-            # Of those that rest, the one that is nearest to its end; else the next in order.
+            # The next that does not rest; if all do, the one whose rest ends first.
             chosen = min(order, key=lambda number: max(self._members[number].rests_until, now))
             self._next = (chosen + 1) % count
             return self._members[chosen]

@@ -1,4 +1,4 @@
-"""The inputs, outputs and card of a served model, as its configuration has them."""
+"""The inputs, outputs and model card in a served model's configuration."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ class ModelSpec:
     def from_config(cls, config: Mapping[str, Any]) -> ModelSpec:
         """Read a model configuration (the JSON form of Triton's ``ModelConfig``).
 
-        The configuration is asked for and not the metadata because only it says which inputs are
-        optional.
+        Metadata would not do: it does not say which inputs are optional.
         """
         return cls(
             name=config["name"],

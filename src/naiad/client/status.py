@@ -1,4 +1,4 @@
-"""A server's status and message, as the exception of ``naiad.errors`` that it means."""
+"""Translation of a server's status and message to an exception of ``naiad.errors``."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from naiad.errors import (
 _ERRORS: dict[str, type[NaiadError]] = {
     "INVALID_ARGUMENT": InvalidInput,
     "NOT_FOUND": ModelNotFound,
-    "UNIMPLEMENTED": InvalidInput,  # such as compression that a gate does not undo
+    "UNIMPLEMENTED": InvalidInput,  # such as compression that a gate does not support
     "UNAUTHENTICATED": NotAllowed,
     "PERMISSION_DENIED": NotAllowed,
     "UNAVAILABLE": Unavailable,
     "RESOURCE_EXHAUSTED": Unavailable,
-    "CANCELLED": Unavailable,  # by a server that ends: this client cancels nothing itself
+    "CANCELLED": Unavailable,  # by a server that is stopping: this client never cancels
     "DEADLINE_EXCEEDED": DeadlineExceeded,
 }
 
-# What Triton 24.10 answers, and what proxies in front of it do. Tritons before 23.10 answer every
-# error with 400.
+# Statuses of Triton 24.10 and of proxies in front of it. Before 23.10 every error was 400.
 _HTTP: dict[int, str] = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -55,28 +54,28 @@ _UNKNOWN_MODEL = re.compile(
 )
 # A server that is stopping has unloaded the model already.
 _UNLOADED = re.compile(r"^Request for unknown model: '[^']*' has no available versions")
-# The model's process died: INTERNAL to Triton, but the request is not to blame, and the model is
-# back after a reload.
+# The model's process died: INTERNAL to Triton, but the request is not at fault, and a reload brings
+# the model back.
 _DEAD_MODEL = re.compile(r"^Stub process .* is not healthy")
-# Triton's endpoints that need a key; over gRPC it says UNAVAILABLE.
+# Endpoints that need a key; over gRPC Triton answers UNAVAILABLE.
 _RESTRICTED = re.compile(r"^This (API|protocol) is restricted")
 _NO_CONTROL = re.compile(r"explicit model load / unload is not allowed")
-# The other side of gRPC is a proxy that answers in HTTP.
+# A proxy answered a gRPC call in plain HTTP.
 _HTTP_STATUS = re.compile(r"^Received http2 header with status: (\d{3})")
-# Envoy's words for the statuses of HTTP that gRPC has no code for.
+# Envoy's words for HTTP statuses without a gRPC code.
 _TOO_LARGE = re.compile(r"^Payload Too Large|^Request Header Fields Too Large", re.IGNORECASE)
 _BEYOND_LIMIT = re.compile(r"message larger than max|metadata size exceeds", re.IGNORECASE)
-# gRPC's words where the connection ends amid an answer.
+# gRPC's words for a connection that ended in the middle of an answer.
 _BROKEN = re.compile(r"^Stream removed|^Received RST_STREAM", re.IGNORECASE)
-# The words of Naiad's runtime for a request that its worker has died of, twice.
+# The words of Naiad's runtime for a request that killed its worker twice.
 _DEADLY = re.compile(r"did so with this request alone")
 
 
 def clean(message: str) -> str:
-    """Return ``message`` without what Triton wraps around what a model said.
+    """Return ``message`` without the text that Triton wraps around a model's own.
 
-    Removed: the request id in front (the caller knows it), the Python backend's "Failed to
-    process the request(s)", and the list of code locations behind it.
+    That is the request id in front (the caller knows it), the Python backend's "Failed to process
+    the request(s)", and the list of code locations at the end.
     """
     message = _PYTHON_BACKEND.sub("", _REQUEST_ID.sub("", message))
     return _LOCATION.sub("", message).strip()
@@ -100,7 +99,9 @@ def error(code: str, message: str) -> NaiadError:
             return InvalidInput(message)
         if found := _HTTP_STATUS.match(message):
             code = _HTTP.get(int(found[1]), code)
-    return _ERRORS.get(code, PipelineError)(message or f"the server answered {code}, no message")
+    return _ERRORS.get(code, PipelineError)(
+        message or f"the server answered {code} without a message"
+    )
 
 
 def http_error(status: int, message: str) -> NaiadError:
@@ -109,5 +110,5 @@ def http_error(status: int, message: str) -> NaiadError:
 
 
 def is_deadly(error: BaseException | None) -> bool:
-    """Return whether the server says that the request kills the workers that take it."""
+    """Return whether the server reports that the request kills its workers."""
     return isinstance(error, Unavailable) and bool(_DEADLY.search(str(error)))

@@ -1,8 +1,8 @@
 """Tracebacks of Naiad's errors: the user's line, one frame of Naiad's, and the message.
 
-Below the method that a user calls, an error has passed dozens of frames of the transport, the
-retries and the generators, which say nothing about the mistake. They are left out where the error
-leaves Naiad, and so is a cause that has only such frames. ``NAIAD_TRACEBACK=full`` keeps them all.
+Below the method that a user calls, an error passes dozens of frames of the transport, the retries
+and the generators, which say nothing about the mistake. They are removed when the error leaves
+Naiad, and so is a cause with only such frames. ``NAIAD_TRACEBACK=full`` keeps them all.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _INTERNAL: Final = frozenset(
         *("asyncio", "concurrent", "contextlib", "http", "json", "socket", "ssl", "threading"),
     }
 )
-"""Top-level packages whose frames say nothing to a user."""
+"""Top-level packages whose frames do not help a user."""
 
 
 class _OneFrame:
-    """Keeps the first frame of an error that leaves the block, and those of the user's own code."""
+    """Context manager that keeps an error's first frame, and those of the user's own code."""
 
     __slots__ = ()
 
@@ -38,18 +38,18 @@ class _OneFrame:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave out Naiad's frames but the first; other errors pass as they are."""
+        """Remove Naiad's frames but the first; other errors pass unchanged."""
         if isinstance(error, NaiadError) and traceback and os.environ.get(VARIABLE) != "full":
             traceback.tb_next = _users(traceback.tb_next)
             _leave_out_causes(error)
 
 
 one_frame: Final = _OneFrame()
-"""Around the body of each public method that can fail."""
+"""Wraps the body of each public method that can fail."""
 
 
 def _users(traceback: TracebackType | None) -> TracebackType | None:
-    """Return the traceback without the frames of Naiad and what it is built on."""
+    """Return the traceback without the frames of Naiad and its libraries."""
     while traceback and _is_internal(traceback):
         traceback = traceback.tb_next
     if traceback:
@@ -63,7 +63,7 @@ def _is_internal(traceback: TracebackType) -> bool:
 
 
 def _leave_out_causes(error: NaiadError) -> None:
-    """Leave out the causes up to the first that a user's code raised or passed on."""
+    """Remove the causes before the first that a user's code raised or passed on."""
     first = cause = _cause(error)
     while cause is not None and not _passed_users(cause.__traceback__):
         cause = _cause(cause)

@@ -1,9 +1,8 @@
-"""What a transport does: turn questions to a server into bytes, send them, read the answers.
+"""Transports: the protocol of calls to a server, and the methods that send them.
 
-A transport has two halves. `Calls` knows the protocol and does no input or output: each method
-returns a `Call`, which says what to send and how to read the reply. `Transport` and
-`AsyncTransport` add the one method that sends. So the blocking and the asyncio client share all
-but that method.
+`Calls` knows the protocol and does no input or output: each method returns a `Call`, which has the
+request and the reader of its reply. `Transport` and `AsyncTransport` add the one method that sends,
+so the blocking and the asyncio client share all but that method.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ _NOBODY = "no server answers"
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One exchange: the request, in the form its own transport understands, and its reader.
+    """One exchange: the request, in the form of its transport, and the reader of the reply.
 
-    With ``control`` it goes with the server's control key, if that is found.
+    With ``control`` it carries the server's control key, if one is found.
     """
 
     request: Any
@@ -45,8 +44,8 @@ class Call(Generic[T]):
 class InferRequest:
     """A request that fits its model: arrays of the right dtypes and shapes, by tensor name.
 
-    ``timeout`` is how many seconds the answer is wanted for: the server need not begin later.
-    ``version`` is that of the model; without one the server takes the newest that it serves.
+    ``timeout`` is in seconds; the server does not begin the request later. ``version`` is the
+    model's; without one the server takes the newest that it serves.
     """
 
     model: str
@@ -59,7 +58,7 @@ class InferRequest:
 
     @property
     def microseconds(self) -> int:
-        """The timeout as Triton takes it, which counts nanoseconds in 64 bits: up to 31 years."""
+        """The timeout in microseconds, at most 31 years: Triton counts nanoseconds in 64 bits."""
         return math.ceil(min(self.timeout * 1e6, 1e15))
 
 
@@ -74,7 +73,7 @@ class ModelInfo:
 
     @property
     def ready(self) -> bool:
-        """Whether the model can be asked."""
+        """Whether the model takes requests."""
         return self.state == "READY"
 
 
@@ -88,7 +87,7 @@ class Tls:
 
 
 class Calls(Protocol):
-    """The questions of the KServe v2 protocol, with Triton's extensions."""
+    """The calls of the KServe v2 protocol, with Triton's extensions."""
 
     def infer(self, request: InferRequest) -> Call[Arrays]:
         """Ask for an inference."""
@@ -115,7 +114,7 @@ class Calls(Protocol):
         ...
 
     def load(self, model: str) -> Call[None]:
-        """Ask to load a model, or to load it anew."""
+        """Ask to load or reload a model."""
         ...
 
     def unload(self, model: str) -> Call[None]:
@@ -124,7 +123,7 @@ class Calls(Protocol):
 
 
 class Transport(Calls, Protocol):
-    """Sends and waits; safe to use from several threads at once."""
+    """Blocking transport; safe to use from several threads at once."""
 
     def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``, or raise one of Naiad's errors, by the ``deadline``."""
@@ -136,7 +135,7 @@ class Transport(Calls, Protocol):
 
 
 class AsyncTransport(Calls, Protocol):
-    """Sends and awaits, in one event loop."""
+    """Asyncio transport of one event loop."""
 
     async def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``, or raise one of Naiad's errors, by the ``deadline``."""
@@ -154,10 +153,10 @@ def unreachable(address: Address, reason: str) -> str:
 
 
 def is_unreachable(error: Unavailable) -> bool:
-    """Return whether nobody listens at the address, so that a server must be started first."""
+    """Return whether nobody listens at the address, so that a server must be started."""
     return str(error).startswith(_NOBODY)
 
 
 def lost(address: Address, reason: object) -> str:
-    """Return the message for a connection that ended before the answer was there."""
+    """Return the message for a connection that ended before the answer arrived."""
     return f"the connection to {address} was lost: {reason}"

@@ -1,4 +1,4 @@
-"""Tensors as raw bytes, the form in which both transports carry them."""
+"""Tensors as raw bytes, the form in which both transports send them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def datatype(array: NDArray[Any]) -> str:
 def pack(array: NDArray[Any]) -> bytes:
     """Return the elements of ``array`` in row-major order, little endian.
 
-    An element of an ``object`` array (its elements are ``bytes``) has its length in front, as an
-    unsigned 32-bit integer.
+    In an ``object`` array (of ``bytes``) each element follows its length, a uint32.
     """
     if array.dtype == np.object_:
         return b"".join(struct.pack("<I", len(element)) + element for element in array.flat)
@@ -29,7 +28,7 @@ def pack(array: NDArray[Any]) -> bytes:
 
 
 def unpack(data: bytes | memoryview, datatype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the inverse of `pack`: an array of its own memory that may be written to."""
+    """Return the array that `pack` packed, in its own writable memory."""
     if datatype == "BYTES":
         return deserialize_bytes_tensor(data).reshape(shape)
     return np.frombuffer(data, dtype=numpy_dtype(datatype)).reshape(shape).copy()

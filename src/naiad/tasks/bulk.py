@@ -1,4 +1,4 @@
-"""A task as :mod:`naiad.bulk` works on it: ``naiad process``."""
+"""Tasks in the form that :mod:`naiad.bulk` takes, for ``naiad process``."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class TaskBulk:
         """Work on the inputs of a task."""
         self.task, self.options = task, options
         self.unit, self.example = task.unit, task.example
-        # Parquet before CSV, which has no place for where results are from.
+        # Parquet before CSV, which cannot record provenance.
         self.suffixes = tuple(dict.fromkeys([*task.formats, ".parquet", ".csv"]))
 
     def find(self, path: Path) -> Iterator[Path]:
-        """Yield the inputs that a path means; errors as of `Task.find`.
+        """Yield the inputs at a path; errors as of `Task.find`.
 
-        Where each file is one unit, a folder is one input, with one file of results.
+        If each file is one unit, a folder is one input, with one file of results.
         """
         found = self.task.find(path)
         if isinstance(self.task, Opens | Parses) or not path.is_dir():
             return found
-        next(found)  # raises, where there is no file
+        next(found)  # raises if there is no file
         return iter([path])
 
     def fingerprint(self, path: Path) -> str:
-        """Return size and time of the last change; of a folder, a digest of those of its files."""
+        """Return a file's size and time of change, or a digest of those in a folder."""
         if path.is_dir():
             known = [f"{file.relative_to(path)} {_state(file)}" for file in self.task.find(path)]
             return sha256("\n".join(known).encode(errors="surrogateescape")).hexdigest()
@@ -56,11 +56,11 @@ class TaskBulk:
         return request if isinstance(request, Request) else Request(request)
 
     def writer(self, path: Path, metadata: Mapping[str, str]) -> _Writer:
-        """Begin a file of results; without results there is none."""
+        """Begin a file of results, which is created with the first result."""
         return _Writer(self, path, self.task.card(metadata))
 
     def merge(self, parts: Sequence[Path], path: Path, provenance: Json) -> None:
-        """Write the results of all parts to one file."""
+        """Merge the results of all parts into one file."""
         writer_class(self.task, path.suffix).merge(self.task, parts, path, provenance)
 
     def named_options(self) -> Json:

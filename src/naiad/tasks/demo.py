@@ -1,4 +1,4 @@
-"""The demo of any task that simulates: synthetic data through a server of its own."""
+"""The demo of any task that simulates: synthetic data through a temporary server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNITS: Final = 12
 
 
 def run(kind: type[Task[Any, Any]], directory: Path) -> None:
-    """Simulate, serve, ask, print and draw; all files go to ``directory``.
+    """Simulate units, serve the model, ask it, print and draw; files go to ``directory``.
 
     Raises:
         EngineError: Triton cannot run here.

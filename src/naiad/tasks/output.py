@@ -1,4 +1,4 @@
-"""Files of results: written under a name that says they are not whole, then renamed."""
+"""Files of results, written under a temporary name and renamed when complete."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PARTIAL: Final = ".partial"
 
 
 class Output:
-    """A file of results that appears whole, or is left under ``NAME.partial``.
+    """A file of results that appears when complete; after an error it is ``NAME.partial``.
 
     Use it as a context manager: on an error, results so far are kept under that name.
     """
 
     def __init__(self, task: Task[Any, Any], path: Path, card: Any, options: Any) -> None:
-        """Prepare to write ``path``; the file is made with the first result.
+        """Prepare to write ``path``; the file is created with the first result.
 
         Raises:
-            NaiadError: its suffix is no format of the task.
+            NaiadError: the task has no format with its suffix.
         """
         check_suffix(task, path.suffix)
         self.path = path
@@ -39,7 +39,7 @@ class Output:
         """Add a result.
 
         Raises:
-            NaiadError: the place cannot be written; says what was kept.
+            NaiadError: the file cannot be written; says what was kept.
         """
         try:
             if self._writer is None:
@@ -56,7 +56,7 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Finish the file and give it its name; on an error, keep the partial one and say so."""
+        """Finish and rename the file; on an error, keep the partial one and report it."""
         if self._writer is None:
             return
         if kind is not None:
@@ -81,7 +81,7 @@ class Output:
         return NaiadError(f"{self.path} cannot be written: {error.strerror or error}{kept}")
 
     def _kept(self) -> str:
-        """Finish the partial file, and say what is in it."""
+        """Finish the partial file; return what is in it, in words."""
         writer, self._writer = self._writer, None
         assert writer is not None
         try:
@@ -94,7 +94,7 @@ class Output:
             return f"the first {writer.written:,} results are in {self.partial}"
         with suppress(OSError):
             self.partial.unlink()
-        return "no result is kept"
+        return "no result was kept"
 
 
 def open_writer(task: Task[Any, Any], path: Path, card: Any, options: Any) -> Writer:
@@ -114,10 +114,10 @@ def writer_class(task: Task[Any, Any], suffix: str) -> Any:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises:
-        NaiadError: the place cannot be written.
+        NaiadError: it cannot be written.
     """
     partial = path.with_name(f"{path.name}{PARTIAL}")
     try:
@@ -131,11 +131,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def check_places(outputs: Mapping[Path, object], inputs: Iterable[Path], *, force: bool) -> None:
-    """Refuse to write over an input, or over what is there unless ``force``.
-
-    Raises:
-        NaiadError: names the first such path.
-    """
+    """Raise `NaiadError` for an output that is an input or, unless ``force``, that exists."""
     taken = {path.resolve() for path in inputs}
     for path in outputs:
         if path.resolve() in taken:
@@ -145,7 +141,7 @@ def check_places(outputs: Mapping[Path, object], inputs: Iterable[Path], *, forc
 
 
 def save_files(units: Iterable[tuple[str, bytes]], path: Path, advance: Advance) -> None:
-    """Write a file of each name into a folder, as `Simulates.save` does."""
+    """Write named files into a folder, for `Simulates.save`."""
     for number, (name, content) in enumerate(units, start=1):
         write_whole(path / name, content)
         advance(number, None, None)

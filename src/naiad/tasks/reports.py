@@ -1,4 +1,4 @@
-"""Reports that several applications print."""
+"""Reports that several applications share."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _BAR: Final = 12  # characters of a score of 1
 
 
 class LabelReport:
-    """A line for each unit, with its label and a bar for its score; then counts of labels.
+    """Report with a line per unit, its label and a bar for its score, then counts of labels.
 
     Args:
-        unit: what units are called, in the plural.
+        unit: name of the units, in the plural.
         score: of a result, 0 to 1; ``label`` is an attribute of results.
         style: of a result's label and bar.
     """
@@ -64,15 +64,15 @@ def training_lines(
     seconds: float,
     test_accuracy: float | None,
 ) -> Iterator[str]:
-    """Yield lines that say how a training went, for `Trains.train`.
+    """Yield lines that summarise a training, for `Trains.train`.
 
     Args:
-        unit: what was learnt from, in the plural.
+        unit: name of the units, in the plural.
         parts: number of units in each part, by its name.
         accuracies: on the validation units in each epoch, 0 to 1.
-        best: place of the epoch whose weights are kept.
-        seconds: that it took.
-        test_accuracy: 0 to 1, if there was anything to test with.
+        best: index of the epoch whose weights are kept.
+        seconds: duration.
+        test_accuracy: 0 to 1, if there were units to test with.
     """
     counts = ", ".join(f"{count:,} {part}" for part, count in parts.items())
     yield f"{unit}: {counts}; {len(accuracies):,} epochs in {seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""Inputs of a task: units in files, or typed; with their names and places."""
+"""Inputs of a task: units in files or typed, with their names and positions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STDIN: Final = Path("-")
 
 
 class Files:
-    """Files that are one unit each."""
+    """A `Source` of files that are one unit each."""
 
     def __init__(self, task: Task[Any, Any], paths: Sequence[Path]) -> None:
         """Read nothing yet."""
@@ -30,7 +30,7 @@ class Files:
         return len(self._paths)
 
     def read(self, numbers: range) -> Iterator[tuple[str, Any]]:
-        """Yield each unit under the name of its file."""
+        """Yield each unit with its file as name."""
         for number in numbers:
             path = self._paths[number]
             try:
@@ -43,7 +43,7 @@ class Files:
 
 
 class Typed:
-    """Units that were typed, or the lines of a file."""
+    """A `Source` of units that were typed, or lines of a file."""
 
     def __init__(self, task: Parses[Any], texts: Sequence[str]) -> None:
         """Parse nothing yet."""
@@ -54,7 +54,7 @@ class Typed:
         return len(self._texts)
 
     def read(self, numbers: range) -> Iterator[tuple[str, Any]]:
-        """Yield each unit under its own text."""
+        """Yield each unit with its text as name."""
         for number in numbers:
             text = self._texts[number]
             try:
@@ -68,11 +68,11 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """An input of a user's.
+    """An input given by a user.
 
     Attributes:
         path: of the file or folder; ``-`` for units that were typed.
-        name: of its results, below the folder that was given: ``run1/a.h5``.
+        name: of its results, relative to the folder that was given: ``run1/a.h5``.
         typed: units that were typed.
     """
 
@@ -95,7 +95,7 @@ def open_source(task: Task[Any, Any], path: Path) -> Source[Any]:
 
 
 def open_input(task: Task[Any, Any], given: Input) -> Source[Any]:
-    """Open an input, which may have been typed.
+    """Open an input, whether a file or typed.
 
     Raises:
         InvalidInput: it cannot be read.
@@ -107,9 +107,9 @@ def open_input(task: Task[Any, Any], given: Input) -> Source[Any]:
 
 
 def find_inputs(task: Task[Any, Any], paths: Sequence[Path]) -> list[Input]:
-    """Return the inputs among paths of a user's, in order, each once.
+    """Return the inputs at a user's paths, in order, each once.
 
-    A file that is not there is found when it is opened.
+    A missing file is reported when it is opened.
 
     Raises:
         InvalidInput: a folder has no input.
@@ -123,7 +123,7 @@ def find_inputs(task: Task[Any, Any], paths: Sequence[Path]) -> list[Input]:
 
 
 def read_units(task: Task[Any, Any], path: Path) -> Iterator[Any]:
-    """Yield each unit at a path of a user's.
+    """Yield each unit at a user's path.
 
     Raises:
         InvalidInput: one cannot be read.
@@ -149,12 +149,12 @@ def read_lines(path: Path) -> list[str]:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8: {error}") from None
-    # Not splitlines(), which ends lines at characters that texts may have, such as U+2028.
+    # Not splitlines(), which also splits at characters that texts may contain, such as U+2028.
     return [line.strip() for line in re.split("\r\n?|\n", text) if line.strip()]
 
 
 def _told_apart(inputs: Mapping[Path, Input]) -> list[Input]:
-    """Return the inputs; those of equal names are named from the folder above all of them."""
+    """Return the inputs, with equal names made relative to their common folder."""
     counts = Counter(given.name for given in inputs.values())
     alike = [path for path, given in inputs.items() if counts[given.name] > 1]
     above = os.path.commonpath([path.parent for path in alike]) if alike else ""
@@ -165,5 +165,5 @@ def _told_apart(inputs: Mapping[Path, Input]) -> list[Input]:
 
 
 def _absolute(path: Path) -> Path:
-    """Return one path for each file, by the name it is given, which may be that of a link."""
+    """Return the absolute path of a file; a link keeps its name."""
     return path.parent.resolve() / path.name if path.name.strip(".") else path.resolve()

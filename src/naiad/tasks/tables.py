@@ -18,17 +18,17 @@ from naiad.errors import MissingExtra, NaiadError, PipelineError
 from naiad.tasks.task import Column, Json, Rows, Task
 
 PROVENANCE: Final = "provenance"
-"""Key of the Parquet metadata that has the provenance as JSON."""
+"""Key of the provenance, as JSON, in the Parquet metadata."""
 _ROWS: Final = 65_536  # held before they are written
-# Bytes at the end of a Parquet file: at most so many, and for each column of a row group.
+# Most bytes at the end of a Parquet file: once, and per column of each row group.
 _FOOTER: Final = 1 << 16
 _FOOTER_PER_COLUMN: Final = 512
 
 
 class TableWriter:
-    """A `Writer` of tables, which holds some rows and writes those of whole units at once.
+    """A `Writer` of tables, which buffers rows and writes them in blocks of whole units.
 
-    When the disk is full, the file ends with the last units that were written at once.
+    When the disk is full, the file ends with the last complete block.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class TableWriter:
 
     @staticmethod
     def merge(task: Task[Any, Any], parts: Sequence[Path], path: Path, provenance: Json) -> None:
-        """Write tables to one, which tells where they are from.
+        """Merge tables into one that records their provenance.
 
         Raises:
             NaiadError: a part is of another model than the first.
@@ -80,7 +80,7 @@ class TableWriter:
 
     def _flush(self) -> None:
         blocks, sizes = self._blocks, self._sizes
-        # Emptied first: rows must not be written again when an interrupt comes between.
+        # Emptied first, so that rows are not written twice after an interrupt.
         self._blocks, self._sizes, self._held = [], [], 0
         if blocks:
             self._file.write(_joined(self._columns, blocks, sizes))
@@ -150,7 +150,7 @@ class _Parquet:
         ]
         table = self._pa.Table.from_arrays(arrays, schema=self._schema)
         self._groups += 1
-        # A dictionary comes on top of the values where it turns out not to be worth it.
+        # A dictionary that does not pay is written in addition to the values.
         self._reserve(2 * table.nbytes)
         self._writer.write_table(table)
 
@@ -165,7 +165,7 @@ class _Parquet:
             self._file.close()
 
     def _reserve(self, size: int) -> None:
-        """Claim room for a row group and the footer: without that, nothing could be read."""
+        """Reserve room for a row group and the footer, without which nothing can be read."""
         footer = _FOOTER + _FOOTER_PER_COLUMN * len(self._columns) * self._groups
         try:
             os.posix_fallocate(self._file.fileno(), self._file.tell(), size + footer)
@@ -195,12 +195,12 @@ def block_of(
 
     Args:
         columns: of the table.
-        rows: of :meth:`Task.rows`.
+        rows: from :meth:`Task.rows`.
         name: of the unit.
-        number: place of the unit among all.
+        number: index of the unit.
 
     Returns:
-        By column an array, a list, or one value for all rows; and how many rows there are.
+        By column an array, a list, or one value for all rows; and the number of rows.
 
     Raises:
         PipelineError: ``rows`` lacks a column.
@@ -226,12 +226,12 @@ def block_of(
 
 
 def rows_of(columns: Sequence[Column], block: list[Any], size: int) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of what :func:`block_of` has returned; None where there is no value."""
+    """Yield the rows of a block from :func:`block_of`, with None for missing values."""
     return _rows(columns, _joined(columns, [block], [size]))
 
 
 def check_suffix(task: Task[Any, Any], suffix: str) -> str:
-    """Return a suffix that results of a task can be written with.
+    """Return ``suffix`` if the task's results can be written in that format.
 
     Raises:
         NaiadError: there is no such format; names those there are.
@@ -248,7 +248,7 @@ def suffixes_of(task: Task[Any, Any]) -> tuple[str, ...]:
 
 
 def _joined(columns: Sequence[Column], blocks: Sequence[list[Any]], sizes: list[int]) -> list[Any]:
-    """Return each column of some blocks as one array, or as a list of texts."""
+    """Return each column of the blocks as one array, or as a list of texts."""
     return [
         _join(column, parts, sizes)
         for column, parts in zip(columns, zip(*blocks, strict=True), strict=True)

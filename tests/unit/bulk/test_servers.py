@@ -172,7 +172,7 @@ def test_servers_with_other_weights_do_not_work_together() -> None:
 
 
 def test_a_server_given_twice_is_a_mistake() -> None:
-    with pytest.raises(InvalidInput, match="grpc://localhost:8001 is there twice"):
+    with pytest.raises(InvalidInput, match="grpc://localhost:8001 is given twice"):
         Servers(["localhost:8001", "grpc://localhost"], "half")
 
 

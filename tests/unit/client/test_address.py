@@ -103,7 +103,7 @@ def test_several_urls_are_read_from_a_text_or_a_sequence() -> None:
     ("urls", "message"),
     [
         ([], "no url"),
-        ("a:1,b:2,a:1", "grpc://a:1 is there twice"),
+        ("a:1,b:2,a:1", "grpc://a:1 is given twice"),
         ("a:1,http://b:2", "grpc://a:1 and http://b:2: all servers must have one scheme"),
         ("a:1,", "no host"),
     ],

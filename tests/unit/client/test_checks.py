@@ -128,7 +128,7 @@ def test_a_parameter_that_cannot_be_sent_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("name", ["priority", "sequence_id", "timeout", "triton_x"])
 def test_a_parameter_that_triton_keeps_is_refused(name: str) -> None:
-    with pytest.raises(InvalidInput, match=f"parameter {name}: Triton keeps this name"):
+    with pytest.raises(InvalidInput, match=f"parameter {name}: Triton reserves this name"):
         checked_parameters({name: 1})
 
 

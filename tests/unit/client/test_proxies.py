@@ -134,8 +134,8 @@ def test_a_proxy_that_refuses_is_named_with_the_remedy(
     with pytest.raises(Unavailable) as raised:
         run(f"{scheme}://triton.invalid:8001", half, retries=0)
     assert str(raised.value) == (
-        f"{scheme}://triton.invalid:8001 cannot be reached by the proxy {proxy.target} of the "
-        f"environment's {variable} (it answered 403); if it can be without, add triton.invalid to "
+        f"{scheme}://triton.invalid:8001 cannot be reached through the proxy {proxy.target} of the "
+        f"environment's {variable} (it answered 403); if it needs no proxy, add triton.invalid to "
         "no_proxy"
     )
 
@@ -146,7 +146,7 @@ def test_a_proxy_that_is_not_there_is_named(run: Ask, monkeypatch: pytest.Monkey
     monkeypatch.setenv("http_proxy", f"http://{target}")
     with pytest.raises(Unavailable) as raised:
         run("triton.invalid:8001", half, retries=0)
-    assert f"by the proxy {target} of the environment's http_proxy (Connection refused)" in str(
+    assert f"through the proxy {target} of the environment's http_proxy (Connection refused)" in str(
         raised.value
     )
 
@@ -162,7 +162,7 @@ def test_a_wrong_certificate_behind_a_proxy_is_still_told(
         a_proxy(b"HTTP/1.1 200 OK\r\n\r\n", address) as proxy,
     ):
         monkeypatch.setenv("https_proxy", f"http://{proxy.target}")
-        with pytest.raises(Unavailable, match=r"the certificate of .* is of no authority"):
+        with pytest.raises(Unavailable, match=r"the certificate of .* is not from an authority"):
             run("grpcs://triton.invalid:8443", half, retries=0)
 
 

@@ -169,7 +169,7 @@ def test_one_ready_server_is_enough() -> None:
 @pytest.mark.parametrize("verb", ["load", "unload"])
 def test_models_are_loaded_server_by_server(verb: str) -> None:
     with Client("a:1,b:2") as client:
-        with pytest.raises(InvalidInput, match=r"this client has 2: grpc://a:1,grpc://b:2"):
+        with pytest.raises(InvalidInput, match=r"this one has 2: grpc://a:1,grpc://b:2"):
             getattr(client, verb)("m")
         assert client.url == "grpc://a:1,grpc://b:2"
         assert repr(client) == "Client('grpc://a:1,grpc://b:2')"

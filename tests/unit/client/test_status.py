@@ -99,7 +99,7 @@ def test_a_dead_model_process_is_unavailable_not_to_blame() -> None:
 
 
 def test_an_empty_message_still_says_something() -> None:
-    assert str(error("INTERNAL", "")) == "the server answered INTERNAL, no message"
+    assert str(error("INTERNAL", "")) == "the server answered INTERNAL without a message"
 
 
 @pytest.mark.parametrize("code", ["NOT_FOUND", "INVALID_ARGUMENT", "INTERNAL"])

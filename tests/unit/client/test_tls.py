@@ -116,7 +116,7 @@ def test_an_authority_that_is_not_trusted_is_told_with_the_remedy(
         for options in ({}, {"ca": stranger.ca}):
             message = said(run, f"{scheme}s://{address}", **options)
             assert message.startswith(
-                f"the certificate of {scheme}s://{address} is of no authority"
+                f"the certificate of {scheme}s://{address} is not from an authority"
             )
             assert "ca=..., --ca or in NAIAD_CA" in message
 
@@ -151,7 +151,7 @@ def test_an_encrypted_url_of_a_plain_server_is_told(
     with server(scheme, None) as address:
         message = said(run, f"{asked}s://{address}", ca=authority.ca)
     assert message == (
-        f"{asked}s://{address} does not encrypt: use {asked}://{address}, or the port that does"
+        f"{asked}s://{address} is not encrypted: use {asked}://{address}, or the encrypted port"
     )
 
 

@@ -176,7 +176,7 @@ def test_a_long_thin_picture_costs_no_more_than_its_pixels():
     ("data", "message"),
     [
         (b"", r"images\[1\] is empty; it must be a JPEG or PNG"),
-        (b"hello, world", r"images\[1\] is no image that can be read \(it begins with b'hello, w'"),
+        (b"hello, world", r"images\[1\] is not a readable image \(it begins with b'hello, w'"),
         (b"GIF89a" + bytes(20), r"images\[1\] is a GIF; it must be a whole JPEG or PNG"),
         (b"RIFF0000WEBPVP8 ", r"images\[1\] is a WebP"),
         (b"\0\0\0\x18ftypheic", r"images\[1\] is a HEIC, AVIF or video file"),

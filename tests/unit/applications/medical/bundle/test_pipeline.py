@@ -282,7 +282,7 @@ def test_pictures_are_classified_as_monai_does(tmp_path: Path) -> None:
     assert ask(of, grey.getvalue())["probabilities"].sum() == pytest.approx(1, abs=1e-5)
     with pytest.raises(InvalidInput, match=r"image\[0\] is a damaged PNG"):
         ask(of, png[:900])
-    with pytest.raises(InvalidInput, match=r"image\[0\] is no image that can be read"):
+    with pytest.raises(InvalidInput, match=r"image\[0\] is not a readable image"):
         ask(of, scan())
 
 
@@ -392,7 +392,7 @@ def test_labels_that_png_has_not_are_refused(tmp_path: Path, function: str, mess
     ("data", "message"),
     [
         (b"", "is empty; it must be a JPEG or PNG"),
-        (scan(), "is no image that can be read"),
+        (scan(), "is not a readable image"),
         (picture()[:900], "is a damaged PNG"),
     ],
 )

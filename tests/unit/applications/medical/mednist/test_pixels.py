@@ -126,7 +126,7 @@ REFUSED = {
     "GIF": (encoded(GREY, "GIF"), "INPUT0[1, 0] is a GIF; it must be a whole JPEG or PNG"),
     "text": (
         b"hello there",
-        "INPUT0[1, 0] is no image that can be read (it begins with b'hello th'); it must be a "
+        "INPUT0[1, 0] is not a readable image (it begins with b'hello th'); it must be a "
         "whole JPEG or PNG",
     ),
     "cut off": (encoded(GREY, "JPEG")[:-300], "INPUT0[1, 0] is a damaged JPEG: image file is trun"),

@@ -30,6 +30,7 @@ from typer.testing import CliRunner, Result
 import naiad
 from naiad import testing
 from naiad.applications.medical import nifti
+from naiad.applications.medical.bundle.aio import AsyncBundleClient
 from naiad.applications.medical.bundle.client import BundleClient
 from naiad.applications.medical.bundle.pipeline import bundle_spec
 from naiad.applications.medical.bundle.results import Classification, Segmentation
@@ -280,3 +281,12 @@ def test_clients_find_the_only_bundle_and_need_a_name_among_several(
         BundleClient.find(client, "phantom")
     (answer,) = named.try_many([scans[0]])
     assert isinstance(answer, Segmentation)
+
+
+async def test_an_asyncio_client_finds_bundles_too(served: Served, scans: list[Path]) -> None:
+    async with naiad.AsyncClient(served.server.grpc_url) as client:
+        with pytest.raises(ModelNotFound, match="several bundles are served, name one"):
+            await client.bundle.infer(scans[0])
+        bundle = await AsyncBundleClient.find(client, "phantom_classification")
+        assert (await bundle.about).task == "classification"
+        assert isinstance(await bundle.infer(scans[0]), Classification)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import tritonclient.grpc as grpcclient
+from tests.unit.client.clients import in_a_loop
 from typer.testing import CliRunner, Result
 
 import naiad
@@ -164,6 +165,7 @@ def test_recommendations_are_of_the_baskets_kind_and_say_why(server: Server, sto
     graph = Products().graph
     found = server.client().products.recommend([17], k=10)
     assert len(found) == 10
+    assert found == in_a_loop(server.grpc_url, lambda c: c.products.recommend([17], k=10))
     scores = [pick.score for pick in found]
     assert scores == sorted(scores, reverse=True)
     own = graph.categories[graph.category[17]]

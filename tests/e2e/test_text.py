@@ -12,6 +12,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tests.unit.applications.text.embedding.tiny import write_onnx_entailment
+from tests.unit.client.clients import in_a_loop
 from typer.testing import CliRunner
 
 import naiad
@@ -61,6 +62,9 @@ def test_many_texts_come_back_in_their_order(server: Server):
         vectors = client.text_embedding.embed(texts)
         again = client.text_embedding.embed([texts[71]])
     np.testing.assert_allclose(vectors[71], again[0], atol=1e-5)
+    same = in_a_loop(server.grpc_url, lambda client: client.text_embedding.embed(texts))
+    np.testing.assert_allclose(same, vectors, atol=1e-5)
+    assert in_a_loop(server.grpc_url, lambda c: c.text_embedding.embed([])).shape == (0, 384)
 
 
 def test_the_command_writes_vectors_and_shows_who_is_alike(server: Server, tmp_path: Path):

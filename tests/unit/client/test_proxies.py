@@ -146,8 +146,9 @@ def test_a_proxy_that_is_not_there_is_named(run: Ask, monkeypatch: pytest.Monkey
     monkeypatch.setenv("http_proxy", f"http://{target}")
     with pytest.raises(Unavailable) as raised:
         run("triton.invalid:8001", half, retries=0)
-    assert f"through the proxy {target} of the environment's http_proxy (Connection refused)" in str(
-        raised.value
+    assert (
+        f"through the proxy {target} of the environment's http_proxy (Connection refused)"
+        in str(raised.value)
     )
 
 

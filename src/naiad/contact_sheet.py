@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from naiad.errors import InvalidInput, MissingExtra
 from naiad.files import whole_file
@@ -16,13 +16,14 @@ except ImportError as error:
 
 _SUFFIXES: Final = (".png", ".jpg", ".pdf")
 
+Unit = TypeVar("Unit")
 Tile: TypeAlias = tuple[Image.Image, Sequence[tuple[str, str]]]
 """A picture, and the lines of its caption with their colours."""
 
 
 def contact_sheet(
-    tiles: Iterable[Tile],
-    count: int,
+    units: Sequence[Unit],
+    tile: Callable[[Unit], Tile],
     path: Path,
     notice: str,
     *,
@@ -35,11 +36,11 @@ def contact_sheet(
     above: bool = False,
     dark: bool = True,
 ) -> None:
-    """Draw tiles in rows, with a notice at the bottom; of no tiles, draw nothing.
+    """Draw a tile for each unit, in rows, with a notice at the bottom; for no units, do nothing.
 
     Args:
-        tiles: pictures with their captions.
-        count: number of tiles.
+        units: what is drawn.
+        tile: makes the tile of a unit.
         path: of the sheet.
         notice: text at the bottom.
         size: width and height of a picture, in pixels, as all sizes.
@@ -52,20 +53,20 @@ def contact_sheet(
         dark: draw on black, not on white.
 
     Raises:
-        InvalidInput: the suffix is no format of sheets; also for no tiles.
+        InvalidInput: the suffix is no format of sheets; also for no units.
         NaiadError: the sheet cannot be written.
     """
     if path.suffix not in _SUFFIXES:
         raise InvalidInput(f"{path}: contact sheets are written as {', '.join(_SUFFIXES)}")
-    if not count:
+    if not units:
         return
     paper, grey = ("black", "#e3b341") if dark else ("white", "grey")
-    across = max(columns[0], min(columns[1], count))
+    across = max(columns[0], min(columns[1], len(units)))
     wide, high = size[0] + gap, size[1] + lines * line + gap
-    whole = (across * wide + gap, -(-count // across) * high + line + 2 * gap)
+    whole = (across * wide + gap, -(-len(units) // across) * high + line + 2 * gap)
     sheet = Image.new("RGB", whole, paper)
     pen, letters = ImageDraw.Draw(sheet), ImageFont.load_default(font)
-    for number, (picture, caption) in enumerate(tiles):
+    for number, (picture, caption) in enumerate(map(tile, units)):
         x, y = gap + number % across * wide, gap + number // across * high
         top = y + lines * line if above else y
         sheet.paste(ImageOps.pad(picture.convert("RGB"), size), (x, top))

@@ -1,4 +1,4 @@
-"""A user's files: finding and reading them, and writing them whole or not at all."""
+"""Files: finding and reading those of a user, and writing whole ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime, on a device and with as many threads as are meant for it."""
+"""Sessions of ONNX Runtime: their device, their threads, and why a file cannot be loaded."""
 
 from __future__ import annotations
 

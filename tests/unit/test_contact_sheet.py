@@ -20,7 +20,7 @@ def tile(colour: str) -> Tile:
 def test_pictures_are_in_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     colours = ["red", "lime", "blue", "cyan"]
-    contact_sheet(map(tile, colours), 4, path, "notice", **LOOK)
+    contact_sheet(colours, tile, path, "notice", **LOOK)
     with Image.open(path) as sheet:
         assert sheet.size == (3 * 22 + 2, 2 * 24 + 12 + 4)
         corners = [(2, 2), (24, 2), (46, 2), (2, 26)]
@@ -33,6 +33,6 @@ def test_pictures_are_in_rows(tmp_path: Path) -> None:
 
 def test_a_format_that_pillow_has_not_is_refused_before_there_are_units(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"written as \.png, \.jpg, \.pdf"):
-        contact_sheet([], 0, tmp_path / "a.svg", "", **LOOK)
-    contact_sheet([], 0, tmp_path / "a.png", "", **LOOK)
+        contact_sheet([], tile, tmp_path / "a.svg", "", **LOOK)
+    contact_sheet([], tile, tmp_path / "a.png", "", **LOOK)
     assert not list(tmp_path.iterdir())

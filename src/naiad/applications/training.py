@@ -21,22 +21,16 @@ CURVE_FILE: Final = "curve.csv"
 """The report of a training and its epochs, beside the weights."""
 
 
-class Judged(Protocol):
-    """An epoch whose weights were tried on units that they had not learned from."""
+class _Judged(Protocol):
+    @property
+    def loss(self) -> float: ...
 
     @property
-    def loss(self) -> float:
-        """Mean loss of the training units."""
-        ...
-
-    @property
-    def validation_accuracy(self) -> float:
-        """Share of the validation units that are right."""
-        ...
+    def validation_accuracy(self) -> float: ...
 
 
 Epoch = TypeVar("Epoch")
-JudgedEpoch = TypeVar("JudgedEpoch", bound=Judged)
+JudgedEpoch = TypeVar("JudgedEpoch", bound=_Judged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +85,10 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
 
 def show_epochs(
     advance: Callable[[int, int | None, str | None], None], epochs: int
-) -> Callable[[int, Judged], None]:
+) -> Callable[[int, _Judged], None]:
     """Return a progress callback that moves a bar with every epoch."""
 
-    def show(number: int, epoch: Judged) -> None:
+    def show(number: int, epoch: _Judged) -> None:
         label = f"loss {epoch.loss:.3f}, validation {epoch.validation_accuracy:.1%}"
         advance(number + 1, epochs, label)
 

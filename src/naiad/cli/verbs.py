@@ -9,7 +9,6 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -33,7 +32,7 @@ from naiad.cli.options import (
 from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, progress_bar, refuse_existing, say, say_notice
 from naiad.errors import NaiadError
-from naiad.files import whole_file
+from naiad.files import partial_path
 from naiad.tasks.task import (
     Draws,
     ImportsWeights,
@@ -230,10 +229,13 @@ def simulate_command(kind: Kind) -> Command | None:
         task: Any = kind()
         units = task.simulate(number, given["seed"], build(kind.SimulateOptions, given))
         to_file = bool(Path(kind.simulated_output).suffix)
-        writing = whole_file(path) if to_file else nullcontext(path)
+        draft = partial_path(path) if to_file else path
+        draft.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with writing as place, progress_bar("simulating", number, unit=made) as advance:
-                task.save(units, place, advance)
+            with progress_bar("simulating", number, unit=made) as advance:
+                task.save(units, draft, advance)
+            if to_file:
+                draft.replace(path)
         except OSError as error:
             raise NaiadError(f"{path} cannot be written: {error.strerror or error}") from None
         say(f"wrote {number:,} {made} to [bold]{escape(str(path))}[/]")

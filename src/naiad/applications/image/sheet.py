@@ -19,8 +19,8 @@ def draw(results: Sequence[Found], path: Path, notice: str) -> None:
         InvalidInput: a file cannot be read any more; see also :func:`contact_sheet`.
     """
     contact_sheet(
-        map(_tile, results),
-        len(results),
+        results,
+        _tile,
         path,
         notice,
         size=(_SIDE, _SIDE),

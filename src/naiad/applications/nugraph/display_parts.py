@@ -14,8 +14,10 @@ from naiad.applications.nugraph.schema import POSITION_SCALE
 from naiad.plots import Axes, Line2D, MaxNLocator, Path, plain
 
 # No yellow, which white swallows.
-PALETTE = (plots.ORANGE, plots.BLUE, "#000000", plots.VERMILION)
-PALETTE += (plots.GREEN, plots.PURPLE, plots.SKY, "#7a5195")
+PALETTE = (
+    *(plots.ORANGE, plots.BLUE, "#000000", plots.VERMILION),
+    *(plots.GREEN, plots.PURPLE, plots.SKY, "#7a5195"),
+)
 NOISE = "#8d949c"
 INK = "#1c2430"
 SOFT = "#5d6773"

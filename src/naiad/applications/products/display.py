@@ -14,7 +14,7 @@ from naiad.applications.products.results import ProductsResult
 from naiad.plots import plain
 
 if TYPE_CHECKING:
-    from naiad.applications.training import Judged
+    from naiad.applications.products.train import Epoch
 
 _COLOURS: Final = (
     *("#1b6ca8", "#d1495b", "#3a7d44", "#edae49", "#7b4b94", "#00a6a6", "#8d6e63", "#f26419"),
@@ -52,7 +52,7 @@ def draw_embeddings(result: ProductsResult, path: Path) -> None:
     plots.save(figure, path)
 
 
-def draw_training(epochs: Sequence[Judged], best: int, path: Path, title: str) -> None:
+def draw_training(epochs: Sequence[Epoch], best: int, path: Path, title: str) -> None:
     """Draw loss and accuracy by epoch; ``best`` is the epoch whose weights were kept, from 0."""
     training, validation = _COLOURS[:2]
     panels = {

@@ -18,15 +18,7 @@ def draw(results: Sequence[Found], path: Path, notice: str) -> None:
         InvalidInput: a file cannot be read any more; see also :func:`contact_sheet`.
     """
     contact_sheet(
-        map(_tile, results),
-        len(results),
-        path,
-        notice,
-        size=(112, 112),
-        columns=(5, 10),
-        gap=8,
-        line=16,
-        font=12,
+        results, _tile, path, notice, size=(112, 112), columns=(5, 10), gap=8, line=16, font=12
     )
 
 

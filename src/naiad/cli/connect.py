@@ -47,8 +47,10 @@ _given: ContextVar[_Given] = ContextVar("_given", default=_NOTHING)
 def add_access(app: typer.Typer) -> None:
     """Give ``--api-key``, ``--api-key-file`` and ``--ca`` to all commands that ask a server."""
     for command in app.registered_commands:
-        callback = command.callback
-        if callback is not None and _URLS & inspect.signature(callback).parameters.keys():
+        if (callback := command.callback) is None:
+            continue
+        names = inspect.signature(callback).parameters.keys()
+        if _URLS & names and "api_key" not in names:
             command.callback = _with_access(callback)
     for group in app.registered_groups:
         if group.typer_instance is not None:

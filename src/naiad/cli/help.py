@@ -35,7 +35,7 @@ def make_command(name: str, declared: Any) -> Any:
     """Return the command that a function declares, or the group that a `typer.Typer` does.
 
     Dataclasses among its parameters become options, see :func:`naiad.cli.fields.with_fields`;
-    commands that ask a server get the options of access. A `typer.Typer` can be made only once.
+    commands that ask a server get the options of access.
     """
     app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
     if isinstance(declared, typer.Typer):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -53,13 +52,14 @@ class _Root(Group):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             self.commands = dict.fromkeys(self.list_commands(ctx))  # from which typer suggests
-        return _command(cmd_name)
+        declared = _declared(cmd_name)
+        return None if declared is None else make_command(cmd_name, declared)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         # Commands are listed by their docstrings: their options may need all applications.
-        listed = {name: TyperCommand(name, help=_help(name)) for name in self.list_commands(ctx)}
-        group = Group(name=self.name, help=self.help, params=self.params, commands=listed)
-        group.format_help(ctx, formatter)
+        listed = [TyperCommand(name, help=_help(name)) for name in self.list_commands(ctx)]
+        about: dict[str, Any] = {"help": self.help, "params": self.params}
+        Group(commands=listed, rich_markup_mode="rich", **about).format_help(ctx, formatter)
 
 
 def _declared(name: str) -> Any:
@@ -73,16 +73,10 @@ def _declared(name: str) -> Any:
     return None if entry is None else entry.load()
 
 
-@cache
-def _command(name: str) -> Any:
-    declared = _declared(name)
-    return None if declared is None else make_command(name, declared)
-
-
-def _help(name: str) -> str:
+def _help(name: str) -> str | None:
     try:
         declared = _declared(name)
-    except ImportError as error:  # somebody else's package must not break ours
+    except Exception as error:  # somebody else's package must not break ours
         return f"cannot be imported: {error}"
     return declared.info.help if isinstance(declared, typer.Typer) else inspect.getdoc(declared)
 

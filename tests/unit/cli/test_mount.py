@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
@@ -15,34 +14,20 @@ import typer
 from typer.testing import CliRunner
 
 from naiad.application import Application
-from naiad.cli import main, mount
+from naiad.cli import mount
 from naiad.cli.main import app
 from naiad.core.fields import setting
 from naiad.triton import repository
 
 
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    """Commands are made again, before the test and after it."""
-    made = (main._command, mount.brought_commands)
-    for function in made:
-        function.cache_clear()
-    yield
-    for function in made:
-        function.cache_clear()
-
-
-@pytest.mark.usefixtures("fresh")
 def test_a_package_brings_a_group_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = typer.Typer(help="Buy things.")
     shop.command("buy")(lambda: typer.echo("bought"))
     shop.callback()(lambda: None)
     monkeypatch.setitem(sys.modules, "shop_cli", SimpleNamespace(shop=shop))
-    entries = (
-        EntryPoint("shop", "shop_cli:shop", "naiad.commands"),
-        EntryPoint("broken", "no_such_module:app", "naiad.commands"),
-    )
-    monkeypatch.setattr(mount, "entry_points", lambda group: entries)
+    values = {"shop": "shop_cli:shop", "broken": "no_such_module:app"}
+    entries = {name: EntryPoint(name, value, "naiad.commands") for name, value in values.items()}
+    monkeypatch.setattr(mount, "brought_commands", lambda: entries)
     run = CliRunner().invoke
     assert run(app, ["shop", "buy"]).output == "bought\n"
     shown = run(app, ["--help"], env={"COLUMNS": "200"}).output
@@ -70,7 +55,6 @@ class Recipe(Application):
         return [f"kitchen:dish({one})" for one in ([given] if isinstance(given, str) else given)]
 
 
-@pytest.mark.usefixtures("fresh")
 def test_an_application_brings_options_of_serve_and_export(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:

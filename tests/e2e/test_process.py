@@ -123,7 +123,7 @@ def test_a_stopped_run_leaves_nothing_behind_and_goes_on(
         os.killpg(stopped.pid, number)
         _, said = stopped.communicate(timeout=60)
     assert stopped.returncode == 128 + number, said
-    assert f"what is done is kept in {tmp_path}, and the same command goes on" in said
+    assert f"Finished work is in {tmp_path}; run the same command to resume" in said
     assert "Traceback" not in said
     assert bool(started) == ("--local" in place)
     assert psutil.wait_procs(started, 10)[1] == []
@@ -184,7 +184,7 @@ def test_a_server_that_dies_takes_no_event_along(
             psutil.Process(other.pid).kill()
             _, said = running.communicate(timeout=120)
         assert running.returncode == 0, said
-        assert f"{other.grpc_url} is left out for now" in said
+        assert f"{other.grpc_url} is not used for now" in said
     assert_complete(events, tmp_path)
 
 

@@ -21,9 +21,9 @@ from naiad import testing
 from naiad.applications.nugraph.events import write_events
 from naiad.applications.nugraph.result_files import read_results
 from naiad.applications.nugraph.simulate import simulate
-from naiad.bulk.job import Job
 from naiad.bulk.on_ray import OnRay, RaySettings
 from naiad.bulk.run import run
+from naiad.bulk.settings import Settings
 from naiad.cli.main import app
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
@@ -63,7 +63,7 @@ def test_an_actor_and_a_node_are_killed_and_nothing_is_lost_or_there_twice(
     node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     for name in range(3):
         write_numbers(tmp_path / "in" / f"{name}.txt", [*range(60 * name, 60 * name + 60), "end"])
-    job = Job(
+    wanted = Settings(
         application="half",
         bulk=Numbers(pause=0.02),
         paths=[tmp_path / "in"],
@@ -92,7 +92,7 @@ def test_an_actor_and_a_node_are_killed_and_nothing_is_lost_or_there_twice(
     with engine, ThreadPoolExecutor(1) as pool:
         killed = pool.submit(kill)
         try:
-            summary = run(job, engine, Console(quiet=True))
+            summary = run(wanted, engine, Console(quiet=True))
         finally:
             over.set()
         assert 10 <= killed.result() < 39

@@ -13,14 +13,12 @@ Json: TypeAlias = "dict[str, Any]"
 
 
 class Source(Protocol):
-    """An opened input: a sequence of items, such as the events of a file."""
+    """An open input: a sequence of items, such as the events of a file."""
 
     def __len__(self) -> int: ...
 
     def read(self, numbers: range) -> Iterator[tuple[str, Any]]:
-        """Give, for each number, what the item is called and the item itself, or the exception
-        that says why it cannot be read.
-        """
+        """Yield the name of each item, and the item or the exception that reading it raised."""
         ...
 
     def close(self) -> None:
@@ -29,10 +27,10 @@ class Source(Protocol):
 
 
 class Writer(Protocol):
-    """A file of results under way; as many are added as come, in the order of their items."""
+    """A file of results that is being written, in the order of the items."""
 
     def add(self, name: str, item: Any, outputs: Arrays) -> None:
-        """Add what the model said of the item of that name.
+        """Add the model's outputs for an item.
 
         Raises:
             PipelineError: the outputs are not those of this item.
@@ -45,25 +43,25 @@ class Writer(Protocol):
 
 
 class Bulk(Protocol):
-    """How an application's files are processed in bulk."""
+    """The bulk processing of an application's files."""
 
     unit: str
-    """What the items are, in the plural: ``events``."""
+    """Noun for the items, in the plural: ``events``."""
     suffixes: tuple[str, ...]
-    """The formats that results can be written in; the first is the default."""
+    """Suffixes of the formats of results; the first is the default."""
     example: str
-    """Files as one types them, for ``--help``: ``events/*.h5``."""
+    """Example of inputs for ``--help``: ``events/*.h5``."""
 
     def find(self, path: Path) -> Iterator[Path]:
-        """Give the inputs that are meant by a path on the command line, each a file or a folder.
+        """Yield the inputs that a path on the command line stands for, each a file or a folder.
 
         Raises:
-            InvalidInput: there is none.
+            InvalidInput: it stands for none.
         """
         ...
 
     def fingerprint(self, path: Path) -> str:
-        """Tell an input from what it may become later, without reading all of it."""
+        """Return a value that changes with the input, without reading all of it."""
         ...
 
     def open(self, path: Path) -> Source:
@@ -75,15 +73,15 @@ class Bulk(Protocol):
         ...
 
     def request(self, item: Any, metadata: Mapping[str, str]) -> Request:
-        """Make the request for an item, to the model with that metadata.
+        """Make the request for an item to the model with this metadata.
 
         Raises:
-            InvalidInput: the item cannot be asked about.
+            InvalidInput: no request can be made for the item.
         """
         ...
 
     def writer(self, path: Path, metadata: Mapping[str, str]) -> Writer:
-        """Begin a file of results of the model with that metadata; without results, no file."""
+        """Begin a file of results of the model with this metadata; without results, no file."""
         ...
 
     def named_options(self) -> Json:
@@ -91,7 +89,7 @@ class Bulk(Protocol):
         ...
 
     def merge(self, parts: Sequence[Path], path: Path, provenance: Json) -> None:
-        """Write the results of all parts, in that order, to one file that says where they are from.
+        """Write the results of all parts, in this order, to one file with their provenance.
 
         Raises:
             NaiadError: a part cannot be read.

@@ -1,29 +1,29 @@
-"""What kills the process that does it is not tried for ever: found, and left out.
+"""Quarantine of items that repeatedly crash their worker.
 
-An actor of Ray that dies is started anew and given its chunk again, whatever it died of. So it is
-written beside the chunk how often it was begun. After some times its items are done one by one,
-each written down before: what a process has died on alone more than once is the item's fault.
+Ray restarts a dead actor and gives it its chunk again, whatever it died of. So the number of
+attempts is written beside the chunk. After a few, its items are processed one by one, each recorded
+beforehand: an item that more than one process died on alone is skipped.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from naiad.bulk.job import Chunk
+from naiad.bulk.inputs import Chunk
 from naiad.bulk.journal import read_json, write_json
 
 _TOGETHER: Final = 3
-"""So often a chunk is begun before its items are done one by one."""
+"""Attempts at a whole chunk, before its items are processed one by one."""
 
 _ALONE: Final = 2
-"""So many deaths on one item are no accident, as that of a machine may be."""
+"""Deaths on an item before it is skipped; a single one may be due to the machine."""
 
 
-class Tries:
-    """How often a chunk was begun, by this process and by others that died of it."""
+class Attempts:
+    """Attempts at a chunk, by this process and by others that died."""
 
     def __init__(self, chunk: Chunk) -> None:
-        """Write down that the chunk is begun once more."""
+        """Record one more attempt."""
         self._path = chunk.folder / f"{chunk.number:07d}.tries"
         found = read_json(self._path) or {"begun": 0, "alone": {}}
         self._begun: int = found["begun"] + 1
@@ -32,13 +32,13 @@ class Tries:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether the chunk's items are to be done each alone."""
+        """Whether to process the chunk's items one by one."""
         return self._begun > _TOGETHER
 
     def deaths(self, number: int) -> int:
-        """How many processes have died on an item, if so many that it must be left out; or 0.
+        """Return the number of processes that died on an item, if it must be skipped, or 0.
 
-        Otherwise it is written down that the item is under way, until :meth:`survived`.
+        If it is 0, record that the item is in progress, until :meth:`survived`.
         """
         tried = self._alone.get(str(number), 0)
         if tried >= _ALONE:
@@ -48,7 +48,7 @@ class Tries:
         return 0
 
     def survived(self, number: int) -> None:
-        """The item is done; it is written with the next one."""
+        """Note that the item is done; this is written with the next one."""
         self._alone.pop(str(number), None)
 
     def _write(self) -> None:

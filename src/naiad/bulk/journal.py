@@ -1,17 +1,17 @@
-"""What is known of an input on disk: what it is done with, what is done, and what failed.
+"""Journal of an input on disk: its settings, the chunks that are done, and failures.
 
 ::
 
     results/a.h5                         the results, once all are there
-    results/.naiad/a.h5/manifest.json    what the input is processed with
+    results/.naiad/a.h5/manifest.json    settings that the input is processed with
     results/.naiad/a.h5/parts/0000007.h5     results of a chunk of events
-    results/.naiad/a.h5/parts/0000007.done   that the chunk is done, and what failed of it
-    results/.naiad/a.h5/parts/0000007.tries  on Ray: how often it was begun
-    results/.naiad/a.h5/done.json        that all is done, and what failed
+    results/.naiad/a.h5/parts/0000007.done   that the chunk is done, and its failures
+    results/.naiad/a.h5/parts/0000007.tries  on Ray: attempts at it
+    results/.naiad/a.h5/done.json        that all is done, and failures
 
-Every file appears whole, under a name that means "done": a process may be killed at any moment. A
-chunk whose record is missing is done again, and its part is replaced; so no item is in the results
-twice, and none is left out. Several processes, on several machines, may write to one folder.
+Files are written atomically, since a process may be killed at any moment. A chunk without a record
+is processed again, and its part is replaced; so no item is in the results twice, and none is
+missing. Several processes, on several machines, may write to one folder.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from naiad.bulk.application import Bulk, Json
-from naiad.bulk.job import Chunk, Input
+from naiad.bulk.inputs import Chunk, Input
 from naiad.core.schema import Arrays
 from naiad.errors import NaiadError, PipelineError
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An item without a result, by its number in the input and by its name, and why."""
+    """An item without a result: its number in the input, its name, and the reason."""
 
     number: int
     name: str
@@ -44,7 +44,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A chunk that is done."""
+    """A chunk that is done; ``written`` items have a result."""
 
     chunk: Chunk
     written: int
@@ -60,20 +60,20 @@ class Done:
 
 
 class Part:
-    """The results of a chunk on their way to disk."""
+    """Results of a chunk that are being written."""
 
     def __init__(self, bulk: Bulk, chunk: Chunk, metadata: dict[str, str]) -> None:
-        """Begin with no results; ``metadata`` is that of the model."""
+        """Begin without results; ``metadata`` is that of the model."""
         self.chunk = chunk
         self._written = 0
         self._failures: list[Failure] = []
         chunk.folder.mkdir(parents=True, exist_ok=True)
-        # A name of its own: a node that was taken for dead may still write the same chunk.
+        # A unique name: a node that was taken for dead may still be writing the same chunk.
         self._draft = _draft(chunk.part)
         self._writer = bulk.writer(self._draft, metadata)
 
     def add(self, name: str, item: Any, outcome: Arrays | Exception) -> None:
-        """Add the next item, with its outputs or the reason why it has none."""
+        """Add the next item, with its outputs or the error it failed with."""
         reason = outcome if isinstance(outcome, Exception) else None
         if not isinstance(outcome, Exception):
             try:
@@ -87,21 +87,21 @@ class Part:
 
     @property
     def failed(self) -> int:
-        """How many of them have no result."""
+        """Number of items without a result."""
         return len(self._failures)
 
     @property
     def next(self) -> int:
-        """The number, in the input, of the item that is added next."""
+        """The number in the input of the next item."""
         return self.chunk.first + self._written + len(self._failures)
 
     @property
     def complete(self) -> bool:
-        """Whether all items of the chunk are there."""
+        """Whether all items of the chunk have been added."""
         return self.next == self.chunk.stop
 
     def commit(self) -> Record:
-        """Put the results in their place, then the record that says so."""
+        """Move the results into place, then write the record."""
         self._writer.close()
         if self._written:
             _sync(self._draft)
@@ -119,7 +119,7 @@ class Part:
         return record
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Remove the draft."""
         with contextlib.suppress(Exception):
             self._writer.close()
         self._draft.unlink(missing_ok=True)
@@ -127,10 +127,10 @@ class Part:
 
 @contextlib.contextmanager
 def sole_writer(state: Path) -> Generator[None]:
-    """Keep a second run away from a folder of results; the lock ends with the process.
+    """Lock a folder of results against a second run; the lock ends with the process.
 
     Raises:
-        NaiadError: another run has it.
+        NaiadError: another run holds the lock.
     """
     state.mkdir(parents=True, exist_ok=True)
     with (state / "lock").open("w") as file:
@@ -138,40 +138,40 @@ def sole_writer(state: Path) -> Generator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise NaiadError(
-                f"another run is writing to {state.parent}; wait for its end"
+                f"another run is writing to {state.parent}; wait until it ends"
             ) from None
         yield
 
 
 class Journal:
-    """One input's records."""
+    """The journal of one input."""
 
     def __init__(self, target: Input) -> None:
-        """Look nowhere yet."""
+        """Read nothing yet."""
         self.target = target
         self._manifest = target.state / "manifest.json"
         self._done = target.state / "done.json"
 
     def manifest(self) -> Json | None:
-        """What the input was begun with, or None."""
+        """Return the settings the input was begun with, or None."""
         return read_json(self._manifest)
 
     def begin(self, manifest: Json) -> None:
-        """Write down what the input is processed with."""
+        """Write the settings the input is processed with."""
         write_json(self._manifest, manifest)
 
     def forget(self) -> None:
-        """Begin anew: neither records nor results stay."""
+        """Remove records and results."""
         shutil.rmtree(self.target.state, ignore_errors=True)
         self.target.output.unlink(missing_ok=True)
 
     def done(self) -> Done | None:
-        """What became of the input, if it is done."""
+        """Return the outcome of the input, if it is done."""
         found = read_json(self._done)
         return None if found is None else Done(found["written"], _failures(found))
 
     def finish(self, bulk: Bulk, chunks: Iterable[Chunk], provenance: Json) -> Done:
-        """Make one file of all parts, say that it is there, and remove the parts."""
+        """Merge all parts into one file, record that it is done, and remove the parts."""
         records = [self._recorded(chunk) for chunk in chunks]
         done = Done(
             sum(record.written for record in records),
@@ -200,7 +200,7 @@ class Journal:
         return done
 
     def tidy(self) -> None:
-        """Remove the parts of an input that is done, and what a killed run left half-written."""
+        """Remove the parts of an input that is done, and drafts of killed runs."""
         shutil.rmtree(self.target.state / "parts", ignore_errors=True)
         for draft in self.target.state.glob(".*"):
             draft.unlink(missing_ok=True)
@@ -209,32 +209,32 @@ class Journal:
         record = read_record(chunk)
         if record is None:
             raise NaiadError(
-                f"{chunk.record} is gone, or cannot be seen from here; if other machines write to "
-                f"{self.target.state}, it must be the same folder for all of them"
+                f"{chunk.record} was removed, or is not visible here; if other machines write to "
+                f"{self.target.state}, it must be the same folder on all of them"
             )
         return record
 
 
 def read_record(chunk: Chunk) -> Record | None:
-    """What became of a chunk, if it is done."""
+    """Return the record of a chunk, if it is done."""
     found = read_json(chunk.record)
     return None if found is None else Record(chunk, found["written"], _failures(found))
 
 
 def write_json(path: Path, content: Json) -> None:
-    """Write a file whole or not at all."""
+    """Write a JSON file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = _draft(path)
     try:
         draft.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
         _sync(draft)
         draft.replace(path)
-    finally:  # a run may be stopped here
+    finally:  # the run may be interrupted
         draft.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Json | None:
-    """Read a file of :func:`write_json`; None where there is none.
+    """Read a file of :func:`write_json`; return None if it does not exist.
 
     Raises:
         NaiadError: it is damaged.
@@ -244,7 +244,7 @@ def read_json(path: Path) -> Json | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise NaiadError(f"{path} is damaged ({error}); --force begins anew") from None
+        raise NaiadError(f"{path} is damaged ({error}); --force starts over") from None
 
 
 def _failures(found: Json) -> tuple[Failure, ...]:
@@ -256,6 +256,6 @@ def _draft(path: Path) -> Path:
 
 
 def _sync(path: Path) -> None:
-    """Have the content on disk before the name that stands for it."""
+    """Flush the content to disk, before the file is renamed."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

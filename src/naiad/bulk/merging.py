@@ -1,7 +1,7 @@
-"""Several files of results made one, with a word on where they are from.
+"""Merging of files of results into one with their provenance.
 
-Tables are copied block by block and never held whole. What is counted from 0 in each part is
-counted on from part to part.
+Tables are copied block by block and never held whole. Item numbers, which start from 0 in each
+part, continue from part to part.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PROVENANCE: Final = "provenance"
 
 _ROWS: Final = 65_536
 _CHUNK_CACHE: Final = 1 << 20
-"""Bytes for each column of an HDF5 file that is open."""
+"""Bytes for each column of an open HDF5 file."""
 
 
 def merge_hdf5(
@@ -33,17 +33,17 @@ def merge_hdf5(
     counted: str,
     numbered: str,
 ) -> None:
-    """Write files of tables, groups of columns ``[rows, k]``, to one such file.
+    """Merge files of tables, groups of columns ``[rows, k]``, into one.
 
     Args:
-        parts: at least one, all with the same attributes; a table may be missing in some.
+        parts: at least one, all with the same attributes; some may lack a table.
         path: the file to write.
-        provenance: kept as an attribute.
+        provenance: written as an attribute.
         counted: the column with a row for each item, as ``events/id``.
-        numbered: the name of columns that have an item's number in their first place.
+        numbered: the name of columns whose first value is an item's number.
 
     Raises:
-        NaiadError: a part has other attributes than the first: it is of another model.
+        NaiadError: a part has other attributes than the first: it is from another model.
     """
     import h5py
 
@@ -74,16 +74,16 @@ def merge_hdf5(
 def merge_parquet(
     parts: Sequence[Path], path: Path, provenance: Mapping[str, Any], *, numbered: str | None = None
 ) -> None:
-    """Write parquet files to one, row group by row group.
+    """Merge parquet files into one, row group by row group.
 
     Args:
         parts: at least one, all with the same schema.
         path: the file to write.
-        provenance: kept in the metadata.
+        provenance: written to the metadata.
         numbered: a column that counts items from 0.
 
     Raises:
-        NaiadError: a part has another schema than the first: it is of another model.
+        NaiadError: a part has another schema than the first: it is from another model.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -110,7 +110,7 @@ def merge_parquet(
 
 
 def read_provenance(path: Path) -> dict[str, Any] | None:
-    """What a file of results says of where it is from; None where it says nothing.
+    """Return the provenance in a file of results, or None.
 
     Raises:
         NaiadError: the file is neither HDF5 nor parquet.

@@ -1,10 +1,10 @@
-"""Chunks on a Ray cluster: the pipeline runs in Ray's actors, without Triton.
+"""Processing of chunks on a Ray cluster: the pipeline runs in Ray's actors, without Triton.
 
-Ray Data hands the chunks to a pool of actors, each of which holds the pipeline, set up once, and
-runs it as a worker of a server does. Actors read the inputs and write their parts themselves, so
-inputs and results must be in folders that all nodes see under the same path. A chunk whose node
-dies is done again on another; one that is on disk already is not. An item that kills its actor is
-found and left out: see :mod:`naiad.bulk.attempts`.
+Ray Data distributes the chunks to a pool of actors. Each holds the pipeline, set up once, and runs
+it as a worker of a server does. Actors read the inputs and write their parts themselves, so inputs
+and results must be in folders that all nodes see under the same path. If a node dies, its chunk is
+processed again on another, unless it is on disk already. An item that repeatedly kills its actor is
+skipped: see :mod:`naiad.bulk.attempts`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from naiad.bulk.application import Bulk, Json
-from naiad.bulk.attempts import Tries
+from naiad.bulk.attempts import Attempts
 from naiad.bulk.engine import Advance, versions
-from naiad.bulk.job import Chunk
+from naiad.bulk.inputs import Chunk
 from naiad.bulk.journal import Part, Record, read_record
 from naiad.bulk.reading import Reader, Reading
 from naiad.core.pipeline import Request, load_pipeline, spec_with_weights
@@ -39,19 +39,19 @@ _WINDOW: Final = 16
 """Items that an actor holds at once; the runner cuts them into batches by the budget."""
 
 _SHARED: Final = 60.0
-"""Seconds after which a file that one machine has written to a shared folder is seen by all."""
+"""Seconds until all machines see a file that one has written to a shared folder."""
 
 _LOCAL_STORE: Final = 128 << 20
-"""Bytes of the object store of a Ray that is started here: only records of chunks pass through."""
+"""Bytes of the object store of a Ray started here; it only holds records of chunks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaySettings:
-    """Where and how actors run.
+    """Settings of the actors.
 
     Attributes:
-        address: of a cluster, ``host:port`` or ``auto``; None starts one on this machine alone.
-        actors: how many; None: one per CPU of the cluster, or per GPU.
+        address: of a cluster, ``host:port`` or ``auto``; None starts one on this machine.
+        actors: their number; None: one per CPU of the cluster, or per GPU.
         device: ``"cpu"`` or ``"cuda"``, for which each actor has a GPU of its own.
     """
 
@@ -61,14 +61,14 @@ class RaySettings:
 
 
 class OnRay:
-    """The engine whose work is done by actors of a Ray cluster."""
+    """Engine that processes chunks on a Ray cluster."""
 
     def __init__(self, application: str, weights: Path | None, settings: RaySettings) -> None:
-        """Look at the weights; nothing is started yet.
+        """Read the model's metadata; start nothing yet.
 
         Raises:
             MissingExtra: Ray is not installed.
-            WeightsError: the weights are not there, or not those of the application.
+            WeightsError: the weights are missing, or those of another application.
         """
         _ = _ray()
         application, weights = spec_with_weights(application, weights)
@@ -82,7 +82,7 @@ class OnRay:
         )
 
     def about(self) -> Json:
-        """The versions of what the pipeline runs on."""
+        """Return the device and the versions of packages."""
         return {
             "engine": "ray",
             "device": self._spec.device,
@@ -93,10 +93,10 @@ class OnRay:
         """Join the cluster, or start one.
 
         Raises:
-            EngineError: there is no cluster at the address, or it has no place for an actor.
+            EngineError: no cluster is at the address, or it has too few CPUs or GPUs.
         """
         ray = _ray()
-        # Said to nobody, unless the user has said otherwise.
+        # No usage statistics, unless the user has asked for them.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options: dict[str, Any] = {"address": self._settings.address}
         if self._settings.address is None:
@@ -109,8 +109,8 @@ class OnRay:
         try:
             ray.init(**options, log_to_driver=False, logging_level="ERROR")
             if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, on_sigterm)  # which Ray has taken for itself
-        except Exception as error:  # what it raises where a node does not start in time is no more
+                signal.signal(signal.SIGTERM, on_sigterm)  # Ray has replaced it
+        except Exception as error:  # no narrower: a node that does not start in time raises it
             ray.shutdown()
             raise EngineError(
                 f"Ray at {self._settings.address or 'this machine'}: {error}"
@@ -127,11 +127,11 @@ class OnRay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the cluster; one that was started here ends."""
+        """Leave the cluster; stop one that was started here."""
         _ray().shutdown()
 
     def run(self, bulk: Bulk, chunks: Iterable[Chunk], advance: Advance) -> Iterator[Record]:
-        """Do the chunks, in any order."""
+        """Process the chunks, in any order."""
         import ray.data
         from ray.exceptions import RayError
 
@@ -159,10 +159,10 @@ class OnRay:
 
 
 class Worker:
-    """What runs in an actor: a pipeline that has been set up, and the input it reads from."""
+    """An actor's work: a pipeline that has been set up, and the reader of its input."""
 
     def __init__(self, spec: Spec, bulk: Bulk, metadata: dict[str, str]) -> None:
-        """Set the pipeline up, as a server's worker does."""
+        """Set up the pipeline, as a server's worker does."""
         self._runner = load(spec)
         self._bulk = bulk
         self._metadata = metadata
@@ -171,7 +171,7 @@ class Worker:
         gc.freeze()
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Do the chunks of a batch that are not on disk yet."""
+        """Process the chunks of a batch that are not on disk yet."""
         for packed in batch["chunk"]:
             chunk = _unpacked(packed)
             if read_record(chunk) is None:
@@ -180,12 +180,12 @@ class Worker:
 
     def _do(self, chunk: Chunk) -> None:
         part = Part(self._bulk, chunk, self._metadata)
-        tries = Tries(chunk)
+        attempts = Attempts(chunk)
         try:
             readings = self._reader.read([chunk])
-            size = 1 if tries.one_by_one else _WINDOW
+            size = 1 if attempts.one_by_one else _WINDOW
             while window := list(itertools.islice(readings, size)):
-                outcomes = self._outcomes(part.next, window, tries)
+                outcomes = self._outcomes(part.next, window, attempts)
                 for reading, outcome in zip(window, outcomes, strict=True):
                     part.add(reading.name, reading.item, outcome)
             part.commit()
@@ -194,19 +194,19 @@ class Worker:
             raise
 
     def _outcomes(
-        self, first: int, window: list[Reading], tries: Tries
+        self, first: int, window: list[Reading], attempts: Attempts
     ) -> list[Outcome | Exception]:
-        if tries.one_by_one and (deaths := tries.deaths(first)):
+        if attempts.one_by_one and (deaths := attempts.deaths(first)):
             return [NaiadError(f"{deaths} processes have died on it")]
         outcomes = answers(self._runner, self._bulk, self._metadata, window)
-        tries.survived(first)
+        attempts.survived(first)
         return outcomes
 
 
 def answers(
     runner: Runner, bulk: Bulk, metadata: Mapping[str, str], readings: Iterable[Reading]
 ) -> list[Outcome | Exception]:
-    """What a server would answer to each of them, from one set-up pipeline."""
+    """Return a server's answer to each reading, computed by ``runner``."""
     outcomes: list[Outcome | Exception] = []
     requests: dict[int, Request] = {}
     for number, reading in enumerate(readings):
@@ -229,10 +229,10 @@ def answers(
 
 
 def _seen(chunk: Chunk) -> Record:
-    """The record of a chunk that another machine may have written.
+    """Return the record of a chunk that another machine may have written.
 
     Raises:
-        NaiadError: it is not to be seen from here.
+        NaiadError: it is not visible from here.
     """
     until = time.monotonic() + _SHARED
     while time.monotonic() < until:
@@ -241,7 +241,7 @@ def _seen(chunk: Chunk) -> Record:
             return record
         time.sleep(0.2)
     raise NaiadError(
-        f"{chunk.record} was written by a node of the cluster, and is not here: inputs and "
+        f"{chunk.record} was written by a node of the cluster, but is not visible here: inputs and "
         "results must be in folders that all nodes share"
     )
 
@@ -256,7 +256,7 @@ def _unpacked(packed: str) -> Chunk:
 
 
 def _cause(error: Exception) -> str:
-    """The last line of what an actor raised: the error itself, below its traceback."""
+    """Return the last line of an actor's error, below its traceback."""
     lines = str(error).strip().splitlines()
     return lines[-1] if lines else type(error).__name__
 

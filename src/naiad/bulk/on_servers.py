@@ -1,4 +1,4 @@
-"""Chunks through servers: this process reads and writes, the servers do the rest."""
+"""Processing of chunks by servers; this process reads and writes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from naiad.bulk.application import Bulk, Json
 from naiad.bulk.engine import Advance, versions
-from naiad.bulk.job import Chunk
+from naiad.bulk.inputs import Chunk
 from naiad.bulk.journal import Part, Record
 from naiad.bulk.reading import Reader, Reading
 from naiad.bulk.servers import Servers
@@ -16,21 +16,21 @@ from naiad.client.ordered_map import in_order
 from naiad.core.schema import Array
 from naiad.errors import NaiadError
 
-# Results wait for those before them; so many times the places of all servers are let wait, that a
-# slow server does not hold up a fast one.
+# Results wait for those before them. Up to this many times the places of all servers may wait, so
+# that a slow server does not hold up a fast one.
 _AHEAD: Final = 4
 
 
 class OnServers:
-    """The engine whose work is done by running servers."""
+    """Engine that processes chunks on running servers."""
 
     def __init__(self, servers: Servers) -> None:
-        """Use servers that have been started."""
+        """Use these servers, which must have been started."""
         self._servers = servers
         self.metadata = servers.metadata
 
     def about(self) -> Json:
-        """Which servers there are, and what Triton they run."""
+        """Return the servers, their Triton, and the versions of packages."""
         return {
             "engine": "servers",
             "servers": [
@@ -41,7 +41,7 @@ class OnServers:
         }
 
     def run(self, bulk: Bulk, chunks: Iterable[Chunk], advance: Advance) -> Iterator[Record]:
-        """Do the chunks in their order."""
+        """Process the chunks in order."""
 
         def ask(reading: Reading) -> tuple[Reading, dict[str, Array] | Exception]:
             if isinstance(reading.item, Exception):

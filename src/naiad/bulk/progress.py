@@ -1,4 +1,4 @@
-"""How far a long run is, how fast, and how long it will take: a bar, or a line a minute."""
+"""Progress of a long run with its rate and time left: a bar, or a line a minute."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rich.console import Console
 
 from naiad.console import progress_bar
 
-_WINDOW: Final = 120.0  # seconds over which the rate is taken
+_WINDOW: Final = 120.0  # seconds over which the rate is averaged
 _SAMPLE: Final = 0.5
 _FIRST_LINE: Final = 10.0
 _LINES: Final = 60.0
 
 
 class Pace:
-    """Counts what is done of a total, and at which rate, of late."""
+    """Number of items done out of a total, and their recent rate."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Pace:
         *,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """Begin with what former runs have done, which does not count for the rate."""
+        """Begin with the work of earlier runs, which does not count for the rate."""
         self.total = total
         self.done = done
         self.failed = failed
@@ -38,7 +38,7 @@ class Pace:
         self._samples = deque([(self._clock(), done)])
 
     def add(self, done: int, failed: int = 0) -> None:
-        """Count further items, so many of which failed."""
+        """Count further items; ``failed`` of them failed."""
         self.done += done
         self.failed += failed
         now = self._clock()
@@ -49,19 +49,19 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Items per second over the last two minutes, 0 before anything is known."""
+        """Items per second over the last two minutes; 0 until it is known."""
         at, done = self._samples[0]
         seconds = self._clock() - at
         return (self.done - done) / seconds if seconds > 0 else 0.0
 
     @property
     def left(self) -> float | None:
-        """Seconds that the rest will take at this rate, or None where that cannot be told."""
+        """Seconds that the rest will take at this rate, or None if the rate is unknown."""
         rest = self.total - self.done
         return rest / self.rate if self.rate > 0 else None if rest else 0.0
 
     def text(self) -> str:
-        """Rate, time left and failures, in words."""
+        """Describe the rate, time left and failures."""
         left = self.left
         parts = [f"{self.rate:,.1f} per second" if self.rate else "waiting"]
         if left is not None:
@@ -73,9 +73,7 @@ class Pace:
 
 @contextmanager
 def shown(pace: Pace, unit: str, console: Console) -> Generator[Callable[[int, int], None]]:
-    """Give a function that counts items, and shows what that makes: on a terminal a bar, in a log
-    a line each minute.
-    """
+    """Yield a function that counts items, and show progress: a bar, or in a log a line a minute."""
     with progress_bar(unit, pace.total, console=console) as show:
         show(pace.done, note=pace.text())
         due = time.monotonic() + _FIRST_LINE

@@ -1,4 +1,4 @@
-"""The items of chunks, one after the other, from inputs that are opened once."""
+"""Reading of the items of chunks, from inputs that are opened once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from naiad.bulk.application import Bulk, Source
-from naiad.bulk.job import Chunk
+from naiad.bulk.inputs import Chunk
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An item, or why it cannot be read, with its name and its chunk."""
+    """An item, or the error of reading it, with its name and chunk."""
 
     chunk: Chunk
     name: str
@@ -21,7 +21,7 @@ class Reading:
 
 
 class Reader:
-    """Keeps the input open that was read last: finding the events of a large file takes time."""
+    """Reader that keeps its last input open: finding the events of a large file takes time."""
 
     def __init__(self, bulk: Bulk) -> None:
         """Open nothing yet."""
@@ -30,10 +30,10 @@ class Reader:
         self._source: Source | None = None
 
     def read(self, chunks: Iterable[Chunk]) -> Iterator[Reading]:
-        """Give the items of all chunks, in order.
+        """Yield the items of all chunks, in order.
 
         Raises:
-            InvalidInput: an input cannot be opened, any more or from here.
+            InvalidInput: an input can no longer be opened, or not from here.
         """
         for chunk in chunks:
             source = self._open(chunk.path)
@@ -41,7 +41,7 @@ class Reader:
                 yield Reading(chunk, name, item)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the open input."""
         if self._source is not None:
             self._source.close()
         self._source = self._path = None
@@ -51,7 +51,7 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close what is open."""
+        """Close the open input."""
         self.close()
 
     def _open(self, path: Path) -> Source:

@@ -1,4 +1,4 @@
-"""What failed, as a table: file, event, reason."""
+"""Table of failures: file, event, reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from naiad.bulk.job import Input
+from naiad.bulk.inputs import Input
 from naiad.bulk.journal import Done
 
 FAILURES: Final = "failures.csv"
@@ -17,10 +17,10 @@ COLUMNS: Final = ("file", "number", "name", "reason")
 def write_failures(
     results: Path, done: Iterable[tuple[Input, Done]], unread: Mapping[Path, str]
 ) -> Path | None:
-    """Write the table into the folder of results, or remove an old one where nothing failed.
+    """Write the table to the folder of results, or remove an old one if nothing failed.
 
-    ``done`` are inputs with what became of their items; ``unread`` are inputs that could not be
-    opened, and why: they have no number and no name.
+    ``done`` has inputs with the outcome of their items; ``unread`` has inputs that could not be
+    opened, and the reason: their rows have neither number nor name.
     """
     path = results / FAILURES
     rows = [(str(file), "", "", reason) for file, reason in unread.items()]

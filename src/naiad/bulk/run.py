@@ -1,4 +1,4 @@
-"""A run: what is left to do is found out, done, and put together, input by input."""
+"""A run: find unfinished work, process it, and merge the results, input by input."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from rich.console import Console
 from naiad import __version__
 from naiad.bulk.application import Json
 from naiad.bulk.engine import Engine
-from naiad.bulk.job import STATE, Chunk, Input, Job, chunks_of, find_inputs, refuse_foreign
+from naiad.bulk.inputs import STATE, Chunk, Input, chunks_of, find_inputs, refuse_foreign
 from naiad.bulk.journal import Done, Journal, read_record, sole_writer
 from naiad.bulk.progress import Pace, shown
 from naiad.bulk.report import write_failures
 from naiad.bulk.servers import SHA256
+from naiad.bulk.settings import Settings
 from naiad.errors import InvalidInput, NaiadError
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run has done.
+    """Outcome of a run.
 
     Attributes:
-        inputs: how many there are.
-        before: how many of them were done before the run.
-        written: items with a result, in all of them.
-        failed: items without, in all of them.
-        unread: inputs that could not be opened, and why.
-        rate: items per second of this run, of late.
+        inputs: number of inputs.
+        before: number of those that were done before the run.
+        written: number of items with a result, in all inputs.
+        failed: number of items without one, in all inputs.
+        unread: inputs that could not be opened, and the reason.
+        rate: recent items per second.
         report: the table of failures, if there are any.
     """
 
@@ -46,7 +47,7 @@ class Summary:
 
 @dataclass(slots=True)
 class _Pending:
-    """An input that is not done: how much of it there is, and which chunks are missing."""
+    """An input that is not done: its number of items, and its missing chunks."""
 
     target: Input
     journal: Journal
@@ -57,26 +58,26 @@ class _Pending:
     failed: int = 0
 
     def chunks(self) -> Iterator[Chunk]:
-        """All chunks."""
+        """Yield all chunks."""
         return chunks_of(self.target, self.items, self.manifest["chunk"], self.target.output.suffix)
 
 
-def run(job: Job, engine: Engine, console: Console) -> Summary:
-    """Do what is left of a job; ``console`` shows how far it is.
+def run(settings: Settings, engine: Engine, console: Console) -> Summary:
+    """Process unfinished inputs; show progress on ``console``.
 
     Raises:
         InvalidInput: inputs or results are not as they must be; nothing has been done.
-        NaiadError: the run cannot go on. What is done stays done, and the same call goes on there.
+        NaiadError: the run cannot continue. Finished work is kept, and the same call resumes.
     """
-    targets = find_inputs(job)
-    state = job.results / STATE
+    targets = find_inputs(settings)
+    state = settings.results / STATE
     with sole_writer(state):
-        if job.force:
+        if settings.force:
             for target in targets:
                 Journal(target).forget()
         refuse_foreign(targets)
-        with console.status(f"counting {job.bulk.unit}"):
-            finished, pending, unread = _look(job, engine, targets)
+        with console.status(f"counting {settings.bulk.unit}"):
+            finished, pending, unread = _look(settings, engine, targets)
         before = len(finished)
         pace = Pace(
             sum(p.items for p in pending) + sum(d.written + len(d.failures) for _, d in finished),
@@ -85,23 +86,23 @@ def run(job: Job, engine: Engine, console: Console) -> Summary:
         )
         by_path = {p.target.path: p for p in pending}
         try:
-            with shown(pace, job.bulk.unit, console) as advance:
+            with shown(pace, settings.bulk.unit, console) as advance:
                 for waiting in pending:
                     if not waiting.missing:
-                        finished.append((waiting.target, _finish(job, engine, waiting)))
-                for record in engine.run(job.bulk, _missing(pending), advance):
+                        finished.append((waiting.target, _finish(settings, engine, waiting)))
+                for record in engine.run(settings.bulk, _missing(pending), advance):
                     waiting = by_path[record.chunk.path]
                     waiting.missing.discard(record.chunk.number)
                     if not waiting.missing:
-                        finished.append((waiting.target, _finish(job, engine, waiting)))
+                        finished.append((waiting.target, _finish(settings, engine, waiting)))
         except OSError as error:
             raise NaiadError(
-                f"the results cannot be written: {error}; the same command goes on from here"
+                f"the results cannot be written: {error}; run the same command to resume"
             ) from error
         finally:
             order = {target.path: number for number, target in enumerate(targets)}
             finished.sort(key=lambda pair: order[pair[0].path])
-            report = write_failures(job.results, finished, unread)
+            report = write_failures(settings.results, finished, unread)
     return Summary(
         inputs=len(targets),
         before=before,
@@ -114,15 +115,15 @@ def run(job: Job, engine: Engine, console: Console) -> Summary:
 
 
 def _look(
-    job: Job, engine: Engine, targets: list[Input]
+    settings: Settings, engine: Engine, targets: list[Input]
 ) -> tuple[list[tuple[Input, Done]], list[_Pending], dict[Path, str]]:
-    """What is done of each input."""
+    """Return finished inputs, unfinished ones, and those that cannot be opened."""
     finished: list[tuple[Input, Done]] = []
     pending: list[_Pending] = []
     unread: dict[Path, str] = {}
     for target in targets:
         journal = Journal(target)
-        wanted = _manifest(job, engine, target)
+        wanted = _manifest(settings, engine, target)
         begun = journal.manifest()
         if begun is not None:
             _refuse_another(target, begun, wanted)
@@ -132,7 +133,7 @@ def _look(
                 finished.append((target, done))
                 continue
         try:
-            source = job.bulk.open(target.path)
+            source = settings.bulk.open(target.path)
         except NaiadError as error:
             unread[target.path] = str(error)
             continue
@@ -156,43 +157,45 @@ def _look(
 
 def _missing(pending: list[_Pending]) -> Iterator[Chunk]:
     for waiting in pending:
-        # A copy: it shrinks as chunks come back.
+        # A copy: the set shrinks as chunks are done.
         missing = frozenset(waiting.missing)
         yield from (chunk for chunk in waiting.chunks() if chunk.number in missing)
 
 
-def _manifest(job: Job, engine: Engine, target: Input) -> Json:
-    """What an input is processed with: results of other things do not belong into one file."""
+def _manifest(settings: Settings, engine: Engine, target: Input) -> Json:
+    """Return the settings of an input's results, which must not change between runs."""
     return {
         "input": str(target.path),
-        "fingerprint": job.bulk.fingerprint(target.path),
-        "application": job.application,
-        "options": job.bulk.named_options(),
+        "fingerprint": settings.bulk.fingerprint(target.path),
+        "application": settings.application,
+        "options": settings.bulk.named_options(),
         SHA256: engine.metadata.get(SHA256, ""),
-        "chunk": job.chunk,
+        "chunk": settings.chunk,
     }
 
 
 def _refuse_another(target: Input, begun: Json, wanted: Json) -> None:
-    """Refuse to go on with something else than the input was begun with.
+    """Refuse to resume an input with other settings.
 
     Raises:
-        InvalidInput: names it. Only the size of chunks may differ: the first one stays.
+        InvalidInput: names the setting. Only the size of chunks may differ: the first one holds.
     """
     for name, value in wanted.items():
         if name != "chunk" and begun.get(name) != value:
             raise InvalidInput(
                 f"{target.output} was begun with {name} {begun.get(name)!r}; now it is {value!r}. "
-                "Write elsewhere with -o, or begin anew with --force"
+                "Write elsewhere with -o, or start over with --force"
             )
 
 
-def _finish(job: Job, engine: Engine, waiting: _Pending) -> Done:
-    return waiting.journal.finish(job.bulk, waiting.chunks(), _provenance(job, engine, waiting))
+def _finish(settings: Settings, engine: Engine, waiting: _Pending) -> Done:
+    return waiting.journal.finish(
+        settings.bulk, waiting.chunks(), _provenance(settings, engine, waiting)
+    )
 
 
-def _provenance(job: Job, engine: Engine, waiting: _Pending) -> Json:
-    """Where the results are from: everything that may have a say in them."""
+def _provenance(settings: Settings, engine: Engine, waiting: _Pending) -> Json:
+    """Return the provenance of the results: everything that may influence them."""
     return {
         "naiad": __version__,
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),

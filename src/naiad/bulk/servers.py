@@ -1,9 +1,8 @@
-"""Several servers of one model: work goes to whoever answers soonest, and away from the dead.
+"""Load balancing over several servers of one model.
 
-A server has a number of places, each for one request. Whoever answers faster has a free place
-sooner, and of several with a free place the one is taken whose answer is expected first. A server
-that does not answer rests, for growing times, and what it had goes elsewhere at once; after a rest
-one request is tried.
+A server has a number of places, each for one request. Of the servers with a free place, the one
+whose answer is expected first gets the next request. A server that does not answer rests, for
+growing times, and its requests go elsewhere at once; after a rest it gets one request to try.
 """
 
 from __future__ import annotations
@@ -30,29 +29,29 @@ from naiad.errors import (
 )
 
 SHA256: Final = "weights_sha256"
-"""The fact about a model, among its metadata, that tells its weights."""
+"""Key of a model's metadata that identifies its weights."""
 
 _REST = Backoff(first=0.5, longest=30.0)
-_LOOK = 0.5  # seconds after which whoever waits looks whether all is given up
-_PROBE = 5.0  # seconds that a server has to say it is ready
-# So often a request is sent that servers which answer others do not answer.
+_LOOK = 0.5  # seconds between checks of waiting threads for a cancellation
+_PROBE = 5.0  # seconds for a server to say that it is ready
+# Attempts at a request that is not answered, while servers answer others.
 _TRIES = 4
-_AGAIN = Backoff(first=0.5, longest=30.0, factor=4.0)  # before it is sent again
-_MEMORY = 0.2  # of the latest answer in a server's pace
+_AGAIN = Backoff(first=0.5, longest=30.0, factor=4.0)  # between those attempts
+_MEMORY = 0.2  # weight of the latest answer in a server's pace
 
 
 @dataclass(slots=True, eq=False)
 class Server:
-    """One server, and how it does.
+    """A server and its state.
 
     Attributes:
         client: of the server.
-        busy: requests that it has.
-        answered: requests that it has answered.
-        pace: seconds that an answer takes, of late.
+        busy: number of requests under way.
+        answered: number of answered requests.
+        pace: seconds that a recent answer took.
         failures: in a row; a server that has any gets one request at a time, to try.
-        rested: when its rest is over.
-        version: of Triton, as it says.
+        rested: end of its rest.
+        version: of its Triton.
     """
 
     client: Client
@@ -65,7 +64,7 @@ class Server:
 
 
 class Servers:
-    """Asks one of several servers; safe to use from ``places`` threads at once."""
+    """Several servers of a model; safe to use from ``places`` threads at once."""
 
     def __init__(
         self,
@@ -83,14 +82,14 @@ class Servers:
         Args:
             urls: of the servers, as `naiad.Client` takes them.
             model: its name.
-            concurrency: requests that each server has at once.
+            concurrency: concurrent requests to each server.
             timeout: seconds for an answer.
-            patience: seconds to wait for a server when none answers.
-            on_event: told when a server is lost, or back.
-            access: the API key and the authority, where servers want them.
+            patience: seconds to wait for a server if none answers.
+            on_event: called when a server is lost, or back.
+            access: the API key and the authority, if servers require them.
 
         Raises:
-            InvalidInput: a URL cannot be, or is given twice.
+            InvalidInput: a URL is malformed, or given twice.
         """
         self.model = model
         self._concurrency = concurrency
@@ -110,34 +109,34 @@ class Servers:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """That of the model, whose weights are the same on all servers."""
+        """The model's metadata, the same on all servers."""
         assert self._known is not None, "start() comes first"
         return self._known
 
     def start(self) -> None:
-        """Find out who is there, and that they all serve the same.
+        """Check which servers answer, and that they serve the same weights.
 
         Raises:
-            Unavailable: nobody is.
+            Unavailable: no server answers.
             ModelNotFound: a server does not have the model.
-            InvalidInput: two servers have it with other weights.
+            InvalidInput: two servers have different weights.
         """
         reasons: list[str] = []
         for server in self.servers:
             try:
                 self._check(server)
-            except Unavailable as error:  # noqa: PERF203 - the others may be there
+            except Unavailable as error:  # noqa: PERF203 - others may answer
                 reasons.append(str(error))
                 self._rest(server, str(error))
         if self._known is None:
             raise Unavailable("; ".join(reasons))
 
     def ask(self, request: Request) -> dict[str, Array] | NaiadError:
-        """Give the answer of the server that is free first, or why the request has none.
+        """Return the answer of the first free server, or the error of this request.
 
         Raises:
-            Unavailable: for longer than ``patience`` seconds nobody answers, this or any request.
-            NotAllowed: a server wants another key, which is no fault of the request's.
+            Unavailable: no server answered this or any request for ``patience`` seconds.
+            NotAllowed: a server requires another key, which is not this request's fault.
         """
         began = time.monotonic()
         tries = 0
@@ -158,8 +157,8 @@ class Servers:
             if not alive:
                 self._rest(server, str(outcome))
                 continue
-            # It is there and does not answer this: it may be the request, or be busy with a new
-            # worker. Only where others have been answered since is it the request.
+            # The server is ready, but did not answer: because of this request, or because it is
+            # starting a new worker. If it has answered others since, it is the request.
             tries += 1
             if tries >= _TRIES and self._answered_at > began:
                 return outcome
@@ -168,8 +167,8 @@ class Servers:
             time.sleep(_AGAIN.wait(tries))
 
     def cancel(self) -> None:
-        """Give up what is under way, and whatever is asked from now on, with `Unavailable`."""
-        # No lock: this may be called by a signal, in a thread that has it.
+        """End requests under way, and all further ones, with `Unavailable`."""
+        # No lock: a signal handler may call this in a thread that holds it.
         self._cancelled = True
         self.close()
 
@@ -212,15 +211,15 @@ class Servers:
         return outcome
 
     def _check(self, server: Server) -> None:
-        """Make sure that a server is there, and has the model that the others have.
+        """Check that a server is ready, with the same weights as the others.
 
         Raises:
-            Unavailable: it is not there.
+            Unavailable: it is not ready.
             ModelNotFound: it does not have the model.
             InvalidInput: it has other weights.
         """
         if not server.client.ready(self.model, timeout=_PROBE):
-            _ = server.client.config(self.model)  # says what is the matter
+            _ = server.client.config(self.model)  # raises the reason, if it is known
             raise Unavailable(f"{server.client.url}: model {self.model} is not ready")
         found = model_metadata(server.client, self.model)
         server.version = str(server.client.metadata().get("version", ""))
@@ -262,7 +261,7 @@ class Servers:
         return server.client.ready(self.model, timeout=_PROBE)
 
     def _rest(self, server: Server, reason: str) -> None:
-        """Leave a server out for a while; many requests may find at once that it is gone."""
+        """Let a server rest; many requests may find at once that it does not answer."""
         with self._free:
             now = time.monotonic()
             if server.rested > now:
@@ -272,7 +271,7 @@ class Servers:
             server.rested = now + _REST.wait(server.failures)
             self._free.notify_all()
         if first:
-            self._on_event(f"{server.client.url} is left out for now: {reason}")
+            self._on_event(f"{server.client.url} is not used for now: {reason}")
 
     def _nobody(self, error: NaiadError | None) -> str:
         urls = ", ".join(server.client.url for server in self.servers)
@@ -281,6 +280,6 @@ class Servers:
 
 
 def model_metadata(client: Client, model: str) -> dict[str, str]:
-    """What `Pipeline.metadata` of a served model says, with the parameters it is served with."""
+    """Return the parameters of a served model, `Pipeline.metadata` among them."""
     parameters = client.config(model).get("parameters", {})
     return {name: str(value.get("string_value", "")) for name, value in parameters.items()}

@@ -1,4 +1,4 @@
-"""``naiad process NAME``: many files through servers or a Ray cluster, resumed after a stop."""
+"""``naiad process NAME``: process many files on servers or a Ray cluster; resume after a stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import typer
 from rich.markup import escape
 
 from naiad.application import Application
-from naiad.bulk.application import Bulk
 from naiad.cli import verbs
 from naiad.cli.connect import given_access, open_client
 from naiad.cli.fields import build, options, reshaped
@@ -24,9 +23,10 @@ from naiad.core.fields import setting
 from naiad.errors import Unavailable
 
 if TYPE_CHECKING:
+    from naiad.bulk.application import Bulk
     from naiad.bulk.engine import Engine
-    from naiad.bulk.job import Job
     from naiad.bulk.run import Summary
+    from naiad.bulk.settings import Settings
 
 
 _SERVER_DEFAULT = "localhost:8001"
@@ -40,49 +40,50 @@ class EngineName(str, Enum):
 
 
 class DeviceName(str, Enum):
-    """What Ray's actors run on."""
+    """Device of Ray's actors."""
 
     cpu = "cpu"
     cuda = "cuda"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    """The options that all applications share."""
+class _Options:
+    """Options shared by all applications."""
 
     results: Path = setting(
         MISSING, "Folder for the results.", flag="output", short=("-o",), metavar="DIR"
     )
     server: tuple[str, ...] = setting(
         (),
-        "A running server; may be given several times, for several servers. "
-        f"[dim]\\[default: {_SERVER_DEFAULT}][/]",
+        f"A running server; repeat it for several servers. [dim]\\[default: {_SERVER_DEFAULT}][/]",
         metavar="URL",
     )
-    local: bool = setting(False, "Start a server for this command alone.")
+    local: bool = setting(False, "Start a server for this command only.")
     engine: EngineName = setting(
-        EngineName.local, "local: servers. ray: in process on a Ray cluster, without Triton."
+        EngineName.local, "local: servers. ray: actors of a Ray cluster, without Triton."
     )
     weights: Path | None = setting(
-        None, "With --local or ray: weights in place of the default ones."
+        None, "With --local or --engine ray: weights to use instead of the default ones."
     )
     model: str | None = setting(
         None,
-        "The model's name on the server, where it is served under another one.",
+        "Name of the model on the server, if it is served under another one.",
         metavar="NAME",
     )
-    concurrency: int = setting(16, "Requests that each server has at once.", min=1)
-    timeout: float = setting(60.0, "Time for a request.", unit="s", above=0)
-    patience: float = setting(600.0, "Time to wait while no server answers.", unit="s", min=0)
+    concurrency: int = setting(16, "Concurrent requests to each server.", min=1)
+    timeout: float = setting(60.0, "Maximum time for a request.", unit="s", above=0)
+    patience: float = setting(600.0, "Time to wait for a server if none answers.", unit="s", min=0)
     ray_address: str | None = setting(
         None,
-        "A running Ray cluster, or auto. By default one is started here.",
+        "A running Ray cluster, or auto. By default, start one here.",
         metavar="HOST:PORT",
     )
-    actors: int | None = setting(None, "Ray actors; by default one per CPU, or per GPU.", min=1)
-    device: DeviceName = setting(DeviceName.cpu, "Of Ray actors.")
-    chunk: int = setting(512, "Items that are kept together; see the documentation.", min=1)
-    force: bool = setting(False, "Begin anew, and overwrite results.")
+    actors: int | None = setting(
+        None, "Number of Ray actors; by default one per CPU, or per GPU.", min=1
+    )
+    device: DeviceName = setting(DeviceName.cpu, "Device of Ray actors.")
+    chunk: int = setting(512, "Number of items processed and saved together.", min=1)
+    force: bool = setting(False, "Start over, and overwrite results.")
 
 
 def command_of(
@@ -96,8 +97,8 @@ def command_of(
     first, *others = suffixes
 
     def process(**given: Any) -> None:
-        bulk, settings = make(build(kind, given)), build(_Settings, given)
-        _process(application, bulk, given["paths"], given["format"], settings)
+        bulk, chosen = make(build(kind, given)), build(_Options, given)
+        _process(application, bulk, given["paths"], given["format"], chosen)
 
     def shared(
         paths: Annotated[
@@ -107,23 +108,24 @@ def command_of(
         format: Annotated[
             str,
             typer.Option(
-                "--format", help=f"Of the results: {', '.join([first, *others])}".replace(".", "")
+                "--format",
+                help=f"Format of results: {', '.join([first, *others])}".replace(".", ""),
             ),
         ] = first.removeprefix("."),
     ) -> None: ...
 
     files, format = inspect.signature(shared, eval_str=True, locals=locals()).parameters.values()
     process.__doc__ = _help(application, example)
-    return reshaped(process, [files, *options(kind), *options(_Settings), format])
+    return reshaped(process, [files, *options(kind), *options(_Options), format])
 
 
 def _help(application: type[Application], files: str) -> str:
     name = application.name
     return f"""Process any number of files with {name}: {application.summary}.
 
-    Results go to a folder, a file for each input. A run that was stopped, or killed, goes on
-    where it was when the same command is given again. Items that cannot be read, or that the
-    model refuses, are listed in failures.csv; the others go on; the status is then 1.
+    Results go to a folder, with a file for each input. To resume a run that was stopped or killed,
+    give the same command again. Items that cannot be read, or that the model refuses, do not stop
+    the others: they are listed in failures.csv, and the exit status is 1.
 
     [bold]Examples[/]
 
@@ -138,78 +140,76 @@ def _process(
     bulk: Bulk,
     paths: list[Path],
     format: str,
-    settings: _Settings,
+    chosen: _Options,
 ) -> None:
-    _refuse_contradictions(settings)
-    from naiad.bulk.job import Job
+    _refuse_contradictions(chosen)
+    from naiad.bulk.settings import Settings
 
-    job = Job(
+    settings = Settings(
         application=application.name,
         bulk=bulk,
         paths=paths,
-        results=settings.results,
+        results=chosen.results,
         suffix=f".{format.removeprefix('.')}",
-        chunk=settings.chunk,
-        force=settings.force,
+        chunk=chosen.chunk,
+        force=chosen.force,
     )
     try:
-        # A second Ctrl-C does not wait for a server that ends; its reaper ends it all the same.
+        # A second Ctrl-C does not wait for the server to stop; its reaper ends it anyway.
         with interruptible(once=True) as wakes, ExitStack() as stack:
-            summary = _run(job, _engine(application, settings, stack, wakes))
+            summary = _run(settings, _engine(application, chosen, stack, wakes))
     except Stopped as stop:
-        complain(
-            f"stopped; what is done is kept in {settings.results}, and the same command goes on"
-        )
+        complain(f"Stopped. Finished work is in {chosen.results}; run the same command to resume.")
         raise typer.Exit(stop.status) from None
-    _say_what_was_done(job, summary)
+    _say_what_was_done(settings, summary)
     if summary.failed or summary.unread:
         raise typer.Exit(1)
 
 
-def _refuse_contradictions(settings: _Settings) -> None:
-    on_ray = settings.engine is EngineName.ray
-    if settings.local and settings.server:
-        raise typer.BadParameter("--local starts a server of its own; leave --server out")
-    if on_ray and (settings.local or settings.server):
-        raise typer.BadParameter("--engine ray runs without a server; leave it out")
-    if settings.weights is not None and not (settings.local or on_ray):
+def _refuse_contradictions(chosen: _Options) -> None:
+    on_ray = chosen.engine is EngineName.ray
+    if chosen.local and chosen.server:
+        raise typer.BadParameter("give either --local or --server: --local starts a server")
+    if on_ray and (chosen.local or chosen.server):
+        raise typer.BadParameter("--engine ray runs without a server; omit --server and --local")
+    if chosen.weights is not None and not (chosen.local or on_ray):
         raise typer.BadParameter(
-            "--weights are for --local and --engine ray; a running server has its own"
+            "--weights requires --local or --engine ray; a running server has its own"
         )
-    if on_ray and settings.model is not None:
-        raise typer.BadParameter("--model is for servers; --engine ray runs the application's own")
-    if not on_ray and (settings.ray_address or settings.actors or settings.device.value != "cpu"):
-        raise typer.BadParameter("--ray-address, --actors and --device are for --engine ray")
+    if on_ray and chosen.model is not None:
+        raise typer.BadParameter("--model is for servers; --engine ray loads the model itself")
+    if not on_ray and (chosen.ray_address or chosen.actors or chosen.device.value != "cpu"):
+        raise typer.BadParameter("--ray-address, --actors and --device require --engine ray")
 
 
 def _engine(
     application: type[Application],
-    settings: _Settings,
+    chosen: _Options,
     stack: ExitStack,
     wakes: list[Callable[[], None]],
 ) -> Engine:
-    """What does the work, started; the ``stack`` ends it, and what is in ``wakes`` its waiting."""
-    if settings.engine is EngineName.ray:
+    """Start an engine that ``stack`` stops; functions added to ``wakes`` end its waiting."""
+    if chosen.engine is EngineName.ray:
         from naiad.bulk.on_ray import OnRay, RaySettings
 
         ray = RaySettings(
-            address=settings.ray_address, actors=settings.actors, device=settings.device.value
+            address=chosen.ray_address, actors=chosen.actors, device=chosen.device.value
         )
         with errors.status("starting Ray"):
-            return stack.enter_context(OnRay(application.name, settings.weights, ray))
+            return stack.enter_context(OnRay(application.name, chosen.weights, ray))
     from naiad.bulk.on_servers import OnServers
     from naiad.bulk.servers import Servers
     from naiad.client.access import NO_ACCESS
 
-    urls, shown = [*settings.server] or [_SERVER_DEFAULT], given_access()
-    if settings.local:
+    urls, shown = [*chosen.server] or [_SERVER_DEFAULT], given_access()
+    if chosen.local:
         from naiad.triton.serving import serve
 
         with errors.status("starting Triton"):
-            # With a health port it is watched, and restarted when it dies.
+            # With a health port it is supervised, and restarted if it dies.
             server = serve(
                 application.name,
-                weights=settings.weights,
+                weights=chosen.weights,
                 http_port=0,
                 grpc_port=0,
                 metrics_port=0,
@@ -217,16 +217,16 @@ def _engine(
             )
         stack.enter_context(server)
         urls, shown = [server.grpc_url], NO_ACCESS
-    model = settings.model
+    model = chosen.model
     if model is None:
-        with open_client(urls[0]) as client:  # which most applications ask nothing
+        with open_client(urls[0]) as client:  # most applications do not use it
             model = application.model_on(client)
     servers = Servers(
         urls,
         model,
-        concurrency=settings.concurrency,
-        timeout=settings.timeout,
-        patience=settings.patience,
+        concurrency=chosen.concurrency,
+        timeout=chosen.timeout,
+        patience=chosen.patience,
         on_event=complain,
         access=shown,
     )
@@ -236,25 +236,25 @@ def _engine(
     except Unavailable as error:
         raise Unavailable(
             f"{error}; start one with `naiad serve {application.name}`, or add --local to start "
-            "one for this command alone"
+            "one for this command only"
         ) from None
     wakes.append(servers.cancel)
     return OnServers(servers)
 
 
-def _run(job: Job, engine: Engine) -> Summary:
+def _run(settings: Settings, engine: Engine) -> Summary:
     from naiad.bulk.run import run
 
-    return run(job, engine, errors)
+    return run(settings, engine, errors)
 
 
-def _say_what_was_done(job: Job, summary: Summary) -> None:
-    unit = job.bulk.unit
-    before = f", {summary.before:,} of them done before" if summary.before else ""
+def _say_what_was_done(settings: Settings, summary: Summary) -> None:
+    unit = settings.bulk.unit
+    before = f", {summary.before:,} of them from earlier runs" if summary.before else ""
     pace = f", {summary.rate:,.1f} {unit} per second" if summary.rate else ""
     output.print(
         f"{_count(summary.written, unit)} of {_count(summary.inputs, 'inputs')} are in "
-        f"[bold]{escape(str(job.results))}[/]{before}{pace}",
+        f"[bold]{escape(str(settings.results))}[/]{before}{pace}",
         highlight=False,
         soft_wrap=True,
     )
@@ -264,11 +264,11 @@ def _say_what_was_done(job: Job, summary: Summary) -> None:
         failed = (
             f"1 {unit.removesuffix('s')}" if summary.failed == 1 else f"{summary.failed:,} {unit}"
         )
-        complain(f"{failed} failed; {summary.report} says which and why")
+        complain(f"{failed} failed; see {summary.report}")
 
 
 def _count(number: int, plural: str) -> str:
     return f"{number:,} {plural.removesuffix('s') if number == 1 else plural}"
 
 
-app = verbs.group("process", "Process many files, and go on after a stop.")
+app = verbs.group("process", "Process many files; resume after a stop.")

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from tests.unit.bulk.numbers import Numbers, read_pairs, write_numbers
 
-from naiad.bulk.job import Chunk, Job, chunks_of, find_inputs
+from naiad.bulk.inputs import Chunk, chunks_of, find_inputs
 from naiad.bulk.journal import read_record
 from naiad.bulk.on_ray import Worker, _packed
+from naiad.bulk.settings import Settings
 from naiad.core.pipeline import Request
 from naiad.runtime.spec import Spec
 
@@ -34,14 +35,14 @@ def do(chunk: Chunk) -> None:
 @pytest.mark.slow
 def test_what_kills_a_process_is_left_out_and_listed(tmp_path: Path) -> None:
     write_numbers(tmp_path / "a.txt", range(10, 18))
-    job = Job(
+    settings = Settings(
         application="half",
         bulk=Deadly(),
         paths=[tmp_path / "a.txt"],
         results=tmp_path / "out",
         suffix=".json",
     )
-    (target,) = find_inputs(job)
+    (target,) = find_inputs(settings)
     (chunk,) = chunks_of(target, 8, 8, ".json")
     deaths = 0
     while read_record(chunk) is None:

@@ -20,19 +20,19 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from tests.unit.bulk.numbers import Numbers
-from naiad.bulk.job import Job
+from naiad.bulk.settings import Settings
 from naiad.bulk.on_servers import OnServers
 from naiad.bulk.run import run
 from naiad.bulk.servers import Servers
 
 url, paths, results = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-job = Job(
+settings = Settings(
     application="half", bulk=Numbers(), paths=[paths], results=results, suffix=".json", chunk=5
 )
 print("begun", flush=True)
 with Servers([url], "half", concurrency=3) as servers:
     servers.start()
-    run(job, OnServers(servers), Console(quiet=True))
+    run(settings, OnServers(servers), Console(quiet=True))
 """
 
 

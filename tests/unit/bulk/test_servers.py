@@ -75,7 +75,7 @@ def test_what_a_dead_server_had_goes_elsewhere_and_it_is_taken_back() -> None:
                 time.sleep(0.01)
             gone.set()
         assert asked.result() == list(range(50))
-        assert f"127.0.0.1:{port} is left out for now" in heard[0]
+        assert f"127.0.0.1:{port} is not used for now" in heard[0]
         with grpc_server(port=port) as (_, back):
             began = time.monotonic()
             while not back.calls.count("ModelInfer"):

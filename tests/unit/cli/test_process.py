@@ -67,10 +67,10 @@ def test_what_fails_is_listed_and_the_status_is_1(events: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--local", "--server", "a:1"], "--local starts a server of its own"),
+        (["--local", "--server", "a:1"], "give either --local or --server"),
         (["--engine", "ray", "--local"], "--engine ray runs without a server"),
-        (["--weights", "w"], "--weights are for --local and --engine ray"),
-        (["--actors", "2"], "--actors and --device are for --engine ray"),
+        (["--weights", "w"], "--weights requires --local or --engine ray"),
+        (["--actors", "2"], "--actors and --device require --engine ray"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(

@@ -9,16 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.bulk.numbers import Numbers, write_numbers
 
-from naiad.bulk.job import Input, Job, chunks_of, find_inputs
+from naiad.bulk.inputs import Input, chunks_of, find_inputs
+from naiad.bulk.settings import Settings
 from naiad.errors import InvalidInput
 
 
 def outputs(results: Path, *paths: Path) -> dict[str, str]:
     """Names of the outputs below the folder of results, by the names of the inputs."""
-    job = Job(
+    settings = Settings(
         application="half", bulk=Numbers(), paths=paths, results=results, suffix=".json", chunk=2
     )
-    return {t.path.name: str(t.output.relative_to(results.resolve())) for t in find_inputs(job)}
+    return {
+        t.path.name: str(t.output.relative_to(results.resolve())) for t in find_inputs(settings)
+    }
 
 
 def test_results_are_named_for_their_inputs(tmp_path: Path) -> None:
@@ -68,9 +71,11 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"format '.csv': results are written as \.json"):
-        Job(application="half", bulk=Numbers(), paths=(), results=tmp_path, suffix=".csv")
+        Settings(application="half", bulk=Numbers(), paths=(), results=tmp_path, suffix=".csv")
     with pytest.raises(InvalidInput, match="chunk is 0; it must be 1 to"):
-        Job(application="h", bulk=Numbers(), paths=(), results=tmp_path, suffix=".json", chunk=0)
+        Settings(
+            application="h", bulk=Numbers(), paths=(), results=tmp_path, suffix=".json", chunk=0
+        )
 
 
 @given(items=st.integers(0, 200), size=st.integers(1, 50))

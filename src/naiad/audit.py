@@ -1,4 +1,4 @@
-"""An audit of a running server: what is open, to whom, and what closes it."""
+"""Audit of a running server: what it exposes, to whom, and how to close it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ _CREDENTIALS: Final = {
     "tls_client_ca": "client certificates",
 }
 _CONTROL: Final[Mapping[str, tuple[str, Verdict]]] = {
-    "none": ("models are those of the start", "closed"),
-    "poll": ("whoever can write the repository's files runs code", "note"),
-    "explicit": ("whoever has a key that may control runs code", "note"),
+    "none": ("models are fixed at the start", "closed"),
+    "poll": ("anyone who can write the repository's files can run code", "note"),
+    "explicit": ("anyone with a control key can run code", "note"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of an audit.
+    """A line of an audit.
 
     Attributes:
         subject: such as ``encryption``.
-        state: how it is.
-        verdict: ``open`` where somebody can do what they should not; ``note`` where it is worth
-            knowing.
-        remedy: what changes it; "" where nothing need be changed.
+        state: in words.
+        verdict: ``open`` if somebody can do what they should not; ``note`` if it is worth knowing.
+        remedy: what changes it; "" if nothing need be changed.
     """
 
     subject: str
@@ -50,12 +49,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """What is known of the server.
+    """The server under audit.
 
     Attributes:
-        url: where it is asked.
-        access: the credentials of whoever asks.
-        card: what it says of itself, where it is this user's and on this host.
+        url: as given by the user.
+        access: the user's credentials.
+        card: its server card, if it is this user's and on this host.
     """
 
     url: str
@@ -77,14 +76,14 @@ class _Server:
 
     @property
     def is_exposed(self) -> bool:
-        """Whether other hosts can reach it, for all that is known."""
+        """Whether other hosts can reach it, as far as is known."""
         if self.card is None:
             return not self.address.is_local
         return self.address.socket is None and not _is_loopback(self.card.address)
 
 
 def audit(url: str, access: Access) -> list[Finding]:
-    """Look at the server at ``url`` as a stranger would and, where it is this user's, from inside.
+    """Audit the server at ``url`` as a stranger and, if it is this user's, from inside.
 
     Raises:
         NaiadError: no server answers there.
@@ -105,7 +104,7 @@ def _engine(server: _Server) -> Iterator[Finding]:
             f"Triton {version} ({RELEASE.release}, of {RELEASE.date}) has published "
             "vulnerabilities: docs/security.md",
             "note",
-            "" if server.gate else "--gate or --socket, or a newer container of NVIDIA's",
+            "" if server.gate else "--gate, --socket, or a newer NVIDIA container",
         )
     else:
         yield Finding("engine", f"Triton {version}")
@@ -114,12 +113,12 @@ def _engine(server: _Server) -> Iterator[Finding]:
             "code",
             f"runs as the server's user: {', '.join(programs)}",
             "note",
-            "load models, pipelines and bundles only from those you trust",
+            "load models and pipelines only from sources you trust",
         )
 
 
 def _programs(client: Client) -> list[str]:
-    """The models that are programs: pipelines, and what the Python backend runs."""
+    """Return the models that are programs: pipelines, and those of the Python backend."""
     try:
         loaded = sorted({model.name for model in client.models() if model.ready})
         configs = {name: client.config(name) for name in loaded}
@@ -135,10 +134,10 @@ def _programs(client: Client) -> list[str]:
 def _reach(server: _Server) -> Iterator[Finding]:
     address, card = server.address, server.card
     if address.socket is not None:
-        yield Finding("reach", f"whoever may open {address.socket}")
+        yield Finding("reach", f"users who may open {address.socket}")
         return
     if not server.is_exposed:
-        remedy = "" if server.credentials else "where that are too many: --socket PATH"
+        remedy = "" if server.credentials else "to restrict it: --socket PATH"
         yield Finding("reach", "every user of this host", "note", remedy)
         return
     yield Finding("reach", f"other hosts, at {card.address if card else address.host}", "note")
@@ -147,7 +146,7 @@ def _reach(server: _Server) -> Iterator[Finding]:
     else:
         yield Finding(
             "encryption",
-            "none: keys and data cross the network in clear",
+            "none: keys and data cross the network in clear text",
             "open",
             "--tls-cert and --tls-key (`naiad gate certificate HOST`)",
         )
@@ -159,7 +158,7 @@ def _gate(server: _Server) -> Iterator[Finding]:
         return
     if gate is None:
         if server.is_exposed:
-            yield Finding("gate", "none", "open", "serve by `naiad serve`, which puts it in front")
+            yield Finding("gate", "none", "open", "use `naiad serve`, which starts the gate")
     elif gate["api_keys"]:
         yield _keys(Path(gate["api_keys"]))
     for subject, where in (("metrics", card.metrics_address), ("health", card.health_address)):
@@ -172,11 +171,13 @@ def _keys(path: Path) -> Finding:
     try:
         keys, mode = read_keys(path), path.stat().st_mode
     except (EngineError, OSError) as error:
-        return Finding("API keys", str(error), "note", "`naiad gate key list` reads the file")
+        return Finding("API keys", str(error), "note", "check the file with `naiad gate key list`")
     control = [key.name for key in keys if "control" in key.may]
     state = f"{len(keys)} in {path}; may control: {', '.join(control) or 'none'}"
     if mode & 0o022:
-        return Finding("API keys", f"{state}; others can write it", "open", f"chmod 600 {path}")
+        return Finding(
+            "API keys", f"{state}; other users can write it", "open", f"chmod 600 {path}"
+        )
     return Finding("API keys", state)
 
 
@@ -186,12 +187,12 @@ def _endpoints(server: _Server) -> Iterator[Finding]:
         if subject == "inference":
             yield _inference(server, is_open)
         elif subject == "list of models" and server.gate is not None:
-            yield Finding(subject, "whoever may infer")
+            yield Finding(subject, "anyone who may infer")
         elif not is_open:
-            yield Finding(subject, "with the control key, or a key that may control")
+            yield Finding(subject, "with the server's control key, or an API key that may control")
         else:
-            remedy = "start it by `naiad serve`, or with --http-restricted-api"
-            yield Finding(subject, "everybody who reaches the server", "open", remedy)
+            remedy = "start it with `naiad serve`, or with --http-restricted-api"
+            yield Finding(subject, "anyone who can reach the server", "open", remedy)
 
 
 def _inference(server: _Server, is_open: bool) -> Finding:
@@ -199,8 +200,8 @@ def _inference(server: _Server, is_open: bool) -> Finding:
         return Finding("inference", f"with {' or '.join(server.credentials) or 'a credential'}")
     if server.is_exposed and not server.credentials:
         remedy = "--api-keys (`naiad gate key add NAME`), --jwt-issuer or --tls-client-ca"
-        return Finding("inference", "everybody who reaches the server", "open", remedy)
-    return Finding("inference", " and ".join(server.credentials) or "everybody who reaches it")
+        return Finding("inference", "anyone who can reach the server", "open", remedy)
+    return Finding("inference", " and ".join(server.credentials) or "anyone who can reach it")
 
 
 def _control(server: _Server) -> Iterator[Finding]:
@@ -214,13 +215,13 @@ def _control(server: _Server) -> Iterator[Finding]:
     except OSError:
         return
     if hidden:
-        yield Finding("control key", "in a file of the server's user")
+        yield Finding("control key", "in a file that only the server's user can read")
     else:
         yield Finding(
             "control key",
-            "other users of this host can read it on Triton's command line",
+            "visible to other users of this host on Triton's command line",
             "note" if server.gate else "open",
-            "--socket PATH: Triton itself is then out of their reach",
+            "--socket PATH: puts Triton out of their reach",
         )
 
 

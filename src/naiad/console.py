@@ -1,4 +1,4 @@
-"""Where the commands print, and what they share: progress bars, and care for files.
+"""Output of commands: consoles, tables, progress bars, and a check for existing files.
 
 Results go to standard output, everything else to standard error.
 """
@@ -23,7 +23,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def bar(share: float, width: int) -> str:
-    """A bar for a share of 0 to 1, which has ``width`` characters for 1; for less than 0, none."""
+    """Return a bar for a share of 0 to 1, ``width`` characters for 1; for less than 0, empty."""
     whole, eighths = divmod(round(max(share, 0) * width * 8), 8)
     return "█" * whole + (_EIGHTHS[eighths] if eighths else "")
 
@@ -39,7 +39,7 @@ def print_bars(labels: Sequence[str], shares: Sequence[float], width: int = 28) 
 
 
 def print_columns(rows: Sequence[Sequence[Text | str]], header: Sequence[str] = ()) -> None:
-    """Print aligned rows, none of which is cut or folded, however narrow the terminal."""
+    """Print aligned rows; never cut or fold them, however narrow the terminal."""
     lines = [[Text(name, "bold") for name in header]] if header else []
     lines += [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
     widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
@@ -54,7 +54,7 @@ def print_columns(rows: Sequence[Sequence[Text | str]], header: Sequence[str] = 
 
 
 class Advance(Protocol):
-    """Tells a progress bar how much is done, of how much, what it is called, and a note."""
+    """Update of a progress bar: amount done, total, label and note."""
 
     def __call__(
         self, done: float, total: float | None = None, label: str | None = None, note: str = ""
@@ -76,11 +76,11 @@ def progress_bar(
 
     Args:
         label: in front of the bar.
-        total: of what is done; None where it is not known.
-        unit: what is counted, behind the count; "bytes" are shown as sizes with a rate, and None
-            shows no count, as of a share of 1.
-        keep: leave the bar when all is done, and write it where there is no terminal, too.
-        console: where it is shown.
+        total: amount that is to be done; None if it is not known.
+        unit: noun behind the count; "bytes" are shown as sizes with a rate, and None shows no
+            count, for shares of 1.
+        keep: leave the bar at the end, and print it even if there is no terminal.
+        console: where to show it.
     """
     from rich import progress as rich
 
@@ -110,32 +110,32 @@ def progress_bar(
 
 
 def shortened(text: str, letters: int = 100) -> str:
-    """Return a text in one line of at most so many letters."""
+    """Return a text on one line of at most ``letters`` characters."""
     plain = " ".join(text[: 10 * letters].split())
     return plain if len(plain) <= letters else f"{plain[: letters - 1]}…"
 
 
 def say(text: str) -> None:
-    """Print words, which may have markup, as they are: no numbers are coloured, no lines broken."""
+    """Print text that may have markup, without colouring numbers or breaking lines."""
     output.print(text, highlight=False, soft_wrap=True)
 
 
 def say_notice(notice: str) -> None:
-    """Print what every user of some weights or data must know, if there is anything."""
+    """Print a notice for every user of some weights or data, unless it is empty."""
     if notice:
         say(f"[yellow]{escape(notice)}[/]")
 
 
 def complain(text: str) -> None:
-    """Print on standard error what went wrong, as it is."""
+    """Print an error in red on standard error, without markup."""
     errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Refuse to write where something is, unless that was asked for.
+    """Refuse to overwrite anything, unless ``force`` is set.
 
     Raises:
-        NaiadError: there is a file, or a folder that is not empty.
+        NaiadError: a file exists, or a folder that is not empty.
     """
     taken = any(path.iterdir()) if path.is_dir() else path.exists()
     if taken and not force:

@@ -60,7 +60,7 @@ def test_a_bench_writes_what_it_measured_and_compares_it(server, tmp_path):
 def test_http_and_a_server_without_metrics_do_too(server):
     done = bench("--url", server.http_url, "--metrics-url", server.http_url, "--concurrency", 2)
     assert done.returncode == 0, done.stderr
-    assert "without batch sizes and stages" in done.stdout
+    assert "batch sizes and stages are missing" in done.stdout
     assert "forward" not in done.stdout
 
 

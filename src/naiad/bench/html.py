@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else."""
+"""A report as a self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ svg { max-width: 100%; height: auto; }
 
 
 def write_html(report: Report, comparisons: Sequence[Comparison] = ()) -> str:
-    """The report with its tables, plots and notes.
+    """Return the report as HTML, with its tables, plots and notes.
 
-    Raises:
-        MissingExtra: matplotlib is not installed; already when this module is imported.
+    Importing this module raises `MissingExtra` if matplotlib is not installed.
     """
     stages, batches = stage_table(report.levels), batch_table(report.levels)
     parts = [

@@ -1,4 +1,4 @@
-"""Two kinds of load: clients that wait for their answers, and arrivals that wait for nobody."""
+"""Load generation: clients that wait for their answers, or arrivals at a given rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from naiad.errors import NaiadError
 
-_PAUSE = 0.01  # seconds that a client waits after an error, so that a dead server is not hammered
+_PAUSE = 0.01  # seconds that a client waits after an error, to spare a dead server
 
 Send: TypeAlias = Callable[[int], Awaitable[tuple[int, int]]]
 """Sends the request of this number and returns the bytes (sent, received)."""
@@ -22,17 +22,17 @@ Send: TypeAlias = Callable[[int], Awaitable[tuple[int, int]]]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How hard a server is asked.
+    """A load on a server.
 
-    ``concurrency``: a closed loop of so many clients, each with one request under way.
-    ``rate``: an open loop, so many requests per second at random (Poisson) times.
+    ``concurrency``: a closed loop of ``value`` clients, each with one request under way.
+    ``rate``: an open loop of ``value`` requests per second at random (Poisson) times.
     """
 
     kind: Literal["concurrency", "rate"]
     value: float
 
     def __str__(self) -> str:
-        """As a person says it."""
+        """Describe the load in words."""
         if self.kind == "rate":
             return f"{self.value:.4g}/s"
         return f"{self.value:g} client{'' if self.value == 1 else 's'}"
@@ -40,9 +40,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: the moments, in seconds since the load began, bytes, and its error's class.
+    """One request: its times, in seconds since the load began, its bytes, and its error's class.
 
-    ``due`` is when it should have been sent; in a closed loop, when it was.
+    ``due`` is the time it should have been sent; in a closed loop, the time it was.
     """
 
     due: float
@@ -54,36 +54,36 @@ class Sample:
 
     @property
     def latency(self) -> float:
-        """Seconds from when it was due: a server that holds up the generator is not excused."""
+        """Seconds since it was due: this includes delays of a held-up generator."""
         return self.done - self.due
 
 
 class Log:
-    """What was asked and what came back, as it happens."""
+    """A log of requests and their outcomes."""
 
     def __init__(self) -> None:
         """Start the clock."""
         self._began = time.perf_counter()
         self.due: list[float] = []
-        """When each request was due, in order."""
+        """Due times of all requests, in order."""
         self.samples: list[Sample] = []
-        """The requests that are done, in the order in which they were."""
+        """Finished requests, in the order in which they finished."""
 
     def now(self) -> float:
-        """Seconds since the load began."""
+        """Return the seconds since the load began."""
         return time.perf_counter() - self._began
 
     def due_in(self, start: float, end: float) -> int:
-        """How many requests were due from ``start`` to just before ``end``."""
+        """Count the requests that were due from ``start`` to just before ``end``."""
         return bisect_left(self.due, end) - bisect_left(self.due, start)
 
     def done_in(self, start: float, end: float) -> list[Sample]:
-        """The requests that were done from ``start`` to just before ``end``."""
+        """Return the requests that finished from ``start`` to just before ``end``."""
         first, last = (bisect_left(self.samples, at, key=lambda s: s.done) for at in (start, end))
         return self.samples[first:last]
 
     async def ask(self, send: Send, number: int, due: float) -> bool:
-        """Send a request and note what became of it; whether it was answered."""
+        """Send a request and log its outcome; return whether it was answered."""
         self.due.append(due)
         sent = self.now()
         try:
@@ -96,9 +96,9 @@ class Log:
 
 
 def poisson(rate: float, seed: int) -> Iterator[float]:
-    """Random moments, in seconds, at which ``rate`` requests per second arrive independently.
+    """Yield random times, in seconds, at which ``rate`` requests per second arrive independently.
 
-    Gaps of a Poisson process are exponential; the same seed gives the same moments.
+    Gaps of a Poisson process are exponential; the same seed gives the same times.
     """
     rng = np.random.default_rng(seed)
     at = 0.0
@@ -109,7 +109,7 @@ def poisson(rate: float, seed: int) -> Iterator[float]:
 
 
 async def drive(load: Load, send: Send, log: Log, stop: asyncio.Event, seed: int) -> None:
-    """Apply ``load`` until ``stop``; returns when everything that was sent is answered."""
+    """Apply ``load`` until ``stop``; return when every request sent is answered."""
     if load.kind == "rate":
         await _open_loop(load.value, send, log, stop, seed)
     else:

@@ -1,4 +1,4 @@
-"""One load applied to a served model for as long as it takes, and many one after the other."""
+"""Measurement of a served model under one load, and a search for the highest rate."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from naiad.bench.statistics import Latency, percentile
 from naiad.bench.windows import Rule, Verdict, Window, cut
 from naiad.errors import PipelineError
 
-_CLIENTS = 8  # whose closed loop says where to begin a search
-_SATURATED = 0.8  # of a core: beyond, the generator waits for itself
+_CLIENTS = 8  # in the closed loop from which a search starts
+_SATURATED = 0.8  # of a core; beyond this, the generator itself is the bottleneck
 _LATE = 0.2  # of the median latency
 
 T = TypeVar("T")
 
 
 class CountersReader(Protocol):
-    """Where the server's counters are."""
+    """A reader of the server's counters."""
 
     async def read(self) -> Counters | None:
-        """The counters now; None where there are none."""
+        """Return the current counters, or None if there are none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What was measured at one load.
+    """The measurement at one load.
 
     Attributes:
         load: the load.
-        verdict: how the measurement ended.
-        windows: how many windows it took; throughput and latency are those of the last ones.
+        verdict: outcome of the measurement.
+        windows: number of windows; throughput and latency are those of the last ones.
         throughput: requests answered per second.
-        latency: of the requests due in these windows and answered at all, from when they were due.
-        requests: how many were sent, from the first window to the last answer.
-        errors: how many of those ended with an error, by its class.
+        latency: of answered requests due in these windows, since they were due.
+        requests: number of requests sent, from the first window to the last answer.
+        errors: number of those that failed, by class of error.
         sent_bytes: mean bytes of a request's tensors.
         received_bytes: mean bytes of an answer's tensors.
         lateness: 99th percentile of the seconds by which requests were sent too late.
-        generator_cpu: cores that the generator itself used, in all its threads.
-        client: seconds of CPU that it used per request.
-        server: what the server says of the same requests; None where it does not.
-        notes: what a reader of these numbers must know.
+        generator_cpu: cores used by the generator, in all its threads.
+        client: CPU seconds used by the generator per request.
+        server: the server's metrics of the same requests, if it has any.
+        notes: caveats for readers of these numbers.
     """
 
     load: Load
@@ -71,10 +71,10 @@ class Level:
     notes: tuple[str, ...]
 
     def parts(self) -> dict[str, float] | None:
-        """Where the seconds of a request go; None where the server does not tell.
+        """Return the seconds of a request by part; None without metrics of the server.
 
-        ``client`` is the generator's own work. ``transport`` is all that is left: the network, the
-        handling by Triton, the way to the worker process and back, and waiting for any of them.
+        ``client`` is the generator's own work. ``transport`` is the rest: the network, Triton, the
+        way to the worker process and back, and waiting for any of them.
         """
         if self.server is None:
             return None
@@ -88,10 +88,10 @@ class Level:
 async def measure(
     load: Load, send: Send, rule: Rule, *, meter: CountersReader | None = None, seed: int = 0
 ) -> Level:
-    """Apply ``load`` until ``rule`` is content, and wait for every answer.
+    """Apply ``load`` until ``rule`` has a verdict, and wait for every answer.
 
-    ``seed`` is that of the arrivals of an open loop. What ``meter`` reads at first must not miss
-    anything that was answered before.
+    ``seed`` is for the arrivals of an open loop. Before the call, ``meter`` must count everything
+    that has been answered.
     """
     before = await meter.read() if meter is not None else None
     log, stop, windows = Log(), asyncio.Event(), list[Window]()
@@ -155,7 +155,7 @@ def _level(
     elif late and median_lateness > _LATE * percentile([s.latency for s in samples], 50):
         notes.append(
             f"half of the requests were sent more than {1e3 * median_lateness:.1f} ms late: "
-            "the generator does not get the CPU it needs"
+            "the generator does not get enough CPU"
         )
     if verdict != "stable":
         notes.append(_REASONS[verdict])
@@ -195,23 +195,23 @@ def _server_share(
     found = share(before or nothing, after, _mean(sample.latency for sample in samples))
     if found is None:
         return None, ["the server's metrics count no batch of these requests"]
-    # A request that fails on its way is counted here and not there.
+    # A request that fails in transit is counted here, but not there.
     others = found.requests - len(samples)
     if others > 0.02 * len(samples):
-        return found, [f"{others:,} requests of other clients are in the server's numbers"]
+        return found, [f"the server's numbers include {others:,} requests of other clients"]
     return found, []
 
 
 async def find_highest_rate(
     measured: Callable[[Load], Awaitable[Level]], p99: float
 ) -> float | None:
-    """The highest rate of arrivals, per second, that keeps the 99th percentile at ``p99`` seconds.
+    """Return the highest rate per second that keeps the 99th percentile within ``p99`` seconds.
 
-    A rate passes when its measurement is stable, without errors, and within the bound. The search
-    begins below what a closed loop reaches.
+    A rate passes if its measurement is stable, without errors, and within the bound. The search
+    starts just below the throughput of a closed loop.
 
     Raises:
-        PipelineError: that closed loop got no answer.
+        PipelineError: the closed loop got no answer.
     """
 
     async def passes(rate: float) -> bool:
@@ -230,17 +230,17 @@ async def find_highest_rate(
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` in an event loop fit for measuring.
+    """Run ``work`` in an event loop suited to measurements.
 
-    Its timers are those of ``select``, exact to microseconds, where ``epoll`` rounds up to
-    milliseconds; and the garbage collector passes over all that is there already.
+    It uses ``select``, whose timers are exact to microseconds; ``epoll`` rounds up to milliseconds.
+    The garbage collector ignores all existing objects.
     """
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     try:
         with _frozen_garbage():
             return loop.run_until_complete(work)
     finally:
-        # Where Ctrl-C came between, tasks are left.
+        # After Ctrl-C, tasks are left.
         if left := asyncio.all_tasks(loop):
             for task in left:
                 task.cancel()

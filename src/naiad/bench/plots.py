@@ -1,4 +1,4 @@
-"""Pictures of a report, as SVG."""
+"""Plots of a report, as SVG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STYLE: Any = {"svg.fonttype": "none", "axes.spines.top": False, "axes.spines.ri
 
 
 def speed_plot(levels: Sequence[Level]) -> str:
-    """Latency against throughput: median and 99th percentile, closed and open loops apart."""
+    """Plot latency against throughput: median and 99th percentile, by kind of load."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "speed"}):
         figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
@@ -61,7 +61,7 @@ def speed_plot(levels: Sequence[Level]) -> str:
 
 
 def stage_plot(levels: Sequence[Level]) -> str | None:
-    """Where the time of a request goes, a bar per load; None where no server told."""
+    """Plot the time of a request by part, a bar per load; None without metrics of the server."""
     told = [(str(level.load), parts) for level in levels if (parts := level.parts()) is not None]
     if not told:
         return None
@@ -71,7 +71,7 @@ def stage_plot(levels: Sequence[Level]) -> str | None:
         places = range(len(told))
         left = [0.0] * len(told)
         for part, colour in zip(told[0][1], _COLOURS, strict=True):
-            # Transport is what is left of a difference of means, and so can fall below zero.
+            # Transport is a difference of means, so it can be negative.
             widths = [1e3 * max(0.0, parts[part]) for _, parts in told]
             axes.barh(places, widths, left=left, color=colour, label=part)
             left = [a + b for a, b in zip(left, widths, strict=True)]

@@ -1,4 +1,4 @@
-"""A finished benchmark: kept as JSON, and held against a former one."""
+"""A finished benchmark: written as JSON, and compared with an earlier one."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _machine() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The highest rate per second that keeps the 99th percentile at ``p99`` seconds, if any."""
+    """The highest rate per second that keeps the 99th percentile within ``p99`` seconds, if any."""
 
     p99: float
     rate: float | None
 
     def text(self) -> str:
-        """The outcome as a sentence."""
+        """Describe the outcome in a sentence."""
         if self.rate is None:
             return f"no rate was found with p99 within {1e3 * self.p99:g} ms"
         return f"p99 stays within {1e3 * self.p99:g} ms up to {self.rate:.4g} requests per second"
@@ -43,18 +43,18 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that was measured of one model, and with what.
+    """All measurements of one model, and their conditions.
 
     Attributes:
         model: its name on the server.
         url: the server.
-        requests: where the requests come from, in words.
+        requests: origin of the requests, in words.
         version: Naiad's.
-        levels: one per load, in the order in which they were applied.
+        levels: one per load, in the order of the loads.
         window: length of a window, in seconds.
         search: the outcome of ``--find-max``.
-        notes: what holds for all levels.
-        when: the date and time of the report, UTC, ISO 8601.
+        notes: caveats for all levels.
+        when: date and time of the report, UTC, ISO 8601.
         machine: of the load generator.
     """
 
@@ -70,18 +70,18 @@ class Report:
     machine: str = field(default_factory=_machine)
 
     def all_notes(self) -> list[str]:
-        """What a reader must know, of all loads and of each."""
+        """Return the caveats for all loads and for each."""
         each = (f"{level.load}: {note}" for level in self.levels for note in level.notes)
         return [*self.notes, *each]
 
     def to_json(self) -> str:
-        """The report as JSON; times in seconds, sizes in bytes."""
+        """Return the report as JSON; times in seconds, sizes in bytes."""
         return json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One load now against then, as ratios: above 1 is more requests per second, or slower."""
+    """Ratios to an earlier report at one load: above 1 is more throughput, or more latency."""
 
     load: Load
     throughput: float | None
@@ -90,22 +90,22 @@ class Comparison:
 
 
 def read_baseline(path: Path) -> dict[str, Any]:
-    """A report that was written as JSON.
+    """Read a report that was written as JSON.
 
     Raises:
-        InvalidInput: there is no such file, or it is no report.
+        InvalidInput: the file does not exist, or is not a report.
     """
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}") from None
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
-        raise InvalidInput(f"{path} is no report of `naiad bench` ({_FORMAT})")
+        raise InvalidInput(f"{path} is not a report of `naiad bench` ({_FORMAT})")
     return found
 
 
 def compare(levels: Sequence[Level], baseline: dict[str, Any]) -> list[Comparison]:
-    """The loads that both have; a number that either lacks has no ratio."""
+    """Compare the loads that both have; a number that either lacks has no ratio."""
     former = {(old["load"]["kind"], old["load"]["value"]): old for old in baseline["levels"]}
     found: list[Comparison] = []
     for level in levels:

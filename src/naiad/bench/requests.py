@@ -1,4 +1,4 @@
-"""What a model is asked: events of a file, its own example, or what its dims allow."""
+"""Requests for a model: from a file, its own example, or random values."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from naiad.client.transport import Arrays
 from naiad.core.pipeline import load_pipeline
 from naiad.errors import InvalidInput
 
-_MOST = 1024  # requests of a file that are kept ready
-_ANY_SIZE = 8  # of a dimension that the model leaves open
+_MOST = 1024  # requests read from a file
+_ANY_SIZE = 8  # of a dimension of variable size
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """The arrays of each request, and where they come from, in words."""
+    """The arrays of each request, and their origin in words."""
 
     arrays: tuple[Arrays, ...]
     source: str
 
 
 def model_name(model: str) -> str:
-    """The name on the server of a model, an application, or ``my_model.py:MyModel``."""
+    """Return the name on the server of a model, an application, or ``my_model.py:MyModel``."""
     known = application(model)
     if known is not None:
         return known.model
@@ -36,33 +36,33 @@ def model_name(model: str) -> str:
 
 
 def find_requests(model: str, spec: ModelSpec, data: Path | None) -> Requests:
-    """The requests for ``model``, a name or a pipeline's spec, served as ``spec`` says.
+    """Return requests for ``model``, a name or a pipeline's spec, served as ``spec``.
 
     Raises:
-        InvalidInput: the file cannot be read or is empty, or nobody knows how to read files for
-            this model.
+        InvalidInput: the file cannot be read or is empty, or no application reads files for this
+            model.
     """
     known = application(spec.name)
     if data is not None:
         requests = None if known is None else known.requests_in(data)
         if requests is None:
-            raise InvalidInput(f"--data: Naiad knows no files of requests for model {spec.name}")
+            raise InvalidInput(f"--data: Naiad cannot read files of requests for model {spec.name}")
         found = tuple(islice(requests, _MOST))
         if not found:
-            raise InvalidInput(f"{data} holds no request")
+            raise InvalidInput(f"{data} has no requests")
         return Requests(found, f"the first {len(found):,} of {data}, in turn")
     if known is not None or _is_spec(model):
         example = load_pipeline(known.pipeline if known is not None else model)().example()
         return Requests((dict(example),), "the model's example")
     return Requests(
-        (generate(spec),), f"random values; dimensions of any size have {_ANY_SIZE} elements"
+        (generate(spec),), f"random values; dimensions of variable size have {_ANY_SIZE} elements"
     )
 
 
 def generate(spec: ModelSpec) -> Arrays:
-    """A request for any model, by its dims.
+    """Make a request for any model, by its dims.
 
-    Integers are 0, which is right for indices wherever there is anything to point at.
+    Integers are 0, which is a valid index into anything that is not empty.
     """
     rng = np.random.default_rng(0)
     arrays: Arrays = {}

@@ -1,4 +1,4 @@
-"""The highest load that still passes, by bisection."""
+"""Search for the highest passing load by bisection."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ async def highest(
     tolerance: float = 0.05,
     most: int = 10,
 ) -> float | None:
-    """The highest rate that was seen to pass; None where none did.
+    """Return the highest rate that passed, or None.
 
-    Starts at ``guess``, goes up by halves until a rate fails, then halves the interval between
-    the highest that passed and the lowest that failed until it is at most ``tolerance`` of the
-    latter, or ``most`` rates were tried.
+    Start at ``guess``, increase by half until a rate fails, then halve the interval between the
+    highest that passed and the lowest that failed until it is at most ``tolerance`` of the latter,
+    or ``most`` rates were tried.
     """
     passed, failed, rate = 0.0, None, guess
     for _ in range(most):

@@ -1,4 +1,4 @@
-"""A benchmark from the first question to the report."""
+"""A benchmark from its settings to the report."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ _WARM_UP = 16  # requests
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to measure.
+    """Settings of a benchmark.
 
     Attributes:
         model: a name on the server, or a pipeline's spec.
         loads: one after the other.
-        duration: seconds that the agreeing windows take together.
-        find_max: the bound on the 99th percentile, in seconds, of the highest rate to be found.
+        duration: total seconds of the agreeing windows.
+        find_max: bound on the 99th percentile, in seconds, for a search of the highest rate.
         data: a file with requests.
-        metrics_url: where the server's metrics are; by default where its card says, or else where
-            Triton has them by default.
+        metrics_url: of the server's metrics; by default as in its card, or else Triton's default.
     """
 
     model: str
@@ -56,13 +55,13 @@ def measure_all(
     on_load: Callable[[Load], None] = lambda load: None,
     on_level: Callable[[Level], None] = lambda level: None,
 ) -> Report:
-    """Apply every load to the model at ``url``, and search for the highest rate if wanted.
+    """Apply every load to the model at ``url``, and search for the highest rate if requested.
 
-    ``access`` has the API key and the authority, where the server wants them. ``on_load`` is told
-    of each load before it is applied, ``on_level`` of what was measured.
+    ``access`` has the API key and the authority, if the server requires them. ``on_load`` is called
+    with each load before it is applied, ``on_level`` with each measurement.
 
     Raises:
-        NaiadError: the server or model is not there, or refuses the first request.
+        NaiadError: the server or model is not available, or refuses the first request.
     """
     address = Address.parse(url)
     name = model_name(settings.model)
@@ -78,7 +77,7 @@ def measure_all(
     async def work() -> tuple[Search | None, tuple[str, ...]]:
         async def measured(load: Load) -> Level:
             on_load(load)
-            # Each load has arrivals of its own, so that no unlucky sequence is in all of them.
+            # Each load has its own arrivals, so that no unlucky sequence affects all of them.
             level = await measure(load, target.send, rule, meter=reader, seed=len(levels))
             levels.append(level)
             on_level(level)
@@ -112,7 +111,7 @@ def measure_all(
 
 
 async def _missing_metrics(meter: Meter) -> tuple[str, ...]:
-    """Why batch sizes and stages cannot be told; nothing where they can."""
+    """Return the reason why batch sizes and stages are not known, if they are not."""
     await asyncio.sleep(SETTLE)
     try:
         found = await meter.read()
@@ -123,6 +122,6 @@ async def _missing_metrics(meter: Meter) -> tuple[str, ...]:
             return ()
         reason = f"{meter.url} has no naiad_ metrics of model {meter.model}"
     return (
-        f"without batch sizes and stages: {reason}; only a server of yours on this host says where "
-        "its metrics are: give --metrics-url",
+        f"batch sizes and stages are missing: {reason}; only your own servers on this host "
+        "announce their metrics; for others give --metrics-url",
     )

@@ -1,4 +1,4 @@
-"""Where the server says that requests spend their time, from its ``naiad_*`` metrics."""
+"""Time of requests by stage, from the server's ``naiad_*`` metrics."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from naiad.triton.prometheus import Sample, read_metrics
 
 STAGES = ("queue", "prepare", "collate", "forward", "split", "finish")
 
-SETTLE = 0.6  # seconds after an answer until it is counted; models do so four times a second
+SETTLE = 0.6  # seconds until an answer is counted; models report four times a second
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """A model's counters at one moment; they only grow."""
+    """A model's counters at one time; they only grow."""
 
     requests: float
     batches: float
@@ -29,12 +29,11 @@ class Share:
     """The server's part in the requests of one measurement.
 
     Attributes:
-        requests: how many it answered.
-        batches: in how many merged batches.
+        requests: number of answered requests.
+        batches: number of merged batches.
         batch: mean rows per batch, by named dimension (``requests`` is one).
-        waits: mean seconds that a request spends in each stage; it goes through its batch's stages
-            with all the others in it, and spends all of each.
-        outside: seconds of the mean latency that are in no stage.
+        waits: mean seconds of a request in each stage; a request takes as long as its whole batch.
+        outside: seconds of the mean latency outside all stages.
     """
 
     requests: int
@@ -45,7 +44,7 @@ class Share:
 
 
 def counters(samples: Iterable[Sample], model: str) -> Counters | None:
-    """The counters of ``model`` among all metrics of a server; None where it has none."""
+    """Return the counters of ``model`` among all metrics of a server, or None."""
     sums: defaultdict[tuple[str, str], float] = defaultdict(float)
     for sample in samples:
         if sample.name.startswith("naiad_") and sample.labels.get("model") == model:
@@ -62,9 +61,9 @@ def counters(samples: Iterable[Sample], model: str) -> Counters | None:
 
 
 def share(before: Counters, after: Counters, mean_latency: float) -> Share | None:
-    """What the server did between two moments; None where it ran no batch.
+    """Return the server's part between two times; None if it ran no batch.
 
-    ``mean_latency`` is that of the same requests, in seconds, as their client saw it.
+    ``mean_latency`` is that of the same requests, in seconds, as measured by their client.
     """
     requests = round(after.requests - before.requests)
     batches = round(after.batches - before.batches)
@@ -87,15 +86,15 @@ def share(before: Counters, after: Counters, mean_latency: float) -> Share | Non
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """The counters of one model, at the address of its server's metrics."""
+    """Reader of one model's counters at the address of its server's metrics."""
 
     url: str
     model: str
 
     async def read(self) -> Counters | None:
-        """The counters now; None where there are none.
+        """Return the current counters, or None if there are none.
 
         Raises:
-            Unavailable: there are no metrics at the address.
+            Unavailable: no metrics can be read at the address.
         """
         return counters(await asyncio.to_thread(read_metrics, self.url), self.model)

@@ -1,4 +1,4 @@
-"""What many latencies come to."""
+"""Statistics of latencies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Mean, percentiles and maximum in seconds, and of how many requests.
+    """Mean, percentiles and maximum in seconds, and the number of requests.
 
-    Percentiles are nearest-rank: each is the latency of some request, and none is made up between
-    two.
+    Percentiles are nearest-rank: each is the latency of some request, without interpolation.
     """
 
     count: int
@@ -25,7 +24,7 @@ class Latency:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Latency | None:
-        """The summary of ``seconds``, or None where there are none."""
+        """Summarize ``seconds``; return None if there are none."""
         if not seconds:
             return None
         return cls(
@@ -39,5 +38,5 @@ class Latency:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest of ``values`` that at least ``percent`` percent of them do not exceed."""
+    """Return the smallest of ``values`` that at least ``percent`` percent do not exceed."""
     return float(np.percentile(values, percent, method="inverted_cdf"))

@@ -1,4 +1,4 @@
-"""The numbers of a report as rows of text, for the terminal and for HTML alike."""
+"""Tables of a report as text, for the terminal and HTML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from naiad.bench.report import Comparison
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A title, the names of the columns, and rows as long."""
+    """A title, names of columns, and rows of the same length."""
 
     title: str
     columns: tuple[str, ...]
@@ -19,7 +19,7 @@ class Table:
 
 
 def speed_table(levels: Sequence[Level]) -> Table:
-    """Throughput and latency by load; batch sizes where the server tells them."""
+    """Tabulate throughput and latency by load; batch sizes if the server reports them."""
     with_server = any(level.server is not None for level in levels)
     columns = ("load", "answers/s", "p50", "p90", "p99", "errors", "kB out/in")
     columns = (*columns, *(("batch",) if with_server else ()), "CPU", "windows")
@@ -31,19 +31,19 @@ def speed_table(levels: Sequence[Level]) -> Table:
 
 
 def stage_table(levels: Sequence[Level]) -> Table | None:
-    """Where the time of a request goes, by load; None where no server told."""
+    """Tabulate the time of a request by part and load; None without metrics of the server."""
     told = [(level.load, parts) for level in levels if (parts := level.parts()) is not None]
     if not told:
         return None
     return Table(
-        "Where the milliseconds of a request go",
+        "Milliseconds of a request",
         ("load", *told[0][1]),
         tuple((str(load), *map(_ms, parts.values())) for load, parts in told),
     )
 
 
 def batch_table(levels: Sequence[Level]) -> Table | None:
-    """Mean size of a batch in each named dimension, by load; None where no server told."""
+    """Tabulate the mean batch by dimension and load; None without metrics of the server."""
     told = [(level.load, level.server.batch) for level in levels if level.server is not None]
     if not told:
         return None
@@ -59,7 +59,7 @@ def batch_table(levels: Sequence[Level]) -> Table | None:
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> Table:
-    """Ratios to a former report."""
+    """Tabulate ratios to an earlier report."""
     return Table(
         "Ratio to the baseline",
         ("load", "answers/s", "p50", "p99"),

@@ -1,4 +1,4 @@
-"""A served model with requests that are ready to be sent, again and again."""
+"""A served model with requests that are ready to send."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from naiad.client.transport import Arrays, Call, InferRequest
 
 
 class Target:
-    """Sends prepared requests in turn, each once: an error is counted and not tried again.
+    """Sender of prepared requests, in turn and without retries.
 
     Checks, conversions and packing are done once, so that the generator's own work per request is
-    the sending and the decoding of the answer. For one event loop, that of the first request.
+    to send it and decode the answer. Use it in one event loop only, that of the first request.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class Target:
         timeout: float = 30.0,
         access: Access = NO_ACCESS,
     ) -> None:
-        """Prepare the requests, each of which has ``timeout`` seconds.
+        """Prepare the requests, each with a timeout in seconds.
 
         Raises:
-            InvalidInput: the model does not take a request; says why.
+            InvalidInput: a request does not suit the model; says why.
         """
         tls, headers = access.tls_to(address), access.headers_to(address)
         self._transport = open_transport(address, tls, headers)
@@ -60,7 +60,7 @@ class Target:
 
 
 def payload(arrays: Arrays) -> int:
-    """Bytes of the tensors as they travel, without their names and shapes."""
+    """Return the bytes of the tensors in transit, without their names and shapes."""
     return sum(
         sum(4 + len(element) for element in array.flat)
         if array.dtype == np.object_

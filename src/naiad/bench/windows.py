@@ -1,4 +1,4 @@
-"""When a measurement may be believed: the last windows of time agree with each other."""
+"""Stability of a measurement: its last windows of time must agree."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from naiad.bench.load import Load, Log
 from naiad.bench.statistics import percentile
 
 Verdict: TypeAlias = Literal["stable", "not stable", "overloaded", "failing"]
-"""How a measurement ended.
+"""Outcome of a measurement.
 
-``stable``: the last windows agree. ``not stable``: they never did, within the allowed number.
+``stable``: the last windows agree. ``not stable``: they did not, within the allowed number.
 ``overloaded``: requests arrive faster than they are answered. ``failing``: no request of a whole
 window was answered.
 """
 
 AGREEING = 3
-_BEHIND = 0.9  # of what was due; a queue that grows by a tenth of all requests has no end
+_BEHIND = 0.9  # of the requests due; a queue that grows by a tenth of them never ends
 _FEW = 20  # requests, of which two or three under way are more than a tenth
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a measurement.
+    """A window of a measurement.
 
     Attributes:
         seconds: its length.
-        due: requests that should have been sent in it.
-        answered: requests that were answered in it, whenever sent.
-        failed: requests that ended with an error in it.
-        p50: median latency of those answered, in seconds; None where there are none.
+        due: number of requests that should have been sent in it.
+        answered: number of requests answered in it, whenever sent.
+        failed: number of requests that failed in it.
+        p50: median latency of answered requests, in seconds; None if there are none.
     """
 
     seconds: float
@@ -41,16 +41,16 @@ class Window:
     p50: float | None
 
     def pace(self, load: Load) -> float:
-        """How fast the server is, as far as the load does not say so itself.
+        """Return the server's pace.
 
-        Answers per second in a closed loop. In an open loop, where that is given by the arrivals,
-        their share that was answered: it does not fluctuate as the arrivals do.
+        It is the answers per second in a closed loop. In an open loop, where arrivals determine
+        that, it is the share of them that was answered, which does not fluctuate as they do.
         """
         return self.answered / (self.seconds if load.kind == "concurrency" else max(1, self.due))
 
 
 def cut(log: Log, start: float, end: float) -> Window:
-    """The window from ``start`` to ``end`` seconds."""
+    """Return the window from ``start`` to ``end`` seconds."""
     done = log.done_in(start, end)
     latencies = [sample.latency for sample in done if not sample.error]
     return Window(
@@ -64,7 +64,7 @@ def cut(log: Log, start: float, end: float) -> Window:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The windows' length in seconds, how many must agree and may be tried, and how closely."""
+    """Length of windows in seconds, number that must agree, maximum number, and tolerance."""
 
     seconds: float
     agreeing: int = AGREEING
@@ -72,7 +72,7 @@ class Rule:
     tolerance: float = 0.1
 
     def verdict(self, windows: Sequence[Window], load: Load) -> Verdict | None:
-        """What the windows so far say; None while there may be more."""
+        """Return the verdict on the windows so far; None to measure another."""
         if windows and windows[-1].failed and not windows[-1].answered:
             return "failing"
         last = windows[-self.agreeing :]
@@ -84,7 +84,7 @@ class Rule:
         return "not stable" if len(windows) >= self.most else None
 
     def agree(self, windows: Sequence[Window], load: Load) -> bool:
-        """Whether pace and median latency of each window are near their means over all."""
+        """Return whether pace and median latency of each window are near their overall means."""
         medians = [window.p50 for window in windows if window.p50 is not None]
         return len(medians) == len(windows) and all(
             abs(value - mean) <= self.tolerance * mean

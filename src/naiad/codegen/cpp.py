@@ -1,4 +1,4 @@
-"""A C++ header with a pipeline's request and answer as structs, for the library in clients/cpp."""
+"""C++ header with a pipeline's request and answer as structs, for the library in clients/cpp."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _RESERVED: Final = frozenset(
     template this thread_local throw true try typedef typeid typename union unsigned using virtual
     void volatile wchar_t while xor xor_eq
     from model schema tensors Array DataType Half Input Schema Tensor
-    """.split()  # noqa: SIM905 - the last line: names that every struct has or uses
+    """.split()  # noqa: SIM905 - the last line has names that every struct has or uses
 )
 
 
 def header(pipeline: type[Pipeline], source: str) -> str:
-    """The header of a pipeline, which was named ``source`` on the command line.
+    """Return the header of a pipeline, named ``source`` on the command line.
 
     Raises:
-        SchemaError: its model's name cannot be part of a C++ name.
+        SchemaError: the model's name cannot be made a C++ name.
     """
     name = struct_name(pipeline.name)
     about = " ".join((pipeline.__doc__ or "").split("\n\n")[0].split())
@@ -58,7 +58,7 @@ def header(pipeline: type[Pipeline], source: str) -> str:
             "",
             "namespace naiad::models {",
             "",
-            "/// What a client sends.",
+            "/// Tensors of a request.",
             f"struct {name}Input {{",
             f'  static constexpr const char* model = "{pipeline.name}";',
             "",
@@ -74,7 +74,7 @@ def header(pipeline: type[Pipeline], source: str) -> str:
             "  }",
             "};",
             "",
-            "/// What a client gets.",
+            "/// Tensors of an answer.",
             f"struct {name}Output {{",
             *_members(pipeline.outputs),
             *_schema(pipeline.outputs),
@@ -97,7 +97,7 @@ def header(pipeline: type[Pipeline], source: str) -> str:
 
 
 def struct_name(model: str) -> str:
-    """``GatTest`` for ``gat_test``.
+    """Return the name of a model's struct: ``MyModel`` for ``my_model``.
 
     Raises:
         SchemaError: nothing of the name is left, or it begins with a digit.
@@ -106,16 +106,16 @@ def struct_name(model: str) -> str:
     name = "".join(part[0].upper() + part[1:] for part in parts)
     if not name or name[0].isdigit():
         raise SchemaError(
-            f"the model name {model!r} gives no C++ name; it must begin with a letter"
+            f"the model name {model!r} cannot be made a C++ name; it must begin with a letter"
         )
     return name
 
 
 def fields(schema: Schema) -> dict[str, str]:
-    """The member of each tensor: its name, with what C++ does not allow replaced."""
+    """Return the member name of each tensor: its name without characters invalid in C++."""
     taken: dict[str, str] = {}
     for name in schema:
-        # Two underscores in a row are the compiler's own.
+        # Names with two underscores in a row are reserved.
         field = re.sub("_+", "_", re.sub("[^A-Za-z0-9]", "_", name)).strip("_") or "tensor"
         if field[0].isdigit() or field in _RESERVED:
             field = f"t_{field}"

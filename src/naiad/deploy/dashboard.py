@@ -13,8 +13,8 @@ _HEIGHT = 8
 _WINDOW = "$__rate_interval"
 _PROMETHEUS = {"type": "prometheus", "uid": "${datasource}"}
 
-# Each is chosen from what there is. A Prometheus outside of Kubernetes has only the last two, so
-# "All" must match series without the label too.
+# Chosen from existing values. Outside of Kubernetes, Prometheus only has the last two, so "All"
+# must also match series without the label.
 _VARIABLES = ("namespace", "service", "model")
 _SELECTOR = ",".join(f'{name}=~"${name}"' for name in _VARIABLES)
 _PODS = ",".join(f'{name}=~"${name}"' for name in _VARIABLES[:2])  # Triton's have no model
@@ -26,7 +26,7 @@ class Panel:
 
     Attributes:
         title: what it shows.
-        about: how to read it.
+        about: its description.
         unit: as Grafana names it: s, reqps, short, percentunit, bytes.
         queries: PromQL by the legend of its series.
         stacked: whether the series add up to something.
@@ -55,7 +55,7 @@ _BATCHES = f"clamp_min({_rate('naiad_batches_total')}, 1e-9)"
 PANELS = (
     Panel(
         "Requests",
-        "Requests answered per second, errors among them.",
+        "Requests answered per second, including errors.",
         "reqps",
         {"": _REQUESTS},
         kind="stat",
@@ -63,7 +63,7 @@ PANELS = (
     ),
     Panel(
         "Errors",
-        "The share of requests answered with an error.",
+        "Share of requests answered with an error.",
         "percentunit",
         {"": f"({_rate('naiad_errors_total')} or vector(0)) / clamp_min({_REQUESTS}, 1e-9)"},
         kind="stat",
@@ -71,7 +71,7 @@ PANELS = (
     ),
     Panel(
         "Time of a request",
-        "From Naiad's queue to the answer, on average.",
+        "Mean time from Naiad's queue to the answer.",
         "s",
         {"": f"{_rate('naiad_stage_seconds_total')} / clamp_min({_REQUESTS}, 1e-9)"},
         kind="stat",
@@ -79,7 +79,7 @@ PANELS = (
     ),
     Panel(
         "Requests per batch",
-        "How many requests share a forward, on average.",
+        "Mean number of requests that share a forward pass.",
         "short",
         {"": f"{_rate('naiad_batch_items_total', _PER_REQUEST)} / {_BATCHES}"},
         kind="stat",
@@ -87,8 +87,8 @@ PANELS = (
     ),
     Panel(
         "Where a request's time goes",
-        "Seconds per stage, on average; together they are the time of a request. Much in the "
-        "queue: more pods or instances are needed.",
+        "Mean seconds per stage; they add up to the time of a request. If most of it is in the "
+        "queue, add pods or instances.",
         "s",
         {
             "{{stage}}": f"{_rate('naiad_stage_seconds_total', by='stage')}"
@@ -119,7 +119,7 @@ PANELS = (
     ),
     Panel(
         "Rows per batch",
-        "Of each named dimension, such as nodes, edges and requests; the budget bounds them.",
+        "Mean rows of each named dimension, such as nodes, edges and requests, within the budget.",
         "short",
         {
             "{{dimension}}": f"{_rate('naiad_batch_items_total', by='dimension')}"
@@ -128,7 +128,7 @@ PANELS = (
     ),
     Panel(
         "Time in the queue by pod",
-        "What autoscaling goes by. Pods far apart: requests are not spread, see Envoy.",
+        "Metric for autoscaling. If pods differ much, requests are not balanced: check Envoy.",
         "s",
         {
             "{{pod}}": f"{_rate('naiad_stage_seconds_total', _IN_QUEUE, by='pod')}"
@@ -143,7 +143,7 @@ PANELS = (
     ),
     Panel(
         "Workers lost",
-        "And started again, by reason; the requests they had were run once more.",
+        "Workers restarted, by reason; their requests were run again.",
         "short",
         {
             "{{model}} {{reason}}": "sum by (model,reason)"
@@ -152,7 +152,7 @@ PANELS = (
     ),
     Panel(
         "Processors",
-        "Use of the node's processors, and of each GPU, by Triton's own metrics.",
+        "Utilization of the node's CPUs and of each GPU, from Triton's metrics.",
         "percentunit",
         {
             "{{pod}} CPU": f"nv_cpu_utilization{{{_PODS}}}",
@@ -161,7 +161,7 @@ PANELS = (
     ),
     Panel(
         "Memory",
-        "Used on the node, and on each GPU, by Triton's own metrics.",
+        "Memory used on the node and on each GPU, from Triton's metrics.",
         "bytes",
         {
             "{{pod}} CPU": f"nv_cpu_memory_used_bytes{{{_PODS}}}",
@@ -172,7 +172,7 @@ PANELS = (
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard as Grafana imports it (schema version 39, of Grafana 10.4)."""
+    """Return the dashboard in Grafana's format (schema version 39, of Grafana 10.4)."""
     return {
         "uid": "naiad",
         "title": "Naiad",
@@ -190,7 +190,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def _places(panels: Sequence[Panel]) -> list[tuple[int, int]]:
-    """The x and y of each panel, row after row."""
+    """Return the x and y of each panel, row after row."""
     places: list[tuple[int, int]] = []
     x = y = 0
     for panel in panels:

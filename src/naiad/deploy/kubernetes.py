@@ -1,7 +1,7 @@
-"""A Helm chart for a Kubernetes cluster, with the values that differ from its own.
+"""A Helm chart for a Kubernetes cluster, and values for a release.
 
-The chart is the folder ``chart`` beside this file; what is made here are the dashboard and Envoy's
-configuration.
+The chart is the folder ``chart`` beside this file; the dashboard and Envoy's configuration are
+generated here.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _HEADER = "# {}\n# Written by: naiad deploy kubernetes\n"
 
 
 def write_chart(release: Release, directory: Path) -> list[Path]:
-    """Write the chart for ``release`` into ``directory``; what was there of it is replaced.
+    """Write the chart for ``release`` to ``directory``; replace an old one.
 
     Returns:
         ``chart``, a folder; ``values.yaml`` for it; and ``supersonic.yaml``, for the chart of
-        SuperSONIC, unless that cannot have the repository.
+        SuperSONIC, unless that cannot read the repository.
 
     Raises:
-        NaiadError: a name, an image, a pipeline or a repository is none that a cluster can take.
+        NaiadError: a name, an image, a pipeline or a repository cannot be used in a cluster.
     """
     chart, written = directory / "chart", {"values.yaml": chart_values(release)}
     if _storage(release.repository) in ("", "pvc"):
@@ -64,7 +64,7 @@ def write_chart(release: Release, directory: Path) -> list[Path]:
     schema["properties"] |= value_schema()
     (chart / _SCHEMA).write_text(json.dumps(schema, indent=2) + "\n", "utf-8")
     about = {
-        "values.yaml": "What differs from chart/values.yaml, which has all values.",
+        "values.yaml": "Values that differ from chart/values.yaml, which has all of them.",
         "supersonic.yaml": "Values for SuperSONIC's chart, 0.3.1 (its key triton).",
     }
     for name, values in written.items():
@@ -74,7 +74,7 @@ def write_chart(release: Release, directory: Path) -> list[Path]:
 
 
 def chart_values(release: Release) -> dict[str, Any]:
-    """The values for our chart that ``release`` asks for.
+    """Return the values of ``release`` for our chart.
 
     Raises:
         NaiadError: as for :func:`write_chart`.
@@ -110,9 +110,9 @@ def chart_values(release: Release) -> dict[str, Any]:
 
 
 def supersonic_values(release: Release) -> dict[str, Any]:
-    """Values by which SuperSONIC's chart serves ``release``: its Triton is Naiad's image.
+    """Return values with which SuperSONIC's chart serves ``release``: its Triton is Naiad's image.
 
-    Probes ask Naiad's supervisor, and load is the time in Naiad's queue.
+    Probes go to Naiad's supervisor, and load is the time in Naiad's queue.
 
     Raises:
         NaiadError: as for :func:`write_chart`.
@@ -121,7 +121,7 @@ def supersonic_values(release: Release) -> dict[str, Any]:
     url = urlsplit(release.repository)
     model = ["--model-repository", f"{_MODELS}{url.path}"] if release.repository else []
     device = ["--device", "cuda:0"] if release.gpus else []
-    # Its chart limits the CPU to 1 by default, less than what is requested here.
+    # Its chart limits the CPU to 1 by default, less than requested here.
     limits: dict[str, Any] = {"cpu": release.instances, "memory": "4Gi"}
     if release.gpus:
         limits["nvidia.com/gpu"] = release.gpus
@@ -136,7 +136,7 @@ def supersonic_values(release: Release) -> dict[str, Any]:
             "command": ["naiad"],
             "args": [
                 *("serve", *release.pipelines, *model, "--host", "0.0.0.0", "--insecure"),
-                # Its own Envoy has the tokens; the ports are for the cluster.
+                # Its own Envoy checks tokens; these ports are for the cluster only.
                 *("--metrics-host", "0.0.0.0", "--health-host", "0.0.0.0"),
                 *("--instances", str(release.instances), "--exit-timeout", "20", *device),
                 *release.options,
@@ -192,28 +192,30 @@ def supersonic_values(release: Release) -> dict[str, Any]:
 
 
 def check(release: Release) -> None:
-    """Check what Kubernetes would refuse, or would find out only when a pod starts.
+    """Check for errors that Kubernetes would refuse, or find only when a pod starts.
 
     Raises:
-        NaiadError: says which setting is wrong, with its value, and what would be right.
+        NaiadError: names the setting, its value, and what it must be.
     """
     if not _NAME.fullmatch(release.name):
         raise NaiadError(
-            f"the name {release.name!r} cannot be: up to 40 lower-case letters, digits and -, "
+            f"the name {release.name!r} must be up to 40 lower-case letters, digits and -, "
             f"beginning with a letter"
         )
     if not re.fullmatch(r"[^\s:@]+(:\d+/[^\s:@]+)?:[\w][\w.-]*", release.image):
         raise NaiadError(
-            f"the image {release.image!r} must be REPOSITORY:TAG, as registry.example.org/naiad:1"
+            f"the image {release.image!r} must be REPOSITORY:TAG, such as "
+            "registry.example.org/naiad:1"
         )
     if not release.pipelines and not release.repository:
-        raise NaiadError("there is nothing to serve: name a pipeline, or a --repository")
+        raise NaiadError("nothing to serve: give a pipeline or a --repository")
     for pipeline in release.pipelines:
         _check_pipeline(pipeline)
     _storage(release.repository)
     if release.max_replicas is not None and release.max_replicas < release.replicas:
         raise NaiadError(
-            f"there cannot be {release.replicas} pods at least and {release.max_replicas} at most"
+            f"--max-replicas is {release.max_replicas}; it must be at least --replicas, "
+            f"{release.replicas}"
         )
     if release.prometheus and urlsplit(release.prometheus).scheme not in ("http", "https"):
         raise NaiadError(
@@ -225,16 +227,16 @@ def _check_pipeline(pipeline: str) -> None:
     module, _, name = pipeline.partition(":")
     if module.endswith(".py"):
         raise NaiadError(
-            f"a pod does not have {pipeline}: write it into a model repository with `naiad export` "
-            f"and name that with --repository, or install it as a package in an image of yours"
+            f"a pod does not have {pipeline}: export it to a model repository with `naiad export` "
+            f"and give that as --repository, or install it as a package in your own image"
         )
     if not name and application(pipeline) is None:
         known = ", ".join(app.name for app in applications())
-        raise NaiadError(f"no pipeline {pipeline!r}; built in are: {known}")
+        raise NaiadError(f"no pipeline {pipeline!r}; built-in pipelines: {known}")
 
 
 def _storage(repository: str) -> str:
-    """The kind of a repository as the chart names it: pvc, s3, image or ""."""
+    """Return the kind of a repository in the chart: pvc, s3, image or ""."""
     if not repository:
         return ""
     try:
@@ -246,7 +248,7 @@ def _storage(repository: str) -> str:
     if not good or (kind == "pvc" and not _CLAIM.fullmatch(url.netloc)):
         raise NaiadError(
             f"the repository {repository!r} must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or "
-            f"oci://IMAGE, whose folder {_MODELS} it is"
+            f"oci://IMAGE with the folder {_MODELS}"
         )
     return kind
 

@@ -1,4 +1,4 @@
-"""Questions to Prometheus about Naiad's metrics.
+"""Prometheus queries for Naiad's metrics.
 
 ======================================  ================================================
 naiad_requests_total                    requests answered
@@ -9,28 +9,28 @@ naiad_stage_seconds_total{stage}        time in queue, prepare, collate, forward
 naiad_worker_restarts_total{reason}     workers lost: died, hung, not_loaded, internal
 ======================================  ================================================
 
-Triton's own counts of errors are not asked for: it has replied when Naiad has not (2.51).
+Triton's own error counts are not used: it counts replies that Naiad has not sent (2.51).
 """
 
 from __future__ import annotations
 
 
 def rate(metric: str, selector: str, window: str, *, by: str = "") -> str:
-    """How much ``metric`` grows per second, summed over all series, or ``by`` a label.
+    """Return the growth of ``metric`` per second, summed over all series, or ``by`` labels.
 
     Args:
         metric: a counter.
-        selector: labels that it must have, as ``model="gat",namespace="physics"``.
-        window: over which the rate is averaged, as ``1m``.
-        by: labels that are kept apart, with commas between them.
+        selector: labels that it must have, such as ``model="gat",namespace="physics"``.
+        window: over which to average the rate, such as ``1m``.
+        by: labels to group by, separated by commas.
     """
     kept = f" by ({by})" if by else ""
     return f"sum{kept}(rate({metric}{{{selector}}}[{window}]))"
 
 
 def queue_milliseconds(selector: str, window: str) -> str:
-    """The mean time that requests have waited in Naiad's queue."""
+    """Return the mean time of requests in Naiad's queue."""
     waited = rate("naiad_stage_seconds_total", f'stage="queue",{selector}', window)
     answered = rate("naiad_requests_total", selector, window)
-    # Where nothing is answered nothing has waited, and 0 / 0 is no number.
+    # Without answers nothing has waited; the bound avoids 0 / 0.
     return f"1000 * {waited} / clamp_min({answered}, 0.001)"

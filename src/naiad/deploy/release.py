@@ -1,4 +1,4 @@
-"""A release in a Kubernetes cluster: what to serve, and how."""
+"""A release of Naiad in a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -11,50 +11,54 @@ from naiad.core.fields import choices, like, option_name, setting
 from naiad.core.settings import ServeSettings, ServiceSettings, Supervision
 
 _SERVER = ("start_timeout", "model_control", "poll_seconds", "response_cache")
-"""Settings of a server that a pod may have; the chart sees to where it listens and who may ask."""
+"""Settings of a server that are free in a pod; the chart sets addresses and access."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What to serve in a cluster, and how.
+    """Settings of a release.
 
-    ``pipelines`` are built-in names, or ``package.module:Class`` of what the image has.
+    ``pipelines`` are built-in names, or ``package.module:Class`` if the image has it.
     """
 
-    name: str = setting("naiad", "Name of the release, and of all it makes.")
+    name: str = setting("naiad", "Name of the release and its resources.")
     image: str = setting(
         f"naiad:{__version__}",
-        "Image that serves, built by deploy/Dockerfile.",
+        "Image to run, built by deploy/Dockerfile.",
         metavar="REPOSITORY:TAG",
     )
     pipelines: Sequence[str] = ()
     repository: str = setting(
         "",
-        "Model repository: pvc://CLAIM/PATH, s3://BUCKET/PREFIX, or oci://IMAGE, whose folder "
-        "/models it is.",
+        "Model repository: pvc://CLAIM/PATH, s3://BUCKET/PREFIX, or oci://IMAGE with the folder "
+        "/models.",
         metavar="URI",
     )
     instances: int = like(
         ServiceSettings, "instances", default=2, help="Copies of each model in a pod."
     )
-    replicas: int = setting(2, "Pods, at least.", min=1)
+    replicas: int = setting(2, "Minimum number of pods.", min=1)
     max_replicas: int | None = setting(
-        None, "Pods, at most; more than --replicas turns autoscaling on.", min=1
+        None, "Maximum number of pods; more than --replicas turns autoscaling on.", min=1
     )
     autoscaling: Literal["keda", "hpa"] = setting(
-        "keda", "By KEDA, or by an HPA with the Prometheus adapter."
+        "keda", "Autoscaler: KEDA, or an HPA with the Prometheus adapter."
     )
     queue_milliseconds: int = setting(
-        50, "More pods when requests wait longer on average.", flag="queue-ms", metavar="MS", min=1
+        50,
+        "Mean time in the queue above which to add pods.",
+        flag="queue-ms",
+        metavar="MS",
+        min=1,
     )
     prometheus: str = setting(
         "",
-        "Prometheus that KEDA asks; default: the operator's in the namespace monitoring.",
+        "Prometheus that KEDA queries; by default the operator's in the namespace monitoring.",
         metavar="URL",
     )
-    gpus: int = setting(0, "GPUs of each pod.", min=0)
-    service_monitor: bool = setting(False, "Have the Prometheus operator read metrics.")
-    kserve: bool = setting(False, "As a KServe InferenceService and ServingRuntime.")
+    gpus: int = setting(0, "GPUs per pod.", min=0)
+    service_monitor: bool = setting(False, "Let the Prometheus operator scrape metrics.")
+    kserve: bool = setting(False, "Write a KServe InferenceService and ServingRuntime.")
     watchdog: float | None = like(ServiceSettings, "watchdog")
     queue_capacity: int | None = like(ServiceSettings, "queue_capacity")
     max_queue_delay: float | None = like(ServiceSettings, "max_queue_delay", former=None)
@@ -62,12 +66,12 @@ class Release:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What it says of the service, as the value ``settings`` of the chart."""
+        """Settings of the service, as the value ``settings`` of the chart."""
         return {_key(one): value for one, value in self._service()}
 
     @property
     def options(self) -> list[str]:
-        """The same as options of ``naiad serve``."""
+        """Settings of the service, as options of ``naiad serve``."""
         return [f"{option_name(one)}={value}" for one, value in self._service()]
 
     def _service(self) -> Iterator[tuple[Field[Any], Any]]:
@@ -76,7 +80,7 @@ class Release:
 
 
 def value_schema() -> dict[str, Any]:
-    """The JSON schema of the chart's values that are settings of Naiad."""
+    """Return the JSON schema of the chart's values that are settings of Naiad."""
     kinds = {one.name: one for one in (*fields(ServiceSettings), *fields(ServeSettings))}
     settings = {_key(one): _schema(one, hint) for one, hint in (*_service(), *_served())}
     return {

@@ -1,4 +1,4 @@
-"""A cost model from measured batches, by non-negative least squares."""
+"""Fit of a cost model to measured batches, by non-negative least squares."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ except ModuleNotFoundError:
     raise MissingExtra("tune", "scipy") from None
 
 _WORTH = 0.75  # a knee must leave at most this share of the squared errors
-_EXACT = 1e-6  # relative errors that no clock measures; which knee leaves fewer of them is chance
+_EXACT = 1e-6  # relative errors below a clock's resolution; a knee for them would be chance
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A cost model, and how well it says what was measured.
+    """A cost model and its quality.
 
     Attributes:
         cost: the model.
         r_squared: share of the variance of the seconds that it explains.
-        median_error: half of the batches are predicted better than this, as a share.
+        median_error: median relative error of a batch.
     """
 
     cost: Cost
@@ -37,10 +37,10 @@ class Fit:
 
 
 def fit(batches: Iterable[tuple[Mapping[str, int], float]]) -> Fit:
-    """Fit seconds to sizes, so that relative errors are least.
+    """Fit seconds to sizes, minimizing relative errors.
 
-    One dimension may get dearer from some size on (a :class:`~naiad.core.cost_model.Knee`), where
-    that leaves clearly less of the errors.
+    One dimension may cost more beyond some size (a :class:`~naiad.core.cost_model.Knee`), if that
+    clearly reduces the errors.
 
     Args:
         batches: sizes by dimension, and measured seconds.
@@ -56,7 +56,7 @@ def fit(batches: Iterable[tuple[Mapping[str, int], float]]) -> Fit:
     for place, dim in enumerate(dims):
         for at in np.unique(np.quantile(sizes[:, place], np.linspace(0.2, 0.9, 8))):
             if residual < _EXACT or at <= sizes[:, place].min():
-                continue  # nothing is left to explain, or all batches are beyond it
+                continue  # nothing is left to explain, or all batches are beyond the knee
             beyond = np.maximum(0.0, sizes[:, place] - at)
             found, left = _solve(np.column_stack([plain, beyond]), seconds)
             if found[-1] > 0 and left**2 < least:
@@ -75,7 +75,7 @@ def fit(batches: Iterable[tuple[Mapping[str, int], float]]) -> Fit:
 
 
 def _solve(columns: Any, seconds: Any) -> tuple[Sequence[float], float]:
-    """Coefficients and the root of the summed squares of relative errors."""
+    """Return coefficients and the root of the summed squares of relative errors."""
     weighted = columns / seconds[:, None]
     # Columns differ by orders of magnitude (one batch, 10,000 edges); the solver has a tolerance.
     scale = np.maximum(np.linalg.norm(weighted, axis=0), 1e-300)

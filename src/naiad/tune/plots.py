@@ -1,4 +1,4 @@
-"""A picture of a study: throughput by batch size, cost by size, throughput by workers."""
+"""Plot of a study: throughput by batch size, cost by size, throughput by workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "legend.fra
 
 
 def write_plot(study: Study, path: Path) -> None:
-    """Write the picture as a PNG."""
+    """Write the plot as a PNG."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(13, 4), layout="constrained")
         throughput, cost, workers = figure.subplots(1, 3)
@@ -41,13 +41,13 @@ def _throughput(axes: Any, study: Study) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("mean requests that the budget holds")
+    axes.set_xlabel("mean requests per batch")
     axes.set_ylabel("requests per second, one worker")
     axes.legend(loc="lower right")
 
 
 def _cost(axes: Any, study: Study) -> None:
-    """Seconds of each batch against the dimension that costs most, log by log."""
+    """Plot seconds of batches against the dimension that costs most, both logarithmic."""
     lots = [lot for candidate in study.candidates for lot in candidate.lots]
     per = study.fit.cost.per
     dim = max(per, key=lambda d: per[d] * sum(lot.sizes.get(d, 0) for lot in lots))

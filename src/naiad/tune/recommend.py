@@ -1,4 +1,4 @@
-"""From measurements to a recommendation: which batch is large enough, which team is best."""
+"""Recommendation of a batch size and a team of workers from measurements."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from naiad.core.schema import REQUESTS
 from naiad.tune.sweep import Candidate
 from naiad.tune.teams import Team
 
-_ENOUGH = 0.95  # of the best throughput: what larger batches add is less than they cost in latency
-_ALIKE = 0.95  # of the best throughput: teams within this are told apart by what they take up
+_ENOUGH = 0.95  # of the best throughput: larger batches cost more in latency than they gain
+_ALIKE = 0.95  # of the best throughput: among teams within this, the smallest is best
 
 
 def best_candidate(candidates: Sequence[Candidate], latency_target: float | None) -> Candidate:
-    """The smallest batch beyond which throughput hardly gains, or loses.
+    """Return the smallest batch beyond which throughput hardly grows.
 
-    With a target, among those of which a batch takes at most half of it: a request may have to
-    wait for one batch before its own.
+    With a target, batches may take at most half of it: a request may have to wait for one batch
+    before its own.
     """
     fast = [c for c in candidates if c.batch_seconds <= (latency_target or math.inf) / 2]
     among = fast or list(candidates[:1])
@@ -28,10 +28,10 @@ def best_candidate(candidates: Sequence[Candidate], latency_target: float | None
 
 
 def recommended_budget(candidate: Candidate, cost: Cost, declared: Budget) -> Budget:
-    """The candidate's budget; what was not measured is as the pipeline declares it.
+    """Return the candidate's budget, with declared sizes for dimensions not measured.
 
-    Requests are bounded at as many as cost, without any rows, what the batch does: else nothing
-    would bound a batch of empty ones.
+    Requests are bounded, too, so that a batch of empty ones costs no more than the candidate's:
+    otherwise nothing would bound it.
     """
     if candidate.batch == 1:
         return Budget(**{**declared, REQUESTS: 1})
@@ -46,10 +46,10 @@ def recommended_budget(candidate: Candidate, cost: Cost, declared: Budget) -> Bu
 
 
 def best_team(teams: Sequence[Team]) -> Team:
-    """The team with the highest throughput; of equals the one with fewest threads in all.
+    """Return the team with the highest throughput; of equals, the one with fewest threads.
 
-    Of those again the one with fewest per worker: threads that wait for each other suffer most
-    where anything else runs.
+    Of those, return the one with fewest threads per worker: threads that wait for each other suffer
+    most from other programs.
     """
     most = max(team.throughput for team in teams)
     alike = [team for team in teams if team.throughput >= _ALIKE * most]

@@ -1,4 +1,4 @@
-"""A tuning from the first request to the recommendation."""
+"""A tuning from its settings to the recommendation."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from naiad.tune.workload import Workload, find_workload
 from naiad.tuning import Tuning
 
 _LOOK = 0.5  # seconds
-_SWEEP = 0.6  # of the time is for batch sizes, the rest for numbers of workers
+_SWEEP = 0.6  # share of the time for batch sizes; the rest is for numbers of workers
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to tune.
+    """Settings of a tuning.
 
     Attributes:
         pipeline: as :func:`naiad.core.pipeline.load_pipeline` takes it.
         data: requests to measure with; see :func:`naiad.tune.workload.find_workload`.
         weights: a file or folder in place of the pipeline's default weights.
         device: ``"cpu"``, ``"cuda:0"``, ...
-        latency_target: seconds within which requests should be answered, or None.
-        seconds: what the measuring takes, loading apart.
+        latency_target: seconds within which to answer requests, or None.
+        seconds: for measuring, without loading.
         seed: of simulated and random requests, and of their order.
     """
 
@@ -52,18 +52,18 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """All that was measured, and what it comes to.
+    """All measurements and the recommendation.
 
     Attributes:
-        workload: what it was measured with.
-        candidates: what was tried of batch sizes.
-        teams: what was tried of workers and threads.
+        workload: the requests measured with.
+        candidates: batch sizes that were tried.
+        teams: numbers of workers and threads that were tried.
         fit: the cost of a batch.
-        stages: the cost of each stage of it.
+        stages: the cost of each of its stages.
         best: the recommended batch size.
         best_team: the recommended workers and threads.
-        tuning: what is written to ``tuning.json``.
-        busy: share of all cores that other programs used before it began.
+        tuning: content of ``tuning.json``.
+        busy: share of all cores that other programs used before the start.
     """
 
     workload: Workload
@@ -82,17 +82,17 @@ def tune(
 ) -> Study:
     """Measure a pipeline in worker processes, as it is served, and recommend how to serve it.
 
-    ``on_progress`` is told what is done now and which share of the whole is over.
+    ``on_progress`` is called with the current step and the share of the whole that is done.
 
     Raises:
         SchemaError: no such pipeline.
         WeightsError: no such weights.
-        InvalidInput: the data cannot be read, or the pipeline takes none of it.
+        InvalidInput: the data cannot be read, or the pipeline accepts none of it.
         PipelineError: a hook raised.
     """
     kind = load_pipeline(settings.pipeline)
-    pipeline = kind(settings.weights)  # weights that are not there are told before any work
-    on_progress("looking how busy the machine is", 0.0)
+    pipeline = kind(settings.weights)  # report missing weights before any work
+    on_progress("measuring the load of the machine", 0.0)
     busy = psutil.cpu_percent(_LOOK) / 100
     on_progress("reading requests", 0.02)
     workload = find_workload(pipeline, settings.data, settings.seed)
@@ -100,7 +100,7 @@ def tune(
         pipeline=settings.pipeline,
         weights=str(settings.weights) if settings.weights is not None else None,
         device=settings.device,
-        budget={},  # the batches that are tried here are not to be cut
+        budget={},  # do not split the batches that are tried here
     )
     on_progress("loading the model", 0.04)
     with closing(Worker(spec)) as worker:

@@ -1,8 +1,8 @@
-"""Throughput against batch size: the same requests, grouped by one candidate budget after another.
+"""Throughput by batch size: the same requests, grouped by one candidate budget after another.
 
-Every candidate runs the same requests, so their times compare without a model of what a request
-costs. Candidates alternate, each round in the opposite order, and medians are taken: what else the
-machine does in the meantime hits all of them alike.
+All candidates run the same requests, so their times compare without a model of a request's cost.
+Candidates alternate, each round in the opposite order, and medians are taken, so that other load on
+the machine affects them all alike.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from naiad.errors import InvalidInput, PipelineError
 from naiad.tune.worker import Run, Worker
 from naiad.tune.workload import Workload, cut, total_sizes
 
-_LARGEST = 256  # mean requests per batch beyond which nothing is tried
+_LARGEST = 256  # mean requests per batch, at most
 _FEWEST = 16  # requests per round
 _MIN_ROUNDS = 5
-_LOSING = 0.7  # of the best throughput; after two such batches no larger ones are tried
+_LOSING = 0.7  # of the best throughput; after two such batches, no larger ones are tried
 
 
 @dataclass(slots=True)
 class Lot:
-    """Requests that are run as one batch, and what that took, each time.
+    """Requests that are run as one batch, and their times.
 
     Attributes:
-        requests: what is run.
-        sizes: its rows by dimension.
-        seconds: all stages together, each time.
+        requests: of the batch.
+        sizes: rows of the batch by dimension.
+        seconds: of all stages together, each time.
         stages: seconds of each stage, each time.
     """
 
@@ -48,7 +48,7 @@ class Lot:
         return median(self.seconds)
 
     def stage(self, name: str) -> float:
-        """Median seconds of a stage."""
+        """Return the median seconds of a stage."""
         return median(stages[name] for stages in self.stages)
 
 
@@ -57,7 +57,7 @@ class Candidate:
     """A budget that was tried.
 
     Attributes:
-        batch: how many mean requests it holds.
+        batch: number of mean requests in it.
         budget: sizes by dimension.
         lots: all requests, grouped by it.
     """
@@ -83,9 +83,9 @@ def sweep(
     seconds: float,
     on_progress: Callable[[str, float], None] = lambda text, share: None,
 ) -> list[Candidate]:
-    """Measure candidates from one request per batch up to where larger batches lose.
+    """Measure candidates, from one request per batch up to where throughput drops.
 
-    ``on_progress`` is told what is done and which share of ``seconds`` is over.
+    ``on_progress`` is called with the current step and the share of ``seconds`` that is over.
 
     Raises:
         InvalidInput: every request was refused.
@@ -94,7 +94,7 @@ def sweep(
     began = time.perf_counter()
     accepted = _warm_up(worker, workload.requests, 0.1 * seconds)
     single = _seconds_alone(worker, accepted[:16])
-    # A round tries about seven candidates, and rounds are many enough for a median.
+    # A round tries about seven candidates, and there are enough rounds for a median.
     count = int(seconds / (_MIN_ROUNDS + 1) / 7 / max(single, 1e-6))
     requests = cut(accepted, max(_FEWEST, min(_LARGEST, count)))
     candidates: list[Candidate] = []
@@ -107,7 +107,7 @@ def sweep(
         if all(tried.throughput < _LOSING * best for tried in candidates[-2:]):
             break
         if time.perf_counter() - began > 2 * seconds:
-            break  # far slower than single requests promised
+            break  # far slower than expected from single requests
     for candidate in candidates:
         _forget(candidate)
     order = list(candidates)
@@ -125,18 +125,18 @@ def sweep(
 
 
 def checked(run: Run) -> Run:
-    """The run itself.
+    """Return the run.
 
     Raises:
-        PipelineError: one of its requests was answered with an error.
+        PipelineError: one of its requests failed.
     """
     if run.error is not None:
-        raise PipelineError(f"a request that is answered alone fails in a batch: {run.error}")
+        raise PipelineError(f"a request that succeeds alone fails in a batch: {run.error}")
     return run
 
 
 def _seconds_alone(worker: Worker, requests: Sequence[Request]) -> float:
-    """Mean seconds of a request that is run alone, with its way to the worker."""
+    """Return the mean seconds of a request run alone, with its way to the worker."""
     began = time.perf_counter()
     for request in requests:
         worker.run((request,))
@@ -144,7 +144,7 @@ def _seconds_alone(worker: Worker, requests: Sequence[Request]) -> float:
 
 
 def _warm_up(worker: Worker, requests: Sequence[Request], seconds: float) -> tuple[Request, ...]:
-    """Those of the requests that are answered and not refused; all of them are asked, if quick."""
+    """Return the requests that are not refused; try all of them if time allows."""
     accepted: list[Request] = []
     refused: InvalidInput | None = None
     began = time.perf_counter()
@@ -160,7 +160,7 @@ def _warm_up(worker: Worker, requests: Sequence[Request], seconds: float) -> tup
             break
     if not accepted:
         raise InvalidInput(
-            f"every request is refused; the last: {refused}. Give others with --data"
+            f"every request is refused, the last because {refused}. Give others with --data"
         )
     return tuple(accepted)
 
@@ -177,7 +177,7 @@ def _candidate(workload: Workload, batch: int, requests: Sequence[Request]) -> C
 
 
 def scaled_budget(workload: Workload, batch: int) -> Budget:
-    """A budget that holds so many mean requests; the count itself only where nothing else is."""
+    """Return a budget for ``batch`` mean requests; of their number only if they have no sizes."""
     mean = workload.mean_sizes()
     sizes = {
         dim: math.ceil(batch * size) for dim, size in mean.items() if dim != REQUESTS and size > 0

@@ -1,4 +1,4 @@
-"""A study as rows of text."""
+"""Tables of a study as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHOSEN = "<- this"
 
 
 def batch_table(study: Study) -> Table:
-    """Throughput by batch size, of one worker."""
+    """Tabulate the throughput of one worker by batch size."""
     dims = list(study.best.budget)
     return Table(
         "Batch size: one worker, the same requests in each row",
@@ -30,7 +30,7 @@ def batch_table(study: Study) -> Table:
 
 
 def cost_table(study: Study) -> Table:
-    """What each stage costs, by dimension."""
+    """Tabulate the cost of each stage by dimension."""
     dims = [REQUESTS, *(dim for dim in study.fit.cost.per if dim != REQUESTS)]
     rows = (("whole batch", study.fit), *((stage, study.stages[stage]) for stage in STAGES))
     return Table(
@@ -50,9 +50,9 @@ def cost_table(study: Study) -> Table:
 
 
 def team_table(study: Study) -> Table:
-    """Throughput by numbers of workers and threads."""
+    """Tabulate throughput by numbers of workers and threads."""
     return Table(
-        "Workers at once, with the batches chosen above",
+        "Concurrent workers, with the batch size chosen above",
         ("instances", "threads", "requests/s", ""),
         tuple(
             (

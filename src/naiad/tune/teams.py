@@ -1,4 +1,4 @@
-"""How many workers with how many threads each: throughput with all of them at work at once."""
+"""Throughput by numbers of concurrent workers and threads of each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from naiad.tune.worker import Run, Worker
 
 _ROUNDS = 5
 _MOST_THREADS = 8
-_MEMORY = 0.7  # of what is free now may be taken by the workers
+_MEMORY = 0.7  # share of the free memory that workers may take
 
 
 @dataclass(slots=True)
 class Team:
-    """So many workers with so many threads each, and the requests per second of each round."""
+    """Numbers of workers and of threads of each, and the requests per second of each round."""
 
     instances: int
     threads: int
@@ -34,7 +34,7 @@ class Team:
 
 
 def teams(device: str) -> list[Team]:
-    """What is worth a try: one-threaded workers, and fewer that share the cores among threads."""
+    """Return the teams to try: single-threaded workers, and fewer with several threads."""
     if device != "cpu":
         return [Team(1, 1), Team(2, 1)]
     cores = len(os.sched_getaffinity(0))
@@ -50,10 +50,10 @@ def measure_teams(
     seconds: float,
     on_progress: Callable[[str, float], None] = lambda text, share: None,
 ) -> list[Team]:
-    """Run a candidate's batches over and over with each team in turn, about ``seconds`` in total.
+    """Run a candidate's batches repeatedly with each team in turn, about ``seconds`` in total.
 
     All workers are started first, as many of each thread count as the largest team needs; those of
-    other teams idle. Teams that would not fit into the free memory are left out.
+    other teams idle. Teams that would not fit into the free memory are omitted.
     """
     found = teams(spec.device)
     with ExitStack() as stack:
@@ -80,7 +80,7 @@ def measure_teams(
 
 
 def _start(stack: ExitStack, spec: Spec, lots: Sequence[Lot], count: int) -> list[Worker]:
-    """Workers that have the lots, and have run the first of them."""
+    """Start workers, give them the lots, and let them run the first."""
     workers = [stack.enter_context(closing(Worker(spec))) for _ in range(count)]
     for worker in workers:
         worker.ready()
@@ -91,16 +91,16 @@ def _start(stack: ExitStack, spec: Spec, lots: Sequence[Lot], count: int) -> lis
 
 
 def _affordable(worker: Worker) -> int:
-    """How many more workers as large as this one there is memory for."""
+    """Return the number of further workers like this one that fit into memory."""
     size = psutil.Process(worker.pid).memory_info().rss
     return int(_MEMORY * psutil.virtual_memory().available / size)
 
 
 def _speed(workers: Sequence[Worker], lots: Sequence[Lot], seconds: float) -> float:
-    """How much faster the workers are together than the one that ran the lots before.
+    """Return the speed-up of the workers together over the one that ran the lots before.
 
-    Not a count of requests: in a short time each team has other lots, with larger requests or
-    smaller ones.
+    It does not count requests: in a short time each team gets other lots, with larger or smaller
+    requests.
     """
     for place, worker in enumerate(workers):
         worker.begin(first=place * len(lots) // len(workers), seconds=seconds)
@@ -108,5 +108,5 @@ def _speed(workers: Sequence[Worker], lots: Sequence[Lot], seconds: float) -> fl
 
 
 def _pace(runs: Sequence[Run], lots: Sequence[Lot]) -> float:
-    """How much faster the runs were than those of the same lots before."""
+    """Return the speed-up of the runs over those of the same lots before."""
     return sum(lots[run.lot].typical for run in runs) / sum(checked(run).seconds for run in runs)

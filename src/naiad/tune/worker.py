@@ -1,7 +1,7 @@
-"""A process with a pipeline in it, which runs lots of requests and takes their times.
+"""A process that runs lots of requests through a pipeline and measures their times.
 
-Whoever measures does not share an interpreter with the model, and survives it when it crashes or
-hangs. Requests travel as pickles over a private socket pair; the times are without that.
+The caller does not share an interpreter with the model, and survives its crashes and hangs.
+Requests are sent as pickles over a private socket pair; this is not part of the times.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from naiad.runtime.spec import Spec
 from naiad.runtime.worker import begin, load, loaded
 
 Lots: TypeAlias = Sequence[Sequence[Request]]
-"""Requests that are run together, lot by lot."""
+"""Lots of requests that are run together."""
 
-_MAIN = f"from {__name__} import main; main()"  # a __main__ could not send what it defines
+_MAIN = f"from {__name__} import main; main()"  # the parent cannot unpickle classes of __main__
 _MEASURED = "while it was measured, "
 _LOADING = 300.0  # seconds
-_GRACE = 1.0  # seconds in which a process may end by itself
+_GRACE = 1.0  # seconds for a process to end by itself
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A lot that was run.
+    """A run of a lot.
 
     Attributes:
         lot: its number.
-        stages: seconds of each stage, taken in the process.
-        error: what the first of its requests that failed is answered with, or None.
+        stages: seconds of each stage, measured in the process.
+        error: of the first request that failed, or None.
     """
 
     lot: int
@@ -56,16 +56,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    lots: Lots | None  # None: those of the task before
+    lots: Lots | None  # None: those of the previous task
     first: int
     seconds: float
 
 
 class Worker:
-    """A pipeline in a process of its own, to be closed after use."""
+    """A pipeline in its own process; close it after use."""
 
     def __init__(self, spec: Spec, *, watchdog: float = Pipeline.watchdog) -> None:
-        """Start the process, in which the model then loads; allow ``watchdog`` seconds per lot."""
+        """Start the process and load the model in it; allow ``watchdog`` seconds per lot."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -85,7 +85,7 @@ class Worker:
         """Wait until the model is loaded.
 
         Raises:
-            NaiadError: what ``setup`` raised, or that the process ended or took too long.
+            NaiadError: ``setup`` raised it, or the process ended or took too long.
         """
         if error := self._receive(self._loading, _LOADING):
             raise error
@@ -101,9 +101,9 @@ class Worker:
         return run
 
     def begin(self, lots: Lots | None = None, *, first: int = 0, seconds: float = 0.0) -> None:
-        """Have lots run in turn, from number ``first`` on, for ``seconds`` but at least one.
+        """Start to run lots in turn, from number ``first`` on, for ``seconds`` but at least one.
 
-        Without ``lots`` these are the ones given before.
+        Without ``lots``, run those given before.
 
         Raises:
             PipelineError: the process has ended.
@@ -115,7 +115,7 @@ class Worker:
             raise self._lost(_MEASURED) from None
 
     def wait(self) -> list[Run]:
-        """Wait until the lots that were begun have been run.
+        """Wait for the lots that were started.
 
         Raises:
             PipelineError: the process ended, or took too long and was killed.
@@ -123,7 +123,7 @@ class Worker:
         return self._receive(_MEASURED, self._timeout)
 
     def close(self) -> int:
-        """End the process, at once if it does not end by itself; return its status."""
+        """End the process, by force if it does not end by itself; return its status."""
         self._connection.close()
         try:
             return self._process.wait(_GRACE)
@@ -147,7 +147,7 @@ class Worker:
 
 
 def main() -> None:
-    """Load the model, say so, and run what is asked for until the other end goes away."""
+    """Load the model, report that, and run tasks until the parent closes the connection."""
     descriptor, parent = map(int, sys.argv[1:])
     begin(parent)
     with Connection(descriptor) as connection:
@@ -172,7 +172,7 @@ def _runs(runner: Runner, lots: Lots, task: _Task) -> list[Run]:
     for number in count(task.first):
         lot = number % len(lots)
         report = runner.run(lots[lot])
-        # A report counts the seconds of every request.
+        # A report sums the seconds over requests.
         stages = {name: seconds / len(lots[lot]) for name, seconds in report.seconds.items()}
         failures = (outcome for outcome in report.outcomes if isinstance(outcome, NaiadError))
         error = next(failures, None)
@@ -183,6 +183,6 @@ def _runs(runner: Runner, lots: Lots, task: _Task) -> list[Run]:
 
 
 def _plain(error: NaiadError) -> NaiadError:
-    """The error as one of Naiad's own classes, of which a pickle can be made."""
+    """Convert the error to one of Naiad's own classes, which can be pickled."""
     kind = kind_of(error)
     return (PipelineError if kind is MissingExtra else kind)(message_of(error))

@@ -1,4 +1,4 @@
-"""The requests a pipeline is measured with: real ones, simulated ones, or random ones."""
+"""Requests to measure a pipeline with: from files, simulated, or random."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from naiad.core.pipeline import Pipeline, Request, random_arrays
 from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, fill_defaults, named_dims, validate
 from naiad.errors import InvalidInput
 
-_MOST = 256  # requests that are kept
-_OPEN = 4096  # rows of a dimension that neither limit nor budget bounds
-_SPREAD = 64  # random sizes reach from the largest down to a 64th of it
+_MOST = 256  # requests, at most
+_OPEN = 4096  # rows of a dimension without limit and budget
+_SPREAD = 64  # ratio of the largest random size to the smallest
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Requests, and where they come from, in words."""
+    """Requests, and their origin in words."""
 
     requests: tuple[Request, ...]
     source: str
 
     def mean_sizes(self) -> dict[str, float]:
-        """Mean rows per request of each dimension."""
+        """Return the mean rows per request of each dimension."""
         total = total_sizes(self.requests)
         return {dim: size / len(self.requests) for dim, size in total.items()}
 
 
 def total_sizes(requests: Iterable[Request]) -> dict[str, int]:
-    """Rows of each dimension of all these requests; ``requests`` is one of them."""
+    """Sum the rows of requests by dimension; ``requests`` is one of them."""
     total: dict[str, int] = {}
     for request in requests:
         add_sizes(total, {**request.sizes, REQUESTS: 1})
@@ -43,15 +43,14 @@ def total_sizes(requests: Iterable[Request]) -> dict[str, int]:
 
 
 def find_workload(pipeline: Pipeline, data: Path | None, seed: int) -> Workload:
-    """The requests of ``data``, or else simulated ones, or else random ones.
+    """Return the requests of ``data``, or else simulated ones, or else random ones.
 
-    ``data`` is what the application reads, a ``.npz`` file with one request's arrays by input
-    name, or a folder of those. Requests over the pipeline's ``limit`` are left out, and
-    the rest is shuffled.
+    ``data`` is a file that the application reads, a ``.npz`` file with the arrays of one request by
+    input name, or a folder of those. Requests over the pipeline's ``limit`` are omitted, and the
+    rest is shuffled.
 
     Raises:
-        InvalidInput: nothing can be read from ``data``, or what is read is not what the pipeline
-            takes; says why.
+        InvalidInput: ``data`` cannot be read, or the pipeline accepts none of it; says why.
     """
     found, source = _read(pipeline, data) if data is not None else _make(pipeline, seed)
     requests: list[Request] = []
@@ -63,8 +62,8 @@ def find_workload(pipeline: Pipeline, data: Path | None, seed: int) -> Workload:
         else:
             requests.append(request)
     if not requests:
-        why = f"; the last of them: {refused}" if refused else ""
-        raise InvalidInput(f"{source}: no request that {pipeline.name} takes{why}")
+        why = f"; the last was refused: {refused}" if refused else ""
+        raise InvalidInput(f"{source}: no request that {pipeline.name} accepts{why}")
     order = np.random.default_rng(seed).permutation(len(requests))
     return Workload(tuple(requests[n] for n in order), f"{len(requests)} {source}")
 
@@ -84,12 +83,12 @@ def _make(pipeline: Pipeline, seed: int) -> tuple[Iterable[Arrays], str]:
     if simulated is not None:
         return simulated, "simulated requests"
     if any(tensor.dtype == BYTES for tensor in pipeline.inputs.values()):
-        return repeat(pipeline.example(), _MOST), "times the example"  # nobody reads random bytes
+        return repeat(pipeline.example(), _MOST), "times the example"  # not random bytes
     return _random(pipeline, seed), "random requests"
 
 
 def _random(pipeline: Pipeline, seed: int) -> Iterator[Arrays]:
-    """Requests whose sizes are drawn apart for each dimension, evenly on a logarithmic scale."""
+    """Yield requests with random sizes, log-uniform and independent for each dimension."""
     rng = np.random.default_rng(seed)
     inner = {dim for tensor in pipeline.inputs.values() for dim in tensor.names[1:]}
     largest = {
@@ -102,7 +101,7 @@ def _random(pipeline: Pipeline, seed: int) -> Iterator[Arrays]:
     }
     for number in range(_MOST):
         sizes = {
-            # Requests that differ along a dimension that is not merged never share a batch.
+            # Requests that differ in a dimension that is not merged cannot share a batch.
             dim: min(top, 8)
             if dim in inner
             else round(float(np.exp(rng.uniform(np.log(max(1, top / _SPREAD)), np.log(top)))))
@@ -126,14 +125,14 @@ def _read(pipeline: Pipeline, data: Path) -> tuple[Iterable[Arrays], str]:
         return map(_read_arrays, files), f"requests of {data}"
     if not found:
         raise InvalidInput(
-            f"{data}: Naiad knows no files of requests for {pipeline.name} but .npz, with a "
-            "request's arrays by input name, and folders of those"
+            f"{data}: for {pipeline.name}, Naiad can only read .npz files with the arrays of one "
+            "request by input name, and folders of those"
         )
     return chain.from_iterable(found), f"requests of {data}"
 
 
 def _is_of(pipeline: Pipeline, path: Path) -> bool:
-    """Whether a .npz file has a request's arrays by input name."""
+    """Return whether a .npz file has a request's arrays by input name."""
     return _read_arrays(path).keys() <= pipeline.inputs.keys()
 
 
@@ -142,9 +141,9 @@ def _read_arrays(path: Path) -> Mapping[str, Array]:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InvalidInput(f"{path} is no .npz file of plain arrays: {error}") from None
+        raise InvalidInput(f"{path} is not a .npz file of plain arrays: {error}") from None
 
 
 def cut(requests: Sequence[Request], count: int) -> tuple[Request, ...]:
-    """So many of the requests, repeated in turn where there are fewer."""
+    """Return ``count`` of the requests, repeated in turn if there are fewer."""
     return tuple(requests[n % len(requests)] for n in range(count))

@@ -56,7 +56,7 @@ def test_events_of_a_file_are_requests_of_nugraph3():
 
 
 def test_a_file_for_a_model_without_files_is_refused(tmp_path):
-    with pytest.raises(InvalidInput, match="knows no files of requests for model degree"):
+    with pytest.raises(InvalidInput, match="cannot read files of requests for model degree"):
         find_requests(DEGREE, spec("degree"), tmp_path)
 
 

@@ -16,6 +16,7 @@ import promql_parser
 import pytest
 import yaml
 from tests.support.chart import NAMESPACE, RELEASE, rendered
+from tests.support.command import subcommands
 
 import naiad
 from naiad.deploy.kubernetes import Release, supersonic_values, write_chart
@@ -137,8 +138,8 @@ def test_the_arguments_are_those_of_naiad_serve(release: Release, tmp_path: Path
         command, *arguments = pod["containers"][0]["args"]
         if command.startswith("--"):
             continue  # Envoy's
-        commands: Any = get_command(app)
-        given = commands.commands[command].make_context(command, arguments).params
+        serve = subcommands(get_command(app))[command]
+        given = serve.make_context(command, arguments).params
         assert list(given["pipelines"] or ()) == list(release.pipelines)
         assert given["host"] == "0.0.0.0"
         assert given["instances"] == release.instances
@@ -370,17 +371,17 @@ def test_helm_refuses_values_that_cannot_be(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "Nu"}, "the name 'Nu' cannot be"),
+        ({"name": "Nu"}, "the name 'Nu' must be"),
         ({"name": "n" * 41}, "up to 40"),
         ({"image": "naiad"}, "must be REPOSITORY:TAG"),
         ({"image": "host:5000/naiad"}, "must be REPOSITORY:TAG"),
         ({"pipelines": []}, "nothing to serve"),
-        ({"pipelines": ["nugraph"]}, "no pipeline 'nugraph'; built in are: bundle, covid_ct"),
+        ({"pipelines": ["nugraph"]}, "no pipeline 'nugraph'; built-in pipelines: bundle, covid_ct"),
         ({"pipelines": ["my_model.py:MyModel"]}, "a pod does not have my_model.py:MyModel"),
         ({"repository": "/models"}, "must be pvc://CLAIM/PATH, s3://BUCKET/PREFIX or oci://IMAGE"),
         ({"repository": "pvc://Models"}, "must be pvc://"),
         ({"repository": "s3://[b/m"}, "must be pvc://"),
-        ({"max_replicas": 1}, "2 pods at least and 1 at most"),
+        ({"max_replicas": 1}, "--max-replicas is 1; it must be at least --replicas, 2"),
         ({"prometheus": "p:9090"}, "must be an http:// or https:// URL"),
     ],
 )

@@ -76,21 +76,21 @@ def test_npz_files_are_requests_and_those_over_the_limit_are_left_out(picky, tmp
 def test_what_cannot_be_read_is_named(picky, tmp_path):
     with pytest.raises(InvalidInput, match="nothing: no such file or folder"):
         find_workload(picky, tmp_path / "nothing", seed=0)
-    with pytest.raises(InvalidInput, match=r"knows no files of requests for picky but \.npz"):
+    with pytest.raises(InvalidInput, match=r"for picky, Naiad can only read \.npz"):
         find_workload(picky, tmp_path, seed=0)
     (tmp_path / "a.npz").write_text("not a zip")
-    with pytest.raises(InvalidInput, match=r"a\.npz is no \.npz file of plain arrays"):
+    with pytest.raises(InvalidInput, match=r"a\.npz is not a \.npz file of plain arrays"):
         find_workload(picky, tmp_path / "a.npz", seed=0)
     np.savez(tmp_path / "a.npz", x=np.array([{}], object))
-    with pytest.raises(InvalidInput, match=r"a\.npz is no \.npz file of plain arrays"):
+    with pytest.raises(InvalidInput, match=r"a\.npz is not a \.npz file of plain arrays"):
         find_workload(picky, tmp_path / "a.npz", seed=0)
     np.savez(tmp_path / "a.npz", x=graph(3)["x"])
     with pytest.raises(
-        InvalidInput, match=r"no request that picky takes; .*'edge_index' is missing"
+        InvalidInput, match=r"no request that picky accepts; .*'edge_index' is missing"
     ):
         find_workload(picky, tmp_path / "a.npz", seed=0)
     (tmp_path / "a.csv").write_text("1,2")
-    with pytest.raises(InvalidInput, match=r"knows no files of requests for picky but \.npz"):
+    with pytest.raises(InvalidInput, match=r"for picky, Naiad can only read \.npz"):
         find_workload(picky, tmp_path / "a.csv", seed=0)
 
 

@@ -6,7 +6,8 @@ An application is a class that an entry point of the group ``naiad.applications`
     molecules = "molecules.task:Molecules"
 
 Those that come with Naiad are registered in the same way. A class in a file needs no entry point:
-``naiad infer molecules.py:Molecules``.
+``naiad infer molecules.py:Molecules``. Commands of its own, ``naiad NAME VERB``, are a
+``typer.Typer`` that an entry point of the group ``naiad.commands`` names.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import logging
 import re
 import runpy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -26,6 +28,11 @@ from naiad.errors import InvalidInput
 GROUP: Final = "naiad.applications"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """The options of an application that has none."""
 
 
 class Application:
@@ -45,8 +52,10 @@ class Application:
         on_request: served only when it is named.
         demos: ``module:function`` of each demo by its name: ``naiad demo NAME``. The function is
             given the folder for its files.
-        commands: ``module:name`` of a ``typer.Typer`` with commands that only this application has;
-            several applications may share one.
+        showcase: its demos come first, and ``naiad demo`` without a NAME runs the first.
+        ServeOptions: a frozen dataclass whose fields become options of ``naiad serve``; see
+            :meth:`specs` and :func:`naiad.core.fields.setting`.
+        ExportOptions: the same for ``naiad export``.
     """
 
     name: ClassVar[str]
@@ -57,14 +66,16 @@ class Application:
     packages: ClassVar[tuple[str, ...]] = ()
     on_request: ClassVar[bool] = False
     demos: ClassVar[Mapping[str, str]] = {}
+    showcase: ClassVar[bool] = False
+
+    ServeOptions: ClassVar[type[Any]] = NoOptions
+    ExportOptions: ClassVar[type[Any]] = NoOptions
 
     def __init_subclass__(cls) -> None:
         """Default the model's name to the application's."""
         super().__init_subclass__()
         if "name" in cls.__dict__ and "model" not in cls.__dict__:
             cls.model = cls.name
-
-    commands: ClassVar[str | None] = None
 
     @classmethod
     def client_of(cls, model: Any) -> Any:
@@ -85,6 +96,11 @@ class Application:
     def simulated_requests(cls, number: int, seed: int) -> Iterator[Any] | None:
         """Yield requests of realistic sizes; None where the application cannot make any."""
         return None
+
+    @classmethod
+    def specs(cls, options: Any) -> Sequence[str]:
+        """Return the specs of the pipelines that ``ServeOptions`` or ``ExportOptions`` ask for."""
+        return ()
 
     @classmethod
     def installed(cls) -> bool:
@@ -122,7 +138,7 @@ def application_in(spec: str) -> type[Application]:
     """Return the class that ``FILE.py:CLASS`` names.
 
     Raises:
-        InvalidInput: no such file or class, or the class is no application.
+        InvalidInput: no such file or class, or the class is not an application.
     """
     file, _, name = spec.rpartition(":")
     path = Path(file)
@@ -143,5 +159,5 @@ def _entries() -> dict[str, EntryPoint]:
 def _load(entry: EntryPoint) -> type[Application]:
     found = entry.load()
     if not (isinstance(found, type) and issubclass(found, Application)):
-        raise InvalidInput(f"{entry.value} is no naiad Application")
+        raise InvalidInput(f"{entry.value} is not a naiad Application")
     return found

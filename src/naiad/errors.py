@@ -24,7 +24,6 @@ the same class with the same message.
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import ClassVar
 
@@ -113,6 +112,8 @@ def install_command(extra: str) -> str:
 
     That is the clone it runs in, the folder or URL that pip was given, or else a package index.
     """
+    from importlib.metadata import PackageNotFoundError, distribution
+
     clone = Path(__file__).parents[2]
     if (clone / "pyproject.toml").is_file():
         return f'pip install -e "{clone}[{extra}]"'

@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from naiad.errors import MissingExtra
-
 _PAGE: Final = 1 << 16
 
 
@@ -33,13 +31,10 @@ class Hdf5Draft:
         """Begin a file; ``options`` are those of `h5py.File`.
 
         Raises:
-            MissingExtra: h5py is not installed.
             OSError: the file cannot be written.
         """
-        try:
-            import h5py
-        except ModuleNotFoundError:
-            raise MissingExtra("nugraph3-client", "h5py") from None
+        import h5py
+
         self._pages = Pages(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hdf5")
         self.commits = 0

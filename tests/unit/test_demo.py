@@ -23,4 +23,4 @@ def test_applications_have_their_own_demos_and_those_that_simulate_one_that_is_d
 def test_an_unknown_demo_is_refused_with_those_that_there_are() -> None:
     result = CliRunner().invoke(app, ["demo", "cats"], env={"COLUMNS": "200"})
     assert result.exit_code == 2
-    assert "no demo 'cats'; there are covid_ct, " in result.output
+    assert "no demo 'cats'; there are nugraph3, covid_ct, " in result.output

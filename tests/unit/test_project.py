@@ -17,6 +17,7 @@ import pytest
 from tests.support.markdown import ROOT
 
 import naiad
+from naiad.application import applications
 
 PACKAGE = ROOT / "src" / "naiad"
 
@@ -126,6 +127,44 @@ KNOWN_CIRCLES = {
     # The supervisor restarts the server that watches it.
     ("triton.supervisor", "triton.server"),
 }
+
+
+# Words of English among the names of applications and their folders.
+WORDS = {"image", "medical", "simple", "store", "text"}
+
+
+def code_of(path: Path) -> Iterator[str]:
+    """Yield the names and texts in a file's code; docstrings are not code."""
+    nodes = [*ast.walk(ast.parse(path.read_text("utf-8")))]
+    documentation = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        match node:
+            case ast.Constant(value=str(text)) if node not in documentation:
+                yield text
+            case ast.Name(id=str(name)) | ast.Attribute(attr=str(name)):
+                yield name
+            case ast.arg(arg=str(name)) | ast.keyword(arg=str(name)) | ast.alias(name=str(name)):
+                yield name
+            case ast.ImportFrom(module=str(name)):
+                yield name
+
+
+def test_nothing_in_the_framework_names_an_application() -> None:
+    apps = PACKAGE / "applications"
+    names = {path.name for path in apps.iterdir() if path.is_dir()} - {"__pycache__"}
+    names |= {name for app in applications() for name in (app.name, app.model)}
+    named = re.compile(
+        rf"(?<![\w/])(?<!\w[.-])({'|'.join(sorted(names - WORDS))})(?!\w)|naiad\.applications\.",
+        re.IGNORECASE,
+    )
+    framework = {name: path for name, path in MODULES.items() if not path.is_relative_to(apps)}
+    found = {
+        name: [text for text in code_of(path) if named.search(text)]
+        for name, path in framework.items()
+    }
+    values = PACKAGE / "deploy" / "chart" / "values.yaml"
+    found |= {"values": [text for text in values.read_text("utf-8").split() if named.search(text)]}
+    assert {name: texts for name, texts in found.items() if texts} == {}
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

@@ -1,4 +1,4 @@
-"""``naiad artifacts``: the public files Naiad knows, and fetching one."""
+"""``naiad artifacts``: list public files that Naiad can download, and download them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import typer
 from rich.filesize import decimal
 from rich.table import Table
 
-from naiad import artifacts
 from naiad.console import output
 
 app = typer.Typer(
-    help="Public files: checkpoints, networks, labels and events.", no_args_is_help=True
+    help="List and download public files: checkpoints, networks, labels and events.",
+    no_args_is_help=True,
 )
 
 
 @app.command("list")
 def list_artifacts() -> None:
-    """List the files: what each is for, its licence, and where it is once downloaded."""
+    """List the files with their size, purpose, licence, and path once downloaded."""
+    from naiad import artifacts
+
     table = Table()
     table.add_column("name", no_wrap=True)
     for title in ("size", "what it is", "licence", "here"):
@@ -37,7 +39,9 @@ def list_artifacts() -> None:
 
 @app.command("get")
 def get_artifact(
-    name: Annotated[str, typer.Argument(help="A name from `naiad artifacts list`.")],
+    name: Annotated[str, typer.Argument(help="Name from `naiad artifacts list`.")],
 ) -> None:
     """Download a file, check its hash, and print its path."""
-    typer.echo(artifacts.get(name, progress=True))
+    from naiad.artifacts import get
+
+    typer.echo(get(name, progress=True))

@@ -1,4 +1,4 @@
-"""``naiad audit``: what of a running server is open, and to whom."""
+"""``naiad audit``: report what a running server exposes, and to whom."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _COLOURS = {"closed": "green", "note": "yellow", "open": "bold red"}
 
 def audit(
     url: Url = "localhost:8001",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what of a running server is open, to whom, and what closes it.
+    """Report what a running server exposes, to whom, and how to close it.
 
-    Asks the server as a stranger would, without a key, and changes nothing; of a server of yours on
-    this host it also reads how that was started. Ends with status 1 where somebody can do what they
-    should not.
+    Asks the server as a stranger would, without a key, and changes nothing. For your own server on
+    this host it also reads the settings it was started with. The exit status is 1 if something is
+    open that should not be.
 
     [bold]Examples[/]
 

@@ -1,4 +1,4 @@
-"""``naiad bench``: how fast a served model is, and where the time goes."""
+"""``naiad bench``: measure throughput and latency of a served model."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def bench(
         str | None,
         typer.Option(
             metavar="N,...",
-            help="Clients at once, each waiting for its answer (closed loop); "
-            f"{_LOADS} where no load is given.",
+            help="Concurrent clients, each waiting for its answer (closed loop); "
+            f"{_LOADS} if no load is given.",
         ),
     ] = None,
     rate: Annotated[
@@ -52,39 +52,42 @@ def bench(
         bool, typer.Option("--find-max", help="Find the highest rate that keeps --p99.")
     ] = False,
     p99: Annotated[
-        float, time_option("With --find-max: the bound on the 99th percentile.")
+        float, time_option("With --find-max: bound on the 99th percentile of latency.")
     ] = Seconds(0.1),
     duration: Annotated[
         float,
         time_option(
-            "Measured per load, in three windows; up to three times as long until they agree."
+            "Time per load, in three windows; up to three times as long if they do not agree."
         ),
     ] = Seconds(10),
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Requests from a file of the application's data."),
+        typer.Option(metavar="FILE", help="File of the application's data to take requests from."),
     ] = None,
     metrics_url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="The server's metrics; by default where a server on this host says that they are, "
-            "and port 8002 of another host.",
+            help="The server's metrics; by default as announced by a server on this host, or "
+            "port 8002 of another host.",
         ),
     ] = None,
     compare: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Print ratios to this report.json of a former run."),
+        typer.Option(metavar="FILE", help="Print ratios to the report.json of an earlier run."),
     ] = None,
     directory: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Write report.json and report.html there."
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Write report.json and report.html to this folder.",
         ),
     ] = None,
     local: Local = False,
 ) -> None:
-    """Measure a served model: throughput, latency, batches, and where a request's time goes.
+    """Measure a served model: throughput, latency, batches, and time per stage.
 
     [bold]Examples[/]
 
@@ -112,13 +115,13 @@ def bench(
     )
     baseline = read_baseline(compare) if compare is not None else None
     if directory is not None:
-        import_module("naiad.bench.html")  # a missing extra is told now, and not after the work
+        import_module("naiad.bench.html")  # report a missing extra before the work
         directory.mkdir(parents=True, exist_ok=True)
     report = _measure_locally(settings) if local else _measure(settings, url, given_access())
     comparisons = compare_with(report.levels, baseline) if baseline is not None else []
     _print(report, comparisons)
     if baseline is not None and not comparisons:
-        errors.print(f"{compare} has none of these loads: nothing to compare", highlight=False)
+        errors.print(f"{compare} has none of these loads; nothing to compare", highlight=False)
     if directory is not None:
         _write(report, comparisons, directory)
     if not any(level.latency for level in report.levels):
@@ -146,7 +149,7 @@ def _measure(settings: Settings, url: str, access: Access) -> Report:
 
 
 class _Progress:
-    """The load that is being applied, and a line for each that has been."""
+    """Status with the current load, and a line for each finished one."""
 
     def load(self, load: Load) -> None:
         self._status.update(f"measuring {load}")
@@ -192,7 +195,7 @@ def _print(report: Report, comparisons: list[Comparison]) -> None:
 
 
 def print_table(rows: Rows) -> None:
-    """Show a table in the terminal; numbers to the right."""
+    """Print a table, with numbers aligned to the right."""
     table = Table(title=rows.title, title_justify="left", box=SIMPLE_HEAD, padding=0)
     for number, name in enumerate(rows.columns):
         table.add_column(name, justify="right" if number else "left", no_wrap=not number)
@@ -222,7 +225,7 @@ def _loads(kind: str, listed: str) -> tuple[Load, ...]:
         if not 0 < value < float("inf"):
             whole = "whole " if kind == "concurrency" else ""
             raise typer.BadParameter(
-                f"--{kind} takes {whole}numbers above 0 with commas between, such as 1,2,4; "
+                f"--{kind} takes {whole}numbers above 0 separated by commas, such as 1,2,4; "
                 f"not {word!r}"
             )
         loads.append(Load("concurrency" if kind == "concurrency" else "rate", value))

@@ -1,4 +1,4 @@
-"""``naiad check``: a model repository checked without a server."""
+"""``naiad check``: check a model repository without a server."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ def check(
         bool,
         typer.Option(
             "--configs-only",
-            help="Load no model file and import no pipeline; for files that are not trusted.",
+            help="Neither load model files nor import pipelines; for untrusted files.",
         ),
     ] = False,
     python_environment: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where a model.py of the repository's own runs, as for `serve`."
+            metavar="DIR",
+            help="Python environment of the repository's own model.py, as for `serve`.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check a model repository: its configs, its files, and the configs against the files.
 
-    Ends with status 1 where there are errors.
+    The exit status is 1 if there are errors.
 
     [bold]Examples[/]
 

@@ -1,4 +1,4 @@
-"""``naiad codegen``: clients' types in other languages, from a pipeline's schema."""
+"""``naiad codegen``: write client types in other languages from a pipeline's schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from naiad.cli.options import Force
 from naiad.console import output, refuse_existing
 
 app = typer.Typer(
-    help="Write clients' types in other languages, from a pipeline's schema.",
+    help="Write client types in other languages from a pipeline's schema.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -19,7 +19,7 @@ app = typer.Typer(
 
 @app.callback()
 def group() -> None:
-    """Write clients' types in other languages, from a pipeline's schema."""
+    """Write client types in other languages from a pipeline's schema."""
 
 
 @app.command()
@@ -31,15 +31,18 @@ def cpp(
     file_out: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="The header; by default standard output."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File for the header; by default standard output.",
         ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write a C++ header with what a client sends and gets, as structs of vectors.
+    """Write a C++ header that declares requests and answers as structs of vectors.
 
-    It is for the client library naiad-client, which checks names, datatypes and
-    shapes against the schema before anything is sent.
+    It is for the client library naiad-client, which checks names, datatypes and shapes against the
+    schema before it sends a request.
 
     [bold]Examples[/]
 

@@ -1,4 +1,4 @@
-"""``naiad config``: a model's configuration in words."""
+"""``naiad config``: explain a model's configuration."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def config(
     url: Url = "localhost:8001",
     model_repository: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Read this repository; no server is asked."),
+        typer.Option(metavar="DIR", help="Read this repository instead of asking a server."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Explain a model's configuration: tensors, batching, instances, versions, parameters.
 
@@ -79,7 +79,7 @@ def _read(name: str, repository: Path) -> ModelConfig:
 
 
 def _of_pipeline(config: ModelConfig) -> list[Section]:
-    """The budget and the limit, which are in the pipeline's code."""
+    """Describe the budget and the limit, which are in the pipeline's code."""
     from naiad.triton.config import PIPELINE_PARAMETER
     from naiad.triton.describe import describe_pipeline
     from naiad.triton.repository import ExportedModel
@@ -89,6 +89,6 @@ def _of_pipeline(config: ModelConfig) -> list[Section]:
     try:
         pipeline = ExportedModel(config.name, config.path).pipeline()
     except NaiadError as error:
-        errors.print(f"without its budget and limit: {escape(str(error))}", highlight=False)
+        errors.print(f"budget and limit are not shown: {escape(str(error))}", highlight=False)
         return []
     return describe_pipeline(pipeline)

@@ -1,8 +1,8 @@
-"""A client of the server that a command talks to, or of one that is started for it.
+"""Clients of the server that a command talks to, or starts for itself.
 
-What ``--api-key``, ``--api-key-file`` and ``--ca`` say is kept for the time of the command, so that
-no command need hand it on: :func:`add_access` adds those options to all commands that ask a server,
-and :func:`open_client` applies them.
+The values of ``--api-key``, ``--api-key-file`` and ``--ca`` are kept in a context variable while
+the command runs: :func:`add_access` adds these options to all commands that ask a server, and
+:func:`open_client` applies them.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from naiad.cli.options import ApiKey, ApiKeyFile, Ca
 from naiad.console import errors
 from naiad.errors import NaiadError, Unavailable
 
-# naiad.client is imported inside the functions: this is read with every command.
+# naiad.client is imported inside the functions: every command imports this module.
 if TYPE_CHECKING:
     from naiad.client import Client
     from naiad.client.access import Access
 
 _URLS = {"url", "server"}
-"""Parameters of a command by which a user names a server."""
-_PATIENCE = 10.0  # seconds for a server to say what is the matter
+"""Parameters of commands that name a server."""
+_PATIENCE = 10.0  # seconds to wait for the error of a server that is not ready
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What the command line says of access."""
+    """Credentials given on the command line."""
 
     api_key: str | None = field(default=None, repr=False)
     ca: Path | None = None
@@ -47,8 +47,10 @@ _given: ContextVar[_Given] = ContextVar("_given", default=_NOTHING)
 def add_access(app: typer.Typer) -> None:
     """Give ``--api-key``, ``--api-key-file`` and ``--ca`` to all commands that ask a server."""
     for command in app.registered_commands:
-        callback = command.callback
-        if callback is not None and _URLS & inspect.signature(callback).parameters.keys():
+        if (callback := command.callback) is None:
+            continue
+        names = inspect.signature(callback).parameters.keys()
+        if _URLS & names and "api_key" not in names:
             command.callback = _with_access(callback)
     for group in app.registered_groups:
         if group.typer_instance is not None:
@@ -56,7 +58,7 @@ def add_access(app: typer.Typer) -> None:
 
 
 def given_access() -> Access:
-    """What this command was given, as `naiad.Client` takes it."""
+    """Return the credentials given to this command."""
     from naiad.client.access import Access
 
     given = _given.get()
@@ -64,7 +66,7 @@ def given_access() -> Access:
 
 
 def open_client(url: str, *, timeout: float = 60.0, retries: int | None = None) -> Client:
-    """A client of the server at ``url``, with the key and the authority that were given."""
+    """Return a client of the server at ``url`` that uses the given credentials."""
     from naiad.client import Client
 
     given = _given.get()
@@ -81,18 +83,18 @@ def connected(
     model: str | None = None,
     local: bool = True,
 ) -> Generator[Client]:
-    """A client of the server at ``url``; None starts one that serves ``application`` alone.
+    """Yield a client of the server at ``url``; for None, start one that serves ``application``.
 
     Args:
         application: its name, as ``naiad serve`` takes it.
         url: of a running server, or None.
         timeout: seconds per request.
         weights: of a server that is started.
-        model: that a running server must have ready.
+        model: must be ready on a running server.
         local: the command has the option ``--local``.
 
     Raises:
-        Unavailable: no server is there; says how to start one.
+        Unavailable: no server is ready; says how to start one.
         EngineError: Triton cannot run here.
     """
     from naiad.client import Client
@@ -118,10 +120,9 @@ def connected(
 
 
 def _not_ready(url: str, message: str) -> NaiadError:
-    """The error for a server that is not ready: its own or the client's words, or ``message``.
+    """Return the error of a server that is not ready; if it cannot be reached, ``message``.
 
-    A server that is there and refuses this client, or is not understood, is not helped by the
-    start of another one.
+    Starting another server does not help if this one refuses the client, or is not understood.
     """
     from naiad.client.transport import is_unreachable
 
@@ -135,7 +136,7 @@ def _not_ready(url: str, message: str) -> NaiadError:
 
 
 def _with_access(command: Callable[..., None]) -> Callable[..., None]:
-    """The same command with the options of access."""
+    """Return the command with the options of access."""
 
     @functools.wraps(command)
     def run(
@@ -158,15 +159,15 @@ def _with_access(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _key(key: str | None, file: Path | None) -> str | None:
-    """The API key of two options.
+    """Return the API key given by one of two options.
 
     Raises:
-        BadParameter: both are given, or the file has none.
+        BadParameter: both are given, or the file has no key.
     """
     if file is None:
         return key
     if key is not None:
-        raise typer.BadParameter("--api-key and --api-key-file: give one of them")
+        raise typer.BadParameter("give either --api-key or --api-key-file")
     try:
         found = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""``naiad demo``: an application from end to end, on the real Triton."""
+"""``naiad demo``: run an application from end to end, on the real Triton."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from naiad.application import applications
 from naiad.console import output
 from naiad.tasks.task import Simulates, Task
 
-_DEFAULT = "nugraph3"
-
 
 def demos() -> dict[str, Callable[[Path], None]]:
     """Return all demos by name: applications' own, and one for each task that simulates."""
     found: dict[str, Callable[[Path], None]] = {}
-    for app in applications():
+    for app in sorted(applications(), key=lambda app: not app.showcase):
         if issubclass(app, Task) and issubclass(app, Simulates):
             found[app.name] = partial(_simulated, app)
         for name, spec in app.demos.items():
             found[name] = partial(_own, spec)
-    return dict(sorted(found.items()))
+    return found
 
 
 def _print_list(wanted: bool) -> None:
@@ -36,10 +34,15 @@ def _print_list(wanted: bool) -> None:
 
 def demo(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the demo, as --list lists them.")
-    ] = _DEFAULT,
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Name of the demo; by default the first that --list lists.",
+            show_default=False,
+        ),
+    ] = None,
     directory: Annotated[
-        Path, typer.Option("--output", "-o", help="Where results and pictures go.")
+        Path, typer.Option("--output", "-o", help="Folder for results and pictures.")
     ] = Path("demo-output"),
     names: Annotated[
         bool,
@@ -48,8 +51,8 @@ def demo(
 ) -> None:
     """Start Triton with an application, send it sample requests, print the answers, shut down.
 
-    Without a NAME it is NuGraph3: simulated events are labelled and drawn. It needs no network and
-    no data of yours: weights and samples come with Naiad. Most of them are made up, and say so.
+    It needs neither a network nor your data: weights and samples come with Naiad. Most of them are
+    synthetic, and say so.
 
     [bold]Examples[/]
 
@@ -58,10 +61,11 @@ def demo(
       naiad demo --list
     """
     found = demos()
-    if name not in found:
+    chosen = name or next(iter(found))
+    if chosen not in found:
         raise typer.BadParameter(f"no demo {name!r}; there are {', '.join(found)}")
-    found[name](directory)
-    if name == _DEFAULT:
+    found[chosen](directory)
+    if name is None:
         output.print("[bold]more[/] naiad demo --list", highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""``naiad deploy``: files by which other systems run Naiad."""
+"""``naiad deploy``: write files with which other systems run Naiad."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from naiad.console import errors, output, refuse_existing
 from naiad.deploy.release import Release
 
 app = typer.Typer(
-    help="Write what runs Naiad in a cluster: a Helm chart, a dashboard.",
+    help="Write a Helm chart and a dashboard, to run Naiad in a cluster.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what exists.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
 
 @app.command()
@@ -30,8 +30,8 @@ def kubernetes(
         list[str] | None,
         typer.Argument(
             metavar="PIPELINE",
-            help="Built-in names, or package.module:Class of what the image has; may be none with "
-            "a --repository.",
+            help="Built-in names, or package.module:Class if the image has it; optional with "
+            "--repository.",
             show_default=False,
         ),
     ] = None,
@@ -42,12 +42,12 @@ def kubernetes(
     force: Force = False,
     release: Release,
 ) -> None:
-    """Write a Helm chart, and the values that differ from its own.
+    """Write a Helm chart, and values for this release.
 
-    Needs no cluster and no Helm. The chart has a Deployment with probes on Naiad's supervisor,
-    Envoy to spread gRPC, autoscaling by the time in the queue, a PodDisruptionBudget, a
+    It needs neither a cluster nor Helm. The chart has a Deployment with probes of Naiad's
+    supervisor, Envoy to balance gRPC, autoscaling by time in the queue, a PodDisruptionBudget, a
     NetworkPolicy, a ServiceMonitor and a Grafana dashboard. Values for SuperSONIC's chart are
-    written too.
+    written, too.
 
     [bold]Examples[/]
 
@@ -65,7 +65,7 @@ def kubernetes(
     for path in written:
         output.print(f"wrote {path}", highlight=False, soft_wrap=True)
     if len(written) < 3:
-        errors.print("no supersonic.yaml: its chart has models from a pvc:// only")
+        errors.print("no supersonic.yaml: SuperSONIC's chart can only read models from pvc://")
     chart, values = (shlex.quote(str(path)) for path in written[:2])
     typer.echo(f"\n  helm upgrade --install {release.name} {chart} --values {values}")
     typer.echo(f"  helm template {release.name} {chart} --values {values}  # plain manifests")
@@ -73,12 +73,14 @@ def kubernetes(
 
 @app.command("dashboard")
 def write_dashboard(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Such as naiad.json.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File to write, such as naiad.json.")
+    ],
     force: Force = False,
 ) -> None:
-    """Write the Grafana dashboard: where the time of requests goes, batches, errors, pods.
+    """Write a Grafana dashboard of request stages, batches, errors and pods.
 
-    Import it in Grafana; any Prometheus that reads a server's metrics port will do.
+    Import it into Grafana. Its data source can be any Prometheus that scrapes the metrics port.
 
     [bold]Examples[/]
 

@@ -1,4 +1,4 @@
-"""``naiad engine``: the Triton that serves, and Pythons for a repository's own ``model.py``."""
+"""``naiad engine``: install Triton, and make Python environments for ``model.py`` files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from naiad.console import say
 from naiad.engine_release import RELEASE
 from naiad.errors import EngineError
 
-app = typer.Typer(help="The Triton that serves: fetched, shown.", no_args_is_help=True)
+app = typer.Typer(help="Show or install the Triton that serves models.", no_args_is_help=True)
 
 
 @app.command()
 def show() -> None:
-    """Show which Triton serves, and where it is."""
+    """Show the version and folder of the Triton that serves models."""
     typer.echo(described())
 
 
@@ -26,7 +26,7 @@ def install(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The wheel, downloaded elsewhere; by default pip or uv fetches it as configured.",
+            help="Wheel downloaded elsewhere; by default pip or uv downloads it as configured.",
         ),
     ] = None,
     directory: Annotated[
@@ -35,15 +35,15 @@ def install(
             "--output",
             "-o",
             metavar="DIR",
-            help="A new folder for it, to be named by --engine or NAIAD_ENGINE; by default it goes "
+            help="New folder for it, to be given by --engine or NAIAD_ENGINE; by default it goes "
             "to Naiad's cache, where it is found.",
         ),
     ] = None,
 ) -> None:
-    """Fetch Triton's files, check their hash, unpack them, and print their folder.
+    """Download Triton, check its hash, unpack it, and print its folder.
 
-    [bold]naiad serve[/] does so by itself the first time; this is for images and for machines
-    without a network.
+    The first [bold]naiad serve[/] does this by itself; use this for images and machines without a
+    network.
 
     [bold]Examples[/]
 
@@ -57,19 +57,21 @@ def install(
 
 @app.command("python-environment")
 def python_environment(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="New folder.")],
     packages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PACKAGE", help="What else the model.py imports, as pip takes it."),
+        typer.Argument(
+            metavar="PACKAGE", help="Package that the model.py imports, as pip takes it."
+        ),
     ] = None,
     python: Annotated[
         str,
-        typer.Option(help="Its version (3.8 to 3.12), or the program of one.", show_default=False),
+        typer.Option(help="Python version (3.8 to 3.12) or interpreter.", show_default=False),
     ] = "",
 ) -> None:
     """Make a Python environment with NumPy 1 for a repository's own model.py.
 
-    Triton's Python stub of this release was built for NumPy 1. Pipelines need no such environment.
+    This release of Triton's Python stub was built for NumPy 1. Pipelines do not need this.
 
     [bold]Examples[/]
 
@@ -80,13 +82,13 @@ def python_environment(
 
     made = make_environment(directory, packages or (), python=python)
     say(
-        f"{directory}: Python {made.version} with NumPy {made.numpy}; name it by "
-        f"--python-environment of `naiad serve`, or as EXECUTION_ENV_PATH in a config.pbtxt"
+        f"{directory}: Python {made.version} with NumPy {made.numpy}; give it to `naiad serve` as "
+        f"--python-environment, or as EXECUTION_ENV_PATH in a config.pbtxt"
     )
 
 
 def described() -> str:
-    """One line about the Triton that would serve, or the reason why none can."""
+    """Describe the Triton that would serve in one line, or say why there is none."""
     from naiad.triton.engine import find_engine, place_of_engine
     from naiad.triton.engine_files import wheel_here
 
@@ -94,7 +96,7 @@ def described() -> str:
     try:
         if (place := place_of_engine()) is None:
             wheel_here()
-            return f"{release}, fetched at the first `naiad serve` or by `naiad engine install`"
+            return f"{release}, downloaded by the first `naiad serve` or by `naiad engine install`"
         engine = find_engine(place)
     except EngineError as error:
         return f"none: {str(error).splitlines()[0]}"

@@ -1,16 +1,16 @@
-"""``naiad export``: write model repositories, and check that they load and answer."""
+"""``naiad export``: write and check model repositories."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from naiad.cli.fields import with_fields
+from naiad.cli.mount import brought_options, specs_of
 from naiad.console import errors, output
 from naiad.core.fields import changed, option_name
 from naiad.core.settings import ModelSettings
@@ -18,14 +18,13 @@ from naiad.errors import EngineError
 
 
 class Format(str, Enum):
-    """What a model is written as."""
+    """Format of an exported model."""
 
     pipeline = "pipeline"
     torchscript = "torchscript"
     pt2 = "pt2"
 
 
-@with_fields
 def export(
     pipeline: Annotated[
         str | None,
@@ -34,15 +33,8 @@ def export(
     directory: Annotated[
         Path | None, typer.Argument(help="The model repository to write.", show_default=False)
     ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="A MONAI bundle in place of a pipeline: its folder, or a .ts file. It is a "
-            "program: take bundles only from those you trust.",
-        ),
-    ] = None,
     *,
+    brought: Annotated[Any, brought_options("ExportOptions")],
     format: Annotated[
         Format,
         typer.Option(
@@ -54,20 +46,20 @@ def export(
         bool,
         typer.Option(
             "--batching/--no-batching",
-            help="With torchscript and pt2: let Naiad merge requests.",
+            help="With torchscript and pt2: merge requests in Naiad.",
         ),
     ] = True,
     check: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write nothing: load the repository DIR in a throw-away server and run each "
+            help="Write nothing; load the repository DIR in a temporary server and run each "
             "model's sample request.",
         ),
     ] = None,
     models: ModelSettings,
 ) -> None:
-    """Write a model repository that Triton serves, here or in an NVIDIA container.
+    """Write a model repository that Triton can serve, here or in an NVIDIA container.
 
     [bold]Examples[/]
 
@@ -83,14 +75,12 @@ def export(
             raise typer.BadParameter("give either PIPELINE DIRECTORY or --check DIR")
         check_repository(check)
         return
-    if bundle is not None:
-        if pipeline is None or directory is not None:
-            raise typer.BadParameter("with --bundle give the model repository alone: out/")
-        from naiad.applications.medical.bundle.pipeline import bundle_spec
-
-        pipeline, directory = bundle_spec(bundle), Path(pipeline)
+    if specs := specs_of(brought):
+        if pipeline is None or directory is not None or len(specs) > 1:
+            raise typer.BadParameter("give PIPELINE or one option in its place, and DIRECTORY")
+        pipeline, directory = specs[0], Path(pipeline)
     if pipeline is None or directory is None:
-        raise typer.BadParameter("give a pipeline and a directory, e.g. naiad export nugraph3 out/")
+        raise typer.BadParameter("give PIPELINE and DIRECTORY, such as my_model.py:MyModel models/")
     if format is not Format.pipeline:
         extra = [
             option_name(one)
@@ -99,8 +89,7 @@ def export(
         ]
         if extra:
             raise typer.BadParameter(
-                f"{', '.join(extra)}: for --format pipeline only; of a plain model such settings "
-                "are in its config.pbtxt"
+                f"{', '.join(extra)}: for --format pipeline only; plain models have a config.pbtxt"
             )
         from naiad.triton.torch_export import export_application
 
@@ -131,10 +120,10 @@ def _print_written(path: Path, repository: Path, notice: str = "") -> None:
 
 
 def check_repository(directory: Path) -> None:
-    """Serve a repository on free ports and run every Naiad model's example.
+    """Serve a repository on free ports and run the example of each Naiad model.
 
     Raises:
-        EngineError: there is no model, one does not load, or does not answer.
+        EngineError: no model was found, or one does not load or answer.
     """
     from naiad.triton.repository import naiad_models
     from naiad.triton.server import Server

@@ -1,8 +1,8 @@
-"""Command-line options made from the fields of dataclasses.
+"""Command-line options derived from the fields of dataclasses.
 
-A field's metadata has its ``help``; see :func:`naiad.core.fields.setting` for what more it may
-have. ``parser`` is a function that makes its value of a text. A field that is a dataclass itself
-stands for its own fields, in a panel of theirs.
+A field's metadata has its ``help``; see :func:`naiad.core.fields.setting` for the other keys.
+``parser`` is a function that makes its value of a text. A field that is itself a dataclass stands
+for its own fields, in a panel of their own.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 def options(kind: Any, panel: str | None = None) -> list[inspect.Parameter]:
-    """Keyword parameters as typer reads them, an option for each field of a dataclass."""
+    """Return keyword parameters as typer reads them, one for each field of a dataclass."""
     return [parameter for one, hint in _hinted(kind) for parameter in _options(one, hint, panel)]
 
 
 def build(kind: type[T], values: dict[str, Any]) -> T:
-    """The dataclass that a command's arguments describe; they are taken out of ``values``."""
+    """Make the dataclass that a command's arguments describe; take them out of ``values``."""
     made: dict[str, Any] = {}
     for one, hint in _hinted(kind):
         part = _part(hint)
@@ -41,14 +41,17 @@ def build(kind: type[T], values: dict[str, Any]) -> T:
 
 
 def with_fields(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace each parameter of ``command`` that is a dataclass by an option per field."""
+    """Replace each parameter of ``command`` that is a dataclass by an option per field.
+
+    Its annotation is the dataclass, or ``Annotated[Any, DATACLASS]`` for one that is made.
+    """
     signature = inspect.signature(command, eval_str=True)
     kinds: dict[str, Any] = {}
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
-        if is_dataclass(parameter.annotation):
-            kinds[parameter.name] = parameter.annotation
-            parameters += options(parameter.annotation)
+        if (kind := _part(parameter.annotation)) is not None:
+            kinds[parameter.name] = kind
+            parameters += options(kind)
         else:
             parameters.append(parameter)
 
@@ -64,7 +67,7 @@ def with_fields(command: Callable[..., None]) -> Callable[..., None]:
 def reshaped(
     command: Callable[..., None], parameters: list[inspect.Parameter]
 ) -> Callable[..., None]:
-    """The same function with the parameters that typer is to see."""
+    """Give the function the signature that typer reads."""
     parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in parameters]
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
     command.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
@@ -77,7 +80,7 @@ def _hinted(kind: Any) -> Iterator[tuple[Field[Any], Any]]:
 
 
 def _part(hint: Any) -> Any:
-    """The dataclass that a field is, or may be; None where it is none."""
+    """Return the dataclass in a type such as ``D``, ``D | None`` or ``Annotated[Any, D]``."""
     return next((one for one in (hint, *get_args(hint)) if is_dataclass(one)), None)
 
 
@@ -162,7 +165,7 @@ def _given(one: Field[Any], hint: Any, values: dict[str, Any]) -> Any:
 def _pair(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise typer.BadParameter(f"{option} {text}: it must be NAME=VALUE")
+        raise typer.BadParameter(f"{option} {text}: expected NAME=VALUE")
     return name, value
 
 
@@ -171,9 +174,9 @@ def _former(one: Field[Any]) -> str:
 
 
 class _Reader:
-    """Reads what is typed for a field with a unit, and checks its bounds."""
+    """Reader of values typed for a field with a unit; it checks their bounds."""
 
-    __name__ = "value"  # typer shows it where there is no metavar
+    __name__ = "value"  # shown by typer if there is no metavar
 
     def __init__(
         self, one: Field[Any], hint: Any, read: Callable[..., Any], bare: str | None
@@ -188,7 +191,7 @@ class _Reader:
             raise typer.BadParameter(str(error)) from None
         if self._whole and isinstance(value, float):
             if not value.is_integer():
-                raise typer.BadParameter(f"{text!r} is no whole number of seconds")
+                raise typer.BadParameter(f"{text!r} is not a whole number of seconds")
             value = int(value)
         if wrong := out_of_bounds(self._field, value):
             raise typer.BadParameter(f"{text} is out of range; it must be {wrong}")
@@ -199,10 +202,10 @@ def _octal(text: str) -> int:
     try:
         return int(text, 8)
     except ValueError:
-        raise ValueError(f"{text!r} is no octal number, such as 660") from None
+        raise ValueError(f"{text!r} is not an octal number, such as 660") from None
 
 
-# Of each unit: what reads a text, what shows a value, and the placeholder in the help.
+# For each unit: the parser, the formatter, and the placeholder in the help.
 _UNITS: dict[str, tuple[Callable[..., Any], Callable[[Any], str], str]] = {
     "s": (seconds, duration, "TIME"),
     "bytes": (size, amount, "SIZE"),

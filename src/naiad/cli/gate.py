@@ -1,4 +1,4 @@
-"""``naiad gate``: API keys, and a certificate to try with."""
+"""``naiad gate``: manage API keys, and make a certificate for trials."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import typer
 from rich.table import Table
 
 from naiad.console import errors, output
-from naiad.gate import certificates, keys
 
 app = typer.Typer(
-    help="Say who may use a server that others can reach: API keys, a certificate.",
+    help="Manage access to a server that others can reach: API keys, a certificate.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 key_app = typer.Typer(
-    help="API keys: a file of names, hashes and rights; the keys themselves are kept nowhere.",
+    help="Manage API keys: a file of names, hashes and rights; the keys themselves are not stored.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -28,11 +27,11 @@ File = Annotated[
     typer.Option(
         "--file",
         metavar="FILE",
-        help="File of the keys. [dim]\\[default: ~/.config/naiad/api-keys.json][/]",
+        help="File of keys. [dim]\\[default: ~/.config/naiad/api-keys.json][/]",
         show_default=False,
     ),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is; logs have it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Owner of the key, shown in logs.")]
 
 
 @key_app.command()
@@ -41,8 +40,8 @@ def add(
     may: Annotated[
         Literal["infer", "control"],
         typer.Option(
-            help="infer: inference and all that describes models. control: that, and loading and "
-            "unloading models, which can run code on the server."
+            help="infer: inference and model metadata. control: also loading and unloading models, "
+            "which can run code on the server."
         ),
     ] = "infer",
     models: Annotated[
@@ -50,21 +49,23 @@ def add(
         typer.Option(
             "--model",
             metavar="MODEL",
-            help="Only for this model; may be repeated.",
+            help="Restrict the key to this model; may be repeated.",
             show_default="all",
         ),
     ] = None,
     rate: Annotated[
         str | None,
         typer.Option(
-            metavar="RATE", help="Most requests: 50/s, 600/m, 1000/h.", show_default="no limit"
+            metavar="RATE",
+            help="Maximum request rate: 50/s, 600/m, 1000/h.",
+            show_default="no limit",
         ),
     ] = None,
     file: File = None,
 ) -> None:
-    """Make a key, and show it this once.
+    """Make a key, and show it once.
 
-    A running server takes it up within two seconds.
+    A running server accepts it within two seconds.
 
     [bold]Examples[/]
 
@@ -72,11 +73,13 @@ def add(
       naiad gate key add daq --model nugraph3 --rate 50/s
       naiad gate key add operator --may control
     """
+    from naiad.gate import keys
+
     path = file or keys.default_path()
     verbs: tuple[keys.Verb, ...] = ("infer", "control") if may == "control" else ("infer",)
     key = keys.add_key(path, name, verbs, tuple(models) if models else None, rate)
     errors.print(
-        f"the key of {name}, shown this once; its hash is in {path}",
+        f"key of {name}, shown only once; its hash is in {path}",
         highlight=False,
         soft_wrap=True,
     )
@@ -91,12 +94,14 @@ def add(
 
 @key_app.command("list")
 def list_keys(file: File = None) -> None:
-    """List the keys: names and rights.
+    """List keys with their names and rights.
 
     [bold]Examples[/]
 
       naiad gate key list
     """
+    from naiad.gate import keys
+
     table = Table(box=None, pad_edge=False)
     for column in ("name", "may", "models", "rate", "created"):
         table.add_column(column)
@@ -114,6 +119,8 @@ def remove(name: Name, file: File = None) -> None:
 
       naiad gate key remove alice
     """
+    from naiad.gate import keys
+
     path = file or keys.default_path()
     keys.remove_key(path, name)
     output.print(f"removed the key of {name} from {path}", highlight=False, soft_wrap=True)
@@ -128,17 +135,19 @@ def certificate(
     directory: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory to write to.")
     ] = Path(),
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Days that it is valid.")] = 365,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Validity in days.")] = 365,
 ) -> None:
-    """Make a self-signed certificate, to try TLS with.
+    """Make a self-signed certificate to try TLS with.
 
-    Clients need the certificate too, since no authority vouches for it.
+    Clients need the certificate, too, since no authority has signed it.
 
     [bold]Examples[/]
 
       naiad gate certificate gpu1.example.org 192.0.2.7
     """
-    chain, key = certificates.make_certificate(hosts, directory, days)
+    from naiad.gate.certificates import make_certificate
+
+    chain, key = make_certificate(hosts, directory, days)
     for path in (chain, key):
         output.print(f"wrote {path}", highlight=False, soft_wrap=True)
     host = f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]

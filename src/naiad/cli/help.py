@@ -1,4 +1,4 @@
-"""Commands and groups whose ``--help`` shows flags without a type."""
+"""Commands and groups made one by one; their ``--help`` shows flags without a type."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from naiad.cli.connect import add_access
+from naiad.cli.fields import with_fields
+
 
 class _PlainFlags:
     """Shows ``--flag`` where typer shows ``--flag <bool>``."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, flags with an empty placeholder."""
+        """Return the parameters, flags with an empty placeholder."""
         params: list[Any] = super().get_params(ctx)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportAttributeAccessIssue]
         for parameter in params:
             if getattr(parameter, "is_flag", False):
@@ -28,8 +31,23 @@ class Group(_PlainFlags, TyperGroup):
     """A group with plain flags."""
 
 
-def show_plain_flags(app: typer.Typer) -> None:
-    """Apply this to all commands and groups below ``app``, and to itself."""
+def make_command(name: str, declared: Any) -> Any:
+    """Return the command that a function declares, or the group that a `typer.Typer` does.
+
+    Dataclasses among its parameters become options, see :func:`naiad.cli.fields.with_fields`;
+    commands that ask a server get the options of access.
+    """
+    app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
+    if isinstance(declared, typer.Typer):
+        app.add_typer(declared, name=name)
+    else:
+        app.command(name)(with_fields(declared))
+    add_access(app)
+    _show_plain_flags(app)
+    return typer.main.get_group(app).commands[name]
+
+
+def _show_plain_flags(app: typer.Typer) -> None:
     own = app.info.cls
     if not (isinstance(own, type) and issubclass(own, Group)):
         app.info.cls = Group
@@ -37,4 +55,4 @@ def show_plain_flags(app: typer.Typer) -> None:
         command.cls = _Command
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            show_plain_flags(group.typer_instance)
+            _show_plain_flags(group.typer_instance)

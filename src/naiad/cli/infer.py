@@ -1,7 +1,7 @@
-"""``naiad infer``: raw data to a served model, results to the screen, files and pictures."""
+"""``naiad infer``: send raw data to a served model; print, write and draw results."""
 
 from __future__ import annotations
 
 from naiad.cli.verbs import group
 
-app = group("infer", "Send data to a served model and write what it says.")
+app = group("infer", "Send data to a served model; print, write and draw results.")

@@ -2,79 +2,101 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from typer.core import TyperCommand
 
 from naiad import __version__
-from naiad.cli import (
-    artifacts,
-    codegen,
-    deploy,
-    engine,
-    gate,
-    infer,
-    process,
-    simulate,
-    train,
-    weights,
-)
-from naiad.cli.audit import audit
-from naiad.cli.bench import bench
-from naiad.cli.check import check
-from naiad.cli.config import config
-from naiad.cli.connect import add_access
-from naiad.cli.demo import demo
-from naiad.cli.export import export
-from naiad.cli.help import show_plain_flags
-from naiad.cli.models import load, models, unload
-from naiad.cli.mount import mount_groups
-from naiad.cli.new import new
-from naiad.cli.serve import serve
-from naiad.cli.tune import tune
-from naiad.console import errors as stderr
+from naiad.cli.help import Group, make_command
 from naiad.errors import NaiadError
+
+COMMANDS = {
+    "serve": "naiad.cli.serve:serve",
+    "export": "naiad.cli.export:export",
+    "check": "naiad.cli.check:check",
+    "config": "naiad.cli.config:config",
+    "models": "naiad.cli.models:models",
+    "load": "naiad.cli.models:load",
+    "unload": "naiad.cli.models:unload",
+    "audit": "naiad.cli.audit:audit",
+    "bench": "naiad.cli.bench:bench",
+    "tune": "naiad.cli.tune:tune",
+    "demo": "naiad.cli.demo:demo",
+    "new": "naiad.cli.new:new",
+    "deploy": "naiad.cli.deploy:app",
+    "engine": "naiad.cli.engine:app",
+    "gate": "naiad.cli.gate:app",
+    "infer": "naiad.cli.infer:app",
+    "process": "naiad.cli.process:app",
+    "simulate": "naiad.cli.simulate:app",
+    "train": "naiad.cli.train:app",
+    "weights": "naiad.cli.weights:app",
+    "artifacts": "naiad.cli.artifacts:app",
+    "codegen": "naiad.cli.codegen:app",
+}
+"""The commands and groups that are not an application's; each is imported when it is asked for."""
+
+
+class _Root(Group):
+    """The command ``naiad``, whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        from naiad.cli.mount import brought_commands
+
+        return [*COMMANDS, *brought_commands()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            self.commands = dict.fromkeys(self.list_commands(ctx))  # from which typer suggests
+        declared = _declared(cmd_name)
+        return None if declared is None else make_command(cmd_name, declared)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # Commands are listed by their docstrings: their options may need all applications.
+        listed = [TyperCommand(name, help=_help(name)) for name in self.list_commands(ctx)]
+        about: dict[str, Any] = {"help": self.help, "params": self.params}
+        Group(commands=listed, rich_markup_mode="rich", **about).format_help(ctx, formatter)
+
+
+def _declared(name: str) -> Any:
+    """Return the function or the `typer.Typer` of a command, or None."""
+    if name in COMMANDS:
+        module, _, attribute = COMMANDS[name].partition(":")
+        return getattr(import_module(module), attribute)
+    from naiad.cli.mount import brought_commands
+
+    entry = brought_commands().get(name)
+    return None if entry is None else entry.load()
+
+
+def _help(name: str) -> str | None:
+    try:
+        declared = _declared(name)
+    except Exception as error:  # somebody else's package must not break ours
+        return f"cannot be imported: {error}"
+    return declared.info.help if isinstance(declared, typer.Typer) else inspect.getdoc(declared)
+
 
 app = typer.Typer(
     name="naiad",
+    cls=_Root,
     help="Serve graph models and raw-data pipelines on NVIDIA Triton.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(serve)
-app.command()(export)
-app.command()(check)
-app.command()(config)
-app.command()(models)
-app.command()(load)
-app.command()(unload)
-app.command()(audit)
-app.command()(bench)
-app.command()(tune)
-app.command()(demo)
-app.command()(new)
-app.add_typer(deploy.app, name="deploy")
-app.add_typer(engine.app, name="engine")
-app.add_typer(gate.app, name="gate")
-app.add_typer(infer.app, name="infer")
-app.add_typer(process.app, name="process")
-app.add_typer(simulate.app, name="simulate")
-app.add_typer(train.app, name="train")
-app.add_typer(weights.app, name="weights")
-app.add_typer(artifacts.app, name="artifacts")
-app.add_typer(codegen.app, name="codegen")
-mount_groups(app)
-add_access(app)
-show_plain_flags(app)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"naiad {__version__}\nengine: {engine.described()}")
+        from naiad.cli.engine import described
+
+        typer.echo(f"naiad {__version__}\nengine: {described()}")
         raise typer.Exit
 
 
@@ -95,8 +117,12 @@ def main() -> None:
     try:
         app()
     except NaiadError as error:
-        stderr.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        from rich.markup import escape
+
+        from naiad.console import errors
+
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        stderr.print("interrupted")
+        print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -28,9 +28,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The model's name on t
 
 def models(
     url: Url = "localhost:8001",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List a server's models: their state, versions, instances, and what they have done.
+    """List a server's models: state, versions, instances, and requests served.
 
     [bold]Examples[/]
 
@@ -53,12 +53,12 @@ def models(
 def load(
     name: Name,
     url: Url = "localhost:8001",
-    timeout: Annotated[float, time_option("Time it may take.")] = Seconds(300),
+    timeout: Annotated[float, time_option("Maximum time to load.")] = Seconds(300),
 ) -> None:
-    """Load a model of the server's repository, or take up its changed files.
+    """Load a model from the server's repository, or reload one whose files have changed.
 
-    What is served goes on until its successor is ready; no request fails. The server must have been
-    started with --model-control-mode explicit.
+    The loaded version keeps answering until the new one is ready; no request fails. The server must
+    run with --model-control-mode explicit.
 
     [bold]Examples[/]
 
@@ -70,7 +70,7 @@ def load(
             client.load(name, timeout=timeout)
         except NaiadError as error:
             if not isinstance(error, ModelNotFound) and (served := _served(client, name)):
-                errors.print(f"version {served} of {name} is served as before", highlight=False)
+                errors.print(f"version {served} of {name} is still served", highlight=False)
             raise
         took = time.monotonic() - began
         output.print(
@@ -81,9 +81,11 @@ def load(
 def unload(
     name: Name,
     url: Url = "localhost:8001",
-    timeout: Annotated[float, time_option("Time to answer the requests it took.")] = Seconds(30),
+    timeout: Annotated[float, time_option("Maximum time to finish accepted requests.")] = Seconds(
+        30
+    ),
 ) -> None:
-    """Unload a model: it takes no more requests, and answers those it has.
+    """Unload a model, once it has answered the requests it has accepted.
 
     [bold]Examples[/]
 
@@ -100,8 +102,8 @@ def unload(
             if time.monotonic() > deadline:
                 raise Unavailable(
                     f"{name} takes no more requests, but is still {' and '.join(sorted(states))} "
-                    f"after {timeout:g} s: it answers requests that it had taken, or a client that "
-                    f"vanished holds it. What it occupies is freed when the server is restarted"
+                    f"after {timeout:g} s: it is answering accepted requests, or is held by a "
+                    f"client that has gone. Restart the server to free its memory"
                 )
             time.sleep(_POLL)
 

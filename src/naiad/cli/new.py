@@ -1,4 +1,4 @@
-"""``naiad new``: the files to start a pipeline of one's own from."""
+"""``naiad new``: write the files to start your own pipeline from."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import typer
 
 from naiad.errors import NaiadError
 
-# A file of one of these names would be found in place of a module that the pipeline imports; a
-# class of one of these would take the place of one that its file uses.
+# A file with one of these names would shadow a module that the pipeline imports; a class with one
+# of these names would replace one that the file uses.
 TAKEN_FILES = sys.stdlib_module_names | {"naiad", "numpy", "pytest", "torch"}
 TAKEN_CLASSES = {"Any", "Mapping", "Network", "Tensor"}
 
@@ -23,14 +23,14 @@ TAKEN_CLASSES = {"Any", "Mapping", "Network", "Tensor"}
 def new(
     name: Annotated[str, typer.Argument(help="Name of the model, such as my_model.")],
     directory: Annotated[
-        Path, typer.Option("--directory", "-d", help="Folder to write to; made if absent.")
+        Path, typer.Option("--directory", "-d", help="Folder to write to; created if missing.")
     ] = Path(),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
-    """Write a commented pipeline NAME.py, which works as it is, and its test test_NAME.py."""
+    """Write a commented, working pipeline NAME.py and its test test_NAME.py."""
     if keyword.iskeyword(name) or not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         raise typer.BadParameter(
-            f"{name!r} is no model name: use lower-case letters, digits and single underscores, "
+            f"{name!r} is not a model name: use lower-case letters, digits and single underscores, "
             "such as my_model",
             param_hint="NAME",
         )

@@ -1,7 +1,4 @@
-"""Options that several commands have, with one name, meaning and help text each.
-
-Read at the start of every ``naiad`` command.
-"""
+"""Options shared by several commands: one name, meaning and help text each."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ class Seconds(float):
 
 
 def time_option(help: str, *names: str, **about: Any) -> Any:
-    """An option that takes a time above 0, such as ``250ms``, or a number of seconds."""
+    """Return an option for a time above 0, such as ``250ms``, or a number of seconds."""
     return typer.Option(*names, metavar="TIME", help=help, parser=_above_0, **about)
 
 
@@ -34,7 +31,7 @@ def _above_0(text: str | float) -> float:
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if not 0 < value < float("inf"):
-        raise typer.BadParameter(f"{text!r} is no time above 0, such as 250ms, 10s or 2m")
+        raise typer.BadParameter(f"{text!r} is not a time above 0, such as 250ms, 10s or 2m")
     return value
 
 
@@ -42,7 +39,7 @@ Url: TypeAlias = Annotated[
     str,
     typer.Option(
         help="The server: host:port or unix:PATH for gRPC, http://host:port for HTTP; grpcs:// and "
-        "https:// are encrypted."
+        "https:// use TLS."
     ),
 ]
 _PANEL = "Authentication and TLS"
@@ -50,8 +47,8 @@ ApiKey: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="KEY",
-        help="API key. Others on this machine can read it in the list of processes: a file, or "
-        "NAIAD_API_KEY in the environment, is better.",
+        help="API key. Other users of this machine can see it in the list of processes: prefer a "
+        "file or the environment variable NAIAD_API_KEY.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -59,7 +56,7 @@ ApiKeyFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="File with the API key; default: NAIAD_API_KEY.",
+        help="File with the API key; by default $NAIAD_API_KEY is used.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -67,37 +64,37 @@ Ca: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="PEM file of the authority to trust; default: the one that NAIAD_CA names, or the "
+        help="PEM file of the certificate authority to trust; by default $NAIAD_CA, or the "
         "system's.",
         rich_help_panel=_PANEL,
     ),
 ]
 Local: TypeAlias = Annotated[
-    bool, typer.Option("--local", help="Start a server for this command alone.")
+    bool, typer.Option("--local", help="Start a server for this command only.")
 ]
 Weights: TypeAlias = Annotated[
-    Path | None, typer.Option(help="With --local: weights of yours, a file or folder.")
+    Path | None, typer.Option(help="With --local: your own weights, a file or folder.")
 ]
 ModelName: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--model",
         metavar="NAME",
-        help="The model's name on the server, where it is served under another one.",
+        help="Name of the model on the server, if it is served under another one.",
     ),
 ]
-Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 Notice: TypeAlias = Annotated[
-    str, typer.Option(help="What users of the weights must know; goes wherever they go.")
+    str, typer.Option(help="Notice for users of the weights, kept and shown with them.")
 ]
 
 
 def server_asked(url: str, *, local: bool, weights: Path | None) -> str | None:
-    """The server that a command is for; None to start one.
+    """Return the server to ask; None to start one.
 
     Raises:
-        BadParameter: weights for a server that is running.
+        BadParameter: weights are given for a running server.
     """
     if weights is not None and not local:
-        raise typer.BadParameter("--weights are for --local; a running server has its own")
+        raise typer.BadParameter("--weights requires --local; a running server has its own")
     return None if local else url

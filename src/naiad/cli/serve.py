@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from naiad.application import application, application_of
-from naiad.cli.fields import with_fields
+from naiad.cli.mount import brought_options, specs_of
 from naiad.cli.stopping import interruptible
 from naiad.console import complain, errors, output
 from naiad.core.fields import changed
 from naiad.core.settings import ModelSettings, ServeSettings
-from naiad.tasks.task import Task
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from naiad.core.schema import Array, Arrays
     from naiad.triton.logs import LogEvent
     from naiad.triton.server import Server
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 _LITERAL = 8  # elements up to which an example's array is written out
 
 
-@with_fields
 def serve(
     pipelines: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="PIPELINE",
             help="Built-in names, my_model.py:MyModel or package.module:Class; by default all "
-            "built-in pipelines that are installed, unless there is a --model-repository.",
+            "installed built-in pipelines, unless a --model-repository is given.",
             show_default=False,
         ),
     ] = None,
@@ -42,19 +41,12 @@ def serve(
     model_repository: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also serve this model repository.")
     ] = None,
-    bundle: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR",
-            help="Also serve this MONAI bundle: its folder, or a .ts file; may be repeated. It is "
-            "a program: take bundles only from those you trust.",
-        ),
-    ] = None,
-    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take four free ports.")] = False,
+    brought: Annotated[Any, brought_options("ServeOptions")],
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Use four free ports.")] = False,
     models: ModelSettings,
     server: ServeSettings,
 ) -> None:
-    """Serve pipelines on an embedded Triton until Ctrl-C; restart it when it dies.
+    """Serve pipelines on an embedded Triton until Ctrl-C, and restart it if it dies.
 
     [bold]Examples[/]
 
@@ -70,16 +62,16 @@ def serve(
       naiad serve --model-repository models/ --python-environment numpy1/
       naiad serve nugraph3 --engine /opt/tritonserver
     """
-    from naiad.applications.medical.bundle.pipeline import bundle_spec
     from naiad.triton.engine import fetch_engine
     from naiad.triton.serving import serve as start
 
-    served = [*(pipelines or ()), *map(bundle_spec, bundle or ())]
+    asked = specs_of(brought)
+    served = [*(pipelines or ()), *asked]
     for option, given in (("--weights", models.weights), ("--set", models.settings)):
-        if given is not None and (bundle or len(served) != 1):
-            raise typer.BadParameter(f"{option} is for one PIPELINE; name it")
+        if given is not None and (asked or len(served) != 1):
+            raise typer.BadParameter(f"{option} applies to a single PIPELINE; name it")
     if server.load and server.model_control != "explicit":
-        raise typer.BadParameter("--load needs --model-control-mode explicit")
+        raise typer.BadParameter("--load requires --model-control-mode explicit")
     if free_ports:
         server = replace(server, http_port=0, grpc_port=0, metrics_port=0, health_port=0)
     running: Server | None = None
@@ -99,13 +91,15 @@ def serve(
             _stop(running, server.exit_timeout)
         finally:
             if running is not None:
-                running.kill()  # nothing, if it has ended
+                running.kill()  # does nothing if it has ended
 
 
 class _StartUp:
-    """A line per model while the server starts; later what changes, warnings and errors."""
+    """A line per model while the server starts; then changes, warnings and errors."""
 
     def __init__(self) -> None:
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
@@ -156,10 +150,12 @@ class _StartUp:
 
 
 def example_call(url: str, model: str, request: Arrays | None, spec: str = "") -> str:
-    """What asks the model at ``url``, ready to be pasted: a command, or else Python.
+    """Return a call of the model at ``url`` to paste: a command, or else Python.
 
-    ``spec`` is that of the model's pipeline, where it is known.
+    ``spec`` is that of the model's pipeline, if it is known.
     """
+    from naiad.tasks.task import Task
+
     known = application(model) or application_of(spec)
     if known is not None and issubclass(known, Task):
         return f"naiad infer {known.name} {known.example} --url {url}"
@@ -201,31 +197,31 @@ def _print_ready(server: Server) -> None:
     output.print(urls, soft_wrap=True)
     ready = f"\nready in {server.started_in:.1f} s;"
     if server.models:
-        output.print(f"{ready} ask it, for example:\n")
+        output.print(f"{ready} try it:\n")
         model = next((m for m in server.probes if m in server.models), server.models[0])
         spec = _parameter(server, model, PIPELINE_PARAMETER)
         call = example_call(server.grpc_url, model, server.probes.get(model), spec)
     else:
-        output.print(f"{ready} no model is loaded yet; load one, in the mode explicit:\n")
+        output.print(f"{ready} no model is loaded yet; with model control explicit, load one:\n")
         call = f"naiad load NAME --url {server.grpc_url}"
     output.print(call, markup=False, highlight=False, soft_wrap=True)
     output.print("\nCtrl-C stops it")
 
 
 def _say_who_may(server: Server) -> None:
-    """One line where it matters: who can reach the server, and with what."""
+    """Print who can reach the server, and with which credential, if it has a gate."""
     gate = server.gate
     if gate is None:
         return
     where = "on this host" if server.is_local else "on other hosts"
     if not gate.has_credentials and not server.is_local:
-        complain("INSECURE: everybody who reaches these ports is let in; `naiad audit` says more")
+        complain("INSECURE: these ports admit everyone who can reach them; see `naiad audit`")
         return
     named = {"an API key": gate.api_keys, "a token": gate.jwt_issuer}
     named["a client certificate"] = gate.tls_client_ca
     needed = " or ".join(name for name, given in named.items() if given) or "no credential"
     how = "over TLS" if gate.tls_cert else "unencrypted"
-    output.print(f"for clients {where}, {how}, with {needed} (`naiad audit` says more)")
+    output.print(f"for clients {where}, {how}, with {needed}; see `naiad audit`")
 
 
 def _parameter(server: Server, model: str, name: str) -> str:
@@ -234,17 +230,17 @@ def _parameter(server: Server, model: str, name: str) -> str:
 
 
 def _stop(server: Server | None, exit_timeout: int) -> None:
-    """Drain and end; at a second Ctrl-C, end."""
+    """Stop after requests in flight; at a second Ctrl-C, stop at once."""
     if server is None:
-        errors.print("stopped before it was ready")
+        errors.print("stopped before the server was ready")
         return
     errors.print(
-        f"stopping: requests in flight have up to {exit_timeout} s to finish; Ctrl-C again ends now"
+        f"stopping: requests in flight have up to {exit_timeout} s; press Ctrl-C again to stop now"
     )
     try:
         server.stop()
     except KeyboardInterrupt:
         server.kill()
-        errors.print("ended without waiting")
+        errors.print("stopped without waiting")
         raise typer.Exit(130) from None
     errors.print("stopped")

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from naiad.cli.verbs import group
 
-app = group("simulate", "Make simulated data, with truth, to try a model with.")
+app = group("simulate", "Simulate data, with truth, to try a model with.")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a command is ended where it is, and says by its status what has ended it."""
+"""Ctrl-C and SIGTERM: stop a command, with the exit status of the signal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from types import FrameType
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal has come; ``status`` is what a shell says of a command that it ends: 130 or 143."""
+    """A signal arrived; ``status`` is the exit status a shell reports for it: 130 or 143."""
 
     def __init__(self, number: int) -> None:
-        """Remember which signal."""
+        """Set the status for signal ``number``."""
         super().__init__()
         self.status = 128 + number
 
@@ -22,8 +22,8 @@ class Stopped(KeyboardInterrupt):
 def interruptible(*, once: bool = False) -> Generator[list[Callable[[], None]]]:
     """Raise `Stopped` on Ctrl-C and SIGTERM, in the background too, where shells ignore Ctrl-C.
 
-    What is put into the list that this gives is called first, to wake whoever waits; an error of
-    those is `Stopped`, too. With ``once`` a second signal ends the process where it is.
+    Yield a list of functions to call first, to wake waiting threads; errors that they raise then
+    become `Stopped`, too. With ``once`` a second signal ends the process at once.
     """
     first: list[Callable[[], None]] = []
     came: list[Stopped] = []
@@ -47,7 +47,7 @@ def interruptible(*, once: bool = False) -> Generator[list[Callable[[], None]]]:
     try:
         yield first
     except Exception:
-        # What is raised while Python runs a destructor is dropped. What was woken then fails.
+        # Python drops exceptions raised inside a destructor; then a woken thread has failed.
         if first and came:
             raise came[-1] from None
         raise

@@ -1,4 +1,4 @@
-"""``naiad tune``: the budget, the workers and the threads that suit this machine."""
+"""``naiad tune``: find the budget, workers and threads that suit this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 
 from naiad.cli.bench import print_table
-from naiad.cli.fields import with_fields
 from naiad.cli.options import Seconds, time_option
 from naiad.console import output, progress_bar
 from naiad.core.fields import like
@@ -20,21 +19,20 @@ from naiad.core.settings import ServiceSettings
 if TYPE_CHECKING:
     from naiad.tune.session import Settings, Study
 
-_BUSY = 0.2  # share of the cores
+_BUSY = 0.2  # of all cores
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """The latency target, as of a server."""
+    """The latency target, as for a server."""
 
     latency_target: float | None = like(
         ServiceSettings,
         "latency_target",
-        help="Recommend batches of at most half of this, and have the server keep to it.",
+        help="Recommend batches that take at most half of this, and set it as the server's target.",
     )
 
 
-@with_fields
 def tune(
     pipeline: Annotated[
         str,
@@ -46,23 +44,24 @@ def tune(
         typer.Option(
             metavar="FILE",
             help="Requests to measure with: a file of the application's data, a .npz file with "
-            "one request's arrays by input name, or a folder of those. By default simulated or "
-            "random ones.",
+            "the arrays of one request by input name, or a folder of those. By default, "
+            "simulated or random requests.",
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Weights in place of the pipeline's default ones.")
+        Path | None, typer.Option(help="Weights to use instead of the pipeline's default ones.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda:0, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device: cpu, cuda:0, ...")] = "cpu",
     target: _Target,
-    seconds: Annotated[float, time_option("How long to measure; loading comes on top.")] = Seconds(
-        25
-    ),
+    seconds: Annotated[float, time_option("Time to measure, without loading.")] = Seconds(25),
     seed: Annotated[
-        int, typer.Option(min=0, help="Of simulated and random requests, and their order.")
+        int,
+        typer.Option(
+            min=0, help="Random seed of simulated and random requests, and of their order."
+        ),
     ] = 0,
     directory: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the results go.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
     ] = Path(),
 ) -> None:
     """Find the batch size, workers and threads that suit this machine; write tuning.json and .png.
@@ -75,7 +74,7 @@ def tune(
       naiad serve nugraph3 --tuning tuning.json
     """
     for module in ("naiad.tune.fit", "naiad.tune.plots"):
-        import_module(module)  # a missing extra is told now, and not after the work
+        import_module(module)  # report a missing extra before the work
     from naiad.tune.plots import write_plot
     from naiad.tune.session import Settings
 
@@ -120,7 +119,7 @@ def _print(study: Study) -> None:
     budget = ", ".join(f"{dim}={size:_}" for dim, size in found.budget.items())
     means = (f"{size:,.0f} {dim}" for dim, size in study.workload.mean_sizes().items())
     output.print(
-        f"measured with {study.workload.source}; on average {', '.join(means)}",
+        f"measured with {study.workload.source}, on average {', '.join(means)}",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -133,15 +132,15 @@ def _print(study: Study) -> None:
     )
     if study.busy > _BUSY:
         output.print(
-            f"[yellow]other programs used {100 * study.busy:.0f} % of the cores before it began: "
-            "measure again when they do not[/]",
+            f"[yellow]other programs were using {100 * study.busy:.0f} % of the cores: measure "
+            "again on an idle machine[/]",
             highlight=False,
             soft_wrap=True,
         )
     if (target := found.latency_target) and study.best.batch_seconds > target / 2:
         output.print(
-            f"[yellow]one request at a time already takes {1e3 * study.best.batch_seconds:.3g} ms; "
-            f"a target of {1e3 * target:g} ms cannot be kept while others wait[/]",
+            f"[yellow]a single request already takes {1e3 * study.best.batch_seconds:.3g} ms: a "
+            f"target of {1e3 * target:g} ms cannot be met while others wait[/]",
             highlight=False,
             soft_wrap=True,
         )

@@ -27,30 +27,30 @@ def seconds(text: str, bare: str = "s") -> float:
     """Read a duration; a number without a unit is in ``bare``.
 
     Raises:
-        ValueError: it is none; says what would be.
+        ValueError: it is not a duration; says what would be.
     """
     wanted = "a time such as 250ms, 10s or 2m"
     try:
         return float(_read(text, bare, _SECONDS, wanted))
     except OverflowError:
-        raise ValueError(f"{text!r} is too much; it must be {wanted}") from None
+        raise ValueError(f"{text!r} is too large; it must be {wanted}") from None
 
 
 def size(text: str, bare: str = "B") -> int:
     """Read a size in bytes; a number without a unit is in ``bare``.
 
     Raises:
-        ValueError: it is none, or no whole number of bytes; says what would be.
+        ValueError: it is not a size, or not a whole number of bytes; says what would be.
     """
     wanted = "a size such as 64MB or 2GiB"
     found = _read(text, bare, _BYTES, wanted)
     if found != int(found):
-        raise ValueError(f"{text!r} is no whole number of bytes; it must be {wanted}")
+        raise ValueError(f"{text!r} is not a whole number of bytes; it must be {wanted}")
     return int(found)
 
 
 def duration(value: float) -> str:
-    """A number of seconds as :func:`seconds` reads it."""
+    """Format seconds as :func:`seconds` reads them."""
     if value == int(value):
         return f"{int(value)}s"
     short = f"{1000 * value:g}ms"
@@ -58,7 +58,7 @@ def duration(value: float) -> str:
 
 
 def amount(value: int) -> str:
-    """A number of bytes as :func:`size` reads it, in the largest unit of which it is a multiple."""
+    """Format bytes as :func:`size` reads them, in the largest unit that divides them."""
     for unit, of in sorted(_BYTES.items(), key=lambda item: -item[1]):
         if value and value % of == 0:
             return f"{value // of}{unit}"

@@ -16,9 +16,9 @@ import typer
 from rich.markup import escape
 
 from naiad.application import Application, application, application_in, applications
-from naiad.cli.connect import add_access, connected
+from naiad.cli.connect import connected
 from naiad.cli.fields import build, options, reshaped
-from naiad.cli.help import Group, show_plain_flags
+from naiad.cli.help import Group, make_command
 from naiad.cli.options import (
     Force,
     Local,
@@ -64,13 +64,7 @@ def group(verb: str, about: str) -> typer.Typer:
             command = None if found is None else _command(found, build)
             if command is None or found is None:
                 return super().get_command(ctx, cmd_name)
-            single = typer.Typer(
-                rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
-            )
-            single.command(cmd_name)(command)
-            add_access(single)
-            show_plain_flags(single)
-            return typer.main.get_command(single)
+            return make_command(cmd_name, command)
 
     return typer.Typer(help=about, no_args_is_help=True, rich_markup_mode="rich", cls=Verb)
 
@@ -132,8 +126,7 @@ def infer_command(kind: Kind) -> Command:
                     "--file",
                     "-f",
                     metavar="FILE",
-                    help=f"File with one of the {kind.unit} per line; - is standard input. "
-                    "May be repeated.",
+                    help=f"File of {kind.unit}, one per line (-: stdin); may be repeated.",
                 ),
                 None,
             ),
@@ -160,13 +153,13 @@ def infer_command(kind: Kind) -> Command:
                 typer.Option(
                     f"--{kind.unit}",
                     metavar="FIRST:STOP[:STEP]",
-                    help=f"Process these {kind.unit} of each file, counted from 0, as Python "
-                    "slices; or a single number.",
+                    help=f"Process these {kind.unit} of each file, counted from 0: a Python slice "
+                    "or a single number.",
                 ),
                 None,
             )
         )
-    files = ", beside the files of its results" if issubclass(kind, WritesFiles) else ""
+    files = ", beside the files that the results are" if issubclass(kind, WritesFiles) else ""
     formats = ", ".join(dict.fromkeys([*kind.formats, ".csv", ".parquet"]))
     parameters.append(
         _option(
@@ -189,8 +182,8 @@ def infer_command(kind: Kind) -> Command:
                 Path | None,
                 typer.Option(
                     metavar="PATH",
-                    help="Draw results into a picture (.png, .svg, .pdf), or into a folder with "
-                    f"one for each of the {kind.unit}.",
+                    help="Draw results to a picture (.png, .svg, .pdf), or to a folder with one "
+                    f"picture for each of the {kind.unit}.",
                 ),
                 None,
             )
@@ -249,10 +242,15 @@ def simulate_command(kind: Kind) -> Command | None:
         _option(
             "output",
             Path,
-            typer.Option("--output", "-o", metavar="PATH", help="Where to write them."),
+            typer.Option("--output", "-o", metavar="PATH", help="File or folder to write."),
             Path(kind.simulated_output),
         ),
-        _option("seed", int, typer.Option(min=0, help=f"The same seed gives the same {made}."), 0),
+        _option(
+            "seed",
+            int,
+            typer.Option(min=0, help=f"Random seed; the same seed gives the same {made}."),
+            0,
+        ),
         *options(kind.SimulateOptions),
         _option("force", bool, None, False, annotation=Force),
     ]
@@ -319,7 +317,7 @@ def parse_slice(text: str | None, unit: str) -> slice:
     """Return the slice that a user typed.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: it is not a slice.
     """
     if text is None:
         return slice(None)
@@ -330,8 +328,8 @@ def parse_slice(text: str | None, unit: str) -> slice:
     step = parts[2] if len(parts) == 3 else 1
     if parts in ([], [None]) or len(parts) > 3 or (step is not None and step < 1):
         raise typer.BadParameter(
-            f"{text!r} is no choice of {unit}; give FIRST:STOP as 0:10, FIRST:STOP:STEP with a "
-            "step of 1 or more, or one number",
+            f"{text!r} does not select {unit}; give FIRST:STOP such as 0:10, FIRST:STOP:STEP with "
+            "a step of 1 or more, or one number",
             param_hint=f"--{unit}",
         )
     if len(parts) == 1:
@@ -352,7 +350,7 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
             int,
             typer.Option(
                 min=1,
-                help=f"Number of {unit if kind.group == 1 else 'requests'} with the server at "
+                help=f"Number of {unit if kind.group == 1 else 'requests'} sent to the server at "
                 "once.",
             ),
             kind.concurrency,
@@ -362,7 +360,7 @@ def _server(kind: Kind) -> list[inspect.Parameter]:
             float,
             None,
             Seconds(kind.timeout),
-            annotation=Annotated[float, time_option("Time for a request.")],
+            annotation=Annotated[float, time_option("Maximum time for a request.")],
         ),
         _option("force", bool, None, False, annotation=Force),
     ]
@@ -403,8 +401,8 @@ def _made(command: Command, parameters: list[inspect.Parameter], about: str) -> 
 def _help(kind: Kind) -> str:
     return f"""{inspect.getdoc(kind) or kind.summary}
 
-Units that cannot be read, or that the model refuses, are reported and the others go on; the status
-is then 1.
+Units that cannot be read, or that the model refuses, are reported and do not stop the others; the
+exit status is then 1.
 """
 
 

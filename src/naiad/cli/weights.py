@@ -1,4 +1,4 @@
-"""``naiad weights``: bring weights from elsewhere, and see what weights are."""
+"""``naiad weights``: import weights, and describe them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, TENSORS_FILE, check_file
 
 app = typer.Typer(
-    help="Bring weights from elsewhere, and see what weights are.",
+    help="Import weights, and describe them.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 app.add_typer(
-    group("import_weights", "Turn a checkpoint into weights that are safe to load."), name="import"
+    group("import_weights", "Convert a checkpoint to weights that are safe to load."), name="import"
 )
 
-# A header beyond this is a damaged file: the format allows no more.
+# Limit of the format; a larger header means a damaged file.
 _MAX_HEADER = 100_000_000
 
 
@@ -35,7 +35,7 @@ def show(
     directory: Annotated[Path, typer.Argument(help="A folder of weights.", show_default=False)],
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
 ) -> None:
-    """Print what is known of some weights: classes, where they come from, how good they are.
+    """Describe weights: classes, origin, metrics.
 
     [bold]Examples[/]
 
@@ -43,7 +43,7 @@ def show(
       naiad weights show my-weights/ --tensors
     """
     facts = _read_facts(directory)
-    # A network that is a program of its own, such as ONNX, lies in a file that the facts name.
+    # The facts name the file of a network that is a program itself, such as ONNX.
     path = directory / Path(str(facts.get("file", TENSORS_FILE))).name
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
@@ -70,7 +70,7 @@ def _read_facts(directory: Path) -> dict[str, Any]:
     path = directory / FACTS_FILE
     if not path.is_file():
         raise WeightsError(
-            f"{directory} is no folder of weights: it has no {FACTS_FILE}; "
+            f"{directory} is not a folder of weights: it has no {FACTS_FILE}; "
             "`naiad weights import` makes one from a checkpoint"
         )
     try:
@@ -78,16 +78,16 @@ def _read_facts(directory: Path) -> dict[str, Any]:
     except ValueError as error:
         raise WeightsError(f"{path} is not JSON: {error}") from None
     if not isinstance(facts, dict):
-        raise WeightsError(f"{path} must hold a JSON object")
+        raise WeightsError(f"{path} must be a JSON object")
     return facts
 
 
 def _read_header(path: Path) -> dict[str, dict[str, Any]]:
-    """The table of contents of a safetensors file: 8 bytes of length, then JSON."""
+    """Read the header of a safetensors file: 8 bytes of length, then JSON."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(_MAX_HEADER, path.stat().st_size):
-            raise WeightsError(f"{path} is no safetensors file")
+            raise WeightsError(f"{path} is not a safetensors file")
         try:
             header = json.loads(file.read(length))
             return {
@@ -96,11 +96,11 @@ def _read_header(path: Path) -> dict[str, dict[str, Any]]:
                 if name != "__metadata__"
             }
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise WeightsError(f"{path} is no safetensors file") from None
+            raise WeightsError(f"{path} is not a safetensors file") from None
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested facts as dotted names; lists on one line."""
+    """Yield nested facts as dotted names with values; lists on one line."""
     for name, value in facts.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")

@@ -35,15 +35,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+)
 
-from numpy.typing import ArrayLike
-
-from naiad.application import Application
-from naiad.core.pipeline import Request
-from naiad.core.schema import Arrays
+from naiad.application import Application, NoOptions
 from naiad.errors import InvalidInput
 from naiad.files import find_files, read_file
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from naiad.core.pipeline import Request
+    from naiad.core.schema import Arrays
 
 Unit = TypeVar("Unit")
 Unit_co = TypeVar("Unit_co", covariant=True)
@@ -51,11 +63,6 @@ Result = TypeVar("Result")
 Row: TypeAlias = "Sequence[object]"
 Rows: TypeAlias = "Iterable[Row] | Mapping[str, ArrayLike]"
 Json: TypeAlias = "dict[str, Any]"
-
-
-@dataclass(frozen=True, slots=True)
-class NoOptions:
-    """Options of what has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +267,8 @@ class Task(Application, ABC, Generic[Unit, Result]):
 
     def sample_requests(self, units: Iterable[Any]) -> Iterator[Arrays]:
         """Yield the requests for some units, with the options of :meth:`sample_options`."""
+        from naiad.core.pipeline import Request
+
         options, card = self.sample_options(), self.card({})
         for unit in units:
             request = self.request_for(self.coerce(unit, options), options, card)

@@ -33,7 +33,7 @@ NEEDED: Final = 256 << 20  # bytes: the wheel, and what is unpacked of it
 CONTAINER: Final = f"nvcr.io/nvidia/tritonserver:{RELEASE.release}-py3"
 ELSEWHERE: Final = (
     "Or serve the exported models in NVIDIA's container; from a clone of Naiad:\n"
-    "  naiad export nugraph3 models\n"
+    "  naiad export PIPELINE models\n"
     "  deploy/triton-environment.sh naiad-environment\n"
     "  docker run --rm --shm-size=1g -p 8000-8002:8000-8002 -v $PWD/models:/models:ro \\\n"
     f"    -v $PWD/naiad-environment:/naiad:ro {CONTAINER} \\\n"

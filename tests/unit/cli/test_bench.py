@@ -14,7 +14,7 @@ from naiad.cli.main import app
         (["--concurrency", "2.5"], "whole numbers"),
         (["--rate", "20,-1"], "not '-1'"),
         (["--duration", "10 parsecs"], "such as 250ms, 10s or 2m"),
-        (["--duration", "0s"], "no time above 0"),
+        (["--duration", "0s"], "not a time above 0"),
         (["--find-max", "--p99", "fast"], "--p99"),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_key_may_be_an_option_a_file_or_in_the_environment(
 @pytest.mark.parametrize(
     ("content", "more", "message"),
     [
-        ("key", ("--api-key", "key"), "give one of them"),
+        ("key", ("--api-key", "key"), "give either --api-key or"),
         (" \n", (), "is empty"),
         (None, (), "No such file"),
     ],

@@ -31,8 +31,8 @@ def test_the_version_names_the_engine_and_that_it_is_not_there_yet():
     first, second = run("--version").splitlines()
     assert first == f"naiad {naiad.__version__}"
     assert second == (
-        "engine: Triton 2.51.0 (release 24.10, October 2024), fetched at the first `naiad serve` "
-        "or by `naiad engine install`"
+        "engine: Triton 2.51.0 (release 24.10, October 2024), downloaded by the first "
+        "`naiad serve` or by `naiad engine install`"
     )
     assert run("engine", "show") == f"{second.removeprefix('engine: ')}\n"
 

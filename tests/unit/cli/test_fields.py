@@ -11,6 +11,7 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.command import subcommands
 from typer.testing import CliRunner
 
 from naiad.cli.fields import build, options, reshaped, with_fields
@@ -19,7 +20,7 @@ from naiad.cli.units import amount, duration
 from naiad.core.fields import choices, option_name, setting
 from naiad.core.settings import GateSettings, ModelSettings, ServeSettings, Supervision
 
-COMMAND: Any = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
+COMMAND: Any = subcommands(typer.main.get_command(app))["serve"]
 
 
 def parsed(*words: str) -> tuple[ModelSettings, ServeSettings]:
@@ -124,11 +125,11 @@ def test_what_was_typed_before_means_what_it_did(former: list[str], now: list[st
         (["--latency-target", "5", "--latency-target-ms", "5"], "are the same; give one"),
         (["--watchdog", "0"], "0 is out of range; it must be more than 0"),
         (["--watchdog", "soon"], "'soon' is not a time such as 250ms"),
-        (["--exit-timeout", "1.5s"], "'1.5s' is no whole number of seconds"),
+        (["--exit-timeout", "1.5s"], "'1.5s' is not a whole number of seconds"),
         (["--memory-limit", "0MB"], "it must be at least 1"),
         (["--http-port", "70000"], "65535"),
-        (["--socket-mode", "9"], "'9' is no octal number, such as 660"),
-        (["--set", "threshold"], "--set threshold: it must be NAME=VALUE"),
+        (["--socket-mode", "9"], "'9' is not an octal number, such as 660"),
+        (["--set", "threshold"], "--set threshold: expected NAME=VALUE"),
     ],
 )
 def test_values_that_cannot_be_are_usage_errors(words: list[str], message: str) -> None:

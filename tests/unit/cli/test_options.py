@@ -17,4 +17,4 @@ def test_weights_are_for_a_server_that_is_started(application: str) -> None:
     command += ["--labels", "a,b"] if application == "zero_shot" else []
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 2
-    assert "--weights are for --local" in done.output
+    assert "--weights requires --local" in done.output

@@ -43,7 +43,7 @@ def test_a_model_without_example_is_asked_what_it_takes():
 def test_weights_without_a_single_pipeline_are_a_usage_error(pipelines: list[str]):
     result = CliRunner().invoke(app, ["serve", *pipelines, "--weights", "w"])
     assert result.exit_code == 2
-    assert "one PIPELINE" in result.output
+    assert "single PIPELINE" in result.output
 
 
 def test_models_to_load_without_explicit_control_are_a_usage_error():

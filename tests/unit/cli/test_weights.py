@@ -71,15 +71,15 @@ def test_weights_of_another_description_are_noticed(weights: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("weights.json", None, "is no folder of weights"),
+        ("weights.json", None, "is not a folder of weights"),
         ("weights.json", b"{", "is not JSON"),
-        ("weights.json", b"[]", "must hold a JSON object"),
+        ("weights.json", b"[]", "must be a JSON object"),
         ("weights.safetensors", None, "no such file"),
-        ("weights.safetensors", b"", "is no safetensors file"),
-        ("weights.safetensors", b"\xff" * 40, "is no safetensors file"),
-        ("weights.safetensors", (2).to_bytes(8, "little") + b"[]", "is no safetensors file"),
-        ("weights.safetensors", (8).to_bytes(8, "little") + b'{"a": 1}', "is no safetensors file"),
-        ("weights.safetensors", (20).to_bytes(8, "little") + b"x" * 30, "is no safetensors file"),
+        ("weights.safetensors", b"", "is not a safetensors"),
+        ("weights.safetensors", b"\xff" * 40, "is not a safetensors"),
+        ("weights.safetensors", (2).to_bytes(8, "little") + b"[]", "is not a safetensors"),
+        ("weights.safetensors", (8).to_bytes(8, "little") + b'{"a": 1}', "is not a safetensors"),
+        ("weights.safetensors", (20).to_bytes(8, "little") + b"x" * 30, "is not a safetensors"),
     ],
 )
 def test_what_are_no_weights_is_refused(

@@ -211,7 +211,7 @@ def test_on_another_platform_the_error_says_what_to_use_instead(
     monkeypatch.setattr(platform, "libc_ver", lambda: libc)
     with pytest.raises(EngineError, match=why) as caught:
         install()
-    assert "naiad export nugraph3 models" in str(caught.value)
+    assert "naiad export PIPELINE models" in str(caught.value)
     assert "nvcr.io/nvidia/tritonserver:24.10-py3" in str(caught.value)
 
 

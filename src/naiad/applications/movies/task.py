@@ -56,7 +56,6 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
     subject: ClassVar[str]
     packages = ("ladybug", "rapidfuzz")
     on_request = True
-    commands = "naiad.applications.movies.cli:commands"
 
     columns = (
         Column("rank", "int32", "place among the picks, from 1"),

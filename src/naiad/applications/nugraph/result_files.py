@@ -39,7 +39,12 @@ class Hdf5Writer:
     """A `Writer` of HDF5 files, which keeps no more than about 65,536 hits in memory."""
 
     def __init__(self, task: object, path: Path, card: object) -> None:
-        """Begin no file yet: the columns depend on the classes of the first result."""
+        """Begin no file yet: the columns depend on the classes of the first result.
+
+        Raises:
+            MissingExtra: h5py is not installed.
+        """
+        _ = _h5py()
         self._path = path
         self._draft: Hdf5Draft | None = None
         self._labels: Labels | None = None

@@ -94,6 +94,7 @@ class NuGraph3Task(
     summary = "semantic labels, event class and vertex of a neutrino event in a LArTPC"
     pipeline = "naiad.applications.nugraph.pipeline:NuGraph3"
     demos = {"nugraph3": "naiad.applications.nugraph.demo:run"}
+    showcase = True
     packages = ("scipy", "safetensors")
 
     unit, suffixes, example = "events", (".h5", ".hdf5"), "events/*.h5"

@@ -66,7 +66,6 @@ class ProductsTask(
     packages = ("torch", "scipy", "safetensors")
     on_request = True
     demos = {"products": "naiad.applications.products.demo:run"}
-    commands = "naiad.applications.products.cli:commands"
 
     unit, argument, example = "products", "PRODUCT", "17 42"
     formats = {".npz": "naiad.applications.products.results:ArraysWriter"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from naiad.core.fields import setting
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
 from naiad.tasks.task import (
@@ -86,6 +87,36 @@ class BundleTask(
                 "flag": "--gzip/--no-gzip",
             },
         )
+
+    @dataclass(frozen=True)
+    class ServeOptions:
+        """Options of ``naiad serve``."""
+
+        bundle: tuple[Path, ...] = setting(
+            (),
+            "Also serve this MONAI bundle: its folder, or a .ts file; may be repeated. It is a "
+            "program: take bundles only from those you trust.",
+            metavar="DIR",
+        )
+
+    @dataclass(frozen=True)
+    class ExportOptions:
+        """Options of ``naiad export``."""
+
+        bundle: Path | None = setting(
+            None,
+            "A MONAI bundle in place of a pipeline: its folder, or a .ts file. It is a program: "
+            "take bundles only from those you trust.",
+            metavar="DIR",
+        )
+
+    @classmethod
+    def specs(cls, options: ServeOptions | ExportOptions) -> Sequence[str]:
+        """Return the specs of bundles."""
+        from naiad.applications.medical.bundle.pipeline import bundle_spec
+
+        given = options.bundle or ()
+        return [bundle_spec(path) for path in ([given] if isinstance(given, Path) else given)]
 
     @classmethod
     def client_of(cls, model: Any) -> Any:

@@ -63,6 +63,7 @@ NAIAD_CACHE=$(mktemp -d)
 export NAIAD_CACHE
 "$prefix/bin/python" - <<'END'
 import naiad.cli.main
+import naiad.cli.serve
 import naiad.triton.reaper
 import naiad.triton.serving
 from naiad.errors import WeightsError

@@ -112,7 +112,7 @@ def cache_directory() -> Path:
     """Return ``$NAIAD_CACHE``, or the user's cache directory for Naiad."""
     if chosen := os.environ.get("NAIAD_CACHE"):
         return Path(chosen).expanduser().absolute()
-    import pooch  # a fifth of a second, which `naiad --help` need not pay
+    import pooch  # takes a fifth of a second
 
     return pooch.os_cache("naiad").expanduser()
 

@@ -1,6 +1,6 @@
-"""Tables of the documentation that are made from what they describe.
+"""Tables of the documentation, generated from the code and data they describe.
 
-As an MkDocs hook it replaces these marks of a page:
+As an MkDocs hook it replaces these marks in a page:
 
 - ``<!-- schema: NAME KIND -->``: a pipeline's schema; KIND is ``inputs``, ``sample``, ``result`` or
   ``outputs``;
@@ -11,7 +11,7 @@ As an MkDocs hook it replaces these marks of a page:
 - ``<!-- public names -->``: ``naiad.__all__``;
 - ``<!-- readme -->``: the beginning of the README.
 
-As a program it renews the tables that pages themselves hold: the accuracy of NuGraph3's weights in
+As a program it updates the tables stored in pages: the accuracy of NuGraph3's weights in
 nugraph3.md, and the tree of packages in architecture.md.
 """
 
@@ -56,40 +56,40 @@ _TREE = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- end -->)", re.
 
 # Purpose of each extra. One that only names another shares its row.
 EXTRAS = {
-    "nugraph3-client": "to read event files and to write tables and pictures",
-    "nugraph3": "also to simulate events, and to serve NuGraph3 on a CPU",
-    "nugraph3-train": "also to train NuGraph3, and to serve it on a GPU",
-    "gat": "to serve the graph attention network and to draw graphs",
-    "gat-train": "also to train it",
-    "image": "to serve, train and draw image classifiers, also that of medical images",
-    "text-embedding": "to serve sentence vectors and zero-shot classification",
-    "movies": "to load, embed, search and serve a graph of films",
-    "products": "to serve and train GraphSAGE, and to recommend products",
-    "covid-ct": "to serve, train and draw chest CT",
-    "bundle-client": "to read scans, DICOM too, and to draw label maps",
+    "nugraph3-client": "reading event files, writing tables and plots",
+    "nugraph3": "also simulating events, and serving NuGraph3 on a CPU",
+    "nugraph3-train": "also training NuGraph3, and serving it on a GPU",
+    "gat": "serving the graph attention network and drawing graphs",
+    "gat-train": "also training it",
+    "image": "serving, training and drawing image classifiers, including the medical one",
+    "text-embedding": "serving sentence vectors and zero-shot classification",
+    "movies": "loading, embedding, searching and serving a graph of films",
+    "products": "serving and training GraphSAGE, and recommending products",
+    "covid-ct": "serving, training and drawing chest CT",
+    "bundle-client": "reading scans, including DICOM, and drawing label maps",
     "bundle": "also MONAI, to serve its bundles",
     "simple": "Triton's example, which needs nothing more",
-    "gate": "to [serve the network](deployment.md#showing-it-to-the-network)",
-    "torch": "to serve TorchScript and `torch.export` files of a "
+    "gate": "[serving the network](deployment.md#serve-the-network)",
+    "torch": "serving TorchScript and `torch.export` files of a "
     "[model repository](model-repositories.md)",
-    "onnx": "to serve its ONNX files, and ONNX image classifiers",
+    "onnx": "serving its ONNX files, and ONNX image classifiers",
     "huggingface": "text networks of the transformers library other than BERT",
     "store": "[graph stores](stores.md) in Ladybug",
     "store-approximate": "also an index for a million vectors and more",
     "store-arango": "graph stores in ArangoDB",
-    "nifti": "to read and write NIfTI volumes",
-    "parquet": "to write results as Parquet",
-    "plots": "to draw pictures of results",
+    "nifti": "reading and writing NIfTI volumes",
+    "parquet": "writing results as Parquet",
+    "plots": "pictures of results",
     "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
     "ray": "[`naiad process`](bulk.md) on a Ray cluster",
-    "all": "everything but Ray",
+    "all": "everything except Ray",
 }
 FORMER = {"server", "monai", "monai-client"}
 FOR_DEVELOPERS = {"bench", "test", "dev", "docs"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the tables in; called by MkDocs for every page."""
+    """Insert the tables; called by MkDocs for every page."""
     if _CVES in markdown:
         groups = yaml.safe_load(Path(__file__).with_name("cves.yaml").read_text("utf-8"))
         markdown = markdown.replace(_CVES, cve_table(groups))
@@ -112,7 +112,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def landing_page(readme: str) -> str:
-    """The README down to its mark, its links as they are from this folder."""
+    """Return the README down to its mark, with links relative to this folder."""
     beginning, _, _ = readme.partition("<!-- end of the landing page -->")
     return beginning.replace("](docs/", "](").replace("](#applications)", "](#next)")
 
@@ -133,7 +133,7 @@ def application_table() -> str:
 
 
 def cve_table(groups: list[dict[str, Any]]) -> str:
-    """Vulnerabilities and their remedies as a Markdown table."""
+    """Return vulnerabilities and their remedies as a Markdown table."""
     lines = [
         "| CVE | CVSS | fixed in | part | reached by | stopped by | on loopback | test |",
         "|---|---|---|---|---|---|---|---|",
@@ -149,7 +149,7 @@ def cve_table(groups: list[dict[str, Any]]) -> str:
 
 
 def settings_table(kind: Any) -> str:
-    """The fields of a settings dataclass as a Markdown table."""
+    """Return the fields of a settings dataclass as a Markdown table."""
     rows = [
         f"| `{one.name}` | `{one.default!r}` | "
         + ("" if one.metadata.get("panel") else f"`{option_name(one)}`".replace("|", r"\|"))
@@ -160,7 +160,7 @@ def settings_table(kind: Any) -> str:
 
 
 def extras() -> dict[str, list[Requirement]]:
-    """The extras of pyproject.toml, with what each requires."""
+    """Return the extras in pyproject.toml, with the requirements of each."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return {
         name: [Requirement(text) for text in requirements]
@@ -169,7 +169,7 @@ def extras() -> dict[str, list[Requirement]]:
 
 
 def packages(extra: str, extras: dict[str, list[Requirement]]) -> set[str]:
-    """The distributions that an extra brings, those of the extras within it included."""
+    """Return the distributions that an extra installs, including those of nested extras."""
     found: set[str] = set()
     for requirement in extras[extra]:
         if requirement.name == "naiad":
@@ -180,7 +180,7 @@ def packages(extra: str, extras: dict[str, list[Requirement]]) -> set[str]:
 
 
 def alias_of(extra: str, extras: dict[str, list[Requirement]]) -> str | None:
-    """The one extra that ``extra`` is another name of, or None."""
+    """Return the extra that ``extra`` is another name of, or None."""
     match extras[extra]:
         case [Requirement(name="naiad", extras=inner)] if len(inner) == 1:
             return alias_of(*inner, extras) or next(iter(inner))
@@ -188,8 +188,8 @@ def alias_of(extra: str, extras: dict[str, list[Requirement]]) -> str | None:
 
 
 def extras_table(extras: dict[str, list[Requirement]]) -> str:
-    """The extras that are not former names or developers', as a Markdown table."""
-    lines = ["| extra | for | brings |", "|---|---|---|"]
+    """Return a Markdown table of the extras, without former names and developers' extras."""
+    lines = ["| extra | for | installs |", "|---|---|---|"]
     for name, purpose in EXTRAS.items():
         same = [other for other in extras if alias_of(other, extras) == name]
         names = ", ".join(f"`{other}`" for other in [name, *same] if other not in FORMER)
@@ -199,7 +199,7 @@ def extras_table(extras: dict[str, list[Requirement]]) -> str:
 
 
 def schema_table(schema: Schema) -> str:
-    """A schema as a Markdown table."""
+    """Return a schema as a Markdown table."""
     rows = [
         f"| `{name}` | {tensor.dtype} | {tensor.shape_text()} | {_values(tensor)} | {tensor.doc} |"
         for name, tensor in schema.items()
@@ -221,12 +221,12 @@ def _values(tensor: Tensor) -> str:
 
 
 def with_tree(page: str) -> str:
-    """The page on the architecture, with the packages and modules that there are."""
+    """Update the tree in the page on the architecture."""
     return _TREE.sub(lambda _: f"{tree(ROOT / 'src' / 'naiad')}\n", page)
 
 
 def tree(package: Path) -> str:
-    """The packages and modules directly in ``package``, each with its docstring's first line."""
+    """List the packages and modules directly in ``package`` with their docstrings' first lines."""
     folders = [path for path in package.iterdir() if (path / "__init__.py").is_file()]
     files = [path for path in package.glob("*.py") if path.name != "__init__.py"]
     lines = [f"{package.name}/"]
@@ -242,7 +242,7 @@ def tree(package: Path) -> str:
 
 
 def with_accuracy(page: str) -> str:
-    """The page on NuGraph3, with the accuracy of the weights that come with Naiad."""
+    """Update the accuracy of Naiad's weights in the page on NuGraph3."""
     weights = default_weights(load_pipeline("nugraph3"))
     assert weights is not None
     facts = json.loads((weights / "metrics.json").read_text("utf-8"))
@@ -251,10 +251,10 @@ def with_accuracy(page: str) -> str:
 
 
 def accuracy_table(metrics: dict[str, Any]) -> str:
-    """What training found on events it had not seen, as Markdown."""
+    """Return the accuracy on held-out events as Markdown."""
     lines = [
-        f"On {metrics['events']:,} simulated events with {metrics['hits']:,} hits that training "
-        "had not seen:",
+        f"On {metrics['events']:,} simulated events with {metrics['hits']:,} hits that were not "
+        "used for training:",
         "",
         "| | class | recall | precision |",
         "|---|---|---|---|",

@@ -24,7 +24,7 @@ CITATIONS = pa.table({"from": ["b", "c"], "to": ["a", "b"]})
 
 
 def main() -> None:
-    """Write a store, then print the papers nearest to a vector and those that one leads to."""
+    """Write a store, then print the papers nearest to a vector and those that "c" cites."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "papers"
         with create_store(place, SCHEMA) as writer:

@@ -25,20 +25,20 @@ parameters { key: "naiad_dims" value { string_value:
 
 
 class Net(torch.nn.Module):
-    """Scores of each node from its own features and those of its neighbours."""
+    """Scores of each node, from its own features and its neighbours'."""
 
     def __init__(self) -> None:
         super().__init__()
         self.own, self.near = torch.nn.Linear(8, 3), torch.nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
-        """Add what comes in along the edges."""
+        """Add each node's own term and its neighbours' terms."""
         messages = self.near(x).index_select(0, edge_index[0])
         return self.own(x).index_add(0, edge_index[1], messages)
 
 
 def main() -> None:
-    """Export the network, serve the folder, ask it."""
+    """Export the network, serve the folder, and send a request."""
     program = torch.export.export(
         Net(),
         (torch.zeros(4, 8), torch.zeros(2, 5, dtype=torch.int64)),

@@ -23,14 +23,14 @@ class Mean(Pipeline):
     budget = Budget(nodes=50_000, edges=500_000)
 
     def forward(self, batch):
-        """Add up what comes in along the edges; divide by their number."""
+        """Sum the features of each node's neighbours and divide by their number."""
         x, (source, target) = batch["x"], batch["edge_index"]
         total = torch.zeros_like(x).index_add_(0, target, x[source])
         return {"mean": total / torch.bincount(target, minlength=len(x)).clamp(min=1)[:, None]}
 
 
 def main() -> None:
-    """Send graphs of different sizes; the server merges what arrives together."""
+    """Send graphs of different sizes; the server merges those that arrive together."""
     random = np.random.default_rng(0)
     graphs = [
         {

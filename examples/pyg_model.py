@@ -21,7 +21,7 @@ class Net(torch.nn.Module):
         self.first, self.second = SAGEConv(16, 32), SAGEConv(32, 3)
 
     def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
-        """Scores of each node."""
+        """Return the scores of each node."""
         return self.second(self.first(x, edge_index).relu(), edge_index)
 
 
@@ -36,16 +36,16 @@ class Papers(Pipeline):
     budget = Budget(nodes=2_048, edges=8_192)
 
     def setup(self, device):
-        """Make the network; yours loads its weights here, with `weights_only=True`."""
+        """Create the network; load your weights here, with `weights_only=True`."""
         self.net = Net().to(device).eval()
 
     def forward(self, batch):
-        """Run it on the merged graph."""
+        """Run the network on the merged graph."""
         return {"scores": self.net(batch["x"], batch["edge_index"])}
 
 
 def main() -> None:
-    """Ask for one small graph."""
+    """Print the shape of the scores of a small graph."""
     graph = {"x": np.ones((4, 16), np.float32), "edge_index": np.array([[0, 1, 2], [1, 2, 3]])}
     with naiad.serve(Papers) as server, server.client() as client:
         print(client.infer("papers", graph)["scores"].shape)

@@ -81,7 +81,7 @@ def test_infer_prints_tables_and_pictures_of_energies(sample: Installed, tmp_pat
     table, picture = tmp_path / "energies.csv", tmp_path / "cluster.png"
     given = (sample.folder / "clusters", tmp_path / "letter.xyz", "--url", sample.url)
     printed = run("infer", NAME, *given, "-o", table, "--plot", picture, status=1)
-    assert "letter.xyz: is no XYZ file" in printed
+    assert "letter.xyz: is not an XYZ file" in printed
     assert re.search(r"0000\.xyz +\d+ +-\d", printed)
     assert "Fitted to Lennard-Jones energies" in printed
     found, expected = energies(table), stated(sample.folder / "clusters")

@@ -163,7 +163,7 @@ def test_the_messages_for_bad_events_are_those_documented(
 
 def test_the_wire_contract_shown_is_the_one_served() -> None:
     page = (ROOT / "docs" / "nugraph3.md").read_text("utf-8")
-    table = page[page.index("## The wire contract") : page.index("All facts of each tensor")]
+    table = page[page.index("## The wire contract") : page.index("With nothing but NVIDIA")]
     shown: dict[str, str] = {}
     for names, datatype in re.findall(r"^\| (?:in|out) \| (.+?) \| (\w+) \|", table, re.MULTILINE):
         full = ""

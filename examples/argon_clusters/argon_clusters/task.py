@@ -21,7 +21,7 @@ class ArgonClustersTask(Task[np.ndarray, Energy], Draws, Simulates[np.ndarray], 
     """Predict the binding energy of clusters of argon atoms in XYZ files."""
 
     name, pipeline = "argon_clusters", "argon_clusters.pipeline:ArgonClusters"
-    summary = "binding energies of clusters of argon atoms, by a fitted pair potential"
+    summary = "binding energies of clusters of argon atoms, from a fitted pair potential"
     unit, suffixes, example, on_request = "clusters", (".xyz",), "clusters/", True
     columns = (
         Column("file", fill="unit"),
@@ -34,7 +34,7 @@ class ArgonClustersTask(Task[np.ndarray, Energy], Draws, Simulates[np.ndarray], 
         try:
             return np.loadtxt(path, np.float32, skiprows=2, usecols=(1, 2, 3), ndmin=2)
         except (OSError, ValueError, IndexError) as error:
-            raise InvalidInput(f"{path} is no XYZ file: {error}") from None
+            raise InvalidInput(f"{path} is not an XYZ file: {error}") from None
 
     def request(self, unit, options):
         return {"positions": np.asarray(unit, np.float32)}

@@ -2,7 +2,7 @@
 
 ``NAME.structure.json`` describes a collection; ``NAME.data.json`` or ``NAME.data.json.gz`` has one
 document per line, with or without an envelope. ``NAME`` may end in a hash, and the data may be in
-several files. Collections are recognized by name, see ``_NODES`` and ``_EDGES``.
+several files. Collections are recognised by name, see ``_NODES`` and ``_EDGES``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A picture of picks: the films, and the people, genres and liked films that speak for them."""
+"""A plot of picks: the films, and the people, genres and liked films they were picked for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST: Final = 15  # films; more cannot be told apart
 
 
 def graph_of(picks: Sequence[Pick]) -> networkx.Graph[Any]:
-    """Films and what speaks for them: nodes ``(kind, name)``, with an edge for each reason."""
+    """Build the graph of films and reasons: nodes ``(kind, name)``, with an edge per reason."""
     graph: networkx.Graph[Any] = networkx.Graph()
     for pick in picks:
         film = ("film", pick.name)

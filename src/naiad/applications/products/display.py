@@ -1,4 +1,4 @@
-"""Pictures: products by their embeddings, and how a training went."""
+"""Plots of products by their embeddings, and of a training."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def draw_training(epochs: Sequence[Epoch], best: int, path: Path, title: str) ->
 
 
 def _two_dimensions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The first two principal components: ``[rows, 2]``."""
+    """Return the first two principal components: ``[rows, 2]``."""
     centred = vectors - vectors.mean(axis=0, keepdims=True)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     plane = np.zeros((vectors.shape[1], 2), np.float32)

@@ -1,4 +1,4 @@
-"""What is known about the weights of a GraphSAGE network: ``weights.json``.
+"""The metadata of a GraphSAGE network's weights: ``weights.json``.
 
 Needs neither torch nor safetensors, so servers and clients can read it anywhere.
 """
@@ -14,7 +14,7 @@ from naiad.errors import WeightsError
 from naiad.weights import FACTS_FILE, facts_from_json, facts_to_json, read_facts
 
 FANOUTS: Final = (15, 10, 5)
-"""Neighbours sampled at each hop, the nearest first, as in the OGB examples for ogbn-products."""
+"""Neighbours sampled at each hop, nearest first, as in the OGB examples for ogbn-products."""
 
 _LARGEST_SIZE: Final = 1 << 14
 _MOST_LAYERS: Final = 8
@@ -26,7 +26,7 @@ class Architecture:
     """Sizes of the network; the defaults are those of the OGB examples for ogbn-products.
 
     Raises:
-        WeightsError: a size is not a sensible positive integer.
+        WeightsError: a size is not an integer, or out of range.
     """
 
     features: int = 100
@@ -42,7 +42,7 @@ class Architecture:
                 raise WeightsError(f"{size.name} is {value!r}; it must be {low} to {high}")
 
     def widths(self) -> tuple[int, ...]:
-        """Numbers per node before the first layer and after each."""
+        """Return the numbers per node before the first layer and after each."""
         return (self.features, *[self.hidden] * (self.layers - 1), self.classes)
 
 
@@ -51,15 +51,15 @@ class Metadata:
     """Everything about a trained network that is not a parameter.
 
     Attributes:
-        architecture: sizes of the network.
-        classes: name of each category.
-        trained_on: the data, in words.
-        graph: folder of the graph that is served with these weights, relative to theirs or
-            absolute; "" where there is none.
-        fanouts: the most neighbours that are sampled per node at each hop, the nearest hop first.
-        notice: what every user must know of these weights.
-        provenance: where they come from, in free words.
-        sha256: of the tensors' file; set when the weights are saved.
+        architecture: the sizes of the network.
+        classes: the name of each category.
+        trained_on: the training data, in words.
+        graph: the folder of the graph to serve with these weights, relative to theirs or absolute;
+            "" for none.
+        fanouts: maximum number of neighbours sampled per node at each hop, nearest hop first.
+        notice: a notice to users of the weights.
+        provenance: the origin of the weights, in free words.
+        sha256: the hash of the tensors' file; set when the weights are saved.
 
     Raises:
         WeightsError: the names or the fan-outs do not fit the architecture.
@@ -91,7 +91,7 @@ class Metadata:
             raise WeightsError(f"graph is {self.graph!r}; it must not lead out of the folder by ..")
 
     def to_json(self) -> str:
-        """The text of ``weights.json``."""
+        """Return the text of ``weights.json``."""
         return facts_to_json(asdict(self))
 
     @classmethod
@@ -99,7 +99,7 @@ class Metadata:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            WeightsError: the text is something else.
+            WeightsError: the text is not such metadata.
         """
         try:
             values = facts_from_json(text)
@@ -121,7 +121,7 @@ def read_metadata(folder: Path) -> Metadata:
     """Read the metadata of a folder of weights.
 
     Raises:
-        WeightsError: the folder has none, or it cannot be understood.
+        WeightsError: the metadata is missing or invalid.
     """
     path = folder / FACTS_FILE
     try:

@@ -1,4 +1,4 @@
-"""Training of GraphSAGE on a co-purchase graph, with the sampler and the network that are served.
+"""Training of GraphSAGE on a co-purchase graph, with the sampler and network used for serving.
 
 As in the OGB examples for ogbn-products: mini-batches of products, sampled neighbourhoods, Adam,
 dropout; validation and test with all neighbours, layer by layer.
@@ -30,12 +30,12 @@ from naiad.applications.products.model import SageNet
 from naiad.applications.training import Training, fit, seeded, step
 
 _DROPOUT: Final = 0.5
-_ROWS: Final = 1 << 16  # of a layer that are computed at once
+_ROWS: Final = 1 << 16  # rows of a layer computed at once
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """How one epoch went: the loss is a cross-entropy, accuracy a share of products."""
+    """The result of one epoch: the loss is a cross-entropy, accuracy a share of products."""
 
     loss: float
     validation_accuracy: float
@@ -59,23 +59,22 @@ def train(
     """Train on ``graph`` and write the weights, as a folder, to ``folder``.
 
     Args:
-        graph: products with categories, some of them to learn from and to validate with.
-        folder: where to write.
-        graph_folder: where the graph is that is served with the weights, as
-            :class:`~naiad.applications.products.metadata.Metadata` has it.
-        epochs: how often each product to learn from is seen; the weights that are kept are those
-            of the epoch with the best validation accuracy.
+        graph: products with categories, some of them for training and for validation.
+        folder: the folder to write to.
+        graph_folder: the folder of the graph to serve with the weights, as in
+            :class:`~naiad.applications.products.metadata.Metadata`.
+        epochs: number of epochs; the weights of the one with the best validation accuracy are kept.
         batch: products per step.
         lr: Adam's learning rate.
         hidden: numbers per product after each hidden layer.
         fanouts: neighbours sampled at each hop; there are as many layers.
-        seed: of the weights, the dropout, the order of products and the sampling.
-        notice: what users of the weights must know.
-        command: recorded beside the weights.
-        progress: told of each epoch.
+        seed: seed of the weights, the dropout, the order of products and the sampling.
+        notice: a notice to users of the weights.
+        command: the command to record with the weights.
+        progress: called with the number and the result of each epoch.
 
     Raises:
-        InvalidInput: the graph has no categories, or no products to learn from or validate with.
+        InvalidInput: the graph has no categories, or no products for training or validation.
         NaiadError: the loss does not stay finite.
     """
     _check(graph)
@@ -109,9 +108,9 @@ def train(
 
 
 def every_layer(net: SageNet, graph: ProductGraph) -> list[torch.Tensor]:
-    """What each layer gives for all products, with all their neighbours and none sampled.
+    """Return each layer's output for all products, using all neighbours without sampling.
 
-    Layer by layer, as a product's neighbours need the layer before of theirs: float32
+    Computed layer by layer, because each needs the previous one of all neighbours: float32
     ``[products, width]`` each.
     """
     x = torch.from_numpy(np.array(graph.features, np.float32))
@@ -130,7 +129,7 @@ def every_layer(net: SageNet, graph: ProductGraph) -> list[torch.Tensor]:
 
 
 def accuracy(net: SageNet, graph: ProductGraph, products: Ints) -> float:
-    """The share of ``products`` whose most probable category is theirs, with all neighbours."""
+    """Return the share of ``products`` that are classified correctly, using all neighbours."""
     training = net.training
     net.eval()
     with torch.inference_mode():
@@ -141,17 +140,17 @@ def accuracy(net: SageNet, graph: ProductGraph, products: Ints) -> float:
 
 def _check(graph: ProductGraph) -> None:
     if not graph.category.size or len(graph.categories) < 2:
-        raise InvalidInput(f"{graph.source}: it has no categories to learn")
+        raise InvalidInput(f"{graph.source} has no categories to learn")
     for name, index in (("train", graph.train), ("validation", graph.validation)):
         if not index.size:
-            raise InvalidInput(f"{graph.source}: it has no products for {name}")
+            raise InvalidInput(f"{graph.source} has no products for {name}")
     for index in (graph.train, graph.validation, graph.test):
         if (graph.category[index] < 0).any():
             raise InvalidInput(f"{graph.source}: a product of the split has no category (-1)")
 
 
 class _Learner:
-    """A network, and the graph that it learns."""
+    """A network and the graph that it is trained on."""
 
     def __init__(
         self, net: SageNet, graph: ProductGraph, fanouts: Sequence[int], seed: int
@@ -168,7 +167,7 @@ class _Learner:
         lr: float,
         progress: Callable[[int, Epoch], None] | None,
     ) -> tuple[list[Epoch], int]:
-        """Train; the network keeps the weights of the best epoch, whose number is returned."""
+        """Train; return the history and the number of the best epoch, whose weights are kept."""
         optimiser = torch.optim.Adam(self.net.parameters(), lr=lr)
 
         def epoch(number: int) -> Epoch:
@@ -180,7 +179,7 @@ class _Learner:
         )
 
     def _epoch(self, optimiser: torch.optim.Optimizer, batch: int) -> float:
-        """See each product once; return the mean loss."""
+        """Train on each product once; return the mean loss."""
         self.net.train()
         order = self.rng.permutation(self.graph.train)
         total = 0.0

@@ -157,7 +157,7 @@ class LadybugWriter(Writer, LadybugStore):
                     yield indexed
 
     def _write_index(self, node: NodeTable, vector: str) -> Indexed | None:
-        """Write the index of a vector, updated from the previous one or built anew."""
+        """Write the index of a vector, updated or rebuilt."""
         path = self._path.with_name(f"{self._path.name}.{node.name}.{vector}")
         if found := self._indexed_before(node.name, vector):
             before, old, index = found

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
 
 from naiad.errors import InvalidInput, NaiadError
-
-PARTIAL: Final = ".partial"
 
 
 def find_files(paths: Iterable[Path], suffixes: Collection[str], what: str) -> Iterator[Path]:
@@ -48,7 +45,7 @@ def read_file(path: Path, most: int) -> bytes:
 
 def partial_path(path: Path) -> Path:
     """Return the path beside ``path`` that a file has until it is whole."""
-    return path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def find_torchscript(path: Path) -> Path:
     return found[0]
 
 
-def load_torchscript(path: Path, device: str) -> torch.nn.Module:
+def load_torchscript(path: Path, device: str | torch.device) -> torch.nn.Module:
     """Load a TorchScript file onto ``device``.
 
     Raises:

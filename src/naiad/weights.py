@@ -166,16 +166,19 @@ def check_tensors(
             )
 
 
-def read_checkpoint(path: Path, ignored: Sequence[str] = ()) -> Any:
+def read_checkpoint(
+    path: Path, ignored: Sequence[str] = (), largest: int = _LARGEST_CHECKPOINT
+) -> Any:
     """Return what ``torch.save`` wrote, read with ``weights_only=True``: nothing in it is run.
 
     Args:
         path: the file.
         ignored: full names of functions and classes that the file may call; a function that does
             nothing is called instead.
+        largest: number of bytes that it may have, unpacked.
 
     Raises:
-        WeightsError: it is over 1 GB, calls anything else, or is damaged.
+        WeightsError: it is larger, calls anything else, or is damaged.
     """
     import torch
     from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
@@ -183,13 +186,15 @@ def read_checkpoint(path: Path, ignored: Sequence[str] = ()) -> Any:
     with safe_globals([(_do_nothing, name) for name in ignored]):
         try:
             size = _unpacked_size(path)
-            if size > _LARGEST_CHECKPOINT:
+            if size > largest:
                 raise WeightsError(f"{size:,} bytes are too many for such a network")
             return torch.load(path, map_location="cpu", weights_only=True)
         except WeightsError:
             raise
         except Exception as error:  # a damaged pickle may raise anything
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            # torch puts advice to trust the file in place of the reason.
+            cause = error.__context__ or error
+            reason = (str(cause) or type(cause).__name__).splitlines()[0]
             with suppress(Exception):
                 if names := get_unsafe_globals_in_checkpoint(path):
                     reason = f"it asks for {', '.join(sorted(names))}"

@@ -23,7 +23,7 @@ from naiad.applications.nugraph.metadata import (
 from naiad.applications.nugraph.model import NuGraph3Net
 from naiad.applications.nugraph.weights import import_checkpoint, load_weights, save_weights
 from naiad.errors import WeightsError
-from naiad.weights import FACTS_FILE, TENSORS_FILE
+from naiad.weights import FACTS_FILE, TENSORS_FILE, read_checkpoint
 
 SMALL = Architecture(
     semantic_classes=2,
@@ -282,21 +282,25 @@ def test_a_checkpoint_that_carries_code_is_refused_and_not_run(tmp_path, protoco
     assert mark.exists()
 
 
+def spelled(text: str) -> bytes:
+    return b"X" + len(text).to_bytes(4, "little") + text.encode()
+
+
 def test_code_that_hides_behind_allowed_names_is_not_run(tmp_path):
     """``getattr`` is allowed as a placeholder, which must not give access to anything."""
     mark = tmp_path / "the payload ran"
-    # getattr(OneCycleLR, "__init__").__globals__ and so on, as far as a pickle can go.
-    data = (
-        b"c__builtin__\ngetattr\n(ctorch.optim.lr_scheduler\nOneCycleLR\nV__init__\ntR"
-        b"(V__globals__\ntR(Vos\ntR(Vsystem\ntR(V" + f"touch '{mark}'".encode() + b"\ntR."
-    )
-    refused(forge(tmp_path / "evil.ckpt", data), "evil.ckpt")
+    # getattr(OneCycleLR, "__init__").__globals__ and so on, as far as a pickle can go with it.
+    data = b"c__builtin__\ngetattr\n(ctorch.optim.lr_scheduler\nOneCycleLR\n"
+    data += spelled("__init__") + b"tR"
+    for name in ("__globals__", "os", "system", f"touch '{mark}'"):
+        data += b"(" + spelled(name) + b"tR"
+    refused(forge(tmp_path / "evil.ckpt", data + b"."), "unrecognized function None")
     assert not mark.exists()
 
 
-def test_a_pickle_cannot_change_the_stand_ins_for_its_names(tmp_path):
-    data = b"c__builtin__\ngetattr\n(N}Vname\nV_rebuild_tensor_v2\nstb."
-    refused(forge(tmp_path / "evil.ckpt", data), "evil.ckpt")
+def test_a_pickle_cannot_change_what_stands_for_its_names(tmp_path):
+    data = b"c__builtin__\ngetattr\n(N}" + spelled("name") + spelled("x") + b"stb."
+    refused(forge(tmp_path / "evil.ckpt", data), "Can only build Tensor")
     test_a_checkpoint_is_imported_as_torch_would_load_it(tmp_path)
 
 
@@ -351,14 +355,12 @@ def test_a_checkpoint_cut_short_is_refused(tmp_path, keep):
     refused(path, "cannot be read safely")
 
 
-def test_what_would_unpack_to_more_than_a_network_is_refused_before_it_is_read(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr("naiad.weights._LARGEST_CHECKPOINT", 1 << 20)
+def test_what_would_unpack_to_more_than_is_allowed_is_refused_before_it_is_read(tmp_path):
     path = tmp_path / "bomb.ckpt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\0" * (1 << 21))
-    refused(path, "2,097,152 bytes are too many")
+    with pytest.raises(WeightsError, match="2,097,152 bytes are too many"):
+        read_checkpoint(path, largest=1 << 20)
 
 
 def test_a_storage_smaller_than_its_tensor_is_refused(tmp_path):

@@ -38,7 +38,9 @@ from naiad.applications.medical.bundle.files import METADATA, BundleFiles
 from naiad.applications.medical.bundle.kinds import Grid, Loaded
 from naiad.applications.medical.bundle.metadata import Metadata
 from naiad.applications.medical.bundle.reader import read_from, transforms_in
-from naiad.errors import PipelineError, RepositoryError
+from naiad.errors import PipelineError, RepositoryError, WeightsError
+from naiad.torch_model import load_torchscript
+from naiad.weights import read_checkpoint
 
 _WRITERS: Final = (SaveImaged, SaveImage, SaveClassificationd)
 """Transforms that write files: results go to the client and nowhere else."""
@@ -246,19 +248,16 @@ class Workflow:
         name = path.relative_to(self._files.root)
         if self._files.torchscript:
             try:
-                with warnings.catch_warnings():
-                    # torch 2.13 calls TorchScript outdated; that is for who makes the file.
-                    warnings.simplefilter("ignore", DeprecationWarning)
-                    return torch.jit.load(str(path), map_location=self._device).eval()
-            except RuntimeError as error:
-                raise RepositoryError(f"{name}: not TorchScript: {_causes(error)}") from error
+                return load_torchscript(path, self._device)
+            except WeightsError as error:
+                raise RepositoryError(str(error)) from error
         network = self._made("network_def", "network")
         if not isinstance(network, torch.nn.Module):
             raise self._files.wrong_config(
                 f"network_def makes a {type(network).__name__}; it must make a torch module"
             )
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = read_checkpoint(path, largest=sys.maxsize)
             network.load_state_dict(state.get("model", state))
         except Exception as error:
             raise RepositoryError(

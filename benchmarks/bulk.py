@@ -1,14 +1,14 @@
-"""What `naiad process` gains over a loop of `naiad infer`, and how much memory it takes.
+"""Compare `naiad process` with a loop of `naiad infer`, and measure its memory.
 
     python benchmarks/bulk.py [--files 8] [--events 250] [--rounds 3] [--large 20000] [--local]
 
-Each round gives the same simulated event files to the same running server: one after the other to
-`naiad infer -o`, and all to `naiad process`. Events per second are those of the whole commands,
-with the start of Python; a round's ratio says more than they do on a machine that others use too.
-With `--local` it is `naiad process --local`, whose time is also that of a server's start and end.
+Each round sends the same simulated event files to the same running server: one after the other with
+`naiad infer -o`, and all with `naiad process`. Events per second are those of the whole commands,
+including the start of Python; on a shared machine the ratios are more reliable. With `--local`,
+`naiad process --local` is measured, including the start and stop of its server.
 
-The peak memory is that of the command's process alone, for one file of a tenth of `--large` events
-and one of all of them. The large files repeat simulated events under new numbers.
+The peak memory is that of the command's process only, for a file of a tenth of `--large` events and
+one of all of them. The large files repeat simulated events under new numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DIFFERENT = 200  # events of a large file
 
 
 def run(*words: object) -> tuple[float, float]:
-    """Seconds that a command took, and its peak memory in MB."""
+    """Return the seconds that a command took, and its peak memory in MB."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [*NAIAD, *map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

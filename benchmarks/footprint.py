@@ -1,9 +1,9 @@
-"""How long a model takes to answer for the first time, and how much memory its processes hold.
+"""Measure the time to a model's first answer, and the memory of its processes.
 
     python benchmarks/footprint.py [--pipeline nugraph3] [--runs 3]
 
-Prints medians over several starts of the embedded server. Resident memory counts pages that
-processes share (libtorch's code, mostly) once per process; PSS divides them among their users.
+Prints medians over several starts of the embedded server. Resident memory counts shared
+pages (mostly libtorch's code) once per process; PSS divides them among their users.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def kind_of(process: psutil.Process) -> str:
 
 
 def one_start(pipeline: str) -> tuple[float, float, dict[str, list[tuple[float, float]]]]:
-    """Seconds to the first answer, seconds of a second answer, and (RSS, PSS) in MB by process."""
+    """Return seconds to the first answer, those of a second, and (RSS, PSS) in MB by process."""
     example = load_pipeline(pipeline)().example()
     began = time.perf_counter()
     with naiad.serve(pipeline, http_port=0, grpc_port=0, metrics_port=0) as server:

@@ -1,10 +1,10 @@
-"""CPU time of NuGraph3's inference on one core: in torch, and compiled for each instruction set.
+"""Measure NuGraph3's CPU time on one core: in torch, and compiled for each instruction set.
 
     python benchmarks/forward.py [WEIGHTS] [--rounds 9]
 
-The forms take turns, and the table has medians of milliseconds per event, in one event and in
-eight together. WEIGHTS is a folder as `naiad weights import` writes it; by
-default a network of the original's size, untrained: time does not depend on the numbers.
+Variants take turns, and the table has medians of milliseconds per event, for one event and for
+eight together. WEIGHTS is a folder written by `naiad weights import`; by default, an untrained
+network of the original's size: its values do not affect the time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HITS: dict[Size, int] = {"small": 200, "large": 1_300}
 
 
 def batch(size: Size, count: int) -> Batch:
-    """So many copies of the simulated event that is nearest to the usual number of hits."""
+    """Return ``count`` copies of the simulated event with the most typical number of hits."""
     events = [event.arrays() for event in simulate(30, size=size)]
     usual = min(events, key=lambda e: abs(len(e["hit_table_hit_id"]) - HITS[size]))
     samples = [prepare(usual)] * count
@@ -61,7 +61,7 @@ def main() -> None:
         merged = batch(size, count)
         taken: dict[str, list[float]] = {name: [] for name in forms}
         with torch.inference_mode():
-            for _ in range(arguments.rounds + 1):  # the first is not counted
+            for _ in range(arguments.rounds + 1):  # the first does not count
                 for name, form in forms.items():
                     taken[name].append(seconds(form, merged, count) * 1e3 / count)
         totals = merged.totals()

@@ -1,10 +1,10 @@
-"""How many graphs of a size are worth merging, for the graph attention network on one core.
+"""Find the graphs that are worth merging, for the graph attention network on one core.
 
     python benchmarks/gat_batches.py [--rounds 9]
 
-Prints, for graphs of several sizes, how many times as many graphs per second of CPU time are
-answered when so many are merged into one batch, as when each runs by itself. Sizes take turns
-within each round, and the medians of the rounds are compared.
+Prints, for graphs of several sizes and batches, the ratio of graphs per second of CPU time merged
+to that of graphs run one by one. Sizes take turns within each round, and the medians of the rounds
+are compared.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from naiad.core.merging import collate
 from naiad.core.pipeline import random_arrays
 from naiad.core.schema import Arrays, measure
 
-# Nodes and edges of a graph, and how many of them are merged.
+# Nodes and edges of a graph, and the numbers of merged graphs.
 CASES = (
     (10, 30, (1, 4, 16, 64, 200)),
     (35, 120, (1, 4, 16, 64, 128)),
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def cost(pipeline: Gat, graphs: list[dict[str, np.ndarray]], repeats: int) -> float:
-    """Seconds of CPU time per graph, from separate requests to the merged result."""
+    """Return the CPU seconds per graph, from separate requests to the merged result."""
     began = time.process_time()
     for _ in range(repeats):
         requests: list[Arrays] = list(graphs)

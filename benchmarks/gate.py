@@ -1,17 +1,16 @@
-"""What the gate costs, and what an attack costs honest clients behind it.
+"""Measure the cost of the gate, and of an attack on honest clients behind it.
 
     python -m benchmarks.gate [--runs 5] [--seconds 2]       the cost
     python -m benchmarks.gate --attack [--seconds 20]        under attack
 
-Cost: servers of the same models, one as `naiad serve` is on loopback, one behind the gate with an
-API key and one through TLS as well, are asked in turn by 1 and 16 clients: an echo of 1 KB and
-NuGraph3's example, over gRPC and HTTP. A bare Envoy, with a route to the first server and no other
-filter, shows which part of the cost is any proxy's. Medians of the ratios within each round, with
-their ranges.
+Cost: 1 and 16 clients in turn ask servers of the same models, one like `naiad serve` on loopback,
+one behind the gate with an API key, and one with TLS as well: an echo of 1 KB and NuGraph3's
+example, over gRPC and HTTP. A bare Envoy, with a route to the first server and no other filter,
+shows the cost of any proxy. Prints medians of the ratios within each round, with their ranges.
 
-Attack: 8 honest clients behind the gate, with and without somebody beside them who has a key and
-sends bodies in one-byte chunks and ids that are no UTF-8, and who holds half-open connections and
-sends 1,000 requests a second without a key.
+Attack: 8 honest clients behind the gate, with and without an attacker who has a key and sends
+bodies in one-byte chunks and ids that are not UTF-8, and who holds half-open connections and sends
+1,000 requests a second without a key.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ DIRECT, BARE, GATE, TLS = "direct", "bare Envoy", "gate", "gate, TLS"
 
 @dataclass(frozen=True)
 class Side:
-    """A server, and what a client of it needs."""
+    """A server with its addresses and credentials."""
 
     server: Server
     access: Access
@@ -104,7 +103,7 @@ def sides(*pipelines: str, names: tuple[str, ...]) -> Iterator[dict[str, Side]]:
 
 @contextmanager
 def bare_envoy(urls: dict[str, str], folder: Path) -> Iterator[dict[str, str]]:
-    """The addresses of an Envoy that passes everything on to these, without looking at it."""
+    """Yield the addresses of an Envoy that forwards everything to these, without filters."""
     ports = dict(zip(urls, free_ports("127.0.0.1", len(urls)), strict=True))
     names = "type.googleapis.com/envoy.extensions"
     router = {
@@ -146,7 +145,7 @@ def bare_envoy(urls: dict[str, str], folder: Path) -> Iterator[dict[str, str]]:
     command = [str(envoy()), "--config-path", str(config), "--concurrency", "1"]
     with subprocess.Popen([*command, "--log-level", "error", "--disable-hot-restart"]) as process:
         try:
-            schemes = {"gRPC": "grpc", "HTTP": "http"}  # each port takes both
+            schemes = {"gRPC": "grpc", "HTTP": "http"}  # each port takes both protocols
             found = {name: f"{schemes[name]}://127.0.0.1:{ports[name]}" for name in urls}
             with Client(found["gRPC"], retries=10) as client:
                 client.ready()
@@ -199,7 +198,7 @@ def table(rounds: list[dict[str, Speed]], title: str) -> Table:
 
 
 class Stranger:
-    """An attack, in a process of its own."""
+    """Run an attack in its own process."""
 
     def __init__(self, address: tuple[str, int], key: str, unauthorised: int) -> None:
         self._stop = multiprocessing.Event()
@@ -216,7 +215,7 @@ class Stranger:
 
 
 def attack(address: tuple[str, int], key: str, unauthorised: int, stop: threading.Event) -> None:
-    """Until told to stop: everything at once, each from a thread of its own."""
+    """Attack in all ways at once, each in its own thread, until told to stop."""
     path, headers = "/v2/models/echo/infer", {"x-api-key": key}
     bad = b'{"id": "caf\xe9", "inputs": []}'
 
@@ -248,7 +247,7 @@ def attack(address: tuple[str, int], key: str, unauthorised: int, stop: threadin
 
 
 async def _flood(address: tuple[str, int], rate: int, stop: threading.Event) -> None:
-    """So many requests a second without a key, over a few connections."""
+    """Send requests at a rate, without a key, over a few connections."""
     wire = request("POST", "/v2/models/echo/infer", b"{}")
     pairs = [await asyncio.open_connection(*address) for _ in range(8)]
     began, sent = time.monotonic(), 0
@@ -269,7 +268,7 @@ async def _flood(address: tuple[str, int], rate: int, stop: threading.Event) -> 
 
 
 async def under_attack(side: Side, seconds: float, unauthorised: int) -> Table:
-    """Honest clients of an echo without and with a stranger, alternately."""
+    """Measure honest clients of an echo, alternately without and with an attacker."""
     arrays = {"x": np.arange(256, dtype=np.float32)}
     address = ("127.0.0.1", int(side.server.http_url.rpartition(":")[2]))
     made = Table("", "requests/s", "failed", "p50 ms", "p99 ms", title="8 honest clients")

@@ -1,15 +1,14 @@
-"""Does Naiad's batching pay for an exported graph model? The same file, one by one and merged.
+"""Measure Naiad's batching of an exported graph model: the same file, one by one and merged.
 
 ``python benchmarks/graph_batching.py`` serves one file with a GAT under two configs: as
-NVIDIA's backend would (each request by itself, an instance per core), and with ``naiad_dims``. Both
-are loaded by 32 clients in turn, round after round; the ratio of each round counts, and of these
-the median. With ``--features 1433``, those of Cora, a small graph is 200 KB, and its way over the
-wire is most of what it costs.
+NVIDIA's backend would (each request by itself, an instance per core), and with ``naiad_dims``. In
+each round, 32 clients load both in turn; the result is the median of the rounds' ratios. With
+``--features 1433``, those of Cora, a small graph is 200 KB, and most of its cost is the transfer.
 
-The load generator works too, and on the same cores its work counts as the server's.
-``--server-cores N`` gives the server the first N cores and the generator the others, as where they
-are two machines. It is Naiad's own, in Python, which takes about as long over a small graph as the
-server does. ``--perf-analyzer PROGRAM`` takes NVIDIA's, in C++: it is in
+On the same cores, the work of the load generator counts as the server's. ``--server-cores N`` gives
+the server the first N cores and the generator the others, like two machines. The generator is
+Naiad's own, in Python, which takes about as long for a small graph as the server does.
+``--perf-analyzer PROGRAM`` uses NVIDIA's, in C++: it is in
 the PyPI wheel ``tritonclient`` 2.41.1 (``pip download --no-deps tritonclient==2.41.1``, unzip), and
 needs ``libcudart.so.12`` (in the wheel ``nvidia-cuda-runtime-cu12``) on ``LD_LIBRARY_PATH`` and
 ``libb64`` (Debian: libb64-0d).
@@ -62,7 +61,7 @@ def parameter(key: str, value: str) -> str:
 
 
 class Deep(torch.nn.Module):
-    """A GAT of more layers than the two that Cora needs."""
+    """A GAT with more layers than the two that Cora needs."""
 
     def __init__(self, features: int, layers: int) -> None:
         super().__init__()
@@ -80,7 +79,7 @@ class Deep(torch.nn.Module):
 
 
 def pipeline(features: int) -> type[Pipeline]:
-    """What the network takes and gives."""
+    """Return the signature of the network."""
 
     class Graphs(Pipeline):
         inputs: ClassVar[Schema] = {
@@ -93,7 +92,7 @@ def pipeline(features: int) -> type[Pipeline]:
 
 
 def write_repository(directory: Path, args: argparse.Namespace, instances: int) -> list[str]:
-    """Models ``alone`` and, for each of ``merged``, which are further parameters, one more."""
+    """Write the model ``alone``, and one more for each of ``merged``, which are parameters."""
     kind = pipeline(args.features)
     name, backend = FILES[args.format]
     file = directory.with_name(name)
@@ -112,7 +111,7 @@ def write_repository(directory: Path, args: argparse.Namespace, instances: int) 
 
 
 def graphs(low: int, high: int, count: int, features: int) -> list[Arrays]:
-    """Random graphs with four edges per node, as Cora has."""
+    """Make random graphs with four edges per node, like Cora."""
     rng = np.random.default_rng(0)
     made: list[Arrays] = []
     for _ in range(count):
@@ -137,7 +136,7 @@ async def throughput(target: Target, clients: int, seconds: float) -> float:
 
 
 def write_data(requests: list[Arrays], path: Path) -> Path:
-    """The requests as perf_analyzer reads them."""
+    """Write the requests in perf_analyzer's format."""
     steps = [
         {
             name: {"content": array.ravel().tolist(), "shape": list(array.shape)}
@@ -152,14 +151,14 @@ def write_data(requests: list[Arrays], path: Path) -> Path:
 def by_perf_analyzer(
     program: Path, url: str, model: str, data: Path, clients: int, seconds: float
 ) -> float:
-    """Answers per second, as NVIDIA's load generator counts them."""
+    """Return answers per second, counted by NVIDIA's load generator."""
     table = data.with_suffix(".csv")
     command = [
         *(str(program), "-m", model, "-u", url, "-i", "grpc", "--async", "--input-data", str(data)),
         *("--concurrency-range", str(clients), "-p", str(int(1000 * seconds)), "-f", str(table)),
-        # Three windows, whether they agree or not: rounds are compared, and there are several.
+        # Three windows, whether they agree or not, since several rounds are compared.
         *("--max-trials", "3", "-s", "999"),
-        # A thread per core: its usual 16 would take turns on them, which the server waits for.
+        # A thread per core: the usual 16 would take turns on them and delay the server.
         *("--max-threads", str(len(os.sched_getaffinity(0)))),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -178,7 +177,7 @@ async def measures(
     args: argparse.Namespace,
     scratch: Path,
 ) -> tuple[Callable[[str], Awaitable[float]], list[Target]]:
-    """What measures a model's answers per second with these requests, and what to close then."""
+    """Return a function that measures a model's answers per second, and one that closes it."""
     if args.perf_analyzer:
         data = write_data(requests, scratch / "requests.json")
         common = (data, args.clients, args.seconds)
@@ -256,7 +255,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="naiad-graph-batching-") as directory:
         repository = Path(directory, "models")
         models = write_repository(repository, args, instances=len(server_cores))
-        os.sched_setaffinity(0, server_cores)  # processes have that of their parent
+        os.sched_setaffinity(0, server_cores)  # inherited by child processes
         began = time.monotonic()
         with Server(repository, http_port=0, grpc_port=0, metrics_port=0) as server:
             print(f"ready in {time.monotonic() - began:.0f} s", flush=True)

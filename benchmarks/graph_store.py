@@ -1,12 +1,12 @@
-"""How fast the graph store in Ladybug is: loading, setting vectors, searching them.
+"""Measure the graph store in Ladybug: loading, setting vectors, searching them.
 
     python benchmarks/graph_store.py --nodes 9027
     python benchmarks/graph_store.py --nodes 1000000 --rounds 20
 
-Medians. Beside the exact search, NumPy's for as many vectors in memory, as a baseline; from
---approximate-from nodes on the search by an index too, and how much of the exact answer it finds.
-Vectors have 384 numbers of which about 48 are independent, about 500 centres, much as embeddings of
-texts have; in vectors without any such structure no index finds much.
+Prints medians. The baseline of the exact search is NumPy's for as many vectors in memory. From
+--approximate-from nodes on, the search with an index is measured too, and its recall. Vectors have
+384 numbers, of which about 48 are independent, around 500 centres, much like embeddings of texts;
+without such structure, no index finds much.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def median_ms(function: Callable[[], Any], rounds: int) -> float:
 
 
 class Vectors:
-    """Vectors by seed, from one distribution."""
+    """A distribution of vectors, drawn by seed."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -62,7 +62,7 @@ class Vectors:
         self._centres = rng.normal(size=(500, _INTRINSIC)).astype(np.float32)
 
     def make(self, number: int, seed: int) -> np.ndarray:
-        """So many of them: float32 [number, 384]."""
+        """Draw vectors: float32 [number, 384]."""
         rng = np.random.default_rng(seed)
         inner = self._centres[rng.integers(0, 500, number)]
         inner = inner + 0.7 * rng.standard_normal((number, _INTRINSIC), np.float32)
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--edges", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=50, help="of each measurement")
     parser.add_argument("--approximate-from", type=int, help="nodes; a million by default")
-    parser.add_argument("--dir", type=Path, help="where to put the store, for a while")
+    parser.add_argument("--dir", type=Path, help="temporary folder for the store")
     arguments = parser.parse_args()
     count, rounds = arguments.nodes, arguments.rounds
     vectors = Vectors()

@@ -1,9 +1,9 @@
-"""What an image costs: to decode, by its size, and to classify, by the size of the batch.
+"""Measure the cost of an image: decoding by its size, classification by the size of the batch.
 
     python benchmarks/images.py [--rounds 9]
 
 Prints medians of CPU time in one thread, in milliseconds. Each round measures everything once, so
-that what else the machine does falls on all alike.
+that other load on the machine affects all alike.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BATCHES = (1, 4, 16, 64)
 
 
 def picture(width: int, height: int, kind: str) -> bytes:
-    """A smooth picture with some detail, as photographs have."""
+    """Make a smooth picture with some detail, like photographs."""
     rng = np.random.default_rng(width)
     small = rng.integers(0, 256, (height // 16, width // 16, 3), np.uint8)
     file = BytesIO()
@@ -40,12 +40,12 @@ def picture(width: int, height: int, kind: str) -> bytes:
 
 
 def whole(data: bytes) -> None:
-    """Decode all pixels and make the picture smaller then."""
+    """Decode all pixels, then shrink the picture."""
     Image.open(BytesIO(data)).convert("RGB").resize((299, 299), Image.Resampling.BILINEAR)
 
 
 def works() -> dict[str, tuple[Callable[[], object], int]]:
-    """By name what is measured, and among how many images its time is divided."""
+    """Return the work to measure by name, and the number of images to divide its time by."""
     found: dict[str, tuple[Callable[[], object], int]] = {}
     for width, height in SIZES:
         for kind in ("JPEG", "PNG"):

@@ -2,10 +2,10 @@
 
     python -m benchmarks.invalid_requests [--rounds 3] [--seconds 5]
 
-A pipeline whose requests the native backend merges is asked by 8 honest clients: alone, beside a
-ninth that is as honest, and beside a ninth of whose requests each has a NaN, in turn. The ninth is
-in a process of its own. Medians of the rounds; CPU time is that of all the server's processes, per
-answer to one of the 8.
+In turn, 8 honest clients ask a pipeline whose requests the native backend merges: alone, beside an
+honest ninth, and beside a ninth that sends a NaN in each request. The ninth has its own process.
+Prints medians of the rounds; CPU time is that of all the server's processes, per answer to one of
+the 8.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def request(*, valid: bool) -> dict[str, Any]:
 
 @contextmanager
 def ninth(url: str, *, valid: bool) -> Iterator[None]:
-    """A client that goes on asking."""
+    """Run a client that keeps sending requests."""
     fresh = multiprocessing.get_context("spawn")
     stop = fresh.Event()
     process = fresh.Process(target=_ask, args=(url, valid, stop), daemon=True)
@@ -97,7 +97,7 @@ async def compare(url: str, triton: int, rounds: int, moment: Moment) -> list[di
                     contextlib.nullcontext() if who == ALONE else ninth(url, valid=who == HONEST)
                 )
                 with beside:
-                    await asyncio.sleep(2)  # until it has begun
+                    await asyncio.sleep(2)  # until it has started
                     found[-1][who] = await speed(target, 8, moment)
     finally:
         await target.close()

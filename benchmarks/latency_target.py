@@ -1,8 +1,8 @@
-"""How many requests a latency target brings in time, in simulated time, for three rules.
+"""Compare three rules for a latency target by the requests in time, in simulated time.
 
 Poisson arrivals at one worker whose batches cost 4 ms and 1 ms per unit of size, at most 32 units.
-Requests are of one unit, or (``mixed``) every tenth of 20. Rules: no target; Naiad's; and the
-simple one, by which no batch is larger than keeps its oldest request in time, at any price.
+Requests have one unit, or (``mixed``) every tenth has 20. Rules: no target; Naiad's; and the simple
+one, which limits each batch so that its oldest request is in time, at any cost.
 
 The rules are those of the reference that the native backend is tested against.
 
@@ -29,7 +29,7 @@ SIZES = {
 
 
 class Simple(Batcher):
-    """Keeps the oldest request in time, at any price."""
+    """The simple rule: keep the oldest request in time, at any cost."""
 
     aim = 0.0
 
@@ -41,7 +41,7 @@ class Simple(Batcher):
 
 
 def simulate(batcher: Batcher, arrivals, sizes, target: float):
-    """Latencies of all requests: their median, and the share within the target."""
+    """Return the median latency of all requests, and the share within the target."""
     now, put, latencies = 0.0, 0, []
     while len(latencies) < REQUESTS:
         while put < REQUESTS and arrivals[put] <= now:

@@ -1,13 +1,13 @@
-"""What medical volumes cost: to prepare, to classify, to queue, and until a server is ready.
+"""Measure the cost of medical volumes: preparation, classification, queueing, and start-up.
 
     python -m benchmarks.medical [prepare] [forward] [queue] [bundle] [start] [--size 512 512 120]
 
-Without names everything is measured; `prepare forward` takes about a minute of CPU time. `prepare`
+Without names, everything is measured; `prepare forward` takes about a minute of CPU time. `prepare`
 compares with MONAI's transforms and `forward` runs MONAI's DenseNet121, the network of the public
 weights; both need MONAI, which Naiad's covid_ct does not. Times are medians of CPU time in one
-thread; each round measures everything once, so that what else the machine does falls on all alike.
-`queue` watches the memory of a server of covid_ct with 64 volumes waiting, `bundle` that of one of
-a small MONAI bundle that segments.
+thread; each round measures everything once, so that other load on the machine affects all alike.
+`queue` measures the memory of a server of covid_ct with 64 waiting volumes, `bundle` that of a
+server of a small MONAI bundle for segmentation.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ from naiad.client import Client
 BATCHES = (1, 4)
 VOLUMES = 64
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
-COARSE = 4  # times that a phantom is smaller when it is drawn, along each side of a slice
+COARSE = 4  # factor by which a phantom is drawn smaller, along each side of a slice
 
 
 def chest(size: tuple[int, int, int]) -> NDArray[np.int16]:
-    """A phantom as large as a scan, which to draw would take minutes: coarse, but for its noise, so
-    that it compresses as a scan does.
+    """Make a phantom as large as a scan.
+
+    Drawing one takes minutes, so it is coarse; fine noise makes it compress like a scan.
     """
     rng = np.random.default_rng(0)
     x, y, z = size
@@ -57,7 +58,7 @@ def chest(size: tuple[int, int, int]) -> NDArray[np.int16]:
 
 
 def timed(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of CPU time of each piece of work."""
+    """Return the median CPU seconds of each piece of work."""
     seconds: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
         for name, run in work.items():
@@ -114,7 +115,7 @@ def measure_forward(rounds: int) -> None:
         network.eval()
         inputs = {batch: torch.rand(batch, 1, *SHAPE) for batch in BATCHES}
         with torch.inference_mode():
-            network(inputs[1])  # the first is slower
+            network(inputs[1])  # the first one is slower
             work = {str(b): (lambda x=x, n=network: n(x)) for b, x in inputs.items()}
             found = timed(work, rounds)
         each = ", ".join(f"batch of {b}: {found[str(b)] / b:.2f}" for b in BATCHES)
@@ -144,7 +145,7 @@ def measure_bundle(size: tuple[int, int, int]) -> None:
 
 
 def watch(model: str, size: tuple[int, int, int], ask: Callable[[Client, bytes], object]) -> None:
-    """Print the memory of a server while so many volumes wait."""
+    """Print the memory of a server while volumes wait."""
     data = nifti.write(chest(size), np.diag([2.0, 2.0, 2.0, 1.0]))  # millimetres
     stored = 2 * np.prod(size) / 1e6
     print(f"volumes of {size}, {len(data) / 1e6:.1f} MB as .nii.gz, {stored:.0f} MB as int16")

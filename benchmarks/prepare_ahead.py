@@ -3,15 +3,16 @@
     python -m benchmarks.prepare_ahead [--runs 5] [--seconds 2]    on a server
     python -m benchmarks.prepare_ahead --where [--runs 5]          in a thread, or in a process
 
-On a server: NuGraph3's simulated events, asked for by 1, 8 and 32 clients in turn, of models that
-differ in ``prepare_threads`` and workers alone. ``forward`` is the network's on the CPU, or sleeps
-as long as a GPU might take, without a core: 4 ms per batch and 0.1 ms per event. Medians of the
-ratios within each round, with their ranges; CPU is that of all of the server per answer.
+On a server: 1, 8 and 32 clients in turn send NuGraph3's simulated events to models that only differ
+in ``prepare_threads`` and workers. ``forward`` runs the network on the CPU, or sleeps as long as a
+GPU might take: 4 ms per batch and 0.1 ms per event. Prints medians of the ratios within each round,
+with their ranges; CPU is that of the whole server per answer.
 
 In a thread, or in a process: one batch is prepared while ``forward`` runs another that takes as
-long. Four ways to prepare, two of ``forward``: one sleep, and 300 small torch operations, each of
-which lets go of the interpreter's lock and has to have it again, before a sleep. Samples come back
-from the process as ``concurrent.futures`` sends them. Medians of the ratios within each round.
+long. There are four ways to prepare, and two of ``forward``: a sleep, or 300 small torch
+operations, each of which releases and reacquires the interpreter's lock, and a sleep.
+``concurrent.futures`` sends samples back from the process. Prints medians of the ratios within each
+round.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from naiad.triton.repository import export
 
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 SWITCHES = {"thread": 5e-3, "thread, 0.1 ms": 1e-4}
-"""Ways to prepare in a thread: the seconds it may keep the lock."""
+"""Ways to prepare in a thread: seconds it may hold the lock."""
 
 
 class Serial(NuGraph3):
@@ -145,7 +146,7 @@ def table(rounds: list[dict[str, Speed]], title: str) -> Table:
 
 
 def hooks() -> dict[str, tuple[Callable[[], object], int]]:
-    """A function that prepares one request, and its calls per batch, by name."""
+    """Return functions that prepare one request, with their calls per batch, by name."""
     from benchmarks.images import picture
     from benchmarks.medical import chest
 
@@ -172,13 +173,13 @@ def hooks() -> dict[str, tuple[Callable[[], object], int]]:
 
 
 class Ways:
-    """Prepares batches here, in a thread or in a process, beside a ``forward`` or before it."""
+    """Preparation of batches here, in a thread or in a process, beside ``forward`` or before it."""
 
     def __init__(self, prepare: Callable[[], object], count: int) -> None:
         def batch() -> list[object]:
             return [prepare() for _ in range(count)]
 
-        global _batch  # the process, a fork, has it
+        global _batch  # the process, a fork, inherits it
         self._here = _batch = batch
         self._thread = ThreadPoolExecutor(1)
         self._process = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
@@ -189,7 +190,7 @@ class Ways:
         self._process.shutdown()
 
     def time(self, way: str, forward: Callable[[], None], seconds: float) -> tuple[float, float]:
-        """Seconds per batch, and of these in ``forward``."""
+        """Return the seconds per batch, and those in ``forward``."""
         sys.setswitchinterval(SWITCHES.get(way, 5e-3))
         beside: Executor | None = self._process if way == "process" else self._thread
         beside = None if way == "serial" else beside

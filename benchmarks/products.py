@@ -1,11 +1,11 @@
-"""What GraphSAGE and its recommendations cost, part by part, on the graph that comes with Naiad.
+"""Measure GraphSAGE and its recommendations, part by part, on the graph that comes with Naiad.
 
     python benchmarks/products.py [--rounds 9]
 
 Prints medians of CPU time in one thread, in milliseconds: the mean over neighbours in two ways, a
 request by the number of its products and of requests merged with it, and the overlap of
 neighbourhoods on the graph's arrays and in the store. Each round measures everything once, so that
-what else the machine does falls on all alike.
+other load on the machine affects all alike.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from naiad.applications.store import Store, open_store
 from naiad.core.schema import validate
 from naiad.runtime.runner import Runner
 
-# Rows that are looked up, rows that come out, neighbours of each, numbers per row.
+# Input rows, output rows, neighbours of each, numbers per row.
 MEANS = ((900, 166, 5, 100), (60_000, 11_000, 5, 100), (11_000, 1_000, 10, 256))
-# Products of a request, and requests that are merged.
+# Products per request, and merged requests.
 BATCHES = ((1, 1), (1, 16), (1, 64), (16, 1), (16, 16), (64, 1), (64, 4), (64, 16), (256, 1))
 
 Work = Callable[[], object]

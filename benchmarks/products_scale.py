@@ -2,10 +2,10 @@
 
     python benchmarks/products_scale.py FOLDER [--products 2449029] [--instances 1]
 
-Makes a synthetic co-purchase graph in FOLDER where there is none yet (1.1 GB of files, some minutes
-and 4 GB of memory), serves it with the weights that come with Naiad, and prints: how long the graph
-takes to open, what sampling costs, how long the server takes to start and what memory its worker
-has, the latency of one product, and products per second by products per request and concurrency.
+Makes a synthetic co-purchase graph in FOLDER if missing (1.1 GB of files, some minutes and 4 GB of
+memory), serves it with the weights that come with Naiad, and prints: the time to open the graph,
+the cost of sampling, the time to start the server, its worker's memory, the latency of one product,
+and products per second by products per request and concurrency.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def timed(what: str) -> Iterator[None]:
 
 
 def make(folder: Path, products: int) -> None:
-    """The graph, where it is not there yet."""
+    """Make the graph, if missing."""
     if (folder / FACTS_FILE).exists():
         return
     with timed(f"made a graph of {products:,} products"):
@@ -54,7 +54,7 @@ def make(folder: Path, products: int) -> None:
 
 
 def median_ms(work: Callable[[int], object], rounds: int) -> str:
-    """Median of CPU time, which what else the machine does hardly changes."""
+    """Return the median CPU time, which other load on the machine hardly affects."""
     times: list[float] = []
     for number in range(rounds):
         began = time.process_time()
@@ -82,7 +82,7 @@ def workers(server: Server) -> list[psutil.Process]:
 
 
 def worker_seconds(server: Server) -> float:
-    """CPU time of the workers until now."""
+    """Return the CPU time of the workers so far."""
     return sum(sum(one.cpu_times()[:2]) for one in workers(server))
 
 
@@ -94,7 +94,7 @@ def memory(server: Server) -> None:
 
 
 def load(server: Server, products: int, per_request: int, clients: int, requests: int) -> None:
-    """Latency and throughput with so many clients, each with one request at a time."""
+    """Measure latency and throughput with concurrent clients."""
     rng = np.random.default_rng(per_request)
     seeds = rng.integers(0, products, (requests, per_request))
     outputs = ["embeddings", "probabilities"]

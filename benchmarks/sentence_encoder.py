@@ -1,9 +1,9 @@
-"""What a text costs: by what runs the network, in which precision, and how it is padded.
+"""Measure the cost of a text by runtime, precision and padding.
 
     python benchmarks/sentence_encoder.py [--rounds 9]
 
 Prints medians of CPU time in one thread per text, in milliseconds, and ratios to Naiad's default.
-Each round measures everything once, so that what else the machine does falls on all alike. The
+Each round measures everything once, so that other load on the machine affects all alike. The
 texts are simulated: most have 15 to 60 tokens. Needs the extra huggingface.
 """
 
@@ -35,7 +35,7 @@ DEFAULT = "ONNX Runtime, by length"
 
 
 def torchscript(source: Path) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-    """The original network, traced."""
+    """Trace the original network."""
     import torch
     from transformers import AutoModel
 
@@ -63,7 +63,7 @@ def torchscript(source: Path) -> Callable[[Mapping[str, np.ndarray]], np.ndarray
 
 
 def padded(tokens: Tokens, width: int) -> dict[str, np.ndarray]:
-    """All texts in one rectangle."""
+    """Pad all texts to one length."""
     inside = np.arange(width) < tokens.lengths[:, None]
     ids = np.zeros(inside.shape, np.int64)
     ids[inside] = tokens.ids
@@ -71,7 +71,7 @@ def padded(tokens: Tokens, width: int) -> dict[str, np.ndarray]:
 
 
 def works(scratch: Path) -> dict[str, Callable[[], object]]:
-    """By name what is measured."""
+    """Return the variants to measure by name."""
     source = find_source(NAME)
     import_encoder(source, scratch / "int8", name=NAME, int8=True)
     exact, int8 = Encoder(served_folder(None)), Encoder(scratch / "int8")

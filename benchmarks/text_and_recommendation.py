@@ -3,9 +3,9 @@
     python benchmarks/text_and_recommendation.py
     python benchmarks/text_and_recommendation.py --films FOLDER movies_recommend movies_similar
 
-Makes the stores that the models read, in a folder that is removed in the end: the sample of films,
-or a graph of yours, and the products that come with Naiad, both embedded by the served models. Then
-`naiad bench MODEL --local` for each, and one table of all in Markdown.
+Makes the stores that the models read, in a temporary folder: the sample of films, or your own
+graph, and the products that come with Naiad, both embedded by the served models. Then runs `naiad
+bench MODEL --local` for each, and prints one table in Markdown.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def baskets(products: Store) -> list[str]:
     return [" ".join(map(str, rng.choice(number, rng.integers(1, 4), False))) for _ in range(200)]
 
 
-# What each model is sent, a request per line; None for its own example.
+# Requests to each model, one per line; None for its own example.
 MODELS: dict[str, Callable[[Store], list[str]] | None] = {
     "zero_shot": texts,
     "text_embedding": texts,
@@ -73,7 +73,7 @@ MODELS: dict[str, Callable[[Store], list[str]] | None] = {
 
 
 def make_stores(folder: Path, films: Path | None, models: set[str]) -> None:
-    """Fill those that ``models`` need; their places go to the environment."""
+    """Fill the stores that ``models`` need, and put their paths into the environment."""
     for variable, name in ((MOVIES, "films"), (PRODUCTS, "products")):
         os.environ[variable] = str(folder / name)
     load_store(films, None, 384, force=False)
@@ -86,7 +86,7 @@ def make_stores(folder: Path, films: Path | None, models: set[str]) -> None:
 
 
 def bench(model: str, folder: Path, duration: str) -> list[dict[str, Any]]:
-    """The levels of `naiad bench`."""
+    """Return the levels of `naiad bench`."""
     words = ["--local", "--concurrency", ",".join(map(str, _CLIENTS)), "--duration", duration]
     lines = MODELS[model]
     if lines is not None:
@@ -121,7 +121,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", nargs="*", help=f"by default {', '.join(MODELS)}")
-    parser.add_argument("--films", type=Path, help="a folder as `naiad movies load` reads it")
+    parser.add_argument("--films", type=Path, help="folder that `naiad movies load` can read")
     parser.add_argument("--duration", default="10s", help="per load")
     arguments = parser.parse_args()
     models = arguments.models or list(MODELS)

@@ -2,8 +2,8 @@
 
     python scripts/blocking.py
 
-Both are the same text, but for the words of asyncio. Run this after each change of a source; a test
-compares.
+Both have the same text, except for the words of asyncio. Run this after each change of a source; a
+test compares them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Compile Naiad's C++ for every kind of processor, with the compiler of the wheel ziglang.
+"""Compile Naiad's C++ for each kind of processor, with the compiler in the wheel ziglang.
 
     python scripts/native.py [MACHINE ...]
 
-The libraries need a glibc of 2.28 (2018) or later and nothing else: no libstdc++, no Python. They
-are part of the wheel; `hatch_build.py` makes them when it is built. One that is newer than its
-sources is left as it is. Those for aarch64 are compiled and not run here.
+The libraries only need glibc 2.28 (2018) or later: no libstdc++, no Python. `hatch_build.py` adds
+them to the wheel. A library that is newer than its sources is not compiled again. Those for aarch64
+are compiled, but not run here.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ GLIBC = "2.28"
 LINKED = ("-dynamic", "-O", "ReleaseFast", "-fPIC", "-fstrip", "-lc")
 COMPILED = ("-std=c++17", "-fvisibility=hidden", "-Wall", "-Wextra")
 JOBS = 4 * (os.cpu_count() or 1)
-"""Files of C++'s own library that are compiled at once. Of as many as there are cores zig 0.17
-makes one at a time on two of them, which takes twice as long."""
+"""Files of C++'s standard library to compile at once. With one per core, zig 0.17 compiles one at a
+time on two cores, which takes twice as long."""
 
 
 class Library(NamedTuple):
@@ -46,7 +46,7 @@ class Library(NamedTuple):
     compiled: tuple[str, ...]
 
     def path(self, machine: str) -> Path:
-        """The file that is made for ``machine``."""
+        """Return the path of the library for ``machine``."""
         return PACKAGE / self.home / "lib" / machine / self.name
 
 
@@ -55,7 +55,7 @@ LIBRARIES = (
         "libtriton_naiad.so",
         home="native",
         source="backend.cpp",
-        # Triton's functions are in the process that loads it.
+        # The process that loads it has Triton's functions.
         linked=("-lc++", "-fallow-shlib-undefined", "-lpthread", "-ldl"),
         compiled=("-O2",),
     ),
@@ -63,7 +63,7 @@ LIBRARIES = (
         "libnugraph3.so",
         home="applications/nugraph",
         source="cpp/nugraph3.cpp",
-        # It needs nothing of C++'s library, whose headers are left away.
+        # It does not need C++'s standard library.
         linked=(),
         compiled=("-O3", "-fno-exceptions", "-fno-rtti", "-Werror"),
     ),
@@ -71,10 +71,10 @@ LIBRARIES = (
 
 
 def build(library: Library, machine: str) -> Path:
-    """Compile a library for ``machine``, where it is older than its sources; return its path.
+    """Compile a library for ``machine``, if it is older than its sources; return its path.
 
     Raises:
-        RuntimeError: the compiler is missing, or refuses the sources; has what it wrote.
+        RuntimeError: the compiler is missing, or fails; has its output.
     """
     path, source = library.path(machine), PACKAGE / library.home / library.source
     newest = max(file.stat().st_mtime for file in (*source.parent.glob("*.[hc]*"), Path(__file__)))
@@ -91,7 +91,7 @@ def build(library: Library, machine: str) -> Path:
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Have other processes that build into the same folder wait, to find what this one made."""
+    """Lock a folder, so that other processes wait for this one's build and use it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -101,7 +101,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def compile_library(library: Library, source: Path, made: Path, machine: str) -> None:
-    """Compile ``source`` as the library is. Raises RuntimeError with what the compiler wrote."""
+    """Compile ``source`` for the library; raise RuntimeError with the compiler's output."""
     linker = (sys.executable, "-m", "ziglang", "build-lib", f"-j{JOBS}", f"-femit-bin={made}")
     target = ("-target", f"{machine}-linux-gnu.{GLIBC}", "-fsoname=" + library.name)
     options = (*LINKED, *library.linked, "-cflags", *COMPILED, *library.compiled, "--")
@@ -113,14 +113,14 @@ def compile_library(library: Library, source: Path, made: Path, machine: str) ->
 
 
 def build_all(*machines: str) -> list[Path]:
-    """Compile every library for these machines, side by side; return their paths."""
+    """Compile every library for these machines in parallel; return their paths."""
     with ThreadPoolExecutor() as pool:
         builds = [pool.submit(build, made, m) for m in machines for made in LIBRARIES]
         return [done.result() for done in builds]
 
 
 def main() -> None:
-    """Build what the command line names."""
+    """Build for the machines on the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

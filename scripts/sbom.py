@@ -1,10 +1,10 @@
-"""Naiad's software bill of materials (CycloneDX 1.6, JSON), derived from what the project declares.
+"""Naiad's software bill of materials (CycloneDX 1.6, JSON), derived from the project's metadata.
 
 Components are the distributions in ``pyproject.toml`` (with their requirements as declared:
 versions are chosen when Naiad is installed), the engine, inside the wheels in ``engine.json`` that
 Naiad fetches, and the public files in ``artifacts.json``, which Naiad downloads on request.
 ``hatch_build.py`` puts it into the wheel.
-As a program, print it:
+Run as a program, it prints the bill:
 
     python scripts/sbom.py > naiad.cdx.json
 """
@@ -133,7 +133,7 @@ def _scope(extras: set[str]) -> ComponentScope:
 
 
 def _engine(release: dict[str, Any]) -> Component:
-    """The package that carries Triton, with its wheels' hashes, and Triton in it."""
+    """Return the package that contains Triton, with its wheels' hashes, and Triton in it."""
     triton, package, version = release["triton"], release["package"], release["version"]
     return Component(
         name=package,
@@ -195,7 +195,7 @@ def _artifact(known: dict[str, Any]) -> Component:
 
 
 def _timestamp() -> datetime:
-    """The time of the build, which reproducible builds set themselves."""
+    """Return the time of the build; reproducible builds set it."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
 

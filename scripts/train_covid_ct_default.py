@@ -6,8 +6,8 @@
 Draws 800 chest phantoms, half of them with opacities, trains on 600 and tests on the others, in
 three to four minutes of one core, and writes
 src/naiad/applications/medical/covid_ct/data/weights/. The result is for trying Naiad: it
-was trained on synthetic phantoms and is not for diagnosis. The seed is fixed; the floating point of
-another processor may differ slightly.
+was trained on synthetic phantoms and is not for diagnosis. The seed is fixed; floating-point
+results of other processors may differ slightly.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEED = 20241124
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=FOLDER, help="where to write")
-    parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="how many to train on")
+    parser.add_argument("--phantoms", type=int, default=PHANTOMS, help="number to train on")
     arguments = parser.parse_args()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as progress:
         task = progress.add_task("draw", total=None)

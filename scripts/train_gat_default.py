@@ -5,7 +5,7 @@
 
 Makes a synthetic citation graph of 2,000 papers, trains on the topics of 140 of them for about
 half a minute on one core, and writes src/naiad/applications/gat/data/weights/. The seeds are fixed;
-the floating point of another processor may differ slightly.
+floating-point results of other processors may differ slightly.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     python scripts/train_image_default.py
 
 Draws 40,000 pictures of ten simple shapes, trains on each once, in about 10 minutes on one core,
-and writes src/naiad/applications/image/data/. The result is for trying Naiad: it knows these shapes
-and nothing of photographs. The seeds are fixed; the floating point of another processor may differ
+and writes src/naiad/applications/image/data/. The result is for trying Naiad: it knows these
+shapes, not photographs. The seeds are fixed; floating-point results of other processors may differ
 slightly.
 """
 
@@ -29,7 +29,7 @@ SEED = 20241124
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=DATA, help="where to write")
-    parser.add_argument("--images", type=int, default=IMAGES, help="how many to train on")
+    parser.add_argument("--images", type=int, default=IMAGES, help="number to train on")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,10 @@
 
     python scripts/train_mednist_default.py
 
-Draws 12,000 phantoms in the manner of MedNIST's six kinds of images, trains on each once, in about
+Draws 12,000 phantoms in the style of MedNIST's six kinds of images, trains on each once, in about
 2 minutes on one core, and writes src/naiad/applications/medical/mednist/data/weights/. The
 result is for trying Naiad: it was trained on synthetic phantoms and is not for diagnosis. The seed
-is fixed; the floating point of another processor may differ slightly.
+is fixed; floating-point results of other processors may differ slightly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SEED = 20241124
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=FOLDER, help="where to write")
-    parser.add_argument("--images", type=int, default=IMAGES, help="how many to train on")
+    parser.add_argument("--images", type=int, default=IMAGES, help="number to train on")
     arguments = parser.parse_args()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as progress:
         task = progress.add_task("train", total=arguments.images)

@@ -6,7 +6,7 @@
 Simulates 8,000 events, trains for about 20 minutes on one core, and writes
 src/naiad/applications/nugraph/data/. The result is a toy for trying Naiad, not for physics: a
 network half as wide as the public NuGraph3 and with 3 iterations in place of 5, which learns more
-in this time. The seeds are fixed; the floating point of another processor may differ slightly.
+in this time. The seeds are fixed; floating-point results of other processors may differ slightly.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from naiad.applications.nugraph.train import train
 DATA = Path(__file__).parents[1] / "src" / "naiad" / "applications" / "nugraph" / "data"
 EVENTS = 8000
 SEED = 20240607
-# Five events of which every class has some hits, and none of which was trained on.
+# Five events with hits of every class, not in the training data.
 EXAMPLE_EVENTS, EXAMPLE_SEED = 5, 15
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=DATA, help="where to write")
-    parser.add_argument("--events", type=Path, help="train on this file, made here if missing")
+    parser.add_argument("--events", type=Path, help="train on this file, created if missing")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     write_events(arguments.output / "example.h5", simulate(EXAMPLE_EVENTS, EXAMPLE_SEED))

@@ -4,10 +4,9 @@
     python scripts/train_products_default.py
 
 Makes a synthetic co-purchase graph of 20,000 products and trains on the categories of the best
-selling 1,600 for about two minutes on one core. Then makes another graph, of 2,500 products, which
-is what the weights are served with, and judges them by it. Writes
-src/naiad/applications/products/data/weights/. The seeds are fixed; the floating point of another
-processor may differ slightly.
+selling 1,600 for about two minutes on one core. Then makes another graph, of 2,500 products, to
+serve with the weights and to evaluate them. Writes src/naiad/applications/products/data/weights/.
+The seeds are fixed; floating-point results of other processors may differ slightly.
 """
 
 from __future__ import annotations

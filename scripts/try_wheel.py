@@ -14,7 +14,7 @@ from naiad.runtime.runner import Runner
 
 
 def main() -> None:
-    """Raise unless the wheel has what this machine needs, and it runs."""
+    """Raise unless the wheel's libraries for this machine exist and run."""
     pipeline = NuGraph3()
     report = Runner(pipeline).run([naiad.Request(pipeline.example())] * 2)
     for answer in report.outcomes:

@@ -3,8 +3,8 @@
     python -m benchmarks.nugraph3 [--runs 5] [--quick] [--output DIR] [--docs]
 
 Serves the reference of :mod:`benchmarks.reference` in two settings and Naiad's pipeline with its
-defaults, all with the same weights on the same Triton, makes sure that they give the same answers,
-and measures them in turn, round after round. Wants a machine that does nothing else.
+defaults, all with the same weights on the same Triton, checks that they give the same answers, and
+measures them in turn, round after round. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def main(arguments: list[str] | None = None) -> None:
         "--docs", action="store_true", help="write the table of docs/performance.md"
     )
     args = parser.parse_args(arguments)
-    os.chdir(ROOT)  # where workers and the loop find this package
+    os.chdir(ROOT)  # for workers and the loop to find this package
     runs, moment, number, instances = args.runs, Moment(1.0, args.seconds), 16, None
     variables: dict[str, str] = {}
     if args.quick:
         runs, moment, number, instances = 1, Moment(0.2, 0.4), 2, 1
-        # On a busy machine an event may take two threads of torch's five seconds.
+        # On a busy machine, an event may take five seconds with two threads of torch.
         variables = {"OMP_NUM_THREADS": "1"}
     began = time.perf_counter()
     with TemporaryDirectory() as scratch, console.status("starting") as status:
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def measure_echo(runs: int, moment: Moment, instances: int | None) -> Outcome:
-    """A pipeline that answers with what it is asked, to a bare model that does."""
+    """Compare an echo pipeline with an echo in a bare Python model."""
     with overhead.serving(instances) as server:
         rounds = run(overhead.compare(server, _KILOBYTE // 4, 8, runs, moment))
     return outcome(
@@ -117,10 +117,10 @@ def measure_echo(runs: int, moment: Moment, instances: int | None) -> Outcome:
 
 
 async def compare(sides: dict[str, Side], events: dict[Size, Events]) -> Outcome:
-    """Whether batches change answers; the sides among themselves are made sure of at once.
+    """Check that both sides give the same answers, and compare batched answers to single ones.
 
     Raises:
-        RuntimeError: the reference and Naiad do not answer alike; nothing can be compared.
+        RuntimeError: the reference and Naiad answer differently; nothing can be compared.
     """
     requests = [request for size in SIZES for request in events[size].requests]
     one_by_one = await ask(sides[NAIAD], requests, at_once=1)
@@ -128,7 +128,7 @@ async def compare(sides: dict[str, Side], events: dict[Size, Events]) -> Outcome
         share, worst = largest_difference(one_by_one, await ask(sides[name], requests, at_once=8))
         if share > 1:
             raise RuntimeError(f"{name} and {NAIAD} differ by {worst}: not the same network")
-    # Many times, since who is merged with whom is chance.
+    # Many times, since merging is random.
     shares = [
         largest_difference(one_by_one, await ask(sides[NAIAD], requests, at_once=len(requests)))[0]
         for _ in range(3)

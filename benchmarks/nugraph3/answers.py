@@ -1,4 +1,4 @@
-"""Whether two ways to ask give the same answers, in the tolerances of the original."""
+"""Comparison of answers, within the tolerances of the original."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import naiad
 from naiad.core.schema import Arrays
 
 TOLERANCES = {"e_evt": 1e-4, "x_semantic": 1e-4, "x_filter": 1e-5, "v_evt": 5e-4}
-"""Absolute, by the beginning of an output's name."""
+"""Absolute tolerances by the prefix of an output's name."""
 
 
 async def ask(side: Side, requests: Sequence[Arrays], *, at_once: int) -> list[Arrays]:
-    """The answers of ``side`` to so many requests at a time."""
+    """Return the answers of ``side`` with a number of concurrent requests."""
     free = asyncio.Semaphore(at_once)
     async with naiad.AsyncClient(side.url, timeout=120.0) as client:
 
@@ -30,7 +30,7 @@ async def ask(side: Side, requests: Sequence[Arrays], *, at_once: int) -> list[A
 def largest_difference(
     one: Iterable[Arrays], other: Iterable[Arrays]
 ) -> tuple[float, dict[str, float]]:
-    """The largest difference, as a share of what is tolerated, and by kind of output."""
+    """Return the largest difference by kind of output, as a share of its tolerance."""
     worst = dict.fromkeys(TOLERANCES, 0.0)
     for a, b in zip(one, other, strict=True):
         for name in a.keys() & b.keys():

@@ -1,4 +1,4 @@
-"""What is to be shown, and whether it was."""
+"""Goals of the benchmark, and their outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.reference.repository import AS_RUN, TUNED
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A ratio, and the bound that it is to keep."""
+    """A ratio, and its bound."""
 
     what: str
     sense: Literal["at least", "at most"]
@@ -25,7 +25,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A goal's ratio in every round."""
+    """A goal's ratio in each round."""
 
     what: str
     target: str
@@ -34,18 +34,18 @@ class Outcome:
 
     @property
     def median(self) -> float:
-        """Over the rounds."""
+        """Median over the rounds."""
         return median(self.ratios)
 
     def row(self) -> tuple[str, str, str, str, str]:
-        """What, target, median, range, verdict."""
+        """Return a table row: goal, target, median, range, verdict."""
         low, high = min(self.ratios), max(self.ratios)
         spread = f"{low:.3g} to {high:.3g}" if len(self.ratios) > 1 else "-"
         verdict = "reached" if self.reached else "**missed**"
         return self.what, self.target, f"{self.median:.3g}", spread, verdict
 
     def to_json(self) -> dict[str, Any]:
-        """As numbers by words."""
+        """Return the outcome for JSON."""
         return {
             "what": self.what,
             "target": self.target,
@@ -114,7 +114,7 @@ GOALS = (
 
 
 def judge(rounds: Sequence[Round], goals: Sequence[Goal] = GOALS) -> list[Outcome]:
-    """Every goal over all rounds."""
+    """Return the outcome of each goal over all rounds."""
     return [
         outcome(goal.what, goal.sense, goal.bound, [goal.of(found) for found in rounds])
         for goal in goals
@@ -124,7 +124,7 @@ def judge(rounds: Sequence[Round], goals: Sequence[Goal] = GOALS) -> list[Outcom
 def outcome(
     what: str, sense: Literal["at least", "at most"], bound: float, ratios: Sequence[float]
 ) -> Outcome:
-    """Whether the median of ``ratios`` keeps to the bound."""
+    """Return whether the median of ``ratios`` is within the bound."""
     middle = median(ratios)
     reached = middle >= bound if sense == "at least" else middle <= bound
     return Outcome(what, f"{sense} {bound:g}", tuple(ratios), reached)

@@ -1,4 +1,4 @@
-"""What both sides are asked, and the weights that both have."""
+"""Requests and weights that both sides share."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Events:
     requests: tuple[Arrays, ...]
 
     def median(self, tensor: str) -> int:
-        """Of the length of a tensor."""
+        """Lengths of tensors."""
         return sorted(len(request[tensor]) for request in self.requests)[len(self.requests) // 2]
 
 
 def simulated(size: Size, number: int) -> Events:
-    """Events near the sizes that are spoken of: 200 hits, or 1,300 and 1,400 spacepoints.
+    """Simulate events near the usual sizes: 200 hits, or 1,300 hits and 1,400 spacepoints.
 
-    The simulator's own spread of sizes is that of physics, and much wider.
+    The simulator's own range of sizes, as in physics, is much wider.
     """
 
     def fits(event: Arrays) -> bool:
@@ -47,18 +47,18 @@ def simulated(size: Size, number: int) -> Events:
         points = len(event["spacepoint_table_spacepoint_id"])
         return fewest <= len(event["hit_table_hit_id"]) <= most and low <= points <= high
 
-    # Each number is an event of its own, so that no more are simulated than are looked at.
+    # Each number gives its own event, so no more are simulated than needed.
     seeds = (_SEED + offset for offset in count())
     found = (event.arrays() for seed in seeds for event in simulate(8, seed, size=size))
     return Events(size, tuple(islice(filter(fits, found), number)))
 
 
 def make_weights(folder: Path, checkpoint: Path | None = None) -> str:
-    """Write weights to ``folder``; return what they are, in words.
+    """Write weights to ``folder``; return their description.
 
-    By default they are random, with the sizes of the public checkpoint: what is computed, and so
-    how long it takes, does not depend on their values. Torch's default weights are scaled up until
-    answers differ from event to event as much as those of a trained network.
+    By default they are random, with the sizes of the public checkpoint: the time does not depend on
+    their values. Torch's default weights are scaled up until answers differ between events as much
+    as those of a trained network.
     """
     if checkpoint is not None:
         import_checkpoint(checkpoint, folder)

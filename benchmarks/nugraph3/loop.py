@@ -1,7 +1,7 @@
 """The same pipeline without a server: a loop over batches in one process per core.
 
-As a program: answers lines of JSON ``{"size", "batch", "seconds"}`` with the events that it ran per
-second, and the seconds of CPU that each took. It begins when it is told so, like all its siblings.
+As a program, it answers lines of JSON ``{"size", "batch", "seconds"}`` with the events per second,
+and the CPU seconds of each event. All processes start when told to.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ BATCHES = (1, 2, 4, 8, 16)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Events per second, and seconds of CPU per event."""
+    """Events per second, and CPU seconds per event."""
 
     throughput: float
     cpu: float
 
 
 class Loop:
-    """One process per core, each with Naiad's pipeline as a worker has it."""
+    """Processes, one per core, each with Naiad's pipeline set up as in a worker."""
 
     def __init__(self, weights: Path, events: int, processes: int | None = None) -> None:
-        """Start them; they load while the caller does other things."""
+        """Start the processes; they load in the background."""
         command = [sys.executable, "-m", __spec__.name, str(weights), str(events)]
         self._processes = [
             subprocess.Popen(
@@ -59,7 +59,7 @@ class Loop:
         ]
 
     def run(self, size: Size, batch: int, seconds: float) -> Pace:
-        """The pace of all processes together, in batches of ``batch`` events."""
+        """Measure the pace of all processes together, in batches of ``batch`` events."""
         line = json.dumps({"size": size, "batch": batch, "seconds": seconds})
         for process in self._processes:
             assert process.stdin is not None
@@ -71,7 +71,7 @@ class Loop:
         return Pace(sum(p.throughput for p in paces), mean(p.cpu for p in paces))
 
     def best_batch(self, size: Size, seconds: float) -> int:
-        """The batch with which it is fastest."""
+        """Return the fastest batch size."""
         return max(BATCHES, key=lambda batch: self.run(size, batch, seconds).throughput)
 
     def __enter__(self) -> Loop:

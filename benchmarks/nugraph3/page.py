@@ -1,4 +1,4 @@
-"""The section of ``docs/performance.md`` that a run writes, and its picture."""
+"""The section of ``docs/performance.md`` that a run writes, and its plot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOURS = ("#9aa5b1", "#6c8ebf", "#1f4e79")
 
 
 def machine() -> str:
-    """The processor and the versions that a number depends on."""
+    """Describe the processor and the versions of packages."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -46,7 +46,7 @@ def section(
     weights: str,
     when: str,
 ) -> str:
-    """The Markdown between the markers."""
+    """Return the Markdown between the markers."""
     sizes = ", ".join(
         f"{size} ones have {events[size].median('hit_table_hit_id'):,} hits and "
         f"{events[size].median('spacepoint_table_spacepoint_id'):,} spacepoints"
@@ -76,7 +76,7 @@ def section(
 
 
 def write_section(page: Path, text: str) -> None:
-    """Replace what is between the markers of ``page``.
+    """Replace the text between the markers of ``page``.
 
     Raises:
         ValueError: the page has no markers.
@@ -89,7 +89,7 @@ def write_section(page: Path, text: str) -> None:
 
 
 def plot(rounds: Sequence[Round], path: Path) -> None:
-    """Throughput of every side by number of clients, a panel per size of event."""
+    """Plot the throughput of each side by number of clients, a panel per size of event."""
     figure = Figure(figsize=(7.5, 3.2), layout="constrained")
     panels = figure.subplots(1, len(SIZES))
     sides = (*SETTINGS.values(), NAIAD)
@@ -139,7 +139,7 @@ def _speeds(rounds: Sequence[Round]) -> list[str]:
 
 
 def _bound(rounds: Sequence[Round], size: Size) -> str:
-    """What serving costs on cores that are all busy, whoever is scheduled when."""
+    """Describe the cost of serving when all cores are busy."""
     many = [found.speeds[size, MANY, NAIAD] for found in rounds]
     server = 1e3 * median(found.server_cpu for found in many)
     client = 1e3 * median(found.generator_cpu for found in many)

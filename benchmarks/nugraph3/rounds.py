@@ -1,4 +1,4 @@
-"""One round measures everything once, sides in turn, so that ratios are of neighbouring moments."""
+"""Rounds that measure everything once, sides in turn, so that ratios are close in time."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from naiad.client.spec import ModelSpec
 
 CLIENTS = (1, 8)
 MANY = 16
-"""Clients at once against the loop without a server."""
+"""Concurrent clients for the comparison with the loop without a server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What was measured: speeds by size, clients and side, and the loop's pace by size."""
+    """The measurements: speeds by size, clients and side, and the loop's pace by size."""
 
     speeds: dict[tuple[Size, int, str], Speed] = field(default_factory=dict)
     loop: dict[Size, Pace] = field(default_factory=dict)
 
     def throughput_ratio(self, size: Size, clients: int, other: str) -> float:
-        """Naiad's answers per second to another side's."""
+        """Return the ratio of Naiad's answers per second to another side's."""
         ours, theirs = (self.speeds[size, clients, side] for side in (NAIAD, other))
         return ours.throughput / theirs.throughput
 
     def to_json(self) -> dict[str, Any]:
-        """As numbers by words."""
+        """Return the round for JSON."""
         return {
             "speeds": [
                 {"size": size, "clients": clients, "side": side, **asdict(found)}
@@ -46,12 +46,12 @@ class Round:
 
 
 def steps(runs: int, sides: Iterable[str]) -> int:
-    """How many measurements so many rounds take."""
+    """Return the number of measurements in ``runs`` rounds."""
     return runs * len(SIZES) * (len(CLIENTS) * len(list(sides)) + 2)
 
 
 class Rounds:
-    """Everything that rounds need: requests packed once for every side, and the loop."""
+    """Requests packed once for each side, and the loop."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Rounds:
         }
 
     async def run(self, runs: int, on_step: Callable[[str], None]) -> list[Round]:
-        """So many rounds; ``on_step`` is told of each measurement before it begins."""
+        """Run rounds; call ``on_step`` before each measurement."""
         try:
             return [await self._round(number, on_step) for number in range(runs)]
         finally:
@@ -81,7 +81,7 @@ class Rounds:
 
     async def _round(self, number: int, on_step: Callable[[str], None]) -> Round:
         found = Round()
-        # Who is first in one round is last in another: nobody always follows a busy neighbour.
+        # The order alternates between rounds, so that no side always follows the same one.
         turn = number % len(self._sides)
         sides = self._sides[turn:] + self._sides[:turn]
         for size in SIZES:

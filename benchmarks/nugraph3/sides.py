@@ -1,4 +1,4 @@
-"""The servers that are compared, both up all the time: who is not asked costs nothing."""
+"""The servers that are compared; all run all the time, since idle ones cost nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _START = 600.0  # seconds; importing PyTorch Geometric four times on a busy mach
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way to serve NuGraph3: its name in reports, its model, where it is, and its process."""
+    """A way to serve NuGraph3: its name in reports, its model, its address, and its process."""
 
     name: str
     model: str
@@ -38,8 +38,8 @@ def serving(
 ) -> Generator[dict[str, Side]]:
     """Serve the reference in both settings, and Naiad's pipeline with its defaults.
 
-    ``instances`` is for the tuned reference and for Naiad, by default one per core; ``variables``
-    are for the environment of the reference.
+    ``instances`` applies to the tuned reference and to Naiad, by default one per core;
+    ``variables`` are set in the environment of the reference.
     """
     repository = plain_temporary_directory("naiad-reference-")
     write_repository(repository, weights, instances=instances)
@@ -62,7 +62,7 @@ def serving(
 
 @contextmanager
 def _plain_environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Start a server without the variables for threads and malloc that Naiad sets for its own."""
+    """Start a server without the variables for threads and malloc that Naiad sets for itself."""
     ours = numeric_environment(1).keys() | {"MKL_NUM_THREADS"}
     plain = {name: value for name, value in os.environ.items() if name not in ours}
     with (

@@ -1,4 +1,4 @@
-"""How fast a server is under a closed loop, for a moment."""
+"""Measurement of a server under a closed loop."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PATIENCE = 30.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Of a closed loop.
+    """Speed in a closed loop.
 
     Attributes:
         throughput: answers per second.
         p50, p99: latencies, in seconds.
-        answered: how many requests that is of.
-        server_cpu: seconds of CPU per answer, of all of the server's processes. Where other
-            programs take from the cores it varies much less than time does. NaN where not counted.
-        generator_cpu: seconds of CPU per answer, of the load generator.
+        answered: number of answered requests.
+        server_cpu: CPU seconds per answer, of all of the server's processes; on shared cores it
+            varies much less than time. NaN if not measured.
+        generator_cpu: CPU seconds per answer, of the load generator.
     """
 
     throughput: float
@@ -40,7 +40,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """How long a measurement takes: ``lead_in`` seconds that do not count, and those that do."""
+    """Seconds of a measurement: ``lead_in`` seconds do not count."""
 
     lead_in: float
     seconds: float
@@ -49,14 +49,14 @@ class Moment:
 async def speed(
     target: Target, clients: int, moment: Moment, *, server: int | None = None
 ) -> Speed:
-    """Ask ``target`` with so many clients, each of which waits for its answer.
+    """Measure ``target`` with a number of clients, each of which waits for its answers.
 
     ``server`` is the process whose CPU time is counted, with that of its descendants.
 
-    A very slow side is given longer, until it has answered as often as there are clients.
+    A very slow side gets longer, until it has answered as often as there are clients.
 
     Raises:
-        RuntimeError: a request failed, or hardly any was answered: then no ratio means anything.
+        RuntimeError: a request failed, or hardly any was answered: no ratio would be meaningful.
     """
     log, stop = Log(), asyncio.Event()
     load = asyncio.create_task(drive(Load("concurrency", clients), target.send, log, stop, seed=0))
@@ -85,7 +85,7 @@ async def speed(
 
 
 def _cpu(pid: int | None) -> float:
-    """Seconds that a process and all its living descendants have computed."""
+    """Return the CPU seconds of a process and all its living descendants."""
     if pid is None:
         return float("nan")
     root = psutil.Process(pid)

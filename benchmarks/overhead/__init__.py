@@ -1,1 +1,1 @@
-"""What Naiad's way of serving costs, against a bare model of Triton's Python backend."""
+"""Overhead of Naiad over a bare model of Triton's Python backend."""

@@ -1,9 +1,9 @@
-"""What Naiad's way of serving costs, against a bare model of Triton's Python backend.
+"""Measure the overhead of Naiad over a bare model of Triton's Python backend.
 
     python -m benchmarks.overhead [--runs 5] [--seconds 3] [--bytes 1024,5000000]
 
-One Triton serves the same echo twice: bare (``execute`` answers at once) and by Naiad. They are
-asked in turn, over gRPC, by one client and by several; the medians of the ratios are printed.
+One Triton serves the same echo twice: bare (``execute`` answers at once) and with Naiad. One client
+and several ask them in turn over gRPC; the medians of the ratios are printed.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 @contextmanager
 def serving(instances: int | None = None) -> Iterator[Server]:
-    """A server of both."""
+    """Start a server of both."""
     repository = plain_temporary_directory("naiad-overhead-")
     export(f"{ECHO}:Echo", repository, instances=instances)
     shutil.copytree(repository / NAIAD, repository / BARE)
@@ -94,7 +94,7 @@ def serving(instances: int | None = None) -> Iterator[Server]:
 async def compare(
     server: Server, values: int, clients: int, runs: int, moment: Moment
 ) -> list[Speeds]:
-    """The speeds of each round, in which each model is measured once."""
+    """Return the speeds of each round, in which each model is measured once."""
     address, triton = Address.parse(server.grpc_url), server.pid
     assert triton is not None
     arrays = {"x": np.arange(values, dtype=np.float32)}
@@ -107,7 +107,7 @@ async def compare(
     rounds: list[Speeds] = []
     try:
         for number in range(runs):
-            # Who is first in one round is last in another.
+            # The order alternates between rounds.
             turn = number % len(targets)
             order = [*targets][turn:] + [*targets][:turn]
             rounds.append(
@@ -123,7 +123,7 @@ async def compare(
 
 
 def table(rounds: list[Speeds], title: str) -> Table:
-    """Medians over the rounds, and of the ratios within each."""
+    """Print medians over the rounds, and of the ratios within each."""
     names = ("model", "requests/s", "of bare", "CPU us", "of bare", "p50 ms", "p99 ms", "p99/p50")
     found = Table(*names, title=title)
     for model in (BARE, NAIAD):

@@ -6,7 +6,7 @@ import naiad
 
 
 class Echo(naiad.Pipeline):
-    """Answers with what it is asked."""
+    """A pipeline that returns its input."""
 
     inputs = {"x": naiad.Tensor("float32", ("values",))}
     outputs = {"y": naiad.Tensor("float32", ("values",))}

@@ -1,4 +1,4 @@
-"""NuGraph3 the way people write and deploy it: what Naiad's pipeline is measured against.
+"""NuGraph3 as people write and deploy it: the reference for Naiad's pipeline.
 
 Event tables are pandas frames, the graph is PyTorch Geometric's ``HeteroData``, the network its
 ``HeteroConv`` with softmax aggregation, and the service a plain model of Triton's Python backend

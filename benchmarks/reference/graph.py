@@ -1,4 +1,4 @@
-"""From the tables of an event to a ``HeteroData``, with pandas and PyG's transforms."""
+"""Conversion of an event's tables to a ``HeteroData``, with pandas and PyG's transforms."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class HierarchicalEdges(BaseTransform):
 
 
 class Preparation:
-    """All of it: from the tensors of a request to the graph that the network takes."""
+    """Convert the tensors of a request to the input graph of the network."""
 
     def __init__(self, mean: Mapping[str, list[float]], std: Mapping[str, list[float]]) -> None:
         self.planes = Planes()

@@ -4,8 +4,8 @@ The parameter ``tuned`` of its ``config.pbtxt`` chooses between two settings:
 
 * ``false``, as people run it: the model as it was constructed (training mode, gradients recorded),
   and as many threads as torch takes;
-* ``true``, the best that settings alone give: evaluation, no gradients, one thread, and a garbage
-  collector that does not look at what is there for good.
+* ``true``, the best settings: evaluation mode, no gradients, one thread, and a garbage collector
+  that ignores permanent objects.
 """
 
 import contextlib

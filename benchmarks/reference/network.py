@@ -67,7 +67,7 @@ class Decoder(nn.Module):
 
 
 class NuGraph3(nn.Module):
-    """Everything from normalised features to the eight outputs."""
+    """The network from normalised features to the eight outputs."""
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ def write_repository(directory: Path, weights: Path, *, instances: int | None = 
             "weights": str(weights),
             "tuned": str(name == TUNED).lower(),
         }
-        # The wire contract is that of the pipeline, but for what the original does not answer.
+        # The wire contract of the pipeline, without outputs that the original does not have.
         config = model_config(NuGraph3, parameters, name=name)
         config.backend = "python"
         kept = [output for output in config.output if output.name != "unknown_hits"]

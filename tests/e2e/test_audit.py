@@ -40,7 +40,7 @@ def test_nothing_is_open_on_loopback_but_inference_to_users_of_the_host(
     assert "identity" in findings["code"].state
     for subject in ("shared memory", "list of models", "logging", "trace"):
         assert findings[subject].verdict == "closed"
-    assert findings["control key"].state == "in a file of the server's user"
+    assert findings["control key"].state == "in a file that only the server's user can read"
 
 
 def test_a_server_on_all_interfaces_is_open(repository: Path):

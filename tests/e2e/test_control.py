@@ -278,7 +278,7 @@ def test_a_server_that_is_not_asked_to_says_how_it_would_load(triton: Server):
 def test_a_served_models_config_is_told_in_words(server: Server):
     words = run("config", "both", "--url", server.grpc_url)
     assert "an ensemble: a chain of other models" in words
-    assert "prepare takes raw as x; gives prepared from y" in words
+    assert "prepare takes raw as x; returns prepared from y" in words
     assert "up to 2 requests wait" in run("config", "short", "--url", server.http_url)
 
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Puts Naiad onto a Debian 12 or an Ubuntu, as root: what deploy/Dockerfile and deploy/apptainer.def
-# are made of, and scripts/try_image.sh tries without either.
+# Installs Naiad on Debian 12 or Ubuntu, as root. deploy/Dockerfile and deploy/apptainer.def run this,
+# and scripts/try_image.sh tries it without either.
 #
 #   deploy/install.sh SOURCE PREFIX
 #
-# SOURCE is this repository, PREFIX the folder of the virtual environment. EXTRAS are Naiad's (all);
-# TORCH_INDEX is pip's index of torch, by default that of its CPU builds: PyPI's (TORCH_INDEX=) has
-# CUDA and is several gigabytes larger.
+# SOURCE is this repository, PREFIX the folder of the virtual environment. EXTRAS are Naiad's extras
+# (all); TORCH_INDEX is pip's index for torch, by default that of the CPU builds: those of PyPI
+# (TORCH_INDEX=) have CUDA and are several gigabytes larger.
 set -eu
 
 source=${1:?"the folder of the repository"}
@@ -18,7 +18,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update
 apt-get install -y --no-install-recommends ca-certificates python3 python3-venv tini
 version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-# For a model.py of a repository's own: what Triton's stub is linked with.
+# Triton's stub, which runs a repository's own model.py, is linked with it.
 apt-get install -y --no-install-recommends "libpython$version"
 
 python3 -m venv "$prefix"
@@ -29,7 +29,7 @@ install() {
 install ${index:+--extra-index-url "$index"} torch
 install "${source}[$extras]"
 
-# The Triton of the base image where it has one, as NVIDIA's have.
+# Use the base image's Triton if it has one, as NVIDIA's do.
 if [ -x /opt/tritonserver/bin/tritonserver ]; then
   ln -s /opt/tritonserver "$prefix/engine"
 else
@@ -37,15 +37,15 @@ else
 fi
 
 apt-get install -y --no-install-recommends binutils  # strip
-# Names that only debuggers read. Libraries in *.libs were moved about when their wheels were made,
-# and are left alone.
+# Strip symbols that only debuggers need, except in *.libs, whose libraries were patched when their
+# wheels were made.
 packages="$prefix/lib/python$version/site-packages"
 find "$packages" -path '*.libs/*' -prune -o -type f -name '*.so*' -size +1M \
   -exec strip --strip-unneeded {} +
 apt-get purge -y --auto-remove binutils
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 
-# What only compilers and tests of others need, and the engine for other Pythons.
+# Remove headers, others' tests, and the engine's files for other Pythons.
 rm -rf "$packages/torch/include" "$packages/torch/share" "$packages/torch/test" \
   "$packages/pyarrow/include"
 find "$packages/torch/bin" -type f ! -name torch_shm_manager -delete
@@ -56,8 +56,8 @@ if [ -d "$stubs" ] && [ "$version" != 3.13 ]; then
   rm -f "$prefix"/engine/nvidia_pytriton.libs/libpython3*  # Python 3.13's
 fi
 
-# Byte code of what is imported when applications are served, and of nothing else. Each is set up and
-# answers its example, which also shows that nothing which it needs has been left out.
+# Keep bytecode only of modules that serving applications imports. Each is set up and answers its
+# example, which also shows that nothing it needs is missing.
 find "$packages" -type d -name __pycache__ -prune -exec rm -rf {} +
 NAIAD_CACHE=$(mktemp -d)
 export NAIAD_CACHE
@@ -79,7 +79,7 @@ for application in applications():
 END
 rm -rf "$NAIAD_CACHE"
 
-# Who serves, and where: everything else may be read-only.
+# The serving user and its folder; everything else may be read-only.
 groupadd --gid 10001 naiad
 useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin naiad
 mkdir -p /cache

@@ -1,22 +1,22 @@
 #!/bin/sh
-# The Python environment of Naiad for NVIDIA's Triton container, as a folder to mount into it.
+# Makes Naiad's Python environment for NVIDIA's Triton container, as a folder to mount into it.
 #
 #   deploy/triton-environment.sh FOLDER [EXTRAS] [PYTHON] [HOME]
 #
-# EXTRAS are Naiad's (nugraph3), PYTHON is the container's version (3.10: that of Triton 24.10;
-# 3.12 from 24.11 on), HOME the folder of its python3 in there (/usr/bin). Needs `uv` (pip install
-# uv) and neither conda-pack, a container engine, nor that Python. TORCH_INDEX is pip's index of
-# torch; by default that of its CPU builds. Then:
+# EXTRAS are Naiad's extras (nugraph3), PYTHON is the container's version (3.10 for Triton 24.10,
+# 3.12 from 24.11 on), HOME the folder of its python3 (/usr/bin). Needs `uv` (pip install uv), but not
+# conda-pack, a container engine or that Python. TORCH_INDEX is pip's index for torch, by default that
+# of the CPU builds. Then:
 #
 #   docker run --rm --shm-size 1g -p 8000-8002:8000-8002 \
 #     -v $PWD/models:/models:ro -v $PWD/FOLDER:/naiad:ro nvcr.io/nvidia/tritonserver:24.10-py3 \
 #     bash -c 'PATH=/naiad/bin:$PATH exec tritonserver --model-repository=/models'
 #
-# Triton's Python backend runs in the first python3 on PATH and ignores PYTHONPATH (seen in 2.51), so
-# the folder is a virtual environment of the container's Python, whose packages are put in from here.
+# Triton's Python backend runs the first python3 on PATH and ignores PYTHONPATH (seen in 2.51), so the
+# folder is a virtual environment of the container's Python, with packages installed from here.
 set -eu
 
-folder=${1:?"which folder to write: deploy/triton-environment.sh FOLDER [EXTRAS] [PYTHON] [HOME]"}
+folder=${1:?"usage: deploy/triton-environment.sh FOLDER [EXTRAS] [PYTHON] [HOME]"}
 extras=${2-nugraph3}
 version=${3:-3.10}
 home=${4:-/usr/bin}
@@ -24,7 +24,7 @@ index=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
 source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 if [ -e "$folder" ]; then
-  echo "$folder exists; name a new folder" >&2
+  echo "$folder exists; choose a new folder" >&2
   exit 1
 fi
 command -v uv >/dev/null || { echo "uv is needed: pip install uv" >&2; exit 1; }

@@ -278,7 +278,7 @@ def test_a_server_without_model_control_says_how_to_get_it(triton: Server):
 def test_a_served_models_config_is_described_in_words(server: Server):
     words = run("config", "both", "--url", server.grpc_url)
     assert "an ensemble: a chain of other models" in words
-    assert "prepare takes raw as x; gives prepared from y" in words
+    assert "prepare takes raw as x; returns prepared from y" in words
     assert "up to 2 requests wait" in run("config", "short", "--url", server.http_url)
 
 

@@ -53,7 +53,7 @@ def test_a_model_that_does_not_load_is_named_with_its_reason(repository, tmp_pat
 def test_a_folder_without_models_is_named(tmp_path):
     done = naiad_command("export", "--check", tmp_path)
     assert done.returncode == 1
-    assert f"{tmp_path} has no models" in done.stderr.replace("\n", "")
+    assert f"{tmp_path} holds no model" in done.stderr.replace("\n", "")
 
 
 def test_an_unknown_pipeline_lists_the_known_ones(tmp_path):

@@ -328,9 +328,9 @@ def test_requests_without_a_key_are_refused_in_words(gated: Served):
         assert b"no API key" in answer.body
         answer = gated.send(request("POST", INFER, b"{}", {"x-api-key": "naiad_" + "x" * 43}))
         assert answer.status == 401
-        assert b"not known" in answer.body
+        assert b"unknown" in answer.body
         stranger = Client(gated.server.grpc_url, api_key="naiad_" + "y" * 43)
-        with stranger, pytest.raises(NotAllowed, match="not known"):
+        with stranger, pytest.raises(NotAllowed, match="unknown"):
             stranger.infer("identity", x=X)
 
 

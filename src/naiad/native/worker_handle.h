@@ -379,8 +379,9 @@ class WorkerHandle {
                       " request(s)");
       note_lost(lost);
       if (again && !batch.empty()) {
+        // Clients recognise these words.
         batch[0]->refuse_unavailable(
-            std::string(lost.what()) + ", and did so with this request alone");  // clients match these words
+            std::string(lost.what()) + ", and did so with this request alone");
       } else {
         serve_again(std::move(batch));
       }

@@ -59,8 +59,12 @@ def test_it_predicts_like_the_reference(
         mine.learn(sizes, took)
         reference_one.learn(sizes, took)
         for some in (sizes, asked):
-            assert mine.seconds(some) == pytest.approx(reference_one.cost.seconds(some), rel=1e-9)
-    assert mine.seconds(asked) == pytest.approx(reference_one.cost.seconds(asked), rel=1e-9)
+            assert mine.seconds(some) == pytest.approx(
+                reference_one.cost.seconds(some), rel=1e-9, abs=1e-9
+            )
+    assert mine.seconds(asked) == pytest.approx(
+        reference_one.cost.seconds(asked), rel=1e-9, abs=1e-9
+    )
 
 
 def batches(seed: int, count: int) -> Iterator[tuple[dict[str, int], np.random.Generator]]:

@@ -48,7 +48,7 @@ end
 local function text_of(body, field)
   local total = body:length()
   if total < 5 then
-    return nil, "there is no message"
+    return nil, "it is too short"
   end
   local flag, a, b, c, d = body:getBytes(0, 5):byte(1, 5)
   if flag ~= 0 then

@@ -1,6 +1,6 @@
 """Movies on the command line: ``naiad movies load|embed|similar|search|recommend|info``.
 
-Read at the start of every ``naiad`` command: heavy modules are imported inside the functions.
+Imported by ``naiad --help``: heavy modules are imported inside the functions.
 """
 
 from __future__ import annotations

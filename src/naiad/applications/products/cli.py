@@ -1,6 +1,6 @@
 """Commands of products alone: ``naiad products embed|recommend``.
 
-Read at the start of every ``naiad`` command: heavy modules are imported inside the functions.
+Imported by ``naiad --help``: heavy modules are imported inside the functions.
 """
 
 from __future__ import annotations

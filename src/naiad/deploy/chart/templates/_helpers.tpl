@@ -65,7 +65,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - --tls-cert=/etc/naiad/tls/tls.crt
 - --tls-key=/etc/naiad/tls/tls.key
 {{- end }}
-# The NetworkPolicy says who may ask where there are no credentials, or no TLS.
+# Without credentials or TLS, the NetworkPolicy controls access.
 {{- if not (and .tlsSecret (or .apiKeysSecret .jwt.issuer)) }}
 - --insecure
 {{- end }}
@@ -98,7 +98,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- toYaml (merge (dict "limits" $limits) .Values.resources) }}
 {{- end }}
 
-{{/* Environment, mounts and probes, the same in a Deployment and in KServe. */}}
+{{/* Environment, mounts and probes of a Deployment and of KServe. */}}
 {{- define "naiad.container" -}}
 env:
   - {name: HOME, value: /tmp}
@@ -106,19 +106,19 @@ env:
   {{- with .Values.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-# Both ask Naiad's supervisor. Triton's own readiness stays good when a model's process is dead.
+# Both probe Naiad's supervisor. Triton itself stays ready when a model's process is dead.
 readinessProbe:
   httpGet: {path: /readyz, port: 8003}
   periodSeconds: 2
   timeoutSeconds: 2
   failureThreshold: 1
-# Good while models load, so no startup probe is needed; bad when the supervisor has given up.
+# It succeeds while models load, so no startup probe is needed, and fails once the supervisor gives up.
 livenessProbe:
   httpGet: {path: /livez, port: 8003}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
-# Requests still come until all proxies know that the pod is going.
+# Requests still arrive until all proxies know that the pod is stopping.
 lifecycle:
   preStop:
     exec: {command: [sleep, "5"]}
@@ -159,7 +159,7 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
-{{/* After the exit timeout Triton may take some seconds; before it there is the preStop sleep. */}}
+{{/* The preStop sleep, the exit timeout, and some seconds for Triton to end. */}}
 {{- define "naiad.grace" -}}
 {{ add .Values.exitTimeout 15 }}
 {{- end }}
@@ -168,14 +168,14 @@ volumeMounts:
 {{ .Values.autoscaling.selector | default (printf "namespace=\"%s\",service=\"%s\"" .Release.Namespace .Release.Name) }}
 {{- end }}
 
-{{/* Mean milliseconds in Naiad's queue. Triton's own queue metrics miss what waits in Naiad. */}}
+{{/* Mean milliseconds in Naiad's queue, which Triton's own queue metrics do not include. */}}
 {{- define "naiad.queueQuery" -}}
 {{- $labels := include "naiad.metricSelector" . }}
 {{- $window := .Values.autoscaling.window -}}
 1000 * sum(rate(naiad_stage_seconds_total{stage="queue",{{ $labels }}}[{{ $window }}])) / clamp_min(sum(rate(naiad_requests_total{ {{- $labels -}} }[{{ $window }}])), 0.001)
 {{- end }}
 
-{{/* Quick to grow, slow to shrink: models take long to load. */}}
+{{/* Scale up fast and down slowly, since models take long to load. */}}
 {{- define "naiad.scalingBehavior" -}}
 scaleUp:
   stabilizationWindowSeconds: 0

@@ -1,6 +1,6 @@
 """Movies on the command line: ``naiad movies load|embed|similar|search|recommend|info``.
 
-Every ``naiad`` command imports this module, so heavy modules are imported inside the functions.
+Imported by ``naiad --help``: heavy modules are imported inside the functions.
 """
 
 from __future__ import annotations

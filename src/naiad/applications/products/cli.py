@@ -1,6 +1,6 @@
 """Products on the command line: ``naiad products embed|recommend``.
 
-Every ``naiad`` command imports this module, so heavy modules are imported inside the functions.
+Imported by ``naiad --help``: heavy modules are imported inside the functions.
 """
 
 from __future__ import annotations

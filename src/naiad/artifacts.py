@@ -7,7 +7,6 @@ directory. What is known is in ``artifacts.json`` beside this module.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -26,6 +25,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from naiad.errors import ArtifactError
+from naiad.typed_json import decode
 
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 16  # bytes
@@ -82,7 +82,7 @@ class Artifact:
 def known() -> tuple[Artifact, ...]:
     """Return all artifacts that this version of Naiad knows."""
     text = resources.files("naiad").joinpath("artifacts.json").read_text(encoding="utf-8")
-    return tuple(Artifact(**entry) for entry in json.loads(text))
+    return decode(text, tuple[Artifact, ...])
 
 
 def get(name: str, *, progress: bool = False) -> Path:

@@ -22,11 +22,11 @@ PACKAGE = ROOT / "src" / "naiad"
 
 # The layers, from the bottom up: a part imports what is below it, and itself.
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "engine_release"},
-    {"application", "backoff", "console"},
+    {"errors", "typed_json"},
+    {"application", "backoff", "console", "engine_release"},
     {"artifacts", "control_key", "error_text", "files", "hdf5", "images", "native", "weights"},
-    {"core", "server_card", "torch_model"},
-    {"client", "gate", "runtime", "tuning"},
+    {"card", "core", "server_card"},
+    {"client", "gate", "runtime", "torch_model", "tuning"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
     {"tasks", "testing", "tune"},
@@ -35,7 +35,7 @@ LAYERS: tuple[set[str], ...] = (
 )
 # What is below, and yet not for everyone.
 NOT_FOR = {
-    "client": {"runtime", "weights", "torch_model", "native"},
+    "client": {"runtime", "card", "weights", "torch_model", "native"},
     "gate": {"core"},  # but for the settings
     "runtime": {"client"},
     "deploy": {"triton", "client", "runtime"},

@@ -7,7 +7,7 @@ each written down before: what a process has died on alone more than once is the
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from naiad.bulk.job import Chunk
 from naiad.bulk.journal import read_json, write_json
@@ -25,7 +25,7 @@ class Tries:
     def __init__(self, chunk: Chunk) -> None:
         """Write down that the chunk is begun once more."""
         self._path = chunk.folder / f"{chunk.number:07d}.tries"
-        found = read_json(self._path) or {"begun": 0, "alone": {}}
+        found = read_json(self._path, dict[str, Any]) or {"begun": 0, "alone": {}}
         self._begun: int = found["begun"] + 1
         self._alone: dict[str, int] = found["alone"]
         self._write()

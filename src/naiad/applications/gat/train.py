@@ -15,9 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from naiad.applications.gat.card import Architecture, GatCard
 from naiad.applications.gat.graphs import CitationGraph, Ints
-from naiad.applications.gat.metadata import Architecture, Metadata
-from naiad.applications.gat.weights import save_weights
 from naiad.errors import InvalidInput, MissingExtra, NaiadError
 
 try:
@@ -215,14 +214,14 @@ def _save(
         if result.test_accuracy is None
         else f"accuracy {result.test_accuracy:.3f} on {result.papers['test']:,} papers"
     )
-    metadata = Metadata(
+    card = GatCard(
         architecture=network.architecture,
         classes=graph.classes,
         trained_on=graph.source,
         notice=notice,
         provenance={**provenance, "held_out": held_out},
     )
-    save_weights(served, metadata, folder)
+    card.save_with(served, folder)
     report = asdict(result)
     curve: list[dict[str, float]] = report.pop("epochs")
     report = {"notice": notice, "trained_on": graph.source, **report}

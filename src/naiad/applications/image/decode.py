@@ -44,7 +44,7 @@ def decode(
         files: JPEG or PNG, each whole.
         height: in pixels.
         width: in pixels.
-        crop: as of :class:`naiad.applications.image.facts.Preprocessing`.
+        crop: as of :class:`naiad.applications.image.card.Preprocessing`.
         name: what the files are called in messages.
 
     Raises:

@@ -8,9 +8,9 @@ from typing import Final, TypeVar, cast
 
 import numpy as np
 
-from naiad.applications.image.facts import (
+from naiad.applications.image.card import (
     LABELS_FILE,
-    Facts,
+    ImageCard,
     Layout,
     Output,
     Preprocessing,
@@ -25,7 +25,7 @@ from naiad.applications.image.networks import (
     try_out,
 )
 from naiad.errors import WeightsError
-from naiad.weights import FACTS_FILE, file_sha256
+from naiad.weights import file_sha256
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ def import_network(
     layout: Layout | None = None,
     crop: float | None = None,
     notice: str = "",
-) -> tuple[Facts, tuple[str, ...]]:
+) -> tuple[ImageCard, tuple[str, ...]]:
     """Make a folder of a network's file and its labels; it is tried before anything is kept.
 
     Args:
@@ -82,16 +82,16 @@ def import_network(
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(network, folder / name)
     (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in names), "utf-8")
-    facts = Facts(
-        name,
-        file_sha256(folder / name),
-        preprocessing,
-        _output(scores),
+    card = ImageCard(
+        file=name,
+        sha256=file_sha256(folder / name),
+        preprocessing=preprocessing,
+        output=_output(scores),
         notice=notice,
         provenance={"file": network.name},
     )
-    (folder / FACTS_FILE).write_text(facts.to_json(), "utf-8")
-    return facts, names
+    card.save(folder)
+    return card, names
 
 
 def _preprocessing(

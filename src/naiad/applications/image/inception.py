@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from naiad.applications.image.facts import Facts, read_folder
+from naiad.applications.image.card import ImageCard, read_folder
 from naiad.applications.image.pipeline import load
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
@@ -50,15 +50,15 @@ class InceptionGraphDef(Pipeline):
     weights = "data/weights"
 
     @cached_property
-    def folder(self) -> tuple[Facts, tuple[str, ...]]:
-        """Facts and labels of the weights.
+    def folder(self) -> tuple[ImageCard, tuple[str, ...]]:
+        """Read the card and the labels of the weights.
 
         Raises:
             WeightsError: they cannot answer under this contract; says why, and what can.
         """
         assert self.weights_path is not None
-        facts, labels = read_folder(self.weights_path)
-        wanted = facts.preprocessing
+        card, labels = read_folder(self.weights_path)
+        wanted = card.preprocessing
         if (wanted.height, wanted.width) != (SIZE, SIZE):
             raise WeightsError(
                 f"{self.weights_path}: the network takes {wanted.height} x {wanted.width} pixels, "
@@ -69,7 +69,7 @@ class InceptionGraphDef(Pipeline):
                 f"{self.weights_path}: {len(labels):,} classes, but {self.name} has {CLASSES:,}; "
                 "serve it as image"
             )
-        return facts, labels
+        return card, labels
 
     def metadata(self) -> Mapping[str, str]:
         """The notice of the weights."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naiad.applications.image.facts import Facts, read_folder
+from naiad.applications.image.card import ImageCard, read_folder
 from naiad.applications.image.schema import INPUTS, MAX_IMAGES, OUTPUTS
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
@@ -46,18 +46,18 @@ class ImageClassifier(Pipeline):
     weights = "data/weights"
 
     @cached_property
-    def folder(self) -> tuple[Facts, tuple[str, ...]]:
-        """Facts and labels of the weights."""
+    def folder(self) -> tuple[ImageCard, tuple[str, ...]]:
+        """Card and labels of the weights."""
         assert self.weights_path is not None
         return read_folder(self.weights_path)
 
     def metadata(self) -> Mapping[str, str]:
         """Notice and origin of the weights, and the number of their classes."""
-        facts, labels = self.folder
+        card, labels = self.folder
         return {
-            "notice": facts.notice,
+            "notice": card.notice,
             "classes": str(len(labels)),
-            "weights_sha256": facts.sha256,
+            "weights_sha256": card.sha256,
         }
 
     def setup(self, device: str) -> None:
@@ -70,7 +70,7 @@ class ImageClassifier(Pipeline):
 
     def prepare(self, request: Request) -> Arrays:
         """Decode the images of a request, to the size that the network takes."""
-        wanted = self._classifier.facts.preprocessing
+        wanted = self._classifier.card.preprocessing
         pixels = self._decode(
             request["images"].tolist(),
             wanted.height,
@@ -108,5 +108,5 @@ def load(pipeline: Pipeline, device: str) -> Classifier:
     from naiad.applications.image.networks import open_classifier
 
     assert pipeline.weights_path is not None
-    facts, labels = read_folder(pipeline.weights_path)
-    return open_classifier(pipeline.weights_path, facts, len(labels), device)
+    card, labels = read_folder(pipeline.weights_path)
+    return open_classifier(pipeline.weights_path, card, len(labels), device)

@@ -207,10 +207,10 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
           naiad weights import image net.pt --labels l.txt --scaling unit --size 224 -o net/
           naiad serve image --weights resnet/
         """
-        from naiad.applications.image.facts import SCALINGS
+        from naiad.applications.image.card import SCALINGS
         from naiad.applications.image.importing import import_network
 
-        facts, names = import_network(
+        card, names = import_network(
             source,
             options.labels,
             output,
@@ -220,10 +220,10 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
             crop=options.crop,
             notice=options.notice,
         )
-        wanted = facts.preprocessing
+        wanted = card.preprocessing
         yield (
             f"{len(names):,} classes, {wanted.width} x {wanted.height} pixels, {wanted.layout}, "
-            f"gives {facts.output}"
+            f"gives {card.output}"
         )
 
 

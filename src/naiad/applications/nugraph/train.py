@@ -18,9 +18,9 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from naiad.applications.nugraph.card import Architecture, NuGraph3Card
 from naiad.applications.nugraph.dataset import Graph, load_graphs, merge, split_events
 from naiad.applications.nugraph.labels import BACKGROUND, EVENT_CLASSES, SEMANTIC_CLASSES
-from naiad.applications.nugraph.metadata import Architecture, Metadata
 from naiad.applications.nugraph.metrics import Metrics
 from naiad.applications.nugraph.model import Block, NuGraph3Net
 from naiad.applications.nugraph.schema import PLANES
@@ -134,7 +134,7 @@ def save(
 ) -> None:
     """Write a trained network as a folder of weights, with ``metrics.json`` beside them.
 
-    How the training went is also in the weights' own metadata, in words, among the ``provenance``.
+    How the training went is also in the weights' own card, in words, among the ``provenance``.
     """
     mean, std = (
         {
@@ -144,7 +144,7 @@ def save(
         for kind in ("mean", "std")
     )
     metrics = result.metrics
-    metadata = Metadata(
+    card = NuGraph3Card(
         architecture=network.arch,
         semantic_classes=SEMANTIC_CLASSES,
         event_classes=EVENT_CLASSES,
@@ -161,7 +161,7 @@ def save(
             ),
         },
     )
-    save_weights(network, metadata, folder)
+    save_weights(network, card, folder)
     report = {"notice": notice, **asdict(result)}
     (folder / METRICS_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 

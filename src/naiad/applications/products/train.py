@@ -17,10 +17,9 @@ from typing import Final
 
 import numpy as np
 
+from naiad.applications.products.card import FANOUTS, Architecture, ProductsCard
 from naiad.applications.products.graph import Ints, ProductGraph
-from naiad.applications.products.metadata import FANOUTS, Architecture, Metadata
 from naiad.applications.products.sampler import Sampler
-from naiad.applications.products.weights import save_weights
 from naiad.errors import InvalidInput, MissingExtra, NaiadError
 
 try:
@@ -79,7 +78,7 @@ def train(
         graph: products with categories, some of them to learn from and to validate with.
         folder: where to write.
         graph_folder: where the graph is that is served with the weights, as
-            :class:`~naiad.applications.products.metadata.Metadata` has it.
+            :class:`~naiad.applications.products.card.ProductsCard` has it.
         epochs: how often each product to learn from is seen; the weights that are kept are those
             of the epoch with the best validation accuracy.
         batch: products per step.
@@ -117,7 +116,7 @@ def train(
         if result.test_accuracy is None
         else f"accuracy {result.test_accuracy:.3f} on {len(graph.test):,} products"
     )
-    metadata = Metadata(
+    card = ProductsCard(
         architecture=architecture,
         classes=graph.categories,
         trained_on=graph.source,
@@ -126,8 +125,8 @@ def train(
         notice=notice,
         provenance={"seed": str(seed), "command": command, "held_out": held_out},
     )
-    save_weights(net, metadata, folder)
-    _report(folder, result, metadata)
+    card.save_with(net, folder)
+    _report(folder, result, card)
     return result
 
 
@@ -231,10 +230,10 @@ class _Learner:
         return total / len(order)
 
 
-def _report(folder: Path, result: Training, metadata: Metadata) -> None:
+def _report(folder: Path, result: Training, card: ProductsCard) -> None:
     report = asdict(result)
     curve: list[dict[str, float]] = report.pop("epochs")
-    report = {"notice": metadata.notice, "trained_on": metadata.trained_on, **report}
+    report = {"notice": card.notice, "trained_on": card.trained_on, **report}
     (folder / METRICS_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     with (folder / CURVE_FILE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["epoch", *curve[0]])

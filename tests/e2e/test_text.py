@@ -131,7 +131,7 @@ def test_long_texts_and_many_labels_are_answered(server: Server):
 
 def test_a_text_of_a_list_that_is_refused_is_named(server: Server):
     with server.client() as client:
-        with pytest.raises(naiad.InvalidInput, match=r"^texts\[2\] is empty; there must be"):
+        with pytest.raises(naiad.InvalidInput, match=r"^texts\[2\] is empty; it must have"):
             client.zero_shot.infer(["fine", "good", " ", "well"], LABELS)
         with pytest.raises(
             naiad.InvalidInput, match=r"^labels is a single text; give a list of texts"

@@ -24,7 +24,7 @@ EXAMPLE = Path(__file__).parent / "data" / "example.jpg"
 
 
 class ImageClassifier(Pipeline):
-    """What is on each of some images, by any classifier in a folder of weights."""
+    """Classes of images, by any classifier in a folder of weights."""
 
     name = "image"
     inputs = INPUTS
@@ -37,12 +37,12 @@ class ImageClassifier(Pipeline):
         "top": Tensor("int32", (REQUESTS,)),
     }
     outputs = OUTPUTS
-    # On a CPU most of the work is decoding, and neither it nor the network is much faster per image
-    # in larger batches, which keep others waiting (benchmarks/images.py).
+    # On a CPU most of the work is decoding. Neither it nor the network is much faster per image in
+    # larger batches, which keep other requests waiting (benchmarks/images.py).
     budget = Budget(images=4)
     limit = Budget(images=MAX_IMAGES)
     prepare_threads = 4
-    arrays = "numpy"  # ONNX needs no torch, whose import is most of a worker's start
+    arrays = "numpy"  # ONNX needs no torch, whose import takes most of a worker's start
     weights = "data/weights"
 
     @cached_property
@@ -52,7 +52,7 @@ class ImageClassifier(Pipeline):
         return read_folder(self.weights_path)
 
     def metadata(self) -> Mapping[str, str]:
-        """Notice and origin of the weights, and the number of their classes."""
+        """Return notice and sha256 of the weights, and the number of classes."""
         card, labels = self.folder
         return {
             "notice": card.notice,
@@ -69,7 +69,7 @@ class ImageClassifier(Pipeline):
         self._decode = decode
 
     def prepare(self, request: Request) -> Arrays:
-        """Decode the images of a request, to the size that the network takes."""
+        """Decode the images of a request to the network's size."""
         wanted = self._classifier.card.preprocessing
         pixels = self._decode(
             request["images"].tolist(),
@@ -85,7 +85,7 @@ class ImageClassifier(Pipeline):
         return {"probabilities": self._classifier(batch["pixels"]), "top": batch["top"]}
 
     def finish(self, result: Arrays) -> Arrays:
-        """The best classes of each image; of equals, the one with the lower number first."""
+        """Return the best classes of each image; the lower number first among equals."""
         probabilities = result["probabilities"]
         top = min(int(result["top"][0]), probabilities.shape[1])
         classes = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
@@ -96,7 +96,7 @@ class ImageClassifier(Pipeline):
         }
 
     def example(self) -> dict[str, Array]:
-        """One picture of a star."""
+        """Return a picture of a star."""
         return {
             "images": np.array([EXAMPLE.read_bytes()], object),
             "top": np.array([5], np.int32),
@@ -104,7 +104,7 @@ class ImageClassifier(Pipeline):
 
 
 def load(pipeline: Pipeline, device: str) -> Classifier:
-    """The classifier of a pipeline's weights, on ``device``."""
+    """Load the classifier of a pipeline's weights onto ``device``."""
     from naiad.applications.image.networks import open_classifier
 
     assert pipeline.weights_path is not None

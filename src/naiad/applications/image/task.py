@@ -1,4 +1,4 @@
-"""Image classification as people use it: image files in, labels out."""
+"""The task of ``image``: image files in, labels out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from naiad.tasks.task import (
     Task,
 )
 
-_FEW: Final = 9  # images that are printed with a bar for each class
+_FEW: Final = 9  # up to this number, images are printed with a bar for each class
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
 
     @dataclass(frozen=True)
     class ImportOptions:
-        """Facts about a network that its file does not tell."""
+        """Properties of a network that its file does not state."""
 
         labels: Path = field(
             metadata={
@@ -228,7 +228,7 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
 
 
 class InceptionGraphDef(Application):
-    """The same classifiers under the contract of Triton's image clients."""
+    """The same classifiers by the contract of Triton's image clients."""
 
     name = "inception_graphdef"
     summary = "the same classifiers under the contract of Triton's image clients"

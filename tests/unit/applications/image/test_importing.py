@@ -60,7 +60,7 @@ def test_an_onnx_file_tells_its_size_its_layout_and_what_it_gives(
 
 def test_of_torchscript_the_size_is_said(tmp_path, bring):
     network = write_torchscript(tmp_path / "net.pt")
-    with pytest.raises(WeightsError, match=r"net\.pt does not tell the height .* give --size"):
+    with pytest.raises(WeightsError, match=r"net\.pt does not state the height .* give --size"):
         bring(network)
     folder, card = bring(network, size=(6, 4), scaling=SCALINGS["inception"])
     assert (card.file, card.preprocessing.layout) == ("model.pt", "NCHW")
@@ -69,12 +69,12 @@ def test_of_torchscript_the_size_is_said(tmp_path, bring):
 
 def test_sizes_that_an_onnx_file_leaves_open_are_said(tmp_path, bring):
     network = write_onnx(tmp_path / "net.onnx", ["n", 3, "h", "w"])
-    with pytest.raises(WeightsError, match="does not tell the height"):
+    with pytest.raises(WeightsError, match="does not state the height"):
         bring(network)
     _, card = bring(network, size=(6, 4))
     assert (card.preprocessing.height, card.preprocessing.layout) == (6, "NCHW")
     unknown = write_onnx(tmp_path / "net.onnx", ["n", "c", "h", "w"])
-    with pytest.raises(WeightsError, match=r"does not tell the layout .* give --layout"):
+    with pytest.raises(WeightsError, match=r"does not state the layout .* give --layout"):
         bring(unknown, size=(6, 4))
     assert bring(unknown, size=(6, 4), layout="NCHW")[1].preprocessing.layout == "NCHW"
 
@@ -101,7 +101,7 @@ def test_what_is_no_network_is_refused(tmp_path, bring):
     for name, content, message in (
         ("net.onnx", b"nonsense", "onnxruntime cannot load it"),
         ("net.pt", b"nonsense", "is not TorchScript"),
-        ("net.h5", b"", r"is an \.onnx file, or \.pt"),
+        ("net.h5", b"", r"must be an \.onnx file, or a \.pt"),
     ):
         path = tmp_path / name
         path.write_bytes(content)

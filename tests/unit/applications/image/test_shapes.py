@@ -36,7 +36,7 @@ def test_simulated_requests_are_files_of_several_sizes():
 
 
 def test_a_shape_nobody_knows_is_refused():
-    with pytest.raises(ValueError, match="'heart' is none of circle, ring"):
+    with pytest.raises(ValueError, match="'heart' is not one of circle, ring"):
         draw("heart", np.random.default_rng(0))
 
 

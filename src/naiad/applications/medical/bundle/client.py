@@ -1,4 +1,4 @@
-"""A served MONAI bundle for people: scans and pictures in, label maps or classes out."""
+"""Client of a served MONAI bundle: scans and pictures in, label maps or classes out."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class About:
 
     Attributes:
         task: ``segmentation`` or ``classification``.
-        kind: volumes or pictures, what it takes.
+        kind: of its inputs: volumes or pictures.
         image: name of the input tensor.
-        files: what the files of one scan are, in order; most bundles take one.
+        files: names of the files of a scan, in order; most bundles take one.
         classes: names of the classes of a classification, in order.
         notice: what every user must know of it, or "".
     """
@@ -51,9 +51,9 @@ class Label:
     """Size of a label in a scan.
 
     Attributes:
-        number: the value in the label map, or the number of the map where there are several.
-        name: what it stands for.
-        size: its volume in ml; of a picture, its area in pixels.
+        number: the value in the label map, or the number of the map if there are several.
+        name: its meaning.
+        size: its volume in ml; in a picture, its area in pixels.
     """
 
     number: int
@@ -67,9 +67,9 @@ class Segmentation:
 
     Attributes:
         kind: of the image: a volume or a picture.
-        maps: label maps as NIfTI or PNG files, with the image's grid: one, or one per channel where
+        maps: label maps as NIfTI or PNG files with the image's grid: one, or one per channel if
             labels may overlap.
-        labels: those that were found, the background too.
+        labels: the labels found, with the background.
     """
 
     kind: Kind[Any]
@@ -78,21 +78,21 @@ class Segmentation:
 
     @property
     def unit(self) -> str:
-        """Of the labels' sizes: ``ml`` or ``px``."""
+        """Unit of the labels' sizes: ``ml`` or ``px``."""
         return self.kind.unit
 
     def array(self, number: int = 0) -> Array:
-        """A label map: integers ``[x, y, z]``, or of a picture ``[rows, columns]``."""
+        """Return a label map: integers ``[x, y, z]``, or ``[rows, columns]`` for a picture."""
         return self.kind.read_map(self.maps[number], f"maps[{number}]")
 
     def volume(self, number: int = 0) -> Volume:
-        """A label map of a volume as an array with its affine; needs nibabel."""
+        """Return a label map of a volume, as an array with its affine; needs nibabel."""
         from naiad.applications.medical.nifti import read
 
         return read(self.maps[number], name=f"maps[{number}]")
 
     def save(self, path: Path | str) -> list[Path]:
-        """Write the map to ``path``; of several maps, each with its number before the suffix."""
+        """Write the map to ``path``; several maps have their number before the suffix."""
         path = Path(path)
         stem, dot, suffix = path.name.partition(".")
         written = [path.with_name(name) for name, _ in self.files(stem, f"{dot}{suffix}")]
@@ -113,7 +113,7 @@ class Classification:
     Attributes:
         label: the class with the highest probability.
         probabilities: of each class, by name.
-        decision: what the bundle's own postprocessing ends with, such as a one-hot vector.
+        decision: result of the bundle's own postprocessing, such as a one-hot vector.
     """
 
     label: str
@@ -125,7 +125,7 @@ Answer: TypeAlias = Segmentation | Classification
 
 
 class BundleClient(TaskClient[Any, Answer]):
-    """Asks a served bundle; from ``client.bundle``, where ``client`` is a `naiad.Client`.
+    """Client of a served bundle; from ``client.bundle`` of a `naiad.Client`.
 
     Example::
 
@@ -143,11 +143,11 @@ class BundleClient(TaskClient[Any, Answer]):
 
     @classmethod
     def find(cls, client: Client, name: str | None = None) -> BundleClient:
-        """Return the client of the bundle of that name; without one, of the only one served.
+        """Return the client of the bundle with this name; without a name, of the only one served.
 
         Raises:
-            ModelNotFound: there is none, or there are several; names them.
-            InvalidInput: the model of that name is no bundle.
+            ModelNotFound: no bundle, or several; names them.
+            InvalidInput: the model of that name is not a bundle.
         """
         found = cls(client.model(name or find_bundle(client)))
         _ = found.about
@@ -155,15 +155,15 @@ class BundleClient(TaskClient[Any, Answer]):
 
     @property
     def about(self) -> About:
-        """Facts about the bundle, as it states them.
+        """The bundle's model card.
 
         Raises:
             ModelNotFound: the server does not have it.
-            InvalidInput: the model is no bundle.
+            InvalidInput: the model is not a bundle.
         """
         if not self.card.task:
             raise InvalidInput(
-                f"model {self.model.name} is no bundle; serve one: naiad serve --bundle DIR"
+                f"model {self.model.name} is not a bundle; serve one: naiad serve --bundle DIR"
             )
         return self.card
 
@@ -172,7 +172,7 @@ def find_bundle(client: Client) -> str:
     """Return the name of the only bundle on a server.
 
     Raises:
-        ModelNotFound: there is none, or there are several; names them.
+        ModelNotFound: no bundle, or several; names them.
     """
     # Not client.models(), which is for the server's own user.
     ready = {str(model["name"]) for model in client.statistics()["model_stats"]}
@@ -189,7 +189,7 @@ def _is_bundle(config: Mapping[str, Any]) -> bool:
 
 
 def about(metadata: Mapping[str, str]) -> About:
-    """Return what a bundle says of itself in the parameters of its config."""
+    """Read a bundle's model card from the parameters of its config."""
     kind = metadata.get(KIND_PARAMETER)
     return About(
         task=metadata.get(TASK_PARAMETER, ""),

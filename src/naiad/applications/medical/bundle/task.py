@@ -1,4 +1,4 @@
-"""MONAI bundles as people use them: scans and pictures in, label maps or classes out."""
+"""The task of MONAI bundles: scans and pictures in, label maps or classes out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from naiad.applications.medical.bundle.client import About, Answer
 
 Files: TypeAlias = tuple[bytes, ...]
-"""The files of one scan, as many as the bundle takes."""
+"""The files of a scan, as many as the bundle takes."""
 
 
 class BundleTask(
@@ -99,14 +99,14 @@ class BundleTask(
         """Return the name of the only bundle on a server.
 
         Raises:
-            ModelNotFound: there is none, or there are several; names them.
+            ModelNotFound: no bundle, or several; names them.
         """
         from naiad.applications.medical.bundle.client import find_bundle
 
         return find_bundle(client)
 
     def card(self, metadata: Any) -> About:
-        """Return what the bundle says of itself."""
+        """Return the bundle's model card."""
         from naiad.applications.medical.bundle.client import about
 
         return about(metadata)
@@ -124,7 +124,7 @@ class BundleTask(
         return Scans(path)
 
     def parts(self, card: About) -> Sequence[str]:
-        """Return what the files of one scan are."""
+        """Return the names of the files of a scan."""
         return card.files
 
     def join(self, parts: Sequence[Files]) -> Files:
@@ -139,7 +139,7 @@ class BundleTask(
         return tuple(map(read_scan, [unit] if one else unit))
 
     def request(self, unit: Files, options: Options) -> Arrays:
-        """Return a scan as a request to a bundle whose tensor is called ``image``."""
+        """Return a scan as a request to a bundle with the tensor ``image``."""
         return {"image": _bytes(unit)}
 
     def request_for(self, unit: Files, options: Options, card: About) -> Arrays:
@@ -148,7 +148,7 @@ class BundleTask(
 
         if len(unit) != len(card.files):
             raise InvalidInput(
-                f"{len(unit)} files were given; the bundle needs {len(card.files)} for each scan, "
+                f"{len(unit)} files were given; the bundle needs {len(card.files)} per scan, "
                 f"in this order: {', '.join(card.files)}"
             )
         arrays: Arrays = {card.image: _bytes(unit)}
@@ -225,7 +225,7 @@ class BundleTask(
 
         for one in found:
             if not isinstance(one.result, Segmentation):
-                raise InvalidInput("a bundle that classifies has no label maps to draw")
+                raise InvalidInput("a classification bundle has no label maps to draw")
             draw_overlay(one.unit()[0], one.result, path, title=Path(one.name).name)
 
 

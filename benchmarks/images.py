@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from PIL import Image
 
+from naiad.applications.image.card import read_folder
 from naiad.applications.image.decode import decode
-from naiad.applications.image.facts import read_folder
 from naiad.applications.image.networks import open_classifier
 from naiad.applications.image.pipeline import ImageClassifier
 
@@ -55,8 +55,8 @@ def works() -> dict[str, tuple[Callable[[], object], int]]:
                 found[f"the whole {name}"] = (lambda d=data: whole(d)), 1
     folder = ImageClassifier().weights_path
     assert folder is not None
-    facts, labels = read_folder(folder)
-    classifier = open_classifier(folder, facts, len(labels), "cpu")
+    card, labels = read_folder(folder)
+    classifier = open_classifier(folder, card, len(labels), "cpu")
     for batch in BATCHES:
         pixels = np.random.default_rng(batch).integers(0, 256, (batch, 299, 299, 3), np.uint8)
         found[f"classify, in a batch of {batch}"] = (lambda p=pixels: classifier(p)), batch

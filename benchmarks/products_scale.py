@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import psutil
 
@@ -28,7 +28,7 @@ from naiad.applications.products.graph import FACTS_FILE, ProductGraph, open_gra
 from naiad.applications.products.pipeline import Products
 from naiad.applications.products.sampler import Sampler
 from naiad.applications.products.simulate import simulate
-from naiad.applications.products.weights import load_weights, save_weights
+from naiad.applications.products.weights import load_weights
 from naiad.triton.memory import proportional_size
 from naiad.triton.server import Server
 
@@ -136,8 +136,9 @@ def main() -> None:
     default = Products().weights_path
     assert default is not None
     net, known = load_weights(default)
-    elsewhere = replace(known, graph=str(folder / "graph"))  # not to be copied with the weights
-    save_weights(net, elsewhere, folder / "weights")
+    # By its full path, so that it is not copied with the weights.
+    elsewhere = msgspec.structs.replace(known, graph=str(folder / "graph"))
+    elsewhere.save_with(net, folder / "weights")
     began = time.perf_counter()
     with naiad.serve(
         "products",

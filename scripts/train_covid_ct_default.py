@@ -32,7 +32,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as progress:
         task = progress.add_task("draw", total=None)
-        facts = train(
+        card = train(
             arguments.output,
             phantoms=arguments.phantoms,
             test_phantoms=TEST_PHANTOMS,
@@ -40,7 +40,7 @@ def main() -> None:
             command="python scripts/train_covid_ct_default.py",
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    Console().print_json(data=dict(facts.metrics))
+    Console().print_json(data=dict(card.metrics))
 
 
 if __name__ == "__main__":

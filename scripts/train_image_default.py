@@ -37,7 +37,7 @@ def main() -> None:
     example.save(arguments.output / "example.jpg", quality=85)
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as progress:
         task = progress.add_task("train", total=arguments.images)
-        facts = train(
+        card = train(
             arguments.output / "weights",
             images=arguments.images,
             test_images=TEST_IMAGES,
@@ -48,7 +48,7 @@ def main() -> None:
                 task, completed=done, description=f"train: loss {loss:.3f}"
             ),
         )
-    Console().print_json(data=dict(facts.metrics))
+    Console().print_json(data=dict(card.metrics))
 
 
 if __name__ == "__main__":

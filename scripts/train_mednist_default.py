@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as progress:
         task = progress.add_task("train", total=arguments.images)
-        facts = train(
+        card = train(
             arguments.output,
             images=arguments.images,
             test_images=TEST_IMAGES,
@@ -41,7 +41,7 @@ def main() -> None:
                 task, completed=done, description=f"train: loss {loss:.3f}"
             ),
         )
-    Console().print_json(data=dict(facts.metrics))
+    Console().print_json(data=dict(card.metrics))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from typing import Literal
 
 import torch
 
-from naiad.applications.nugraph.metadata import Metadata, read_normalisation
+from naiad.applications.nugraph.card import Normalisation, NuGraph3Card
 from naiad.applications.nugraph.model import NuGraph3Net
 from naiad.applications.nugraph.simulate import simulate
 from naiad.applications.nugraph.weights import UBOONE_NORMALISATION, import_checkpoint, save_weights
 from naiad.core.schema import Arrays
+from naiad.weights import read_json
 
 Size = Literal["small", "large"]
 SIZES: tuple[Size, ...] = ("small", "large")
@@ -69,15 +70,15 @@ def make_weights(folder: Path, checkpoint: Path | None = None) -> str:
         for parameter in net.parameters():
             if parameter.ndim == 2:
                 parameter *= _GAIN
-    mean, std = read_normalisation(UBOONE_NORMALISATION)
+    constants = read_json(UBOONE_NORMALISATION, Normalisation)
     sizes = net.arch
-    metadata = Metadata(
+    card = NuGraph3Card(
         architecture=sizes,
         semantic_classes=tuple(f"class {i}" for i in range(sizes.semantic_classes)),
         event_classes=tuple(f"class {i}" for i in range(sizes.event_classes)),
-        mean=mean,
-        std=std,
+        mean=constants.mean,
+        std=constants.std,
         notice="random weights, for measuring speed",
     )
-    save_weights(net, metadata, folder)
+    save_weights(net, card, folder)
     return "random weights of the public checkpoint's sizes"

@@ -1,13 +1,11 @@
-"""Public files that Naiad can fetch: where each is, what it is for, and its hash.
+"""Public files that Naiad can fetch: their URLs, purposes and hashes, from ``artifacts.json``.
 
-Nothing is downloaded unless asked for by name. A file is kept only if it has exactly the known
-hash, and size where that is known; it then lies in the cache, ``$NAIAD_CACHE`` or the user's cache
-directory. What is known is in ``artifacts.json`` beside this module.
+Nothing is downloaded unless requested by name. A file is kept only if its hash, and its size if
+known, are as expected; it is then in the cache, ``$NAIAD_CACHE`` or the user's cache directory.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -26,10 +24,11 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from naiad.errors import ArtifactError
+from naiad.typed_json import decode
 
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 16  # bytes
-LARGEST = 4 << 30  # bytes of a file whose size is not known
+LARGEST = 4 << 30  # bytes of a file of unknown size
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -38,8 +37,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 class Artifact:
     """A public file: ``size`` in bytes, its hash in hexadecimal.
 
-    Of some files only the ``md5`` is published. It tells that a file is the one it was published
-    for, unless whoever made that one made two files of one md5, which is possible.
+    Some files have only a published ``md5``. It identifies a file unless its author made two files
+    with the same md5, which is possible.
 
     With ``unpack`` it is a tar or zip archive, and its local path is the folder with its content.
 
@@ -64,25 +63,25 @@ class Artifact:
 
     @property
     def algorithm(self) -> str:
-        """Which hash is known."""
+        """Name of the known hash."""
         return "sha256" if self.sha256 else "md5"
 
     @property
     def digest(self) -> str:
-        """The hash itself."""
+        """The known hash."""
         return self.sha256 or self.md5
 
     @property
     def most(self) -> int:
-        """Bytes beyond which a download is cut off."""
+        """Maximum bytes of the download."""
         return LARGEST if self.size is None else self.size
 
 
 @cache
 def known() -> tuple[Artifact, ...]:
-    """Return all artifacts that this version of Naiad knows."""
+    """Return all artifacts of this version of Naiad."""
     text = resources.files("naiad").joinpath("artifacts.json").read_text(encoding="utf-8")
-    return tuple(Artifact(**entry) for entry in json.loads(text))
+    return decode(text, tuple[Artifact, ...])
 
 
 def get(name: str, *, progress: bool = False) -> Path:
@@ -93,7 +92,7 @@ def get(name: str, *, progress: bool = False) -> Path:
         progress: show a progress bar on standard error.
 
     Raises:
-        ArtifactError: for an unknown name, or for what `fetch` refuses.
+        ArtifactError: the name is unknown, or as for `fetch`.
     """
     return fetch(_named(name), cache_directory(), progress=progress)
 
@@ -127,14 +126,14 @@ def local_path(artifact: Artifact, directory: Path) -> Path:
 
 
 def fetch(artifact: Artifact, directory: Path, *, progress: bool = False) -> Path:
-    """Return the path of ``artifact`` below ``directory``, downloading it if need be.
+    """Return the path of ``artifact`` below ``directory``, downloading it if needed.
 
-    A file in the cache is checked against its hash each time, and replaced if it is damaged. All
-    is written to temporary names first: several processes may fetch the same file.
+    A cached file is checked against its hash each time and replaced if it is damaged. Files are
+    written under temporary names first, as several processes may fetch the same file.
 
     Raises:
-        ArtifactError: when the file cannot be had, is not what it should be, or is an archive
-            that would write outside its folder. Nothing is left behind.
+        ArtifactError: the file cannot be downloaded, has another hash, or is an archive that would
+            write outside its folder. Nothing is left behind.
     """
     import pooch
 
@@ -172,7 +171,7 @@ def unpack(archive: Path, directory: Path) -> None:
     anything else is refused as a whole.
 
     Raises:
-        ArtifactError: for such an archive, or one that cannot be read. Nothing is left behind.
+        ArtifactError: the archive is refused or cannot be read. Nothing is left behind.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}-"))
@@ -206,16 +205,16 @@ def _check_secure(url: str) -> None:
 
 
 def _downloader(artifact: Artifact, progress: bool) -> Any:
-    """Return a downloader for Pooch, which gives it a temporary file and checks the hash.
+    """Return a downloader for Pooch, which passes it a temporary file and checks the hash.
 
-    (Any: the type that Pooch declares for it is not what Pooch calls.)
+    (Any: Pooch calls it otherwise than it declares.)
     """
 
     def download(url: str, output_file: str, pooch: Any) -> None:
         import requests
 
         with (
-            # Compressed on the way, the number of bytes would say nothing of the file's size.
+            # Without compression, so that the number of bytes is the file's size.
             requests.get(
                 url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}
             ) as response,
@@ -282,7 +281,7 @@ def _safe(name: str, archive: Path) -> PurePosixPath:
 
 @contextmanager
 def _members(archive: Path) -> Generator[Iterator[tuple[str, IO[bytes]]], None, None]:
-    """Give the name and the content of each plain file of a tar or zip archive."""
+    """Open a tar or zip archive and yield its plain files, by name and content."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             yield _zip_members(opened, archive)

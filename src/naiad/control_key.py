@@ -1,16 +1,16 @@
-"""The control key: opens a server's administrative endpoints to the user who started it.
+"""The control key, which opens a server's administrative endpoints to the user who started it.
 
-Triton's shared-memory, model-repository, logging and trace endpoints answer only requests that
-carry the key (``--http-restricted-api``, ``--grpc-restricted-protocol``); health, metadata,
-statistics and inference need none. A server makes a new key at each start and keeps it in a file
-that only its user can read, one for each address, where clients on the same host find it:
+Triton's shared-memory, model-repository, logging and trace endpoints answer only requests with the
+key (``--http-restricted-api``, ``--grpc-restricted-protocol``); health, metadata, statistics and
+inference need no key. A server makes a new key at each start and writes it, for each address, to a
+file that only its user can read and where clients on the same host find it:
 
 - TCP port 8001: ``<directory>/8001.key``, the directory being ``$XDG_RUNTIME_DIR/naiad/control``
-  or, where that variable names no directory, ``/tmp/naiad-<uid>/control``;
+  or, if that variable names no directory, ``/tmp/naiad-<uid>/control``;
 - Unix socket ``/run/naiad.sock``: ``/run/naiad.sock.key``.
 
-``NAIAD_CONTROL_KEY`` in the environment takes the place of the files: a server uses it as its key,
-and a client sends it to whatever server it asks, elsewhere over TLS only.
+``NAIAD_CONTROL_KEY`` in the environment replaces the files: a server uses it as its key, and a
+client sends it to every server, to other hosts over TLS only.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ HTTP_HEADER: Final = "naiad-control-key"
 GRPC_HEADER: Final = f"triton-grpc-protocol-{HTTP_HEADER}"
 """The metadata that carries it over gRPC; the prefix is Triton's."""
 
-_LARGEST = 65_536  # characters of a file that are read
+_LARGEST = 65_536  # characters that are read of a file
 
 Place: TypeAlias = "int | Path"
-"""Where a server listens on this host: a TCP port or a Unix socket."""
+"""A server's address on this host: a TCP port or a Unix socket."""
 
 
 def new_key() -> str:
-    """The key of a server that is being started: the environment's, or 256 random bits.
+    """Return the key for a server that starts: the environment's, or 256 random bits.
 
     Raises:
-        EngineError: the environment's is shorter than 16 characters, or not of letters, digits,
-            ``-`` and ``_``.
+        EngineError: the environment's key is shorter than 16 characters, or has others than
+            letters, digits, ``-`` and ``_``.
     """
     key = os.environ.get(VARIABLE)
     if key is None:
@@ -56,19 +56,19 @@ def new_key() -> str:
 
 
 def publish_key(key: str, places: Iterable[Place]) -> list[Path]:
-    """Write the key where clients of a server at ``places`` look for it; returns the files.
+    """Write the key to a file for each of a server's addresses; return the files.
 
     Raises:
-        EngineError: the directory belongs to somebody else, or cannot be written.
+        EngineError: the directory belongs to another user, or cannot be written.
     """
     return [write_private(key_path(place), key) for place in places]
 
 
 def write_private(path: Path, text: str) -> Path:
-    """Write a file that only this user can read, in one step; returns its path.
+    """Write a file that only this user can read, atomically; return its path.
 
     Raises:
-        EngineError: its directory belongs to somebody else, or cannot be written.
+        EngineError: its directory belongs to another user, or cannot be written.
     """
     try:
         if path.parent == key_directory():
@@ -80,34 +80,34 @@ def write_private(path: Path, text: str) -> Path:
 
 
 def find_key(place: Place | None) -> str | None:
-    """The key for a server: the environment's, or that of the server at ``place`` on this host."""
+    """Return the environment's key, or that of the server at ``place`` on this host, or None."""
     if key := os.environ.get(VARIABLE):
         return key
     return read_private(key_path(place)) if place is not None else None
 
 
 def read_private(path: Path) -> str | None:
-    """The text of a file that this user, or root, has written; None where there is none."""
+    """Read a file of this user or root; None without such a file."""
     try:
-        # Not blocking: a pipe that somebody has put there would be waited for.
+        # Not blocking, as a pipe in its place would block.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_uid not in (os.getuid(), 0):
-                return None  # it is not our server's
+                return None  # not our server's
             return file.read(_LARGEST).strip() or None
     except (OSError, ValueError):
         return None
 
 
 def key_path(place: Place) -> Path:
-    """The file that holds the key of the server at ``place``."""
+    """Return the file with the key of the server at ``place``."""
     if isinstance(place, Path):
         return place.with_name(f"{place.name}.key")
     return key_directory() / f"{place}.key"
 
 
 def key_directory() -> Path:
-    """The directory of the keys of this user's servers on TCP ports."""
+    """Return the directory with the keys of this user's servers on TCP ports."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_dir():
         return Path(runtime, "naiad", "control")
@@ -115,10 +115,10 @@ def key_directory() -> Path:
 
 
 def _make_private(directory: Path) -> None:
-    """Make a directory and its parent for this user alone.
+    """Create a directory and its parent for this user alone.
 
     Raises:
-        OSError: one is there already, and is somebody else's or a link.
+        OSError: one of them exists and is another user's or a link.
     """
     for path in (directory.parent, directory):
         with contextlib.suppress(FileExistsError):

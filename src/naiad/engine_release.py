@@ -1,14 +1,15 @@
 """The release of Triton that Naiad embeds, pinned by the wheels that carry it.
 
-``engine.json`` beside this module has the data; the bill of materials is made from it, too.
+``engine.json`` beside this module has the data, also for the bill of materials.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
+
+from naiad.typed_json import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,12 @@ class Release:
     """A release of Triton inside a package on PyPI.
 
     Attributes:
-        package: the package.
+        package: name of the package.
         version: of the package.
         triton: Triton's own version.
-        release: the name of the release, its year and month.
+        release: name of the release, its year and month.
         date: the month in words.
-        glibc: the oldest that the files run with.
+        glibc: the oldest version that the files run with.
         wheels: one per machine.
     """
 
@@ -52,7 +53,7 @@ class Release:
     wheels: tuple[Wheel, ...]
 
     def wheel(self, machine: str) -> Wheel | None:
-        """The wheel for a machine, if there is one."""
+        """Return the wheel for a machine, or None."""
         return next((wheel for wheel in self.wheels if wheel.machine == machine), None)
 
     @property
@@ -62,14 +63,10 @@ class Release:
 
 
 def numbers_of(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version, for comparison, without the parts that are no numbers."""
+    """Return the numbers of a version, for comparison, without its other parts."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def _read() -> Release:
-    data = json.loads(resources.files("naiad").joinpath("engine.json").read_text("utf-8"))
-    wheels = tuple(Wheel(**entry) for entry in data.pop("wheels"))
-    return Release(**data, wheels=wheels)
-
-
-RELEASE: Final = _read()
+RELEASE: Final = decode(
+    resources.files("naiad").joinpath("engine.json").read_text("utf-8"), Release
+)

@@ -1,8 +1,8 @@
-"""Text of errors as it can be sent: valid, without control characters, and short enough to arrive.
+"""Error messages for the wire: valid text without control characters, short enough to arrive.
 
 gRPC sends a status message in a header, percent-encoded: each byte that is not printable ASCII
-takes three. Triton 2.51 loses one of more than 8 KB at random and one of more than 16 KB always.
-``text.h`` has the same rules for what is refused in Triton's own process.
+takes three. Triton 2.51 sometimes loses messages of more than 8 KB, and always those of more than
+16 KB. ``text.h`` has the same rules for errors in Triton's own process.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from naiad import errors
 from naiad.errors import NaiadError
 
 _MOST: Final = 2500  # bytes, percent-encoded
-_RESERVED: Final = 60  # of these, for saying that it was cut
+_RESERVED: Final = 60  # of these, for the note that the text was cut
 
 
 def sendable(text: str) -> str:
-    """Escape surrogates and control characters (newlines excepted), and cut what is too long.
+    """Escape surrogates and control characters (except newlines), and cut a text that is too long.
 
-    The text says so where it was cut.
+    A cut text ends with a note of its length.
     """
     data = str.encode(text, "utf-8", "backslashreplace")
     parts: list[str] = []
     used = kept = 0
-    # No character takes less than one byte, so that what is beyond is cut off in any case.
+    # Every character takes at least one byte, so the rest would be cut in any case.
     for char in data[: 2 * _MOST].decode("utf-8", "ignore"):
         shown = _shown(char)
         used += _encoded_size(shown)
@@ -37,7 +37,7 @@ def sendable(text: str) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Return an error's message, ready to be sent; tolerate errors whose own code fails."""
+    """Return an error's message, ready to send; tolerate errors whose own code fails."""
     try:
         return sendable(str(error))
     except BaseException as failure:
@@ -45,13 +45,13 @@ def message_of(error: BaseException) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return an error's class and message, ready to be sent."""
+    """Return an error's class and message, ready to send."""
     message = message_of(error)
     return sendable(f"{class_name(error)}: {message}" if message else class_name(error))
 
 
 def kind_of(error: NaiadError) -> type[NaiadError]:
-    """Return the class of :mod:`naiad.errors` that an error belongs to, itself or by derivation."""
+    """Return the class of :mod:`naiad.errors` that an error is, or is derived from."""
     return next(kind for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind)
 
 

@@ -1,24 +1,24 @@
-"""Every error Naiad raises on purpose, and the status Triton answers it with.
+"""Every error that Naiad raises on purpose, and its Triton status.
 
 ::
 
     NaiadError
     ├── InvalidInput       INVALID_ARG        the request is wrong: which tensor, where, why
-    ├── PipelineError      INTERNAL           a hook raised, or returned what it must not
+    ├── PipelineError      INTERNAL           a hook raised, or returned a wrong result
     ├── Unavailable        UNAVAILABLE        the request may succeed later, or elsewhere
     │   └── StoreError                        a graph store is missing, locked or damaged
-    ├── DeadlineExceeded   DEADLINE_EXCEEDED  no answer in the time the caller allowed
-    ├── ModelNotFound      NOT_FOUND          the server has no such model; says which it has
-    ├── NotAllowed         PERMISSION_DENIED  no key, or not one for this; says which is needed
+    ├── DeadlineExceeded   DEADLINE_EXCEEDED  no answer within the caller's deadline
+    ├── ModelNotFound      NOT_FOUND          the server has no such model; lists those it has
+    ├── NotAllowed         PERMISSION_DENIED  the key is missing or does not allow the request
     ├── SchemaError                           a pipeline class contradicts itself
     ├── WeightsError                          a weights file was refused, and why
-    ├── ArtifactError                         a public file cannot be had, or is another
+    ├── ArtifactError                         a public file is unavailable, or another file
     ├── EngineError                           Triton cannot be started here, or died
     │   └── RepositoryError                   a model repository is wrong: which file and field
     └── MissingExtra                          a package of one of Naiad's extras is not installed
 
-The first six cross the wire: a server answers with their code and message, and a client raises
-the same class with the same message.
+The first six cross the wire: a server replies with their code and message, and a client raises the
+same class with the same message.
 """
 
 from __future__ import annotations
@@ -31,46 +31,46 @@ from typing import ClassVar
 class NaiadError(Exception):
     """Base of all errors that Naiad raises on purpose.
 
-    ``code`` is the name of the Triton status (``TRITONSERVER_Error_Code``) it is answered with.
+    ``code`` is the name of its Triton status (``TRITONSERVER_Error_Code``).
     """
 
     code: ClassVar[str] = "INTERNAL"
 
 
 class InvalidInput(NaiadError):
-    """The request is wrong: says the tensor, the position, the value and what is right."""
+    """The request is wrong: names the tensor, the position, the value and what is right."""
 
     code = "INVALID_ARG"
 
 
 class PipelineError(NaiadError):
-    """A hook of the pipeline raised, or returned something its schema does not allow."""
+    """A hook of the pipeline raised, or returned a result that its schema does not allow."""
 
 
 class Unavailable(NaiadError):
-    """The request could not be served now; the same request may succeed later or elsewhere."""
+    """The request cannot be served now; it may succeed later or elsewhere."""
 
     code = "UNAVAILABLE"
 
 
 class StoreError(Unavailable):
-    """A graph store is missing, locked, incomplete, damaged or out of reach; says what to do."""
+    """A graph store is missing, locked, incomplete, damaged or unreachable; says what to do."""
 
 
 class DeadlineExceeded(NaiadError):
-    """No answer within the time the caller allowed."""
+    """No answer within the caller's deadline."""
 
     code = "DEADLINE_EXCEEDED"
 
 
 class ModelNotFound(NaiadError):
-    """The server has no model of that name or version."""
+    """The server has no model with this name or version."""
 
     code = "NOT_FOUND"
 
 
 class NotAllowed(NaiadError):
-    """The request carries no key, a wrong one, or one that does not cover what was asked."""
+    """The request has no key, a wrong one, or one without the right to make it."""
 
     code = "PERMISSION_DENIED"
 
@@ -84,7 +84,7 @@ class WeightsError(NaiadError):
 
 
 class ArtifactError(NaiadError):
-    """A public file could not be downloaded, or its sha256 is not the expected one."""
+    """A public file could not be downloaded, or its hash is not the expected one."""
 
 
 class EngineError(NaiadError):
@@ -92,7 +92,7 @@ class EngineError(NaiadError):
 
 
 class RepositoryError(EngineError):
-    """A model repository cannot be served as it is: says the file, the field and its value."""
+    """A model repository cannot be served: names the file, the field and its value."""
 
 
 class MissingExtra(NaiadError, ImportError):
@@ -108,9 +108,9 @@ class MissingExtra(NaiadError, ImportError):
 
 
 def install_command(extra: str) -> str:
-    """The command that adds an extra to this Naiad, from where it was installed itself.
+    """Return the command that adds an extra to this Naiad, from the source of its installation.
 
-    That is the clone it runs in, the folder or URL that pip was given, or else a package index.
+    That is its clone, the folder or URL that pip installed it from, or else a package index.
     """
     from importlib.metadata import PackageNotFoundError, distribution
 

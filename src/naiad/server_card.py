@@ -1,6 +1,6 @@
 """The card of a running server: its addresses and settings, for its user's commands on its host.
 
-It lies beside the control key, see :mod:`naiad.control_key`, as JSON.
+It is a JSON file beside the control key (:mod:`naiad.control_key`).
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from naiad.control_key import Place, key_path, read_private, write_private
+from naiad.typed_json import decode
 
 
 @dataclass(frozen=True, slots=True)
 class ServerCard:
-    """What a server is.
+    """Description of a server.
 
     Attributes:
         pid: Triton's process.
         address: the IP address on which it listens.
         ports: for ``HTTP``, ``gRPC``, ``metrics``, and those of the gate.
-        urls: where clients on this host reach ``gRPC``, ``HTTP``, ``metrics`` and ``health``,
-            those of them that there are.
+        urls: where clients on this host reach ``gRPC``, ``HTTP``, ``metrics`` and ``health``, if
+            the server has them.
         metrics_address: the IP address of the metrics.
         health_address: the IP address of the health port.
         model_control: ``none``, ``poll`` or ``explicit``.
         grpc_tls: whether Triton itself encrypts gRPC.
-        gate: the settings of the gate in front, paths as text; None without a gate.
+        gate: settings of the gate in front, with paths as text; None without a gate.
     """
 
     pid: int
@@ -43,30 +44,30 @@ class ServerCard:
 
 
 def publish_card(card: ServerCard, places: Iterable[Place]) -> list[Path]:
-    """Write a card where it is looked for, by each of the server's addresses; returns the files.
+    """Write a card to a file for each of the server's addresses; return the files.
 
     Raises:
-        EngineError: it cannot be written.
+        EngineError: a file cannot be written.
     """
     text = json.dumps(asdict(card), default=str)
     return [write_private(card_path(place), text) for place in places]
 
 
 def find_card(place: Place | None) -> ServerCard | None:
-    """The card of the server at ``place`` on this host; None where there is none."""
+    """Return the card of the server at ``place`` on this host, or None."""
     text = read_private(card_path(place)) if place is not None else None
     try:
-        return ServerCard(**json.loads(text)) if text else None
-    except (ValueError, TypeError):
+        return decode(text, ServerCard) if text else None
+    except ValueError:
         return None
 
 
 def url_of(place: Place | None, use: str) -> str | None:
-    """Where the server at ``place`` on this host has its ``metrics``, say; None if unknown."""
+    """Return the URL for a use, such as ``metrics``, of the server at ``place``, or None."""
     card = find_card(place)
     return card.urls.get(use) if card is not None else None
 
 
 def card_path(place: Place) -> Path:
-    """The file that holds the card of the server at ``place``."""
+    """Return the file that holds the card of the server at ``place``."""
     return key_path(place).with_suffix(".json")

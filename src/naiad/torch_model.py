@@ -1,101 +1,75 @@
-"""A torch network from a path that holds weights: Naiad's own folder, or TorchScript.
+"""A torch network from a path that has weights: a folder of Naiad's, or TorchScript.
 
-A folder with ``weights.json`` has a network of Naiad's, whose code is in the package and whose
-parameters are beside it (:mod:`naiad.weights`). Any other file, or folder with just one, is
-TorchScript as ``torch.jit.save`` writes it: a program, to be taken only from those one trusts.
+A folder with ``weights.json`` has the parameters (:mod:`naiad.weights`) of a network whose code is
+in the package. Any other file, or folder with one TorchScript file, is what ``torch.jit.save``
+writes: a program, to be loaded only from trusted sources.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from naiad.card import ModelCard, read_card
 from naiad.errors import MissingExtra, WeightsError
-from naiad.weights import (
-    FACTS_FILE,
-    facts_from_json,
-    facts_to_json,
-    pack,
-    read_facts,
-    read_tensors,
-    write_folder,
-)
+from naiad.weights import CARD_FILE, read_tensors
 
 if TYPE_CHECKING:
     import torch
 
 SUFFIXES: Final = (".ts", ".pt", ".pth")
-"""How TorchScript files are called in a folder."""
+"""Suffixes of TorchScript files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of some weights.
+class NetworkCard(ModelCard, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Description of a network whose code fixes its architecture.
 
     Attributes:
-        sha256: of the parameters; empty for TorchScript.
-        notice: what every user must know of them.
-        provenance: where they come from, in free words.
-        metrics: how good they are, by name.
+        metrics: measured quality, by name.
     """
 
-    sha256: str = ""
-    notice: str = ""
-    provenance: Mapping[str, str] = field(default_factory=dict[str, str])
-    metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    metrics: Mapping[str, Any] = {}
 
 
-def read(path: Path, *, foreign: str) -> Facts:
-    """The facts of the weights at ``path``; ``foreign`` is the notice of TorchScript.
+def read(path: Path, *, foreign: str) -> NetworkCard:
+    """Read the card of the weights at ``path``; that of TorchScript has the notice ``foreign``.
 
     Raises:
-        WeightsError: there is neither a folder of Naiad's nor TorchScript, or it is damaged.
+        WeightsError: the card is damaged, or the path has neither a card nor TorchScript.
     """
-    file = path / FACTS_FILE
-    if not file.is_file():
+    if not (path / CARD_FILE).is_file():
         find_torchscript(path)
-        return Facts(notice=foreign)
-    try:
-        return Facts(**facts_from_json(read_facts(file)))
-    except (WeightsError, TypeError, ValueError, KeyError) as error:
-        raise WeightsError(f"{file}: {error}") from error
+        return NetworkCard(notice=foreign)
+    return read_card(path, NetworkCard)
 
 
 def load(path: Path, make: Callable[[], torch.nn.Module], device: str) -> torch.nn.Module:
-    """The network at ``path``, on ``device`` and ready for inference.
+    """Load the network at ``path`` onto ``device``, ready for inference.
 
     Args:
-        path: Naiad's folder of weights, a TorchScript file, or a folder that has one.
-        make: makes the network that Naiad's weights are for.
+        path: a folder with a card, a TorchScript file, or a folder that has one.
+        make: creates the network that a folder with a card has the parameters of.
         device: ``"cpu"``, ``"cuda:0"``, ...
 
     Raises:
         WeightsError: the weights are missing, damaged, or of another network.
     """
-    if not (path / FACTS_FILE).is_file():
+    if not (path / CARD_FILE).is_file():
         return load_torchscript(find_torchscript(path), device)
     module = make()
     shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    module.load_state_dict(read_tensors(path, shapes, read(path, foreign="").sha256))
+    sha256 = read_card(path, NetworkCard).sha256
+    module.load_state_dict(read_tensors(path, shapes, sha256))
     return module.to(device).eval()
 
 
-def save(module: torch.nn.Module, folder: Path, facts: Facts) -> Facts:
-    """Write a network of Naiad's to a folder; return the facts as written."""
-    data, sha256 = pack(module)
-    facts = Facts(sha256, facts.notice, facts.provenance, facts.metrics)
-    write_folder(folder, data, facts_to_json(asdict(facts)))
-    return facts
-
-
 def find_torchscript(path: Path) -> Path:
-    """The TorchScript file at ``path``: itself, or the one in it or below.
+    """Find the TorchScript file at ``path``: the path itself, or the only one in or below it.
 
     Raises:
-        WeightsError: there is none, or there are several.
+        WeightsError: no such file, or several.
     """
     if path.is_file():
         return path
@@ -103,7 +77,7 @@ def find_torchscript(path: Path) -> Path:
     if len(found) != 1:
         names = ", ".join(str(file.relative_to(path)) for file in found) or "none"
         raise WeightsError(
-            f"{path} must have {FACTS_FILE}, or one TorchScript file ({', '.join(SUFFIXES)}); "
+            f"{path} must have {CARD_FILE}, or one TorchScript file ({', '.join(SUFFIXES)}); "
             f"it has {names}"
         )
     return found[0]
@@ -113,7 +87,7 @@ def load_torchscript(path: Path, device: str | torch.device) -> torch.nn.Module:
     """Load a TorchScript file onto ``device``.
 
     Raises:
-        WeightsError: it is none.
+        WeightsError: the file is not TorchScript.
     """
     try:
         import torch
@@ -121,7 +95,7 @@ def load_torchscript(path: Path, device: str | torch.device) -> torch.nn.Module:
         raise MissingExtra("torch", error.name or "torch") from error
     try:
         with warnings.catch_warnings():
-            # torch would rather have torch.export; people have these files all the same.
+            # torch recommends torch.export instead, but people have these files.
             warnings.simplefilter("ignore", DeprecationWarning)
             module: torch.nn.Module = torch.jit.load(path, map_location=device)
     except (RuntimeError, ValueError, OSError) as error:

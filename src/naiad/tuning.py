@@ -1,66 +1,57 @@
-"""``tuning.json``: what `naiad tune` found on a machine, for ``serve`` and ``export`` to apply."""
+"""``tuning.json``: the result of `naiad tune` on a machine, for ``serve`` and ``export``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from naiad.core.budget import Budget
 from naiad.core.cost_model import Cost
 from naiad.errors import InvalidInput, SchemaError
+from naiad.typed_json import decode
 
-FORMAT = 1
+FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How one pipeline is best served on one machine.
+    """The best way to serve one pipeline on one machine.
 
     Attributes:
         pipeline: the pipeline's name.
-        device: what was measured: ``"cpu"``, ``"cuda:0"``, ...
-        budget: how much one batch may hold.
+        device: the measured device: ``"cpu"``, ``"cuda:0"``, ...
+        budget: maximum content of a batch.
         instances: copies of the model.
         threads: intra-op threads of each.
+        latency_target: seconds within which requests should be answered, if given.
         cost: seconds of a batch by its sizes.
-        latency_target: seconds within which requests should be answered, if that was asked for.
-        study: what was measured, for people; any JSON.
+        study: the measurements, for people; any JSON.
     """
 
     pipeline: str
     device: str
     budget: Budget
-    instances: int
-    threads: int
-    cost: Cost
+    instances: Annotated[int, msgspec.Meta(ge=1)]
+    threads: Annotated[int, msgspec.Meta(ge=1)]
     latency_target: float | None
+    cost: Cost
     study: Mapping[str, Any]
 
     def to_json(self) -> str:
-        """As ``tuning.json`` has it."""
-        data = {
-            "format": FORMAT,
-            "pipeline": self.pipeline,
-            "device": self.device,
-            "budget": dict(self.budget),
-            "instances": self.instances,
-            "threads": self.threads,
-            "latency_target": self.latency_target,
-            "cost": self.cost.to_json(),
-            "study": self.study,
-        }
-        return json.dumps(data, indent=2) + "\n"
+        """Return the text of ``tuning.json``."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, default=dict) + "\n"
 
 
 def read_tuning(path: Path, pipeline: str, device: str) -> Tuning:
-    """What ``naiad tune`` wrote for this pipeline on this kind of device.
+    """Read the tuning of a pipeline on a kind of device.
 
     Raises:
-        InvalidInput: no such file, it is something else, or it is about another pipeline or
-            device; says which.
+        InvalidInput: the file cannot be used, or is of another pipeline or device.
     """
     tuning = parse_tuning(path)
     command = f"naiad tune {pipeline}" + ("" if device == "cpu" else f" --device {device}")
@@ -76,32 +67,16 @@ def read_tuning(path: Path, pipeline: str, device: str) -> Tuning:
 
 
 def parse_tuning(path: Path) -> Tuning:
-    """Read a ``tuning.json``, whatever pipeline it is of.
+    """Read a ``tuning.json`` of any pipeline.
 
     Raises:
-        InvalidInput: no such file, or it is something else.
+        InvalidInput: the file cannot be read, or `naiad tune` did not write it.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
-        if data["format"] != FORMAT:
-            raise InvalidInput(
-                f"{path} has format {data['format']!r}; this Naiad reads {FORMAT}: tune again"
-            )
-        target = data["latency_target"]
-        tuning = Tuning(
-            pipeline=str(data["pipeline"]),
-            device=str(data["device"]),
-            budget=Budget(**{str(dim): int(size) for dim, size in data["budget"].items()}),
-            instances=int(data["instances"]),
-            threads=int(data["threads"]),
-            cost=Cost.from_json(data["cost"]),
-            latency_target=None if target is None else float(target),
-            study=data["study"],
-        )
+        return decode(path.read_text("utf-8"), Tuning, version=FORMAT)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
-    except (AttributeError, KeyError, TypeError, ValueError, SchemaError) as error:
-        raise InvalidInput(f"{path} is no file that `naiad tune` wrote: {error!r}") from None
-    if min(tuning.instances, tuning.threads) < 1:
-        raise InvalidInput(f"{path}: instances and threads must be at least 1")
-    return tuning
+    except (ValueError, SchemaError, InvalidInput) as error:
+        raise InvalidInput(
+            f"{path} cannot be used: {error}; write it again with `naiad tune`"
+        ) from None

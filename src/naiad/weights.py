@@ -1,79 +1,74 @@
-"""Weights as a folder: ``weights.safetensors`` (numbers) and ``weights.json`` (facts).
+"""Folders of weights: ``weights.safetensors`` (tensors) and ``weights.json`` (the card).
 
-Neither file can run code when it is read. What the facts are is each application's own; one of them
-is the sha256 of the numbers, so that files which do not belong together are not served together.
+Reading them runs no code. The card (:mod:`naiad.card`) has the sha256 of the tensors, so that files
+of different networks are not served together.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from zipfile import ZipFile, is_zipfile
 
 from naiad.errors import MissingExtra, WeightsError
-from naiad.files import write_whole
+from naiad.typed_json import decode
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-FORMAT: Final = 1
-FACTS_FILE: Final = "weights.json"
+T = TypeVar("T")
+
+CARD_FILE: Final = "weights.json"
 TENSORS_FILE: Final = "weights.safetensors"
 
-_LARGEST_FACTS: Final = 1 << 20
+_LARGEST_TEXT: Final = 1 << 20
 _LARGEST_HEADER: Final = 1 << 20
 _LARGEST_CHECKPOINT: Final = 1 << 30
 _BLOCK: Final = 1 << 20
 
 
-def read_facts(path: Path) -> str:
-    """The text of a small file of facts.
+def read_text(path: Path) -> str:
+    """Read a small text file.
 
     Raises:
-        WeightsError: there is none, it is over 1 MB, or it is not text.
+        WeightsError: the file is missing, over 1 MB, or not text.
     """
     try:
-        if path.stat().st_size > _LARGEST_FACTS:
-            raise WeightsError("too large for a description of weights")
+        if (size := path.stat().st_size) > _LARGEST_TEXT:
+            raise WeightsError(f"{path}: {size:,} bytes; at most {_LARGEST_TEXT:,} are read")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"cannot be read ({error})") from error
+        raise WeightsError(f"{path}: cannot be read ({error})") from error
 
 
-def facts_to_json(facts: Mapping[str, Any]) -> str:
-    """The text of ``weights.json`` with those facts."""
-    return json.dumps({"format": FORMAT, **facts}, indent=2) + "\n"
-
-
-def facts_from_json(text: str) -> dict[str, Any]:
-    """What :func:`facts_to_json` was given; a text that is no JSON object raises what it may.
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read a small JSON file as :func:`naiad.typed_json.decode` does.
 
     Raises:
-        WeightsError: the text is of another format, of a later Naiad perhaps.
+        WeightsError: the file cannot be read or is not a ``kind``; names the field.
     """
-    facts: dict[str, Any] = json.loads(text)
-    version = facts.pop("format")
-    if version != FORMAT:
-        raise WeightsError(f"format {version}; this Naiad reads format {FORMAT}")
-    return facts
+    text = read_text(path)
+    try:
+        return decode(text, kind)
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def read_tensors(
     folder: Path, shapes: Mapping[str, tuple[int, ...]], sha256: str
 ) -> dict[str, torch.Tensor]:
-    """The float32 tensors of a folder of weights, which must have those names and ``shapes``.
+    """Read the float32 tensors of a folder, which must have these names and ``shapes``.
 
     Raises:
-        WeightsError: the file is missing, larger than the shapes need, not the one the facts were
-            written for (by ``sha256``), or does not fit.
+        WeightsError: the file is missing, larger than the shapes need, of another ``sha256``, or
+            does not fit.
     """
     return _read(folder, shapes, sha256, "torch")
 
@@ -81,7 +76,7 @@ def read_tensors(
 def read_arrays(
     folder: Path, shapes: Mapping[str, tuple[int, ...]], sha256: str
 ) -> dict[str, NDArray[np.float32]]:
-    """What :func:`read_tensors` reads as NumPy arrays, without torch. Raises the same."""
+    """Read NumPy arrays, without torch; otherwise as :func:`read_tensors`."""
     return _read(folder, shapes, sha256, "numpy")
 
 
@@ -101,26 +96,26 @@ def _read(
     library = _safetensors(kind)
     try:
         tensors = library.load(data)
-    except Exception as error:  # safetensors has errors of its own, and raises others
+    except Exception as error:  # safetensors raises its own errors and others
         raise WeightsError(f"{path}: not a safetensors file ({error})") from error
     check_tensors(tensors, shapes, str(path))
     return dict(tensors)
 
 
 def check_file(path: Path, sha256: str) -> None:
-    """Refuse a file of weights that is not the one its facts were written for.
+    """Check the sha256 of a network's file.
 
     Raises:
-        WeightsError: it cannot be read, or has another sha256.
+        WeightsError: the file cannot be read or has another sha256.
     """
     _check_digest(path, file_sha256(path), sha256)
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal.
+    """Return the sha256 of a file, in hexadecimal.
 
     Raises:
-        WeightsError: it cannot be read.
+        WeightsError: the file cannot be read.
     """
     digest = hashlib.sha256()
     try:
@@ -135,7 +130,7 @@ def file_sha256(path: Path) -> str:
 def _check_digest(path: Path, found: str, expected: str) -> None:
     if found != expected:
         raise WeightsError(
-            f"{path}: its sha256 is {found}, but {FACTS_FILE} was written for "
+            f"{path}: its sha256 is {found}, but {CARD_FILE} was written for "
             f"{expected or 'no file'}; the two do not belong together"
         )
 
@@ -145,7 +140,7 @@ def check_tensors(
     shapes: Mapping[str, tuple[int, ...]],
     where: str,
 ) -> None:
-    """Refuse tensors, or arrays, that are not those of a network.
+    """Check names, shapes and dtypes of a network's tensors or arrays.
 
     Raises:
         WeightsError: names the tensor that is missing, unknown, or of another shape or dtype.
@@ -187,7 +182,7 @@ def read_checkpoint(
         try:
             size = _unpacked_size(path)
             if size > largest:
-                raise WeightsError(f"{size:,} bytes are too many for such a network")
+                raise WeightsError(f"{size:,} bytes; at most {largest:,} are read")
             return torch.load(path, map_location="cpu", weights_only=True)
         except WeightsError:
             raise
@@ -236,20 +231,14 @@ def state_dict_of(content: Any) -> Mapping[str, torch.Tensor]:
 
 
 def pack(module: torch.nn.Module) -> tuple[bytes, str]:
-    """A network's parameters as the bytes of a safetensors file, and their sha256."""
+    """Return a network's parameters as the bytes of a safetensors file, and their sha256."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
     data = _safetensors("torch").save(tensors)
     return data, hashlib.sha256(data).hexdigest()
 
 
-def write_folder(folder: Path, tensors: bytes, facts: str) -> None:
-    """Write both files to a folder, which is made if need be."""
-    write_whole(folder / TENSORS_FILE, tensors)
-    write_whole(folder / FACTS_FILE, facts.encode())
-
-
 def _safetensors(kind: str) -> Any:
-    # Here and not above: the command line reads facts without torch.
+    # Imported here, as the command line reads cards without torch.
     try:
         return import_module(f"safetensors.{kind}")
     except ImportError as error:

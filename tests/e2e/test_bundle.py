@@ -255,7 +255,7 @@ def test_a_command_starts_its_own_server_with_a_bundle(
         rows = list(csv.DictReader(file))
     assert {row["scan"] for row in rows} == {str(path) for path in scans[:2]}
     without = command(*asking[:3], "--local")
-    assert "which bundle? give its folder: --weights DIR" in str(without.exception)
+    assert "no bundle was given; give its folder: --weights DIR" in str(without.exception)
 
 
 def test_many_scans_are_processed_to_tables(

@@ -150,9 +150,9 @@ def bad_scans() -> dict[str, tuple[bytes, str]]:
         "terabytes": (header.binaryblock + bytes(4), "claims 32,767 x 32,767 x 4,000 voxels"),
         "bomb": (
             gzip.compress(plain + bytes(50 << 20)),
-            "goes on after the 64,000 bytes of voxels",
+            "continues after the 64,000 bytes of voxels",
         ),
-        "air": (nifti.write(np.full_like(good, -1024), np.eye(4)), "nothing in it but air"),
+        "air": (nifti.write(np.full_like(good, -1024), np.eye(4)), "it has only air"),
     }
 
 

@@ -164,7 +164,7 @@ BAD = [
         {"movie": "x" * 100_000},
         r"no film is called 'x{80}\.\.\.'; none of the 191",
     ),
-    ("movies_similar", {"movie": b"caf\xe9"}, r"movie\[0\] is no UTF-8: byte 3 is 0xe9"),
+    ("movies_similar", {"movie": b"caf\xe9"}, r"movie\[0\] is not UTF-8: byte 3 is 0xe9"),
     ("movies_similar", {"movie": "The Moon Job", "k": -1}, r"k\[0\] is -1"),
     ("movies_similar", {"movie": "The Moon Job", "k": 101}, r"k\[0\] is 101"),
     ("movies_search", {"text": "  "}, r"text is empty; describe the film"),

@@ -88,7 +88,7 @@ def test_a_text_that_is_too_long_is_found_before_anything_is_sent(server: Server
 
 def test_a_bad_text_is_named(server: Server):
     raw = np.array([b"fine", b"caf\xe9"], object)
-    with pytest.raises(naiad.InvalidInput, match=r"text\[1\] is no UTF-8: byte 3 is 0xe9"):
+    with pytest.raises(naiad.InvalidInput, match=r"text\[1\] is not UTF-8: byte 3 is 0xe9"):
         server.client().infer("text_embedding", text=raw)
 
 
@@ -110,7 +110,7 @@ def test_a_bad_text_among_many_requests_fails_alone(server: Server):
     with server.client() as client:
         answers = list(client.zero_shot.try_many(texts, LABELS, concurrency=15))
     assert isinstance(answers[7], naiad.InvalidInput)
-    assert str(answers[7]) == "text[0] is empty; there must be something to read"
+    assert str(answers[7]) == "text[0] is empty; it must have text"
     for text, answer in zip(texts, answers, strict=True):
         if text.strip():
             assert isinstance(answer, Classification)
@@ -135,9 +135,11 @@ def test_long_texts_and_many_labels_are_answered(server: Server):
 
 def test_a_refused_text_of_a_list_is_named(server: Server):
     with server.client() as client:
-        with pytest.raises(naiad.InvalidInput, match=r"^texts\[2\] is empty; there must be"):
+        with pytest.raises(naiad.InvalidInput, match=r"^texts\[2\] is empty; it must have"):
             client.zero_shot.infer(["fine", "good", " ", "well"], LABELS)
-        with pytest.raises(naiad.InvalidInput, match=r"^labels is one text; give a list of texts"):
+        with pytest.raises(
+            naiad.InvalidInput, match=r"^labels is a single text; give a list of texts"
+        ):
             client.zero_shot.infer(["fine"], "politics")
         with pytest.raises(naiad.InvalidInput, match=r"^labels\[0\] is empty"):
             client.zero_shot.infer(["fine"], [""])

@@ -23,12 +23,12 @@ PACKAGE = ROOT / "src" / "naiad"
 
 # The layers, from the bottom up: a part imports only those below it, and itself.
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "engine_release"},
-    {"application", "backoff", "console", "files"},
+    {"errors", "typed_json"},
+    {"application", "backoff", "console", "engine_release", "files"},
     {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
     | {"contact_sheet", "plots", "weights"},
-    {"core", "server_card", "torch_model"},
-    {"client", "gate", "runtime", "tuning"},
+    {"card", "core", "server_card"},
+    {"client", "gate", "runtime", "torch_model", "tuning"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
     {"tasks", "testing", "tune"},
@@ -37,7 +37,7 @@ LAYERS: tuple[set[str], ...] = (
 )
 # Lower parts that not everyone may import.
 NOT_FOR = {
-    "client": {"runtime", "weights", "torch_model", "native", "onnx_session", "plots"},
+    "client": {"runtime", "card", "weights", "torch_model", "native", "onnx_session", "plots"},
     "gate": {"core"},  # but for the settings
     "runtime": {"client"},
     "deploy": {"triton", "client", "runtime"},

@@ -45,11 +45,11 @@ def test_a_tuning_of_another_device_is_refused(path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, "has format 99"),
+        ({"format": 99}, "cannot be used: format 99; this Naiad reads format 1"),
         ({"budget": {"nodes": 0}}, "nodes=0"),
-        ({"budget": 7}, "is no file that"),
-        ({"instances": 0}, "at least 1"),
-        ({"cost": {}}, "is not a batch cost"),
+        ({"budget": 7}, r"cannot be used: .* at `\$.budget`"),
+        ({"instances": 0}, r"Expected `int` >= 1 - at `\$.instances`"),
+        ({"cost": {"per": 3}}, r"Expected `object`, got `int` - at `\$.cost.per`"),
         ({"cost": {"fixed": -1, "per": {}, "knee": None}}, "at least 0"),
     ],
 )
@@ -63,8 +63,8 @@ def test_a_missing_or_invalid_file_is_named(tmp_path):
     with pytest.raises(InvalidInput, match=r"nothing\.json cannot be read"):
         read_tuning(tmp_path / "nothing.json", "degree", "cpu")
     (tmp_path / "a.json").write_text("{")
-    with pytest.raises(InvalidInput, match=r"a\.json is no file that"):
+    with pytest.raises(InvalidInput, match=r"a\.json cannot be used"):
         read_tuning(tmp_path / "a.json", "degree", "cpu")
     (tmp_path / "a.json").write_text("[1]")
-    with pytest.raises(InvalidInput, match=r"a\.json is no file that"):
+    with pytest.raises(InvalidInput, match=r"a\.json cannot be used"):
         read_tuning(tmp_path / "a.json", "degree", "cpu")

@@ -7,7 +7,7 @@ beforehand: an item that more than one process died on alone is skipped.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from naiad.bulk.inputs import Chunk
 from naiad.bulk.journal import read_json, write_json
@@ -25,7 +25,7 @@ class Attempts:
     def __init__(self, chunk: Chunk) -> None:
         """Record one more attempt."""
         self._path = chunk.folder / f"{chunk.number:07d}.tries"
-        found = read_json(self._path) or {"begun": 0, "alone": {}}
+        found = read_json(self._path, dict[str, Any]) or {"begun": 0, "alone": {}}
         self._begun: int = found["begun"] + 1
         self._alone: dict[str, int] = found["alone"]
         self._write()

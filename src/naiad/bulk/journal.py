@@ -25,12 +25,15 @@ import uuid
 from collections.abc import Generator, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from naiad.bulk.application import Bulk, Json
 from naiad.bulk.inputs import Chunk, Input
 from naiad.core.schema import Arrays
 from naiad.errors import NaiadError, PipelineError
+from naiad.typed_json import decode
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +110,8 @@ class Part:
             _sync(self._draft)
             self._draft.replace(self.chunk.part)
         record = Record(self.chunk, self._written, tuple(self._failures))
-        write_json(
-            self.chunk.record,
-            {
-                "first": self.chunk.first,
-                "stop": self.chunk.stop,
-                "written": record.written,
-                "failures": [asdict(failure) for failure in record.failures],
-            },
-        )
+        done = asdict(Done(record.written, record.failures))
+        write_json(self.chunk.record, {"first": self.chunk.first, "stop": self.chunk.stop, **done})
         return record
 
     def discard(self) -> None:
@@ -154,7 +150,7 @@ class Journal:
 
     def manifest(self) -> Json | None:
         """Return the settings the input was begun with, or None."""
-        return read_json(self._manifest)
+        return read_json(self._manifest, dict[str, Any])
 
     def begin(self, manifest: Json) -> None:
         """Write the settings the input is processed with."""
@@ -167,8 +163,7 @@ class Journal:
 
     def done(self) -> Done | None:
         """Return the outcome of the input, if it is done."""
-        found = read_json(self._done)
-        return None if found is None else Done(found["written"], _failures(found))
+        return read_json(self._done, Done)
 
     def finish(self, bulk: Bulk, chunks: Iterable[Chunk], provenance: Json) -> Done:
         """Merge all parts into one file, record that it is done, and remove the parts."""
@@ -192,10 +187,7 @@ class Journal:
                 draft.replace(output)
             finally:
                 draft.unlink(missing_ok=True)
-        write_json(
-            self._done,
-            {"written": done.written, "failures": [asdict(f) for f in done.failures]},
-        )
+        write_json(self._done, asdict(done))
         self.tidy()
         return done
 
@@ -217,8 +209,8 @@ class Journal:
 
 def read_record(chunk: Chunk) -> Record | None:
     """Return the record of a chunk, if it is done."""
-    found = read_json(chunk.record)
-    return None if found is None else Record(chunk, found["written"], _failures(found))
+    done = read_json(chunk.record, Done)
+    return None if done is None else Record(chunk, done.written, done.failures)
 
 
 def write_json(path: Path, content: Json) -> None:
@@ -233,22 +225,18 @@ def write_json(path: Path, content: Json) -> None:
         draft.unlink(missing_ok=True)
 
 
-def read_json(path: Path) -> Json | None:
+def read_json(path: Path, kind: type[T]) -> T | None:
     """Read a file of :func:`write_json`; return None if it does not exist.
 
     Raises:
         NaiadError: it is damaged.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        return decode(path.read_text("utf-8"), kind)
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise NaiadError(f"{path} is damaged ({error}); --force starts over") from None
-
-
-def _failures(found: Json) -> tuple[Failure, ...]:
-    return tuple(Failure(**failure) for failure in found["failures"])
 
 
 def _draft(path: Path) -> Path:

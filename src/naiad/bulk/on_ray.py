@@ -34,6 +34,7 @@ from naiad.runtime.environment import numeric_environment
 from naiad.runtime.runner import Outcome, Runner
 from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
+from naiad.typed_json import decode
 
 _WINDOW: Final = 16
 """Items that an actor holds at once; the runner cuts them into batches by the budget."""
@@ -251,8 +252,7 @@ def _packed(chunk: Chunk) -> str:
 
 
 def _unpacked(packed: str) -> Chunk:
-    values = json.loads(packed)
-    return Chunk(**values | {name: Path(values[name]) for name in ("path", "folder")})
+    return decode(packed, Chunk)
 
 
 def _cause(error: Exception) -> str:

@@ -5,6 +5,7 @@ The commands are made from what a `Task` declares: its docstrings, and the field
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import shlex
 import sys
@@ -413,9 +414,7 @@ def _say_weights(kind: Kind, folder: Path) -> None:
         f"wrote [bold]{escape(str(folder))}[/]; serve it: naiad serve {kind.name} "
         f"--weights {escape(where)}"
     )
-    from naiad.weights import FACTS_FILE, facts_from_json, read_facts
+    from naiad.card import ModelCard, read_card
 
-    try:
-        say_notice(str(facts_from_json(read_facts(folder / FACTS_FILE)).get("notice", "")))
-    except (NaiadError, ValueError):
-        return
+    with contextlib.suppress(NaiadError):
+        say_notice(read_card(folder, ModelCard).notice)

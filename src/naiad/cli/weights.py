@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -15,7 +15,8 @@ from rich.table import Table
 from naiad.cli.verbs import group
 from naiad.console import output
 from naiad.errors import WeightsError
-from naiad.weights import FACTS_FILE, TENSORS_FILE, check_file
+from naiad.typed_json import decode
+from naiad.weights import CARD_FILE, TENSORS_FILE, check_file, read_json
 
 app = typer.Typer(
     help="Import weights, and describe them.",
@@ -30,6 +31,11 @@ app.add_typer(
 _MAX_HEADER = 100_000_000
 
 
+class _Tensor(msgspec.Struct):
+    dtype: str
+    shape: list[int]
+
+
 @app.command()
 def show(
     directory: Annotated[Path, typer.Argument(help="A folder of weights.", show_default=False)],
@@ -42,66 +48,53 @@ def show(
       naiad weights show my-weights/
       naiad weights show my-weights/ --tensors
     """
-    facts = _read_facts(directory)
-    # The facts name the file of a network that is a program itself, such as ONNX.
-    path = directory / Path(str(facts.get("file", TENSORS_FILE))).name
+    file = directory / CARD_FILE
+    if not file.is_file():
+        raise WeightsError(
+            f"{directory} is not a folder of weights: it has no {CARD_FILE}; "
+            "`naiad weights import` makes one from a checkpoint"
+        )
+    card = read_json(file, dict[str, Any])
+    # The card names the file of a network that is a program itself, such as ONNX.
+    path = directory / Path(str(card.get("file", TENSORS_FILE))).name
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
     header = _read_header(path) if path.name == TENSORS_FILE else {}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, value in _flat(facts):
+    for name, value in _flat(card):
         style = "yellow" if name == "notice" else ""
         table.add_row(name, f"[{style}]{escape(value)}[/]" if style else escape(value))
-    count = sum(math.prod(tensor["shape"]) for tensor in header.values())
+    count = sum(math.prod(tensor.shape) for tensor in header.values())
     content = f"{len(header)} tensors, {count:,} numbers, " if header else ""
     table.add_row(path.name, f"{content}{path.stat().st_size:,} bytes")
     output.print(table, highlight=False)
     if tensors:
         listing = Table("tensor", "dtype", "shape")
         for name, tensor in header.items():
-            listing.add_row(escape(name), tensor["dtype"], str(tensor["shape"]))
+            listing.add_row(escape(name), tensor.dtype, str(tensor.shape))
         output.print(listing, highlight=False)
-    check_file(path, str(facts.get("sha256", "")))
+    check_file(path, str(card.get("sha256", "")))
 
 
-def _read_facts(directory: Path) -> dict[str, Any]:
-    path = directory / FACTS_FILE
-    if not path.is_file():
-        raise WeightsError(
-            f"{directory} is not a folder of weights: it has no {FACTS_FILE}; "
-            "`naiad weights import` makes one from a checkpoint"
-        )
-    try:
-        facts = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{path} is not JSON: {error}") from None
-    if not isinstance(facts, dict):
-        raise WeightsError(f"{path} must be a JSON object")
-    return facts
-
-
-def _read_header(path: Path) -> dict[str, dict[str, Any]]:
+def _read_header(path: Path) -> dict[str, _Tensor]:
     """Read the header of a safetensors file: 8 bytes of length, then JSON."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(_MAX_HEADER, path.stat().st_size):
             raise WeightsError(f"{path} is not a safetensors file")
         try:
-            header = json.loads(file.read(length))
-            return {
-                name: {"dtype": str(tensor["dtype"]), "shape": [int(n) for n in tensor["shape"]]}
-                for name, tensor in header.items()
-                if name != "__metadata__"
-            }
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise WeightsError(f"{path} is not a safetensors file") from None
+            header = decode(file.read(length), dict[str, Any])
+            header.pop("__metadata__", None)
+            return msgspec.convert(header, dict[str, _Tensor])
+        except ValueError as error:
+            raise WeightsError(f"{path} is not a safetensors file: {error}") from None
 
 
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested facts as dotted names with values; lists on one line."""
-    for name, value in facts.items():
+def _flat(card: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the fields of a card under dotted names; lists on one line."""
+    for name, value in card.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         elif isinstance(value, list):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import msgspec
 
 from naiad.errors import InvalidInput
 
@@ -33,6 +35,12 @@ class Cost:
     per: Mapping[str, float] = field(default_factory=dict[str, float])
     knee: Knee | None = None
 
+    def __post_init__(self) -> None:
+        knee = self.knee
+        for value in (self.fixed, *self.per.values(), *((knee.at, knee.slope) if knee else ())):
+            if not 0 <= value < math.inf:
+                raise InvalidInput(f"a cost of {value:g} s; it must be finite and at least 0")
+
     def seconds(self, sizes: Mapping[str, int]) -> float:
         """Return the predicted seconds for a batch of these sizes."""
         total = self.fixed + sum(slope * sizes.get(dim, 0) for dim, slope in self.per.items())
@@ -46,12 +54,7 @@ class Cost:
 
     def to_json(self) -> dict[str, Any]:
         """Return the cost as JSON values."""
-        knee = self.knee
-        return {
-            "fixed": self.fixed,
-            "per": dict(self.per),
-            "knee": knee and {"dim": knee.dim, "at": knee.at, "slope": knee.slope},
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Any) -> Cost:
@@ -61,15 +64,6 @@ class Cost:
             InvalidInput: ``data`` is not such a cost, or has a negative or infinite value.
         """
         try:
-            knee = data["knee"] and Knee(
-                str(data["knee"]["dim"]), float(data["knee"]["at"]), float(data["knee"]["slope"])
-            )
-            per = {str(dim): float(slope) for dim, slope in data["per"].items()}
-            cost = cls(float(data["fixed"]), per, knee)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InvalidInput(f"{data!r} is not a batch cost: {error!r}") from None
-        slopes = (cost.fixed, *per.values(), *((knee.at, knee.slope) if knee else ()))
-        for value in slopes:
-            if not 0 <= value < math.inf:
-                raise InvalidInput(f"a cost of {value:g} s; it must be finite and at least 0")
-        return cost
+            return msgspec.convert(data, cls)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"{data!r} is not a batch cost: {error}") from None

@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import msgspec
+
 from naiad.errors import InvalidInput
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -49,31 +51,12 @@ def with_values(defaults: Any, given: Mapping[str, Any], owner: str) -> Any:
 
 
 def _value(what: str, kind: Any, given: Any) -> Any:
-    value = given
-    if isinstance(given, str) and not _fits(kind, given):
+    with contextlib.suppress(msgspec.ValidationError):
+        return msgspec.convert(given, kind)
+    if isinstance(given, str):
         with contextlib.suppress(ValueError):
-            value = json.loads(given)
-    if isinstance(value, list) and any(get_origin(one) is tuple for one in _options(kind)):
-        value = tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if float in _options(kind) and type(value) is int:
-        value = float(value)
-    if not _fits(kind, value):
-        raise InvalidInput(f"{what} is {given!r}; it must be {_name(kind)}")
-    return value
-
-
-def _fits(kind: Any, value: Any) -> bool:
-    options = _options(kind)
-    if len(options) > 1:
-        return any(_fits(one, value) for one in options)
-    if get_origin(kind) is Literal:
-        return any(value == one and type(value) is type(one) for one in get_args(kind))
-    if get_origin(kind) is tuple:
-        inner, *rest = get_args(kind)
-        return (
-            rest == [...] and isinstance(value, tuple) and all(_fits(inner, one) for one in value)  # pyright: ignore[reportUnknownVariableType]
-        )
-    return kind in (*_NAMES, NoneType) and type(value) is kind
+            return msgspec.convert(json.loads(given), kind)
+    raise InvalidInput(f"{what} is {given!r}; it must be {_name(kind)}")
 
 
 def _options(kind: Any) -> tuple[Any, ...]:

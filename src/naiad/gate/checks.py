@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+
+import msgspec
 
 from naiad.core.settings import GateSettings
 from naiad.errors import EngineError
@@ -15,6 +16,7 @@ from naiad.gate.bootstrap import otlp_address
 from naiad.gate.certificates import check_authorities, check_pair
 from naiad.gate.keys import parse_keys
 from naiad.gate.resources import inputs, is_url
+from naiad.typed_json import decode
 
 _LONGEST_SOCKET = 107
 _LARGEST_INPUT = 10_000_000
@@ -151,21 +153,25 @@ def _check_url(jwks: str) -> None:
         )
 
 
+class _Key(msgspec.Struct):
+    kty: Literal["RSA", "EC", "OKP"]
+    d: Any = msgspec.UNSET
+
+
+class _KeySet(msgspec.Struct):
+    keys: Annotated[list[_Key], msgspec.Meta(min_length=1)]
+
+
 def _check_jwks(text: bytes, path: Path) -> None:
     try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise EngineError(f"the public keys {path} are not JSON ({error})") from None
-    keys: Any = cast("dict[str, Any]", found).get("keys") if isinstance(found, dict) else None
-    if not isinstance(keys, list) or not keys:
-        raise EngineError(f'the public keys {path} must be an object {{"keys": [...]}} (RFC 7517)')
-    for index, key in enumerate(cast("list[Any]", keys)):
-        kind = cast("dict[str, Any]", key).get("kty") if isinstance(key, dict) else None
-        if kind not in ("RSA", "EC", "OKP"):
-            raise EngineError(
-                f"the public keys {path}: keys[{index}] has kty {kind!r}, not RSA, EC or OKP"
-            )
-        if "d" in key:
+        keys = decode(text, _KeySet).keys
+    except ValueError as error:
+        raise EngineError(
+            f"the public keys {path} cannot be used: {error}; they must be a JSON Web Key Set with "
+            "keys of the types RSA, EC and OKP (RFC 7517)"
+        ) from None
+    for index, key in enumerate(keys):
+        if key.d is not msgspec.UNSET:
             raise EngineError(f"the public keys {path}: keys[{index}] holds a private key")
 
 

@@ -9,12 +9,14 @@ import os
 import re
 import secrets
 import tempfile
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
 
 from naiad.errors import EngineError
+from naiad.typed_json import decode
 
 Verb: TypeAlias = Literal["infer", "control"]
 
@@ -24,12 +26,10 @@ _MODEL = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _RATE = re.compile(r"([1-9][0-9]{0,8})/([smh])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
-_FIELDS = {"name", "sha256", "may", "models", "rate", "created"}
 _LARGEST_FILE = 10_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A key in the file: its owner, its hash and its rights.
 
     Attributes:
@@ -45,7 +45,7 @@ class Key:
 
     name: str
     sha256: str
-    may: tuple[Verb, ...] = ("infer",)
+    may: tuple[str, ...] = ("infer",)
     models: tuple[str, ...] | None = None
     rate: str | None = None
     created: str = ""
@@ -72,6 +72,11 @@ class Key:
                 )
         if self.rate is not None:
             bucket(self.rate)
+
+
+class _KeyFile(msgspec.Struct):
+    # Without null, which might stand for "no models" and would mean all of them.
+    keys: list[dict[str, str | list[str]]]
 
 
 def bucket(rate: str) -> tuple[int, int]:
@@ -120,19 +125,12 @@ def parse_keys(text: bytes, path: Path) -> list[Key]:
     if len(text) > _LARGEST_FILE:
         raise EngineError(f"the API keys {path} are larger than {_LARGEST_FILE} bytes")
     try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        keys = msgspec.convert(decode(text, _KeyFile).keys, list[Key])
+    except ValueError as error:
         raise EngineError(
-            f"the API keys {path} are not JSON ({error}); make the file with "
+            f"the API keys {path} cannot be used: {error}; make the file with "
             f"`naiad gate key add NAME --file {path}`"
         ) from None
-    entries: Any = cast("dict[str, Any]", found).get("keys") if isinstance(found, dict) else None
-    if not isinstance(entries, list):
-        raise EngineError(f'the API keys {path} must be an object {{"keys": [...]}}')
-    keys = [
-        _key(entry, f"{path}: keys[{index}]")
-        for index, entry in enumerate(cast("list[Any]", entries))
-    ]
     for field in ("name", "sha256"):
         values = [getattr(key, field) for key in keys]
         if twice := {value for value in values if values.count(value) > 1}:
@@ -147,11 +145,7 @@ def write_keys(path: Path, keys: list[Key]) -> None:
         EngineError: the file cannot be written.
     """
     entries = [
-        {
-            field: list(value) if isinstance(value, tuple) else value
-            for field in ("name", "sha256", "may", "models", "rate", "created")
-            if (value := getattr(key, field)) is not None
-        }
+        {field: value for field, value in msgspec.structs.asdict(key).items() if value is not None}
         for key in keys
     ]
     text = json.dumps({"keys": entries}, indent=1) + "\n"
@@ -211,34 +205,6 @@ def remove_key(path: Path, name: str) -> None:
             names = ", ".join(key.name for key in keys) or "none"
             raise EngineError(f"{path} has no key for {name}; it has: {names}")
         write_keys(path, left)
-
-
-def _key(entry: Any, where: str) -> Key:
-    try:
-        if not isinstance(entry, dict):
-            raise ValueError("it must be an object")
-        values = dict(cast("dict[str, Any]", entry))
-        if unknown := values.keys() - _FIELDS:
-            raise ValueError(f"it has {sorted(unknown)}; only {sorted(_FIELDS)} are allowed")
-        for field in ("name", "sha256"):
-            if not isinstance(values.get(field), str):
-                raise ValueError(f"its {field} must be a string")
-        for field in ("rate", "created"):
-            if not isinstance(values.get(field, ""), str):
-                raise ValueError(f"its {field} must be a string")
-        for field in ("may", "models"):
-            if field in values:
-                values[field] = _texts(field, values[field])
-        return Key(**values)
-    except ValueError as error:
-        raise EngineError(f"the API keys {where}: {error}") from None
-
-
-def _texts(field: str, value: Any) -> tuple[str, ...]:
-    items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [None]
-    if not all(isinstance(item, str) for item in items):
-        raise ValueError(f"its {field} must be a list of strings")
-    return tuple(items)
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ class AsyncTaskClient(Generic[Unit, Result]):
 
         Raises:
             InvalidInput: a unit or an option is refused; says which and why.
-            NaiadError: as of `naiad.AsyncClient`.
+            NaiadError: as for `naiad.AsyncClient`.
         """
         with one_frame:
             chosen = request_options(self.task, positional, options)
@@ -97,7 +97,7 @@ class AsyncTaskClient(Generic[Unit, Result]):
         Args:
             units: taken as they are needed, so there may be any number of them.
             positional: options in the order of ``Options``.
-            concurrency: requests with the server at once, which batches them.
+            concurrency: number of requests in flight, which the server batches.
             progress: show a progress bar on standard error.
             timeout: seconds per request, instead of the client's.
             options: of ``Options``, by name.

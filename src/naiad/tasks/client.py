@@ -65,7 +65,7 @@ class TaskClient(Generic[Unit, Result]):
 
         Raises:
             InvalidInput: a unit or an option is refused; says which and why.
-            NaiadError: as of `naiad.Client`.
+            NaiadError: as for `naiad.Client`.
         """
         with one_frame:
             chosen = request_options(self.task, positional, options)
@@ -99,7 +99,7 @@ class TaskClient(Generic[Unit, Result]):
         Args:
             units: taken as they are needed, so there may be any number of them.
             positional: options in the order of ``Options``.
-            concurrency: requests with the server at once, which batches them.
+            concurrency: number of requests in flight, which the server batches.
             progress: show a progress bar on standard error.
             timeout: seconds per request, instead of the client's.
             options: of ``Options``, by name.

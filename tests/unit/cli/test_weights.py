@@ -72,8 +72,8 @@ def test_weights_of_another_description_are_noticed(weights: Path) -> None:
     ("name", "content", "message"),
     [
         ("weights.json", None, "is not a folder of weights"),
-        ("weights.json", b"{", "is not JSON"),
-        ("weights.json", b"[]", "must be a JSON object"),
+        ("weights.json", b"{", "not JSON"),
+        ("weights.json", b"[]", "Expected `object`, got `array`"),
         ("weights.safetensors", None, "no such file"),
         ("weights.safetensors", b"", "is not a safetensors"),
         ("weights.safetensors", b"\xff" * 40, "is not a safetensors"),

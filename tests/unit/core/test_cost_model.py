@@ -33,7 +33,6 @@ def test_seconds_are_fixed_and_per_row_and_more_beyond_the_knee():
     [
         None,
         [],
-        {},
         {"fixed": 1, "per": {}, "knee": 3},
         {"fixed": "much", "per": {}, "knee": None},
         {"fixed": -1, "per": {}, "knee": None},

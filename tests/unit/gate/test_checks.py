@@ -95,17 +95,17 @@ def test_keys_are_needed_where_a_file_of_them_is_named(tmp_path: Path) -> None:
     write_keys(empty, [])
     refused("has no keys; make one with `naiad gate key add NAME", api_keys=empty)
     empty.write_text("{")
-    refused("are not JSON", api_keys=empty)
+    refused("cannot be used: not JSON", api_keys=empty)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "are not JSON"),
-        ("[]", 'must be an object {"keys"'),
-        ('{"keys": []}', 'must be an object {"keys"'),
-        ('{"keys": [1]}', "has kty None"),
-        ('{"keys": [{"kty": "oct", "k": "AAAA"}]}', "has kty 'oct', not RSA, EC or OKP"),
+        ("", "cannot be used: not JSON"),
+        ("[]", "Expected `object`, got `array`"),
+        ('{"keys": []}', r"length >= 1 - at `\$.keys`; they must be a JSON Web Key Set"),
+        ('{"keys": [1]}', r"Expected `object`, got `int` - at `\$.keys\[0\]`"),
+        ('{"keys": [{"kty": "oct", "k": "AAAA"}]}', r"'oct' - at `\$.keys\[0\].kty`; .* RSA, EC"),
         ('{"keys": [{"kty": "EC", "d": "x"}]}', "holds a private key"),
     ],
 )

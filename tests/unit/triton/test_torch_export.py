@@ -121,7 +121,7 @@ def test_a_network_that_would_answer_otherwise_is_refused(
 
 
 def test_a_network_of_pytorch_geometric_can_be_traced(tmp_path: Path) -> None:
-    from naiad.applications.gat.metadata import Architecture
+    from naiad.applications.gat.card import Architecture
     from naiad.applications.gat.train import PygGat
 
     network = PygGat(Architecture())

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from naiad.applications.gat.metadata import Architecture
+from naiad.applications.gat.card import Architecture
 
 _SLOPE: Final = 0.2  # of the attention scores' leaky ReLU, as in the paper
 

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naiad.applications.gat.metadata import Metadata, read_metadata
+from naiad.applications.gat.card import GatCard
 from naiad.applications.gat.schema import CLASSES, FEATURES, INPUTS, OUTPUTS
+from naiad.card import read_card
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline
@@ -75,8 +76,8 @@ class Gat(Pipeline):
         return self.weights_path
 
     @cached_property
-    def _known(self) -> Metadata:
-        known = read_metadata(self._folder)
+    def _known(self) -> GatCard:
+        known = read_card(self._folder, GatCard)
         for size, needed in (("features", FEATURES), ("classes", CLASSES)):
             found = getattr(known.architecture, size)
             if found != needed:

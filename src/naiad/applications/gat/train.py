@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from naiad.applications.gat.card import Architecture, GatCard
 from naiad.applications.gat.graphs import CitationGraph, Ints
-from naiad.applications.gat.metadata import Architecture, Metadata
-from naiad.applications.gat.weights import save_weights
 from naiad.errors import InvalidInput, MissingExtra
 
 try:
@@ -171,12 +170,12 @@ def _save(
 ) -> None:
     served = GatNet(network.architecture)
     served.load_state_dict(network.state_dict())
-    metadata = Metadata(
+    card = GatCard(
         architecture=network.architecture,
         classes=graph.classes,
         trained_on=graph.source,
         notice=notice,
         provenance={**provenance, "held_out": result.held_out("papers")},
     )
-    save_weights(served, metadata, folder)
+    card.save_with(served, folder)
     result.write(folder, "papers", {"notice": notice, "trained_on": graph.source})

@@ -1,15 +1,15 @@
-"""Weights of a graph attention network as a folder, as :mod:`naiad.weights` has them."""
+"""Folders of weights (:mod:`naiad.weights`) of a graph attention network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from naiad.applications.gat.metadata import Architecture, Metadata, read_metadata
+from naiad.applications.gat.card import Architecture, GatCard
+from naiad.card import read_card
 from naiad.errors import MissingExtra, WeightsError
-from naiad.weights import check_tensors, pack, read_state_dict, read_tensors, write_folder
+from naiad.weights import check_tensors, read_state_dict, read_tensors
 
 try:
     import torch
@@ -23,31 +23,23 @@ _LAYER: Final = ("att_src", "att_dst", "bias", "lin.weight")
 _FORMER: Final = {"lin_src.weight": "lin.weight"}
 
 
-def load_weights(folder: Path) -> tuple[GatNet, Metadata]:
-    """Make the network that a folder describes, in evaluation mode.
+def load_weights(folder: Path) -> tuple[GatNet, GatCard]:
+    """Load the network in a folder, in evaluation mode.
 
     Raises:
-        WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
-            or does not fit the architecture.
+        WeightsError: a file is missing, does not match the card's sha256, or does not fit the
+            architecture.
     """
-    metadata = read_metadata(folder)
-    tensors = read_tensors(folder, _shapes(metadata.architecture), metadata.sha256)
-    net = GatNet(metadata.architecture)
+    card = read_card(folder, GatCard)
+    tensors = read_tensors(folder, _shapes(card.architecture), card.sha256)
+    net = GatNet(card.architecture)
     net.load_state_dict(tensors)
-    return net.eval(), metadata
+    return net.eval(), card
 
 
 def network(folder: Path) -> GatNet:
-    """The network alone; as :func:`load_weights`."""
+    """Load the network alone; as :func:`load_weights`."""
     return load_weights(folder)[0]
-
-
-def save_weights(net: GatNet, metadata: Metadata, folder: Path) -> Metadata:
-    """Write a network to a folder, which is made if need be; return the metadata as written."""
-    data, sha256 = pack(net)
-    metadata = replace(metadata, sha256=sha256)
-    write_folder(folder, data, metadata.to_json())
-    return metadata
 
 
 def import_checkpoint(
@@ -57,7 +49,7 @@ def import_checkpoint(
     classes: tuple[str, ...],
     row_normalised: bool = True,
     notice: str = "",
-) -> Metadata:
+) -> GatCard:
     """Turn a PyTorch checkpoint of two ``GATConv`` layers into a folder of weights.
 
     Args:
@@ -75,7 +67,7 @@ def import_checkpoint(
         tensors = _two_layers(read_state_dict(checkpoint))
         architecture = _architecture(tensors)
         check_tensors(tensors, _shapes(architecture), "state_dict")
-        metadata = Metadata(
+        card = GatCard(
             architecture=architecture,
             classes=classes,
             trained_on="unknown: imported",
@@ -87,7 +79,7 @@ def import_checkpoint(
         raise WeightsError(f"{checkpoint}: {error}") from error
     net = GatNet(architecture)
     net.load_state_dict(tensors)
-    return save_weights(net, metadata, folder)
+    return card.save_with(net, folder)
 
 
 def _shapes(architecture: Architecture) -> dict[str, torch.Size]:

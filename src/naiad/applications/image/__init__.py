@@ -1,4 +1,4 @@
-"""Image classification: JPEG and PNG files in, labels out; and the contract of Inception's example.
+"""Image classification: JPEG and PNG files in, labels out; also by Triton's Inception contract.
 
-The weights that come with Naiad know ten generated shapes, not photographs; bring your own.
+The weights that come with Naiad know ten generated shapes, not photographs; import your own.
 """

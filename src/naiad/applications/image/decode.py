@@ -1,12 +1,12 @@
-"""Image files as pixels: decoded, upright, in colour, and of the size that a network wants.
+"""Decoding of image files to pixels: upright, in colour, and of the size that a network takes.
 
-What is done with what photographs and drawings have beside colours:
+Other properties of photographs and drawings:
 
-- turned by EXIF's orientation: turned upright;
-- transparent: laid on white;
-- CMYK, palettes, grey, black and white: turned into red, green and blue, without colour profiles;
-- 16 bits per colour: the upper 8;
-- animated, or several pictures in one file: the first.
+- EXIF orientation: the picture is turned upright;
+- transparency: the background is white;
+- CMYK, palettes, grey, black and white: converted to red, green and blue, without colour profiles;
+- 16 bits per colour: the upper 8 are used;
+- animations and several pictures in one file: the first is used.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ except ImportError as error:
     raise MissingExtra("image", "pillow") from error
 
 _MEGA: Final = 1_000_000
-# JPEG files are decoded at a smaller scale, but not below so many times what is wanted: from there
-# on the result is as good as that of the whole picture made smaller (Pillow's own advice is 2).
+# JPEG files are decoded at a smaller scale, but at least this many times the wanted size: then the
+# result is as good as that of resizing the whole picture (Pillow advises 2).
 _SPARE: Final = 2
 
 
 def decode(
     files: Sequence[bytes], height: int, width: int, *, crop: float | None = None, name: str
 ) -> NDArray[np.uint8]:
-    """The pixels of image files, red, green and blue: uint8 ``[files, height, width, 3]``.
+    """Decode image files to red, green and blue: uint8 ``[files, height, width, 3]``.
 
-    The sizes of all are read from their headers before the first is decoded.
+    All sizes are read from the headers before the first file is decoded.
 
     Args:
-        files: JPEG or PNG, each whole.
+        files: JPEG or PNG, each complete.
         height: in pixels.
         width: in pixels.
-        crop: as of :class:`naiad.applications.image.facts.Preprocessing`.
-        name: what the files are called in messages.
+        crop: as in :class:`naiad.applications.image.card.Preprocessing`.
+        name: name of the files in messages.
 
     Raises:
-        InvalidInput: a file is none, is damaged or is too large; says which and why.
+        InvalidInput: a file is not an image, is damaged or is too large; says which and why.
     """
     opened: list[Image.Image] = []
     total = 0
@@ -71,12 +71,12 @@ def decode(
 
 
 def _pixels(image: Image.Image, height: int, width: int, crop: float | None) -> NDArray[np.uint8]:
-    # Only for JPEG; for others this does nothing.
+    # Only for JPEG; no effect on others.
     factor = _SPARE * max(height, width) / ((crop or 1.0) * min(image.size))
     image.draft("RGB", (math.ceil(image.width * factor), math.ceil(image.height * factor)))
     plain = _plain(upright(image))
-    # The box is cut out while resizing: made smaller as a whole first, a picture of 1 x 1,000,000
-    # pixels would become larger.
+    # The box is cut out while resizing: resizing the whole first would enlarge a picture of
+    # 1 x 1,000,000 pixels.
     small = plain.resize(
         (width, height), Image.Resampling.BILINEAR, box=_box(plain.size, height, width, crop)
     )
@@ -87,7 +87,7 @@ def _pixels(image: Image.Image, height: int, width: int, crop: float | None) -> 
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The picture in one of the modes RGB, RGBA and L, 8 bits each."""
+    """Convert the picture to mode RGB, RGBA or L, of 8 bits each."""
     image = eight_bits(image)
     if image.has_transparency_data:
         return image.convert("RGBA")
@@ -97,11 +97,11 @@ def _plain(image: Image.Image) -> Image.Image:
 def _box(
     size: tuple[int, int], height: int, width: int, crop: float | None
 ) -> tuple[float, float, float, float]:
-    """The part that is used, in pixels: left, top, right, bottom."""
+    """Return the part to use, in pixels: left, top, right, bottom."""
     if crop is None:
         return (0, 0, *size)
     scale = crop * min(size[0] / width, size[1] / height)
-    # Rounding may make the window the smallest bit larger than the picture, which Pillow refuses.
+    # Rounding may make the window slightly larger than the picture, which Pillow refuses.
     left, top = (
         max(0.0, (side - scale * wanted) / 2)
         for side, wanted in zip(size, (width, height), strict=True)

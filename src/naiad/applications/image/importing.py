@@ -1,4 +1,4 @@
-"""From a network and a list of labels to a folder that Naiad serves."""
+"""Conversion of a network and its labels into a folder that Naiad serves."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final, TypeVar, cast
 
 import numpy as np
 
-from naiad.applications.image.facts import (
+from naiad.applications.image.card import (
     LABELS_FILE,
-    Facts,
+    ImageCard,
     Layout,
     Output,
     Preprocessing,
@@ -25,7 +25,7 @@ from naiad.applications.image.networks import (
     try_out,
 )
 from naiad.errors import WeightsError
-from naiad.weights import FACTS_FILE, file_sha256
+from naiad.weights import file_sha256
 
 T = TypeVar("T")
 
@@ -42,28 +42,28 @@ def import_network(
     layout: Layout | None = None,
     crop: float | None = None,
     notice: str = "",
-) -> tuple[Facts, tuple[str, ...]]:
-    """Make a folder of a network's file and its labels; it is tried before anything is kept.
+) -> tuple[ImageCard, tuple[str, ...]]:
+    """Convert a network's file and its labels to a folder; try the network before writing anything.
 
     Args:
         network: ONNX or TorchScript: one input, the images; one output, a score per class.
         labels: text, one label per line, in the order of the classes.
-        folder: where to write; made if need be.
-        scaling: of pixels, as the network was trained.
-        size: height and width in pixels, where the file does not tell.
-        layout: of the input, where the file does not tell; TorchScript's is NCHW by default.
-        crop: as of :class:`Preprocessing`.
+        folder: the folder to write, created if needed.
+        scaling: of pixels, as in training.
+        size: height and width in pixels, if the file does not tell.
+        layout: of the input, if the file does not tell; TorchScript's is NCHW by default.
+        crop: as in :class:`Preprocessing`.
         notice: what every user must know of it.
 
     Raises:
-        WeightsError: the file cannot be run, contradicts what is said of it, or has another number
-            of classes than there are labels.
-        MissingExtra: what runs it is not installed.
+        WeightsError: the file cannot be run, contradicts an argument, or the number of its classes
+            is not that of the labels.
+        MissingExtra: a package that runs it is not installed.
     """
     name = _NAMES.get(network.suffix)
     if name is None:
         raise WeightsError(
-            f"{network}: a network is an .onnx file, or .pt written by torch.jit.save"
+            f"{network}: it must be an .onnx file, or a .pt file written by torch.jit.save"
         )
     if not network.is_file():
         raise WeightsError(f"{network}: no such file")
@@ -82,16 +82,16 @@ def import_network(
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(network, folder / name)
     (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in names), "utf-8")
-    facts = Facts(
-        name,
-        file_sha256(folder / name),
-        preprocessing,
-        _output(scores),
+    card = ImageCard(
+        file=name,
+        sha256=file_sha256(folder / name),
+        preprocessing=preprocessing,
+        output=_output(scores),
         notice=notice,
         provenance={"file": network.name},
     )
-    (folder / FACTS_FILE).write_text(facts.to_json(), "utf-8")
-    return facts, names
+    card.save(folder)
+    return card, names
 
 
 def _preprocessing(
@@ -102,7 +102,7 @@ def _preprocessing(
     layout: Layout | None,
     crop: float | None,
 ) -> Preprocessing:
-    """What the file tells, filled up with what was said; where both speak, they must agree."""
+    """Combine the file's shape with the arguments, which must agree."""
     known = network if isinstance(network, OnnxNetwork) else None
     if known is None and layout is None:
         layout = "NCHW"
@@ -120,12 +120,12 @@ def _agreed(path: Path, what: str, option: str, told: T | None, said: T | None) 
     if told is not None and said is not None and told != said:
         raise WeightsError(f"{path}: the {what} of its input is {told}, not {said}")
     if told is None and said is None:
-        raise WeightsError(f"{path} does not tell the {what} of its input; give {option}")
+        raise WeightsError(f"{path} does not state the {what} of its input; give {option}")
     return cast(T, said if told is None else told)
 
 
 def _output(scores: Floats) -> Output:
-    """Scores that are no less than 0 and add up to 1 are probabilities; logits never do that."""
+    """Return the kind of scores: probabilities are at least 0 and add up to 1; logits never do."""
     sums = scores.sum(axis=1)
     adds_up = bool(np.allclose(sums, 1, atol=1e-3) and scores.min() >= 0)
     return "probabilities" if adds_up else "logits"

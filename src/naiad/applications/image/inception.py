@@ -1,11 +1,10 @@
-"""The ``inception_graphdef`` model: the contract that Triton's image clients are written for.
+"""The ``inception_graphdef`` model: the contract of Triton's image clients.
 
-That model is Inception v3 as TensorFlow's GraphDef, with 1001 classes: nothing, and the 1000 of
-ImageNet. Here any classifier of 299 x 299 pixels answers under the same contract. One of 1001
-classes fills it. One of fewer fills places 1, 2, ...: a network of ImageNet's 1000 classes stands
-where clients expect it, and of Naiad's own network nobody can mistake a shape for a class of
-ImageNet's, since the label file has its labels; places without a class are labelled so and have
-score 0.
+The original is Inception v3 as a TensorFlow GraphDef, with 1001 classes: background and the 1000 of
+ImageNet. Here any classifier of 299 x 299 pixels answers by the same contract. With 1001 classes it
+fills all outputs; with fewer it fills outputs 1, 2, ..., so that a network of ImageNet's 1000
+classes is where clients expect it. The label file has the network's own labels; unused outputs are
+labelled as such and have score 0.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from naiad.applications.image.facts import Facts, read_folder
+from naiad.applications.image.card import ImageCard, read_folder
 from naiad.applications.image.pipeline import load
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
@@ -30,7 +29,7 @@ OUTPUT: Final = "InceptionV3/Predictions/Softmax"
 
 
 class InceptionGraphDef(Pipeline):
-    """Probabilities of 1001 classes, of images that their client has prepared."""
+    """Probabilities of 1001 classes for images that the client has prepared."""
 
     name = "inception_graphdef"
     max_batch_size = 128
@@ -45,20 +44,20 @@ class InceptionGraphDef(Pipeline):
     outputs = {
         OUTPUT: Tensor("float32", ("images", CLASSES), doc="probability of each class"),
     }
-    budget = Budget(images=8)  # more is no faster on a CPU
+    budget = Budget(images=8)  # more is not faster on a CPU
     arrays = "numpy"
     weights = "data/weights"
 
     @cached_property
-    def folder(self) -> tuple[Facts, tuple[str, ...]]:
-        """Facts and labels of the weights.
+    def folder(self) -> tuple[ImageCard, tuple[str, ...]]:
+        """Read the card and the labels of the weights.
 
         Raises:
-            WeightsError: they cannot answer under this contract; says why, and what can.
+            WeightsError: the weights do not fit this contract; says why, and what to do.
         """
         assert self.weights_path is not None
-        facts, labels = read_folder(self.weights_path)
-        wanted = facts.preprocessing
+        card, labels = read_folder(self.weights_path)
+        wanted = card.preprocessing
         if (wanted.height, wanted.width) != (SIZE, SIZE):
             raise WeightsError(
                 f"{self.weights_path}: the network takes {wanted.height} x {wanted.width} pixels, "
@@ -69,14 +68,14 @@ class InceptionGraphDef(Pipeline):
                 f"{self.weights_path}: {len(labels):,} classes, but {self.name} has {CLASSES:,}; "
                 "serve it as image"
             )
-        return facts, labels
+        return card, labels
 
     def metadata(self) -> Mapping[str, str]:
-        """The notice of the weights."""
+        """Return the notice of the weights."""
         return {"notice": self.folder[0].notice}
 
     def labels(self) -> Mapping[str, Sequence[str]]:
-        """What each of the 1001 classes is called."""
+        """Return the names of the 1001 classes."""
         known = self.folder[1]
         if len(known) == CLASSES:
             return {OUTPUT: known}
@@ -94,7 +93,7 @@ class InceptionGraphDef(Pipeline):
         return {OUTPUT: np.pad(self._classifier(pixels), ((0, 0), self._places()))}
 
     def _places(self) -> tuple[int, int]:
-        """How many of the 1001 places are without a class, before and after those with one."""
+        """Return the numbers of unused outputs before and after those with a class."""
         free = CLASSES - len(self.folder[1])
         before = min(free, 1)
         return before, free - before

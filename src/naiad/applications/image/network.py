@@ -1,4 +1,4 @@
-"""The small network that comes with Naiad: six convolutions, then an average over the picture."""
+"""The small network that comes with Naiad: six convolutions and an average over the picture."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ try:
 except ImportError as error:
     raise MissingExtra("image", error.name or "torch") from error
 
-# The last of them sees 255 pixels of the input, about as much as the largest shape has.
+# The last layer sees 255 pixels of the input, about the size of the largest shape.
 _WIDTHS: Final = (16, 24, 48, 64, 96, 96)
 
 
 class ShapeNet(nn.Module):
-    """Images in, logits out: float32 ``[n, 3, height, width]`` to ``[n, classes]``.
+    """Network from images to logits: float32 ``[n, 3, height, width]`` to ``[n, classes]``.
 
-    Inputs are scaled to -1 to 1. Any size from 32 pixels on will do, since features are averaged
-    over the picture at the end.
+    Inputs are scaled to -1 to 1. Any size from 32 pixels works, as features are averaged over the
+    picture at the end.
     """
 
     def __init__(self, classes: int, *, normalised: bool = False) -> None:
-        """Make the network for so many classes; ``normalised`` by batch, for training."""
+        """Create the network for a number of classes; ``normalised`` by batch, for training."""
         super().__init__()
         layers: list[nn.Module] = []
         before, kernel, stride = 3, 7, 4
@@ -48,7 +48,7 @@ class ShapeNet(nn.Module):
 
 
 def fused(net: ShapeNet) -> ShapeNet:
-    """The same network for inference, its normalisation worked into the convolutions."""
+    """Return the network for inference, with its normalisation folded into the convolutions."""
     net = net.eval()
     plain = ShapeNet(net.classify.out_features).eval()
     convolutions = [layer for layer in net.features if isinstance(layer, nn.Conv2d)]

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.image.facts import Facts, Layout, Preprocessing
+from naiad.applications.image.card import ImageCard, Layout, Preprocessing
 from naiad.errors import MissingExtra, PipelineError, WeightsError
 from naiad.onnx_session import open_session
 from naiad.torch_model import load_torchscript
@@ -35,16 +35,16 @@ class Network(Protocol):
 class Classifier:
     """A network with what belongs to it: pixels in, probabilities out."""
 
-    def __init__(self, network: Network, facts: Facts, classes: int) -> None:
+    def __init__(self, network: Network, card: ImageCard, classes: int) -> None:
         """Wrap a network, which is tried once.
 
         Raises:
             WeightsError: it does not run on such images, or has another number of classes.
         """
-        self.facts = facts
+        self.card = card
         self.classes = classes
         self._network = network
-        found = try_out(network, facts.preprocessing).shape[1]
+        found = try_out(network, card.preprocessing).shape[1]
         if found != classes:
             raise WeightsError(f"the network has {found:,} classes, but there are {classes} labels")
 
@@ -58,28 +58,28 @@ class Classifier:
         """
         if not len(pixels):
             return np.zeros((0, self.classes), np.float32)
-        scores = self._network(scaled(pixels, self.facts.preprocessing))
+        scores = self._network(scaled(pixels, self.card.preprocessing))
         if not np.isfinite(scores).all():
             raise PipelineError("the network's scores are not finite")
-        return softmax(scores) if self.facts.output == "logits" else scores
+        return softmax(scores) if self.card.output == "logits" else scores
 
 
-def open_classifier(folder: Path, facts: Facts, classes: int, device: str) -> Classifier:
+def open_classifier(folder: Path, card: ImageCard, classes: int, device: str) -> Classifier:
     """Load the network of a folder onto ``device`` (``"cpu"``, ``"cuda:0"``).
 
     Raises:
-        WeightsError: the file is missing or damaged, is not the one the facts were written for, or
+        WeightsError: the file is missing or damaged, is not the one the card was written for, or
             does not fit them.
         MissingExtra: what runs such files is not installed.
     """
-    path = folder / facts.file
-    if facts.file == TENSORS_FILE:
-        network = _open_small(folder, facts.sha256, classes, device)
+    path = folder / card.file
+    if card.file == TENSORS_FILE:
+        network = _open_small(folder, card.sha256, classes, device)
     else:
-        check_file(path, facts.sha256)
+        check_file(path, card.sha256)
         network = open_network(path, device)
     try:
-        return Classifier(network, facts, classes)
+        return Classifier(network, card, classes)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 

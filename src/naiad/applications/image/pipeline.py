@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naiad.applications.image.facts import Facts, read_folder
+from naiad.applications.image.card import ImageCard, read_folder
 from naiad.applications.image.schema import INPUTS, MAX_IMAGES, OUTPUTS
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
@@ -24,7 +24,7 @@ EXAMPLE = Path(__file__).parent / "data" / "example.jpg"
 
 
 class ImageClassifier(Pipeline):
-    """What is on each of some images, by any classifier in a folder of weights."""
+    """Classes of images, by any classifier in a folder of weights."""
 
     name = "image"
     inputs = INPUTS
@@ -37,27 +37,27 @@ class ImageClassifier(Pipeline):
         "top": Tensor("int32", (REQUESTS,)),
     }
     outputs = OUTPUTS
-    # On a CPU most of the work is decoding, and neither it nor the network is much faster per image
-    # in larger batches, which keep others waiting (benchmarks/images.py).
+    # On a CPU most of the work is decoding. Neither it nor the network is much faster per image in
+    # larger batches, which keep other requests waiting (benchmarks/images.py).
     budget = Budget(images=4)
     limit = Budget(images=MAX_IMAGES)
     prepare_threads = 4
-    arrays = "numpy"  # ONNX needs no torch, whose import is most of a worker's start
+    arrays = "numpy"  # ONNX needs no torch, whose import takes most of a worker's start
     weights = "data/weights"
 
     @cached_property
-    def folder(self) -> tuple[Facts, tuple[str, ...]]:
-        """Facts and labels of the weights."""
+    def folder(self) -> tuple[ImageCard, tuple[str, ...]]:
+        """Card and labels of the weights."""
         assert self.weights_path is not None
         return read_folder(self.weights_path)
 
     def metadata(self) -> Mapping[str, str]:
-        """Notice and origin of the weights, and the number of their classes."""
-        facts, labels = self.folder
+        """Return notice and sha256 of the weights, and the number of classes."""
+        card, labels = self.folder
         return {
-            "notice": facts.notice,
+            "notice": card.notice,
             "classes": str(len(labels)),
-            "weights_sha256": facts.sha256,
+            "weights_sha256": card.sha256,
         }
 
     def setup(self, device: str) -> None:
@@ -69,8 +69,8 @@ class ImageClassifier(Pipeline):
         self._decode = decode
 
     def prepare(self, request: Request) -> Arrays:
-        """Decode the images of a request, to the size that the network takes."""
-        wanted = self._classifier.facts.preprocessing
+        """Decode the images of a request to the network's size."""
+        wanted = self._classifier.card.preprocessing
         pixels = self._decode(
             request["images"].tolist(),
             wanted.height,
@@ -85,7 +85,7 @@ class ImageClassifier(Pipeline):
         return {"probabilities": self._classifier(batch["pixels"]), "top": batch["top"]}
 
     def finish(self, result: Arrays) -> Arrays:
-        """The best classes of each image; of equals, the one with the lower number first."""
+        """Return the best classes of each image; the lower number first among equals."""
         probabilities = result["probabilities"]
         top = min(int(result["top"][0]), probabilities.shape[1])
         classes = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
@@ -96,7 +96,7 @@ class ImageClassifier(Pipeline):
         }
 
     def example(self) -> dict[str, Array]:
-        """One picture of a star."""
+        """Return a picture of a star."""
         return {
             "images": np.array([EXAMPLE.read_bytes()], object),
             "top": np.array([5], np.int32),
@@ -104,9 +104,9 @@ class ImageClassifier(Pipeline):
 
 
 def load(pipeline: Pipeline, device: str) -> Classifier:
-    """The classifier of a pipeline's weights, on ``device``."""
+    """Load the classifier of a pipeline's weights onto ``device``."""
     from naiad.applications.image.networks import open_classifier
 
     assert pipeline.weights_path is not None
-    facts, labels = read_folder(pipeline.weights_path)
-    return open_classifier(pipeline.weights_path, facts, len(labels), device)
+    card, labels = read_folder(pipeline.weights_path)
+    return open_classifier(pipeline.weights_path, card, len(labels), device)

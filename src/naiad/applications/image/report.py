@@ -1,4 +1,4 @@
-"""Labels of images, for the terminal."""
+"""Terminal report on labels of images."""
 
 from __future__ import annotations
 

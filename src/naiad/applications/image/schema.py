@@ -1,4 +1,4 @@
-"""What the ``image`` model takes and gives, and the bounds on what it accepts."""
+"""Inputs, outputs and limits of the ``image`` model."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from naiad.core.schema import BYTES, REQUESTS, Array, Schema, Tensor
 
 MAX_BYTES: Final = 20 << 20
-"""Largest image file, in bytes."""
+"""Maximum size of an image file, in bytes."""
 MAX_PIXELS: Final = 50_000_000
-"""Most pixels of one image, read from its header before anything is decoded."""
+"""Maximum pixels of an image, read from its header before anything is decoded."""
 MAX_REQUEST_PIXELS: Final = 200_000_000
-"""Most pixels of all images of one request together."""
+"""Maximum pixels of all images of a request."""
 MAX_IMAGES: Final = 128
-"""Most images of one request."""
+"""Maximum number of images in a request."""
 
 SHAPES: Final = (
     *("circle", "ring", "square", "triangle", "star", "cross"),
     *("stripes", "checkerboard", "dots", "plain"),
 )
-"""The classes of the network that comes with Naiad; ``plain`` is a picture of nothing."""
+"""The classes of the network that comes with Naiad; ``plain`` is an empty picture."""
 
 INPUTS: Final[Schema] = {
     "images": Tensor(BYTES, ("images",), doc="JPEG or PNG files, each whole, of any size"),

@@ -1,6 +1,6 @@
-"""Pictures of simple shapes, drawn by chance: what the network that comes with Naiad knows.
+"""Random pictures of simple shapes, which the network that comes with Naiad classifies.
 
-They are no photographs, and a network that was trained on them knows nothing of photographs.
+A network trained on them knows nothing of photographs.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _LEAST_CONTRAST: Final = 90  # sum over red, green and blue
 
 
 def draw(shape: str, rng: np.random.Generator, size: int = SIZE) -> Image.Image:
-    """A picture of one of ``SHAPES``: RGB, ``size`` by ``size`` pixels.
+    """Draw one of ``SHAPES``: RGB, ``size`` by ``size`` pixels.
 
-    Colours, place, size, turn, background, blur and noise are chosen by ``rng``.
+    ``rng`` chooses colours, position, size, rotation, background, blur and noise.
 
     Raises:
         ValueError: no such shape.
     """
     if shape not in _FIGURES and shape not in _TEXTURES and shape != "plain":
-        raise ValueError(f"{shape!r} is none of {', '.join(SHAPES)}")
+        raise ValueError(f"{shape!r} is not one of {', '.join(SHAPES)}")
     back, front = _colours(rng)
     image = _background(back, rng, size)
     if shape in _TEXTURES:
@@ -56,9 +56,9 @@ def draw(shape: str, rng: np.random.Generator, size: int = SIZE) -> Image.Image:
 
 
 def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
-    """Requests for ``n`` pictures, one each: JPEG files as large as photographs on the web.
+    """Yield requests for ``n`` pictures, one each: JPEG files as large as photographs on the web.
 
-    Drawn small and made larger, since only their size matters.
+    They are drawn small and enlarged, as only their size matters.
     """
     rng = np.random.default_rng(seed)
     for _ in range(n):
@@ -69,7 +69,7 @@ def simulated_requests(n: int, seed: int = 0) -> Iterator[dict[str, Array]]:
 
 
 def _colours(rng: np.random.Generator) -> tuple[Colour, Colour]:
-    """Two colours that can be told apart."""
+    """Choose two distinguishable colours."""
     while True:
         back, front = rng.integers(0, 256, (2, 3)).tolist()
         if sum(abs(a - b) for a, b in zip(back, front, strict=True)) >= _LEAST_CONTRAST:
@@ -77,7 +77,7 @@ def _colours(rng: np.random.Generator) -> tuple[Colour, Colour]:
 
 
 def _background(colour: Colour, rng: np.random.Generator, size: int) -> Image.Image:
-    """One colour, a little lighter on one side."""
+    """Draw a background of one colour, a little lighter on one side."""
     angle, depth = rng.uniform(0, 2 * math.pi), rng.uniform(0, 40)
     line = np.linspace(-depth, depth, size, dtype=np.float32)
     slope = line * np.float32(math.cos(angle)) + line[:, None] * np.float32(math.sin(angle))
@@ -90,7 +90,7 @@ def _figure(
     rng: np.random.Generator,
     size: int,
 ) -> Image.Image:
-    """The mask of one figure, somewhere on the picture, turned and sized by chance.
+    """Draw the mask of a figure with random position, rotation and size.
 
     Every second outline is a hole in the one before.
     """
@@ -98,7 +98,7 @@ def _figure(
     centre = rng.uniform(radius, size - radius, 2)
     angle = rng.uniform(0, 2 * math.pi)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    scale = 2  # drawn larger and made smaller, for smooth edges
+    scale = 2  # drawn larger and reduced, for smooth edges
     mask = Image.new("L", (scale * size, scale * size))
     pen = ImageDraw.Draw(mask)
     for number, points in enumerate(outline(rng)):
@@ -158,7 +158,7 @@ def _dots(rng: np.random.Generator, size: int) -> Image.Image:
 
 
 def _waves(rng: np.random.Generator, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Phases along two axes at a right angle, turned by chance; 4 to 12 periods per picture."""
+    """Return phases along two orthogonal random axes, with 4 to 12 periods per picture."""
     angle, periods = rng.uniform(0, math.pi), rng.uniform(4, 12)
     step = 2 * math.pi * periods / size
     x, y = np.meshgrid(np.arange(size) * step, np.arange(size) * step)

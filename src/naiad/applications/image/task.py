@@ -1,4 +1,4 @@
-"""Image classification as people use it: image files in, labels out."""
+"""The task of ``image``: image files in, labels out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from naiad.tasks.task import (
     Task,
 )
 
-_FEW: Final = 9  # images that are printed with a bar for each class
+_FEW: Final = 9  # up to this number, images are printed with a bar for each class
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
 
     @dataclass(frozen=True)
     class ImportOptions:
-        """Facts about a network that its file does not tell."""
+        """Properties of a network that its file does not state."""
 
         labels: Path = field(
             metadata={
@@ -206,10 +206,10 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
           naiad weights import image net.pt --labels l.txt --scaling unit --size 224 -o net/
           naiad serve image --weights resnet/
         """
-        from naiad.applications.image.facts import SCALINGS
+        from naiad.applications.image.card import SCALINGS
         from naiad.applications.image.importing import import_network
 
-        facts, names = import_network(
+        card, names = import_network(
             source,
             options.labels,
             output,
@@ -219,15 +219,15 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
             crop=options.crop,
             notice=options.notice,
         )
-        wanted = facts.preprocessing
+        wanted = card.preprocessing
         yield (
             f"{len(names):,} classes, {wanted.width} x {wanted.height} pixels, {wanted.layout}, "
-            f"gives {facts.output}"
+            f"gives {card.output}"
         )
 
 
 class InceptionGraphDef(Application):
-    """The same classifiers under the contract of Triton's image clients."""
+    """The same classifiers by the contract of Triton's image clients."""
 
     name = "inception_graphdef"
     summary = "the same classifiers under the contract of Triton's image clients"

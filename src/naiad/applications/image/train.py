@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from naiad.applications.image.facts import LABELS_FILE, SCALINGS, Facts, Preprocessing
+from naiad.applications.image.card import LABELS_FILE, SCALINGS, ImageCard, Preprocessing
 from naiad.applications.image.schema import SHAPES
 from naiad.applications.image.shapes import SIZE, draw
 from naiad.errors import MissingExtra
-from naiad.weights import TENSORS_FILE, pack, write_folder
+from naiad.weights import TENSORS_FILE
 
 try:
     import torch
@@ -39,7 +39,7 @@ def train(
     workers: int = 0,
     command: str = "",
     progress: Callable[[int, float], None] = lambda done, loss: None,
-) -> Facts:
+) -> ImageCard:
     """Train on so many pictures, each seen once, and write the network to ``folder``.
 
     Args:
@@ -64,18 +64,16 @@ def train(
             progress(min(number * batch, images), loss)
     net = fused(net)
     right = _recall(net, _batches(test_images, batch, (seed, 1), workers))
-    tensors, sha256 = pack(net)
-    facts = Facts(
-        TENSORS_FILE,
-        sha256,
-        Preprocessing(SIZE, SIZE, "NCHW", SCALINGS["inception"]),
+    card = ImageCard(
+        file=TENSORS_FILE,
+        preprocessing=Preprocessing(SIZE, SIZE, "NCHW", SCALINGS["inception"]),
         notice=NOTICE,
         provenance={"trained on": f"{images:,} generated pictures", "command": command},
         metrics={"test pictures": test_images, **right},
     )
-    write_folder(folder, tensors, facts.to_json())
+    card = card.save_with(net, folder)
     (folder / LABELS_FILE).write_text("".join(f"{shape}\n" for shape in SHAPES), "utf-8")
-    return facts
+    return card
 
 
 class _Pictures(Dataset[tuple[torch.Tensor, int]]):

@@ -1,9 +1,9 @@
-"""DICOM series to volumes: slices put in order, in Hounsfield units or whatever is stored.
+"""Conversion of DICOM series to volumes: sorted slices, in Hounsfield units or as stored.
 
 A series is a folder, or a zip archive, of files with one slice each, as scanners and archives
-export them. Slices are sorted by where they lie, not by name or number; stored values become values
-by each slice's own rescale slope and intercept; the affine is made of position, orientation and
-pixel spacing (DICOM PS3.3, C.7.6.2) and is given in NIfTI's directions: right, anterior, superior.
+export them. Slices are sorted by position, not by name or number, and scaled by their own rescale
+slope and intercept. The affine follows from position, orientation and pixel spacing (DICOM PS3.3,
+C.7.6.2), in NIfTI's directions: right, anterior, superior.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ except ImportError as error:
 
 _MOST_FILES: Final = 20_000
 _LARGEST_FILE: Final = 256 << 20  # one slice, uncompressed
-_TOLERANCE: Final = 1e-3  # of direction cosines, and of millimetres within a slice
-_UNEVEN: Final = 0.05  # share of the spacing by which one gap may differ; positions are rounded
+_TOLERANCE: Final = 1e-3  # of direction cosines, and in millimetres within a slice
+_UNEVEN: Final = 0.05  # share of the spacing by which a gap may differ; positions are rounded
 _TO_RAS: Final = np.diag([-1.0, -1.0, 1.0])  # DICOM's axes point left, posterior, superior
 
-# What of a header is read; the pixels are read later, one slice at a time.
+# The tags that are read of a header; the pixels are read later, one slice at a time.
 _TAGS: Final = (
     *("SeriesInstanceUID", "SeriesDescription", "SeriesNumber", "Modality", "NumberOfFrames"),
     *("Rows", "Columns", "SamplesPerPixel", "BitsStored", "PixelRepresentation", "PixelSpacing"),
@@ -69,16 +69,16 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """One slice: where it is, and how its numbers are to be read."""
+    """A slice: its file and its header."""
 
     file: _File
     header: Any
 
     def vector(self, tag: str, size: int) -> NDArray[np.float64]:
-        """The numbers of a tag.
+        """Return the ``size`` numbers of a tag.
 
         Raises:
-            InvalidInput: the tag is missing or has other than so many numbers.
+            InvalidInput: the tag is missing or has another number of them.
         """
         found = self.header.get(tag)
         values = np.array(found if found is not None else [], np.float64)
@@ -101,7 +101,7 @@ class Series:
 
     Attributes:
         uid: its SeriesInstanceUID.
-        description: what the scanner's operator called it, or "".
+        description: its name by the scanner's operator, or "".
         modality: ``CT``, ``MR``, ...
     """
 
@@ -111,15 +111,15 @@ class Series:
     _slices: tuple[_Slice, ...]
 
     def __len__(self) -> int:
-        """How many slices there are."""
+        """Return the number of slices."""
         return len(self._slices)
 
     def volume(self) -> Volume:
-        """Read the slices; integers where slope and intercept are whole, else float32.
+        """Read the slices, as integers if slope and intercept are integers, else as float32.
 
         Raises:
-            InvalidInput: slices do not fit together, one is missing or there twice, or pixels
-                cannot be decoded; names the file, and says what to do.
+            InvalidInput: slices do not fit together, one is missing or repeated, or pixels cannot
+                be decoded; names the file and says what to do.
         """
         slices, affine = _arranged(self._slices)
         rows, columns = int(slices[0].header.Rows), int(slices[0].header.Columns)
@@ -139,12 +139,12 @@ class Series:
 
 
 def find_series(path: Path) -> list[Series]:
-    """The series in a folder (and those below it) or a zip archive, the largest first.
+    """Find the series in a folder and its subfolders, or in a zip archive, the largest first.
 
-    Files that are not DICOM, or have no image, are passed over.
+    Files that are not DICOM, or have no image, are skipped.
 
     Raises:
-        InvalidInput: there is no series, the archive is damaged, or there is too much in it.
+        InvalidInput: no series was found, or the archive is damaged or too large.
     """
     found: dict[str, list[_Slice]] = {}
     for file in _files(path):
@@ -176,7 +176,7 @@ def _files(path: Path) -> list[_File]:
             with zipfile.ZipFile(path) as archive:
                 members = [member for member in archive.infolist() if not member.is_dir()]
         except (OSError, zipfile.BadZipFile) as error:
-            raise InvalidInput(f"{path} is no zip archive that can be read: {error}") from error
+            raise InvalidInput(f"{path} is not a readable zip archive: {error}") from error
         for member in members:
             if member.file_size > _LARGEST_FILE:
                 raise InvalidInput(
@@ -190,7 +190,7 @@ def _files(path: Path) -> list[_File]:
 
 
 def _header(file: _File) -> Any:
-    """The header of an image, or None of anything else."""
+    """Read the header of an image; None for any other file."""
     with file.open() as data:
         try:
             header = pydicom.dcmread(data, stop_before_pixels=True, specific_tags=list(_TAGS))
@@ -200,7 +200,7 @@ def _header(file: _File) -> Any:
 
 
 def _arranged(slices: Sequence[_Slice]) -> tuple[list[_Slice], NDArray[np.float64]]:
-    """The slices in the order in which they lie, and the affine."""
+    """Sort the slices by position; return them and the affine."""
     first = slices[0]
     orientation = first.vector("ImageOrientationPatient", 6)
     spacing = first.vector("PixelSpacing", 2)
@@ -217,7 +217,7 @@ def _arranged(slices: Sequence[_Slice]) -> tuple[list[_Slice], NDArray[np.float6
     else:
         step = normal * float(first.header.get("SliceThickness") or 1)
     affine = np.eye(4)
-    # Columns go along the rows, so their spacing is the second of PixelSpacing.
+    # Columns follow each other along a row, so their spacing is the second of PixelSpacing.
     affine[:3, 0] = orientation[:3] * spacing[1]
     affine[:3, 1] = orientation[3:] * spacing[0]
     affine[:3, 2] = step
@@ -232,8 +232,8 @@ def _check_alike(
     frames = int(one.header.get("NumberOfFrames") or 1)
     if frames > 1:
         raise InvalidInput(
-            f"{one.file} has {frames} frames; files with one slice each are read: export the "
-            "series as classic DICOM, or convert it with dcm2niix"
+            f"{one.file} has {frames} frames; each file must have one slice: export the series "
+            "as classic DICOM, or convert it with dcm2niix"
         )
     if int(one.header.get("SamplesPerPixel") or 1) != 1:
         raise InvalidInput(f"{one.file} is in colour; slices of a scan have one value per pixel")
@@ -241,7 +241,7 @@ def _check_alike(
         if one.header.get(tag) != first.header.get(tag):
             raise InvalidInput(
                 f"{one.file} has {tag} {one.header.get(tag)} and {first.file} "
-                f"{first.header.get(tag)}; the slices of a series must be of one size"
+                f"{first.header.get(tag)}; the slices of a series must have the same size"
             )
     for tag, values in (("ImageOrientationPatient", orientation), ("PixelSpacing", spacing)):
         found = one.vector(tag, len(values))
@@ -258,19 +258,19 @@ def _check_gaps(slices: Sequence[_Slice], heights: NDArray[np.float64]) -> None:
     narrow, wide = int(gaps.argmin()), int(gaps.argmax())
     if gaps[narrow] < _TOLERANCE:
         raise InvalidInput(
-            f"{slices[narrow].file} and {slices[narrow + 1].file} lie at the same place "
+            f"{slices[narrow].file} and {slices[narrow + 1].file} are at the same position "
             f"({heights[narrow]:.2f} mm); give one phase or echo of the series"
         )
     for place in (wide, narrow):
         if abs(gaps[place] - usual) > _UNEVEN * usual:
             raise InvalidInput(
-                f"between {slices[place].file} and {slices[place + 1].file} are "
-                f"{gaps[place]:.2f} mm, between other slices {usual:.2f}; is a slice missing?"
+                f"{slices[place].file} and {slices[place + 1].file} are {gaps[place]:.2f} mm "
+                f"apart, other slices {usual:.2f}; is a slice missing?"
             )
 
 
 def _dtype(slices: Sequence[_Slice]) -> np.dtype[Any]:
-    """The smallest type that holds all values that the slices may have."""
+    """Return the smallest type that holds all possible values of the slices."""
     extremes: list[float] = []
     for one in slices:
         slope, intercept = one.rescale
@@ -292,7 +292,7 @@ def _pixels(one: _Slice, rows: int, columns: int) -> Array:
         whole = pydicom.dcmread(data)
         try:
             pixels = whole.pixel_array
-        except Exception as error:  # of pydicom's and its decoders' own
+        except Exception as error:  # pydicom's and its decoders' own
             syntax = getattr(whole.file_meta, "TransferSyntaxUID", None)
             name = getattr(syntax, "name", "unknown transfer syntax")
             raise InvalidInput(

@@ -1,9 +1,8 @@
-"""NIfTI volumes from bytes and to bytes: CT and MR scans as they travel, ``.nii`` and ``.nii.gz``.
+"""NIfTI volumes (``.nii`` and ``.nii.gz``, CT and MR scans) from bytes and to bytes.
 
-What a header claims is checked before anything is allocated, and a compressed file is read no
-further than its header says, so neither a terabyte header nor a decompression bomb costs memory.
-Headers are nibabel's; compressed files are read by ISA-L (``isal``), some three times as fast as
-zlib.
+A header is checked before anything is allocated, and a compressed file is read no further than its
+header says, so neither a header of a terabyte nor a decompression bomb costs memory. nibabel reads
+headers; ISA-L (``isal``) reads compressed files, about three times as fast as zlib.
 """
 
 from __future__ import annotations
@@ -30,11 +29,10 @@ except ImportError as error:
     raise MissingExtra("nifti", error.name or "nibabel") from error
 
 MAX_BYTES: Final = 1 << 30
-"""Largest volume that is read unless told otherwise, uncompressed: 512 x 512 x 2,048 voxels of 16
-bits."""
+"""Default maximum size of a volume, uncompressed: 512 x 512 x 2,048 voxels of 16 bits."""
 
 _GZIP: Final = b"\x1f\x8b"
-_HEADERS: Final = {348: Nifti1Header, 540: Nifti2Header}  # by what their first number is
+_HEADERS: Final = {348: Nifti1Header, 540: Nifti2Header}  # by their first number
 _LARGEST_HEADER: Final = max(_HEADERS)
 _LARGEST_GAP: Final = 16 << 20  # bytes between header and voxels: extensions
 _LARGEST_REST: Final = 1 << 16  # bytes after the last voxel: some programs leave padding
@@ -42,10 +40,10 @@ _CHUNK: Final = 1 << 20
 _COMPRESSION: Final = 1  # of ISA-L's 0 to 3
 _WRITTEN: Final = ("uint8", "int16", "int32", "uint16", "float32", "float64")
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
-# isal's stubs take the last for an instance.
+# isal's stubs declare the last as an instance.
 _DAMAGED: Final = cast(tuple[type[Exception], ...], (EOFError, OSError, IsalError))
 
-# How files that people take for volumes begin, to tell them what they have sent.
+# The first bytes of other files, to tell people what they have sent.
 _KINDS: Final = {
     b"PK\x03\x04": "a zip archive",
     b"\xff\xd8": "a JPEG",
@@ -61,11 +59,11 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:
-    """One scan.
+    """A scan.
 
     Attributes:
-        stored: the numbers in the file, in their own dtype (integers or floats), ``[x, y, z]``. Its
-            first axis is the one whose neighbours lie beside each other in memory, as in the file.
+        stored: the numbers in the file, in their own dtype (integers or floats), ``[x, y, z]``. The
+            first axis is contiguous in memory, as in the file.
         slope, inter: a voxel's value is ``slope * stored + inter``.
         affine: from voxel indices to millimetres, right, anterior and superior of the scanner's
             origin: float64 ``[4, 4]``.
@@ -78,21 +76,21 @@ class Volume:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Voxels along each axis."""
+        """Number of voxels along each axis."""
         return cast(tuple[int, int, int], self.stored.shape)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Millimetres from one voxel to the next along each axis."""
+        """Distance of neighbouring voxels along each axis, in millimetres."""
         lengths = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
         return cast(tuple[float, float, float], tuple(lengths))
 
     def voxels(self) -> NDArray[np.float32]:
-        """The values (Hounsfield units, in a CT scan): a new float32 array ``[x, y, z]``."""
+        """Return the values (Hounsfield units in a CT scan): a new float32 array ``[x, y, z]``."""
         return self.scaled(self.stored)
 
     def scaled(self, stored: Array) -> NDArray[np.float32]:
-        """The values of a part of ``stored``: float32, a new array."""
+        """Return the values of a part of ``stored``: a new float32 array."""
         values = stored.astype(np.float32)
         if self.slope != 1:
             values *= np.float32(self.slope)
@@ -103,7 +101,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What of a checked header is needed to read on."""
+    """The fields of a checked header that reading needs."""
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
@@ -124,17 +122,17 @@ class _Header:
 def read(data: bytes, *, name: str = "volume", max_bytes: int = MAX_BYTES) -> Volume:
     """Read a NIfTI-1 or NIfTI-2 file with one 3D volume, gzipped or not.
 
-    A fourth axis of length 1 is left out. An uncompressed file is not copied: ``stored`` is a view
+    A fourth axis of length 1 is dropped. An uncompressed file is not copied: ``stored`` is a view
     of ``data``.
 
     Args:
         data: the whole file.
-        name: what it is called in messages.
-        max_bytes: the most that its voxels may occupy, uncompressed.
+        name: its name in messages.
+        max_bytes: maximum size of its voxels, uncompressed.
 
     Raises:
-        InvalidInput: it is no such file, is truncated or damaged, is not 3D, is too large, holds
-            other than real numbers, or a number in it is not finite; says what is right.
+        InvalidInput: the file is not NIfTI, is truncated or damaged, is not 3D, is too large, does
+            not have real numbers, or has a number that is not finite; says what is right.
     """
     if not data:
         raise InvalidInput(f"{name} is empty; it must be a NIfTI file (.nii or .nii.gz)")
@@ -157,11 +155,11 @@ def read(data: bytes, *, name: str = "volume", max_bytes: int = MAX_BYTES) -> Vo
 
 
 def write(voxels: Array, affine: Array, *, compress: bool = True) -> bytes:
-    """A NIfTI-1 file, gzipped unless told otherwise: what :func:`read` reads.
+    """Encode a volume as a NIfTI-1 file, gzipped by default.
 
     Args:
-        voxels: ``[x, y, z]``, of a dtype that NIfTI programs commonly read: uint8, int16, int32,
-            uint16, float32 or float64.
+        voxels: ``[x, y, z]``, of a dtype that programs commonly read: uint8, int16, int32, uint16,
+            float32 or float64.
         affine: from voxel indices to millimetres, ``[4, 4]``.
 
     Raises:
@@ -178,8 +176,10 @@ def write(voxels: Array, affine: Array, *, compress: bool = True) -> bytes:
 
 
 class _Padded(RawIOBase):
-    """A compressed file with NUL bytes added: clients that send numpy's ``S`` dtype lose those at
-    the end of a file, where a gzip file has the upper bytes of its length.
+    """A compressed file padded with NUL bytes.
+
+    Clients that send numpy's ``S`` dtype lose those at the end of a file, where a gzip file has the
+    upper bytes of its length.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -187,7 +187,7 @@ class _Padded(RawIOBase):
 
     @property
     def ended(self) -> bool:
-        """Whether more was asked for than the file has."""
+        """Whether a read went beyond the end of the file."""
         return self._padding.tell() > 0
 
     def readable(self) -> bool:
@@ -212,7 +212,7 @@ def _decompressed(data: bytes, name: str) -> Generator[IO[bytes], None, None]:
 
 
 def _stream(file: IO[bytes], start: bytes, header: _Header, name: str) -> Array:
-    """The voxels of a compressed file of which ``start`` was read; its checksum is checked."""
+    """Read the voxels of a compressed file after its ``start``; check its checksum."""
     buffer = np.empty(header.size, np.uint8)
     early = np.frombuffer(start[header.offset :], np.uint8)[: header.size]
     buffer[: len(early)] = early
@@ -225,7 +225,7 @@ def _stream(file: IO[bytes], start: bytes, header: _Header, name: str) -> Array:
         filled += len(found)
     if len(file.read(_LARGEST_REST + 1)) > _LARGEST_REST:
         raise InvalidInput(
-            f"{name} goes on after the {header.size:,} bytes of voxels that its header says it has"
+            f"{name} continues after the {header.size:,} bytes of voxels that its header states"
         )
     return buffer.view(header.dtype)
 
@@ -247,7 +247,7 @@ def _truncated(name: str, there: int, header: _Header) -> InvalidInput:
 
 
 def _header(start: bytes, name: str, max_bytes: int) -> _Header:
-    """Read and check a header; nothing is allocated."""
+    """Read and check a header without allocating anything."""
     header = _parsed(start, name)
     shape = _shape(header, name)
     dtype = header.get_data_dtype()
@@ -272,8 +272,8 @@ def _header(start: bytes, name: str, max_bytes: int) -> _Header:
     try:
         slope, inter = header.get_slope_inter()
         affine = np.asarray(header.get_best_affine(), np.float64)
-    except Exception as error:  # of nibabel's own
-        raise InvalidInput(f"{name} has a header that makes no sense: {error}") from error
+    except Exception as error:  # nibabel's own
+        raise InvalidInput(f"{name} has an invalid header: {error}") from error
     if not np.isfinite(affine).all():
         raise InvalidInput(f"{name} has an affine with numbers that are not finite")
     return _Header(
@@ -296,8 +296,8 @@ def _parsed(start: bytes, name: str) -> Any:
     block = start[: kind.sizeof_hdr]
     try:
         header = kind(block, check=True)
-    except Exception as error:  # nibabel raises what its checks happen to
-        raise InvalidInput(f"{name} has a header that makes no sense: {error}") from error
+    except Exception as error:  # nibabel's checks raise anything
+        raise InvalidInput(f"{name} has an invalid header: {error}") from error
     if not header["magic"].tobytes().startswith(b"n+"):
         raise InvalidInput(
             f"{name} is the header of a pair of files (.hdr and .img); send one file (.nii)"
@@ -319,10 +319,10 @@ def _shape(header: Any, name: str) -> tuple[int, int, int]:
 
 
 def _check_finite(volume: Volume, name: str) -> None:
-    """Refuse NaN, infinity, and values that float32 does not hold."""
+    """Refuse NaN, infinity, and values outside the range of float32."""
     stored = volume.stored
     if stored.dtype.kind == "f":
-        low, high = float(stored.min()), float(stored.max())  # NaN where there is one
+        low, high = float(stored.min()), float(stored.max())  # NaN if there is one
         if not (math.isfinite(low) and math.isfinite(high)):
             flat = stored.reshape(-1, order="F")
             wrong = next(
@@ -345,7 +345,7 @@ def _check_finite(volume: Volume, name: str) -> None:
 
 
 def _kind(start: bytes) -> str:
-    """What a file seems to be, in words."""
+    """Describe the apparent kind of a file."""
     if start[128:132] == b"DICM":
         return "a DICOM file"
     for beginning, what in _KINDS.items():

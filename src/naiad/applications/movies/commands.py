@@ -166,7 +166,7 @@ def _searched(catalogue: Catalogue, question: Question) -> Answer:
     from naiad.applications.text.embedding.importing import served_folder
 
     encoder = Encoder(served_folder(None))
-    catalogue.check_search(question.subject, question.filters["genre"], encoder.facts.name)
+    catalogue.check_search(question.subject, question.filters["genre"], encoder.card.name)
     (vector,) = encoder.encode([question.subject])
     picks = catalogue.search(vector, question.k, search_filter(**question.filters))
     return Answer(picks, f"for {question.subject!r}", catalogue.notice)

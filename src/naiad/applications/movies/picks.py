@@ -11,6 +11,7 @@ import numpy as np
 
 from naiad.applications.movies.graph import full_title
 from naiad.core.schema import Array, Arrays
+from naiad.typed_json import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,9 @@ def from_arrays(arrays: Arrays) -> list[Pick]:
     """Return the picks in an answer's tensors."""
     columns = [arrays[name].tolist() for name in ("id", "title", "year", "score", "why")]
     return [
-        Pick(id.decode(), title.decode(), year, score, _why(json.loads(why)))
+        Pick(id.decode(), title.decode(), year, score, decode(why, Why))
         for id, title, year, score, why in zip(*columns, strict=True)
     ]
-
-
-def _why(fields: dict[str, Any]) -> Why:
-    lists = {name: tuple(fields[name]) for name in ("people", "genres", "liked")}
-    return Why(**lists, users=fields["users"])
 
 
 def _texts(values: Sequence[str]) -> Array:

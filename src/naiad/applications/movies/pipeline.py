@@ -123,7 +123,7 @@ class MoviesSearch(MoviePipeline):
         (text,) = decode(request["text"], "text")
         (genre,) = decode(request["genre"], "genre")
         if request["k"][0]:
-            self.catalogue().check_search(text, genre, self._encoder.facts.name)
+            self.catalogue().check_search(text, genre, self._encoder.card.name)
         return {**request.arrays, "vector": self._encoder.encode([text])}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.nugraph.metadata import Architecture
+from naiad.applications.nugraph.card import Architecture
 
 Floats = NDArray[np.float32]
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.nugraph.arrangement import arrange, padded, parameter_shapes
-from naiad.applications.nugraph.metadata import Architecture, read_metadata
+from naiad.applications.nugraph.card import Architecture, NuGraph3Card
+from naiad.card import read_card
 from naiad.weights import read_arrays
 
 if TYPE_CHECKING:
@@ -149,11 +150,11 @@ class CompiledNuGraph3:
         """Load a folder of weights (:mod:`naiad.applications.nugraph.weights`).
 
         Raises:
-            WeightsError: a file is missing, is not the one the metadata was written for (by
-                sha256), or does not fit the architecture.
+            WeightsError: a file is missing, does not match the card's sha256, or does not fit the
+                architecture.
             OSError: the library cannot be loaded.
         """
-        known = read_metadata(folder)
+        known = read_card(folder, NuGraph3Card)
         state = read_arrays(folder, parameter_shapes(known.architecture), known.sha256)
         return cls(known.architecture, state, known.mean, known.std)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from naiad.applications.nugraph.metadata import Architecture
+from naiad.applications.nugraph.card import Architecture
 from naiad.errors import MissingExtra
 
 try:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from naiad.applications.nugraph import schema
-from naiad.applications.nugraph.metadata import Architecture, Metadata, read_metadata
+from naiad.applications.nugraph.card import Architecture, NuGraph3Card
+from naiad.card import read_card
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Parameter, Pipeline, Request
@@ -107,8 +108,8 @@ class NuGraph3(Pipeline):
         return self.weights_path
 
     @cached_property
-    def _known(self) -> Metadata:
-        known = read_metadata(self._folder)
+    def _known(self) -> NuGraph3Card:
+        known = read_card(self._folder, NuGraph3Card)
         wire = Architecture(
             planes=schema.PLANES,
             semantic_classes=schema.NUM_SEMANTIC_CLASSES,

@@ -16,9 +16,9 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from naiad.applications.nugraph.card import Architecture, NuGraph3Card
 from naiad.applications.nugraph.dataset import Graph, load_graphs, merge, split_events
 from naiad.applications.nugraph.labels import BACKGROUND, EVENT_CLASSES, SEMANTIC_CLASSES
-from naiad.applications.nugraph.metadata import Architecture, Metadata
 from naiad.applications.nugraph.metrics import Metrics
 from naiad.applications.nugraph.model import Block, NuGraph3Net
 from naiad.applications.nugraph.schema import PLANES
@@ -130,7 +130,7 @@ def save(
 ) -> None:
     """Write a trained network as a folder of weights, with ``metrics.json`` beside them.
 
-    How the training went is also in the weights' own metadata, in words, among the ``provenance``.
+    The held-out metrics are also in the card's ``provenance``, in words.
     """
     mean, std = (
         {
@@ -140,7 +140,7 @@ def save(
         for kind in ("mean", "std")
     )
     metrics = result.metrics
-    metadata = Metadata(
+    card = NuGraph3Card(
         architecture=network.arch,
         semantic_classes=SEMANTIC_CLASSES,
         event_classes=EVENT_CLASSES,
@@ -157,7 +157,7 @@ def save(
             ),
         },
     )
-    save_weights(network, metadata, folder)
+    save_weights(network, card, folder)
     write_report(folder, {"notice": notice, **asdict(result)})
 
 

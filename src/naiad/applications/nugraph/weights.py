@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from naiad.applications.nugraph.arrangement import parameter_shapes
-from naiad.applications.nugraph.metadata import (
-    Architecture,
-    Metadata,
-    read_metadata,
-    read_normalisation,
-)
+from naiad.applications.nugraph.card import Architecture, Normalisation, NuGraph3Card
+from naiad.card import read_card
 from naiad.errors import MissingExtra, WeightsError
 
 try:
@@ -29,20 +24,18 @@ except ImportError as error:
 from naiad.applications.nugraph.model import NuGraph3Net
 from naiad.weights import (
     check_tensors,
-    pack,
     read_checkpoint,
+    read_json,
     read_tensors,
     state_dict_of,
-    write_folder,
 )
 
 __all__ = [
     "UBOONE_NORMALISATION",
     "Architecture",
-    "Metadata",
+    "NuGraph3Card",
     "import_checkpoint",
     "load_weights",
-    "read_metadata",
     "save_weights",
 ]
 
@@ -53,35 +46,32 @@ UBOONE_NORMALISATION = Path(__file__).parent / "data" / "norm_uboone.json"
 _IGNORED = ("builtins.getattr", "torch.optim.lr_scheduler.OneCycleLR")
 
 
-def load_weights(folder: Path) -> tuple[NuGraph3Net, Metadata]:
+def load_weights(folder: Path) -> tuple[NuGraph3Net, NuGraph3Card]:
     """Make the network that a folder describes, normalising its input, in evaluation mode.
 
     Raises:
         WeightsError: a file is missing, does not match the metadata's sha256, or does not fit the
             architecture.
     """
-    metadata = read_metadata(folder)
-    tensors = read_tensors(folder, parameter_shapes(metadata.architecture), metadata.sha256)
-    return _network(tensors, metadata).eval(), metadata
+    card = read_card(folder, NuGraph3Card)
+    tensors = read_tensors(folder, parameter_shapes(card.architecture), card.sha256)
+    return _network(tensors, card).eval(), card
 
 
-def save_weights(net: NuGraph3Net, metadata: Metadata, folder: Path) -> Metadata:
-    """Write a network to a folder, which is made if need be; return the metadata as written.
+def save_weights(net: NuGraph3Net, card: NuGraph3Card, folder: Path) -> NuGraph3Card:
+    """Write a network to a folder, creating it if needed; return the card as written.
 
     Raises:
-        WeightsError: the metadata describes another architecture.
+        WeightsError: the card describes another architecture.
     """
-    if net.arch != metadata.architecture:
-        raise WeightsError(f"the network is {net.arch}, its metadata says {metadata.architecture}")
-    data, sha256 = pack(net)
-    metadata = replace(metadata, sha256=sha256)
-    write_folder(folder, data, metadata.to_json())
-    return metadata
+    if net.arch != card.architecture:
+        raise WeightsError(f"the network is {net.arch}; its card has {card.architecture}")
+    return card.save_with(net, folder)
 
 
 def import_checkpoint(
     checkpoint: Path, folder: Path, *, normalisation: Path | None = None, notice: str = ""
-) -> Metadata:
+) -> NuGraph3Card:
     """Turn a Lightning checkpoint of the original NuGraph3 into a folder of weights.
 
     Args:
@@ -98,21 +88,23 @@ def import_checkpoint(
         found = read_checkpoint(checkpoint, _IGNORED)
         if not isinstance(found, dict) or not isinstance(found.get("hyper_parameters"), dict):
             raise WeightsError("not a Lightning checkpoint: it has no hyper_parameters")
-        metadata = _describe(found, checkpoint, normalisation or UBOONE_NORMALISATION, notice)
+        card = _describe(found, checkpoint, normalisation or UBOONE_NORMALISATION, notice)
         # The scalars named temp are parameters of the losses, which inference does not have.
         tensors = {
             name: tensor.float()
             for name, tensor in state_dict_of(found).items()
             if not name.endswith("_decoder.temp")
         }
-        check_tensors(tensors, parameter_shapes(metadata.architecture), "state_dict")
-        net = _network(tensors, metadata)
+        check_tensors(tensors, parameter_shapes(card.architecture), "state_dict")
+        net = _network(tensors, card)
     except WeightsError as error:
         raise WeightsError(f"{checkpoint}: {error}") from error
-    return save_weights(net, metadata, folder)
+    return save_weights(net, card, folder)
 
 
-def _describe(found: Mapping[str, Any], path: Path, normalisation: Path, notice: str) -> Metadata:
+def _describe(
+    found: Mapping[str, Any], path: Path, normalisation: Path, notice: str
+) -> NuGraph3Card:
     values = found["hyper_parameters"]
     for head in ("event", "semantic", "filter", "vertex"):
         if values.get(f"{head}_head") is not True:
@@ -120,8 +112,8 @@ def _describe(found: Mapping[str, Any], path: Path, normalisation: Path, notice:
     semantic = _names(values, "semantic_classes")
     event = _names(values, "event_classes")
     sizes = ("in_features", "planar_features", "nexus_features", "interaction_features")
-    mean, std = read_normalisation(normalisation)
-    return Metadata(
+    constants = read_json(normalisation, Normalisation)
+    return NuGraph3Card(
         architecture=Architecture(
             planes=_names(values, "planes"),
             semantic_classes=len(semantic),
@@ -130,8 +122,8 @@ def _describe(found: Mapping[str, Any], path: Path, normalisation: Path, notice:
         ),
         semantic_classes=semantic,
         event_classes=event,
-        mean=mean,
-        std=std,
+        mean=constants.mean,
+        std=constants.std,
         notice=notice,
         provenance={
             "checkpoint": path.name,
@@ -152,8 +144,8 @@ def _names(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(cast(Sequence[str], names))
 
 
-def _network(tensors: Mapping[str, torch.Tensor], metadata: Metadata) -> NuGraph3Net:
-    net = NuGraph3Net(metadata.architecture)
+def _network(tensors: Mapping[str, torch.Tensor], card: NuGraph3Card) -> NuGraph3Net:
+    net = NuGraph3Net(card.architecture)
     net.load_state_dict(dict(tensors))
-    net.set_normalisation(metadata.mean, metadata.std)
+    net.set_normalisation(card.mean, card.std)
     return net

@@ -52,7 +52,7 @@ class AsyncProductsClient(AsyncTaskClient[NDArray[np.int64], "ProductsResult"]):
         Raises:
             InvalidInput: a number is no product's, or the basket is empty or too large.
             Unavailable: the store cannot be read, or has no embedding of a product yet.
-            NaiadError: as of `naiad.AsyncClient`.
+            NaiadError: as for `naiad.AsyncClient`.
         """
         wanted = {} if graph_weight is None else {"graph_weight": [graph_weight]}
         products = self.task.coerce(basket, None)

@@ -54,7 +54,7 @@ class ProductsClient(TaskClient[NDArray[np.int64], "ProductsResult"]):
         Raises:
             InvalidInput: a number is no product's, or the basket is empty or too large.
             Unavailable: the store cannot be read, or has no embedding of a product yet.
-            NaiadError: as of `naiad.Client`.
+            NaiadError: as for `naiad.Client`.
         """
         wanted = {} if graph_weight is None else {"graph_weight": [graph_weight]}
         products = self.task.coerce(basket, None)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from naiad.applications.products.metadata import Architecture, Metadata, read_metadata
+from naiad.applications.products.card import Architecture, ProductsCard
 from naiad.applications.products.pipeline import weights_folder
+from naiad.card import read_card
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
@@ -87,14 +88,14 @@ class GraphEmbeddings(Pipeline):
     _net: SageNet | None = None
 
     @cached_property
-    def known(self) -> Metadata:
-        """The metadata of the weights.
+    def known(self) -> ProductsCard:
+        """The card of the weights.
 
         Raises:
             WeightsError: the weights do not fit this contract.
         """
         folder = weights_folder(self)
-        known = read_metadata(folder)
+        known = read_card(folder, ProductsCard)
         if known.architecture != ARCHITECTURE:
             raise WeightsError(
                 f"{folder}: the network is {known.architecture}; clients of {self.name} expect "

@@ -20,10 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import InvalidInput, MissingExtra
+from naiad.typed_json import decode
 
 Ints = NDArray[np.int64]
 
@@ -192,18 +194,17 @@ def open_graph(folder: Path) -> ProductGraph:
         except (OSError, EOFError, ValueError, TypeError) as error:
             raise InvalidInput(f"{path} cannot be read ({error}); write the graph again") from error
     try:
-        return ProductGraph(
-            source=str(facts["source"]),
-            categories=tuple(str(name) for name in facts["categories"]),
-            **arrays,
-        )
-    except (KeyError, TypeError) as error:
-        raise InvalidInput(f"{folder / FACTS_FILE} does not describe a graph: {error!r}") from error
+        return ProductGraph(source=facts.source, categories=facts.categories, **arrays)
     except InvalidInput as error:
         raise InvalidInput(f"{folder}: {error}") from None
 
 
-def _read_facts(folder: Path) -> dict[str, Any]:
+class _Facts(msgspec.Struct):
+    source: str
+    categories: tuple[str, ...]
+
+
+def _read_facts(folder: Path) -> _Facts:
     path = folder / FACTS_FILE
     if not folder.is_dir():
         raise InvalidInput(
@@ -216,12 +217,9 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST_FACTS:
             raise ValueError("too large")
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if facts["format"] != FORMAT:
-            raise ValueError(f"format {facts['format']}; this Naiad reads format {FORMAT}")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return decode(path.read_text(encoding="utf-8"), _Facts, version=FORMAT)
+    except (OSError, ValueError) as error:
         raise InvalidInput(f"{path} does not describe a graph: {error}") from error
-    return facts
 
 
 def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from naiad.applications.products.metadata import Architecture
+from naiad.applications.products.card import Architecture
 
 
 class SageConv(nn.Module):

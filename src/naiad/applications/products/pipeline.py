@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from naiad.applications.products.card import ProductsCard
 from naiad.applications.products.graph import ProductGraph, open_graph
-from naiad.applications.products.metadata import Metadata, read_metadata
 from naiad.applications.products.sampler import Sampler
 from naiad.applications.products.schema import INPUTS, MAX_PRODUCTS, OUTPUTS, SAMPLE
+from naiad.card import read_card
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
@@ -43,9 +44,9 @@ class Products(Pipeline):
     _net: SageNet | None = None
 
     @cached_property
-    def known(self) -> Metadata:
-        """The metadata of the weights."""
-        return read_metadata(weights_folder(self))
+    def known(self) -> ProductsCard:
+        """The card of the weights."""
+        return read_card(weights_folder(self), ProductsCard)
 
     @cached_property
     def graph(self) -> ProductGraph:
@@ -132,7 +133,7 @@ def weights_folder(pipeline: Pipeline) -> Path:
     return pipeline.weights_path
 
 
-def graph_of(folder: Path, known: Metadata) -> ProductGraph:
+def graph_of(folder: Path, known: ProductsCard) -> ProductGraph:
     """Open the graph that some weights name.
 
     Raises:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from naiad.applications.products.card import ProductsCard
 from naiad.applications.products.client import RECOMMEND
 from naiad.applications.products.graph import ProductGraph
-from naiad.applications.products.metadata import Metadata, read_metadata
 from naiad.applications.products.picks import Recommendation
 from naiad.applications.products.pipeline import graph_of, weights_folder
 from naiad.applications.products.product_store import open_products, store_place
@@ -19,6 +19,7 @@ from naiad.applications.products.recommend import (
     MAX_PICKS,
     recommend,
 )
+from naiad.card import read_card
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, Tensor
@@ -81,9 +82,9 @@ class ProductsRecommend(Pipeline):
     weights = "data/weights"
 
     @cached_property
-    def known(self) -> Metadata:
-        """The metadata of the weights."""
-        return read_metadata(weights_folder(self))
+    def known(self) -> ProductsCard:
+        """The card of the weights."""
+        return read_card(weights_folder(self), ProductsCard)
 
     @cached_property
     def graph(self) -> ProductGraph:

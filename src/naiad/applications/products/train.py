@@ -14,10 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from naiad.applications.products.card import FANOUTS, Architecture, ProductsCard
 from naiad.applications.products.graph import Ints, ProductGraph
-from naiad.applications.products.metadata import FANOUTS, Architecture, Metadata
 from naiad.applications.products.sampler import Sampler
-from naiad.applications.products.weights import save_weights
 from naiad.errors import InvalidInput, MissingExtra
 
 try:
@@ -62,7 +61,7 @@ def train(
         graph: products with categories, some of them for training and for validation.
         folder: the folder to write to.
         graph_folder: the folder of the graph to serve with the weights, as in
-            :class:`~naiad.applications.products.metadata.Metadata`.
+            :class:`~naiad.applications.products.card.ProductsCard`.
         epochs: number of epochs; the weights of the one with the best validation accuracy are kept.
         batch: products per step.
         lr: Adam's learning rate.
@@ -93,7 +92,7 @@ def train(
         seconds=time.monotonic() - started,
         epochs=history,
     )
-    metadata = Metadata(
+    card = ProductsCard(
         architecture=architecture,
         classes=graph.categories,
         trained_on=graph.source,
@@ -102,7 +101,7 @@ def train(
         notice=notice,
         provenance={"seed": str(seed), "command": command, "held_out": result.held_out("products")},
     )
-    save_weights(net, metadata, folder)
+    card.save_with(net, folder)
     result.write(folder, "products", {"notice": notice, "trained_on": graph.source})
     return result
 

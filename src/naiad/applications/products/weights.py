@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from naiad.applications.products.metadata import FANOUTS, Architecture, Metadata, read_metadata
+from naiad.applications.products.card import FANOUTS, Architecture, ProductsCard
+from naiad.card import read_card
 from naiad.errors import MissingExtra, WeightsError
-from naiad.weights import check_tensors, pack, read_state_dict, read_tensors, write_folder
+from naiad.weights import check_tensors, read_state_dict, read_tensors
 
 try:
     import torch
@@ -22,26 +22,18 @@ from naiad.applications.products.model import SageNet
 _LAYER: Final = ("lin_l.weight", "lin_l.bias", "lin_r.weight")
 
 
-def load_weights(folder: Path) -> tuple[SageNet, Metadata]:
+def load_weights(folder: Path) -> tuple[SageNet, ProductsCard]:
     """Load the network in a folder, in evaluation mode.
 
     Raises:
-        WeightsError: a file is missing, is not the one the metadata was written for (by sha256),
-            or does not fit the architecture.
+        WeightsError: a file is missing, does not match the card's sha256, or does not fit the
+            architecture.
     """
-    metadata = read_metadata(folder)
-    tensors = read_tensors(folder, _shapes(metadata.architecture), metadata.sha256)
-    net = SageNet(metadata.architecture)
+    card = read_card(folder, ProductsCard)
+    tensors = read_tensors(folder, _shapes(card.architecture), card.sha256)
+    net = SageNet(card.architecture)
     net.load_state_dict(tensors)
-    return net.eval(), metadata
-
-
-def save_weights(net: SageNet, metadata: Metadata, folder: Path) -> Metadata:
-    """Write a network to a folder, created if need be; return the metadata as written."""
-    data, sha256 = pack(net)
-    metadata = replace(metadata, sha256=sha256)
-    write_folder(folder, data, metadata.to_json())
-    return metadata
+    return net.eval(), card
 
 
 def import_checkpoint(
@@ -52,7 +44,7 @@ def import_checkpoint(
     graph: str = "",
     fanouts: Sequence[int] | None = None,
     notice: str = "",
-) -> Metadata:
+) -> ProductsCard:
     """Turn a PyTorch checkpoint of ``SAGEConv`` layers into a folder of weights.
 
     Args:
@@ -72,7 +64,7 @@ def import_checkpoint(
         architecture = _architecture(tensors)
         check_tensors(tensors, _shapes(architecture), "state_dict")
         layers = architecture.layers
-        metadata = Metadata(
+        card = ProductsCard(
             architecture=architecture,
             classes=tuple(classes or (f"category {n}" for n in range(architecture.classes))),
             trained_on="unknown: imported",
@@ -85,7 +77,7 @@ def import_checkpoint(
         raise WeightsError(f"{checkpoint}: {error}") from error
     net = SageNet(architecture)
     net.load_state_dict(tensors)
-    return save_weights(net, metadata, folder)
+    return card.save_with(net, folder)
 
 
 def _shapes(architecture: Architecture) -> dict[str, torch.Size]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+import msgspec
+
 from naiad.errors import InvalidInput, SchemaError
 
 PropertyType: TypeAlias = Literal["string", "int64", "double", "bool", "strings"]
@@ -166,11 +168,8 @@ class GraphSchema:
             SchemaError: ``value`` is not a schema.
         """
         try:
-            return cls(
-                tuple(NodeTable(**table) for table in value["nodes"]),
-                tuple(EdgeTable(**table) for table in value["edges"]),
-            )
-        except (KeyError, TypeError) as error:
+            return msgspec.convert(value, cls)
+        except msgspec.ValidationError as error:
             raise SchemaError(f"not a graph schema: {error}") from None
 
 

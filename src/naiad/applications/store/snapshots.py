@@ -26,10 +26,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from naiad.applications.store.schema import GraphSchema
 from naiad.errors import MissingExtra, SchemaError, StoreError
+from naiad.typed_json import decode
 
 MANIFEST: Final = "store.json"
 _LOCK: Final = "store.lock"
@@ -87,24 +88,13 @@ class StoreFolder:
             StoreError: there is no store, nothing has been published, or the file is damaged.
         """
         try:
-            found = json.loads((self.path / MANIFEST).read_text("utf-8"))
-            if found["format"] != _FORMAT:
-                raise StoreError(
-                    f"{self.path} has format {found['format']!r}; this Naiad reads {_FORMAT}"
-                )
-            return Manifest(
-                generation=int(found["generation"]),
-                engine=str(found["engine"]),
-                schema=GraphSchema.from_json(found["schema"]),
-                approximate_from=int(found["approximate_from"]),
-                indexes=tuple(Indexed(**index) for index in found["indexes"]),
-            )
+            return decode((self.path / MANIFEST).read_text("utf-8"), Manifest, version=_FORMAT)
         except FileNotFoundError:
             raise StoreError(self._why_not()) from None
         except OSError as error:
             raise StoreError(f"{self.path} cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, SchemaError) as error:
-            raise StoreError(f"{self.path / MANIFEST} is damaged: {error}") from error
+        except (ValueError, SchemaError) as error:
+            raise StoreError(f"{self.path / MANIFEST} cannot be used: {error}") from error
 
     def _why_not(self) -> str:
         if not self.path.exists():
@@ -191,11 +181,7 @@ class StoreFolder:
             _to_disk(written)
             suffix = written.name.removeprefix(draft.name) or ".lbug"
             written.replace(self.path / f"{name}{suffix}")
-        content: dict[str, Any] = {
-            "format": _FORMAT,
-            **asdict(manifest),
-            "schema": manifest.schema.to_json(),
-        }
+        content = {"format": _FORMAT, **asdict(manifest)}
         draft = self.path / f"{MANIFEST}.writing"
         draft.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
         _to_disk(draft)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from naiad.applications.gat.metadata import Architecture, Metadata
+from naiad.applications.gat.card import Architecture, GatCard
 from naiad.applications.gat.model import GatNet
 from naiad.applications.gat.pipeline import Gat
 from naiad.applications.gat.schema import FEATURES, INPUTS, OUTPUTS
-from naiad.applications.gat.weights import save_weights
 from naiad.core.merging import collate, split
 from naiad.core.pipeline import Request
 from naiad.core.schema import validate
@@ -44,7 +43,7 @@ def save(folder: Path, net: GatNet | None = None, **changes: Any) -> Path:
         "trained_on": "nothing",
         "notice": "for tests",
     }
-    save_weights(net or random_net(), Metadata(**{**values, **changes}), folder)
+    GatCard(**{**values, **changes}).save_with(net or random_net(), folder)
     return folder
 
 

@@ -10,8 +10,9 @@ from tests.unit.applications.gat.graphs import random_net
 from typer.testing import CliRunner, Result
 
 from naiad.applications.gat import planetoid
+from naiad.applications.gat.card import GatCard
 from naiad.applications.gat.graphs import read_graph
-from naiad.applications.gat.metadata import read_metadata
+from naiad.card import read_card
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, NaiadError, Unavailable
 
@@ -46,9 +47,9 @@ def test_training_reports_its_metrics_and_draws_its_curve(graph: Path, tmp_path:
     assert {path.name for path in folder.iterdir()} == {
         *("weights.json", "weights.safetensors", "metrics.json", "curve.csv", "curve.png")
     }
-    facts = read_metadata(folder)
-    assert facts.notice == "trained on a synthetic citation graph"
-    assert facts.provenance["seed"] == "1"
+    card = read_card(folder, GatCard)
+    assert card.notice == "trained on a synthetic citation graph"
+    assert card.provenance["seed"] == "1"
 
 
 def test_training_refuses_a_file_that_is_not_a_graph(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_checkpoint_is_imported_with_coras_topics_by_default(tmp_path: Path) -
     torch.save(random_net().state_dict(), tmp_path / "gat.pt")
     result = run("weights", "import", "gat", tmp_path / "gat.pt", "-o", tmp_path / "w")
     assert result.exit_code == 0, result.exception
-    assert read_metadata(tmp_path / "w").classes == planetoid.TOPICS
+    assert read_card(tmp_path / "w", GatCard).classes == planetoid.TOPICS
     shown = run("weights", "show", tmp_path / "w")
     assert shown.exit_code == 0
     assert "Rule_Learning" in shown.output

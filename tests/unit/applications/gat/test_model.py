@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.applications.gat.graphs import random_net
 
-from naiad.applications.gat.metadata import Architecture
+from naiad.applications.gat.card import Architecture
 from naiad.applications.gat.model import GatNet
 
 SMALL = Architecture(features=5, hidden=3, heads=2, classes=4, out_heads=2)

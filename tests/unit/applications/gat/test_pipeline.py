@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.markdown import ROOT
 from tests.unit.applications.gat.graphs import random_graph, random_net, run, save
 
-from naiad.applications.gat.metadata import Architecture
+from naiad.applications.gat.card import Architecture
 from naiad.applications.gat.pipeline import Gat
 from naiad.applications.gat.schema import CLASSES, FEATURES, INPUTS, OUTPUTS
 from naiad.core.schema import validate

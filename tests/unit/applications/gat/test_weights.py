@@ -11,16 +11,17 @@ import pytest
 import torch
 from tests.unit.applications.gat.graphs import TOPICS, random_net, save
 
-from naiad.applications.gat.metadata import Architecture, Metadata, read_metadata
+from naiad.applications.gat.card import Architecture, GatCard
 from naiad.applications.gat.weights import import_checkpoint, load_weights
+from naiad.card import read_card
 from naiad.errors import WeightsError
-from naiad.weights import FACTS_FILE, TENSORS_FILE
+from naiad.weights import CARD_FILE, TENSORS_FILE
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    net, metadata = load_weights(save(tmp_path / "w", random_net()))
-    assert metadata == read_metadata(tmp_path / "w")
-    assert (metadata.classes, metadata.notice) == (TOPICS, "for tests")
+    net, card = load_weights(save(tmp_path / "w", random_net()))
+    assert card == read_card(tmp_path / "w", GatCard)
+    assert (card.classes, card.notice) == (TOPICS, "for tests")
     assert not net.training
     for name, tensor in random_net().state_dict().items():
         assert torch.equal(net.state_dict()[name], tensor)
@@ -31,23 +32,20 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     [
         ({"classes": list("abc")}, "3 names for 7 classes"),
         ({"classes": [*"abcdef", "g,h"]}, "has a comma"),
-        ({"format": 9}, "format 9"),
-        ({"row_normalised": "no"}, "row_normalised is 'no'"),
         ({"architecture": {"features": -1}}, "features is -1; it must be 1 to"),
-        ({"colour": "red"}, "not the metadata of GAT weights"),
         ({"sha256": "0" * 64}, "do not belong together"),
     ],
 )
-def test_facts_that_cannot_be_are_refused(
+def test_a_card_that_cannot_be_is_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    path = save(tmp_path / "w") / FACTS_FILE
+    path = save(tmp_path / "w") / CARD_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     with pytest.raises(WeightsError, match=message):
         load_weights(tmp_path / "w")
 
 
-@pytest.mark.parametrize("missing", [FACTS_FILE, TENSORS_FILE])
+@pytest.mark.parametrize("missing", [CARD_FILE, TENSORS_FILE])
 def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     (save(tmp_path / "w") / missing).unlink()
     with pytest.raises(WeightsError, match=missing):
@@ -65,10 +63,10 @@ def test_a_checkpoint_of_pytorch_geometric_becomes_weights(
     }
     torch.save(renamed, tmp_path / "gat.pt")
     import_checkpoint(tmp_path / "gat.pt", tmp_path / "w", classes=TOPICS, row_normalised=False)
-    net, metadata = load_weights(tmp_path / "w")
+    net, card = load_weights(tmp_path / "w")
     assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in state.items())
-    assert (metadata.row_normalised, metadata.architecture) == (False, Architecture())
-    assert metadata.trained_on == "unknown: imported"
+    assert (card.row_normalised, card.architecture) == (False, Architecture())
+    assert card.trained_on == "unknown: imported"
 
 
 class Harm:
@@ -111,8 +109,3 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gat.pt").write_bytes(pickle.dumps({"a": 1}, protocol=2)[:-3])
     with pytest.raises(WeightsError, match=r"gat\.pt"):
         import_checkpoint(tmp_path / "gat.pt", tmp_path / "w", classes=TOPICS)
-
-
-def test_metadata_is_written_as_it_is_read() -> None:
-    metadata = Metadata(Architecture(hidden=4), TOPICS, "x", False, "y", {"a": "b"}, "0")
-    assert Metadata.from_json(metadata.to_json()) == metadata

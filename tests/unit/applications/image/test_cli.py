@@ -13,7 +13,7 @@ from PIL import Image
 from tests.unit.applications.image.classifiers import write_labels, write_onnx
 from typer.testing import CliRunner, Result
 
-from naiad.applications.image.facts import SCALINGS, read_folder
+from naiad.applications.image.card import SCALINGS, read_folder
 from naiad.applications.image.schema import MAX_BYTES, SHAPES
 from naiad.applications.image.task import ImageTask
 from naiad.cli.main import app
@@ -50,9 +50,9 @@ def test_a_network_becomes_a_folder_to_serve(tmp_path):
     assert result.exit_code == 0, result.output
     assert "4 classes, 4 x 6 pixels, NCHW, gives logits" in result.output
     assert f"naiad serve image --weights {folder}" in result.output
-    facts, _ = read_folder(folder)
-    assert facts.preprocessing.scaling == SCALINGS["imagenet"]
-    assert (facts.preprocessing.crop, facts.notice) == (0.875, "a toy")
+    card, _ = read_folder(folder)
+    assert card.preprocessing.scaling == SCALINGS["imagenet"]
+    assert (card.preprocessing.crop, card.notice) == (0.875, "a toy")
     shown = run("weights", "show", folder)
     assert shown.exit_code == 0, shown.output
     assert re.search(r"model\.onnx +\d+ bytes", shown.output)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.unit.applications.image.classifiers import WEIGHT, expected, write_labels, write_onnx
 
-from naiad.applications.image.facts import SCALINGS
+from naiad.applications.image.card import SCALINGS
 from naiad.applications.image.importing import import_network
 from naiad.applications.image.inception import CLASSES, OUTPUT, InceptionGraphDef
 from naiad.applications.image.schema import SHAPES

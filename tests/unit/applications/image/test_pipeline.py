@@ -12,7 +12,7 @@ from PIL import Image
 from tests.unit.applications.image.classifiers import LABELS, expected, write_labels, write_onnx
 from tests.unit.applications.image.test_decode import encoded
 
-from naiad.applications.image.facts import SCALINGS
+from naiad.applications.image.card import SCALINGS
 from naiad.applications.image.importing import import_network
 from naiad.applications.image.pipeline import ImageClassifier
 from naiad.applications.image.schema import INPUTS, SHAPES, as_request

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from naiad.applications.image.facts import read_folder
+from naiad.applications.image.card import read_folder
 from naiad.applications.image.network import ShapeNet, fused
 from naiad.applications.image.networks import open_classifier
 from naiad.applications.image.schema import SHAPES
@@ -36,7 +36,7 @@ def test_simulated_requests_are_files_of_several_sizes():
 
 
 def test_a_shape_nobody_knows_is_refused():
-    with pytest.raises(ValueError, match="'heart' is none of circle, ring"):
+    with pytest.raises(ValueError, match="'heart' is not one of circle, ring"):
         draw("heart", np.random.default_rng(0))
 
 
@@ -52,12 +52,12 @@ def test_the_fused_network_gives_what_the_trained_one_gives():
 
 def test_training_writes_a_folder_that_can_be_served(tmp_path):
     seen = []
-    facts = train(
+    card = train(
         tmp_path / "w", images=12, test_images=4, batch=4, progress=lambda n, _: seen.append(n)
     )
     assert seen == [4, 8, 12]
     found, labels = read_folder(tmp_path / "w")
-    assert json.loads(found.to_json()) == json.loads(facts.to_json())
+    assert json.loads(found.to_json()) == json.loads(card.to_json())
     assert labels == SHAPES
     classifier = open_classifier(tmp_path / "w", found, len(labels), "cpu")
     probabilities = classifier(np.zeros((2, 299, 299, 3), np.uint8))

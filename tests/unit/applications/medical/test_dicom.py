@@ -142,14 +142,14 @@ def change(**tags: Any) -> Callable[[list[Dataset]], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (drop(3), r"are 5\.00 mm, between other slices 2\.50; is a slice missing\?"),
-        (lambda s: s.append(a_slice(2)), "lie at the same place"),
+        (drop(3), r"are 5\.00 mm apart, other slices 2\.50; is a slice missing\?"),
+        (lambda s: s.append(a_slice(2)), "are at the same position"),
         (change(ImagePositionPatient=None), "has no ImagePositionPatient"),
         (change(PixelSpacing=[0.7, 0.8]), r"has PixelSpacing \[0.7, 0.8\]"),
         (change(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]), "is a localizer among them"),
         (change(NumberOfFrames=3), "has 3 frames"),
         (change(SamplesPerPixel=3), "is in colour"),
-        (change(Rows=4), "the slices of a series must be of one size"),
+        (change(Rows=4), "the slices of a series must have the same size"),
         (change(PixelData=b"\0\0"), "pixels cannot be decoded"),
     ],
 )
@@ -171,7 +171,7 @@ def test_a_place_without_a_series_says_so(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear Lena")
     with pytest.raises(InvalidInput, match="has no DICOM images"):
         find_series(tmp_path)
-    with pytest.raises(InvalidInput, match="is no zip archive"):
+    with pytest.raises(InvalidInput, match="is not a readable zip archive"):
         find_series(tmp_path / "letter.txt")
 
 

@@ -179,7 +179,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "an unknown dtype": (
         lambda: file_of(SCAN, datatype=9999),
-        "scan has a header that makes no sense: data code 9999 not recognized*",
+        "scan has an invalid header: data code 9999 not recognized*",
     ),
     "an infinite affine": (
         lambda: file_of(SCAN, sform_code=1, srow_x=[np.inf, 0, 0, 0]),
@@ -187,7 +187,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a slope without an intercept": (
         lambda: file_of(SCAN, scl_slope=2),
-        "scan has a header that makes no sense: Valid slope but invalid intercept nan",
+        "scan has an invalid header: Valid slope but invalid intercept nan",
     ),
     "a huge slope": (
         lambda: file_of(SCAN, scl_slope=1e38, scl_inter=0),
@@ -225,7 +225,7 @@ def bomb(start: bytes, size: int) -> bytes:
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        (file_of(SCAN), "goes on after the 240 bytes of voxels"),
+        (file_of(SCAN), "continues after the 240 bytes of voxels"),
         (file_of(SCAN, dim=[3, 1024, 1024, 1024, 1, 1, 1, 1]), "a volume may have 1,073,741,824"),
         (b"", "is no NIfTI file"),
     ],

@@ -18,8 +18,8 @@ from tests.unit.applications.nugraph.graphs import assert_close, event, merge, p
 
 from naiad.applications.nugraph import compiled
 from naiad.applications.nugraph.arrangement import parameter_shapes
+from naiad.applications.nugraph.card import Architecture
 from naiad.applications.nugraph.compiled import CompiledNuGraph3, instruction_sets
-from naiad.applications.nugraph.metadata import Architecture
 from naiad.applications.nugraph.model import NuGraph3Net
 
 BUILD = runpy.run_path(str(ROOT / "scripts" / "native.py"))
@@ -170,7 +170,7 @@ from pathlib import Path
 import numpy as np
 from naiad.applications.nugraph.arrangement import parameter_shapes
 from naiad.applications.nugraph.compiled import CompiledNuGraph3
-from naiad.applications.nugraph.metadata import Architecture
+from naiad.applications.nugraph.card import Architecture
 
 arch = Architecture()
 state = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(arch).items()}

@@ -11,7 +11,7 @@ import torch
 from tests.unit.applications.nugraph.graphs import assert_close, event, golden, golden_event
 
 from naiad.applications.nugraph import compiled
-from naiad.applications.nugraph.metadata import Architecture, Metadata
+from naiad.applications.nugraph.card import Architecture, NuGraph3Card
 from naiad.applications.nugraph.model import NuGraph3Net
 from naiad.applications.nugraph.pipeline import NuGraph3
 from naiad.applications.nugraph.schema import INPUTS, OUTPUTS, SAMPLE
@@ -33,7 +33,7 @@ def save(folder, architecture=None, **changes):
         "notice": "for tests",
     }
     torch.manual_seed(0)
-    save_weights(NuGraph3Net(architecture), Metadata(**{**values, **changes}), folder)
+    save_weights(NuGraph3Net(architecture), NuGraph3Card(**{**values, **changes}), folder)
     return folder
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from naiad.applications import nugraph
+from naiad.applications.nugraph.card import Architecture
 from naiad.applications.nugraph.dataset import load_graphs, merge, prepare_graph, split_events
 from naiad.applications.nugraph.events import open_events, write_events
 from naiad.applications.nugraph.labels import (
@@ -21,7 +22,6 @@ from naiad.applications.nugraph.labels import (
     event_label,
     semantic_labels,
 )
-from naiad.applications.nugraph.metadata import Architecture
 from naiad.applications.nugraph.metrics import Metrics
 from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.simulate import simulate

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from naiad.applications.products.card import Architecture, ProductsCard
 from naiad.applications.products.graph import ProductGraph, graph_of_pairs, write_graph
-from naiad.applications.products.metadata import Architecture, Metadata
 from naiad.applications.products.model import SageNet
-from naiad.applications.products.weights import save_weights
 
 SMALL = Architecture(features=5, hidden=7, classes=4, layers=3)
 CATEGORIES = tuple("abcd")
@@ -52,7 +51,7 @@ def save(folder: Path, shop: ProductGraph | None = None, **changes: Any) -> Path
         "fanouts": (4, 3, 2),
         "notice": "for tests",
     }
-    metadata = Metadata(**{**values, **changes})
-    save_weights(random_net(metadata.architecture), metadata, folder)
+    card = ProductsCard(**{**values, **changes})
+    card.save_with(random_net(card.architecture), folder)
     write_graph(folder / "graph", shop or random_graph(60, 300))
     return folder

@@ -11,11 +11,12 @@ import torch
 from tests.unit.applications.products.shops import random_net
 from typer.testing import CliRunner, Result
 
+from naiad.applications.products.card import Architecture, ProductsCard
 from naiad.applications.products.graph import open_graph
-from naiad.applications.products.metadata import Architecture, read_metadata
 from naiad.applications.products.pipeline import Products
 from naiad.applications.products.results import Labels, ProductsResult
 from naiad.applications.products.task import ProductsTask
+from naiad.card import read_card
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, NaiadError, Unavailable
 from naiad.tasks.output import Output
@@ -51,7 +52,7 @@ def test_training_says_how_it_went_and_names_its_graph(shop: Path, tmp_path: Pat
     assert {path.name for path in folder.iterdir()} == {
         *("weights.json", "weights.safetensors", "metrics.json", "curve.csv", "curve.png")
     }
-    assert read_metadata(folder).graph == str(shop)
+    assert read_card(folder, ProductsCard).graph == str(shop)
     assert len(Products(folder).graph) == 600
 
 
@@ -73,14 +74,14 @@ def test_a_checkpoint_is_imported_with_the_graphs_categories(shop: Path, tmp_pat
     words = ("weights", "import", "products", tmp_path / "sage.pt", "-o", tmp_path / "w")
     result = run(*words, "--graph", shop)
     assert result.exit_code == 0, result.exception
-    assert read_metadata(tmp_path / "w").classes[0] == "synthetic category 1"
+    assert read_card(tmp_path / "w", ProductsCard).classes[0] == "synthetic category 1"
     assert len(Products(tmp_path / "w").graph) == 600
     shown = run("weights", "show", tmp_path / "w")
     assert "synthetic category 47" in shown.output
     names = tmp_path / "names.txt"
     names.write_text("".join(f"Shelf {number}\n" for number in range(47)))
     result = run(*words, "--categories", names, "--force")
-    assert read_metadata(tmp_path / "w").classes[46] == "Shelf 46"
+    assert read_card(tmp_path / "w", ProductsCard).classes[46] == "Shelf 46"
     assert "naiad serve graph_embeddings" in result.output
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.applications.products.shops import SMALL, random_graph, random_net
 
+from naiad.applications.products.card import Architecture
 from naiad.applications.products.graph import ProductGraph
-from naiad.applications.products.metadata import Architecture
 from naiad.applications.products.model import SageNet
 from naiad.applications.products.sampler import Sampler
 from naiad.applications.products.train import every_layer

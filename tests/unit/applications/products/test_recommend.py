@@ -14,8 +14,8 @@ from tests.support.markdown import ROOT
 from tests.unit.applications.products.shops import random_graph, save
 
 from naiad import Request
+from naiad.applications.products.card import ProductsCard
 from naiad.applications.products.graph import ProductGraph
-from naiad.applications.products.metadata import read_metadata
 from naiad.applications.products.product_store import VARIABLE, load_graph, open_products
 from naiad.applications.products.recommend import overlaps, recommend
 from naiad.applications.products.recommend_pipeline import ProductsRecommend
@@ -28,6 +28,7 @@ from naiad.applications.store import (
     open_store,
     write_store,
 )
+from naiad.card import read_card
 from naiad.core.schema import validate
 from naiad.errors import InvalidInput, NaiadError, StoreError
 from naiad.runtime.runner import Runner
@@ -189,7 +190,7 @@ def test_the_model_follows_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     assert ask(0)["product"].shape == (0,)
     assert "`naiad products embed` fills one" in str(ask(3))
-    sha256 = read_metadata(tmp_path / "w").sha256
+    sha256 = read_card(tmp_path / "w", ProductsCard).sha256
     fill(where, made.graph, sha256, embedded=0)
     assert isinstance(unready := ask(3), StoreError)
     assert str(unready).startswith("product 17 has no embedding yet; 0 of 60 have one")

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from tests.unit.applications.products.shops import CATEGORIES, SMALL, random_net, save
+from tests.unit.applications.products.shops import CATEGORIES, random_net, save
 
-from naiad.applications.products.metadata import Architecture, Metadata, read_metadata
+from naiad.applications.products.card import Architecture, ProductsCard
 from naiad.applications.products.weights import import_checkpoint, load_weights
+from naiad.card import read_card
 from naiad.errors import WeightsError
-from naiad.weights import FACTS_FILE
+from naiad.weights import CARD_FILE
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    net, metadata = load_weights(save(tmp_path / "w"))
-    assert metadata == read_metadata(tmp_path / "w")
-    assert (metadata.classes, metadata.fanouts, metadata.notice) == (
+    net, card = load_weights(save(tmp_path / "w"))
+    assert card == read_card(tmp_path / "w", ProductsCard)
+    assert (card.classes, card.fanouts, card.notice) == (
         CATEGORIES,
         (4, 3, 2),
         "for tests",
@@ -97,19 +98,13 @@ def test_another_checkpoint_is_refused_and_not_run(
         ({"fanouts": [3, 2, 0]}, "fan-out 0 must be 1 to"),
         ({"graph": "../other"}, "must not lead out"),
         ({"architecture": {"layers": 1}}, "layers is 1; it must be 2 to 8"),
-        ({"colour": "red"}, "not the metadata of GraphSAGE weights"),
         ({"sha256": "0" * 64}, "do not belong together"),
     ],
 )
-def test_facts_that_cannot_be_are_refused(
+def test_a_card_that_cannot_be_is_refused(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    path = save(tmp_path / "w") / FACTS_FILE
+    path = save(tmp_path / "w") / CARD_FILE
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     with pytest.raises(WeightsError, match=message):
         load_weights(tmp_path / "w")
-
-
-def test_metadata_is_written_as_it_is_read() -> None:
-    metadata = Metadata(SMALL, CATEGORIES, "x", "g", (1, 2, 3), "y", {"a": "b"}, "0")
-    assert Metadata.from_json(metadata.to_json()) == metadata

@@ -27,10 +27,10 @@ class AsyncBundleClient(AsyncTaskClient[Any, Answer]):
 
     @classmethod
     async def find(cls, client: AsyncClient, name: str | None = None) -> AsyncBundleClient:
-        """Return the client of the bundle of that name; without one, of the only one served.
+        """Return the client of the bundle with this name; without a name, of the only one served.
 
         Raises:
-            ModelNotFound: there is none, or there are several; names them.
+            ModelNotFound: no bundle, or several; names them.
             InvalidInput: the model of that name is not a bundle.
         """
         found = cls(client.model(name or await find_bundle(client)), BundleTask())

@@ -29,10 +29,10 @@ class BundleClient(TaskClient[Any, Answer]):
 
     @classmethod
     def find(cls, client: Client, name: str | None = None) -> BundleClient:
-        """Return the client of the bundle of that name; without one, of the only one served.
+        """Return the client of the bundle with this name; without a name, of the only one served.
 
         Raises:
-            ModelNotFound: there is none, or there are several; names them.
+            ModelNotFound: no bundle, or several; names them.
             InvalidInput: the model of that name is not a bundle.
         """
         found = cls(client.model(name or find_bundle(client)), BundleTask())

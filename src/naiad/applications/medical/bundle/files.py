@@ -1,15 +1,15 @@
-"""A MONAI bundle on disk: a folder, or one TorchScript file that carries its configs.
+"""A MONAI bundle on disk: a folder, or a TorchScript file with its configs.
 
 ::
 
-    spleen/configs/metadata.json              what the network takes and gives
+    spleen/configs/metadata.json              inputs and outputs of the network
     spleen/configs/inference.json or .yaml    transforms, inferer, network
     spleen/models/model.ts                    the network as TorchScript; or
     spleen/models/model.pt                    its parameters, for the config's ``network_def``
 
-That is MONAI's bundle specification (docs.monai.io, "MONAI Bundle Specification"). One file is what
-``python -m monai.bundle ckpt_export`` writes. Nothing here needs torch or MONAI, and nothing of the
-config is evaluated.
+This is MONAI's bundle specification (docs.monai.io, "MONAI Bundle Specification"). ``python -m
+monai.bundle ckpt_export`` writes a single file. Nothing here needs torch or MONAI, or evaluates the
+config.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ TORCHSCRIPT: Final = "models/model.ts"
 PARAMETERS: Final = "models/model.pt"
 
 _LARGEST_CONFIG: Final = 16 << 20
-_EXTRA: Final = "/extra/"  # where TorchScript keeps files that were saved with it
+_EXTRA: Final = "/extra/"  # the folder in TorchScript of files saved with it
 
 
 @dataclass(frozen=True, slots=True)
 class BundleFiles:
-    """The files of one bundle.
+    """The files of a bundle.
 
     Attributes:
-        root: its folder; that of the file, where it is one file.
-        metadata: what ``metadata.json`` says.
-        metadata_file: how that file is called in messages.
-        config_file: how the inference config is called in messages. They come from where the model
-            is loaded, from a copy, so it is named within the bundle.
+        root: its folder, or that of its single file.
+        metadata: content of ``metadata.json``.
+        metadata_file: name of that file in messages.
+        config_file: name of the inference config in messages. As messages come from where a copy of
+            the bundle is loaded, it is relative to the bundle.
         network: the file of the network or of its parameters.
         torchscript: whether ``network`` is a whole network.
     """
@@ -56,20 +56,20 @@ class BundleFiles:
     _config_text: str
 
     def config(self) -> dict[str, Any]:
-        """The inference config as it is written, nothing evaluated.
+        """Read the inference config without evaluating it.
 
         Raises:
-            RepositoryError: it is not JSON or YAML, or no mapping; says where.
+            RepositoryError: it is not JSON or YAML, or not a mapping; says where.
             MissingExtra: it is YAML, and PyYAML is not installed.
         """
         return _parsed(self.config_file, self._config_text)
 
     def wrong_metadata(self, what: str) -> RepositoryError:
-        """The error that ``metadata.json`` is wrong in some way."""
+        """Return the error that ``metadata.json`` is wrong."""
         return RepositoryError(f"{self.metadata_file}: {what}")
 
     def wrong_config(self, what: str) -> RepositoryError:
-        """The error that the inference config is wrong in some way."""
+        """Return the error that the inference config is wrong."""
         return RepositoryError(f"{self.config_file}: {what}")
 
 
@@ -83,7 +83,7 @@ def open_bundle(path: Path) -> BundleFiles:
         return _from_folder(path)
     if path.is_file():
         return _from_torchscript(path)
-    raise RepositoryError(f"{path}: there is no such bundle; give its folder, or a .ts file")
+    raise RepositoryError(f"{path}: no such bundle; give its folder, or a .ts file")
 
 
 def _from_folder(root: Path) -> BundleFiles:
@@ -148,7 +148,7 @@ def _from_torchscript(path: Path) -> BundleFiles:
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Whether a file is a network (a program), and not parameters alone."""
+    """Return True if a file is a network (a program), not only parameters."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
@@ -187,5 +187,5 @@ def _parsed(name: str, text: str) -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise RepositoryError(f"{name}: not YAML: {error}") from None
     if not isinstance(found, dict):
-        raise RepositoryError(f"{name}: it is a {type(found).__name__}; it must be a mapping")
+        raise RepositoryError(f"{name}: it has a {type(found).__name__}; it must be a mapping")
     return found

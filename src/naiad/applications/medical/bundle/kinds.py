@@ -1,5 +1,6 @@
-"""The two kinds of images, volumes and pictures: how files are read, and label maps written, read
-and measured. Libraries are imported late: the client and the command line need few of them.
+"""The two kinds of images, volumes and pictures: their files and their label maps.
+
+Libraries are imported late, as the client and the command line need few of them.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from naiad.applications.medical.nifti import Volume
 
 MAX_VOXEL_BYTES: Final = 1 << 30
-"""The most that the voxels of one volume may occupy, uncompressed."""
+"""Maximum size of a volume, uncompressed, in bytes."""
 MAX_PICTURE_BYTES: Final = 20 << 20
-"""Largest picture file, in bytes."""
+"""Maximum size of a picture file, in bytes."""
 MAX_PIXELS: Final = 50_000_000
-"""Most pixels of one picture, read from its header before anything is decoded."""
+"""Maximum pixels of a picture, read from its header before anything is decoded."""
 
 _MODES: Final = {1: "L", 3: "RGB"}
-_EXACT: Final = 2**24  # float32 has all whole numbers below
+_EXACT: Final = 2**24  # float32 has all integers below
 
 Loaded: TypeAlias = "Volume | PILImage"
 """A volume or a picture in memory."""
@@ -38,11 +39,11 @@ LoadedT = TypeVar("LoadedT", bound=Loaded)
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the voxels of a scan, or the pixels of a picture, lie.
+    """The grid of a scan's voxels or a picture's pixels.
 
     Attributes:
-        shape: how many there are along each axis: ``x, y, z``, or width and height.
-        affine: from their indices to millimetres, ``[4, 4]``; the identity, for a picture.
+        shape: their numbers along each axis: ``x, y, z``, or width and height.
+        affine: from their indices to millimetres, ``[4, 4]``; the identity for a picture.
     """
 
     shape: tuple[int, ...]
@@ -53,12 +54,12 @@ class Kind(ABC, Generic[LoadedT]):
     """A kind of image.
 
     Attributes:
-        name: what one image is called.
-        axes: how many there are in space.
-        most_channels: that a network may take.
-        sizes: the tensor that says how large labels are, of ``size_type`` in ``unit``.
-        map_format: what label maps are written as, with ``label_types`` as their values.
-        gzips: whether label maps may be gzipped or not.
+        name: noun for an image.
+        axes: number of its axes in space.
+        most_channels: maximum channels of a network's input.
+        sizes: name of the tensor with the sizes of labels, of ``size_type`` in ``unit``.
+        map_format: format of label maps, with values of ``label_types``.
+        gzips: whether label maps may be gzipped.
     """
 
     name: ClassVar[str]
@@ -72,65 +73,65 @@ class Kind(ABC, Generic[LoadedT]):
     gzips: ClassVar[bool]
 
     def __repr__(self) -> str:
-        """Its name."""
+        """Return its name."""
         return f"<{self.name}>"
 
     @abstractmethod
     def files(self, name: str, channel_names: Sequence[str]) -> tuple[str, ...]:
-        """What each file of one image is, where the network takes these channels."""
+        """Return the names of the files of an image, for a network with these channels."""
 
     @abstractmethod
     def read(self, files: Sequence[bytes], name: str, channels: int) -> list[LoadedT]:
-        """The image in some files.
+        """Read an image from its files.
 
         Args:
-            files: as many as :meth:`files` says.
-            name: of the tensor that they came in, for messages.
-            channels: that the network takes.
+            files: one for each name of :meth:`files`.
+            name: name of their tensor, for messages.
+            channels: number of the network's input channels.
 
         Raises:
-            InvalidInput: one cannot be read, or they do not go together; says why.
+            InvalidInput: a file cannot be read, or the files do not fit together; says why.
         """
 
     @abstractmethod
     def grid(self, loaded: LoadedT) -> Grid:
-        """Its grid."""
+        """Return the grid of an image."""
 
     @abstractmethod
     def write(self, labels: Array, grid: Grid, *, compress: bool) -> bytes:
-        """A label map, ``[x, y, z]`` or ``[x, y]``, as a file; ``compress`` if it :attr:`gzips`."""
+        """Encode a label map, ``[x, y, z]`` or ``[x, y]``; ``compress`` it if it :attr:`gzips`."""
 
     @abstractmethod
     def read_map(self, data: bytes, name: str) -> Array:
-        """A label map that was written: ``[x, y, z]``, or of a picture ``[rows, columns]``."""
+        """Decode a label map: ``[x, y, z]``, or ``[rows, columns]`` for a picture."""
 
     @abstractmethod
     def suffix(self, *, compress: bool) -> str:
-        """Of a label map's file."""
+        """Return the suffix of a label map's file."""
 
     @abstractmethod
     def measured(self, counts: NDArray[np.int64], grid: Grid) -> Array:
-        """What so many voxels or pixels are in :attr:`unit`."""
+        """Convert numbers of voxels or pixels to :attr:`unit`."""
 
     @abstractmethod
     def said(self, size: float) -> str:
-        """A size in words."""
+        """Return a size in words."""
 
     @abstractmethod
     def example(self, shape: Sequence[int], channels: int) -> list[bytes]:
-        """The files of a ball, or disk, in noise."""
+        """Return the files of a ball, or disk, in noise."""
 
     def whole_numbers(self, maps: NDArray[np.float32]) -> Array:
-        """Label maps as the smallest integers that programs read in :attr:`map_format`.
+        """Convert label maps to the smallest integers that programs read in :attr:`map_format`.
 
         Raises:
-            PipelineError: a value is no label, or none that the format has.
+            PipelineError: a value is not a label, or is out of the format's range.
         """
         wrong = ~((maps == np.round(maps)) & (np.abs(maps) < _EXACT))
         if wrong.any():
             raise PipelineError(
                 f"the bundle's postprocessing leaves {maps[wrong][0]:g} in its label map; it must "
-                "end with whole numbers: add AsDiscreted to postprocessing"
+                "end with integers: add AsDiscreted to postprocessing"
             )
         low, high = maps.min(), maps.max()
         limits = [np.iinfo(kind) for kind in self.label_types]
@@ -154,11 +155,11 @@ class VolumeKind(Kind["Volume"]):
     gzips = True
 
     def files(self, name: str, channel_names: Sequence[str]) -> tuple[str, ...]:
-        """One for each channel."""
+        """Return a name for each channel."""
         return (name,) if len(channel_names) == 1 else tuple(channel_names)
 
     def read(self, files: Sequence[bytes], name: str, channels: int) -> list[Volume]:
-        """The volumes of a scan, one per channel, all with the same grid."""
+        """Read the volumes of a scan, one per channel, all with the same grid."""
         from naiad.applications.medical.nifti import read
 
         volumes = [
@@ -178,35 +179,35 @@ class VolumeKind(Kind["Volume"]):
         return volumes
 
     def grid(self, loaded: Volume) -> Grid:
-        """As the file says."""
+        """Return the file's grid."""
         return Grid(loaded.shape, loaded.affine)
 
     def write(self, labels: Array, grid: Grid, *, compress: bool) -> bytes:
-        """A NIfTI file with the scan's affine."""
+        """Encode a NIfTI file with the scan's affine."""
         from naiad.applications.medical.nifti import write
 
         return write(np.asfortranarray(labels), grid.affine, compress=compress)
 
     def read_map(self, data: bytes, name: str) -> Array:
-        """The voxels as they are stored."""
+        """Return the voxels as stored."""
         from naiad.applications.medical.nifti import read
 
         return read(data, name=name).stored
 
     def suffix(self, *, compress: bool) -> str:
-        """``.nii.gz`` or ``.nii``."""
+        """Return ``.nii.gz`` or ``.nii``."""
         return ".nii.gz" if compress else ".nii"
 
     def measured(self, counts: NDArray[np.int64], grid: Grid) -> Array:
-        """Millilitres."""
+        """Return millilitres."""
         return counts * (abs(np.linalg.det(grid.affine[:3, :3])) / 1000)
 
     def said(self, size: float) -> str:
-        """Such as ``61.1 ml``."""
+        """Return a text such as ``61.1 ml``."""
         return f"{size:,.1f} ml"
 
     def example(self, shape: Sequence[int], channels: int) -> list[bytes]:
-        """A NIfTI file for each channel."""
+        """Return a NIfTI file for each channel."""
         from naiad.applications.medical.nifti import write
 
         rng = np.random.default_rng(0)
@@ -218,8 +219,9 @@ class VolumeKind(Kind["Volume"]):
 
 
 class PictureKind(Kind["PILImage"]):
-    """Photographs, as JPEG and PNG files. As MONAI's reader has them, their first axis is x, and
-    what EXIF says of rotation is not looked at.
+    """Photographs, as JPEG and PNG files.
+
+    As in MONAI's reader, their first axis is x, and the EXIF orientation is ignored.
     """
 
     name = "picture"
@@ -230,13 +232,11 @@ class PictureKind(Kind["PILImage"]):
     gzips = False
 
     def files(self, name: str, channel_names: Sequence[str]) -> tuple[str, ...]:
-        """One with all colours."""
+        """Return one name, for all colours."""
         return (name,)
 
     def read(self, files: Sequence[bytes], name: str, channels: int) -> list[PILImage]:
-        """The one picture, in the colours that the network takes; 16 bits of grey stay if it takes
-        grey.
-        """
+        """Read the picture in the network's colours; keep 16 bits of grey for a grey network."""
         from naiad.images import decoding, eight_bits, is_grey_16
 
         (data,), place = files, f"{name}[0]"
@@ -248,11 +248,11 @@ class PictureKind(Kind["PILImage"]):
             return [picture if fits else eight_bits(picture).convert(mode)]
 
     def grid(self, loaded: PILImage) -> Grid:
-        """Its pixels, a millimetre each: a picture has no other scale."""
+        """Return its pixels, of a millimetre each, as a picture has no scale."""
         return Grid(loaded.size, np.eye(4))
 
     def write(self, labels: Array, grid: Grid, *, compress: bool) -> bytes:
-        """A PNG file of 8 or 16 bits of grey."""
+        """Encode a PNG file of 8 or 16 bits of grey."""
         from PIL import Image
 
         file = BytesIO()
@@ -260,27 +260,27 @@ class PictureKind(Kind["PILImage"]):
         return file.getvalue()
 
     def read_map(self, data: bytes, name: str) -> Array:
-        """The pixels as Pillow has them."""
+        """Return the pixels in Pillow's order."""
         from naiad.images import decoding
 
-        picture = _opened(data, name, 4 * MAX_PIXELS)  # up to 2 for each, where it is noise
+        picture = _opened(data, name, 4 * MAX_PIXELS)  # noise takes up to 2 bytes per pixel
         with decoding(picture, name):
             return np.asarray(picture)
 
     def suffix(self, *, compress: bool) -> str:
-        """``.png``."""
+        """Return ``.png``."""
         return ".png"
 
     def measured(self, counts: NDArray[np.int64], grid: Grid) -> Array:
-        """Pixels."""
+        """Return pixels."""
         return counts
 
     def said(self, size: float) -> str:
-        """Such as ``1,234 px``."""
+        """Return a text such as ``1,234 px``."""
         return f"{size:,} px"
 
     def example(self, shape: Sequence[int], channels: int) -> list[bytes]:
-        """A PNG file."""
+        """Return a PNG file."""
         from PIL import Image
 
         noise = np.random.default_rng(0).integers(0, 50, shape)

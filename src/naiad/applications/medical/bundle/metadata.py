@@ -1,7 +1,7 @@
-"""What a bundle's ``metadata.json`` says of its network, as far as a service is made of it.
+"""The fields of a bundle's ``metadata.json`` that a service is derived from.
 
-The fields are those of ``network_data_format`` in MONAI's bundle specification. Fields that only
-describe are taken as they are; those that the schema is derived from are checked.
+They are those of ``network_data_format`` in MONAI's bundle specification. Descriptions are taken as
+they are; fields that the schema is derived from are checked.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Task = Literal["segmentation", "classification"]
 _MOST_CHANNELS: Final = 1024
 _ANY_NUMBER: Final = "n"
 _KINDS: Final = {kind.axes: kind for kind in KINDS}
-_FREE: Final = 64  # voxels along an axis that may be of any length
-_LEAST: Final = 16  # voxels that n or p of "8*n" or "2**p" are chosen to reach
+_FREE: Final = 64  # voxels along an axis of any length
+_LEAST: Final = 16  # minimum voxels, by which n or p of "8*n" or "2**p" are chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Image:
     """An input of the network.
 
     Attributes:
-        name: the key under which the transforms find it.
-        channels: images that lie on each other, such as the sequences of an MR examination.
-        channel_names: what each of them is, as far as that is said.
-        shape: of what the network sees; expressions such as ``"8*n"`` are sizes that it can take.
-            A network that sees volumes slice by slice sees any number of slices.
-        patch: whether that is a window of the volume, and not all of it.
+        name: its key in the transforms.
+        channels: number of aligned images, such as the sequences of an MR examination.
+        channel_names: their names, as far as stated.
+        shape: of the network's input; expressions such as ``"8*n"`` are sizes that it can take. A
+            network that takes volumes slice by slice takes any number of slices.
+        patch: whether the input is a window of the volume.
         modality: ``CT``, ``MR``, ...
-        value_range: least and greatest value that the network sees, or empty.
+        value_range: least and greatest value of the input, or empty.
     """
 
     name: str
@@ -49,16 +49,16 @@ class Image:
 
     @property
     def kind(self) -> Kind[Any]:
-        """Whether it is a volume or a picture."""
+        """The kind of image: volume or picture."""
         return _KINDS[len(self.shape)]
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What each file of one scan is: a volume per channel; all colours of a picture."""
+        """Names of the files of a scan: a volume per channel, or a picture with all colours."""
         return self.kind.files(self.name, self.channel_names)
 
     def example_shape(self) -> tuple[int, ...]:
-        """A small shape that fits the pattern."""
+        """Return a small shape that fits the pattern."""
         return tuple(size if isinstance(size, int) else _evaluated(size) for size in self.shape)
 
 
@@ -67,10 +67,10 @@ class Prediction:
     """The output of the network.
 
     Attributes:
-        name: the key under which the transforms find it.
-        task: what it is.
-        channels: scores that it has for each voxel, or for the whole.
-        labels: what each channel stands for, by its number, as far as that is said.
+        name: its key in the transforms.
+        task: segmentation or classification.
+        channels: number of scores for each voxel, or for the whole.
+        labels: name of each channel by its number, as far as stated.
     """
 
     name: str
@@ -79,20 +79,20 @@ class Prediction:
     labels: Mapping[int, str]
 
     def class_names(self) -> list[str]:
-        """What each channel is called."""
+        """Return the name of each channel."""
         return [self.labels.get(number, f"class {number}") for number in range(self.channels)]
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a bundle says of itself.
+    """A bundle's description of itself.
 
     Attributes:
-        image: what goes into the network.
-        prediction: what comes out.
+        image: input of the network.
+        prediction: output of the network.
         title: the task or the name, in words.
         version: of the bundle.
-        intended_use: what it may be used for, as its authors say, or "".
+        intended_use: its use as intended by its authors, or "".
     """
 
     image: Image
@@ -103,11 +103,11 @@ class Metadata:
 
 
 def read_metadata(files: BundleFiles) -> Metadata:
-    """The metadata of a bundle, checked.
+    """Read and check the metadata of a bundle.
 
     Raises:
-        RepositoryError: a field is missing or wrong, or says that the bundle does something that is
-            not served; names the file and the field.
+        RepositoryError: a field is missing or wrong, or the bundle cannot be served; names the file
+            and the field.
     """
     reader = _Fields(files)
     image_name, image = reader.only("network_data_format.inputs")
@@ -145,7 +145,7 @@ def read_metadata(files: BundleFiles) -> Metadata:
 
 
 class _Fields:
-    """Reads fields, and says of a wrong one where it is."""
+    """Reader of fields that names a wrong one."""
 
     def __init__(self, files: BundleFiles) -> None:
         self._files = files
@@ -154,7 +154,7 @@ class _Fields:
         return self._files.wrong_metadata(f"{field} {what}")
 
     def only(self, field: str) -> tuple[str, Mapping[str, Any]]:
-        """The one entry of a mapping of mappings."""
+        """Return the only entry of a mapping of mappings."""
         found: Any = self._files.metadata
         for part in field.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
@@ -165,7 +165,7 @@ class _Fields:
             )
         if len(found) > 1:
             raise self.wrong(
-                field, f"has {', '.join(found)}; bundles with one tensor in and one out are served"
+                field, f"has {', '.join(found)}; a bundle must have one input and one output tensor"
             )
         ((name, entry),) = found.items()
         if not isinstance(entry, Mapping):
@@ -193,14 +193,14 @@ class _Fields:
         if not isinstance(found, Sequence) or isinstance(found, str) or len(found) not in _KINDS:
             raise self.wrong(
                 field,
-                f"is {found!r}; served are volumes, whose shape has 3 sizes, and pictures, with 2",
+                f"is {found!r}; it must have 3 sizes for volumes or 2 for pictures",
             )
         for size in found:
             try:
                 least = size if type(size) is int else _evaluated(size)
             except (SyntaxError, ValueError, TypeError):
                 raise self.wrong(
-                    field, f'has {size!r}; a size is a number, "*", or as "8*n" or "2**p"'
+                    field, f'has {size!r}; a size is a number, "*", or such as "8*n" or "2**p"'
                 ) from None
             if least < 1:
                 raise self.wrong(field, f"has {size!r}; a size must be 1 or more")
@@ -221,19 +221,20 @@ class _Fields:
         if kind in ("probabilities", "probability") or form in ("classes", "classification"):
             return "classification"
         if form == "labels" and entry.get("spatial_shape") == [1, entry.get("num_channels")]:
-            return "classification"  # a score for each channel, and none for a pixel
+            return "classification"  # scores for the channels, not for pixels
         if kind == "image" and form in ("segmentation", "labels"):
             return "segmentation"
         raise self.wrong(
             field,
-            f'has type {kind!r} and format {form!r}; served are segmentation (type "image", format '
-            '"segmentation") and classification (type "probabilities", format "classes")',
+            f'has type {kind!r} and format {form!r}; it must be segmentation (type "image", format '
+            '"segmentation") or classification (type "probabilities", format "classes")',
         )
 
 
 def _sliced_axis(files: BundleFiles) -> int | None:
-    """The axis along which slices of volumes are given to a network of two dimensions, if so: then
-    MONAI's ``SliceInferer`` is what the config says, and nothing in the metadata does.
+    """Return the axis along which a 2D network takes the slices of volumes, or None.
+
+    Only the config says so, by MONAI's ``SliceInferer``.
     """
     inferer = files.config().get("inferer")
     if not isinstance(inferer, Mapping):
@@ -248,7 +249,7 @@ def _sliced_axis(files: BundleFiles) -> int | None:
 
 
 def _evaluated(pattern: str) -> int:
-    """The least size from 16 that a pattern such as ``"8*n"`` or ``"2**p"`` allows."""
+    """Return the least size from 16 that a pattern such as ``"8*n"`` or ``"2**p"`` allows."""
     if pattern.strip() == "*":
         return _FREE
     tree = ast.parse(pattern.strip(), mode="eval").body
@@ -258,7 +259,7 @@ def _evaluated(pattern: str) -> int:
 
 
 def _value(tree: ast.AST, number: int) -> int:
-    """The value of a product or power, with ``n`` and ``p`` being the number."""
+    """Evaluate a product or power, ``n`` and ``p`` being the number."""
     if isinstance(tree, ast.Constant) and type(tree.value) is int:
         return tree.value
     if isinstance(tree, ast.Name) and tree.id in ("n", "p"):

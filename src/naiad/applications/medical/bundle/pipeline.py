@@ -37,15 +37,15 @@ _ANY_CLASSIFIER = replace(_ANY, prediction=replace(_ANY.prediction, task="classi
 
 
 def bundle_spec(path: Path) -> str:
-    """The name of a bundle's pipeline, for :func:`naiad.core.pipeline.load_pipeline`."""
+    """Return the name of a bundle's pipeline, for :func:`naiad.core.pipeline.load_pipeline`."""
     return f"{Bundle.made_by}({path.resolve()})"
 
 
 def bundle(path: str | Path) -> type[Bundle]:
-    """The pipeline class of the bundle at ``path``: its folder, or a TorchScript file.
+    """Make the pipeline class of the bundle at ``path``: its folder, or a TorchScript file.
 
-    The model is named as the folder or file. Only the metadata is read: nothing of the bundle is
-    run before the model is loaded.
+    The model has the name of the folder or file. Only the metadata is read: no code of the bundle
+    runs before the model is loaded.
 
     Raises:
         RepositoryError: a file of the bundle is missing or wrong; names the file and the field.
@@ -57,7 +57,7 @@ def bundle(path: str | Path) -> type[Bundle]:
     if taken:
         raise files.wrong_metadata(
             f"network_data_format has a tensor {min(taken)!r}, a name that Naiad uses; rename it "
-            "there and in the transforms, as 'image' or 'pred'"
+            "there and in the transforms, such as to 'image' or 'pred'"
         )
     kind = Classification
     if metadata.prediction.task == "segmentation":
@@ -82,15 +82,15 @@ def bundle(path: str | Path) -> type[Bundle]:
 
 
 class Bundle(Pipeline):
-    """Any MONAI bundle; what is served is made of one bundle by :func:`bundle`."""
+    """Base of the pipelines that :func:`bundle` makes of MONAI bundles."""
 
     made_by = f"{__name__}:bundle"
     inputs = schema.inputs(_ANY)
     sample = schema.sample(_ANY)
     result = schema.result(_ANY)
     outputs = schema.outputs(_ANY)
-    # Windows of one volume are batched by the bundle's own inferer, and each volume more in a batch
-    # needs its memory.
+    # The bundle's inferer batches the windows of a volume, and each further volume in a batch needs
+    # its own memory.
     budget = Budget(requests=1)
     limit = Budget(bytes=2 << 30)
     waiting = Budget(bytes=4 << 30)  # files wait as they were sent
@@ -98,19 +98,19 @@ class Bundle(Pipeline):
     facts: ClassVar[Metadata] = _ANY
 
     def __init__(self, weights: Path | None = None) -> None:
-        """Serve the bundle the class was made of, at ``weights`` if it was moved.
+        """Serve the bundle of the class, at ``weights`` if it was moved.
 
         Raises:
-            WeightsError: the class was made of none.
+            WeightsError: the class has no bundle.
         """
         super().__init__(weights)
         if self.weights is None or self.weights_path is None:
             raise WeightsError(
-                "which bundle? give its folder: --weights DIR, or naiad serve --bundle DIR"
+                "no bundle was given; give its folder: --weights DIR, or naiad serve --bundle DIR"
             )
 
     def metadata(self) -> Mapping[str, str]:
-        """What the bundle says of itself, its task, and the names of files and classes."""
+        """Return the bundle's description, its task, and the names of files and classes."""
         facts = self.facts
         stated = {"title": facts.title, "version": facts.version, "modality": facts.image.modality}
         return {
@@ -124,14 +124,14 @@ class Bundle(Pipeline):
         }
 
     def setup(self, device: str) -> None:
-        """Let MONAI make what the bundle's config names."""
+        """Let MONAI create the objects in the bundle's config."""
         from naiad.applications.medical.bundle.workflow import Workflow
 
         assert self.weights_path is not None
         self._workflow: Workflow = Workflow(open_bundle(self.weights_path), self.facts, device)
 
     def prepare(self, request: Request) -> Arrays:
-        """Read the files and preprocess them as the bundle does."""
+        """Read the files and preprocess them by the bundle's transforms."""
         image = self.facts.image
         files = request[image.name].tolist()
         if len(files) != len(image.files):
@@ -147,21 +147,21 @@ class Bundle(Pipeline):
         return sample
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """Let the bundle's inferer run its network over the volumes of a batch, of equal shape."""
+        """Run the bundle's inferer over the volumes of a batch, all of the same shape."""
         return {**batch, "prediction": self._workflow.predict(batch["image"])}
 
     def example(self) -> dict[str, Array]:
-        """A ball in noise, of a size that the network takes."""
+        """Return a ball in noise, of a size that the network takes."""
         image = self.facts.image
         files = image.kind.example(image.example_shape(), image.channels)
         return {image.name: np.array([*files, None], object)[:-1]}
 
 
 class Segmentation(Bundle):
-    """A bundle that says of each voxel or pixel what it belongs to."""
+    """A bundle that labels each voxel or pixel."""
 
     def finish(self, result: Arrays) -> Arrays:
-        """The label maps as files, and how large the labels in them are."""
+        """Return the label maps as files, and the sizes of their labels."""
         kind = self.facts.image.kind
         maps, grid = self._workflow.label_maps(_case(result), result["prediction"][0])
         labels = kind.whole_numbers(maps)
@@ -178,7 +178,7 @@ class Segmentation(Bundle):
 
 
 class PictureSegmentation(Segmentation):
-    """The same of a picture; its contract differs."""
+    """The same for a picture, with another contract."""
 
     inputs = schema.inputs(_ANY_PICTURE)
     sample = schema.sample(_ANY_PICTURE)
@@ -187,18 +187,18 @@ class PictureSegmentation(Segmentation):
 
 
 class Classification(Bundle):
-    """A bundle that says of a volume what it shows."""
+    """A bundle that classifies volumes."""
 
     inputs = schema.inputs(_ANY_CLASSIFIER)
     sample = schema.sample(_ANY_CLASSIFIER)
     result = schema.result(_ANY_CLASSIFIER)
     outputs = schema.outputs(_ANY_CLASSIFIER)
-    # Volumes that preprocessing makes equal in shape are merged; a DenseNet121 holds some 80 bytes
-    # for each of their voxels.
+    # Volumes of the same shape after preprocessing are merged; a DenseNet121 needs some 80 bytes
+    # per voxel.
     budget = Budget(requests=4, bytes=256 << 20, voxels=1 << 24)
 
     def setup(self, device: str) -> None:
-        """Load the bundle, and find out whether its network gives logits or probabilities."""
+        """Load the bundle, and find whether its network returns logits or probabilities."""
         super().setup(device)
         self._softmax = False
         if not self._workflow.activates:
@@ -213,12 +213,12 @@ class Classification(Bundle):
             self._softmax = bool((found < 0).any()) or not 0.999 < total < 1.001
 
     def finish(self, result: Arrays) -> Arrays:
-        """Probabilities of the classes, the name of the highest, and what the bundle decided."""
+        """Return the probabilities, the most probable class, and the decision."""
         scores, decided = self._workflow.scores(_case(result), result["prediction"][0])
         classes = self.facts.prediction.channels
         if scores.shape != (classes,):
             raise PipelineError(
-                f"the bundle gives {len(scores)} scores; its metadata.json says num_channels "
+                f"the bundle returns {len(scores)} scores; its metadata.json has num_channels "
                 f"{classes}"
             )
         if self._softmax:
@@ -232,7 +232,7 @@ class Classification(Bundle):
         }
 
     def labels(self) -> Mapping[str, Sequence[str]]:
-        """The names of the classes, for Triton's classification extension."""
+        """Return the names of the classes, for Triton's classification extension."""
         return {schema.PROBABILITIES: self.facts.prediction.class_names()}
 
 
@@ -243,7 +243,7 @@ def _case(result: Arrays) -> Case:
 
 
 def _counted(maps: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The labels of a map and their voxels; of several maps, their numbers and what is not 0."""
+    """Count the voxels of each label of a map; of several maps, those that are not 0 in each."""
     if len(maps) == 1:
         found, counts = np.unique(maps, return_counts=True)
         return found.astype(np.int64), counts.astype(np.int64)

@@ -1,4 +1,4 @@
-"""How a bundle's own ``LoadImaged`` reads volumes and pictures that are in memory."""
+"""Readers by which a bundle's own ``LoadImaged`` reads volumes and pictures in memory."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _Y_FIRST: Final = np.eye(4)[[1, 0, 2, 3]]
 
 
 class VolumeReader(NibabelReader):
-    """A NIfTI reader for which the name of a file is a key of ``volumes``.
+    """A NIfTI reader whose file names are keys of ``volumes``.
 
-    All that follows reading, such as the metadata that other transforms use, is as in MONAI's own.
+    Everything after reading, such as the metadata for other transforms, is MONAI's own.
     """
 
     def __init__(self, volumes: Mapping[str, Volume], like: NibabelReader) -> None:
         """Read from ``volumes``, with the options of the reader ``like``."""
-        channel_dim = cast(Any, like.channel_dim)  # NaN says that there is none
+        channel_dim = cast(Any, like.channel_dim)  # NaN if there is none
         super().__init__(channel_dim, like.as_closest_canonical, like.squeeze_non_spatial_dims)
         self._volumes = volumes
 
     def verify_suffix(self, filename: Sequence[Any] | Any) -> bool:
-        """Whether this reads the file: it reads all."""
+        """Return True: it reads all files."""
         return True
 
     def read(self, data: Sequence[Any] | Any, **kwargs: Any) -> Any:
-        """The images of those names, as nibabel would load them from files."""
+        """Return the images of these names, as nibabel would load them from files."""
         self.filenames = _names(data)
         volumes = [self._volumes[name] for name in self.filenames]
         images = [Nifti1Image(volume.voxels(), volume.affine) for volume in volumes]
@@ -45,7 +45,7 @@ class VolumeReader(NibabelReader):
 
 
 class PictureReader(PILReader):
-    """The same of Pillow's: the name of a file is a key of ``pictures``."""
+    """A Pillow reader whose file names are keys of ``pictures``."""
 
     def __init__(self, pictures: Mapping[str, PILImage], like: PILReader) -> None:
         """Read from ``pictures``, with the options of the reader ``like``."""
@@ -53,17 +53,17 @@ class PictureReader(PILReader):
         self._pictures = pictures
 
     def verify_suffix(self, filename: Sequence[Any] | Any) -> bool:
-        """Whether this reads the file: it reads all."""
+        """Return True: it reads all files."""
         return True
 
     def read(self, data: Sequence[Any] | Any, **kwargs: Any) -> Any:
-        """The picture of that name, as Pillow would open it."""
+        """Return the picture of this name, as Pillow would open it."""
         (name,) = _names(data)
         picture = self._pictures[name]
         return self.converter(picture) if callable(self.converter) else picture
 
     def get_data(self, img: Any) -> tuple[Any, dict[str, Any]]:
-        """Pixels, and an affine that says so where their first axis is y."""
+        """Return pixels, and an affine that tells if their first axis is y."""
         array, meta = super().get_data(img)
         if not self.reverse_indexing:
             meta[MetaKeys.AFFINE] = _Y_FIRST.copy()
@@ -81,7 +81,7 @@ def _names(data: Sequence[Any] | Any) -> tuple[str, ...]:
 
 
 def transforms_in(transform: Any) -> Iterator[Any]:
-    """A transform, or all those of a (nested) ``Compose``."""
+    """Yield a transform, or all those of a (nested) ``Compose``."""
     if isinstance(transform, Compose):
         for inner in transform.transforms:
             yield from transforms_in(inner)
@@ -90,15 +90,15 @@ def transforms_in(transform: Any) -> Iterator[Any]:
 
 
 def read_from(loaded: Mapping[str, Loaded], transform: Any, kind: Kind[Any]) -> int:
-    """Make all loading transforms of a chain read from ``loaded``; how many there were."""
+    """Make all loading transforms of a chain read from ``loaded``; return their number."""
     loaders = [
-        # The only way to it: LoadImaged passes on no more than register().
+        # The only way to it, as LoadImaged exposes only register().
         found._loader if isinstance(found, LoadImaged) else found  # pyright: ignore[reportPrivateUsage]
         for found in transforms_in(transform)
         if isinstance(found, LoadImaged | LoadImage)
     ]
     for loader in loaders:
-        # Every loader has MONAI's own readers first, and those that the config names last.
+        # Every loader has MONAI's own readers first, and those of the config last.
         theirs, ours = cast(tuple[Any, Any], _READERS[kind])
         like = next(reader for reader in reversed(loader.readers) if isinstance(reader, theirs))
         loader.readers = [ours(loaded, like)]

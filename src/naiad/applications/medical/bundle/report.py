@@ -1,4 +1,4 @@
-"""What was found in scans, for the terminal."""
+"""Terminal report on scans: labels or classes, with bars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from naiad.applications.medical.bundle.results import Answer, Segmentation
 from naiad.console import bar, output, print_columns
 from naiad.tasks.task import Found
 
-_BAR: Final = 28  # characters of a probability of 1, or of the largest label
+_BAR: Final = 28  # characters for a probability of 1, or for the largest label
 
 
 class ScanReport:
@@ -21,7 +21,7 @@ class ScanReport:
         self._scans: list[tuple[str, list[list[Text | str]]]] = []
 
     def add(self, found: Found) -> None:
-        """Take one more result; its label maps are not kept."""
+        """Add a result, without its label maps."""
         self._scans.append((found.name, list(_lines(found.result))))
 
     def print(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The model card of a bundle, and the label maps and classes that it answers with."""
+"""The model card of a bundle, and its answers: label maps or classes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class About:
 
     Attributes:
         task: ``segmentation`` or ``classification``.
-        kind: volumes or pictures, what it takes.
+        kind: of its inputs: volumes or pictures.
         image: name of the input tensor.
-        files: what the files of one scan are, in order; most bundles take one.
+        files: names of the files of a scan, in order; most bundles take one.
         classes: names of the classes of a classification, in order.
         notice: what every user must know of it, or "".
     """
@@ -48,9 +48,9 @@ class Label:
     """Size of a label in a scan.
 
     Attributes:
-        number: the value in the label map, or the number of the map where there are several.
-        name: what it stands for.
-        size: its volume in ml; of a picture, its area in pixels.
+        number: the value in the label map, or the number of the map if there are several.
+        name: its meaning.
+        size: its volume in ml; in a picture, its area in pixels.
     """
 
     number: int
@@ -64,9 +64,9 @@ class Segmentation:
 
     Attributes:
         kind: of the image: a volume or a picture.
-        maps: label maps as NIfTI or PNG files, with the image's grid: one, or one per channel where
+        maps: label maps as NIfTI or PNG files with the image's grid: one, or one per channel if
             labels may overlap.
-        labels: those that were found, the background too.
+        labels: the labels found, with the background.
     """
 
     kind: Kind[Any]
@@ -75,21 +75,21 @@ class Segmentation:
 
     @property
     def unit(self) -> str:
-        """Of the labels' sizes: ``ml`` or ``px``."""
+        """Unit of the labels' sizes: ``ml`` or ``px``."""
         return self.kind.unit
 
     def array(self, number: int = 0) -> Array:
-        """Return a label map: integers ``[x, y, z]``, or of a picture ``[rows, columns]``."""
+        """Return a label map: integers ``[x, y, z]``, or ``[rows, columns]`` for a picture."""
         return self.kind.read_map(self.maps[number], f"maps[{number}]")
 
     def volume(self, number: int = 0) -> Volume:
-        """Return a label map of a volume with its affine; needs nibabel."""
+        """Return a label map of a volume, with its affine; needs nibabel."""
         from naiad.applications.medical.nifti import read
 
         return read(self.maps[number], name=f"maps[{number}]")
 
     def save(self, path: Path | str) -> list[Path]:
-        """Write the map to ``path``; of several maps, each with its number before the suffix."""
+        """Write the map to ``path``; several maps have their number before the suffix."""
         path = Path(path)
         stem, dot, suffix = path.name.partition(".")
         written = [path.with_name(name) for name, _ in self.files(stem, f"{dot}{suffix}")]
@@ -110,7 +110,7 @@ class Classification:
     Attributes:
         label: the class with the highest probability.
         probabilities: of each class, by name.
-        decision: what the bundle's own postprocessing ends with, such as a one-hot vector.
+        decision: result of the bundle's own postprocessing, such as a one-hot vector.
     """
 
     label: str
@@ -122,7 +122,7 @@ Answer: TypeAlias = Segmentation | Classification
 
 
 def about(metadata: Mapping[str, str]) -> About:
-    """Return what a bundle says of itself in the parameters of its config."""
+    """Read a bundle's model card from the parameters of its config."""
     kind = metadata.get(KIND_PARAMETER)
     return About(
         task=metadata.get(TASK_PARAMETER, ""),

@@ -1,4 +1,4 @@
-"""Scans of a user's: NIfTI files as they are, DICOM series made NIfTI, for a request."""
+"""A user's scans for requests: NIfTI files as they are, DICOM series converted to NIfTI."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from naiad.applications.medical.nifti import Volume
 
 ScanLike: TypeAlias = "Path | str | bytes | Volume"
-"""A NIfTI file (or a picture, for a bundle that takes such) by its path, or what is in it; a folder
-or zip archive with one DICOM series; or a volume that was read."""
+"""A NIfTI file (or a picture, for a bundle of pictures) as a path or as bytes; a folder or zip
+archive with one DICOM series; or a volume."""
 
 SUFFIXES: Final = (".nii", ".nii.gz")
 PICTURES: Final = (".jpg", ".jpeg", ".png")
 MAX_FILE: Final = 1 << 30
-"""Largest file that is sent, in bytes; as it is, gzipped or not."""
+"""Maximum size of a file as sent, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One scan of a list.
+    """A scan in a list.
 
     Attributes:
-        place: where it is, for messages.
-        path: its file, or where its series is.
-        series: of DICOM, or None.
+        place: its place, for messages.
+        path: its file, or the folder or archive of its series.
+        series: the DICOM series, or None.
     """
 
     place: str
@@ -43,7 +43,7 @@ class Scan:
         """Return the file, or the series as a NIfTI file.
 
         Raises:
-            InvalidInput: it cannot be read; says why.
+            InvalidInput: the scan cannot be read; says why.
         """
         return (
             read_file(self.path, MAX_FILE)
@@ -56,8 +56,8 @@ def read_scan(scan: ScanLike) -> bytes:
     """Return a scan as a NIfTI file.
 
     Raises:
-        InvalidInput: it cannot be read, or there are several series; names them.
-        MissingExtra: it is DICOM, and pydicom is not installed.
+        InvalidInput: the scan cannot be read, or there are several series; names them.
+        MissingExtra: the scan is DICOM, and pydicom is not installed.
     """
     if isinstance(scan, bytes):
         return scan
@@ -71,8 +71,9 @@ def read_scan(scan: ScanLike) -> bytes:
 
 
 def find_inputs(path: Path) -> Iterator[Path]:
-    """Yield what is opened of a path: the file; of a folder, the NIfTI files in it and below, by
-    name, or its pictures where it has nothing else, or the folder itself, for its DICOM series.
+    """Yield the inputs at a path: a file, or the NIfTI files in and below a folder, by name.
+
+    A folder without NIfTI files yields its pictures or, for DICOM series, itself.
     """
     there = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
     files = [p for p in there if p.name.lower().endswith(SUFFIXES)]
@@ -104,7 +105,7 @@ class Scans:
     """The scans in a file, archive or folder, each a unit of one file."""
 
     def __init__(self, path: Path) -> None:
-        """Find them; errors as of :func:`scans_in`."""
+        """Find the scans; raise as :func:`scans_in`."""
         self._scans = scans_in(path)
 
     def __len__(self) -> int:
@@ -121,7 +122,7 @@ class Scans:
                 yield scan.place, error
 
     def close(self) -> None:
-        """Do nothing: files are not kept open."""
+        """Do nothing, as files are not kept open."""
 
 
 def _written(volume: Volume) -> bytes:

@@ -1,4 +1,4 @@
-"""What a served bundle takes and gives, derived from its metadata."""
+"""Inputs and outputs of a served bundle, derived from its metadata."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ PROBABILITIES: Final = "probabilities"
 LABEL: Final = "label"
 
 CLASSES_PARAMETER: Final = "bundle_classes"
-"""Parameter of the model's config: a JSON list, names of the classes of a classification."""
+"""Parameter of the model's config: JSON list of the names of a classification's classes."""
 KIND_PARAMETER: Final = "bundle_image"
-"""Parameter of the model's config: ``volume`` or ``picture``, what it is asked about."""
+"""Parameter of the model's config: ``volume`` or ``picture``, the kind of its inputs."""
 TASK_PARAMETER: Final = "bundle_task"
-"""Parameter of the model's config by which a served bundle is known: what it does."""
+"""Parameter of the model's config: the task, by which a bundle is recognised."""
 INPUT_PARAMETER: Final = "bundle_input"
-"""Parameter of the model's config: name of the tensor that takes the files."""
+"""Parameter of the model's config: name of the input tensor for files."""
 FILES_PARAMETER: Final = "bundle_files"
-"""Parameter of the model's config: a JSON list, what each file of a scan is."""
+"""Parameter of the model's config: JSON list of the names of a scan's files."""
 
 
 OWN: Final = frozenset(
     {COMPRESS, LABELS, NAMES, PROBABILITIES, LABEL, *(kind.sizes for kind in KINDS)}
 )
-"""Tensors of every bundle, beside the one in and the one out that its metadata names."""
+"""Tensors of every bundle, beside the input and the output in its metadata."""
 
 
 def inputs(metadata: Metadata) -> dict[str, Tensor]:
-    """The scan or picture, and whether label maps are gzipped, where they may be."""
+    """Return the inputs: the scan or picture, and whether to gzip label maps, if possible."""
     image = metadata.image
     one = len(image.files) == 1
     tensors = {
@@ -56,7 +56,7 @@ def inputs(metadata: Metadata) -> dict[str, Tensor]:
 
 
 def outputs(metadata: Metadata) -> dict[str, Tensor]:
-    """Label maps and the sizes of labels, or probabilities."""
+    """Return the outputs: label maps and the sizes of labels, or probabilities."""
     prediction, kind = metadata.prediction, metadata.image.kind
     if prediction.task == "segmentation":
         return {
@@ -82,12 +82,12 @@ def outputs(metadata: Metadata) -> dict[str, Tensor]:
 
 
 def sample(metadata: Metadata) -> dict[str, Tensor]:
-    """A preprocessed scan or picture, and what postprocessing must know of it."""
+    """Return the sample: a preprocessed scan or picture, and the state for postprocessing."""
     return _sample(metadata, "sample")
 
 
 def result(metadata: Metadata) -> dict[str, Tensor]:
-    """The sample, and what the network says of it."""
+    """Return the result: the sample and the network's prediction."""
     classifies = metadata.prediction.task == "classification"
     axes = () if classifies else _axes(metadata, "prediction")
     prediction = Tensor("float32", (REQUESTS, "scores", *axes), finite=False)

@@ -1,4 +1,4 @@
-"""MONAI bundles as people use them: scans and pictures in, label maps or classes out."""
+"""The task of MONAI bundles: scans and pictures in, label maps or classes out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from naiad.applications.medical.bundle.results import About, Answer
 
 Files: TypeAlias = tuple[bytes, ...]
-"""The files of one scan, as many as the bundle takes."""
+"""The files of a scan, as many as the bundle takes."""
 
 
 class BundleTask(
@@ -127,14 +127,14 @@ class BundleTask(
         """Return the name of the only bundle on a server.
 
         Raises:
-            ModelNotFound: there is none, or there are several; names them.
+            ModelNotFound: no bundle, or several; names them.
         """
         from naiad.applications.medical.bundle.client import find_bundle
 
         return find_bundle(client)
 
     def card(self, metadata: Any) -> About:
-        """Return what the bundle says of itself."""
+        """Return the bundle's model card."""
         from naiad.applications.medical.bundle.results import about
 
         return about(metadata)
@@ -152,7 +152,7 @@ class BundleTask(
         return Scans(path)
 
     def parts(self, card: About) -> Sequence[str]:
-        """Return what the files of one scan are."""
+        """Return the names of the files of a scan."""
         return card.files
 
     def join(self, parts: Sequence[Files]) -> Files:
@@ -167,7 +167,7 @@ class BundleTask(
         return tuple(map(read_scan, [unit] if one else unit))
 
     def request(self, unit: Files, options: Options) -> Arrays:
-        """Return a scan as a request to a bundle whose tensor is called ``image``."""
+        """Return a scan as a request to a bundle with the tensor ``image``."""
         return {"image": _bytes(unit)}
 
     def request_for(self, unit: Files, options: Options, card: About) -> Arrays:
@@ -176,7 +176,7 @@ class BundleTask(
 
         if len(unit) != len(card.files):
             raise InvalidInput(
-                f"{len(unit)} files were given; the bundle needs {len(card.files)} for each scan, "
+                f"{len(unit)} files were given; the bundle needs {len(card.files)} per scan, "
                 f"in this order: {', '.join(card.files)}"
             )
         arrays: Arrays = {card.image: _bytes(unit)}
@@ -253,7 +253,7 @@ class BundleTask(
 
         for one in found:
             if not isinstance(one.result, Segmentation):
-                raise InvalidInput("a bundle that classifies has no label maps to draw")
+                raise InvalidInput("a classification bundle has no label maps to draw")
             draw_overlay(one.unit()[0], one.result, path, title=Path(one.name).name)
 
 

@@ -1,8 +1,8 @@
-"""A bundle's own inference, run by MONAI: its transforms, its inferer, its network.
+"""A bundle's own inference, run by MONAI: its transforms, inferer and network.
 
-The config is read by MONAI's ``ConfigParser``, which makes the objects that it names and evaluates
-its ``$`` expressions: a bundle is a program, and only those are served that the operator trusts.
-Nothing that a client sends gets into a config.
+MONAI's ``ConfigParser`` reads the config, creates its objects and evaluates its ``$`` expressions:
+a bundle is a program, so serve only bundles from trusted sources. Nothing that a client sends gets
+into a config.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ from naiad.torch_model import load_torchscript
 from naiad.weights import read_checkpoint
 
 _WRITERS: Final = (SaveImaged, SaveImage, SaveClassificationd)
-"""Transforms that write files: results go to the client and nowhere else."""
+"""Transforms that write files, which are left out: results only go to the client."""
 _RENUMBERING: Final = (Lambda, Lambdad, MapLabelValue, MapLabelValued)
-"""Transforms after which a label may no longer be the number of a channel."""
+"""Transforms after which a label may not be the number of a channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request between preprocessing and postprocessing.
+    """A request between preprocessing and postprocessing.
 
     Attributes:
-        image: what the network takes: float32 ``[channels, x, y, z]``,
-            or ``[channels, x, y]`` of a picture.
-        state: all else that the transforms know of it, as bytes; only this process reads them.
+        image: the network's input: float32 ``[channels, x, y, z]``, or ``[channels, x, y]`` for a
+            picture.
+        state: all other data of the transforms, as bytes that only this process reads.
     """
 
     image: NDArray[np.float32]
@@ -63,10 +63,10 @@ class Case:
 
 
 class Workflow:
-    """Runs one bundle."""
+    """The inference of a bundle."""
 
     def __init__(self, files: BundleFiles, metadata: Metadata, device: str) -> None:
-        """Make all that the config names, and load the network onto ``device``.
+        """Create the objects in the config, and load the network onto ``device``.
 
         Raises:
             RepositoryError: the config or a file of the bundle is wrong; says which and where.
@@ -75,11 +75,11 @@ class Workflow:
         self._image, self._prediction = metadata.image, metadata.prediction
         self._device = torch.device(device)
         self._loaded: dict[str, Loaded] = {}
-        # ``Invertd`` postprocesses with the transforms that preprocess others beside it, and nobody
-        # says that those are for two threads.
+        # ``Invertd`` postprocesses by the transforms that preprocess other requests, which may not
+        # be safe for two threads.
         self._transforming = threading.Lock()
         if str(files.root) not in sys.path:
-            sys.path.insert(1, str(files.root))  # as MONAI does, for a bundle's own scripts/
+            sys.path.insert(1, str(files.root))  # as MONAI does, for a bundle's scripts/
         self._parser = ConfigParser(files.config())
         self._parser["bundle_root"] = str(files.root)
         self._parser["device"] = f"$torch.device({str(self._device)!r})"
@@ -95,7 +95,7 @@ class Workflow:
         first = next((n for n, s in enumerate(steps) if isinstance(s, decides)), len(steps))
         self._scoring, self._deciding = Compose(steps[:first]), Compose(steps[first:])
         self.activates = any(isinstance(s, Activationsd | Activations) for s in steps)
-        """Whether the config says what makes probabilities of the network's output."""
+        """Whether the config turns the network's output into probabilities."""
         self._numbered = any(_takes_argmax(s) for s in steps) and not any(
             isinstance(s, _RENUMBERING) for s in steps
         )
@@ -104,7 +104,7 @@ class Workflow:
         self._network = self._load_network()
 
     def prepare(self, images: Sequence[Loaded]) -> Case:
-        """Preprocess the volumes of one request, one per channel, or its one picture.
+        """Preprocess the volumes of a request, one per channel, or its picture.
 
         Raises:
             PipelineError: a transform raised; says which.
@@ -122,35 +122,35 @@ class Workflow:
         image = data.pop(self._image.name, None)
         if not isinstance(image, MetaTensor):
             raise PipelineError(
-                f"the bundle's preprocessing gives {type(image).__name__} as {self._image.name!r}; "
-                "it must give a MetaTensor"
+                f"the bundle's preprocessing returns {type(image).__name__} as "
+                f"{self._image.name!r}; it must return a MetaTensor"
             )
         grid = self._image.kind.grid(images[0])
         rest = (data, dict(image.meta), list(image.applied_operations), grid)
         return Case(image.as_tensor().float().numpy(), pickle.dumps(rest))
 
     def predict(self, images: torch.Tensor) -> torch.Tensor:
-        """What the network says of some images of equal shape, ``[images, channels, ...]``.
+        """Run the network on images of the same shape, ``[images, channels, ...]``.
 
         Raises:
-            PipelineError: it gives something other than one tensor.
+            PipelineError: it does not return one tensor.
         """
         found = self._inferer(images, self._network)
         if not isinstance(found, torch.Tensor):
             raise PipelineError(
-                f"the bundle's network gives a {type(found).__name__}; it must give one tensor"
+                f"the bundle's network returns a {type(found).__name__}; it must return one tensor"
             )
         return found
 
     def label_maps(
         self, case: Case, prediction: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], Grid]:
-        """Postprocess the prediction for one image, ``[channels, ...]``; nothing is saved.
+        """Postprocess the prediction for an image, ``[channels, ...]``, without saving anything.
 
         Returns:
-            The maps, ``[maps, x, y, z]`` or ``[maps, x, y]``, with the grid of the scan or picture,
-            and that grid. Where the bundle does not bring them there itself (by ``Invertd``), a
-            voxel of the scan has the label of the nearest voxel of the map, and 0 outside of it.
+            The maps, ``[maps, x, y, z]`` or ``[maps, x, y]``, on the grid of the scan or picture,
+            and that grid. If the bundle does not resample them itself (by ``Invertd``), a voxel of
+            the scan has the label of the nearest voxel of the map, and 0 outside of it.
 
         Raises:
             PipelineError: a transform raised; says which.
@@ -166,10 +166,10 @@ class Workflow:
         return maps.as_tensor().float().numpy(), grid
 
     def label(self, number: int, maps: int) -> str:
-        """What a label of one map is called, or, of several maps, what map ``number`` shows.
+        """Return the name of a label of the only map, or of map ``number`` of several.
 
-        A label of one map is a channel of the network's output only where it is the one with the
-        highest score, and was not given another number afterwards.
+        A label of the only map is a channel of the network's output only if it is the one with the
+        highest score and was not renumbered afterwards.
         """
         channels, names = self._prediction.channels, self._prediction.labels
         if maps > 1:
@@ -184,7 +184,7 @@ class Workflow:
     def scores(
         self, case: Case, prediction: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What postprocessing has before it decides (``AsDiscreted``), and at the end; flat.
+        """Return the values before postprocessing decides (``AsDiscreted``), and at its end; flat.
 
         Raises:
             PipelineError: a transform raised; says which.
@@ -195,8 +195,8 @@ class Workflow:
         return scores, decided.as_tensor().float().numpy().ravel()
 
     def _data(self, case: Case, prediction: NDArray[np.float32]) -> tuple[dict[str, Any], Grid]:
-        # Our own bytes, made by prepare in this very process. MONAI's loader pickles the same
-        # dictionary to bring it out of its workers.
+        # Our own bytes, written by prepare in this process. MONAI's loader pickles the same
+        # dictionary to send it from its workers.
         data, meta, operations, grid = pickle.loads(case.state)
         for name, array in ((self._image.name, case.image), (self._prediction.name, prediction)):
             tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -216,8 +216,8 @@ class Workflow:
             found = torch.from_numpy(found)
         if not isinstance(found, torch.Tensor):
             raise PipelineError(
-                f"the bundle's postprocessing gives {type(found).__name__} as "
-                f"{self._prediction.name!r}; it must give a tensor"
+                f"the bundle's postprocessing returns {type(found).__name__} as "
+                f"{self._prediction.name!r}; it must return a tensor"
             )
         return found if isinstance(found, MetaTensor) else MetaTensor(found)
 
@@ -226,7 +226,7 @@ class Workflow:
         return made if isinstance(made, Compose) else Compose(made)
 
     def _made(self, *ids: str, needed: bool = True) -> Any:
-        """What the config makes under the first of these ids that it has."""
+        """Create the object of the first of these ids that the config has."""
         found = next((id for id in ids if id in self._parser), None)
         if found is None:
             if needed:
@@ -234,12 +234,12 @@ class Workflow:
             return None
         try:
             with warnings.catch_warnings():
-                # Of defaults that changed and readers that are not there: for the bundle's author.
+                # Changed defaults and missing readers, which concern the bundle's author.
                 warnings.simplefilter("ignore")
                 return self._parser.get_parsed_content(found)
         except Exception as error:
             raise self._files.wrong_config(
-                f"{found} cannot be made: {_causes(error)}; if a package is missing, see "
+                f"{found} cannot be created: {_causes(error)}; if a package is missing, see "
                 f"required_packages_version in {METADATA} and install it"
             ) from error
 
@@ -254,7 +254,7 @@ class Workflow:
         network = self._made("network_def", "network")
         if not isinstance(network, torch.nn.Module):
             raise self._files.wrong_config(
-                f"network_def makes a {type(network).__name__}; it must make a torch module"
+                f"network_def creates a {type(network).__name__}; it must create a torch module"
             )
         try:
             state = read_checkpoint(path, largest=sys.maxsize)
@@ -277,7 +277,7 @@ def _failed(stage: str, error: Exception) -> PipelineError:
 
 
 def _causes(error: BaseException) -> str:
-    """An error's message and those of what caused it, each in one line; MONAI wraps them deep."""
+    """Join the messages of an error and its causes, as MONAI wraps them deeply."""
     said: list[str] = []
     cause: BaseException | None = error
     while cause is not None:

@@ -1,6 +1,6 @@
-"""The small network that comes with Naiad for chest CT; a stand-in for MONAI's DenseNet121.
+"""The small network for chest CT that comes with Naiad, in place of MONAI's DenseNet121.
 
-The public weights that it stands in for are a 3D DenseNet121 of MONAI with one output, a logit
+The public weights are a 3D DenseNet121 of MONAI with one output, a logit
 (NGC: ``clara_pt_covid19_3d_ct_classification``), saved as TorchScript.
 """
 
@@ -18,7 +18,7 @@ except ImportError as error:
     raise MissingExtra("covid-ct", error.name or "torch") from error
 
 POOL: Final = (6, 6, 4)
-"""Voxels along each axis that are averaged first: opacities are larger."""
+"""Voxels averaged along each axis first; opacities are larger."""
 FEATURES: Final = 28
 
 _LOWEST, _HIGHEST, _WIDTH = 0.05, 0.7, 0.05  # of the bins, as densities from 0 to 1
@@ -26,10 +26,9 @@ _HIDDEN: Final = 32
 
 
 class ChestNet(nn.Module):
-    """Volumes in, logits out: float32 ``[n, 1, 192, 192, 64]`` to ``[n, 1]``.
+    """Network from volumes to logits: float32 ``[n, 1, 192, 192, 64]`` to ``[n, 1]``.
 
-    Two layers on a soft histogram of densities: of how many voxels have a density, and of how much
-    of the densest neighbourhood of each does.
+    Two layers on soft histograms of density: of all voxels, and of the densest neighbourhoods.
     """
 
     centres: Tensor
@@ -37,7 +36,7 @@ class ChestNet(nn.Module):
     scale: Tensor
 
     def __init__(self) -> None:
-        """Make the network, with first weights by chance."""
+        """Create the network with random weights."""
         super().__init__()
         centres = torch.linspace(_LOWEST, _HIGHEST, FEATURES // 2)
         self.register_buffer("centres", centres, persistent=False)
@@ -48,11 +47,11 @@ class ChestNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logit of each volume's being positive."""
+        """Return the logit of the positive class for each volume."""
         return self.judge(self.histogram(x))
 
     def histogram(self, x: Tensor) -> Tensor:
-        """The features of some volumes: ``[n, 28]``."""
+        """Compute the features of volumes: ``[n, 28]``."""
         pooled = F.avg_pool3d(x, POOL)
         distance = (pooled - self.centres.view(1, -1, 1, 1, 1)).abs()
         inside = (1 - distance / _WIDTH).clamp(min=0)
@@ -60,6 +59,6 @@ class ChestNet(nn.Module):
         return torch.cat([inside.mean((2, 3, 4)), around.amax((2, 3, 4))], 1)
 
     def judge(self, features: Tensor) -> Tensor:
-        """The logits that belong to some features: ``[n, 1]``."""
+        """Compute the logits of features: ``[n, 1]``."""
         logits: Tensor = self.classify((features - self.mean) * self.scale)
         return logits

@@ -1,7 +1,6 @@
-"""Chest phantoms: ellipsoids in Hounsfield units, by chance, with and without opacities.
+"""Chest phantoms: random ellipsoids in Hounsfield units, with and without opacities.
 
-They look like a chest from far away only. A network that was trained on them knows nothing of
-patients.
+They resemble a chest only roughly. A network trained on them knows nothing of patients.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from naiad.core.schema import Array
 Point: TypeAlias = "NDArray[np.float32] | tuple[float, float, float]"
 
 SIZE: Final = (96, 96, 40)
-"""Voxels of a phantom, unless told otherwise."""
+"""Default voxels of a phantom."""
 FIELD: Final = (360.0, 360.0, 300.0)
-"""Millimetres that a phantom's voxels cover."""
+"""Extent of a phantom in millimetres."""
 
 _AIR, _LUNG, _FAT, _TISSUE, _BONE = -1000, -860, -100, 45, 600  # HU
 _NOISE = 25  # HU
@@ -28,10 +27,10 @@ _NOISE = 25  # HU
 def draw(
     rng: np.random.Generator, *, opacities: bool, size: tuple[int, int, int] = SIZE
 ) -> NDArray[np.int16]:
-    """A chest in Hounsfield units, ``[x, y, z]``: left, posterior and superior grow.
+    """Draw a chest in Hounsfield units, ``[x, y, z]``, towards left, posterior and superior.
 
-    Body, lungs, heart, spine, vessels and table are placed by ``rng``; so are ground-glass
-    opacities and consolidations, if there are to be any.
+    ``rng`` places body, lungs, heart, spine, vessels and table, and ground-glass opacities and
+    consolidations, if any.
     """
     x, y, z = (
         axis.astype(np.float32)
@@ -39,7 +38,7 @@ def draw(
     )
 
     def ellipsoid(centre: Point, radii: Point) -> NDArray[np.float32]:
-        """Squared distance from the centre, 1 on the surface."""
+        """Return the squared distance from the centre, 1 on the surface."""
         (a, b, c), (p, q, r) = centre, radii
         distance = ((x - a) / p) ** 2 + ((y - b) / q) ** 2 + ((z - c) / r) ** 2
         return np.asarray(distance, np.float32)
@@ -89,12 +88,12 @@ def draw(
 
 
 def affine(size: tuple[int, int, int] = SIZE) -> NDArray[np.float64]:
-    """From a phantom's voxels to millimetres: ``[4, 4]``."""
+    """Return the affine from a phantom's voxels to millimetres: ``[4, 4]``."""
     spacing = np.array(FIELD) / np.array(size)
     return np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
 
 
 def encode(voxels: Array) -> bytes:
-    """A phantom as a gzipped NIfTI file."""
+    """Encode a phantom as a gzipped NIfTI file."""
     x, y, z = voxels.shape
     return nifti.write(voxels, affine((x, y, z)))

@@ -29,11 +29,11 @@ from naiad.core.schema import Array, Arrays, Tensor
 from naiad.errors import PipelineError
 
 ARTIFACT = "covid_ct"
-"""The public weights, which are served in place of those that come along where they are there."""
+"""The public weights, served by default if they were downloaded."""
 
 
 class CovidCt(Pipeline):
-    """Whether chest CT volumes show COVID-19, by MONAI's tutorial's network or one like it."""
+    """Detection of COVID-19 on chest CT, by the network of MONAI's tutorial or a similar one."""
 
     name = "monai_covid"
     inputs = INPUTS
@@ -42,7 +42,7 @@ class CovidCt(Pipeline):
     }
     result = {"PROBABILITY": Tensor("float32", ("volumes",))}
     outputs = OUTPUTS
-    # A worker has the files of a batch, one volume of them unpacked, and prepared ones.
+    # A worker holds the files of a batch, one unpacked volume, and the prepared ones.
     budget = Budget(volumes=MAX_VOLUMES, bytes=256 << 20, voxels=TOGETHER * math.prod(SHAPE))
     limit = Budget(volumes=MAX_VOLUMES, bytes=2 << 30)
     waiting = Budget(bytes=4 << 30)  # files wait as they were sent
@@ -54,12 +54,12 @@ class CovidCt(Pipeline):
         super().__init__(weights or artifacts.path_if_present(ARTIFACT))
 
     def metadata(self) -> Mapping[str, str]:
-        """The notice of the weights."""
+        """Return the notice of the weights."""
         assert self.weights_path is not None
         return {"notice": torch_model.read(self.weights_path, foreign=FOREIGN).notice}
 
     def setup(self, device: str) -> None:
-        """Load network and preparation; a TorchScript file is tried."""
+        """Load network and preparation; try a TorchScript file."""
         from naiad.applications.medical.covid_ct.model import ChestNet
         from naiad.applications.medical.covid_ct.volumes import prepare
 
@@ -68,7 +68,7 @@ class CovidCt(Pipeline):
         self._network = torch_model.load(self.weights_path, ChestNet, device)
 
     def prepare(self, request: Request) -> Arrays:
-        """Decode the volumes of a request, one after the other."""
+        """Decode the volumes of a request one by one."""
         files = request["INPUT0"][:, 0]
         volumes = np.empty((len(files), *SHAPE), np.float32)
         for number, data in enumerate(files):
@@ -76,15 +76,15 @@ class CovidCt(Pipeline):
         return {"volumes": volumes}
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """Classify the volumes of a batch, a few at a time; one request alone may have more."""
+        """Classify the volumes of a batch, a few at a time."""
         import torch
 
         logits = [self._network(part[:, None]) for part in batch["volumes"].split(TOGETHER)]
         for part in logits:
             if part.shape[1:].numel() != 1:
                 raise PipelineError(
-                    f"the network gives {list(part.shape)} for {len(part)} volumes; it must give "
-                    "one logit for each"
+                    f"the network returns {list(part.shape)} for {len(part)} volumes; it must "
+                    "return one logit for each"
                 )
         found = torch.cat(logits).reshape(-1).float() if logits else torch.zeros(0)
         if not torch.isfinite(found).all():
@@ -92,7 +92,7 @@ class CovidCt(Pipeline):
         return {"PROBABILITY": torch.sigmoid(found)}
 
     def finish(self, result: Arrays) -> Arrays:
-        """The words of the tutorial's server."""
+        """Return the labels in the words of the tutorial's server."""
         probability = result["PROBABILITY"]
         words = np.array([NEGATIVE.encode(), POSITIVE.encode()], object)
         return {
@@ -101,7 +101,7 @@ class CovidCt(Pipeline):
         }
 
     def example(self) -> dict[str, Array]:
-        """A phantom without opacities."""
+        """Return a phantom without opacities."""
         from naiad.applications.medical.covid_ct.phantoms import draw, encode
 
         return as_request([encode(draw(np.random.default_rng(0), opacities=False))])

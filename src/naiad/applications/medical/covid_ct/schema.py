@@ -1,4 +1,4 @@
-"""What the ``monai_covid`` model takes and gives, and the bounds on what it accepts."""
+"""Inputs, outputs and limits of the ``monai_covid`` model."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import numpy as np
 from naiad.core.schema import BYTES, Array, Schema, Tensor
 
 MAX_BYTES: Final = 512 << 20
-"""Largest file, in bytes, as it is sent."""
+"""Maximum size of a file as sent, in bytes."""
 MAX_VOLUME: Final = 1 << 30
-"""Largest volume, in bytes, uncompressed: 512 x 512 x 2,048 voxels of 16 bits."""
+"""Maximum size of a volume, uncompressed, in bytes: 512 x 512 x 2,048 voxels of 16 bits."""
 MAX_VOLUMES: Final = 12
-"""Most volumes of one request, and of one batch."""
+"""Maximum number of volumes in a request, and in a batch."""
 
 SHAPE: Final = (192, 192, 64)
 """Voxels of the network's input, along the axes of the file."""
 TOGETHER: Final = 4
-"""Volumes that go through the network together: MONAI's DenseNet121 holds some 80 bytes for each
-voxel, 190 MB for each volume, and on a CPU takes as long for each alone."""
+"""Volumes that go through the network together: MONAI's DenseNet121 needs some 80 bytes per voxel,
+190 MB per volume, and is not faster with more on a CPU."""
 HOUNSFIELD: Final = (-1000.0, 500.0)
-"""Hounsfield units that become 0 and 1; air and bone."""
+"""Hounsfield units that are scaled to 0 and 1; air and bone."""
 MARGIN: Final = 5
-"""Voxels that are kept around what is not air."""
+"""Voxels kept around everything denser than air."""
 
 POSITIVE: Final = "COVID Positive"
 NEGATIVE: Final = "COVID Negative"
 THRESHOLD: Final = 0.5
-"""A probability of at least this is positive."""
+"""Least probability of a positive result."""
 
 NOTICE: Final = "trained on synthetic phantoms, not for diagnosis"
-"""Of the weights that come with Naiad."""
+"""Notice of the weights that come with Naiad."""
 FOREIGN: Final = "weights from outside of Naiad: for research, not for diagnosis"
-"""Of TorchScript files."""
+"""Notice of TorchScript files."""
 
 INPUTS: Final[Schema] = {
     "INPUT0": Tensor(

@@ -1,4 +1,4 @@
-"""COVID-19 on chest CT as people use it: NIfTI files in, a verdict out."""
+"""The task of ``covid_ct``: NIfTI files in, a verdict out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether one scan shows COVID-19.
+    """The result for a scan.
 
     Attributes:
         label: "COVID Positive" or "COVID Negative".

@@ -14,7 +14,7 @@ from naiad.applications.medical.covid_ct.phantoms import affine, draw
 from naiad.applications.medical.covid_ct.schema import NOTICE
 from naiad.applications.medical.covid_ct.volumes import foreground, resized
 from naiad.errors import MissingExtra
-from naiad.torch_model import Facts, save
+from naiad.torch_model import NetworkCard
 
 try:
     import torch
@@ -38,7 +38,7 @@ def train(
     seed: int = 0,
     command: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Facts:
+) -> NetworkCard:
     """Draw phantoms, train on them and write the network to ``folder``.
 
     Args:
@@ -70,7 +70,7 @@ def train(
     with torch.inference_mode():
         found = net.judge(features[phantoms:]) > 0
     right = (found == labels[phantoms:].bool()).float().mean()
-    facts = Facts(
+    card = NetworkCard(
         notice=NOTICE,
         provenance={
             "data": f"{phantoms} generated chest phantoms, seed {seed}",
@@ -78,7 +78,7 @@ def train(
         },
         metrics={"phantoms": test_phantoms, "accuracy": round(right.item(), 4)},
     )
-    return save(net, folder, facts)
+    return card.save_with(net, folder)
 
 
 def _phantom(rng: np.random.Generator, *, opacities: bool) -> Tensor:

@@ -1,8 +1,7 @@
-"""CT volumes as the network takes them: scaled, cropped to the patient, and of one size.
+"""Preparation of CT volumes for the network: scaled, cropped to the patient, and of one size.
 
-The same as these transforms of MONAI (tests compare them), without MONAI, whose import takes
-seconds, and in the cache: a few slices at a time, none of which is made float32 before it is
-cropped::
+The same as these transforms of MONAI (tests compare them), without importing MONAI, which takes
+seconds, and cache-friendly: a few slices at a time, cropped before they become float32::
 
     LoadImage(reader="NibabelReader", image_only=True, dtype=numpy.float32)
     EnsureChannelFirst(channel_dim="no_channel")
@@ -36,19 +35,19 @@ try:
 except ImportError as error:
     raise MissingExtra("covid-ct", error.name or "torch") from error
 
-_SLAB: Final = 8  # slices that are worked on together: with 512 x 512 pixels, 8 MB of float32
+_SLAB: Final = 8  # slices processed together: 8 MB of float32 for 512 x 512 pixels
 
 
 def prepare(data: bytes, name: str) -> NDArray[np.float32]:
-    """A NIfTI file as the network's input: float32 ``[192, 192, 64]``, 0 to 1.
+    """Convert a NIfTI file to the network's input: float32 ``[192, 192, 64]``, 0 to 1.
 
     Args:
         data: the whole file, gzipped or not.
-        name: what it is called in messages.
+        name: its name in messages.
 
     Raises:
-        InvalidInput: as :func:`naiad.applications.medical.nifti.read`, or there is nothing but
-            air in it.
+        InvalidInput: as for :func:`naiad.applications.medical.nifti.read`, or the volume has only
+            air.
     """
     if len(data) > MAX_BYTES:
         raise InvalidInput(f"{name} has {len(data):,} bytes; a file may have {MAX_BYTES:,}")
@@ -57,13 +56,13 @@ def prepare(data: bytes, name: str) -> NDArray[np.float32]:
 
 
 def foreground(volume: Volume, name: str) -> tuple[slice, slice, slice]:
-    """The box around all that is denser than air, with a margin, within the volume.
+    """Return the box around everything denser than air, with a margin, within the volume.
 
     Raises:
-        InvalidInput: there is no such voxel.
+        InvalidInput: no voxel is denser than air.
     """
-    # A larger value is a larger stored number, or with a negative slope a smaller one; so what is
-    # largest along two axes tells where along the third there is anything.
+    # A larger value is a larger stored number, or a smaller one if the slope is negative; so the
+    # extremes along two axes show where the third has anything.
     densest = np.max if volume.slope > 0 else np.min
     stored = volume.stored
     over_z = densest(stored, axis=2)
@@ -72,17 +71,15 @@ def foreground(volume: Volume, name: str) -> tuple[slice, slice, slice]:
     for profile in profiles:
         there = np.flatnonzero(volume.scaled(profile) > HOUNSFIELD[0])
         if not there.size:
-            raise InvalidInput(
-                f"{name} has no voxel above {HOUNSFIELD[0]:g} HU: there is nothing in it but air"
-            )
+            raise InvalidInput(f"{name} has no voxel above {HOUNSFIELD[0]:g} HU: it has only air")
         first, last = int(there[0]), int(there[-1])
         box.append(slice(max(0, first - MARGIN), min(len(profile), last + MARGIN + 1)))
     return box[0], box[1], box[2]
 
 
 def resized(volume: Volume, box: tuple[slice, slice, slice]) -> NDArray[np.float32]:
-    """The part of a volume in ``box``, scaled to 0 to 1 and averaged to the network's size."""
-    slices = volume.stored[box].T  # [z, y, x], as the numbers lie in memory
+    """Return a volume's part in ``box``, scaled to 0 to 1 and averaged to the network's size."""
+    slices = volume.stored[box].T  # [z, y, x], the order in memory
     low, high = HOUNSFIELD
     x, y, z = SHAPE
     shares = _shares(len(slices), z)
@@ -99,9 +96,9 @@ def resized(volume: Volume, box: tuple[slice, slice, slice]) -> NDArray[np.float
 
 
 def _shares(given: int, wanted: int) -> Tensor:
-    """How much of each wanted slice is of which given one: float32 ``[wanted, given]``.
+    """Return the weights of given slices in each wanted one: float32 ``[wanted, given]``.
 
-    Averages over the windows that torch's ``adaptive_avg_pool`` takes.
+    They average over the windows of torch's ``adaptive_avg_pool``.
     """
     bins, slices = torch.arange(wanted)[:, None], torch.arange(given)
     first, last = bins * given // wanted, -(-(bins + 1) * given // wanted)

@@ -1,4 +1,4 @@
-"""MedNIST: small medical images as JPEG in, which of six kinds they are out.
+"""MedNIST: small medical images as JPEG in, one of six kinds out.
 
 The weights that come with Naiad were trained on synthetic phantoms and are not for diagnosis.
 """

@@ -1,4 +1,4 @@
-"""The small network that comes with Naiad for MedNIST; a stand-in for MONAI's DenseNet121."""
+"""The small network for MedNIST that comes with Naiad, in place of MONAI's DenseNet121."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WIDTHS: Final = (16, 32, 48, 64)
 
 
 class ModalityNet(nn.Module):
-    """Images in, logits out: float32 ``[n, 1, width, height]`` to ``[n, classes]``."""
+    """Network from images to logits: float32 ``[n, 1, width, height]`` to ``[n, classes]``."""
 
     def __init__(self, classes: int) -> None:
-        """Make the network, with first weights by chance."""
+        """Create the network with random weights."""
         super().__init__()
         layers: list[nn.Module] = []
         before = 1

@@ -1,7 +1,6 @@
-"""Phantoms in the manner of MedNIST's six kinds of images: grey shapes, placed by chance.
+"""Phantoms of MedNIST's six kinds of images: grey shapes, placed at random.
 
-They look like the real ones from far away only. A network that was trained on them knows nothing of
-patients.
+They resemble real images only roughly. A network trained on them knows nothing of patients.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ except ImportError as error:
     raise MissingExtra("mednist", "pillow") from error
 
 SIZE: Final = 64
-"""Width and height of an image in pixels, as MedNIST's."""
+"""Width and height of an image in pixels, as in MedNIST."""
 
-_SCALE: Final = 4  # drawn so many times as large, for smooth edges
+_SCALE: Final = 4  # factor by which images are drawn larger, for smooth edges
 _SIDE: Final = float(SIZE * _SCALE)
 
 
 class _Pen:
-    """Draws on a square whose sides go from -1 to 1, a little out of place each time."""
+    """Pen on a square from -1 to 1, with a small random displacement."""
 
     def __init__(self, image: Image.Image, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -63,13 +62,13 @@ class _Pen:
 
 
 def draw(kind: str, rng: np.random.Generator, size: int = SIZE) -> Image.Image:
-    """A grey image of one of ``CLASSES``, ``size`` by ``size`` pixels.
+    """Draw a grey image of one of ``CLASSES``, ``size`` by ``size`` pixels.
 
     Raises:
         ValueError: no such class.
     """
     if kind not in _KINDS:
-        raise ValueError(f"{kind!r} is none of {', '.join(CLASSES)}")
+        raise ValueError(f"{kind!r} is not one of {', '.join(CLASSES)}")
     image = Image.new("L", (int(_SIDE), int(_SIDE)), int(rng.integers(0, 20)))
     _KINDS[kind](_Pen(image, rng))
     image = image.rotate(float(rng.uniform(-8, 8)), Image.Resampling.BILINEAR)
@@ -81,7 +80,7 @@ def draw(kind: str, rng: np.random.Generator, size: int = SIZE) -> Image.Image:
 
 
 def encode(image: Image.Image) -> bytes:
-    """An image as a JPEG file."""
+    """Encode an image as a JPEG file."""
     file = BytesIO()
     image.save(file, "JPEG", quality=90)
     return file.getvalue()

@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     import torch
 
 ARTIFACT = "mednist"
-"""The public weights, which are served in place of those that come along where they are there."""
+"""The public weights, served by default if they were downloaded."""
 
 _FORWARD = 1 << 20  # pixels that go through the network together: 256 images of 64 x 64
 
 
 class MedNist(Pipeline):
-    """Which of six kinds medical images are, by MONAI's tutorial's network or one like it."""
+    """Kinds of medical images, by the network of MONAI's tutorial or a similar one."""
 
     name = "mednist_class"
     inputs = INPUTS
     sample = {
-        # Images keep their size, so they are laid end to end.
+        # Images keep their size, so they are concatenated.
         "pixels": Tensor("float32", ("pixels",), doc="0 to 1, column after column"),
         "shape": Tensor("int64", ("images", 2), doc="width and height of each image"),
     }
@@ -55,7 +55,7 @@ class MedNist(Pipeline):
         super().__init__(weights or artifacts.path_if_present(ARTIFACT))
 
     def metadata(self) -> Mapping[str, str]:
-        """The notice of the weights."""
+        """Return the notice of the weights."""
         assert self.weights_path is not None
         return {"notice": torch_model.read(self.weights_path, foreign=FOREIGN).notice}
 
@@ -80,7 +80,7 @@ class MedNist(Pipeline):
         }
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """Classify the images of a batch: those of one size together, so many pixels at a time."""
+        """Classify the images of a batch, those of one size together, in parts of limited size."""
         import torch
 
         shapes = batch["shape"]
@@ -98,20 +98,20 @@ class MedNist(Pipeline):
         logits = self._network(images)
         if logits.shape != (len(images), len(CLASSES)):
             raise PipelineError(
-                f"the network gives {list(logits.shape)} for {len(images)} images; it must give "
-                f"{len(CLASSES)} logits for each"
+                f"the network returns {list(logits.shape)} for {len(images)} images; it must "
+                f"return {len(CLASSES)} logits for each"
             )
         if not logits.isfinite().all():
             raise PipelineError("the network's logits are not finite")
         return logits.float()
 
     def finish(self, result: Arrays) -> Arrays:
-        """The name of the best class of each image; of equals, the first."""
+        """Return the name of the best class of each image; the first among equals."""
         names = np.array([name.encode() for name in CLASSES], object)
         return {"OUTPUT0": names[result["SCORES"].argmax(1)], "SCORES": result["SCORES"]}
 
     def example(self) -> dict[str, Array]:
-        """A phantom of a hand."""
+        """Return a phantom of a hand."""
         from naiad.applications.medical.mednist.phantoms import draw, encode
 
         return as_request([encode(draw("Hand", np.random.default_rng(0)))])

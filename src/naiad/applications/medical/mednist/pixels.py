@@ -1,12 +1,12 @@
-"""Image files as the network takes them: grey, scaled to 0 to 1, the first axis along the width.
+"""Preparation of image files for the network: grey, 0 to 1, the first axis along the width.
 
-For grey images the same as these transforms of MONAI (tests compare them), in which the reader
-gives the transposed image::
+For grey images the same as these transforms of MONAI (tests compare them), whose reader returns the
+transposed image::
 
     LoadImage(reader="PILReader", image_only=True, dtype=numpy.float32)
     ScaleIntensity()
 
-The rest is turned into grey images first, see :func:`decode`. Images keep their size.
+Other images are converted to grey first, see :func:`decode`. Images keep their size.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _MEGA: Final = 1_000_000
 
 
 def decode(files: Sequence[bytes], name: str) -> list[NDArray[np.float32]]:
-    """The images of some files, each float32 ``[width, height]``, 0 to 1.
+    """Decode files to images, each float32 ``[width, height]``, 0 to 1.
 
-    Colours, palettes and CMYK become grey (ITU-R 601-2 luma), 16 bits of grey are used whole, EXIF
-    orientation is undone, transparency is left out. An image of one grey only is 0.
+    Colours, palettes and CMYK become grey (ITU-R 601-2 luma), all 16 bits of grey are used, images
+    are turned upright by EXIF, transparency is ignored. An image of a single grey becomes 0.
 
     Args:
-        files: JPEG or PNG, each whole.
-        name: what the files are called in messages.
+        files: JPEG or PNG, each complete.
+        name: name of the files in messages.
 
     Raises:
-        InvalidInput: a file is none, is damaged, or has too many or too few pixels; all are looked
-            at before the first is decoded.
+        InvalidInput: a file is not an image, is damaged, or has too many or too few pixels; all
+            headers are checked before the first file is decoded.
     """
     opened = [
         open_picture(data, f"{name}[{number}, 0]", most_bytes=MAX_BYTES, most_pixels=MAX_PIXELS)
@@ -76,12 +76,12 @@ def decode(files: Sequence[bytes], name: str) -> list[NDArray[np.float32]]:
 def _grey(image: Image.Image) -> Image.Image:
     if is_grey_16(image) or image.mode == "L":
         return image
-    # By way of RGBA: of a palette's transparent colours Pillow would warn.
+    # By way of RGBA, as Pillow would warn of a palette's transparent colours.
     return image.convert("RGBA" if image.has_transparency_data else "RGB").convert("L")
 
 
 def scaled(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values from their least to their greatest as 0 to 1; all 0 where they are equal."""
+    """Scale values to 0 to 1 by their minimum and maximum; to 0 if all are equal."""
     low, high = values.min(), values.max()
     if low == high:
         return np.zeros(values.shape, np.float32)

@@ -1,4 +1,4 @@
-"""What the ``mednist_class`` model takes and gives, and the bounds on what it accepts."""
+"""Inputs, outputs and limits of the ``mednist_class`` model."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from naiad.core.schema import BYTES, Array, Schema, Tensor
 
 MAX_BYTES: Final = 20 << 20
-"""Largest image file, in bytes."""
+"""Maximum size of an image file, in bytes."""
 MAX_PIXELS: Final = 1 << 22
-"""Most pixels of one image, read from its header before anything is decoded: 2,048 x 2,048."""
+"""Maximum pixels of an image, read from its header before anything is decoded: 2,048 x 2,048."""
 MAX_REQUEST_PIXELS: Final = 1 << 26
-"""Most pixels of all images of one request together."""
+"""Maximum pixels of all images of a request."""
 MAX_IMAGES: Final = 4_096
-"""Most images of one request."""
+"""Maximum number of images in a request."""
 MIN_SIDE: Final = 32
-"""Fewest pixels along a side: smaller images vanish in a DenseNet's poolings."""
+"""Minimum pixels along a side: smaller images vanish in a DenseNet's poolings."""
 
 CLASSES: Final = ("AbdomenCT", "BreastMRI", "CXR", "ChestCT", "Hand", "HeadCT")
 
 NOTICE: Final = "trained on synthetic phantoms, not for diagnosis"
-"""Of the weights that come with Naiad."""
+"""Notice of the weights that come with Naiad."""
 FOREIGN: Final = "weights from outside of Naiad: for research, not for diagnosis"
-"""Of TorchScript files."""
+"""Notice of TorchScript files."""
 
 INPUTS: Final[Schema] = {
     "INPUT0": Tensor(

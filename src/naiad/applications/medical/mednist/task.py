@@ -1,4 +1,4 @@
-"""MedNIST as people use it: image files in, their kinds out."""
+"""The task of ``mednist``: image files in, their kinds out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Which of MedNIST's kinds one image is.
+    """The kind of an image.
 
     Attributes:
-        label: the best one.
+        label: the most probable kind.
         scores: probability of each kind, by name.
     """
 

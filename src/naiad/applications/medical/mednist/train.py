@@ -13,7 +13,7 @@ from naiad.applications.medical.mednist.phantoms import draw, encode
 from naiad.applications.medical.mednist.pixels import decode
 from naiad.applications.medical.mednist.schema import CLASSES, NOTICE
 from naiad.errors import MissingExtra
-from naiad.torch_model import Facts, save
+from naiad.torch_model import NetworkCard
 
 try:
     import torch
@@ -36,7 +36,7 @@ def train(
     seed: int = 0,
     command: str = "",
     progress: Callable[[int, float], None] = lambda done, loss: None,
-) -> Facts:
+) -> NetworkCard:
     """Train on so many phantoms, each seen once, and write the network to ``folder``.
 
     Args:
@@ -61,7 +61,7 @@ def train(
     given, labels = _phantoms(rng, test_images)
     with torch.inference_mode():
         right = (net.eval()(given).argmax(1) == labels).float().mean()
-    facts = Facts(
+    card = NetworkCard(
         notice=NOTICE,
         provenance={
             "data": f"{images} phantoms of {len(CLASSES)} kinds, seed {seed}",
@@ -69,7 +69,7 @@ def train(
         },
         metrics={"images": test_images, "accuracy": round(right.item(), 4)},
     )
-    return save(net, folder, facts)
+    return card.save_with(net, folder)
 
 
 def _phantoms(rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""BERT's network as an ONNX graph, written from a checkpoint of Hugging Face's.
+"""BERT's network as an ONNX graph, written from a Hugging Face checkpoint.
 
 The network is Devlin et al., arXiv:1810.04805, and most sentence encoders are one. Writing the
 graph needs neither torch nor transformers, and gives a graph that onnxruntime fuses as a whole.
@@ -31,7 +31,7 @@ Weights = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class BertConfig:
-    """The sizes of a BERT, as ``config.json`` has them."""
+    """Sizes of a BERT, from ``config.json``."""
 
     layers: int
     heads: int
@@ -41,7 +41,7 @@ class BertConfig:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> BertConfig | None:
-        """The sizes in a ``config.json``, or None where it is of another network."""
+        """Return the sizes in a ``config.json``, or None for another network."""
         plain = (
             config.get("model_type") == "bert"
             and config.get("hidden_act") == "gelu"
@@ -62,11 +62,11 @@ class BertConfig:
 def write_bert(config: BertConfig, weights: Weights, path: Path) -> None:
     """Write the network to ``path``.
 
-    It takes token ids and a mask (1: a token, 0: padding), int64 ``[texts, tokens]`` both, and
-    gives the last hidden states, float32 ``[texts, tokens, width]``.
+    It takes token ids and a mask (1: a token, 0: padding), both int64 ``[texts, tokens]``, and
+    returns the last hidden states, float32 ``[texts, tokens, width]``.
 
     Raises:
-        WeightsError: a tensor is missing or has another shape than the config says.
+        WeightsError: a tensor is missing or does not have the config's shape.
         MissingExtra: onnx is not installed.
     """
     try:
@@ -82,7 +82,7 @@ def write_bert(config: BertConfig, weights: Weights, path: Path) -> None:
 
 
 class _Graph:
-    """Nodes and constants, as they are added."""
+    """The nodes and constants added so far."""
 
     def __init__(self, onnx: Any, weights: Weights) -> None:
         self._onnx = onnx
@@ -95,7 +95,7 @@ class _Graph:
         }
 
     def op(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        """Add a node with one output, which is called as the node is."""
+        """Add a node with one output, which has the node's name."""
         node = self._onnx.helper.make_node(kind, list(inputs), [name], name=name, **attributes)
         self._nodes.append(node)
         return name
@@ -108,16 +108,16 @@ class _Graph:
         return name
 
     def weight(self, name: str, shape: tuple[int, ...] | None = None) -> NDArray[np.float32]:
-        """A tensor of the checkpoint."""
+        """Return a tensor of the checkpoint."""
         if name not in self._weights:
-            raise WeightsError(f"the checkpoint has no {name}: it is no BERT as its config says")
+            raise WeightsError(f"the checkpoint has no {name}: it is not the BERT of its config")
         value = np.asarray(self._weights[name], np.float32)
         if shape is not None and value.shape != shape:
             raise WeightsError(f"{name} is {list(value.shape)}; the config needs {list(shape)}")
         return value
 
     def dense(self, name: str, x: str, width: int) -> str:
-        """A linear layer from ``width`` numbers."""
+        """Add a linear layer with ``width`` inputs."""
         weight = self.weight(f"{name}.weight")
         if weight.ndim != 2 or weight.shape[1] != width:
             raise WeightsError(f"{name}.weight is {list(weight.shape)}; it must be [n, {width}]")
@@ -126,7 +126,7 @@ class _Graph:
         return self.op("Add", [self.op("MatMul", [x, kernel], f"{name}.product"), bias], name)
 
     def norm(self, name: str, x: str, config: BertConfig) -> str:
-        """A layer normalisation."""
+        """Add a layer normalisation."""
         shape = (config.width,)
         scale = self.constant(f"{name}.weight", self.weight(f"{name}.weight", shape))
         bias = self.constant(f"{name}.bias", self.weight(f"{name}.bias", shape))
@@ -135,7 +135,7 @@ class _Graph:
         )
 
     def embeddings(self, config: BertConfig) -> str:
-        """Words and their places; all are of the first kind of token, as of a single text."""
+        """Add the embeddings of tokens and positions; all have the token type of a first text."""
         words = self.constant("words", self.weight(_WORDS))
         kind = self.weight("embeddings.token_type_embeddings.weight")[0]
         shape = (config.positions, config.width)
@@ -147,7 +147,7 @@ class _Graph:
         return self.norm("embeddings.LayerNorm", self.op("Add", [word, places], "embedded"), config)
 
     def layer(self, name: str, x: str, config: BertConfig) -> str:
-        """Self-attention, and the two linear layers behind it."""
+        """Add self-attention and the two linear layers after it."""
         width = config.width
         query, key, value = (
             self.dense(f"{name}attention.self.{part}", x, width)
@@ -175,13 +175,13 @@ class _Graph:
         )
 
     def _padding(self) -> str:
-        """The mask as attention takes it."""
+        """Add the mask in the form that attention takes."""
         if not any(node.name == "padding" for node in self._nodes):
             self.op("Cast", [MASK], "padding", to=self._onnx.TensorProto.INT32)
         return "padding"
 
     def model(self, config: BertConfig) -> Any:
-        """All of it."""
+        """Return the whole model."""
         helper, kinds = self._onnx.helper, self._onnx.TensorProto
         dims = ["texts", "tokens"]
         graph = helper.make_graph(

@@ -1,7 +1,7 @@
-"""Which texts are run together: those of about one length, so that hardly any padding is computed.
+"""Grouping of texts of similar length, so that hardly any padding is computed.
 
 A network takes a rectangle of tokens. Texts are sorted by length and cut into runs such that the
-padding in a run costs no more than the run it saves, and none is larger than a budget of tokens.
+padding in a run costs no more than the run it saves, and no run exceeds a budget of tokens.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 Integers: TypeAlias = "NDArray[np.integer[Any]]"
 
 MOST_TOKENS: Final = 1024
-"""Of one run, padding included. all-MiniLM-L6-v2 on a CPU takes as long per token from about 128
-on, so larger runs would only take more memory."""
+"""Tokens of a run, with padding. From about 128 on, all-MiniLM-L6-v2 takes the same time per token
+on a CPU, so larger runs would only take more memory."""
 
 RUN_COST: Final = 12
-"""What a run costs beside its tokens, in tokens: that much, measured of all-MiniLM-L6-v2."""
+"""Fixed cost of a run in tokens, measured with all-MiniLM-L6-v2."""
 
 
 def buckets(
     lengths: Integers, most: int = MOST_TOKENS, run_cost: int = RUN_COST
 ) -> list[NDArray[np.int64]]:
-    """The numbers of the texts of each run, the longest first.
+    """Return the indices of the texts in each run, the longest first.
 
     Args:
         lengths: tokens of each text, integers ``[texts]``; texts of length 0 are in no run.
-        most: tokens of one run, padding included; a longer text has a run of its own.
-        run_cost: padding that may be computed in place of another run, in tokens.
+        most: maximum tokens of a run, with padding; a longer text is a run by itself.
+        run_cost: tokens of padding that are cheaper than another run.
     """
     order = np.argsort(-lengths, kind="stable")
     runs: list[list[int]] = []

@@ -36,18 +36,18 @@ class TextEmbeddingClient(TaskClient[str, NDArray[np.float32]]):
     ) -> NDArray[np.float32]:
         """Return a vector per text, float32 ``[texts, dimension]``, in their order.
 
-        Any number of texts may be given: several share a request. Of a long text only the
-        beginning is read, see ``max_tokens`` of the card.
+        Any number of texts may be given: several share a request. Only the beginning of a long
+        text is read, see ``max_tokens`` of the card.
 
         Args:
-            texts: the texts; an empty one has a vector too, that of nothing.
-            concurrency: requests with the server at once.
+            texts: the texts; an empty one has a vector too.
+            concurrency: number of requests in flight.
             progress: show a progress bar on standard error.
             timeout: seconds per request, instead of the client's.
 
         Raises:
             InvalidInput: a text cannot be sent or is too long; says which.
-            NaiadError: as of `naiad.Client`.
+            NaiadError: as for `naiad.Client`.
         """
         encode(texts, "text")  # finds the text that is too long before anything is sent
         found = self.infer_many(texts, concurrency=concurrency, progress=progress, timeout=timeout)

@@ -1,4 +1,4 @@
-"""A sentence encoder: from texts to tokens, and from tokens to vectors, without wasted padding."""
+"""A sentence encoder: from texts to tokens, and from tokens to vectors, with little padding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from naiad.applications.text.embedding.bert import IDS, KINDS, MASK
 from naiad.applications.text.embedding.buckets import Integers, buckets
-from naiad.applications.text.embedding.facts import ONNX_FILE, TOKENIZER_FILE, EncoderFacts
+from naiad.applications.text.embedding.card import ONNX_FILE, TOKENIZER_FILE, EncoderCard
 from naiad.applications.text.embedding.networks import (
     EXTRA,
     Floats,
@@ -22,21 +22,22 @@ from naiad.applications.text.embedding.networks import (
     TransformersNetwork,
     need,
 )
+from naiad.card import read_card
 from naiad.errors import WeightsError
 from naiad.weights import check_file
 
-_SMALLEST = 1e-12  # as torch's normalize has it
+_SMALLEST = 1e-12  # as in torch's normalize
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens of some texts, one text behind the other.
+    """The tokens of some texts, concatenated.
 
     Attributes:
         ids: int32 ``[tokens]``.
-        kinds: 1 for those of the second text of a pair, else 0, int32 ``[tokens]``.
+        kinds: 1 in the second text of a pair, else 0, int32 ``[tokens]``.
         lengths: tokens of each text, int32 ``[texts]``.
-        truncated: whether a text had more than the encoder reads, bool ``[texts]``.
+        truncated: True for texts that were cut to the encoder's length, bool ``[texts]``.
     """
 
     ids: NDArray[np.int32]
@@ -47,12 +48,12 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a network gave for some of the texts.
+    """A network's output for some of the texts.
 
     Attributes:
-        texts: their numbers, int64 ``[n]``.
-        mask: which of their places have tokens, int64 ``[n, longest]``.
-        numbers: what the network gave, float32 ``[n, longest, ...]`` or ``[n, ...]``.
+        texts: their indices, int64 ``[n]``.
+        mask: 1 for tokens, 0 for padding, int64 ``[n, longest]``.
+        numbers: the output, float32 ``[n, longest, ...]`` or ``[n, ...]``.
     """
 
     texts: NDArray[np.int64]
@@ -61,26 +62,26 @@ class Run:
 
 
 class Tokenizer:
-    """Texts to tokens, at most ``max_tokens`` of each."""
+    """Tokenizer that keeps at most ``max_tokens`` of each text."""
 
     def __init__(self, file: Path, max_tokens: int) -> None:
         """Load a ``tokenizer.json``.
 
         Raises:
-            WeightsError: it is missing, or is none.
+            WeightsError: the file is missing or not a tokenizer.
             MissingExtra: the tokenizers library is not installed.
         """
         library = need("tokenizers", EXTRA)
         try:
             self._tokenizer = library.Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises plain Exceptions
-            raise WeightsError(f"{file} is no tokenizer: {error}") from error
+            raise WeightsError(f"{file} is not a tokenizer: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
         self.vocabulary = int(self._tokenizer.get_vocab_size())
 
     def __call__(self, texts: Sequence[Any]) -> Tokens:
-        """The tokens of some texts, or of pairs of texts."""
+        """Return the tokens of texts, or of pairs of texts."""
         encodings = self._tokenizer.encode_batch(list(texts))
         return Tokens(
             np.array([n for encoding in encodings for n in encoding.ids], np.int32),
@@ -91,52 +92,52 @@ class Tokenizer:
 
 
 class Encoder:
-    """An encoder in a folder, see :mod:`naiad.applications.text.embedding.facts`."""
+    """An encoder from a folder, see :mod:`naiad.applications.text.embedding.card`."""
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
-        """Load it onto ``device`` (``"cpu"``, ``"cuda:0"``).
+        """Load the encoder onto ``device`` (``"cpu"``, ``"cuda:0"``).
 
         Raises:
-            WeightsError: a file is missing, damaged, or not what the facts were written for.
-            MissingExtra: what runs it is not installed.
+            WeightsError: a file is missing, damaged, or does not match the card's sha256.
+            MissingExtra: a package that runs it is not installed.
         """
-        self.facts = EncoderFacts.read(folder)
-        check_file(folder / self.facts.file, self.facts.sha256)
-        self.tokenize = Tokenizer(folder / TOKENIZER_FILE, self.facts.max_tokens)
-        self._network = open_network(folder, self.facts.file, device)
+        self.card = read_card(folder, EncoderCard)
+        check_file(folder / self.card.file, self.card.sha256)
+        self.tokenize = Tokenizer(folder / TOKENIZER_FILE, self.card.max_tokens)
+        self._network = open_network(folder, self.card.file, device)
 
     def embed(self, ids: Integers, lengths: Integers) -> Floats:
-        """A vector per text, float32 ``[texts, dimension]``.
+        """Return a vector per text, float32 ``[texts, dimension]``.
 
         Args:
-            ids: the tokens of all texts, one text behind the other, integers ``[tokens]``.
+            ids: the tokens of all texts, concatenated, integers ``[tokens]``.
             lengths: tokens of each text, integers ``[texts]``.
         """
-        vectors = np.zeros((len(lengths), self.facts.dimension), np.float32)
+        vectors = np.zeros((len(lengths), self.card.dimension), np.float32)
         for run in run_ragged(self._network, {IDS: ids, MASK: np.ones_like(ids)}, lengths):
-            vectors[run.texts] = pool(run.numbers, run.mask, self.facts.pooling)
-        if self.facts.normalise:
+            vectors[run.texts] = pool(run.numbers, run.mask, self.card.pooling)
+        if self.card.normalise:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors /= np.maximum(norms, _SMALLEST)
         return vectors
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """A vector per text, float32 ``[texts, dimension]``."""
+        """Return a vector per text, float32 ``[texts, dimension]``."""
         tokens = self.tokenize(texts)
         return self.embed(tokens.ids, tokens.lengths)
 
     def states(self, ids: Integers, mask: Integers) -> Floats:
-        """A vector per token, and 0 for padding, float32 ``[texts, tokens, dimension]``.
+        """Return a vector per token, 0 for padding, float32 ``[texts, tokens, dimension]``.
 
         Args:
             ids: integers ``[texts, tokens]``.
-            mask: 1 for tokens and 0 for padding, which may be anywhere; of the same shape.
+            mask: 1 for tokens, 0 for padding, which may be anywhere; of the same shape.
         """
         width = ids.shape[1]
-        # Behind the last token there is nothing to compute.
+        # There is nothing to compute after the last token.
         lengths = np.where(mask.any(axis=1), width - mask[:, ::-1].argmax(axis=1), 0)
         inside = np.arange(width) < lengths[:, None]
-        states = np.zeros((*ids.shape, self.facts.dimension), np.float32)
+        states = np.zeros((*ids.shape, self.card.dimension), np.float32)
         tokens = {IDS: ids[inside], MASK: mask[inside]}
         for run in run_ragged(self._network, tokens, lengths):
             longest = run.mask.shape[1]
@@ -145,13 +146,13 @@ class Encoder:
 
 
 def open_network(folder: Path, file: str, device: str, kind: str = "AutoModel") -> Network:
-    """The network of a folder, on ``device``.
+    """Load the network of a folder onto ``device``.
 
     Args:
-        folder: where it is.
+        folder: the folder.
         file: ``model.onnx``, or ``model.safetensors`` for the transformers library.
         device: ``"cpu"``, ``"cuda:0"``.
-        kind: the library's auto class; of no concern to ONNX.
+        kind: the library's auto class; not used for ONNX.
     """
     if file == ONNX_FILE:
         return OnnxNetwork(folder / file, device)
@@ -161,11 +162,11 @@ def open_network(folder: Path, file: str, device: str, kind: str = "AutoModel") 
 def run_ragged(
     network: Network, tokens: Mapping[str, Integers], lengths: Integers
 ) -> Iterator[Run]:
-    """Run a network on texts of any lengths, those of about one length together.
+    """Run a network on texts of any lengths, grouped by length.
 
     Args:
         network: takes rectangles of tokens.
-        tokens: what it takes of each token, one text behind the other, integers ``[tokens]`` each:
+        tokens: its inputs for the tokens of all texts, concatenated, integers ``[tokens]`` each:
             ``input_ids`` and ``attention_mask`` at least.
         lengths: tokens of each text, integers ``[texts]``.
     """
@@ -175,7 +176,7 @@ def run_ragged(
         inside = places < lengths[texts][:, None]
         first = starts[texts][:, None]
         chosen = np.where(inside, first + places, first)
-        # Padding is any token of the text: the mask hides it.
+        # Any token of the text serves as padding, as the mask hides it.
         given = {name: array[chosen].astype(np.int64) for name, array in tokens.items()}
         given[MASK] *= inside
         given.setdefault(KINDS, np.zeros_like(given[IDS]))
@@ -183,12 +184,12 @@ def run_ragged(
 
 
 def pool(states: Floats, mask: Ints, how: str) -> Floats:
-    """The vector of each text from those of its tokens, padding left out.
+    """Combine the vectors of each text's tokens into one, without padding.
 
     Args:
         states: float32 ``[texts, tokens, dimension]``.
-        mask: 1 for tokens, ``[texts, tokens]``, at least one of each text.
-        how: ``mean`` of all, ``max`` of all per dimension, or ``cls``, the first.
+        mask: 1 for tokens, ``[texts, tokens]``; each text has at least one.
+        how: ``mean``, ``max`` (per dimension), or ``cls``, the first token.
     """
     if how == "cls":
         return states[:, 0]

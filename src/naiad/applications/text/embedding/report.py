@@ -1,4 +1,4 @@
-"""Vectors of texts on the terminal: which texts are like the first."""
+"""Terminal report on vectors of texts: the texts that are most like the first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.markup import escape
 from naiad.console import print_bars, say, shortened
 from naiad.tasks.task import Found
 
-_SHOWN: Final = 10  # texts that are compared with the first
+_SHOWN: Final = 10  # texts compared with the first
 _LETTERS: Final = 60  # of each
 
 

@@ -1,4 +1,4 @@
-"""What the sentence encoders take and give, and the bounds on what they accept."""
+"""Inputs, outputs and limits of the sentence encoders."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final
 from naiad.core.schema import BYTES, Schema, Tensor
 
 MAX_TEXTS: Final = 128
-"""Most texts of one request."""
+"""Maximum number of texts in a request."""
 MAX_BYTES: Final = 1 << 20
-"""Longest text, in bytes of UTF-8."""
+"""Maximum size of a text, in bytes of UTF-8."""
 LENGTH: Final = 256
 """Tokens of each row under the workshop's contract."""
 

@@ -1,4 +1,4 @@
-"""Texts whose lengths are those of real ones, to measure with."""
+"""Texts with realistic lengths, for measurements."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST = 400
 
 
 def simulated_texts(n: int, seed: int = 0) -> Iterator[str]:
-    """``n`` texts of common words without sense, 1 to 400 words long, most of 10 to 40."""
+    """Yield ``n`` meaningless texts of common words, 1 to 400 words long, most 10 to 40."""
     rng = np.random.default_rng(seed)
     for _ in range(n):
         words = int(np.clip(rng.lognormal(np.log(_MEDIAN), _SPREAD), 1, _MOST))

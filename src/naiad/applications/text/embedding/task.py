@@ -1,4 +1,4 @@
-"""Sentence vectors as people use them: texts in, an array out; and the models for token ids."""
+"""The task of ``text_embedding``, and the applications for clients that send token ids."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TextEmbeddingTask(Task[str, NDArray[np.float32]], Parses[str], Reports):
     unit, example = "texts", '"a heist in space" "robbers on a rocket"'
     columns = (Column("text", fill="unit"),)
     formats = {".npy": "naiad.applications.text.embedding.vectors:VectorFile"}
-    # So that several workers share the work, and one answer is not long in coming.
+    # Several workers share the work, and no answer takes long.
     listed, group, grouped, concurrency = True, 32, ("text",), 4
     clients = (
         "naiad.applications.text.embedding.client:TextEmbeddingClient",
@@ -83,7 +83,7 @@ class TextEmbeddingTask(Task[str, NDArray[np.float32]], Parses[str], Reports):
 
 
 class SentenceBertApplication(Application):
-    """The encoder under the contract of the workshop's notebooks."""
+    """The encoder with the wire contract of the workshop's notebooks."""
 
     name = "sentence_bert"
     summary = "the same encoder for clients that send token ids"
@@ -93,7 +93,7 @@ class SentenceBertApplication(Application):
 
 
 class DeepsetApplication(Application):
-    """The same, under the name that the notebook on zero-shot classification has for it."""
+    """The same, under its name in the notebook on zero-shot classification."""
 
     name = "deepset"
     summary = "the same encoder for clients that send token ids, under another name"

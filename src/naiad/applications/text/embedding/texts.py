@@ -1,4 +1,4 @@
-"""Texts as they cross the wire: BYTES tensors of UTF-8."""
+"""Texts on the wire: BYTES tensors of UTF-8."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from naiad.errors import InvalidInput
 
 
 def decode(tensor: Array, name: str) -> list[str]:
-    """The texts of a BYTES tensor.
+    """Return the texts of a BYTES tensor.
 
     Raises:
-        InvalidInput: one is no UTF-8, or too long; says which, and where it is wrong.
+        InvalidInput: a text is not UTF-8 or too long; says which, and at which byte.
     """
     return [_text(raw, f"{name}[{number}]") for number, raw in enumerate(tensor.tolist())]
 
 
 def encode(texts: Sequence[str], name: str) -> Array:
-    """The BYTES tensor of some texts.
+    """Return the BYTES tensor of some texts.
 
     Raises:
-        InvalidInput: they are one text and no list, or one is too long or cannot be written as
+        InvalidInput: ``texts`` is a single text, or one of them is too long or cannot be encoded as
             UTF-8; says which.
     """
     if isinstance(texts, str | bytes):
-        raise InvalidInput(f"{name} is one text; give a list of texts")
+        raise InvalidInput(f"{name} is a single text; give a list of texts")
     tensor = np.empty(len(texts), object)
     tensor[:] = [_utf8(text, f"{name}[{number}]") for number, text in enumerate(texts)]
     return tensor
@@ -39,7 +39,7 @@ def _utf8(text: str, place: str) -> bytes:
         raw = text.encode()
     except UnicodeEncodeError as error:
         raise InvalidInput(
-            f"{place} cannot be written as UTF-8: {error.reason} at {error.start}"
+            f"{place} cannot be encoded as UTF-8: {error.reason} at {error.start}"
         ) from None
     _refuse_long(raw, place)
     return raw
@@ -51,7 +51,7 @@ def _text(raw: bytes, place: str) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         at = error.start
-        raise InvalidInput(f"{place} is no UTF-8: byte {at} is 0x{raw[at]:02x}") from None
+        raise InvalidInput(f"{place} is not UTF-8: byte {at} is 0x{raw[at]:02x}") from None
 
 
 def _refuse_long(raw: bytes, place: str) -> None:

@@ -14,7 +14,7 @@ class VectorFile:
     """A `Writer` of one array with a row per unit, float32 ``[units, dimension]``."""
 
     def __init__(self, task: Any, path: Path, card: Any) -> None:
-        """Begin without rows; they are written when the file is closed.
+        """Create the file; its rows are written when it is closed.
 
         Raises:
             OSError: the file cannot be written.
@@ -35,7 +35,7 @@ class VectorFile:
             if self._rows:
                 data = io.BytesIO()
                 np.save(data, np.stack(self._rows))
-                # Not by NumPy, which does not notice a disk that is full (2.4).
+                # Not by NumPy, which does not notice a full disk (2.4).
                 file.write(data.getbuffer())
                 file.flush()
                 self.written = len(self._rows)

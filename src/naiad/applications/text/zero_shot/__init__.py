@@ -1,4 +1,4 @@
-"""Zero-shot text classification: texts and labels in, how well each label fits out.
+"""Zero-shot text classification: texts and labels in, a score for each label out.
 
-Labels are compared with texts by a sentence encoder, or by a network for entailment.
+A sentence encoder, or a network for entailment, compares labels with texts.
 """

@@ -1,4 +1,4 @@
-"""Texts and labels that a network was never trained on, through a Triton of its own."""
+"""Demo: classify texts by labels that the network was not trained on, with its own Triton."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(directory: Path) -> None:
     """Serve, ask, print, and shut down; a table goes to ``directory``.
 
     Raises:
-        NaiadError: what could not be done, and why.
+        NaiadError: a step failed; says why.
     """
     task = ZeroShotTask()
     what = Inference(

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from naiad.applications.text.embedding.facts import EncoderFacts
+from naiad.applications.text.embedding.card import EncoderCard
 from naiad.applications.text.embedding.importing import served_folder
 from naiad.applications.text.embedding.schema import MAX_TEXTS
 from naiad.applications.text.embedding.texts import encode
-from naiad.applications.text.zero_shot.facts import TASK, EntailmentFacts, is_entailment
+from naiad.applications.text.zero_shot.card import TASK, EntailmentCard, is_entailment
 from naiad.applications.text.zero_shot.question import Question
 from naiad.applications.text.zero_shot.schema import INPUTS, MAX_LABELS, OUTPUTS
+from naiad.card import read_card
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
@@ -22,7 +23,7 @@ from naiad.core.schema import REQUESTS, Array, Arrays, Tensor
 
 
 class ZeroShot(Pipeline):
-    """Which of some labels fit a text, though no network was trained on them."""
+    """Scores of labels for texts, by a network that was not trained on the labels."""
 
     name = "zero_shot"
     inputs = INPUTS
@@ -46,22 +47,20 @@ class ZeroShot(Pipeline):
     arrays = "numpy"
 
     def __init__(self, weights: Path | None = None) -> None:
-        """Use the encoder or the network for entailment in the folder ``weights``, or the default
-        encoder.
-        """
+        """Use the network in the folder ``weights``, or the default encoder."""
         super().__init__(served_folder(weights))
 
     def metadata(self) -> Mapping[str, str]:
-        """The network's name, how it compares, and its notice."""
+        """Return the network's name, method, length and notice."""
         folder = self.weights_path
         assert folder is not None
         entails = is_entailment(folder)
-        facts = EntailmentFacts.read(folder) if entails else EncoderFacts.read(folder)
+        card = read_card(folder, EntailmentCard if entails else EncoderCard)
         return {
-            "notice": facts.notice,
-            "network": facts.name,
+            "notice": card.notice,
+            "network": card.name,
             "method": TASK if entails else "similarity",
-            "max_tokens": str(facts.max_tokens),
+            "max_tokens": str(card.max_tokens),
         }
 
     def setup(self, device: str) -> None:
@@ -72,11 +71,11 @@ class ZeroShot(Pipeline):
         self._classifier = open_classifier(self.weights_path, device)
 
     def prepare(self, request: Request) -> Arrays:
-        """Cut texts, and labels where they must be read too, into tokens."""
+        """Cut texts, and labels if they are read too, into tokens."""
         question = Question.of(request)
         reading = self._classifier.read(question)
         tokens = reading.tokens
-        # A text is cut off if it is in any of the sequences that it is in.
+        # A text is truncated if any of its sequences is.
         truncated = tokens.truncated.reshape(len(question.texts), -1)
         return {
             "ids": tokens.ids,
@@ -88,21 +87,21 @@ class ZeroShot(Pipeline):
         }
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
-        """Read the sequences of all questions."""
+        """Run the network on the sequences of all questions."""
         numbers = self._classifier.run(batch["ids"], batch["kinds"], batch["lengths"])
         return {"numbers": numbers} | {
             name: batch[name] for name in ("truncated", "vectors", "multi_label")
         }
 
     def finish(self, result: Arrays) -> Arrays:
-        """The scores of one question."""
+        """Return the scores of one question."""
         scores = self._classifier.score(
             result["numbers"], result["vectors"], bool(result["multi_label"][0])
         )
         return {"scores": scores.astype(np.float32), "truncated": result["truncated"]}
 
     def example(self) -> dict[str, Array]:
-        """One text and three labels."""
+        """Return one text and three labels."""
         return {
             "text": encode(["Jupiter's Biggest Moons Started as Tiny Grains of Hail"], "text"),
             "labels": encode(["business", "space and science", "politics"], "labels"),

@@ -1,4 +1,4 @@
-"""What a request asks, checked: texts, labels and the sentences made of the labels."""
+"""A checked request: texts, labels and the sentences made of the labels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from naiad.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Texts, and what each may be about.
+    """Texts and the labels that may fit them.
 
     Attributes:
-        texts: at least a letter in each.
-        labels: all different.
+        texts: the texts, none empty.
+        labels: the labels, all different.
         template: a sentence with ``{}`` for the label, or "" for the weights' own.
     """
 
@@ -32,8 +32,8 @@ class Question:
         """Read a request.
 
         Raises:
-            InvalidInput: no text, no label, one twice, nothing to be read in one, or a template
-                without a place for it; says which.
+            InvalidInput: no text, no label, a repeated label, an empty text or label, or a template
+                without a placeholder; says which.
         """
         texts = decode(request["text"], "text")
         labels = decode(request["labels"], "labels")
@@ -53,7 +53,7 @@ class Question:
         return cls(tuple(texts), tuple(labels), template)
 
     def hypotheses(self, template: str) -> list[str]:
-        """A sentence of each label; ``template`` is used where the request has none."""
+        """Return a sentence for each label, by the request's template or else by ``template``."""
         return [(self.template or template).replace(PLACE, label) for label in self.labels]
 
 
@@ -75,7 +75,7 @@ def as_request(
 def _refuse_empty(texts: Sequence[str], name: str) -> None:
     for number, text in enumerate(texts):
         if not text.strip():
-            raise InvalidInput(f"{name}[{number}] is empty; there must be something to read")
+            raise InvalidInput(f"{name}[{number}] is empty; it must have text")
 
 
 def _refuse_repeats(labels: Sequence[str]) -> None:

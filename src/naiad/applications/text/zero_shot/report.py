@@ -1,4 +1,4 @@
-"""Labels of texts on the terminal."""
+"""Terminal report on labels of texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from naiad.applications.text.zero_shot.task import Classification
 from naiad.console import bar, output, print_bars, say, shortened
 from naiad.tasks.task import Found
 
-_FEW: Final = 10  # texts up to which each is printed with bars, more with a line each
+_FEW: Final = 10  # up to this number of texts, each is printed with bars; else on one line
 _SHORT_BAR: Final = 12
 
 
@@ -43,7 +43,7 @@ class LabelsReport:
             say(f"{len(self._found):,} texts: {escape(listed)}")
         truncated = sum(found.truncated for _, found in self._found)
         if truncated:
-            say(f"of {truncated:,} long texts only the beginning was read")
+            say(f"{truncated:,} texts were too long; only their beginning was read")
 
 
 def _line(text: str, found: Classification) -> Text:

@@ -1,4 +1,4 @@
-"""What the ``zero_shot`` model takes and gives, and the bounds on what it accepts."""
+"""Inputs, outputs and limits of the ``zero_shot`` model."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 from naiad.core.schema import BYTES, REQUESTS, Schema, Tensor
 
 MAX_LABELS: Final = 1000
-"""Most labels of one request."""
+"""Maximum number of labels in a request."""
 MAX_PAIRS: Final = 1000
-"""Most pairs of text and label of one request to a network for entailment, which reads each."""
+"""Maximum pairs of text and label in a request to a network for entailment, which reads each."""
 PLACE: Final = "{}"
-"""What the label takes the place of in a hypothesis template."""
+"""Placeholder of the label in a hypothesis template."""
 
 INPUTS: Final[Schema] = {
     "text": Tensor(BYTES, ("texts",), doc="UTF-8; of a long text the beginning is read"),

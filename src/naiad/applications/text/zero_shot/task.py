@@ -1,4 +1,4 @@
-"""Zero-shot classification as people use it: texts and labels in, labels by score out."""
+"""The task of ``zero_shot``: texts and labels in, labels by score out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from naiad.core.schema import Arrays
 from naiad.tasks.task import Column, ImportsWeights, Parses, Report, Reports, Task
 
 SAMPLE_LABELS: Final = ("business", "space and science", "politics")
-"""Of requests to measure with."""
+"""Labels of requests for measurements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Classification:
     """The labels of one text, the best first.
 
     Attributes:
-        labels: all that were asked for.
+        labels: all requested labels.
         scores: of each, 0 to 1.
-        truncated: whether the end of the text was not read.
-        asked: the labels in the order they were asked for.
+        truncated: whether the text was cut at its end.
+        asked: the labels in the order of the request.
     """
 
     labels: tuple[str, ...]
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """Return the labels in a list with commas between."""
+    """Split a comma-separated list of labels."""
     return tuple(label.strip() for label in text.split(","))
 
 
@@ -186,10 +186,10 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
           naiad weights import zero_shot facebook/bart-large-mnli -o bart/
           naiad serve zero_shot --weights bart/
         """
-        from naiad.applications.text.zero_shot.facts import EntailmentFacts
+        from naiad.applications.text.zero_shot.card import EntailmentCard
         from naiad.applications.text.zero_shot.importing import import_network
 
-        facts = import_network(
+        card = import_network(
             str(source),
             output,
             int8=options.int8,
@@ -197,8 +197,8 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
             notice=options.notice,
             progress=True,
         )
-        if isinstance(facts, EntailmentFacts):
-            about = f"a network for entailment, asked {facts.template!r}"
+        if isinstance(card, EntailmentCard):
+            about = f"a network for entailment, asked {card.template!r}"
         else:
-            about = f"a sentence encoder, {facts.dimension} numbers per text, {facts.precision}"
-        yield f"{about}; reads {facts.max_tokens:,} tokens of a text"
+            about = f"a sentence encoder, {card.dimension} numbers per text, {card.precision}"
+        yield f"{about}; reads {card.max_tokens:,} tokens of a text"

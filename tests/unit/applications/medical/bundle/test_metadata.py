@@ -130,7 +130,7 @@ IN, OUT = "network_data_format.inputs.image", "network_data_format.outputs.pred"
         (
             {"spatial_shape": [256]},
             {},
-            rf"{IN}\.spatial_shape is \[256\]; served are volumes",
+            rf"{IN}\.spatial_shape is \[256\]; it must have 3 sizes",
         ),
         (
             {"spatial_shape": [256, 256], "num_channels": 5},
@@ -143,7 +143,7 @@ IN, OUT = "network_data_format.inputs.image", "network_data_format.outputs.pred"
         ({"value_range": [0]}, {}, rf"{IN}\.value_range is \[0\]; it must be \[least, greatest\]"),
         ({"channel_def": {"a": "b"}}, {}, rf"{IN}\.channel_def is"),
         ({}, {"num_channels": "2"}, rf"{OUT}\.num_channels is '2'"),
-        ({}, {"format": "points"}, rf"{OUT} has type 'image' and format 'points'; served are"),
+        ({}, {"format": "points"}, rf"{OUT} has type 'image' and format 'points'; it must"),
     ],
 )
 def test_a_wrong_field_is_named(
@@ -158,7 +158,7 @@ def test_what_is_not_served_is_said(tmp_path: Path) -> None:
     about = metadata(SEGMENTED)
     inputs = about["network_data_format"]["inputs"]
     inputs["prompt"] = inputs["image"]
-    with pytest.raises(RepositoryError, match=r"inputs has image, prompt; bundles with one"):
+    with pytest.raises(RepositoryError, match=r"inputs has image, prompt; a bundle must have one"):
         bundle(folder(tmp_path / "two", about))
     del about["network_data_format"]
     with pytest.raises(RepositoryError, match=r"network_data_format\.inputs is None"):
@@ -170,7 +170,7 @@ def test_what_is_not_served_is_said(tmp_path: Path) -> None:
 
 
 def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(RepositoryError, match="there is no such bundle"):
+    with pytest.raises(RepositoryError, match="no such bundle"):
         bundle(tmp_path / "gone")
     (tmp_path / "empty").mkdir()
     with pytest.raises(RepositoryError, match=r"configs/metadata\.json is missing; a MONAI bundle"):
@@ -188,7 +188,7 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(RepositoryError, match=r"metadata\.json: not JSON: .* line 1 column 2"):
         bundle(path)
     (path / "configs" / "metadata.json").write_text("[]")
-    with pytest.raises(RepositoryError, match=r"metadata\.json: it is a list; it must be"):
+    with pytest.raises(RepositoryError, match=r"metadata\.json: it has a list; it must be"):
         bundle(path)
     (path / "configs" / "metadata.json").write_text(" " * (17 << 20))
     with pytest.raises(RepositoryError, match="a config may have 16,777,216"):

@@ -452,11 +452,20 @@ def test_a_decision_that_is_no_label_is_refused(tmp_path: Path) -> None:
     ("parts", "message"),
     [
         ({"preprocessing": compose(SCALING)}, "preprocessing has no LoadImaged"),
-        ({"preprocessing": compose({"_target_": "Nonsense"})}, "preprocessing cannot be made: .*N"),
-        ({"inferer": {"_target_": "SlidingWindowInferer"}}, "inferer cannot be made: .*roi_size"),
-        ({"inferer": "$1 / 0"}, "inferer cannot be made: .*ZeroDivisionError"),
-        ({"postprocessing": "@nowhere"}, "postprocessing cannot be made: .*nowhere"),
-        ({"network_def": {"_target_": "Identityd", "keys": "image"}}, "network_def makes a Ident"),
+        (
+            {"preprocessing": compose({"_target_": "Nonsense"})},
+            "preprocessing cannot be created: .*N",
+        ),
+        (
+            {"inferer": {"_target_": "SlidingWindowInferer"}},
+            "inferer cannot be created: .*roi_size",
+        ),
+        ({"inferer": "$1 / 0"}, "inferer cannot be created: .*ZeroDivisionError"),
+        ({"postprocessing": "@nowhere"}, "postprocessing cannot be created: .*nowhere"),
+        (
+            {"network_def": {"_target_": "Identityd", "keys": "image"}},
+            "network_def creates a Ident",
+        ),
     ],
 )
 def test_a_wrong_config_is_named_by_file_and_field(

@@ -141,5 +141,5 @@ def test_a_network_of_other_outputs_says_so(tmp_path):
     runner = Runner(CovidCt(script(Mean(outputs=2), tmp_path / "model.ts")))
     (found,) = answers(runner, request(SCANS[0]))
     assert isinstance(found, PipelineError)
-    message = "the network gives [1, 2] for 1 volumes; it must give one logit for each"
+    message = "the network returns [1, 2] for 1 volumes; it must return one logit for each"
     assert re.search(re.escape(message), str(found))

@@ -102,7 +102,7 @@ def test_the_foreground_is_the_box_around_all_that_is_not_air(size, seed, air):
     volume = nifti.read(nifti.write(voxels, np.eye(4)))
     there = np.argwhere(voxels > -1000)
     if not len(there):
-        with pytest.raises(InvalidInput, match="nothing in it but air"):
+        with pytest.raises(InvalidInput, match="it has only air"):
             foreground(volume, "scan")
         return
     first, last = there.min(0), there.max(0)
@@ -138,7 +138,7 @@ def test_a_large_volume_is_never_float32_as_a_whole():
 @pytest.mark.parametrize("air", [-1000, -1024, -3000])
 def test_a_volume_of_air_is_refused(air):
     data = nifti.write(np.full((9, 9, 9), air, np.int16), np.eye(4))
-    message = "scan has no voxel above -1000 HU: there is nothing in it but air"
+    message = "scan has no voxel above -1000 HU: it has only air"
     with pytest.raises(InvalidInput, match=f"^{re.escape(message)}$"):
         prepare(data, "scan")
 

@@ -118,7 +118,7 @@ def test_a_network_of_other_classes_says_so(tmp_path):
     runner = Runner(MedNist(script(Bright(5), tmp_path / "model.pt")))
     (found,) = answers(runner, request(IMAGES[0]))
     assert isinstance(found, PipelineError)
-    assert "gives [1, 5] for 1 images; it must give 6 logits for each" in str(found)
+    assert "returns [1, 5] for 1 images; it must return 6 logits for each" in str(found)
 
 
 @pytest.mark.parametrize(

@@ -171,5 +171,5 @@ def test_a_phantom_of_each_kind_is_a_small_grey_image(kind):
 
 
 def test_a_kind_that_there_is_not_is_named():
-    with pytest.raises(ValueError, match="'Foot' is none of AbdomenCT, BreastMRI"):
+    with pytest.raises(ValueError, match="'Foot' is not one of AbdomenCT, BreastMRI"):
         draw("Foot", np.random.default_rng(0))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from tests.support.markdown import ROOT
@@ -19,8 +19,9 @@ from tests.unit.applications.text.embedding.tiny import (
 )
 
 from naiad.applications.text.embedding import importing, packaged
+from naiad.applications.text.embedding.card import EncoderCard
 from naiad.applications.text.embedding.encoder import Encoder
-from naiad.applications.text.embedding.facts import EncoderFacts
+from naiad.card import read_card
 from naiad.errors import WeightsError
 
 TEXTS = ("a heist in space", "the moon", "the moon is bright", "", "moon " * 40)
@@ -46,8 +47,8 @@ def test_a_bert_becomes_onnx_and_gives_what_it_gave(tmp_path: Path, pooling: str
     module = write_network(source, "BertModel", **SIZES)
     names = {"mean": "mean_tokens", "cls": "cls_token", "max": "max_tokens"}
     write_modules(source, pooling=names[pooling])
-    facts = importing.import_encoder(source, tmp_path / "made", name="tiny")
-    assert (facts.file, facts.dimension, facts.max_tokens) == ("model.onnx", 12, 16)
+    card = importing.import_encoder(source, tmp_path / "made", name="tiny")
+    assert (card.file, card.dimension, card.max_tokens) == ("model.onnx", 12, 16)
     encoder = Encoder(tmp_path / "made")
     wanted = reference(module, encoder, TEXTS, pooling)
     np.testing.assert_allclose(encoder.encode(TEXTS), wanted, atol=2e-6)
@@ -57,8 +58,8 @@ def test_another_network_is_run_by_transformers(tmp_path: Path):
     source = tmp_path / "source"
     sizes = {"vocab_size": 16, "dim": 12, "n_layers": 2, "n_heads": 3, "hidden_dim": 20}
     module = write_network(source, "DistilBertModel", **sizes, max_position_embeddings=32)
-    facts = importing.import_encoder(source, tmp_path / "made", name="tiny")
-    assert (facts.file, facts.dimension, facts.max_tokens) == ("model.safetensors", 12, 32)
+    card = importing.import_encoder(source, tmp_path / "made", name="tiny")
+    assert (card.file, card.dimension, card.max_tokens) == ("model.safetensors", 12, 32)
     encoder = Encoder(tmp_path / "made")
     wanted = reference(module, encoder, TEXTS, "mean")
     np.testing.assert_allclose(encoder.encode(TEXTS), wanted, atol=2e-6)
@@ -73,8 +74,8 @@ def test_onnx_that_lies_beside_is_taken_where_the_network_is_no_bert(tmp_path: P
     (source / "config.json").write_text(json.dumps({**config, "model_type": "other"}))
     (source / "onnx").mkdir()
     (made / "model.onnx").rename(source / "onnx" / "model.onnx")
-    facts = importing.import_encoder(source, tmp_path / "made", name="other")
-    assert facts.file == "model.onnx"
+    card = importing.import_encoder(source, tmp_path / "made", name="other")
+    assert card.file == "model.onnx"
     encoder = Encoder(tmp_path / "made")
     np.testing.assert_allclose(
         encoder.encode(TEXTS), reference(module, encoder, TEXTS, "mean"), atol=2e-6
@@ -85,8 +86,8 @@ def test_int8_is_near_and_smaller(tmp_path: Path):
     source = tmp_path / "source"
     write_bert(source)
     importing.import_encoder(source, tmp_path / "fp32", name="tiny")
-    facts = importing.import_encoder(source, tmp_path / "int8", name="tiny", int8=True)
-    assert facts.precision == "int8"
+    card = importing.import_encoder(source, tmp_path / "int8", name="tiny", int8=True)
+    assert card.precision == "int8"
     exact, near = (Encoder(tmp_path / kind).encode(TEXTS) for kind in ("fp32", "int8"))
     assert (exact * near).sum(1).min() > 0.98
     assert not np.array_equal(exact, near)
@@ -98,8 +99,8 @@ def test_the_default_encoder_gives_what_the_original_gives():
 
     encoder = Encoder(importing.served_folder(None))
     module = transformers().AutoModel.from_pretrained(packaged.packaged()).eval()
-    assert encoder.facts == replace(
-        encoder.facts, dimension=384, max_tokens=256, pooling="mean", normalise=True
+    assert encoder.card == msgspec.structs.replace(
+        encoder.card, dimension=384, max_tokens=256, pooling="mean", normalise=True
     )
     texts = ["This is an example sentence", "Each sentence is converted", "long " * 300]
     threads = torch.get_num_threads()
@@ -113,7 +114,7 @@ def test_what_is_made_of_a_folder_is_made_once(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("NAIAD_CACHE", str(tmp_path / "cache"))
     write_bert(tmp_path / "source")
     folder = importing.served_folder(tmp_path / "source")
-    assert EncoderFacts.read(folder).name == "source"
+    assert read_card(folder, EncoderCard).name == "source"
     before = (folder / "model.onnx").stat().st_mtime_ns
     assert importing.served_folder(tmp_path / "source") == folder
     assert (folder / "model.onnx").stat().st_mtime_ns == before
@@ -121,8 +122,8 @@ def test_what_is_made_of_a_folder_is_made_once(tmp_path: Path, monkeypatch: pyte
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     write_modules(tmp_path / "source", pooling="cls_token")
     other = importing.served_folder(tmp_path / "source")
-    assert EncoderFacts.read(other).pooling == "cls"
-    assert EncoderFacts.read(folder).pooling == "mean"
+    assert read_card(other, EncoderCard).pooling == "cls"
+    assert read_card(folder, EncoderCard).pooling == "mean"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def damage(source: Path, change: dict[str, Any]) -> None:
         ({"config.json": {"num_hidden_layers": 3}}, "the checkpoint has no encoder.layer.2"),
         (
             {"1_Pooling/config.json": {"pooling_mode_weightedmean_tokens": True}},
-            "pools by .*; Naiad knows one of mean, cls, max",
+            "pools by .*; Naiad supports one of mean, cls, max",
         ),
     ],
 )

@@ -109,7 +109,7 @@ def test_texts_survive_the_wire():
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"caf\xe9", r"text\[1\] is no UTF-8: byte 3 is 0xe9"),
+        (b"caf\xe9", r"text\[1\] is not UTF-8: byte 3 is 0xe9"),
         (b"x" * (1 << 21), r"text\[1\] has 2,097,152 bytes; it must be at most 1,048,576"),
     ],
 )
@@ -119,7 +119,7 @@ def test_what_is_no_text_is_refused(raw: bytes, message: str):
 
 
 def test_a_text_is_no_list_of_texts():
-    with pytest.raises(InvalidInput, match="text is one text; give a list of texts"):
+    with pytest.raises(InvalidInput, match="text is a single text; give a list of texts"):
         encode("moon", "text")
-    with pytest.raises(InvalidInput, match=r"text\[0\] cannot be written as UTF-8"):
+    with pytest.raises(InvalidInput, match=r"text\[0\] cannot be encoded as UTF-8"):
         encode(["\ud800"], "text")

@@ -101,8 +101,8 @@ def test_a_network_for_entailment_scores_as_its_library_does(
     import torch
 
     module = write_network(tmp_path / "source", kind, **config, num_labels=3, **CLASSES)
-    facts = import_entailment(tmp_path / "source", tmp_path / "made", name="tiny")
-    assert (facts.contradiction, facts.entailment, facts.max_tokens) == (0, 2, 32)
+    card = import_entailment(tmp_path / "source", tmp_path / "made", name="tiny")
+    assert (card.contradiction, card.entailment, card.max_tokens) == (0, 2, 32)
     runner = Runner(ZeroShot(tmp_path / "made"))
     single, several = ask(
         runner, as_request(TEXTS, LABELS), as_request(TEXTS, LABELS, multi_label=True)
@@ -136,19 +136,19 @@ def test_a_classifier_of_other_classes_is_no_network_for_entailment(tmp_path: Pa
     message = "its classes are bad, good; there must be entailment and contradiction"
     with pytest.raises(WeightsError, match=message):
         import_entailment(tmp_path / "source", tmp_path / "made", name="tiny")
-    with pytest.raises(WeightsError, match="is a network that classifies, no encoder; if it is"):
+    with pytest.raises(WeightsError, match="is a classifier, not an encoder; if it is"):
         import_encoder(tmp_path / "source", tmp_path / "made", name="tiny")
     assert not (tmp_path / "made").exists()
 
 
-def test_facts_that_make_no_sense_are_refused(tmp_path: Path):
-    facts = {"format": 1, "task": "entailment", "name": "x", "file": "model.onnx", "sha256": ""}
+def test_a_card_that_makes_no_sense_is_refused(tmp_path: Path):
+    card = {"format": 1, "task": "entailment", "name": "x", "file": "model.onnx", "sha256": ""}
     path = tmp_path / "weights.json"
-    path.write_text(json.dumps({**facts, "max_tokens": 9, "entailment": -1, "contradiction": 0}))
+    path.write_text(json.dumps({**card, "max_tokens": 9, "entailment": -1, "contradiction": 0}))
     with pytest.raises(WeightsError, match="entailment is -1; it must be 0 or more"):
         ZeroShot(tmp_path).metadata()
-    path.write_text(json.dumps(facts))
-    with pytest.raises(WeightsError, match="not the facts of a network for entailment"):
+    path.write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match=r"EntailmentCard: .* missing .* `max_tokens`"):
         ZeroShot(tmp_path).metadata()
 
 

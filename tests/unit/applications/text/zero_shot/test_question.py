@@ -48,5 +48,5 @@ def test_labels_take_their_place_in_the_template():
 
 def test_a_list_of_labels_is_needed():
     task, options = ZeroShotTask(), ZeroShotTask.Options("politics")
-    with pytest.raises(InvalidInput, match="labels is one text; give a list of texts"):
+    with pytest.raises(InvalidInput, match="labels is a single text; give a list of texts"):
         task.request(task.coerce("a text", options), options)

@@ -1,6 +1,6 @@
 """The model card: ``weights.json``, which describes the network in the file beside it.
 
-Each application has a card of its own kind, with more fields than :class:`ModelCard`. Reading one
+Each application has its own kind of card, with more fields than :class:`ModelCard`. Reading one
 needs neither torch nor safetensors.
 """
 

@@ -50,7 +50,7 @@ class InceptionGraphDef(Pipeline):
 
     @cached_property
     def folder(self) -> tuple[ImageCard, tuple[str, ...]]:
-        """Read the card and the labels of the weights.
+        """Card and labels of the weights.
 
         Raises:
             WeightsError: the weights do not fit this contract; says why, and what to do.

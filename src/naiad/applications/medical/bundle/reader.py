@@ -28,7 +28,7 @@ class VolumeReader(NibabelReader):
 
     def __init__(self, volumes: Mapping[str, Volume], like: NibabelReader) -> None:
         """Read from ``volumes``, with the options of the reader ``like``."""
-        channel_dim = cast(Any, like.channel_dim)  # NaN if there is none
+        channel_dim = cast(Any, like.channel_dim)  # NaN: no such axis
         super().__init__(channel_dim, like.as_closest_canonical, like.squeeze_non_spatial_dims)
         self._volumes = volumes
 

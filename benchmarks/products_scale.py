@@ -160,7 +160,7 @@ def main() -> None:
         ):
             load(server, len(graph), per_request, clients, requests)
             memory(server)
-    print(f"load average of this machine meanwhile: {psutil.getloadavg()[0]:.1f}")
+    print(f"load average of this machine during the run: {psutil.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

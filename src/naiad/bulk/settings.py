@@ -25,7 +25,7 @@ class Settings:
         suffix: of the files of results, one of ``bulk.suffixes``.
         chunk: number of items that are kept together: a run that is killed may have to do as many
             again.
-        force: begin anew, and overwrite results.
+        force: start over, and overwrite results.
     """
 
     application: str

@@ -64,7 +64,7 @@ def group(verb: str, about: str) -> typer.Typer:
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             found = application_in(cmd_name) if ":" in cmd_name else application(cmd_name)
             command = None if found is None else _command(found, build)
-            if command is None or found is None:
+            if command is None:
                 return super().get_command(ctx, cmd_name)
             return make_command(cmd_name, command)
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from naiad.errors import MissingExtra
 from naiad.files import whole_file
 
-# What is drawn with comes from here: a missing matplotlib has its message once.
+# All imports of matplotlib are here, so that its absence has one message.
 try:
     import matplotlib as mpl
     from matplotlib.axes import Axes as Axes

@@ -1,4 +1,4 @@
-"""What applications bring to the command line: groups of commands, and options of others."""
+"""Commands and options that applications add to the command line."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _batches(images: int, batch: int, seed: tuple[int, ...], workers: int) -> Da
 
 
 def _recall(net: ShapeNet, batches: DataLoader[Any]) -> dict[str, float]:
-    """The share of test pictures that are right: of all, and of each shape."""
+    """Return the share of correct test pictures, of all and of each shape."""
     right = torch.zeros(len(SHAPES))
     seen = torch.zeros(len(SHAPES))
     with torch.inference_mode():

@@ -42,7 +42,7 @@ def class_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def pretty(event_class: str) -> str:
-    """The class as physicists write it; as it is, where they have no way of their own."""
+    """Return a class in physicists' notation, if there is one."""
     return _NEUTRINOS.get(event_class, plain(event_class))
 
 

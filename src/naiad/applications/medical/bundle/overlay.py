@@ -36,7 +36,7 @@ _CUTS: Final = (("axial", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
 
 @dataclass(frozen=True, slots=True)
 class _Plane:
-    """What is drawn side by side: grey, or red, green and blue, and the labels of its pixels.
+    """One image of the picture: grey or RGB, and the labels of its pixels.
 
     Both are ``[rows, columns]``, the top row first; a pixel is ``aspect`` times as high as wide.
     Grey is drawn from the lower value of ``window``, black, to the upper one, white.
@@ -85,7 +85,7 @@ def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "
 
 
 def _slices(scan: bytes, merged: Array) -> list[_Plane]:
-    """A volume along three planes."""
+    """Return three planes of a volume."""
     volume = nifti.read(scan)
     voxels, spacing = _canonical(volume.voxels(), volume)
     labels = _canonical(merged, volume)[0]
@@ -100,7 +100,7 @@ def _slices(scan: bytes, merged: Array) -> list[_Plane]:
 
 
 def _whole(scan: bytes, merged: Array) -> list[_Plane]:
-    """A picture as it is."""
+    """Return the one plane of a picture."""
     with Image.open(BytesIO(scan), formats=FORMATS) as picture:
         plain = is_grey_16(picture) or picture.mode == "L"
         pixels = np.asarray(picture if plain else picture.convert("RGB"))
@@ -119,7 +119,7 @@ def _window(values: Array) -> tuple[float, float]:
 
 
 def _canonical(array: Array, volume: Volume) -> tuple[Array, tuple[float, ...]]:
-    """An array with axes that point right, anterior and superior, and its spacing."""
+    """Return an array with axes that point right, anterior and superior, and its spacing."""
     orientation = io_orientation(volume.affine)
     spacing = [0.0, 0.0, 0.0]
     for axis, (target, _) in enumerate(orientation):
@@ -128,7 +128,7 @@ def _canonical(array: Array, volume: Volume) -> tuple[Array, tuple[float, ...]]:
 
 
 def _merged(found: Segmentation) -> NDArray[np.int64]:
-    """The labels of one map; of several maps, the number of the last that is not 0, from 1."""
+    """Return the labels of one map; of several, the number (from 1) of the last that is not 0."""
     if len(found.maps) == 1:
         return found.array().astype(np.int64)
     merged = np.zeros(found.array().shape, np.int64)
@@ -156,7 +156,7 @@ def _colours(
 
 
 def _fullest(labels: Array, axis: int) -> int:
-    """Where along an axis most voxels are labelled; the middle, where none is."""
+    """Return the index along an axis with the most labelled voxels; without labels, the middle."""
     others = tuple(other for other in range(3) if other != axis)
     counts = np.count_nonzero(labels > 0, axis=others)
     return int(counts.argmax()) if counts.any() else labels.shape[axis] // 2

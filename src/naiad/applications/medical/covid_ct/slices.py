@@ -49,7 +49,7 @@ def _tile(found: Found) -> Tile:
 
 
 def middle_slices(data: bytes, name: str) -> list[Image.Image]:
-    """The axial, coronal and sagittal middle slices of a NIfTI file, in true proportions.
+    """Return the axial, coronal and sagittal middle slices of a NIfTI file, in true proportions.
 
     Raises:
         InvalidInput: as :func:`naiad.applications.medical.nifti.read`.

@@ -82,7 +82,7 @@ def train(
 
 
 def _phantom(rng: np.random.Generator, *, opacities: bool) -> Tensor:
-    """A phantom as the network takes it, ``[1, 1, 192, 192, 64]``."""
+    """Draw a phantom as input of the network, ``[1, 1, 192, 192, 64]``."""
     size = tuple(int(n) for n in rng.integers((56, 56, 20), (88, 88, 36)))
     voxels = draw(rng, opacities=opacities, size=(size[0], size[1], size[2]))
     volume = nifti.Volume(voxels, 1.0, 0.0, affine())

@@ -95,7 +95,7 @@ class TransformersNetwork:
 
 
 def load_transformers(folder: Path, kind: str) -> Any:
-    """The network in a folder as the transformers library's auto class ``kind`` loads it.
+    """Load the network in a folder with the transformers library's auto class ``kind``.
 
     No code that lies in the folder is run, and no pickle is read.
 

@@ -1,7 +1,7 @@
-"""Networks that classify images, whatever they are written in: prepared images in, scores out.
+"""Networks that classify images: from prepared images to scores.
 
-ONNX runs in onnxruntime, TorchScript and Naiad's own small network in torch; only what is needed is
-imported. Preparation is done here too, since it is part of what a network expects.
+ONNX runs in onnxruntime, TorchScript and Naiad's own small network in torch; only the needed
+package is imported. Scaling of pixels is here too, as networks expect it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from naiad.weights import TENSORS_FILE, check_file, read_tensors
 
 Floats: TypeAlias = NDArray[np.float32]
 
-_GREY = 128.0  # of the pixels that a network is tried on
+_GREY = 128.0  # value of the pixels for trying a network
 _COLOURS = 3
 
 
 class Network(Protocol):
-    """Prepared images to scores: float32 ``[n, ...]`` to ``[n, classes]``, n being 1 or more."""
+    """Function from prepared images to scores: float32 ``[n, ...]`` to ``[n, classes]``, n > 0."""
 
     def __call__(self, images: Floats) -> Floats:
         """Run the network."""
@@ -33,13 +33,13 @@ class Network(Protocol):
 
 
 class Classifier:
-    """A network with what belongs to it: pixels in, probabilities out."""
+    """A network with its preprocessing: from pixels to probabilities."""
 
     def __init__(self, network: Network, card: ImageCard, classes: int) -> None:
-        """Wrap a network, which is tried once.
+        """Wrap a network and try it once.
 
         Raises:
-            WeightsError: it does not run on such images, or has another number of classes.
+            WeightsError: it fails on such images, or has another number of classes.
         """
         self.card = card
         self.classes = classes
@@ -49,12 +49,12 @@ class Classifier:
             raise WeightsError(f"the network has {found:,} classes, but there are {classes} labels")
 
     def __call__(self, pixels: NDArray[Any]) -> Floats:
-        """Probabilities of images, float32 ``[n, classes]``.
+        """Compute the probabilities of images, float32 ``[n, classes]``.
 
-        ``pixels`` are of 0 to 255, ``[n, height, width, 3]``.
+        ``pixels`` are 0 to 255, ``[n, height, width, 3]``.
 
         Raises:
-            PipelineError: the network gave something that is no number.
+            PipelineError: the network's scores are not finite.
         """
         if not len(pixels):
             return np.zeros((0, self.classes), np.float32)
@@ -68,9 +68,8 @@ def open_classifier(folder: Path, card: ImageCard, classes: int, device: str) ->
     """Load the network of a folder onto ``device`` (``"cpu"``, ``"cuda:0"``).
 
     Raises:
-        WeightsError: the file is missing or damaged, is not the one the card was written for, or
-            does not fit them.
-        MissingExtra: what runs such files is not installed.
+        WeightsError: the file is missing or damaged, or does not match the card or the classes.
+        MissingExtra: the package that runs it is not installed.
     """
     path = folder / card.file
     if card.file == TENSORS_FILE:
@@ -88,38 +87,38 @@ def open_network(path: Path, device: str = "cpu") -> Network:
     """Load a file: ONNX if its name ends in ``.onnx``, else TorchScript.
 
     Raises:
-        WeightsError: it cannot be loaded, or takes or gives something else than images and scores.
-        MissingExtra: what runs it is not installed.
+        WeightsError: it cannot be loaded, or is not a network from images to scores.
+        MissingExtra: the package that runs it is not installed.
     """
     return OnnxNetwork(path, device) if path.suffix == ".onnx" else _open_torchscript(path, device)
 
 
 def try_out(network: Network, preprocessing: Preprocessing) -> Floats:
-    """Its scores of two grey images, float32 ``[2, classes]``.
+    """Return a network's scores of two grey images, float32 ``[2, classes]``.
 
     Raises:
-        WeightsError: it fails on them, or does not give one row of numbers per image.
+        WeightsError: it fails on them, or does not return one row of numbers per image.
     """
     height, width = preprocessing.height, preprocessing.width
     grey = np.full((2, height, width, _COLOURS), _GREY, np.float32)
     images = scaled(grey, preprocessing)
     try:
         scores = network(images)
-    except Exception as error:  # of torch's and of onnxruntime's own
+    except Exception as error:  # torch's and onnxruntime's own
         shape = f"{list(images.shape)} ({preprocessing.layout})"
         raise WeightsError(
             f"the network does not run on images of shape {shape}: {_first_line(error)}"
         ) from error
     if scores.ndim != 2 or len(scores) != len(images) or not scores.shape[1]:
         raise WeightsError(
-            f"the network gives numbers of shape {list(scores.shape)} for {len(images)} images; "
-            "it must give one row of scores for each"
+            f"the network returns numbers of shape {list(scores.shape)} for {len(images)} images; "
+            "it must return one row of scores for each"
         )
     return scores
 
 
 def scaled(pixels: NDArray[Any], preprocessing: Preprocessing) -> Floats:
-    """Pixels of 0 to 255, ``[n, height, width, 3]``, as a network takes them."""
+    """Scale pixels of 0 to 255, ``[n, height, width, 3]``, and lay them out for a network."""
     scaling = preprocessing.scaling
     images = pixels.astype(np.float32)
     images -= np.array(scaling.mean, np.float32)
@@ -130,7 +129,7 @@ def scaled(pixels: NDArray[Any], preprocessing: Preprocessing) -> Floats:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Probabilities of each row's logits."""
+    """Compute the softmax of each row."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -139,7 +138,7 @@ class OnnxNetwork:
     """A network in ONNX, run by onnxruntime.
 
     Attributes:
-        layout: order of its input's dims, or None where its shape does not tell.
+        layout: order of its input's dims, or None if its shape does not tell.
         height, width: of its input in pixels, or None for any.
     """
 
@@ -147,7 +146,7 @@ class OnnxNetwork:
         """Load the file.
 
         Raises:
-            WeightsError: it is no ONNX file, or takes or gives other than images and scores.
+            WeightsError: the file is not ONNX, or not a network from images to scores.
             MissingExtra: onnxruntime is not installed.
         """
         self._session = open_session(path, device)
@@ -171,10 +170,10 @@ class OnnxNetwork:
         self.height, self.width = places[self.layout]
 
     def __call__(self, images: Floats) -> Floats:
-        """Run the network; one that takes a fixed number of images is run as often as need be."""
+        """Run the network, several times if its number of images is fixed."""
         if self._batch is None:
             return self._run(images)
-        # Filled up with whatever is there: each image's scores are its own.
+        # Padded with any image, as each image's scores are its own.
         rows = [
             self._run(np.resize(part, (self._batch, *part.shape[1:])))[: len(part)]
             for part in np.split(images, range(self._batch, len(images), self._batch))
@@ -202,7 +201,7 @@ class _TorchNetwork:
         with self._torch.inference_mode():
             scores = self._module(self._torch.from_numpy(images).to(self._device))
             if not isinstance(scores, self._torch.Tensor):
-                raise PipelineError(f"it gives a {type(scores).__name__}, not one tensor")
+                raise PipelineError(f"it returns a {type(scores).__name__}, not one tensor")
             return _rows(scores.float().cpu().numpy(), len(images))
 
 
@@ -226,7 +225,7 @@ def _layout(sizes: list[int | None]) -> Layout | None:
 
 
 def _rows(scores: Any, images: int) -> Floats:
-    """Scores with dims of 1 behind the classes, as some networks have, left out."""
+    """Return scores without the dims of 1 that some networks have after the classes."""
     scores = np.asarray(scores, np.float32)
     if scores.ndim > 2 and scores.size == images * scores.shape[1]:
         return scores.reshape(images, -1)

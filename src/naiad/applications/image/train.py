@@ -1,4 +1,4 @@
-"""Training of the network that comes with Naiad, on pictures that are drawn as they are needed."""
+"""Training of the network that comes with Naiad, on pictures drawn as needed."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def train(
     command: str = "",
     progress: Callable[[int, float], None] = lambda done, loss: None,
 ) -> ImageCard:
-    """Train on so many pictures, each seen once, and write the network to ``folder``.
+    """Train on pictures, each used once, and write the network to ``folder``.
 
     Args:
-        folder: where to write; made if need be.
-        images: how many pictures to learn from.
-        test_images: how many to judge it by, drawn with another seed.
+        folder: the folder to write, created if needed.
+        images: number of pictures to train on.
+        test_images: number of pictures to test on, drawn with another seed.
         batch: pictures per step.
-        seed: of the pictures and of the first weights.
-        workers: processes that draw; 0 for this one. The pictures are the same for any number.
-        command: what was run, for those who want to do it again.
-        progress: told the pictures seen and the loss of the last step.
+        seed: of the pictures and of the initial weights.
+        workers: processes that draw; 0 for this one. It does not change the pictures.
+        command: the command, to repeat the training.
+        progress: called with the number of pictures used and the loss of the last step.
     """
     with seeded(seed):
         net = ShapeNet(len(SHAPES), normalised=True).train()
@@ -77,7 +77,7 @@ def train(
 
 
 class _Pictures(Dataset[tuple[torch.Tensor, int]]):
-    """Pictures as the network takes them, with the number of each one's shape."""
+    """Pictures in the network's form, with the numbers of their shapes."""
 
     def __init__(self, images: int, seed: tuple[int, ...]) -> None:
         self._images = images
@@ -98,7 +98,7 @@ def _batches(images: int, batch: int, seed: tuple[int, ...], workers: int) -> Da
 
 
 def _recall(net: ShapeNet, batches: DataLoader[Any]) -> dict[str, float]:
-    """Return the share of correct test pictures, of all and of each shape."""
+    """Return the accuracy on test pictures: of all, and of each shape."""
     right = torch.zeros(len(SHAPES))
     seen = torch.zeros(len(SHAPES))
     with torch.inference_mode():

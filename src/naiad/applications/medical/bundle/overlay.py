@@ -1,4 +1,4 @@
-"""A picture of what was segmented: planes of a scan, or a picture, with the labels in colour."""
+"""Pictures of segmentations: planes of a scan, or a picture, with the labels in colour."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ except ModuleNotFoundError as error:
 
 _MOST_NAMED: Final = 14
 _OPACITY: Final = 0.5
-_WINDOW: Final = (1, 99)  # per cent of the voxels that lie between black and white
+_WINDOW: Final = (1, 99)  # percentiles of the voxels that are black and white
 
-# By plane: the axis that is cut, and those that go right and up.
+# By plane: the axis across it, and those that go right and up.
 _CUTS: Final = (("axial", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
 
 
 @dataclass(frozen=True, slots=True)
 class _Plane:
-    """One image of the picture: grey or RGB, and the labels of its pixels.
+    """An image to draw, grey or red, green and blue, and the labels of its pixels.
 
     Both are ``[rows, columns]``, the top row first; a pixel is ``aspect`` times as high as wide.
     Grey is drawn from the lower value of ``window``, black, to the upper one, white.
@@ -52,7 +52,7 @@ class _Plane:
 def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "") -> None:
     """Draw a scan (a NIfTI file) or a picture with its label maps.
 
-    Of a scan, each plane is cut where it shows most of the labels; without any, in the middle. Up
+    A scan is cut along three planes where they show most of the labels, or else in the middle. Up
     is superior or anterior, right is the patient's right.
 
     Raises:
@@ -85,7 +85,7 @@ def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "
 
 
 def _slices(scan: bytes, merged: Array) -> list[_Plane]:
-    """Return three planes of a volume."""
+    """Cut a volume along three planes."""
     volume = nifti.read(scan)
     voxels, spacing = _canonical(volume.voxels(), volume)
     labels = _canonical(merged, volume)[0]
@@ -100,7 +100,7 @@ def _slices(scan: bytes, merged: Array) -> list[_Plane]:
 
 
 def _whole(scan: bytes, merged: Array) -> list[_Plane]:
-    """Return the one plane of a picture."""
+    """Return a picture as the only plane."""
     with Image.open(BytesIO(scan), formats=FORMATS) as picture:
         plain = is_grey_16(picture) or picture.mode == "L"
         pixels = np.asarray(picture if plain else picture.convert("RGB"))
@@ -119,7 +119,7 @@ def _window(values: Array) -> tuple[float, float]:
 
 
 def _canonical(array: Array, volume: Volume) -> tuple[Array, tuple[float, ...]]:
-    """Return an array with axes that point right, anterior and superior, and its spacing."""
+    """Return the array with axes towards right, anterior and superior, and its spacing."""
     orientation = io_orientation(volume.affine)
     spacing = [0.0, 0.0, 0.0]
     for axis, (target, _) in enumerate(orientation):
@@ -128,7 +128,7 @@ def _canonical(array: Array, volume: Volume) -> tuple[Array, tuple[float, ...]]:
 
 
 def _merged(found: Segmentation) -> NDArray[np.int64]:
-    """Return the labels of one map; of several, the number (from 1) of the last that is not 0."""
+    """Return the labels of the only map, or the number from 1 of the last that is not 0."""
     if len(found.maps) == 1:
         return found.array().astype(np.int64)
     merged = np.zeros(found.array().shape, np.int64)
@@ -140,8 +140,8 @@ def _merged(found: Segmentation) -> NDArray[np.int64]:
 def _colours(
     found: Segmentation,
 ) -> tuple[NDArray[np.float64], Sequence[tuple[Label, str]]]:
-    """Red, green, blue and opacity by value of the merged map, and the colours of the labels."""
-    offset = len(found.maps) > 1  # then 0 is nothing, and no label
+    """Return RGBA by value of the merged map, and the colours of the labels."""
+    offset = len(found.maps) > 1  # then 0 is not a label
     shown: list[tuple[Label, str]] = []
     most = max((label.number for label in found.labels), default=0) + offset
     table = np.zeros((most + 1, 4))
@@ -156,7 +156,7 @@ def _colours(
 
 
 def _fullest(labels: Array, axis: int) -> int:
-    """Return the index along an axis with the most labelled voxels; without labels, the middle."""
+    """Return the index along an axis with most labelled voxels, or the middle."""
     others = tuple(other for other in range(3) if other != axis)
     counts = np.count_nonzero(labels > 0, axis=others)
     return int(counts.argmax()) if counts.any() else labels.shape[axis] // 2

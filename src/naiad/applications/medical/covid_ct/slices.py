@@ -52,7 +52,7 @@ def middle_slices(data: bytes, name: str) -> list[Image.Image]:
     """Return the axial, coronal and sagittal middle slices of a NIfTI file, in true proportions.
 
     Raises:
-        InvalidInput: as :func:`naiad.applications.medical.nifti.read`.
+        InvalidInput: as for :func:`naiad.applications.medical.nifti.read`.
     """
     volume = nifti.read(data, name=name)
     return [_slice(volume, axis) for axis in (2, 1, 0)]
@@ -62,7 +62,7 @@ def _slice(volume: Volume, axis: int) -> Image.Image:
     stored = np.take(volume.stored, volume.shape[axis] // 2, axis=axis)
     low, high = HOUNSFIELD
     grey = np.clip((volume.scaled(stored) - low) / (high - low), 0, 1) * 255
-    # Rows of a picture go down; the scan's last axis goes up.
+    # Rows of a picture go down, and the scan's last axis goes up.
     image = Image.fromarray(np.ascontiguousarray(grey.astype(np.uint8).T[:: -1 if axis < 2 else 1]))
     across, along = (
         max(1e-6, length * spacing)

@@ -1,4 +1,4 @@
-"""Training of the network that comes with Naiad, on phantoms that are drawn first."""
+"""Training of the network that comes with Naiad, on generated phantoms."""
 
 from __future__ import annotations
 
@@ -42,13 +42,14 @@ def train(
     """Draw phantoms, train on them and write the network to ``folder``.
 
     Args:
-        folder: where to write; made if need be.
-        phantoms: how many to learn from; every other has opacities.
-        test_phantoms: how many to judge it by, which it has not seen.
+        folder: the folder to write, created if needed.
+        phantoms: number to train on; every other has opacities.
+        test_phantoms: number of further ones to test on.
         steps: of training, each on all phantoms.
-        seed: of the phantoms and of the first weights.
-        command: how this was called, for the provenance.
-        progress: told how many phantoms are drawn, which takes nearly all of the time, of how many.
+        seed: of the phantoms and of the initial weights.
+        command: the command, for the provenance.
+        progress: called with the number of phantoms drawn, which takes most of the time, and the
+            total.
     """
     rng = np.random.default_rng(seed)
     with seeded(seed):
@@ -82,7 +83,7 @@ def train(
 
 
 def _phantom(rng: np.random.Generator, *, opacities: bool) -> Tensor:
-    """Draw a phantom as input of the network, ``[1, 1, 192, 192, 64]``."""
+    """Draw a phantom in the network's form, ``[1, 1, 192, 192, 64]``."""
     size = tuple(int(n) for n in rng.integers((56, 56, 20), (88, 88, 36)))
     voxels = draw(rng, opacities=opacities, size=(size[0], size[1], size[2]))
     volume = nifti.Volume(voxels, 1.0, 0.0, affine())

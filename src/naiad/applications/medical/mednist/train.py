@@ -1,4 +1,4 @@
-"""Training of the network that comes with Naiad, on phantoms that are drawn as they are needed."""
+"""Training of the network that comes with Naiad, on phantoms drawn as needed."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def train(
     command: str = "",
     progress: Callable[[int, float], None] = lambda done, loss: None,
 ) -> NetworkCard:
-    """Train on so many phantoms, each seen once, and write the network to ``folder``.
+    """Train on phantoms, each used once, and write the network to ``folder``.
 
     Args:
-        folder: where to write; made if need be.
-        images: how many to learn from, of each class in turn.
-        test_images: how many to judge it by, which it has not seen.
+        folder: the folder to write, created if needed.
+        images: number of phantoms to train on.
+        test_images: number of further ones to test on.
         batch: images per step.
-        seed: of the phantoms and of the first weights.
-        command: how this was called, for the provenance.
-        progress: told how many images were seen, and the loss.
+        seed: of the phantoms and of the initial weights.
+        command: the command, for the provenance.
+        progress: called with the number of images used, and the loss.
     """
     rng = np.random.default_rng(seed)
     with seeded(seed):
@@ -73,7 +73,7 @@ def train(
 
 
 def _phantoms(rng: np.random.Generator, n: int) -> tuple[Tensor, Tensor]:
-    """Phantoms as the server decodes them, float32 ``[n, 1, 64, 64]``, and their classes."""
+    """Draw phantoms as the server decodes them, float32 ``[n, 1, 64, 64]``, and their classes."""
     labels = rng.integers(len(CLASSES), size=n)
     files = [encode(draw(CLASSES[label], rng)) for label in labels]
     return torch.from_numpy(np.stack(decode(files, "phantoms"))[:, None]), torch.from_numpy(labels)

@@ -1,4 +1,4 @@
-"""Networks that read tokens, whatever runs them: ONNX Runtime, or torch."""
+"""Networks for tokens, run by ONNX Runtime or torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TORCH_EXTRA: Final = "huggingface"
 
 
 class Network(Protocol):
-    """Rectangles of tokens in, numbers of each token or of each text out."""
+    """Function from rectangles of tokens to numbers of each token or text."""
 
     def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
         """Run the network.
@@ -31,26 +31,26 @@ class Network(Protocol):
         Args:
             tokens: int64 ``[texts, tokens]`` each: ``input_ids``, ``attention_mask`` (1: a token,
                 0: padding) and ``token_type_ids`` (0, and 1 in the second text of a pair); a
-                network takes those that it knows.
+                network uses those that it has as inputs.
         """
         ...
 
 
 class OnnxNetwork:
-    """A network in ONNX, as Naiad writes them and as Hugging Face's repositories have them."""
+    """A network in ONNX, written by Naiad or from a Hugging Face repository."""
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         """Load the file onto ``device`` (``"cpu"``, ``"cuda:0"``).
 
         Raises:
-            WeightsError: it is no ONNX file, takes other inputs, or cannot run there.
+            WeightsError: the file is not ONNX, has other inputs, or cannot run on the device.
             MissingExtra: onnxruntime is not installed.
         """
         self._session = open_session(path, device, extra=EXTRA)
         self._inputs = {str(given.name) for given in self._session.get_inputs()}
         if not {IDS, MASK} <= self._inputs <= {IDS, MASK, KINDS}:
             raise WeightsError(
-                f"{path} takes {', '.join(sorted(self._inputs))}; such a network takes {IDS} and "
+                f"{path} has the inputs {', '.join(sorted(self._inputs))}; it must have {IDS} and "
                 f"{MASK}"
             )
         self._output = str(self._session.get_outputs()[0].name)
@@ -69,12 +69,12 @@ class TransformersNetwork:
         """Load the folder's ``config.json`` and ``model.safetensors`` onto ``device``.
 
         Args:
-            folder: where those are.
+            folder: the folder.
             kind: the library's auto class, such as ``AutoModel``.
             device: ``"cpu"``, ``"cuda:0"``.
 
         Raises:
-            WeightsError: they are no network that the library knows.
+            WeightsError: the library cannot load the network.
             MissingExtra: the library, or torch, is not installed.
         """
         self._torch = need("torch", TORCH_EXTRA)
@@ -87,7 +87,7 @@ class TransformersNetwork:
         """Run the network."""
         torch = self._torch
         given = {name: tokens[name] for name in self._inputs}
-        if self._padding is not None:  # some find the end of a text by it
+        if self._padding is not None:  # some networks find the end of a text by it
             given[IDS] = np.where(tokens[MASK] > 0, given[IDS], self._padding)
         with torch.inference_mode():
             moved = {n: torch.from_numpy(array).to(self._device) for n, array in given.items()}
@@ -95,12 +95,12 @@ class TransformersNetwork:
 
 
 def load_transformers(folder: Path, kind: str) -> Any:
-    """Load the network in a folder with the transformers library's auto class ``kind``.
+    """Load the network in a folder by the transformers library's auto class ``kind``.
 
-    No code that lies in the folder is run, and no pickle is read.
+    This runs no code from the folder and reads no pickle.
 
     Raises:
-        WeightsError: it is none that the library knows.
+        WeightsError: the library cannot load the network.
         MissingExtra: the library is not installed.
     """
     library = need("transformers", TORCH_EXTRA)
@@ -118,7 +118,7 @@ def need(package: str, extra: str) -> Any:
     """Import a package of one of Naiad's extras.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: the package is not installed.
     """
     try:
         return import_module(package)

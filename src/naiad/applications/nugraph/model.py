@@ -191,7 +191,7 @@ class NuGraph3Net(nn.Module):
     """NuGraph3: event class, vertex, and class and signal probability of each hit.
 
     The buffers ``mean_<plane>`` and ``std_<plane>`` normalise the features of hits. They belong to
-    the weights' metadata, not to the state dict (the original keeps them in its data set);
+    the card, not to the state dict (the original keeps them in its data set);
     :meth:`set_normalisation` sets them.
     """
 

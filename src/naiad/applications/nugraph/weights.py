@@ -50,7 +50,7 @@ def load_weights(folder: Path) -> tuple[NuGraph3Net, NuGraph3Card]:
     """Make the network that a folder describes, normalising its input, in evaluation mode.
 
     Raises:
-        WeightsError: a file is missing, does not match the metadata's sha256, or does not fit the
+        WeightsError: a file is missing, does not match the card's sha256, or does not fit the
             architecture.
     """
     card = read_card(folder, NuGraph3Card)

@@ -107,7 +107,7 @@ def test_a_bad_image_fails_its_own_request_and_no_other():
     ]
     first, second, third, fourth = shapes_runner().run(requests).outcomes
     assert isinstance(first, InvalidInput)
-    assert str(first).startswith("images[1] is no image")
+    assert str(first).startswith("images[1] is not a readable image")
     assert second["labels"].shape == (1, 2)
     assert third["labels"].shape == (0, 2)
     assert isinstance(fourth, InvalidInput)

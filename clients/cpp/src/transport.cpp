@@ -40,6 +40,8 @@ grpc::ChannelArguments arguments(const Address& address, const Options& options)
   // second, in which all our retries would fall.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // gRPC's own retry of a call after a GOAWAY can go on for ever (seen in Python's gRPC 1.85).
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   // Clients of one process share no connection, and so no back-off.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   if (const KeepAlive& pings = options.keep_alive; pings.interval.count() > 0) {

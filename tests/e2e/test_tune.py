@@ -98,7 +98,7 @@ def test_a_wrongly_edited_parameter_is_reported_at_load_time(tmp_path):
     config = model.path / "config.pbtxt"
     config.write_text(config.read_text().replace('{\\"requests\\": 64}', "many"))
     assert "many" in config.read_text()
-    with pytest.raises(naiad.NaiadError, match="parameter budget is wrong"):
+    with pytest.raises(naiad.NaiadError, match="parameter budget is invalid"):
         testing.serve(model_repository=tmp_path / "m")
 
 

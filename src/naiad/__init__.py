@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from naiad.core.schema import Tensor
     from naiad.core.settings import EngineSettings, GateSettings
     from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
+    from naiad.geometric.pipeline import pyg
     from naiad.triton.repository import export
     from naiad.triton.server import Server
     from naiad.triton.serving import serve
@@ -40,6 +41,7 @@ __all__ = [
     "Unavailable",
     "__version__",
     "export",
+    "pyg",
     "serve",
 ]
 
@@ -59,6 +61,7 @@ _HOMES = {
     "Tensor": "naiad.core.schema",
     "Unavailable": "naiad.errors",
     "export": "naiad.triton.repository",
+    "pyg": "naiad.geometric.pipeline",
     "serve": "naiad.triton.serving",
 }
 

@@ -137,6 +137,9 @@ class Pipeline:
     """Maximum size of the queue, by dimension or ``counts`` of ``inputs``."""
     arrays: ClassVar[Literal["torch", "numpy"]] = "torch"
     """Kind of arrays that ``forward`` receives and returns: torch tensors or NumPy arrays."""
+    gradients: ClassVar[bool] = False
+    """Whether ``forward`` computes gradients, as a force field does; if not, it runs in
+    ``torch.inference_mode``."""
     watchdog: ClassVar[float] = 120.0
     """Maximum seconds for one batch; a worker process that takes longer is killed and replaced."""
     prepare_threads: ClassVar[int] = 1

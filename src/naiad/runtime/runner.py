@@ -277,4 +277,4 @@ def _inference_mode(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any
         return contextlib.nullcontext()
     import torch
 
-    return torch.inference_mode()
+    return torch.enable_grad() if pipeline.gradients else torch.inference_mode()

@@ -1,0 +1,56 @@
+"""Requests of other sizes, made from an example."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from naiad.core.schema import REQUESTS, Array, Arrays, Schema, Tensor, measure
+
+
+def grown(schema: Schema, arrays: Arrays) -> dict[str, Array]:
+    """Return a request whose merged dimensions are longer than the example's, by copies of rows.
+
+    All sizes differ from each other and from the example's, so that they tell the dimensions apart.
+    Dimensions without rows stay empty.
+    """
+    sizes = measure(schema, arrays)
+    taken, new = {*sizes.values()}, dict(sizes)
+    for dim in dict.fromkeys(_merged(tensor) for tensor in schema.values()):
+        if dim is None or not sizes.get(dim):
+            continue
+        while new[dim] in taken:
+            new[dim] += 1
+        taken.add(new[dim])
+    return {
+        name: array
+        if (dim := _merged(schema[name])) is None
+        else _longer(schema[name], array, new[dim] - sizes[dim])
+        for name, array in arrays.items()
+    }
+
+
+def emptied(schema: Schema, arrays: Arrays) -> dict[str, Array]:
+    """Return the example without rows along its merged dimensions."""
+    return {
+        name: array if _merged(tensor := schema[name]) is None else _rows(tensor, array, slice(0))
+        for name, array in arrays.items()
+    }
+
+
+def _merged(tensor: Tensor) -> str | None:
+    dim = None if tensor.axis is None else str(tensor.dims[tensor.axis])
+    return None if dim == REQUESTS else dim
+
+
+def _rows(tensor: Tensor, array: Array, rows: slice) -> Array:
+    return array[(slice(None),) * (tensor.axis or 0) + (rows,)]
+
+
+def _longer(tensor: Tensor, array: Array, more: int) -> Array:
+    if not more:
+        return array
+    axis = tensor.axis or 0
+    last = np.repeat(_rows(tensor, array, slice(-1, None)), more, axis)
+    if tensor.unique:
+        last = (array.max() + 1 + np.arange(last.size, dtype=array.dtype)).reshape(last.shape)
+    return np.concatenate([array, last], axis)

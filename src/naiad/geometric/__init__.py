@@ -1,0 +1,1 @@
+"""PyTorch Geometric networks as pipelines: their graphs in, their outputs out."""

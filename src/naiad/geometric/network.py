@@ -1,0 +1,183 @@
+"""An unmodified network: how its ``forward`` is called, and its outputs by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from typing import Any, Final
+
+import torch
+from torch_geometric.data.data import BaseData
+
+from naiad.core.merging import Batch
+from naiad.errors import SchemaError
+from naiad.geometric.attributes import GraphType
+
+OUTPUT: Final = "output"
+"""Name of an output that the network gives no name."""
+
+_DERIVED: Final = ("batch", "ptr", "num_nodes")
+_COUNTS: Final = ("num_graphs", "batch_size")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How ``forward`` is called: with the merged graph, or with parts of it by parameter name."""
+
+    graphs: GraphType
+    parameters: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, network: torch.nn.Module, graphs: GraphType) -> Call:
+        """Read the signature of ``forward``.
+
+        Raises:
+            SchemaError: it takes something that the example does not have.
+        """
+        known = _Parts(graphs)
+        parameters = [
+            one
+            for one in inspect.signature(network.forward).parameters.values()
+            if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        ]
+        required = [one for one in parameters if one.default is one.empty]
+        if len(required) == 1 and _is_graph(required[0], known):
+            return cls(graphs, None)
+        if unknown := [one.name for one in required if one.name not in known]:
+            raise SchemaError(
+                f"forward() takes {', '.join(unknown)}, which the example does not have; it has "
+                f"{', '.join(known.names())}"
+            )
+        return cls(graphs, tuple(one.name for one in parameters if one.name in known))
+
+    def used(self) -> GraphType:
+        """Return the graphs without attributes that no parameter takes."""
+        if self.parameters is None:
+            return self.graphs
+        known = _Parts(self.graphs)
+        return self.graphs.only({name for one in self.parameters for name in known.inputs(one)})
+
+    def __call__(self, network: torch.nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+        """Run the network on a merged batch; return its outputs by name."""
+        graph = self.graphs.merged(batch)
+        if self.parameters is None:
+            return named(network(graph))
+        known = _Parts(self.graphs)
+        given = {name: known.get(graph, name) for name in self.parameters}
+        return named(network(**given))
+
+
+class _Parts:
+    """The parts of a merged graph that a parameter may name.
+
+    With several types a parameter gets a dictionary by type; ``x`` is ``x_dict`` then, as networks
+    of ``to_hetero`` have it.
+    """
+
+    def __init__(self, graphs: GraphType) -> None:
+        self._single = None in graphs.nodes
+        self._by_key: dict[str, list[str]] = {}
+        for one in graphs.attributes:
+            self._by_key.setdefault(one.key, []).append(one.name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in _COUNTS or self._key(name) in (*self._by_key, *_DERIVED)
+
+    def names(self) -> list[str]:
+        end = "" if self._single else "_dict"
+        return [*(f"{key}{end}" for key in (*self._by_key, *_DERIVED)), *_COUNTS]
+
+    def inputs(self, name: str) -> list[str]:
+        return self._by_key.get(self._key(name), [])
+
+    def get(self, graph: Any, name: str) -> Any:
+        if name in _COUNTS:
+            return graph.num_graphs
+        key = self._key(name)
+        return graph[key] if self._single else graph.collect(key, allow_empty=True)
+
+    def _key(self, name: str) -> str:
+        return name if self._single else name.removesuffix("_dict")
+
+
+def _is_graph(parameter: inspect.Parameter, known: _Parts) -> bool:
+    annotation = parameter.annotation
+    if isinstance(annotation, type):
+        return issubclass(annotation, BaseData)
+    if isinstance(annotation, str) and annotation.rpartition(".")[2] in (
+        "Data",
+        "HeteroData",
+        "Batch",
+    ):
+        return True
+    return parameter.name not in known or parameter.name == "batch"
+
+
+def named(outputs: Any, name: str = "") -> dict[str, torch.Tensor]:
+    """Return the tensors of a result by name: keys, fields, or places in a tuple.
+
+    Raises:
+        SchemaError: it has something that is not a tensor.
+    """
+    if isinstance(outputs, torch.Tensor):
+        return {name or OUTPUT: outputs}
+    if isinstance(outputs, Mapping):
+        parts: dict[Any, Any] = dict(outputs)
+    elif is_dataclass(outputs):
+        parts = {one.name: getattr(outputs, one.name) for one in fields(outputs)}
+    elif isinstance(outputs, Sequence) and not isinstance(outputs, str):
+        keys = getattr(outputs, "_fields", None) or [f"{OUTPUT}_{n}" for n in range(len(outputs))]
+        parts = dict(zip(keys, outputs, strict=True))
+    else:
+        raise SchemaError(
+            f"forward() returns {name or 'a'} {type(outputs).__name__}; it must be a tensor, or a "
+            "tuple or dictionary of tensors"
+        )
+    found: dict[str, torch.Tensor] = {}
+    for key, value in parts.items():
+        words = key if isinstance(key, tuple) else (str(key),)
+        if value is not None:
+            found |= named(value, "__".join([*([name] if name else []), *words]))
+    return found
+
+
+class Layers:
+    """Gives ``batch`` to layers that take it and were not given it, such as normalisations.
+
+    Without it, a layer like ``GraphNorm`` takes all graphs of a batch for one.
+    """
+
+    def __init__(self, network: torch.nn.Module, graphs: GraphType) -> None:
+        """Watch the calls of the network's layers."""
+        self._dims = tuple(graphs.nodes.values())
+        self._batch: Batch | None = None
+        for module in network.modules():
+            signature = inspect.signature(module.forward)
+            if module is not network and "batch" in signature.parameters:
+                module.register_forward_pre_hook(partial(self._give, signature), with_kwargs=True)
+
+    @contextmanager
+    def of(self, batch: Batch) -> Generator[None]:
+        """Give the graphs' numbers of this batch, if it has several graphs."""
+        self._batch = batch if batch.requests > 1 else None
+        try:
+            yield
+        finally:
+            self._batch = None
+
+    def _give(
+        self, signature: inspect.Signature, module: Any, args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        batch, given = self._batch, signature.bind_partial(*args, **kwargs).arguments
+        first = next(iter(given.values()), None)
+        if batch is None or given.get("batch") is not None or not isinstance(first, torch.Tensor):
+            return None
+        rows = first.shape[0] if first.ndim else 0
+        dim = next((dim for dim in self._dims if batch.total(dim) == rows), None)
+        if dim is None:
+            return None
+        known = {"batch": batch.index(dim), "batch_size": batch.requests}
+        return (), {**given, **{k: v for k, v in known.items() if k in signature.parameters}}

@@ -35,6 +35,8 @@ from naiad.errors import SchemaError, WeightsError
 
 Parameter: TypeAlias = str | int | bool | float
 
+_FOLDERS: Final[set[str]] = set()  # of files that were loaded
+
 MADE: Final = re.compile(r"(\w+)\((.*)\)")
 """Spec part that calls a function to make a pipeline class; see :func:`load_pipeline`."""
 
@@ -160,6 +162,9 @@ class Pipeline:
     """Maximum rows per request, for contracts with Triton's batch dimension. The first dimension of
     every tensor is then one name, such as ``"images"``, which ``config.pbtxt`` omits, as Triton
     expects. With 0 tensors are as declared. Naiad merges requests either way."""
+    files: ClassVar[tuple[str, ...]] = ()
+    """Files that the hooks read, such as a vocabulary, relative to the file that defines the class;
+    an exported model has copies."""
     made_by: ClassVar[str] = ""
     """Function that makes the class from the path of its weights, ``"package.module:function"``;
     "" for a class that is found by its name."""
@@ -180,10 +185,8 @@ class Pipeline:
                 f"{cls.__name__}: executor is {executor!r}; pipelines now always run in worker "
                 "processes: remove that line"
             )
-        if not hasattr(cls, "sample"):
-            cls.sample = cls.inputs
-        if not hasattr(cls, "result"):
-            cls.result = cls.outputs
+        _derive(cls, "sample", "inputs")
+        _derive(cls, "result", "outputs")
         try:
             if cls.prepare_threads < 0:
                 raise SchemaError(f"prepare_threads is {cls.prepare_threads}; it must be 0 or more")
@@ -234,6 +237,10 @@ class Pipeline:
         """
         return {}
 
+    def save_weights(self, folder: Path) -> Path | None:
+        """Write weights that the class makes itself into a folder; None: it has none."""
+        return None
+
     def setup(self, device: str) -> None:
         """Load the model onto ``device`` (``"cpu"``, ``"cuda:0"``); once per worker process."""
 
@@ -257,6 +264,14 @@ class Pipeline:
         """
         size = min(8, self.max_batch_size or 8)
         return random_arrays(self.inputs, dict.fromkeys(named_dims(self.inputs), size), seed=0)
+
+
+def _derive(cls: type[Pipeline], schema: str, source: str) -> None:
+    """Let a schema that a class and its bases leave out be the ``source``."""
+    base: Any = super(cls, cls)
+    left_out = schema not in cls.__dict__
+    if left_out and getattr(base, schema, None) is getattr(base, source, None):
+        setattr(cls, schema, getattr(cls, source))
 
 
 def service_of(pipeline: type[Pipeline], *first: Any) -> ServiceSettings:
@@ -418,6 +433,19 @@ def _import(module: str, spec: str) -> Any:
         raise
 
 
+def _import_from(folder: Path) -> None:
+    """Let a file import the modules beside it, also if a file elsewhere imported others so named."""
+    for path in folder.iterdir():
+        known = sys.modules.get(path.stem)
+        place = Path(getattr(known, "__file__", None) or "/").parent
+        if place != folder and str(place) in _FOLDERS:
+            del sys.modules[path.stem]
+    _FOLDERS.add(str(folder))
+    if str(folder) in sys.path:
+        sys.path.remove(str(folder))
+    sys.path.insert(0, str(folder))
+
+
 def _load_file(path: Path) -> Any:
     path = path.resolve()
     if not path.is_file():
@@ -425,9 +453,11 @@ def _load_file(path: Path) -> Any:
     # A stable name per file: inspect must find the class again, and two models may both be
     # called pipeline.py.
     identity = f"{path} {path.stat().st_mtime_ns}"  # the file may be replaced while a server runs
-    name = f"naiad_user_{path.stem}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    stem = re.sub(r"\W", "_", path.stem)
+    name = f"naiad_user_{stem}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
+    _import_from(path.parent)
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise SchemaError(f"{path}: not a Python file")

@@ -105,7 +105,7 @@ class _Parts:
 
 def _is_graph(parameter: inspect.Parameter, known: _Parts) -> bool:
     annotation = parameter.annotation
-    if isinstance(annotation, type):
+    if annotation is not parameter.empty and isinstance(annotation, type):
         return issubclass(annotation, BaseData)
     if isinstance(annotation, str) and annotation.rpartition(".")[2] in (
         "Data",

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import asdict, field, make_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias
@@ -113,6 +114,12 @@ def pyg(
             found.mixes,
         )
         budget = Budget(requests=1)
+    if (
+        weights is None
+        and not isinstance(network, torch.nn.Module)
+        and next(module.parameters(), None) is not None
+    ):
+        _log.warning("%s has no weights, so its parameters are random; give weights", kind)
     if found.warning:
         _log.warning("%s: %s", kind, found.warning)
     sizes = {dim: size for dim, size in measure(schema, arrays).items() if dim != REQUESTS}
@@ -125,10 +132,13 @@ def pyg(
         "limit": limit or Budget(**{d: max(_ALLOWED, _LARGEST * n) for d, n in sizes.items()}),
         "weights": weights,
         "network": staticmethod(network) if inspect.isfunction(network) else network,
+        "examined": module,
         "findings": found,
         "gradients": found.gradients,
         "example_arrays": arrays,
     }
+    if isinstance(example, str | Path) and not Path(example).is_absolute():
+        body["files"] = (str(example),)
     if name:
         body["name"] = name
     if defaults is not None:
@@ -140,6 +150,7 @@ class _Served:
     """The hooks; of :class:`Pipeline` they need nothing but these attributes."""
 
     network: ClassVar[Maker]
+    examined: ClassVar[torch.nn.Module]
     findings: ClassVar[Findings]
     example_arrays: ClassVar[Mapping[str, Array]]
     settings: Any = None
@@ -147,13 +158,25 @@ class _Served:
 
     def setup(self, device: str) -> None:
         """Make the network and load its weights."""
-        module = _made(self.network, self.settings)
+        module = self._network()
         if self.weights_path is not None:
             _load(module, self.weights_path)
         self._module = module.to(device).eval()
         self._layers = (
             Layers(module, self.findings.call.graphs) if self.findings.gives_batch else None
         )
+
+    def save_weights(self, folder: Path) -> Path | None:
+        """Save the parameters of a network without weights: all workers must have the same."""
+        path = folder / "weights.pt"
+        torch.save(self._network().state_dict(), path)
+        return path
+
+    def _network(self) -> torch.nn.Module:
+        """Return the examined network, or one with other settings."""
+        if self.settings == type(self).settings:
+            return deepcopy(self.examined)
+        return _made(self.network, self.settings)
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Run the network on merged graphs."""

@@ -13,11 +13,9 @@ The same folder works in any Triton with a Python that has Naiad on its ``PATH``
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,12 +38,11 @@ from naiad.triton.config import (
     write_config,
 )
 from naiad.triton.model_config import versions
+from naiad.triton.sources import place_source
 from naiad.tuning import read_tuning
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-_SOURCE = "pipeline.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +114,12 @@ def export(
     with draft_of(target) as draft:
         version = draft / "1"
         version.mkdir()
-        placed = None if made.weights_path is None else _place_weights(made.weights_path, version)
-        spec = f"{kind.made_by}({placed})" if kind.made_by else _place_source(kind, version)
+        if made.weights_path is None:
+            saved = made.save_weights(version)
+            placed = None if saved is None else saved.name
+        else:
+            placed = _place_weights(made.weights_path, version)
+        spec = f"{kind.made_by}({placed})" if kind.made_by else place_source(kind, version)
         parameters = {PIPELINE_PARAMETER: spec, "device": given.device, **to_parameters(service)}
         if tuned is not None:
             parameters["threads"] = str(tuned.threads)
@@ -151,24 +152,6 @@ def resolve(spec: str, version: Path) -> str:
     if made := MADE.fullmatch(name):
         name = f"{made[1]}({version / made[2]})"
     return f"{version / where if where.endswith('.py') else where}{colon}{name}"
-
-
-def _place_source(kind: type[Pipeline], version: Path) -> str:
-    """Make the class importable from the repository; return its spec for ``config.pbtxt``."""
-    module = sys.modules.get(kind.__module__)
-    if "<locals>" in kind.__qualname__:
-        raise SchemaError(f"{kind.__qualname__} is defined inside a function; move it to a module")
-    if "." in kind.__module__ and getattr(module, "__package__", None):
-        return f"{kind.__module__}:{kind.__qualname__}"
-    try:
-        source = Path(inspect.getfile(kind))
-    except (OSError, TypeError):
-        raise SchemaError(
-            f"the source of {kind.__qualname__} is not in a file; write it to one, such as "
-            f"{kind.name}.py, and serve {kind.name}.py:{kind.__qualname__}"
-        ) from None
-    shutil.copyfile(source, version / _SOURCE)
-    return f"{_SOURCE}:{kind.__qualname__}"
 
 
 def _place_labels(pipeline: Pipeline, draft: Path) -> dict[str, str]:

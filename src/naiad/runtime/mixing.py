@@ -1,0 +1,70 @@
+"""Whether a model's answer for a request depends on the requests it is merged with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from naiad.core.examples import grown
+from naiad.core.schema import Array, Arrays
+from naiad.errors import NaiadError
+from naiad.runtime.runner import Outcome, Runner
+
+TOLERANCE: Final = 1e-4
+"""Largest difference between an answer alone and merged, relative to its largest value."""
+
+
+def mixes(runner: Runner) -> str:
+    """Answer the example and a larger request alone and together; return how they differ, or "".
+
+    Compared are requests that the model answers: one that it refuses shows nothing.
+    """
+    example = runner.pipeline.example()
+    given: list[Arrays] = [example, grown(runner.contract.inputs, example)]
+    alone = [_answer(runner, arrays) for arrays in given]
+    if any(isinstance(one, NaiadError) for one in alone):
+        return ""
+    together = _answers(runner, given)
+    for single, merged in zip(alone, together, strict=True):
+        if difference := differs(single, merged):
+            return difference
+    return ""
+
+
+def differs(alone: Outcome, together: Outcome) -> str:
+    """Say how two answers to one request differ; "" if they are equal within rounding."""
+    if isinstance(together, NaiadError) or isinstance(alone, NaiadError):
+        return "" if type(alone) is type(together) else f"merged, it is answered with: {together}"
+    for name, expected in alone.items():
+        if name not in together or together[name].shape != expected.shape:
+            return f"{name} has another shape"
+        largest = difference(expected, together[name])
+        if largest > TOLERANCE:
+            return f"{name} differs by {largest:.2g} of its largest value"
+    return ""
+
+
+def difference(expected: Array, found: Array) -> float:
+    """Return the largest difference of two arrays, relative to the largest value."""
+    if expected.dtype.kind not in "fc":
+        return 0.0 if np.array_equal(expected, found) else np.inf
+    if not expected.size:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(found.astype(np.float64) - expected)
+    apart[(found == expected) | (np.isnan(found) & np.isnan(expected))] = 0
+    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    return float(apart.max() / max(scale, 1e-6))
+
+
+def _answer(runner: Runner, arrays: Arrays) -> Outcome:
+    (outcome,) = _answers(runner, [arrays])
+    return outcome
+
+
+def _answers(runner: Runner, given: list[Arrays]) -> list[Outcome]:
+    try:
+        return runner.run([runner.contract.request(one, "", {}) for one in given]).outcomes
+    except NaiadError as error:  # the larger request is refused
+        return [error] * len(given)

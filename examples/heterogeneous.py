@@ -23,13 +23,13 @@ class Ratings(nn.Module):
         self.first = HeteroConv(
             {RATED: SAGEConv((8, 16), hidden), RATED_BY: SAGEConv((16, 8), hidden)}
         )
-        self.second = HeteroConv(
-            {RATED: SAGEConv(hidden, 1), RATED_BY: SAGEConv(hidden, hidden)}
-        )
+        self.second = HeteroConv({RATED: SAGEConv(hidden, 1), RATED_BY: SAGEConv(hidden, hidden)})
 
     def forward(self, x_dict, edge_index_dict):
         """One score of each film."""
-        x = {kind: features.relu() for kind, features in self.first(x_dict, edge_index_dict).items()}
+        x = {
+            kind: features.relu() for kind, features in self.first(x_dict, edge_index_dict).items()
+        }
         return self.second(x, edge_index_dict)["film"].squeeze(-1)
 
 

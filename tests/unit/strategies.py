@@ -17,7 +17,7 @@ GRAPH = {
     "sp_event": Tensor("int64", ("spacepoints",), index_into="requests"),
     "tag": Tensor("bytes", ("hits",)),
     "label": Tensor("float32", ("requests", 4)),
-    "scalar": Tensor("float32", ()),
+    "scalar": Tensor("float32", (1,)),
     "fixed": Tensor("uint8", (2, 2)),
 }
 
@@ -45,6 +45,6 @@ def graphs(draw: st.DrawFn) -> dict[str, np.ndarray]:
         "sp_event": np.zeros(spacepoints, np.int64),
         "tag": tags,
         "label": rng.random((1, 4), np.float32),
-        "scalar": np.asarray(rng.random(), np.float32),
+        "scalar": np.asarray([rng.random()], np.float32),
         "fixed": rng.integers(0, 255, (2, 2), np.uint8),
     }

@@ -139,6 +139,9 @@ class Pipeline:
     """Maximum size of the queue, by dimension or ``counts`` of ``inputs``."""
     arrays: ClassVar[Literal["torch", "numpy"]] = "torch"
     """Kind of arrays that ``forward`` receives and returns: torch tensors or NumPy arrays."""
+    merges: ClassVar[bool | None] = None
+    """Whether requests may share a batch. None: a worker that loads the model compares the answers
+    to its example and a larger request, alone and merged."""
     gradients: ClassVar[bool] = False
     """Whether ``forward`` computes gradients, as a force field does; if not, it runs in
     ``torch.inference_mode``."""
@@ -191,6 +194,7 @@ class Pipeline:
             if cls.prepare_threads < 0:
                 raise SchemaError(f"prepare_threads is {cls.prepare_threads}; it must be 0 or more")
             check(service_of(cls), SchemaError)
+            _refuse_scalars({**cls.inputs, **cls.outputs})
             check_schema(cls.inputs)
             check_schema(cls.sample)
             dims = tuple(d for schema in (cls.inputs, cls.sample) for d in named_dims(schema))
@@ -264,6 +268,15 @@ class Pipeline:
         """
         size = min(8, self.max_batch_size or 8)
         return random_arrays(self.inputs, dict.fromkeys(named_dims(self.inputs), size), seed=0)
+
+
+def _refuse_scalars(schema: Schema) -> None:
+    for name, tensor in schema.items():
+        if not tensor.dims:
+            raise SchemaError(
+                f"{name} has no dimensions, which Triton does not have; for one value per request "
+                f'write Tensor("{tensor.dtype}", ("requests",))'
+            )
 
 
 def _derive(cls: type[Pipeline], schema: str, source: str) -> None:
@@ -434,7 +447,7 @@ def _import(module: str, spec: str) -> Any:
 
 
 def _import_from(folder: Path) -> None:
-    """Let a file import the modules beside it, also if a file elsewhere imported others so named."""
+    """Let a file import the modules beside it, even if others of these names were imported."""
     for path in folder.iterdir():
         known = sys.modules.get(path.stem)
         place = Path(getattr(known, "__file__", None) or "/").parent

@@ -113,7 +113,6 @@ def pyg(
             kind,
             found.mixes,
         )
-        budget = Budget(requests=1)
     if (
         weights is None
         and not isinstance(network, torch.nn.Module)
@@ -135,6 +134,7 @@ def pyg(
         "examined": module,
         "findings": found,
         "gradients": found.gradients,
+        "merges": not found.mixes,
         "example_arrays": arrays,
     }
     if isinstance(example, str | Path) and not Path(example).is_absolute():

@@ -80,8 +80,15 @@ class Runner:
         self.contract = contract if budget is None else replace(contract, budget=budget)
         """Schema and limits of requests."""
         self._backoff = MemoryBackoff(self.contract.budget)
+        if pipeline.merges is False:
+            self.run_alone()
         kind = type(pipeline)
         self._as_given = kind.prepare is Pipeline.prepare and kind.sample == kind.inputs
+
+    def run_alone(self) -> None:
+        """Merge no requests from now on."""
+        self.contract = replace(self.contract, budget=Budget(requests=1))
+        self._backoff = MemoryBackoff(self.contract.budget)
 
     def run(self, requests: Sequence[Request]) -> Report:
         """Answer every request, with outputs or an error."""
@@ -215,8 +222,9 @@ class Runner:
 
     def _finish(self, share: Arrays) -> dict[str, Array]:
         outputs = dict(as_mapping(self.pipeline.finish(share), "finish"))
-        check_outputs(self.pipeline.outputs, outputs, "finish()")
-        check_bytes(self.pipeline.outputs, outputs, "finish()")
+        made_by = "forward()" if type(self.pipeline).finish is Pipeline.finish else "finish()"
+        check_outputs(self.pipeline.outputs, outputs, made_by)
+        check_bytes(self.pipeline.outputs, outputs, made_by)
         return outputs
 
     def _guard(self, hook: str, call: Callable[[], T]) -> T | NaiadError:

@@ -17,6 +17,7 @@ from naiad.core.budget import Budget
 from naiad.core.pipeline import Pipeline, load_pipeline, make_pipeline
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
+from naiad.runtime.mixing import mixes
 from naiad.runtime.runner import Runner
 from naiad.runtime.spec import Spec
 
@@ -44,6 +45,15 @@ def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
     outcome = runner.run([request]).outcomes[0]
     if isinstance(outcome, NaiadError):
         _log.warning("%s does not answer its own example: %s", kind.name, outcome)
+    elif kind.merges is None and (difference := mixes(runner)):
+        _log.warning(
+            "%s is served one request at a time: its answer depends on the requests in the same "
+            "batch (%s). Pass `batch` to normalisation, attention and pooling layers, then requests "
+            "are merged",
+            kind.name,
+            difference,
+        )
+        runner.run_alone()
     return runner
 
 

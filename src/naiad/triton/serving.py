@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from naiad.application import applications
 from naiad.core.fields import check, keywords, settings_of
 from naiad.core.pipeline import Pipeline, load_pipeline, spec_with_weights
 from naiad.core.settings import ModelSettings, ServeOptions, ServeSettings
-from naiad.errors import EngineError, InvalidInput, MissingExtra
+from naiad.errors import EngineError, InvalidInput, MissingExtra, SchemaError
 from naiad.triton.command import ALL, check_repositories
 from naiad.triton.logs import LogEvent
 from naiad.triton.paths import plain_temporary_directory
@@ -76,6 +77,9 @@ def serve(
         spec, of_models["weights"] = spec_with_weights(pipelines[0], model.weights)
         pipelines = (spec,)
     kinds = [load_pipeline(p) if isinstance(p, str) else p for p in pipelines]
+    name, number = Counter(kind.name for kind in kinds).most_common(1)[0] if kinds else ("", 0)
+    if number > 1:
+        raise SchemaError(f"{number} pipelines are called {name!r}; give one another name = ...")
     tunings = _by_pipeline(model.tuning, kinds)
     repositories: list[Path] = []
     temporary: list[Path] = []

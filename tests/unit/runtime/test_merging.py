@@ -36,7 +36,7 @@ class Sums(Pipeline):
         "hit": Tensor("float64", ("hits",)),
         "edge": Tensor("float32", (3, "plane_edges")),
         "label": Tensor("float32", ("requests", 4)),
-        "scalar": Tensor("float32", ()),
+        "scalar": Tensor("float32", (1,)),
     }
     arrays = "numpy"
     calls = 0
@@ -83,7 +83,7 @@ def requests(draw: st.DrawFn, wire: Wire = WIRE) -> dict[str, np.ndarray]:
             [rng.integers(0, max(1, n), nexus) for n in (hits, spacepoints)]
         ).astype(np.int32),
         "label": rng.random((1, 4), np.float32),
-        "scalar": np.asarray(rng.random(), np.float32),
+        "scalar": np.asarray([rng.random()], np.float32),
         "fixed": rng.integers(0, 255, (2, 2), np.uint8),
     }
     pair = {"pair": rng.integers(0, [hits, spacepoints], 2, np.int32)} if least else {}
@@ -159,13 +159,13 @@ def test_merged_batches_are_answered_as_single_requests_are(
 class Finished(Sums):
     """The same with a ``finish`` for each request."""
 
-    outputs = {"total": Tensor("float64", ())}
+    outputs = {"total": Tensor("float64", ("requests",))}
     result = Sums.outputs
 
     def finish(self, result: Any) -> dict[str, Any]:
         if result["scalar"] > 1.9:
             raise ValueError("too much")
-        return {"total": np.asarray(result["hit"].sum())}
+        return {"total": np.asarray([result["hit"].sum()])}
 
 
 @given(batch=st.lists(requests(), min_size=1, max_size=5))
@@ -196,8 +196,8 @@ def test_a_batch_arrives_as_it_was_laid_out(arena: Arena, batch: list[Any]) -> N
 class Words(Pipeline):
     """Texts, two per row, and a stacked one."""
 
-    inputs = {"pairs": Tensor("bytes", ("rows", 2)), "name": Tensor("bytes", ())}
-    outputs = {"first": Tensor("bytes", ("rows",)), "name": Tensor("bytes", ("requests",))}
+    inputs = {"pairs": Tensor("bytes", ("rows", 2)), "name": Tensor("bytes", (1,))}
+    outputs = {"first": Tensor("bytes", ("rows",)), "name": Tensor("bytes", ("requests", 1))}
     arrays = "numpy"
 
     def forward(self, batch: Any) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def test_texts_that_were_merged_are_answered_as_single_ones_are(
     asked = [
         {
             "pairs": np.array([[one, one + b"!"] for one in rows], object).reshape(-1, 2),
-            "name": np.array(name, object),
+            "name": np.array([name], object),
         }
         for rows, name in texts or [([], b"")]
     ]
@@ -269,7 +269,7 @@ def example(**changes: Any) -> dict[str, np.ndarray]:
         "plane_edge": np.array([[0], [1]]),
         "nexus_edge": np.array([[1], [0]], np.int32),
         "label": np.ones((1, 4), np.float32),
-        "scalar": np.asarray(1, np.float32),
+        "scalar": np.asarray([1], np.float32),
         "fixed": np.ones((2, 2), np.uint8),
     }
     return arrays | changes

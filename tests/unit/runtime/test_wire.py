@@ -150,7 +150,7 @@ def test_a_request_that_is_wrong_is_told_so_beside_others_that_run(arenas: Any) 
         "sp_event": np.zeros(1, np.int64),
         "tag": np.array([b"t"], object),
         "label": np.zeros((1, 4), np.float32),
-        "scalar": np.zeros((), np.float32),
+        "scalar": np.zeros(1, np.float32),
         "fixed": np.zeros((2, 2), np.uint8),
     }
     wrong = right | {"parent": np.array([5])}

@@ -21,7 +21,7 @@ _RULES = [
     (r", for the asyncio event loop of its first call", "; safe to share between threads"),
     # Names and keywords.
     (r"import (Requests|Source), ", "import "),
-    (r": Requests\b", ": Iterable[Mapping[str, ArrayLike]]"),
+    (r": Requests\b", ": Iterable[Inputs]"),
     (r"\bSource\[", "Iterable["),
     (r"AsyncGenerator\[(.*), None\]", r"Generator[\1, None, None]"),
     (r"from collections\.abc import ", "from collections.abc import Iterable, "),

@@ -16,6 +16,7 @@ from naiad.client.address import Address
 from naiad.client.base import ClientBase
 from naiad.client.checks import merged
 from naiad.client.deadline import Deadline
+from naiad.client.graphs import Inputs, as_tensors, is_graph
 from naiad.client.operations import Operation
 from naiad.client.ordered_map import Requests, ask_each_async, try_each_async
 from naiad.client.retry import Attempts
@@ -99,7 +100,7 @@ class AsyncClient(ClientBase[AsyncTransport]):
     async def infer(
         self,
         model: str,
-        arrays: Mapping[str, ArrayLike] | None = None,
+        arrays: Inputs | None = None,
         /,
         *,
         outputs: Sequence[str] | None = None,
@@ -113,7 +114,9 @@ class AsyncClient(ClientBase[AsyncTransport]):
 
         Args:
             model: name of the model.
-            arrays: inputs by name; needed for names that cannot be keywords of this method.
+            arrays: inputs by name, needed for names that cannot be keywords of this method; or a
+                ``Data`` or ``HeteroData`` of PyTorch Geometric, whose answer is torch tensors.
+                Attributes that the model does not take are left out, with a warning.
             outputs: names of the outputs to return; default: all.
             parameters: request parameters that the model understands.
             request_id: shown in the server's log.
@@ -138,7 +141,8 @@ class AsyncClient(ClientBase[AsyncTransport]):
                 self._seconds(timeout),
                 version,
             )
-            return await self._run(operation, timeout)
+            answer = await self._run(operation, timeout)
+            return as_tensors(answer) if is_graph(arrays) else answer
 
     def infer_many(
         self,
@@ -349,7 +353,7 @@ class AsyncModelClient:
 
     async def infer(
         self,
-        arrays: Mapping[str, ArrayLike] | None = None,
+        arrays: Inputs | None = None,
         /,
         *,
         outputs: Sequence[str] | None = None,

@@ -13,6 +13,7 @@ from tritonclient.utils import (
 )
 
 from naiad.client.dtypes import to_wire
+from naiad.client.graphs import GraphArrays, Inputs, arrays_of, is_graph, of_model
 from naiad.client.spec import ModelSpec, TensorSpec
 from naiad.client.transport import Parameter
 from naiad.errors import InvalidInput
@@ -20,18 +21,23 @@ from naiad.errors import InvalidInput
 _INT64 = range(-(2**63), 2**63)
 
 
-def merged(
-    arrays: Mapping[str, ArrayLike] | None, tensors: Mapping[str, ArrayLike]
-) -> dict[str, ArrayLike]:
-    """Return tensors given as a mapping and as keywords in one dict.
+def merged(arrays: Inputs | None, tensors: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
+    """Return tensors given as a mapping or graph and as keywords in one dict.
 
     Raises:
         InvalidInput: a tensor is given both ways.
     """
-    twice = sorted(set(arrays or ()) & set(tensors))
+    if arrays is None or isinstance(arrays, Mapping):
+        given = arrays or {}
+    elif is_graph(arrays):
+        given = arrays_of(arrays)
+    else:
+        raise InvalidInput(f"the inputs are a {type(arrays).__name__}; give tensors by name")
+    twice = sorted(given.keys() & tensors.keys())
     if twice:
         raise InvalidInput(f"{twice[0]} is given twice: in the mapping and as a keyword")
-    return {**(arrays or {}), **tensors}
+    both = {**given, **tensors}
+    return GraphArrays(both) if isinstance(given, GraphArrays) else both
 
 
 def checked_version(version: int | None) -> str:
@@ -56,6 +62,8 @@ def checked_inputs(spec: ModelSpec, arrays: Mapping[str, ArrayLike]) -> dict[str
     Raises:
         InvalidInput: for an unknown or missing tensor, or a wrong dtype, rank, size or batch.
     """
+    if isinstance(arrays, GraphArrays):
+        arrays = of_model(arrays, spec.inputs, spec.name)
     unknown = [name for name in arrays if name not in spec.inputs]
     if unknown:
         raise InvalidInput(f'model "{spec.name}" has no input {unknown[0]}; {_has(spec)}')

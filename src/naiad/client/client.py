@@ -18,6 +18,7 @@ from naiad.client.address import Address
 from naiad.client.base import ClientBase
 from naiad.client.checks import merged
 from naiad.client.deadline import Deadline
+from naiad.client.graphs import Inputs, as_tensors, is_graph
 from naiad.client.operations import Operation
 from naiad.client.ordered_map import ask_each, try_each
 from naiad.client.retry import Attempts
@@ -101,7 +102,7 @@ class Client(ClientBase[Transport]):
     def infer(
         self,
         model: str,
-        arrays: Mapping[str, ArrayLike] | None = None,
+        arrays: Inputs | None = None,
         /,
         *,
         outputs: Sequence[str] | None = None,
@@ -115,7 +116,9 @@ class Client(ClientBase[Transport]):
 
         Args:
             model: name of the model.
-            arrays: inputs by name; needed for names that cannot be keywords of this method.
+            arrays: inputs by name, needed for names that cannot be keywords of this method; or a
+                ``Data`` or ``HeteroData`` of PyTorch Geometric, whose answer is torch tensors.
+                Attributes that the model does not take are left out, with a warning.
             outputs: names of the outputs to return; default: all.
             parameters: request parameters that the model understands.
             request_id: shown in the server's log.
@@ -140,12 +143,13 @@ class Client(ClientBase[Transport]):
                 self._seconds(timeout),
                 version,
             )
-            return self._run(operation, timeout)
+            answer = self._run(operation, timeout)
+            return as_tensors(answer) if is_graph(arrays) else answer
 
     def infer_many(
         self,
         model: str,
-        requests: Iterable[Mapping[str, ArrayLike]],
+        requests: Iterable[Inputs],
         *,
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
@@ -188,7 +192,7 @@ class Client(ClientBase[Transport]):
     def try_many(
         self,
         model: str,
-        requests: Iterable[Mapping[str, ArrayLike]],
+        requests: Iterable[Inputs],
         *,
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
@@ -351,7 +355,7 @@ class ModelClient:
 
     def infer(
         self,
-        arrays: Mapping[str, ArrayLike] | None = None,
+        arrays: Inputs | None = None,
         /,
         *,
         outputs: Sequence[str] | None = None,
@@ -375,7 +379,7 @@ class ModelClient:
 
     def infer_many(
         self,
-        requests: Iterable[Mapping[str, ArrayLike]],
+        requests: Iterable[Inputs],
         *,
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
@@ -398,7 +402,7 @@ class ModelClient:
 
     def try_many(
         self,
-        requests: Iterable[Mapping[str, ArrayLike]],
+        requests: Iterable[Inputs],
         *,
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,

@@ -13,15 +13,13 @@ from collections.abc import (
     Generator,
     Iterable,
     Iterator,
-    Mapping,
 )
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
-from numpy.typing import ArrayLike
-
+from naiad.client.graphs import Inputs
 from naiad.client.progress import progress_bar
 from naiad.client.tracebacks import one_frame
 from naiad.errors import InvalidInput, NaiadError
@@ -30,7 +28,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Source: TypeAlias = Iterable[Item] | AsyncIterable[Item]
-Requests: TypeAlias = Source[Mapping[str, ArrayLike]]
+Requests: TypeAlias = Source[Inputs]
 
 # Results behind a slow one are kept, up to this many times the concurrency, so that work goes on.
 _AHEAD = 2

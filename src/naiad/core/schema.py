@@ -159,6 +159,16 @@ class Tensor:
         return f"[{', '.join(dims)}]"
 
 
+def input_name(store: str | tuple[str, ...] | None, key: str) -> str:
+    """Return the input of an attribute of a graph, such as ``x`` or ``paper__x``.
+
+    Args:
+        store: node type, edge type, or None in a graph with one of each.
+        key: name of the attribute.
+    """
+    return "__".join([*([store] if isinstance(store, str) else store or ()), key])
+
+
 def named_dims(schema: Schema) -> list[str]:
     """Return the dimension names of all tensors, in order, with repetitions."""
     return [dim for tensor in schema.values() for dim in tensor.names]

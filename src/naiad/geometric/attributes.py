@@ -20,7 +20,7 @@ from torch_geometric.data.storage import EdgeStorage, NodeStorage
 from torch_geometric.utils import is_sparse
 
 from naiad.core.merging import Batch as MergedBatch
-from naiad.core.schema import REQUESTS, TRITON_NAMES, Tensor
+from naiad.core.schema import REQUESTS, TRITON_NAMES, Tensor, input_name
 from naiad.errors import SchemaError
 
 Graph: TypeAlias = "Data | HeteroData"
@@ -125,11 +125,6 @@ def graph_type(example: Graph) -> GraphType:
                     f"those; add one, such as x = torch.ones(num_nodes, 1)"
                 )
     return GraphType(type(example), attributes, nodes)
-
-
-def input_name(store: StoreKey, key: str) -> str:
-    """Return the name under which an attribute is sent."""
-    return "__".join([*([store] if isinstance(store, str) else store or ()), key])
 
 
 def _store(graph: Any, key: StoreKey) -> Any:

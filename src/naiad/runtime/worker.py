@@ -48,8 +48,7 @@ def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
     elif kind.merges is None and (difference := mixes(runner)):
         _log.warning(
             "%s is served one request at a time: its answer depends on the requests in the same "
-            "batch (%s). Pass `batch` to normalisation, attention and pooling layers, then requests "
-            "are merged",
+            "batch (%s). Pass `batch` to normalisation, attention and pooling layers",
             kind.name,
             difference,
         )

@@ -1,0 +1,65 @@
+"""PyTorch Geometric graphs as requests: each tensor under the name of its input."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeGuard
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from naiad.core.schema import input_name
+
+
+class Graph(Protocol):
+    """A ``Data`` or ``HeteroData`` of PyTorch Geometric, which is not imported for that."""
+
+    @property
+    def stores(self) -> Sequence[Any]:
+        """The attributes of the graph, by type."""
+        ...
+
+
+Inputs: TypeAlias = "Mapping[str, ArrayLike] | Graph"
+"""A request: tensors by name, or a graph."""
+
+
+class GraphArrays(dict[str, Any]):
+    """The tensors of a graph, of which a model may take only some."""
+
+
+def is_graph(value: Inputs | None) -> TypeGuard[Graph]:
+    """Return True for a graph."""
+    return hasattr(value, "stores") and not isinstance(value, Mapping)
+
+
+def arrays_of(graph: Graph) -> GraphArrays:
+    """Return the tensors of a graph by input name; a number has shape ``[1]``."""
+    found = GraphArrays()
+    for store in graph.stores:
+        for key, value in store.items():
+            if hasattr(value, "numpy"):
+                value = value.numpy(force=True)
+            elif not isinstance(value, bool | int | float | np.ndarray):
+                continue
+            found[input_name(store._key, key)] = np.atleast_1d(value)
+    return found
+
+
+def of_model(arrays: GraphArrays, inputs: Iterable[str], model: str) -> Mapping[str, Any]:
+    """Return the tensors that a model takes; warn about the others, once for a model."""
+    taken = {name: arrays[name] for name in inputs if name in arrays}
+    if left := [name for name in arrays if name not in taken]:
+        warnings.warn(f'model "{model}" does not take {", ".join(left)}', stacklevel=2)
+    return taken
+
+
+def as_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return outputs as torch tensors, except those of ``bytes``."""
+    import torch
+
+    return {
+        name: array if array.dtype == object else torch.from_numpy(array)
+        for name, array in arrays.items()
+    }

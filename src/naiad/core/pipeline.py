@@ -165,6 +165,8 @@ class Pipeline:
     """Maximum rows per request, for contracts with Triton's batch dimension. The first dimension of
     every tensor is then one name, such as ``"images"``, which ``config.pbtxt`` omits, as Triton
     expects. With 0 tensors are as declared. Naiad merges requests either way."""
+    source: ClassVar[str] = ""
+    """Python text that defines the class, where no file does."""
     files: ClassVar[tuple[str, ...]] = ()
     """Files that the hooks read, such as a vocabulary, relative to the file that defines the class;
     an exported model has copies."""
@@ -410,7 +412,7 @@ def load_pipeline(spec: str) -> type[Pipeline]:
                 "class, such as my_model.py:MyModel"
             )
         return load_pipeline(found.pipeline)
-    module = _load_file(Path(where)) if where.endswith(".py") else _import(where, spec)
+    module = load_module(spec)
     if made := MADE.fullmatch(class_name):
         return getattr(module, made[1])(made[2])
     classes = {
@@ -424,6 +426,16 @@ def load_pipeline(spec: str) -> type[Pipeline]:
         there = ", ".join(classes) or "none"
         raise SchemaError(f"{spec}: name a Pipeline class of {where} after a colon; it has {there}")
     return classes[class_name]
+
+
+def load_module(spec: str) -> Any:
+    """Import the module of a spec: ``"package.module:NAME"`` or ``"path/file.py:NAME"``.
+
+    Raises:
+        SchemaError: not found.
+    """
+    where = spec.partition(":")[0]
+    return _load_file(Path(where)) if where.endswith(".py") else _import(where, spec)
 
 
 def spec_with_weights(spec: str, weights: Path | None) -> tuple[str, Path | None]:
@@ -446,6 +458,11 @@ def _import(module: str, spec: str) -> Any:
         raise
 
 
+def importable(path: Path) -> str:
+    """Return the name of a file as that of a module, such as ``my_net`` for ``my-net.py``."""
+    return re.sub(r"\W", "_", path.stem)
+
+
 def _import_from(folder: Path) -> None:
     """Let a file import the modules beside it, even if others of these names were imported."""
     for path in folder.iterdir():
@@ -466,8 +483,7 @@ def _load_file(path: Path) -> Any:
     # A stable name per file: inspect must find the class again, and two models may both be
     # called pipeline.py.
     identity = f"{path} {path.stat().st_mtime_ns}"  # the file may be replaced while a server runs
-    stem = re.sub(r"\W", "_", path.stem)
-    name = f"naiad_user_{stem}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    name = f"naiad_user_{importable(path)}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     _import_from(path.parent)

@@ -57,6 +57,12 @@ class ModelSettings(ServiceSettings):
     weights: Path | None = setting(
         None, "Weights to use instead of the pipeline's default.", metavar="PATH"
     )
+    example: Path | None = setting(
+        None,
+        "Serve a PyTorch Geometric network, FILE.py:CLASS, with this example of its graphs: a Data "
+        "or HeteroData that torch.save wrote.",
+        metavar="FILE",
+    )
     tuning: tuple[Path, ...] = setting(
         (),
         "Tuning file written by `naiad tune`; may be repeated, once per pipeline.",
@@ -295,6 +301,7 @@ class ModelOptions(TypedDict, total=False):
     latency_target: float | None
     device: str
     weights: Path | str | None
+    example: Path | str | None
     tuning: Path | str | Sequence[Path | str] | None
     settings: Mapping[str, Any] | None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from torch_geometric.data.storage import BaseStorage, EdgeStorage, GlobalStorage
 
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
-from naiad.core.pipeline import Pipeline
+from naiad.core.pipeline import Pipeline, importable, load_module
 from naiad.core.schema import REQUESTS, Array, Schema, measure
 from naiad.errors import SchemaError, WeightsError
 from naiad.geometric.attributes import Graph, graph_type
@@ -30,6 +31,8 @@ from naiad.weights import read_state_dict
 
 Maker: TypeAlias = "torch.nn.Module | Callable[..., torch.nn.Module]"
 
+_NAME: Final = "Served"
+"""Of the class that is made of a network on the command line."""
 _SAFE: Final[list[Any]] = [
     *(Data, HeteroData, DataEdgeAttr, DataTensorAttr),
     *(BaseStorage, EdgeStorage, GlobalStorage, NodeStorage),
@@ -113,12 +116,6 @@ def pyg(
             kind,
             found.mixes,
         )
-    if (
-        weights is None
-        and not isinstance(network, torch.nn.Module)
-        and next(module.parameters(), None) is not None
-    ):
-        _log.warning("%s has no weights, so its parameters are random; give weights", kind)
     if found.warning:
         _log.warning("%s: %s", kind, found.warning)
     sizes = {dim: size for dim, size in measure(schema, arrays).items() if dim != REQUESTS}
@@ -146,6 +143,37 @@ def pyg(
     return type(kind, (_Served, Pipeline), body)
 
 
+def of_network(spec: str, example: Path, settings: Mapping[str, Any]) -> type[Pipeline]:
+    """Make a pipeline of a network that is named on the command line.
+
+    Args:
+        spec: ``FILE.py:CLASS`` or ``package.module:CLASS``; also a function that makes the network.
+        example: a file with a graph.
+        settings: arguments of the class; text is read as JSON unless the default is text.
+
+    Raises:
+        SchemaError: as for :func:`pyg`; or there is no such network.
+    """
+    module, (where, _, name) = load_module(spec), spec.rpartition(":")
+    network: Any = getattr(module, name, None)
+    if not callable(network) and not isinstance(network, torch.nn.Module):
+        made = [key for key, one in vars(module).items() if _is_network(one)]
+        raise SchemaError(
+            f"{spec}: name a network of {where or spec} after a colon; it has "
+            f"{', '.join(made) or 'none'}"
+        )
+    values = {key: _value(network, key, text) for key, text in settings.items()}
+    kind = pyg(network, example=example.resolve(), settings=values)
+    kind.__module__, kind.__qualname__ = module.__name__, _NAME
+    imported = importable(Path(where)) if where.endswith(".py") else where
+    kind.source = (
+        f"import naiad\nfrom {imported} import {name} as network\n\n"
+        f"{_NAME} = naiad.pyg(network, example={example.name!r}, settings={values!r})\n"
+    )
+    kind.files = (str(example.resolve()),)
+    return kind
+
+
 class _Served:
     """The hooks; of :class:`Pipeline` they need nothing but these attributes."""
 
@@ -168,8 +196,13 @@ class _Served:
 
     def save_weights(self, folder: Path) -> Path | None:
         """Save the parameters of a network without weights: all workers must have the same."""
-        path = folder / "weights.pt"
-        torch.save(self._network().state_dict(), path)
+        path, module = folder / "weights.pt", self._network()
+        if (
+            not isinstance(self.network, torch.nn.Module)
+            and next(module.parameters(), None) is not None
+        ):
+            _log.warning("%s has no weights, so its parameters are random", type(module).__name__)
+        torch.save(module.state_dict(), path)
         return path
 
     def _network(self) -> torch.nn.Module:
@@ -280,3 +313,29 @@ def _load(module: torch.nn.Module, path: Path) -> None:
 def _budget(sizes: Mapping[str, int]) -> Budget:
     rows = {dim: max(2 * size, min(_GRAPHS * size, _ROWS)) for dim, size in sizes.items()}
     return Budget(requests=_GRAPHS, **rows)
+
+
+def _is_network(value: object) -> bool:
+    return isinstance(value, torch.nn.Module) or (
+        isinstance(value, type) and issubclass(value, torch.nn.Module)
+    )
+
+
+def _value(network: Any, name: str, given: Any) -> Any:
+    """Return an argument that was typed, as its default's type or as JSON."""
+    parameter = inspect.signature(network).parameters.get(name)
+    default = None if parameter is None else parameter.default
+    if not isinstance(given, str) or isinstance(default, str):
+        return given
+    try:
+        value = json.loads(given)
+    except ValueError:
+        value = given
+    if isinstance(default, float) and type(value) is int:
+        value = float(value)
+    if isinstance(default, bool | int | float) and type(value) is not type(default):
+        raise SchemaError(
+            f"{name} is {given!r}; its default is {default!r}, so it must be "
+            f"{'a number' if type(default) is not bool else 'true or false'}"
+        )
+    return value

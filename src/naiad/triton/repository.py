@@ -17,7 +17,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,8 +100,10 @@ def export(
 
     A folder that Naiad wrote is replaced atomically, even under a server that polls.
     """
-    kind = load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
     given = settings_of(ModelSettings, settings)
+    kind = class_of(pipeline, given)
+    if given.example is not None:
+        given = replace(given, settings=None)  # the class has them
     if len(given.tuning) > 1:
         raise InvalidInput(f"{len(given.tuning)} tunings for one pipeline; give one")
     tuned = read_tuning(given.tuning[0], kind.name, given.device) if given.tuning else None
@@ -136,6 +138,21 @@ def export(
         if portable:
             shutil.copyfile(library(), version / LIBRARY)
     return ExportedModel(kind.name, target, parameters.get("notice", ""))
+
+
+def class_of(pipeline: str | type[Pipeline], given: ModelSettings) -> type[Pipeline]:
+    """Return the class to serve: a pipeline, or one made of a network and its example.
+
+    Raises:
+        SchemaError: not found; or the network cannot be called with the example.
+    """
+    if not isinstance(pipeline, str):
+        return pipeline
+    if given.example is None:
+        return load_pipeline(pipeline)
+    from naiad.geometric.pipeline import of_network
+
+    return of_network(pipeline, given.example, given.settings or {})
 
 
 def naiad_models(directory: Path) -> Iterator[ExportedModel]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from naiad.application import applications
 from naiad.core.fields import check, keywords, settings_of
-from naiad.core.pipeline import Pipeline, load_pipeline, spec_with_weights
+from naiad.core.pipeline import Pipeline, spec_with_weights
 from naiad.core.settings import ModelSettings, ServeOptions, ServeSettings
 from naiad.errors import EngineError, InvalidInput, MissingExtra, SchemaError
 from naiad.triton.command import ALL, check_repositories
 from naiad.triton.logs import LogEvent
 from naiad.triton.paths import plain_temporary_directory
-from naiad.triton.repository import export, naiad_models
+from naiad.triton.repository import class_of, export, naiad_models
 from naiad.triton.server import Server
 from naiad.tuning import parse_tuning
 
@@ -67,16 +67,18 @@ def serve(
         one.name: given.pop(one.name) for one in fields(ModelSettings) if one.name in given
     }
     model = settings_of(ModelSettings, of_models)
-    if len(pipelines) != 1 and (model.weights is not None or model.settings):
-        which = "weights" if model.weights is not None else "a pipeline's own settings"
+    if len(pipelines) != 1 and (model.weights or model.settings or model.example):
+        which = "weights" if model.weights else "an example" if model.example else "settings"
         raise ValueError(
             f"{which} need a single pipeline; serve the others without, or export them"
         )
     check(settings_of(ServeSettings, given), EngineError)
-    if len(pipelines) == 1 and model.weights is not None and isinstance(pipelines[0], str):
+    if model.weights and not model.example and isinstance(pipelines[0], str):
         spec, of_models["weights"] = spec_with_weights(pipelines[0], model.weights)
         pipelines = (spec,)
-    kinds = [load_pipeline(p) if isinstance(p, str) else p for p in pipelines]
+    kinds = [class_of(pipeline, model) for pipeline in pipelines]
+    if of_models.pop("example", None) is not None:
+        of_models["settings"] = None  # the class has them
     name, number = Counter(kind.name for kind in kinds).most_common(1)[0] if kinds else ("", 0)
     if number > 1:
         raise SchemaError(f"{number} pipelines are called {name!r}; give one another name = ...")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from naiad.core.pipeline import Pipeline
+from naiad.core.pipeline import Pipeline, importable
 from naiad.errors import SchemaError
 
 SOURCE = "pipeline.py"
@@ -30,23 +30,30 @@ def place_source(kind: type[Pipeline], version: Path) -> str:
     # A class that a function made has the name of the variable that it is assigned to.
     named = (name for name, value in vars(module).items() if value is kind) if module else iter(())
     name = next(named, kind.__qualname__)
-    if "." in kind.__module__ and getattr(module, "__package__", None):
+    if "." in kind.__module__ and getattr(module, "__package__", None) and not kind.source:
         return f"{kind.__module__}:{name}"
     try:
         source = Path(inspect.getfile(kind))
     except (OSError, TypeError):
         raise SchemaError(
-            f"the source of {kind.__qualname__} is in no file; write it to one, such as "
+            f"the source of {kind.__qualname__} is not in a file; write it to one, such as "
             f"{kind.name}.py, and serve {kind.name}.py:{kind.__qualname__}"
         ) from None
-    shutil.copyfile(source, version / SOURCE)
-    for path in sorted(modules_beside(source)):
-        target = version / path.relative_to(source.parent)
-        if target.name == SOURCE:
+    beside = modules_beside(source)
+    if kind.source:
+        (version / SOURCE).write_text(kind.source, "utf-8")
+        if "." not in kind.__module__:
+            _copy(source, version / f"{importable(source)}.py")
+    else:
+        shutil.copyfile(source, version / SOURCE)
+    for path in sorted(beside):
+        if path.name == SOURCE:
             raise SchemaError(f"{path}: a module that {source.name} imports cannot be {SOURCE}")
-        _copy(path, target)
+        _copy(path, version / path.name)
     for file in kind.files:
-        _copy(source.parent / file, version / file)
+        _copy(
+            source.parent / file, version / (Path(file).name if Path(file).is_absolute() else file)
+        )
     return f"{SOURCE}:{name}"
 
 

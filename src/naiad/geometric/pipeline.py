@@ -163,7 +163,8 @@ def of_network(spec: str, example: Path, settings: Mapping[str, Any]) -> type[Pi
             f"{', '.join(made) or 'none'}"
         )
     values = {key: _value(network, key, text) for key, text in settings.items()}
-    kind = pyg(network, example=example.resolve(), settings=values)
+    maker: Any = network
+    kind = pyg(maker, example=example.resolve(), settings=values)
     kind.__module__, kind.__qualname__ = module.__name__, _NAME
     imported = importable(Path(where)) if where.endswith(".py") else where
     kind.source = (

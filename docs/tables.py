@@ -70,6 +70,7 @@ EXTRAS = {
     "bundle": "also MONAI, to serve its bundles",
     "simple": "Triton's example, which needs nothing more",
     "gate": "[serving the network](deployment.md#serve-the-network)",
+    "pyg": "[PyTorch Geometric networks](pyg.md)",
     "torch": "serving TorchScript and `torch.export` files of a "
     "[model repository](model-repositories.md)",
     "onnx": "serving its ONNX files, and ONNX image classifiers",

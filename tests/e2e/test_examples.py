@@ -25,6 +25,12 @@ NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
     ("words", "last"),
     [
         ("own_model.py", "(500, 8) -> (500, 8)"),
+        ("graph_classification.py", "0 "),
+        ("node_classification.py", "torch.Size([4, 3])"),
+        ("heterogeneous.py", "])"),
+        ("link_prediction.py", "tensor(["),
+        ("knn_graph.py", "]]"),
+        ("trained_weights.py", "tensor(True)"),
         ("model_repository.py", "(4, 3)"),
         ("graph_store.py", "from c: "),
         ("nugraph3.py events.h5", "event 1: "),

@@ -28,7 +28,7 @@ LAYERS: tuple[set[str], ...] = (
     {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
     | {"contact_sheet", "plots", "weights"},
     {"card", "core", "server_card"},
-    {"client", "gate", "runtime", "torch_model", "tuning"},
+    {"client", "gate", "geometric", "runtime", "torch_model", "tuning"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
     {"tasks", "testing", "tune"},

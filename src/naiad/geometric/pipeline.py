@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import asdict, field, make_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import torch
 from torch.serialization import safe_globals
@@ -224,8 +224,11 @@ class _Served:
         }
 
     def example(self) -> Mapping[str, Array]:
-        """Return the graph that the pipeline was made with."""
-        return self.example_arrays
+        """Return the graph that the pipeline was made with; a subclass may take less of it."""
+        inputs: Schema = cast("Any", self).inputs
+        if not inputs.keys() <= self.example_arrays.keys():
+            return Pipeline.example(cast("Any", self))
+        return {name: self.example_arrays[name] for name in inputs}
 
 
 def _graph(example: Any, folder: Path) -> Graph:

@@ -57,7 +57,7 @@ def test_what_the_model_does_not_take_is_left_out_with_a_warning(server) -> None
 
 
 def test_a_graph_without_an_input_is_refused(server) -> None:
-    with server.client() as client, pytest.raises(InvalidInput, match="scale .*is missing"):
+    with server.client() as client, pytest.raises(InvalidInput, match=r"scale .*is missing"):
         client.infer("degrees", Data(x=GRAPH.x, edge_index=GRAPH.edge_index))
     with server.client() as client, pytest.raises(InvalidInput, match="are a list"):
         client.infer("degrees", [1, 2])

@@ -150,3 +150,19 @@ def test_the_default_example_is_a_valid_request():
     again = random_arrays(inputs, {"nodes": 8, "edges": 8, "nexus": 8, "points": 8}, seed=0)
     for name, array in example.items():
         np.testing.assert_array_equal(array, again[name])
+
+
+def test_a_subclass_with_other_inputs_has_other_samples_and_results() -> None:
+    rows = {"x": Tensor("float32", ("rows",))}
+    base = type("Base", (Pipeline,), {"inputs": rows, "outputs": rows})
+    other = {"y": Tensor("int64", ("rows",))}
+    derived = type("Derived", (base,), {"inputs": other, "outputs": other})
+    assert derived.sample == derived.result == other
+    kept = type("Kept", (base,), {"inputs": other, "sample": rows})
+    assert type("Below", (kept,), {"inputs": rows}).sample == rows
+
+
+def test_a_tensor_without_dimensions_is_refused_with_what_to_write() -> None:
+    scalar = {"x": Tensor("float32", ())}
+    with pytest.raises(SchemaError, match=r'write Tensor\("float32", \("requests",\)\)'):
+        type("Scalar", (Pipeline,), {"inputs": scalar, "outputs": scalar})

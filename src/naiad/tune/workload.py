@@ -13,12 +13,22 @@ import numpy as np
 from naiad.application import application
 from naiad.core.budget import add_sizes
 from naiad.core.pipeline import Pipeline, Request, random_arrays
-from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, fill_defaults, named_dims, validate
+from naiad.core.schema import (
+    BYTES,
+    REQUESTS,
+    Array,
+    Arrays,
+    fill_defaults,
+    measure,
+    named_dims,
+    validate,
+)
 from naiad.errors import InvalidInput
 
 _MOST = 256  # requests, at most
 _OPEN = 4096  # rows of a dimension without limit and budget
 _SPREAD = 64  # ratio of the largest random size to the smallest
+_AROUND = 4  # ratio of the largest random size to an example's
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,11 @@ def _make(pipeline: Pipeline, seed: int) -> tuple[Iterable[Arrays], str]:
 
 
 def _random(pipeline: Pipeline, seed: int) -> Iterator[Arrays]:
-    """Yield requests with random sizes, log-uniform and independent for each dimension."""
+    """Yield requests with random sizes, log-uniform.
+
+    A pipeline with an example of its own gets requests of a quarter to four times its sizes, with
+    the same proportions. For others, sizes up to the budget are drawn for each dimension.
+    """
     rng = np.random.default_rng(seed)
     inner = {dim for tensor in pipeline.inputs.values() for dim in tensor.names[1:]}
     largest = {
@@ -99,10 +113,15 @@ def _random(pipeline: Pipeline, seed: int) -> Iterator[Arrays]:
         )
         for dim in named_dims(pipeline.inputs)
     }
+    own = type(pipeline).example is not Pipeline.example
+    typical = measure(pipeline.inputs, pipeline.example()) if own else {}
     for number in range(_MOST):
+        factor = np.exp(rng.uniform(-np.log(_AROUND), np.log(_AROUND)))
         sizes = {
-            # Requests that differ in a dimension that is not merged cannot share a batch.
-            dim: min(top, 8)
+            dim: min(top, max(1, round(typical[dim] * factor)))
+            if typical.get(dim)
+            # Requests with different sizes of a dimension that is not merged never share a batch.
+            else min(top, 8)
             if dim in inner
             else round(float(np.exp(rng.uniform(np.log(max(1, top / _SPREAD)), np.log(top)))))
             for dim, top in largest.items()

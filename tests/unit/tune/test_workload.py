@@ -3,6 +3,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
+import naiad
+from naiad import Tensor
 from naiad.applications.gat.graphs import write_graph
 from naiad.applications.gat.pipeline import Gat
 from naiad.applications.gat.simulate import simulate as simulate_graph
@@ -113,3 +115,20 @@ def test_an_application_s_own_npz_files_are_told_from_plain_requests(tmp_path):
 def test_what_takes_bytes_is_asked_its_example():
     workload = find_workload(load_pipeline(f"{DEGREE}:Bytes")(), None, seed=0)
     assert workload.source == "256 times the example"
+
+
+def test_random_requests_are_like_the_example_that_a_pipeline_has() -> None:
+    class Molecules(naiad.Pipeline):
+        inputs = {
+            "x": Tensor("float32", ("nodes", 3)),
+            "edge_index": Tensor("int64", (2, "edges"), index_into="nodes"),
+        }
+        outputs = {"y": Tensor("float32", ("requests",))}
+        budget = naiad.Budget(nodes=100_000, edges=100_000)
+
+        def example(self):
+            return {"x": np.ones((20, 3), np.float32), "edge_index": np.zeros((2, 44), np.int64)}
+
+    sizes = [request.sizes for request in find_workload(Molecules(), None, 0).requests]
+    assert {5, 80} <= {size["nodes"] for size in sizes} <= {*range(5, 81)}
+    assert all(abs(size["edges"] - 2.2 * size["nodes"]) < 3 for size in sizes)

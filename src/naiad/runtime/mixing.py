@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from naiad.core.examples import grown
-from naiad.core.schema import Array, Arrays
+from naiad.core.schema import REQUESTS, Array, Arrays
 from naiad.errors import NaiadError
 from naiad.runtime.runner import Outcome, Runner
 
@@ -20,6 +20,8 @@ def mixes(runner: Runner) -> str:
 
     Compared are requests that the model answers: one that it refuses shows nothing.
     """
+    if runner.budget.get(REQUESTS) == 1:
+        return ""
     example = runner.pipeline.example()
     given: list[Arrays] = [example, grown(runner.contract.inputs, example)]
     alone = [_answer(runner, arrays) for arrays in given]

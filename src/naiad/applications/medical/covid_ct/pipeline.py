@@ -45,6 +45,7 @@ class CovidCt(Pipeline):
     # A worker holds the files of a batch, one unpacked volume, and the prepared ones.
     budget = Budget(volumes=MAX_VOLUMES, bytes=256 << 20, voxels=TOGETHER * math.prod(SHAPE))
     limit = Budget(volumes=MAX_VOLUMES, bytes=2 << 30)
+    merges = True  # tested; comparing at each start would take seconds
     waiting = Budget(bytes=4 << 30)  # files wait as they were sent
     weights = "data/weights"
     watchdog = 600.0  # twelve volumes take a minute on one slow core

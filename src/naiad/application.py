@@ -134,11 +134,11 @@ def application_of(spec: str) -> type[Application] | None:
     return next((a for a in applications() if a.pipeline.partition(":")[0] == module), None)
 
 
-def application_in(spec: str) -> type[Application]:
-    """Return the class that ``FILE.py:CLASS`` names.
+def application_in(spec: str) -> type[Application] | None:
+    """Return the class that ``FILE.py:CLASS`` names; None if it is not an application.
 
     Raises:
-        InvalidInput: no such file or class, or the class is not an application.
+        InvalidInput: no such file or class.
     """
     file, _, name = spec.rpartition(":")
     path = Path(file)
@@ -146,9 +146,9 @@ def application_in(spec: str) -> type[Application]:
         raise InvalidInput(f"{spec}: {file or spec}: no such file; give FILE.py:CLASS")
     module = re.sub(r"\W", "_", path.stem)
     found = runpy.run_path(str(path), run_name=module).get(name)
-    if not (isinstance(found, type) and issubclass(found, Application)):
-        raise InvalidInput(f"{spec}: {file} has no application {name}")
-    return found
+    if not isinstance(found, type):
+        raise InvalidInput(f"{spec}: {file} has no class {name!r}")
+    return found if issubclass(found, Application) else None
 
 
 @cache

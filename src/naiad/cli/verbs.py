@@ -62,13 +62,22 @@ def group(verb: str, about: str) -> typer.Typer:
             return sorted({*super().list_commands(ctx), *derived})
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
-            found = application_in(cmd_name) if ":" in cmd_name else application(cmd_name)
+            found = _application(cmd_name)
+            if found is None and (own := super().get_command(ctx, cmd_name)) is not None:
+                return own
+            if found is None and verb in ("infer", "process"):
+                from naiad.tasks.tensors import task_of_model
+
+                found = task_of_model(cmd_name)
             command = None if found is None else _command(found, build)
-            if command is None:
-                return super().get_command(ctx, cmd_name)
-            return make_command(cmd_name, command)
+            return None if command is None else make_command(cmd_name, command)
 
     return typer.Typer(help=about, no_args_is_help=True, rich_markup_mode="rich", cls=Verb)
+
+
+def _application(name: str) -> type[Application] | None:
+    """Return the application of that name, or ``FILE.py:CLASS``; None for other classes."""
+    return application_in(name) if ".py:" in name else application(name)
 
 
 def _command(found: type[Application], build: Callable[[Kind], Command | None]) -> Command | None:

@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import torch
-from torch.serialization import safe_globals
-from torch_geometric.data.data import BaseData, Data, DataEdgeAttr, DataTensorAttr
-from torch_geometric.data.hetero_data import HeteroData
-from torch_geometric.data.storage import BaseStorage, EdgeStorage, GlobalStorage, NodeStorage
+from torch_geometric.data.data import BaseData
 
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
@@ -25,6 +22,7 @@ from naiad.core.pipeline import Pipeline, importable, load_module
 from naiad.core.schema import REQUESTS, Array, Schema, measure
 from naiad.errors import SchemaError, WeightsError
 from naiad.geometric.attributes import Graph, graph_type
+from naiad.geometric.files import read_graph
 from naiad.geometric.network import Layers
 from naiad.geometric.probe import Findings, examine
 from naiad.weights import read_state_dict
@@ -33,11 +31,6 @@ Maker: TypeAlias = "torch.nn.Module | Callable[..., torch.nn.Module]"
 
 _NAME: Final = "Served"
 """Of the class that is made of a network on the command line."""
-_SAFE: Final[list[Any]] = [
-    *(Data, HeteroData, DataEdgeAttr, DataTensorAttr),
-    *(BaseStorage, EdgeStorage, GlobalStorage, NodeStorage),
-]
-"""Classes that a saved graph consists of."""
 _GRAPHS: Final = 64
 """Graphs of the example's size that one batch holds, unless that is more than ``_ROWS``."""
 _ROWS: Final = 1 << 14
@@ -233,28 +226,13 @@ class _Served:
 
 def _graph(example: Any, folder: Path) -> Graph:
     if isinstance(example, str | Path):
-        path = folder / example
-        try:
-            with safe_globals(_SAFE):
-                example = torch.load(path, weights_only=True)
-        except OSError as error:
-            raise SchemaError(f"{path}: cannot be read ({error.strerror})") from None
-        except Exception as error:  # of torch, many kinds
-            raise SchemaError(
-                f"{path}: not a Data or HeteroData that torch.save wrote; a subclass of your own "
-                f"cannot be read safely: make the example in Python ({_reason(error)})"
-            ) from None
+        return read_graph(folder / example)
     if not isinstance(example, BaseData):
         raise SchemaError(
             f"the example is a {type(example).__name__}; it must be a torch_geometric Data or "
             "HeteroData"
         )
     return example  # pyright: ignore[reportReturnType]
-
-
-def _reason(error: Exception) -> str:
-    said = str(error).partition("WeightsUnpickler error: ")
-    return (said[2] or said[0]).strip().partition("\n")[0]
 
 
 def _settings(network: Maker, given: Mapping[str, Any]) -> Any:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -31,11 +27,10 @@ from naiad.core.schema import (
     validate,
 )
 from naiad.core.settings import ServiceSettings
+from naiad.core.user_modules import load_module
 from naiad.errors import SchemaError, WeightsError
 
 Parameter: TypeAlias = str | int | bool | float
-
-_FOLDERS: Final[set[str]] = set()  # of files that were loaded
 
 MADE: Final = re.compile(r"(\w+)\((.*)\)")
 """Spec part that calls a function to make a pipeline class; see :func:`load_pipeline`."""
@@ -428,16 +423,6 @@ def load_pipeline(spec: str) -> type[Pipeline]:
     return classes[class_name]
 
 
-def load_module(spec: str) -> Any:
-    """Import the module of a spec: ``"package.module:NAME"`` or ``"path/file.py:NAME"``.
-
-    Raises:
-        SchemaError: not found.
-    """
-    where = spec.partition(":")[0]
-    return _load_file(Path(where)) if where.endswith(".py") else _import(where, spec)
-
-
 def spec_with_weights(spec: str, weights: Path | None) -> tuple[str, Path | None]:
     """Return a spec that includes the weights if it can, and the weights if it cannot.
 
@@ -447,54 +432,3 @@ def spec_with_weights(spec: str, weights: Path | None) -> tuple[str, Path | None
     if weights is None or not kind.made_by:
         return spec, weights
     return f"{kind.made_by}({weights.resolve()})", None
-
-
-def _import(module: str, spec: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name and module.startswith(error.name):
-            raise SchemaError(f"{spec}: no module named {error.name!r}") from None
-        raise
-
-
-def importable(path: Path) -> str:
-    """Return the name of a file as that of a module, such as ``my_net`` for ``my-net.py``."""
-    return re.sub(r"\W", "_", path.stem)
-
-
-def _import_from(folder: Path) -> None:
-    """Let a file import the modules beside it, even if others of these names were imported."""
-    for path in folder.iterdir():
-        known = sys.modules.get(path.stem)
-        place = Path(getattr(known, "__file__", None) or "/").parent
-        if place != folder and str(place) in _FOLDERS:
-            del sys.modules[path.stem]
-    _FOLDERS.add(str(folder))
-    if str(folder) in sys.path:
-        sys.path.remove(str(folder))
-    sys.path.insert(0, str(folder))
-
-
-def _load_file(path: Path) -> Any:
-    path = path.resolve()
-    if not path.is_file():
-        raise SchemaError(f"{path}: no such file")
-    # A stable name per file: inspect must find the class again, and two models may both be
-    # called pipeline.py.
-    identity = f"{path} {path.stat().st_mtime_ns}"  # the file may be replaced while a server runs
-    name = f"naiad_user_{importable(path)}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    _import_from(path.parent)
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise SchemaError(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
-    try:
-        found.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

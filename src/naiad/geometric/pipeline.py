@@ -18,8 +18,9 @@ from torch_geometric.data.data import BaseData
 
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
-from naiad.core.pipeline import Pipeline, importable, load_module
+from naiad.core.pipeline import Pipeline
 from naiad.core.schema import REQUESTS, Array, Schema, measure
+from naiad.core.user_modules import importable, load_module
 from naiad.errors import SchemaError, WeightsError
 from naiad.geometric.attributes import Graph, graph_type
 from naiad.geometric.files import read_graph

@@ -87,7 +87,8 @@ def export(
     Args:
         pipeline: a Pipeline class, or a spec for :func:`naiad.core.pipeline.load_pipeline`.
         directory: the model repository; created if missing.
-        portable: put the compiled backend beside the model, for a Triton that Naiad did not start.
+        portable: put the compiled backend beside the model, for a Triton that Naiad did not start;
+            otherwise the user's files run under the names of the originals.
         settings: the fields of :class:`naiad.core.settings.ModelSettings`. They take precedence
             over a tuning, and that over the pipeline's own.
 
@@ -121,7 +122,10 @@ def export(
             placed = None if saved is None else saved.name
         else:
             placed = _place_weights(made.weights_path, version)
-        spec = f"{kind.made_by}({placed})" if kind.made_by else place_source(kind, version)
+        if kind.made_by:
+            spec = f"{kind.made_by}({placed})"
+        else:
+            spec = place_source(kind, version, portable=portable)
         parameters = {PIPELINE_PARAMETER: spec, "device": given.device, **to_parameters(service)}
         if tuned is not None:
             parameters["threads"] = str(tuned.threads)

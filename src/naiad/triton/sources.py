@@ -9,17 +9,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from naiad.core.pipeline import Pipeline, importable
+from naiad.core.pipeline import Pipeline, default_weights
+from naiad.core.user_modules import importable, record_originals
 from naiad.errors import SchemaError
 
 SOURCE = "pipeline.py"
 
 
-def place_source(kind: type[Pipeline], version: Path) -> str:
+def place_source(kind: type[Pipeline], version: Path, *, portable: bool = True) -> str:
     """Make a class importable from a model's folder; return how ``config.pbtxt`` names it.
 
     A class of an installed package is imported from there. One in a file is copied, with the
-    modules and packages that it imports from beside it and the files that it names.
+    modules and packages that it imports from beside it and the files that it names. Unless
+    ``portable``, the copies run under the names of their originals.
 
     Raises:
         SchemaError: the source is in no file, or two modules would get the same name.
@@ -30,31 +32,56 @@ def place_source(kind: type[Pipeline], version: Path) -> str:
     # A class that a function made has the name of the variable that it is assigned to.
     named = (name for name, value in vars(module).items() if value is kind) if module else iter(())
     name = next(named, kind.__qualname__)
-    if "." in kind.__module__ and getattr(module, "__package__", None) and not kind.source:
+    source = source_of(kind)
+    if source is None:
         return f"{kind.__module__}:{name}"
-    try:
-        source = Path(inspect.getfile(kind))
-    except (OSError, TypeError):
+    copies = {path.name: path for path in modules_beside(source)}
+    if SOURCE in copies:
         raise SchemaError(
-            f"the source of {kind.__qualname__} is not in a file; write it to one, such as "
-            f"{kind.name}.py, and serve {kind.name}.py:{kind.__qualname__}"
-        ) from None
-    beside = modules_beside(source)
-    if kind.source:
+            f"{copies[SOURCE]}: a module that {source.name} imports cannot be {SOURCE}"
+        )
+    if not kind.source:
+        copies[SOURCE] = source
+    else:
         (version / SOURCE).write_text(kind.source, "utf-8")
         if "." not in kind.__module__:
-            _copy(source, version / f"{importable(source)}.py")
-    else:
-        shutil.copyfile(source, version / SOURCE)
-    for path in sorted(beside):
-        if path.name == SOURCE:
-            raise SchemaError(f"{path}: a module that {source.name} imports cannot be {SOURCE}")
-        _copy(path, version / path.name)
+            copies[f"{importable(source)}.py"] = source
+    for target, path in copies.items():
+        _copy(path, version / target)
+    if not portable:
+        record_originals(version, copies)
     for file in kind.files:
         _copy(
             source.parent / file, version / (Path(file).name if Path(file).is_absolute() else file)
         )
     return f"{SOURCE}:{name}"
+
+
+def source_of(kind: type[Pipeline]) -> Path | None:
+    """Return the file of a class; None if it is of an installed package.
+
+    Raises:
+        SchemaError: the source is in no file.
+    """
+    package = getattr(sys.modules.get(kind.__module__), "__package__", None)
+    if "." in kind.__module__ and package and not kind.source:
+        return None
+    try:
+        return Path(inspect.getfile(kind))
+    except (OSError, TypeError):
+        raise SchemaError(
+            f"the source of {kind.__qualname__} is not in a file; write it to one, such as "
+            f"{kind.name}.py, and serve {kind.name}.py:{kind.__qualname__}"
+        ) from None
+
+
+def watched(kind: type[Pipeline], source: Path) -> set[Path]:
+    """Return the files on which a class in a file depends, and those that it may import later."""
+    modules = {source, *modules_beside(source)}
+    missing = {source.parent / f"{name}.py" for path in modules for name in _imported(path)}
+    weights = default_weights(kind)
+    named = {source.parent / file for file in kind.files}
+    return modules | missing | named | ({weights} if weights is not None else set())
 
 
 def modules_beside(source: Path) -> set[Path]:

@@ -25,7 +25,7 @@ from naiad.core.settings import EngineSettings
 from naiad.errors import EngineError
 from naiad.triton.engine import assemble, find_engine
 from naiad.triton.lint.repository import check_repository
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 from naiad.triton.python_environment import default_python
 from naiad.triton.server import Server
 

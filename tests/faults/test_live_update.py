@@ -16,7 +16,7 @@ from tests.faults.test_supervisor import health, until
 from tests.support.triton import FREE, Belongings, write_model
 
 import naiad
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 from naiad.triton.repository import export, naiad_models
 from naiad.triton.server import Server
 from naiad.triton.supervisor import Supervision

@@ -27,7 +27,7 @@ LAYERS: tuple[set[str], ...] = (
     {"application", "backoff", "console", "engine_release", "files"},
     {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
     | {"contact_sheet", "plots", "weights"},
-    {"card", "core", "server_card"},
+    {"card", "core", "server_card", "tracebacks"},
     {"client", "gate", "geometric", "runtime", "torch_model", "tuning"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from naiad.core.schema import Array, Arrays
-    from naiad.triton.logs import LogEvent
+    from naiad.triton.log_entries import LogEvent
     from naiad.triton.server import Server
 
 _LITERAL = 8  # elements up to which an example's array is written out
@@ -75,10 +75,11 @@ def serve(
     if free_ports:
         server = replace(server, http_port=0, grpc_port=0, metrics_port=0, health_port=0)
     running: Server | None = None
+    display = _StartUp()
     with interruptible():
         try:
             fetch_engine(server.engine.engine, progress=True)  # its own display, before the next
-            with _StartUp() as display:
+            with display:
                 running = start(
                     *served,
                     model_repository=model_repository,
@@ -88,6 +89,8 @@ def serve(
             _print_ready(running)
             running.wait()
         except KeyboardInterrupt:
+            if running is not None:
+                running.keep_log = display.failed
             _stop(running, server.exit_timeout)
         finally:
             if running is not None:
@@ -108,6 +111,8 @@ class _StartUp:
         )
         self._tasks: dict[str, TaskID] = {}
         self._over = False
+        self.failed = False
+        """True once there was an error, of Triton's or of a hook."""
 
     def __enter__(self) -> _StartUp:
         self._start_task("Triton", "starting")
@@ -120,6 +125,7 @@ class _StartUp:
         self._over = True
 
     def show(self, event: LogEvent) -> None:
+        self.failed = self.failed or event.kind in ("failed", "error")
         if event.kind == "unloaded":
             self._print_plainly(f"{event.model} {event.text} unloaded")
         elif event.kind == "loading":
@@ -133,7 +139,12 @@ class _StartUp:
             self._end_task("Triton", "[green]listening[/]")
         elif event.kind in ("warning", "error"):
             colour = "yellow" if event.kind == "warning" else "red"
-            errors.print(f"[{colour}]{event.kind}:[/] {escape(event.text)}", highlight=False)
+            whose = f"{event.model}: " if event.model else ""
+            text = escape(f"{whose}{event.text}")
+            errors.print(f"[{colour}]{event.kind}:[/] {text}", highlight=False, soft_wrap=True)
+        elif event.kind == "printed":
+            text = f"[dim]{event.model}:[/] {escape(event.text)}"
+            errors.print(text, highlight=False, soft_wrap=True)
 
     def _start_task(self, name: str, state: str) -> None:
         self._tasks[name] = self._progress.add_task(f"{name} {state}", total=1)
@@ -243,4 +254,7 @@ def _stop(server: Server | None, exit_timeout: int) -> None:
         server.kill()
         errors.print("stopped without waiting")
         raise typer.Exit(130) from None
+    finally:
+        if server.keep_log:
+            errors.print(f"the log, with errors: {server.log_path}", soft_wrap=True)
     errors.print("stopped")

@@ -13,7 +13,7 @@ from naiad.errors import EngineError
 from naiad.server_card import ServerCard, card_path, publish_card
 from naiad.triton.endpoints import Endpoints, TritonSockets
 from naiad.triton.hosts import is_loopback, listening_address
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 from naiad.triton.ports import choose_ports
 from naiad.triton.reaper import remove
 

@@ -12,7 +12,7 @@ from naiad.backoff import Backoff
 from naiad.core.settings import GateSettings
 from naiad.errors import EngineError
 from naiad.triton.endpoints import Endpoints
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 from naiad.triton.ports import in_use
 from naiad.triton.reaper import Charge, Reaper
 

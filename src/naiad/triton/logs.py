@@ -1,34 +1,23 @@
 """Triton's log, followed as it is written and explained in plain words.
 
-A line of the log is ``I1121 01:43:28.121897 7160 model_lifecycle.cc:472] "loading: gat:1"``;
-output of Python models comes between such lines. The patterns are those of Triton 2.51.
+The patterns are those of Triton 2.51.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-Kind = Literal[
-    "loading", "ready", "failed", "unloaded", "listening", "stopping", "warning", "error"
-]
+from naiad.runtime.worker_log import ENTRY
+from naiad.tracebacks import users_part
+from naiad.triton.hook_output import HookOutput
+from naiad.triton.log_entries import FOREIGN, Entry, EntryReader, Kind, LogEvent
 
 _log = logging.getLogger("naiad.triton")
-
-_HEADER = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([^\s\]]+:\d+)\] ?(.*)")
-# Lines that do not belong to the entry before them.
-_BARE = re.compile(
-    r"error: |Error: |Signal \(|\[libprotobuf |.*error while loading shared libraries: "
-)
-# Written by libevhtp, Triton's HTTP server, into the middle of entries.
-_FOREIGN = re.compile(r"\[\x1b\[")
-_MOST_LINES = 200  # of one entry; the rest is in the file
 
 _NOISE = re.compile(
     "Unable to allocate pinned system memory|CUDA memory pool disabled|CudaDriverHelper has not"
@@ -59,66 +48,6 @@ _NO_SHARED_MEMORY = re.compile(
 _STATUS = re.compile(r"^creating server: [A-Za-z ]+ - ")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of the log: its severity letter (``I W E F``), source and message."""
-
-    severity: str
-    source: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """An event of the log that matters to users.
-
-    Attributes:
-        kind: ``loading``, ``ready``, ``failed`` and ``unloaded`` concern one model; ``listening``
-            and ``stopping`` the server.
-        text: in plain words; may have several lines.
-        model: the model's name, or "".
-        port: a port in use, or None.
-    """
-
-    kind: Kind
-    text: str = ""
-    model: str = ""
-    port: int | None = None
-
-
-class EntryReader:
-    """Joins the log's lines into entries, wherever the text is cut."""
-
-    def __init__(self) -> None:
-        """Begin before the first line."""
-        self._rest = ""
-        self._head: tuple[str, str] | None = None
-        self._lines: list[str] = []
-
-    def feed(self, text: str) -> Iterator[Entry]:
-        """Yield the entries that ``text`` completes: an entry ends where the next begins."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            match = _HEADER.match(line)
-            if _FOREIGN.match(line):
-                continue
-            if match:
-                yield from self.flush()
-                self._head, self._lines = (match[1], match[2]), [match[3]]
-            elif _BARE.match(line):
-                yield from self.flush()
-                severity = "E" if "rror" in line else "I"
-                yield Entry(severity, "", line.removeprefix("error: "))
-            elif self._head is not None and len(self._lines) < _MOST_LINES:
-                self._lines.append(line)
-
-    def flush(self) -> Iterator[Entry]:
-        """Yield the last entry, which may be incomplete."""
-        if self._head is not None:
-            yield Entry(*self._head, _unquoted("\n".join(self._lines).rstrip()))
-            self._head = None
-
-
 @dataclass(slots=True)
 class LogFollower:
     """Reads a log file that Triton is writing."""
@@ -126,6 +55,7 @@ class LogFollower:
     path: Path
     _offset: int = 0
     _reader: EntryReader = field(default_factory=EntryReader)
+    _hooks: HookOutput = field(default_factory=HookOutput)
     _config_error: str = ""
 
     def poll(self) -> Iterator[LogEvent]:
@@ -139,6 +69,7 @@ class LogFollower:
         for entry in entries:
             event = self._interpret(entry)
             if event is not None:
+                self._hooks.note(event)
                 yield event
 
     def rest(self) -> list[LogEvent]:
@@ -151,11 +82,13 @@ class LogFollower:
         kept = [
             line
             for line in text.splitlines()
-            if line.strip() and line[0] not in "|+" and not _FOREIGN.match(line)
+            if line.strip() and line[0] not in "|+" and not FOREIGN.match(line)
         ]
         return "\n".join(kept[-lines:])
 
     def _interpret(self, entry: Entry) -> LogEvent | None:
+        if match := ENTRY.fullmatch(entry.source):
+            return self._hooks.read(match["source"], match["model"], entry)
         message = entry.message
         protobuf = _PROTOBUF.search(message)
         if protobuf:
@@ -193,12 +126,13 @@ def interpret(entry: Entry) -> LogEvent | None:
     if entry.severity == "I" or _NOISE.search(message):
         return None
     kind: Kind = "warning" if entry.severity == "W" else "error"
-    return LogEvent(kind, explain(_STATUS.sub("", message)))
+    return LogEvent(kind, explain(_STATUS.sub("", users_part(message))))
 
 
 def to_logger(event: LogEvent) -> None:
     """Send an event to the logger ``naiad.triton``."""
     levels = {"failed": logging.ERROR, "error": logging.ERROR, "warning": logging.WARNING}
+    levels["printed"] = logging.INFO
     what = f"{event.model} {event.kind}" if event.model else event.kind
     _log.log(levels.get(event.kind, logging.DEBUG), "%s %s", what, event.text)
 
@@ -223,13 +157,3 @@ def explain(message: str) -> str:
             f"the container more: --shm-size=1g"
         )
     return text
-
-
-def _unquoted(message: str) -> str:
-    """Undo the quotes that Triton puts around some messages."""
-    if len(message) >= 2 and message[0] == message[-1] == '"':
-        try:
-            return str(json.loads(message, strict=False))
-        except ValueError:
-            return message[1:-1]
-    return message

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from naiad.client import ModelInfo
 from naiad.core.schema import Arrays
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 from naiad.triton.repository import naiad_models
 
 _log = logging.getLogger("naiad.triton")

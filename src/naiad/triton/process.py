@@ -15,7 +15,8 @@ from naiad.errors import EngineError
 from naiad.triton.command import ALL, command_line, loaded_first, model_directories
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, environment
-from naiad.triton.logs import LogEvent, LogFollower
+from naiad.triton.log_entries import LogEvent
+from naiad.triton.logs import LogFollower
 from naiad.triton.reaper import Charge, Reaper, remove
 from naiad.triton.startup import last_words, wait_for_start
 

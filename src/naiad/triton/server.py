@@ -23,7 +23,8 @@ from naiad.triton.engine import Layout, assemble, find_engine, stubs
 from naiad.triton.exposure import Exposure
 from naiad.triton.gate_process import GateProcess
 from naiad.triton.hosts import reachable
-from naiad.triton.logs import LogEvent, to_logger
+from naiad.triton.log_entries import LogEvent
+from naiad.triton.logs import to_logger
 from naiad.triton.model_registry import ModelRegistry
 from naiad.triton.own_code import check_own_code, common_python, own_code_in
 from naiad.triton.paths import plain_temporary_directory
@@ -97,6 +98,8 @@ class Server:
         self._ended = threading.Event()
         self._death = ""
         self._clients: list[Client] = []
+        self.keep_log = False
+        """Whether a log among the temporary files is kept when the server stops."""
         self.started_in: float = 0.0
         """Seconds from :meth:`start` until every model had answered."""
 
@@ -382,7 +385,7 @@ class Server:
         self._close_clients()
         self._close_supervisor()
         self._close_gate()
-        process.remove_files(keep_log=bool(self._death))
+        process.remove_files(keep_log=self.keep_log or bool(self._death))
         self._remove_temporary()
         self._ended.set()
 

@@ -15,7 +15,7 @@ from naiad.core.pipeline import Pipeline, spec_with_weights
 from naiad.core.settings import ModelSettings, ServeOptions, ServeSettings
 from naiad.errors import EngineError, InvalidInput, MissingExtra, SchemaError
 from naiad.triton.command import ALL, check_repositories
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.repository import class_of, export, naiad_models
 from naiad.triton.server import Server

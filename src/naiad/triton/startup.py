@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from naiad.errors import EngineError
-from naiad.triton.logs import LogEvent, LogFollower
+from naiad.triton.log_entries import LogEvent
+from naiad.triton.logs import LogFollower
 from naiad.triton.reaper import Reaper
 from naiad.triton.stub_watch import Stubs
 
@@ -94,7 +95,7 @@ class Startup:
             self.listening.add(event.text)
         elif event.kind == "stopping":
             self._stopping = True
-        elif event.kind == "error":
+        elif event.kind == "error" and not event.model:
             self._errors.append(event.text)
             if event.port is not None:
                 self.taken_port = event.port

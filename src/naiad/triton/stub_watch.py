@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 
 WORKER = "naiad.triton.worker"
 """Module that a worker process of the native backend runs."""

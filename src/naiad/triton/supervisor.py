@@ -31,7 +31,7 @@ from naiad.core.schema import Arrays
 from naiad.core.settings import Supervision
 from naiad.errors import EngineError
 from naiad.triton.health import Health, HealthEndpoint
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 from naiad.triton.memory import MemoryWatch
 from naiad.triton.probing import Finding, answered, probe
 from naiad.triton.prometheus import Sample

@@ -33,6 +33,7 @@ from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig
 from naiad.runtime.wire import MORE, PROTOCOL, Wire
 from naiad.runtime.worker import begin, load, loaded
+from naiad.runtime.worker_log import log_as
 from naiad.triton.backends.completion import complete
 from naiad.triton.backends.exported import exported_pipeline, service_parameters
 from naiad.triton.backends.signature import read_signature
@@ -224,10 +225,12 @@ def main() -> None:
     """Load the model, send its description and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--serves", help="what it serves, shown in process lists")
+    parser.add_argument("--serves", default="", help="the model, and its pipeline")
     # Triton's sockets are inherited: a worker must not keep its ports.
     os.closerange(_FREE + 1, os.sysconf("SC_OPEN_MAX"))
-    begin(parser.parse_args().parent)
+    given = parser.parse_args()
+    begin(given.parent)
+    log_as(given.serves.partition(" ")[0])
     with Connection(_SOCKET) as connection:
 
         def load_model() -> tuple[Runner, Preparer | None, Wire, str] | None:

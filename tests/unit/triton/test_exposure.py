@@ -9,7 +9,7 @@ from naiad.core.settings import GateSettings, ServeSettings
 from naiad.errors import EngineError
 from naiad.server_card import url_of
 from naiad.triton.exposure import Exposure
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
 

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naiad.triton.logs import Entry, EntryReader, LogEvent, LogFollower, explain
+import naiad
+from naiad.triton.log_entries import Entry, EntryReader, LogEvent
+from naiad.triton.logs import LogFollower, explain
 
 # Written by Triton 2.51, shortened.
 LOG = Path(__file__).with_name("triton_log.txt").read_text()
@@ -149,3 +151,57 @@ def test_the_tail_is_without_tables(tmp_path: Path):
     assert tail.splitlines()[-1] == "error: creating server: Internal - failed to load all models"
     assert "|" not in tail
     assert len(tail.splitlines()) == 8
+
+
+def of_worker(source: str, text: str, severity: str = "E") -> str:
+    return f"{severity}1121 01:43:28.121897 7160 {source}@m:12] {text}\n"
+
+
+def test_hooks_output_is_told_with_the_users_frames_only(tmp_path: Path):
+    traceback = (
+        "Traceback (most recent call last):\n"
+        f'  File "{naiad.__path__[0]}/runtime/runner.py", line 213, in evaluate\n'
+        "    result = forward()\n"
+        "             ^^^^^^^^^\n"
+        '  File "/home/me/my.py", line 12, in forward\n'
+        "    return foo\n"
+        "NameError: name 'foo' is not defined"
+    )
+    raised = of_worker("naiad.runtime.runner", f"M.forward() raised\n{traceback}")
+    log = (
+        of_worker("print", "hello", "I")
+        + of_worker("other", "not shown", "I")
+        + of_worker("py.warnings", "/home/me/my.py:3: UserWarning: careful\n  f(1)", "W")
+        + raised * 12
+        + "Fatal Python error: Segmentation fault\n\n"
+        + f'Current thread 0x1 (most recent call first):\n  File "/home/me/my.py", line 3 in f\n'
+        f'  File "{naiad.__path__[0]}/runtime/runner.py", line 213 in evaluate\n\n'
+        "Extension modules: numpy (total: 1)\n"
+    )
+    shown = [
+        "Traceback (most recent call last):",
+        '  File "/home/me/my.py", line 12, in forward',
+        "    return foo",
+        "NameError: name 'foo' is not defined",
+    ]
+    assert events_of(tmp_path / "log", log) == [
+        LogEvent("printed", "hello", "m"),
+        LogEvent("warning", "/home/me/my.py:3: UserWarning: careful\n  f(1)", "m"),
+        LogEvent("error", "\n".join(["M.forward() raised", *shown]), "m"),
+        LogEvent("error", f"M.forward() raised {shown[-1]} (10 times)", "m"),
+        LogEvent(
+            "error",
+            "Fatal Python error: Segmentation fault\n\n"
+            'Current thread 0x1 (most recent call first):\n  File "/home/me/my.py", line 3 in f',
+        ),
+    ]
+
+
+def test_an_error_is_news_again_once_its_model_is_loaded_again(tmp_path: Path):
+    loading = 'I1121 01:43:28.121897 7160 model_lifecycle.cc:472] "loading: m:1"\n'
+    ready = """I1121 01:43:28.121897 7160 model_lifecycle.cc:849] "successfully loaded 'm'"\n"""
+    hello, raised = of_worker("print", "hello", "I"), of_worker("mine", "no")
+    log = (loading + hello * 2 + ready + hello * 2 + raised * 2) * 2
+    events = [(event.kind, event.text) for event in events_of(tmp_path / "log", log)]
+    printed = ("printed", "hello")
+    assert events == [("loading", ""), printed, ("ready", ""), *[printed] * 2, ("error", "no")] * 2

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 
 from naiad.client import ModelInfo
-from naiad.triton.logs import LogEvent
+from naiad.triton.log_entries import LogEvent
 from naiad.triton.model_registry import ModelRegistry
 from naiad.triton.repository import export
 

@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from naiad.triton.logs import LogEvent, LogFollower
+from naiad.triton.log_entries import LogEvent
+from naiad.triton.logs import LogFollower
 from naiad.triton.startup import Startup, last_words
 
 

@@ -1,0 +1,68 @@
+"""Errors of a user's code: their place in it, and tracebacks without the frames of Naiad."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from naiad.error_text import class_name, described, message_of
+from naiad.errors import NaiadError
+
+_OWN: Final = (f"{Path(__file__).parent}/", "<frozen importlib", "<frozen runpy")
+_LIBRARIES: Final = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib"))
+_FRAME: Final = re.compile(r'  File "(.+)", line \d+')
+_HEADER: Final = "Traceback (most recent call last):"
+
+
+def users_part(text: str) -> str:
+    """Return the text of tracebacks, or of a crash, without the frames of Naiad."""
+    lines: list[str] = []
+    ours = False
+    for line in text.splitlines():
+        if frame := _FRAME.match(line):
+            ours = frame[1].startswith(_OWN)
+        elif not line.startswith("    "):
+            ours = line.startswith("Extension modules: ")
+        if not ours:
+            lines.append(line)
+    pairs = zip(lines, [*lines[1:], ""], strict=True)
+    return "\n".join(one for one, then in pairs if one != _HEADER or then.startswith("  "))
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return an error's traceback, from the user's first frame on; "" if there is none."""
+    try:
+        text = users_part("".join(traceback.format_exception(error)))
+    except BaseException:  # formatting runs the error's own code
+        return ""
+    return text if _FRAME.search(text) else ""
+
+
+def told(error: BaseException) -> str:
+    """Return an error in one line, after the file and line of the user's where it was raised."""
+    what = message_of(error) if isinstance(error, NaiadError) else described(error)
+    if isinstance(error, SyntaxError):
+        what = f"{class_name(error)}: {error.msg}"
+    place = next(_places(error), "")
+    return f"{place}: {what}" if place else what
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    """Yield the places of an error in the user's files, the innermost first."""
+    if isinstance(error, SyntaxError) and error.filename:
+        yield f"{shown(error.filename)}:{error.lineno}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((*_OWN, *_LIBRARIES, "<")):
+            yield f"{shown(frame.filename)}:{frame.lineno}"
+
+
+def shown(file: str | Path) -> str:
+    """Return a path relative to the working directory, if it is below."""
+    try:
+        return str(Path(file).relative_to(Path.cwd()))
+    except ValueError:
+        return str(file)

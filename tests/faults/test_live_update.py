@@ -250,3 +250,12 @@ def test_a_model_with_bad_files_at_a_restart_is_reported_and_the_others_serve(re
         shutil.rmtree(repository / "plain" / "2")
         client.load("plain")
         until(lambda: health(server)[0] == 200)
+
+
+def test_a_model_that_is_replaced_again_and_again_under_load_answers_and_counts(repository: Path):
+    with serving(repository, "explicit") as server, Crowd(server, ("pipe",)) as crowd:
+        for _ in range(12):
+            server.client().load("pipe")
+        counted = server.metric("naiad_requests_total", model="pipe")
+        until(lambda: server.metric("naiad_requests_total", model="pipe") > counted > 0)
+    assert set(crowd.answers["pipe"]) == {"1.0"}

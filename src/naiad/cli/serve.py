@@ -42,6 +42,14 @@ def serve(
         Path | None, typer.Option(metavar="DIR", help="Also serve this model repository.")
     ] = None,
     brought: Annotated[Any, brought_options("ServeOptions")],
+    reload: Annotated[
+        bool,
+        typer.Option(
+            "--reload",
+            help="Replace a model when its file, a module beside it, its weights or its example "
+            "is edited; what does not load does not disturb the version that is served.",
+        ),
+    ] = False,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Use four free ports.")] = False,
     models: ModelSettings,
     server: ServeSettings,
@@ -54,6 +62,7 @@ def serve(
       naiad serve nugraph3 --instances 2
       naiad serve nugraph3 --tuning tuning.json --latency-target 50ms
       naiad serve my_model.py:MyModel --free-ports --set threshold=0.7
+      naiad serve my_model.py:MyModel --reload
       naiad serve --bundle spleen_ct_segmentation/
       naiad serve nugraph3 --host 0.0.0.0 --api-keys keys.json --tls-cert cert.pem --tls-key key.pem
       naiad serve nugraph3 --socket /run/user/1000/naiad.sock
@@ -72,10 +81,12 @@ def serve(
             raise typer.BadParameter(f"{option} applies to a single PIPELINE; name it")
     if server.load and server.model_control != "explicit":
         raise typer.BadParameter("--load requires --model-control-mode explicit")
+    if reload and server.model_control == "poll":
+        raise typer.BadParameter("--reload replaces models itself; leave out --model-control-mode")
     if free_ports:
         server = replace(server, http_port=0, grpc_port=0, metrics_port=0, health_port=0)
     running: Server | None = None
-    display = _StartUp()
+    display = _StartUp(reload=reload)
     with interruptible():
         try:
             fetch_engine(server.engine.engine, progress=True)  # its own display, before the next
@@ -84,6 +95,7 @@ def serve(
                     *served,
                     model_repository=model_repository,
                     on_event=display.show,
+                    reload=reload,
                     **(changed(models) | changed(server)),
                 )
             _print_ready(running)
@@ -100,7 +112,7 @@ def serve(
 class _StartUp:
     """A line per model while the server starts; then changes, warnings and errors."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, reload: bool) -> None:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._progress = Progress(
@@ -110,7 +122,7 @@ class _StartUp:
             console=errors,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._over = False
+        self._over, self._reload = False, reload
         self.failed = False
         """True once there was an error, of Triton's or of a hook."""
 
@@ -126,7 +138,15 @@ class _StartUp:
 
     def show(self, event: LogEvent) -> None:
         self.failed = self.failed or event.kind in ("failed", "error")
-        if event.kind == "unloaded":
+        if event.kind in ("reloaded", "not reloaded"):
+            colour = "green" if event.kind == "reloaded" else "red"
+            first, _, rest = event.text.partition("\n")
+            errors.print(f"[{colour}]{escape(first)}[/]", highlight=False, soft_wrap=True)
+            if rest:
+                errors.print(escape(rest), highlight=False, soft_wrap=True)
+        elif self._over and self._reload and event.kind in ("loading", "ready", "unloaded"):
+            pass  # "reloaded" follows
+        elif event.kind == "unloaded":
             self._print_plainly(f"{event.model} {event.text} unloaded")
         elif event.kind == "loading":
             self._start_task(event.model, "loading")

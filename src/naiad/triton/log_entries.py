@@ -16,7 +16,17 @@ FOREIGN: Final = re.compile(r"\[\x1b\[")
 """Lines of libevhtp, Triton's HTTP server, in the middle of entries."""
 
 Kind = Literal[
-    "loading", "ready", "failed", "unloaded", "listening", "stopping", "warning", "error", "printed"
+    "loading",
+    "ready",
+    "failed",
+    "unloaded",
+    "reloaded",
+    "not reloaded",
+    "listening",
+    "stopping",
+    "warning",
+    "error",
+    "printed",
 ]
 
 _HEADER = re.compile(r"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([^\s\]]+:\d+)\] ?(.*)")
@@ -42,8 +52,9 @@ class LogEvent:
     """An event of the log that matters to users.
 
     Attributes:
-        kind: ``loading``, ``ready``, ``failed`` and ``unloaded`` concern one model; ``listening``
-            and ``stopping`` the server; ``printed`` is a line of a model's hooks.
+        kind: ``loading``, ``ready``, ``failed`` and ``unloaded`` concern one model, ``reloaded``
+            and ``not reloaded`` one whose source was edited; ``listening`` and ``stopping`` the
+            server; ``printed`` is a line of a model's hooks.
         text: in plain words; may have several lines.
         model: the model's name, or "". Warnings and errors with one are of its hooks.
         port: a port in use, or None.

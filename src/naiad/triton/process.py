@@ -33,6 +33,7 @@ class TritonProcess:
         *,
         scratch: Path,
         temporary: Sequence[Path],
+        python: Path | None = None,
     ) -> None:
         """Make its files; start nothing yet.
 
@@ -43,6 +44,7 @@ class TritonProcess:
             endpoints: the addresses to listen on.
             scratch: a folder for its temporary files, removed with them.
             temporary: files and folders to remove even if this process dies.
+            python: what workers run in, in place of this process's Python.
         """
         identity = token_hex(4)
         name = f"triton-{datetime.now().strftime('%Y%m%d-%H%M%S')}-{identity}.log"
@@ -57,6 +59,7 @@ class TritonProcess:
         self._stopping = self.scratch / "stopping"
         self._layout, self._repositories = layout, tuple(repositories)
         self._settings, self._endpoints = settings, endpoints
+        self._python = python
         self._shared_memory = f"naiad-{identity}-"
         self._remove = [str(self.scratch), *map(str, temporary)]
         self._follower = LogFollower(self.log_path)
@@ -132,6 +135,8 @@ class TritonProcess:
 
     def _charge(self, settings: ServeSettings) -> Charge:
         own = {"NAIAD_STOPPING": str(self._stopping)}
+        if self._python is not None:
+            own["NAIAD_PYTHON"] = str(self._python)
         if settings.model_control == "poll":
             # Bytecode that Python writes beside model.py looks like a change to Triton, which
             # then reloads every model.

@@ -40,6 +40,8 @@ from naiad.triton.supervisor import Supervisor
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from naiad.triton.reloading import Reloading
+
 _ATTEMPTS = 5  # at free ports, which others may take before Triton does
 _POLL = 0.25  # seconds
 
@@ -63,6 +65,7 @@ class Server:
         probes: Mapping[str, Arrays] | None = None,
         temporary: Sequence[Path] = (),
         on_event: Callable[[LogEvent], None] | None = None,
+        reloading: Reloading | None = None,
         **settings: Unpack[ServerOptions],
     ) -> None:
         """Take the models and settings; start nothing yet.
@@ -74,6 +77,7 @@ class Server:
             on_event: called with models' progress, warnings and errors, from this thread while the
                 server starts and from another afterwards; by default they go to the logger
                 ``naiad.triton``.
+            reloading: replaces models when their sources are edited, while the server runs.
             settings: the fields of :class:`naiad.core.settings.ServeSettings`. A port of 0 or None
                 means any free one. With a ``health_port`` or ``supervision`` the server is probed,
                 and restarted if it dies. With model control ``explicit`` all models are loaded at
@@ -86,6 +90,7 @@ class Server:
         self._endpoints = Endpoints("127.0.0.1", {})
         self._temporary = tuple(temporary)
         self._on_event = on_event or to_logger
+        self._reloading = reloading
         self._supervision = self._settings.supervision
         if self._supervision is None and self._settings.health_port is not None:
             self._supervision = Supervision()
@@ -137,6 +142,7 @@ class Server:
         except BaseException:
             self._abandon(keep_log=True)
             self._close_supervisor()
+            self._close_reloading()
             self._remove_temporary()
             raise
         self.started_in = time.perf_counter() - began
@@ -146,6 +152,8 @@ class Server:
             target=self._watch, args=(self._process,), name="naiad-triton-watch", daemon=True
         )
         self._watcher.start()
+        if self._reloading is not None:
+            self._reloading.watch(self)
         return self
 
     def stop(self) -> None:
@@ -300,6 +308,7 @@ class Server:
                 self._endpoints,
                 scratch=scratch,
                 temporary=[*self._temporary, *exposure.files(self._endpoints)],
+                python=self._reloading.python if self._reloading is not None else None,
             )
             self._log_path = self._process.log_path
             try:
@@ -385,6 +394,7 @@ class Server:
         self._close_clients()
         self._close_supervisor()
         self._close_gate()
+        self._close_reloading()
         process.remove_files(keep_log=self.keep_log or bool(self._death))
         self._remove_temporary()
         self._ended.set()
@@ -407,6 +417,10 @@ class Server:
         if self._gate is not None:
             self._gate.end()
             self._gate = None
+
+    def _close_reloading(self) -> None:
+        if self._reloading is not None:
+            self._reloading.close()
 
     def _close_clients(self) -> None:
         while self._clients:

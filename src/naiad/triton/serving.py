@@ -16,7 +16,10 @@ from naiad.core.settings import ModelSettings, ServeOptions, ServeSettings
 from naiad.errors import EngineError, InvalidInput, MissingExtra, SchemaError
 from naiad.triton.command import ALL, check_repositories
 from naiad.triton.log_entries import LogEvent
+from naiad.triton.logs import to_logger
 from naiad.triton.paths import plain_temporary_directory
+from naiad.triton.rebuild import Order
+from naiad.triton.reloading import Reloading
 from naiad.triton.repository import class_of, export, naiad_models
 from naiad.triton.server import Server
 from naiad.tuning import parse_tuning
@@ -30,6 +33,7 @@ def serve(
     *pipelines: str | type[Pipeline],
     model_repository: Path | str | None = None,
     on_event: Callable[[LogEvent], None] | None = None,
+    reload: bool = False,
     **settings: Unpack[ServeOptions],
 ) -> Server:
     """Serve pipelines on an embedded Triton; return when each has answered its example.
@@ -45,6 +49,8 @@ def serve(
             ones whose packages are installed, except those `Application.on_request`.
         model_repository: a repository to serve as well.
         on_event: called with progress, warnings and errors.
+        reload: replace a model when its source, a module beside it, or a file that it names is
+            edited. What was served stays until the new version has answered its example.
         settings: the fields of :class:`naiad.core.settings.ModelSettings`, of which ``weights`` and
             ``settings`` are for a single pipeline, and of
             :class:`naiad.core.settings.ServeSettings`. With model control ``explicit`` the
@@ -72,6 +78,12 @@ def serve(
         raise ValueError(
             f"{which} need a single pipeline; serve the others without, or export them"
         )
+    control, load = given.pop("model_control", "none"), given.pop("load", None)
+    if reload and control == "none":
+        control, load = "explicit", ALL
+    if reload and control == "poll":
+        raise EngineError("reload works with model control explicit, not with poll")
+    given |= {"model_control": control, "load": load}
     check(settings_of(ServeSettings, given), EngineError)
     if model.weights and not model.example and isinstance(pipelines[0], str):
         spec, of_models["weights"] = spec_with_weights(pipelines[0], model.weights)
@@ -85,28 +97,37 @@ def serve(
     tunings = _by_pipeline(model.tuning, kinds)
     repositories: list[Path] = []
     temporary: list[Path] = []
+    reloading: Reloading | None = None
     try:
         if kinds:
             temporary.append(plain_temporary_directory("naiad-models-"))
-            repositories += temporary
-            for kind in kinds:
+            # A draft is beside the repository, and removed with it.
+            repositories.append(temporary[0] / "models")
+            orders: list[Order] = []
+            for kind, spec in zip(kinds, pipelines, strict=True):
                 of_models["tuning"] = tunings.get(kind.name)
                 # Nothing can be run from some temporary directories.
-                export(kind, temporary[0], portable=False, **of_models)
+                export(kind, repositories[0], portable=False, **of_models)
+                orders.append(Order(str(spec), kind.name, str(repositories[0]), {**of_models}))
+            if reload:
+                reloading = Reloading(temporary[0], kinds, orders, on_event or to_logger)
         if model_repository is not None:
             repositories.append(Path(model_repository))
-        control, load = given.get("model_control", "none"), given.pop("load", None) or ()
+        load = load or ()
+        given["load"] = ALL if "*" in load else (*(kind.name for kind in kinds), *load)
         check_repositories(repositories, may_be_empty=control != "none")
         server = Server(
             *repositories,
             probes={m.name: m.example() for path in repositories for m in naiad_models(path)},
             temporary=temporary,
             on_event=on_event,
-            load=ALL if "*" in load else (*(kind.name for kind in kinds), *load),
+            reloading=reloading,
             **given,
         )
         return server.start()
     except BaseException:
+        if reloading is not None:
+            reloading.close()
         for path in temporary:
             shutil.rmtree(path, ignore_errors=True)
         raise

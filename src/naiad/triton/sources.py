@@ -76,12 +76,23 @@ def source_of(kind: type[Pipeline]) -> Path | None:
 
 
 def watched(kind: type[Pipeline], source: Path) -> set[Path]:
-    """Return the files on which a class in a file depends, and those that it may import later."""
-    modules = {source, *modules_beside(source)}
-    missing = {source.parent / f"{name}.py" for path in modules for name in _imported(path)}
+    """Return the files on which a class in a file depends."""
     weights = default_weights(kind)
     named = {source.parent / file for file in kind.files}
-    return modules | missing | named | ({weights} if weights is not None else set())
+    return needed_by(source) | named | ({weights} if weights is not None else set())
+
+
+def needed_by(source: Path) -> set[Path]:
+    """Return a file and the modules beside it that it imports, also those that do not exist."""
+    names = {source.parent / f"{name}.py" for name in imported_by(source)}
+    return {source, *modules_beside(source), *names}
+
+
+def imported_by(source: Path) -> set[str]:
+    """Return the modules that a file and the modules beside it import, by the names' first part."""
+    files = {source, *modules_beside(source)}
+    files |= {file for path in files if path.is_dir() for file in path.rglob("*.py")}
+    return {name for file in files for name in _imported(file)}
 
 
 def modules_beside(source: Path) -> set[Path]:

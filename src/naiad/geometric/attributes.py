@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import torch
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.data.storage import EdgeStorage, NodeStorage
@@ -265,5 +266,5 @@ def _with_dims(value: Any, tensor: Tensor) -> Any:
 
 
 def _ends(batch: MergedBatch, dim: str) -> torch.Tensor:
-    sizes = torch.from_numpy(batch.sizes(dim))
-    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]).to(batch.device or "cpu")
+    ends = np.cumsum([0, *batch.sizes(dim)])
+    return torch.from_numpy(ends).to(batch.device or "cpu")

@@ -42,13 +42,12 @@ def traceback_of(error: BaseException) -> str:
     return text if _FRAME.search(text) else ""
 
 
-def told(error: BaseException) -> str:
-    """Return an error in one line, after the file and line of the user's where it was raised."""
+def told(error: BaseException, file: str) -> str:
+    """Return an error in one line, after the user's line where it was raised, or the ``file``."""
     what = message_of(error) if isinstance(error, NaiadError) else described(error)
     if isinstance(error, SyntaxError):
         what = f"{class_name(error)}: {error.msg}"
-    place = next(_places(error), "")
-    return f"{place}: {what}" if place else what
+    return f"{next(_places(error), file)}: {what}"
 
 
 def _places(error: BaseException) -> Iterator[str]:

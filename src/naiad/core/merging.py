@@ -64,7 +64,7 @@ class Batch(Mapping[str, Any]):
         """Return the rows of each request along ``dim``: int64, shape ``[requests]``."""
         if dim == REQUESTS:
             return np.ones(self.requests, np.int64)
-        return self._sizes[dim]
+        return self._sizes[dim].copy()  # writable, as torch.from_numpy demands
 
     def total(self, dim: str) -> int:
         """Return the rows of the whole batch along ``dim``."""

@@ -14,10 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from naiad.core.fields import settings_of
 from naiad.core.pipeline import make_pipeline
@@ -30,6 +30,8 @@ from naiad.tracebacks import told, traceback_of
 from naiad.triton.atomic_replace import put
 from naiad.triton.repository import class_of, export
 from naiad.triton.sources import source_of, watched
+
+_LOOK: Final = 0.1  # seconds between checks that an order is not outdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +66,33 @@ class Answer:
     watched: tuple[str, ...] = ()
 
 
-def rebuild(python: Path, order: Order) -> Answer:
-    """Have a preloaded ``python`` carry out an order."""
-    done = subprocess.run(
+def rebuild(python: Path, order: Order, outdated: Callable[[], bool]) -> Answer | None:
+    """Have a preloaded ``python`` carry out an order; None once it is ``outdated``."""
+    given: str | None = json.dumps(asdict(order), default=str)
+    process = subprocess.Popen(
         [python, "-m", __name__],
-        input=json.dumps(asdict(order), default=str),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         start_new_session=True,
-        check=False,
     )
-    if done.returncode or not done.stdout:
-        said = done.stderr.strip()
-        return Answer(f"its source cannot be loaded (status {done.returncode})", said)
-    answer = Answer(**json.loads(done.stdout))
-    return Answer(answer.error, f"{done.stderr}{answer.traceback}".rstrip(), answer.watched)
+    with process:
+        while True:
+            try:
+                written, printed = process.communicate(given, _LOOK)
+                break
+            except subprocess.TimeoutExpired:
+                given = None
+                if outdated():
+                    process.kill()
+                    return None
+    if process.returncode or not written:
+        status = f"the process that loads it ended with status {process.returncode}"
+        return Answer(f"{_file(order)}: {status}", printed.rstrip())
+    answer = Answer(**json.loads(written))
+    return Answer(answer.error, f"{printed}{answer.traceback}".rstrip(), tuple(answer.watched))
 
 
 def main() -> None:
@@ -92,9 +105,13 @@ def main() -> None:
         try:
             answer = Answer(watched=tuple(map(str, _replace(order))))
         except BaseException as error:
-            answer = Answer(told(error), traceback_of(error))
+            answer = Answer(told(error, _file(order)), traceback_of(error))
     print(json.dumps(asdict(answer)), flush=True)
     os._exit(0)  # to free everything would take half a second with torch
+
+
+def _file(order: Order) -> str:
+    return order.pipeline.partition(":")[0]
 
 
 def _replace(order: Order) -> set[Path]:

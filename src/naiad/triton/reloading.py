@@ -50,11 +50,12 @@ class _Edited:
         self.stamps = self.last
         return True
 
-    def add(self, files: set[Path]) -> None:
-        """Watch these files, too, from now on."""
+    def add(self, files: set[Path], since: int) -> None:
+        """Watch these files, too; one modified ``since`` a time in nanoseconds has changed."""
         added = files - self.files
         self.files |= added
-        self.stamps = self.stamps | _stamps(added)
+        known = {path: stamp for path, stamp in _stamps(added).items() if stamp[0] < since}
+        self.stamps = self.stamps | known
 
 
 class Reloading:
@@ -126,9 +127,11 @@ class Reloading:
                         self._on_event(event)
 
     def _reload(self, one: _Edited, client: Client) -> LogEvent:
-        began, model = time.monotonic(), one.order.name
-        answer = rebuild(self.python, one.order)
-        one.add({*map(Path, answer.watched), *needed_by(one.source)})
+        began, model = time.time(), one.order.name
+        answer = None
+        while answer is None:
+            answer = rebuild(self.python, one.order, one.changed)
+        one.add({*map(Path, answer.watched), *needed_by(one.source)}, int(began * 1e9))
         error = answer.error
         if not error:
             try:
@@ -136,7 +139,7 @@ class Reloading:
             except NaiadError as failure:
                 error = str(failure)
         if not error:
-            took = time.monotonic() - began
+            took = time.time() - began
             return LogEvent("reloaded", f"{model} reloaded in {took:.1f} s", model)
         text = f"{error}; the previous version of {model} is still served\n{answer.traceback}"
         return LogEvent("not reloaded", text.strip(), model)

@@ -16,6 +16,7 @@ from naiad.errors import NaiadError
 
 COMMANDS = {
     "serve": "naiad.cli.serve:serve",
+    "debug": "naiad.cli.debug:debug",
     "export": "naiad.cli.export:export",
     "check": "naiad.cli.check:check",
     "config": "naiad.cli.config:config",

@@ -65,7 +65,6 @@ class Server:
         probes: Mapping[str, Arrays] | None = None,
         temporary: Sequence[Path] = (),
         on_event: Callable[[LogEvent], None] | None = None,
-        reloading: Reloading | None = None,
         **settings: Unpack[ServerOptions],
     ) -> None:
         """Take the models and settings; start nothing yet.
@@ -77,7 +76,6 @@ class Server:
             on_event: called with models' progress, warnings and errors, from this thread while the
                 server starts and from another afterwards; by default they go to the logger
                 ``naiad.triton``.
-            reloading: replaces models when their sources are edited, while the server runs.
             settings: the fields of :class:`naiad.core.settings.ServeSettings`. A port of 0 or None
                 means any free one. With a ``health_port`` or ``supervision`` the server is probed,
                 and restarted if it dies. With model control ``explicit`` all models are loaded at
@@ -90,7 +88,6 @@ class Server:
         self._endpoints = Endpoints("127.0.0.1", {})
         self._temporary = tuple(temporary)
         self._on_event = on_event or to_logger
-        self._reloading = reloading
         self._supervision = self._settings.supervision
         if self._supervision is None and self._settings.health_port is not None:
             self._supervision = Supervision()
@@ -103,6 +100,8 @@ class Server:
         self._ended = threading.Event()
         self._death = ""
         self._clients: list[Client] = []
+        self.reloading: Reloading | None = None
+        """Replaces models when their sources are edited; to be set before the start."""
         self.keep_log = False
         """Whether a log among the temporary files is kept when the server stops."""
         self.started_in: float = 0.0
@@ -152,8 +151,8 @@ class Server:
             target=self._watch, args=(self._process,), name="naiad-triton-watch", daemon=True
         )
         self._watcher.start()
-        if self._reloading is not None:
-            self._reloading.watch(self)
+        if self.reloading is not None:
+            self.reloading.watch(self)
         return self
 
     def stop(self) -> None:
@@ -308,7 +307,7 @@ class Server:
                 self._endpoints,
                 scratch=scratch,
                 temporary=[*self._temporary, *exposure.files(self._endpoints)],
-                python=self._reloading.python if self._reloading is not None else None,
+                python=self.reloading.python if self.reloading is not None else None,
             )
             self._log_path = self._process.log_path
             try:
@@ -419,8 +418,8 @@ class Server:
             self._gate = None
 
     def _close_reloading(self) -> None:
-        if self._reloading is not None:
-            self._reloading.close()
+        if self.reloading is not None:
+            self.reloading.close()
 
     def _close_clients(self) -> None:
         while self._clients:

@@ -121,9 +121,9 @@ def serve(
             probes={m.name: m.example() for path in repositories for m in naiad_models(path)},
             temporary=temporary,
             on_event=on_event,
-            reloading=reloading,
             **given,
         )
+        server.reloading = reloading
         return server.start()
     except BaseException:
         if reloading is not None:

@@ -41,7 +41,7 @@ class Request(Mapping[str, Any]):
     """One client's request: its arrays by name, checked against ``Pipeline.inputs``.
 
     Attributes:
-        arrays: the tensors, read-only.
+        arrays: the tensors; hooks may write to them, and hand them to ``torch.from_numpy``.
         sizes: the size of every named dimension.
         id: the request id the client chose, or "".
         parameters: the request parameters the client sent.

@@ -84,9 +84,6 @@ class Merger:
 
     def run(self, batch: Batch) -> Report | None:
         """Run a batch; return None if its requests must be run one by one."""
-        if self.runner.pipeline.arrays == "numpy":
-            for array in batch.values():  # as when requests are run one by one
-                array.flags.writeable = False
         for name, tensor in self.bounded.items():
             array = batch[name]
             if array.size and not within_bounds(tensor, array, {}):

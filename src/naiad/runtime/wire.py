@@ -227,9 +227,7 @@ class Wire:
             )
         if not size:
             return np.empty(shape, tensor.numpy)
-        view = np.ndarray(shape, tensor.numpy, memory, offset)
-        view.flags.writeable = False
-        return view
+        return np.ndarray(shape, tensor.numpy, memory, offset)
 
     def requests(self, message: bytes) -> int:
         """Return the number of requests in a task."""

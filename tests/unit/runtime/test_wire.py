@@ -119,7 +119,7 @@ def test_requests_arrive_as_they_were_sent(arenas: Any, asked: list[Ask]) -> Non
         for key, sent in arrays.items():
             np.testing.assert_array_equal(request[key], sent)
             assert request[key].dtype == sent.dtype
-            assert not (request[key].size and sent.dtype != object and request[key].flags.writeable)
+            assert request[key].flags.writeable  # torch.from_numpy warns of others
         np.testing.assert_array_equal(request["more"], np.full(len(arrays["x_hit"]), 7))
 
 

@@ -194,7 +194,8 @@ class Pipeline:
             _refuse_scalars({**cls.inputs, **cls.outputs})
             check_schema(cls.inputs)
             check_schema(cls.sample)
-            dims = tuple(d for schema in (cls.inputs, cls.sample) for d in named_dims(schema))
+            given = [*cls.inputs.values(), *cls.sample.values()]
+            dims = tuple(tensor.names[0] for tensor in given if tensor.names)
             check_schema(cls.result, dims)
             check_index_width({**cls.sample, **cls.result})
             check_batch_dimension(cls)

@@ -3,7 +3,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from naiad import Pipeline, Tensor
+from naiad import Pipeline, Tensor, testing
 from naiad.core.pipeline import load_pipeline, random_arrays
 from naiad.core.schema import validate
 from naiad.errors import SchemaError, WeightsError
@@ -166,3 +166,19 @@ def test_a_tensor_without_dimensions_is_refused_with_what_to_write() -> None:
     scalar = {"x": Tensor("float32", ())}
     with pytest.raises(SchemaError, match=r'write Tensor\("float32", \("requests",\)\)'):
         type("Scalar", (Pipeline,), {"inputs": scalar, "outputs": scalar})
+
+
+class Square(Pipeline):
+    inputs = outputs = {"x": Tensor("float32", ("rows", "columns"))}
+    arrays = "numpy"
+
+    def forward(self, batch):
+        return {"x": batch["x"] ** 2}
+
+
+def test_a_second_dimension_with_a_name_may_differ_between_requests() -> None:
+    shapes = [(3, 4), (2, 4), (2, 5)]
+    asked = [{"x": np.full(shape, 3, np.float32)} for shape in shapes]
+    answers = testing.run(Square, *asked)
+    assert [answer["x"].shape for answer in answers] == shapes
+    assert all((answer["x"] == 9).all() for answer in answers)

@@ -49,6 +49,7 @@ class Preloaded:
         try:
             self._listener.bind(str(address))
         except OSError as error:
+            self._listener.close()
             raise EngineError(f"{address}: {error}; set TMPDIR to a shorter path") from None
         self._listener.listen(64)
         self.python = folder / "python"
@@ -63,7 +64,7 @@ class Preloaded:
         with self._lock:
             if self._closed or (self._process is not None and self._process.poll() is None):
                 return False
-            died, listener = self._process is not None, self._listener.fileno()
+            died, listener = self._end(), self._listener.fileno()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(listener), *self._modules],
                 env=numeric_environment(threads=1) | {"PYTHONUNBUFFERED": "1"} | dict(os.environ),
@@ -80,10 +81,16 @@ class Preloaded:
         with self._lock:
             self._closed = True
             self._listener.close()
-            assert self._process is not None
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            self._process.wait()
+            self._end()
+
+    def _end(self) -> bool:
+        """End the process; return False if there is none yet."""
+        if self._process is None:
+            return False
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        return True
 
 
 def main() -> None:
@@ -133,18 +140,20 @@ class _Forks:
 
     def _fork(self, selector: selectors.BaseSelector) -> list[str] | None:
         connection, _ = self._listener.accept()
-        message, given, _, _ = socket.recv_fds(connection, 1 << 16, _FREE)
-        pid = os.fork() if message else 0
-        if message and not pid:
+        message, given = b"", list[int]()
+        with contextlib.suppress(OSError):  # the launcher was killed
+            message, given, _, _ = socket.recv_fds(connection, 1 << 16, _FREE)
+        if not message:
+            connection.close()
+            return None
+        pid = os.fork()
+        if not pid:
             self._become(connection, given)
             return message.decode().split("\0")[1:]
         for fd in given:
             os.close(fd)
-        if pid:
-            self._running[pid] = connection
-            selector.register(connection, selectors.EVENT_READ, pid)
-        else:
-            connection.close()
+        self._running[pid] = connection
+        selector.register(connection, selectors.EVENT_READ, pid)
         return None
 
     def _become(self, connection: socket.socket, given: Sequence[int]) -> None:

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from naiad.client import Client
 from naiad.core.pipeline import Pipeline
 from naiad.errors import NaiadError, SchemaError
 from naiad.runtime.preloaded import Preloaded
@@ -16,10 +17,6 @@ from naiad.triton.log_entries import LogEvent
 from naiad.triton.rebuild import Order, rebuild
 from naiad.triton.sources import imported_by, needed_by, source_of, watched
 from naiad.triton.stub_watch import WORKER
-
-if TYPE_CHECKING:
-    from naiad.client import Client
-    from naiad.triton.server import Server
 
 _POLL: Final = 0.1  # seconds; an edit is read once its files have not changed for as long
 
@@ -33,14 +30,18 @@ Stamps = dict[Path, tuple[int, int]]
 
 
 @dataclass(slots=True)
-class _Edited:
+class Edited:
     """A model, and the files on which it depends."""
 
     order: Order
     source: Path
     files: set[Path]
-    stamps: Stamps = field(default_factory=Stamps)
-    last: Stamps = field(default_factory=Stamps)
+    stamps: Stamps = field(init=False)
+    last: Stamps = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Take the files as they are now as those that are served."""
+        self.stamps = self.last = _stamps(self.files)
 
     def changed(self) -> bool:
         """Return True if the files have changed, and not since the last poll."""
@@ -81,14 +82,12 @@ class Reloading:
         """
         self._on_event = on_event
         self._edited = [
-            _Edited(order, source, watched(kind, source) | _given(order))
+            Edited(order, source, watched(kind, source) | _given(order))
             for kind, order in zip(kinds, orders, strict=True)
             if (source := source_of(kind)) is not None
         ]
         if not self._edited:
             raise SchemaError("--reload needs a pipeline in a file, such as my_model.py:MyModel")
-        for one in self._edited:
-            one.stamps = one.last = _stamps(one.files)
         imported = {name for one in self._edited for name in imported_by(one.source)}
         imported |= {"torch" for kind in kinds if kind.arrays == "torch"}
         slow = [module for name in _SLOW if name in imported for module in _SLOW[name]]
@@ -101,10 +100,10 @@ class Reloading:
         """Program that runs Python modules with packages imported already."""
         return self._preloaded.python
 
-    def watch(self, server: Server) -> None:
-        """Watch the sources until the server ends."""
+    def watch(self, client: Client) -> None:
+        """Watch the sources; ``client`` is of the server, which runs."""
         self._thread = threading.Thread(
-            target=self._watch, args=(server.client(),), name="naiad-reload", daemon=True
+            target=self._watch, args=(client,), name="naiad-reload", daemon=True
         )
         self._thread.start()
 
@@ -126,7 +125,7 @@ class Reloading:
                     if not self._closing.is_set():
                         self._on_event(event)
 
-    def _reload(self, one: _Edited, client: Client) -> LogEvent:
+    def _reload(self, one: Edited, client: Client) -> LogEvent:
         began, model = time.time(), one.order.name
         answer = None
         while answer is None:

@@ -152,7 +152,7 @@ class Server:
         )
         self._watcher.start()
         if self.reloading is not None:
-            self.reloading.watch(self)
+            self.reloading.watch(self.client())
         return self
 
     def stop(self) -> None:

@@ -89,6 +89,7 @@ def serve(
         spec, of_models["weights"] = spec_with_weights(pipelines[0], model.weights)
         pipelines = (spec,)
     kinds = [class_of(pipeline, model) for pipeline in pipelines]
+    asked = {**of_models}
     if of_models.pop("example", None) is not None:
         of_models["settings"] = None  # the class has them
     name, number = Counter(kind.name for kind in kinds).most_common(1)[0] if kinds else ("", 0)
@@ -105,10 +106,10 @@ def serve(
             repositories.append(temporary[0] / "models")
             orders: list[Order] = []
             for kind, spec in zip(kinds, pipelines, strict=True):
-                of_models["tuning"] = tunings.get(kind.name)
+                tuning: dict[str, Any] = {"tuning": tunings.get(kind.name)}
                 # Nothing can be run from some temporary directories.
-                export(kind, repositories[0], portable=False, **of_models)
-                orders.append(Order(str(spec), kind.name, str(repositories[0]), {**of_models}))
+                export(kind, repositories[0], portable=False, **of_models | tuning)
+                orders.append(Order(str(spec), kind.name, str(repositories[0]), asked | tuning))
             if reload:
                 reloading = Reloading(temporary[0], kinds, orders, on_event or to_logger)
         if model_repository is not None:

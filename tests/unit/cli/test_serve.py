@@ -55,3 +55,11 @@ def test_models_to_load_without_explicit_control_are_a_usage_error():
 def test_the_example_of_a_bundle_is_the_command_of_all_bundles():
     spec = "naiad.applications.medical.bundle.pipeline:bundle(weights)"
     assert example_call(URL, "spleen", {}, spec) == f"naiad infer bundle scan.nii.gz --url {URL}"
+
+
+def test_reloading_and_polling_contradict_each_other():
+    result = CliRunner().invoke(
+        app, ["serve", "my.py:M", "--reload", "--model-control-mode", "poll"]
+    )
+    assert result.exit_code == 2
+    assert "--reload replaces models itself" in result.output

@@ -1,0 +1,93 @@
+"""The examples' PyTorch Geometric networks: served, asked by many clients, equal to PyG itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from tests.support.markdown import ROOT
+from torch_geometric.data import Batch, Data
+
+from naiad import Pipeline, testing
+from naiad.core.pipeline import load_pipeline
+
+CLIENTS = 16
+EXAMPLES = ROOT / "examples"
+
+
+@dataclass
+class Case:
+    """An example: its pipeline, graphs to ask about, and how PyG answers one."""
+
+    file: str
+    name: str
+    graph: Callable[[dict[str, Any], int], Any]
+    answer: Callable[[torch.nn.Module, Any], Any]
+
+    @property
+    def pipeline(self) -> type[Pipeline]:
+        return load_pipeline(f"{EXAMPLES / self.file}:{self.name}")
+
+    def members(self) -> dict[str, Any]:
+        return vars(sys.modules[self.pipeline.__module__])
+
+
+def whole(net: torch.nn.Module, graph: Any) -> Any:
+    return net(Batch.from_data_list([graph]))
+
+
+CASES = [
+    Case("graph_classification.py", "Molecules", lambda m, n: m["molecule"](10 + 3 * n), whole),
+    Case(
+        "node_classification.py",
+        "Served",
+        lambda m, n: m["citations"](3 + n),
+        lambda net, graph: net(graph.x, graph.edge_index),
+    ),
+    Case(
+        "heterogeneous.py",
+        "Served",
+        lambda m, n: m["evening"](2 + n, 30 - n),
+        lambda net, graph: net(graph.x_dict, graph.edge_index_dict),
+    ),
+    Case(
+        "link_prediction.py",
+        "Served",
+        lambda m, n: m["friends"](5 + n, 1 + n % 4),
+        lambda net, graph: net(graph.x, graph.edge_index, graph.edge_label_index),
+    ),
+    Case(
+        "knn_graph.py",
+        "Clouds",
+        lambda m, n: Data(pos=torch.randn(10 + n, 3)),
+        lambda net, graph: None,
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with testing.serve(*(case.pipeline for case in CASES), instances=1) as server:
+        yield server
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.file)
+def test_many_clients_get_what_pytorch_geometric_computes(server, case: Case) -> None:
+    kind: Any = case.pipeline
+    members = case.members()
+    graphs = [case.graph(members, n) for n in range(CLIENTS)]
+    with server.client() as client, ThreadPoolExecutor(CLIENTS) as pool:
+        found = list(pool.map(lambda graph: client.infer(kind.name, graph), graphs * 4))
+    for graph, answer in zip(graphs * 4, found, strict=True):
+        with torch.no_grad():
+            expected = case.answer(kind.examined, graph)
+            if expected is None:  # the edges are made on the server
+                edges = torch.from_numpy(members["neighbours"](graph.pos.numpy()))
+                nodes = torch.zeros(len(graph.pos), dtype=torch.int64)
+                expected = kind.examined(graph.pos, edges, nodes, 1)
+        torch.testing.assert_close(answer["output"], expected, rtol=1e-5, atol=1e-6)

@@ -237,7 +237,10 @@ EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceInitialize(
 
 EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceFinalize(
     TRITONBACKEND_ModelInstance* instance) {
-  if (models().find(instance)) return nullptr;
+  if (auto* model = models().find(instance)) {
+    model->settle();
+    return nullptr;
+  }
   return PythonBackend::instance().call(__func__, instance);
 }
 

@@ -158,6 +158,11 @@ class Model {
     shed();  // after queueing, so that a worker that rests from now on sheds it
   }
 
+  // Wait until nothing uses an instance that Triton is about to free.
+  void settle() {
+    for (auto& handle : handles_) handle->settle();
+  }
+
  private:
   // Refuse all queued requests if every worker rests.
   void shed() {

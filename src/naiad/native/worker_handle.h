@@ -104,6 +104,9 @@ class WorkerHandle {
 
   void join() { thread_.join(); }
 
+  // Return once a batch whose requests are all released has been reported to their instance.
+  void settle() { std::lock_guard<std::mutex> hold(delivering_); }
+
   ~WorkerHandle() {
     if (bell_ >= 0) ::close(bell_);
   }
@@ -353,6 +356,7 @@ class WorkerHandle {
   // Deliver the worker's answer, if any; an error returned is the worker's.
   std::exception_ptr tell(Asked& asked) {
     if (asked.batch.empty()) return nullptr;
+    std::lock_guard<std::mutex> hold(delivering_);
     try {
       bool ran =
           deliver(*contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_) > 0;
@@ -485,7 +489,7 @@ class WorkerHandle {
   bool down_ = false;
   std::promise<Contract> loaded_;
   std::promise<Queue*> go_;
-  std::mutex mutex_;
+  std::mutex mutex_, delivering_;
   std::condition_variable wake_;
   bool closing_ = false;
   std::thread thread_;

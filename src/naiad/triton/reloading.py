@@ -19,6 +19,7 @@ from naiad.triton.sources import imported_by, needed_by, source_of, watched
 from naiad.triton.stub_watch import WORKER
 
 _POLL: Final = 0.1  # seconds; an edit is read once its files have not changed for as long
+_LOADING: Final = 300.0  # seconds within which a model must load
 
 _SLOW: Final = {
     "torch": ("torch",),
@@ -134,7 +135,7 @@ class Reloading:
         error = answer.error
         if not error:
             try:
-                client.load(model)
+                client.load(model, timeout=_LOADING)
             except NaiadError as failure:
                 error = str(failure)
         if not error:

@@ -58,7 +58,7 @@ def serve(
 
     Raises:
         EngineError: see :meth:`Server.start`.
-        SchemaError: no such pipeline, or it cannot be served with these settings.
+        SchemaError: no such pipeline, or it cannot be served with these settings, or reloaded.
         InvalidInput: a tuning cannot be read, or is for another pipeline; or the pipeline has no
             such setting.
         ValueError: weights or own settings for several pipelines.
@@ -83,6 +83,8 @@ def serve(
         control, load = "explicit", ALL
     if reload and control == "poll":
         raise EngineError("reload works with model control explicit, not with poll")
+    if reload and not all(isinstance(one, str) for one in pipelines):
+        raise SchemaError("reload needs a pipeline's file, such as my_model.py:MyModel")
     given |= {"model_control": control, "load": load}
     check(settings_of(ServeSettings, given), EngineError)
     if model.weights and not model.example and isinstance(pipelines[0], str):

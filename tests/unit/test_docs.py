@@ -97,8 +97,8 @@ def check_command(place: str, words: list[str]) -> None:
             known = {option for param in command.params for option in param.opts}
             assert word in known, f"{place}: {command.name} has no {word}"
         elif below := subcommands(command):
-            # FILE.py:CLASS is not in the list of commands.
-            command = below.get(word) or (":" in word and command.get_command(None, word))
+            # FILE.py:CLASS, and a model on a server, are not in the list of commands.
+            command = below.get(word) or command.get_command(None, word)
             assert command, f"{place}: no command {word}"
 
 

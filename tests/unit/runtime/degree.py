@@ -114,6 +114,7 @@ class Ahead(Degree):
         "ran": Tensor("float64", ("requests", 2)),
         "company": Tensor("int64", ("requests",)),
     }
+    merges = True  # its answers say how many were merged
     watchdog = 5.0
 
     def prepare(self, request):
@@ -150,6 +151,7 @@ class Metered(Degree):
     """A pipeline of 20 ms per request that returns the batch size."""
 
     outputs = result = {**Degree.outputs, "company": Tensor("int64", ("requests",))}
+    merges = True  # its answers say how many were merged
 
     def forward(self, batch):
         time.sleep(0.02 * batch.requests)

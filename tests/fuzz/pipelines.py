@@ -43,17 +43,17 @@ class Merged(Pipeline):
         **{name: GRAPH[name] for name in ("x_hit", "x_sp", "plane_edge", "nexus_edge", "fixed")},
         **{name: GRAPH[name] for name in ("parent", "sp_event", "label", "scalar")},
         "pair": Tensor("int32", (2,), index_into=("hits", "spacepoints")),
-        "one": Tensor("uint32", (), index_into="hits"),
+        "one": Tensor("uint32", (1,), index_into="hits"),
         "near": Tensor("uint64", ("hits", 2), index_into="hits", counts="pairs"),
         "faces": Tensor("int32", (3, 2, "faces"), index_into=("hits", "hits", "spacepoints")),
         "words": Tensor("bytes", ("hits", 2), counts="letters"),
-        "name": Tensor("bytes", ()),
+        "name": Tensor("bytes", (1,)),
     }
     outputs = {
         "hit": Tensor("float64", ("hits",)),
         "edge": Tensor("float32", (3, "plane_edges")),
         "label": Tensor("float32", ("requests", 4)),
-        "scalar": Tensor("float32", ()),
+        "scalar": Tensor("float32", (1,)),
     }
     arrays = "numpy"
     budget = Budget(hits=12, requests=4)

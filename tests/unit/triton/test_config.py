@@ -11,7 +11,7 @@ class Every(Pipeline):
         "x": Tensor("float32", ("nodes", 1433)),
         "edge_index": Tensor("int64", (2, "edges"), index_into="nodes"),
         "text": Tensor("bytes", ("nodes",), optional=True),
-        "flag": Tensor("bool", ()),
+        "flag": Tensor("bool", ("requests",)),
     }
     outputs = {
         "score": Tensor("float16", ("requests", 4), declared=(4,)),

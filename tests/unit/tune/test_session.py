@@ -48,6 +48,7 @@ def test_a_pipeline_that_raises_is_reported(tmp_path):
         "import naiad\n"
         "class Raises(naiad.Pipeline):\n"
         "    arrays = 'numpy'\n"
+        "    merges = True\n"
         "    inputs = outputs = {'x': naiad.Tensor('float32', ('rows',))}\n"
         "    def forward(self, batch):\n"
         "        raise ValueError('not today')\n"

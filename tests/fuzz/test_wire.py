@@ -307,7 +307,7 @@ def returning(draw: st.DrawFn) -> Any:
 
 
 def marked(mark: float, text: bytes = b"abc") -> Ask:
-    return Ask.of({"text": np.array([text], object), "mark": np.asarray(mark, np.float32)})
+    return Ask.of({"text": np.array([text], object), "mark": np.asarray([mark], np.float32)})
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ def main() -> None:
     address, *command = sys.argv[1:]
     given = [fd for fd in range(_DESCRIPTORS) if _is_open(fd)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
-        connection.connect(address)
+        folder, name = os.path.split(address)
+        # By way of its folder: a socket's path may have 107 characters.
+        connection.connect(f"/proc/self/fd/{os.open(folder, os.O_PATH)}/{name}")
         socket.send_fds(connection, ["\0".join(command).encode()], given)
         for fd in given[3:]:
             os.close(fd)  # their other ends must see when the fork ends

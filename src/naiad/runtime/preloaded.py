@@ -24,7 +24,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from naiad.errors import EngineError
 from naiad.runtime import launcher
 from naiad.runtime.environment import numeric_environment
 
@@ -36,21 +35,17 @@ class Preloaded:
     """The process, started again if it dies, until it is closed."""
 
     def __init__(self, folder: Path, modules: Sequence[str]) -> None:
-        """Start to import ``modules``; the socket and `python` are in ``folder``.
-
-        Raises:
-            EngineError: the folder's path is too long for a socket.
-        """
+        """Start to import ``modules``; the socket and `python` are in ``folder``."""
         address = folder / "python.sock"
         self._modules = modules
         self._process: subprocess.Popen[bytes] | None = None
         self._lock, self._closed = threading.Lock(), False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        opened = os.open(folder, os.O_PATH)  # a socket's path may have 107 characters
         try:
-            self._listener.bind(str(address))
-        except OSError as error:
-            self._listener.close()
-            raise EngineError(f"{address}: {error}; set TMPDIR to a shorter path") from None
+            self._listener.bind(f"/proc/self/fd/{opened}/{address.name}")
+        finally:
+            os.close(opened)
         self._listener.listen(64)
         self.python = folder / "python"
         """Program that runs ``-m MODULE ...`` as Python does; the module takes ``--parent PID``."""

@@ -64,6 +64,7 @@ def test_a_pipeline_that_cannot_be_loaded_or_dies_is_reported(tmp_path):
     path.write_text(
         "import os, naiad\n"
         "class Dies(naiad.Pipeline):\n"
+        "    merges = True\n"
         "    arrays = 'numpy'\n"
         "    inputs = outputs = {'x': naiad.Tensor('float32', ('rows',))}\n"
         "    def forward(self, batch):\n"

@@ -7,10 +7,12 @@ So it writes to memory here, in a thread that no signal interrupts, and complete
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final
 
@@ -35,7 +37,7 @@ class Hdf5Draft:
         import h5py
 
         self._pages = Pages(path)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hdf5")
+        self._thread = _Thread()
         self.commits = 0
         self._whole = True
         self._closed: Future[None] | None = None
@@ -72,7 +74,7 @@ class Hdf5Draft:
             self._closed.exception()  # waits for it
             return
         self._closed = self._thread.submit(self._close)
-        self._thread.shutdown(wait=False)
+        self._thread.end()
         self._closed.result()
 
     def __enter__(self) -> Hdf5Draft:
@@ -99,6 +101,34 @@ class Hdf5Draft:
                 self._pages.commit()
         finally:
             self._pages.close()
+
+
+class _Thread:
+    """A thread that runs one function after the other.
+
+    Python does not wait for it at the end of the process: a `ThreadPoolExecutor` whose first
+    ``submit`` is interrupted by Ctrl-C leaves a thread that is waited for and never told to end.
+    """
+
+    def __init__(self) -> None:
+        self._given: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        threading.Thread(target=self._work, name="hdf5", daemon=True).start()
+
+    def submit(self, work: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._given.put((future, work))
+        return future
+
+    def end(self) -> None:
+        self._given.put(None)
+
+    def _work(self) -> None:
+        while (item := self._given.get()) is not None:
+            future, work = item
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
 
 
 class Pages:

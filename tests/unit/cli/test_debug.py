@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,7 @@ def test_a_breakpoint_opens_the_debugger(folder: Path, typed: str, status: int, 
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONBREAKPOINT": ""},  # Ray sets another debugger
     )
     assert (done.returncode, done.stderr) == (status, "")
     assert shown in done.stdout

@@ -81,7 +81,7 @@ async def compare(server: Server, clients: int, runs: int, moment: Moment) -> li
     triton = server.pid
     assert triton is not None
     rng = np.random.default_rng(0)
-    asked = [dict(arrays_of(molecule(int(n), n))) for n in rng.integers(10, 61, 64)]
+    asked = [dict(arrays_of(molecule(n, n))) for n in rng.integers(10, 61, 64).tolist()]
     targets: dict[str, Target] = {}
     with server.client() as client:
         for model in MODELS:

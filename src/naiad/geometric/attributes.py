@@ -95,7 +95,7 @@ class GraphType:
         for store, dim in self.nodes.items():
             there = _store(graph, store)
             there.batch = batch.index(dim)
-            there.ptr = _ends(batch, dim)
+            there.ptr = ends(batch, dim)
             there.num_nodes = batch.total(dim)
         return graph
 
@@ -265,6 +265,7 @@ def _with_dims(value: Any, tensor: Tensor) -> Any:
     return array[None] if tensor.dims == (REQUESTS,) and not array.ndim else array
 
 
-def _ends(batch: MergedBatch, dim: str) -> torch.Tensor:
+def ends(batch: MergedBatch, dim: str) -> torch.Tensor:
+    """Return the first row of each graph, and the end: int64 ``[graphs + 1]``."""
     ends = np.cumsum([0, *batch.sizes(dim)])
     return torch.from_numpy(ends).to(batch.device or "cpu")

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 import torch
@@ -14,7 +14,7 @@ from torch_geometric.data.data import BaseData
 
 from naiad.core.merging import Batch
 from naiad.errors import SchemaError
-from naiad.geometric.attributes import GraphType
+from naiad.geometric.attributes import GraphType, StoreKey, ends
 
 OUTPUT: Final = "output"
 """Name of an output that the network gives no name."""
@@ -23,7 +23,7 @@ _DERIVED: Final = ("batch", "ptr", "num_nodes")
 _COUNTS: Final = ("num_graphs", "batch_size")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
     """How ``forward`` is called: with the merged graph, or with parts of it by parameter name."""
 
@@ -62,12 +62,14 @@ class Call:
 
     def __call__(self, network: torch.nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         """Run the network on a merged batch; return its outputs by name."""
-        graph = self.graphs.merged(batch)
         if self.parameters is None:
-            return named(network(graph))
-        known = _Parts(self.graphs)
-        given = {name: known.get(graph, name) for name in self.parameters}
-        return named(network(**given))
+            return named(network(self.graphs.merged(batch)))
+        parts = self._parts  # a `Batch` for them would take half a millisecond
+        return named(network(**{name: parts.get(batch, name) for name in self.parameters}))
+
+    @cached_property
+    def _parts(self) -> _Parts:
+        return _Parts(self.graphs)
 
 
 class _Parts:
@@ -79,9 +81,10 @@ class _Parts:
 
     def __init__(self, graphs: GraphType) -> None:
         self._single = None in graphs.nodes
-        self._by_key: dict[str, list[str]] = {}
+        self._nodes = graphs.nodes
+        self._by_key: dict[str, dict[StoreKey, str]] = {}
         for one in graphs.attributes:
-            self._by_key.setdefault(one.key, []).append(one.name)
+            self._by_key.setdefault(one.key, {})[one.store] = one.name
 
     def __contains__(self, name: str) -> bool:
         return name in _COUNTS or self._key(name) in (*self._by_key, *_DERIVED)
@@ -91,13 +94,20 @@ class _Parts:
         return [*(f"{key}{end}" for key in (*self._by_key, *_DERIVED)), *_COUNTS]
 
     def inputs(self, name: str) -> list[str]:
-        return self._by_key.get(self._key(name), [])
+        return [*self._by_key.get(self._key(name), {}).values()]
 
-    def get(self, graph: Any, name: str) -> Any:
+    def get(self, batch: Batch, name: str) -> Any:
+        """Return a parameter's value, or a dictionary of values by type."""
         if name in _COUNTS:
-            return graph.num_graphs
+            return batch.requests
         key = self._key(name)
-        return graph[key] if self._single else graph.collect(key, allow_empty=True)
+        found: dict[StoreKey, Any] = {
+            store: batch[name] for store, name in self._by_key.get(key, {}).items()
+        }
+        if key in _DERIVED:
+            derive = {"batch": batch.index, "ptr": partial(ends, batch), "num_nodes": batch.total}
+            found = {store: derive[key](dim) for store, dim in self._nodes.items()}
+        return found[None] if self._single else found
 
     def _key(self, name: str) -> str:
         return name if self._single else name.removesuffix("_dict")

@@ -11,6 +11,9 @@ from naiad.client.graphs import arrays_of
 from naiad.errors import InvalidInput
 
 
+pytestmark = pytest.mark.slow
+
+
 class Degrees(naiad.Pipeline):
     inputs = {
         "x": Tensor("float32", ("nodes", 2)),

@@ -220,6 +220,7 @@ def test_slow_answers_and_streams_are_not_cut_off(impatient: Gate) -> None:
         assert list(stream(slowly(), timeout=30)) == [b"x"] * 3
 
 
+@pytest.mark.slow
 def test_connections_beyond_the_bound_are_closed_and_later_ones_served() -> None:
     with running(GateSettings(max_connections=20)) as gate:
         held = [gate.connect() for _ in range(40)]

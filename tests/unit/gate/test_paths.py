@@ -138,6 +138,7 @@ def smuggled(key: str) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_no_request_is_smuggled_past_the_gate(gate: Gate, key: str) -> None:
     before = len(gate.behind.seen)
     for name, request in smuggled(key).items():

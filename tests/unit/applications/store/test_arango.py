@@ -324,6 +324,7 @@ def test_a_store_that_is_not_there_or_half_loaded_is_said() -> None:
         assert not exists(tape.url)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_server_is_passed_on() -> None:
     memory = pytest.raises(StoreError, match="out of memory")
     exchanges = [*opened(), refused("FILTER n[@v1] == @v2", 500, 32, "out of memory")]

@@ -10,7 +10,6 @@ from naiad import Tensor, testing
 from naiad.client.graphs import arrays_of
 from naiad.errors import InvalidInput
 
-
 pytestmark = pytest.mark.slow
 
 

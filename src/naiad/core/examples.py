@@ -1,10 +1,15 @@
-"""Requests of other sizes, made from an example."""
+"""Requests of other sizes, made from an example; and how far answers are apart."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 
 from naiad.core.schema import REQUESTS, Array, Arrays, Schema, Tensor, measure
+
+TOLERANCE: Final = 1e-4
+"""Largest difference between an answer alone and merged, relative to its largest value."""
 
 
 def grown(schema: Schema, arrays: Arrays) -> dict[str, Array]:
@@ -35,6 +40,19 @@ def emptied(schema: Schema, arrays: Arrays) -> dict[str, Array]:
         name: array if _merged(tensor := schema[name]) is None else _rows(tensor, array, slice(0))
         for name, array in arrays.items()
     }
+
+
+def difference(expected: Array, found: Array) -> float:
+    """Return the largest difference of two arrays, relative to the largest value."""
+    if expected.dtype.kind not in "fc":
+        return 0.0 if np.array_equal(expected, found) else np.inf
+    if not expected.size:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(found.astype(np.float64) - expected)
+    apart[(found == expected) | (np.isnan(found) & np.isnan(expected))] = 0
+    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    return float(apart.max() / max(scale, 1e-6))
 
 
 def _merged(tensor: Tensor) -> str | None:

@@ -6,11 +6,11 @@ import contextlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 import torch
 
-from naiad.core.examples import emptied, grown
+from naiad.core.examples import TOLERANCE, difference, emptied, grown
 from naiad.core.merging import collate
 from naiad.core.schema import REQUESTS, Arrays, Schema, Tensor, measure
 from naiad.errors import SchemaError
@@ -18,9 +18,6 @@ from naiad.geometric.attributes import GraphType
 from naiad.geometric.network import Call, Layers
 
 Outputs = Mapping[str, torch.Tensor]
-
-_TOLERANCE: Final = 1e-4
-"""Largest difference between a graph's answer alone and merged, relative to the largest value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +170,7 @@ class _Probe:
 
 
 def _agree(alone: list[dict[str, torch.Tensor]], together: Outputs | Exception) -> bool:
-    """Whether merged answers are those of each graph, one behind the other."""
+    """Return True if merged answers are those of each graph, one behind the other."""
     if isinstance(together, Exception) or together.keys() != alone[0].keys():
         return False
     for name, merged in together.items():
@@ -185,12 +182,7 @@ def _agree(alone: list[dict[str, torch.Tensor]], together: Outputs | Exception) 
         if not expected.is_floating_point():
             if not torch.equal(merged, expected):
                 return False
-            continue
-        scale = expected.abs().nan_to_num(0, 0, 0).max().item() if expected.numel() else 1.0
-        near = torch.isclose(
-            merged, expected, rtol=0, atol=_TOLERANCE * max(scale, 1e-6), equal_nan=True
-        )
-        if not near.all():
+        elif difference(expected.double().numpy(), merged.double().numpy()) > TOLERANCE:
             return False
     return True
 

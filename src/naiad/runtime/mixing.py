@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import numpy as np
-
-from naiad.core.examples import grown
-from naiad.core.schema import REQUESTS, Array, Arrays
+from naiad.core.examples import TOLERANCE, difference, grown
+from naiad.core.schema import REQUESTS, Arrays
 from naiad.errors import NaiadError
 from naiad.runtime.runner import Outcome, Runner
-
-TOLERANCE: Final = 1e-4
-"""Largest difference between an answer alone and merged, relative to its largest value."""
 
 
 def mixes(runner: Runner) -> str:
@@ -45,19 +38,6 @@ def differs(alone: Outcome, together: Outcome) -> str:
         if largest > TOLERANCE:
             return f"{name} differs by {largest:.2g} of its largest value"
     return ""
-
-
-def difference(expected: Array, found: Array) -> float:
-    """Return the largest difference of two arrays, relative to the largest value."""
-    if expected.dtype.kind not in "fc":
-        return 0.0 if np.array_equal(expected, found) else np.inf
-    if not expected.size:
-        return 0.0
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(found.astype(np.float64) - expected)
-    apart[(found == expected) | (np.isnan(found) & np.isnan(expected))] = 0
-    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0)
-    return float(apart.max() / max(scale, 1e-6))
 
 
 def _answer(runner: Runner, arrays: Arrays) -> Outcome:

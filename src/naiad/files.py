@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from naiad.errors import InvalidInput, NaiadError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def find_files(paths: Iterable[Path], suffixes: Collection[str], what: str) -> Iterator[Path]:
@@ -41,6 +47,26 @@ def read_file(path: Path, most: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_npz(path: Path, most: int | None = None) -> dict[str, NDArray[Any]]:
+    """Return the arrays in a .npz file; text becomes bytes.
+
+    Raises:
+        InvalidInput: it cannot be read, or has over ``most`` bytes.
+    """
+    import numpy as np  # not for the commands that only find files
+
+    def plain(array: NDArray[Any]) -> NDArray[Any]:
+        array = np.char.encode(array) if array.dtype.kind == "U" else array
+        return array.astype(object) if array.dtype.kind == "S" else array
+
+    source = path if most is None else BytesIO(read_file(path, most))
+    try:
+        with np.load(source, allow_pickle=False) as file:
+            return {name: plain(array) for name, array in file.items()}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"{path} is not a .npz file of plain arrays: {error}") from None
 
 
 def partial_path(path: Path) -> Path:

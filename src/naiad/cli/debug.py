@@ -88,12 +88,12 @@ def debug(
 
 
 def _requests(pipeline: Pipeline, files: list[Path]) -> Iterator[tuple[str, Arrays]]:
-    from naiad.tune.workload import read_arrays
+    from naiad.files import read_npz
 
     if not files:
         yield "the example", pipeline.example()
     for path in files:
-        yield str(path), read_arrays(path)
+        yield str(path), read_npz(path)
 
 
 def _run(runner: Runner, name: str, arrays: Arrays) -> None:

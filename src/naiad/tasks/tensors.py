@@ -18,7 +18,7 @@ from naiad.client.graphs import arrays_of
 from naiad.core.pipeline import load_pipeline
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput, NaiadError
-from naiad.files import read_file
+from naiad.files import read_file, read_npz
 from naiad.tasks.task import Column, Json, Task
 from naiad.typed_json import decode
 
@@ -53,10 +53,12 @@ class TensorTask(Task[Mapping[str, Any], Arrays]):
 
     def read(self, path: Path) -> Mapping[str, Any]:
         """Return the inputs in a file."""
-        readers = {".json": _read_json, ".pt": _read_graph}
-        reader = readers.get(path.suffix.lower(), _read_npz)
+        reader = {".json": _read_json, ".pt": _read_graph}.get(path.suffix.lower())
+        if reader is None:
+            return read_npz(path, self.max_bytes)
+        data = read_file(path, self.max_bytes)
         try:
-            return reader(read_file(path, self.max_bytes))
+            return reader(data)
         except InvalidInput as error:
             raise InvalidInput(f"{path}: {error}") from None
 
@@ -138,14 +140,6 @@ class NpzWriter:
             np.lib.format.write_array(data, plain, allow_pickle=False)
             entry = f"{name}.npy" if alone else f"{unit}/{name}.npy"
             self._archive.writestr(entry, data.getvalue())
-
-
-def _read_npz(data: bytes) -> dict[str, Array]:
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InvalidInput(f"not a .npz file of plain arrays ({error})") from None
 
 
 def _read_json(data: bytes) -> dict[str, Any]:

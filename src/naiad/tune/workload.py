@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -16,7 +15,6 @@ from naiad.core.pipeline import Pipeline, Request, random_arrays
 from naiad.core.schema import (
     BYTES,
     REQUESTS,
-    Array,
     Arrays,
     fill_defaults,
     measure,
@@ -24,6 +22,7 @@ from naiad.core.schema import (
     validate,
 )
 from naiad.errors import InvalidInput
+from naiad.files import read_npz
 
 _MOST = 256  # requests, at most
 _OPEN = 4096  # rows of a dimension without limit and budget
@@ -136,12 +135,12 @@ def _read(pipeline: Pipeline, data: Path) -> tuple[Iterable[Arrays], str]:
     known = application(pipeline.name)
     plain = bool(files) and files[0].suffix == ".npz"
     if plain and _is_of(pipeline, files[0]):
-        return map(read_arrays, files), f"requests of {data}"
+        return map(read_npz, files), f"requests of {data}"
     # An application's own files may be .npz too.
     readers = [known.requests_in(path) if known else None for path in (files if plain else [data])]
     found = [reader for reader in readers if reader is not None]
     if plain and not found:
-        return map(read_arrays, files), f"requests of {data}"
+        return map(read_npz, files), f"requests of {data}"
     if not found:
         raise InvalidInput(
             f"{data}: for {pipeline.name}, Naiad can only read .npz files with the arrays of one "
@@ -152,25 +151,7 @@ def _read(pipeline: Pipeline, data: Path) -> tuple[Iterable[Arrays], str]:
 
 def _is_of(pipeline: Pipeline, path: Path) -> bool:
     """Return whether a .npz file has a request's arrays by input name."""
-    return read_arrays(path).keys() <= pipeline.inputs.keys()
-
-
-def read_arrays(path: Path) -> Mapping[str, Array]:
-    """Read the arrays of one request from a .npz file; text becomes bytes.
-
-    Raises:
-        InvalidInput: the file cannot be read.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: _as_bytes(array) for name, array in file.items()}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InvalidInput(f"{path} is not a .npz file of plain arrays: {error}") from None
-
-
-def _as_bytes(array: Array) -> Array:
-    array = np.char.encode(array) if array.dtype.kind == "U" else array
-    return array.astype(object) if array.dtype.kind == "S" else array
+    return read_npz(path).keys() <= pipeline.inputs.keys()
 
 
 def cut(requests: Sequence[Request], count: int) -> tuple[Request, ...]:

@@ -49,8 +49,8 @@ install: $(VENV)/.installed  ## Make .venv with Naiad, its engine and its tools
 demo: $(VENV)/.demo  ## Serve NuGraph3 and label simulated events; writes demo-output/
 	$(VENV)/bin/naiad demo
 
-check: lint native  ## Run the linter, the type checker and the quick unit tests: 3 minutes
-	$(PYTEST) -n logical -m "not slow" tests/unit
+check: lint native $(VENV)/.numpy1  ## Run the linter, the type checker and the quick unit tests: 3 minutes
+	$(PYTEST) -m "not slow" tests/unit
 
 test: lint native $(VENV)/.numpy1  ## Run every check and every test: 15 minutes
 	$(PYTEST)

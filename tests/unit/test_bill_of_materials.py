@@ -19,6 +19,8 @@ from tests.support.markdown import ROOT
 
 from naiad.engine_release import RELEASE
 
+pytestmark = pytest.mark.slow  # builds a wheel
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:

@@ -106,6 +106,7 @@ def test_keys_pass_through_the_balancer_and_are_judged_in_the_pod(
         assert "x-api-key" not in gate.behind.seen[-1].headers
 
 
+@pytest.mark.slow
 def test_tls_is_spoken_on_both_sides_by_the_certificate_of_the_secret(
     keys: Path, tmp_path: Path
 ) -> None:

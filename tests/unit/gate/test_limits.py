@@ -247,6 +247,7 @@ def test_connections_beyond_the_bound_are_closed_and_later_ones_served() -> None
         assert eventually(answers)
 
 
+@pytest.mark.slow
 def test_clients_that_hold_memory_give_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "heap_bytes", lambda most: 200 * MB)
     monkeypatch.setattr(limits, "UNDER_PRESSURE_SECONDS", 1)
@@ -305,6 +306,7 @@ def test_a_server_that_is_down_is_unavailable() -> None:
         assert "Triton does not answer" in message
 
 
+@pytest.mark.slow
 def test_frames_of_http2_that_ask_for_much_and_give_nothing_end_their_connection(
     gate: Gate,
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_line_says_who_what_and_how_long_and_no_secret(tmp_path: Path) -> None
         assert hidden not in text
 
 
+@pytest.mark.slow
 def test_requests_are_traced_and_the_clients_trace_goes_on(tmp_path: Path) -> None:
     spans: list[bytes] = []
     arrived = threading.Event()

@@ -73,6 +73,7 @@ def test_a_served_model_that_has_lost_its_process_is_told_soon(triton: Callable[
     assert time.monotonic() - began < stub_watch._COLLECTED
 
 
+@pytest.mark.slow
 def test_a_process_of_a_version_that_did_not_load_has_time_to_be_collected(
     triton: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ):

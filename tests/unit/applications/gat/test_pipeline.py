@@ -131,6 +131,7 @@ def test_other_weights_give_other_answers(tmp_path: Path, pipeline: Gat) -> None
     assert other.metadata()["notice"] == "for tests"
 
 
+@pytest.mark.slow
 def test_neither_the_front_nor_the_pipeline_need_pytorch_geometric(tmp_path: Path) -> None:
     code = (
         "import sys; from naiad.applications.gat.pipeline import Gat; p = Gat(); p.metadata(); "

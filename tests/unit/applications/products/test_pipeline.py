@@ -155,6 +155,7 @@ def test_simulated_requests_are_of_many_sizes() -> None:
     assert max(sizes) > 100
 
 
+@pytest.mark.slow
 def test_the_front_needs_no_torch() -> None:
     code = (
         "import sys; from naiad.applications.products.pipeline import Products; p = Products(); "

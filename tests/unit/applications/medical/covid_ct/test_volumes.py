@@ -59,6 +59,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_volumes_are_those_of_monais_transforms(monai, tmp_path, case):
     data = nifti.write(CASES[case], phantoms.affine())
     expected = made_by_monai(monai, data, tmp_path / "scan.nii.gz")

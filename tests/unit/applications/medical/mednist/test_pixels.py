@@ -58,6 +58,7 @@ def made_by_monai(monai, data: bytes, path) -> np.ndarray:
     ],
     ids=["JPEG", "progressive", "PNG", "one grey", "16 bits"],
 )
+@pytest.mark.slow
 def test_grey_images_are_those_of_monais_transforms(monai, tmp_path, image, kind, options):
     data = encoded(image, kind, **options)
     (found,) = decode([data], "INPUT0")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from tests.support.gate import SERVICE, Gate, running
 from tests.support.tokens import ISSUER, Issuer, write_jwks
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -32,6 +32,8 @@ _LARGEST_TEXT: Final = 1 << 20
 _LARGEST_HEADER: Final = 1 << 20
 _LARGEST_CHECKPOINT: Final = 1 << 30
 _BLOCK: Final = 1 << 20
+_PROTOCOL: Final = 2
+"""Of pickle: the only one that torch reads without running code."""
 
 
 def read_text(path: Path) -> str:
@@ -161,8 +163,17 @@ def check_tensors(
             )
 
 
+def placed_name(weights: Path) -> str:
+    """Return the name that weights, a file or a folder, have in a model's folder."""
+    return "weights" if weights.is_dir() else f"weights{weights.suffix}"
+
+
 def read_checkpoint(
-    path: Path, ignored: Sequence[str] = (), largest: int = _LARGEST_CHECKPOINT
+    path: Path,
+    ignored: Sequence[str] = (),
+    largest: int = _LARGEST_CHECKPOINT,
+    *,
+    mapped: bool = False,
 ) -> Any:
     """Return what ``torch.save`` wrote, read with ``weights_only=True``: nothing in it is run.
 
@@ -171,6 +182,8 @@ def read_checkpoint(
         ignored: full names of functions and classes that the file may call; a function that does
             nothing is called instead.
         largest: number of bytes that it may have, unpacked.
+        mapped: map the tensors into memory instead of reading them, if the file allows it; for a
+            look at the rest of it.
 
     Raises:
         WeightsError: it is larger, calls anything else, or is damaged.
@@ -183,13 +196,20 @@ def read_checkpoint(
             size = _unpacked_size(path)
             if size > largest:
                 raise WeightsError(f"{size:,} bytes; at most {largest:,} are read")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(
+                path, map_location="cpu", weights_only=True, mmap=mapped and is_zipfile(path)
+            )
         except WeightsError:
             raise
         except Exception as error:  # a damaged pickle may raise anything
             # torch puts advice to trust the file in place of the reason.
             cause = error.__context__ or error
             reason = (str(cause) or type(cause).__name__).splitlines()[0]
+            if (protocol := _protocol(path)) not in (None, _PROTOCOL):
+                reason = (
+                    f"it has pickle protocol {protocol}; only {_PROTOCOL}, which torch.save writes "
+                    "by default, can be"
+                )
             with suppress(Exception):
                 if names := get_unsafe_globals_in_checkpoint(path):
                     reason = f"it asks for {', '.join(sorted(names))}"
@@ -204,8 +224,29 @@ def read_state_dict(path: Path) -> Mapping[str, torch.Tensor]:
     Raises:
         WeightsError: as :func:`read_checkpoint` and :func:`state_dict_of`; says how to save them.
     """
-    try:
+    with _saying_how_to_save():
         return state_dict_of(read_checkpoint(path))
+
+
+def read_hyper_parameters(path: Path) -> dict[str, Any]:
+    """Return the ``hyper_parameters`` of a checkpoint of PyTorch Lightning; of others, nothing.
+
+    Raises:
+        WeightsError: as :func:`read_checkpoint`; says how to save the tensors alone.
+    """
+    with _saying_how_to_save():
+        content = read_checkpoint(path, mapped=True)
+    if not isinstance(content, Mapping):
+        return {}
+    found = cast("Mapping[str, Any]", content).get("hyper_parameters")
+    known = cast("Mapping[Any, Any]", found) if isinstance(found, Mapping) else {}
+    return {str(name): value for name, value in known.items()}
+
+
+@contextmanager
+def _saying_how_to_save() -> Generator[None]:
+    try:
+        yield
     except WeightsError as error:
         hint = "save it with torch.save(model.state_dict(), FILE)"
         raise WeightsError(f"{error}; {hint}") from error
@@ -243,6 +284,22 @@ def _safetensors(kind: str) -> Any:
         return import_module(f"safetensors.{kind}")
     except ImportError as error:
         raise MissingExtra("all", error.name or "safetensors") from error
+
+
+def _protocol(path: Path) -> int | None:
+    """Return the pickle protocol of a file; None if it does not say one."""
+    try:
+        if not is_zipfile(path):
+            with path.open("rb") as file:
+                start = file.read(2)
+        else:
+            with ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+                with archive.open(names[0]) as file:
+                    start = file.read(2)
+    except Exception:  # a damaged archive may raise anything
+        return None
+    return start[1] if start[:1] == b"\x80" and len(start) > 1 else None
 
 
 def _unpacked_size(path: Path) -> int:

@@ -110,7 +110,9 @@ def test_links_between_pages_resolve(page: Path) -> None:
 
 def test_the_pages_are_those_of_the_navigation() -> None:
     listed = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(page.name for page in PAGES if page.name != "README.md")
+    docs = ROOT / "docs"
+    pages = [page.relative_to(docs).as_posix() for page in PAGES if page.is_relative_to(docs)]
+    assert sorted(listed) == sorted(pages)
 
 
 EVENT = {

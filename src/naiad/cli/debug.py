@@ -71,7 +71,8 @@ def debug(
     try:
         if model.example is None:
             pipeline, weights = spec_with_weights(pipeline, weights)
-        kind = class_of(pipeline, ModelSettings(example=model.example, settings=settings))
+        given = ModelSettings(example=model.example, settings=settings, weights=weights)
+        kind = class_of(pipeline, given)
         made = make_pipeline(kind, weights, None if model.example else settings)
         began = time.perf_counter()
         runner = Runner(made, model.device)

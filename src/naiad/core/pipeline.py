@@ -306,10 +306,9 @@ def make_pipeline(
         WeightsError: the weights do not exist.
         InvalidInput: no such setting, or the value has the wrong type.
     """
-    values = with_values(declared(kind), settings or {}, kind.name)
     made = kind(weights)
     if settings:
-        vars(made)["settings"] = values
+        vars(made)["settings"] = with_values(declared(made), settings, kind.name)
     return made
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import asdict, field, make_dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias, cast
+from typing import Any, ClassVar, Final, cast
 
 import torch
 from torch_geometric.data.data import BaseData
@@ -26,9 +25,8 @@ from naiad.geometric.attributes import Graph, graph_type
 from naiad.geometric.files import read_graph
 from naiad.geometric.network import Layers
 from naiad.geometric.probe import Findings, examine
-from naiad.weights import read_state_dict
-
-Maker: TypeAlias = "torch.nn.Module | Callable[..., torch.nn.Module]"
+from naiad.geometric.settings import Maker, network_settings, saved_settings, typed_value
+from naiad.weights import placed_name, read_state_dict
 
 _NAME: Final = "Served"
 """Of the class that is made of a network on the command line."""
@@ -80,7 +78,9 @@ def pyg(
         outputs: declarations of all outputs, in the order and with the names of the network's,
             where the derived ones are not right.
         settings: arguments of ``network`` in place of its defaults.
-        weights: a ``state_dict`` saved by ``torch.save``, relative to the file of the caller.
+        weights: a ``state_dict`` saved by ``torch.save``, or a checkpoint with one, relative to the
+            file of the caller. ``hyper_parameters`` of a checkpoint of PyTorch Lightning take
+            precedence over the network's defaults, and ``settings`` over them.
         name: of the model; by default that of the network's class, in snake case.
         budget: how much one batch may hold; by default 64 graphs like the example, and not much
             more than 16,384 nodes or edges.
@@ -90,11 +90,15 @@ def pyg(
     Raises:
         SchemaError: the network cannot be called with the example, or an output cannot be split
             into those of its graphs.
+        WeightsError: the weights exist and cannot be read safely.
     """
     caller = sys._getframe(1).f_globals  # pyright: ignore[reportPrivateUsage]
     folder = Path(caller.get("__file__") or ".").resolve().parent
     graph = _graph(example, folder)
-    defaults = _settings(network, settings or {})
+    given, taken = dict(settings or {}), dict(settings or {})
+    if weights is not None:
+        taken |= saved_settings(network, _weights(folder, weights), given).values
+    defaults = network_settings(network, taken)
     module = _made(network, defaults).eval()
     kind = type(module).__name__
     try:
@@ -127,6 +131,8 @@ def pyg(
         "gradients": found.gradients,
         "merges": not found.mixes,
         "example_arrays": arrays,
+        "given": given,
+        "taken": taken,
     }
     if isinstance(example, str | Path) and not Path(example).is_absolute():
         body["files"] = (str(example),)
@@ -137,16 +143,20 @@ def pyg(
     return type(kind, (_Served, Pipeline), body)
 
 
-def of_network(spec: str, example: Path, settings: Mapping[str, Any]) -> type[Pipeline]:
+def of_network(
+    spec: str, example: Path, settings: Mapping[str, Any], weights: Path | None = None
+) -> type[Pipeline]:
     """Make a pipeline of a network that is named on the command line.
 
     Args:
         spec: ``FILE.py:CLASS`` or ``package.module:CLASS``; also a function that makes the network.
         example: a file with a graph.
         settings: arguments of the class; text is read as JSON unless the default is text.
+        weights: a file for :func:`pyg`.
 
     Raises:
         SchemaError: as for :func:`pyg`; or there is no such network.
+        WeightsError: as for :func:`pyg`.
     """
     module, (where, _, name) = load_module(spec), spec.rpartition(":")
     network: Any = getattr(module, name, None)
@@ -156,14 +166,16 @@ def of_network(spec: str, example: Path, settings: Mapping[str, Any]) -> type[Pi
             f"{spec}: name a network of {where or spec} after a colon; it has "
             f"{', '.join(made) or 'none'}"
         )
-    values = {key: _value(network, key, text) for key, text in settings.items()}
+    values = {key: typed_value(network, key, text) for key, text in settings.items()}
     maker: Any = network
-    kind = pyg(maker, example=example.resolve(), settings=values)
+    file = weights and weights.resolve()
+    kind = pyg(maker, example=example.resolve(), settings=values, weights=file)
     kind.__module__, kind.__qualname__ = module.__name__, _NAME
     imported = importable(Path(where)) if where.endswith(".py") else where
     kind.source = (
         f"import naiad\nfrom {imported} import {name} as network\n\n"
-        f"{_NAME} = naiad.pyg(network, example={example.name!r}, settings={values!r})\n"
+        f"{_NAME} = naiad.pyg(network, example={example.name!r}, settings={values!r}, "
+        f"weights={file and placed_name(file)!r})\n"
     )
     kind.files = (str(example.resolve()),)
     return kind
@@ -176,8 +188,27 @@ class _Served:
     examined: ClassVar[torch.nn.Module]
     findings: ClassVar[Findings]
     example_arrays: ClassVar[Mapping[str, Array]]
+    given: ClassVar[Mapping[str, Any]]
+    taken: ClassVar[Mapping[str, Any]]
     settings: Any = None
     weights_path: Path | None
+
+    def __init__(self, weights: Path | None = None) -> None:
+        """Take the hyper-parameters of these weights, where the class was not given others."""
+        Pipeline.__init__(cast("Any", self), weights)
+        if self.weights_path is None:
+            return
+        saved = saved_settings(self.network, self.weights_path, self.given)
+        copied = (self.weights_path.parent.parent / "config.pbtxt").exists()
+        if saved.others and not copied:  # of a copy it was said before
+            _log.warning(
+                "%s: hyper-parameters that are no arguments of %s are left out: %s",
+                self.weights_path.name,
+                type(self.examined).__name__,
+                ", ".join(saved.others),
+            )
+        if (values := {**self.given, **saved.values}) != self.taken:
+            self.settings = network_settings(self.network, values)
 
     def setup(self, device: str) -> None:
         """Make the network and load its weights."""
@@ -236,36 +267,10 @@ def _graph(example: Any, folder: Path) -> Graph:
     return example  # pyright: ignore[reportReturnType]
 
 
-def _settings(network: Maker, given: Mapping[str, Any]) -> Any:
-    """Return the arguments that the network is made with, as a dataclass; None for a module."""
-    if isinstance(network, torch.nn.Module):
-        if given:
-            raise SchemaError("settings are arguments of a class or function; give that as network")
-        return None
-    parameters = inspect.signature(network).parameters
-    if unknown := given.keys() - parameters.keys():
-        raise SchemaError(
-            f"{network.__name__} takes no {', '.join(sorted(unknown))}; it takes "
-            f"{', '.join(parameters) or 'nothing'}"
-        )
-    values = {
-        key: given.get(key, one.default)
-        for key, one in parameters.items()
-        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-    }
-    if missing := [key for key, value in values.items() if value is inspect.Parameter.empty]:
-        raise SchemaError(
-            f"{network.__name__} needs {', '.join(missing)}: give settings, such as "
-            f"{{{missing[0]!r}: 64}}"
-        )
-    simple = {k: v for k, v in values.items() if isinstance(v, bool | int | float | str)}
-    made = make_dataclass(
-        "Settings",
-        [(key, type(value), field(default=value)) for key, value in simple.items()],
-        frozen=True,
-    )
-    made.others = {key: given[key] for key in given if key not in simple}
-    return made()
+def _weights(folder: Path, weights: str | Path) -> Path:
+    """Return the file beside the caller's, or its copy in a model's folder."""
+    path = folder / weights
+    return path if path.exists() else folder / placed_name(path)
 
 
 def _made(network: Maker, settings: Any) -> torch.nn.Module:
@@ -302,23 +307,3 @@ def _is_network(value: object) -> bool:
     return isinstance(value, torch.nn.Module) or (
         isinstance(value, type) and issubclass(value, torch.nn.Module)
     )
-
-
-def _value(network: Any, name: str, given: Any) -> Any:
-    """Return an argument that was typed, as its default's type or as JSON."""
-    parameter = inspect.signature(network).parameters.get(name)
-    default = None if parameter is None else parameter.default
-    if not isinstance(given, str) or isinstance(default, str):
-        return given
-    try:
-        value = json.loads(given)
-    except ValueError:
-        value = given
-    if isinstance(default, float) and type(value) is int:
-        value = float(value)
-    if isinstance(default, bool | int | float) and type(value) is not type(default):
-        raise SchemaError(
-            f"{name} is {given!r}; its default is {default!r}, so it must be "
-            f"{'a number' if type(default) is not bool else 'true or false'}"
-        )
-    return value

@@ -40,6 +40,7 @@ from naiad.triton.config import (
 from naiad.triton.model_config import versions
 from naiad.triton.sources import place_source
 from naiad.tuning import read_tuning
+from naiad.weights import placed_name
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -149,6 +150,7 @@ def class_of(pipeline: str | type[Pipeline], given: ModelSettings) -> type[Pipel
 
     Raises:
         SchemaError: not found; or the network cannot be called with the example.
+        WeightsError: the network's weights cannot be read safely.
     """
     if not isinstance(pipeline, str):
         return pipeline
@@ -156,7 +158,7 @@ def class_of(pipeline: str | type[Pipeline], given: ModelSettings) -> type[Pipel
         return load_pipeline(pipeline)
     from naiad.geometric.pipeline import of_network
 
-    return of_network(pipeline, given.example, given.settings or {})
+    return of_network(pipeline, given.example, given.settings or {}, given.weights)
 
 
 def naiad_models(directory: Path) -> Iterator[ExportedModel]:
@@ -199,7 +201,7 @@ def _place_labels(pipeline: Pipeline, draft: Path) -> dict[str, str]:
 
 def _place_weights(weights: Path, version: Path) -> str:
     """Copy the weights; return their name in the folder ``version``."""
-    name = "weights" if weights.is_dir() else f"weights{weights.suffix}"
+    name = placed_name(weights)
     if weights.is_dir():
         shutil.copytree(weights, version / name)
     else:

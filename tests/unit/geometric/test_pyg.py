@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from torch_geometric.nn import (
 
 import naiad
 from naiad import Tensor, testing
+from naiad.core.pipeline import make_pipeline
 from naiad.errors import InvalidInput, SchemaError, WeightsError
 from naiad.geometric.attributes import graph_type
 
@@ -283,6 +285,91 @@ def test_weights_and_settings_are_those_of_the_network(tmp_path: Path) -> None:
     other = naiad.pyg(MolNet, example=molecule(), weights=tmp_path / "w.ckpt")
     with pytest.raises(WeightsError, match="size mismatch"):
         testing.load(other)
+
+
+def lightning(path: Path, net: nn.Module, **hyper_parameters: object) -> Path:
+    """Write a checkpoint in the layout of PyTorch Lightning."""
+    state = {f"model.{name}": tensor for name, tensor in net.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state, "hyper_parameters": hyper_parameters}, path)
+    return path
+
+
+def test_hyper_parameters_of_a_checkpoint_are_settings(tmp_path: Path, caplog) -> None:
+    net = MolNet(hidden=24, classes=5)
+    path = lightning(tmp_path / "w.ckpt", net, hidden=24, classes=5, lr=0.1)
+    served = naiad.pyg(MolNet, example=molecule(), weights=path)
+    assert served.outputs["output"].dims == ("requests", 5)
+    with caplog.at_level(logging.WARNING):
+        [found] = answers(served, molecule())
+    assert "no arguments of MolNet are left out: lr" in caplog.text
+    graph = molecule()
+    graph.num_graphs, graph.batch = 1, torch.zeros(9, dtype=torch.int64)
+    np.testing.assert_allclose(found["output"], net(graph).detach(), atol=1e-6)
+
+
+def test_hyper_parameters_of_weights_that_are_given_later_are_taken(tmp_path: Path) -> None:
+    path = lightning(tmp_path / "w.ckpt", MolNet(hidden=24), hidden=24)
+    served = naiad.pyg(MolNet, example=molecule())
+    made = make_pipeline(served, path)
+    assert made.settings.hidden == 24
+    made.setup("cpu")
+    assert make_pipeline(served, path, {"hidden": "40"}).settings.hidden == 40
+    explicit = naiad.pyg(MolNet, example=molecule(), settings={"hidden": 48}, weights=path)
+    assert explicit.settings.hidden == make_pipeline(explicit).settings.hidden == 48
+
+
+@pytest.mark.parametrize("value", ["24", 2.5, True, None])
+def test_a_hyper_parameter_of_another_type_is_refused(tmp_path: Path, value: object) -> None:
+    path = lightning(tmp_path / "w.ckpt", MolNet(), hidden=value)
+    with pytest.raises(WeightsError, match=f"hidden is {value!r}; it must be a whole number"):
+        naiad.pyg(MolNet, example=molecule(), weights=path)
+
+
+def test_a_module_among_the_hyper_parameters_is_refused_unread(tmp_path: Path) -> None:
+    path = lightning(tmp_path / "w.ckpt", MolNet(), model=MolNet())
+    with pytest.raises(WeightsError, match=r"asks for .*MolNet.*nothing in it was run; save it"):
+        naiad.pyg(MolNet, example=molecule(), weights=path)
+
+
+def test_another_pickle_protocol_is_refused_with_the_one_that_is_read(tmp_path: Path) -> None:
+    torch.save(MolNet().state_dict(), tmp_path / "w.pt", pickle_protocol=4)
+    with pytest.raises(WeightsError, match=r"pickle protocol 4; only 2, .*; save it with"):
+        naiad.pyg(MolNet, example=molecule(), weights=tmp_path / "w.pt")
+
+
+class Needing(nn.Module):
+    """A network whose argument has no default."""
+
+    def __init__(self, classes: int, widths: list[int] | None = None) -> None:
+        super().__init__()
+        self.conv = SAGEConv(ATOMS, classes)
+        self.widths = widths
+
+    def forward(self, x, edge_index):
+        return self.conv(x, edge_index)
+
+
+def test_an_exported_model_is_made_with_the_same_hyper_parameters(tmp_path: Path) -> None:
+    (tmp_path / "hyper_net.py").write_text(
+        "from tests.unit.geometric.test_pyg import Needing, molecule\n"
+        "import naiad\n\n"
+        "Served = naiad.pyg(Needing, example=molecule(), weights='w.ckpt')\n"
+    )
+    lightning(tmp_path / "w.ckpt", Needing(5), classes=5, widths=[1, 2])
+    torch.save(molecule(), tmp_path / "molecule.pt")
+    own = naiad.export(f"{tmp_path}/hyper_net.py:Served", tmp_path / "own")
+    typed = naiad.export(
+        f"{tmp_path}/hyper_net.py:Needing",
+        tmp_path / "typed",
+        example=tmp_path / "molecule.pt",
+        weights=tmp_path / "w.ckpt",
+    )
+    (tmp_path / "w.ckpt").unlink()
+    for model in (own, typed):
+        made: Any = model.pipeline()
+        assert made.outputs["output"].dims == ("nodes", 5)
+        made.setup("cpu")
+        assert made._module.widths == [1, 2]
 
 
 class Forces(nn.Module):

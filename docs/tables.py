@@ -9,7 +9,8 @@ As an MkDocs hook it replaces these marks in a page:
 - ``<!-- cves -->``: the vulnerabilities in cves.yaml;
 - ``<!-- extras -->``: the extras in pyproject.toml;
 - ``<!-- public names -->``: ``naiad.__all__``;
-- ``<!-- readme -->``: the beginning of the README.
+- ``<!-- readme -->``: the beginning of the README;
+- ``<!-- example: NAME.py -->``: that file of examples/, as a code block.
 
 As a program it updates the tables stored in pages: the accuracy of NuGraph3's weights in
 nugraph3.md, and the tree of packages in architecture.md.
@@ -51,6 +52,7 @@ _EXTRAS = "<!-- extras -->"
 _README = "<!-- readme -->"
 _NAMES = "<!-- public names -->"
 _APPLICATIONS = "<!-- applications -->"
+_EXAMPLE = re.compile(r"<!-- example: (?P<name>\w+\.py) -->")
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _TREE = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
 
@@ -106,10 +108,16 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace(_EXTRAS, extras_table(extras()))
     if _APPLICATIONS in markdown:
         markdown = markdown.replace(_APPLICATIONS, application_table())
+    markdown = _EXAMPLE.sub(lambda place: example_block(place["name"]), markdown)
     return _SCHEMA.sub(
         lambda place: schema_table(getattr(load_pipeline(place["pipeline"]), place["kind"])),
         markdown,
     )
+
+
+def example_block(name: str) -> str:
+    """Return a file of examples/ as a code block with its name."""
+    return f'```python title="{name}"\n{(ROOT / "examples" / name).read_text("utf-8")}```'
 
 
 def landing_page(readme: str) -> str:

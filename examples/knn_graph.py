@@ -35,10 +35,10 @@ class PointNet(nn.Module):
 
 def neighbours(points):
     """Edges to each point from those that are nearest to it, int64 ``[2, edges]``."""
-    _, found = KDTree(points).query(points, min(NEIGHBOURS + 1, len(points)))
+    _, found = KDTree(points).query(points, NEIGHBOURS + 1)  # len(points) where there are fewer
     target = np.repeat(np.arange(len(points)), found.shape[1])
     edges = np.stack([found.ravel(), target])
-    return edges[:, edges[0] != edges[1]]
+    return edges[:, (edges[0] != edges[1]) & (edges[0] < len(points))]
 
 
 CLOUD = torch.randn(50, 3)

@@ -27,10 +27,11 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
+from naiad.client.graphs import Inputs, arrays_of, is_graph, of_model
 from naiad.core.pipeline import Pipeline, Request, load_pipeline, random_arrays
 from naiad.core.schema import Array, Arrays, Schema, named_dims
 from naiad.errors import NaiadError
@@ -60,12 +61,17 @@ def load(pipeline: Subject, device: str = "cpu") -> Runner:
     return Runner(kind(), device)
 
 
-def run(pipeline: Subject, *requests: Arrays) -> list[dict[str, Array]]:
+def run(pipeline: Subject, *requests: Inputs) -> list[dict[str, Array]]:
     """Answer requests that arrive together, merged as a server would merge them.
+
+    Args:
+        pipeline: to test.
+        requests: arrays by name; or a ``Data`` or ``HeteroData`` of PyTorch Geometric each, whose
+            answers are arrays as well.
 
     Raises:
         NaiadError: the error of the first bad request, such as `InvalidInput` for one that the
-            schema refuses.
+            schema refuses, or that is larger than the pipeline's ``limit``.
     """
     runner = load(pipeline)
     checked = [_checked(runner, request) for request in requests]
@@ -95,7 +101,7 @@ def random_request(pipeline: Subject, seed: int = 0, **sizes: int) -> dict[str, 
 
 def check_batching(
     pipeline: Subject,
-    *requests: Arrays | Mapping[str, int],
+    *requests: Inputs | Mapping[str, int],
     rtol: float = 1e-5,
     atol: float = 1e-5,
 ) -> None:
@@ -103,8 +109,8 @@ def check_batching(
 
     Args:
         pipeline: to test.
-        requests: arrays by name, or sizes by dimension for :func:`random_request`; by default the
-            pipeline's ``example()``, twice.
+        requests: arrays by name, a graph of PyTorch Geometric, or sizes by dimension for
+            :func:`random_request`; by default the pipeline's ``example()``, twice.
         rtol: relative tolerance of floating-point outputs; others must be equal.
         atol: absolute tolerance of floating-point outputs.
 
@@ -132,14 +138,24 @@ def _inputs(pipeline: Subject) -> Schema:
     return (load_pipeline(pipeline) if isinstance(pipeline, str) else pipeline).inputs
 
 
-def _arrays(runner: Runner, seed: int, request: Arrays | Mapping[str, int]) -> Arrays:
-    sizes = {name: size for name, size in request.items() if isinstance(size, int)}
-    if sizes:
-        return random_request(runner, seed, **sizes)
-    return {name: np.asarray(array) for name, array in request.items()}
+def _arrays(runner: Runner, seed: int, request: Inputs | Mapping[str, int]) -> Arrays:
+    if not is_graph(request):
+        given = cast("Mapping[str, Any]", request)
+        sizes = {name: size for name, size in given.items() if isinstance(size, int)}
+        if sizes:
+            return random_request(runner, seed, **sizes)
+    return _sent(runner, cast("Inputs", request))
 
 
-def _checked(runner: Runner, request: Arrays) -> Request:
-    return runner.contract.request(
-        {name: np.asarray(array) for name, array in request.items()}, "", {}
-    )
+def _sent(runner: Runner, request: Inputs) -> Arrays:
+    """Return a request's arrays, as a client would send them."""
+    if is_graph(request):
+        request = of_model(arrays_of(request), runner.contract.inputs, runner.pipeline.name)
+    given = cast("Mapping[str, Any]", request)
+    return {name: np.asarray(array) for name, array in given.items()}
+
+
+def _checked(runner: Runner, request: Inputs) -> Request:
+    checked = runner.contract.request(_sent(runner, request), "", {})
+    runner.contract.limit.refuse_oversize(checked.sizes)
+    return checked

@@ -1,7 +1,9 @@
 """Code blocks of the README and the documentation, as their readers would run them.
 
-A block with ``title="name"`` is a file of that name; a ``text`` block is the output of the Python
-block above it; a block below ``<!-- no test: WHY -->`` cannot be run by a test.
+A block with ``title="name"`` is a file of that name, and so is the mark ``<!-- example: name -->``,
+in whose place the site shows that file of examples/ (docs/tables.py). A ``text`` block is the
+output of the Python block above it; a block below ``<!-- no test: WHY -->`` cannot be run by a
+test.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 EXAMPLES = tuple(sorted((ROOT / "examples").glob("*.py")))
 
 _BLOCK = re.compile(
+    r"^<!-- example: (?P<example>\w+\.py) -->$|"
     r"(?P<skipped>^<!-- no test: .+ -->\n)?"
     r"^```(?P<language>\w*)(?P<options>.*)\n(?P<text>(?:.*\n)*?)^```$",
     re.MULTILINE,
@@ -24,7 +27,7 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block; ``line`` is the number of its first line of code."""
+    """A fenced block or an example; ``line`` is the number of its first line of code."""
 
     page: Path
     line: int
@@ -43,6 +46,11 @@ def blocks(page: Path) -> Iterator[Block]:
     """Return the fenced blocks of a page, in order."""
     text = page.read_text("utf-8")
     for match in _BLOCK.finditer(text):
+        if name := match["example"]:
+            line = text.count("\n", 0, match.start()) + 1
+            source = (ROOT / "examples" / name).read_text("utf-8")
+            yield Block(page, line, "python", source, title=name)
+            continue
         title = re.search(r'title="([^"]+)"', match["options"])
         yield Block(
             page=page,

@@ -69,7 +69,9 @@ def test_blocks_are_found_with_their_attributes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_fence_is_seen(page: Path) -> None:
-    assert 2 * len(list(blocks(page))) == len(re.findall("^ *```", page.read_text("utf-8"), re.M))
+    text = page.read_text("utf-8")
+    fences, examples = re.findall("^ *```", text, re.M), re.findall("<!-- example: ", text)
+    assert 2 * (len(list(blocks(page))) - len(examples)) == len(fences)
 
 
 @pytest.mark.parametrize("block", [b for b in ALL_BLOCKS if b.language == "python"], ids=block_id)
@@ -111,8 +113,27 @@ def test_links_between_pages_resolve(page: Path) -> None:
 def test_the_pages_are_those_of_the_navigation() -> None:
     listed = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     docs = ROOT / "docs"
-    pages = [page.relative_to(docs).as_posix() for page in PAGES if page.is_relative_to(docs)]
-    assert sorted(listed) == sorted(pages)
+    there = {page.relative_to(docs).as_posix() for page in PAGES if page.is_relative_to(docs)}
+    assert sorted(listed) == sorted(there)
+
+
+RECIPES = [page for page in PAGES if page.parent.name == "recipes" and page.name != "index.md"]
+
+
+@pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.name)
+def test_a_recipe_is_in_the_table(page: Path) -> None:
+    assert f"]({page.name}) |" in (page.parent / "index.md").read_text("utf-8")
+
+
+def test_an_example_that_a_page_names_is_shown_and_is_a_file_to_its_reader(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Links\n\n<!-- example: link_prediction.py -->\n\nText.\n")
+    source = (ROOT / "examples" / "link_prediction.py").read_text("utf-8")
+    [block] = blocks(page)
+    assert (block.title, block.text, block.line) == ("link_prediction.py", source, 3)
+    page.write_text(tables.on_page_markdown(page.read_text("utf-8")))
+    [shown] = blocks(page)
+    assert (shown.title, shown.text) == (block.title, block.text)
 
 
 EVENT = {

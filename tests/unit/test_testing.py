@@ -8,6 +8,8 @@ from contextlib import ExitStack, suppress
 
 import numpy as np
 import pytest
+import torch
+from torch_geometric.data import Data
 
 import naiad
 from naiad import testing
@@ -69,6 +71,22 @@ def test_requests_are_answered_in_process_in_their_order() -> None:
     answers = testing.run(testing.load(Degree), first, second)
     assert [answer["degree"].tolist() for answer in answers] == [[0, 1], [3]]
     assert [answer["mean"].tolist() for answer in answers] == [[0, 0], [1]]
+
+
+def test_a_graph_of_pytorch_geometric_is_a_request() -> None:
+    graph = Data(x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1], [2, 2]]))
+    [answer] = testing.run(Degree, graph)
+    assert answer["degree"].tolist() == [0, 0, 2]
+    testing.check_batching(Degree, graph, *SIZES)
+
+
+def test_a_request_beyond_the_limit_is_refused_as_on_a_server() -> None:
+    class Small(Degree):
+        limit = naiad.Budget(nodes=4)
+
+    testing.run(Small, testing.random_request(Small, nodes=4, edges=9))
+    with pytest.raises(InvalidInput, match="has 5 nodes; this model takes at most 4"):
+        testing.run(Small, testing.random_request(Small, nodes=5, edges=9))
 
 
 def test_the_error_of_a_bad_request_is_raised() -> None:

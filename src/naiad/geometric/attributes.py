@@ -47,6 +47,11 @@ class Attribute:
     key: str
     tensor: Tensor
 
+    @property
+    def has_own_rows(self) -> bool:
+        """Whether its rows are neither nodes nor edges nor one for each graph."""
+        return input_name(self.store, self.key.removesuffix("_index")) in self.tensor.dims
+
 
 @dataclass(frozen=True, slots=True)
 class GraphType:

@@ -69,7 +69,7 @@ def examine(
     probe.declare(inputs)
     first = probe.call.graphs.arrays(example)
     second = grown(probe.schema, first)
-    alone = [probe.run(first), probe.run(second)]
+    alone = [probe.run(first), probe.run_grown(second)]
     sizes = [measure(probe.schema, arrays) for arrays in (first, second)]
     together = probe.run_merged(first, second)
     gives_batch, mixes = False, ""
@@ -105,13 +105,31 @@ class _Probe:
         """Run requests merged; with the same random numbers each time."""
         sizes = [measure(self.schema, arrays) for arrays in samples]
         batch = collate(self.schema, samples, sizes).torch("cpu")
-        torch.manual_seed(0)
         mode = torch.enable_grad if self.gradients else torch.inference_mode
-        with mode(), warnings.catch_warnings():
+        with torch.random.fork_rng(devices=[]), mode(), warnings.catch_warnings():
+            torch.default_generator.manual_seed(0)
             warnings.simplefilter("ignore", UserWarning)  # of numbers of nodes that are guessed
             with self.layers.of(batch) if self.layers else contextlib.nullcontext():
                 found = self.call(self.network, batch)
         return {name: tensor.detach() for name, tensor in found.items()}
+
+    def run_grown(self, arrays: Arrays) -> dict[str, torch.Tensor]:
+        """Run the larger graph, which has more rows of every dimension.
+
+        Raises:
+            SchemaError: the network fails, and an attribute has rows that are not nodes or edges.
+        """
+        try:
+            return self.run(arrays)
+        except Exception as error:
+            own = [one.name for one in self.call.graphs.attributes if one.has_own_rows]
+            if not own:
+                raise
+            raise SchemaError(
+                f"it fails for a graph with other numbers of rows of {', '.join(own)}: {error}. "
+                "Where all graphs have the same number, give each a first dimension of one, as in "
+                f"data.{own[0]} = data.{own[0]}[None]"
+            ) from error
 
     def run_merged(self, *samples: Arrays) -> dict[str, torch.Tensor] | Exception:
         try:

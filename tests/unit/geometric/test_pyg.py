@@ -427,3 +427,31 @@ def test_an_index_beyond_the_graph_is_refused() -> None:
     graph.edge_index[0, 0] = 99
     with pytest.raises(InvalidInput, match=r"edge_index\[0, 0\] is 99"):
         answers(served, graph)
+
+
+class Volume(nn.Module):
+    """Volume of a unit cell, which PyTorch Geometric stacks along its first dimension."""
+
+    def forward(self, data: Data) -> torch.Tensor:
+        return data.cell.view(-1, 3, 3).det() + 0 * data.x.sum()
+
+
+def test_an_attribute_of_fixed_size_must_have_a_row_for_each_graph() -> None:
+    graph = molecule()
+    graph.cell = torch.eye(3)
+    message = r"other numbers of rows of cell: .+ as in data.cell = data.cell\[None\]"
+    with pytest.raises(SchemaError, match=message):
+        naiad.pyg(Volume, example=graph)
+    graph.cell = graph.cell[None]
+    served = naiad.pyg(Volume, example=graph)
+    assert served.inputs["cell"].dims == ("requests", 3, 3)
+    assert served.outputs["output"].dims == ("requests",)
+
+
+def test_random_numbers_go_on_as_without_naiad() -> None:
+    net, graph = MolNet(), molecule()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    naiad.pyg(net, example=graph)
+    torch.testing.assert_close(torch.rand(3), expected)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from naiad.core.schema import input_name
+from naiad.errors import InvalidInput
 
 
 class Graph(Protocol):
@@ -47,8 +48,24 @@ def arrays_of(graph: Graph) -> GraphArrays:
     return found
 
 
+def _refuse_batch(arrays: GraphArrays, inputs: Iterable[str]) -> None:
+    """Raise InvalidInput for several graphs merged in one, whose answer would be that of one."""
+    for name in arrays.keys() - set(inputs):
+        if name.rpartition("__")[2] == "batch" and arrays[name].max(initial=0) > 0:
+            raise InvalidInput(
+                f"{name} says that this is a batch of {arrays[name].max() + 1} graphs; send each as "
+                "a request of its own, as with infer_many(model, batch.to_data_list())"
+            )
+
+
 def of_model(arrays: GraphArrays, inputs: Iterable[str], model: str) -> Mapping[str, Any]:
-    """Return the tensors that a model takes; warn about the others, once for a model."""
+    """Return the tensors that a model takes; warn about the others, once for a model.
+
+    Raises:
+        InvalidInput: the graph is a batch of several.
+    """
+    inputs = [*inputs]
+    _refuse_batch(arrays, inputs)
     taken = {name: arrays[name] for name in inputs if name in arrays}
     if left := [name for name in arrays if name not in taken]:
         warnings.warn(f'model "{model}" does not take {", ".join(left)}', stacklevel=2)

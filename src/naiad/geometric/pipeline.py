@@ -26,6 +26,7 @@ from naiad.geometric.attributes import Graph, graph_type
 from naiad.geometric.files import read_graph
 from naiad.geometric.network import Layers
 from naiad.geometric.probe import Findings, examine
+from naiad.tracebacks import told
 from naiad.weights import read_state_dict
 
 Maker: TypeAlias = "torch.nn.Module | Callable[..., torch.nn.Module]"
@@ -94,13 +95,18 @@ def pyg(
     caller = sys._getframe(1).f_globals  # pyright: ignore[reportPrivateUsage]
     folder = Path(caller.get("__file__") or ".").resolve().parent
     graph = _graph(example, folder)
+    network = _unwrapped(network)
     defaults = _settings(network, settings or {})
-    module = _made(network, defaults).eval()
+    module = _made(network, defaults)
     kind = type(module).__name__
+    training = [one for one in module.modules() if one.training]
     try:
-        found = examine(module, graph_type(graph), graph, inputs or {}, outputs)
+        found = examine(module.eval(), graph_type(graph), graph, inputs or {}, outputs)
     except SchemaError as error:
-        raise SchemaError(f"{kind}: {error}") from None
+        raise SchemaError(f"{kind}: {error}") from error.__cause__
+    finally:  # a module of the caller's stays as it was
+        for one in training if module is network else ():
+            one.training = True
     arrays = found.call.graphs.arrays(graph)
     schema = found.call.graphs.inputs
     if found.mixes:
@@ -125,7 +131,7 @@ def pyg(
         "examined": module,
         "findings": found,
         "gradients": found.gradients,
-        "merges": not found.mixes,
+        "merges": False if found.mixes else None,  # checked again with the weights
         "example_arrays": arrays,
     }
     if isinstance(example, str | Path) and not Path(example).is_absolute():
@@ -186,7 +192,9 @@ class _Served:
             _load(module, self.weights_path)
         self._module = module.to(device).eval()
         self._layers = (
-            Layers(module, self.findings.call.graphs) if self.findings.gives_batch else None
+            Layers(self._module, self.findings.call.graphs, self.findings.gives)
+            if self.findings.gives_batch
+            else None
         )
 
     def save_weights(self, folder: Path) -> Path | None:
@@ -211,7 +219,10 @@ class _Served:
         found = self.findings
         with self._layers.of(batch) if self._layers else nullcontext():
             outputs = found.call(self._module, batch)
-        named = dict(zip(found.outputs, outputs.values(), strict=True))
+        named = {
+            name: torch.atleast_1d(tensor)
+            for name, tensor in zip(found.outputs, outputs.values(), strict=True)
+        }
         return {
             name: tensor[None] if found.outputs[name].axis is None else tensor
             for name, tensor in named.items()
@@ -229,11 +240,37 @@ def _graph(example: Any, folder: Path) -> Graph:
     if isinstance(example, str | Path):
         return read_graph(folder / example)
     if not isinstance(example, BaseData):
+        several = isinstance(example, list | tuple)
         raise SchemaError(
-            f"the example is a {type(example).__name__}; it must be a torch_geometric Data or "
-            "HeteroData"
+            f"the example is a {type(example).__name__}; it must be "
+            f"{'one ' if several else 'a '}torch_geometric Data or HeteroData"
+            f"{', such as the first of them' if several else ''}"
+        )
+    if (graphs := getattr(example, "_num_graphs", 1)) > 1:
+        raise SchemaError(
+            f"the example is a Batch of {graphs} graphs; it must be one graph, such as batch[0]"
         )
     return example  # pyright: ignore[reportReturnType]
+
+
+def _unwrapped(network: Any) -> Maker:
+    """Return the module within ``DataParallel`` or ``torch.compile``, which hide its signature.
+
+    Raises:
+        SchemaError: it is nothing that makes a module.
+    """
+    if isinstance(network, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        return _unwrapped(network.module)
+    if inner := getattr(network, "_orig_mod", None):
+        _log.warning("%s is served without torch.compile", type(inner).__name__)
+        return _unwrapped(inner)
+    if isinstance(network, torch.nn.Module) or (
+        callable(network)
+        and (not isinstance(network, type) or issubclass(network, torch.nn.Module))
+    ):
+        return network
+    shown = repr(network) if isinstance(network, type) else f"a {type(network).__name__}"
+    raise SchemaError(f"the network is {shown}; it must be a torch.nn.Module, or make one")
 
 
 def _settings(network: Maker, given: Mapping[str, Any]) -> Any:
@@ -271,7 +308,16 @@ def _settings(network: Maker, given: Mapping[str, Any]) -> Any:
 def _made(network: Maker, settings: Any) -> torch.nn.Module:
     if isinstance(network, torch.nn.Module):
         return network
-    made: Any = network(**asdict(settings), **type(settings).others)
+    try:
+        made: Any = network(**asdict(settings), **type(settings).others)
+    except Exception as error:
+        given = ", ".join(
+            f"{k}={v!r}" for k, v in {**asdict(settings), **type(settings).others}.items()
+        )
+        raise SchemaError(
+            f"{network.__name__}({given}) fails: {told(error, network.__name__)}"
+        ) from error
+    made = _unwrapped(made)
     if not isinstance(made, torch.nn.Module):
         raise SchemaError(f"{network.__name__}() returned a {type(made).__name__}, not a module")
     return made

@@ -53,8 +53,8 @@ def _refuse_batch(arrays: GraphArrays, inputs: Iterable[str]) -> None:
     for name in arrays.keys() - set(inputs):
         if name.rpartition("__")[2] == "batch" and arrays[name].max(initial=0) > 0:
             raise InvalidInput(
-                f"{name} says that this is a batch of {arrays[name].max() + 1} graphs; send each as "
-                "a request of its own, as with infer_many(model, batch.to_data_list())"
+                f"{name} says that this is a batch of {arrays[name].max() + 1} graphs; send each "
+                "as a request of its own, as with infer_many(model, batch.to_data_list())"
             )
 
 

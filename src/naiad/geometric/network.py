@@ -155,7 +155,7 @@ def named(outputs: Any, name: str = "") -> dict[str, torch.Tensor]:
 
 
 LayerDims: TypeAlias = "dict[str, list[str | None]]"
-"""Layers by name: the nodes of each call, whose ``batch`` it is given; None: it is given nothing."""
+"""Layers by name: the nodes whose ``batch`` each call is given; None: it is given nothing."""
 
 
 class Layers:

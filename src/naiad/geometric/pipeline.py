@@ -111,8 +111,7 @@ def pyg(
     schema = found.call.graphs.inputs
     if found.mixes:
         _log.warning(
-            "%s is served one request at a time: %s. Give `batch` to its normalisation, attention "
-            "and pooling layers to have graphs merged",
+            "%s is served one request at a time: %s",
             kind,
             found.mixes,
         )

@@ -99,7 +99,10 @@ def examine(
         probe.layers.remove()
         if not _agree(alone, together):
             probe.layers, given = None, {}
-            mixes = "its answer for a graph depends on the graphs that it is merged with"
+            mixes = (
+                "its answer for a graph depends on the graphs that it is merged with. Give `batch` "
+                "to its normalisation, attention and pooling layers to have graphs merged"
+            )
             if isinstance(together, Exception):
                 mixes = f"it fails for merged graphs: {told(together, 'forward()')}"
             elif not _agree([alone[0]], probe.run(pair[0], seed=1)):

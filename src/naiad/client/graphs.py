@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from naiad.core.schema import input_name
 from naiad.errors import InvalidInput
+
+_OWN: Final = f"{Path(__file__).parents[1]}/"
 
 
 class Graph(Protocol):
@@ -68,8 +72,16 @@ def of_model(arrays: GraphArrays, inputs: Iterable[str], model: str) -> Mapping[
     _refuse_batch(arrays, inputs)
     taken = {name: arrays[name] for name in inputs if name in arrays}
     if left := [name for name in arrays if name not in taken]:
-        warnings.warn(f'model "{model}" does not take {", ".join(left)}', stacklevel=2)
+        warnings.warn(f'model "{model}" does not take {", ".join(left)}', stacklevel=_level())
     return taken
+
+
+def _level() -> int:
+    """Return the ``stacklevel`` of the first caller outside Naiad, whose line a warning shows."""
+    frame, level = sys._getframe(1), 1  # pyright: ignore[reportPrivateUsage]
+    while frame.f_back and frame.f_code.co_filename.startswith(_OWN):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def as_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -267,7 +267,7 @@ def _unwrapped(network: Any) -> Maker:
         callable(network)
         and (not isinstance(network, type) or issubclass(network, torch.nn.Module))
     ):
-        return network
+        return cast("Maker", network)
     shown = repr(network) if isinstance(network, type) else f"a {type(network).__name__}"
     raise SchemaError(f"the network is {shown}; it must be a torch.nn.Module, or make one")
 
@@ -278,17 +278,17 @@ def _settings(network: Maker, given: Mapping[str, Any]) -> Any:
         if given:
             raise SchemaError("settings are arguments of a class or function; give that as network")
         return None
-    parameters = inspect.signature(network).parameters
+    parameters = {
+        key: one
+        for key, one in inspect.signature(network).parameters.items()
+        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    }
     if unknown := given.keys() - parameters.keys():
         raise SchemaError(
             f"{network.__name__} takes no {', '.join(sorted(unknown))}; it takes "
             f"{', '.join(parameters) or 'nothing'}"
         )
-    values = {
-        key: given.get(key, one.default)
-        for key, one in parameters.items()
-        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
-    }
+    values = {key: given.get(key, one.default) for key, one in parameters.items()}
     if missing := [key for key, value in values.items() if value is inspect.Parameter.empty]:
         raise SchemaError(
             f"{network.__name__} needs {', '.join(missing)}: give settings, such as "

@@ -266,7 +266,7 @@ class _Probe:
         return ""
 
 
-def _agree(alone: list[dict[str, torch.Tensor]], together: Outputs | Exception) -> bool:
+def _agree(alone: Sequence[Outputs], together: Outputs | Exception) -> bool:
     """Return True if merged answers are those of each graph, one behind the other."""
     if isinstance(together, Exception) or together.keys() != alone[0].keys():
         return False
@@ -300,7 +300,9 @@ def _finite(outputs: Outputs) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in outputs.values())
 
 
-def _checked(declared: Schema, alone: list[dict[str, torch.Tensor]], sizes: list[Sizes]) -> Schema:
+def _checked(
+    declared: Schema, alone: list[dict[str, torch.Tensor]], sizes: Sequence[Sizes]
+) -> Schema:
     """Return the outputs that the user declared.
 
     Raises:
@@ -331,7 +333,7 @@ def _declare(
     name: str,
     first: torch.Tensor,
     second: torch.Tensor,
-    sizes: list[Sizes],
+    sizes: Sequence[Sizes],
     merged: torch.Tensor | None,
 ) -> Tensor:
     """Return the declaration of an output, from those of two graphs and the merged one, if any."""

@@ -508,6 +508,8 @@ class Halves(nn.Module):
         (MolNet, {}, {"outputs": {"output": Tensor("float32", ("requests", 4))}},
          r"it has shape \[1, 3\] for a graph of 9 nodes"),
         (MolNet, {}, {"inputs": {"x": Tensor("float32", ("atoms", ATOMS))}}, "it has .'nodes', 7"),
+        (MolNet, {}, {"name": "my net/.."}, "name is 'my net/..'; it must consist of letters"),
+        (Broken, {}, {"settings": {"hidden": 3}}, "Broken takes no hidden; it takes nothing"),
         (dict, {}, {}, "the network is <class 'dict'>; it must be a torch.nn.Module"),
     ],
 )  # fmt: skip
@@ -535,5 +537,6 @@ def test_a_batch_of_several_graphs_is_not_sent_as_one() -> None:
     batch = Batch.from_data_list([molecule(), molecule(5)])
     with pytest.raises(InvalidInput, match="a batch of 2 graphs; send each"):
         of_model(arrays_of(batch), ["x", "edge_index"], "mol_net")
-    with pytest.warns(UserWarning, match='model "own" does not take edge_index'):
+    with pytest.warns(UserWarning, match='model "own" does not take edge_index') as said:
         assert "batch" in of_model(arrays_of(batch), ["x", "batch"], "own")
+    assert said[0].filename == __file__

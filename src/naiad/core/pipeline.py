@@ -179,8 +179,8 @@ class Pipeline:
             cls.name = cls.name.lower()
         if not re.fullmatch(r"\w[\w.-]*", cls.name):
             raise SchemaError(
-                f"{cls.__name__}: name is {cls.name!r}; it must consist of letters, digits, -, _ and "
-                "., and begin with a letter, a digit or _: the model's folder has this name"
+                f"{cls.__name__}: name is {cls.name!r}; it must consist of letters, digits, -, _ "
+                "and ., and begin with a letter, a digit or _: the model's folder has this name"
             )
         missing = [attr for attr in ("inputs", "outputs") if not hasattr(cls, attr)]
         if missing:

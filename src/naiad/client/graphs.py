@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
@@ -72,8 +73,14 @@ def of_model(arrays: GraphArrays, inputs: Iterable[str], model: str) -> Mapping[
     _refuse_batch(arrays, inputs)
     taken = {name: arrays[name] for name in inputs if name in arrays}
     if left := [name for name in arrays if name not in taken]:
-        warnings.warn(f'model "{model}" does not take {", ".join(left)}', stacklevel=_level())
+        _note(model, ", ".join(left))
     return taken
+
+
+@cache
+def _note(model: str, left: str) -> None:
+    """Warn about attributes that are left out, the first time in this process."""
+    warnings.warn(f'model "{model}" does not take {left}', stacklevel=_level())
 
 
 def _level() -> int:

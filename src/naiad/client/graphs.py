@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from naiad.core.schema import input_name
+from naiad.errors import InvalidInput
+
+_OWN: Final = f"{Path(__file__).parents[1]}/"
 
 
 class Graph(Protocol):
@@ -47,12 +53,42 @@ def arrays_of(graph: Graph) -> GraphArrays:
     return found
 
 
+def _refuse_batch(arrays: GraphArrays, inputs: Iterable[str]) -> None:
+    """Raise InvalidInput for several graphs merged in one, whose answer would be that of one."""
+    for name in arrays.keys() - set(inputs):
+        if name.rpartition("__")[2] == "batch" and arrays[name].max(initial=0) > 0:
+            raise InvalidInput(
+                f"{name} says that this is a batch of {arrays[name].max() + 1} graphs; send each "
+                "as a request of its own, as with infer_many(model, batch.to_data_list())"
+            )
+
+
 def of_model(arrays: GraphArrays, inputs: Iterable[str], model: str) -> Mapping[str, Any]:
-    """Return the tensors that a model takes; warn about the others, once for a model."""
+    """Return the tensors that a model takes; warn about the others, once for a model.
+
+    Raises:
+        InvalidInput: the graph is a batch of several.
+    """
+    inputs = [*inputs]
+    _refuse_batch(arrays, inputs)
     taken = {name: arrays[name] for name in inputs if name in arrays}
     if left := [name for name in arrays if name not in taken]:
-        warnings.warn(f'model "{model}" does not take {", ".join(left)}', stacklevel=2)
+        _note(model, ", ".join(left))
     return taken
+
+
+@cache
+def _note(model: str, left: str) -> None:
+    """Warn about attributes that are left out, the first time in this process."""
+    warnings.warn(f'model "{model}" does not take {left}', stacklevel=_level())
+
+
+def _level() -> int:
+    """Return the ``stacklevel`` of the first caller outside Naiad, whose line a warning shows."""
+    frame, level = sys._getframe(1), 1  # pyright: ignore[reportPrivateUsage]
+    while frame.f_back and frame.f_code.co_filename.startswith(_OWN):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def as_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:

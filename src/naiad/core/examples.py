@@ -34,6 +34,47 @@ def grown(schema: Schema, arrays: Arrays) -> dict[str, Array]:
     }
 
 
+def varied(
+    schema: Schema, arrays: Arrays, low: float, high: float, *, integers: bool = False
+) -> dict[str, Array]:
+    """Return a request of the same sizes with other values, so that averages over its rows differ.
+
+    An example may be of zeros, or so large that one more row changes no average: graphs like it
+    would not show whether a model mixes them.
+
+    Args:
+        schema: of the request.
+        arrays: the request.
+        low: floats are multiplied by random numbers from here
+        high: to here, and stay within the declared bounds; an array of zeros gets such numbers.
+        integers: replace integers that are all equal by two numbers; a model may refuse those.
+            Others, which are no indices, are drawn from the first third of their rows.
+    """
+    random = np.random.default_rng(0)
+    return {
+        name: _varied(schema[name], array, random.uniform(low, high, array.shape), integers)
+        for name, array in arrays.items()
+    }
+
+
+def _varied(tensor: Tensor, array: Array, factors: Array, integers: bool) -> Array:
+    if tensor.index_into is not None or tensor.unique or not array.size:
+        return array
+    if array.dtype.kind == "f":
+        values = (array if array.any() else 1) * factors
+        return np.clip(values, tensor.minimum, tensor.maximum).astype(array.dtype)
+    if tensor.axis is None or array.dtype.kind not in "iub":
+        return array
+    random = np.random.default_rng(0)
+    first = array.reshape(-1)[0]
+    bounded = tensor.categories or tensor.minimum is not None or tensor.maximum is not None
+    if integers and not bounded and (array == first).all():
+        other = first - 1 if first > 0 else first + 1
+        return np.where(random.random(array.shape) < 0.5, first, other).astype(array.dtype)
+    rows = array.shape[tensor.axis]
+    return array.take(random.integers(0, (rows + 2) // 3, rows), tensor.axis)
+
+
 def emptied(schema: Schema, arrays: Arrays) -> dict[str, Array]:
     """Return the example without rows along its merged dimensions."""
     return {

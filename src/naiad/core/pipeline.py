@@ -177,6 +177,11 @@ class Pipeline:
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__)
             cls.name = cls.name.lower()
+        if not re.fullmatch(r"\w[\w.-]*", cls.name):
+            raise SchemaError(
+                f"{cls.__name__}: name is {cls.name!r}; it must consist of letters, digits, -, _ "
+                "and ., and begin with a letter, a digit or _: the model's folder has this name"
+            )
         missing = [attr for attr in ("inputs", "outputs") if not hasattr(cls, attr)]
         if missing:
             raise SchemaError(f"{cls.__name__} must declare {' and '.join(missing)}")

@@ -10,8 +10,8 @@ as they say.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -29,6 +29,8 @@ StoreKey: TypeAlias = "str | tuple[str, str, str] | None"
 
 _DERIVED: Final = ("batch", "ptr", "num_nodes")
 """Attributes that the server works out."""
+
+_INSTEAD: Final = "give tensors, such as edge_index in place of adj_t, and a number for each word"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,24 @@ class GraphType:
         kind: ``Data``, ``HeteroData`` or a subclass of one.
         attributes: the tensors.
         nodes: dimension of the nodes of each store that has nodes.
+        unsent: attributes that cannot be sent, and what they are.
     """
 
     kind: type[Any]
     attributes: tuple[Attribute, ...]
     nodes: Mapping[StoreKey, str]
+    unsent: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def hint(self, error: Exception) -> str:
+        """Say which attribute that cannot be sent an error is about, or ""."""
+        return self.why_missing(one for one in self.unsent if repr(one) in str(error))
+
+    def why_missing(self, names: Iterable[str]) -> str:
+        """Say which of these attributes the example has, but cannot be sent; or ""."""
+        found = [f"{one} is {self.unsent[one]}" for one in names if one in self.unsent]
+        if not found:
+            return ""
+        return f"; {', '.join(found)}, which cannot be sent: {_INSTEAD}"
 
     @property
     def inputs(self) -> dict[str, Tensor]:
@@ -82,7 +97,7 @@ class GraphType:
                 there.add(one.tensor.names[0])
         attributes = tuple(one for one in self.attributes if one.name in kept)
         nodes = {store: dim for store, dim in self.nodes.items() if dim in there}
-        return GraphType(self.kind, attributes, nodes)
+        return GraphType(self.kind, attributes, nodes, self.unsent)
 
     def arrays(self, graph: Graph) -> dict[str, Any]:
         """Return the tensors of one graph, by input name, as the schema has them."""
@@ -112,6 +127,13 @@ def graph_type(example: Graph) -> GraphType:
         SchemaError: an attribute cannot be sent, or the example has no rows of some dimension.
     """
     found = [*_tensors(example)]
+    for name, store, key, value in found:
+        axis = example.__cat_dim__(key, value, _store(example, store))
+        if axis is not None and value.ndim and not value.shape[axis]:
+            raise SchemaError(
+                f"{name} of the example has shape {[*value.shape]}; its dimension {axis} must have "
+                "some rows, so that the outputs show what they have a row for"
+            )
     if not found:
         raise SchemaError("the example has no tensors; give a graph as the network takes it")
     dims = {name: _dims(example, store, key, value) for name, store, key, value in found}
@@ -130,7 +152,7 @@ def graph_type(example: Graph) -> GraphType:
                     f"{one.name} has positions of {target}, but no attribute has a row for each of "
                     f"those; add one, such as x = torch.ones(num_nodes, 1)"
                 )
-    return GraphType(type(example), attributes, nodes)
+    return GraphType(type(example), attributes, nodes, _unsent(example))
 
 
 def _store(graph: Any, key: StoreKey) -> Any:
@@ -151,10 +173,20 @@ def _tensors(graph: Graph) -> Iterator[tuple[str, StoreKey, str, Any]]:
                 continue
             if isinstance(value, bool | int | float):
                 value = torch.tensor(value)
-            if is_sparse(value):
-                raise SchemaError(f"{name} is a sparse tensor; give an edge_index")
-            if isinstance(value, torch.Tensor):
+            if isinstance(value, torch.Tensor) and not is_sparse(value):
                 yield name, store, key, value.as_subclass(torch.Tensor)
+
+
+def _unsent(graph: Graph) -> dict[str, str]:
+    """Return the attributes that are no dense tensors, by key."""
+    return {
+        key: "a sparse tensor" if is_sparse(value) else f"a {type(value).__name__}"
+        for store in graph.stores
+        for key, value in store.items()
+        if value is not None
+        and key not in _DERIVED
+        and (is_sparse(value) or not isinstance(value, torch.Tensor | bool | int | float))
+    }
 
 
 def _node_dims(graph: Graph) -> dict[StoreKey, str]:
@@ -238,8 +270,6 @@ def _grown(
     for name, store, key, value in found:
         if dim in dims[name]:
             axis = dims[name].index(dim)
-            if not value.shape[axis]:
-                raise SchemaError(f"{name} of the example has no {dim}; it must have some")
             last = value.narrow(axis, value.shape[axis] - 1, 1)
             _store(copy, store)[key] = torch.cat([value, last], axis)
     for store, nodes in _node_dims(graph).items():

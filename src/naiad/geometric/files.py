@@ -36,8 +36,8 @@ def read_graph(file: Path | IO[bytes]) -> Any:
         said = str(error).partition("WeightsUnpickler error: ")
         reason = (said[2] or said[0]).strip().partition("\n")[0]
         raise InvalidInput(
-            f"{name}not a Data or HeteroData that torch.save wrote; subclasses cannot be read "
-            f"safely ({reason})"
+            f"{name}not a Data or HeteroData that torch.save wrote; a subclass or Batch cannot be "
+            f"read safely: save a plain one, or give the graph itself to naiad.pyg ({reason})"
         ) from None
     if not isinstance(found, BaseData):
         raise InvalidInput(f"{name}a {type(found).__name__}; it must be a Data or HeteroData")

@@ -7,13 +7,13 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch_geometric.data.data import BaseData
 
 from naiad.core.merging import Batch
-from naiad.errors import SchemaError
+from naiad.errors import PipelineError, SchemaError
 from naiad.geometric.attributes import GraphType, StoreKey, ends
 
 OUTPUT: Final = "output"
@@ -49,7 +49,7 @@ class Call:
         if unknown := [one.name for one in required if one.name not in known]:
             raise SchemaError(
                 f"forward() takes {', '.join(unknown)}, which the example does not have; it has "
-                f"{', '.join(known.names())}"
+                f"{', '.join(known.names())}{graphs.why_missing(unknown)}"
             )
         return cls(graphs, tuple(one.name for one in parameters if one.name in known))
 
@@ -154,40 +154,83 @@ def named(outputs: Any, name: str = "") -> dict[str, torch.Tensor]:
     return found
 
 
+LayerDims: TypeAlias = "dict[str, list[str | None]]"
+"""Layers by name: the nodes whose ``batch`` each call is given; None: it is given nothing."""
+
+
 class Layers:
     """Gives ``batch`` to layers that take it and were not given it, such as normalisations.
 
     Without it, a layer like ``GraphNorm`` takes all graphs of a batch for one.
+
+    Attributes:
+        given: what the layers were given. Nodes are recognised by their number, which is certain
+            only where graphs have as many nodes of one type as of another, so that a network is
+            watched once, with graphs that have not, and then given the same.
     """
 
-    def __init__(self, network: torch.nn.Module, graphs: GraphType) -> None:
-        """Watch the calls of the network's layers."""
+    def __init__(
+        self, network: torch.nn.Module, graphs: GraphType, given: LayerDims | None = None
+    ) -> None:
+        """Watch the calls of the network's layers; ``given`` is what they are to be given."""
         self._dims = tuple(graphs.nodes.values())
         self._batch: Batch | None = None
-        for module in network.modules():
+        self._calls: dict[str, int] = {}
+        self._planned = given is not None
+        self.given: LayerDims = {} if given is None else given
+        self._hooks: list[Any] = []
+        for name, module in network.named_modules():
             signature = inspect.signature(module.forward)
             if module is not network and "batch" in signature.parameters:
-                module.register_forward_pre_hook(partial(self._give, signature), with_kwargs=True)
+                give = partial(self._give, name, signature)
+                self._hooks.append(module.register_forward_pre_hook(give, with_kwargs=True))
 
     @contextmanager
     def of(self, batch: Batch) -> Generator[None]:
         """Give the graphs' numbers of this batch, if it has several graphs."""
         self._batch = batch if batch.requests > 1 else None
+        self._calls.clear()
         try:
             yield
         finally:
             self._batch = None
 
+    def remove(self) -> None:
+        """Watch no longer."""
+        for hook in self._hooks:
+            hook.remove()
+
     def _give(
-        self, signature: inspect.Signature, module: Any, args: Any, kwargs: dict[str, Any]
+        self,
+        name: str,
+        signature: inspect.Signature,
+        module: Any,
+        args: Any,
+        kwargs: dict[str, Any],
     ) -> Any:
         batch, given = self._batch, signature.bind_partial(*args, **kwargs).arguments
         first = next(iter(given.values()), None)
         if batch is None or given.get("batch") is not None or not isinstance(first, torch.Tensor):
             return None
         rows = first.shape[0] if first.ndim else 0
-        dim = next((dim for dim in self._dims if batch.total(dim) == rows), None)
+        number = self._calls[name] = self._calls.get(name, -1) + 1
+        dim = self._planned_dim(name, number) if self._planned else self._found(name, batch, rows)
         if dim is None:
             return None
+        if batch.total(dim) != rows:
+            raise PipelineError(
+                f"{name} takes {rows} rows; the graphs have {batch.total(dim)} {dim}"
+            )
         known = {"batch": batch.index(dim), "batch_size": batch.requests}
         return (), {**given, **{k: v for k, v in known.items() if k in signature.parameters}}
+
+    def _found(self, name: str, batch: Batch, rows: int) -> str | None:
+        dim = next((dim for dim in self._dims if batch.total(dim) == rows), None)
+        self.given.setdefault(name, []).append(dim)
+        return dim
+
+    def _planned_dim(self, name: str, number: int) -> str | None:
+        plan = self.given.get(name, [])
+        if number >= len(plan):
+            raise PipelineError(f"{name} is called more often than for the example")
+        return plan[number]

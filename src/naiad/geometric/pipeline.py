@@ -26,6 +26,7 @@ from naiad.geometric.files import read_graph
 from naiad.geometric.network import Layers
 from naiad.geometric.probe import Findings, examine
 from naiad.geometric.settings import Maker, network_settings, saved_settings, typed_value
+from naiad.tracebacks import told
 from naiad.weights import placed_name, read_state_dict
 
 _NAME: Final = "Served"
@@ -95,22 +96,26 @@ def pyg(
     caller = sys._getframe(1).f_globals  # pyright: ignore[reportPrivateUsage]
     folder = Path(caller.get("__file__") or ".").resolve().parent
     graph = _graph(example, folder)
+    network = _unwrapped(network)
     given, taken = dict(settings or {}), dict(settings or {})
     if weights is not None:
         taken |= saved_settings(network, _weights(folder, weights), given).values
     defaults = network_settings(network, taken)
-    module = _made(network, defaults).eval()
+    module = _made(network, defaults)
     kind = type(module).__name__
+    training = [one for one in module.modules() if one.training]
     try:
-        found = examine(module, graph_type(graph), graph, inputs or {}, outputs)
+        found = examine(module.eval(), graph_type(graph), graph, inputs or {}, outputs)
     except SchemaError as error:
-        raise SchemaError(f"{kind}: {error}") from None
+        raise SchemaError(f"{kind}: {error}") from error.__cause__
+    finally:  # a module of the caller's stays as it was
+        for one in training if module is network else ():
+            one.training = True
     arrays = found.call.graphs.arrays(graph)
     schema = found.call.graphs.inputs
     if found.mixes:
         _log.warning(
-            "%s is served one request at a time: %s. Give `batch` to its normalisation, attention "
-            "and pooling layers to have graphs merged",
+            "%s is served one request at a time: %s",
             kind,
             found.mixes,
         )
@@ -129,7 +134,7 @@ def pyg(
         "examined": module,
         "findings": found,
         "gradients": found.gradients,
-        "merges": not found.mixes,
+        "merges": False if found.mixes else None,  # checked again with the weights
         "example_arrays": arrays,
         "given": given,
         "taken": taken,
@@ -217,7 +222,9 @@ class _Served:
             _load(module, self.weights_path)
         self._module = module.to(device).eval()
         self._layers = (
-            Layers(module, self.findings.call.graphs) if self.findings.gives_batch else None
+            Layers(self._module, self.findings.call.graphs, self.findings.gives)
+            if self.findings.gives_batch
+            else None
         )
 
     def save_weights(self, folder: Path) -> Path | None:
@@ -242,7 +249,10 @@ class _Served:
         found = self.findings
         with self._layers.of(batch) if self._layers else nullcontext():
             outputs = found.call(self._module, batch)
-        named = dict(zip(found.outputs, outputs.values(), strict=True))
+        named = {
+            name: torch.atleast_1d(tensor)
+            for name, tensor in zip(found.outputs, outputs.values(), strict=True)
+        }
         return {
             name: tensor[None] if found.outputs[name].axis is None else tensor
             for name, tensor in named.items()
@@ -260,9 +270,15 @@ def _graph(example: Any, folder: Path) -> Graph:
     if isinstance(example, str | Path):
         return read_graph(folder / example)
     if not isinstance(example, BaseData):
+        several = isinstance(example, list | tuple)
         raise SchemaError(
-            f"the example is a {type(example).__name__}; it must be a torch_geometric Data or "
-            "HeteroData"
+            f"the example is a {type(example).__name__}; it must be "
+            f"{'one ' if several else 'a '}torch_geometric Data or HeteroData"
+            f"{', such as the first of them' if several else ''}"
+        )
+    if (graphs := getattr(example, "_num_graphs", 1)) > 1:
+        raise SchemaError(
+            f"the example is a Batch of {graphs} graphs; it must be one graph, such as batch[0]"
         )
     return example  # pyright: ignore[reportReturnType]
 
@@ -273,10 +289,39 @@ def _weights(folder: Path, weights: str | Path) -> Path:
     return path if path.exists() else folder / placed_name(path)
 
 
+def _unwrapped(network: Any) -> Maker:
+    """Return the module within ``DataParallel`` or ``torch.compile``, which hide its signature.
+
+    Raises:
+        SchemaError: it is nothing that makes a module.
+    """
+    if isinstance(network, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        return _unwrapped(network.module)
+    if inner := getattr(network, "_orig_mod", None):
+        _log.warning("%s is served without torch.compile", type(inner).__name__)
+        return _unwrapped(inner)
+    if isinstance(network, torch.nn.Module) or (
+        callable(network)
+        and (not isinstance(network, type) or issubclass(network, torch.nn.Module))
+    ):
+        return cast("Maker", network)
+    shown = repr(network) if isinstance(network, type) else f"a {type(network).__name__}"
+    raise SchemaError(f"the network is {shown}; it must be a torch.nn.Module, or make one")
+
+
 def _made(network: Maker, settings: Any) -> torch.nn.Module:
     if isinstance(network, torch.nn.Module):
         return network
-    made: Any = network(**asdict(settings), **type(settings).others)
+    try:
+        made: Any = network(**asdict(settings), **type(settings).others)
+    except Exception as error:
+        given = ", ".join(
+            f"{k}={v!r}" for k, v in {**asdict(settings), **type(settings).others}.items()
+        )
+        raise SchemaError(
+            f"{network.__name__}({given}) fails: {told(error, network.__name__)}"
+        ) from error
+    made = _unwrapped(made)
     if not isinstance(made, torch.nn.Module):
         raise SchemaError(f"{network.__name__}() returned a {type(made).__name__}, not a module")
     return made

@@ -44,7 +44,7 @@ def network_settings(network: Maker, given: Mapping[str, Any]) -> Any:
             raise SchemaError("settings are arguments of a class or function; give that as network")
         return None
     parameters = _parameters(network)
-    if unknown := given.keys() - inspect.signature(network).parameters.keys():
+    if unknown := given.keys() - parameters.keys():
         raise SchemaError(
             f"{network.__name__} takes no {', '.join(sorted(unknown))}; it takes "
             f"{', '.join(parameters) or 'nothing'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from naiad.core.examples import TOLERANCE, difference, grown
+from naiad.core.examples import TOLERANCE, difference, grown, varied
 from naiad.core.schema import REQUESTS, Arrays
 from naiad.errors import NaiadError
 from naiad.runtime.runner import Outcome, Runner
@@ -11,12 +11,19 @@ from naiad.runtime.runner import Outcome, Runner
 def mixes(runner: Runner) -> str:
     """Answer the example and a larger request alone and together; return how they differ, or "".
 
-    Compared are requests that the model answers: one that it refuses shows nothing.
+    The same once more with other values: those of an example may be too alike to show it. Compared
+    are requests that the model answers: one that it refuses shows nothing.
     """
     if runner.budget.get(REQUESTS) == 1:
         return ""
-    example = runner.pipeline.example()
-    given: list[Arrays] = [example, grown(runner.contract.inputs, example)]
+    schema, example = runner.contract.inputs, runner.pipeline.example()
+    larger = grown(schema, example)
+    return _mixes(runner, [example, larger]) or _mixes(
+        runner, [varied(schema, example, 0.6, 1), varied(schema, larger, 0.2, 0.4)]
+    )
+
+
+def _mixes(runner: Runner, given: list[Arrays]) -> str:
     alone = [_answer(runner, arrays) for arrays in given]
     if any(isinstance(one, NaiadError) for one in alone):
         return ""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch_geometric.data import Data, HeteroData
+from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.nn import (
     GCN,
     BatchNorm,
@@ -27,9 +27,12 @@ from torch_geometric.nn import (
 
 import naiad
 from naiad import Tensor, testing
+from naiad.client.graphs import arrays_of, of_model
 from naiad.core.pipeline import make_pipeline
 from naiad.errors import InvalidInput, SchemaError, WeightsError
 from naiad.geometric.attributes import graph_type
+from naiad.runtime.mixing import mixes
+from naiad.runtime.runner import Runner
 
 ATOMS, BONDS = 7, 3
 
@@ -455,3 +458,200 @@ def test_random_numbers_go_on_as_without_naiad() -> None:
     torch.manual_seed(7)
     naiad.pyg(net, example=graph)
     torch.testing.assert_close(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("features", ["random", "zeros", "ones"])
+@pytest.mark.parametrize("nodes", [9, 3000])
+@pytest.mark.parametrize("layer", [LayerNorm(8), PairNorm(), InstanceNorm(8), GraphNorm(8)])
+def test_mixing_is_found_with_any_example(layer: nn.Module, nodes: int, features: str) -> None:
+    graph = molecule(nodes)
+    if features != "random":
+        graph.x = torch.full((nodes, ATOMS), float(features == "ones"))
+    assert naiad.pyg(Mixing(layer), example=graph).findings.gives_batch
+
+
+def test_attention_is_found_with_an_example_of_ones() -> None:
+    graph = molecule(1000)
+    graph.x = torch.ones(1000, ATOMS)
+    assert naiad.pyg(Mixing(Attention()), example=graph).merges is False
+
+
+class Gated(nn.Module):
+    """Attention that an untrained network does not have yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.gate = Attention(), nn.Parameter(torch.zeros(()))
+        self.first = nn.Linear(ATOMS, 8)
+
+    def forward(self, x):
+        hidden = self.first(x)
+        return hidden + self.gate * self.attention(hidden)
+
+
+def test_mixing_is_looked_for_with_the_weights_too(tmp_path: Path) -> None:
+    net = Gated()
+    net.gate.data.fill_(1)
+    torch.save(net.state_dict(), tmp_path / "w.pt")
+    served = naiad.pyg(Gated, example=molecule(), weights=tmp_path / "w.pt")
+    assert served.merges is None
+    assert mixes(Runner(make_pipeline(served, tmp_path / "w.pt")))
+
+
+class Weighted(nn.Module):
+    def forward(self, data):
+        weight = 1 if data.edge_weight is None else data.edge_weight[:, None]
+        return global_add_pool(data.x, data.batch) * (data.edge_attr * weight).sum()
+
+
+def test_weights_that_are_all_one_are_an_input() -> None:
+    graph = molecule()
+    graph.edge_weight = torch.ones(graph.num_edges)
+    assert "edge_weight" in naiad.pyg(Weighted, example=graph).inputs
+
+
+class SharedNorm(nn.Module):
+    """One layer for the nodes of all types."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = LayerNorm(3)
+
+    def forward(self, x_dict):
+        return {kind: self.norm(x) for kind, x in x_dict.items()}
+
+
+def test_a_layer_is_given_the_graphs_of_its_own_nodes() -> None:
+    def graph(left: int, right: int) -> HeteroData:
+        data = HeteroData()
+        data["left"].x, data["right"].x = torch.randn(left, 3), torch.randn(right, 3)
+        return data
+
+    net = SharedNorm().eval()
+    served = naiad.pyg(net, example=graph(4, 6))
+    graphs = [graph(2, 5), graph(6, 3)]  # together 8 and 8
+    for one, found in zip(graphs, answers(served, *graphs), strict=True):
+        for kind, expected in net(one.x_dict).items():
+            np.testing.assert_allclose(found[kind], expected.detach(), atol=2e-5)
+
+
+class ExtraDimension(nn.Module):
+    def forward(self, x, batch, batch_size):
+        return global_add_pool(x, batch, size=batch_size)[None]
+
+
+class Squeezed(nn.Module):
+    def forward(self, x, batch, batch_size):
+        return global_add_pool(x, batch, size=batch_size).sum(-1).squeeze()
+
+
+@pytest.mark.parametrize(
+    ("network", "dims", "shape"),
+    [(ExtraDimension, (1, "requests", ATOMS), (1, 1, ATOMS)), (Squeezed, ("requests",), (1,))],
+)
+@pytest.mark.parametrize("sizes", [(5,), (5, 9)])
+def test_rows_of_graphs_are_found_wherever_they_are(network, dims, shape, sizes) -> None:
+    served = naiad.pyg(network, example=molecule())
+    assert served.outputs["output"].dims == dims
+    graphs = [molecule(n, n) for n in sizes]
+    for graph, found in zip(graphs, answers(served, *graphs), strict=True):
+        expected = network()(graph.x, torch.zeros(graph.num_nodes, dtype=torch.int64), 1)
+        np.testing.assert_allclose(found["output"], expected.reshape(shape), rtol=1e-5)
+
+
+def test_a_module_stays_in_training_and_without_hooks() -> None:
+    net = Mixing(GraphNorm(8)).train()
+    assert naiad.pyg(net, example=molecule()).findings.gives_batch
+    assert net.training
+    assert net.layer.training
+    assert not net.layer._forward_pre_hooks
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda net: torch.compile(net, backend="eager")])
+def test_the_network_within_a_wrapper_is_served(wrap) -> None:
+    served = naiad.pyg(wrap(MolNet()), example=molecule())
+    assert served.name == "mol_net"
+    assert [*served.inputs] == ["x", "edge_index"]
+
+
+class Random(nn.Module):
+    def forward(self, x):
+        return nn.functional.dropout(x)
+
+
+def test_answers_that_are_random_are_said_to_be(caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        naiad.pyg(Random, example=molecule())
+    assert "its answers are random, as those of torch.nn.functional.dropout" in caplog.text
+
+
+class Worded(nn.Module):
+    def forward(self, data):
+        return data.x if data.colour == "red" else -data.x
+
+
+class Sparse(nn.Module):
+    def forward(self, x, adj_t):
+        return adj_t @ x
+
+
+class Broken(nn.Module):
+    def forward(self, x):
+        return x @ torch.ones(2, 2)
+
+
+class Halves(nn.Module):
+    def forward(self, x):
+        return x.bfloat16()
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "arguments", "message"),
+    [
+        (Worded, {"colour": "red"}, {}, "test_pyg.py:.*; colour is a str, which cannot be sent"),
+        (Sparse, {"adj_t": torch.eye(9).to_sparse()}, {},
+         "takes adj_t, .*; adj_t is a sparse tensor, which cannot be sent: give .* edge_index"),
+        (Broken, {}, {}, "Broken: it fails for the example: .*test_pyg.py:.*RuntimeError: mat1"),
+        (Halves, {}, {}, "output is bfloat16, which cannot be sent"),
+        (MolNet, {"x": torch.ones(0, ATOMS)}, {}, r"x of the example has shape \[0, 7\]"),
+        (MolNet, {"edge_index": torch.tensor([[0], [9]])}, {},
+         r"the example: edge_index\[1, 0\] is 9; it must be 0 to 8"),
+        (MolNet, {}, {"settings": {"hidden": "x"}}, r"MolNet\(hidden='x', .*\) fails: .*TypeError"),
+        (MolNet, {}, {"outputs": {"scores": Tensor("float32", ("requests", 3))}},
+         "outputs declares scores; the network returns output"),
+        (MolNet, {}, {"outputs": {"output": Tensor("float32", ("requests", 4))}},
+         r"it has shape \[1, 3\] for a graph of 9 nodes"),
+        (MolNet, {}, {"inputs": {"x": Tensor("float32", ("atoms", ATOMS))}}, "it has .'nodes', 7"),
+        (MolNet, {}, {"name": "my net/.."}, "name is 'my net/..'; it must consist of letters"),
+        (Broken, {}, {"settings": {"hidden": 3}}, "Broken takes no hidden; it takes nothing"),
+        (dict, {}, {}, "the network is <class 'dict'>; it must be a torch.nn.Module"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_is_wrong(network, changes, arguments, message: str) -> None:
+    graph = molecule()
+    for key, value in changes.items():
+        graph[key] = value
+    with pytest.raises(SchemaError, match=message):
+        naiad.pyg(network, example=graph, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        ([molecule(), molecule()], "a list; it must be one .* such as the first"),
+        (Batch.from_data_list([molecule(), molecule()]), r"a Batch of 2 graphs; .* batch\[0\]"),
+    ],
+)
+def test_one_graph_is_the_example(example, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        naiad.pyg(MolNet, example=example)
+
+
+def test_a_batch_of_several_graphs_is_not_sent_as_one() -> None:
+    batch = Batch.from_data_list([molecule(), molecule(5)])
+    with pytest.raises(InvalidInput, match="a batch of 2 graphs; send each"):
+        of_model(arrays_of(batch), ["x", "edge_index"], "mol_net")
+    with pytest.warns(UserWarning, match='model "own" does not take edge_index') as said:
+        assert "batch" in of_model(arrays_of(batch), ["x", "batch"], "own")
+    assert said[0].filename == __file__
+    of_model(arrays_of(batch), ["x", "batch"], "own")  # said once, whatever line asks

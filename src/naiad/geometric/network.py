@@ -187,8 +187,12 @@ class Layers:
 
     @contextmanager
     def of(self, batch: Batch) -> Generator[None]:
-        """Give the graphs' numbers of this batch, if it has several graphs."""
-        self._batch = batch if batch.requests > 1 else None
+        """Give the graphs' numbers of this batch, also of a single graph.
+
+        So an answer does not depend on the size of its batch: ``LayerNorm`` has another formula
+        without ``batch``.
+        """
+        self._batch = batch
         self._calls.clear()
         try:
             yield

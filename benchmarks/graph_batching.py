@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
-import json
 import os
 import shutil
 import statistics
@@ -36,6 +35,7 @@ import torch
 from naiad.applications.gat.model import GatConv
 from naiad.bench.load import Load, Log, drive
 from naiad.bench.measure import run
+from naiad.bench.perf_analyzer import write_requests
 from naiad.bench.target import Target
 from naiad.client.address import Address
 from naiad.client.spec import ModelSpec
@@ -135,19 +135,6 @@ async def throughput(target: Target, clients: int, seconds: float) -> float:
     return len(answered) / (ended - began)
 
 
-def write_data(requests: list[Arrays], path: Path) -> Path:
-    """Write the requests in perf_analyzer's format."""
-    steps = [
-        {
-            name: {"content": array.ravel().tolist(), "shape": list(array.shape)}
-            for name, array in request.items()
-        }
-        for request in requests
-    ]
-    path.write_text(json.dumps({"data": steps}))
-    return path
-
-
 def by_perf_analyzer(
     program: Path, url: str, model: str, data: Path, clients: int, seconds: float
 ) -> float:
@@ -179,7 +166,8 @@ async def measures(
 ) -> tuple[Callable[[str], Awaitable[float]], list[Target]]:
     """Return a function that measures a model's answers per second, and one that closes it."""
     if args.perf_analyzer:
-        data = write_data(requests, scratch / "requests.json")
+        data = scratch / "requests.json"
+        write_requests(data, requests)
         common = (data, args.clients, args.seconds)
 
         async def outside(model: str) -> float:

@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 from benchmarks.molecules.pipelines import ByHand, Derived, molecule
-from benchmarks.nugraph3.speed import Moment, Speed, speed
+from benchmarks.rounds import Speeds, in_turn, parser
 from rich.console import Console
 from rich.table import Table
 
@@ -38,23 +38,12 @@ from naiad.triton.server import Server
 PLAIN = "python_backend"
 MODELS = ("derived", "by_hand", PLAIN)
 
-Speeds = dict[str, Speed]
-
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.molecules",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--runs", type=int, default=5, help="rounds; 5 by default")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--clients", default="1,16", help="at once; 1,16 by default")
-    args = parser.parse_args(arguments)
-    moment = Moment(args.seconds / 6, args.seconds)
+    args = parser("molecules", __doc__, clients="1,16").parse_args(arguments)
     with serving() as server:
         for clients in map(int, args.clients.split(",")):
-            rounds = run(compare(server, clients, args.runs, moment))
+            rounds = run(compare(server, clients, args))
             Console().print(table(rounds, f"molecules of 10 to 60 atoms, {clients} at once"))
 
 
@@ -76,10 +65,8 @@ def serving() -> Iterator[Server]:
         yield server
 
 
-async def compare(server: Server, clients: int, runs: int, moment: Moment) -> list[Speeds]:
-    """Return the speeds of each round, in which each model is measured once."""
-    triton = server.pid
-    assert triton is not None
+async def compare(server: Server, clients: int, args: argparse.Namespace) -> list[Speeds]:
+    """Return the speeds of each round, once all give the same answers."""
     rng = np.random.default_rng(0)
     asked = [dict(arrays_of(molecule(n, n))) for n in rng.integers(10, 61, 64).tolist()]
     targets: dict[str, Target] = {}
@@ -90,18 +77,7 @@ async def compare(server: Server, clients: int, runs: int, moment: Moment) -> li
                 np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
             spec = ModelSpec.from_config(client.config(model))
             targets[model] = Target(Address.parse(server.grpc_url), spec, asked)
-    rounds: list[Speeds] = []
-    try:
-        for number in range(runs):
-            turn = number % len(MODELS)  # the order alternates between rounds
-            order = MODELS[turn:] + MODELS[:turn]
-            rounds.append(
-                {m: await speed(targets[m], clients, moment, server=triton) for m in order}
-            )
-    finally:
-        for target in targets.values():
-            await target.close()
-    return rounds
+    return await in_turn(server, targets, clients, args)
 
 
 def table(rounds: list[Speeds], title: str) -> Table:

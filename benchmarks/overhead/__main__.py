@@ -17,7 +17,7 @@ from statistics import median
 from textwrap import dedent
 
 import numpy as np
-from benchmarks.nugraph3.speed import Moment, Speed, speed
+from benchmarks.rounds import Speeds, in_turn, parser
 from rich.console import Console
 from rich.table import Table
 
@@ -53,27 +53,17 @@ MODEL = '''
             ]
 '''
 
-Speeds = dict[str, Speed]
-
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.overhead",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--runs", type=int, default=5, help="rounds; 5 by default")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--clients", default="1,8", help="at once; 1,8 by default")
-    parser.add_argument("--bytes", default="1024", help="of a request; 1024 by default")
-    parser.add_argument("--instances", type=int, help="of each pipeline; by default one per core")
-    args = parser.parse_args(arguments)
-    moment = Moment(args.seconds / 6, args.seconds)
+    options = parser("overhead", __doc__, clients="1,8")
+    options.add_argument("--bytes", default="1024", help="of a request; 1024 by default")
+    options.add_argument("--instances", type=int, help="of each pipeline; by default one per core")
+    args = options.parse_args(arguments)
     console = Console()
     with serving(args.instances) as server:
         for size in map(int, args.bytes.split(",")):
             for clients in map(int, args.clients.split(",")):
-                rounds = run(compare(server, size // 4, clients, args.runs, moment))
+                rounds = run(compare(server, size // 4, clients, args))
                 console.print(table(rounds, f"{size:,} bytes, {clients} at once"))
 
 
@@ -92,11 +82,10 @@ def serving(instances: int | None = None) -> Iterator[Server]:
 
 
 async def compare(
-    server: Server, values: int, clients: int, runs: int, moment: Moment
+    server: Server, values: int, clients: int, args: argparse.Namespace
 ) -> list[Speeds]:
-    """Return the speeds of each round, in which each model is measured once."""
-    address, triton = Address.parse(server.grpc_url), server.pid
-    assert triton is not None
+    """Return the speeds of each round, once both give the same answers."""
+    address = Address.parse(server.grpc_url)
     arrays = {"x": np.arange(values, dtype=np.float32)}
     targets: dict[str, Target] = {}
     with Client(server.grpc_url) as client:
@@ -104,22 +93,7 @@ async def compare(
             assert np.array_equal(client.infer(model, arrays)["y"], arrays["x"])
             spec = ModelSpec.from_config(client.config(model))
             targets[model] = Target(address, spec, [arrays])
-    rounds: list[Speeds] = []
-    try:
-        for number in range(runs):
-            # The order alternates between rounds.
-            turn = number % len(targets)
-            order = [*targets][turn:] + [*targets][:turn]
-            rounds.append(
-                {
-                    model: await speed(targets[model], clients, moment, server=triton)
-                    for model in order
-                }
-            )
-    finally:
-        for target in targets.values():
-            await target.close()
-    return rounds
+    return await in_turn(server, targets, clients, args)
 
 
 def table(rounds: list[Speeds], title: str) -> Table:

@@ -1,8 +1,8 @@
 """The README and the documentation, followed to the letter.
 
 Each page is followed from its top in an empty folder: its files are written, its commands and
-Python blocks are run, and their output is compared with the page's. Servers take free ports instead
-of the default ones.
+Python blocks are run, and their output and curl's are compared with the page's. Servers take free
+ports instead of the default ones.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tests.support.markdown import PAGES, Block, blocks
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 DEFAULT_URL = "localhost:8001"
+DEFAULT_HTTP = "localhost:8000"
 FOLLOWED = ("serve", "infer", "process", "new", "simulate", "export", "movies", "engine", "check")
 
 
@@ -37,12 +38,14 @@ class Reader:
         names: defined by the page's Python blocks.
         server: the last server started.
         url: its gRPC address.
+        http: its HTTP address.
     """
 
     folder: Path
     names: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
     server: subprocess.Popen[str] | None = None
     url: str = DEFAULT_URL
+    http: str = DEFAULT_HTTP
 
     def follow(self, page: Path) -> None:
         printed = ""
@@ -51,6 +54,9 @@ class Reader:
                 continue
             if block.title is not None:
                 (self.folder / block.title).write_text(block.text, "utf-8")
+            elif block.language == "bash" and f" {DEFAULT_HTTP}/" in block.text:
+                printed = self.shell(block.text)
+                continue
             elif block.language == "text":
                 assert printed == block.text, f"{page.name}:{block.line}"
             elif block.language == "bash":
@@ -65,6 +71,15 @@ class Reader:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             replace(block, text=block.text.replace(DEFAULT_URL, self.url)).run(self.names)
         return printed.getvalue()
+
+    def shell(self, script: str) -> str:
+        """Run commands that ask the server over HTTP, such as curl; return what they printed."""
+        script = script.replace(DEFAULT_HTTP, self.http)
+        command = ["bash", "-euo", "pipefail", "-c", script]
+        done = subprocess.run(
+            command, cwd=self.folder, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return done.stdout.rstrip("\n") + "\n"
 
     def run(self, words: list[str]) -> None:
         """Run one of our commands; others (make, pip, the demo) are tested elsewhere."""
@@ -97,7 +112,7 @@ class Reader:
         )
         urls = urls_shown(shown_when_ready(self.server))
         assert "gRPC" in urls, f"naiad serve {shlex.join(arguments)} ended"
-        self.url = urls["gRPC"]
+        self.url, self.http = urls["gRPC"], urls["HTTP"]
 
     def leave(self) -> None:
         """Stop the server as a user would."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +162,33 @@ def test_a_state_that_the_caller_keeps_is_that_of_a_run_in_one_process(server) -
                 expected = kind.examined(x, graph.edge_index, graph.edge_weight, h)
             h = expected["h"]
             torch.testing.assert_close(speed, expected["speed"], rtol=1e-5, atol=1e-6)
+
+
+NETWORK = """
+import os
+import torch
+from torch_geometric.nn import GCNConv
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        with open({record!r}, "a") as file:
+            print(os.getpid(), file=file)
+        self.conv = GCNConv(2, 3)
+
+    def forward(self, x, edge_index):
+        return self.conv(x, edge_index)
+"""
+
+
+def test_a_network_is_examined_once_before_the_worker_does(tmp_path: Path) -> None:
+    record = tmp_path / "made.txt"
+    (tmp_path / "net.py").write_text(NETWORK.format(record=str(record)))
+    graph = Data(x=torch.randn(4, 2), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+    torch.save(graph, tmp_path / "graph.pt")
+    network, example = f"{tmp_path / 'net.py'}:Net", tmp_path / "graph.pt"
+    with testing.serve(network, example=example, instances=1) as server:
+        assert server.client().infer("net", graph)["output"].shape == (4, 3)
+    made = record.read_text().split()
+    assert made.count(str(os.getpid())) == 1
+    assert len(set(made)) == 2

@@ -144,6 +144,8 @@ class Fuzz {
     for (int times = rarely(4) ? data_.ConsumeIntegralInRange(1, 3) : 0; times > 0; --times) {
       request->parameters.push_back(some_parameter());
     }
+    base64_ = false;
+    for (auto& one : request->parameters) base64_ = base64_ || one.name == "naiad_bytes";
     Sizes sizes(contract.dims.size(), 1);
     for (size_t dim = 1; dim < sizes.size(); ++dim) sizes[dim] = data_.ConsumeIntegralInRange(0, 6);
     // One input may have other sizes than the rest, and be all right by itself.
@@ -173,6 +175,7 @@ class Fuzz {
     }
     if (rarely(8)) made.value = rarely(2) ? NAN : rarely(1) ? INFINITY : -INFINITY;
     made.absent = rarely(30);
+    if (rarely(3)) return {"naiad_bytes", rarely(6) ? some_text() : "base64"};
     return made;
   }
 
@@ -212,6 +215,11 @@ class Fuzz {
     for (int64_t number = 0; number < count; ++number) {
       if (port.dtype == naiad::kBytes) {
         std::string element = data_.ConsumeRandomLengthString(6);
+        if (base64_ && !rarely(12)) {
+          std::string coded;
+          naiad::append_base64(coded, element);
+          element = coded;
+        }
         auto length = static_cast<uint32_t>(rarely(20) ? odd_number() : element.size());
         content.append(reinterpret_cast<char*>(&length), 4);
         content += element;
@@ -245,7 +253,9 @@ class Fuzz {
       uint64_t pieces = 0, count = 1;
       for (auto& piece : given.input->pieces) pieces += piece.size();
       for (int64_t size : given.input->shape) count *= size;
-      REQUIRE(given.bytes == pieces);
+      REQUIRE(given.decoded == (pending.base64 && port.dtype == naiad::kBytes));
+      REQUIRE(given.decoded ? given.bytes <= pieces : given.bytes == pieces);
+      if (given.decoded) check_elements(given.data, given.bytes, count);
       for (size_t axis = 0; axis < given.rank; ++axis) {
         int dim = port.dims[axis];
         REQUIRE(given.shape[axis] == (dim < 0 ? port.sizes[axis] : pending.sizes[dim]));
@@ -486,6 +496,7 @@ class Fuzz {
   FuzzedDataProvider& data_;
   bool calm_ = false;
   naiad::Held held_;
+  bool base64_ = false;  // of the request being made
   std::map<PendingRequest*, std::vector<std::pair<int64_t, std::string>>> sent_;
   naiad::Metrics metrics_{"fuzzed", "1"};
 };

@@ -108,7 +108,9 @@ MODULES = {
 }
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if part(name) not in {"", "__main__", "cli"}])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if part(name) not in {"", "__main__", "cli"}]
+)
 def test_imports_go_down_only(module: str) -> None:
     imported = {name.removeprefix("naiad.") for name in imports(MODULES[module])} & MODULES.keys()
     command = part(module) == "applications.<app>" and module.rpartition(".")[2] in COMMANDS

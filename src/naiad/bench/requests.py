@@ -59,12 +59,12 @@ def find_requests(model: str, spec: ModelSpec, data: Path | None) -> Requests:
     )
 
 
-def generate(spec: ModelSpec) -> Arrays:
+def generate(spec: ModelSpec, seed: int = 0) -> Arrays:
     """Make a request for any model, by its dims.
 
     Integers are 0, which is a valid index into anything that is not empty.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     arrays: Arrays = {}
     for name, tensor in spec.inputs.items():
         if tensor.optional:

@@ -26,7 +26,7 @@ def check(
         bool,
         typer.Option(
             "--configs-only",
-            help="Neither load model files nor import pipelines; for untrusted files.",
+            help="Neither load model files nor run pipelines; for untrusted files.",
         ),
     ] = False,
     python_environment: Annotated[
@@ -39,6 +39,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check a model repository: its configs, its files, and the configs against the files.
+
+    Pipelines are set up and answer their examples, alone and merged with another request.
 
     The exit status is 1 if there are errors.
 
@@ -55,7 +57,7 @@ def check(
     if as_json:
         typer.echo(json.dumps(_plain(report), indent=1))
     else:
-        output.print(_tree(report), soft_wrap=True)
+        output.print(_tree(report))
         warnings = len(report.findings) - report.errors
         colour = "red" if report.errors else "green"
         output.print(

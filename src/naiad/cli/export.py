@@ -106,7 +106,7 @@ def export(
         return
     from naiad.triton.repository import export as write
 
-    model = write(pipeline, directory, **changed(models))
+    model = write(pipeline, directory, compare=True, **changed(models))
     _print_written(model.path, directory, model.notice)
 
 

@@ -30,6 +30,7 @@ from naiad.cli.options import (
     server_asked,
     time_option,
 )
+from naiad.cli.perf_analyzer import NUMBER, OPTION, requests_command, write
 from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, progress_bar, refuse_existing, say, say_notice
 from naiad.errors import NaiadError
@@ -70,6 +71,8 @@ def group(verb: str, about: str) -> typer.Typer:
 
                 found = task_of_model(cmd_name)
             command = None if found is None else _command(found, build)
+            if command is None and verb == "simulate":
+                command = requests_command(found or cmd_name)
             return None if command is None else make_command(cmd_name, command)
 
     return typer.Typer(help=about, no_args_is_help=True, rich_markup_mode="rich", cls=Verb)
@@ -227,7 +230,21 @@ def simulate_command(kind: Kind) -> Command | None:
     made = str(kind.simulated)
 
     def simulate(**given: Any) -> None:
-        number, path = given["number"], given["output"]
+        number, path = given["number"] or kind.simulated_number, given["output"]
+        if given["perf_analyzer"] is not None:
+            apart = [p for p in (output, *own) if given[p.name] != p.default]
+            if apart:
+                raise typer.BadParameter(
+                    "--perf-analyzer takes none of " + ", ".join(f"--{p.name}" for p in apart)
+                )
+            write(
+                kind,
+                given["perf_analyzer"],
+                number=given["number"] or NUMBER,
+                seed=given["seed"],
+                force=given["force"],
+            )
+            return
         refuse_existing(path, given["force"])
         task: Any = kind()
         units = task.simulate(number, given["seed"], build(kind.SimulateOptions, given))
@@ -243,26 +260,34 @@ def simulate_command(kind: Kind) -> Command | None:
             raise NaiadError(f"{path} cannot be written: {error.strerror or error}") from None
         say(f"wrote {number:,} {made} to [bold]{escape(str(path))}[/]")
 
+    own = options(kind.SimulateOptions)
+    output = _option(
+        "output",
+        Path,
+        typer.Option("--output", "-o", metavar="PATH", help="File or folder to write."),
+        Path(kind.simulated_output),
+    )
     parameters = [
         _option(
             "number",
-            int,
-            typer.Option("-n", min=1, help=f"Number of {made}."),
-            kind.simulated_number,
+            int | None,
+            typer.Option(
+                "-n",
+                min=1,
+                help=f"Number of {made}, or of requests with --perf-analyzer.",
+                show_default=f"{kind.simulated_number}; {NUMBER} requests",
+            ),
+            None,
         ),
-        _option(
-            "output",
-            Path,
-            typer.Option("--output", "-o", metavar="PATH", help="File or folder to write."),
-            Path(kind.simulated_output),
-        ),
+        output,
         _option(
             "seed",
             int,
             typer.Option(min=0, help=f"Random seed; the same seed gives the same {made}."),
             0,
         ),
-        *options(kind.SimulateOptions),
+        *own,
+        _option("perf_analyzer", Path | None, OPTION, None),
         _option("force", bool, None, False, annotation=Force),
     ]
     return _made(simulate, parameters, inspect.getdoc(kind.simulate) or "")

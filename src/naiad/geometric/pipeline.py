@@ -218,6 +218,8 @@ class _Served:
     def setup(self, device: str) -> None:
         """Make the network and load its weights."""
         module = self._network()
+        if module is self.examined:
+            module = deepcopy(module)
         if self.weights_path is not None:
             _load(module, self.weights_path)
         self._module = module.to(device).eval()
@@ -239,10 +241,9 @@ class _Served:
         return path
 
     def _network(self) -> torch.nn.Module:
-        """Return the examined network, or one with other settings."""
-        if self.settings == type(self).settings:
-            return deepcopy(self.examined)
-        return _made(self.network, self.settings)
+        """Return the examined network, which is shared, or one with other settings."""
+        same = self.settings == type(self).settings
+        return self.examined if same else _made(self.network, self.settings)
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Run the network on merged graphs."""

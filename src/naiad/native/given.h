@@ -1,4 +1,4 @@
-// One input of one request, in Triton's memory.
+// One input of one request, in Triton's memory or decoded from it.
 #pragma once
 
 #include <cstring>
@@ -11,6 +11,7 @@ namespace naiad {
 struct Given {
   TRITONBACKEND_Input* input = nullptr;  // null if the request omits it
   const char* data = nullptr;            // all of it, if it is in one piece
+  bool decoded = false;                  // that piece is a copy, not Triton's
   const int64_t* shape = nullptr;
   uint32_t rank = 0, buffers = 0;
   int dtype = 0;
@@ -35,6 +36,11 @@ struct Given {
 
   // Get a piece of it; return false if it is not in CPU memory.
   bool piece(uint32_t number, const char*& from, uint64_t& size) const {
+    if (decoded) {
+      from = data;
+      size = bytes;
+      return true;
+    }
     const void* found = nullptr;
     int memory = kCpu;
     int64_t device = 0;

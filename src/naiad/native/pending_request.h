@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "base64.h"
 #include "batcher.h"
 #include "given.h"
 #include "metrics.h"
@@ -68,7 +70,9 @@ class PendingRequest {
       const char* name = nullptr;
       failed = TRITONBACKEND_RequestOutputName(request, number, &name);
       for (auto& value : values) {
-        if (!failed && *value.name == name) failed = place(response, value);
+        if (failed || *value.name != name) continue;
+        bool coded = base64 && value.dtype == kBytes;
+        failed = coded ? place_coded(response, value) : place(response, value);
       }
     }
     if (response) {
@@ -94,8 +98,23 @@ class PendingRequest {
   double timeout = 0;          // seconds; 0 for none
   size_t claim = 0;  // byte of the inbox that is 0 until the request is refused or begun
   std::string id, parameters;  // from the client; JSON, or ""
+  bool base64 = false;         // BYTES tensors are in base64, given ones and answers
+  std::vector<std::unique_ptr<char[]>> decoded;  // memory of given ones
 
  private:
+  // Place a BYTES output with its elements in base64.
+  static TRITONSERVER_Error* place_coded(TRITONBACKEND_Response* response, const Value& value) {
+    std::string text;
+    if (!append_coded(text, {value.data, value.run})) {
+      return TRITONSERVER_ErrorNew(
+          kInternal, (*value.name + " has elements that cannot be sent in base64").c_str());
+    }
+    Value coded = value;
+    coded.data = text.data();
+    coded.run = text.size();
+    return place(response, coded);
+  }
+
   static TRITONSERVER_Error* place(TRITONBACKEND_Response* response, const Value& value) {
     TRITONBACKEND_Output* output = nullptr;
     if (auto* failed = TRITONBACKEND_ResponseOutput(

@@ -65,6 +65,12 @@ class Examination {
       if (!as_json(name, value ? type : -1, value, text)) return false;
       pending_.parameters += (number ? ", " : "{") + quoted(name) + ": " + text;
       if (!fits()) return false;
+      if (name == "naiad_bytes") {
+        pending_.base64 = text == "\"base64\"";
+        if (!pending_.base64) {
+          return refuse("parameter naiad_bytes is " + text + "; it must be \"base64\"");
+        }
+      }
       if (name != "naiad_priority") continue;
       int64_t priority = type == kInt && value ? *static_cast<const int64_t*>(value) : INT64_MAX;
       if (priority < -10 || priority > 10) {
@@ -156,7 +162,11 @@ class Examination {
       return refuse(port.name + " has " + std::to_string(pieces) + " bytes, but declares " +
                     std::to_string(given.bytes));
     }
-    if (port.dtype == kBytes) return read_elements(port, given, *found);
+    if (port.dtype == kBytes) {
+      bool right = pending_.base64 ? decode(port, given, *found) : read_elements(port, given, *found);
+      if (right && port.counts > 0) count(port, given.bytes - 4 * *found);
+      return right;
+    }
     uint64_t expected = *found * port.itemsize;
     if (given.bytes != expected) {
       return refuse(port.name + " has " + std::to_string(given.bytes) + " bytes; shape " +
@@ -218,7 +228,36 @@ class Examination {
     if (!bytes.at_end()) {
       return refuse(name + "there are more than " + std::to_string(wanted) + " elements");
     }
-    if (port.counts > 0) count(port, given.bytes - 4 * wanted);
+    return true;
+  }
+
+  // Replace a BYTES tensor in base64 by a decoded copy. The copy is checked, since a client may still
+  // write to memory that it shares.
+  bool decode(const Port& port, Given& given, int64_t wanted) {
+    char* copy = pending_.decoded.emplace_back(new char[given.bytes]).get();
+    if (!given.copy(copy)) return refuse(port.name + " has changed its length");
+    given.data = copy;
+    given.buffers = 1;
+    given.decoded = true;
+    if (!read_elements(port, given, wanted)) return false;
+    const char* from = copy;
+    char* into = copy;
+    for (int64_t number = 0; number < wanted; ++number) {
+      uint32_t length = 0;
+      size_t size = 0;
+      memcpy(&length, from, sizeof length);
+      from += sizeof length;
+      auto wrong = decode_base64({from, length}, into + sizeof length, size);
+      if (!wrong.empty()) {
+        return refuse(port.name + ": element " + std::to_string(number) + " of " +
+                      std::to_string(wanted) + " is not base64: " + wrong);
+      }
+      from += length;
+      length = static_cast<uint32_t>(size);
+      memcpy(into, &length, sizeof length);
+      into += sizeof length + size;
+    }
+    given.bytes = into - copy;
     return true;
   }
 

@@ -3,9 +3,43 @@
 from __future__ import annotations
 
 from naiad.core.examples import TOLERANCE, difference, grown, varied
+from naiad.core.pipeline import Pipeline
 from naiad.core.schema import REQUESTS, Arrays
+from naiad.error_text import described
 from naiad.errors import NaiadError
 from naiad.runtime.runner import Outcome, Runner
+from naiad.runtime.trial import unlogged
+
+
+def settle(runner: Runner) -> str:
+    """Run the example; have a model that mixes requests answer one at a time; say what is wrong.
+
+    Return "" if the example is answered and requests may be merged.
+
+    Raises:
+        InvalidInput: the example violates the pipeline's schema.
+    """
+    name = type(runner.pipeline).name
+    request = runner.contract.request(runner.pipeline.example(), "", {})
+    outcome = runner.run([request]).outcomes[0]
+    if isinstance(outcome, NaiadError):
+        return f"{name} does not answer its own example: {outcome}"
+    if runner.pipeline.merges is not None or not (difference := mixes(runner)):
+        return ""
+    runner.run_alone()
+    return (
+        f"{name} is served one request at a time: its answer depends on the requests in the same "
+        f"batch ({difference}). Pass `batch` to normalisation, attention and pooling layers"
+    )
+
+
+def tried(pipeline: Pipeline, device: str) -> str:
+    """Set a pipeline up in this process and :func:`settle` it; say what is wrong, or ""."""
+    try:
+        with unlogged():
+            return settle(Runner(pipeline, device))
+    except Exception as error:  # of the user's code, or for lack of a GPU
+        return f"{type(pipeline).name} cannot be run here: {described(error)}"
 
 
 def mixes(runner: Runner) -> str:

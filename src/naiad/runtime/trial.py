@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from naiad.core.schema import Array, Arrays
 from naiad.errors import NaiadError
@@ -18,6 +20,19 @@ class _Raised(logging.Handler):
         self.error = record.exc_info[1] if record.exc_info else None
 
 
+@contextmanager
+def unlogged() -> Generator[_Raised]:
+    """Keep the last error of hooks in place of logging them."""
+    log, raised = logging.getLogger(Runner.__module__), _Raised()
+    log.addHandler(raised)
+    before, log.propagate = log.propagate, False
+    try:
+        yield raised
+    finally:
+        log.propagate = before
+        log.removeHandler(raised)
+
+
 def attempt(runner: Runner, arrays: Arrays) -> tuple[dict[str, Array], Report]:
     """Answer one request; return its outputs, and the seconds of each stage.
 
@@ -25,14 +40,8 @@ def attempt(runner: Runner, arrays: Arrays) -> tuple[dict[str, Array], Report]:
         NaiadError: the request was refused.
         BaseException: a hook raised it.
     """
-    log, raised = logging.getLogger(Runner.__module__), _Raised()
-    log.addHandler(raised)
-    before, log.propagate = log.propagate, False
-    try:
+    with unlogged() as raised:
         report = runner.run([runner.contract.request(arrays, "", {})])
-    finally:
-        log.propagate = before
-        log.removeHandler(raised)
     outcome = report.outcomes[0]
     if isinstance(outcome, NaiadError):
         raise raised.error or outcome

@@ -17,7 +17,7 @@ from naiad.core.budget import Budget
 from naiad.core.pipeline import Pipeline, load_pipeline, make_pipeline
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
-from naiad.runtime.mixing import mixes
+from naiad.runtime.mixing import settle
 from naiad.runtime.runner import Runner
 from naiad.runtime.spec import Spec
 
@@ -41,18 +41,8 @@ def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
     pipeline = make_pipeline(kind, weights, spec.settings)
     budget = None if spec.budget is None else Budget(**spec.budget)
     runner = Runner(pipeline, spec.device, budget=budget)
-    request = runner.contract.request(pipeline.example(), "", {})
-    outcome = runner.run([request]).outcomes[0]
-    if isinstance(outcome, NaiadError):
-        _log.warning("%s does not answer its own example: %s", kind.name, outcome)
-    elif kind.merges is None and (difference := mixes(runner)):
-        _log.warning(
-            "%s is served one request at a time: its answer depends on the requests in the same "
-            "batch (%s). Pass `batch` to normalisation, attention and pooling layers",
-            kind.name,
-            difference,
-        )
-        runner.run_alone()
+    if wrong := settle(runner):
+        _log.warning("%s", wrong)
     return runner
 
 

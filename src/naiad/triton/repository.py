@@ -14,10 +14,11 @@ The same folder works in any Triton with a Python that has Naiad on its ``PATH``
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from naiad.core.schema import Arrays
 from naiad.core.settings import ModelOptions, ModelSettings
 from naiad.errors import EngineError, InvalidInput, SchemaError
 from naiad.native.library import LIBRARY, library
+from naiad.runtime.mixing import tried
 from naiad.triton.atomic_replace import draft_of
 from naiad.triton.config import (
     PIPELINE_PARAMETER,
@@ -45,6 +47,8 @@ from naiad.weights import placed_name
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
@@ -54,11 +58,13 @@ class ExportedModel:
         name: the model's name.
         path: its folder, with ``config.pbtxt`` and ``1/``.
         notice: a notice about its weights for users, or "".
+        made: what was exported, if that was in this process; its weights may be elsewhere.
     """
 
     name: str
     path: Path
     notice: str = ""
+    made: Pipeline | None = field(default=None, repr=False, compare=False)
 
     def pipeline(self, version: int | None = None) -> Pipeline:
         """Return the pipeline of a version, by default the newest, without loading its model."""
@@ -72,7 +78,7 @@ class ExportedModel:
 
     def example(self, version: int | None = None) -> Arrays:
         """Return a request that the model answers."""
-        return self.pipeline(version).example()
+        return (self.made or self.pipeline(version)).example()
 
 
 @keywords(ModelOptions, ModelSettings)
@@ -81,6 +87,7 @@ def export(
     directory: Path,
     *,
     portable: bool = True,
+    compare: bool = False,
     **settings: Unpack[ModelOptions],
 ) -> ExportedModel:
     """Write a pipeline's model folder into the repository ``directory``.
@@ -90,6 +97,9 @@ def export(
         directory: the model repository; created if missing.
         portable: put the compiled backend beside the model, for a Triton that Naiad did not start;
             otherwise the user's files run under the names of the originals.
+        compare: set the model up in this process; answer its example, and a second request, alone
+            and merged. A warning is logged if the answers differ, since requests are then served
+            one by one, and if the model cannot be run here.
         settings: the fields of :class:`naiad.core.settings.ModelSettings`. They take precedence
             over a tuning, and that over the pipeline's own.
 
@@ -142,7 +152,9 @@ def export(
         write_config(config, draft / "config.pbtxt")
         if portable:
             shutil.copyfile(library(), version / LIBRARY)
-    return ExportedModel(kind.name, target, parameters.get("notice", ""))
+    if compare and (wrong := tried(made, given.device)):
+        _log.warning("%s", wrong)
+    return ExportedModel(kind.name, target, parameters.get("notice", ""), made)
 
 
 def class_of(pipeline: str | type[Pipeline], given: ModelSettings) -> type[Pipeline]:

@@ -20,7 +20,7 @@ from naiad.triton.logs import to_logger
 from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.rebuild import Order
 from naiad.triton.reloading import Reloading
-from naiad.triton.repository import class_of, export, naiad_models
+from naiad.triton.repository import ExportedModel, class_of, export, naiad_models
 from naiad.triton.server import Server
 from naiad.tuning import parse_tuning
 
@@ -100,6 +100,7 @@ def serve(
     tunings = _by_pipeline(model.tuning, kinds)
     repositories: list[Path] = []
     temporary: list[Path] = []
+    models: list[ExportedModel] = []
     reloading: Reloading | None = None
     try:
         if kinds:
@@ -110,7 +111,8 @@ def serve(
             for kind, spec in zip(kinds, pipelines, strict=True):
                 tuning: dict[str, Any] = {"tuning": tunings.get(kind.name)}
                 # Nothing can be run from some temporary directories.
-                export(kind, repositories[0], portable=False, **of_models | tuning)
+                made = export(kind, repositories[0], portable=False, **of_models | tuning)
+                models.append(made)
                 orders.append(Order(str(spec), kind.name, str(repositories[0]), asked | tuning))
             if reload:
                 reloading = Reloading(temporary[0], kinds, orders, on_event or to_logger)
@@ -119,9 +121,11 @@ def serve(
         load = load or ()
         given["load"] = ALL if "*" in load else (*(kind.name for kind in kinds), *load)
         check_repositories(repositories, may_be_empty=control != "none")
+        if model_repository is not None:
+            models += naiad_models(Path(model_repository))
         server = Server(
             *repositories,
-            probes={m.name: m.example() for path in repositories for m in naiad_models(path)},
+            probes={model.name: model.example() for model in models},
             temporary=temporary,
             on_event=on_event,
             **given,

@@ -11,6 +11,7 @@ NVIDIA's backend ignores them, and runs one request at a time.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import warnings
@@ -22,14 +23,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from naiad.application import application, applications
+from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, default_weights, load_pipeline, random_arrays
 from naiad.core.schema import Arrays, Tensor
 from naiad.errors import EngineError, MissingExtra, PipelineError, SchemaError
+from naiad.runtime.mixing import tried
 from naiad.triton.backends.graphs import BUDGET_PARAMETER, DIMS_PARAMETER, LIMIT_PARAMETER
 from naiad.triton.config import model_config, parameters_of, write_config
 
 if TYPE_CHECKING:
     import torch
+
+_log = logging.getLogger(__name__)
 
 Format: TypeAlias = Literal["torchscript", "pt2"]
 
@@ -125,6 +130,9 @@ def export_network(
         parameters: facts for clients, stored with the config.
         batching: name the dimensions, so that Naiad merges requests.
 
+    With ``batching`` the network also answers its example, and a second request, alone and merged;
+    a warning is logged if the answers differ, since Naiad then serves requests one by one.
+
     Raises:
         SchemaError: the schema has inputs that such a file cannot take.
         PipelineError: see :func:`freeze`.
@@ -161,6 +169,8 @@ def export_network(
         if target.exists():
             shutil.rmtree(target)
         shutil.copytree(draft, target)
+    if batching and (wrong := tried(_pipeline(network, kind, example), device)):
+        _log.warning("%s", wrong)
     return target
 
 
@@ -206,6 +216,29 @@ def freeze(
         ) from error
     for sizes in _SIZES:
         _compare(network, call, kind, _tensors(kind, _arrays(kind, *sizes), device))
+
+
+def _pipeline(network: torch.nn.Module, kind: type[Pipeline], example: Arrays | None) -> Pipeline:
+    """Return the network as a pipeline with the tensors of ``kind``."""
+
+    class Network(Pipeline):
+        """A network without hooks."""
+
+        name = kind.name
+        inputs = kind.inputs
+        outputs = kind.outputs
+        budget = kind.budget
+        limit = kind.limit
+        merges = kind.merges
+
+        def forward(self, batch: Batch) -> Mapping[str, Any]:
+            found = _listed(network(*(batch[name] for name in kind.inputs)))
+            return dict(zip(kind.outputs, found, strict=True))
+
+        def example(self) -> Arrays:
+            return super().example() if example is None else example
+
+    return Network()
 
 
 def dims_text(kind: type[Pipeline]) -> str:

@@ -51,8 +51,8 @@ def total_sizes(requests: Iterable[Request]) -> dict[str, int]:
     return total
 
 
-def find_workload(pipeline: Pipeline, data: Path | None, seed: int) -> Workload:
-    """Return the requests of ``data``, or else simulated ones, or else random ones.
+def find_workload(pipeline: Pipeline, data: Path | None, seed: int, most: int = _MOST) -> Workload:
+    """Return at most ``most`` requests of ``data``, or else simulated ones, or else random ones.
 
     ``data`` is a file that the application reads, a ``.npz`` file with the arrays of one request by
     input name, or a folder of those. Requests over the pipeline's ``limit`` are omitted, and the
@@ -61,10 +61,10 @@ def find_workload(pipeline: Pipeline, data: Path | None, seed: int) -> Workload:
     Raises:
         InvalidInput: ``data`` cannot be read, or the pipeline accepts none of it; says why.
     """
-    found, source = _read(pipeline, data) if data is not None else _make(pipeline, seed)
+    found, source = _read(pipeline, data) if data is not None else _make(pipeline, seed, most)
     requests: list[Request] = []
     refused: InvalidInput | None = None
-    for arrays in islice(found, _MOST):
+    for arrays in islice(found, most):
         request = _checked(pipeline, arrays)
         if isinstance(request, InvalidInput):
             refused = request
@@ -86,17 +86,17 @@ def _checked(pipeline: Pipeline, arrays: Arrays) -> Request | InvalidInput:
     return Request(fill_defaults(pipeline.inputs, arrays, sizes), sizes)
 
 
-def _make(pipeline: Pipeline, seed: int) -> tuple[Iterable[Arrays], str]:
+def _make(pipeline: Pipeline, seed: int, most: int) -> tuple[Iterable[Arrays], str]:
     known = application(pipeline.name)
-    simulated = None if known is None else known.simulated_requests(_MOST, seed)
+    simulated = None if known is None else known.simulated_requests(most, seed)
     if simulated is not None:
         return simulated, "simulated requests"
     if any(tensor.dtype == BYTES for tensor in pipeline.inputs.values()):
-        return repeat(pipeline.example(), _MOST), "times the example"  # not random bytes
-    return _random(pipeline, seed), "random requests"
+        return repeat(pipeline.example(), most), "times the example"  # not random bytes
+    return _random(pipeline, seed, most), "random requests"
 
 
-def _random(pipeline: Pipeline, seed: int) -> Iterator[Arrays]:
+def _random(pipeline: Pipeline, seed: int, most: int) -> Iterator[Arrays]:
     """Yield requests with random sizes, log-uniform.
 
     A pipeline with an example of its own gets requests of a quarter to four times its sizes, with
@@ -114,7 +114,7 @@ def _random(pipeline: Pipeline, seed: int) -> Iterator[Arrays]:
     }
     own = type(pipeline).example is not Pipeline.example
     typical = measure(pipeline.inputs, pipeline.example()) if own else {}
-    for number in range(_MOST):
+    for number in range(most):
         factor = np.exp(rng.uniform(-np.log(_AROUND), np.log(_AROUND)))
         sizes = {
             dim: min(top, max(1, round(typical[dim] * factor)))

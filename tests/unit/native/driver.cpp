@@ -1,6 +1,7 @@
 // Lets Python tests drive the native backend's batcher, its cost model, its merging, its reader of
-// JSON and its writer of messages: `driver queue`, `driver costs`, `driver merge`, `driver json`,
-// `driver sendable`, with the input on standard input.
+// JSON, its writer of messages and its base64: `driver queue`, `driver costs`, `driver merge`,
+// `driver json`, `driver sendable`, `driver encode`, `driver decode`, with the input on standard
+// input.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "base64.h"
 #include "batcher.h"
 #include "indices.h"
 #include "json.h"
@@ -186,6 +188,17 @@ void print(const naiad::Json& value) {
   }
 }
 
+// Print the decoded bytes in hexadecimal, or why the text is refused.
+void decode(std::string text) {
+  size_t size = 0;
+  std::string wrong = naiad::decode_base64(text, text.data(), size);
+  if (!wrong.empty()) {
+    std::cout << "refused: " << wrong;
+    return;
+  }
+  for (size_t at = 0; at < size; ++at) printf("%02x", static_cast<unsigned char>(text[at]));
+}
+
 }  // namespace
 
 int main(int, char** arguments) {
@@ -194,6 +207,13 @@ int main(int, char** arguments) {
   if (command == "costs") return costs(), 0;
   if (command == "merge") return merge(), 0;
   std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  if (command == "decode") return decode(text), 0;
+  if (command == "encode") {
+    std::string coded;
+    naiad::append_base64(coded, text);
+    std::cout << coded;
+    return 0;
+  }
   if (command == "sendable") {
     std::cout << naiad::sendable(text);
     return 0;

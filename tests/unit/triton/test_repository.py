@@ -1,3 +1,4 @@
+import logging
 import textwrap
 from pathlib import Path
 
@@ -144,3 +145,70 @@ def test_a_class_inside_a_function_cannot_be_exported(tmp_path):
 
     with pytest.raises(SchemaError, match="defined inside a function"):
         export(Local, tmp_path)
+
+
+MIXING = """
+import naiad
+from naiad import Tensor
+
+class Centred(naiad.Pipeline):
+    inputs = outputs = {"x": Tensor("float32", ("rows",))}
+    arrays = "numpy"
+
+    def forward(self, batch):
+        return {"x": batch["x"] - batch["x"].mean()}
+
+class Allowed(Centred):
+    name = "allowed"
+    merges = True
+
+class Refusing(Centred):
+    name = "refusing"
+
+    def forward(self, batch):
+        raise ValueError("no such thing")
+
+class Absent(Centred):
+    name = "absent"
+
+    def setup(self, device):
+        raise OSError("no such device")
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Centred", "centred is served one request at a time: its answer depends on the requests"),
+        ("Allowed", ""),
+        (
+            "Refusing",
+            "refusing does not answer its own example: Refusing.forward() raised ValueError",
+        ),
+        ("Absent", "absent cannot be run here: OSError: no such device"),
+    ],
+)
+def test_answers_alone_and_merged_are_compared_if_asked(tmp_path, caplog, kind, said):
+    (tmp_path / "mixing.py").write_text(MIXING)
+    with caplog.at_level(logging.WARNING):
+        model = export(f"{tmp_path / 'mixing.py'}:{kind}", tmp_path / "models", compare=True)
+    assert [record.getMessage()[: len(said)] for record in caplog.records] == (
+        [said] if said else []
+    )
+    assert (model.path / "config.pbtxt").exists()
+
+
+def test_without_that_nothing_is_run(tmp_path, caplog):
+    (tmp_path / "mixing.py").write_text(MIXING)
+    for kind in ("Centred", "Absent"):
+        export(f"{tmp_path / 'mixing.py'}:{kind}", tmp_path / "models")
+    assert not caplog.records
+
+
+def test_the_example_of_what_was_just_exported_is_not_read_from_the_folder(source, tmp_path):
+    model = export(f"{source}:Scale", tmp_path / "models")
+    (model.path / "1" / "pipeline.py").write_text("raise ValueError('imported')")
+    assert model.example()["x"].shape == (8,)
+    (again,) = naiad_models(tmp_path / "models")
+    with pytest.raises(ValueError, match="imported"):
+        again.example()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -65,6 +66,11 @@ def graph(nodes: int, edges: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(nodes)
     x = torch.randn(nodes, 3, generator=generator)
     return x, torch.randint(0, nodes, (2, edges), generator=generator)
+
+
+class Centred(torch.nn.Module):
+    def forward(self, x, edges):
+        return x - x.mean()
 
 
 SIZES = ((1, 0), (1, 5), (7, 3), (500, 4_000))
@@ -220,3 +226,17 @@ def test_the_command_writes_a_plain_repository(tmp_path: Path) -> None:
     assert refused.exit_code == 2
     words = refused.output.replace("│", " ").split()
     assert "--instances: for --format pipeline only" in " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("network", "batching", "found"),
+    [(MeanNet(), True, 0), (Centred(), True, 1), (Centred(), False, 0)],
+    ids=["merges", "mixes", "alone"],
+)
+def test_a_network_whose_answers_depend_on_the_batch_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, network: Any, batching: bool, found: int
+) -> None:
+    export_network(network, Mean, tmp_path, batching=batching)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == found
+    assert all("mean is served one request at a time" in text for text in told)

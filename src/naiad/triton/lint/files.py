@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from naiad.errors import MissingExtra, NaiadError, RepositoryError
+from naiad.runtime.mixing import tried
 from naiad.triton.backends.binding import bind
 from naiad.triton.backends.exported import exported_pipeline
 from naiad.triton.backends.signature import read_signature
@@ -137,6 +138,8 @@ def _check_pipeline(config: ModelConfig, version: int) -> Iterator[Finding]:
                     f"{CONFIG}: {kind} {name!r} differs from the pipeline of version {version}; "
                     f"run `naiad export` again"
                 )
+    if wrong := tried(pipeline, config.parameters.get("device", "cpu")):
+        yield warning(f"{version}/: {wrong}")
 
 
 def _check_signature(config: ModelConfig, file: Path) -> Iterator[Finding]:

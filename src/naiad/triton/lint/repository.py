@@ -47,8 +47,8 @@ def check_repository(
     """Check a repository and every model in it.
 
     With ``load_files`` model files are loaded to compare their signatures with the configs, and
-    pipelines are imported: they must be trusted. A model's own ``model.py`` runs in the Python
-    ``python_environment``, or that of `default_python`.
+    pipelines are set up and answer their examples: they must be trusted. A model's own ``model.py``
+    runs in the Python ``python_environment``, or that of `default_python`.
 
     Raises:
         EngineError: no such folder, it is a model, or the environment is invalid.

@@ -315,3 +315,20 @@ def test_the_command_ends_with_status_1_where_there_are_errors(repository: Path,
     plain = json.loads(runner.invoke(app, ["check", str(repository), "--json"]).output)
     assert plain["errors"] == 1
     assert plain["models"]["identity"][0]["severity"] == "error"
+
+
+def test_a_pipeline_that_mixes_requests_is_a_warning(repository: Path, tmp_path: Path):
+    (tmp_path / "mixing.py").write_text(
+        "import naiad\n\n\nclass Centred(naiad.Pipeline):\n"
+        '    inputs = outputs = {"x": naiad.Tensor("float32", ("rows",))}\n'
+        '    arrays = "numpy"\n\n    def forward(self, batch):\n'
+        '        return {"x": batch["x"] - batch["x"].mean()}\n'
+    )
+    export(f"{tmp_path / 'mixing.py'}:Centred", repository)
+    report = check_repository(repository)
+    (finding,) = report.models["centred"]
+    assert finding.severity == "warning"
+    assert finding.message.startswith("1/: centred is served one request at a time: its answer ")
+    assert not check_repository(repository, load_files=False).findings
+    printed = CliRunner().invoke(app, ["check", str(repository)]).output
+    assert finding.message in " ".join(printed.replace("│", " ").split())

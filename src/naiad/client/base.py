@@ -60,7 +60,9 @@ class ClientBase(Generic[C]):
     def _repr_html_(self) -> str:
         """Return the same for notebooks; nothing is sent for it."""
         addresses = str(self._servers).split(",")
-        return facts(type(self).__name__, {"servers" if len(addresses) > 1 else "server": addresses})
+        return facts(
+            type(self).__name__, {"servers" if len(addresses) > 1 else "server": addresses}
+        )
 
     @property
     def url(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import logging
 import sys
@@ -18,7 +19,7 @@ from torch_geometric.data.data import BaseData
 
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
-from naiad.core.pipeline import Pipeline
+from naiad.core.pipeline import Call, Pipeline
 from naiad.core.schema import REQUESTS, Array, Schema, measure
 from naiad.core.user_modules import importable, load_module
 from naiad.errors import SchemaError, WeightsError
@@ -32,6 +33,8 @@ Maker: TypeAlias = "torch.nn.Module | Callable[..., torch.nn.Module]"
 
 _NAME: Final = "Served"
 """Of the class that is made of a network on the command line."""
+_EXAMPLE: Final = "example.pt"
+"""File of an example that was in memory, in an exported model."""
 _GRAPHS: Final = 64
 """Graphs of the example's size that one batch holds, unless that is more than ``_ROWS``."""
 _ROWS: Final = 1 << 14
@@ -134,6 +137,18 @@ def pyg(
         body["name"] = name
     if defaults is not None:
         body["settings"] = defaults
+    given = {
+        "network": network,
+        "example": example,
+        "inputs": inputs,
+        "outputs": outputs,
+        "settings": settings,
+        "weights": weights,
+        "name": name,
+        "budget": budget,
+        "limit": limit,
+    }
+    body["given"] = {key: value for key, value in given.items() if value not in (None, "")}
     return type(kind, (_Served, Pipeline), body)
 
 
@@ -176,8 +191,24 @@ class _Served:
     examined: ClassVar[torch.nn.Module]
     findings: ClassVar[Findings]
     example_arrays: ClassVar[Mapping[str, Array]]
+    given: ClassVar[Mapping[str, Any]]
     settings: Any = None
     weights_path: Path | None
+
+    @classmethod
+    def made_with(cls) -> Call | None:
+        """Return the call of :func:`pyg`, with an example in memory as a file."""
+        if "given" not in vars(cls):
+            return None
+        arguments, files = {**cls.given}, dict[str, bytes]()
+        if isinstance(arguments["example"], BaseData):
+            content = io.BytesIO()
+            torch.save(arguments["example"].cpu(), content)
+            arguments["example"] = _EXAMPLE
+            files[_EXAMPLE] = content.getvalue()
+        if isinstance(arguments["network"], torch.nn.Module):
+            arguments["network"] = deepcopy(arguments["network"]).cpu()
+        return Call(pyg, arguments, files)
 
     def setup(self, device: str) -> None:
         """Make the network and load its weights."""

@@ -17,6 +17,7 @@ from naiad.core.fields import keywords, settings_of
 from naiad.core.schema import Arrays
 from naiad.core.settings import GateSettings, ServerOptions, ServeSettings, Supervision
 from naiad.errors import EngineError
+from naiad.triton.about import as_html, in_a_line
 from naiad.triton.command import asks_for_tls, check_settings
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, assemble, find_engine, stubs
@@ -267,6 +268,13 @@ class Server:
     def log_path(self) -> Path | None:
         """Path of Triton's log."""
         return self._log_path
+
+    def __repr__(self) -> str:
+        """Return the addresses and the models."""
+        return in_a_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     def __enter__(self) -> Server:
         """Start, unless already running."""

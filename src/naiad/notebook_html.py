@@ -15,7 +15,8 @@ def facts(title: str, about: Mapping[str, str | Sequence[str]]) -> str:
         f"<tr><th{_LEFT}>{escape(name)}</th><td{_LEFT}>{_lines(value)}</td></tr>"
         for name, value in about.items()
     )
-    return f"<div><b>{escape(title)}</b><table>{''.join(rows)}</table></div>"
+    body = f"<table>{''.join(rows)}</table>" if about else ""
+    return f"<div><b>{escape(title)}</b>{body}</div>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], note: str = "") -> str:

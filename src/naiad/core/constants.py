@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import math
-import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -107,7 +106,7 @@ class Writer:
         except Exception:
             raise NotConstantError from None
         if isinstance(reduced, str):
-            module = pickle.whichmodule(value, reduced)
+            module = _home(value, reduced)
             if found_in(module, reduced) is not value:
                 raise NotConstantError
             return f"{self._name_of(module)}.{reduced}"
@@ -125,8 +124,13 @@ def found_as(value: Any) -> tuple[str, str] | None:
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     if not isinstance(name, str) or not name.isidentifier():
         return None
-    module = getattr(value, "__module__", None) or pickle.whichmodule(value, name)
+    module = getattr(value, "__module__", None) or _home(value, name)
     return (module, name) if found_in(module, name) is value else None
+
+
+def _home(value: Any, name: str) -> str:
+    """Return the module that has an object which does not say so, or ""."""
+    return next((key for key in [*sys.modules] if found_in(key, name) is value), "")
 
 
 def found_in(module: str, name: str) -> Any:

@@ -163,11 +163,11 @@ class _Module:
                         pass
 
     def _statement(self, name: str, value: Any, user: str) -> _Definition:
+        if "<locals>" in inspect.unwrap(value).__qualname__:
+            what = "class" if isinstance(value, type) else "function"
+            raise self._refusal(name, f"a {what} that a function made", user)
         text = source_of_statement(name, value, self._cells)
         if text is None:
-            own = inspect.unwrap(value) if isinstance(inspect.unwrap(value), FunctionType) else None
-            if own is not None and own.__closure__:
-                raise self._refusal(name, "a function that another one made", user)
             what = value.__qualname__ if hasattr(value, "__qualname__") else name
             raise SchemaError(
                 f"the source of {what} is not known; write it to a file, such as "
@@ -391,8 +391,5 @@ def _is_type(value: Any) -> bool:
 
 
 def _named(kind: type) -> str:
-    return (
-        kind.__qualname__
-        if kind.__module__ == "builtins"
-        else f"{kind.__module__}.{kind.__qualname__}"
-    )
+    name = kind.__qualname__
+    return name if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{name}"

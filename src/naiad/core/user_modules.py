@@ -52,7 +52,8 @@ def importable(path: Path) -> str:
 def is_of_session(kind: type) -> bool:
     """Return whether a class was defined in a notebook or an interactive session."""
     module = sys.modules.get(kind.__module__)
-    return kind.__module__ == "__main__" and getattr(module, "__file__", None) is None
+    file = getattr(module, "__file__", None) or "<none>"  # "<stdin>" of `python -`
+    return kind.__module__ == "__main__" and file.startswith("<")
 
 
 def record_originals(folder: Path, originals: Mapping[str, Path]) -> None:

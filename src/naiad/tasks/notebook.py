@@ -33,9 +33,8 @@ class Shown:
 
     def __repr__(self) -> str:
         """Return the fields, with the shapes of arrays."""
-        values = (
-            f"{one.name}={_brief(getattr(self, one.name))}" for one in fields(cast(Any, self))
-        )
+        names = (one.name for one in fields(cast("Any", self)) if one.repr)
+        values = (f"{name}={_brief(getattr(self, name))}" for name in names)
         return f"{type(self).__name__}({', '.join(values)})"
 
 
@@ -108,7 +107,7 @@ class _Context:
         if not isinstance(self.task, Draws) or len(self.units) != len(results):
             return ""
         pairs = zip(self.units, results, strict=True)
-        found: list[Found] = [
+        found: Sequence[Found] = [
             _Found(self.task, self.options, number, unit, result)
             for number, (unit, result) in enumerate(pairs)
         ][: self.task.most]

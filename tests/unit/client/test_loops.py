@@ -19,9 +19,7 @@ SERVERS = pytest.mark.parametrize("serve", [grpc_server, http_half])
 
 
 @SERVERS
-def test_an_asyncio_client_outlives_its_loop(
-    serve: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_asyncio_client_outlives_its_loop(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
     with serve() as (address, *_), caplog.at_level(logging.WARNING):
         client = AsyncClient(address)
         for _ in range(3):

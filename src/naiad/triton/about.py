@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from naiad.notebook_html import facts
 
-if TYPE_CHECKING:
-    from naiad.triton.server import Server
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """A server as its ``repr`` and notebooks show it.
 
-def in_a_line(server: Server) -> str:
-    """Return the addresses and models of a server, or that it does not run."""
-    if server.pid is None:
-        return "Server(not running)"
-    models = [*server.models, *(f"{name} (not ready)" for name in server.missing)]
-    return f"Server({server.grpc_url}, {server.http_url}; {', '.join(models) or 'no models'})"
+    Attributes:
+        running: whether it runs; if not, there are no addresses.
+        addresses: URL of each protocol, gRPC's and HTTP's first.
+        models: names of those that are ready.
+        missing: reasons why others are not, by name.
+        log: its log.
+    """
 
+    running: bool
+    addresses: Mapping[str, str]
+    models: Sequence[str] = ()
+    missing: Mapping[str, str]
+    log: Path | None = None
 
-def as_html(server: Server) -> str:
-    """Return the addresses, the state of each model, and the log of a server."""
-    if server.pid is None:
-        return facts("Naiad server, not running", _log(server))
-    models = [f"{name}: ready" for name in server.models]
-    models += [f"{name}: {reason}" for name, reason in server.missing.items()]
-    health = {"health": server.health_url} if server.health_url else {}
-    return facts(
-        "Naiad server",
-        {
-            "gRPC": server.grpc_url,
-            "HTTP": server.http_url,
-            "metrics": server.metrics_url,
-            **health,
-            "models": models or "none",
-            **_log(server),
-        },
-    )
+    def __str__(self) -> str:
+        """Return the addresses and models in a line."""
+        if not self.running:
+            return "Server(not running)"
+        models = [*self.models, *(f"{name} (not ready)" for name in self.missing)]
+        first = [*self.addresses.values()][:2]
+        return f"Server({', '.join(first)}; {', '.join(models) or 'no models'})"
 
-
-def _log(server: Server) -> dict[str, str]:
-    return {"log": str(server.log_path)} if server.log_path and server.log_path.exists() else {}
+    def html(self) -> str:
+        """Return the addresses, the state of each model, and the log."""
+        log = {"log": str(self.log)} if self.log and self.log.exists() else {}
+        if not self.running:
+            return facts("Naiad server, not running", log)
+        models = [f"{name}: ready" for name in self.models]
+        models += [f"{name}: {reason}" for name, reason in self.missing.items()]
+        return facts("Naiad server", {**self.addresses, "models": models or "none", **log})

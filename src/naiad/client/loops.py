@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from naiad.errors import InvalidInput
 
 C = TypeVar("C")
+
+_PATIENCE: Final = 5.0  # seconds
 
 
 class PerLoop(Generic[C]):
@@ -49,7 +51,8 @@ class PerLoop(Generic[C]):
                 await holder.aclose()
             elif loop.is_running():
                 ended = asyncio.run_coroutine_threadsafe(_end(holder), loop)
-                await asyncio.wrap_future(ended)
+                # Not for ever: a loop that ends right now never runs it, but closes the connection.
+                await asyncio.wait([asyncio.wrap_future(ended)], timeout=_PATIENCE)
         self._opened.clear()
 
 

@@ -18,7 +18,8 @@ SOURCES = sorted((Path(__file__).parents[1] / "src" / "naiad").rglob("aio.py"))
 _RULES = [
     # Sentences that differ.
     (r"The asyncio client(.*), and the source of the blocking one\.", r"The blocking client\1."),
-    (r", for the asyncio event loop of its first call", "; safe to share between threads"),
+    (r"server, for asyncio\.", "server; safe to share between threads."),
+    (r" +It connects anew in each event loop.*\n\n", ""),
     # Names and keywords.
     (r"import (Requests|Source), ", "import "),
     (r": Requests\b", ": Iterable[Inputs]"),

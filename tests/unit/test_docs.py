@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -76,7 +77,8 @@ def test_every_fence_is_seen(page: Path) -> None:
 
 @pytest.mark.parametrize("block", [b for b in ALL_BLOCKS if b.language == "python"], ids=block_id)
 def test_python_is_valid(block: Block) -> None:
-    compile(block.text, block.page, "exec")
+    # As cells of notebooks, in which `await` needs no function.
+    compile(block.text, block.page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 @pytest.mark.parametrize(("place", "words"), [pytest.param(*c, id=c[0]) for c in commands()])

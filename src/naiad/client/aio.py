@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class AsyncClient(ClientBase[AsyncTransport]):
-    """Client of a Triton server, for the asyncio event loop of its first call.
+    """Client of a Triton server, for asyncio.
 
     Example::
 
@@ -49,6 +49,11 @@ class AsyncClient(ClientBase[AsyncTransport]):
 
     Of several servers, an unavailable one is skipped for growing times, and its request goes to the
     next at once: the client waits only after it tried them all.
+
+    It connects anew in each event loop, so that it may be used under several ``asyncio.run``.
+
+    It can be pickled, to be sent to other processes: with its settings, ``headers`` and ``api_key``
+    included, but without connections and credentials of the environment.
 
     ``client.NAME`` is the typed client of the application ``NAME`` (``client.nugraph3``); without
     such an application, the `AsyncModelClient` of the model ``NAME``.

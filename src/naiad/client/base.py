@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from naiad.client.access import Access
 from naiad.client.address import Address
@@ -12,6 +12,7 @@ from naiad.client.operations import Operations
 from naiad.client.servers import Servers
 from naiad.client.transport import Calls, Tls
 from naiad.errors import InvalidInput
+from naiad.notebook_html import facts
 
 C = TypeVar("C", bound=Calls)
 
@@ -39,13 +40,29 @@ class ClientBase(Generic[C]):
             (address, open_transport(address, access.tls_to(address), access.headers_to(address)))
             for address in Address.parse_all(urls)
         )
+        self._settings = (urls, open_transport, access, timeout, retries)
         self._timeout = timeout
         self._retries = retries
         self._operations = Operations(self._servers.calls, self.url)
 
+    def __getstate__(self) -> Any:
+        """Return the settings, credentials included: connections are not pickled."""
+        return self._settings
+
+    def __setstate__(self, settings: Any) -> None:
+        """Prepare to talk to the same servers; an API key of the environment is read anew."""
+        ClientBase.__init__(self, *settings)
+
     def __repr__(self) -> str:
         """Return the class and the servers' addresses."""
         return f"{type(self).__name__}('{self._servers}')"
+
+    def _repr_html_(self) -> str:
+        """Return the same for notebooks; nothing is sent for it."""
+        addresses = str(self._servers).split(",")
+        return facts(
+            type(self).__name__, {"servers" if len(addresses) > 1 else "server": addresses}
+        )
 
     @property
     def url(self) -> str:

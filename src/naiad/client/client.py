@@ -52,6 +52,9 @@ class Client(ClientBase[Transport]):
     Of several servers, an unavailable one is skipped for growing times, and its request goes to the
     next at once: the client waits only after it tried them all.
 
+    It can be pickled, to be sent to other processes: with its settings, ``headers`` and ``api_key``
+    included, but without connections and credentials of the environment.
+
     ``client.NAME`` is the typed client of the application ``NAME`` (``client.nugraph3``); without
     such an application, the `ModelClient` of the model ``NAME``.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,12 +29,13 @@ def to_wire(name: str, value: ArrayLike, datatype: str) -> NDArray[Any]:
 
     Integers may change width if every value fits, and become floats if every value is exact. Floats
     may be rounded to a narrower float, but may not overflow, and never become integers. BYTES
-    tensors hold ``str`` (sent as UTF-8) or ``bytes``.
+    tensors hold ``str`` (sent as UTF-8) or ``bytes``. A masked array may have no masked value.
 
     Raises:
         InvalidInput: names the tensor, its dtype and the right one; for a single bad element, its
             position and value.
     """
+    _refuse_masked(name, value)
     if datatype == "BYTES":
         return _text(name, value)
     target = numpy_dtype(datatype)
@@ -76,6 +78,25 @@ def _array(name: str, value: ArrayLike, dtype: type[object] | None = None) -> ND
         return np.asarray(value, dtype=dtype)
     except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors on a GPU
         raise InvalidInput(f"{name} cannot become a numpy array: {error}") from None
+
+
+def _refuse_masked(name: str, value: object, *place: int) -> None:
+    """Refuse masked values, in a masked array or a list of some: NumPy would send what is below.
+
+    Raises:
+        InvalidInput: names the tensor and the position of the first.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(value)
+        if mask.any():
+            raise InvalidInput(
+                f"{_at(name, (*place, *_first(mask)))} is masked, so it has no value to send; fill "
+                "in one, such as array.filled(0), or leave it out"
+            )
+    elif isinstance(value, list | tuple):
+        for number, one in enumerate(cast("Sequence[object]", value)):
+            if isinstance(one, np.ma.MaskedArray | list | tuple):
+                _refuse_masked(name, one, *place, number)
 
 
 def _at(name: str, position: tuple[int, ...]) -> str:

@@ -17,6 +17,7 @@ from naiad.client import handshake, status, wire
 from naiad.client.access import control_headers, refused
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
+from naiad.client.loops import PerLoop
 from naiad.client.proxies import proxy_to
 from naiad.client.transport import (
     Arrays,
@@ -172,28 +173,31 @@ class GrpcTransport(_Transport):
 
 
 class AsyncGrpcTransport(_Transport):
-    """One asyncio channel, opened in the event loop of the first call."""
+    """An asyncio channel for each event loop, opened with the first call in it."""
 
-    _channel: grpc.aio.Channel | None = None
-    _stub: Any = None
+    def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
+        """Remember where to connect to."""
+        super().__init__(address, tls, headers)
+        self._channels = PerLoop(self._connect, lambda opened: opened[0].close())
 
     async def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``."""
-        if self._channel is None:
-            self._channel = self._open(grpc.aio)
-            self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        _, stub = await self._channels.get()
         method, message = call.request
         headers, arguments = self._arguments(call, deadline)
         try:
-            reply = await getattr(self._stub, method)(message, **arguments)
+            reply = await getattr(stub, method)(message, **arguments)
         except grpc.RpcError as error:
             raise _failure(error, call, headers, self._address, deadline) from error
         return call.read(reply)
 
     async def close(self) -> None:
         """Close the channel."""
-        if self._channel is not None:
-            await self._channel.close()
+        await self._channels.close()
+
+    def _connect(self) -> tuple[grpc.aio.Channel, Any]:
+        channel = self._open(grpc.aio)
+        return channel, service_pb2_grpc.GRPCInferenceServiceStub(channel)
 
 
 def to_json(message: Message) -> Json:

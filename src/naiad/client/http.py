@@ -32,6 +32,7 @@ from naiad.client import handshake, status, wire
 from naiad.client.access import context_of, control_headers, refused
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
+from naiad.client.loops import PerLoop
 from naiad.client.transport import (
     Arrays,
     Call,
@@ -200,26 +201,24 @@ class HttpTransport(HttpCalls):
 
 
 class AsyncHttpTransport(HttpCalls):
-    """One aiohttp session, opened in the event loop of the first call."""
+    """An aiohttp session for each event loop, opened with the first call in it."""
 
     def __init__(self, address: Address, tls: Tls, headers: Mapping[str, str]) -> None:
         """Remember where to connect to."""
         self._address = address
         self._headers = dict(headers)
         self._context = context_of(tls) if address.tls else True
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions = PerLoop(self._connect, aiohttp.ClientSession.close)
         self._answered = False
 
     async def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ssl=self._context)
-            self._session = aiohttp.ClientSession(connector=connector)
+        session = await self._sessions.get()
         request: HttpRequest = call.request
         headers = _headers(self._headers, call, self._address)
         timeout = deadline.remaining(self._address)
         try:
-            async with self._session.request(
+            async with session.request(
                 request.method,
                 yarl.URL(f"{self._address}{request.path}", encoded=True),
                 # A file is sent in pieces, between which the event loop does other work.
@@ -236,8 +235,10 @@ class AsyncHttpTransport(HttpCalls):
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._sessions.close()
+
+    def _connect(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=self._context))
 
 
 def _path(model: str, version: str = "") -> str:

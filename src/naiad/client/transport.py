@@ -135,7 +135,7 @@ class Transport(Calls, Protocol):
 
 
 class AsyncTransport(Calls, Protocol):
-    """Asyncio transport of one event loop."""
+    """Asyncio transport, with connections of its own in each event loop."""
 
     async def send(self, call: Call[T], deadline: Deadline) -> T:
         """Return the answer to ``call``, or raise one of Naiad's errors, by the ``deadline``."""

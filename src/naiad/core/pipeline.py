@@ -27,7 +27,7 @@ from naiad.core.schema import (
     validate,
 )
 from naiad.core.settings import ServiceSettings
-from naiad.core.user_modules import load_module
+from naiad.core.user_modules import is_of_session, load_module
 from naiad.errors import SchemaError, WeightsError
 
 Parameter: TypeAlias = str | int | bool | float
@@ -79,6 +79,21 @@ class Contract:
         """
         sizes = validate(self.inputs, arrays)
         return Request(fill_defaults(self.inputs, arrays, sizes), sizes, id, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that makes a class.
+
+    Attributes:
+        function: what is called.
+        arguments: by name, without omitted ones.
+        files: content of files that arguments name, by file name.
+    """
+
+    function: Any
+    arguments: Mapping[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 class Pipeline:
@@ -212,6 +227,11 @@ class Pipeline:
                     )
         except SchemaError as error:
             raise SchemaError(f"{cls.__name__}: {error}") from None
+
+    @classmethod
+    def made_with(cls) -> Call | None:
+        """Return the call that made this class; None: a class statement did."""
+        return None
 
     @classmethod
     def contract(cls) -> Contract:
@@ -389,7 +409,14 @@ def default_weights(pipeline: type[Pipeline]) -> Path | None:
     """Return the absolute path of a class's default weights, or None if it declares none."""
     if pipeline.weights is None:
         return None
-    return Path(inspect.getfile(pipeline)).resolve().parent / pipeline.weights
+    return folder_of(pipeline) / pipeline.weights
+
+
+def folder_of(pipeline: type[Pipeline]) -> Path:
+    """Return the folder of the file that defines a class; in a session, the working directory."""
+    if is_of_session(pipeline):
+        return Path.cwd()
+    return Path(inspect.getfile(pipeline)).resolve().parent
 
 
 def load_pipeline(spec: str) -> type[Pipeline]:

@@ -49,6 +49,13 @@ def importable(path: Path) -> str:
     return re.sub(r"\W", "_", path.stem)
 
 
+def is_of_session(kind: type) -> bool:
+    """Return whether a class was defined in a notebook or an interactive session."""
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None) or "<none>"  # "<stdin>" of `python -`
+    return kind.__module__ == "__main__" and file.startswith("<")
+
+
 def record_originals(folder: Path, originals: Mapping[str, Path]) -> None:
     """Record the originals of the copied files and packages in a folder, by name."""
     paths = {name: str(path) for name, path in originals.items()}

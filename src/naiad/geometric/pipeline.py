@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import logging
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from torch_geometric.data.data import BaseData
 
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
-from naiad.core.pipeline import Pipeline
+from naiad.core.pipeline import Call, Pipeline
 from naiad.core.schema import REQUESTS, Array, Schema, measure
 from naiad.core.user_modules import importable, load_module
 from naiad.errors import SchemaError, WeightsError
@@ -31,6 +32,8 @@ from naiad.weights import placed_name, read_state_dict
 
 _NAME: Final = "Served"
 """Of the class that is made of a network on the command line."""
+_EXAMPLE: Final = "example.pt"
+"""File of an example that was in memory, in an exported model."""
 _GRAPHS: Final = 64
 """Graphs of the example's size that one batch holds, unless that is more than ``_ROWS``."""
 _ROWS: Final = 1 << 14
@@ -97,9 +100,9 @@ def pyg(
     folder = Path(caller.get("__file__") or ".").resolve().parent
     graph = _graph(example, folder)
     network = _unwrapped(network)
-    given, taken = dict(settings or {}), dict(settings or {})
+    chosen, taken = dict(settings or {}), dict(settings or {})
     if weights is not None:
-        taken |= saved_settings(network, _weights(folder, weights), given).values
+        taken |= saved_settings(network, _weights(folder, weights), chosen).values
     defaults = network_settings(network, taken)
     module = _made(network, defaults)
     kind = type(module).__name__
@@ -136,7 +139,7 @@ def pyg(
         "gradients": found.gradients,
         "merges": False if found.mixes else None,  # checked again with the weights
         "example_arrays": arrays,
-        "given": given,
+        "chosen": chosen,
         "taken": taken,
     }
     if isinstance(example, str | Path) and not Path(example).is_absolute():
@@ -145,6 +148,18 @@ def pyg(
         body["name"] = name
     if defaults is not None:
         body["settings"] = defaults
+    given = {
+        "network": network,
+        "example": example,
+        "inputs": inputs,
+        "outputs": outputs,
+        "settings": settings,
+        "weights": weights,
+        "name": name,
+        "budget": budget,
+        "limit": limit,
+    }
+    body["given"] = {key: value for key, value in given.items() if value not in (None, "")}
     return type(kind, (_Served, Pipeline), body)
 
 
@@ -194,6 +209,7 @@ class _Served:
     findings: ClassVar[Findings]
     example_arrays: ClassVar[Mapping[str, Array]]
     given: ClassVar[Mapping[str, Any]]
+    chosen: ClassVar[Mapping[str, Any]]
     taken: ClassVar[Mapping[str, Any]]
     settings: Any = None
     weights_path: Path | None
@@ -203,7 +219,7 @@ class _Served:
         Pipeline.__init__(cast("Any", self), weights)
         if self.weights_path is None:
             return
-        saved = saved_settings(self.network, self.weights_path, self.given)
+        saved = saved_settings(self.network, self.weights_path, self.chosen)
         copied = (self.weights_path.parent.parent / "config.pbtxt").exists()
         if saved.others and not copied:  # of a copy it was said before
             _log.warning(
@@ -212,8 +228,23 @@ class _Served:
                 type(self.examined).__name__,
                 ", ".join(saved.others),
             )
-        if (values := {**self.given, **saved.values}) != self.taken:
+        if (values := {**self.chosen, **saved.values}) != self.taken:
             self.settings = network_settings(self.network, values)
+
+    @classmethod
+    def made_with(cls) -> Call | None:
+        """Return the call of :func:`pyg`, with an example in memory as a file."""
+        if "given" not in vars(cls):
+            return None
+        arguments, files = {**cls.given}, dict[str, bytes]()
+        if isinstance(arguments["example"], BaseData):
+            content = io.BytesIO()
+            torch.save(arguments["example"].cpu(), content)
+            arguments["example"] = _EXAMPLE
+            files[_EXAMPLE] = content.getvalue()
+        if isinstance(arguments["network"], torch.nn.Module):
+            arguments["network"] = deepcopy(arguments["network"]).cpu()
+        return Call(pyg, arguments, files)
 
     def setup(self, device: str) -> None:
         """Make the network and load its weights."""

@@ -11,6 +11,7 @@ from naiad.client.ordered_map import Source, ask_each_async, batches_async
 from naiad.client.spec import card_of
 from naiad.client.tracebacks import one_frame
 from naiad.errors import NaiadError
+from naiad.tasks.notebook import Results, show_by
 from naiad.tasks.requests import ask, listed, request_options, without_place
 from naiad.tasks.task import Task
 
@@ -71,8 +72,8 @@ class AsyncTaskClient(Generic[Unit, Result]):
                 (answer,) = await self._ask([units], chosen, timeout)
                 if isinstance(answer, NaiadError):
                     raise answer
-                return answer
-            results: list[Any] = []
+                return show_by(self.task, self._card, chosen, answer, [units])
+            results = Results()
             answers = self.answers(listed(self.task, units), chosen, timeout=timeout)
             async with aclosing(answers):
                 async for answer in answers:
@@ -81,7 +82,7 @@ class AsyncTaskClient(Generic[Unit, Result]):
                         answer.args = (without_place(self.task, answer, place),)
                         raise answer
                     results.append(answer)
-            return results
+            return show_by(self.task, self._card, chosen, results, units)
 
     def infer_many(
         self,

@@ -13,6 +13,7 @@ from naiad.client.ordered_map import ask_each, batches
 from naiad.client.spec import card_of
 from naiad.client.tracebacks import one_frame
 from naiad.errors import NaiadError
+from naiad.tasks.notebook import Results, show_by
 from naiad.tasks.requests import ask, listed, request_options, without_place
 from naiad.tasks.task import Task
 
@@ -73,8 +74,8 @@ class TaskClient(Generic[Unit, Result]):
                 (answer,) = self._ask([units], chosen, timeout)
                 if isinstance(answer, NaiadError):
                     raise answer
-                return answer
-            results: list[Any] = []
+                return show_by(self.task, self._card, chosen, answer, [units])
+            results = Results()
             answers = self.answers(listed(self.task, units), chosen, timeout=timeout)
             with closing(answers):
                 for answer in answers:
@@ -83,7 +84,7 @@ class TaskClient(Generic[Unit, Result]):
                         answer.args = (without_place(self.task, answer, place),)
                         raise answer
                     results.append(answer)
-            return results
+            return show_by(self.task, self._card, chosen, results, units)
 
     def infer_many(
         self,

@@ -18,6 +18,7 @@ import numpy as np
 from naiad.core.pipeline import Request
 from naiad.core.schema import Array, Arrays
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
+from naiad.tasks.notebook import show_by
 from naiad.tasks.task import Joins, Task, options_of
 
 _MOST_TOGETHER: Final = 4 << 20  # bytes of a request; larger units gain nothing from sharing one
@@ -39,11 +40,13 @@ def ask(task: Task[Any, Any], units: Sequence[Any], options: Any, card: Any) -> 
         else:
             asked.append((unit, request if isinstance(request, Request) else Request(request)))
             answers.append(None)
-    found = iter((yield from _send(task, asked, card)) if asked else ())
+    found = iter((yield from _send(task, asked, options, card)) if asked else ())
     return [next(found) if answer is None else answer for answer in answers]
 
 
-def _send(task: Task[Any, Any], asked: Sequence[tuple[Any, Request]], card: Any) -> Asking:
+def _send(
+    task: Task[Any, Any], asked: Sequence[tuple[Any, Request]], options: Any, card: Any
+) -> Asking:
     request, size = asked[0][1], len(asked)
     if size > 1:
         shared = {name: np.concatenate([one[name] for _, one in asked]) for name in task.grouped}
@@ -51,19 +54,20 @@ def _send(task: Task[Any, Any], asked: Sequence[tuple[Any, Request]], card: Any)
     if size == 1 or sum(map(_bytes, request.arrays.values())) <= _MOST_TOGETHER:
         try:
             outputs = yield request
-            return [
+            answers = [
                 task.answer(unit, _row(outputs, number) if size > 1 else outputs, card)
                 for number, (unit, _) in enumerate(asked)
             ]
+            return [show_by(task, card, options, answer) for answer in answers]
         except (Unavailable, DeadlineExceeded) as error:
             return [error] * size
         except NaiadError as error:
             if size == 1:
                 return [error]
             # Whichever unit is to blame, the others are not: ask about each alone.
-    answers: list[Any] = []
+    answers = list[Any]()
     for one in asked:
-        answers += yield from _send(task, [one], card)
+        answers += yield from _send(task, [one], options, card)
     return answers
 
 

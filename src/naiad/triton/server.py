@@ -17,6 +17,7 @@ from naiad.core.fields import keywords, settings_of
 from naiad.core.schema import Arrays
 from naiad.core.settings import GateSettings, ServerOptions, ServeSettings, Supervision
 from naiad.errors import EngineError
+from naiad.triton.about import About
 from naiad.triton.command import asks_for_tls, check_settings
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, assemble, find_engine, stubs
@@ -267,6 +268,29 @@ class Server:
     def log_path(self) -> Path | None:
         """Path of Triton's log."""
         return self._log_path
+
+    def __repr__(self) -> str:
+        """Return the addresses and the models."""
+        return str(self._about())
+
+    def _repr_html_(self) -> str:
+        return self._about().html()
+
+    def _about(self) -> About:
+        running = self.pid is not None
+        addresses: dict[str, str] = {}
+        if running:
+            addresses |= {"gRPC": self.grpc_url, "HTTP": self.http_url}
+            addresses |= {"metrics": self.metrics_url}
+        if running and self.health_url:
+            addresses |= {"health": self.health_url}
+        return About(
+            running=running,
+            addresses=addresses,
+            models=self.models,
+            missing=self.missing,
+            log=self.log_path,
+        )
 
     def __enter__(self) -> Server:
         """Start, unless already running."""

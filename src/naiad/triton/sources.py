@@ -6,11 +6,12 @@ import ast
 import inspect
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from naiad.core.pipeline import Pipeline, default_weights
-from naiad.core.user_modules import importable, record_originals
+from naiad.core.session import write_session
+from naiad.core.user_modules import importable, is_of_session, record_originals
 from naiad.errors import SchemaError
 
 SOURCE = "pipeline.py"
@@ -21,17 +22,25 @@ def place_source(kind: type[Pipeline], version: Path, *, portable: bool = True) 
 
     A class of an installed package is imported from there. One in a file is copied, with the
     modules and packages that it imports from beside it and the files that it names. Unless
-    ``portable``, the copies run under the names of their originals.
+    ``portable``, the copies run under the names of their originals. One of a notebook is written
+    with what it needs of the session (`naiad.core.session`).
 
     Raises:
-        SchemaError: the source is in no file, or two modules would get the same name.
+        SchemaError: the source is neither in a file nor in the cells of a notebook, or a notebook's
+            class needs what cannot be written as source; or two modules would get the same name.
     """
     module = sys.modules.get(kind.__module__)
     if "<locals>" in kind.__qualname__:
         raise SchemaError(f"{kind.__qualname__} is defined inside a function; move it to a module")
     # A class that a function made has the name of the variable that it is assigned to.
-    named = (name for name, value in vars(module).items() if value is kind) if module else iter(())
-    name = next(named, kind.__qualname__)
+    names = [name for name, value in vars(module).items() if value is kind] if module else []
+    if kind.__name__ in names or not names:
+        name = kind.__qualname__
+    else:  # notebooks keep results as _ and _3
+        name = next((name for name in names if not name.startswith("_")), names[0])
+    if is_of_session(kind) and not kind.source:
+        _place_session(kind, name, version, portable=portable)
+        return f"{SOURCE}:{name}"
     source = source_of(kind)
     if source is None:
         return f"{kind.__module__}:{name}"
@@ -46,15 +55,32 @@ def place_source(kind: type[Pipeline], version: Path, *, portable: bool = True) 
         (version / SOURCE).write_text(kind.source, "utf-8")
         if "." not in kind.__module__:
             copies[f"{importable(source)}.py"] = source
+    _place_copies(copies, version, portable=portable)
+    _place_files(kind, source.parent, version)
+    return f"{SOURCE}:{name}"
+
+
+def _place_session(kind: type[Pipeline], name: str, version: Path, *, portable: bool) -> None:
+    """Write the source of a class of a session, and copy the modules that it imports."""
+    written = write_session(kind, name)
+    (version / SOURCE).write_text(written.text, "utf-8")
+    for file, content in written.files.items():
+        (version / file).write_bytes(content)
+    beside = {path.name: path for path in _beside(Path.cwd(), version / SOURCE)}
+    _place_copies(beside, version, portable=portable)
+    _place_files(kind, Path.cwd(), version)
+
+
+def _place_copies(copies: Mapping[str, Path], version: Path, *, portable: bool) -> None:
     for target, path in copies.items():
         _copy(path, version / target)
     if not portable:
         record_originals(version, copies)
+
+
+def _place_files(kind: type[Pipeline], folder: Path, version: Path) -> None:
     for file in kind.files:
-        _copy(
-            source.parent / file, version / (Path(file).name if Path(file).is_absolute() else file)
-        )
-    return f"{SOURCE}:{name}"
+        _copy(folder / file, version / (Path(file).name if Path(file).is_absolute() else file))
 
 
 def source_of(kind: type[Pipeline]) -> Path | None:
@@ -97,11 +123,16 @@ def imported_by(source: Path) -> set[str]:
 
 def modules_beside(source: Path) -> set[Path]:
     """Return the modules and packages beside a file that it imports, directly or through others."""
-    folder, found, left = source.resolve().parent, set[Path](), [source.resolve()]
+    return _beside(source.resolve().parent, source.resolve())
+
+
+def _beside(folder: Path, source: Path) -> set[Path]:
+    """Return the modules and packages in a folder that a file imports, directly or not."""
+    found, left = set[Path](), [source]
     while left:
         for name in _imported(left.pop()):
             path = _module(folder, name)
-            if path is not None and path not in found and path != source.resolve():
+            if path is not None and path not in found and path != source:
                 found.add(path)
                 left += path.rglob("*.py") if path.is_dir() else [path]
     return found

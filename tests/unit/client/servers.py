@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
+import numpy as np
 from google.protobuf import json_format
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
@@ -140,3 +141,20 @@ def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes | dict[str, 
     handler.send_header("Content-Length", str(len(data)))
     handler.end_headers()
     handler.wfile.write(data)
+
+
+@contextmanager
+def http_half() -> Generator[tuple[str]]:
+    """Run ``half`` over HTTP; yield the URL, in a tuple as `grpc_server` does."""
+
+    def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        if not handler.path.endswith("/infer"):
+            return reply(handler, 200, CONFIG)
+        size = int(handler.headers["Inference-Header-Content-Length"])
+        sent = np.frombuffer(body[size:], np.float32)
+        y = {"name": "y", "datatype": "FP32", "shape": [len(sent) // 2]}
+        data = sent[: len(sent) // 2].tolist()
+        return reply(handler, 200, {"model_name": "half", "outputs": [{**y, "data": data}]})
+
+    with http_server(answer) as address:
+        yield (f"http://{address}",)

@@ -313,7 +313,7 @@ def test_a_model_by_name_is_a_client_of_that_model() -> None:
         assert repr(client) == f"Client('grpc://{address}')"
         assert client.url == f"grpc://{address}"
         with pytest.raises(AttributeError):
-            client._repr_html_  # noqa: B018 - what a notebook asks of every object
+            client._repr_latex_  # noqa: B018 - what a notebook asks of every object
 
 
 async def test_a_model_of_an_asyncio_client() -> None:

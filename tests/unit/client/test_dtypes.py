@@ -135,3 +135,31 @@ def test_numpys_bytes_dtype_is_refused_because_it_drops_nuls() -> None:
 def test_an_element_that_is_no_text_is_named() -> None:
     with pytest.raises(InvalidInput, match=r"t\[0, 1\] is int; it must be str or bytes"):
         to_wire("t", [["a", 1]], "BYTES")
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (np.ma.array([1.0, 2.0, 3.0], mask=[0, 0, 1]), r"x\[2\]"),
+        (np.ma.array([[1, 2], [3, 4]], mask=[[0, 1], [1, 0]]), r"x\[0, 1\]"),
+        (np.ma.masked, "x"),
+        ([1.0, np.ma.masked], r"x\[1\]"),
+        ([np.ma.array([1.0, 2.0]), np.ma.array([1.0, 2.0], mask=[1, 0])], r"x\[1, 0\]"),
+    ],
+)
+@pytest.mark.parametrize("datatype", ["FP32", "INT64"])
+def test_a_masked_value_is_refused_with_its_position(value, place, datatype):
+    with pytest.raises(InvalidInput, match=f"^{place} is masked"):
+        to_wire("x", value, datatype)
+
+
+def test_masked_text_is_refused_too():
+    with pytest.raises(InvalidInput, match=r"^x\[0\] is masked"):
+        to_wire("x", np.ma.array(["a", "b"], object, mask=[1, 0]), "BYTES")
+
+
+def test_a_masked_array_without_masked_values_is_an_array():
+    for mask in (False, [False, False]):
+        sent = to_wire("x", np.ma.array([1, 2], mask=mask), "FP32")
+        assert type(sent) is np.ndarray
+        assert sent.tolist() == [1.0, 2.0]

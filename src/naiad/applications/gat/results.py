@@ -16,6 +16,7 @@ from naiad.applications.gat.graphs import CitationGraph, Ints
 from naiad.applications.gat.schema import CLASSES
 from naiad.core.schema import Array
 from naiad.errors import NaiadError, PipelineError
+from naiad.tasks.notebook import Shown
 from naiad.tasks.task import Json
 
 
@@ -50,8 +51,8 @@ class Labels:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class GatResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class GatResult(Shown):
     """The topic of each paper of a graph.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from naiad.application import Application
 from naiad.applications.image.schema import MAX_BYTES, SHAPES, as_request
 from naiad.core.schema import Arrays
+from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
 from naiad.tasks.reports import LabelReport
 from naiad.tasks.task import (
@@ -28,8 +29,8 @@ from naiad.tasks.task import (
 _FEW: Final = 9  # up to this number, images are printed with a bar for each class
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+@dataclass(frozen=True)
+class Classification(Shown):
     """The best classes of one image, the best first.
 
     Attributes:

@@ -14,13 +14,14 @@ from naiad.applications.movies.picks import Pick, from_arrays
 from naiad.console import bar, output, print_columns
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
+from naiad.tasks.notebook import Shown
 from naiad.tasks.task import Column, Draws, Found, Parses, Reports, Task
 
 _BAR: Final = 16  # characters of a score of 1
 _K: Final = {"short": ("-k",), "min": 1, "max": 100, "help": "Number of films."}
 
 
-class Answer(list[Pick]):
+class Answer(list[Pick], Shown):
     """The films of an answer, the best first.
 
     Attributes:

@@ -120,6 +120,9 @@ def event_display(
 
 def draw(found: Found, path: Path, *, truth: bool, zoom: bool) -> None:
     """Draw an event of a file, with the detector's geometry fitted to the file's events."""
+    if not found.path.is_file():  # an event in memory
+        event_display(found.unit(), found.result, path, truth=truth, zoom=zoom)
+        return
     file, projection = _opened(found.path, found.path.stat().st_mtime_ns, truth)
     event_display(
         file[found.number], found.result, path, truth=truth, zoom=zoom, projection=projection

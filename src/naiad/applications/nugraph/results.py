@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from naiad.applications.nugraph.schema import PLANES
 from naiad.errors import MissingExtra, PipelineError
+from naiad.tasks.notebook import Shown
 
 try:
     import pandas as pd
@@ -101,7 +102,7 @@ HIT_DTYPES: Final[Mapping[str, str]] = {
 
 # Without slots: the table of hits is cached on first use.
 @dataclass(frozen=True, eq=False)
-class NuGraph3Result:
+class NuGraph3Result(Shown):
     """One event as NuGraph3 reconstructs it.
 
     Attributes:
@@ -124,6 +125,16 @@ class NuGraph3Result:
     probabilities: NDArray[np.float32]
     labels: Labels
     unknown_hits: int = 0
+
+    def __repr__(self) -> str:
+        """Return the event, its class, its vertex and the numbers of hits."""
+        best = self.event_class
+        vertex = ", ".join(f"{one:.1f}" for one in self.vertex)
+        return (
+            f"NuGraph3Result({self.run}/{self.subrun}/{self.event}: {best} "
+            f"{self.event_probabilities[best]:.2f}, vertex ({vertex}) cm, "
+            f"{len(self.probabilities):,} hits, {int(self.is_signal.sum()):,} of them signal)"
+        )
 
     @classmethod
     def from_outputs(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from naiad.core.schema import Arrays
 from naiad.errors import PipelineError
+from naiad.tasks.notebook import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ class Labels:
             raise PipelineError(f"the server's model is not a products model: {error!r}") from error
 
 
-@dataclass(frozen=True, eq=False)
-class ProductsResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProductsResult(Shown):
     """Categories and embeddings of some products.
 
     Attributes:

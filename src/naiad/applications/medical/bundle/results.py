@@ -17,6 +17,7 @@ from naiad.applications.medical.bundle.schema import (
     TASK_PARAMETER,
 )
 from naiad.core.schema import Array
+from naiad.tasks.notebook import Shown
 
 if TYPE_CHECKING:
     from naiad.applications.medical.nifti import Volume
@@ -58,8 +59,8 @@ class Label:
     size: float
 
 
-@dataclass(frozen=True, slots=True)
-class Segmentation:
+@dataclass(frozen=True, repr=False)
+class Segmentation(Shown):
     """Label maps of a scan or picture.
 
     Attributes:
@@ -103,8 +104,8 @@ class Segmentation:
             yield f"{stem}_{number}{suffix}" if len(self.maps) > 1 else f"{stem}{suffix}", data
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+@dataclass(frozen=True)
+class Classification(Shown):
     """Class of a scan.
 
     Attributes:

@@ -9,13 +9,14 @@ from typing import Any
 
 from naiad.applications.medical.covid_ct.schema import MAX_BYTES, POSITIVE, as_request
 from naiad.core.schema import Arrays
+from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
 from naiad.tasks.reports import LabelReport
 from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, Task
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+@dataclass(frozen=True)
+class Verdict(Shown):
     """The result for a scan.
 
     Attributes:

@@ -11,13 +11,14 @@ import numpy as np
 
 from naiad.applications.medical.mednist.schema import CLASSES, MAX_BYTES, as_request
 from naiad.core.schema import Arrays
+from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
 from naiad.tasks.reports import LabelReport
 from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, Task
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+@dataclass(frozen=True)
+class Kind(Shown):
     """The kind of an image.
 
     Attributes:

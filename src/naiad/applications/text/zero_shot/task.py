@@ -11,14 +11,15 @@ import numpy as np
 
 from naiad.applications.text.zero_shot.question import as_request
 from naiad.core.schema import Arrays
+from naiad.tasks.notebook import Shown
 from naiad.tasks.task import Column, ImportsWeights, Parses, Report, Reports, Task
 
 SAMPLE_LABELS: Final = ("business", "space and science", "politics")
 """Labels of requests for measurements."""
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+@dataclass(frozen=True)
+class Classification(Shown):
     """The labels of one text, the best first.
 
     Attributes:

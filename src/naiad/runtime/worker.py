@@ -69,6 +69,7 @@ def begin(parent: int) -> None:
         sys.exit(0)
     # Ctrl-C is for the server, which drains; workers end when their socket closes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.path.append(str(Path.cwd()))  # after the installed packages; see PYTHONSAFEPATH
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
 

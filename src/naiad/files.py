@@ -62,6 +62,10 @@ def read_npz(path: Path, most: int | None = None) -> dict[str, NDArray[Any]]:
         return array.astype(object) if array.dtype.kind == "S" else array
 
     source = path if most is None else BytesIO(read_file(path, most))
+    if not path.is_file():
+        raise InvalidInput(f"{path}: no such file")
+    if not zipfile.is_zipfile(source):
+        raise InvalidInput(f"{path} is not a .npz file of plain arrays, as numpy.savez makes")
     try:
         with np.load(source, allow_pickle=False) as file:
             return {name: plain(array) for name, array in file.items()}

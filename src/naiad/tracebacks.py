@@ -14,6 +14,9 @@ from naiad.errors import NaiadError
 
 _OWN: Final = (f"{Path(__file__).parent}/", "<frozen importlib", "<frozen runpy")
 _LIBRARIES: Final = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "purelib"))
+_OTHERS: Final = (*_OWN, *_LIBRARIES)
+_BAR: Final = re.compile(r"^ *\| ")  # of a group of exceptions
+_MOST: Final = 300  # characters of a message whose traceback has all of it
 _FRAME: Final = re.compile(r'  File "(.+)", line \d+')
 _HEADER: Final = "Traceback (most recent call last):"
 
@@ -21,22 +24,28 @@ _HEADER: Final = "Traceback (most recent call last):"
 def users_part(text: str) -> str:
     """Return the text of tracebacks, or of a crash, without the frames of Naiad."""
     lines: list[str] = []
-    ours = False
+    ours = grouped = False
     for line in text.splitlines():
-        if frame := _FRAME.match(line):
+        grouped |= line.endswith(f"+ Exception Group {_HEADER}")
+        own = _BAR.sub("", line) if grouped else line
+        if frame := _FRAME.match(own):
             ours = frame[1].startswith(_OWN)
-        elif not line.startswith("    "):
-            ours = line.startswith("Extension modules: ")
+        elif not own.startswith("    "):
+            ours = own.startswith("Extension modules: ")
         if not ours:
             lines.append(line)
-    pairs = zip(lines, [*lines[1:], ""], strict=True)
+    pairs = zip(lines, [*lines, ""][1:], strict=True)
     return "\n".join(one for one, then in pairs if one != _HEADER or then.startswith("  "))
 
 
 def traceback_of(error: BaseException) -> str:
     """Return an error's traceback, from the user's first frame on; "" if there is none."""
     try:
-        text = users_part("".join(traceback.format_exception(error)))
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OTHERS):
+            trace = trace.tb_next
+        lines = traceback.format_exception(type(error), error, trace)
+        text = users_part("".join(lines))
     except BaseException:  # formatting runs the error's own code
         return ""
     return text if _FRAME.search(text) else ""
@@ -44,10 +53,20 @@ def traceback_of(error: BaseException) -> str:
 
 def told(error: BaseException, file: str) -> str:
     """Return an error in one line, after the user's line where it was raised, or the ``file``."""
-    what = message_of(error) if isinstance(error, NaiadError) else described(error)
-    if isinstance(error, SyntaxError):
+    if isinstance(error, NaiadError):
+        what = _in_one_line(message_of(error))
+        if what.startswith((f"{file}:", f"{Path(file).absolute()}:")):
+            return what
+    elif isinstance(error, SyntaxError):
         what = f"{class_name(error)}: {error.msg}"
+    else:
+        what = _in_one_line(described(error))
+        what = what if len(what) <= _MOST else f"{what[:_MOST]} ..."
     return f"{next(_places(error), file)}: {what}"
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(filter(None, map(str.strip, text.splitlines())))
 
 
 def _places(error: BaseException) -> Iterator[str]:
@@ -55,7 +74,7 @@ def _places(error: BaseException) -> Iterator[str]:
     if isinstance(error, SyntaxError) and error.filename:
         yield f"{shown(error.filename)}:{error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith((*_OWN, *_LIBRARIES, "<")):
+        if not frame.filename.startswith((*_OTHERS, "<")):
             yield f"{shown(frame.filename)}:{frame.lineno}"
 
 

@@ -100,6 +100,11 @@ def test_edits_are_served_and_broken_ones_told_in_one_line(folder: Path, served:
         MODEL.replace('print("set up")', "1 / 0"): "my.py:12: ZeroDivisionError: division by zero",
         MODEL.replace('("n",))}', '("n", "n2"))}', 1): "my.py: forward() returned y as",
         MODEL.replace("float32", "float31"): "my.py:7: ",
+        MODEL.replace('print("set up")', "breakpoint()"): "my.py:12: RuntimeError: breakpoint()",
+        MODEL.replace("class My(", "class Mine("): "my.py:My: name a Pipeline class",
+        MODEL.replace('print("set up")', "import ctypes; ctypes.string_at(0)"): (
+            "my.py: the process that loads it was ended by SIGSEGV"
+        ),
         MODEL.replace("helper", "helpers"): "my.py:2: ModuleNotFoundError: No module",
     }.items():
         served.lines.clear()

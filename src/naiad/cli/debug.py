@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import time
 from bdb import BdbQuit
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from rich.table import Table
 from naiad.console import complain, output, say, shortened
 from naiad.core.fields import like
 from naiad.core.settings import ModelSettings
+from naiad.error_text import described
 from naiad.errors import NaiadError
 from naiad.tracebacks import traceback_of
 
@@ -47,6 +49,8 @@ def debug(
             metavar="REQUEST.npz",
             help="Files with the arrays of one request each, by input name, as numpy.savez writes "
             "them; by default the pipeline's example.",
+            exists=True,
+            dir_okay=False,
             show_default=False,
         ),
     ] = None,
@@ -68,6 +72,7 @@ def debug(
     from naiad.triton.repository import class_of
 
     weights, settings = model.weights, model.settings
+    faulthandler.enable(2)
     try:
         if model.example is None:
             pipeline, weights = spec_with_weights(pipeline, weights)
@@ -81,10 +86,10 @@ def debug(
             _run(runner, name, arrays)
     except BdbQuit:
         raise typer.Exit(1) from None
-    except (NaiadError, typer.Exit):
+    except (NaiadError, typer.Exit, KeyboardInterrupt):
         raise
-    except Exception as error:
-        complain(traceback_of(error))
+    except BaseException as error:  # a hook may call sys.exit()
+        complain(traceback_of(error) or described(error))
         raise typer.Exit(1) from None
 
 

@@ -114,7 +114,10 @@ def root(
 
 
 def main() -> None:
-    """Run the command; a :class:`~naiad.errors.NaiadError` becomes a message and status 1."""
+    """Run the command; a :class:`~naiad.errors.NaiadError` becomes a message and status 1.
+
+    An error of a user's file is shown with the traceback from its first line in it.
+    """
     try:
         app()
     except NaiadError as error:
@@ -127,3 +130,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        from naiad.tracebacks import traceback_of
+
+        if not (text := traceback_of(error)):
+            raise
+        print(text, file=sys.stderr)
+        sys.exit(1)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from naiad.core.schema import (
     Array,
     Arrays,
     Schema,
+    Tensor,
     check_schema,
     fill_defaults,
     named_dims,
@@ -28,7 +29,7 @@ from naiad.core.schema import (
 )
 from naiad.core.settings import ServiceSettings
 from naiad.core.user_modules import is_of_session, load_module
-from naiad.errors import SchemaError, WeightsError
+from naiad.errors import PipelineError, SchemaError, WeightsError
 
 Parameter: TypeAlias = str | int | bool | float
 
@@ -207,6 +208,8 @@ class Pipeline:
             )
         _derive(cls, "sample", "inputs")
         _derive(cls, "result", "outputs")
+        for schema in ("inputs", "outputs", "sample", "result"):
+            _refuse_other(cls, schema)
         try:
             if cls.prepare_threads < 0:
                 raise SchemaError(f"prepare_threads is {cls.prepare_threads}; it must be 0 or more")
@@ -277,7 +280,7 @@ class Pipeline:
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Run the model on a merged batch; return tensors as ``result`` declares them."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward(self, batch)")
+        raise PipelineError(f"{type(self).__name__} must define forward(self, batch)")
 
     def finish(self, result: Arrays) -> Arrays:
         """Turn one request's share of the result into NumPy arrays as ``outputs`` declares."""
@@ -291,6 +294,22 @@ class Pipeline:
         """
         size = min(8, self.max_batch_size or 8)
         return random_arrays(self.inputs, dict.fromkeys(named_dims(self.inputs), size), seed=0)
+
+
+def _refuse_other(cls: type[Pipeline], schema: str) -> None:
+    """Refuse a schema that is not a mapping of names to tensors."""
+    given: Any = getattr(cls, schema)
+    if not isinstance(given, Mapping):
+        raise SchemaError(
+            f"{cls.__name__}: {schema} is a {type(given).__name__}; it must be a dictionary of "
+            'tensors by name, such as {"x": Tensor("float32", ("nodes", 8))}'
+        )
+    for name, tensor in cast("Mapping[Any, Any]", given).items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise SchemaError(
+                f"{cls.__name__}: {schema} has {name!r}: {tensor!r}; it must have a Tensor by its "
+                'name, such as "x": Tensor("float32", ("nodes", 8))'
+            )
 
 
 def _refuse_scalars(schema: Schema) -> None:

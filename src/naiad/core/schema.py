@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,10 @@ class Tensor:
     def __post_init__(self) -> None:
         if self.dtype not in TRITON_NAMES:
             raise SchemaError(f"dtype {self.dtype!r} is not one of {', '.join(TRITON_NAMES)}")
+        given: Any = self.dims  # ("nodes") is no tuple
+        if not isinstance(given, tuple | list):
+            raise SchemaError(f"dims is {given!r}; it must be a tuple, such as ({given!r},)")
+        object.__setattr__(self, "dims", tuple(cast("list[Any]", given)))
         for dim in self.dims:
             if isinstance(dim, int) and dim < 1:
                 raise SchemaError(f"dimension {dim} in {self.dims}: give a size > 0 or a name")

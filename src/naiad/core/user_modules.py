@@ -1,5 +1,9 @@
 """Import of users' files, and of the modules beside them, from their source.
 
+A file may import the modules in its folder, those in the folder of its outermost package, and,
+after installed ones, those in the working directory. In a model folder only the copies there are
+found.
+
 Python's bytecode caches are not used: they overlook an edit that keeps a file's size, within the
 second in which the cache was written. In a model folder files are copies, which run under the names
 of their originals, so that tracebacks, warnings and breakpoints have the names that the user knows.
@@ -14,7 +18,7 @@ import json
 import linecache
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -29,13 +33,16 @@ from typing import Any, Final
 from naiad.errors import SchemaError
 
 _ORIGINALS: Final = "originals.json"
-_FOLDERS: Final[dict[Path, Mapping[str, str]]] = {}  # of files that were loaded: originals by name
+_CONFIG: Final = "config.pbtxt"  # beside a version of a model
+_FOLDERS: Final[dict[Path, Mapping[str, str]]] = {}  # to import from: originals by name
+_PREFIX: Final = "naiad_user_"  # of the names of modules that are loaded by their paths
 
 
 def load_module(spec: str) -> Any:
     """Import the module of a spec: ``"package.module:NAME"`` or ``"path/file.py:NAME"``.
 
-    A file is imported again if it, or a module that it imported from beside it, has changed.
+    A module that is not installed is looked for in the working directory. A file is imported again
+    if it, or a module that it imported from beside it, has changed.
 
     Raises:
         SchemaError: not found.
@@ -54,6 +61,32 @@ def is_of_session(kind: type) -> bool:
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None) or "<none>"  # "<stdin>" of `python -`
     return kind.__module__ == "__main__" and file.startswith("<")
+
+
+def is_users(module: str) -> bool:
+    """Return True if a module that was imported is a user's file, not of an installed package."""
+    return isinstance(_loader(sys.modules.get(module)), _Source)
+
+
+def package_of(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder of a file's outermost package and the names of its packages.
+
+    A file in no package is in a folder without ``__init__.py``: that folder is returned.
+    """
+    folder, names = path.parent, tuple[str, ...]()
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        folder, names = folder.parent, (folder.name, *names)
+    return folder, names
+
+
+def folders_of(path: Path) -> tuple[Path, ...]:
+    """Return the folders from which a file imports, in order; the working directory is the last."""
+    folders = {path.parent: None, package_of(path)[0]: None}
+    if not (path.parents[1] / _CONFIG).is_file():  # a model folder must be complete
+        here = Path.cwd()
+        own = Path(__file__).parents[2]  # in an editable installation
+        folders |= {} if own in (here, here / "src") else {here: None}
+    return tuple(folders)
 
 
 def record_originals(folder: Path, originals: Mapping[str, Path]) -> None:
@@ -125,9 +158,15 @@ def _import(module: str, spec: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name and module.startswith(error.name):
-            raise SchemaError(f"{spec}: no module named {error.name!r}") from None
-        raise
+        if not error.name or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        path = Path.cwd().joinpath(*module.split("."))
+        for file in (path.with_name(f"{path.name}.py"), path / "__init__.py"):
+            if file.is_file():
+                return _load_file(file)
+        raise SchemaError(
+            f"{spec}: no module named {error.name!r} is installed or in {Path.cwd()}"
+        ) from None
 
 
 def _load_file(path: Path) -> Any:
@@ -137,11 +176,13 @@ def _load_file(path: Path) -> Any:
     # A stable name per file: inspect must find the class again, and two models may both be
     # called pipeline.py.
     identity = f"{path} {path.stat().st_mtime_ns}"  # the file may be replaced while a server runs
-    name = f"naiad_user_{importable(path)}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    name = f"{_PREFIX}{importable(path)}_{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    name = ".".join([*package_of(path)[1], name])  # for relative imports
     known = sys.modules.get(name)
     if known is not None and not _loader(known).changed():
         return known
-    _import_from(path.parent)
+    folders = folders_of(path)
+    _import_from(folders)
     loader = _Source(name, str(path))
     found = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert found is not None
@@ -152,40 +193,43 @@ def _load_file(path: Path) -> Any:
     except BaseException:
         del sys.modules[name]
         raise
-    loader.beside = [one for key, one in _loaders(path.parent).items() if key != name]
+    loader.beside = [one for key, one in _loaders(folders).items() if key != name]
     return module
 
 
-def _import_from(folder: Path) -> None:
-    """Let a file import the modules beside it as they are now, whatever has these names."""
-    names = {path.stem for path in folder.iterdir()}
+def _import_from(folders: Sequence[Path]) -> None:
+    """Let a file import the modules in these folders as they are now, whatever has these names."""
+    names = {folder: {path.stem for path in folder.iterdir()} for folder in folders}
     for name, module in [*sys.modules.items()]:
-        if name.partition(".")[0] in names:
+        top = name.partition(".")[0]
+        home = next((folder for folder in folders if top in names[folder]), None)
+        if home is not None and _PREFIX not in name:
             file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", "/")))
             place = Path(file).parent
-            if not place.is_relative_to(folder) and _is_users(place):
+            if not place.is_relative_to(home) and _is_users(place):
                 del sys.modules[name]
-    beside = _loaders(folder)
+    beside = _loaders(folders)
     if any(loader.changed() for loader in beside.values()):
         for name in beside:
             del sys.modules[name]
-    originals = folder / _ORIGINALS
-    _FOLDERS[folder] = json.loads(originals.read_bytes()) if originals.is_file() else {}
-    if str(folder) in sys.path:
-        sys.path.remove(str(folder))
-    sys.path.insert(0, str(folder))
-    sys.path_importer_cache.pop(str(folder), None)
+    for folder in folders:
+        originals = folder / _ORIGINALS
+        _FOLDERS[folder] = json.loads(originals.read_bytes()) if originals.is_file() else {}
+        sys.path_importer_cache.pop(str(folder), None)
+    first, *others = folders
+    sys.path[:] = [str(first), *(path for path in sys.path if path != str(first))]
+    sys.path += [str(folder) for folder in others if str(folder) not in sys.path]
 
 
-def _loaders(folder: Path) -> dict[str, _Source]:
-    """Return the loaders of the modules beside a file that were imported, by name."""
+def _loaders(folders: Sequence[Path]) -> dict[str, _Source]:
+    """Return the loaders of the modules in these folders that were imported, by name."""
     found = {name: _loader(module) for name, module in [*sys.modules.items()]}
     return {
         name: loader
         for name, loader in found.items()
         if isinstance(loader, _Source)
-        and Path(loader.path).is_relative_to(folder)
-        and not name.startswith("naiad_user_")
+        and any(Path(loader.path).is_relative_to(folder) for folder in folders)
+        and _PREFIX not in name
     }
 
 

@@ -20,7 +20,7 @@ from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Call, Pipeline
 from naiad.core.schema import REQUESTS, Array, Schema, measure
-from naiad.core.user_modules import importable, load_module
+from naiad.core.user_modules import importable, is_users, load_module
 from naiad.errors import SchemaError, WeightsError
 from naiad.geometric.attributes import Graph, graph_type
 from naiad.geometric.files import read_graph
@@ -191,7 +191,7 @@ def of_network(
     file = weights and weights.resolve()
     kind = pyg(maker, example=example.resolve(), settings=values, weights=file)
     kind.__module__, kind.__qualname__ = module.__name__, _NAME
-    imported = importable(Path(where)) if where.endswith(".py") else where
+    imported = importable(Path(module.__file__)) if is_users(module.__name__) else where
     kind.source = (
         f"import naiad\nfrom {imported} import {name} as network\n\n"
         f"{_NAME} = naiad.pyg(network, example={example.name!r}, settings={values!r}, "

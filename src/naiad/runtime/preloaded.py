@@ -30,6 +30,8 @@ from naiad.runtime.environment import numeric_environment
 _FREE: Final = 16
 """Descriptors below this number are a fork's; nothing that is imported may have them."""
 
+_ENVIRONMENT: Final = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+
 
 class Preloaded:
     """The process, started again if it dies, until it is closed."""
@@ -62,7 +64,7 @@ class Preloaded:
             died, listener = self._end(), self._listener.fileno()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(listener), *self._modules],
-                env=numeric_environment(threads=1) | {"PYTHONUNBUFFERED": "1"} | dict(os.environ),
+                env=numeric_environment(threads=1) | _ENVIRONMENT | dict(os.environ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

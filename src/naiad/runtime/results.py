@@ -27,7 +27,14 @@ def as_numpy(name: str, value: Any) -> Array:
         raise PipelineError(
             f"forward() returned {name} as {type(value).__name__}, which is not an array"
         )
-    return value.numpy(force=True)
+    try:
+        return value.numpy(force=True)
+    except TypeError:
+        raise PipelineError(
+            f"forward() returned {name} as {value.dtype} {list(value.shape)} of layout "
+            f"{value.layout}, which NumPy does not have; convert it, for example with .float() or "
+            ".to_dense()"
+        ) from None
 
 
 def check_merged(name: str, tensor: Tensor, array: Array) -> None:

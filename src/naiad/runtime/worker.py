@@ -52,6 +52,13 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
+def _no_breakpoint(*_: object, **__: object) -> None:
+    raise RuntimeError(
+        "breakpoint() needs a terminal, which a server's worker does not have; run `naiad debug "
+        "my_model.py:MyModel`"
+    )
+
+
 def begin(parent: int) -> None:
     """Set up a worker process that ends with its ``parent``."""
     _die_with_parent()
@@ -59,6 +66,8 @@ def begin(parent: int) -> None:
         sys.exit(0)
     # Ctrl-C is for the server, which drains; workers end when their socket closes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.breakpointhook = _no_breakpoint
+    sys.path.append(str(Path.cwd()))  # after the installed packages; see PYTHONSAFEPATH
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
 

@@ -66,6 +66,7 @@ _LIBPYTHON = re.compile(rb"libpython(3\.\d+)\.so")  # the library that a stub is
 # Python models run with these unless the user's environment says otherwise.
 _DEFAULTS = numeric_environment(threads=1) | {
     "PYTHONUNBUFFERED": "1",  # models' prints are logged at once
+    "PYTHONSAFEPATH": "1",  # a json.py in the working directory is no module of a worker's (3.11)
 }
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,7 @@ from naiad.errors import SchemaError
 from naiad.runtime.runner import Runner
 from naiad.runtime.trial import attempt
 from naiad.runtime.worker import begin
-from naiad.tracebacks import told, traceback_of
+from naiad.tracebacks import told, traceback_of, users_part
 from naiad.triton.atomic_replace import put
 from naiad.triton.repository import class_of, export
 from naiad.triton.sources import source_of, watched
@@ -88,11 +90,18 @@ def rebuild(python: Path, order: Order, outdated: Callable[[], bool]) -> Answer 
                 if outdated():
                     process.kill()
                     return None
+    printed = users_part(printed).rstrip()
     if process.returncode or not written:
-        status = f"the process that loads it ended with status {process.returncode}"
-        return Answer(f"{_file(order)}: {status}", printed.rstrip())
+        return Answer(f"{_file(order)}: {_end_of(process.returncode)}", printed)
     answer = Answer(**json.loads(written))
-    return Answer(answer.error, f"{printed}{answer.traceback}".rstrip(), tuple(answer.watched))
+    shown = "\n".join(filter(None, (printed, answer.traceback.rstrip())))
+    return Answer(answer.error, shown, tuple(answer.watched))
+
+
+def _end_of(status: int) -> str:
+    if status < 0:
+        return f"the process that loads it was ended by {signal.Signals(-status).name}"
+    return f"the process that loads it ended with status {status}"
 
 
 def main() -> None:
@@ -100,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parent", type=int, required=True)
     begin(parser.parse_args().parent)
+    faulthandler.enable()
     order = Order(**json.load(sys.stdin))
     with contextlib.redirect_stdout(sys.stderr):
         try:

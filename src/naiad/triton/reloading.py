@@ -11,6 +11,7 @@ from typing import Final
 
 from naiad.client import Client
 from naiad.core.pipeline import Pipeline
+from naiad.error_text import described
 from naiad.errors import NaiadError, SchemaError
 from naiad.runtime.preloaded import Preloaded
 from naiad.triton.log_entries import LogEvent
@@ -122,7 +123,11 @@ class Reloading:
                 self._on_event(LogEvent("warning", text))
             for one in self._edited:
                 if one.changed():
-                    event = self._reload(one, client)
+                    try:
+                        event = self._reload(one, client)
+                    except Exception as error:  # later edits must be served all the same
+                        text = f"{one.order.name} was not reloaded: {described(error)}"
+                        event = LogEvent("not reloaded", text, one.order.name)
                     if not self._closing.is_set():
                         self._on_event(event)
 

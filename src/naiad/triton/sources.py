@@ -6,24 +6,45 @@ import ast
 import inspect
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Final
 
 from naiad.core.pipeline import Pipeline, default_weights
 from naiad.core.session import write_session
-from naiad.core.user_modules import importable, is_of_session, record_originals
+from naiad.core.user_modules import (
+    folders_of,
+    importable,
+    is_of_session,
+    is_users,
+    package_of,
+    record_originals,
+)
 from naiad.errors import SchemaError
 
 SOURCE = "pipeline.py"
+_INIT: Final = "__init__.py"
+_IMPORT: Final = """\
+from importlib import import_module
+
+{0} = import_module({1!r}).{0}
+"""
+_ALIAS: Final = """\
+import sys
+from importlib import import_module
+
+sys.modules[__name__] = import_module({!r})
+"""
 
 
 def place_source(kind: type[Pipeline], version: Path, *, portable: bool = True) -> str:
     """Make a class importable from a model's folder; return how ``config.pbtxt`` names it.
 
     A class of an installed package is imported from there. One in a file is copied, with the
-    modules and packages that it imports from beside it and the files that it names. Unless
-    ``portable``, the copies run under the names of their originals. One of a notebook is written
-    with what it needs of the session (`naiad.core.session`).
+    user's modules and packages that it imports (see `modules_beside`) and the files that it names.
+    Unless ``portable``, the copies run under the names of their originals. One of a notebook is
+    written with what it needs of the session (`naiad.core.session`).
 
     Raises:
         SchemaError: the source is neither in a file nor in the cells of a notebook, or a notebook's
@@ -49,14 +70,30 @@ def place_source(kind: type[Pipeline], version: Path, *, portable: bool = True) 
         raise SchemaError(
             f"{copies[SOURCE]}: a module that {source.name} imports cannot be {SOURCE}"
         )
-    if not kind.source:
-        copies[SOURCE] = source
-    else:
-        (version / SOURCE).write_text(kind.source, "utf-8")
-        if "." not in kind.__module__:
+    folder, packages = package_of(source)
+    packaged = copies.get(packages[0]) == folder / packages[0] if packages else False
+    if packaged and "." in source.stem:
+        raise SchemaError(
+            f"{source}: rename it; a file of the package {packages[0]} that imports from it cannot "
+            "have a dot in its name"
+        )
+    module_name = ".".join((*packages, *(() if source.name == _INIT else (source.stem,))))
+    texts: dict[str, str] = {}
+    if kind.source:
+        texts[SOURCE] = kind.source
+        if packaged:
+            texts[f"{importable(source)}.py"] = _ALIAS.format(module_name)
+        elif "." not in kind.__module__ or is_users(kind.__module__):
             copies[f"{importable(source)}.py"] = source
+    elif packaged:
+        texts[SOURCE] = _IMPORT.format(name, module_name)
+    else:
+        copies[SOURCE] = source
     _place_copies(copies, version, portable=portable)
-    _place_files(kind, source.parent, version)
+    for target, text in texts.items():
+        (version / target).write_text(text, "utf-8")
+    place = version / source.parent.relative_to(folder) if packaged else version
+    _place_files(kind, source.parent, version, place)
     return f"{SOURCE}:{name}"
 
 
@@ -66,9 +103,9 @@ def _place_session(kind: type[Pipeline], name: str, version: Path, *, portable: 
     (version / SOURCE).write_text(written.text, "utf-8")
     for file, content in written.files.items():
         (version / file).write_bytes(content)
-    beside = {path.name: path for path in _beside(Path.cwd(), version / SOURCE)}
-    _place_copies(beside, version, portable=portable)
-    _place_files(kind, Path.cwd(), version)
+    beside = _imported_modules(version / SOURCE, (Path.cwd(),))
+    _place_copies({path.name: path for path in beside}, version, portable=portable)
+    _place_files(kind, Path.cwd(), version, version)
 
 
 def _place_copies(copies: Mapping[str, Path], version: Path, *, portable: bool) -> None:
@@ -78,9 +115,10 @@ def _place_copies(copies: Mapping[str, Path], version: Path, *, portable: bool) 
         record_originals(version, copies)
 
 
-def _place_files(kind: type[Pipeline], folder: Path, version: Path) -> None:
+def _place_files(kind: type[Pipeline], folder: Path, version: Path, place: Path) -> None:
     for file in kind.files:
-        _copy(folder / file, version / (Path(file).name if Path(file).is_absolute() else file))
+        absolute = Path(file).is_absolute()
+        _copy(folder / file, version / Path(file).name if absolute else place / file)
 
 
 def source_of(kind: type[Pipeline]) -> Path | None:
@@ -90,7 +128,8 @@ def source_of(kind: type[Pipeline]) -> Path | None:
         SchemaError: the source is in no file.
     """
     package = getattr(sys.modules.get(kind.__module__), "__package__", None)
-    if "." in kind.__module__ and package and not kind.source:
+    installed = "." in kind.__module__ and package and not is_users(kind.__module__)
+    if installed and not kind.source:
         return None
     try:
         return Path(inspect.getfile(kind))
@@ -109,29 +148,37 @@ def watched(kind: type[Pipeline], source: Path) -> set[Path]:
 
 
 def needed_by(source: Path) -> set[Path]:
-    """Return a file and the modules beside it that it imports, also those that do not exist."""
-    names = {source.parent / f"{name}.py" for name in imported_by(source)}
+    """Return a file and the modules of the user's that it imports, also those that do not exist."""
+    names = {folder / f"{name}.py" for folder in folders_of(source) for name in imported_by(source)}
     return {source, *modules_beside(source), *names}
 
 
 def imported_by(source: Path) -> set[str]:
-    """Return the modules that a file and the modules beside it import, by the names' first part."""
+    """Return the modules that a file and the user's modules import, by the names' first part."""
     files = {source, *modules_beside(source)}
     files |= {file for path in files if path.is_dir() for file in path.rglob("*.py")}
     return {name for file in files for name in _imported(file)}
 
 
 def modules_beside(source: Path) -> set[Path]:
-    """Return the modules and packages beside a file that it imports, directly or through others."""
-    return _beside(source.resolve().parent, source.resolve())
+    """Return the modules and packages of the user's that a file imports, directly or indirectly.
+
+    They are in the file's folder, in that of its outermost package, which is one of them if the
+    file imports from it, or in the working directory.
+    """
+    source = source.resolve()
+    return _imported_modules(source, folders_of(source))
 
 
-def _beside(folder: Path, source: Path) -> set[Path]:
-    """Return the modules and packages in a folder that a file imports, directly or not."""
+def _imported_modules(source: Path, folders: Sequence[Path]) -> set[Path]:
     found, left = set[Path](), [source]
     while left:
-        for name in _imported(left.pop()):
-            path = _module(folder, name)
+        file = left.pop()
+        names = {*_imported(file)}
+        if file == source and _imports_relatively(file):
+            names |= {*package_of(file)[1][:1]}
+        for name in names:
+            path = _module(folders, name)
             if path is not None and path not in found and path != source:
                 found.add(path)
                 left += path.rglob("*.py") if path.is_dir() else [path]
@@ -140,25 +187,52 @@ def _beside(folder: Path, source: Path) -> set[Path]:
 
 def _imported(path: Path) -> Iterator[str]:
     """Yield the first part of each absolute import of a file, wherever in it."""
+    for node in _imports(path):
+        if isinstance(node, ast.Import):
+            yield from (one.name.partition(".")[0] for one in node.names)
+        elif node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _imports_relatively(path: Path) -> bool:
+    return any(isinstance(node, ast.ImportFrom) and node.level for node in _imports(path))
+
+
+def _imports(path: Path) -> Iterator[ast.Import | ast.ImportFrom]:
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return  # loading it says more
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (one.name.partition(".")[0] for one in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
 
 
-def _module(folder: Path, name: str) -> Path | None:
-    if (folder / f"{name}.py").is_file():
-        return folder / f"{name}.py"
-    package = folder / name
-    return package if package.is_dir() and any(package.glob("*.py")) else None
+def _module(folders: Sequence[Path], name: str) -> Path | None:
+    """Return the file or folder of a user's module, or None."""
+    for number, folder in enumerate(folders):
+        if number and _is_installed(name, folders):
+            return None
+        if (folder / f"{name}.py").is_file():
+            return folder / f"{name}.py"
+        package = folder / name
+        if package.is_dir() and any(package.rglob("*.py")):
+            return package
+    return None
+
+
+def _is_installed(name: str, folders: Sequence[Path]) -> bool:
+    """Return True if a module is found without these folders."""
+    if name in sys.stdlib_module_names:
+        return True
+    places = [path for path in sys.path if Path(path).resolve() not in folders]
+    found = PathFinder.find_spec(name, places)
+    return found is not None and found.origin is not None
 
 
 def _copy(path: Path, target: Path) -> None:
+    if target.exists():  # in a package that was copied
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))

@@ -85,3 +85,46 @@ def test_a_breakpoint_opens_the_debugger(folder: Path, typed: str, status: int, 
     )
     assert (done.returncode, done.stderr) == (status, "")
     assert shown in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("hook", "shown"),
+    [
+        ("raise SystemExit('enough')", "SystemExit: enough"),
+        ("import ctypes; ctypes.string_at(0)", "Fatal Python error: Segmentation fault"),
+    ],
+)
+def test_the_place_of_an_end_of_the_process_is_shown(folder: Path, hook: str, shown: str) -> None:
+    (folder / "my.py").write_text(SOURCE.replace("BREAK", hook))
+    done = run("debug", "my.py:M")
+    assert done.returncode
+    assert shown in done.stderr
+    assert f'File "{folder}/my.py", line 11' in done.stderr
+
+
+@pytest.mark.parametrize("command", ["debug", "serve", "export"])
+@pytest.mark.parametrize("broken", ["x = (", "1 / 0"])
+def test_an_error_of_a_file_is_shown_without_our_frames(
+    folder: Path, command: str, broken: str
+) -> None:
+    (folder / "my.py").write_text(f"{SOURCE.replace('BREAK', 'pass')}\n{broken}\n")
+    done = run(command, "my.py:M", *(["models"] if command == "export" else []))
+    assert done.returncode == 1
+    assert f'File "{folder}/my.py", line 18' in done.stderr
+    assert "naiad/" not in done.stderr
+    assert "typer/" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["text.npz", "one.npy"])
+def test_another_file_than_npz_is_named(folder: Path, name: str) -> None:
+    np.save(folder / "one.npy", np.zeros(1))
+    (folder / "text.npz").write_text("hello")
+    done = run("debug", "my.py:M", name)
+    assert f"error: {name} is not a .npz file of plain arrays" in done.stderr
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from naiad.cli.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )

@@ -182,3 +182,16 @@ def test_a_second_dimension_with_a_name_may_differ_between_requests() -> None:
     answers = testing.run(Square, *asked)
     assert [answer["x"].shape for answer in answers] == shapes
     assert all((answer["x"] == 9).all() for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ([], r"M: inputs is a list; it must be a dictionary of tensors"),
+        ({"x": "float32"}, r"M: inputs has 'x': 'float32'; it must have a Tensor"),
+        ({1: Tensor("float32", ("n",))}, r"M: inputs has 1: Tensor"),
+    ],
+)
+def test_inputs_that_are_not_tensors_by_name_are_refused(inputs, told):
+    with pytest.raises(SchemaError, match=told):
+        type("M", (Pipeline,), {"inputs": inputs, "outputs": {"y": Tensor("float32", ("n",))}})

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -176,3 +178,9 @@ def test_a_dimension_of_which_nothing_is_sent_may_not_be_huge():
     huge = np.zeros((0, 2**40), np.float32)
     with pytest.raises(InvalidInput, match=r"table has 1,099,511,627,776 columns but no values"):
         validate(schema, {"table": huge})
+
+
+@pytest.mark.parametrize("dims", ["nodes", 3, None])
+def test_dims_that_are_no_tuple_are_refused(dims):
+    with pytest.raises(SchemaError, match=re.escape(f"it must be a tuple, such as ({dims!r},)")):
+        Tensor("float32", dims)

@@ -3,7 +3,7 @@ import pytest
 
 from naiad.core.schema import Tensor
 from naiad.errors import PipelineError
-from naiad.runtime.results import check_bytes, check_outputs
+from naiad.runtime.results import as_numpy, check_bytes, check_outputs
 
 
 def test_what_a_hook_returns_is_checked_too():
@@ -26,3 +26,11 @@ def test_a_hook_returns_arrays():
         PipelineError, match=r"finish\(\) returned text as list, which is not a NumPy"
     ):
         check_outputs(schema, wrong, "finish()")
+
+
+@pytest.mark.parametrize("made", ["ones(2, dtype=torch.bfloat16)", "ones(2).to_sparse()"])
+def test_a_tensor_that_numpy_does_not_have_is_named(made: str) -> None:
+    torch = pytest.importorskip("torch")
+    value = eval(f"torch.{made}", {"torch": torch})
+    with pytest.raises(PipelineError, match=r"forward\(\) returned y as .*; convert it"):
+        as_numpy("y", value)

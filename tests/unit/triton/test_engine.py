@@ -19,6 +19,7 @@ from naiad.triton.engine import (
 )
 from naiad.triton.paths import is_plain, plain_temporary_directory
 from naiad.triton.python_environment import running_python
+from naiad.triton.stub_watch import WORKER
 
 STUB = "triton_python_backend_stub"
 
@@ -210,6 +211,20 @@ def test_the_environment_puts_this_python_first_and_keeps_the_users_settings(
     assert env["MINE"] == "yes"
     assert env["MALLOC_MMAP_THRESHOLD_"] == "1073741824"
     assert environment(layout, env) == env  # a server within a server's environment
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs PYTHONSAFEPATH")
+def test_modules_of_the_working_directory_do_not_replace_a_workers(engine: Engine, tmp_path: Path):
+    (tmp_path / "json.py").write_text("raise ValueError")
+    done = subprocess.run(
+        [sys.executable, "-m", WORKER, "--help"],
+        cwd=tmp_path,
+        env=environment(assemble(engine, cache=tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_python3_that_is_another_python_is_passed_by(engine: Engine, tmp_path: Path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ class ServerCard:
         model_control: ``none``, ``poll`` or ``explicit``.
         grpc_tls: whether Triton itself encrypts gRPC.
         gate: settings of the gate in front, with paths as text; None without a gate.
+        python, directory: the server's interpreter and working directory.
+        sources: by model that is of a file, how to write it anew: the fields of an
+            `naiad.triton.rebuild.Order`.
     """
 
     pid: int
@@ -41,6 +44,9 @@ class ServerCard:
     model_control: str
     grpc_tls: bool
     gate: Mapping[str, Any] | None
+    python: str = ""
+    directory: str = ""
+    sources: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def publish_card(card: ServerCard, places: Iterable[Place]) -> list[Path]:

@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support.command import naiad_serve, shown_when_ready, urls_shown
+from typer.testing import CliRunner
 
 import naiad
+from naiad.cli.main import app
 
 MODEL = """\
 import naiad
@@ -185,3 +187,26 @@ def test_nothing_is_left_of_a_command_that_is_killed(folder: Path, served: Serve
     until(lambda: not [process for process in served.processes if process.is_running()])
     assert not [*folder.parent.joinpath("tmp").iterdir()]
     served._reader.join()
+
+
+def test_loading_a_model_serves_its_file_as_it_is_now(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with naiad_serve("my.py:My", "--model-control-mode", "explicit") as command:
+        served = Served(command)
+        url = urls_shown(served.shown)["gRPC"]
+        assert served.answer() == 2
+        monkeypatch.chdir(tmp_path)
+        (folder / "helper.py").write_text("FACTOR = 3\n")
+        assert served.answer() == 2
+        naiad_load("my", url)
+        assert served.answer() == 3
+        (folder / "my.py").write_text(MODEL.replace("* FACTOR", "* FACTOR +"))
+        with pytest.raises(naiad.NaiadError, match=r"my\.py:17: SyntaxError"):
+            naiad_load("my", url)
+        assert served.answer() == 3
+        served.stop()
+
+
+def naiad_load(name: str, url: str) -> None:
+    CliRunner().invoke(app, ["load", name, "--url", url], catch_exceptions=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,8 +14,11 @@ from rich.table import Table
 
 from naiad.cli.connect import open_client
 from naiad.cli.options import Seconds, Url, time_option
+from naiad.client.address import Address
 from naiad.console import errors, output
 from naiad.errors import ModelNotFound, NaiadError, Unavailable
+from naiad.server_card import find_card
+from naiad.typed_json import decode
 
 if TYPE_CHECKING:
     from naiad.client import Client
@@ -57,6 +61,9 @@ def load(
 ) -> None:
     """Load a model from the server's repository, or reload one whose files have changed.
 
+    A pipeline that was named on the command line of a server on this host is
+    written anew from its file first.
+
     The loaded version keeps answering until the new one is ready; no request fails. The server must
     run with --model-control-mode explicit.
 
@@ -67,6 +74,7 @@ def load(
     with open_client(url, timeout=timeout) as client:
         began = time.monotonic()
         try:
+            _write_anew(name, url)
             client.load(name, timeout=timeout)
         except NaiadError as error:
             if not isinstance(error, ModelNotFound) and (served := _served(client, name)):
@@ -106,6 +114,25 @@ def unload(
                     f"client that has gone. Restart the server to free its memory"
                 )
             time.sleep(_POLL)
+
+
+def _write_anew(name: str, url: str) -> None:
+    """Replace the folder of a model that is of a file, if the server is this user's on this host.
+
+    Raises:
+        NaiadError: the file's model does not load or answer its example; the folder stays.
+    """
+    card = find_card(Address.parse(url).place)
+    if card is None or card.model_control != "explicit" or name not in card.sources:
+        return
+    from naiad.triton.rebuild import Order, rebuild
+
+    order = decode(json.dumps(card.sources[name]), Order)
+    answer = rebuild(Path(card.python), order, lambda: False, card.directory)
+    if answer is not None and answer.error:
+        if answer.traceback:
+            errors.print(answer.traceback, highlight=False, markup=False, soft_wrap=True)
+        raise NaiadError(answer.error)
 
 
 def _served(client: Client, name: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from naiad.triton.hosts import is_loopback, listening_address
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.ports import choose_ports
 from naiad.triton.reaper import remove
+from naiad.triton.rebuild import Order
 
 _LOOPBACK = "127.0.0.1"
 
@@ -104,7 +106,9 @@ class Exposure:
                 LogEvent("warning", f"the control key: {error}; `naiad load` will not find it")
             )
 
-    def publish_card(self, endpoints: Endpoints, pid: int, health_url: str | None) -> None:
+    def publish_card(
+        self, endpoints: Endpoints, pid: int, health_url: str | None, orders: Sequence[Order]
+    ) -> None:
         """Write the server's card where commands on this host find it."""
         gate = self.gate
         card = ServerCard(
@@ -117,6 +121,9 @@ class Exposure:
             model_control=self._settings.model_control,
             grpc_tls=endpoints.grpc_tls,
             gate=asdict(gate) if gate is not None else None,
+            python=sys.executable,
+            directory=str(Path.cwd()),
+            sources={order.name: asdict(order) for order in orders},
         )
         with contextlib.suppress(EngineError):  # already reported for the key
             self._files += publish_card(card, _places(endpoints))

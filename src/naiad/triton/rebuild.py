@@ -1,8 +1,8 @@
-"""A model folder written anew from its edited source, in a fork of a process that is `Preloaded`.
+"""A model folder written anew from its edited source, in a process of its own.
 
-Run as ``launcher.py SOCKET -m naiad.triton.rebuild``, with an `Order` in JSON on standard input; an
-`Answer` is written to standard output. The folder is replaced only if the model loads and answers
-its example.
+Run as ``launcher.py SOCKET -m naiad.triton.rebuild``, or by any Python, with an `Order` in JSON on
+standard input; an `Answer` is written to standard output. The folder is replaced only if the model
+loads and answers its example.
 """
 
 from __future__ import annotations
@@ -68,8 +68,13 @@ class Answer:
     watched: tuple[str, ...] = ()
 
 
-def rebuild(python: Path, order: Order, outdated: Callable[[], bool]) -> Answer | None:
-    """Have a preloaded ``python`` carry out an order; None once it is ``outdated``."""
+def rebuild(
+    python: Path, order: Order, outdated: Callable[[], bool], directory: str | None = None
+) -> Answer | None:
+    """Have a ``python``, which may be preloaded, carry out an order; None once it is outdated.
+
+    Paths of the order are relative to ``directory``, by default this process's.
+    """
     given: str | None = json.dumps(asdict(order), default=str)
     process = subprocess.Popen(
         [python, "-m", __name__],
@@ -79,6 +84,7 @@ def rebuild(python: Path, order: Order, outdated: Callable[[], bool]) -> Answer 
         text=True,
         errors="replace",
         start_new_session=True,
+        cwd=directory,
     )
     with process:
         while True:
@@ -107,7 +113,7 @@ def _end_of(status: int) -> str:
 def main() -> None:
     """Carry out the order on standard input."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--parent", type=int, default=os.getppid())
     begin(parser.parse_args().parent)
     faulthandler.enable()
     order = Order(**json.load(sys.stdin))

@@ -41,7 +41,8 @@ from naiad.triton.supervisor import Supervisor
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from naiad.triton.reloading import Reloading
+    from naiad.triton.rebuild import Order
+from naiad.triton.reloading import Reloading
 
 _ATTEMPTS = 5  # at free ports, which others may take before Triton does
 _POLL = 0.25  # seconds
@@ -103,6 +104,8 @@ class Server:
         self._clients: list[Client] = []
         self.reloading: Reloading | None = None
         """Replaces models when their sources are edited; to be set before the start."""
+        self.orders: Sequence[Order] = ()
+        """How models that are of a file are written anew; to be set before the start."""
         self.keep_log = False
         """Whether a log among the temporary files is kept when the server stops."""
         self.started_in: float = 0.0
@@ -398,7 +401,7 @@ class Server:
         self._publish_card(process)
 
     def _publish_card(self, process: TritonProcess) -> None:
-        self._exposure.publish_card(self._endpoints, process.pid or 0, self.health_url)
+        self._exposure.publish_card(self._endpoints, process.pid or 0, self.health_url, self.orders)
 
     def _end(self, ask: Callable[[Reaper], None]) -> None:
         process, supervisor = self._process, self._supervisor

@@ -22,6 +22,7 @@ from naiad.triton.rebuild import Order
 from naiad.triton.reloading import Reloading
 from naiad.triton.repository import ExportedModel, class_of, export, naiad_models
 from naiad.triton.server import Server
+from naiad.triton.sources import source_of
 from naiad.tuning import parse_tuning
 
 if TYPE_CHECKING:
@@ -101,13 +102,13 @@ def serve(
     repositories: list[Path] = []
     temporary: list[Path] = []
     models: list[ExportedModel] = []
+    orders: list[Order] = []
     reloading: Reloading | None = None
     try:
         if kinds:
             temporary.append(plain_temporary_directory("naiad-models-"))
             # A draft is beside the repository, and removed with it.
             repositories.append(temporary[0] / "models")
-            orders: list[Order] = []
             for kind, spec in zip(kinds, pipelines, strict=True):
                 tuning: dict[str, Any] = {"tuning": tunings.get(kind.name)}
                 # Nothing can be run from some temporary directories.
@@ -131,6 +132,11 @@ def serve(
             **given,
         )
         server.reloading = reloading
+        server.orders = [
+            order
+            for kind, spec, order in zip(kinds, pipelines, orders, strict=True)
+            if isinstance(spec, str) and source_of(kind) is not None
+        ]
         return server.start()
     except BaseException:
         if reloading is not None:

@@ -27,11 +27,13 @@ from naiad.core.own_settings import declared
 from naiad.core.pipeline import MADE, Pipeline, load_pipeline, make_pipeline, service_of
 from naiad.core.schema import Arrays
 from naiad.core.settings import ModelOptions, ModelSettings
+from naiad.core.user_modules import is_of_session
 from naiad.errors import EngineError, InvalidInput, SchemaError
 from naiad.native.library import LIBRARY, library
 from naiad.runtime.mixing import tried
 from naiad.triton.atomic_replace import draft_of
 from naiad.triton.config import (
+    ORIGIN_PARAMETER,
     PIPELINE_PARAMETER,
     model_config,
     parameters_of,
@@ -40,7 +42,7 @@ from naiad.triton.config import (
     write_config,
 )
 from naiad.triton.model_config import versions
-from naiad.triton.sources import place_source
+from naiad.triton.sources import place_source, source_of
 from naiad.tuning import read_tuning
 from naiad.weights import placed_name
 
@@ -108,7 +110,8 @@ def export(
         WeightsError: the weights do not exist or are refused.
         InvalidInput: the tuning is for another pipeline or device, or cannot be read; or the
             pipeline has no such setting.
-        EngineError: a folder of that name exists that Naiad did not write.
+        EngineError: a folder of that name exists that Naiad did not write, or has a pipeline of
+            another file.
 
     A folder that Naiad wrote is replaced atomically, even under a server that polls.
     """
@@ -123,8 +126,9 @@ def export(
     check(service, SchemaError)
     made = make_pipeline(kind, given.weights, given.settings)
     target = directory / kind.name
-    if target.exists() and PIPELINE_PARAMETER not in parameters_of(target):
-        raise EngineError(f"{target} exists and was not written by Naiad; choose another folder")
+    origin = _origin(kind)
+    if target.exists():
+        _refuse_other(target, origin)
     with draft_of(target) as draft:
         version = draft / "1"
         version.mkdir()
@@ -138,6 +142,8 @@ def export(
         else:
             spec = place_source(kind, version, portable=portable)
         parameters = {PIPELINE_PARAMETER: spec, "device": given.device, **to_parameters(service)}
+        if origin is not None:
+            parameters[ORIGIN_PARAMETER] = origin
         if tuned is not None:
             parameters["threads"] = str(tuned.threads)
             parameters["budget"] = json.dumps(dict(tuned.budget))
@@ -155,6 +161,26 @@ def export(
     if compare and (wrong := tried(made, given.device)):
         _log.warning("%s", wrong)
     return ExportedModel(kind.name, target, parameters.get("notice", ""), made)
+
+
+def _origin(kind: type[Pipeline]) -> str | None:
+    """Return the names of the user's file that a class is of and of the class, or None."""
+    if kind.made_by or is_of_session(kind) or (file := source_of(kind)) is None:
+        return None
+    return f"{file.name}:{kind.__qualname__}"
+
+
+def _refuse_other(target: Path, origin: str | None) -> None:
+    """Raise EngineError if a folder was not written by Naiad, or for a pipeline of another file."""
+    parameters = parameters_of(target)
+    if PIPELINE_PARAMETER not in parameters:
+        raise EngineError(f"{target} exists and was not written by Naiad; choose another folder")
+    before = parameters.get(ORIGIN_PARAMETER)
+    if before is not None and before != origin:
+        raise EngineError(
+            f"{target} has a pipeline of the same name, {before}; give this one "
+            "another name = ..., or remove that folder"
+        )
 
 
 def class_of(pipeline: str | type[Pipeline], given: ModelSettings) -> type[Pipeline]:

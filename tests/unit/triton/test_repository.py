@@ -103,6 +103,14 @@ def test_exporting_again_replaces_what_naiad_wrote(source, tmp_path):
     assert (model.path / "1" / "weights.txt").read_text() == "4"
 
 
+def test_a_pipeline_of_another_file_with_the_same_name_is_left_alone(source, tmp_path):
+    theirs = export(f"{source}:Scale", tmp_path / "models")
+    other = source.rename(source.with_name("other.py"))
+    with pytest.raises(EngineError, match=r"same name, model\.py:Scale; give this one another"):
+        export(f"{other}:Scale", tmp_path / "models")
+    assert (theirs.path / "1" / "pipeline.py").is_file()
+
+
 def test_a_folder_that_naiad_did_not_write_is_left_alone(source, tmp_path):
     theirs = tmp_path / "models" / "scale" / "config.pbtxt"
     theirs.parent.mkdir(parents=True)

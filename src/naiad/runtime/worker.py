@@ -75,13 +75,12 @@ def loaded(load: Callable[[], T], fail: Callable[[NaiadError], None]) -> T | Non
     """Return the result of ``load``, ready to serve; call ``fail`` and return None if it raises."""
     try:
         made = load()
-    except NaiadError as error:
-        fail(error)
-        return None
     except BaseException as error:
-        with contextlib.suppress(BaseException):  # writing a traceback runs the error's own code
-            _log.exception("the model could not be loaded")
-        fail(PipelineError(f"setup() raised {described(error)}"))
+        ours = isinstance(error, NaiadError)
+        if not ours or error.__cause__ is not None:
+            with contextlib.suppress(BaseException):  # writing a traceback runs the error's code
+                _log.exception("the model could not be loaded")
+        fail(error if ours else PipelineError(f"setup() raised {described(error)}"))
         return None
     # torch leaves half a million objects for every full collection to visit: 260 ms each time.
     gc.collect()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PIPELINE_PARAMETER = "naiad_pipeline"
 """Parameter of models written by Naiad: the pipeline's spec."""
 ORIGIN_PARAMETER = "naiad_origin"
-"""Parameter of those of a user's file: its name and the class's, such as ``my_model.py:MyModel``."""
+"""Parameter of those of a user's file: its name and the class's, ``my_model.py:MyModel``."""
 
 
 def model_config(

@@ -72,7 +72,13 @@ def pipeline_of(hello: Mapping[str, Any]) -> tuple[type[Pipeline], ServiceConfig
     config, version, workers = hello["config"], _version(hello), int(hello["workers"])
     if (said := config.get("parameters", {}).get(PIPELINE_PARAMETER)) is not None:
         spec = resolve(said["string_value"], version)
-        return load_pipeline(spec), read_service_config(config, spec, version, workers)
+        try:
+            kind = load_pipeline(spec)
+        except NaiadError:
+            raise
+        except Exception as error:  # of the user's code
+            raise PipelineError(f"importing the model's file raised {described(error)}") from error
+        return kind, read_service_config(config, spec, version, workers)
     known = _exported(hello)
     own = service_parameters(known, hello["device"])
     config = {"parameters": {key: {"string_value": value} for key, value in own.items()}}

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from tests.fuzz.tasks import Ask, ahead, answers, packed
 from naiad import Budget, Pipeline, Tensor
 from naiad.core.pipeline import Request
 from naiad.core.settings import ServiceSettings
+from naiad.errors import NaiadError
 from naiad.runtime.preparer import Preparer
 from naiad.runtime.runner import Runner
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig, Spec
 from naiad.runtime.wire import MORE, Wire
-from naiad.triton.worker import serve_ahead, threads_ahead
+from naiad.runtime.worker import loaded
+from naiad.triton.worker import pipeline_of, serve_ahead, threads_ahead
 
 PATIENCE = 20.0
 
@@ -218,3 +221,21 @@ def test_requests_are_prepared_ahead_only_where_that_pays(
     )
     config = ServiceConfig(spec, service, given["workers"])
     assert threads_ahead(pipeline, config) == threads
+
+
+def test_a_file_that_cannot_be_imported_is_not_blamed_on_setup(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "pipeline.py").write_text("import no_such_module\n")
+    parameters = {"naiad_pipeline": {"string_value": "pipeline.py:My"}}
+    hello = {
+        "config": {"parameters": parameters},
+        "path": str(tmp_path),
+        "version": 1,
+        "workers": 1,
+    }
+    errors: list[NaiadError] = []
+    assert loaded(lambda: pipeline_of(hello), errors.append) is None
+    assert str(errors[0]).startswith("importing the model's file raised ModuleNotFoundError")
+    assert "pipeline.py" in caplog.text

@@ -56,6 +56,7 @@ class _Options:
     server: tuple[str, ...] = setting(
         (),
         f"A running server; repeat it for several servers. [dim]\\[default: {_SERVER_DEFAULT}][/]",
+        short=("--url",),
         metavar="URL",
     )
     local: bool = setting(False, "Start a server for this command only.")

@@ -32,6 +32,9 @@ FILMS: Final = ("movies_metadata.csv", "tmdb_5000_movies.csv", "movies.csv")
 
 _CREDITS = ("credits.csv", "tmdb_5000_credits.csv")
 _RATINGS = ("ratings.csv", "ratings_small.csv")
+FILES: Final = (*FILMS, *_CREDITS, *_RATINGS, "links.csv")
+"""All files that are read."""
+
 _JOBS = {"Director": "hasDirector", "Writer": "hasWriter", "Screenplay": "hasWriter"}
 _NUMBERS = ("vote_average", "vote_count", "popularity", "runtime", "budget", "revenue")
 _LISTED = {
@@ -50,7 +53,8 @@ def read_tables(folder: Path) -> MovieTables:
     """
     collector = Collector()
     films = _first(folder, FILMS)
-    assert films is not None  # the caller has checked
+    if films is None:
+        raise InvalidInput(f"{folder} lacks its films: {', '.join(FILMS[:-1])} or {FILMS[-1]}")
     links = _read_links(folder)
     if films.name == "movies.csv":
         _read_movielens(films, links, collector)
@@ -75,7 +79,7 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 def _rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
     csv.field_size_limit(_CELL_BYTES)  # casts are long
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             for column in columns:
                 if column not in (rows.fieldnames or ()):

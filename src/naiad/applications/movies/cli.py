@@ -153,7 +153,7 @@ def search(
 
       naiad movies search "a heist in space"
       naiad movies search "a lonely lighthouse keeper" --genre Drama --from 1960 --to 2000
-      naiad movies search "a war" --director "Steven Spielberg" --actor "Tom Hanks"
+      naiad movies search "a heist in space" --director "Olga Jarrow" --actor "Ada Orsino"
     """
     from naiad.applications.movies.commands import Question, ask
 

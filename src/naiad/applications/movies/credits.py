@@ -13,7 +13,7 @@ from naiad.applications.store import Record, Where
 from naiad.errors import InvalidInput
 
 _SUGGESTIONS = 5
-_CLOSE = 75  # of 100
+_CLOSE = 85  # of 100
 _LONGEST = 80
 
 
@@ -39,7 +39,7 @@ def films_with(catalogue: Catalogue, role: str, name: str) -> set[str]:
         return films
     if found:
         raise InvalidInput(f"{found[0]['name']} is the {role} of no film in this graph")
-    names = {row["name"] for row in everyone if row["name"]}
+    names = sorted({row["name"] for row in everyone if row["name"]})
     close = process.extract(
         name[:_LONGEST],
         names,

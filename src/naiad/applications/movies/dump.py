@@ -15,13 +15,16 @@ from naiad.applications.movies.graph import MovieTables, movie_schema
 from naiad.applications.movies.layout import Collection, collections_in
 from naiad.applications.movies.vocabulary import (
     edge_of,
+    edge_table,
     film_properties,
     kind_of,
     name_of,
     node_of,
+    node_table,
     rating_of,
-    seconds,
+    time_of,
 )
+from naiad.errors import InvalidInput
 
 
 def read_dump(folder: Path) -> MovieTables:
@@ -32,14 +35,27 @@ def read_dump(folder: Path) -> MovieTables:
     """
     reader = _Reader()
     collections = collections_in(folder)
+    missing = [collection for collection in collections if not collection.files]
+    for collection in missing:
+        if node_table(collection.name) or edge_table(collection.name):
+            raise InvalidInput(collection.missing)
     for collection in collections:
-        if not collection.edges:
+        if collection.files and not collection.edges:
             reader.add_nodes(collection)
     for collection in collections:
-        if collection.edges:
+        if collection.files and collection.edges:
             reader.add_edges(collection)
     reader.collector.complete_genres()
-    return reader.collector.tables(str(folder))
+    tables = reader.collector.tables(str(folder))
+    if "Movie" not in tables.nodes and missing:
+        raise InvalidInput("; ".join(collection.missing for collection in missing))
+    for collection in missing:
+        if collection.edges and not reader.credited:
+            raise InvalidInput(collection.missing)
+        tables.complaints.append(
+            f"collection {collection.name} taken as empty: it has no data file"
+        )
+    return tables
 
 
 class _Reader:
@@ -49,6 +65,7 @@ class _Reader:
         self.collector = Collector()
         self._nodes: dict[str, tuple[str, str]] = {}
         self._collections: set[str] = set()
+        self.credited = False  # an edge other than a rating was read
 
     def add_nodes(self, collection: Collection) -> None:
         name = collection.name
@@ -106,6 +123,8 @@ class _Reader:
             rating = rating_of(document)
             if rating is None:
                 return f"edge of {name} left out: it has no rating"
-            properties = {"rating": rating, "timestamp": seconds(document.get("timestamp"))}
+            properties = {"rating": rating, "timestamp": time_of(document)}
+        else:
+            self.credited = True
         self.collector.edge(edge.table, source[1], target[1], **properties)
         return None

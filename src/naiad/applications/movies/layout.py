@@ -44,12 +44,24 @@ class Collection:
     Attributes:
         name: its name in the database.
         edges: whether it has edges, with ``_from`` and ``_to``.
-        files: its data, in order.
+        structure: the file that describes it.
+        files: its data, in order. ``arangodump`` may write none for an empty collection.
     """
 
     name: str
     edges: bool
+    structure: Path
     files: tuple[Path, ...]
+
+    @property
+    def missing(self) -> str:
+        """Say which file would have the data, for a collection without files."""
+        match = _STRUCTURE.fullmatch(self.structure.name)
+        stem = match["name"] if match else self.name
+        return (
+            f"{self.structure} has no data beside it: {stem}.data.json or {stem}_HASH.data.json, "
+            f"or these with .gz; if the collection is empty, create an empty file {stem}.data.json"
+        )
 
     def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each document and its key, without those that a later line removes.
@@ -78,7 +90,7 @@ def collections_in(folder: Path) -> list[Collection]:
     """Return the collections of a dump, without ArangoDB's own.
 
     Raises:
-        InvalidInput: the dump is encrypted, a structure file is damaged, or a file is missing.
+        InvalidInput: the dump is encrypted, or a structure file is damaged or missing.
     """
     _check_encryption(folder)
     data = _data_files(folder)
@@ -92,13 +104,8 @@ def collections_in(folder: Path) -> list[Collection]:
         name = parameters["name"]
         if name.startswith("_") or parameters.get("isSystem") or parameters.get("deleted"):
             continue
-        files = data.get(stem, [])
-        if not files:
-            raise InvalidInput(
-                f"{path} has no data beside it: {stem}.data.json or {stem}_HASH.data.json, or "
-                f"these with .gz; if the collection is empty, create an empty file {stem}.data.json"
-            )
-        found.append(Collection(name, parameters["type"] == _EDGE_COLLECTION, tuple(files)))
+        edges = parameters["type"] == _EDGE_COLLECTION
+        found.append(Collection(name, edges, path, tuple(data.get(stem, ()))))
     for stem, files in data.items():
         if stem not in described and not stem.startswith("_"):
             raise InvalidInput(

@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import csv
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +23,7 @@ import pyarrow.csv
 
 from naiad.applications.movies.collecting import Collector
 from naiad.applications.movies.graph import MovieTables, year_of
+from naiad.applications.movies.vocabulary import title_and_year
 from naiad.applications.store.schema import SOURCE, TARGET
 from naiad.errors import InvalidInput
 
@@ -104,13 +104,7 @@ def _read_movielens(
     path: Path, links: Mapping[str, Mapping[str, str | None]], collector: Collector
 ) -> None:
     for row in _rows(path, "movieId", "title", "genres"):
-        key, title = row["movieId"], row["title"].strip()
-        year = None
-        if found := re.fullmatch(r"(.+) \((\d{4})\)", title):
-            title, year = found[1], int(found[2])
-        # MovieLens moves the article to the end: "Matrix, The".
-        if article := re.fullmatch(r"(.+), (The|A|An)", title):
-            title = f"{article[2]} {article[1]}"
+        key, (title, year) = row["movieId"], title_and_year(row["title"].strip())
         genres = [g for g in row["genres"].split("|") if g and g != "(no genres listed)"]
         collector.node("Movie", key, title=title, year=year, genres=genres, **links.get(key, {}))
         _genres(collector, key, genres)

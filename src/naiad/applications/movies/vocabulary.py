@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 from naiad.applications.movies.graph import movie_schema, year_of
@@ -47,7 +48,7 @@ BACKWARDS: Final[Mapping[str, tuple[str, ...]]] = {
 """Names of edges in the other direction, such as from a person to a film."""
 
 PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "title": ("name",),
+    "title": ("name", "movie_title"),
     "overview": ("description", "plot"),
     "genres": ("genre",),
     "released": ("releaseDate", "release_date"),
@@ -66,6 +67,7 @@ RATING: Final = ("rating", "userRating", "stars")
 
 _KINDS = ("type", "$label", "label")  # attributes that may tell the table of a node
 _LABELS = ("$label", "label", "type")  # and of an edge
+_NO_OVERVIEW = "No overview found."  # as TMDB says it
 _MILLISECONDS = 100_000_000_000  # from here on a time is not in seconds; year 5138 if it were
 
 
@@ -77,10 +79,12 @@ class Edge:
     backwards: bool
 
 
+@cache
 def _plain(word: str) -> str:
     return re.sub(r"[\W_]+", "", word).casefold()
 
 
+_FILM = movie_schema().node("Movie").properties
 _NODES = {_plain(word): table for table, words in NODES.items() for word in words}
 _EDGES = {
     _plain(word): Edge(table, backwards)
@@ -125,12 +129,26 @@ def names_of(name: str) -> tuple[str, ...]:
 def film_properties(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties of a film; those that are missing or of another type are None."""
     properties: dict[str, Any] = {}
-    for name, kind in movie_schema().node("Movie").properties.items():
-        values = (_converted(document.get(key), name, kind) for key in names_of(name))
+    for name, kind in _FILM.items():
+        values = (_converted(value, name, kind) for value in _values(document, names_of(name)))
         properties[name] = next((value for value in values if value not in (None, "")), None)
+    if properties["overview"] == _NO_OVERVIEW:
+        properties["overview"] = None
     if properties["year"] is None:
         properties["year"] = year_of(properties["released"])
+    if properties["year"] is None and properties["title"]:
+        properties["title"], properties["year"] = title_and_year(properties["title"])
     return properties
+
+
+def title_and_year(written: str) -> tuple[str, int | None]:
+    """Return the title and the year of a film as MovieLens writes it: ``Matrix, The (1999)``."""
+    title, year = written, None
+    if found := re.fullmatch(r"(.+) \((\d{4})\)", title):
+        title, year = found[1], int(found[2])
+    if article := re.fullmatch(r"(.+), (The|A|An)", title):
+        title = f"{article[2]} {article[1]}"
+    return title, year
 
 
 def name_of(document: Mapping[str, Any]) -> str | None:
@@ -142,8 +160,13 @@ def name_of(document: Mapping[str, Any]) -> str | None:
 
 def rating_of(document: Mapping[str, Any]) -> float | None:
     """Return the rating of an edge."""
-    values = (number(document.get(key)) for key in RATING)
+    values = map(number, _values(document, RATING))
     return next((value for value in values if value is not None), None)
+
+
+def time_of(document: Mapping[str, Any]) -> int | None:
+    """Return the time of a rating in seconds since 1970."""
+    return next(map(seconds, _values(document, ("timestamp",))), None)
 
 
 def text(value: object) -> str | None:
@@ -195,6 +218,12 @@ def seconds(value: object) -> int | None:
     if found is None or abs(found) >= 2**63:
         return None
     return int(found / 1000) if abs(found) >= _MILLISECONDS else int(found)
+
+
+def _values(document: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Any]:
+    """Yield the values of attributes with one of these names, in the order of the names."""
+    found = {_plain(name): value for name, value in document.items()}
+    return (found[_plain(name)] for name in names if _plain(name) in found)
 
 
 def _texts(document: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:

@@ -279,6 +279,52 @@ def test_separate_collections_and_what_is_left_out(tmp_path: Path) -> None:
     ]
 
 
+def test_a_collection_without_data_is_empty_if_it_is_not_of_films(tmp_path: Path) -> None:
+    """``arangodump`` writes no file for an empty collection."""
+    write_workshop(tmp_path, "workshop")
+    for name, edges in (("Metadata", False), ("similar", True)):
+        write(tmp_path, name, [], edges=edges)[0].unlink()
+    tables = read_source(tmp_path)
+    assert len(rows(tables, "Movie")) == 3
+    assert tables.complaints == [
+        "collection Metadata taken as empty: it has no data file",
+        "collection similar taken as empty: it has no data file",
+    ]
+
+
+@pytest.mark.parametrize("name", ["imdb_vertices", "imdb_edges", "Users", "Ratings"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    write_workshop(tmp_path, "workshop")
+    (data,) = tmp_path.glob(f"{name}_*.data.json.gz")
+    data.unlink()
+    with pytest.raises(InvalidInput, match=rf"{name}\.structure\.json has no data beside it"):
+        read_source(tmp_path)
+    (tmp_path / f"{name}.data.json").touch()  # the remedy in the message
+    if name == "imdb_vertices":
+        with pytest.raises(InvalidInput, match="has no films"):
+            read_source(tmp_path)
+    else:
+        assert len(rows(read_source(tmp_path), "Movie")) == 3
+
+
+def test_movielens_in_a_dump(tmp_path: Path) -> None:
+    films = [
+        {"_key": "1", "movie title": "Postman, The (1997)", "release date": "1-Jan-97"},
+        {"_key": "2", "Title": "Heat", "Overview": "No overview found.", "Year": 1995},
+    ]
+    write(tmp_path, "Movies", films)
+    write(tmp_path, "Users", [{"_key": "7", "type": "User"}])
+    ratings = [{"_key": "1", "_from": "Users/7", "_to": "Movies/1", "Rating": 4, "Timestamp": 5}]
+    write(tmp_path, "Ratings", ratings, edges=True)
+    tables = read_source(tmp_path)
+    assert rows(tables, "Movie") == [
+        {"id": "1", "title": "The Postman", "year": 1997, "released": "1-Jan-97"},
+        {"id": "2", "title": "Heat", "year": 1995},
+    ]
+    assert rows(tables, "rated") == [{"from": "7", "to": "1", "rating": 4.0, "timestamp": 5}]
+    assert tables.complaints == []
+
+
 def test_nodes_of_two_collections_with_one_key_are_two(tmp_path: Path) -> None:
     write(tmp_path, "Movie", [{"_key": "1", "title": "Heat"}])
     write(tmp_path, "Actors", [{"_key": "7", "name": "Al Pacino"}])

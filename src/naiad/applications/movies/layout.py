@@ -1,7 +1,7 @@
 """The files of an ArangoDB dump.
 
 ``NAME.structure.json`` describes a collection, and ``NAME.data.json`` has one document per line.
-All dumps that ``arangodump`` has ever written are read:
+Dumps of JSON are read in all their layouts:
 
 - ``NAME`` in either file may end in ``_`` and a hash;
 - the data may be compressed (``.data.json.gz``) and in several files (``NAME.0.data.json``, ...);

@@ -53,7 +53,8 @@ def place(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         with open_store(place, threads=1) as store:
             catalogue = Catalogue(store)
             names = re.findall(r"^\d+  (.+? \(\d{4}\))", "\n".join(shown().values()), re.MULTILINE)
-            keys = [catalogue.find(name) for name in dict.fromkeys(names)]
+            names += [shlex.split(command)[2] for command in shown() if " similar " in command]
+            keys = list(dict.fromkeys(map(catalogue.find, names)))
             films = [film for film in store.get("Movie", keys) if film is not None]
         vectors = encoder.encode([description(film) for film in films])
         writer.set_vectors("Movie", VECTOR, keys, vectors)

@@ -130,6 +130,29 @@ def test_similar_films_come_with_what_they_share(films: Server, url: str) -> Non
     assert "is invented" in answer.notice
 
 
+def test_likeness_is_the_same_from_the_server_and_the_store(films: Server) -> None:
+    title, asked = "The Moon Job", ["--url", films.grpc_url]
+    for by in ("ratings", "genre", "director", "cast"):
+        served = run("movies", "similar", title, "--by", by, "-k", "3", *asked)
+        read = run("movies", "similar", title, "--by", by, "-k", "3")
+        assert served.exit_code == 0, served.output
+        assert "The Moon Job (2044)" in served.output.splitlines()[0]
+        assert len(served.output.splitlines()) >= 2
+        assert served.output == read.output
+
+
+def test_a_search_by_director_finds_only_their_films(films: Server, place: Path) -> None:
+    with open_store(place, threads=1) as store:
+        (film,) = store.find("Movie", {"title": "The Moon Job"})
+        (link, *_) = store.links("hasDirector", [film["id"]])
+        (director,) = store.get("Person", [link.target])
+        theirs = {each.source for each in store.links("hasDirector", [link.target], side="target")}
+    assert director is not None
+    with films.client() as client:
+        found = client.movies_search.infer("a heist", k=100, director=director["name"])
+    assert {pick.id for pick in found} == theirs
+
+
 def test_a_search_finds_films_by_meaning(films: Server) -> None:
     with films.client() as client:
         found = client.movies_search.infer("a heist in space", k=2)
@@ -167,6 +190,12 @@ BAD = [
     ("movies_similar", {"movie": b"caf\xe9"}, r"movie\[0\] is not UTF-8: byte 3 is 0xe9"),
     ("movies_similar", {"movie": "The Moon Job", "k": -1}, r"k\[0\] is -1"),
     ("movies_similar", {"movie": "The Moon Job", "k": 101}, r"k\[0\] is 101"),
+    (
+        "movies_similar",
+        {"movie": "The Moon Job", "by": "plot"},
+        r"by is 'plot'; choose from description, ratings",
+    ),
+    ("movies_search", {"text": "x", "actor": "zzz"}, r"no actor is called 'zzz'"),
     ("movies_search", {"text": "  "}, r"text is empty; describe the film"),
     ("movies_search", {"text": "x", "genre": "Foo"}, r"no genre 'Foo'; choose from Adventure"),
     (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from naiad.applications.movies.graph import ENCODER, PEOPLE, VECTOR
 from naiad.applications.movies.picks import Pick, Why
@@ -169,21 +169,3 @@ class Catalogue:
             film: [f"{names[key]} ({role})" for key, role in people.items()][:_SHOWN_PEOPLE]
             for film, people in found.items()
         }
-
-
-def search_filter(genre: str = "", first_year: int = 0, last_year: int = 0) -> Where:
-    """Return the condition for a genre and a range of years; "" and 0 mean any.
-
-    Raises:
-        InvalidInput: the last year is before the first.
-    """
-    where: dict[str, Any] = {"genres": ("has", genre)} if genre else {}
-    if first_year and last_year and first_year > last_year:
-        raise InvalidInput(f"the first year, {first_year}, is after the last, {last_year}")
-    if first_year and last_year:
-        where["year"] = ("between", (first_year, last_year))
-    elif first_year:
-        where["year"] = (">=", first_year)
-    elif last_year:
-        where["year"] = ("<=", last_year)
-    return where

@@ -67,7 +67,7 @@ def load(
 
     The folder may contain [bold]movies.parquet, nodes.parquet, edges.parquet, ratings.parquet[/];
     the CSV files of MovieLens (movies.csv, ratings.csv, links.csv) or TMDB (movies_metadata.csv,
-    credits.csv); or the output of arangodump.
+    credits.csv); or a dump of ArangoDB (*.structure.json, *.data.json, *.data.json.gz).
 
     [bold]Examples[/]
 
@@ -108,22 +108,28 @@ def embed(
 def similar(
     title: Annotated[str, typer.Argument(help="Title, 'title (year)' or id.", show_default=False)],
     k: _K = 10,
+    by: Annotated[
+        str, typer.Option(help="Likeness: description, ratings, genre, director or cast.")
+    ] = "description",
     place: _Place = None,
     url: _Url = None,
     output: _Output = None,
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
-    """Find films whose descriptions are most like that of a film.
+    """Find films like a film: by description, ratings, genre, director or cast.
+
+    By ratings, they are the films liked by the users who like the film.
 
     [bold]Examples[/]
 
       naiad movies similar "The Moon Job" -k 5
+      naiad movies similar "The Moon Job" --by ratings
       naiad movies similar "Solaris (1972)" --url localhost:8001
     """
     from naiad.applications.movies.commands import Question, ask
 
-    ask(Question("similar", title, k, place, url, output, plot, force))
+    ask(Question("similar", title, k, place, url, output, plot, force, {"by": by}))
 
 
 @commands.command()
@@ -133,6 +139,8 @@ def search(
     genre: Annotated[str, typer.Option(help="Only films of this genre.")] = "",
     first_year: Annotated[int, typer.Option("--from", help="Only films from this year on.")] = 0,
     last_year: Annotated[int, typer.Option("--to", help="Only films up to this year.")] = 0,
+    director: Annotated[str, typer.Option(help="Only films of this director.")] = "",
+    actor: Annotated[str, typer.Option(help="Only films with this actor.")] = "",
     place: _Place = None,
     url: _Url = None,
     output: _Output = None,
@@ -145,10 +153,17 @@ def search(
 
       naiad movies search "a heist in space"
       naiad movies search "a lonely lighthouse keeper" --genre Drama --from 1960 --to 2000
+      naiad movies search "a heist in space" --director "Olga Jarrow" --actor "Ada Orsino"
     """
     from naiad.applications.movies.commands import Question, ask
 
-    filters = {"genre": genre, "first_year": first_year, "last_year": last_year}
+    filters = {
+        "genre": genre,
+        "first_year": first_year,
+        "last_year": last_year,
+        "director": director,
+        "actor": actor,
+    }
     ask(Question("search", text, k, place, url, output, plot, force, filters))
 
 

@@ -41,6 +41,26 @@ class Collector:
         """Add an edge, unless it exists."""
         self._edges.setdefault(table, {}).setdefault((source, target), properties)
 
+    def has(self, table: str, key: str) -> bool:
+        """Return whether a table has a node with this key."""
+        return key in self._nodes.get(table, ())
+
+    def complete_genres(self) -> None:
+        """Give each film the genres it is linked to, and a link to each genre it names."""
+        films, genres = self._nodes.get("Movie", {}), self._nodes.get("Genre", {})
+        for film, genre in list(self._edges.get("hasGenre", {})):
+            name = genres[genre]["name"] or genre
+            named = films[film]["genres"] or []
+            if name not in named:
+                films[film]["genres"] = [*named, name]
+        keys = {row["name"] or key: key for key, row in genres.items()}
+        for film, properties in films.items():
+            for name in properties["genres"] or ():
+                if name not in keys:
+                    keys[name] = name if name not in genres else f"genre:{name}"
+                    self.named("Genre", keys[name], name)
+                self.edge("hasGenre", film, keys[name])
+
     def keys(self, table: str) -> set[str]:
         """Return the keys of a table's nodes."""
         return set(self._nodes.get(table, ()))

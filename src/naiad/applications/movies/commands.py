@@ -10,9 +10,12 @@ from typing import Any, Literal
 
 from rich.markup import escape
 
-from naiad.applications.movies.catalogue import Catalogue, search_filter
+from naiad.applications.movies.catalogue import Catalogue
+from naiad.applications.movies.credits import search_filter
 from naiad.applications.movies.embedding import MODEL, embed_films
 from naiad.applications.movies.graph import ENCODER, VECTOR, movie_schema
+from naiad.applications.movies.likeness import like
+from naiad.applications.movies.likeness import question as in_words
 from naiad.applications.movies.place import open_films, store_place
 from naiad.applications.movies.recommend import recommend
 from naiad.applications.movies.task import (
@@ -47,7 +50,7 @@ class Question:
         output: file for the table.
         plot: file for the plot.
         force: overwrite output and plot.
-        filters: the filters of a search.
+        filters: the filters of a search, or the likeness of films.
     """
 
     kind: Literal["similar", "search", "recommend"]
@@ -152,9 +155,9 @@ def _from_store(question: Question) -> Answer:
     with open_films(question.place or store_place()) as store:
         catalogue = Catalogue(store)
         if question.kind == "similar":
-            film = catalogue.find(question.subject)
-            picks = catalogue.similar(film, question.k)
-            return Answer(picks, f"like {catalogue.titles.name(film)}", catalogue.notice)
+            film, by = catalogue.find(question.subject), question.filters["by"]
+            picks = like(catalogue, film, question.k, by)
+            return Answer(picks, in_words(catalogue.titles.name(film), by), catalogue.notice)
         if question.kind == "recommend":
             picks = recommend(catalogue, question.subject, question.k)
             return Answer(picks, f"for user {question.subject}", catalogue.notice)
@@ -168,7 +171,7 @@ def _searched(catalogue: Catalogue, question: Question) -> Answer:
     encoder = Encoder(served_folder(None))
     catalogue.check_search(question.subject, question.filters["genre"], encoder.card.name)
     (vector,) = encoder.encode([question.subject])
-    picks = catalogue.search(vector, question.k, search_filter(**question.filters))
+    picks = catalogue.search(vector, question.k, search_filter(catalogue, **question.filters))
     return Answer(picks, f"for {question.subject!r}", catalogue.notice)
 
 

@@ -1,164 +1,130 @@
-"""Films in an ArangoDB dump, as written by ``arangodump``.
+"""Films in an ArangoDB dump.
 
-``NAME.structure.json`` describes a collection; ``NAME.data.json`` or ``NAME.data.json.gz`` has one
-document per line, with or without an envelope. ``NAME`` may end in a hash, and the data may be in
-several files. Collections are recognised by name, see ``_NODES`` and ``_EDGES``.
+The names of its collections, or the types and labels of its documents, tell nodes and edges apart;
+see :mod:`naiad.applications.movies.vocabulary`.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from naiad.applications.movies.collecting import Collector
-from naiad.applications.movies.graph import MovieTables, movie_schema, year_of
-from naiad.applications.movies.parquet import RENAMED
+from naiad.applications.movies.graph import MovieTables, movie_schema
+from naiad.applications.movies.layout import Collection, collections_in
+from naiad.applications.movies.vocabulary import (
+    edge_of,
+    edge_table,
+    film_properties,
+    kind_of,
+    name_of,
+    node_of,
+    node_table,
+    rating_of,
+    time_of,
+)
 from naiad.errors import InvalidInput
-
-STRUCTURES: Final = "*.structure.json"
-
-_EDGE_COLLECTION = 3  # ArangoDB's number for edge collections
-_DELETED = 2302  # ArangoDB's number for a removed document
-_MOST_LINE_BYTES = 16 << 20
-
-_NODES: Final = {
-    **dict.fromkeys(("movie", "movies"), "Movie"),
-    **dict.fromkeys(("person", "persons", "people"), "Person"),
-    **dict.fromkeys(("genre", "genres"), "Genre"),
-    **dict.fromkeys(("company", "companies", "productioncompany"), "Company"),
-    **dict.fromkeys(("country", "countries", "productioncountry"), "Country"),
-    **dict.fromkeys(("language", "languages", "spokenlanguage"), "Language"),
-    **dict.fromkeys(("user", "users"), "User"),
-}
-_EDGES: Final = {
-    **{edge.name.lower(): edge.name for edge in movie_schema().edges},
-    **dict.fromkeys(("rating", "ratings", "rates", "hasrated"), "rated"),
-}
-_LABELS = ("$label", "label", "type")  # attributes that may name an edge's type
 
 
 def read_dump(folder: Path) -> MovieTables:
     """Read the graph in a dump.
 
     Raises:
-        InvalidInput: a file is damaged, or no collection has films.
+        InvalidInput: the dump is encrypted, or a file is damaged or missing.
     """
-    collector = Collector()
-    tables: dict[str, str] = {}  # by collection
-    edges: list[tuple[str, Path]] = []
-    for path in sorted(folder.glob(STRUCTURES)):
-        name, is_edges = _structure(path)
-        if is_edges:
-            edges.append((name, path))
-        elif table := _NODES.get(name.lower()):
-            tables[name] = table
-            for document in _documents(path):
-                _add_node(collector, table, document)
-        else:
-            collector.complain(f"collection {name} left out: not part of a film graph")
-    for name, path in edges:
-        for document in _documents(path):
-            _add_edge(collector, name, document, tables)
-    return collector.tables(str(folder))
-
-
-def _structure(path: Path) -> tuple[str, bool]:
-    """Return the name of a collection, and whether it has edges."""
-    try:
-        parameters = json.loads(path.read_text("utf-8"))["parameters"]
-        return str(parameters["name"]), parameters["type"] == _EDGE_COLLECTION
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{path} does not describe a collection: {error!r}") from error
-
-
-def _documents(structure: Path) -> Iterator[dict[str, Any]]:
-    """Yield the documents of a collection, without those removed later."""
-    stem = structure.name.removesuffix(".structure.json")
-    files = sorted(
-        path for path in structure.parent.glob("*.data.json*") if path.name.startswith(f"{stem}.")
-    )
-    if not files:
-        raise InvalidInput(f"{structure} has no {stem}.data.json or .json.gz beside it")
-    found: dict[str, dict[str, Any]] = {}
-    for path in files:
-        for number, line in _lines(path):
-            document, deleted = _document(line, f"{path}, line {number}")
-            if deleted:
-                found.pop(document["_key"], None)
-            else:
-                found[document["_key"]] = document
-    yield from found.values()
-
-
-def _document(line: bytes, place: str) -> tuple[dict[str, Any], bool]:
-    """Return the document of a line, and whether the line removes it."""
-    try:
-        document = json.loads(line)
-        if "_key" in document:
-            return document, False
-        return {"_key": document["data"]["_key"], **document["data"]}, document["type"] == _DELETED
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"{place} is not a document: {error!r}") from error
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            number = 0
-            while line := file.readline(_MOST_LINE_BYTES):
-                number += 1
-                if line.strip():
-                    yield number, line
-    except (OSError, EOFError) as error:
-        raise InvalidInput(f"{path} cannot be read: {error}") from error
-
-
-def _add_node(collector: Collector, table: str, document: Mapping[str, Any]) -> None:
-    key = document["_key"]
-    if table != "Movie":
-        collector.node(table, key, name=document.get("name") or document.get("title"))
-        return
-    properties: dict[str, Any] = {}
-    for name, kind in movie_schema().node("Movie").properties.items():
-        value = document.get(RENAMED.get(name, name), document.get(name))
-        if kind == "double":
-            value = float(value) if isinstance(value, int | float) else None
-        elif kind == "strings":
-            value = [str(each) for each in value] if isinstance(value, list) else None
-        elif kind == "string":
-            value = None if value is None else str(value)
-        properties[name] = value
-    if not isinstance(properties["year"], int):
-        properties["year"] = year_of(properties["released"])
-    collector.node(table, key, **properties)
-
-
-def _add_edge(
-    collector: Collector, name: str, document: Mapping[str, Any], tables: Mapping[str, str]
-) -> None:
-    labels = [name, *(str(document.get(label, "")) for label in _LABELS)]
-    edge = next((_EDGES[label.lower()] for label in labels if label.lower() in _EDGES), None)
-    ends = [str(document.get(end, "")).partition("/") for end in ("_from", "_to")]
-    if edge is None or not all(collection in tables for collection, _, _ in ends):
-        collector.complain(f"edge of {name} left out: not part of a film graph")
-        return
-    schema = movie_schema().edge(edge)
-    if [tables[collection] for collection, _, _ in ends] != [schema.source, schema.target]:
-        collector.complain(
-            f"edge {edge} left out: it does not lead from {schema.source} to {schema.target}"
+    reader = _Reader()
+    collections = collections_in(folder)
+    missing = [collection for collection in collections if not collection.files]
+    for collection in missing:
+        if node_table(collection.name) or edge_table(collection.name):
+            raise InvalidInput(collection.missing)
+    for collection in collections:
+        if collection.files and not collection.edges:
+            reader.add_nodes(collection)
+    for collection in collections:
+        if collection.files and collection.edges:
+            reader.add_edges(collection)
+    reader.collector.complete_genres()
+    tables = reader.collector.tables(str(folder))
+    if "Movie" not in tables.nodes and missing:
+        raise InvalidInput("; ".join(collection.missing for collection in missing))
+    for collection in missing:
+        if collection.edges and not reader.credited:
+            raise InvalidInput(collection.missing)
+        tables.complaints.append(
+            f"collection {collection.name} taken as empty: it has no data file"
         )
-        return
-    (_, _, source), (_, _, target) = ends
-    properties: dict[str, Any] = {}
-    if edge == "rated":
-        rating = document.get("rating", document.get("userRating"))
-        if not isinstance(rating, int | float):
-            collector.complain(f"edge of {name} left out: it has no rating")
-            return
-        stamp = document.get("timestamp")
-        stamp = stamp if isinstance(stamp, int) else None
-        properties = {"rating": float(rating), "timestamp": stamp}
-    collector.edge(edge, source, target, **properties)
+    return tables
+
+
+class _Reader:
+    """A collector, and the tables and keys of the nodes by their ids, such as ``Users/7``."""
+
+    def __init__(self) -> None:
+        self.collector = Collector()
+        self._nodes: dict[str, tuple[str, str]] = {}
+        self._collections: set[str] = set()
+        self.credited = False  # an edge other than a rating was read
+
+    def add_nodes(self, collection: Collection) -> None:
+        name = collection.name
+        others = 0
+        for key, document in collection.documents():
+            table = node_of(name, document)
+            if table is None:
+                others += 1
+                continue
+            # Two collections of one table may have the same key.
+            taken = self.collector.has(table, key)
+            self._nodes[f"{name}/{key}"] = table, f"{name}/{key}" if taken else key
+            self._add_node(table, self._nodes[f"{name}/{key}"][1], document)
+            self._collections.add(name)
+        if others and name not in self._collections:
+            self.collector.complain(f"collection {name} left out: not part of a film graph")
+        elif others:
+            self.collector.complain(
+                f"document of {name} left out: its type is not part of a film graph", others
+            )
+
+    def _add_node(self, table: str, key: str, document: Mapping[str, Any]) -> None:
+        if table == "Movie":
+            self.collector.node(table, key, **film_properties(document))
+        else:
+            self.collector.node(table, key, name=name_of(document))
+
+    def add_edges(self, collection: Collection) -> None:
+        for _, document in collection.documents():
+            if complaint := self._add_edge(collection.name, document):
+                self.collector.complain(complaint)
+
+    def _add_edge(self, name: str, document: Mapping[str, Any]) -> str | None:
+        """Add an edge, or return the reason for which it is left out."""
+        edge = edge_of(name, document)
+        ends = [str(document.get(end, "")) for end in ("_from", "_to")]
+        if edge is None or not all(end.partition("/")[0] in self._collections for end in ends):
+            kind = kind_of(document)
+            what = f"edge {kind} of {name}" if kind else f"edge of {name}"
+            return f"{what} left out: not part of a film graph"
+        schema = movie_schema().edge(edge.table)
+        nodes = [self._nodes.get(end) for end in ends]
+        if edge.backwards:
+            nodes.reverse()
+        source, target = nodes
+        if source is None or target is None:
+            return f"edge {edge.table} left out: its {schema.source} or {schema.target} is missing"
+        if (source[0], target[0]) != (schema.source, schema.target):
+            first, last = schema.source, schema.target
+            if edge.backwards:
+                first, last = last, first
+            return f"edge {edge.table} left out: it does not lead from {first} to {last}"
+        properties: dict[str, Any] = {}
+        if edge.table == "rated":
+            rating = rating_of(document)
+            if rating is None:
+                return f"edge of {name} left out: it has no rating"
+            properties = {"rating": rating, "timestamp": time_of(document)}
+        else:
+            self.credited = True
+        self.collector.edge(edge.table, source[1], target[1], **properties)
+        return None

@@ -115,6 +115,19 @@ class MovieTables:
                 )
             self.edges[name] = kept
 
+    def drop_unrated(self) -> None:
+        """Drop edges ``rated`` without a rating, and record how many."""
+        import pyarrow.compute as pc
+
+        if (edges := self.edges.get("rated")) is None:
+            return
+        kept = edges.filter(pc.call_function("is_finite", [edges["rating"].cast("double")]))
+        if lost := edges.num_rows - kept.num_rows:
+            self.complaints.append(
+                f"{lost:,} of {edges.num_rows:,} edges rated left out: they have no rating"
+            )
+        self.edges["rated"] = kept
+
     def write(self, writer: Writer) -> Iterator[int]:
         """Fill a new store; yield the number of rows loaded, table by table."""
         import pyarrow as pa
@@ -136,6 +149,7 @@ def check_films(tables: MovieTables) -> MovieTables:
     if "Movie" not in tables.nodes or not tables.nodes["Movie"].num_rows:
         raise InvalidInput(f"{tables.source} has no films")
     tables.drop_loose_edges()
+    tables.drop_unrated()
     return tables
 
 
@@ -149,7 +163,7 @@ def description(movie: Mapping[str, Any]) -> str:
 def year_of(released: str | None) -> int | None:
     """Return the year of a date such as ``1979-12-06``."""
     start = (released or "")[:4]
-    return int(start) if start.isdigit() else None
+    return int(start) if start.isdecimal() else None
 
 
 def full_title(title: str | None, year: int | None) -> str:

@@ -6,6 +6,9 @@
 ``edges.parquet``   ``type``, ``from``, ``to``: ``hasActor``, ``hasGenre``, ...
 ``ratings.parquet`` ``user``, ``movie``, ``rating`` (0.5 to 5), ``timestamp``
 =================== ================================================================
+
+Labels, types and the columns of films may have any name of
+:mod:`naiad.applications.movies.vocabulary`.
 """
 
 from __future__ import annotations
@@ -18,20 +21,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from naiad.applications.movies.graph import MovieTables, movie_schema, year_of
+from naiad.applications.movies.vocabulary import day, edge_table, names_of, node_table
 from naiad.applications.store.schema import KEY, SOURCE, TARGET
 from naiad.errors import InvalidInput
 
-# Columns of the public data, by the name of our property.
-RENAMED: Final = {
-    "released": "releaseDate",
-    "language": "originalLanguage",
-    "collection": "movieCollectionName",
-    "imdb_id": "imdbId",
-    "tmdb_id": "tmdbId",
-    "vote_average": "voteAverage",
-    "vote_count": "voteCount",
-    "runtime": "runTime",
-}
+FILES: Final = ("movies.parquet", "nodes.parquet", "edges.parquet", "ratings.parquet")
+"""The files, all of which are needed."""
 
 
 def read_parquet(folder: Path) -> MovieTables:
@@ -40,26 +35,37 @@ def read_parquet(folder: Path) -> MovieTables:
     Raises:
         InvalidInput: a file is missing, is not Parquet, or lacks a column.
     """
-    nodes = _read(folder / "nodes.parquet", "_key", "name", "label")
-    edges = _read(folder / "edges.parquet", "type", "from", "to")
-    ratings = _read(folder / "ratings.parquet", "user", "movie", "rating", "timestamp")
-    found = MovieTables(
-        {"Movie": movie_rows(_read(folder / "movies.parquet", "_key", "title"))}, {}, str(folder)
+    movies, nodes, edges, ratings = (
+        _read(folder / name, *columns)
+        for name, columns in zip(
+            FILES,
+            (
+                ("_key", "title"),
+                ("_key", "name", "label"),
+                ("type", "from", "to"),
+                ("user", "movie", "rating", "timestamp"),
+            ),
+            strict=True,
+        )
     )
-    schema = movie_schema()
+    found = MovieTables({"Movie": movie_rows(movies)}, {}, str(folder))
     for label, rows in _by(nodes, "label").items():
-        if label not in {table.name for table in schema.nodes}:
+        table = node_table(label or "")
+        if table is None or table == "Movie":
             found.complaints.append(f"{rows.num_rows:,} nodes {label} left out: no such table")
             continue
-        found.nodes[label] = rows.select(["_key", "name"]).rename_columns([KEY, "name"])
+        renamed = rows.select(["_key", "name"]).rename_columns([KEY, "name"])
+        found.nodes[table] = _joined(found.nodes.get(table), renamed)
     for kind, rows in _by(edges, "type").items():
-        if kind not in {table.name for table in schema.edges}:
+        edge = edge_table(kind or "")
+        if edge is None or edge.table == "rated":
             found.complaints.append(f"{rows.num_rows:,} edges {kind} left out: no such table")
             continue
-        found.edges[kind] = rows.select(["from", "to"]).rename_columns([SOURCE, TARGET])
-    found.edges["rated"] = ratings.select(["user", "movie", "rating", "timestamp"]).rename_columns(
-        [SOURCE, TARGET, "rating", "timestamp"]
-    )
+        ends = ["to", "from"] if edge.backwards else ["from", "to"]
+        renamed = rows.select(ends).rename_columns([SOURCE, TARGET])
+        found.edges[edge.table] = _joined(found.edges.get(edge.table), renamed)
+    rated = ratings.select(["user", "movie", "rating", "timestamp"])
+    found.edges["rated"] = rated.rename_columns([SOURCE, TARGET, "rating", "timestamp"])
     return found
 
 
@@ -67,13 +73,18 @@ def movie_rows(films: pa.Table) -> pa.Table:
     """Rename films' columns to the graph's properties; ``_key`` becomes ``id``."""
     columns: dict[str, Any] = {KEY: films["_key"]}
     for name in movie_schema().node("Movie").properties:
-        column = RENAMED.get(name, name)
-        if column in films.column_names:
+        column = next((each for each in names_of(name) if each in films.column_names), None)
+        if column is not None:
             columns[name] = films[column]
     if "released" in columns:
-        years = [year_of(released) for released in columns["released"].to_pylist()]
-        columns["year"] = pa.array(years, pa.int64())
+        days = [day(released) for released in columns["released"].to_pylist()]
+        columns["released"] = pa.array(days, pa.string())
+        columns["year"] = pa.array([year_of(released) for released in days], pa.int64())
     return pa.table(columns)
+
+
+def _joined(first: pa.Table | None, second: pa.Table) -> pa.Table:
+    return second if first is None else pa.concat_tables([first, second])
 
 
 def _by(rows: pa.Table, column: str) -> dict[str, pa.Table]:
@@ -88,6 +99,8 @@ def _by(rows: pa.Table, column: str) -> dict[str, pa.Table]:
 
 
 def _read(path: Path, *columns: str) -> pa.Table:
+    if not path.is_file():
+        raise InvalidInput(f"{path} is missing; a knowledge graph has {', '.join(FILES)}")
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from naiad.applications.movies.catalogue import Catalogue, search_filter
+from naiad.applications.movies.catalogue import Catalogue
+from naiad.applications.movies.credits import search_filter
+from naiad.applications.movies.likeness import check_likeness, like, question
 from naiad.applications.movies.picks import as_arrays, pack
 from naiad.applications.movies.place import open_films, store_place
 from naiad.applications.movies.recommend import recommend
@@ -78,22 +80,24 @@ class MoviePipeline(Pipeline):
 
 
 class MoviesSimilar(MoviePipeline):
-    """Films whose descriptions are like that of a film."""
+    """Films like a film, by description, ratings, genre, director or cast."""
 
     inputs = sample = SIMILAR_INPUTS
 
     def prepare(self, request: Request) -> Arrays:
-        """Find the film's key; refuse unknown films."""
+        """Find the film's key; refuse unknown films and likenesses."""
         (title,) = decode(request["movie"], "movie")
+        (by,) = decode(request["by"], "by")
+        check_likeness(by)
         if not request["k"][0]:
             return request.arrays
         return {**request.arrays, "movie": _bytes(self.catalogue().find(title))}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
         """Return the films most like a film."""
-        film = row["movie"].decode()
-        picks = catalogue.similar(film, int(row["k"]))
-        return pack(picks, f"like {catalogue.titles.name(film)}", catalogue.notice)
+        film, by = row["movie"].decode(), row["by"].decode()
+        picks = like(catalogue, film, int(row["k"]), by)
+        return pack(picks, question(catalogue.titles.name(film), by), catalogue.notice)
 
     def example(self) -> dict[str, Array]:
         """Return a request for 0 films, which needs no store."""
@@ -122,13 +126,22 @@ class MoviesSearch(MoviePipeline):
         """Embed the text."""
         (text,) = decode(request["text"], "text")
         (genre,) = decode(request["genre"], "genre")
+        for name in ("director", "actor"):
+            decode(request[name], name)
         if request["k"][0]:
             self.catalogue().check_search(text, genre, self._encoder.card.name)
         return {**request.arrays, "vector": self._encoder.encode([text])}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
         """Return the films that fit the text best."""
-        where = search_filter(row["genre"].decode(), int(row["first_year"]), int(row["last_year"]))
+        where = search_filter(
+            catalogue,
+            genre=row["genre"].decode(),
+            first_year=int(row["first_year"]),
+            last_year=int(row["last_year"]),
+            director=row["director"].decode(),
+            actor=row["actor"].decode(),
+        )
         picks = catalogue.search(row["vector"], int(row["k"]), where)
         return pack(picks, f"for {row['text'].decode()[:80]!r}", catalogue.notice)
 

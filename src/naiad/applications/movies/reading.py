@@ -23,17 +23,18 @@ def read_source(source: Path | None) -> MovieTables:
         return check_films(sample_tables())
     if not source.is_dir():
         raise InvalidInput(f"{source} is not a folder")
-    if (source / "movies.parquet").is_file():
-        from naiad.applications.movies.parquet import read_parquet
+    from naiad.applications.movies import layout, parquet, tabular
 
-        return check_films(read_parquet(source))
-    from naiad.applications.movies import dump, tabular
-
-    if any((source / name).is_file() for name in tabular.FILMS):
+    if any((source / name).is_file() for name in parquet.FILES):
+        return check_films(parquet.read_parquet(source))
+    if any((source / name).is_file() for name in tabular.FILES):
         return check_films(tabular.read_tables(source))
-    if any(source.glob(dump.STRUCTURES)):
-        return check_films(dump.read_dump(source))
+    if layout.is_dump(source):
+        from naiad.applications.movies.dump import read_dump
+
+        return check_films(read_dump(source))
+    within = sorted(path for path in source.iterdir() if path.is_dir() and layout.is_dump(path))
     raise InvalidInput(
-        f"{source} has no film graph: it needs movies.parquet, {', '.join(tabular.FILMS)} or "
-        f"{dump.STRUCTURES}"
+        f"{source} has no film graph: it needs {parquet.FILES[0]}, {', '.join(tabular.FILMS)} or "
+        f"{layout.STRUCTURES}" + (f"; did you mean {within[0]}?" if within else "")
     )

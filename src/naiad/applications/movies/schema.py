@@ -22,6 +22,13 @@ _K: Final[Schema] = {
 SIMILAR_INPUTS: Final[Schema] = {
     "movie": Tensor(BYTES, (REQUESTS,), doc="title, `title (year)` or id of a film, UTF-8"),
     **_K,
+    "by": Tensor(
+        BYTES,
+        (REQUESTS,),
+        optional=True,
+        default=b"description",
+        doc="likeness: description, ratings, genre, director or cast",
+    ),
 }
 
 SEARCH_INPUTS: Final[Schema] = {
@@ -43,6 +50,20 @@ SEARCH_INPUTS: Final[Schema] = {
     ),
     "last_year": Tensor(
         "int32", (REQUESTS,), optional=True, default=0, doc="only films up to this year; 0: all"
+    ),
+    "director": Tensor(
+        BYTES,
+        (REQUESTS,),
+        optional=True,
+        default=b"",
+        doc="only films of this director, a name; empty for all",
+    ),
+    "actor": Tensor(
+        BYTES,
+        (REQUESTS,),
+        optional=True,
+        default=b"",
+        doc="only films with this actor, a name; empty for all",
     ),
 }
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import csv
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +23,7 @@ import pyarrow.csv
 
 from naiad.applications.movies.collecting import Collector
 from naiad.applications.movies.graph import MovieTables, year_of
+from naiad.applications.movies.vocabulary import title_and_year
 from naiad.applications.store.schema import SOURCE, TARGET
 from naiad.errors import InvalidInput
 
@@ -32,6 +32,9 @@ FILMS: Final = ("movies_metadata.csv", "tmdb_5000_movies.csv", "movies.csv")
 
 _CREDITS = ("credits.csv", "tmdb_5000_credits.csv")
 _RATINGS = ("ratings.csv", "ratings_small.csv")
+FILES: Final = (*FILMS, *_CREDITS, *_RATINGS, "links.csv")
+"""All files that are read."""
+
 _JOBS = {"Director": "hasDirector", "Writer": "hasWriter", "Screenplay": "hasWriter"}
 _NUMBERS = ("vote_average", "vote_count", "popularity", "runtime", "budget", "revenue")
 _LISTED = {
@@ -50,7 +53,8 @@ def read_tables(folder: Path) -> MovieTables:
     """
     collector = Collector()
     films = _first(folder, FILMS)
-    assert films is not None  # the caller has checked
+    if films is None:
+        raise InvalidInput(f"{folder} lacks its films: {', '.join(FILMS[:-1])} or {FILMS[-1]}")
     links = _read_links(folder)
     if films.name == "movies.csv":
         _read_movielens(films, links, collector)
@@ -75,7 +79,7 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 def _rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
     csv.field_size_limit(_CELL_BYTES)  # casts are long
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             for column in columns:
                 if column not in (rows.fieldnames or ()):
@@ -100,13 +104,7 @@ def _read_movielens(
     path: Path, links: Mapping[str, Mapping[str, str | None]], collector: Collector
 ) -> None:
     for row in _rows(path, "movieId", "title", "genres"):
-        key, title = row["movieId"], row["title"].strip()
-        year = None
-        if found := re.fullmatch(r"(.+) \((\d{4})\)", title):
-            title, year = found[1], int(found[2])
-        # MovieLens moves the article to the end: "Matrix, The".
-        if article := re.fullmatch(r"(.+), (The|A|An)", title):
-            title = f"{article[2]} {article[1]}"
+        key, (title, year) = row["movieId"], title_and_year(row["title"].strip())
         genres = [g for g in row["genres"].split("|") if g and g != "(no genres listed)"]
         collector.node("Movie", key, title=title, year=year, genres=genres, **links.get(key, {}))
         _genres(collector, key, genres)

@@ -43,12 +43,24 @@ class FilmOptions:
 
 
 @dataclass(frozen=True)
+class SimilarOptions(FilmOptions):
+    """Options of films like a film."""
+
+    by: str = field(
+        default="description",
+        metadata={"help": "Likeness: description, ratings, genre, director or cast."},
+    )
+
+
+@dataclass(frozen=True)
 class SearchOptions(FilmOptions):
     """Options of a search."""
 
     genre: str = field(default="", metadata={"help": "Only films of this genre."})
     first_year: int = field(default=0, metadata={"help": "Only films from this year on."})
     last_year: int = field(default=0, metadata={"help": "Only films up to this year."})
+    director: str = field(default="", metadata={"help": "Only films of this director."})
+    actor: str = field(default="", metadata={"help": "Only films with this actor."})
 
 
 class _Films(Task[str, Answer], Parses[str], Reports, Draws):
@@ -113,13 +125,14 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
 
 
 class MoviesSimilar(_Films):
-    """Find films whose descriptions are most like that of a film.
+    """Find films like a film: by description, ratings, genre, director or cast.
 
     Name a film by title, title and year, or id.
 
     [bold]Examples[/]
 
       naiad infer movies_similar "The Moon Job" -k 5
+      naiad infer movies_similar "The Moon Job" --by cast
       naiad infer movies_similar "Solaris (1972)" -o films.csv
     """
 
@@ -128,6 +141,8 @@ class MoviesSimilar(_Films):
     pipeline = "naiad.applications.movies.pipeline:MoviesSimilar"
     demos = {"movies": "naiad.applications.movies.demo:run"}
     unit, argument, subject, example = "films", "FILM", "movie", '"The Moon Job"'
+
+    Options = SimilarOptions
 
 
 class MoviesSearch(_Films):

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naiad.applications.movies.catalogue import Catalogue, search_filter
+from naiad.applications.movies.catalogue import Catalogue
+from naiad.applications.movies.credits import search_filter
 from naiad.applications.movies.graph import MovieTables, description, full_title, movie_schema
+from naiad.applications.movies.likeness import like, question
 from naiad.applications.movies.picks import Pick, Why, as_arrays, from_arrays, pack
 from naiad.applications.movies.place import open_films, store_place
 from naiad.applications.movies.recommend import WEIGHTS, recommend
@@ -50,6 +52,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
         {
             "hasDirector": edges(("a", "p"), ("b", "p")),
             "hasActor": edges(("a", "q"), ("c", "q")),
+            "hasGenre": edges(("a", "War"), ("b", "War"), ("b", "Music"), ("c", "Music")),
             "rated": rated.append_column("rating", ratings),
         },
         "a test",
@@ -148,14 +151,80 @@ def test_picks_cross_the_wire_unchanged(picks: list[Pick], about: str, notice: s
     assert (arrays["about"][0].decode(), arrays["notice"][0].decode()) == (about, notice)
 
 
-def test_filters_of_a_search() -> None:
-    assert search_filter() == {}
-    assert search_filter("War", 1990, 1999) == {
+def test_filters_of_a_search(catalogue: Catalogue) -> None:
+    assert search_filter(catalogue) == {}
+    assert search_filter(catalogue, genre="War", first_year=1990, last_year=1999) == {
         "genres": ("has", "War"),
         "year": ("between", (1990, 1999)),
     }
-    assert search_filter(first_year=5) == {"year": (">=", 5)}
-    assert search_filter(last_year=5) == {"year": ("<=", 5)}
+    assert search_filter(catalogue, first_year=5) == {"year": (">=", 5)}
+    assert search_filter(catalogue, last_year=5) == {"year": ("<=", 5)}
+    assert search_filter(catalogue, director="ann  HAY") == {"id": ("in", ["a", "b"])}
+    assert search_filter(catalogue, director="Ann Hay", actor="Bob Lee") == {"id": ("in", ["a"])}
+
+
+def test_a_search_may_ask_for_people(catalogue: Catalogue) -> None:
+    where = search_filter(catalogue, actor="Bob Lee")
+    found = catalogue.search(np.array([0, 0, 1], np.float32), 5, where)
+    assert [pick.id for pick in found] == ["c", "a"]
+    where = search_filter(catalogue, actor="Bob Lee", genre="Drama")
+    assert catalogue.search(np.array([0, 0, 1], np.float32), 5, where) == []
+    with pytest.raises(InvalidInput, match=r"^no actor is called 'Bob Le'; did you mean: Bob Lee$"):
+        search_filter(catalogue, actor="Bob Le")
+    with pytest.raises(InvalidInput, match=r"^no director is called 'zzz'$"):
+        search_filter(catalogue, director="zzz")
+    with pytest.raises(InvalidInput, match=r"^Bob Lee is the director of no film in this graph$"):
+        search_filter(catalogue, director="bob lee")
+
+
+def test_no_film_has_both_people(catalogue: Catalogue) -> None:
+    where = search_filter(catalogue, director="Ann Hay", actor="Bob Lee", genre="Music")
+    assert catalogue.search(np.ones(3, np.float32), 5, where) == []
+    where = {"id": ("in", [])}  # the films of two people who never met
+    assert catalogue.search(np.ones(3, np.float32), 5, where) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "film", "expected", "words"),
+    [
+        ("description", "a", [("d", 0.8), ("b", 0.0)], "like Alpha (2001)"),
+        # u1 and u2 like a; of them u2 likes c, as does u3.
+        ("ratings", "a", [("c", 0.5)], "liked by those who like Alpha (2001)"),
+        ("director", "a", [("b", 1.0)], "like Alpha (2001), by director"),
+        ("cast", "c", [("a", 1.0)], "like Gamma (2003), by cast"),
+        # a and c share half of b's genres, and two users like each.
+        ("genre", "b", [("a", 0.5), ("c", 0.5)], "like Beta (2002), by genre"),
+        ("genre", "a", [("b", 1.0)], "like Alpha (2001), by genre"),
+    ],
+)
+def test_films_are_alike_in_five_ways(
+    catalogue: Catalogue, by: str, film: str, expected: list[tuple[str, float]], words: str
+) -> None:
+    found = like(catalogue, film, 2, by)
+    assert [(pick.id, pytest.approx(pick.score)) for pick in found] == expected
+    assert question(catalogue.titles.name(film), by) == words
+
+
+def test_likeness_is_explained(catalogue: Catalogue) -> None:
+    (pick,) = like(catalogue, "a", 5, "ratings")
+    assert pick.why == Why(people=("Bob Lee (actor)",), users=1)
+
+
+@pytest.mark.parametrize(
+    ("by", "film", "message"),
+    [
+        ("plot", "a", "by is 'plot'; choose from description, ratings, genre, director, cast"),
+        ("director", "c", r"Gamma \(2003\) has no director in this graph"),
+        ("cast", "b", r"Beta \(2002\) has no cast in this graph"),
+        ("genre", "e", r"Beta \(1950\) has no genre in this graph"),
+        ("ratings", "d", r"no user rates Delta \(2004\) 4 or more"),
+    ],
+)
+def test_a_film_without_what_is_compared_is_refused(
+    catalogue: Catalogue, by: str, film: str, message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        like(catalogue, film, 3, by)
 
 
 def test_what_is_embedded_is_title_overview_and_tagline() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet as pq
 
 from naiad.applications.movies.graph import MovieTables, movie_schema
 from naiad.applications.movies.reading import read_source
@@ -66,7 +67,7 @@ def test_the_real_knowledge_graph_is_read_whole(shared_data: Path, tmp_path: Pat
 
 def write_movielens(folder: Path) -> None:
     (folder / "movies.csv").write_text(
-        "movieId,title,genres\n"
+        "\ufeffmovieId,title,genres\n"  # as spreadsheets write it
         '1,Toy Story (1995),Adventure|Animation\n2,"Matrix, The (1999)",(no genres listed)\n'
         "3,Untitled,Drama\n"
     )
@@ -141,55 +142,36 @@ def test_tmdb_with_credits_and_the_ratings_of_movielens(tmp_path: Path) -> None:
     ]
 
 
-def write_collection(folder: Path, name: str, documents: list[Any], *, edges: bool = False) -> None:
-    stem = f"{name}_0cc175b9c0f1b6a831c399e269772661"
-    structure = {"parameters": {"name": name, "type": 3 if edges else 2}, "indexes": []}
-    (folder / f"{stem}.structure.json").write_text(json.dumps(structure))
-    lines = "".join(f"{json.dumps(document)}\n" for document in documents)
-    (folder / f"{stem}.data.json.gz").write_bytes(gzip.compress(lines.encode()))
-
-
-def test_a_dump_of_arangodb(tmp_path: Path) -> None:
-    films = [
-        {"_key": "1", "title": "Heat", "releaseDate": "1995-12-15", "genres": ["Crime"]},
-        {"_key": "2", "title": "Ran", "voteAverage": 8, "year": 1985},
-    ]
-    write_collection(tmp_path, "Movie", films)
-    people = [{"type": 2300, "data": {"_key": "p", "name": "Al"}}]
-    people += [{"type": 2300, "data": {"_key": "q", "name": "Bo"}}]
-    people += [{"type": 2302, "data": {"_key": "q"}}]
-    write_collection(tmp_path, "Person", people)
-    write_collection(tmp_path, "Users", [{"_key": "u"}])
-    write_collection(tmp_path, "Weather", [{"_key": "w"}])
-    edges = [
-        {"_key": "1", "_from": "Movie/1", "_to": "Person/p", "$label": "hasActor"},
-        {"_key": "2", "_from": "Movie/1", "_to": "Person/q", "$label": "hasActor"},
-        {"_key": "3", "_from": "Movie/1", "_to": "Weather/w", "$label": "hasWeather"},
-        {"_key": "4", "_from": "Person/p", "_to": "Movie/1", "$label": "hasActor"},
-    ]
-    write_collection(tmp_path, "edge", edges, edges=True)
-    ratings = [{"_key": "1", "_from": "Users/u", "_to": "Movie/2", "rating": 4}]
-    write_collection(tmp_path, "Ratings", ratings, edges=True)
+def test_values_of_other_types_in_parquet(tmp_path: Path) -> None:
+    """Dates that are dates, null ratings, and the words of the workshop's dump."""
+    films = {
+        "_key": ["1", "2"],
+        "title": ["Alien", "Heat"],
+        "releaseDate": [date(1979, 5, 25), None],
+        "description": ["space", "cops"],
+    }
+    pq.write_table(pa.table(films), tmp_path / "movies.parquet")
+    nodes = {"_key": ["p", "q", "u"], "name": ["Ann", "Bo", None]}
+    nodes["label"] = ["Person", "Actor", "User"]
+    pq.write_table(pa.table(nodes), tmp_path / "nodes.parquet")
+    edges = {"type": ["hasActor", "ACTS_IN"], "from": ["1", "q"], "to": ["p", "1"]}
+    pq.write_table(pa.table(edges), tmp_path / "edges.parquet")
+    ratings = {"user": ["u", "u"], "movie": ["1", "2"], "rating": [4.0, None], "timestamp": [1, 2]}
+    pq.write_table(pa.table(ratings), tmp_path / "ratings.parquet")
     tables = read_source(tmp_path)
     assert rows(tables, "Movie") == [
         {
             "id": "1",
-            "title": "Heat",
-            "released": "1995-12-15",
-            "year": 1995,
-            "genres": ["Crime"],
+            "title": "Alien",
+            "released": "1979-05-25",
+            "year": 1979,
+            "overview": "space",
         },
-        {"id": "2", "title": "Ran", "year": 1985, "vote_average": 8.0},
+        {"id": "2", "title": "Heat", "overview": "cops"},
     ]
-    assert rows(tables, "Person") == [{"id": "p", "name": "Al"}]
-    assert rows(tables, "hasActor") == [{"from": "1", "to": "p"}]
-    assert rows(tables, "rated") == [{"from": "u", "to": "2", "rating": 4.0}]
-    assert sorted(tables.complaints) == [
-        "1 of 2 edges hasActor left out: their Movie or Person is missing",
-        "1 x collection Weather left out: not part of a film graph",
-        "1 x edge hasActor left out: it does not lead from Movie to Person",
-        "1 x edge of edge left out: not part of a film graph",
-    ]
+    assert rows(tables, "hasActor") == [{"from": "1", "to": "p"}, {"from": "1", "to": "q"}]
+    assert rows(tables, "rated") == [{"from": "u", "to": "1", "rating": 4.0, "timestamp": 1}]
+    assert tables.complaints == ["1 of 2 edges rated left out: they have no rating"]
 
 
 @pytest.mark.parametrize(
@@ -201,24 +183,9 @@ def test_a_dump_of_arangodb(tmp_path: Path) -> None:
         ({"movies.csv": b"movieId,title,genres\n1,\xe9,x\n"}, r"cannot be read as CSV"),
         ({"movies.parquet": b"no"}, r"cannot be read as Parquet"),
         ({"a.structure.json": b"[]"}, r"a\.structure\.json does not describe a collection"),
-        (
-            {"a.structure.json": b'{"parameters": {"name": "Movie", "type": 2}}'},
-            r"has no a\.data\.json or \.json\.gz beside it",
-        ),
-        (
-            {
-                "a.structure.json": b'{"parameters": {"name": "Movie", "type": 2}}',
-                "a.data.json": b'{"_key": "1"}\n[1]\n',
-            },
-            r"a\.data\.json, line 2 is not a document",
-        ),
-        (
-            {
-                "a.structure.json": b'{"parameters": {"name": "Movie", "type": 2}}',
-                "a.data.json.gz": gzip.compress(b'{"_key": "1"}\n' * 99)[:-9],
-            },
-            r"a\.data\.json\.gz cannot be read",
-        ),
+        ({"movies.parquet": b"", "a.csv": b""}, r"movies\.parquet cannot be read as Parquet"),
+        ({"nodes.parquet": b""}, r"movies\.parquet is missing; a knowledge graph has movies"),
+        ({"ratings.csv": b"", "credits.csv": b""}, r"lacks its films: movies_metadata\.csv, "),
     ],
 )
 def test_what_cannot_be_read_is_said(tmp_path: Path, files: dict[str, bytes], message: str) -> None:

@@ -87,7 +87,8 @@ def completed(hello: Mapping[str, Any]) -> dict[str, Any]:
         NaiadError: the file cannot be read.
     """
     config: dict[str, Any] = hello["config"]
-    complete(config, read_signature(_exported(hello).model_file(_version(hello).name)))
+    known = _exported(hello)
+    complete(config, read_signature(known.model_file(_version(hello).name), known))
     return config
 
 

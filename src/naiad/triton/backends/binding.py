@@ -116,6 +116,11 @@ def _by_name(
     for tensor in tensors:
         if tensor.name not in known:
             verb = "takes" if tensor.field.startswith("input") else "returns"
+            if (plain := tensor.name.removesuffix(":0")) in known:
+                raise config.wrong(
+                    f"{tensor.field}.name is {tensor.name!r}; TensorFlow's names have no ':0': "
+                    f"write {plain!r}"
+                )
             close = get_close_matches(tensor.name, known, 1, cutoff=0.75)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise config.wrong(

@@ -25,9 +25,9 @@ _SIGNATURE: Final = "serving_default"
 _OPERATIONS: Final = ("__saved_model_init_op", "__saved_model_train_op")  # no signatures to serve
 _PLACEHOLDER: Final = "Placeholder"
 
-# Read when TensorFlow is imported: no news of its start in the log, and no Keras, which takes as
-# long to import as the rest.
-_ENVIRONMENT: Final = {"TF_CPP_MIN_LOG_LEVEL": "1", "TF_USE_LEGACY_KERAS": "1"}
+# Read when TensorFlow is imported: only errors in the log, and no Keras, which takes as long to
+# import as the rest.
+_ENVIRONMENT: Final = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_USE_LEGACY_KERAS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +282,8 @@ def _array(value: Any) -> Array:
 
 
 def _reason(error: Exception) -> str:
-    """Return the line of TensorFlow's message that has the reason; nodes and traces follow it."""
+    """Return the line of TensorFlow's message that has the reason: the one before a ``[[node]]``."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if len(lines) > 1 and "root error(s) found" in lines[0]:
-        return lines[1]
-    return lines[0] if lines else type(error).__name__
+    nodes = (number for number, line in enumerate(lines) if line.startswith("[["))
+    place = max(0, next(nodes, 0) - 1)
+    return lines[place] if lines else type(error).__name__

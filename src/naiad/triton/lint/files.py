@@ -11,7 +11,9 @@ from naiad.runtime.mixing import tried
 from naiad.triton.backends.binding import bind
 from naiad.triton.backends.completion import completed
 from naiad.triton.backends.exported import exported_pipeline
+from naiad.triton.backends.remedies import without_tensorflow
 from naiad.triton.backends.signature import read_signature
+from naiad.triton.backends.tensorflow_file import tensorflow_is_installed
 from naiad.triton.config import model_config
 from naiad.triton.lint.config import is_pipeline
 from naiad.triton.lint.finding import Finding, error, warning
@@ -96,6 +98,8 @@ def _check_version(config: ModelConfig, version: int, *, load: bool) -> Iterator
         return
     if config.backend == "python":
         yield from _check_python(file)
+    elif config.backend == "tensorflow" and not tensorflow_is_installed():
+        yield error(str(without_tensorflow(config, file)))
     elif load and config.backend in _BY_FILE:
         yield from _check_signature(config, file)
 

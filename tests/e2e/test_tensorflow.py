@@ -67,7 +67,7 @@ def write_repository(root: Path) -> Path:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository = write_repository(tmp_path_factory.mktemp("tensorflow") / "models")
-    with testing.serve(model_repository=repository, start_timeout=240) as running:
+    with testing.serve(model_repository=repository) as running:
         running.repository = repository
         yield running
 

@@ -61,7 +61,9 @@ def run_saved(path: Path, given: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Run a SavedModel's default signature."""
     tf = imported()
     run = tf.saved_model.load(str(path)).signatures["serving_default"]
-    return {key: r.numpy() for key, r in run(**{k: tf.constant(v) for k, v in given.items()}).items()}
+    return {
+        key: r.numpy() for key, r in run(**{k: tf.constant(v) for k, v in given.items()}).items()
+    }
 
 
 def inception(tf: Any, images: int | None = None) -> None:
@@ -106,7 +108,9 @@ def save_words(path: Path) -> Path:
     class Words(tf.Module):
         def __init__(self) -> None:
             super().__init__()
-            known = tf.lookup.KeyValueTensorInitializer(["one", "two"], tf.constant([1, 2], tf.int64))
+            known = tf.lookup.KeyValueTensorInitializer(
+                ["one", "two"], tf.constant([1, 2], tf.int64)
+            )
             self.table = tf.lookup.StaticHashTable(known, -1)
             self.scale = tf.Variable(np.float32(0.5))
 

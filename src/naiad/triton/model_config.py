@@ -225,7 +225,7 @@ def _backend_of_files(model: Path) -> str:
 
 
 def _tensorflow_platform(message: Any, model: Path) -> str:
-    """Return the platform of the newest version's file, or that of its name; "" if it is neither."""
+    """Return the platform of the newest version's file, or that of its name; "" if unknown."""
     named = {names[0]: platform for platform, names in _PLATFORM_FILES.items()}
     found = versions(model) if model.is_dir() else []
     for name in filter(None, (message.default_model_filename, *FILES["tensorflow"])):

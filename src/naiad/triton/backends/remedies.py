@@ -22,8 +22,8 @@ def without_tensorflow(config: ModelConfig, file: Path) -> RepositoryError:
     """
     ways = [
         f"Install it: {install_command('tensorflow')}",
-        f"or where it is installed, convert the model to ONNX: {_conversion(config, file)}; put "
-        f'model.onnx into the version\'s folder and set backend: "onnxruntime", without platform',
+        f"or where it is installed, convert the model to ONNX: {_conversion(config, file)} (put "
+        f'model.onnx into {file.parent.name}/ and set backend: "onnxruntime" instead of platform)',
         *(
             f"or serve Naiad's own model with the same inputs and outputs: naiad serve {name}"
             for name in built_in(config)
@@ -43,7 +43,7 @@ def built_in(config: ModelConfig) -> Iterator[str]:
     for one in applications():
         try:
             pipeline = load_pipeline(one.pipeline)
-        except Exception:  # noqa: S112, PERF203 - a hint must not fail, whatever is not installed
+        except Exception:
             continue
         batched = bool(pipeline.max_batch_size) == bool(config.max_batch_size)
         if batched and (_named(pipeline.inputs), _named(pipeline.outputs)) == wanted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +127,7 @@ def _imported() -> Any:
 
 
 @contextmanager
-def _set(variables: Mapping[str, str]) -> Iterator[None]:
+def _set(variables: Mapping[str, str]) -> Generator[None]:
     """Set environment variables that the user has not set, for a while."""
     new = {key: value for key, value in variables.items() if key not in os.environ}
     os.environ.update(new)

@@ -91,7 +91,9 @@ def test_merged_requests_give_the_bits_of_tensorflow_on_the_merged_batch(classif
     assert [batch["requests"] for batch in report.batches] == [4]
     merged = np.concatenate([request["input"] for request in requests])
     (expected,) = run_graph(classifier.model_file(1), {"input": merged}, [INCEPTION_OUTPUT])
-    assert np.array_equal(np.concatenate([one[INCEPTION_OUTPUT] for one in report.outcomes]), expected)
+    assert np.array_equal(
+        np.concatenate([one[INCEPTION_OUTPUT] for one in report.outcomes]), expected
+    )
     for request, outcome in zip(requests, report.outcomes, strict=True):
         (alone,) = run_graph(classifier.model_file(1), request, [INCEPTION_OUTPUT])
         np.testing.assert_allclose(outcome[INCEPTION_OUTPUT], alone, rtol=1e-5)
@@ -104,7 +106,9 @@ def test_merged_requests_give_the_bits_of_tensorflow_on_the_merged_batch(classif
 def test_sums_and_differences_wrap_around_as_in_c(write, platform: str, save, file: str):
     config = write(SIMPLE.replace("PLATFORM", platform), save, file)
     a = np.full((2, 16), 2**31 - 1, np.int32)
-    answer = load_model(config, 1)({"INPUT1": a, "INPUT0": np.arange(32, dtype=np.int32).reshape(2, 16)})
+    answer = load_model(config, 1)(
+        {"INPUT1": a, "INPUT0": np.arange(32, dtype=np.int32).reshape(2, 16)}
+    )
     assert answer["OUTPUT0"][0, :3].tolist() == [2**31 - 1, -(2**31), -(2**31) + 1]
     assert answer["OUTPUT1"][0, :2].tolist() == [-(2**31) + 1, -(2**31) + 2]
 
@@ -182,12 +186,20 @@ def test_a_saved_model_has_the_names_dtypes_and_shapes_of_its_signature(write):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('"input"', '"input:0"', "input[0].name is 'input:0'; TensorFlow's names have no ':0': wri"),
+        (
+            '"input"',
+            '"input:0"',
+            "input[0].name is 'input:0'; TensorFlow's names have no ':0': wri",
+        ),
         ('"input"', '"imput"', "input[0].name is 'imput'; the model takes 1: input; did you mean"),
         ("Predictions/", "Prediction/", f"did you mean '{INCEPTION_OUTPUT}'?"),
         ("FP32 dims: [1001]", "FP16 dims: [1001]", "output[0].data_type is TYPE_FP16; the model's"),
         ("FP32 format", "BF16 format", "input[0].data_type is TYPE_BF16, which the tensorflow"),
-        ("[299, 299, 3]", "[224, 224, 3]", "input[0].dims is [224, 224, 3], [-1, 224, 224, 3] with"),
+        (
+            "[299, 299, 3]",
+            "[224, 224, 3]",
+            "input[0].dims is [224, 224, 3], [-1, 224, 224, 3] with",
+        ),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused_by_field(write, before, after, message):
@@ -202,7 +214,9 @@ def test_a_saved_model_of_a_fixed_batch_is_refused_with_max_batch_size(write):
 
     def save(path: Path) -> None:
         model = tf.Module()
-        model.run = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([2], tf.bool, "x")])
+        model.run = tf.function(
+            lambda x: {"y": x}, input_signature=[tf.TensorSpec([2], tf.bool, "x")]
+        )
         tf.saved_model.save(model, str(path), signatures=model.run)
 
     text = """max_batch_size: 4 input { name: "x" data_type: TYPE_BOOL dims: [2] }
@@ -294,7 +308,9 @@ def test_options_have_the_names_of_nvidia_s_backend(write):
     answer = load_model(config, 1)({"INPUT0": ones, "INPUT1": ones})
     assert (answer["OUTPUT0"] == 2).all()
     wrong = write(text.replace('"2"', '"two"'), lambda path: None, GRAPH)
-    with pytest.raises(RepositoryError, match=r"TF_NUM_INTRA_THREADS\"\] is 'two'; it must be a wh"):
+    with pytest.raises(
+        RepositoryError, match=r"TF_NUM_INTRA_THREADS\"\] is 'two'; it must be a wh"
+    ):
         load_model(wrong, 1)
 
 

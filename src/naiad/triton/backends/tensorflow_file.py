@@ -282,7 +282,7 @@ def _array(value: Any) -> Array:
 
 
 def _reason(error: Exception) -> str:
-    """Return the line of TensorFlow's message that has the reason: the one before a ``[[node]]``."""
+    """Return the line of TensorFlow's message that has the reason, before a ``[[node]]``."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     nodes = (number for number, line in enumerate(lines) if line.startswith("[["))
     place = max(0, next(nodes, 0) - 1)

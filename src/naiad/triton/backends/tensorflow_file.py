@@ -5,9 +5,11 @@ A model file is code and must be trusted: a graph may read and write files.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,7 +120,10 @@ def has_cuda() -> bool:
 
 
 def _imported() -> Any:
-    with _set(_ENVIRONMENT):
+    with contextlib.ExitStack() as during:
+        during.enter_context(_set(_ENVIRONMENT))
+        if "tensorflow" not in sys.modules:
+            during.enter_context(_silenced())
         import tensorflow  # pyright: ignore[reportMissingImports]
 
     # Loading by sessions is called deprecated, which concerns authors of files.
@@ -136,6 +141,20 @@ def _set(variables: Mapping[str, str]) -> Generator[None]:
     finally:
         for key in new:
             os.environ.pop(key, None)
+
+
+@contextmanager
+def _silenced() -> Generator[None]:
+    """Discard what libraries write to standard error: some lines that no level turns off (2.21)."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _session_config(tf: Any, device: str | None, options: TensorFlowOptions) -> Any:

@@ -52,8 +52,8 @@ SAVED = Signature(
     (Port("a", "FP32", (-1, 8)), Port("b", "INT64", (-1,))),
     (Port("y", "BOOL", (-1, 3)), Port("z", "FP32", (-1, 2))),
 )
-A, B = ({"name": "a", "data_type": "TYPE_FP32", "dims": [8]},
-        {"name": "b", "data_type": "TYPE_INT64", "dims": [1], "reshape": {"shape": []}})  # fmt: skip
+A = {"name": "a", "data_type": "TYPE_FP32", "dims": [8]}
+B = {"name": "b", "data_type": "TYPE_INT64", "dims": [1], "reshape": {"shape": []}}
 Y = {"name": "y", "data_type": "TYPE_BOOL", "dims": [3]}
 
 

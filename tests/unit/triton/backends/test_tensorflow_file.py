@@ -33,7 +33,7 @@ from naiad.triton.backends.models import load_model, tensorflow_options
 from naiad.triton.backends.signature import Port, read_signature
 from naiad.triton.model_config import ModelConfig
 
-pytestmark = needs_tensorflow
+pytestmark = [needs_tensorflow, pytest.mark.slow]
 
 INCEPTION = """platform: "tensorflow_graphdef" max_batch_size: 128
 input { name: "input" data_type: TYPE_FP32 format: FORMAT_NHWC dims: [299, 299, 3] }

@@ -335,3 +335,24 @@ def test_graphs_are_merged_by_named_dimensions(write):
     for request, outcome in zip(requests, report.outcomes, strict=True):
         expected = run_saved(config.model_file(1), request)["scores"]
         np.testing.assert_allclose(outcome["scores"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_saved_model_of_tensorflow_1_has_its_variables_and_only_signature(write):
+    tf = imported()
+    v1 = tf.compat.v1
+
+    def save(path: Path) -> None:
+        with tf.Graph().as_default(), v1.Session() as session:
+            x = v1.placeholder(tf.float32, [None, 2], name="x")
+            scale = v1.get_variable("scale", initializer=[2.0, 3.0], use_resource=False)
+            y = tf.multiply(x, scale, name="y")
+            session.run(v1.global_variables_initializer())
+            builder = v1.saved_model.Builder(str(path))
+            signature = v1.saved_model.predict_signature_def({"images": x}, {"scores": y})
+            builder.add_meta_graph_and_variables(session, ["serve"], {"predict": signature})
+            builder.save()
+
+    config = completed_config(write("", save, SAVED))
+    assert [(t.name, t.dtype, t.dims) for t in config.inputs] == [("images", "FP32", (2,))]
+    answer = load_model(config, 1)({"images": np.ones((1, 2), np.float32)})
+    assert answer["scores"].tolist() == [[2.0, 3.0]]

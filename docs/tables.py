@@ -76,6 +76,7 @@ EXTRAS = {
     "torch": "serving TorchScript and `torch.export` files of a "
     "[model repository](model-repositories.md)",
     "onnx": "serving its ONNX files, and ONNX image classifiers",
+    "tensorflow": "serving its TensorFlow GraphDefs and SavedModels: 1.5 GB",
     "huggingface": "text networks of the transformers library other than BERT",
     "store": "[graph stores](stores.md) in Ladybug",
     "store-approximate": "also an index for a million vectors and more",
@@ -85,7 +86,7 @@ EXTRAS = {
     "plots": "pictures of results",
     "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
     "ray": "[`naiad process`](bulk.md) on a Ray cluster",
-    "all": "everything except Ray",
+    "all": "everything except Ray and TensorFlow",
 }
 FORMER = {"server", "monai", "monai-client"}
 FOR_DEVELOPERS = {"bench", "test", "dev", "docs"}

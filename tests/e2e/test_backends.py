@@ -1,6 +1,8 @@
 """A usual Triton repository of exported models, on the embedded engine."""
 
 import json
+import os
+import sys
 import threading
 import time
 import urllib.request
@@ -31,6 +33,7 @@ from tests.support.triton import FREE
 import naiad
 from naiad import testing
 from naiad.errors import EngineError, InvalidInput, PipelineError
+from naiad.triton.lint.repository import check_repository
 from naiad.triton.server import Server
 
 GRAPH = """
@@ -254,3 +257,37 @@ def test_a_config_that_does_not_fit_names_file_and_field(tmp_path):
     wrong = r"broken/config\.pbtxt: input\[0\]\.name is 'x__7', with index 7"
     with pytest.raises(EngineError, match=wrong):
         Server(tmp_path / "models", **FREE).start()
+
+
+INCEPTION = """platform: "tensorflow_graphdef" max_batch_size: 128 dynamic_batching { }
+input { name: "input" data_type: TYPE_FP32 dims: [299, 299, 3] }
+output { name: "InceptionV3/Predictions/Softmax" data_type: TYPE_FP32 dims: [1001] }
+"""
+
+
+def test_without_tensorflow_its_models_are_refused_with_the_ways_to_serve_them(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    # A Python without TensorFlow, whatever is installed here: for the worker, and this process.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['tensorflow'] = None\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    model = tmp_path / "models" / "classifier"
+    (model / "1").mkdir(parents=True)
+    (model / "1" / "model.graphdef").touch()
+    (model / "config.pbtxt").write_text(INCEPTION)
+    with pytest.raises(EngineError, match="needs TensorFlow, which is not installed") as raised:
+        Server(tmp_path / "models", **FREE).start()
+    (finding,) = check_repository(tmp_path / "models", load_files=False).models["classifier"]
+    assert finding.severity == "error"
+    for message in (str(raised.value), finding.message):
+        assert "1/model.graphdef needs TensorFlow" in message
+        assert '[tensorflow]"' in message
+        for part in (
+            "-m tf2onnx.convert --graphdef",
+            "--inputs input:0 --rename-inputs input",
+            'set backend: "onnxruntime"',
+            "naiad serve inception_graphdef",
+        ):
+            assert part in message

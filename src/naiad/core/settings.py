@@ -274,7 +274,7 @@ class ServeSettings:
     )
     backend_directory: Path | None = setting(
         None,
-        "Directory with Triton backends of your own; used before Naiad's pytorch and onnxruntime.",
+        "Directory with Triton backends of your own, preferred to Naiad's of the same name.",
         metavar="DIR",
     )
     engine: EngineSettings = setting(

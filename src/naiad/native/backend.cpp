@@ -1,8 +1,8 @@
 // The library that Triton loads as the backend `naiad`.
 //
 // Serves Naiad's pipelines in Triton's own process: requests are checked, queued, batched and sent to
-// worker processes. Also serves model files, if the library has the name of their backend: pytorch or
-// onnxruntime.
+// worker processes. Also serves model files, if the library has the name of their backend: pytorch,
+// onnxruntime or tensorflow.
 //
 // It also replaces Triton's Python backend, with the real one beside it under another name, which
 // gets all models but pipelines, and all requests but those that would crash it.

@@ -12,6 +12,7 @@ from naiad.control_key import HTTP_HEADER
 from naiad.core.fields import check
 from naiad.core.settings import ServeSettings
 from naiad.errors import EngineError
+from naiad.triton.backends.completion import needs_completion
 from naiad.triton.endpoints import GRPC_SUFFIX, Endpoints
 from naiad.triton.engine import OWN_BACKENDS, Engine, Layout, has_gpu
 from naiad.triton.model_config import read_model_config
@@ -205,7 +206,7 @@ def is_complete(repository: Path) -> bool:
             config = read_model_config(model)
         except (EngineError, OSError):
             return False
-        if config.backend not in _COMPLETED or not config.inputs or not config.outputs:
+        if config.backend not in _COMPLETED or needs_completion(config):
             return False
     return bool(models)
 

@@ -22,6 +22,7 @@ _BACKENDS: Final = {
     "python": "the model's own Python code, model.py",
     "pytorch": "a TorchScript, torch.export or AOTInductor file, run by torch",
     "onnxruntime": "an ONNX file, run by ONNX Runtime",
+    "tensorflow": "a GraphDef or SavedModel, run by TensorFlow",
     "ensemble": "an ensemble: a chain of other models, inside the server",
 }
 _ABOUT: Final = {

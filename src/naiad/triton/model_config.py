@@ -38,6 +38,10 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "tensorflow": ("model.graphdef", "model.savedmodel"),
 }
 """Files that a backend looks for in a version's folder, in order."""
+_PLATFORM_FILES: Final[Mapping[str, tuple[str, ...]]] = {
+    "tensorflow_graphdef": ("model.graphdef",),
+    "tensorflow_savedmodel": ("model.savedmodel",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class ModelConfig:
         path: the model's folder.
         name: the model's name: the folder's if the config has none.
         backend: as written or as Triton infers it, such as ``pytorch``; "" if unknown.
-        platform: as written.
+        platform: as written, or as Triton infers TensorFlow's from the file.
         max_batch_size: 0 if requests have no leading batch dimension.
         inputs: in order.
         outputs: in order.
@@ -103,9 +107,9 @@ class ModelConfig:
         """
         folder = self.path / str(version)
         filename = self.message.default_model_filename
-        names = (filename,) if filename else FILES.get(self.backend, ())
+        usual = _PLATFORM_FILES.get(self.platform) or FILES.get(self.backend, ())
         # Triton fills in the field with the C++ backend's default (2.51).
-        names = tuple(dict.fromkeys((*names, *FILES.get(self.backend, ()))))
+        names = tuple(dict.fromkeys((*filter(None, [filename]), *usual)))
         for name in names:
             if (folder / name).exists():
                 return folder / name
@@ -158,7 +162,12 @@ def read_model_config(model: Path) -> ModelConfig:
 
 def parse_model_config(text: str, model: Path) -> ModelConfig:
     """Parse a config as Triton hands it to a Python model: completed, as JSON."""
-    message = json_format.ParseDict(json.loads(text), _empty(), ignore_unknown_fields=True)
+    return model_config_of(json.loads(text), model)
+
+
+def model_config_of(said: Mapping[str, Any], model: Path) -> ModelConfig:
+    """Return the config of a dictionary in the JSON form of Triton's protobuf message."""
+    message = json_format.ParseDict(dict(said), _empty(), ignore_unknown_fields=True)
     return _model_config(message, model)
 
 
@@ -172,11 +181,13 @@ def _empty() -> Any:
 
 
 def _model_config(message: Any, model: Path) -> ModelConfig:
+    backend = message.backend or PLATFORMS.get(message.platform, "") or _backend_of_files(model)
     return ModelConfig(
         path=model,
         name=message.name or model.name,
-        backend=message.backend or PLATFORMS.get(message.platform, "") or _backend_of_files(model),
-        platform=message.platform,
+        backend=backend,
+        platform=message.platform
+        or (_tensorflow_platform(message, model) if backend == "tensorflow" else ""),
         max_batch_size=message.max_batch_size,
         inputs=_tensors("input", message.input),
         outputs=_tensors("output", message.output),
@@ -211,3 +222,14 @@ def _backend_of_files(model: Path) -> str:
         if any((model / str(found[-1]) / name).exists() for name in names):
             return backend
     return ""
+
+
+def _tensorflow_platform(message: Any, model: Path) -> str:
+    """Return the platform of the newest version's file, or that of its name; "" if unknown."""
+    named = {names[0]: platform for platform, names in _PLATFORM_FILES.items()}
+    found = versions(model) if model.is_dir() else []
+    for name in filter(None, (message.default_model_filename, *FILES["tensorflow"])):
+        file = model / str(found[-1] if found else 1) / name
+        if file.exists():
+            return "tensorflow_savedmodel" if file.is_dir() else "tensorflow_graphdef"
+    return named.get(message.default_model_filename, "")

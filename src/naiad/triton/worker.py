@@ -34,7 +34,7 @@ from naiad.runtime.spec import ServiceConfig
 from naiad.runtime.wire import MORE, PROTOCOL, Wire
 from naiad.runtime.worker import begin, load, loaded
 from naiad.runtime.worker_log import log_as
-from naiad.triton.backends.completion import complete
+from naiad.triton.backends.completion import complete, needs_completion
 from naiad.triton.backends.exported import exported_pipeline, service_parameters
 from naiad.triton.backends.signature import read_signature
 from naiad.triton.config import PIPELINE_PARAMETER
@@ -93,7 +93,9 @@ def completed(hello: Mapping[str, Any]) -> dict[str, Any]:
         NaiadError: the file cannot be read.
     """
     config: dict[str, Any] = hello["config"]
-    complete(config, read_signature(_exported(hello).model_file(_version(hello).name)))
+    known = _exported(hello)
+    if needs_completion(known):
+        complete(config, read_signature(known.model_file(_version(hello).name), known))
     return config
 
 

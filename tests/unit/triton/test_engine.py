@@ -168,6 +168,7 @@ def test_the_layout_is_made_of_links_as_triton_wants_them(engine: Engine, tmp_pa
         python / "libtriton_python_stub.so",
         layout.backends / "naiad" / "libtriton_naiad.so",
         layout.backends / "onnxruntime" / "libtriton_onnxruntime.so",
+        layout.backends / "tensorflow" / "libtriton_tensorflow.so",
     }
 
 
@@ -268,13 +269,15 @@ def test_a_backend_that_the_user_has_is_preferred_to_naiad_s_own(engine: Engine,
     mine = tmp_path / "backends"
     for name, file in (
         ("pytorch", "libtriton_pytorch.so"),
+        ("tensorflow", "model.py"),
         ("python", "libtriton_python.so"),
         ("notes", "README"),
     ):
         (mine / name).mkdir(parents=True)
         (mine / name / file).touch()
     layout = assemble(engine, cache=tmp_path / "cache", directory=mine)
-    assert (layout.backends / "pytorch").resolve() == mine / "pytorch"
+    for name in ("pytorch", "tensorflow"):
+        assert (layout.backends / name).resolve() == mine / name
     assert (layout.backends / "onnxruntime" / "libtriton_onnxruntime.so").exists(), "Naiad's own"
     assert (layout.backends / "python" / STUB).resolve() == engine.stub
     assert not (layout.backends / "notes").exists()

@@ -100,3 +100,47 @@ def test_a_wrong_parameter_is_named_by_file_and_field(tmp_path, key, value, read
 def test_a_config_that_is_none_says_where(tmp_path):
     with pytest.raises(RepositoryError, match=r"m/config\.pbtxt: 2:1 .*max_batch"):
         read_model_config(write(tmp_path / "m", 'name: "x"\nmax_batch: 3\n'))
+
+
+@pytest.mark.parametrize(
+    ("config", "there", "platform", "loaded"),
+    [
+        ('platform: "tensorflow_graphdef"', ("file", "folder"), "graphdef", "model.graphdef"),
+        ('platform: "tensorflow_savedmodel"', ("file", "folder"), "savedmodel", "model.savedmodel"),
+        ('backend: "tensorflow"', ("folder",), "savedmodel", "model.savedmodel"),
+        ('backend: "tensorflow"', ("file", "folder"), "graphdef", "model.graphdef"),
+        ("", ("folder",), "savedmodel", "model.savedmodel"),
+        (
+            'backend: "tensorflow" default_model_filename: "model.savedmodel"',
+            ("file", "folder"),
+            "savedmodel",
+            "model.savedmodel",
+        ),
+        (
+            'backend: "tensorflow" default_model_filename: "net.pb"',
+            ("file", "net.pb"),
+            "graphdef",
+            "net.pb",
+        ),
+    ],
+)
+def test_the_platform_of_tensorflow_is_inferred_as_by_triton(
+    tmp_path, config: str, there: tuple[str, ...], platform: str, loaded: str
+):
+    version = write(tmp_path / "m", config) / "1"
+    version.mkdir()
+    for name in there:
+        if name == "folder":
+            (version / "model.savedmodel").mkdir()
+        else:
+            (version / name.replace("file", "model.graphdef")).touch()
+    found = read_model_config(tmp_path / "m")
+    assert (found.backend, found.platform) == ("tensorflow", f"tensorflow_{platform}")
+    assert found.model_file(1) == version / loaded
+
+
+def test_a_file_of_another_platform_is_not_taken(tmp_path):
+    model = write(tmp_path / "m", 'platform: "tensorflow_graphdef"', "1/x")
+    (model / "1" / "model.savedmodel").mkdir()
+    with pytest.raises(RepositoryError, match=r"has no model.graphdef, which the tensorflow"):
+        read_model_config(model).model_file(1)

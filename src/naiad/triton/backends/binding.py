@@ -5,12 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
-from naiad.triton.backends.signature import ONNX_DTYPES, TORCH_DTYPES, Port, Signature
+from naiad.triton.backends.signature import (
+    ONNX_DTYPES,
+    TENSORFLOW_DTYPES,
+    TORCH_DTYPES,
+    Port,
+    Signature,
+)
 from naiad.triton.model_config import ModelConfig, TensorConfig
 
 _INDEXED: Final = re.compile(r".*?__(\d+)")  # NAME__INDEX, split at the first "__"
+_DTYPES: Final = {
+    "onnx": ONNX_DTYPES,
+    "graphdef": TENSORFLOW_DTYPES,
+    "savedmodel": TENSORFLOW_DTYPES,
+}
+_LISTED = 8  # tensors in a message: every operation of a graph may be an output
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +45,19 @@ def bind(config: ModelConfig, signature: Signature) -> Binding:
 
     Torch: by the names of forward's arguments, if all inputs have such names; otherwise by index,
     if all end in ``__<index>``; otherwise in the order of the config. Outputs by index or in
-    order. ONNX: by name.
+    order. ONNX and TensorFlow: by name; a TensorFlow graph may have more inputs.
 
     Raises:
         RepositoryError: they do not match; names the file and the field.
     """
-    onnx = signature.kind == "onnx"
-    _check_dtypes(config, tuple((ONNX_DTYPES if onnx else TORCH_DTYPES).values()), strings=not onnx)
-    if onnx:
+    named = signature.kind in _DTYPES
+    known = _DTYPES.get(signature.kind, TORCH_DTYPES)
+    _check_dtypes(config, tuple(known.values()), strings=not named)
+    if named:
         inputs = _by_name(config, config.inputs, signature.inputs or ())
         outputs = _by_name(config, config.outputs, signature.outputs or ())
-        _check_complete(config, inputs, signature.inputs or ())
+        if signature.kind != "graphdef":
+            _check_complete(config, inputs, signature.inputs or ())
     else:
         inputs = _places(config, config.inputs, signature.inputs, "takes")
         outputs = _places(config, config.outputs, signature.outputs, "returns")
@@ -101,8 +116,15 @@ def _by_name(
     for tensor in tensors:
         if tensor.name not in known:
             verb = "takes" if tensor.field.startswith("input") else "returns"
+            if (plain := tensor.name.removesuffix(":0")) in known:
+                raise config.wrong(
+                    f"{tensor.field}.name is {tensor.name!r}; TensorFlow's names have no ':0': "
+                    f"write {plain!r}"
+                )
+            close = get_close_matches(tensor.name, known, 1, cutoff=0.75)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
             raise config.wrong(
-                f"{tensor.field}.name is {tensor.name!r}; the model {verb} {_listed(ports)}"
+                f"{tensor.field}.name is {tensor.name!r}; the model {verb} {_listed(ports)}{hint}"
             )
     return {tensor.name: known[tensor.name] for tensor in tensors}
 
@@ -163,7 +185,7 @@ def _check_agreement(config: ModelConfig, tensor: TensorConfig, port: Port) -> N
 
 
 def _listed(ports: Sequence[Port]) -> str:
-    named = ", ".join(port.name for port in ports)
+    named = ", ".join([port.name for port in ports[:_LISTED]] + ["..."] * (len(ports) > _LISTED))
     return f"{len(ports)}: {named}" if ports else "none"
 
 

@@ -3,60 +3,72 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from naiad.core.schema import Array, Arrays
-from naiad.errors import PipelineError
+from naiad.errors import PipelineError, RepositoryError
 from naiad.onnx_session import OnnxOptions
 from naiad.triton.backends.binding import Binding, bind
 from naiad.triton.backends.onnx_file import OnnxFile, load_onnx
-from naiad.triton.backends.signature import TORCH_DTYPES
+from naiad.triton.backends.remedies import without_tensorflow
+from naiad.triton.backends.signature import TENSORFLOW_DTYPES
+from naiad.triton.backends.tensorflow_file import (
+    TensorFlowFile,
+    TensorFlowOptions,
+    has_cuda,
+    load_tensorflow,
+    tensorflow_is_installed,
+)
 from naiad.triton.backends.torch_file import TorchFile, load_torch
 from naiad.triton.model_config import ModelConfig
 
-_NUMPY: Final[Mapping[str, str]] = {name: dtype for dtype, name in TORCH_DTYPES.items()} | {
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "BYTES": "object",
+_NUMPY: Final[Mapping[str, str]] = {name: dtype for dtype, name in TENSORFLOW_DTYPES.items()} | {
+    "BYTES": "object"
 }
 
 
 def load_model(
     config: ModelConfig, version: int | str, device: str | None = "cpu"
-) -> TorchModel | OnnxModel:
-    """Load a version of a model of the ``pytorch`` or ``onnxruntime`` backend.
+) -> TorchModel | ArrayModel:
+    """Load a version of a model of the ``pytorch``, ``onnxruntime`` or ``tensorflow`` backend.
 
     Args:
         config: its configuration.
         version: the name of the version's folder.
-        device: ``cpu``, ``cuda:<index>``, or None for the devices that a TorchScript file names.
+        device: ``cpu``, ``cuda:<index>``, or None for the devices that a TorchScript or TensorFlow
+            file names.
 
     Raises:
-        RepositoryError: the file is missing or cannot be loaded, or the config does not match it.
+        RepositoryError: the file is missing or cannot be loaded, the config does not match it, or
+            TensorFlow is not installed.
         MissingExtra: torch or ONNX Runtime is not installed.
     """
     _refuse_unsupported(config)
     file = config.model_file(version)
     if config.backend == "onnxruntime":
         loaded = load_onnx(file, device or "cpu", onnx_options(config))
-        return OnnxModel(config, loaded, bind(config, loaded.signature))
+        return ArrayModel(config, loaded, bind(config, loaded.signature))
+    if config.backend == "tensorflow":
+        loaded = load_tensorflow_of(config, file, device)
+        return ArrayModel(config, loaded, bind(config, loaded.signature))
     _set_torch_up(config, device)
     loaded = load_torch(file, device)
     return TorchModel(config, loaded, bind(config, loaded.signature), device)
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxModel:
-    """A model that ONNX Runtime runs: arrays in, arrays out."""
+class ArrayModel:
+    """A model that ONNX Runtime or TensorFlow runs: arrays in, arrays out."""
 
     config: ModelConfig
-    file: OnnxFile
+    file: OnnxFile | TensorFlowFile
     binding: Binding
 
     def __call__(self, arrays: Arrays) -> dict[str, Array]:
@@ -69,13 +81,11 @@ class OnnxModel:
             PipelineError: the model fails, or its results do not match its config.
         """
         names = list(self.binding.outputs)
-        given = {name: _as_text(array) for name, array in arrays.items()}
         try:
-            outputs = self.file.call(given, names)
+            outputs = self.file.call(arrays, names)
         except Exception as error:
             raise _failure(self.config, error) from error
-        result = {n: _as_bytes(v) for n, v in zip(names, outputs, strict=True)}
-        return _checked(self.config, result)
+        return _checked(self.config, dict(zip(names, outputs, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class TorchModel:
     device: str | None = "cpu"
 
     def __call__(self, arrays: Arrays) -> dict[str, Array]:
-        """Run the model, like :meth:`OnnxModel.__call__`."""
+        """Run the model, like :meth:`ArrayModel.__call__`."""
         import torch
 
         with self._mode(torch):
@@ -172,14 +182,75 @@ def onnx_options(config: ModelConfig) -> OnnxOptions:
     )
 
 
+def load_tensorflow_of(
+    config: ModelConfig, file: Path, device: str | None = "cpu"
+) -> TensorFlowFile:
+    """Load a TensorFlow file as its config says.
+
+    Raises:
+        RepositoryError: the file cannot be loaded, is of another platform, or TensorFlow is not
+            installed, or not for that device; says what to do.
+    """
+    folder = file.is_dir()
+    if config.platform == ("tensorflow_graphdef" if folder else "tensorflow_savedmodel"):
+        raise config.wrong(
+            f"platform is {config.platform!r}, but {file.parent.name}/{file.name} is a "
+            f"{'folder, as a SavedModel is' if folder else 'file, as a GraphDef is'}"
+        )
+    if not tensorflow_is_installed():
+        raise without_tensorflow(config, file)
+    if device is not None and device.startswith("cuda") and not has_cuda():
+        raise _without_cuda(config, "TensorFlow")
+    return load_tensorflow(file, device, tensorflow_options(config, file))
+
+
+def tensorflow_options(config: ModelConfig, file: Path) -> TensorFlowOptions:
+    """Return a config's options for TensorFlow, which have the names of NVIDIA's backend.
+
+    Raises:
+        RepositoryError: a parameter is invalid; names it.
+    """
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    intra = config.count("TF_NUM_INTRA_THREADS", threads)
+    inter = config.count("TF_NUM_INTER_THREADS", 1)
+    optimization = config.message.optimization
+    return TensorFlowOptions(
+        intra_op_threads=threads if intra is None else intra,
+        inter_op_threads=1 if inter is None else inter,
+        graph_level=optimization.graph.level if optimization.HasField("graph") else None,
+        tag=config.parameters.get("TF_GRAPH_TAG", ""),
+        signature=config.parameters.get("TF_SIGNATURE_DEF", ""),
+        init_ops=_init_ops(config, file),
+        libraries=tuple(config.message.model_operations.op_library_filename),
+        batched=frozenset(t.name for t in config.inputs if config.max_batch_size > 0),
+    )
+
+
+def _init_ops(config: ModelConfig, file: Path) -> tuple[str, ...]:
+    """Return the operations in the JSON file that a config names, beside its model file or it."""
+    key = "TF_INIT_OPS_FILE"
+    name = config.parameters.get(key, "")
+    if not name:
+        return ()
+    found = [path for path in (file.parent / name, config.path / name) if path.is_file()]
+    if not found:
+        raise config.wrong(
+            f'parameters["{key}"] is {name!r}; no such file in {file.parent} or {config.path}'
+        )
+    try:
+        listed = json.loads(found[0].read_text("utf-8"))["init_ops"]
+        return tuple(str(operation) for operation in listed)
+    except (ValueError, KeyError, TypeError):
+        raise config.wrong(
+            f'parameters["{key}"]: {found[0]} must be like {{"init_ops": ["init"]}}'
+        ) from None
+
+
 def _set_torch_up(config: ModelConfig, device: str | None) -> None:
     import torch
 
     if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
-        raise config.wrong(
-            "instance_group.kind is KIND_GPU, or left to Triton on a machine with a GPU, but this "
-            "torch has no CUDA; install one with CUDA, or set KIND_CPU"
-        )
+        raise _without_cuda(config, "torch")
     threads = config.count("INTRA_OP_THREAD_COUNT") or config.count("NUM_THREADS")
     torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", "1")))
     inter = config.count("INTER_OP_THREAD_COUNT") or config.count("NUM_INTEROP_THREADS")
@@ -195,6 +266,13 @@ def _set_torch_up(config: ModelConfig, device: str | None) -> None:
     ):
         if key in config.parameters:
             getattr(torch._C, name)(config.flag(key, True))  # pyright: ignore[reportPrivateUsage]
+
+
+def _without_cuda(config: ModelConfig, framework: str) -> RepositoryError:
+    return config.wrong(
+        f"instance_group.kind is KIND_GPU, or left to Triton on a machine with a GPU, but this "
+        f"{framework} has no CUDA; install one with CUDA, or set KIND_CPU"
+    )
 
 
 def _refuse_unsupported(config: ModelConfig) -> None:
@@ -219,6 +297,8 @@ def _checked(config: ModelConfig, result: dict[str, Array]) -> dict[str, Array]:
     """Return the result after checking its dtypes, which Triton does not check (2.51)."""
     for tensor in config.outputs:
         array = result[tensor.name]
+        if not array.ndim and tensor.dims == (1,):  # Triton has no tensor without dims
+            result[tensor.name] = array = array.reshape(1)
         if array.dtype != np.dtype(_NUMPY[tensor.dtype]):
             raise PipelineError(
                 f"{config.name} returned {tensor.name} as {array.dtype}, but in its config.pbtxt "
@@ -238,18 +318,3 @@ def _numpy(value: Any) -> Array:
     if isinstance(value, list):
         return np.array([str(text).encode() for text in value], dtype=object)
     return np.ascontiguousarray(value.numpy(force=True))
-
-
-def _as_text(array: Array) -> Array:
-    """Decode strings for ONNX Runtime, which takes ``str`` instead of ``bytes``."""
-    if array.dtype != object:
-        return array
-    text = [bytes(value).decode() for value in array.flat]
-    return np.array(text, dtype=object).reshape(array.shape)
-
-
-def _as_bytes(array: Array) -> Array:
-    if array.dtype != object:
-        return np.ascontiguousarray(array)
-    raw = [value if isinstance(value, bytes) else str(value).encode() for value in array.flat]
-    return np.array(raw, dtype=object).reshape(array.shape)

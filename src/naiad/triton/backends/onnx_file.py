@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from naiad.core.schema import Array
 from naiad.errors import RepositoryError, WeightsError
 from naiad.onnx_session import OnnxOptions, open_session
@@ -20,7 +22,7 @@ class OnnxFile:
     Attributes:
         signature: its inputs and outputs.
         call: the model: takes arrays by input name and the names of the wanted outputs; returns an
-            array per output.
+            array per output. Strings are bytes.
     """
 
     signature: Signature
@@ -40,8 +42,9 @@ def load_onnx(file: Path, device: str = "cpu", options: OnnxOptions | None = Non
         raise RepositoryError(str(error)) from error
 
     def call(arrays: Mapping[str, Array], wanted: Sequence[str]) -> list[Array]:
-        outputs: Any = session.run(list(wanted), dict(arrays))
-        return list(outputs)
+        given = {name: _as_text(array) for name, array in arrays.items()}
+        outputs: Any = session.run(list(wanted), given)
+        return [_as_bytes(array) for array in outputs]
 
     signature = Signature(
         "onnx",
@@ -59,3 +62,18 @@ def _port(file: Path, entry: Any) -> Port:
         )
     shape = tuple(size if isinstance(size, int) else -1 for size in entry.shape)
     return Port(entry.name, ONNX_DTYPES[entry.type], shape)
+
+
+def _as_text(array: Array) -> Array:
+    """Decode strings for ONNX Runtime, which takes ``str`` instead of ``bytes``."""
+    if array.dtype != object:
+        return array
+    text = [bytes(value).decode() for value in array.flat]
+    return np.array(text, dtype=object).reshape(array.shape)
+
+
+def _as_bytes(array: Array) -> Array:
+    if array.dtype != object:
+        return np.ascontiguousarray(array)
+    raw = [value if isinstance(value, bytes) else str(value).encode() for value in array.flat]
+    return np.array(raw, dtype=object).reshape(array.shape)

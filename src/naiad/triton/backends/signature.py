@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["torchscript", "export", "aotinductor", "onnx"]
+if TYPE_CHECKING:
+    from naiad.triton.model_config import ModelConfig
 
-TORCH_DTYPES: Final[Mapping[str, str]] = {
+Kind: TypeAlias = Literal["torchscript", "export", "aotinductor", "onnx", "graphdef", "savedmodel"]
+
+TORCH_DTYPES: Final[dict[str, str]] = {
     "bool": "BOOL",
     "uint8": "UINT8",
     "int8": "INT8",
@@ -39,6 +42,14 @@ ONNX_DTYPES: Final[Mapping[str, str]] = {
     "tensor(string)": "BYTES",
 }
 """The protocol's dtype for each of ONNX Runtime's types."""
+
+TENSORFLOW_DTYPES: Final[Mapping[str, str]] = TORCH_DTYPES | {
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "string": "BYTES",
+}
+"""The protocol's dtype for each of TensorFlow's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +85,23 @@ class Signature:
     outputs: tuple[Port, ...] | None
 
 
-def read_signature(file: Path) -> Signature:
-    """Read the signature of a TorchScript, ``torch.export``, AOTInductor or ONNX file.
+def read_signature(file: Path, config: ModelConfig | None = None) -> Signature:
+    """Read the signature of a model file of the pytorch, onnxruntime or tensorflow backend.
 
     The file is loaded, so it must be trusted: an AOTInductor package is a shared library.
 
+    Args:
+        file: the file; a folder is a SavedModel.
+        config: its model's config, which TensorFlow needs: a SavedModel has several signatures.
+
     Raises:
         RepositoryError: the file cannot be loaded; says why.
-        MissingExtra: torch or ONNX Runtime is not installed.
+        MissingExtra: the framework is not installed.
     """
+    if config is not None and config.backend == "tensorflow":
+        from naiad.triton.backends.models import load_tensorflow_of
+
+        return load_tensorflow_of(config, file).signature
     if file.suffix == ".onnx":
         from naiad.triton.backends.onnx_file import load_onnx
 

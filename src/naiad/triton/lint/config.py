@@ -12,7 +12,6 @@ from naiad.triton.lint.finding import Finding, error, warning
 from naiad.triton.model_config import CONFIG, ModelConfig, TensorConfig
 
 _INSTEAD: Final = {
-    "tensorflow": 'export the model to ONNX (tf2onnx) and set backend: "onnxruntime"',
     "tensorrt": "engines run only on the GPU they were built for; keep the ONNX file that the "
     'engine was built from and set backend: "onnxruntime"',
     "openvino": 'export the model to ONNX and set backend: "onnxruntime"',
@@ -39,6 +38,11 @@ def check_config(config: ModelConfig) -> Iterator[Finding]:
 def is_pipeline(config: ModelConfig) -> bool:
     """Return True if the model is a Naiad pipeline."""
     return PIPELINE_PARAMETER in config.parameters
+
+
+def _is_saved_model(config: ModelConfig) -> bool:
+    """Return True if Triton completes all that a config may leave out."""
+    return config.platform == "tensorflow_savedmodel"
 
 
 def _check_names(config: ModelConfig) -> Iterator[Finding]:
@@ -88,9 +92,9 @@ def _check_tensors(
         elif tensor.name in first:
             yield error(f"{where}.name is {tensor.name!r}, the same as {first[tensor.name]}.name")
         first.setdefault(tensor.name, tensor.field)
-        if not tensor.dtype:
+        if not tensor.dtype and not _is_saved_model(config):
             yield error(f"{where}.data_type is missing; give one, such as TYPE_FP32")
-        if not entry.dims:
+        if not entry.dims and not _is_saved_model(config):
             yield error(f"{where}.dims is missing; use -1 for any size")
         for size in entry.dims:
             if size < 1 and size != -1:
@@ -116,7 +120,7 @@ def _check_batching(config: ModelConfig) -> Iterator[Finding]:
                 f"{CONFIG}: dynamic_batching has no effect on a pipeline, which Naiad batches; "
                 f"limit its queue with the parameter queue_capacity"
             )
-    elif largest > 1 and not merged:
+    elif largest > 1 and not merged and not _is_saved_model(config):
         yield warning(
             f"{where} without dynamic_batching: clients may send batches, but requests are not "
             f"merged; add dynamic_batching {{ }}"

@@ -9,15 +9,18 @@ from pathlib import Path
 from naiad.errors import MissingExtra, NaiadError, RepositoryError
 from naiad.runtime.mixing import tried
 from naiad.triton.backends.binding import bind
+from naiad.triton.backends.completion import completed
 from naiad.triton.backends.exported import exported_pipeline
+from naiad.triton.backends.remedies import without_tensorflow
 from naiad.triton.backends.signature import read_signature
+from naiad.triton.backends.tensorflow_file import tensorflow_is_installed
 from naiad.triton.config import model_config
 from naiad.triton.lint.config import is_pipeline
 from naiad.triton.lint.finding import Finding, error, warning
 from naiad.triton.model_config import CONFIG, ModelConfig, versions
 from naiad.triton.repository import ExportedModel
 
-_BY_FILE = ("pytorch", "onnxruntime")
+_BY_FILE = ("pytorch", "onnxruntime", "tensorflow")
 
 
 def check_files(config: ModelConfig, *, load: bool) -> Iterator[Finding]:
@@ -95,6 +98,8 @@ def _check_version(config: ModelConfig, version: int, *, load: bool) -> Iterator
         return
     if config.backend == "python":
         yield from _check_python(file)
+    elif config.backend == "tensorflow" and not tensorflow_is_installed():
+        yield error(str(without_tensorflow(config, file)))
     elif load and config.backend in _BY_FILE:
         yield from _check_signature(config, file)
 
@@ -144,11 +149,10 @@ def _check_pipeline(config: ModelConfig, version: int) -> Iterator[Finding]:
 
 def _check_signature(config: ModelConfig, file: Path) -> Iterator[Finding]:
     try:
-        signature = read_signature(file)
-        if config.inputs or config.outputs or signature.kind == "torchscript":
-            bind(config, signature)
-        if config.inputs and config.outputs:
-            exported_pipeline(config, file.parent.name)
+        signature = read_signature(file, config)
+        whole = completed(config, signature)
+        bind(whole, signature)
+        exported_pipeline(whole, file.parent.name)
     except MissingExtra as problem:
         yield warning(f"{file.parent.name}/{file.name} is not compared with {CONFIG}: {problem}")
     except NaiadError as problem:

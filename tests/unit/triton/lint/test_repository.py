@@ -111,7 +111,11 @@ def test_a_repository_without_mistakes_has_no_findings(repository: Path, identit
         ),
         ("dims: [ -1 ]", "dims: [ -2 ]", "dims has -2; sizes must be 1 or more"),
         ('name: "x"', 'name: ""', r"input\[0\]\.name is missing"),
-        ('backend: "python"', 'platform: "tensorflow_savedmodel"', "onnxruntime"),
+        (
+            'backend: "python"',
+            'platform: "tensorflow_savedmodel"',
+            "1 has no model.savedmodel, which the tensorflow backend loads; it has model.py",
+        ),
         ('backend: "python"', 'backend: "openvino"', "does not have: export the model to ONNX"),
         (
             'backend: "python"',

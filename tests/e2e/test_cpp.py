@@ -717,8 +717,3 @@ def test_a_project_finds_the_installed_library_as_documented(
     with open_events(events) as read:
         expected = [server.client().nugraph3.infer(event).vertex[0] for event in read]
     assert said == "".join(f"vertex at x {x:.1f} cm\n" for x in expected)
-
-
-def test_the_larsoft_module(programs: Path, server: Server, events: Path) -> None:
-    said = run(programs / "larsoft", NAIAD_URL=server.grpc_url, NAIAD_EVENTS=str(events))
-    assert "SUCCESS" in said

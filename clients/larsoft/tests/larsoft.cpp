@@ -1,5 +1,5 @@
 // The conversion on plain structs, and the module on declarations of its framework: art.hpp.
-// With the environment variables NAIAD_URL and NAIAD_EVENTS, also on a server.
+// With the environment variables NAIAD_URL and NAIAD_EVENTS, also on a server; for TLS see tls().
 #define DOCTEST_CONFIG_SUPER_FAST_ASSERTS
 #include <doctest/doctest.h>
 
@@ -455,11 +455,11 @@ namespace {
 
 /// Run the module on an event; its scores must be the model's answer, asked for directly.
 template <std::size_t N>
-void compare(const naiad::Event& event, const fhicl::ParameterSet& p, naiad::Client& client,
-             art::Event& e) {
+void compare(const naiad::Event& event, const fhicl::ParameterSet& p, art::Event& e) {
   add_event(e, event);
   make_module(p)->produce(e);
   const auto c = Configuration::from(p);
+  naiad::Client client(c.options);
   const auto input = naiad::request_of<Nugraph3Input>(event);
   const auto answer = Nugraph3Output::from(client.infer(c.model, input.tensors()));
   const Decoded right = decode(input, answer, c.parts);
@@ -481,6 +481,17 @@ void compare(const naiad::Event& event, const fhicl::ParameterSet& p, naiad::Cli
   }
 }
 
+/// Parameters for TLS, on with NAIAD_TLS, from files that the environment names.
+std::string tls(const std::string& prefix) {
+  const auto file = [&](const char* key, const char* variable) {
+    const char* path = std::getenv(variable);
+    return prefix + key + ": \"" + (path == nullptr ? "" : path) + "\";";
+  };
+  return prefix + "ssl: " + (std::getenv("NAIAD_TLS") == nullptr ? "false;" : "true;") +
+         file("sslRootCertificates", "NAIAD_CA_OF_TEST") +
+         file("sslCertificateChain", "NAIAD_CERTIFICATE") + file("sslPrivateKey", "NAIAD_KEY");
+}
+
 }  // namespace
 
 TEST_CASE("with a server, the module's products are the model's answer") {
@@ -488,16 +499,15 @@ TEST_CASE("with a server, the module's products are the model's answer") {
   const char* path = std::getenv("NAIAD_EVENTS");
   if (url == nullptr || path == nullptr) return;
   const naiad::Event event = naiad::EventFile(path).read(0);
-  naiad::Client client(url);
   const std::string quoted = "\"" + std::string(url) + "\"";
   art::Event flat;
-  compare<7>(event, parameters(kNowhere, "servers: [" + quoted + "]"), client, flat);
+  compare<7>(event, parameters(kNowhere, "servers: [" + quoted + "];" + tls("")), flat);
 
-  const std::string server = "TritonConfig.serverURL: " + quoted + ";TritonConfig.ssl: false;";
+  const std::string server = "TritonConfig.serverURL: " + quoted + ";" + tls("TritonConfig.");
   const std::string seven =
       "TritonConfig.modelName: nugraph3;DecoderTools.SemanticDecoderTool.categories: "
       "[pion, muon, kaon, hadron, shower, michel, diffuse]";
   art::Event nested;
-  compare<7>(event, tables(server + seven), client, nested);
+  compare<7>(event, tables(server + seven), nested);
   CHECK(nested.size() == 8);  // three of the event, five of the module: no vertex, no event class
 }

@@ -179,7 +179,7 @@ def test_the_example_prints_what_the_command_prints(
         "--concurrency",
         "1",
     )
-    ours = printed(programs / "_deps" / "naiad-build" / "examples" / "nugraph3_infer", *same)
+    ours = printed(programs / "_deps" / "naiad-build" / "examples" / "nugraph_infer", *same)
     assert ours == printed(*NAIAD, "infer", "nugraph3", *same)
     assert ours[2] == (0 if chosen == "0" else 1)  # the third is refused
 

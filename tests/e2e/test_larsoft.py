@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ class Served:
     ca: Path | None = None
     identity: tuple[Path, Path] | None = field(default=None)
 
-    def connect(self) -> triton.InferenceServerClient:
+    def connect(self) -> Any:
         """Connect as larrecodnn does."""
         certificate, key = map(str, self.identity) if self.identity else (None, None)
         return triton.InferenceServerClient(

@@ -210,43 +210,70 @@ Common: {
 }
 Common.DecoderTools.FilterDecoderTool.hitInput: @local::Common.LoaderTool.hitInput
 Common.DecoderTools.SemanticDecoderTool.hitInput: @local::Common.LoaderTool.hitInput
-END_PROLOG
-NuGraph: {
-  @table::Common
-  module_type: "NuGraphInferenceTriton"
-  TritonConfig: {
-    serverURL: @nil  # "host:8001"
-    verbose: false
-    ssl: true
-    sslRootCertificates: ""
-    sslPrivateKey: ""
-    sslCertificateChain: ""
-    modelName: "nugraph2"
-    modelVersion: ""
-    timeout: 0
-    allowedTries: 1
-    outputs: []
-  }
+TritonConfig: {
+  serverURL: @nil  # "host:8001"
+  verbose: false
+  ssl: true
+  sslRootCertificates: ""
+  sslPrivateKey: ""
+  sslCertificateChain: ""
+  modelName: "nugraph2"
+  modelVersion: ""
+  timeout: 0
+  allowedTries: 1
+  outputs: []
 }
+NuGraphTriton: {
+  @table::Common
+  TritonConfig: @local::TritonConfig
+  module_type: "NuGraphInferenceTriton"
+}
+ApptainerNuGraphTriton: @local::NuGraphTriton
+ApptainerNuGraphTriton.TritonConfig.serverURL: "localhost:8001"
+ApptainerNuGraphTriton.TritonConfig.ssl: false
+END_PROLOG
 )";
 
 /// The tables, with further assignments such as "debug: true".
 fhicl::ParameterSet tables(const std::string& changes) {
-  std::string text = kTables;
+  std::string text = kTables + std::string("NuGraph: @local::NuGraphTriton\n");
   std::istringstream lines(changes);
   for (std::string line; std::getline(lines, line, ';');) text += "NuGraph." + line + "\n";
   return fhicl::parse(text).get<fhicl::ParameterSet>("NuGraph");
+}
+
+std::string content(const char* path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
 }
 
 /// The flat names, of our own prologs.
 fhicl::ParameterSet parameters(const std::string& url, const std::string& changes = "",
                                const std::string& prolog = "NuGraphNaiad") {
   std::ostringstream text;
-  text << std::ifstream(NAIAD_FCL).rdbuf();
-  text << prolog << ".url: \"" << url << "\"\n" << prolog << ".retryRounds: 1\n";
+  text << content(NAIAD_FCL) << prolog << ".url: \"" << url << "\"\n" << prolog << ".retryRounds: 1\n";
   std::istringstream lines(changes);
   for (std::string line; std::getline(lines, line, ';');) text << prolog << "." << line << "\n";
   return fhicl::parse(text.str()).get<fhicl::ParameterSet>(prolog);
+}
+
+/// The blocks of a page that have no language.
+std::vector<std::string> blocks(const char* page) {
+  std::vector<std::string> found;
+  std::istringstream lines(content(page));
+  bool inside = false;
+  bool plain = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("```", 0) == 0) {
+      inside = !inside;
+      plain = inside && line == "```";
+      if (plain) found.emplace_back();
+    } else if (plain) {
+      found.back() += line + "\n";
+    }
+  }
+  return found;
 }
 
 /// What the configuration is refused with, or "".
@@ -413,6 +440,20 @@ TEST_CASE("tables that this module cannot follow are refused by what they say") 
         "TritonConfig.outputs lacks x_semantic_u, which a decoder needs; add it, or leave the "
         "list empty");
   CHECK_THROWS_AS(make_module(tables("debug: true")), std::invalid_argument);  // no serverURL
+}
+
+TEST_CASE("every configuration of the documentation is accepted") {
+  const auto found = blocks(NAIAD_PAGE);
+  CHECK(found.size() >= 5);
+  for (const std::string& block : found) {
+    const std::string base =
+        "physics.producers.NuGraph: @local::NuGraphTriton\n"
+        "physics.producers.NuGraph.TritonConfig.serverURL: \"gpu-1:443\"\n";
+    const auto all = fhicl::parse(kTables + content(NAIAD_FCL) + base + block);
+    const auto c = Configuration::from(all.get<fhicl::ParameterSet>("physics.producers.NuGraph"));
+    CHECK(c.model == "nugraph2");
+    CHECK(c.semantic_classes == kFiveClasses);
+  }
 }
 
 TEST_CASE("where no server answers the module does what its fallback says") {

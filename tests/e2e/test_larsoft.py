@@ -22,6 +22,7 @@ from naiad.applications.nugraph.simulate import simulate
 pytestmark = pytest.mark.timeout(1200)  # the first test builds
 
 built = pytest.mark.skipif(bool(missing()), reason=missing())
+CLASSES = {"nugraph2": 5, "nugraph2_cpu": 5, "nugraph3": 7}
 SIX = [f"x_{decoder}_{plane}" for decoder in ("semantic", "filter") for plane in "uvy"]
 
 
@@ -89,7 +90,7 @@ def served(
 ) -> Iterator[Served]:
     way: Way = request.param
     authority = Authority(tmp_path_factory.mktemp("certificates"))
-    with naiad_serve("nugraph3", "--instances", "1", *way(authority)) as command:
+    with naiad_serve(*CLASSES, "--instances", "1", *way(authority)) as command:
         shown = shown_when_ready(command)
         if way is no_tls:
             yield Served(urls_shown(shown)["gRPC"])
@@ -106,24 +107,25 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_calls_of_larrecodnn_are_answered(served: Served, events: Path) -> None:
+@pytest.mark.parametrize("model", CLASSES)
+def test_the_calls_of_larrecodnn_are_answered(served: Served, events: Path, model: str) -> None:
     with open_events(events, truth=False) as read:
         arrays = read[0].arrays()
     with served.connect() as client:
         # The NuSonic client configures itself from these, and reads statistics if it is verbose.
-        assert client.get_model_config("nugraph3", "").config.max_batch_size == 0
-        metadata = client.get_model_metadata("nugraph3", "")
+        assert client.get_model_config(model, "").config.max_batch_size == 0
+        metadata = client.get_model_metadata(model, "")
         assert [tensor.name for tensor in metadata.inputs] == list(arrays)
-        assert client.get_inference_statistics("nugraph3", "").model_stats
+        assert client.get_inference_statistics(model, "").model_stats
         inputs = [as_input(name, array) for name, array in arrays.items()]
         outputs = [triton.InferRequestedOutput(name) for name in SIX]
-        result = client.infer("nugraph3", inputs, model_version="", outputs=outputs)
+        result = client.infer(model, inputs, model_version="", outputs=outputs)
     for index, plane in enumerate("uvy"):
         hits = int((arrays["hit_table_local_plane"] == index).sum())
         scores, signal = (result.as_numpy(f"x_{name}_{plane}") for name in ("semantic", "filter"))
         assert scores is not None
         assert signal is not None
-        assert scores.shape == (hits, 7)
+        assert scores.shape == (hits, CLASSES[model])
         assert signal.shape == (hits,)
 
 

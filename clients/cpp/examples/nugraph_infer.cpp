@@ -14,6 +14,7 @@
 #include <naiad/client.hpp>
 #include <naiad/events.hpp>
 #include <naiad/many.hpp>
+#include <naiad/nugraph2.hpp>
 #include <naiad/nugraph3.hpp>
 
 #include "report.hpp"
@@ -316,7 +317,10 @@ int main(int argc, char** argv) {
                                arguments.model + "`");
     }
     using namespace naiad::models;
-    return Run<Nugraph3Input, Nugraph3Output>(arguments, file, client)() > 0 ? 1 : 0;
+    const bool two = arguments.model.rfind("nugraph2", 0) == 0;
+    const std::size_t failed = two ? Run<Nugraph2Input, Nugraph2Output>(arguments, file, client)()
+                                   : Run<Nugraph3Input, Nugraph3Output>(arguments, file, client)();
+    return failed > 0 ? 1 : 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

@@ -551,4 +551,13 @@ TEST_CASE("with a server, the module's products are the model's answer") {
   art::Event nested;
   compare<7>(event, tables(server + seven), nested);
   CHECK(nested.size() == 8);  // three of the event, five of the module: no vertex, no event class
+
+  for (const char* model : {"nugraph2", "nugraph2_cpu"}) {
+    art::Event five;
+    compare<5>(event, tables(server + "TritonConfig.modelName: " + model), five);
+    CHECK(five.size() == 8);
+  }
+  art::Event flat_five;
+  const std::string others = "servers: [" + quoted + "];" + tls("");
+  compare<5>(event, parameters(kNowhere, others, "NuGraph2Naiad"), flat_five);
 }

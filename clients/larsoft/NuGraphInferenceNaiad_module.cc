@@ -3,13 +3,15 @@
 // Plugin Type: producer
 // File:        NuGraphInferenceNaiad_module.cc
 //
-// Labels hits, classifies the event and finds its vertex with a NuGraph3 that is served by Triton.
-// Its configuration and products are described in docs/larsoft.md of Naiad.
+// Labels hits with a NuGraph2 or NuGraph3 that is served by Triton; NuGraph3 also classifies the
+// event and finds its vertex. Its configuration and products are described in docs/larsoft.md of Naiad.
 ////////////////////////////////////////////////////////////////////////
 
-#include <chrono>
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -20,7 +22,9 @@
 #include "art/Framework/Core/ModuleMacros.h"
 #include "art/Framework/Principal/Event.h"
 #include "art/Framework/Principal/Handle.h"
+#include "art/Persistency/Common/PtrMaker.h"
 #include "art/Utilities/make_tool.h"
+#include "canvas/Persistency/Common/Assns.h"
 #include "canvas/Persistency/Common/FindManyP.h"
 #include "canvas/Persistency/Common/Ptr.h"
 #include "canvas/Utilities/InputTag.h"
@@ -31,48 +35,23 @@
 #include "lardataobj/RecoBase/Vertex.h"
 #include "messagefacility/MessageLogger/MessageLogger.h"
 #include "naiad/larsoft/FallbackToolBase.h"
+#include "naiad/larsoft/configuration.hpp"
 #include "naiad/larsoft/conversion.hpp"
 
 namespace {
 
 constexpr const char* kName = "NuGraphInferenceNaiad";
 
-/// "host:port" as a URL; an address with a scheme, or a Unix socket, stays unchanged.
-std::string address(const std::string& url, bool ssl) {
-  if (url.find("://") != std::string::npos || url.rfind("unix:", 0) == 0) return url;
-  return (ssl ? "grpcs://" : "grpc://") + url;
-}
-
-naiad::Options options(const fhicl::ParameterSet& p) {
-  const bool ssl = p.get<bool>("ssl");
-  naiad::Options options;
-  options.servers = {address(p.get<std::string>("url"), ssl)};
-  for (const auto& url : p.get<std::vector<std::string>>("servers", {})) {
-    options.servers.push_back(address(url, ssl));
-  }
-  options.tls.ca_certificate = p.get<std::string>("sslRootCertificates", "");
-  options.tls.private_key = p.get<std::string>("sslPrivateKey", "");
-  options.tls.certificate = p.get<std::string>("sslCertificateChain", "");
-  const auto timeout = p.get<double>("timeout", 60.);
-  if (!(timeout > 0 && timeout < 1e9)) {
-    throw naiad::InvalidInput("timeout is " + std::to_string(timeout) +
-                              " s; it must be more than 0 and less than 1e9");
-  }
-  options.timeout =
-      std::chrono::milliseconds(static_cast<std::chrono::milliseconds::rep>(timeout * 1e3));
-  if (p.has_key("retryRounds")) options.retry.rounds = p.get<int>("retryRounds");
-  // art records parameters in every file that it writes, so the API key is not one: the client
-  // reads it from NAIAD_API_KEY in the environment.
-  options.gzip = p.get<bool>("gzip", false);
-  return options;
-}
+using Hits = std::vector<art::Ptr<recob::Hit>>;
 
 template <std::size_t N>
-std::unique_ptr<std::vector<anab::FeatureVector<N>>> features(
-    const std::vector<std::array<float, N>>& rows) {
-  auto result = std::make_unique<std::vector<anab::FeatureVector<N>>>();
-  for (const auto& row : rows) result->emplace_back(row);
-  return result;
+using Features = anab::FeatureVector<N>;
+
+/// Call `use` with the number of semantic classes as a constant: products have it in their type.
+template <class Use>
+void with_classes(std::size_t classes, Use use) {
+  if (classes == naiad::larsoft::kFiveClasses.size()) use(std::integral_constant<std::size_t, 5>{});
+  if (classes == naiad::larsoft::kSevenClasses.size()) use(std::integral_constant<std::size_t, 7>{});
 }
 
 }  // namespace
@@ -89,125 +68,138 @@ class NuGraphInferenceNaiad : public art::EDProducer {
   void produce(art::Event& e) override;
 
  private:
-  naiad::larsoft::Decoded infer(const art::Event& e, const std::vector<art::Ptr<recob::Hit>>& hits);
-  void put(art::Event& e, const naiad::larsoft::Decoded& decoded);
+  naiad::larsoft::Decoded infer(const art::Event& e, const Hits& hits);
+  void put(art::Event& e, const Hits& hits, const naiad::larsoft::Decoded& decoded);
+  template <std::size_t N>
+  void declareFeatures(const std::string& instance);
+  template <std::size_t N>
+  void putFeatures(art::Event& e, const Hits& hits, const std::vector<float>& rows,
+                   const std::string& instance);
+  template <std::size_t N>
+  void putDescription(art::Event& e, const std::string& instance,
+                      const std::vector<std::string>& names);
 
-  const art::InputTag hitInput;
-  const art::InputTag spsInput;
-  const std::size_t minHits;
-  const bool debug;
-  const bool filterDecoder;
-  const bool semanticDecoder;
-  const bool vertexDecoder;
-  const bool eventDecoder;
-  const std::vector<std::string> semanticCategories;
-  const std::vector<std::string> eventCategories;
-  const bool emptyFallback;
+  const naiad::larsoft::Configuration config;
   std::unique_ptr<naiad::larsoft::FallbackToolBase> fallbackTool;
   naiad::Client client;
-  naiad::models::Nugraph3 model;
 };
 
 NuGraphInferenceNaiad::NuGraphInferenceNaiad(fhicl::ParameterSet const& p)
     : EDProducer{p},
-      hitInput(p.get<art::InputTag>("hitInput")),
-      spsInput(p.get<art::InputTag>("spsInput")),
-      minHits(p.get<std::size_t>("minHits")),
-      debug(p.get<bool>("debug", false)),
-      filterDecoder(p.get<bool>("filterDecoder")),
-      semanticDecoder(p.get<bool>("semanticDecoder")),
-      vertexDecoder(p.get<bool>("vertexDecoder")),
-      eventDecoder(p.get<bool>("eventDecoder", false)),
-      semanticCategories(p.get<std::vector<std::string>>(
-          "semanticCategories", {"pion", "muon", "kaon", "hadron", "shower", "michel", "diffuse"})),
-      eventCategories(p.get<std::vector<std::string>>("eventCategories",
-                                                      {"cc_nue", "cc_numu", "cc_nutau", "nc"})),
-      emptyFallback(p.get<std::string>("fallback", "throw") == "empty"),
-      client(options(p)),
-      model(client, p.get<std::string>("modelName", naiad::models::Nugraph3Input::model)) {
-  const auto fallback = p.get<std::string>("fallback", "throw");
-  if (fallback == "tool") {
+      config(naiad::larsoft::Configuration::from(p)),
+      client(config.options) {
+  if (config.fallback == naiad::larsoft::Fallback::tool) {
     fallbackTool = art::make_tool<naiad::larsoft::FallbackToolBase>(
         p.get<fhicl::ParameterSet>("FallbackTool"));
-    model.set_fallback(
-        [this](const naiad::models::Nugraph3Input& input, const naiad::Error& error) {
-          mf::LogWarning(kName) << error.what() << "; asking the fallback tool";
-          return fallbackTool->infer(input, error);
-        });
-  } else if (fallback != "throw" && fallback != "empty") {
-    throw naiad::InvalidInput("fallback is \"" + fallback +
-                              "\"; it must be \"throw\", \"empty\" or \"tool\"");
   }
-  if (filterDecoder) produces<std::vector<anab::FeatureVector<1>>>("filter");
-  if (semanticDecoder) {
-    produces<std::vector<anab::FeatureVector<7>>>("semantic");
-    produces<anab::MVADescription<7>>("semantic");
+  if (config.parts.filter) declareFeatures<1>(config.filter);
+  with_classes(config.parts.semantic_classes, [&](auto classes) {
+    declareFeatures<classes()>(config.semantic);
+    produces<anab::MVADescription<classes()>>(config.semantic);
+  });
+  if (config.parts.vertex) produces<std::vector<recob::Vertex>>(config.vertex);
+  if (config.parts.event) {
+    produces<std::vector<Features<4>>>(config.event);
+    produces<anab::MVADescription<4>>(config.event);
   }
-  if (vertexDecoder) produces<std::vector<recob::Vertex>>("vertex");
-  if (eventDecoder) {
-    produces<std::vector<anab::FeatureVector<4>>>("event");
-    produces<anab::MVADescription<4>>("event");
-  }
+}
+
+template <std::size_t N>
+void NuGraphInferenceNaiad::declareFeatures(const std::string& instance) {
+  produces<std::vector<Features<N>>>(instance);
+  produces<art::Assns<Features<N>, recob::Hit>>(instance);
 }
 
 void NuGraphInferenceNaiad::produce(art::Event& e) {
   art::Handle<std::vector<recob::Hit>> handle;
-  std::vector<art::Ptr<recob::Hit>> hits;
-  if (e.getByLabel(hitInput, handle)) art::fill_ptr_vector(hits, handle);
-  if (debug) mf::LogInfo(kName) << hits.size() << " hits";
-  if (hits.size() < minHits) {
-    put(e, naiad::larsoft::Decoded::empty(hits.size()));
+  Hits hits;
+  if (e.getByLabel(config.hits, handle)) art::fill_ptr_vector(hits, handle);
+  if (config.debug) mf::LogInfo(kName) << hits.size() << " hits";
+  if (hits.size() < config.min_hits) {
+    put(e, hits, naiad::larsoft::Decoded::empty(hits.size(), config.parts));
     return;
   }
-  put(e, infer(e, hits));
+  put(e, hits, infer(e, hits));
 }
 
-naiad::larsoft::Decoded NuGraphInferenceNaiad::infer(
-    const art::Event& e, const std::vector<art::Ptr<recob::Hit>>& hits) {
+naiad::larsoft::Decoded NuGraphInferenceNaiad::infer(const art::Event& e, const Hits& hits) {
+  using naiad::models::Nugraph3Input;
+  using naiad::models::Nugraph3Output;
   art::Handle<std::vector<recob::SpacePoint>> handle;
-  std::vector<std::vector<art::Ptr<recob::Hit>>> spacepoints;
-  if (e.getByLabel(spsInput, handle)) {
-    const art::FindManyP<recob::Hit> associated(handle, e, spsInput);
+  std::vector<Hits> spacepoints;
+  if (e.getByLabel(config.spacepoints, handle)) {
+    const art::FindManyP<recob::Hit> associated(handle, e, config.spacepoints);
     for (std::size_t i = 0; i < handle->size(); ++i) spacepoints.push_back(associated.at(i));
   }
-  const naiad::models::Nugraph3Input input =
+  const Nugraph3Input input =
       naiad::larsoft::request(hits.begin(), hits.end(), spacepoints.begin(), spacepoints.end());
+  const auto tensors = input.tensors();
+  naiad::check_inputs(Nugraph3Input::schema(), tensors);
   naiad::Call call;
-  call.outputs = naiad::larsoft::outputs();
+  call.outputs = naiad::larsoft::outputs(config.parts);
+  call.version = config.version;
   call.id = std::to_string(e.id().run()) + "/" + std::to_string(e.id().subRun()) + "/" +
             std::to_string(e.id().event());
   try {
-    return naiad::larsoft::decode(input, model.infer(input, call));
+    const auto outputs = client.infer(config.model, tensors, call);
+    naiad::check_outputs(naiad::larsoft::schema(config.parts), outputs, call.outputs);
+    return naiad::larsoft::decode(input, Nugraph3Output::from(outputs), config.parts);
   } catch (const naiad::Error& error) {
     const bool noAnswer = error.code() == naiad::Code::deadline_exceeded ||
                           dynamic_cast<const naiad::Unavailable*>(&error) != nullptr;
-    if (!emptyFallback || !noAnswer) throw;
+    if (!noAnswer || config.fallback == naiad::larsoft::Fallback::raise) throw;
+    if (fallbackTool != nullptr) {
+      mf::LogWarning(kName) << error.what() << "; asking the fallback tool";
+      return naiad::larsoft::decode(input, fallbackTool->infer(input, error), config.parts);
+    }
     mf::LogWarning(kName) << error.what() << "; the products of event " << call.id << " are empty";
-    return naiad::larsoft::Decoded::empty(hits.size());
+    return naiad::larsoft::Decoded::empty(hits.size(), config.parts);
   }
 }
 
-void NuGraphInferenceNaiad::put(art::Event& e, const naiad::larsoft::Decoded& decoded) {
-  if (filterDecoder) e.put(features(decoded.filter), "filter");
-  if (semanticDecoder) {
-    e.put(features(decoded.semantic), "semantic");
-    e.put(
-        std::make_unique<anab::MVADescription<7>>(hitInput.label(), "semantic", semanticCategories),
-        "semantic");
-  }
-  if (vertexDecoder) {
+void NuGraphInferenceNaiad::put(art::Event& e, const Hits& hits,
+                                const naiad::larsoft::Decoded& decoded) {
+  if (config.parts.filter) putFeatures<1>(e, hits, decoded.filter, config.filter);
+  with_classes(config.parts.semantic_classes, [&](auto classes) {
+    putFeatures<classes()>(e, hits, decoded.semantic.data, config.semantic);
+    putDescription<classes()>(e, config.semantic, config.semantic_classes);
+  });
+  if (config.parts.vertex) {
     auto vertices = std::make_unique<std::vector<recob::Vertex>>();
     for (const auto& position : decoded.vertex) {
       double xyz[3] = {position[0], position[1], position[2]};
       vertices->emplace_back(xyz);
     }
-    e.put(std::move(vertices), "vertex");
+    e.put(std::move(vertices), config.vertex);
   }
-  if (eventDecoder) {
-    e.put(features<4>({decoded.event}), "event");
-    e.put(std::make_unique<anab::MVADescription<4>>(hitInput.label(), "event", eventCategories),
-          "event");
+  if (config.parts.event) {
+    e.put(std::make_unique<std::vector<Features<4>>>(1, Features<4>(decoded.event)), config.event);
+    putDescription<4>(e, config.event, config.event_classes);
   }
+}
+
+/// Put N scores per hit, and which hit each row belongs to.
+template <std::size_t N>
+void NuGraphInferenceNaiad::putFeatures(art::Event& e, const Hits& hits,
+                                        const std::vector<float>& rows,
+                                        const std::string& instance) {
+  auto features = std::make_unique<std::vector<Features<N>>>();
+  auto associations = std::make_unique<art::Assns<Features<N>, recob::Hit>>();
+  const art::PtrMaker<Features<N>> pointer(e, instance);
+  for (std::size_t hit = 0; hit < hits.size(); ++hit) {
+    std::array<float, N> row;
+    std::copy_n(rows.data() + hit * N, N, row.begin());
+    features->emplace_back(row);
+    associations->addSingle(pointer(hit), hits[hit]);
+  }
+  e.put(std::move(features), instance);
+  e.put(std::move(associations), instance);
+}
+
+template <std::size_t N>
+void NuGraphInferenceNaiad::putDescription(art::Event& e, const std::string& instance,
+                                           const std::vector<std::string>& names) {
+  e.put(std::make_unique<anab::MVADescription<N>>(config.hits.label(), instance, names), instance);
 }
 
 DEFINE_ART_MODULE(NuGraphInferenceNaiad)

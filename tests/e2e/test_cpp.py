@@ -64,7 +64,8 @@ def programs() -> Path:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     # With a health port it is supervised, and restarted when it dies.
-    with testing.serve("nugraph3", "simple", EVERY_TYPE, instances=1, health_port=0) as server:
+    models = ("nugraph3", "nugraph2", "simple", EVERY_TYPE)
+    with testing.serve(*models, instances=1, health_port=0) as server:
         yield server
 
 
@@ -162,8 +163,9 @@ def printed(*command: str | Path) -> tuple[str, str, int]:
 
 
 @pytest.mark.parametrize("chosen", ["0", "1:3", ":"])
+@pytest.mark.parametrize("model", ["nugraph3", "nugraph2"])
 def test_the_example_prints_what_the_command_prints(
-    programs: Path, server: Server, events: Path, tmp_path: Path, chosen: str
+    programs: Path, server: Server, events: Path, tmp_path: Path, model: str, chosen: str
 ) -> None:
     with open_events(events, truth=False) as read:
         some = [taken(event, slice(None)) for event in read]
@@ -179,8 +181,9 @@ def test_the_example_prints_what_the_command_prints(
         "--concurrency",
         "1",
     )
-    ours = printed(programs / "_deps" / "naiad-build" / "examples" / "nugraph3_infer", *same)
-    assert ours == printed(*NAIAD, "infer", "nugraph3", *same)
+    example = programs / "_deps" / "naiad-build" / "examples" / "nugraph_infer"
+    ours = printed(example, "--model", model, *same)
+    assert ours == printed(*NAIAD, "infer", model, *same)
     assert ours[2] == (0 if chosen == "0" else 1)  # the third is refused
 
 
@@ -717,8 +720,3 @@ def test_a_project_finds_the_installed_library_as_documented(
     with open_events(events) as read:
         expected = [server.client().nugraph3.infer(event).vertex[0] for event in read]
     assert said == "".join(f"vertex at x {x:.1f} cm\n" for x in expected)
-
-
-def test_the_larsoft_module(programs: Path, server: Server, events: Path) -> None:
-    said = run(programs / "larsoft", NAIAD_URL=server.grpc_url, NAIAD_EVENTS=str(events))
-    assert "SUCCESS" in said

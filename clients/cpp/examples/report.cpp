@@ -202,37 +202,35 @@ Labels Labels::sized(size_t semantic_size, size_t event_size) const {
 }
 
 Result Result::from(const naiad::EventId& id, const std::vector<std::int32_t>& planes,
-                    const naiad::models::Nugraph3Output& output, const Labels& labels) {
-  const std::array scores{&output.x_semantic_u, &output.x_semantic_v, &output.x_semantic_y};
-  const std::array filters{&output.x_filter_u, &output.x_filter_v, &output.x_filter_y};
-  const auto classes = static_cast<size_t>(output.x_semantic_u.shape[1]);
+                    const Answer& answer, const Labels& labels) {
+  const auto classes = static_cast<size_t>(answer.semantic[0].shape[1]);
   Result result;
   result.id = id;
-  result.labels = labels.sized(classes, output.e_evt.data.size());
-  result.event_probabilities = output.e_evt.data;
+  result.labels = labels.sized(classes, answer.event.size());
+  result.event_probabilities = answer.event;
   naiad::softmax(result.event_probabilities.begin(), result.event_probabilities.end());
-  std::copy_n(output.v_evt.data.begin(), 3, result.vertex.begin());
+  result.vertex = answer.vertex;
+  result.unknown_hits = answer.unknown_hits;
   result.counts.resize(classes + 1);
   for (size_t plane = 0; plane < kPlanes.size(); ++plane) {
-    const size_t hits = scores[plane]->rows();
+    const naiad::Array<float>& scores = answer.semantic[plane];
+    const std::vector<float>& filter = answer.filter[plane];
+    const size_t hits = scores.rows();
     const auto sent = std::count(planes.begin(), planes.end(), static_cast<std::int32_t>(plane));
-    if (hits != static_cast<size_t>(sent) || hits != filters[plane]->size()) {
+    if (hits != static_cast<size_t>(sent) || hits != filter.size()) {
       throw naiad::PipelineError(std::string("x_semantic_") + kPlanes[plane] + " has " +
                                  std::to_string(hits) + " rows for an event with " +
                                  std::to_string(sent) + " hits on plane " + kPlanes[plane]);
     }
     for (size_t hit = 0; hit < hits; ++hit) {
       size_t row = classes;
-      if ((*filters[plane])[hit] > kSignalThreshold) {
-        const auto first = scores[plane]->data.begin() + static_cast<std::ptrdiff_t>(hit * classes);
+      if (filter[hit] > kSignalThreshold) {
+        const auto first = scores.data.begin() + static_cast<std::ptrdiff_t>(hit * classes);
         const auto last = first + static_cast<std::ptrdiff_t>(classes);
         row = static_cast<size_t>(std::max_element(first, last) - first);
       }
       ++result.counts[row][plane];
     }
-  }
-  if (!output.unknown_hits.empty()) {
-    result.unknown_hits = static_cast<size_t>(output.unknown_hits.front());
   }
   return result;
 }
@@ -246,17 +244,14 @@ void Tally::add(const Result& result) {
   labels = result.labels;
   events.resize(labels.event.size());
   counts.resize(result.counts.size());
-  ++events[result.event_class()];
+  ++total;
+  if (!events.empty()) ++events[result.event_class()];
   for (size_t row = 0; row < counts.size(); ++row) {
     for (size_t plane = 0; plane < kPlanes.size(); ++plane) {
       counts[row][plane] += result.counts[row][plane];
     }
   }
   unknown_hits += result.unknown_hits;
-}
-
-size_t Tally::total() const {
-  return std::accumulate(events.begin(), events.end(), size_t{0});
 }
 
 void print(const Result& result) {
@@ -274,14 +269,16 @@ void print(const Result& result) {
     shares.push_back(share);
     numbers.push_back(formatted("%.3f", share));
   }
-  print_shares(result.labels.event, shares, numbers);
+  if (!shares.empty()) print_shares(result.labels.event, shares, numbers);
   const size_t names = result.unknown_hits > 0 ? 7 : 6;
   std::printf("\n  %s  %s of %s hits\n", left("signal", names).c_str(), grouped(signal).c_str(),
               grouped(all).c_str());
-  std::printf("  %s  x %s  y %s  z %s cm\n", left("vertex", names).c_str(),
-              formatted("%.1f", result.vertex[0]).c_str(),
-              formatted("%.1f", result.vertex[1]).c_str(),
-              formatted("%.1f", result.vertex[2]).c_str());
+  if (result.vertex.size() == 3) {
+    std::printf("  %s  x %s  y %s  z %s cm\n", left("vertex", names).c_str(),
+                formatted("%.1f", result.vertex[0]).c_str(),
+                formatted("%.1f", result.vertex[1]).c_str(),
+                formatted("%.1f", result.vertex[2]).c_str());
+  }
   if (result.unknown_hits > 0) {
     std::string label = styled("warning", kYellow);
     for (const std::string& line : wrapped(unknown(result.unknown_hits), width() - names - 4)) {
@@ -294,7 +291,7 @@ void print(const Result& result) {
 }
 
 void print(const Tally& tally, double seconds) {
-  const size_t total = tally.total();
+  const size_t total = tally.total;
   print_text(count_of(total, "event") + " in " + formatted("%.1f", seconds) + " s, " +
                  formatted("%.1f", static_cast<double>(total) / seconds) + " per second",
              kBold);
@@ -305,7 +302,7 @@ void print(const Tally& tally, double seconds) {
       shares.push_back(static_cast<double>(count) / static_cast<double>(total));
       numbers.push_back(grouped(count));
     }
-    print_shares(tally.labels.event, shares, numbers);
+    if (!shares.empty()) print_shares(tally.labels.event, shares, numbers);
     print_hits(tally.labels, tally.counts);
   }
   if (tally.unknown_hits > 0) print_text(unknown(tally.unknown_hits), kYellow);

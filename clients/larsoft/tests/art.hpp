@@ -3,7 +3,6 @@
 // them may not compile against the real ones.
 #pragma once
 
-#include <any>
 #include <array>
 #include <cstddef>
 #include <functional>
@@ -16,30 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace fhicl {
-
-class ParameterSet {
- public:
-  template <class T>
-  void put(const std::string& key, T value) {
-    values_[key] = std::move(value);
-  }
-  bool has_key(const std::string& key) const { return values_.count(key) > 0; }
-  template <class T>
-  T get(const std::string& key) const {
-    return std::any_cast<T>(values_.at(key));
-  }
-  template <class T>
-  T get(const std::string& key, const T& otherwise) const {
-    const auto found = values_.find(key);
-    return found == values_.end() ? otherwise : std::any_cast<T>(found->second);
-  }
-
- private:
-  std::map<std::string, std::any> values_;
-};
-
-}  // namespace fhicl
+#include "fhicl.hpp"
 
 namespace mf {
 
@@ -74,6 +50,10 @@ class InputTag {
   InputTag(const char* label) : label_(label) {}
   InputTag(std::string label, std::string instance = "")
       : label_(std::move(label)), instance_(std::move(instance)) {}
+  bool operator==(const InputTag& other) const {
+    return label_ == other.label_ && instance_ == other.instance_;
+  }
+  std::string encode() const { return instance_.empty() ? label_ : label_ + ":" + instance_; }
   const std::string& label() const { return label_; }
   const std::string& instance() const { return instance_; }
 
@@ -113,6 +93,17 @@ void fill_ptr_vector(std::vector<Ptr<T>>& pointers, const Handle<std::vector<T>>
   for (std::size_t i = 0; i < handle->size(); ++i) pointers.emplace_back(&(*handle)[i], i);
 }
 
+template <class A, class B>
+class Assns {
+ public:
+  void addSingle(const Ptr<A>& a, const Ptr<B>& b) { pairs_.emplace_back(a, b); }
+  std::size_t size() const { return pairs_.size(); }
+  const std::pair<Ptr<A>, Ptr<B>>& operator[](std::size_t i) const { return pairs_[i]; }
+
+ private:
+  std::vector<std::pair<Ptr<A>, Ptr<B>>> pairs_;
+};
+
 struct EventID {
   unsigned run() const { return 7; }
   unsigned subRun() const { return 8; }
@@ -151,6 +142,14 @@ class Event {
     }
   };
   std::map<Key, std::shared_ptr<void>> products_;
+};
+
+/// Makes pointers to the items of a product that is not in the event yet.
+template <class T>
+class PtrMaker {
+ public:
+  PtrMaker(const Event&, const std::string&) {}
+  Ptr<T> operator()(std::size_t index) const { return {nullptr, index}; }
 };
 
 /// The associations that a test has put into the event as product of the tag.

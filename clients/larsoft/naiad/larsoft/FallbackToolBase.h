@@ -9,7 +9,8 @@ class FallbackToolBase {
  public:
   virtual ~FallbackToolBase() noexcept = default;
 
-  /// Return the answer to `input`; `error` says why no server did.
+  /// Return the answer to `input`; `error` says why no server did. Only the outputs that the job's
+  /// products need are read; x_semantic_* have a column per configured category, five or seven.
   virtual models::Nugraph3Output infer(const models::Nugraph3Input& input, const Error& error) = 0;
 };
 

@@ -1,10 +1,12 @@
-// Conversion between LArSoft's hits and spacepoints and the tensors of NuGraph3.
+// Conversion between LArSoft's hits and spacepoints and the tensors of NuGraph2 and NuGraph3, which
+// have the same inputs. NuGraph2 has neither scores nor a vertex of the event.
 //
 // Nothing here depends on art or LArSoft: any type with the accessors is a hit. It has `key()` and
 // points to `View()`, `PeakTime()`, `WireID().Wire`, `Integral()` and `RMS()`, as
 // art::Ptr<recob::Hit> does. Ranges are pairs of input iterators.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -22,17 +24,41 @@ using models::Nugraph3Input;
 using models::Nugraph3Output;
 
 inline constexpr std::size_t kPlanes = 3;  // u, v, y: views 0, 1, 2
-inline constexpr std::size_t kSemanticClasses = 7;
 inline constexpr std::size_t kEventClasses = 4;
 
 /// Placeholder for missing scores.
 inline constexpr float kNoScore = -1.F;
 
-/// The outputs of NuGraph3's wire contract.
-inline const std::vector<std::string>& outputs() {
-  static const std::vector<std::string> names{"e_evt",        "x_semantic_u", "x_semantic_v",
-                                              "x_semantic_y", "x_filter_u",   "x_filter_v",
-                                              "x_filter_y",   "v_evt"};
+/// The parts of an answer that a job needs.
+struct Parts {
+  bool filter = false;
+  std::size_t semantic_classes = 0;  ///< 0: no semantic scores
+  bool vertex = false;
+  bool event = false;
+};
+
+/// The outputs that hold the parts; a server is asked for no others, as it may not have them.
+inline Schema schema(const Parts& parts) {
+  Schema schema;
+  if (parts.semantic_classes > 0) {
+    schema.push_back({"x_semantic_u", DataType::FP32, {"hits_u", "classes"}});
+    schema.push_back({"x_semantic_v", DataType::FP32, {"hits_v", "classes"}});
+    schema.push_back({"x_semantic_y", DataType::FP32, {"hits_y", "classes"}});
+  }
+  if (parts.filter) {
+    schema.push_back({"x_filter_u", DataType::FP32, {"hits_u"}});
+    schema.push_back({"x_filter_v", DataType::FP32, {"hits_v"}});
+    schema.push_back({"x_filter_y", DataType::FP32, {"hits_y"}});
+  }
+  if (parts.vertex) schema.push_back({"v_evt", DataType::FP32, {1, 3}});
+  if (parts.event) schema.push_back({"e_evt", DataType::FP32, {1, 4}});
+  return schema;
+}
+
+/// Names of the outputs that hold the parts.
+inline std::vector<std::string> outputs(const Parts& parts) {
+  std::vector<std::string> names;
+  for (const TensorSpec& spec : schema(parts)) names.emplace_back(spec.name);
   return names;
 }
 
@@ -84,59 +110,77 @@ Nugraph3Input request(HitIterator first, HitIterator last, SpacepointIterator fi
   return input;
 }
 
-/// NuGraph3's answer for an event, one row per hit, in the order of the request.
+/// The answer for an event, one row per hit, in the order of the request. Parts that were not
+/// needed are empty.
 struct Decoded {
-  std::vector<std::array<float, kSemanticClasses>> semantic;  ///< probabilities
-  std::vector<std::array<float, 1>> filter;  ///< probability that the hit is signal
-  std::array<float, kEventClasses> event;    ///< probabilities
+  Array<float> semantic;                     ///< probabilities, [hits, classes]
+  std::vector<float> filter;                 ///< probability that the hit is signal
+  std::array<float, kEventClasses> event{};  ///< probabilities
   std::vector<std::array<float, 3>> vertex;  ///< cm; one, or none without an answer
 
   /// Scores of an event without an answer: kNoScore for each hit.
-  static Decoded empty(std::size_t hits) {
+  static Decoded empty(std::size_t hits, const Parts& parts) {
     Decoded decoded;
-    decoded.semantic.resize(hits);
-    for (auto& row : decoded.semantic) row.fill(kNoScore);
-    decoded.filter.assign(hits, {kNoScore});
+    const std::size_t classes = parts.semantic_classes;
+    decoded.semantic.shape = {static_cast<std::int64_t>(hits), static_cast<std::int64_t>(classes)};
+    decoded.semantic.data.assign(hits * classes, kNoScore);
+    if (parts.filter) decoded.filter.assign(hits, kNoScore);
     decoded.event.fill(kNoScore);
     return decoded;
   }
 };
 
 /// Assign the answer's rows, which are by plane, to the hits of the request. Throws PipelineError
-/// unless there is one row for each hit.
-inline Decoded decode(const Nugraph3Input& input, const Nugraph3Output& output) {
+/// unless there is one row for each hit, with as many scores as the parts have classes.
+inline Decoded decode(const Nugraph3Input& input, const Nugraph3Output& output,
+                      const Parts& parts) {
   const std::array semantic{&output.x_semantic_u, &output.x_semantic_v, &output.x_semantic_y};
   const std::array filter{&output.x_filter_u, &output.x_filter_v, &output.x_filter_y};
-  Decoded decoded = Decoded::empty(input.hit_table_local_plane.size());
+  const std::size_t classes = parts.semantic_classes;
+  const std::size_t hits = input.hit_table_local_plane.size();
+  Decoded decoded = Decoded::empty(hits, parts);
   std::array<std::size_t, kPlanes> next{};
-  for (std::size_t hit = 0; hit < input.hit_table_local_plane.size(); ++hit) {
+  const auto rows = [&](const char* what, std::size_t plane) {
+    return PipelineError("the answer has too " + std::string(what) +
+                         " rows for the hits on plane " + std::to_string(plane));
+  };
+  for (std::size_t hit = 0; hit < hits; ++hit) {
     const auto plane = static_cast<std::size_t>(input.hit_table_local_plane[hit]);
     const std::size_t row = next[plane]++;
-    if (semantic[plane]->columns() != kSemanticClasses) {
-      throw PipelineError("the answer has no " + std::to_string(kSemanticClasses) +
-                          " scores for a hit on plane " + std::to_string(plane));
+    if (classes > 0) {
+      const Array<float>& scores = *semantic[plane];
+      if (row >= scores.rows()) throw rows("few", plane);
+      if (scores.columns() != classes) {
+        throw PipelineError("the answer has " + std::to_string(scores.columns()) +
+                            " semantic scores per hit on plane " + std::to_string(plane) + "; " +
+                            std::to_string(classes) + " categories are configured");
+      }
+      const auto first = decoded.semantic.data.begin() + static_cast<std::ptrdiff_t>(hit * classes);
+      for (std::size_t i = 0; i < classes; ++i) first[static_cast<std::ptrdiff_t>(i)] = scores(row, i);
+      softmax(first, first + static_cast<std::ptrdiff_t>(classes));
     }
-    if (row >= semantic[plane]->rows() || row >= filter[plane]->size()) {
-      throw PipelineError("the answer has too few rows for the hits on plane " +
-                          std::to_string(plane));
+    if (parts.filter) {
+      if (row >= filter[plane]->size()) throw rows("few", plane);
+      decoded.filter[hit] = (*filter[plane])[row];
     }
-    auto& scores = decoded.semantic[hit];
-    for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = (*semantic[plane])(row, i);
-    softmax(scores.begin(), scores.end());
-    decoded.filter[hit] = {(*filter[plane])[row]};
   }
   for (std::size_t plane = 0; plane < kPlanes; ++plane) {
-    if (next[plane] != semantic[plane]->rows() || next[plane] != filter[plane]->size()) {
-      throw PipelineError("the answer has too many rows for the hits on plane " +
-                          std::to_string(plane));
+    const bool more_scores = classes > 0 && next[plane] != semantic[plane]->rows();
+    const bool more_filters = parts.filter && next[plane] != filter[plane]->size();
+    if (more_scores || more_filters) throw rows("many", plane);
+  }
+  if (parts.event) {
+    if (output.e_evt.data.size() != kEventClasses) {
+      throw PipelineError("the answer lacks the scores of the event");
     }
+    std::copy(output.e_evt.data.begin(), output.e_evt.data.end(), decoded.event.begin());
+    softmax(decoded.event.begin(), decoded.event.end());
   }
-  if (output.e_evt.data.size() != kEventClasses || output.v_evt.data.size() != 3) {
-    throw PipelineError("the answer lacks the scores of the event, or its vertex");
+  if (parts.vertex) {
+    const std::vector<float>& at = output.v_evt.data;
+    if (at.size() != 3) throw PipelineError("the answer lacks the vertex of the event");
+    decoded.vertex.push_back({at[0], at[1], at[2]});
   }
-  std::copy(output.e_evt.data.begin(), output.e_evt.data.end(), decoded.event.begin());
-  softmax(decoded.event.begin(), decoded.event.end());
-  decoded.vertex.push_back({output.v_evt(0, 0), output.v_evt(0, 1), output.v_evt(0, 2)});
   return decoded;
 }
 

@@ -1,4 +1,4 @@
-// Label a file of neutrino events with a served NuGraph3, as `naiad infer nugraph3` does.
+// Label a file of neutrino events with a served NuGraph2 or NuGraph3, as `naiad infer` does.
 
 #include <getopt.h>
 
@@ -14,26 +14,24 @@
 #include <naiad/client.hpp>
 #include <naiad/events.hpp>
 #include <naiad/many.hpp>
+#include <naiad/nugraph2.hpp>
 #include <naiad/nugraph3.hpp>
 
 #include "report.hpp"
 
 namespace {
 
-using naiad::models::Nugraph3;
-using naiad::models::Nugraph3Input;
-using naiad::models::Nugraph3Output;
-
 constexpr std::size_t kFew = 3;  // most events printed one by one; more are summarised
 
 constexpr const char* kUsage =
-    R"(Usage: nugraph3_infer FILE [OPTIONS]
+    R"(Usage: nugraph_infer FILE [OPTIONS]
 
-Label hits, classify events and find vertices, with a served NuGraph3. FILE is HDF5, in pynuml's
-layout or pandas' "fixed" format. Prints each of a few events, or a summary of many. An event that
+Label hits with a served NuGraph3 or NuGraph2; NuGraph3 also classifies events and finds vertices.
+FILE is HDF5, in pynuml's layout or pandas' "fixed" format. Prints each of a few events, or a summary of many. An event that
 cannot be read, or that is refused, is reported; the others go on; the status is 1.
 
 Options:
+  --model NAME           nugraph3, nugraph2 or nugraph2_cpu [nugraph3]
   --url URL              the server, host:port, grpcs://host:port or unix:PATH [localhost:8001];
                          more than once: others to ask while it is unavailable
   --events FIRST:STOP[:STEP]
@@ -51,20 +49,22 @@ Options:
 An API key is taken from the environment, NAIAD_API_KEY.
 
 Examples:
-  nugraph3_infer events.h5
-  nugraph3_infer events.h5 --events 0:10 --url gpu-server:8001
-  nugraph3_infer events.h5 --url gpu-1:8001 --url gpu-2:8001 --concurrency 16
+  nugraph_infer events.h5
+  nugraph_infer events.h5 --model nugraph2
+  nugraph_infer events.h5 --events 0:10 --url gpu-server:8001
+  nugraph_infer events.h5 --url gpu-1:8001 --url gpu-2:8001 --concurrency 16
 )";
 
 struct Arguments {
   std::string file;
+  std::string model = "nugraph3";
   std::string events;
   bool strict = false;
   naiad::Options options;
 };
 
 [[noreturn]] void misused(const std::string& why) {
-  std::fprintf(stderr, "%s; see nugraph3_infer --help\n", why.c_str());
+  std::fprintf(stderr, "%s; see nugraph_infer --help\n", why.c_str());
   std::exit(2);
 }
 
@@ -84,6 +84,7 @@ std::chrono::milliseconds seconds(const char* option, const std::string& text) {
 Arguments parse(int argc, char** argv) {
   enum Option {
     kUrl = 256,
+    kModel,
     kEvents,
     kConcurrency,
     kStrict,
@@ -96,6 +97,7 @@ Arguments parse(int argc, char** argv) {
     kShared
   };
   const std::vector<option> known{{"url", required_argument, nullptr, kUrl},
+                                  {"model", required_argument, nullptr, kModel},
                                   {"events", required_argument, nullptr, kEvents},
                                   {"concurrency", required_argument, nullptr, kConcurrency},
                                   {"strict", no_argument, nullptr, kStrict},
@@ -117,6 +119,9 @@ Arguments parse(int argc, char** argv) {
     switch (found) {
       case kUrl:
         urls.push_back(value);
+        break;
+      case kModel:
+        arguments.model = value;
         break;
       case kEvents:
         arguments.events = value;
@@ -203,11 +208,12 @@ struct Sent {
   std::vector<std::int32_t> planes;
 };
 
-/// The inference of a file of events.
+/// The inference of a file of events by a model with these types.
+template <class Input, class Output>
 class Run {
  public:
   Run(const Arguments& arguments, const naiad::EventFile& file, naiad::Client& client)
-      : arguments_(arguments), file_(file), client_(client), model_(client) {}
+      : arguments_(arguments), file_(file), client_(client), model_(client, arguments.model) {}
 
   /// Run it; return the number of events that failed.
   std::size_t operator()() {
@@ -222,13 +228,14 @@ class Run {
     const auto began = std::chrono::steady_clock::now();
     naiad::ask_many(
         [&] { return read(numbers, next); },
-        [&](Nugraph3Input input) { return model_.infer_async(std::move(input), call()); },
-        [&](std::future<Nugraph3Output> answer) {
+        [&](Input input) { return model_.infer_async(std::move(input), call()); },
+        [&](std::future<Output> answer) {
           const Sent sent = std::move(sent_.front());
           sent_.pop_front();
           try {
             const auto result =
-                report::Result::from(file_.id(sent.number), sent.planes, answer.get(), labels);
+                report::Result::from(file_.id(sent.number), sent.planes,
+                                                      report::answer_of(answer.get()), labels);
             tally_.add(result);
             if (numbers.size() <= kFew) few.push_back(result);
           } catch (const naiad::Error& error) {
@@ -242,20 +249,20 @@ class Run {
     report::print_notice(labels.notice);
     if (failed_ > 0) {
       std::fprintf(stderr, "%s of %s failed\n", report::grouped(failed_).c_str(),
-                   report::count_of(failed_ + tally_.total(), "event").c_str());
+                   report::count_of(failed_ + tally_.total, "event").c_str());
     }
     return failed_;
   }
 
  private:
   /// The next event that can be read; the others are reported.
-  std::optional<Nugraph3Input> read(const std::vector<std::size_t>& numbers, std::size_t& next) {
+  std::optional<Input> read(const std::vector<std::size_t>& numbers, std::size_t& next) {
     while (next < numbers.size()) {
       const std::size_t number = numbers[next++];
       try {
         naiad::Event event = file_.read(number);
         sent_.push_back({number, event.local_plane});
-        return naiad::request_of<Nugraph3Input>(std::move(event));
+        return naiad::request_of<Input>(std::move(event));
       } catch (const naiad::InvalidInput& error) {
         fail(number, error);
       }
@@ -281,14 +288,14 @@ class Run {
         error.code() == naiad::Code::unavailable || error.code() == naiad::Code::deadline_exceeded;
     if (no_answer && !client_.ready()) {
       throw naiad::Unavailable("the servers are gone; " +
-                               report::count_of(tally_.total(), "event") + " got an answer before");
+                               report::count_of(tally_.total, "event") + " got an answer before");
     }
   }
 
   const Arguments& arguments_;
   const naiad::EventFile& file_;
   naiad::Client& client_;
-  Nugraph3 model_;
+  naiad::Model<Input, Output> model_;
   std::deque<Sent> sent_;
   report::Tally tally_;
   std::size_t failed_ = 0;
@@ -306,9 +313,14 @@ int main(int argc, char** argv) {
       for (const std::string& url : arguments.options.servers)
         urls += (urls.empty() ? "" : ", ") + url;
       throw naiad::Unavailable("no server is ready at " + urls +
-                               "; start one in another terminal with `naiad serve nugraph3`");
+                               "; start one in another terminal with `naiad serve " +
+                               arguments.model + "`");
     }
-    return Run(arguments, file, client)() > 0 ? 1 : 0;
+    using namespace naiad::models;
+    const bool two = arguments.model.rfind("nugraph2", 0) == 0;
+    const std::size_t failed = two ? Run<Nugraph2Input, Nugraph2Output>(arguments, file, client)()
+                                   : Run<Nugraph3Input, Nugraph3Output>(arguments, file, client)();
+    return failed > 0 ? 1 : 0;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

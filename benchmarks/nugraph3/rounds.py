@@ -66,7 +66,7 @@ class Rounds:
         self._servers = {name: side.pid for name, side in sides.items()}
         self._loop, self._batches, self._moment = loop, batches, moment
         self._targets = {
-            (name, size): _target(side, events[size])
+            (name, size): target_of(side, events[size])
             for name, side in sides.items()
             for size in SIZES
         }
@@ -110,7 +110,8 @@ class Rounds:
         )
 
 
-def _target(side: Side, events: Events) -> Target:
+def target_of(side: Side, events: Events) -> Target:
+    """Return the sender of events to a side."""
     with Client(side.url) as client:
         spec = ModelSpec.from_config(client.config(side.model))
     return Target(Address.parse(side.url), spec, events.requests, timeout=120.0)

@@ -34,29 +34,33 @@ SETTINGS = {AS_RUN: "as people run it", TUNED: "best simple settings"}
 
 @contextmanager
 def serving(
-    weights: Path, *, instances: int | None = None, variables: Mapping[str, str] | None = None
+    weights: Path,
+    network: str = "nugraph3",
+    *,
+    instances: int | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Generator[dict[str, Side]]:
-    """Serve the reference in both settings, and Naiad's pipeline with its defaults.
+    """Serve the reference in both settings, and Naiad's ``network`` with its defaults.
 
     ``instances`` applies to the tuned reference and to Naiad, by default one per core;
     ``variables`` are set in the environment of the reference.
     """
     repository = plain_temporary_directory("naiad-reference-")
-    write_repository(repository, weights, instances=instances)
+    names = write_repository(repository, network, weights, instances=instances)
     free = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
     with _plain_environment(variables or {}):
         reference = naiad.Server(
             repository, temporary=[repository], start_timeout=_START, **free
         ).start()
-    with reference, naiad.serve("nugraph3", weights=weights, instances=instances, **free) as ours:
+    with reference, naiad.serve(network, weights=weights, instances=instances, **free) as ours:
         assert reference.pid is not None
         assert ours.pid is not None
         yield {
             **{
-                name: Side(name, model, reference.grpc_url, reference.pid)
-                for model, name in SETTINGS.items()
+                name: Side(name, names[setting], reference.grpc_url, reference.pid)
+                for setting, name in SETTINGS.items()
             },
-            NAIAD: Side(NAIAD, "nugraph3", ours.grpc_url, ours.pid),
+            NAIAD: Side(NAIAD, network, ours.grpc_url, ours.pid),
         }
 
 

@@ -1,4 +1,4 @@
-"""NuGraph3 as people write and deploy it: the reference for Naiad's pipeline.
+"""NuGraph2 and NuGraph3 as people write and deploy them: the reference for Naiad's pipelines.
 
 Event tables are pandas frames, the graph is PyTorch Geometric's ``HeteroData``, the network its
 ``HeteroConv`` with softmax aggregation, and the service a plain model of Triton's Python backend

@@ -1,4 +1,4 @@
-"""NuGraph3 as a model of Triton's Python backend: each request is answered before the next.
+"""NuGraph2 or NuGraph3 in Triton's Python backend: each request is answered before the next.
 
 The parameter ``tuned`` of its ``config.pbtxt`` chooses between two settings:
 
@@ -26,6 +26,7 @@ class TritonPythonModel:
         sys.path.append(parameters["source"])
         from benchmarks.reference.graph import HIT_COLUMNS, SPACEPOINT_COLUMNS, Preparation
         from benchmarks.reference.network import NuGraph3
+        from benchmarks.reference.nugraph2 import NuGraph2
 
         self.inputs = [
             *(f"hit_table_{column}" for column in HIT_COLUMNS),
@@ -35,8 +36,9 @@ class TritonPythonModel:
         metadata = json.loads((weights / "weights.json").read_text())
         sizes = metadata["architecture"]
         del sizes["planes"]
+        kind = {"nugraph2": NuGraph2, "nugraph3": NuGraph3}[parameters["network"]]
         self.prepare = Preparation(metadata["mean"], metadata["std"])
-        self.model = NuGraph3(**sizes)
+        self.model = kind(**sizes)
         self.model.load_state_dict(load_file(weights / "weights.safetensors"))
         self.gradients = contextlib.nullcontext
         if parameters["tuned"] == "true":

@@ -6,32 +6,41 @@ import os
 import shutil
 from pathlib import Path
 
-from naiad.applications.nugraph.pipeline import NuGraph3
+from naiad.core.pipeline import load_pipeline
 from naiad.triton.config import model_config, write_config
 
-AS_RUN = "nugraph3_as_run"
+AS_RUN = "as_run"
 """As people run it: training mode, gradients, torch's own number of threads, one instance."""
 
-TUNED = "nugraph3_tuned"
+TUNED = "tuned"
 """The best simple settings: no gradients, frozen garbage, one thread, an instance per core."""
 
 _HERE = Path(__file__).parent
 
 
-def write_repository(directory: Path, weights: Path, *, instances: int | None = None) -> Path:
-    """Write both models, with ``weights`` as Naiad has them; return ``directory``.
+def write_repository(
+    directory: Path, network: str, weights: Path, *, instances: int | None = None
+) -> dict[str, str]:
+    """Write a model of ``network`` for each setting; return their names.
 
-    ``instances`` is the number of copies of the tuned one, by default one per core.
+    Args:
+        directory: the repository.
+        network: Naiad's name of the same, ``nugraph2`` or ``nugraph3``.
+        weights: as Naiad has them.
+        instances: the number of copies of the tuned one, by default one per core.
     """
+    names: dict[str, str] = {}
     copies = {AS_RUN: 1, TUNED: instances or len(os.sched_getaffinity(0))}
-    for name, number in copies.items():
+    for setting, number in copies.items():
+        names[setting] = name = f"{network}_{setting}"
         parameters = {
             "source": str(_HERE.parents[1]),
             "weights": str(weights),
-            "tuned": str(name == TUNED).lower(),
+            "network": network,
+            "tuned": str(setting == TUNED).lower(),
         }
         # The wire contract of the pipeline, without outputs that the original does not have.
-        config = model_config(NuGraph3, parameters, name=name)
+        config = model_config(load_pipeline(network), parameters, name=name)
         config.backend = "python"
         kept = [output for output in config.output if output.name != "unknown_hits"]
         del config.output[:]
@@ -41,4 +50,4 @@ def write_repository(directory: Path, weights: Path, *, instances: int | None = 
         version.mkdir(parents=True)
         write_config(config, version.parent / "config.pbtxt")
         shutil.copyfile(_HERE / "model.py", version / "model.py")
-    return directory
+    return names

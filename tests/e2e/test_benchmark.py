@@ -32,3 +32,16 @@ def test_the_benchmark_compares_measures_and_writes_its_table(tmp_path):
     (only,) = report["rounds"]
     assert len(only["speeds"]) == 2 * (2 * 3 + 1)
     assert (tmp_path / "section.md").read_text() == done.stdout
+
+
+def test_nugraph2_is_compared_with_its_reference():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.nugraph2", "--runs=1", "--seconds=0.4", "--clients=2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.count("Naiad") == 2 * 2  # a row and a column's title, of each size

@@ -1,4 +1,4 @@
-"""NuGraph2 answers as the original does, in torch and compiled, in any batch; and can be trained."""
+"""NuGraph2, in torch and compiled, answers as the original in any batch, and can be trained."""
 
 from __future__ import annotations
 

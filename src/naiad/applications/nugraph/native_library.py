@@ -1,7 +1,7 @@
 """The library of compiled networks (`cpp/`), for NumPy arrays.
 
-It was compiled when Naiad's wheel was built. It needs no torch, whose import takes most of a
-worker's start.
+It was compiled when the wheel was built. It needs no torch, whose import takes most of a worker's
+start.
 """
 
 from __future__ import annotations

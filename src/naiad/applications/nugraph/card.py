@@ -1,9 +1,9 @@
-"""The card of a NuGraph3 network."""
+"""The cards of NuGraph networks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -19,21 +19,14 @@ _LARGEST_SIZE: Final = 4096
 """Of any size in an architecture; the public network's largest is 128."""
 
 
-class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Sizes of the network; the defaults are those of the public checkpoint.
+class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The planes of a network, and its sizes, which subclasses add.
 
     Raises:
         WeightsError: a size is not an integer in range, or planes have no names.
     """
 
     planes: tuple[str, ...] = ("u", "v", "y")
-    semantic_classes: int = 7
-    event_classes: int = 4
-    in_features: int = 4
-    planar_features: int = 128
-    nexus_features: int = 32
-    interaction_features: int = 32
-    num_iters: int = 5
 
     def __post_init__(self) -> None:
         if not self.planes or not all(plane.isidentifier() for plane in self.planes):
@@ -44,6 +37,31 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise WeightsError(f"{name} is {value!r}; it must be 1 to {_LARGEST_SIZE}")
 
 
+class Architecture(Sizes, frozen=True, forbid_unknown_fields=True):
+    """Sizes of NuGraph3; the defaults are those of the public checkpoint."""
+
+    semantic_classes: int = 7
+    event_classes: int = 4
+    in_features: int = 4
+    planar_features: int = 128
+    nexus_features: int = 32
+    interaction_features: int = 32
+    num_iters: int = 5
+
+
+class NuGraph2Architecture(Sizes, frozen=True, forbid_unknown_fields=True):
+    """Sizes of NuGraph2; the defaults are those of its code.
+
+    Every hit and spacepoint has ``planar_features`` or ``nexus_features`` for each class.
+    """
+
+    semantic_classes: int = 5
+    in_features: int = 4
+    planar_features: int = 64
+    nexus_features: int = 16
+    num_iters: int = 5
+
+
 class Normalisation(msgspec.Struct, frozen=True):
     """By plane, the mean and standard deviation of the four features of a hit."""
 
@@ -51,13 +69,11 @@ class Normalisation(msgspec.Struct, frozen=True):
     std: PerPlane
 
 
-class NuGraph3Card(ModelCard, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Description of a trained network.
+class NuGraphCard(ModelCard, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields that the cards of NuGraph2 and NuGraph3 share; subclasses add ``architecture``.
 
     Attributes:
-        architecture: sizes of the network.
         semantic_classes: name of each column of ``x_semantic_p``.
-        event_classes: name of each column of ``e_evt``.
         mean, std: by plane, the numbers by which the four features of a hit (wire and time in cm,
             integral in ADC, rms in ticks) are shifted and divided.
         position_scale: the factors of wire and time.
@@ -67,22 +83,20 @@ class NuGraph3Card(ModelCard, frozen=True, kw_only=True, forbid_unknown_fields=T
         WeightsError: names or numbers do not fit the architecture.
     """
 
-    architecture: Architecture
     semantic_classes: tuple[str, ...]
-    event_classes: tuple[str, ...]
     mean: PerPlane
     std: PerPlane
     position_scale: tuple[float, float] = POSITION_SCALE
     max_integral: float = MAX_INTEGRAL
 
+    @property
+    def sizes(self) -> Architecture | NuGraph2Architecture:
+        """The architecture."""
+        raise NotImplementedError
+
     def __post_init__(self) -> None:
-        sizes = self.architecture
-        for kind, names, size in (
-            ("semantic", self.semantic_classes, sizes.semantic_classes),
-            ("event", self.event_classes, sizes.event_classes),
-        ):
-            if len(names) != size:
-                raise WeightsError(f"{len(names)} names for {size} {kind} classes")
+        sizes = self.sizes
+        check_names("semantic", self.semantic_classes, sizes.semantic_classes)
         for kind, values in (("mean", self.mean), ("std", self.std)):
             if set(values) != set(sizes.planes):
                 raise WeightsError(
@@ -97,3 +111,49 @@ class NuGraph3Card(ModelCard, frozen=True, kw_only=True, forbid_unknown_fields=T
                     )
         if not all(number > 0 for numbers in self.std.values() for number in numbers):
             raise WeightsError("normalisation std must be above 0 everywhere")
+
+
+class NuGraph3Card(NuGraphCard, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Description of a trained NuGraph3, as `NuGraphCard`.
+
+    Attributes:
+        architecture: sizes of the network.
+        event_classes: name of each column of ``e_evt``.
+    """
+
+    architecture: Architecture
+    event_classes: tuple[str, ...]
+
+    @property
+    def sizes(self) -> Architecture:
+        """The architecture."""
+        return self.architecture
+
+    def __post_init__(self) -> None:
+        NuGraphCard.__post_init__(self)
+        check_names("event", self.event_classes, self.architecture.event_classes)
+
+
+class NuGraph2Card(NuGraphCard, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Description of a trained NuGraph2, as `NuGraphCard`.
+
+    Attributes:
+        architecture: sizes of the network.
+    """
+
+    architecture: NuGraph2Architecture
+
+    @property
+    def sizes(self) -> NuGraph2Architecture:
+        """The architecture."""
+        return self.architecture
+
+
+def check_names(kind: str, names: Sequence[str], size: int) -> None:
+    """Check that there is a name for each class.
+
+    Raises:
+        WeightsError: there are more or fewer.
+    """
+    if len(names) != size:
+        raise WeightsError(f"{len(names)} names for {size} {kind} classes")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +31,7 @@ from naiad.applications.nugraph.display_parts import (
 from naiad.applications.nugraph.events import Event, EventFile, open_events
 from naiad.applications.nugraph.labels import EVENT_CLASSES
 from naiad.applications.nugraph.projection import Projection, fit_projection
-from naiad.applications.nugraph.results import NuGraph3Result
+from naiad.applications.nugraph.results import FILTERED, NuGraphResult
 from naiad.applications.nugraph.schema import PLANES, POSITION_SCALE
 from naiad.plots import Axes, Figure, new_figure, plain, save
 from naiad.tasks.task import Found
@@ -63,7 +62,7 @@ class _Row:
 
 def event_display(
     event: Event,
-    result: NuGraph3Result,
+    result: NuGraphResult,
     path: Path | str | None = None,
     *,
     truth: bool = False,
@@ -78,7 +77,7 @@ def event_display(
 
     Args:
         event: the event.
-        result: NuGraph3's result for it.
+        result: the model's result for it.
         path: PNG, PDF or SVG file to write, if any.
         truth: add a row with the true classes and vertex, for events with truth.
         zoom: show where the signal's charge is, and count the hits outside; else show all.
@@ -136,11 +135,11 @@ def _opened(path: Path, changed: int, truth: bool) -> tuple[EventFile, Projectio
     return file, fit_projection(event for _, event in some if isinstance(event, Event))
 
 
-def _predicted(result: NuGraph3Result, projection: Projection | None) -> _Row:
-    codes = result.hits["semantic"].cat.codes.to_numpy().astype(np.int64)
-    classes = np.where(result.hits["signal"].to_numpy(), codes, -1)
-    seen = projection(result.vertex) if projection is not None else {}
-    return _Row("NuGraph3", classes, seen)
+def _predicted(result: NuGraphResult, projection: Projection | None) -> _Row:
+    codes = result.values["semantic"] if result.has("semantic") else np.zeros(result.num_hits)
+    classes = np.where(result.is_kept, codes.astype(np.int64), -1)
+    seen = projection(result.vertex) if projection and result.has("vertex") else {}
+    return _Row(result.labels.title, classes, seen)
 
 
 def _true(event: Event, projection: Projection | None) -> _Row:
@@ -253,24 +252,27 @@ def _outside(ax: Axes, wires: NDArray[Any], times: NDArray[Any]) -> int:
     return int((~inside).sum())
 
 
-def _header(figure: Figure, result: NuGraph3Result, height: float) -> None:
+def _header(figure: Figure, result: NuGraphResult, height: float) -> None:
     def line(x: float, inches: float, text: str, **style: Any) -> None:
         figure.text(x / _WIDTH, 1 - inches / height, text, va="baseline", **style)
 
     title = f"Run {result.run}, subrun {result.subrun}, event {result.event}"
     line(_LEFT, 0.42, title, fontsize=15, fontweight="bold", color=INK)
-    ranked = sorted(result.event_probabilities.items(), key=lambda item: -item[1])
-    classes = [
-        f"{pretty(name)} {share:.2f}"
-        for name, share in ranked
-        if share >= 0.01 or name == ranked[0][0]
-    ]
-    x, y, z = (f"{value:.1f}".replace("-", "−") for value in result.vertex.tolist())
-    facts = (
-        ", ".join(classes),
-        f"vertex ({x}, {y}, {z}) cm",
-        f"{len(result.signal):,} of {len(result.hits):,} hits are signal",
-    )
+    facts: list[str] = []
+    if result.has("event"):
+        ranked = sorted(result.event_probabilities.items(), key=lambda item: -item[1])
+        facts.append(
+            ", ".join(
+                f"{pretty(name)} {share:.2f}"
+                for name, share in ranked
+                if share >= 0.01 or name == ranked[0][0]
+            )
+        )
+    if result.has("vertex"):
+        x, y, z = (f"{value:.1f}".replace("-", "−") for value in result.vertex.tolist())
+        facts.append(f"vertex ({x}, {y}, {z}) cm")
+    if result.has("filter"):
+        facts.append(f"{len(result.signal):,} of {result.num_hits:,} hits are signal")
     line(_LEFT, 0.74, "     ".join(facts), fontsize=11, color=INK)
     if result.notice:
         line(
@@ -284,15 +286,16 @@ def _header(figure: Figure, result: NuGraph3Result, height: float) -> None:
         )
 
 
-def _legend(figure: Figure, result: NuGraph3Result, vertex: bool, height: float) -> None:
+def _legend(figure: Figure, result: NuGraphResult, vertex: bool, height: float) -> None:
     """Add legends: classes with hit counts below the panels; sizes and vertex at the top right."""
-    counts = Counter(result.signal["semantic"])
+    counts = result.counts().sum(axis="columns").to_dict()
+    filtered = counts.pop(FILTERED, None)
     handles = [
-        dot(colour, plain(f"{name} ({counts.get(name, 0)})"))
-        for name, colour in class_colours(result.labels.semantic).items()
+        dot(colour, plain(f"{name} ({counts[name]})"))
+        for name, colour in class_colours(tuple(counts)).items()
     ]
-    filtered = len(result.hits) - len(result.signal)
-    handles.append(dot(NOISE, f"filtered out ({filtered})", alpha=0.45))
+    if filtered is not None:
+        handles.append(dot(NOISE, f"filtered out ({filtered})", alpha=0.45))
     style: dict[str, Any] = {
         "frameon": False,
         "labelcolor": INK,

@@ -24,13 +24,24 @@ class Metrics:
     """Counts over many events; rows of the confusion matrices are the truth.
 
     Semantic classes are judged on all true signal hits, whatever the filter says of them.
+
+    Args:
+        semantic_classes: of the network.
+        event_classes: of the network; empty if it has no event and vertex heads.
     """
 
-    semantic: Counts = field(default_factory=lambda: _square(len(SEMANTIC_CLASSES)))
-    signal: Counts = field(default_factory=lambda: _square(2))
-    event: Counts = field(default_factory=lambda: _square(len(EVENT_CLASSES)))
-    distances: list[NDArray[np.float64]] = field(default_factory=list)
+    semantic_classes: tuple[str, ...] = SEMANTIC_CLASSES
+    event_classes: tuple[str, ...] = EVENT_CLASSES
+    semantic: Counts = field(init=False)
+    signal: Counts = field(default_factory=lambda: _square(2), init=False)
+    event: Counts = field(init=False)
+    events: int = field(default=0, init=False)
+    distances: list[NDArray[np.float64]] = field(default_factory=list, init=False)
     """Distance between true and predicted vertex, per event, in cm."""
+
+    def __post_init__(self) -> None:
+        self.semantic = _square(len(self.semantic_classes))
+        self.event = _square(len(self.event_classes))
 
     def add(self, outputs: Mapping[str, NDArray[Any]], truth: Mapping[str, NDArray[Any]]) -> None:
         """Count a batch: the network's outputs, and ``y_semantic_p``, ``y_event``, ``y_vertex``."""
@@ -41,32 +52,44 @@ class Metrics:
             np.add.at(self.semantic, (label[signal], predicted[signal]), 1)
             kept = outputs[f"x_filter_{plane}"] > 0.5
             np.add.at(self.signal, (signal.astype(np.int64), kept.astype(np.int64)), 1)
-        known = truth["y_event"] >= 0
-        predicted = outputs["e_evt"].argmax(axis=1)
-        np.add.at(self.event, (truth["y_event"][known], predicted[known]), 1)
-        away = outputs["v_evt"].astype(np.float64) - truth["y_vertex"]
-        self.distances.append(np.linalg.norm(away, axis=1))
+        self.events += len(truth["y_event"])
+        if "e_evt" in outputs:
+            known = truth["y_event"] >= 0
+            predicted = outputs["e_evt"].argmax(axis=1)
+            np.add.at(self.event, (truth["y_event"][known], predicted[known]), 1)
+        if "v_evt" in outputs:
+            away = outputs["v_evt"].astype(np.float64) - truth["y_vertex"]
+            self.distances.append(np.linalg.norm(away, axis=1))
 
     def summary(self) -> dict[str, Any]:
         """Return plain numbers for a JSON file; None where a denominator is 0."""
-        distance = np.concatenate(self.distances) if self.distances else np.empty(0)
-        return {
+        found: dict[str, Any] = {
             "hits": int(self.signal.sum()),
-            "events": len(distance),
-            "semantic_accuracy": _ratio(np.trace(self.semantic), self.semantic.sum()),
-            "semantic_recall": _per_class(self.semantic, SEMANTIC_CLASSES, axis=1),
-            "semantic_precision": _per_class(self.semantic, SEMANTIC_CLASSES, axis=0),
+            "events": self.events,
+            **_of_classes("semantic", self.semantic, self.semantic_classes),
             "filter_accuracy": _ratio(np.trace(self.signal), self.signal.sum()),
             "filter_recall": _ratio(self.signal[1, 1], self.signal[1].sum()),
             "filter_precision": _ratio(self.signal[1, 1], self.signal[:, 1].sum()),
-            "event_accuracy": _ratio(np.trace(self.event), self.event.sum()),
-            "event_recall": _per_class(self.event, EVENT_CLASSES, axis=1),
-            "event_precision": _per_class(self.event, EVENT_CLASSES, axis=0),
+        }
+        if not self.event_classes:
+            return found
+        distance = np.concatenate(self.distances) if self.distances else np.empty(0)
+        return {
+            **found,
+            **_of_classes("event", self.event, self.event_classes),
             "vertex_median_cm": round(float(np.median(distance)), 2) if len(distance) else None,
             "vertex_68_percent_cm": (
                 round(float(np.quantile(distance, 0.68)), 2) if len(distance) else None
             ),
         }
+
+
+def _of_classes(kind: str, counts: Counts, names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        f"{kind}_accuracy": _ratio(np.trace(counts), counts.sum()),
+        f"{kind}_recall": _per_class(counts, names, axis=1),
+        f"{kind}_precision": _per_class(counts, names, axis=0),
+    }
 
 
 def _ratio(part: np.integer[Any], whole: np.integer[Any]) -> float | None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from naiad.applications.nugraph.card import Architecture
+from naiad.applications.nugraph.normalisation import NormalisedNet
 from naiad.errors import MissingExtra
 
 try:
@@ -187,18 +188,14 @@ class Decoder(nn.Module):
         return cast(nn.ModuleDict, self.net)[plane]
 
 
-class NuGraph3Net(nn.Module):
-    """NuGraph3: event class, vertex, and class and signal probability of each hit.
-
-    The buffers ``mean_<plane>`` and ``std_<plane>`` normalise the features of hits. They belong to
-    the card, not to the state dict (the original keeps them in its data set);
-    :meth:`set_normalisation` sets them.
-    """
+class NuGraph3Net(NormalisedNet):
+    """NuGraph3: event class, vertex, and class and signal probability of each hit."""
 
     def __init__(self, arch: Architecture | None = None) -> None:
         """Make an untrained network that does not yet normalise its input."""
-        super().__init__()
-        self.arch = arch = arch or Architecture()
+        arch = arch or Architecture()
+        super().__init__(arch.planes, arch.in_features)
+        self.arch = arch
         planes, hit, event = arch.planes, arch.planar_features, arch.interaction_features
         self.encoder = PlaneLinear(planes, arch.in_features, hit)
         self.core_net = Core(arch)
@@ -210,23 +207,6 @@ class NuGraph3Net(nn.Module):
             nn.ModuleDict({p: nn.Sequential(nn.Linear(hit, 1), nn.Sigmoid()) for p in planes})
         )
         self.vertex_decoder = Decoder(nn.Linear(event, 3))
-        for plane in planes:
-            self.register_buffer(f"mean_{plane}", torch.zeros(arch.in_features), persistent=False)
-            self.register_buffer(f"std_{plane}", torch.ones(arch.in_features), persistent=False)
-
-    def set_normalisation(
-        self, mean: Mapping[str, Sequence[float]], std: Mapping[str, Sequence[float]]
-    ) -> None:
-        """Use ``(x - mean) / std`` of each plane's four features (wire, time, integral, rms)."""
-        for plane in self.arch.planes:
-            for buffer, values in zip(
-                self.normalisation(plane), (mean[plane], std[plane]), strict=True
-            ):
-                buffer.copy_(torch.tensor(values))
-
-    def normalisation(self, plane: str) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of the features of a plane, float32 ``[4]``."""
-        return self.get_buffer(f"mean_{plane}"), self.get_buffer(f"std_{plane}")
 
     def forward(self, batch: Mapping[str, Tensor], num_events: int) -> dict[str, Tensor]:
         """Label a block-diagonal batch of events.
@@ -242,10 +222,7 @@ class NuGraph3Net(nn.Module):
             ``x_filter_p`` ``[hits_p]`` (probability), ``v_evt`` ``[events, 3]`` (cm).
         """
         arch, planes = self.arch, self.arch.planes
-        hits: list[Tensor] = []
-        for plane in planes:
-            mean, std = self.normalisation(plane)
-            hits.append(self.encoder.lins[plane]((batch[f"x_{plane}"] - mean) / std))
+        hits: list[Tensor] = [self.encoder.lins[p](self.normalised(batch, p)) for p in planes]
         sp_event = batch["sp_event"]
         nexus = hits[0].new_zeros(len(sp_event), arch.nexus_features)
         event = hits[0].new_zeros(num_events, arch.interaction_features)

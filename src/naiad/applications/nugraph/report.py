@@ -1,4 +1,4 @@
-"""NuGraph3's results on the terminal."""
+"""Results of NuGraph networks on the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from naiad.applications.nugraph.results import FILTERED, NuGraph3Result
+from naiad.applications.nugraph.results import FILTERED, NuGraphResult
 from naiad.applications.nugraph.schema import PLANES
 from naiad.console import bar, output
 from naiad.tasks.task import Found
@@ -30,14 +30,17 @@ _BAR = 28  # characters of a probability of 1
 class Tally:
     """Sums over many results, which are not kept."""
 
+    count: int = 0
     events: Counter[str] = field(default_factory=Counter[str])
     hits: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     unknown_hits: int = 0
 
-    def add(self, result: NuGraph3Result) -> None:
+    def add(self, result: NuGraphResult) -> None:
         """Count one event."""
-        for name in result.labels.event:
-            self.events[name] += name == result.event_class
+        self.count += 1
+        if result.has("event"):
+            for name in result.labels.event:
+                self.events[name] += name == result.event_class
         for name, *counts in result.counts().itertuples():
             before = self.hits.get(name, [0] * len(PLANES))
             self.hits[name] = [a + b for a, b in zip(before, counts, strict=True)]
@@ -50,7 +53,7 @@ class EventReport:
     def __init__(self, count: int) -> None:
         """Begin a report of ``count`` events."""
         self._tally = Tally()
-        self._few: list[NuGraph3Result] | None = [] if count <= _FEW else None
+        self._few: list[NuGraphResult] | None = [] if count <= _FEW else None
 
     def add(self, found: Found) -> None:
         """Add one event."""
@@ -77,34 +80,43 @@ def training_lines(training: Training) -> list[str]:
         "on the test events:"
     ]
     for kind in ("semantic", "event"):
+        if f"{kind}_accuracy" not in metrics:
+            continue
         rows = [(f"{kind} class", "recall", "precision")]
         for name, recall in metrics[f"{kind}_recall"].items():
             rows.append((name, _share(recall), _share(metrics[f"{kind}_precision"][name])))
         rows.append(("accuracy", _share(metrics[f"{kind}_accuracy"]), ""))
         lines += [f"  {a:<16}{b:>7}  {c:>9}".rstrip() for a, b, c in rows]
     for name in ("filter_accuracy", "filter_recall", "filter_precision"):
-        lines.append(f"  {name.replace('_', ' ')}: {_share(metrics[name])}")
-    return [*lines, f"  vertex error (median): {metrics['vertex_median_cm']} cm"]
+        if name in metrics:
+            lines.append(f"  {name.replace('_', ' ')}: {_share(metrics[name])}")
+    if "vertex_median_cm" in metrics:
+        lines.append(f"  vertex error (median): {metrics['vertex_median_cm']} cm")
+    return lines
 
 
 def print_result(
-    result: NuGraph3Result,
+    result: NuGraphResult,
     stages: Mapping[str, float] | None = None,
     *,
     console: Console = output,
 ) -> None:
-    """Print one event: its class, its vertex, its hits per class and plane.
+    """Print one event: its class and vertex if the model has them, its hits per class and plane.
 
     Args:
         result: the event.
         stages: seconds by serving stage, if known.
         console: where to print.
     """
-    signal = len(result.signal)
-    x, y, z = result.vertex.tolist()
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("signal", f"{signal:,} of {len(result.hits):,} hits")
-    facts.add_row("vertex", f"x {x:.1f}  y {y:.1f}  z {z:.1f} cm")
+    if result.has("filter"):
+        signal = int(result.is_signal.sum())
+        facts.add_row("signal", f"{signal:,} of {result.num_hits:,} hits")
+    if result.has("vertex"):
+        x, y, z = result.vertex.tolist()
+        facts.add_row("vertex", f"x {x:.1f}  y {y:.1f}  z {z:.1f} cm")
+    if result.has("particle"):
+        facts.add_row("particles", f"{result.num_particles:,}")
     if result.unknown_hits:
         facts.add_row(
             "[yellow]warning[/]",
@@ -113,10 +125,12 @@ def print_result(
     counts = {name: list(row) for name, *row in result.counts().itertuples()}
     blocks: list[RenderableType] = [
         Text(f"run {result.run}, subrun {result.subrun}, event {result.event}", style="bold"),
-        _indented(_probabilities(result.event_probabilities)),
-        _indented(facts),
-        _indented(_hit_table(counts)),
     ]
+    if result.has("event"):
+        blocks.append(_indented(_probabilities(result.event_probabilities)))
+    if facts.row_count:
+        blocks.append(_indented(facts))
+    blocks.append(_indented(_hit_table(counts)))
     console.print(Group(*blocks), highlight=False)
     if stages:
         print_stages(stages, console=console)
@@ -135,14 +149,15 @@ def print_stages(stages: Mapping[str, float], *, console: Console = output) -> N
 
 def print_tally(tally: Tally, seconds: float | None = None, *, console: Console = output) -> None:
     """Print the sums over many events and, with ``seconds``, the rate."""
-    total = tally.events.total()
+    total = tally.count
     pace = "" if seconds is None else f" in {seconds:.1f} s, {total / seconds:.1f} per second"
     blocks: list[RenderableType] = [
         Text(f"{count_of(total, 'event')}{pace}", "bold"),
     ]
     if total:
-        shares = {name: count / total for name, count in tally.events.items()}
-        blocks.append(_indented(_probabilities(shares, tally.events)))
+        if tally.events:
+            shares = {name: count / total for name, count in tally.events.items()}
+            blocks.append(_indented(_probabilities(shares, tally.events)))
         blocks.append(_indented(_hit_table(tally.hits)))
     if tally.unknown_hits:
         blocks.append(Text(_unknown(tally.unknown_hits), style="yellow"))

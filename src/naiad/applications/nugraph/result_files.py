@@ -1,4 +1,4 @@
-"""Files of NuGraph3 results: HDF5 in pynuml's layout, or one flat Parquet table; both streamed.
+"""Files of NuGraph results: HDF5 in pynuml's layout, or one flat Parquet table; both streamed.
 
 HDF5: groups ``event_table`` and ``hit_table`` with a dataset per column, all ``[n, k]``; each has
 ``event_id`` (run, subrun, event), and ``hit_table/event_id.seq_cnt`` has the event's row in
@@ -19,8 +19,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from naiad.applications.nugraph.heads import HEADS, Labels, Part
+from naiad.applications.nugraph.result_columns import facts, labels_of
 from naiad.applications.nugraph.result_tables import read_parquet
-from naiad.applications.nugraph.results import HIT_DTYPES, Labels, NuGraph3Result
+from naiad.applications.nugraph.results import HIT_DTYPES, NuGraphResult
 from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.task import NuGraph3Task
 from naiad.bulk.merging import merge_hdf5
@@ -48,7 +50,7 @@ class Hdf5Writer:
         self._path = path
         self._draft: Hdf5Draft | None = None
         self._labels: Labels | None = None
-        self._block: list[NuGraph3Result] = []
+        self._block: list[NuGraphResult] = []
         self._held = 0
         self._sizes: list[int] = []
 
@@ -57,7 +59,7 @@ class Hdf5Writer:
         """Number of events in the file."""
         return sum(self._sizes[: self._draft.commits]) if self._draft is not None else 0
 
-    def add(self, name: str, unit: object, result: NuGraph3Result) -> None:
+    def add(self, name: str, unit: object, result: NuGraphResult) -> None:
         """Add one event.
 
         Raises:
@@ -71,7 +73,7 @@ class Hdf5Writer:
                 f"{self._path} has results of another model: {self._labels}, not {result.labels}"
             )
         self._block.append(result)
-        self._held += max(1, len(result.probabilities))
+        self._held += max(1, result.num_hits)
         if self._held >= _HITS_PER_WRITE:
             self._flush()
 
@@ -102,9 +104,7 @@ class Hdf5Writer:
         self._draft.commit(lambda file: _append_block(file, block, first))
 
 
-def write_results(
-    results: Iterable[NuGraph3Result], path: Path, *, overwrite: bool = False
-) -> Path:
+def write_results(results: Iterable[NuGraphResult], path: Path, *, overwrite: bool = False) -> Path:
     """Write results as they come to an HDF5, Parquet or CSV file, chosen by its suffix.
 
     Raises:
@@ -119,11 +119,11 @@ def write_results(
     return path
 
 
-def read_results(path: Path) -> Iterator[NuGraph3Result]:
+def read_results(path: Path) -> Iterator[NuGraphResult]:
     """Read back what :func:`write_results` wrote, one event at a time.
 
     Raises:
-        NaiadError: ``path`` is not a file of NuGraph3 results.
+        NaiadError: ``path`` is not a file of NuGraph results.
     """
     if path.suffix not in (*_HDF5, *_PARQUET):
         raise NaiadError(f"{path} must end in {', '.join(_HDF5)}, {' or '.join(_PARQUET)}")
@@ -132,29 +132,20 @@ def read_results(path: Path) -> Iterator[NuGraph3Result]:
     return _read_hdf5(path) if path.suffix in _HDF5 else read_parquet(path)
 
 
-def _append_block(file: Any, block: list[NuGraph3Result], first: int) -> None:
+def _append_block(file: Any, block: list[NuGraphResult], first: int) -> None:
     """Append events numbered from ``first``."""
     labels = block[0].labels
     if not first:
-        file.attrs.update(
-            {
-                "content": "NuGraph3 results",
-                "semantic_classes": list(labels.semantic),
-                "event_classes": list(labels.event),
-                "planes": list(PLANES),
-                "notice": labels.notice,
-            }
-        )
+        file.attrs.update({**facts(labels), "planes": list(PLANES)})
     columns = {
         "event_id": np.array([(r.run, r.subrun, r.event) for r in block], np.int32),
-        "event_class": np.array([[labels.event.index(r.event_class)] for r in block], np.int32),
-        "probability": np.array([list(r.event_probabilities.values()) for r in block], "f4"),
-        "vertex": np.stack([r.vertex for r in block]),
         "unknown_hits": np.array([[r.unknown_hits] for r in block], np.int32),
     }
+    for part in _stored(labels, per_hit=False):
+        columns[part.hdf5] = np.stack([np.atleast_1d(r.part(part)) for r in block])
     for name, column in columns.items():
         _append(file, f"event_table/{name}", column)
-    counts = np.array([len(r.probabilities) for r in block])
+    counts = np.array([r.num_hits for r in block])
     numbers = np.arange(first, first + len(block))
     _append(
         file,
@@ -163,6 +154,10 @@ def _append_block(file: Any, block: list[NuGraph3Result], first: int) -> None:
     )
     for name, column in _hit_columns(block, labels).items():
         _append(file, f"hit_table/{name}", column)
+
+
+def _stored(labels: Labels, *, per_hit: bool) -> list[Part]:
+    return [part for part in labels.parts(per_hit=per_hit) if part.hdf5]
 
 
 def _append(file: Any, name: str, rows: NDArray[Any]) -> None:
@@ -183,53 +178,71 @@ def _append(file: Any, name: str, rows: NDArray[Any]) -> None:
     dataset[start:] = rows
 
 
-def _hit_columns(block: list[NuGraph3Result], labels: Labels) -> dict[str, NDArray[Any]]:
+def _hit_columns(block: list[NuGraphResult], labels: Labels) -> dict[str, NDArray[Any]]:
     """Return the columns of ``hit_table`` for some events, each ``[n, k]``."""
-    counts = [len(r.probabilities) for r in block]
+    counts = [r.num_hits for r in block]
     ids = np.array([(r.run, r.subrun, r.event) for r in block], np.int32).reshape(-1, 3)
     columns: dict[str, NDArray[Any]] = {"event_id": np.repeat(ids, counts, axis=0)}
-    for name, dtype in HIT_DTYPES.items():
-        parts = [r.columns[name] for r in block]
-        columns[_PYNUML.get(name, name)] = np.concatenate([np.zeros(0, dtype), *parts])[:, None]
-    empty = np.zeros((0, len(labels.semantic)), np.float32)
-    columns["probability"] = np.concatenate([empty, *(r.probabilities for r in block)])
+    for name in HIT_DTYPES:
+        column = np.concatenate([r.columns[name] for r in block])
+        columns[_PYNUML.get(name, name)] = column[:, None]
+    for part in _stored(labels, per_hit=True):
+        values = np.concatenate([r.part(part) for r in block])
+        columns[part.hdf5] = values if part.along else values[:, None]
     return columns
 
 
-def _read_hdf5(path: Path) -> Iterator[NuGraph3Result]:
+def _read_hdf5(path: Path) -> Iterator[NuGraphResult]:
     try:
         opened = _h5py().File(path, "r")
     except OSError as error:
         raise NaiadError(f"{path} is not an HDF5 file: {error}") from None
     with opened as file:
-        if "event_table/probability" not in file or "hit_table/probability" not in file:
-            raise NaiadError(f"{path} has no NuGraph3 results")
-        labels = Labels(
-            tuple(str(name) for name in file.attrs["semantic_classes"]),
-            tuple(str(name) for name in file.attrs["event_classes"]),
-            str(file.attrs["notice"]),
-        )
-        events = {name: column[:] for name, column in file["event_table"].items()}
+        if not {"content", "notice"} <= set(file.attrs) or "hit_table/hit_id" not in file:
+            raise NaiadError(f"{path} has no NuGraph results")
+        tables = {True: "hit_table", False: "event_table"}
+        where = {
+            part.name: f"{tables[head.per_hit]}/{part.hdf5}"
+            for head in HEADS.values()
+            for part in head.parts
+            if part.hdf5
+        }
+
+        def width(part: Part) -> int:
+            place = where[part.name]
+            return file[place].shape[1] if place in file else 0
+
+        def read(rows: slice, *, per_hit: bool) -> dict[str, NDArray[Any]]:
+            found: dict[str, NDArray[Any]] = {}
+            for part in _stored(labels, per_hit=per_hit):
+                column = file[where[part.name]]
+                found[part.name] = column[rows] if part.along else column[rows, 0]
+            return found
+
+        labels = labels_of(file.attrs, width)
+        events = {
+            "event_id": file["event_table/event_id"][:],
+            "unknown_hits": file["event_table/unknown_hits"][:, 0],
+        }
+        of_event = read(slice(None), per_hit=False)
         counts = np.zeros(len(events["event_id"]), np.int64)
         sequence = file["hit_table/event_id.seq_cnt"][:]
         counts[sequence[:, 0]] = sequence[:, 1]
         ends = np.concatenate([[0], np.cumsum(counts)])
         hits = file["hit_table"]
         for number, (start, stop) in enumerate(pairwise(ends.tolist())):
-            columns = {name: hits[_PYNUML.get(name, name)][start:stop, 0] for name in HIT_DTYPES}
             run, subrun, event = events["event_id"][number].tolist()
-            yield NuGraph3Result(
+            yield NuGraphResult(
                 run=run,
                 subrun=subrun,
                 event=event,
-                event_probabilities=dict(
-                    zip(labels.event, events["probability"][number].tolist(), strict=True)
-                ),
-                vertex=events["vertex"][number],
-                columns=columns,
-                probabilities=hits["probability"][start:stop],
+                columns={name: hits[_PYNUML.get(name, name)][start:stop, 0] for name in HIT_DTYPES},
+                values={
+                    **read(slice(start, stop), per_hit=True),
+                    **{name: values[number] for name, values in of_event.items()},
+                },
                 labels=labels,
-                unknown_hits=int(events["unknown_hits"][number, 0]),
+                unknown_hits=int(events["unknown_hits"][number]),
             )
 
 

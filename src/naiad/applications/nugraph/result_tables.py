@@ -1,4 +1,4 @@
-"""NuGraph3 results as one flat table.
+"""Results of NuGraph networks as one flat table.
 
 One row per hit; the event's own values are repeated in each of its rows, which compression makes
 free. ``entry`` numbers the events. An event without hits is one row whose hit columns are null.
@@ -7,41 +7,42 @@ free. ``entry`` numbers the events. An event without hits is one row whose hit c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from naiad.applications.nugraph.results import HIT_DTYPES, Labels, NuGraph3Result, hit_columns
+from naiad.applications.nugraph.heads import Part
+from naiad.applications.nugraph.result_columns import labels_of, named_columns
+from naiad.applications.nugraph.results import HIT_DTYPES, NuGraphResult, hit_columns
 from naiad.errors import MissingExtra, NaiadError
 from naiad.tasks.task import Rows
 
 
-def rows(result: NuGraph3Result) -> Rows:
+def rows(result: NuGraphResult) -> Rows:
     """Return the columns of one event; an event without hits has one row with null hit columns."""
-    columns, labels = result.columns, result.labels
-    hits: dict[str, Any] = {
-        **{name: columns[name] for name in HIT_DTYPES},
-        **{f"p_{name}": p for name, p in zip(labels.semantic, result.probabilities.T, strict=True)},
-        "signal": result.is_signal,
-    }
-    if not len(result.probabilities):
+    labels = result.labels
+    hits: dict[str, Any] = {name: result.columns[name] for name in HIT_DTYPES}
+    event: dict[str, Any] = {}
+    for columns, per_hit in ((hits, True), (event, False)):
+        for part in labels.parts(per_hit=per_hit):
+            columns.update(named_columns(part, result.part(part), labels))
+    if not result.num_hits:
         hits = {name: np.ma.masked_all(1, values.dtype) for name, values in hits.items()}
     return {
         **{name: getattr(result, name) for name in ("run", "subrun", "event", "unknown_hits")},
         **hits,
-        "event_class": labels.event.index(result.event_class),
-        **{f"p_event_{name}": p for name, p in result.event_probabilities.items()},
-        **{f"vertex_{axis}": x for axis, x in zip("xyz", result.vertex.tolist(), strict=True)},
+        **{name: value.item() for name, value in event.items()},
     }
 
 
-def read_parquet(path: Path) -> Iterator[NuGraph3Result]:
+def read_parquet(path: Path) -> Iterator[NuGraphResult]:
     """Read the events one at a time.
 
     Raises:
-        NaiadError: ``path`` is not a Parquet file of NuGraph3 results.
+        NaiadError: ``path`` is not a Parquet file of results.
     """
     pa, parquet = import_pyarrow()
     try:
@@ -51,36 +52,49 @@ def read_parquet(path: Path) -> Iterator[NuGraph3Result]:
     with file:
         metadata = file.schema_arrow.metadata or {}
         if b"naiad" not in metadata:
-            raise NaiadError(f"{path} has no NuGraph3 results")
-        about = json.loads(metadata[b"naiad"])
-        labels = Labels(
-            tuple(about["semantic_classes"]), tuple(about["event_classes"]), about["notice"]
-        )
+            raise NaiadError(f"{path} has no NuGraph results")
+        there = file.schema_arrow.names
+
+        def width(part: Part) -> int:
+            pattern = re.compile(re.escape(part.column).replace(r"\{\}", ".+"))
+            return sum(pattern.fullmatch(name) is not None for name in there)
+
+        labels = labels_of(json.loads(metadata[b"naiad"]), width)
+
+        def values(frame: Any, *, per_hit: bool) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for part in labels.parts(per_hit=per_hit):
+                if part.along:
+                    names = [part.column.format(name) for name in labels.names(part.along)]
+                    found[part.name] = frame[names].to_numpy(part.dtype)
+                elif not part.source:
+                    column = frame[part.column]
+                    column = column.cat.codes if part.categories else column
+                    found[part.name] = column.to_numpy(part.dtype)
+            return found
+
         for group in range(file.num_row_groups):
             # A writer ends a row group only between events.
             frame = file.read_row_group(group).to_pandas()
             for _, rows in frame.groupby("entry"):
-                event = rows.iloc[0]
+                event = rows.iloc[:1]
                 hits = rows[rows["hit_id"].notna()]
-                columns = hit_columns(
-                    {
-                        name: hits[name].cat.codes if name in ("plane", "semantic") else hits[name]
-                        for name in HIT_DTYPES
-                    }
-                )
-                probabilities = hits[[f"p_{name}" for name in labels.semantic]]
-                yield NuGraph3Result(
-                    run=int(event["run"]),
-                    subrun=int(event["subrun"]),
-                    event=int(event["event"]),
-                    event_probabilities={
-                        name: float(event[f"p_event_{name}"]) for name in labels.event
+                yield NuGraphResult(
+                    run=int(event["run"].item()),
+                    subrun=int(event["subrun"].item()),
+                    event=int(event["event"].item()),
+                    columns=hit_columns(
+                        {
+                            name: hits[name].cat.codes if name == "plane" else hits[name]
+                            for name in HIT_DTYPES
+                        }
+                    ),
+                    values={
+                        **values(hits, per_hit=True),
+                        **{name: array[0] for name, array in values(event, per_hit=False).items()},
                     },
-                    vertex=np.array([event[f"vertex_{axis}"] for axis in "xyz"], np.float32),
-                    columns=columns,
-                    probabilities=probabilities.to_numpy(np.float32),
                     labels=labels,
-                    unknown_hits=int(event["unknown_hits"]),
+                    unknown_hits=int(event["unknown_hits"].item()),
                 )
 
 

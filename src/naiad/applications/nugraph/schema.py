@@ -1,13 +1,15 @@
-"""The three schemas of NuGraph3: inputs, prepared sample and outputs.
+"""The schemas of the NuGraph networks: inputs, prepared sample and outputs.
 
-The wire names and types are those of the public NuGraph3-on-Triton deployment, so its clients work
-unchanged. Hits are the rows of pynuml's ``hit_table``, spacepoints those of ``spacepoint_table``.
+The wire names and types are those of the public NuGraph-on-Triton deployments, so their clients
+work unchanged. Hits are the rows of pynuml's ``hit_table``, spacepoints those of
+``spacepoint_table``.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from naiad.applications.nugraph.heads import output_tensors
 from naiad.core.schema import Tensor
 
 PLANES: Final = ("u", "v", "y")
@@ -107,37 +109,18 @@ SAMPLE: Final = {
 }
 """One prepared event, a graph of hits (per plane), spacepoints and the event itself."""
 
+UNKNOWN_HITS: Final = Tensor(
+    "int32",
+    ("requests",),
+    doc="spacepoint entries that name no hit of their plane, which were left out",
+)
+
 OUTPUTS: Final = {
-    # The original's config.pbtxt declares [4], its model answers [1, 4]; clients accept both.
-    "e_evt": Tensor(
-        "float32",
-        ("requests", NUM_EVENT_CLASSES),
-        declared=(NUM_EVENT_CLASSES,),
-        doc="score (logit) per event class",
+    **output_tensors(
+        ("event", "semantic", "filter", "vertex"),
+        PLANES,
+        {"semantic": NUM_SEMANTIC_CLASSES, "event": NUM_EVENT_CLASSES},
     ),
-    **{
-        f"x_semantic_{plane}": Tensor(
-            "float32",
-            (f"hits_{plane}", NUM_SEMANTIC_CLASSES),
-            doc=f"score (logit) per semantic class of each hit on plane {plane}, in table order",
-        )
-        for plane in PLANES
-    },
-    **{
-        f"x_filter_{plane}": Tensor(
-            "float32",
-            (f"hits_{plane}",),
-            doc=f"probability that each hit on plane {plane} is signal, in table order",
-        )
-        for plane in PLANES
-    },
-    "v_evt": Tensor(
-        "float32", ("requests", 3), unit="cm", doc="position x, y, z of the neutrino vertex"
-    ),
-    "unknown_hits": Tensor(
-        "int32",
-        ("requests",),
-        doc="spacepoint entries that name no hit of their plane, which were left out",
-    ),
+    "unknown_hits": UNKNOWN_HITS,
 }
-"""The network's outputs for a merged batch, and a client's for one event."""
+"""NuGraph3's outputs for a merged batch, and a client's for one event."""

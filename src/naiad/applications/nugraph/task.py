@@ -8,8 +8,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from naiad.applications.nugraph.heads import Labels
 from naiad.applications.nugraph.labels import EVENT_CLASSES, SEMANTIC_CLASSES
-from naiad.applications.nugraph.schema import PLANES
+from naiad.applications.nugraph.result_columns import facts, table_columns
 from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
 from naiad.tasks.task import (
@@ -31,7 +32,7 @@ from naiad.tasks.task import (
 if TYPE_CHECKING:
     from naiad.applications.nugraph.events import Event
     from naiad.applications.nugraph.report import EventReport
-    from naiad.applications.nugraph.results import Labels, NuGraph3Result
+    from naiad.applications.nugraph.results import NuGraphResult
 
 _HDF5: Final = "naiad.applications.nugraph.result_files:Hdf5Writer"
 
@@ -43,32 +44,8 @@ class EventSize(str, Enum):
     large = "large"
 
 
-def columns_for(semantic: Sequence[str], event: Sequence[str]) -> tuple[Column, ...]:
-    """Return the columns of the result table, with a row per hit, for these classes."""
-    return (
-        Column("entry", "int64", "number of the event in the table", fill="number"),
-        Column("run", "int32", "run number"),
-        Column("subrun", "int32", "subrun number"),
-        Column("event", "int32", "event number"),
-        Column("hit_id", "int32", "number of the hit in its event; null in an event without hits"),
-        Column("plane", "category", "wire plane of the hit", categories=PLANES),
-        Column("wire", "int32", "wire of the hit, counted in its plane"),
-        Column("time", "float32", "drift time of the hit", "tick"),
-        Column("integral", "float32", "charge of the hit", "ADC"),
-        Column("rms", "float32", "width of the hit in time", "tick"),
-        Column("semantic", "category", "likeliest class of the hit", categories=tuple(semantic)),
-        *(Column(f"p_{name}", "float32", f"probability of {name}") for name in semantic),
-        Column("filter", "float32", "probability that the neutrino made the hit"),
-        Column("signal", "bool", "filter is above 0.5"),
-        Column("event_class", "category", "likeliest class of the event", categories=tuple(event)),
-        *(Column(f"p_event_{name}", "float32", f"probability of {name}") for name in event),
-        *(Column(f"vertex_{axis}", "float32", f"{axis} of the vertex", "cm") for axis in "xyz"),
-        Column("unknown_hits", "int32", "spacepoint entries that name no hit of their plane"),
-    )
-
-
 class NuGraph3Task(
-    Task["Event", "NuGraph3Result"],
+    Task["Event", "NuGraphResult"],
     Opens["Event"],
     Reports,
     Draws,
@@ -98,7 +75,7 @@ class NuGraph3Task(
     packages = ("scipy", "safetensors")
 
     unit, suffixes, example = "events", (".h5", ".hdf5"), "events/*.h5"
-    columns = columns_for(SEMANTIC_CLASSES, EVENT_CLASSES)
+    columns = table_columns(Labels(SEMANTIC_CLASSES, EVENT_CLASSES))
     formats = {".h5": _HDF5, ".hdf5": _HDF5}
     simulated, simulated_output = "events", "events.h5"
 
@@ -183,13 +160,13 @@ class NuGraph3Task(
             unit.arrays(), id="/".join(map(str, unit.id)), parameters={"strict": options.strict}
         )
 
-    def answer(self, unit: Event, outputs: Arrays, card: Labels) -> NuGraph3Result:
+    def answer(self, unit: Event, outputs: Arrays, card: Labels) -> NuGraphResult:
         """Return the result of an event."""
-        from naiad.applications.nugraph.results import NuGraph3Result
+        from naiad.applications.nugraph.results import NuGraphResult
 
-        return NuGraph3Result.from_outputs(unit, outputs, card)
+        return NuGraphResult.from_outputs(unit, outputs, card)
 
-    def rows(self, result: NuGraph3Result) -> Rows:
+    def rows(self, result: NuGraphResult) -> Rows:
         """Return the columns of an event: a row per hit, with the event's values in each."""
         from naiad.applications.nugraph.result_tables import rows
 
@@ -197,24 +174,15 @@ class NuGraph3Task(
 
     def card(self, metadata: Mapping[str, str]) -> Labels:
         """Return the names of the model's classes, and its notice."""
-        from naiad.applications.nugraph.results import Labels
-
         return Labels.from_metadata(metadata)
 
     def columns_of(self, card: Labels, options: Any) -> tuple[Column, ...]:
         """Return the columns for the classes of a model."""
-        labels = _named(card)
-        return columns_for(labels.semantic, labels.event)
+        return table_columns(_named(card))
 
     def facts(self, card: Labels) -> Json:
         """Return the classes and the notice, for table metadata."""
-        labels = _named(card)
-        return {
-            "content": "NuGraph3 results",
-            "semantic_classes": labels.semantic,
-            "event_classes": labels.event,
-            "notice": labels.notice,
-        }
+        return facts(_named(card))
 
     def report(self, count: int, card: Labels, options: Any) -> EventReport:
         """Return a report of a few events one by one, or of sums over many."""
@@ -231,7 +199,7 @@ class NuGraph3Task(
 
     def picture_name(self, found: Found) -> str:
         """Return run, subrun and event."""
-        result: NuGraph3Result = found.result
+        result: NuGraphResult = found.result
         return f"{result.run}-{result.subrun}-{result.event}"
 
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, Event]]:
@@ -315,5 +283,8 @@ class NuGraph3Task(
 def _named(labels: Labels) -> Labels:
     """Return the labels, numbered if the server names no classes."""
     return labels.sized(
-        len(labels.semantic) or len(SEMANTIC_CLASSES), len(labels.event) or len(EVENT_CLASSES)
+        {
+            "semantic": len(labels.semantic) or len(SEMANTIC_CLASSES),
+            "event": len(labels.event) or len(EVENT_CLASSES),
+        }
     )

@@ -111,10 +111,11 @@ def test_the_truth_is_drawn_below_when_there_is_one() -> None:
 def test_the_vertex_is_marked_if_the_event_has_the_geometry() -> None:
     (event,) = simulate(1, seed=5)
     result = NuGraph3Result.from_outputs(event, answer(event.arrays()), LABELS)
-    right = replace(result, vertex=event.truth.vertex)
+    right = replace(result, values={**result.values, "vertex": event.truth.vertex})
     assert "vertex" in texts(event_display(event, right))
     assert "vertex" not in texts(draw(make_event([0, 1, 2])))
-    far = replace(result, vertex=np.array([256, -110, 1000], np.float32))
+    away = np.array([256, -110, 1000], np.float32)
+    far = replace(result, values={**result.values, "vertex": away})
     event_display(event, far)
 
 

@@ -301,7 +301,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("hello")
     (tmp_path / "text.h5").write_text("hello")
     for name, message in (
-        ("a.parquet", "no NuGraph3 results"),
+        ("a.parquet", "no NuGraph results"),
         ("text.parquet", "not a Parquet file"),
         ("text.h5", "not an HDF5 file"),
         ("none.h5", "no such file"),

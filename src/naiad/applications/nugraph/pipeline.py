@@ -41,10 +41,17 @@ class NuGraph3(Pipeline):
     limit = Budget(hits=100_000, spacepoints=500_000)
     prepare_threads = 4
     weights = "data/weights"
+    made_by = "naiad.applications.nugraph.by_weights:nugraph3"
 
     arrays = "numpy"  # the compiled network needs no torch
 
     _model: Callable[[Batch], Mapping[str, Any]] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a subclass be found by its own name, unless it says how it is made."""
+        super().__init_subclass__(**kwargs)
+        if "made_by" not in cls.__dict__:
+            cls.made_by = ""
 
     def metadata(self) -> Mapping[str, str]:
         """Return classes, notice and sha256 of the weights, for clients."""
@@ -83,7 +90,7 @@ class NuGraph3(Pipeline):
 
         return prepare(
             request,
-            strict=_flag(request.parameters, "strict"),
+            strict=flag(request.parameters, "strict"),
             max_integral=self._known.max_integral,
             position_scale=self._known.position_scale,
         )
@@ -168,7 +175,7 @@ def example_event() -> dict[str, Array]:
     }
 
 
-def _flag(parameters: Mapping[str, Parameter], name: str) -> bool:
+def flag(parameters: Mapping[str, Parameter], name: str) -> bool:
     """Read a request parameter that is a boolean, or one in words."""
     value = parameters.get(name, False)
     if isinstance(value, bool):

@@ -76,7 +76,8 @@ def refuse_large_charges(integral: NDArray[np.float32], largest: float) -> None:
     if integral.size and integral.max() > largest:
         worst = int((integral > largest).argmax())
         raise InvalidInput(
-            f"hit_table_integral[{worst}] is {integral[worst]:g}; it must be at most {largest:g} ADC"
+            f"hit_table_integral[{worst}] is {integral[worst]:g}; "
+            f"it must be at most {largest:g} ADC"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -159,6 +159,10 @@ class NuGraph3Task(
         return Request(
             unit.arrays(), id="/".join(map(str, unit.id)), parameters={"strict": options.strict}
         )
+
+    def request_for(self, unit: Event, options: Any, card: Labels) -> Request:
+        """Return the request for an event, with the columns that the model takes."""
+        return replace(self.request(unit, options), arrays=unit.arrays(extra=card.extra))
 
     def answer(self, unit: Event, outputs: Arrays, card: Labels) -> NuGraphResult:
         """Return the result of an event."""

@@ -10,6 +10,7 @@ dimensions, its condensation coordinates, so that hits of one particle end close
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import cast
 
 from naiad.applications.nugraph.condensation.card import Architecture
@@ -200,7 +201,7 @@ class CondensationNet(nn.Module):
 def _layers(*sizes: int) -> nn.Sequential:
     """Return linear layers of these sizes, with Mish between them."""
     layers: list[nn.Module] = []
-    for number, (size, out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for number, (size, out) in enumerate(pairwise(sizes)):
         layers += [nn.Mish()] * bool(number)
         layers.append(nn.Linear(size, out))
     return nn.Sequential(*layers)

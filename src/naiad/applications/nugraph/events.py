@@ -90,8 +90,9 @@ class Truth:
 class Event:
     """One event: its hits and its spacepoints, as columns of equal length.
 
-    ``hits`` has the columns `HIT_COLUMNS` and maybe `EXTRA_HIT_COLUMNS`, ``spacepoints`` those of `SPACEPOINT_COLUMNS` and, where
-    known, ``position``, float32 ``[spacepoints, 3]`` in cm.
+    ``hits`` has the columns `HIT_COLUMNS` and, where known, `EXTRA_HIT_COLUMNS`; ``spacepoints``
+    those of `SPACEPOINT_COLUMNS` and, where known, ``position``, float32 ``[spacepoints, 3]`` in
+    cm.
     """
 
     run: int

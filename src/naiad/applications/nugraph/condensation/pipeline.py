@@ -35,9 +35,9 @@ _ANY = CondensationCard(
 class Condensation(Pipeline):
     """Class, signal probability and particle of each hit, event class and vertex of each event.
 
-    Base of the classes that :func:`naiad.applications.nugraph.by_weights.nugraph3` makes of weights,
-    with the outputs of their heads. ``weights`` is a folder that ``naiad weights import`` wrote of
-    a checkpoint of 2026. With the request parameter ``strict``, an event whose spacepoints name
+    Base of the classes that :func:`naiad.applications.nugraph.by_weights.nugraph3` makes of
+    weights, with the outputs of their heads. ``weights`` is a folder that ``naiad weights import``
+    wrote of a checkpoint of 2026. With the request parameter ``strict``, an event whose spacepoints name
     unknown hits is refused; by default those entries are ignored and counted in ``unknown_hits``.
     """
 

@@ -13,7 +13,7 @@ from naiad.applications.nugraph import heads as wire
 from naiad.applications.nugraph import schema
 from naiad.applications.nugraph.condensation.card import HEADS, CondensationCard
 from naiad.applications.nugraph.schema import PLANES
-from naiad.core.schema import REQUESTS, Schema, Tensor
+from naiad.core.schema import Schema, Tensor
 
 INPUTS: Final = {
     **schema.INPUTS,

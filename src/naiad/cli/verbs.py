@@ -56,16 +56,21 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 def group(verb: str, about: str) -> typer.Typer:
     """Return the group ``naiad VERB``, with a command for every application that has the verb."""
     build = BUILDERS[verb]
+    imports = verb == "import_weights"
 
     class Verb(Group):
         def list_commands(self, ctx: Any) -> list[str]:
-            derived = [app.name for app in applications() if _command(app, build) is not None]
-            return sorted({*super().list_commands(ctx), *derived})
+            derived = {app.name for app in applications() if _command(app, build) is not None}
+            return sorted(
+                {*super().list_commands(ctx), *derived, *(_families() if imports else ())}
+            )
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             found = _application(cmd_name)
             if found is None and (own := super().get_command(ctx, cmd_name)) is not None:
                 return own
+            if found is None and imports:
+                found = _families().get(cmd_name)
             if found is None and verb in ("infer", "process"):
                 from naiad.tasks.tensors import task_of_model
 
@@ -81,6 +86,16 @@ def group(verb: str, about: str) -> typer.Typer:
 def _application(name: str) -> type[Application] | None:
     """Return the application of that name, or ``FILE.py:CLASS``; None for other classes."""
     return application_in(name) if ".py:" in name else application(name)
+
+
+def _families() -> dict[str, Kind]:
+    """Return an application by each further name under which its weights are imported."""
+    return {
+        name: app
+        for app in applications()
+        if issubclass(app, Task) and issubclass(app, ImportsWeights)
+        for name in app.imported_as
+    }
 
 
 def _command(found: type[Application], build: Callable[[Kind], Command | None]) -> Command | None:
@@ -308,7 +323,7 @@ def train_command(kind: Kind) -> Command | None:
             lines = list(task.train(output, chosen, command, advance))
         for line in lines:
             say(escape(line))
-        _say_weights(kind, output)
+        _say_weights(kind.name, output)
 
     parameters = [
         _folder("output", "Folder for the weights."),
@@ -329,7 +344,7 @@ def import_command(kind: Kind) -> Command | None:
         task: Any = kind()
         for line in task.import_weights(given["source"], output, build(kind.ImportOptions, given)):
             say(escape(line))
-        _say_weights(kind, output)
+        _say_weights(task.application_of(output), output)
 
     parameters = [
         _argument("source", Path, typer.Argument(help="Weights to import.", show_default=False)),
@@ -442,10 +457,10 @@ exit status is then 1.
 """
 
 
-def _say_weights(kind: Kind, folder: Path) -> None:
+def _say_weights(name: str, folder: Path) -> None:
     where = shlex.quote(str(folder))
     say(
-        f"wrote [bold]{escape(str(folder))}[/]; serve it: naiad serve {kind.name} "
+        f"wrote [bold]{escape(str(folder))}[/]; serve it: naiad serve {name} "
         f"--weights {escape(where)}"
     )
     from naiad.card import ModelCard, read_card

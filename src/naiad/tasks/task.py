@@ -470,11 +470,18 @@ class ImportsWeights(ABC):
     The docstring of ``import_weights`` is the help of ``naiad weights import NAME``.
     """
 
+    imported_as: ClassVar[tuple[str, ...]] = ()
+    """Other names in ``naiad weights import NAME``, such as that of a family of models."""
+
     ImportOptions: ClassVar[type[Any]] = NoOptions
 
     @abstractmethod
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
         """Convert ``source`` to a folder of weights; return lines to print."""
+
+    def application_of(self, weights: Path) -> str:
+        """Return the name of the application that serves imported weights, by default this one."""
+        return cast("Task[Any, Any]", self).name
 
 
 def options_of(options: type, given: Mapping[str, Any]) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from pathlib import Path
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from naiad.applications.nugraph.condensation.card import CondensationCard
 from naiad.applications.nugraph.schema import MAX_INTEGRAL, POSITION_SCALE
-from naiad.card import ModelCard
+from naiad.card import ModelCard, read_card
 from naiad.errors import WeightsError
 
 PerPlane: TypeAlias = Mapping[str, tuple[float, ...]]
@@ -83,6 +85,11 @@ class NuGraphCard(ModelCard, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         WeightsError: names or numbers do not fit the architecture.
     """
 
+    title: ClassVar[str]
+    """Name of the network."""
+    application: ClassVar[str]
+    """Name of the application that serves it."""
+
     semantic_classes: tuple[str, ...]
     mean: PerPlane
     std: PerPlane
@@ -121,6 +128,9 @@ class NuGraph3Card(NuGraphCard, frozen=True, kw_only=True, forbid_unknown_fields
         event_classes: name of each column of ``e_evt``.
     """
 
+    title: ClassVar[str] = "NuGraph3"
+    application: ClassVar[str] = "nugraph3"
+
     architecture: Architecture
     event_classes: tuple[str, ...]
 
@@ -141,12 +151,56 @@ class NuGraph2Card(NuGraphCard, frozen=True, kw_only=True, forbid_unknown_fields
         architecture: sizes of the network.
     """
 
+    title: ClassVar[str] = "NuGraph2"
+    application: ClassVar[str] = "nugraph2"
+
     architecture: NuGraph2Architecture
 
     @property
     def sizes(self) -> NuGraph2Architecture:
         """The architecture."""
         return self.architecture
+
+
+CARDS: Final = (NuGraph3Card, NuGraph2Card, CondensationCard)
+"""The cards of all networks that are imported."""
+
+Kind = TypeVar("Kind", bound=NuGraphCard)
+
+
+def read_any_card(folder: Path) -> NuGraphCard | CondensationCard:
+    """Read the card in a folder of weights of one of the networks.
+
+    Raises:
+        WeightsError: there is no card, or it is of another network.
+    """
+    first: WeightsError | None = None
+    for kind in CARDS:
+        try:
+            return read_card(folder, kind)
+        except WeightsError as error:  # noqa: PERF203 - there are few
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def read_card_of(folder: Path, kind: type[Kind]) -> Kind:
+    """Read the card in a folder of weights of one network.
+
+    Raises:
+        WeightsError: there is no card, or it is of another network; says which command serves it.
+    """
+    try:
+        return read_card(folder, kind)
+    except WeightsError as error:
+        try:
+            other = read_any_card(folder)
+        except WeightsError:
+            raise error from None
+    raise WeightsError(
+        f"{folder}: weights of {other.title}, not of {kind.title}; serve them with: "
+        f"naiad serve {other.application} --weights {folder}"
+    )
 
 
 def check_names(kind: str, names: Sequence[str], size: int) -> None:

@@ -288,6 +288,7 @@ HEADS: Final[Mapping[str, Head]] = {
 
 NUGRAPH3_HEADS: Final = ("semantic", "filter", "event", "vertex")
 """Heads of the NuGraph3 of 2024, the default."""
+NUGRAPH2_HEADS: Final = ("semantic", "filter")
 
 
 def output_tensors(

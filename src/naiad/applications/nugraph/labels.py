@@ -5,14 +5,19 @@ The codes of ``particle_table/category`` are those of pynuml's standard labellin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 SEMANTIC_CLASSES: Final = ("pion", "muon", "kaon", "hadron", "shower", "michel", "diffuse")
-"""Classes of a hit, in the order of the network's outputs."""
+"""Classes of a hit, in the order of NuGraph3's outputs."""
+NUGRAPH2_CLASSES: Final = ("MIP", "HIP", "shower", "michel", "diffuse")
+"""Classes of a hit, in the order of NuGraph2's outputs; MIP and HIP are minimum and highly ionising
+particles."""
+NUGRAPH2_CLASS_OF: Final = (0, 0, 1, 1, 2, 3, 4)
+"""NuGraph2's class of each of `SEMANTIC_CLASSES`."""
 EVENT_CLASSES: Final = ("cc_nue", "cc_numu", "cc_nutau", "nc")
 """Classes of an event, in the order of the network's outputs."""
 BACKGROUND: Final = -1
@@ -63,6 +68,16 @@ def semantic_labels(hit_ids: NDArray[Any], particles: Table, edeps: Table) -> ND
     category = np.where(category >= 0, category, len(lookup) - 1)
     row = _find(hit, hit_ids)
     return np.where(row >= 0, lookup[category][row], BACKGROUND)
+
+
+def as_classes(labels: NDArray[np.int64], class_of: Sequence[int]) -> NDArray[np.int64]:
+    """Return the classes of hits in another scheme; `BACKGROUND` stays.
+
+    Args:
+        labels: indices into `SEMANTIC_CLASSES`.
+        class_of: the new class of each of these.
+    """
+    return np.append(np.asarray(class_of, np.int64), BACKGROUND)[labels]
 
 
 def event_label(event: Table) -> int:

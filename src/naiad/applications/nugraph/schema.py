@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from naiad.applications.nugraph.heads import output_tensors
+from naiad.applications.nugraph.heads import NUGRAPH2_HEADS, output_tensors
 from naiad.core.schema import Tensor
 
 PLANES: Final = ("u", "v", "y")
@@ -24,8 +24,11 @@ POSITION_SCALE: Final = (0.3, 0.055)
 # Far beyond any read-out window, and small enough for the network not to overflow float32.
 _MAX_TICKS: Final = 1e6
 
+NUM_FEATURES: Final = 4
+"""Of a hit: wire, time, integral, rms."""
 NUM_EVENT_CLASSES: Final = 4
 NUM_SEMANTIC_CLASSES: Final = 7
+NUGRAPH2_SEMANTIC_CLASSES: Final = 5
 
 _SPACEPOINT_HIT = {
     f"spacepoint_table_hit_id_{plane}": Tensor(
@@ -124,3 +127,9 @@ OUTPUTS: Final = {
     "unknown_hits": UNKNOWN_HITS,
 }
 """NuGraph3's outputs for a merged batch, and a client's for one event."""
+
+NUGRAPH2_OUTPUTS: Final = {
+    **output_tensors(NUGRAPH2_HEADS, PLANES, {"semantic": NUGRAPH2_SEMANTIC_CLASSES}),
+    "unknown_hits": UNKNOWN_HITS,
+}
+"""NuGraph2's outputs, likewise."""

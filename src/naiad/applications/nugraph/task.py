@@ -1,40 +1,21 @@
-"""The NuGraph3 task: files of neutrino events in; labels, classes and vertices out."""
+"""The tasks of NuGraph2 and NuGraph3, with what makes their events and weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from naiad.applications.nugraph.heads import Labels
-from naiad.applications.nugraph.labels import EVENT_CLASSES, SEMANTIC_CLASSES
-from naiad.applications.nugraph.result_columns import facts, table_columns
-from naiad.core.pipeline import Request
-from naiad.core.schema import Arrays
-from naiad.tasks.task import (
-    Advance,
-    Column,
-    Draws,
-    Found,
-    ImportsWeights,
-    Json,
-    Opens,
-    Reports,
-    Rows,
-    Simulates,
-    Source,
-    Task,
-    Trains,
-)
+from naiad.applications.nugraph.event_task import NuGraphTask
+from naiad.applications.nugraph.heads import NUGRAPH2_HEADS, Labels
+from naiad.applications.nugraph.labels import EVENT_CLASSES, NUGRAPH2_CLASSES, SEMANTIC_CLASSES
+from naiad.applications.nugraph.result_columns import table_columns
+from naiad.tasks.task import Advance, ImportsWeights, Simulates, Trains
 
 if TYPE_CHECKING:
     from naiad.applications.nugraph.events import Event
-    from naiad.applications.nugraph.report import EventReport
-    from naiad.applications.nugraph.results import NuGraphResult
-
-_HDF5: Final = "naiad.applications.nugraph.result_files:Hdf5Writer"
 
 
 class EventSize(str, Enum):
@@ -44,59 +25,14 @@ class EventSize(str, Enum):
     large = "large"
 
 
-class NuGraph3Task(
-    Task["Event", "NuGraphResult"],
-    Opens["Event"],
-    Reports,
-    Draws,
-    Simulates["Event"],
-    Trains,
-    ImportsWeights,
-):
-    """Label hits, classify events and find vertices with a served NuGraph3.
+class _Maker(Simulates["Event"], Trains, ImportsWeights):
+    """What is made for a network: simulated events, and weights, trained or imported."""
 
-    Prints up to three events one by one, or a summary of more. Result files
-    have a row per hit; HDF5 files have pynuml's layout.
-
-    [bold]Examples[/]
-
-      naiad infer nugraph3 events.h5
-      naiad infer nugraph3 events.h5 --events 0:10 --plot pictures/
-      naiad infer nugraph3 events.h5 -o results.parquet --concurrency 16
-      naiad infer nugraph3 events.h5 --url grpc://gpu-server:8001 -o results.h5
-      naiad infer nugraph3 events.h5 --local
-    """
-
-    name, model = "nugraph3", "nugraph3"
-    summary = "semantic labels, event class and vertex of a neutrino event in a LArTPC"
-    pipeline = "naiad.applications.nugraph.pipeline:NuGraph3"
-    demos = {"nugraph3": "naiad.applications.nugraph.demo:run"}
-    showcase = True
-    packages = ("scipy", "safetensors")
-
-    unit, suffixes, example = "events", (".h5", ".hdf5"), "events/*.h5"
-    columns = table_columns(Labels(SEMANTIC_CLASSES, EVENT_CLASSES))
-    formats = {".h5": _HDF5, ".hdf5": _HDF5}
     simulated, simulated_output = "events", "events.h5"
+    imported_as = ("nugraph",)
 
-    @dataclass(frozen=True)
-    class Options:
-        """Options of a request."""
-
-        strict: bool = field(
-            default=False, metadata={"help": "Refuse events whose spacepoints name unknown hits."}
-        )
-
-    @dataclass(frozen=True)
-    class DrawOptions:
-        """Options of pictures."""
-
-        truth: bool = field(
-            default=False, metadata={"help": "With --plot: also draw the truth, if known."}
-        )
-        full: bool = field(
-            default=False, metadata={"help": "With --plot: show all hits without zooming in."}
-        )
+    recipe: ClassVar[str]
+    """Name in :mod:`naiad.applications.nugraph.train` of how the network is trained."""
 
     @dataclass(frozen=True)
     class SimulateOptions:
@@ -141,82 +77,8 @@ class NuGraph3Task(
         )
         notice: str = field(default="", metadata={"help": "Notice for every user of the weights."})
 
-    @classmethod
-    def simulated_requests(cls, number: int, seed: int) -> Iterator[Arrays]:
-        """Yield the requests of simulated events, three small ones for each large one."""
-        from naiad.applications.nugraph.simulate import simulated_requests
-
-        return simulated_requests(number, seed)
-
-    def open(self, path: Path) -> Source[Event]:
-        """Open a file of events."""
-        from naiad.applications.nugraph.events import open_events
-
-        return open_events(path, truth=False)
-
-    def request(self, unit: Event, options: Any) -> Request:
-        """Return the request for an event."""
-        return Request(
-            unit.arrays(), id="/".join(map(str, unit.id)), parameters={"strict": options.strict}
-        )
-
-    def request_for(self, unit: Event, options: Any, card: Labels) -> Request:
-        """Return the request for an event, with the columns that the model takes."""
-        return replace(self.request(unit, options), arrays=unit.arrays(extra=card.extra))
-
-    def answer(self, unit: Event, outputs: Arrays, card: Labels) -> NuGraphResult:
-        """Return the result of an event."""
-        from naiad.applications.nugraph.results import NuGraphResult
-
-        return NuGraphResult.from_outputs(unit, outputs, card)
-
-    def rows(self, result: NuGraphResult) -> Rows:
-        """Return the columns of an event: a row per hit, with the event's values in each."""
-        from naiad.applications.nugraph.result_tables import rows
-
-        return rows(result)
-
-    def card(self, metadata: Mapping[str, str]) -> Labels:
-        """Return the names of the model's classes, and its notice."""
-        return Labels.from_metadata(metadata)
-
-    def columns_of(self, card: Labels, options: Any) -> tuple[Column, ...]:
-        """Return the columns for the classes of a model."""
-        return table_columns(_named(card))
-
-    def facts(self, card: Labels) -> Json:
-        """Return the classes and the notice, for table metadata."""
-        return facts(_named(card))
-
-    def report(self, count: int, card: Labels, options: Any) -> EventReport:
-        """Return a report of a few events one by one, or of sums over many."""
-        from naiad.applications.nugraph.report import EventReport
-
-        return EventReport(count)
-
-    def draw(self, found: Sequence[Found], path: Path, card: Labels, options: Any) -> None:
-        """Draw an event: wire against time on three planes."""
-        from naiad.applications.nugraph.display import draw
-
-        for one in found:
-            draw(one, path, truth=options.truth, zoom=not options.full)
-
-    def picture_name(self, found: Found) -> str:
-        """Return run, subrun and event."""
-        result: NuGraphResult = found.result
-        return f"{result.run}-{result.subrun}-{result.event}"
-
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, Event]]:
-        """Simulate neutrino events in a liquid-argon detector, with truth, for tests and training.
-
-        A toy, not for physics: tracks and showers from a vertex, cosmic rays and
-        noise, on three wire planes. The file has pynuml's layout.
-
-        [bold]Examples[/]
-
-          naiad simulate nugraph3 -n 1000 -o events.h5 --seed 7
-          naiad simulate nugraph3 -n 50 -o large.h5 --size large
-        """
+        """Yield simulated events."""
         from naiad.applications.nugraph.simulate import simulate
 
         for event in simulate(number, seed, size=options.size.value):
@@ -231,14 +93,8 @@ class NuGraph3Task(
         )
 
     def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
-        """Train NuGraph3 on a file of events with truth; a tenth of them is held out for testing.
-
-        [bold]Examples[/]
-
-          naiad simulate nugraph3 -n 5000 -o events.h5
-          naiad train nugraph3 --events events.h5 -o my-weights/
-          naiad serve nugraph3 --weights my-weights/
-        """
+        """Train on a file of events with truth."""
+        from naiad.applications.nugraph import train as training
         from naiad.applications.nugraph.report import training_lines
         from naiad.applications.nugraph.train import Progress, train
 
@@ -253,6 +109,7 @@ class NuGraph3Task(
         result = train(
             options.events,
             output,
+            recipe=getattr(training, self.recipe),
             epochs=options.epochs,
             batch_events=options.batch,
             lr=options.lr,
@@ -266,29 +123,142 @@ class NuGraph3Task(
         return training_lines(result)
 
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
-        """Turn a Lightning checkpoint of NuGraph3 into a folder of safetensors and JSON.
+        """Turn a Lightning checkpoint of NuGraph2 or NuGraph3 into a folder of weights.
 
-        Nothing in the checkpoint is run: only tensors and plain values are read, and
-        a checkpoint with anything else is refused.
+        Which network it is of, and its sizes, are read from the checkpoint. Nothing in
+        it is run: only tensors and plain values are read, and a checkpoint with
+        anything else is refused.
 
         [bold]Examples[/]
 
+          naiad weights import nugraph FILE.ckpt -o weights/
           naiad weights import nugraph3 hierarchical.ckpt -o nugraph3-weights/
           naiad serve nugraph3 --weights nugraph3-weights/
         """
-        from naiad.applications.nugraph.weights import import_checkpoint
+        from naiad.applications.nugraph.weights import import_checkpoint, summary
 
-        import_checkpoint(
+        card = import_checkpoint(
             source, output, normalisation=options.normalisation, notice=options.notice
         )
-        return ()
+        return (summary(card),)
+
+    def application_of(self, weights: Path) -> str:
+        """Return the name of the application that serves weights, by their card."""
+        from naiad.applications.nugraph.card import read_any_card
+
+        return read_any_card(weights).application
 
 
-def _named(labels: Labels) -> Labels:
-    """Return the labels, numbered if the server names no classes."""
-    return labels.sized(
-        {
-            "semantic": len(labels.semantic) or len(SEMANTIC_CLASSES),
-            "event": len(labels.event) or len(EVENT_CLASSES),
-        }
-    )
+class NuGraph3Task(NuGraphTask, _Maker):
+    """Label hits, classify events and find vertices with a served NuGraph3.
+
+    Prints up to three events one by one, or a summary of more. Result files
+    have a row per hit; HDF5 files have pynuml's layout.
+
+    [bold]Examples[/]
+
+      naiad infer nugraph3 events.h5
+      naiad infer nugraph3 events.h5 --events 0:10 --plot pictures/
+      naiad infer nugraph3 events.h5 -o results.parquet --concurrency 16
+      naiad infer nugraph3 events.h5 --url grpc://gpu-server:8001 -o results.h5
+      naiad infer nugraph3 events.h5 --local
+    """
+
+    name, model = "nugraph3", "nugraph3"
+    summary = "semantic labels, event class and vertex of a neutrino event in a LArTPC"
+    pipeline = "naiad.applications.nugraph.pipeline:NuGraph3"
+    demos = {"nugraph3": "naiad.applications.nugraph.demo:run"}
+    showcase = True
+    defaults = Labels(SEMANTIC_CLASSES, EVENT_CLASSES)
+    columns = table_columns(defaults)
+    recipe = "NUGRAPH3"
+
+    def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, Event]]:
+        """Simulate neutrino events in a liquid-argon detector, with truth, for tests and training.
+
+        A toy, not for physics: tracks and showers from a vertex, cosmic rays and
+        noise, on three wire planes. The file has pynuml's layout.
+
+        [bold]Examples[/]
+
+          naiad simulate nugraph3 -n 1000 -o events.h5 --seed 7
+          naiad simulate nugraph3 -n 50 -o large.h5 --size large
+        """
+        return super().simulate(number, seed, options)
+
+    def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
+        """Train NuGraph3 on a file of events with truth; a tenth of them is held out for testing.
+
+        [bold]Examples[/]
+
+          naiad simulate nugraph3 -n 5000 -o events.h5
+          naiad train nugraph3 --events events.h5 -o my-weights/
+          naiad serve nugraph3 --weights my-weights/
+        """
+        return super().train(output, options, command, advance)
+
+
+class _NuGraph2Task(NuGraphTask):
+    """What the tasks of NuGraph2 under its two names share."""
+
+    defaults = Labels(NUGRAPH2_CLASSES, heads=NUGRAPH2_HEADS, title="NuGraph2")
+    columns = table_columns(defaults)
+
+
+class NuGraph2Task(_NuGraph2Task, _Maker):
+    """Label hits with a served NuGraph2: MIP, HIP, shower, michel, diffuse; signal or not.
+
+    Prints up to three events one by one, or a summary of more. Result files
+    have a row per hit; HDF5 files have pynuml's layout.
+
+    [bold]Examples[/]
+
+      naiad infer nugraph2 events.h5
+      naiad infer nugraph2 events.h5 --events 0:10 --plot pictures/
+      naiad infer nugraph2 events.h5 -o results.parquet --concurrency 16
+      naiad infer nugraph2 events.h5 --local
+    """
+
+    name, model = "nugraph2", "nugraph2"
+    summary = "semantic labels of the hits of a neutrino event, by the model LArSoft asks for"
+    pipeline = "naiad.applications.nugraph.nugraph2_pipeline:NuGraph2"
+    recipe = "NUGRAPH2"
+
+    def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, Event]]:
+        """Simulate neutrino events in a liquid-argon detector, as `naiad simulate nugraph3` does.
+
+        A toy, not for physics. Files of events are the same for all NuGraph networks.
+
+        [bold]Examples[/]
+
+          naiad simulate nugraph2 -n 1000 -o events.h5 --seed 7
+        """
+        return super().simulate(number, seed, options)
+
+    def train(self, output: Path, options: Any, command: str, advance: Advance) -> Iterable[str]:
+        """Train NuGraph2 on a file of events with truth; a tenth of them is held out for testing.
+
+        Pions and muons are MIP, kaons and hadrons are HIP.
+
+        [bold]Examples[/]
+
+          naiad simulate nugraph2 -n 5000 -o events.h5
+          naiad train nugraph2 --events events.h5 -o my-weights/
+          naiad serve nugraph2 --weights my-weights/
+        """
+        return super().train(output, options, command, advance)
+
+
+class NuGraph2CpuTask(_NuGraph2Task):
+    """Label hits with a NuGraph2 that is served as `nugraph2_cpu`.
+
+    [bold]Examples[/]
+
+      naiad infer nugraph2_cpu events.h5
+      naiad infer nugraph2_cpu events.h5 -o results.parquet
+    """
+
+    name, model = "nugraph2_cpu", "nugraph2_cpu"
+    summary = "the same under another name that LArSoft asks for, always on a CPU"
+    pipeline = "naiad.applications.nugraph.nugraph2_pipeline:NuGraph2Cpu"
+    on_request = True

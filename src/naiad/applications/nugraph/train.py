@@ -1,7 +1,8 @@
-"""Training of NuGraph3 on an event file with truth.
+"""Training of NuGraph networks on an event file with truth.
 
-Learns four tasks at once, as in the NuGraph papers: each hit's class, signal or background of each
-hit, the event's class and its vertex. One core is enough for small files.
+Learns the network's tasks at once, as in the NuGraph papers: each hit's class, signal or background
+of each hit and, with NuGraph3, the event's class and its vertex. One core is enough for small
+files.
 """
 
 from __future__ import annotations
@@ -9,18 +10,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.nugraph.card import Architecture, NuGraph3Card
+from naiad.applications.nugraph.card import (
+    Architecture,
+    NuGraph2Architecture,
+    NuGraph2Card,
+    NuGraph3Card,
+    NuGraphCard,
+)
 from naiad.applications.nugraph.dataset import Graph, load_graphs, merge, split_events
-from naiad.applications.nugraph.labels import BACKGROUND, EVENT_CLASSES, SEMANTIC_CLASSES
+from naiad.applications.nugraph.labels import (
+    BACKGROUND,
+    EVENT_CLASSES,
+    NUGRAPH2_CLASS_OF,
+    NUGRAPH2_CLASSES,
+    SEMANTIC_CLASSES,
+    as_classes,
+)
 from naiad.applications.nugraph.metrics import Metrics
 from naiad.applications.nugraph.model import Block, NuGraph3Net
+from naiad.applications.nugraph.nugraph2_model import NuGraph2Net
 from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.weights import save_weights
 from naiad.errors import InvalidInput, MissingExtra
@@ -41,6 +56,30 @@ _SEMANTIC, _FILTER, _EVENT, _VERTEX = 1.0, 1.0, 0.5, 0.2
 _VERTEX_SCALE: Final = 30.0
 _WEIGHT_DECAY: Final = 1e-2
 _GRADIENT_NORM: Final = 1.0
+
+
+Net = NuGraph2Net | NuGraph3Net
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A kind of network, as it is trained.
+
+    Attributes:
+        network: makes one of an architecture, with its first weights.
+        architecture: by default.
+        card: makes the card of a trained network of the fields that all have.
+        semantic_classes: of hits.
+        class_of: the class of hits with each of `SEMANTIC_CLASSES`.
+        event_classes: empty if the network has neither event nor vertex head.
+    """
+
+    network: Callable[[Any], Net]
+    architecture: Architecture | NuGraph2Architecture
+    card: Callable[..., NuGraphCard]
+    semantic_classes: tuple[str, ...]
+    class_of: Sequence[int]
+    event_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +118,15 @@ def train(
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
     threads: int = 1,
-    architecture: Architecture | None = None,
+    recipe: Recipe | None = None,
+    architecture: Architecture | NuGraph2Architecture | None = None,
     notice: str = "trained on simulated events, not for physics",
     command: str = "",
     progress: Callable[[Progress], None] | None = None,
 ) -> Training:
-    """Train NuGraph3 on ``events`` and write its weights, as a folder, to ``out_dir``.
+    """Train a network on ``events`` and write its weights, as a folder, to ``out_dir``.
+
+    ``recipe`` is `NUGRAPH2` or `NUGRAPH3`, the default; ``architecture`` is one of its network.
 
     AdamW with one cycle of the learning rate up to ``lr``; stops early when the validation loss has
     not improved for ``patience`` epochs, and keeps the best epoch. ``seed`` splits the file by
@@ -95,17 +137,17 @@ def train(
     if the loss becomes infinite or NaN.
     """
     started = time.monotonic()
-    graphs = load_graphs(events)
+    recipe = recipe or NUGRAPH3
+    graphs = [_as_classes(graph, recipe.class_of) for graph in load_graphs(events)]
     parts = split_events(len(graphs), validation_fraction, test_fraction, seed)
     training, validation, test = ([graphs[i] for i in part] for part in parts)
     with _threads(threads), seeded(seed):
-        network = NuGraph3Net(architecture or Architecture())
-        _initialise(network)
+        network = recipe.network(architecture or recipe.architecture)
         network.set_normalisation(*_normalisation(training))
-        learner = _Learner(network, training, batch_events)
+        learner = _Learner(network, recipe, training, batch_events)
         losses, best = learner.fit(training, validation, epochs, lr, seed, patience, progress)
         learner.fold()
-        metrics = evaluate(network, test, batch_events)
+        metrics = evaluate(network, test, batch_events, recipe)
     counts = {"training": len(training), "validation": len(validation), "test": len(test)}
     result = Training(
         metrics=metrics,
@@ -116,12 +158,13 @@ def train(
         seconds=time.monotonic() - started,
     )
     facts = {"events": Path(events).name, "seed": str(seed), "command": command}
-    save(network, Path(out_dir), result, notice=notice, provenance=facts)
+    save(network, recipe, Path(out_dir), result, notice=notice, provenance=facts)
     return result
 
 
 def save(
-    network: NuGraph3Net,
+    network: Net,
+    recipe: Recipe,
     folder: Path,
     result: Training,
     *,
@@ -140,30 +183,40 @@ def save(
         for kind in ("mean", "std")
     )
     metrics = result.metrics
-    card = NuGraph3Card(
+    held_out = (
+        f"semantic accuracy {metrics['semantic_accuracy']}, filter accuracy "
+        f"{metrics['filter_accuracy']}"
+    )
+    if recipe.event_classes:
+        held_out += (
+            f", event accuracy {metrics['event_accuracy']}, vertex "
+            f"{metrics['vertex_median_cm']} cm (median)"
+        )
+    card = recipe.card(
         architecture=network.arch,
-        semantic_classes=SEMANTIC_CLASSES,
-        event_classes=EVENT_CLASSES,
+        semantic_classes=recipe.semantic_classes,
         mean=mean,
         std=std,
         notice=notice,
         provenance={
             **provenance,
             **{f"{part}_events": str(count) for part, count in result.events.items()},
-            "held_out": (
-                f"semantic accuracy {metrics['semantic_accuracy']}, filter accuracy "
-                f"{metrics['filter_accuracy']}, event accuracy {metrics['event_accuracy']}, vertex "
-                f"{metrics['vertex_median_cm']} cm (median), on {metrics['events']} events"
-            ),
+            "held_out": f"{held_out}, on {metrics['events']} events",
         },
     )
     save_weights(network, card, folder)
     write_report(folder, {"notice": notice, **asdict(result)})
 
 
-def evaluate(network: NuGraph3Net, graphs: Sequence[Graph], batch_events: int) -> dict[str, Any]:
-    """Return the network's metrics on ``graphs``; see `Metrics.summary`."""
-    metrics = Metrics()
+def evaluate(
+    network: Net, graphs: Sequence[Graph], batch_events: int, recipe: Recipe | None = None
+) -> dict[str, Any]:
+    """Return the network's metrics on ``graphs``; see `Metrics.summary`.
+
+    Their labels are those of the ``recipe``, by default `NUGRAPH3`.
+    """
+    recipe = recipe or NUGRAPH3
+    metrics = Metrics(recipe.semantic_classes, recipe.event_classes)
     with torch.inference_mode():
         for chunk in _chunks(graphs, batch_events):
             batch, truth = merge(chunk)
@@ -175,7 +228,9 @@ def evaluate(network: NuGraph3Net, graphs: Sequence[Graph], batch_events: int) -
 class _Learner:
     """The losses, with their statistics of the training events."""
 
-    def __init__(self, network: NuGraph3Net, training: Sequence[Graph], batch_events: int) -> None:
+    def __init__(
+        self, network: Net, recipe: Recipe, training: Sequence[Graph], batch_events: int
+    ) -> None:
         self.network = network
         self.batch_events = batch_events
         events = np.concatenate([graph.truth["y_event"] for graph in training])
@@ -183,13 +238,13 @@ class _Learner:
         labels = np.concatenate(
             [graph.truth[f"y_semantic_{plane}"] for graph in training for plane in PLANES]
         )
-        self.semantic_weight = _balance(labels, len(SEMANTIC_CLASSES), 0.5)
+        self.semantic_weight = _balance(labels, len(recipe.semantic_classes), 0.5)
         vertices = np.concatenate([graph.truth["y_vertex"] for graph in training])
         self.vertex_mean = torch.from_numpy(vertices.mean(axis=0))
         self.vertex_std = torch.from_numpy(np.maximum(vertices.std(axis=0), 1.0))
 
     def loss(self, graphs: Sequence[Graph]) -> torch.Tensor:
-        """Return the sum of the four losses of a batch."""
+        """Return the sum of the losses of a batch."""
         batch, arrays = merge(graphs)
         truth = {name: torch.from_numpy(array) for name, array in arrays.items()}
         outputs = self.network(batch, batch.requests)
@@ -197,15 +252,18 @@ class _Learner:
         label = torch.cat([truth[f"y_semantic_{plane}"] for plane in PLANES])
         signal = label != BACKGROUND
         kept = torch.cat([outputs[f"x_filter_{plane}"] for plane in PLANES])
-        away = (
-            outputs["v_evt"] * self.vertex_std + self.vertex_mean - truth["y_vertex"]
-        ) / _VERTEX_SCALE
-        return (
-            _SEMANTIC * _cross_entropy(semantic, label, self.semantic_weight)
-            + _FILTER * _binary_cross_entropy(kept, signal)
-            + _EVENT * _cross_entropy(outputs["e_evt"], truth["y_event"], self.event_weight)
-            + _VERTEX * F.smooth_l1_loss(away, torch.zeros_like(away))
-        )
+        loss = _SEMANTIC * _cross_entropy(
+            semantic, label, self.semantic_weight
+        ) + _FILTER * _binary_cross_entropy(kept, signal)
+        if "e_evt" in outputs:
+            loss = loss + _EVENT * _cross_entropy(
+                outputs["e_evt"], truth["y_event"], self.event_weight
+            )
+        if "v_evt" in outputs:
+            position = outputs["v_evt"] * self.vertex_std + self.vertex_mean
+            away = (position - truth["y_vertex"]) / _VERTEX_SCALE
+            loss = loss + _VERTEX * F.smooth_l1_loss(away, torch.zeros_like(away))
+        return loss
 
     def fit(
         self,
@@ -255,7 +313,9 @@ class _Learner:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
 
     def fold(self) -> None:
-        """Move the vertex's scale into its decoder, which then answers in cm."""
+        """Move the vertex's scale into its decoder, if there is one, which then answers in cm."""
+        if not isinstance(self.network, NuGraph3Net):
+            return
         linear = cast(nn.Linear, self.network.vertex_decoder.net)
         with torch.no_grad():
             linear.weight.mul_(self.vertex_std[:, None])
@@ -294,18 +354,50 @@ def _balance(labels: NDArray[np.int64], classes: int, power: float) -> torch.Ten
     return torch.from_numpy(weight.astype(np.float32))
 
 
-def _initialise(network: NuGraph3Net) -> None:
+def _nugraph3(architecture: Architecture) -> NuGraph3Net:
     """Start from weights that keep the size of features through all blocks and iterations.
 
     He et al. (arXiv:1502.01852). With torch's default, features shrink in each of the dozens of
     layers, without residual connections or normalisation, and learning takes long to start.
     """
+    network = NuGraph3Net(architecture)
     for block in network.modules():
         if isinstance(block, Block):
             for layer in block.net:
                 if isinstance(layer, nn.Linear):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                     nn.init.zeros_(layer.bias)
+    return network
+
+
+def _nugraph3_card(**fields: Any) -> NuGraph3Card:
+    return NuGraph3Card(event_classes=EVENT_CLASSES, **fields)
+
+
+NUGRAPH3: Final = Recipe(
+    network=_nugraph3,
+    architecture=Architecture(),
+    card=_nugraph3_card,
+    semantic_classes=SEMANTIC_CLASSES,
+    class_of=range(len(SEMANTIC_CLASSES)),
+    event_classes=EVENT_CLASSES,
+)
+NUGRAPH2: Final = Recipe(
+    network=NuGraph2Net,
+    architecture=NuGraph2Architecture(),
+    card=NuGraph2Card,
+    semantic_classes=NUGRAPH2_CLASSES,
+    class_of=NUGRAPH2_CLASS_OF,
+)
+
+
+def _as_classes(graph: Graph, class_of: Sequence[int]) -> Graph:
+    """Return a graph whose hits have the classes of a network."""
+    labels = {
+        name: as_classes(values, class_of) if name.startswith("y_semantic") else values
+        for name, values in graph.truth.items()
+    }
+    return replace(graph, truth=labels)
 
 
 def _normalisation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -77,6 +77,9 @@ class CondensationCard(ModelCard, frozen=True, kw_only=True, forbid_unknown_fiel
     Raises:
         WeightsError: heads, names or numbers do not fit the architecture.
     """
+
+    title: ClassVar[str] = "NuGraph3 of 2026"
+    application: ClassVar[str] = "nugraph3"
 
     generation: int
     heads: tuple[str, ...]

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from naiad.applications.nugraph.base_pipeline import example_event, flag
 from naiad.applications.nugraph.condensation import schema
 from naiad.applications.nugraph.condensation.card import HEADS, Architecture, CondensationCard
-from naiad.applications.nugraph.pipeline import example_event, flag
 from naiad.applications.nugraph.schema import PLANES
 from naiad.card import read_card
 from naiad.core.budget import Budget

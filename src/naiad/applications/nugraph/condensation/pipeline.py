@@ -37,8 +37,10 @@ class Condensation(Pipeline):
 
     Base of the classes that :func:`naiad.applications.nugraph.by_weights.nugraph3` makes of
     weights, with the outputs of their heads. ``weights`` is a folder that ``naiad weights import``
-    wrote of a checkpoint of 2026. With the request parameter ``strict``, an event whose spacepoints name
-    unknown hits is refused; by default those entries are ignored and counted in ``unknown_hits``.
+    wrote of a checkpoint of 2026.
+
+    With the request parameter ``strict``, an event whose spacepoints name unknown hits is refused;
+    by default those entries are ignored and counted in ``unknown_hits``.
     """
 
     name = "nugraph3"
@@ -139,7 +141,7 @@ class Condensation(Pipeline):
                 answer[name] = array
             else:
                 answer |= {f"{name}_{p}": array[chosen] for p, chosen in rows.items()}
-        return answer
+        return {name: answer[name] for name in self.outputs}
 
     def example(self) -> dict[str, Array]:
         """Return two straight tracks from a common vertex on all three planes: 144 hits."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -26,6 +28,8 @@ from naiad.applications.nugraph.result_files import read_results
 from naiad.applications.nugraph.simulate import simulate
 from naiad.applications.nugraph.weights import import_checkpoint
 from naiad.errors import InvalidInput
+
+NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 
 
 @pytest.fixture(scope="module", params=["random", "random_gen1"])
@@ -125,14 +129,13 @@ def test_a_files_result_has_particles(served, shared_data, references):
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".parquet"])
-def test_the_command_line_writes_files_that_read_back(
-    served, shared_data, tmp_path, command, suffix
-):
-    checkpoint, server = served
+def test_the_command_line_writes_files_that_read_back(served, shared_data, tmp_path, suffix):
+    _, server = served
     source = shared_data / "nugraph3" / "event_small.h5"
     file, picture = tmp_path / f"results{suffix}", tmp_path / "pictures"
-    done = command(
-        "infer", "nugraph3", source, "-o", file, "--plot", picture, "--url", server.grpc_url
+    arguments = ("infer", "nugraph3", source, "-o", file, "--plot", picture)
+    done = subprocess.run(
+        [*NAIAD, *arguments, "--url", server.grpc_url], check=True, capture_output=True, text=True
     )
     assert "particles" in done.stdout
     (result,) = read_results(file)

@@ -32,6 +32,7 @@ def nugraph3(folder: str | Path) -> type[Pipeline]:
     members = {
         "__module__": NuGraph3.__module__,
         "__doc__": NuGraph3.__doc__,
+        "name": NuGraph3.name,
         "made_by": NuGraph3.made_by,
         "weights": folder,
     }

@@ -349,6 +349,7 @@ def test_a_card_that_makes_no_sense_is_refused(changes, message):
 def test_the_class_is_chosen_by_the_weights(folders, tmp_path):
     old = Path(NuGraph3().weights_path)
     assert issubclass(nugraph3(old), NuGraph3)
+    assert nugraph3(old).name == nugraph3(folders["random"]).name == "nugraph3"
     assert nugraph3(old).inputs.keys() == NuGraph3.inputs.keys()
     assert not issubclass(nugraph3(folders["random"]), NuGraph3)
     with pytest.raises(WeightsError, match="not found; give a file or folder"):

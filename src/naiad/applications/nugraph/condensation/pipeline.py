@@ -72,6 +72,7 @@ class Condensation(Pipeline):
             {
                 "__module__": __name__,
                 "__doc__": cls.__doc__,
+                "name": cls.name,
                 "known": known,
                 "sample": schema.sample(known.architecture.in_features),
                 "result": schema.result(known),

@@ -297,7 +297,7 @@ def write_events(
 
     Events are written as they come; ``progress`` is called with the number written so far. The
     file appears under its name when it is complete. All events must have the same columns: truth
-    in all or in none, and likewise ``position`` of spacepoints.
+    in all or in none, and likewise ``tpc`` of hits and ``position`` of spacepoints.
 
     Raises `InvalidInput` if they do not, or if columns of an event differ in length.
     """

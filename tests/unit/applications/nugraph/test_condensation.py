@@ -23,14 +23,20 @@ from tests.unit.applications.nugraph.condensation_checkpoints import (
     with_heads,
 )
 from tests.unit.applications.nugraph.graphs import event
+from typer.testing import CliRunner
 
 from naiad.applications.nugraph.by_weights import nugraph3
 from naiad.applications.nugraph.card import NuGraph2Card, read_card_of
 from naiad.applications.nugraph.condensation.card import HEADS, CondensationCard
 from naiad.applications.nugraph.condensation.prepare import prepare
+from naiad.applications.nugraph.events import SPACEPOINT_COLUMNS, Event, open_events
 from naiad.applications.nugraph.pipeline import NuGraph3
+from naiad.applications.nugraph.result_files import read_results, write_results
+from naiad.applications.nugraph.results import NuGraph3Result
+from naiad.applications.nugraph.task import NuGraph3Task
 from naiad.applications.nugraph.weights import import_checkpoint
 from naiad.card import read_card
+from naiad.cli.main import app
 from naiad.core.pipeline import load_pipeline, with_weights
 from naiad.errors import InvalidInput, WeightsError
 from naiad.runtime.runner import Runner
@@ -358,6 +364,56 @@ def test_the_class_is_chosen_by_the_weights(folders, tmp_path):
         WeightsError, match=r"of NuGraph3 of 2026, .* naiad serve nugraph3 --weights"
     ):
         read_card_of(folders["random"], NuGraph2Card)
+
+
+def test_the_client_sends_the_tpc_to_a_model_that_takes_it(runners):
+    task = NuGraph3Task()
+    one = Event(1, 2, 3, hits_of(event((2, 2, 2), 0)), NO_SPACEPOINTS)
+    for name, sent in (("random", True), ("random_gen1", False)):
+        card = task.card(runners[name].pipeline.metadata())
+        request = task.request_for(one, NuGraph3Task.Options(), card)
+        assert ("hit_table_tpc" in request.arrays) == sent
+        assert request.id == "1/2/3"
+
+
+NO_SPACEPOINTS = {name: np.empty(0, np.int32) for name in SPACEPOINT_COLUMNS}
+
+
+def hits_of(arrays):
+    return {name.removeprefix("hit_table_"): array for name, array in complete(arrays).items()}
+
+
+def test_the_cpp_types_are_those_of_the_weights(folders, tmp_path):
+    path = tmp_path / "nugraph3.hpp"
+    arguments = ["codegen", "cpp", "nugraph3", "--weights", folders["random"], "-o", path]
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    assert done.exit_code == 0, done.output
+    text = path.read_text()
+    for member in (
+        "std::optional<std::vector<std::int32_t>> hit_table_tpc;",
+        "std::vector<float> of_u;",
+        "Array<float> ox_v;",
+        "std::vector<std::int32_t> i_y;",
+        "Array<float> x_position_u;",
+    ):
+        assert f"  {member}\n" in text
+    arguments[4] = tmp_path / "nothing"
+    assert "not found" in str(CliRunner().invoke(app, list(map(str, arguments))).exception)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".parquet"])
+def test_results_are_written_and_read_back(runners, shared_data, tmp_path, suffix):
+    with open_events(shared_data / "nugraph3" / "event_small.h5") as events:
+        one = events[0]
+    runner = runners["random"]
+    (outputs,) = answers(runner, one.arrays(extra=True))
+    result = NuGraph3Result.from_outputs(one, outputs, runner.pipeline.metadata())
+    write_results([result], tmp_path / f"a{suffix}")
+    (back,) = read_results(tmp_path / f"a{suffix}")
+    assert back.labels == result.labels
+    assert back.hits.columns.tolist() == result.hits.columns.tolist()
+    for name, values in result.values.items():
+        np.testing.assert_array_equal(back.values[name], values, err_msg=name)
 
 
 def test_a_subclass_of_a_users_stays_itself(folders):

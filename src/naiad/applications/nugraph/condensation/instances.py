@@ -62,13 +62,13 @@ def dbscan(points: NDArray[np.float32]) -> NDArray[np.int32]:
     cluster with a core point near it. Labels are those of scikit-learn's ``DBSCAN``; memory is
     linear in the number of points, however close together they are.
     """
-    points = points.astype(np.float64)
     labels = np.full(len(points), NONE, np.int32)
     if len(points) < MIN_SAMPLES:
         return labels
+    places = points.astype(np.float64)
     # Counting all neighbours would take minutes where 50,000 hits are at one place.
-    farthest, _ = KDTree(points).query(points, k=[MIN_SAMPLES], distance_upper_bound=1.01 * EPS)
-    is_core = farthest[:, 0] <= EPS
+    nearest, _ = KDTree(places).query(places, k=MIN_SAMPLES, distance_upper_bound=1.01 * EPS)
+    is_core = np.asarray(nearest)[:, -1] <= EPS
     left = np.arange(len(points))  # without a label yet
     number = 0
     for first in np.flatnonzero(is_core):
@@ -80,7 +80,7 @@ def dbscan(points: NDArray[np.float32]) -> NDArray[np.int32]:
         while len(border) and len(left):
             block = max(1, _BLOCK // len(left))
             block, border = border[:block], border[block:]
-            reached = (cdist(points[block], points[left], "sqeuclidean") <= EPS**2).any(axis=0)
+            reached = (cdist(places[block], places[left], "sqeuclidean") <= EPS**2).any(axis=0)
             new, left = left[reached], left[~reached]
             labels[new] = number
             border = np.concatenate((border, new[is_core[new]]))

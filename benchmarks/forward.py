@@ -17,8 +17,9 @@ from pathlib import Path
 
 import torch
 
-from naiad.applications.nugraph.compiled import CompiledNuGraph3, instruction_sets
+from naiad.applications.nugraph.compiled import CompiledNuGraph3
 from naiad.applications.nugraph.model import NuGraph3Net
+from naiad.applications.nugraph.native_library import instruction_sets
 from naiad.applications.nugraph.prepare import prepare
 from naiad.applications.nugraph.schema import SAMPLE
 from naiad.applications.nugraph.simulate import Size, simulate

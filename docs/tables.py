@@ -12,8 +12,8 @@ As an MkDocs hook it replaces these marks in a page:
 - ``<!-- readme -->``: the beginning of the README;
 - ``<!-- example: NAME.py -->``: that file of examples/, as a code block.
 
-As a program it updates the tables stored in pages: the accuracy of NuGraph3's weights in
-nugraph3.md, and the tree of packages in architecture.md.
+As a program it updates the tables stored in pages: the accuracy of the weights of NuGraph2 and
+NuGraph3 in their pages, and the tree of packages in architecture.md.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import re
 import sys
 import textwrap
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ _TREE = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- end -->)", re.
 # Purpose of each extra. One that only names another shares its row.
 EXTRAS = {
     "nugraph3-client": "reading event files, writing tables and plots",
-    "nugraph3": "also simulating events, and serving NuGraph3 on a CPU",
-    "nugraph3-train": "also training NuGraph3, and serving it on a GPU",
+    "nugraph3": "also simulating events, and serving NuGraph2 and NuGraph3 on a CPU",
+    "nugraph3-train": "also training them, and serving them on a GPU",
     "gat": "serving the graph attention network and drawing graphs",
     "gat-train": "also training it",
     "image": "serving, training and drawing image classifiers, including the medical one",
@@ -250,9 +251,9 @@ def tree(package: Path) -> str:
     return "\n".join(lines)
 
 
-def with_accuracy(page: str) -> str:
-    """Update the accuracy of Naiad's weights in the page on NuGraph3."""
-    weights = default_weights(load_pipeline("nugraph3"))
+def with_accuracy(page: str, model: str = "nugraph3") -> str:
+    """Update the accuracy of a model's weights in the page on it."""
+    weights = default_weights(load_pipeline(model))
     assert weights is not None
     facts = json.loads((weights / "metrics.json").read_text("utf-8"))
     table = accuracy_table(facts["metrics"])
@@ -269,6 +270,8 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
         "|---|---|---|---|",
     ]
     for kind, what in (("semantic", "hits"), ("event", "events")):
+        if f"{kind}_accuracy" not in metrics:
+            continue
         label = f"{_percent(metrics[f'{kind}_accuracy'])} of {what} right"
         for name, recall in metrics[f"{kind}_recall"].items():
             precision = metrics[f"{kind}_precision"][name]
@@ -276,12 +279,13 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
             label = ""
     label = f"{_percent(metrics['filter_accuracy'])} of hits right"
     recall, precision = metrics["filter_recall"], metrics["filter_precision"]
-    lines += [
-        f"| {label} | signal, by the filter | {_percent(recall)} | {_percent(precision)} |",
-        "",
-        f"Half of the vertices are within {metrics['vertex_median_cm']:.0f} cm of the truth, 68 % "
-        f"within {metrics['vertex_68_percent_cm']:.0f} cm.",
-    ]
+    lines.append(f"| {label} | signal, by the filter | {_percent(recall)} | {_percent(precision)} |")
+    if "vertex_median_cm" in metrics:
+        lines += [
+            "",
+            f"Half of the vertices are within {metrics['vertex_median_cm']:.0f} cm of the truth, "
+            f"68 % within {metrics['vertex_68_percent_cm']:.0f} cm.",
+        ]
     return "\n".join(lines)
 
 
@@ -290,6 +294,10 @@ def _percent(share: float | None) -> str:
 
 
 if __name__ == "__main__":
-    for name, renewed in (("nugraph3.md", with_accuracy), ("architecture.md", with_tree)):
+    for name, renewed in (
+        ("nugraph2.md", partial(with_accuracy, model="nugraph2")),
+        ("nugraph3.md", with_accuracy),
+        ("architecture.md", with_tree),
+    ):
         path = Path(__file__).with_name(name)
         path.write_text(renewed(path.read_text("utf-8")), "utf-8")

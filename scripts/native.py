@@ -60,9 +60,9 @@ LIBRARIES = (
         compiled=("-O2",),
     ),
     Library(
-        "libnugraph3.so",
+        "libnugraph.so",
         home="applications/nugraph",
-        source="cpp/nugraph3.cpp",
+        source="cpp/library.cpp",
         # It does not need C++'s standard library.
         linked=(),
         compiled=("-O3", "-fno-exceptions", "-fno-rtti", "-Werror"),

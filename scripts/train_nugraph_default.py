@@ -48,7 +48,7 @@ DEFAULTS: Final = {
         recipe=NUGRAPH2,
         architecture=NuGraph2Architecture(planar_features=32, num_iters=3),
         folder="nugraph2_weights",
-        events=5000,
+        events=2000,
         epochs=5,
         lr=6e-3,
     ),

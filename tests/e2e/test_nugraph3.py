@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from tests.support.nugraph import (
+    HIT_OUTPUTS,
+    UNUSUAL,
+    assert_close,
+    change,
+    counts,
+    counts_since,
+    plain_infer,
+)
 
 import naiad
 from naiad import testing
@@ -21,13 +29,7 @@ from naiad.core.schema import validate
 from naiad.runtime.spec import Spec
 from naiad.runtime.worker import load
 
-# SPEC.md: absolute tolerances of a correct implementation.
-TOLERANCES = {"e_evt": 1e-4, "x_semantic": 1e-4, "x_filter": 1e-5, "v_evt": 5e-4}
-OUTPUTS = [
-    "e_evt",
-    "v_evt",
-    *(f"x_{head}_{plane}" for head in ("semantic", "filter") for plane in "uvy"),
-]
+OUTPUTS = ["e_evt", "v_evt", *HIT_OUTPUTS]
 
 
 @pytest.fixture(scope="module")
@@ -67,41 +69,20 @@ def in_process(weights):
     return infer
 
 
-def assert_close(got, expected):
-    for name in OUTPUTS:
-        tolerance = TOLERANCES[name.rsplit("_", 1)[0] if name.startswith("x_") else name]
-        assert got[name].dtype == np.float32
-        assert got[name].shape == expected[name].shape, name
-        np.testing.assert_allclose(got[name], expected[name], atol=tolerance, rtol=0, err_msg=name)
-
-
-def plain_infer(module, client, arrays):
-    """Send a request exactly like the existing clients."""
-    names = {np.dtype("int32"): "INT32", np.dtype("float32"): "FP32"}
-    inputs = []
-    for name, array in arrays.items():
-        tensor = module.InferInput(name, list(array.shape), names[array.dtype])
-        tensor.set_data_from_numpy(array)
-        inputs.append(tensor)
-    outputs = [module.InferRequestedOutput(name) for name in OUTPUTS]
-    result = client.infer("nugraph3", inputs, outputs=outputs)
-    return {name: result.as_numpy(name) for name in OUTPUTS}
-
-
 def test_the_golden_event_in_process(in_process, golden, golden_request):
-    assert_close(in_process(golden_request), golden)
+    assert_close(in_process(golden_request), golden, OUTPUTS)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_the_golden_event_by_plain_tritonclient(server, golden, golden_request, protocol):
     if protocol == "grpc":
         with triton_grpc.InferenceServerClient(server.grpc_url) as client:
-            got = plain_infer(triton_grpc, client, golden_request)
+            got = plain_infer(triton_grpc, client, "nugraph3", golden_request, OUTPUTS)
     else:
         url = server.http_url.removeprefix("http://")
         with triton_http.InferenceServerClient(url) as client:
-            got = plain_infer(triton_http, client, golden_request)
-    assert_close(got, golden)
+            got = plain_infer(triton_http, client, "nugraph3", golden_request, OUTPUTS)
+    assert_close(got, golden, OUTPUTS)
     assert got["e_evt"].shape == (1, 4)
     assert got["v_evt"].shape == (1, 3)
 
@@ -109,7 +90,7 @@ def test_the_golden_event_by_plain_tritonclient(server, golden, golden_request, 
 @pytest.mark.parametrize("url", ["grpc_url", "http_url"])
 def test_the_golden_event_by_naiad_client(server, golden, golden_request, url):
     with naiad.Client(getattr(server, url)) as client:
-        assert_close(client.infer("nugraph3", golden_request), golden)
+        assert_close(client.infer("nugraph3", golden_request), golden, OUTPUTS)
 
 
 def test_the_file_comes_back_with_its_real_numbers_and_labels(server, shared_data, golden):
@@ -148,32 +129,10 @@ def test_sixteen_clients_each_get_their_own_answer_and_requests_are_merged(serve
         answers = [pair for pairs in pool.map(one_client, range(16)) for pair in pairs]
     assert sorted(number for number, _ in answers) == list(range(len(events)))
     for number, outputs in answers:
-        assert_close(outputs, expected[number])
+        assert_close(outputs, expected[number], OUTPUTS)
     requests, batches = counts_since(server, before, 48)
     assert requests == 48
     assert batches < requests
-
-
-def counts(server):
-    """Return the numbers of requests and batches so far."""
-    requests = server.metric("naiad_batch_items_total", dimension="requests")
-    return requests, server.metric("naiad_batches_total")
-
-
-def counts_since(server, before, expected):
-    """Return requests and batches since ``before``; metrics arrive four times a second."""
-    for _ in range(50):
-        requests, batches = (now - then for now, then in zip(counts(server), before, strict=True))
-        if requests >= expected:
-            break
-        time.sleep(0.1)
-    return requests, batches
-
-
-def change(request, name, position, value):
-    array = request[name].copy()
-    array[position] = value
-    return request | {name: array}
 
 
 BAD = {
@@ -221,10 +180,12 @@ def test_bad_input_is_refused_and_the_next_request_works(server, golden, golden_
     spoil, message = BAD[case]
     with triton_grpc.InferenceServerClient(server.grpc_url) as client:
         with pytest.raises(triton_grpc.InferenceServerException) as error:
-            plain_infer(triton_grpc, client, spoil(golden_request))
+            plain_infer(triton_grpc, client, "nugraph3", spoil(golden_request), OUTPUTS)
         assert error.value.status() == "StatusCode.INVALID_ARGUMENT"
         assert message in error.value.message()
-        assert_close(plain_infer(triton_grpc, client, golden_request), golden)
+        assert_close(
+            plain_infer(triton_grpc, client, "nugraph3", golden_request, OUTPUTS), golden, OUTPUTS
+        )
 
 
 def test_a_wrong_dtype_is_refused(server, golden_request):
@@ -253,39 +214,12 @@ def test_unknown_hit_ids_are_counted_or_refused_when_strict(server, golden_reque
             client.infer("nugraph3", odd, parameters={"strict": True})
 
 
-def take(request, hits, spacepoints=slice(None)):
-    return {
-        name: array[hits] if name.startswith("hit_table") else array[spacepoints]
-        for name, array in request.items()
-    }
-
-
-def moved(request, **columns):
-    return request | {
-        f"hit_table_{name}": np.broadcast_to(value, 189).astype(request[f"hit_table_{name}"].dtype)
-        for name, value in columns.items()
-    }
-
-
-UNUSUAL = {
-    "no hits at all": lambda r: take(r, slice(0, 0), slice(0, 0)),
-    "no hits but spacepoints": lambda r: take(r, slice(0, 0)),
-    "no spacepoints": lambda r: take(r, slice(None), slice(0, 0)),
-    "an empty plane": lambda r: take(r, r["hit_table_local_plane"] != 1),
-    "one hit": lambda r: take(r, slice(0, 1)),
-    "two hits": lambda r: take(r, slice(0, 2)),
-    "three hits": lambda r: take(r, slice(0, 3)),
-    "collinear hits": lambda r: moved(r, local_wire=100, local_time=np.arange(189)),
-    "identical points": lambda r: moved(r, local_wire=100, local_time=50.0),
-}
-
-
 @pytest.mark.parametrize("case", UNUSUAL)
 def test_an_unusual_event_has_an_answer(server, in_process, golden_request, case):
     request = UNUSUAL[case](golden_request)
     with server.client() as client:
         outputs = client.infer("nugraph3", request)
-    assert_close(outputs, in_process(request))
+    assert_close(outputs, in_process(request), OUTPUTS)
     planes = request["hit_table_local_plane"]
     for number, plane in enumerate("uvy"):
         assert len(outputs[f"x_semantic_{plane}"]) == (planes == number).sum()

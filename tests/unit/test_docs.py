@@ -252,6 +252,9 @@ def test_the_accuracy_shown_is_that_of_the_weights() -> None:
     page = (ROOT / "docs" / "nugraph3.md").read_text("utf-8")
     assert tables.with_accuracy(page) == page, "run: python docs/tables.py"
     assert " of hits right | pion |" in page
+    page = (ROOT / "docs" / "nugraph2.md").read_text("utf-8")
+    assert tables.with_accuracy(page, "nugraph2") == page, "run: python docs/tables.py"
+    assert " of hits right | MIP |" in page
 
 
 def test_the_tree_drawn_is_that_of_the_package() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from naiad.applications.gat.card import GatCard
 from naiad.applications.image.card import ImageCard
-from naiad.applications.nugraph.card import NuGraph3Card
+from naiad.applications.nugraph.card import NuGraph2Card, NuGraph3Card
 from naiad.applications.products.card import ProductsCard
 from naiad.applications.text.embedding.card import EncoderCard
 from naiad.applications.text.zero_shot.card import EntailmentCard
@@ -25,6 +25,7 @@ KINDS: dict[str, type[ModelCard]] = {
     "gat": GatCard,
     "image": ImageCard,
     "mednist": NetworkCard,
+    "nugraph2": NuGraph2Card,
     "nugraph3": NuGraph3Card,
     "products": ProductsCard,
     "text_embedding": EncoderCard,

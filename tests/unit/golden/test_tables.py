@@ -30,6 +30,8 @@ EVENTS = str(APPLICATIONS / "nugraph" / "data" / "example.h5")
 
 # By golden file: the commands, with the file to compare last. {url} is the server's.
 COMMANDS: dict[str, tuple[str, ...]] = {
+    "nugraph2.parquet": (f"infer nugraph2 {EVENTS} --events 0 --url {{url}} -o out.parquet",),
+    "nugraph2.h5": (f"infer nugraph2 {EVENTS} --events 0 --url {{url}} -o out.h5",),
     "nugraph3.parquet": (f"infer nugraph3 {EVENTS} --events 0 --url {{url}} -o out.parquet",),
     "nugraph3.h5": (f"infer nugraph3 {EVENTS} --events 0 --url {{url}} -o out.h5",),
     "nugraph3.process.h5": (f"process nugraph3 {EVENTS} --server {{url}} -o out",),

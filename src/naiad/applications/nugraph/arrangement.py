@@ -1,4 +1,4 @@
-"""The weights of NuGraph3 in the order that the compiled network reads (`cpp/network.h`).
+"""The weights of NuGraph3 in the order that the compiled network reads (`cpp/nugraph3.h`).
 
 Features are padded with zeros to a multiple of 16, so that rows are whole vectors; the answer is
 the same.
@@ -81,8 +81,8 @@ def arrange(
         for name, (plane, inward, outward) in zip(arch.planes, planes, strict=True):
             encoder = f"encoder.lins.{name}"
             yield from (np.array(values[name], np.float32) for values in (mean, std))
-            yield _fill(state[f"{encoder}.weight"].T, 1)
-            yield _fill(state[f"{encoder}.bias"], 0)
+            yield fill(state[f"{encoder}.weight"].T, 1)
+            yield fill(state[f"{encoder}.bias"], 0)
             yield from (plane.gate_of_target, plane.gate_of_source, plane.gate_bias)
             yield from plane.network()
             yield inward.message
@@ -127,15 +127,15 @@ class _Block:
     ) -> _Block:
         """Read a block; ``source`` and ``target`` are the sizes of their features' parts."""
         at = f"core_net.{name}"
-        first = _fill(state[f"{at}.net.0.weight"].T, 1)
+        first = fill(state[f"{at}.net.0.weight"].T, 1)
         gate = state[f"{at}.edge_net.0.weight"][0]
         border, gate_border = sum(source), sum(target)
         return cls(
             message=_fill_parts(first[:border], source),
             own=_fill_parts(first[border:], target),
-            first_bias=_fill(state[f"{at}.net.0.bias"], 0),
-            second=_fill(_fill(state[f"{at}.net.2.weight"].T, 0), 1),
-            second_bias=_fill(state[f"{at}.net.2.bias"], 0),
+            first_bias=fill(state[f"{at}.net.0.bias"], 0),
+            second=fill(fill(state[f"{at}.net.2.weight"].T, 0), 1),
+            second_bias=fill(state[f"{at}.net.2.bias"], 0),
             gate_of_source=_fill_parts(gate[gate_border:], source),
             gate_of_target=_fill_parts(gate[:gate_border], target),
             gate_bias=state[f"{at}.edge_net.0.bias"],
@@ -150,22 +150,22 @@ class _Block:
 def _heads(state: Mapping[str, Floats], *names: str) -> Iterator[Floats]:
     """Yield weights and bias of one layer that joins layers with the same input."""
     weight = np.concatenate([state[f"{name}.weight"] for name in names]).T
-    yield _fill(_fill(weight, 0), 1)
-    yield _fill(np.concatenate([state[f"{name}.bias"] for name in names]), 0)
+    yield fill(fill(weight, 0), 1)
+    yield fill(np.concatenate([state[f"{name}.bias"] for name in names]), 0)
 
 
 def _side_by_side(*columns: Floats) -> Floats:
     """Join matrices and single columns into one matrix."""
-    return _fill(np.concatenate([c.reshape(len(c), -1) for c in columns], axis=1), 1)
+    return fill(np.concatenate([c.reshape(len(c), -1) for c in columns], axis=1), 1)
 
 
 def _fill_parts(values: Floats, sizes: list[int]) -> Floats:
     """Pad each part of the rows."""
     parts = np.split(values, np.cumsum(sizes)[:-1])
-    return np.concatenate([_fill(part, 0) for part in parts])
+    return np.concatenate([fill(part, 0) for part in parts])
 
 
-def _fill(values: Floats, axis: int) -> Floats:
+def fill(values: Floats, axis: int) -> Floats:
     """Pad with zeros along an axis."""
     widths = [(0, 0)] * values.ndim
     widths[axis] = (0, padded(values.shape[axis]) - values.shape[axis])

@@ -69,7 +69,7 @@ class Checkpoint:
         Raises:
             WeightsError: it is not a list of names.
         """
-        key = next((key for key in keys if key in self.values), keys[0])
+        key = next((key for key in keys if self.values.get(key) is not None), keys[0])
         names = self.values.get(key)
         if not isinstance(names, Sequence) or not all(
             isinstance(name, str) for name in cast(Sequence[Any], names)

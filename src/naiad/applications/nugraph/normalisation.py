@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from naiad.errors import MissingExtra
 
 try:
@@ -46,3 +49,15 @@ class NormalisedNet(nn.Module):
         """Return the normalised features of a plane's hits, float32 ``[hits, 4]``."""
         mean, std = self.normalisation(plane)
         return (batch[f"x_{plane}"] - mean) / std
+
+    def arrays(
+        self,
+    ) -> tuple[
+        dict[str, NDArray[np.float32]], dict[str, tuple[float, ...]], dict[str, tuple[float, ...]]
+    ]:
+        """Return the parameters by name, and mean and standard deviation by plane."""
+        state = {name: tensor.numpy() for name, tensor in self.state_dict().items()}
+        mean, std = (
+            {p: tuple(self.normalisation(p)[i].tolist()) for p in self._planes} for i in range(2)
+        )
+        return state, mean, std

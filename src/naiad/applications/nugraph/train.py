@@ -138,7 +138,7 @@ def train(
     """
     started = time.monotonic()
     recipe = recipe or NUGRAPH3
-    graphs = [_as_classes(graph, recipe.class_of) for graph in load_graphs(events)]
+    graphs = [relabelled(graph, recipe) for graph in load_graphs(events)]
     parts = split_events(len(graphs), validation_fraction, test_fraction, seed)
     training, validation, test = ([graphs[i] for i in part] for part in parts)
     with _threads(threads), seeded(seed):
@@ -391,10 +391,10 @@ NUGRAPH2: Final = Recipe(
 )
 
 
-def _as_classes(graph: Graph, class_of: Sequence[int]) -> Graph:
-    """Return a graph whose hits have the classes of a network."""
+def relabelled(graph: Graph, recipe: Recipe) -> Graph:
+    """Return a graph whose hits have the classes of the recipe's network."""
     labels = {
-        name: as_classes(values, class_of) if name.startswith("y_semantic") else values
+        name: as_classes(values, recipe.class_of) if name.startswith("y_semantic") else values
         for name, values in graph.truth.items()
     }
     return replace(graph, truth=labels)

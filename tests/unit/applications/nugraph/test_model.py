@@ -16,8 +16,9 @@ from tests.unit.applications.nugraph.graphs import (
     parts,
 )
 
-from naiad.applications.nugraph.compiled import CompiledNuGraph3, instruction_sets
+from naiad.applications.nugraph.compiled import CompiledNuGraph3
 from naiad.applications.nugraph.model import Block, NuGraph3Net
+from naiad.applications.nugraph.native_library import instruction_sets
 from naiad.applications.nugraph.schema import OUTPUTS, PLANES
 from naiad.applications.nugraph.weights import import_checkpoint, load_weights
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.unit.applications.nugraph.graphs import assert_close, event, golden, golden_event
 
-from naiad.applications.nugraph import compiled
+from naiad.applications.nugraph import native_library
 from naiad.applications.nugraph.card import Architecture, NuGraph3Card
 from naiad.applications.nugraph.model import NuGraph3Net
 from naiad.applications.nugraph.pipeline import NuGraph3
@@ -138,8 +138,8 @@ def test_a_worker_on_a_cpu_needs_no_torch(tmp_path):
 
 def test_without_the_library_torch_answers(pipeline, monkeypatch, tmp_path, caplog):
     (expected,) = run(pipeline, event())
-    monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "none.so")
-    compiled._library.cache_clear()
+    monkeypatch.setattr(native_library, "LIBRARY", tmp_path / "none.so")
+    native_library.library.cache_clear()
     pipeline.setup("cpu")
     assert "none.so" in caplog.text
     (answer,) = run(pipeline, event())

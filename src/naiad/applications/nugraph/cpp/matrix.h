@@ -1,10 +1,8 @@
 // Tables of features, and their products with the weights of a layer.
 // Included in the namespace of an instruction set, which says how many sums its registers hold.
 
-#include "vectors.h"
-
 // Rows of features, or some of their columns. Tables start on a cache line, and have a multiple of 16
-// columns in all, so that rows are whole vectors.
+// columns in all, so that rows are whole vectors. With a stride of 0, all rows are the same.
 struct Table {
   float* data;
   int64_t columns, stride;
@@ -22,6 +20,10 @@ struct Matrix {
 };
 
 constexpr int wide_panel = 2 * lanes;
+
+// Rows to process together, so that their temporaries stay in the processor's cache; a multiple of the
+// rows of a block.
+constexpr int64_t tile_rows = 120;
 
 inline void pack(const float* matrix, int64_t in, int64_t out, float* packed) {
   for (int64_t first = 0; first < out; first += wide_panel) {
@@ -43,8 +45,12 @@ inline void accumulate(Vector (&sums)[height][width], const Table& x, const Vect
 }
 
 template <int height, int width>
-inline void block(const Table& x, const Table& y, const float* panel, const Table& out) {
+inline void block(const Table& start, const Table& x, const Table& y, const float* panel,
+                  const Table& out) {
   Vector sums[height][width] = {};
+  if (start.data)
+    for (int r = 0; r < height; r++)
+      for (int v = 0; v < width; v++) sums[r][v] = vectors(start[r])[v];
   accumulate(sums, x, vectors(panel));
   accumulate(sums, y, vectors(panel) + x.columns * width);
   for (int r = 0; r < height; r++)
@@ -53,41 +59,44 @@ inline void block(const Table& x, const Table& y, const float* panel, const Tabl
 
 // Multiply the remaining rows, which are fewer than a block.
 template <int height, int width>
-inline void remainder(int64_t rows, const Table& x, const Table& y, const float* panel,
-                      const Table& out) {
+inline void remainder(int64_t rows, const Table& start, const Table& x, const Table& y,
+                      const float* panel, const Table& out) {
   if constexpr (height > 0) {
     if (rows == height)
-      block<height, width>(x, y, panel, out);
+      block<height, width>(start, x, y, panel, out);
     else
-      remainder<height - 1, width>(rows, x, y, panel, out);
+      remainder<height - 1, width>(rows, start, x, y, panel, out);
   }
 }
 
 template <int width>
-void panel_product(int64_t rows, const Table& x, const Table& y, const float* panel,
-                   const Table& out) {
+void panel_product(int64_t rows, const Table& start, const Table& x, const Table& y,
+                   const float* panel, const Table& out) {
   int64_t row = 0;
   for (; row + block_rows <= rows; row += block_rows)
-    block<block_rows, width>(x.from(row), y.from(row), panel, out.from(row));
-  remainder<block_rows - 1, width>(rows - row, x.from(row), y.from(row), panel, out.from(row));
+    block<block_rows, width>(start.from(row), x.from(row), y.from(row), panel, out.from(row));
+  remainder<block_rows - 1, width>(rows - row, start.from(row), x.from(row), y.from(row), panel,
+                                   out.from(row));
 }
 
-// out = (x, y) @ matrix, for rows with some features in x and the rest in y.
+// out = start + (x, y) @ matrix, for rows with some features in x and the rest in y; without data,
+// start is 0. It may be out.
 //
 // Each number is summed in the order of the features, whatever the other rows: the events that share
 // a batch do not change each other's answers.
-inline void product(int64_t rows, const Table& x, const Table& y, const Matrix& matrix,
-                    const Table& out) {
+inline void product(int64_t rows, const Table& start, const Table& x, const Table& y,
+                    const Matrix& matrix, const Table& out) {
   for (int64_t first = 0; first < matrix.out; first += wide_panel) {
     const float* panel = matrix.packed + first * matrix.in;
+    const Table sums = start.data ? start.part(first, wide_panel) : Table{};
     const Table columns = out.part(first, wide_panel);
     if (matrix.out - first > lanes)
-      panel_product<2>(rows, x, y, panel, columns);
+      panel_product<2>(rows, sums, x, y, panel, columns);
     else
-      panel_product<1>(rows, x, y, panel, columns);
+      panel_product<1>(rows, sums, x, y, panel, columns);
   }
 }
 
 inline void product(int64_t rows, const Table& x, const Matrix& matrix, const Table& out) {
-  product(rows, x, Table{}, matrix, out);
+  product(rows, Table{}, x, Table{}, matrix, out);
 }

@@ -1,4 +1,4 @@
-// Vectors of `lanes` numbers, and NuGraph3's elementwise functions.
+// Vectors of `lanes` numbers, and the networks' elementwise functions.
 // Included in the namespace of an instruction set, which defines `lanes`.
 
 typedef float Vector __attribute__((vector_size(4 * lanes), may_alias));
@@ -40,15 +40,37 @@ inline Vector mish(Vector x) {
   return x * (y / (y + 2));
 }
 
+// tanh(x), relative error 4e-7; 1 beyond 9, as in float32.
+inline Vector tanh(Vector x) {
+  x = min(max(x, all(-9.02f)), all(9.02f));
+  const Vector t = x * x;
+  // Minimax rational function of tanh(x) / x in x^2, relative error 2e-8 (Lawson's algorithm).
+  Vector p = t * 1.3319077e-8f + 2.0583485e-5f;
+  p = p * t + 3.4940347e-3f;
+  p = p * t + 0.13379718f;
+  p = p * t + 1.0f;
+  Vector q = t * 7.7620214e-7f + 3.2830932e-4f;
+  q = q * t + 0.025871074f;
+  q = q * t + 0.46713033f;
+  q = q * t + 1.0f;
+  return x * p / q;
+}
+
 // Sigmoid in place; the array must have room for whole vectors.
 inline void sigmoid(float* x, int64_t count) {
   for (int64_t i = 0; i * lanes < count; i++) vectors(x)[i] = sigmoid(vectors(x)[i]);
 }
 
+// The sum of a vector's numbers.
+inline float total(Vector x) {
+  typedef float Four __attribute__((vector_size(16), may_alias));
+  Four sums{};
+  for (int i = 0; i < lanes / 4; i++) sums += reinterpret_cast<const Four*>(&x)[i];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
 inline float dot(const float* a, const float* b, int64_t count) {
   Vector sum{};
   for (int64_t i = 0; i * lanes < count; i++) sum += vectors(a)[i] * vectors(b)[i];
-  float total = 0;
-  for (int i = 0; i < lanes; i++) total += sum[i];
-  return total;
+  return total(sum);
 }

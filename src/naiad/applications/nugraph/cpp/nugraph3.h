@@ -9,58 +9,7 @@
 //
 // Included in the namespace of an instruction set.
 
-#include "matrix.h"
-
-constexpr int64_t tile_rows = 120;  // a multiple of the rows of a block
-
-// Memory for tables, freed together. Check `failed` after allocating.
-class Memory {
- public:
-  Memory() = default;
-  Memory(const Memory&) = delete;
-  ~Memory() {
-    while (last_) {
-      Header* before = last_->before;
-      free(last_);
-      last_ = before;
-    }
-  }
-
-  template <typename T>
-  T* take(int64_t count) {
-    const size_t size = sizeof(Header) + count * sizeof(T);
-    auto* header = static_cast<Header*>(aligned_alloc(64, (size + 2 * 64 - 1) / 64 * 64));
-    if (!header) {
-      failed = true;
-      return nullptr;
-    }
-    header->before = last_;
-    last_ = header;
-    return reinterpret_cast<T*>(header + 1);
-  }
-
-  Table table(int64_t rows, int64_t columns) {
-    return {take<float>(rows * columns), columns, columns};
-  }
-
-  bool failed = false;
-
- private:
-  struct alignas(64) Header {
-    Header* before;
-  };
-  Header* last_ = nullptr;
-};
-
-struct Layer {
-  Matrix weight;
-  const float* bias;
-};
-
-// Two-layer network of a block.
-struct Update {
-  Layer first, second;
-};
+namespace nugraph3 {
 
 // Weights of a plane. F, N: features of its hits, of spacepoints.
 struct Plane {
@@ -82,7 +31,7 @@ struct Plane {
 
 // Weights of the network. W: features of a spacepoint from all planes, N of each.
 struct Network {
-  Sizes sizes;
+  NuGraph3Sizes sizes;
   Memory memory{};
   Plane* planes{};
   Matrix nexus;  // [N, W + 2 planes]: of targets of plane_to_nexus; gates of it, of nexus_to_plane
@@ -98,44 +47,11 @@ struct Network {
   int64_t width() const { return sizes.planes * sizes.nexus; }
 };
 
-// Reads weights in the order of arrangement.py.
-struct Reader {
-  const float *next, *end;
-  Memory& memory;
-  bool complete = true;
-
-  const float* numbers(int64_t count) {
-    float* copy = memory.take<float>(count);
-    if (copy && advance(count)) memcpy(copy, next - count, count * sizeof(float));
-    return copy;
-  }
-  Matrix matrix(int64_t in, int64_t out) {
-    float* packed = memory.take<float>(in * out);
-    if (packed && advance(in * out)) pack(next - in * out, in, out, packed);
-    return {packed, in, out};
-  }
-  Layer layer(int64_t in, int64_t out) {
-    const Matrix weight = matrix(in, out);
-    return {weight, numbers(out)};
-  }
-  Update update(int64_t in, int64_t out) {
-    const Layer first = layer(in, out);
-    return {first, layer(out, out)};
-  }
-  bool advance(int64_t count) {
-    complete = complete && end - next >= count;
-    if (complete) next += count;
-    return complete;
-  }
-};
-
-// Read the weights; return false if their number is not what the sizes need or memory ran out.
-inline bool read(Network& net, const float* weights, int64_t count) {
-  const Sizes& s = net.sizes;
+inline void read(Network& net, Reader& from) {
+  const NuGraph3Sizes& s = net.sizes;
   const int64_t W = net.width(), F = s.planar, N = s.nexus, I = s.interaction;
-  Reader from{weights, weights + count, net.memory};
   net.planes = net.memory.take<Plane>(s.planes);
-  if (!net.planes) return false;
+  if (!net.planes) return;
   for (int64_t p = 0; p < s.planes; p++) {
     Plane& plane = net.planes[p];
     plane.mean = from.numbers(s.in_features);
@@ -165,27 +81,6 @@ inline bool read(Network& net, const float* weights, int64_t count) {
   net.interaction_to_nexus_bias = from.numbers(N);
   net.interaction_to_nexus = from.layer(N, N);
   net.event_heads = from.layer(I, padded(s.event_classes + 3));
-  return !net.memory.failed && from.complete && from.next == from.end;
-}
-
-// Edges by target: those of node t come from sources[begin[t]] to sources[begin[t + 1] - 1].
-struct Edges {
-  const int32_t* sources;
-  const int64_t* begin;
-};
-
-// Group edges by target, keeping their order.
-inline Edges group(Memory& memory, const int64_t* source, const int64_t* target, int64_t edges,
-                   int64_t targets) {
-  auto* begin = memory.take<int64_t>(targets + 2);
-  auto* sources = memory.take<int32_t>(edges);
-  if (memory.failed) return {};
-  memset(begin, 0, (targets + 2) * sizeof(int64_t));
-  int64_t* place = begin + 1;  // where the next edge of a target goes; in the end, the next's begin
-  for (int64_t e = 0; e < edges; e++) place[target[e] + 1]++;
-  for (int64_t t = 0; t < targets; t++) place[t + 1] += place[t];
-  for (int64_t e = 0; e < edges; e++) sources[place[target[e]]++] = source ? source[e] : e;
-  return {sources, begin};
 }
 
 // Mean of the gated features of sources, weighted per channel by their softmax.
@@ -214,21 +109,6 @@ inline void softmax_mean(const Table& x, const int32_t* sources, const float* ga
   }
 }
 
-inline void mish(const Table& x, int64_t rows, const float* bias) {
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t c = 0; c * lanes < x.columns; c++)
-      vectors(x[r])[c] = mish(vectors(x[r])[c] + vectors(bias)[c]);
-}
-
-// Apply a block's network to rows of aggregated messages and their own features.
-inline void update(const Update& net, int64_t rows, const Table& message, const Table& own,
-                   const Table& hidden, const Table& out) {
-  product(rows, message, own, net.first.weight, hidden);
-  mish(hidden, rows, net.first.bias);
-  product(rows, hidden, net.second.weight, out);
-  mish(out, rows, net.second.bias);
-}
-
 // State of a plane's hits.
 struct Hits {
   int64_t count;
@@ -243,7 +123,7 @@ struct Hits {
 // State of a batch being labelled.
 struct Labelling {
   const Network& net;
-  const Batch& batch;
+  const NuGraph3Batch& batch;
   Memory memory{};
   int64_t planes = net.sizes.planes, points = batch.spacepoints, events = batch.events;
   int64_t N = net.sizes.nexus, W = net.width(), most = tile_rows;
@@ -258,7 +138,7 @@ struct Labelling {
   Table mean{}, hidden{}, narrow{}, heads{};  // of a tile
   float* gates = nullptr;                     // of the edges of a tile, or of all spacepoints
 
-  Labelling(const Network& network, const Batch& given) : net(network), batch(given) {
+  Labelling(const Network& network, const NuGraph3Batch& given) : net(network), batch(given) {
     int64_t edges = points > most ? points : most;
     for (int64_t p = 0; p < planes && !memory.failed; p++) {
       const PlaneBatch& from = batch.planes[p];
@@ -275,9 +155,7 @@ struct Labelling {
       to.to_nexus_gate = memory.take<float>(from.hits);
       to.from_nexus_gate = memory.take<float>(from.hits);
       to.nexus_gate = memory.take<float>(points);
-      for (int64_t s = 0; s < points && !memory.failed; s++) hit_of[s * planes + p] = -1;
-      for (int64_t e = 0; e < from.nexus_edges && !memory.failed; e++)
-        hit_of[from.nexus_point[e] * planes + p] = from.nexus_hit[e];
+      if (!memory.failed) match(from, p, planes, points, hit_of);
       edges = edges > from.plane_edges ? edges : from.plane_edges;
       edges = edges > from.nexus_edges ? edges : from.nexus_edges;
     }
@@ -345,8 +223,8 @@ struct Labelling {
       softmax_mean(x, edges.sources + e, gates + (e - first), edges.begin[t + 1] - e,
                    means[t - begin]);
     }
-    update(block, end - begin, means, own.from(begin), hidden.part(0, out.columns),
-           out.from(begin));
+    apply<mish>(block, end - begin, means, own.from(begin), hidden.part(0, out.columns),
+                out.from(begin));
   }
 
   // 1. Hits from their neighbours on the plane, and their messages for spacepoints.
@@ -387,8 +265,8 @@ struct Labelling {
           }
         }
         const Table out = wide.from(begin).part(p * N, N);
-        product(count, narrow, plane.plane_to_nexus.weight, out);
-        mish(out, count, plane.plane_to_nexus.bias);
+        apply(plane.plane_to_nexus, count, narrow, out);
+        activate<mish>(count, out);
       }
       product(count, wide.from(begin), net.wide, wide_terms.from(begin));
     }
@@ -405,7 +283,7 @@ struct Labelling {
       sigmoid(gates, count);
       softmax_mean(wide, sources, gates, count, event_mean[i]);
     }
-    update(net.nexus_to_interaction, events, event_mean, event, event_hidden, event_new);
+    apply<mish>(net.nexus_to_interaction, events, event_mean, event, event_hidden, event_new);
     const Table before = event;
     event = event_new;
     event_new = before;
@@ -433,8 +311,8 @@ struct Labelling {
         }
       }
       const Table out = nexus.from(begin);
-      product(count, narrow, net.interaction_to_nexus.weight, out);
-      mish(out, count, net.interaction_to_nexus.bias);
+      apply(net.interaction_to_nexus, count, narrow, out);
+      activate<mish>(count, out);
       product(count, out, net.nexus, nexus_terms.from(begin));
       for (int64_t s = begin; s < begin + count; s++)
         for (int64_t p = 0; p < planes; p++) hits[p].nexus_gate[s] = nexus_terms[s][W + planes + p];
@@ -456,11 +334,10 @@ struct Labelling {
     const int64_t classes = net.sizes.semantic_classes;
     for (int64_t begin = 0; begin < own.count; begin += most) {
       const int64_t count = begin + most < own.count ? most : own.count - begin;
-      product(count, own.features.from(begin), plane.heads.weight, heads);
+      apply(plane.heads, count, own.features.from(begin), heads);
       for (int64_t t = 0; t < count; t++) {
-        for (int64_t c = 0; c < classes; c++)
-          to.semantic[(begin + t) * classes + c] = heads[t][c] + plane.heads.bias[c];
-        gates[t] = heads[t][classes] + plane.heads.bias[classes];
+        memcpy(to.semantic + (begin + t) * classes, heads[t], classes * sizeof(float));
+        gates[t] = heads[t][classes];
       }
       sigmoid(gates, count);
       memcpy(to.filter + begin, gates, count * sizeof(float));
@@ -472,38 +349,27 @@ struct Labelling {
     const int64_t classes = net.sizes.event_classes;
     for (int64_t begin = 0; begin < events; begin += most) {
       const int64_t count = begin + most < events ? most : events - begin;
-      product(count, event.from(begin), net.event_heads.weight, heads);
-      for (int64_t i = 0; i < count; i++)
-        for (int64_t c = 0; c < classes + 3; c++) {
-          float* out = c < classes ? batch.event_scores + (begin + i) * classes + c
-                                   : batch.vertex + (begin + i) * 3 + (c - classes);
-          *out = heads[i][c] + net.event_heads.bias[c];
-        }
+      apply(net.event_heads, count, event.from(begin), heads);
+      for (int64_t i = 0; i < count; i++) {
+        memcpy(batch.event_scores + (begin + i) * classes, heads[i], classes * sizeof(float));
+        memcpy(batch.vertex + (begin + i) * 3, heads[i] + classes, 3 * sizeof(float));
+      }
     }
   }
 };
 
-// Return a network, or null if the weights do not match the sizes or memory ran out.
-inline void* load(const Sizes& sizes, const float* weights, int64_t count) {
-  void* place = aligned_alloc(64, (sizeof(Network) + 63) / 64 * 64);
-  if (!place) return nullptr;
-  auto* net = new (place) Network;
-  net->sizes = sizes;
-  if (read(*net, weights, count)) return net;
-  net->~Network();
-  free(place);
-  return nullptr;
+inline void* load(const NuGraph3Sizes& sizes, const float* weights, int64_t count) {
+  return load_network<Network>(sizes, weights, count);
 }
 
-inline void unload(void* network) {
-  static_cast<Network*>(network)->~Network();
-  free(network);
-}
+inline void unload(void* network) { unload_network<Network>(network); }
 
 // Label a batch; return false if memory ran out.
-inline bool label(const void* network, const Batch& batch) {
+inline bool label(const void* network, const NuGraph3Batch& batch) {
   Labelling work(*static_cast<const Network*>(network), batch);
   if (work.memory.failed) return false;
   work.run();
   return true;
 }
+
+}  // namespace nugraph3

@@ -1,0 +1,11 @@
+// All networks. Included in the namespace of an instruction set; each file needs those before it.
+
+// clang-format off
+#include "vectors.h"
+#include "matrix.h"
+#include "memory.h"
+#include "layers.h"
+#include "edges.h"
+#include "nugraph2.h"
+#include "nugraph3.h"
+// clang-format on

@@ -13,6 +13,7 @@ import numpy as np
 
 from naiad.applications.nugraph import schema
 from naiad.applications.nugraph.card import NuGraphCard, read_card_of
+from naiad.applications.nugraph.condensation.card import CondensationCard
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Parameter, Pipeline, Request
@@ -49,7 +50,7 @@ class NuGraphPipeline(Pipeline):
     _network: Network | None = None
     _on: str | None = None
 
-    kind: ClassVar[type[NuGraphCard]]
+    kind: ClassVar[type[NuGraphCard | CondensationCard]]
     """The card of the network."""
     classes: ClassVar[Mapping[str, int]]
     """By its name in the card's architecture, each number of classes that the outputs have."""
@@ -133,7 +134,7 @@ class NuGraphPipeline(Pipeline):
         return self.weights_path
 
     @cached_property
-    def _known(self) -> NuGraphCard:
+    def _known(self) -> NuGraphCard | CondensationCard:
         known = read_card_of(self._folder, self.kind)
         needed = {"planes": schema.PLANES, "in_features": schema.NUM_FEATURES, **self.classes}
         for size, number in needed.items():

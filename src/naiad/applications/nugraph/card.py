@@ -165,7 +165,7 @@ class NuGraph2Card(NuGraphCard, frozen=True, kw_only=True, forbid_unknown_fields
 CARDS: Final = (NuGraph3Card, NuGraph2Card, CondensationCard)
 """The cards of all networks that are imported."""
 
-Kind = TypeVar("Kind", bound=NuGraphCard)
+Kind = TypeVar("Kind", bound=NuGraphCard | CondensationCard)
 
 
 def read_any_card(folder: Path) -> NuGraphCard | CondensationCard:

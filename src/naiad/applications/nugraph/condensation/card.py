@@ -21,6 +21,9 @@ GENERATION_OF: Final = {5: 1, 8: 2}
 positions as they are (NuGraph's main branch of 2026).
 """
 
+EPSILON: Final = 1e-5
+"""Added to the variance of a feature before dividing by its root."""
+
 _LARGEST_SIZE: Final = 4096
 
 
@@ -90,6 +93,11 @@ class CondensationCard(ModelCard, frozen=True, kw_only=True, forbid_unknown_fiel
     var: tuple[float, ...]
     position_scale: tuple[float, float] = POSITION_SCALE
     max_integral: float = MAX_INTEGRAL
+
+    @property
+    def sizes(self) -> Architecture:
+        """The architecture."""
+        return self.architecture
 
     def __post_init__(self) -> None:
         sizes = self.architecture

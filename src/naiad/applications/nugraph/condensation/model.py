@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import cast
 
-from naiad.applications.nugraph.condensation.card import Architecture
+from naiad.applications.nugraph.condensation.card import EPSILON, Architecture
 from naiad.applications.nugraph.model import Block
 from naiad.applications.nugraph.schema import PLANES
 from naiad.errors import MissingExtra
@@ -23,9 +23,6 @@ try:
     from torch import Tensor, nn
 except ImportError as error:
     raise MissingExtra("nugraph3-train", error.name or "torch") from error
-
-EPSILON = 1e-5
-"""Added to the variance of a feature before dividing by its root."""
 
 
 class Encoder(nn.Module):

@@ -10,14 +10,13 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from naiad.applications.nugraph.base_pipeline import example_event, flag
+from naiad.applications.nugraph.base_pipeline import Network, NuGraphPipeline, flag
 from naiad.applications.nugraph.condensation import schema
 from naiad.applications.nugraph.condensation.card import HEADS, Architecture, CondensationCard
 from naiad.applications.nugraph.schema import PLANES
 from naiad.card import read_card
-from naiad.core.budget import Budget
 from naiad.core.merging import Batch
-from naiad.core.pipeline import Pipeline, Request
+from naiad.core.pipeline import Request
 from naiad.core.schema import Array, Arrays
 from naiad.errors import WeightsError
 
@@ -32,31 +31,25 @@ _ANY = CondensationCard(
 )
 
 
-class Condensation(Pipeline):
+class Condensation(NuGraphPipeline):
     """Class, signal probability and particle of each hit, event class and vertex of each event.
 
     Base of the classes that :func:`naiad.applications.nugraph.by_weights.nugraph3` makes of
     weights, with the outputs of their heads. ``weights`` is a folder that ``naiad weights import``
     wrote of a checkpoint of 2026.
-
-    With the request parameter ``strict``, an event whose spacepoints name unknown hits is refused;
-    by default those entries are ignored and counted in ``unknown_hits``.
     """
 
     name = "nugraph3"
     made_by = "naiad.applications.nugraph.by_weights:nugraph3"
+    kind = CondensationCard
     inputs = schema.INPUTS
     sample = schema.sample(_ANY.architecture.in_features)
     result = schema.result(_ANY)
     outputs = schema.outputs(_ANY)
-    budget = Budget(hits=1_024, spacepoints=2_048)
-    limit = Budget(hits=100_000, spacepoints=500_000)
-    prepare_threads = 4
     merges = True  # each event is a graph of its own
 
-    known: ClassVar[CondensationCard] = _ANY
-
-    _net: Any = None
+    of_class: ClassVar[CondensationCard] = _ANY
+    """The card that the class was made of."""
 
     @classmethod
     def of(cls, folder: Path) -> type[Condensation]:
@@ -73,7 +66,7 @@ class Condensation(Pipeline):
                 "__module__": __name__,
                 "__doc__": cls.__doc__,
                 "name": cls.name,
-                "known": known,
+                "of_class": known,
                 "sample": schema.sample(known.architecture.in_features),
                 "result": schema.result(known),
                 "outputs": schema.outputs(known),
@@ -84,24 +77,28 @@ class Condensation(Pipeline):
 
     def metadata(self) -> Mapping[str, str]:
         """Return heads, classes, notice and sha256 of the weights, for clients."""
-        known = self._checked
+        known = self._known
         left_out = schema.left_out(known)
         return {
+            **super().metadata(),
             "heads": ",".join(schema.given(known.heads)),
-            "semantic_classes": ",".join(known.semantic_classes),
             "event_classes": ",".join(known.event_classes),
             "instance_features": str(known.architecture.instance_features),
             "graph_generation": str(known.generation),
-            "notice": known.notice,
-            "weights_sha256": known.sha256,
             **({"left_out": json.dumps(left_out)} if left_out else {}),
         }
 
-    def setup(self, device: str) -> None:
-        """Load the weights onto ``device``."""
-        from naiad.applications.nugraph.condensation.weights import load_weights  # isort: skip  (says what is missing)
+    def load_compiled(self, folder: Path) -> Network:
+        """Load the network in C++; raise `OSError` without its library."""
+        from naiad.applications.nugraph.condensation.compiled import CompiledCondensation
 
-        self._net = load_weights(self._folder)[0].to(device)
+        return CompiledCondensation.load(folder)
+
+    def load_torch(self, folder: Path) -> Any:
+        """Load the network in torch."""
+        from naiad.applications.nugraph.condensation.weights import load_weights
+
+        return load_weights(folder)[0]
 
     def prepare(self, request: Request) -> Arrays:
         """Turn an event's tables into its graph.
@@ -112,20 +109,18 @@ class Condensation(Pipeline):
         """
         from naiad.applications.nugraph.condensation.prepare import prepare
 
+        known = self._known
         return prepare(
             request,
-            self.known.generation,
+            known.generation,
             strict=flag(request.parameters, "strict"),
-            max_integral=self.known.max_integral,
-            position_scale=self.known.position_scale,
+            max_integral=known.max_integral,
+            position_scale=known.position_scale,
         )
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Run the network on a merged batch."""
-        if self._net is None:
-            raise RuntimeError("setup() has not been called")
-        kept = {name: batch[name] for name in ("hit_plane", "unknown_hits")}
-        return {**self._net(batch, batch.requests), **kept}
+        return {**super().forward(batch), "hit_plane": batch["hit_plane"]}
 
     def finish(self, result: Arrays) -> Arrays:
         """Find the particles of one event, and put its hits in order of plane."""
@@ -133,7 +128,7 @@ class Condensation(Pipeline):
 
         plane = result["hit_plane"]
         rows = {name: np.flatnonzero(plane == number) for number, name in enumerate(PLANES)}
-        found = {name: result[name] for name in type(self).result if name != "hit_plane"}
+        found = {name: array for name, array in result.items() if name != "hit_plane"}
         if "ox" in found:
             found["i"] = particles(found)
         answer: dict[str, Array] = {}
@@ -144,20 +139,10 @@ class Condensation(Pipeline):
                 answer |= {f"{name}_{p}": array[chosen] for p, chosen in rows.items()}
         return {name: answer[name] for name in self.outputs}
 
-    def example(self) -> dict[str, Array]:
-        """Return two straight tracks from a common vertex on all three planes: 144 hits."""
-        return example_event()
-
-    @property
-    def _folder(self) -> Path:
-        if self.weights_path is None:
-            raise WeightsError(f"{self.name} has no weights; give a folder with --weights")
-        return self.weights_path
-
     @cached_property
-    def _checked(self) -> CondensationCard:
+    def _known(self) -> CondensationCard:
         """The card in the folder, which must be that of the class."""
         found = read_card(self._folder, CondensationCard)
-        if found != self.known:
+        if found != self.of_class:
             raise WeightsError(f"{self._folder}: not the weights that the model was made of")
         return found

@@ -73,7 +73,8 @@ def main() -> None:
     arguments = parser.parse_args()
     default = DEFAULTS[arguments.model]
     arguments.output.mkdir(parents=True, exist_ok=True)
-    write_events(arguments.output / "example.h5", simulate(EXAMPLE_EVENTS, EXAMPLE_SEED))
+    if not (example := arguments.output / "example.h5").exists():
+        write_events(example, simulate(EXAMPLE_EVENTS, EXAMPLE_SEED))
     with tempfile.TemporaryDirectory() as scratch, bars() as progress:
         events = arguments.events or Path(scratch) / "events.h5"
         if not events.exists():

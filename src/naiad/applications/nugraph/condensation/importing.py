@@ -34,7 +34,7 @@ _SHOWN: Final = 3
 
 
 class Checkpoint(Protocol):
-    """The content of a checkpoint, such as a :class:`naiad.applications.nugraph.checkpoints`'s."""
+    """The content of a checkpoint, as :mod:`naiad.applications.nugraph.checkpoints` reads it."""
 
     @property
     def tensors(self) -> Mapping[str, torch.Tensor]:

@@ -28,6 +28,12 @@ def cpp(
         str,
         typer.Argument(help="A built-in name, or my_model.py:MyModel.", show_default=False),
     ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights, a file or folder, for a pipeline whose tensors depend on them.",
+        ),
+    ] = None,
     file_out: Annotated[
         Path | None,
         typer.Option(
@@ -47,12 +53,15 @@ def cpp(
     [bold]Examples[/]
 
       naiad codegen cpp nugraph3 -o nugraph3.hpp
+      naiad codegen cpp nugraph3 --weights my-weights/ -o nugraph3.hpp
       naiad codegen cpp my_model.py:MyModel -o my_model.hpp
     """
     from naiad.codegen.cpp import header
-    from naiad.core.pipeline import load_pipeline
+    from naiad.core.pipeline import load_pipeline, with_weights
 
-    text = header(load_pipeline(pipeline), pipeline)
+    kind = with_weights(load_pipeline(pipeline), weights)
+    kind(weights)  # reports missing weights
+    text = header(kind, pipeline if weights is None else f"{pipeline} --weights {weights.name}")
     if file_out is None:
         typer.echo(text, nl=False)
         return

@@ -92,8 +92,10 @@ def checked_outputs(spec: ModelSpec, names: Sequence[str] | None) -> tuple[str, 
         names = (names,)
     for name in names:
         if name not in spec.outputs:
+            why = spec.why_left_out(name)
             raise InvalidInput(
-                f'model "{spec.name}" has no output {name}; it gives {_listed(spec.outputs)}'
+                f'model "{spec.name}" has no output {name}{why and f": {why}"}; '
+                f"it gives {_listed(spec.outputs)}"
             )
     return tuple(names)
 

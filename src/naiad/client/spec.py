@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,17 @@ class ModelSpec:
     outputs: Mapping[str, TensorSpec]
     max_batch_size: int = 0
     card: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def why_left_out(self, output: str) -> str:
+        """Return why the model lacks an output that others of its kind have; "" if unknown.
+
+        The card has the reasons as ``left_out``, a JSON object by output.
+        """
+        try:
+            reasons = json.loads(self.card.get("left_out", "{}"))
+        except ValueError:
+            return ""
+        return str(reasons.get(output, "")) if isinstance(reasons, dict) else ""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ModelSpec:

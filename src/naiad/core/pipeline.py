@@ -482,4 +482,15 @@ def spec_with_weights(spec: str, weights: Path | None) -> tuple[str, Path | None
     kind = load_pipeline(spec)
     if weights is None or not kind.made_by:
         return spec, weights
-    return f"{kind.made_by}({weights.resolve()})", None
+    return _made_spec(kind, weights), None
+
+
+def with_weights(kind: type[Pipeline], weights: Path | None) -> type[Pipeline]:
+    """Return the class for these weights: another one if it is made from them."""
+    if weights is None or not kind.made_by:
+        return kind
+    return load_pipeline(_made_spec(kind, weights))
+
+
+def _made_spec(kind: type[Pipeline], weights: Path) -> str:
+    return f"{kind.made_by}({weights.resolve()})"

@@ -24,7 +24,14 @@ from typing import TYPE_CHECKING
 
 from naiad.core.fields import check, keywords, settings_of, to_parameters
 from naiad.core.own_settings import declared
-from naiad.core.pipeline import MADE, Pipeline, load_pipeline, make_pipeline, service_of
+from naiad.core.pipeline import (
+    MADE,
+    Pipeline,
+    load_pipeline,
+    make_pipeline,
+    service_of,
+    with_weights,
+)
 from naiad.core.schema import Arrays
 from naiad.core.settings import ModelOptions, ModelSettings
 from naiad.core.user_modules import is_of_session
@@ -191,9 +198,9 @@ def class_of(pipeline: str | type[Pipeline], given: ModelSettings) -> type[Pipel
         WeightsError: the network's weights cannot be read safely.
     """
     if not isinstance(pipeline, str):
-        return pipeline
+        return with_weights(pipeline, given.weights)
     if given.example is None:
-        return load_pipeline(pipeline)
+        return with_weights(load_pipeline(pipeline), given.weights)
     from naiad.geometric.pipeline import of_network
 
     return of_network(pipeline, given.example, given.settings or {}, given.weights)

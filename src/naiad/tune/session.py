@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from naiad import __version__
-from naiad.core.pipeline import Pipeline, load_pipeline
+from naiad.core.pipeline import Pipeline, load_pipeline, spec_with_weights
 from naiad.runtime.runner import STAGES
 from naiad.runtime.spec import Spec
 from naiad.tune.fit import Fit, fit
@@ -90,15 +90,16 @@ def tune(
         InvalidInput: the data cannot be read, or the pipeline accepts none of it.
         PipelineError: a hook raised.
     """
-    kind = load_pipeline(settings.pipeline)
-    pipeline = kind(settings.weights)  # report missing weights before any work
+    name, weights = spec_with_weights(settings.pipeline, settings.weights)
+    kind = load_pipeline(name)
+    pipeline = kind(weights)  # report missing weights before any work
     on_progress("measuring the load of the machine", 0.0)
     busy = psutil.cpu_percent(_LOOK) / 100
     on_progress("reading requests", 0.02)
     workload = find_workload(pipeline, settings.data, settings.seed)
     spec = Spec(
-        pipeline=settings.pipeline,
-        weights=str(settings.weights) if settings.weights is not None else None,
+        pipeline=name,
+        weights=None if weights is None else str(weights),
         device=settings.device,
         budget={},  # do not split the batches that are tried here
     )

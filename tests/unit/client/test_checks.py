@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,18 @@ def test_outputs_are_chosen_by_name() -> None:
     assert checked_outputs(ECHO, "sum") == ("sum",)
     with pytest.raises(InvalidInput, match='model "echo" has no output sun; it gives sum'):
         checked_outputs(ECHO, ["sun"])
+
+
+@pytest.mark.parametrize(
+    ("left_out", "reason"),
+    [('{"sun": "trained without"}', ": trained without; it"), ("[]", "; it"), ("{", "; it")],
+)
+def test_a_left_out_output_is_refused_with_the_reason_if_there_is_one(
+    left_out: str, reason: str
+) -> None:
+    spec = replace(ECHO, card={"left_out": left_out})
+    with pytest.raises(InvalidInput, match=f"has no output sun{reason} gives sum"):
+        checked_outputs(spec, ["sun"])
 
 
 def test_parameters_of_all_sendable_kinds_pass() -> None:

@@ -68,14 +68,14 @@ def arrange(
     wide = [nexus] * len(arch.planes)
     planes = [
         (
-            _Block.of(state, f"plane_net.convs.<{p}___plane___{p}>", [hit], [hit]),
-            _Block.of(state, f"plane_to_nexus.convs.<{p}___nexus___sp>", [hit], [nexus]),
-            _Block.of(state, f"nexus_to_plane.convs.<sp___nexus___{p}>", [nexus], [hit]),
+            ArrangedBlock.of(state, f"plane_net.convs.<{p}___plane___{p}>", [hit], [hit]),
+            ArrangedBlock.of(state, f"plane_to_nexus.convs.<{p}___nexus___sp>", [hit], [nexus]),
+            ArrangedBlock.of(state, f"nexus_to_plane.convs.<sp___nexus___{p}>", [nexus], [hit]),
         )
         for p in arch.planes
     ]
-    gather = _Block.of(state, "nexus_to_interaction.convs.<sp___in___evt>", wide, [event])
-    spread = _Block.of(state, "interaction_to_nexus.convs.<evt___owns___sp>", [event], wide)
+    gather = ArrangedBlock.of(state, "nexus_to_interaction.convs.<sp___in___evt>", wide, [event])
+    spread = ArrangedBlock.of(state, "interaction_to_nexus.convs.<evt___owns___sp>", [event], wide)
 
     def parts() -> Iterator[Floats]:
         for name, (plane, inward, outward) in zip(arch.planes, planes, strict=True):
@@ -90,7 +90,9 @@ def arrange(
             yield from (inward.gate_bias, outward.gate_bias)
             yield from (inward.first_bias, inward.second, inward.second_bias)
             yield from outward.network()
-            yield from _heads(state, f"semantic_decoder.net.{name}", f"filter_decoder.net.{name}.0")
+            yield from joined_heads(
+                state, f"semantic_decoder.net.{name}", f"filter_decoder.net.{name}.0"
+            )
         inward, outward = ([blocks[i] for blocks in planes] for i in (1, 2))
         yield _side_by_side(
             *(block.own for block in inward),
@@ -103,13 +105,13 @@ def arrange(
         yield from gather.network()
         yield spread.message
         yield from (spread.first_bias, spread.second, spread.second_bias)
-        yield from _heads(state, "event_decoder.net", "vertex_decoder.net")
+        yield from joined_heads(state, "event_decoder.net", "vertex_decoder.net")
 
     return np.concatenate([part.ravel() for part in parts()], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class ArrangedBlock:
     """The weights of a block, split between source and target features; ``[in, out]``."""
 
     message: Floats  # of the first layer, [source, out]
@@ -124,20 +126,20 @@ class _Block:
     @classmethod
     def of(
         cls, state: Mapping[str, Floats], name: str, source: list[int], target: list[int]
-    ) -> _Block:
+    ) -> ArrangedBlock:
         """Read a block; ``source`` and ``target`` are the sizes of their features' parts."""
         at = f"core_net.{name}"
         first = fill(state[f"{at}.net.0.weight"].T, 1)
         gate = state[f"{at}.edge_net.0.weight"][0]
         border, gate_border = sum(source), sum(target)
         return cls(
-            message=_fill_parts(first[:border], source),
-            own=_fill_parts(first[border:], target),
+            message=fill_parts(first[:border], source),
+            own=fill_parts(first[border:], target),
             first_bias=fill(state[f"{at}.net.0.bias"], 0),
             second=fill(fill(state[f"{at}.net.2.weight"].T, 0), 1),
             second_bias=fill(state[f"{at}.net.2.bias"], 0),
-            gate_of_source=_fill_parts(gate[gate_border:], source),
-            gate_of_target=_fill_parts(gate[:gate_border], target),
+            gate_of_source=fill_parts(gate[gate_border:], source),
+            gate_of_target=fill_parts(gate[:gate_border], target),
             gate_bias=state[f"{at}.edge_net.0.bias"],
         )
 
@@ -147,7 +149,7 @@ class _Block:
         yield from (self.first_bias, self.second, self.second_bias)
 
 
-def _heads(state: Mapping[str, Floats], *names: str) -> Iterator[Floats]:
+def joined_heads(state: Mapping[str, Floats], *names: str) -> Iterator[Floats]:
     """Yield weights and bias of one layer that joins layers with the same input."""
     weight = np.concatenate([state[f"{name}.weight"] for name in names]).T
     yield fill(fill(weight, 0), 1)
@@ -159,7 +161,7 @@ def _side_by_side(*columns: Floats) -> Floats:
     return fill(np.concatenate([c.reshape(len(c), -1) for c in columns], axis=1), 1)
 
 
-def _fill_parts(values: Floats, sizes: list[int]) -> Floats:
+def fill_parts(values: Floats, sizes: list[int]) -> Floats:
     """Pad each part of the rows."""
     parts = np.split(values, np.cumsum(sizes)[:-1])
     return np.concatenate([fill(part, 0) for part in parts])

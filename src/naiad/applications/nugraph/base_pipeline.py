@@ -13,6 +13,7 @@ import numpy as np
 
 from naiad.applications.nugraph import schema
 from naiad.applications.nugraph.card import NuGraphCard, read_card_of
+from naiad.applications.nugraph.condensation.card import CondensationCard
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Parameter, Pipeline, Request
@@ -49,7 +50,7 @@ class NuGraphPipeline(Pipeline):
     _network: Network | None = None
     _on: str | None = None
 
-    kind: ClassVar[type[NuGraphCard]]
+    kind: ClassVar[type[NuGraphCard | CondensationCard]]
     """The card of the network."""
     classes: ClassVar[Mapping[str, int]]
     """By its name in the card's architecture, each number of classes that the outputs have."""
@@ -103,7 +104,7 @@ class NuGraphPipeline(Pipeline):
 
         return prepare(
             request,
-            strict=_flag(request.parameters, "strict"),
+            strict=flag(request.parameters, "strict"),
             max_integral=self._known.max_integral,
             position_scale=self._known.position_scale,
         )
@@ -133,7 +134,7 @@ class NuGraphPipeline(Pipeline):
         return self.weights_path
 
     @cached_property
-    def _known(self) -> NuGraphCard:
+    def _known(self) -> NuGraphCard | CondensationCard:
         known = read_card_of(self._folder, self.kind)
         needed = {"planes": schema.PLANES, "in_features": schema.NUM_FEATURES, **self.classes}
         for size, number in needed.items():
@@ -173,7 +174,7 @@ def example_event() -> dict[str, Array]:
     }
 
 
-def _flag(parameters: Mapping[str, Parameter], name: str) -> bool:
+def flag(parameters: Mapping[str, Parameter], name: str) -> bool:
     """Read a request parameter that is a boolean, or one in words."""
     value = parameters.get(name, False)
     if isinstance(value, bool):

@@ -9,6 +9,7 @@ from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from naiad.applications.nugraph.condensation.card import CondensationCard
 from naiad.applications.nugraph.schema import MAX_INTEGRAL, POSITION_SCALE
 from naiad.card import ModelCard, read_card
 from naiad.errors import WeightsError
@@ -161,13 +162,13 @@ class NuGraph2Card(NuGraphCard, frozen=True, kw_only=True, forbid_unknown_fields
         return self.architecture
 
 
-CARDS: Final = (NuGraph3Card, NuGraph2Card)
+CARDS: Final = (NuGraph3Card, NuGraph2Card, CondensationCard)
 """The cards of all networks that are imported."""
 
-Kind = TypeVar("Kind", bound=NuGraphCard)
+Kind = TypeVar("Kind", bound=NuGraphCard | CondensationCard)
 
 
-def read_any_card(folder: Path) -> NuGraphCard:
+def read_any_card(folder: Path) -> NuGraphCard | CondensationCard:
     """Read the card in a folder of weights of one of the networks.
 
     Raises:

@@ -21,6 +21,8 @@ from naiad.applications.nugraph.card import (
     NuGraph3Card,
     NuGraphCard,
 )
+from naiad.applications.nugraph.condensation.card import CondensationCard
+from naiad.applications.nugraph.condensation.importing import from_checkpoint
 from naiad.applications.nugraph.model import NuGraph3Net
 from naiad.applications.nugraph.normalisation import NormalisedNet
 from naiad.applications.nugraph.nugraph2_arrangement import parameter_shapes as nugraph2_shapes
@@ -239,5 +241,6 @@ def _constants(found: Checkpoint, normalisation: Path | None) -> dict[str, Any]:
 GENERATIONS: Final[Sequence[Generation]] = (
     Generation(NuGraph2Card.title, _has("nexus_net.nexus_down."), _nugraph2),
     Generation("NuGraph3 of 2024", _has("core_net.plane_net.convs."), _nugraph3),
+    Generation(CondensationCard.title, _has("core_net.plane_net.net."), from_checkpoint),
 )
 """The networks whose checkpoints are imported."""

@@ -1,4 +1,4 @@
-"""The event display: the hits of three wire planes in the colours of their classes."""
+"""The event display: the hits of three wire planes in the colours of classes and particles."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ def event_display(
     All planes have one scale along wires and drift, so angles are as in space. The area of a hit
     grows with its charge; hits that the filter drops are faint. The vertex is marked on planes with
     a known projection: ``projection``, else one fitted to the positions of the event's spacepoints.
+    A model that finds particles has a second row, with hits in the colour of their particle.
 
     Args:
         event: the event.
@@ -88,8 +89,11 @@ def event_display(
     """
     projection = projection or fit_projection([event])
     rows = [_predicted(result, projection)]
+    focus = rows[0]
+    if result.has("particle"):
+        rows.append(_by_particle(result, focus.vertex))
     if truth and event.truth is not None:
-        rows.append(_true(event, projection))
+        rows.append(focus := _true(event, projection))
     height = _TOP + _BOTTOM + (_PANEL + _GAP) * len(rows) - _GAP
     figure = new_figure(_WIDTH, height, dpi=160, facecolor="white", layout=None)
     grid = figure.subplots(
@@ -107,7 +111,7 @@ def event_display(
             "hspace": _GAP / _PANEL,
         },
     )
-    _frame(grid[0], event, rows, zoom)
+    _frame(grid[0], event, rows, focus.classes >= 0, zoom)
     for axes, row in zip(grid, rows, strict=True):
         _draw_row(axes, event, row, first=row is rows[0], last=row is rows[-1])
     _header(figure, result, height)
@@ -142,6 +146,13 @@ def _predicted(result: NuGraphResult, projection: Projection | None) -> _Row:
     return _Row(result.labels.title, classes, seen)
 
 
+def _by_particle(result: NuGraphResult, vertex: Mapping[str, Point]) -> _Row:
+    """Colour hits by their particle; neighbours in number differ."""
+    number = result.num_particles
+    title = f"{number} particle{'' if number == 1 else 's'}"
+    return _Row(title, result.values["particle"].astype(np.int64), vertex)
+
+
 def _true(event: Event, projection: Projection | None) -> _Row:
     assert event.truth is not None
     number = event.truth.event_class
@@ -150,13 +161,18 @@ def _true(event: Event, projection: Projection | None) -> _Row:
     return _Row(f"Truth: {kind}", event.truth.semantic, seen)
 
 
-def _frame(axes: Sequence[Axes], event: Event, rows: Sequence[_Row], zoom: bool) -> None:
+def _frame(
+    axes: Sequence[Axes],
+    event: Event,
+    rows: Sequence[_Row],
+    signal: NDArray[np.bool_],
+    zoom: bool,
+) -> None:
     """Set the limits: one scale for all, with the hits and nearby vertices in view."""
     planes = event.hits["local_plane"]
     wires = event.hits["local_wire"] * _WIRE_CM
     times = event.hits["local_time"] * _TICK_CM
     charge = np.clip(event.hits["integral"], 0, None)
-    signal = rows[-1].classes >= 0
     chosen = signal if zoom and signal.any() else np.ones(len(planes), bool)
     cut = _TAIL if zoom else 0.0
     spans: list[tuple[float, float]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -68,6 +68,10 @@ class NuGraphTask(Task["Event", "NuGraphResult"], Opens["Event"], Reports, Draws
         return Request(
             unit.arrays(), id="/".join(map(str, unit.id)), parameters={"strict": options.strict}
         )
+
+    def request_for(self, unit: Event, options: Any, card: Labels) -> Request:
+        """Return the request for an event, with the columns that the model takes."""
+        return replace(self.request(unit, options), arrays=unit.arrays(extra=card.extra))
 
     def answer(self, unit: Event, outputs: Arrays, card: Labels) -> NuGraphResult:
         """Return the result of an event."""

@@ -32,6 +32,9 @@ HIT_COLUMNS: Final[Mapping[str, str]] = {
 }
 """Columns of the hit_table and their dtypes."""
 
+EXTRA_HIT_COLUMNS: Final[Mapping[str, str]] = {"tpc": "int32"}
+"""Columns that a hit_table may have, and their dtypes."""
+
 SPACEPOINT_COLUMNS: Final[Mapping[str, str]] = {
     "spacepoint_id": "int32",
     "hit_id_u": "int32",
@@ -87,8 +90,9 @@ class Truth:
 class Event:
     """One event: its hits and its spacepoints, as columns of equal length.
 
-    ``hits`` has the columns `HIT_COLUMNS`, ``spacepoints`` those of `SPACEPOINT_COLUMNS` and, where
-    known, ``position``, float32 ``[spacepoints, 3]`` in cm.
+    ``hits`` has the columns `HIT_COLUMNS` and, where known, `EXTRA_HIT_COLUMNS`; ``spacepoints``
+    those of `SPACEPOINT_COLUMNS` and, where known, ``position``, float32 ``[spacepoints, 3]`` in
+    cm.
     """
 
     run: int
@@ -108,10 +112,15 @@ class Event:
         """The event's numbers in words."""
         return _name(*self.id)
 
-    def arrays(self) -> dict[str, Array]:
-        """Return the ten tensors that the model ``nugraph3`` takes, by name."""
+    def arrays(self, *, extra: bool = False) -> dict[str, Array]:
+        """Return the ten tensors that every model takes, by name.
+
+        Args:
+            extra: add those of `EXTRA_HIT_COLUMNS` that the event has.
+        """
+        given = [name for name in EXTRA_HIT_COLUMNS if extra and name in self.hits]
         return {
-            **{f"hit_table_{name}": self.hits[name] for name in HIT_COLUMNS},
+            **{f"hit_table_{name}": self.hits[name] for name in (*HIT_COLUMNS, *given)},
             **{f"spacepoint_table_{name}": self.spacepoints[name] for name in SPACEPOINT_COLUMNS},
         }
 
@@ -132,6 +141,11 @@ class EventFile:
     ) -> None:
         """Use `open_events` instead."""
         self._file, self._tables, self._index, self._events = file, found, index, events
+        self._hit_columns = {**HIT_COLUMNS} | {
+            name: dtype
+            for name, dtype in EXTRA_HIT_COLUMNS.items()
+            if name in found["hit_table"].columns
+        }
         self.has_truth = all(name in found for name in _TRUTH_TABLES)
 
     def __len__(self) -> int:
@@ -194,7 +208,7 @@ class EventFile:
             yield self._event(number, column)
 
     def _event(self, number: int, column: Mapping[str, Callable[[str], Array]]) -> Event:
-        hits = self._columns("hit_table", column["hit_table"], HIT_COLUMNS)
+        hits = self._columns("hit_table", column["hit_table"], self._hit_columns)
         spacepoints = self._columns(
             "spacepoint_table", column["spacepoint_table"], SPACEPOINT_COLUMNS
         )
@@ -283,7 +297,7 @@ def write_events(
 
     Events are written as they come; ``progress`` is called with the number written so far. The
     file appears under its name when it is complete. All events must have the same columns: truth
-    in all or in none, and likewise ``position`` of spacepoints.
+    in all or in none, and likewise ``tpc`` of hits and ``position`` of spacepoints.
 
     Raises `InvalidInput` if they do not, or if columns of an event differ in length.
     """
@@ -370,7 +384,10 @@ def _rows(event: Event) -> dict[str, dict[str, Array]]:
         spacepoints[_POSITION] = points[_POSITION]
     rows: dict[str, dict[str, Array]] = {
         "event_table": {"event_id": np.empty((1, 3), np.int32)},
-        "hit_table": {name: event.hits[name] for name in HIT_COLUMNS},
+        "hit_table": {
+            name: event.hits[name]
+            for name in (*HIT_COLUMNS, *(EXTRA_HIT_COLUMNS.keys() & event.hits.keys()))
+        },
         "spacepoint_table": spacepoints,
     }
     if event.truth is not None:

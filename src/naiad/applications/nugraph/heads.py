@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -328,6 +328,7 @@ class Labels:
         heads: names in `HEADS`.
         coordinates: number of learned coordinates of a hit, if the model has them.
         title: name of the network.
+        extra: the model takes the columns of a hit that not every file has.
     """
 
     semantic: tuple[str, ...]
@@ -336,6 +337,7 @@ class Labels:
     heads: tuple[str, ...] = NUGRAPH3_HEADS
     coordinates: int = 0
     title: str = "NuGraph3"
+    extra: bool = field(default=False, compare=False)
 
     @classmethod
     def from_metadata(
@@ -347,7 +349,7 @@ class Labels:
         """Read the model's parameters.
 
         They are ``semantic_classes``, ``event_classes`` and ``heads``, each a JSON list or names
-        separated by commas, ``instance_features`` (a number) and ``notice``.
+        separated by commas, ``instance_features`` (a number), ``graph_generation`` and ``notice``.
 
         A server that names no classes (any with the wire contract will do) gives empty tuples;
         results then have ``class 0``, ``class 1`` and so on.
@@ -365,6 +367,7 @@ class Labels:
             heads=in_order(named or heads),
             coordinates=int(metadata.get("instance_features", "0")),
             title=title,
+            extra=metadata.get("graph_generation") == "2",
         )
 
     def parts(self, *, per_hit: bool) -> list[Part]:

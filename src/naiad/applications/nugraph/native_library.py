@@ -81,7 +81,7 @@ class CompiledNetwork:
     """
 
     name: ClassVar[str]
-    batch: ClassVar[type[Batch]] = Batch
+    batch: ClassVar[type[ctypes.Structure]] = Batch
 
     def __init__(
         self,
@@ -166,7 +166,9 @@ class CompiledNetwork:
         }
 
 
-def _functions(name: str, sizes: type[Sizes], batch: type[Batch]) -> tuple[Any, Any, Any]:
+def _functions(
+    name: str, sizes: type[Sizes], batch: type[ctypes.Structure]
+) -> tuple[Any, Any, Any]:
     """Declare a network's functions in the library: load, label and unload."""
     handle, number = ctypes.c_void_p, ctypes.c_int
     load, label, unload = (

@@ -17,11 +17,18 @@ class NuGraph3(NuGraphPipeline):
     name = "nugraph3"
     outputs = schema.OUTPUTS
     weights = "data/weights"
+    made_by = "naiad.applications.nugraph.by_weights:nugraph3"
     kind = NuGraph3Card
     classes = {
         "semantic_classes": schema.NUM_SEMANTIC_CLASSES,
         "event_classes": schema.NUM_EVENT_CLASSES,
     }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a subclass be found by its own name, unless it says how it is made."""
+        super().__init_subclass__(**kwargs)
+        if "made_by" not in cls.__dict__:
+            cls.made_by = ""
 
     def metadata(self) -> Mapping[str, str]:
         """Return classes, notice and sha256 of the weights, for clients."""

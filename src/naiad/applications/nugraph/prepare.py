@@ -6,6 +6,8 @@ finds one, and a sensible graph where it fails: see :func:`plane_edges`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ except ImportError as error:
     raise MissingExtra("nugraph3", "scipy") from error
 
 Edges = NDArray[np.int64]
+Known = NDArray[np.bool_]
 
 
 def prepare(
@@ -43,12 +46,7 @@ def prepare(
             names an unknown hit.
     """
     integral = event["hit_table_integral"]
-    if integral.size and integral.max() > max_integral:
-        worst = int((integral > max_integral).argmax())
-        raise InvalidInput(
-            f"hit_table_integral[{worst}] is {integral[worst]:g}; "
-            f"it must be at most {max_integral:g} ADC"
-        )
+    refuse_large_charges(integral, max_integral)
     features = np.empty((len(integral), 4), np.float32)
     features[:, 0] = event["hit_table_local_wire"]
     features[:, 1] = event["hit_table_local_time"]
@@ -67,6 +65,20 @@ def prepare(
     sample["sp_event"] = np.zeros(len(event["spacepoint_table_spacepoint_id"]), np.int64)
     sample["unknown_hits"] = np.array([unknown], np.int32)
     return sample
+
+
+def refuse_large_charges(integral: NDArray[np.float32], largest: float) -> None:
+    """Check the charges of an event's hits.
+
+    Raises:
+        InvalidInput: one is above ``largest``, in ADC counts.
+    """
+    if integral.size and integral.max() > largest:
+        worst = int((integral > largest).argmax())
+        raise InvalidInput(
+            f"hit_table_integral[{worst}] is {integral[worst]:g}; "
+            f"it must be at most {largest:g} ADC"
+        )
 
 
 def plane_edges(position: NDArray[np.float32]) -> Edges:
@@ -122,22 +134,36 @@ def _symmetric(a: Edges, b: Edges, n: int) -> Edges:
     return np.stack((keys - target * n, target))
 
 
+def hit_rows(hit_id: NDArray[np.int32]) -> Callable[[NDArray[np.int32]], tuple[Edges, Known]]:
+    """Return a function that finds hits by their ids.
+
+    It takes ids, int32 ``[n]``, and returns their rows in ``hit_id``, int64 ``[n]``, and which of
+    them are known, bool ``[n]``. Negative ids are not.
+    """
+    order = np.argsort(hit_id, kind="stable")
+    sorted_id = hit_id[order]
+
+    def find(wanted: NDArray[np.int32]) -> tuple[Edges, Known]:
+        if not order.size:
+            return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+        row = order[np.minimum(np.searchsorted(sorted_id, wanted), len(order) - 1)]
+        return row, (hit_id[row] == wanted) & (wanted >= 0)
+
+    return find
+
+
 def _add_nexus_edges(
     sample: dict[str, Array], event: Arrays, row_in_plane: NDArray[np.int64], strict: bool
 ) -> int:
     """Add the edges from hits to spacepoints; return the number of unknown hits."""
-    hit_id, hit_plane = event["hit_table_hit_id"], event["hit_table_local_plane"]
-    order = np.argsort(hit_id, kind="stable")
-    sorted_id = hit_id[order]
+    hit_plane = event["hit_table_local_plane"]
+    row_of = hit_rows(event["hit_table_hit_id"])
     unknown = 0
     for index, plane in enumerate(PLANES):
         name = f"spacepoint_table_hit_id_{plane}"
         wanted = event[name]
-        if order.size:
-            row = order[np.minimum(np.searchsorted(sorted_id, wanted), len(order) - 1)]
-            known = (hit_id[row] == wanted) & (hit_plane[row] == index) & (wanted >= 0)
-        else:
-            row = known = np.zeros(len(wanted), np.bool_)
+        row, known = row_of(wanted)
+        known[known] = hit_plane[row[known]] == index
         missing = ~known & (wanted >= 0)
         unknown += int(np.count_nonzero(missing))
         if strict and missing.any():

@@ -115,11 +115,13 @@ def summary(card: ModelCard) -> str:
     classes = [
         f"{kind.removesuffix('_classes')} classes {', '.join(facts[kind])}"
         for kind in ("semantic_classes", "event_classes")
-        if kind in facts
+        if facts.get(kind)
     ]
+    if heads := facts.get("heads"):
+        classes.append(f"heads {', '.join(heads)}")
     title = getattr(card, "title", type(card).__name__)
     sizes = facts["architecture"]
+    width = sizes.get("planar_features") or sizes["hit_features"]
     return (
-        f"{title}: {'; '.join(classes)}; {sizes['planar_features']} features of hits, "
-        f"{sizes['num_iters']} iterations"
+        f"{title}: {'; '.join(classes)}; {width} features of hits, {sizes['num_iters']} iterations"
     )

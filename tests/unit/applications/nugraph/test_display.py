@@ -16,6 +16,7 @@ from tests.unit.applications.nugraph.served import LABELS, NOTICE, answer, make_
 from naiad.applications.nugraph.display import event_display
 from naiad.applications.nugraph.display_parts import PALETTE, class_colours
 from naiad.applications.nugraph.events import Event
+from naiad.applications.nugraph.heads import in_order
 from naiad.applications.nugraph.labels import SEMANTIC_CLASSES
 from naiad.applications.nugraph.results import NuGraph3Result
 from naiad.applications.nugraph.simulate import simulate
@@ -51,6 +52,26 @@ def test_hits_are_on_their_plane_at_wire_and_time_in_the_colour_of_their_class()
 
 def offsets_and_colours(collection: object) -> tuple[object, object]:
     return np.asarray(collection.get_offsets()).tolist(), collection.get_facecolors()
+
+
+def test_a_model_that_finds_particles_has_a_row_in_their_colours() -> None:
+    event = make_event([0, 1, 2, 2, 1, 0, 2, 2])
+    arrays = event.arrays()
+    outputs = answer(arrays)
+    for number, name in enumerate("uvy"):
+        here = arrays["hit_table_hit_id"][arrays["hit_table_local_plane"] == number]
+        outputs[f"i_{name}"] = (here % 3 - 1).astype(np.int32)
+    labels = replace(LABELS, heads=in_order((*LABELS.heads, "particle")))
+    result = NuGraph3Result.from_outputs(event, outputs, labels)
+    figure = event_display(event, result, zoom=False)
+    assert len(figure.axes) == 6
+    assert "2 particles" in texts(figure)
+    faint, bright = figure.axes[5].collections
+    # Of the hits on plane y, 3 and 6 have no particle; 2 is of particle 1 and 7 of particle 0.
+    assert len(faint.get_offsets()) == 2
+    at = {tuple(row): to_hex(c) for row, c in zip(*offsets_and_colours(bright), strict=True)}
+    assert at == {(304, 1015): PALETTE[1].lower(), (314, 1052.5): PALETTE[0].lower()}
+    assert len(event_display(event, result, truth=True).axes) == 6
 
 
 def test_larger_charge_is_a_larger_dot() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -159,6 +160,21 @@ def test_the_real_event_is_read_as_the_golden_inputs(shared_data: Path, truth: b
         np.testing.assert_array_equal(array, golden[f"in_{name}"], err_msg=name)
     assert event.spacepoints["position"].shape == (72, 3)
     assert (event.truth is not None) == truth
+
+
+def test_the_tpc_of_hits_is_read_and_written_where_it_is_known(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    with open_events(shared_data / "nugraph3" / "event_small.h5") as file:
+        event = file[0]
+    tpc = event.arrays(extra=True)["hit_table_tpc"]
+    assert (tpc.dtype, tpc.shape) == (np.int32, (189,))
+    moved = replace(event, hits={**event.hits, "tpc": tpc + 3})
+    write_events(tmp_path / "events.h5", [moved])
+    with open_events(tmp_path / "events.h5") as file:
+        assert file[0].arrays(extra=True)["hit_table_tpc"].tolist() == [3] * 189
+    without = make_event(0, 20, 5)
+    assert without.arrays(extra=True).keys() == without.arrays().keys() == INPUTS.keys()
 
 
 def test_the_truth_of_the_real_event_becomes_labels(shared_data: Path) -> None:

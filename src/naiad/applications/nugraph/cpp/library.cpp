@@ -23,6 +23,13 @@ struct NuGraph3Sizes {
   int64_t semantic_classes, event_classes, iterations;
 };
 
+struct CondensationSizes {
+  int64_t in_features, hit, nexus, interaction, coordinates, wide;  // multiples of 16 too
+  int64_t condenses;                   // whether hits have scores and coordinates
+  int64_t hit_columns, event_columns;  // of all heads of hits, of events; multiples of 16
+  int64_t iterations;
+};
+
 // A plane of a batch: its hits, its edges and the destination of its answers.
 struct PlaneBatch {
   int64_t hits, plane_edges, nexus_edges;
@@ -46,6 +53,17 @@ struct NuGraph3Batch {
   const int64_t* event_of;  // [spacepoints]
   float* event_scores;      // [events, event_classes]
   float* vertex;            // [events, 3]
+};
+
+struct CondensationBatch {
+  int64_t hits, spacepoints, events, plane_edges, nexus_edges;
+  const float* x;                              // [hits, in_features]
+  const int64_t *plane_source, *plane_target;  // [plane_edges]
+  const int64_t *nexus_hit, *nexus_point;      // [nexus_edges]
+  const int64_t* event_of;                     // [spacepoints]
+  float *scores, *places;                      // [hits], [hits, coordinates], if it condenses
+  float* hit_scores;                           // [hits, hit_columns]
+  float* event_scores;                         // [events, event_columns]
 };
 
 constexpr int64_t padded(int64_t features) { return (features + 15) / 16 * 16; }
@@ -81,11 +99,13 @@ struct Network {
 struct InstructionSet {
   Network<NuGraph2Sizes, NuGraph2Batch> nugraph2;
   Network<NuGraph3Sizes, NuGraph3Batch> nugraph3;
+  Network<CondensationSizes, CondensationBatch> condensation;
 };
 
 #define NETWORKS(set)                                                   \
   {{set::nugraph2::load, set::nugraph2::label, set::nugraph2::unload}, \
-   {set::nugraph3::load, set::nugraph3::label, set::nugraph3::unload}}
+   {set::nugraph3::load, set::nugraph3::label, set::nugraph3::unload}, \
+   {set::condensation::load, set::condensation::label, set::condensation::unload}}
 
 constexpr InstructionSet instruction_sets[] = {
     NETWORKS(baseline),
@@ -123,4 +143,17 @@ EXPORT bool nugraph3_label(int set, const void* network, const NuGraph3Batch* ba
 
 EXPORT void nugraph3_unload(int set, void* network) {
   instruction_sets[set].nugraph3.unload(network);
+}
+
+EXPORT void* condensation_load(int set, const CondensationSizes* sizes, const float* weights,
+                               int64_t count) {
+  return instruction_sets[set].condensation.load(*sizes, weights, count);
+}
+
+EXPORT bool condensation_label(int set, const void* network, const CondensationBatch* batch) {
+  return instruction_sets[set].condensation.label(network, *batch);
+}
+
+EXPORT void condensation_unload(int set, void* network) {
+  instruction_sets[set].condensation.unload(network);
 }

@@ -25,6 +25,9 @@ constexpr int wide_panel = 2 * lanes;
 // rows of a block.
 constexpr int64_t tile_rows = 120;
 
+// Products to sum before adding them to the total: half the rounding error of one sum of hundreds.
+constexpr int64_t summed_together = 64;
+
 inline void pack(const float* matrix, int64_t in, int64_t out, float* packed) {
   for (int64_t first = 0; first < out; first += wide_panel) {
     const int64_t width = out - first < wide_panel ? out - first : wide_panel;
@@ -47,14 +50,22 @@ inline void accumulate(Vector (&sums)[height][width], const Table& x, const Vect
 template <int height, int width>
 inline void block(const Table& start, const Table& x, const Table& y, const float* panel,
                   const Table& out) {
-  Vector sums[height][width] = {};
+  Vector totals[height][width] = {};
   if (start.data)
     for (int r = 0; r < height; r++)
-      for (int v = 0; v < width; v++) sums[r][v] = vectors(start[r])[v];
-  accumulate(sums, x, vectors(panel));
-  accumulate(sums, y, vectors(panel) + x.columns * width);
+      for (int v = 0; v < width; v++) totals[r][v] = vectors(start[r])[v];
+  const Table parts[] = {x, y};
+  for (const Table& part : parts)
+    for (int64_t k = 0; k < part.columns; k += summed_together) {
+      const int64_t left = part.columns - k, some = left < summed_together ? left : summed_together;
+      Vector sums[height][width] = {};
+      accumulate(sums, part.part(k, some), vectors(panel));
+      panel += some * width * lanes;
+      for (int r = 0; r < height; r++)
+        for (int v = 0; v < width; v++) totals[r][v] += sums[r][v];
+    }
   for (int r = 0; r < height; r++)
-    for (int v = 0; v < width; v++) vectors(out[r])[v] = sums[r][v];
+    for (int v = 0; v < width; v++) vectors(out[r])[v] = totals[r][v];
 }
 
 // Multiply the remaining rows, which are fewer than a block.

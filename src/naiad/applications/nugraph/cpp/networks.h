@@ -8,4 +8,5 @@
 #include "edges.h"
 #include "nugraph2.h"
 #include "nugraph3.h"
+#include "condensation.h"
 // clang-format on

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.command import WIDE, shown_when_ready, urls_shown
-from tests.support.markdown import PAGES, Block, blocks
+from tests.support.markdown import PAGES, Block, blocks, page_id
 
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
@@ -58,7 +58,7 @@ class Reader:
                 printed = self.shell(block.text)
                 continue
             elif block.language == "text":
-                assert printed == block.text, f"{page.name}:{block.line}"
+                assert printed == block.text, f"{page_id(page)}:{block.line}"
             elif block.language == "bash":
                 for line in block.text.splitlines():
                     self.run(shlex.split(line, comments=True))
@@ -69,7 +69,10 @@ class Reader:
         if block.title is not None:
             return ""
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            replace(block, text=block.text.replace(DEFAULT_URL, self.url)).run(self.names)
+            text = block.text.replace(DEFAULT_URL, self.url)
+            # Triton's client takes no scheme.
+            text = text.replace(DEFAULT_HTTP, self.http.removeprefix("http://"))
+            replace(block, text=text).run(self.names)
         return printed.getvalue()
 
     def shell(self, script: str) -> str:
@@ -142,7 +145,7 @@ def followed(block: Block) -> bool:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(map(followed, blocks(page)))], ids=lambda page: page.name
+    "page", [page for page in PAGES if any(map(followed, blocks(page)))], ids=page_id
 )
 def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
     reader.follow(page)

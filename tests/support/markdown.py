@@ -17,6 +17,12 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 EXAMPLES = tuple(sorted((ROOT / "examples").glob("*.py")))
 
+
+def page_id(page: Path) -> str:
+    """Return the path of a page below the root, as several pages have the same name."""
+    return page.relative_to(ROOT).as_posix() if page.is_relative_to(ROOT) else page.name
+
+
 _BLOCK = re.compile(
     r"^<!-- example: (?P<example>\w+\.py) -->$|"
     r"(?P<skipped>^<!-- no test: .+ -->\n)?"

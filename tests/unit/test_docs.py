@@ -16,7 +16,7 @@ import yaml
 from packaging.utils import canonicalize_name
 from tests.support.command import subcommands
 from tests.support.doc_tables import tables
-from tests.support.markdown import EXAMPLES, PAGES, ROOT, Block, blocks
+from tests.support.markdown import EXAMPLES, PAGES, ROOT, Block, blocks, page_id
 
 from naiad.application import applications
 from naiad.applications.nugraph.schema import INPUTS, OUTPUTS
@@ -28,7 +28,7 @@ ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
 
 
 def block_id(block: Block) -> str:
-    return f"{block.page.name}:{block.line}"
+    return f"{page_id(block.page)}:{block.line}"
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
@@ -38,7 +38,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
             for number, line in enumerate(joined(block.text).splitlines()):
                 if line.startswith("naiad "):
                     yield (
-                        f"{block.page.name}:{block.line + number}",
+                        f"{page_id(block.page)}:{block.line + number}",
                         shlex.split(line, comments=True)[1:],
                     )
 
@@ -68,7 +68,7 @@ def test_blocks_are_found_with_their_attributes(tmp_path: Path) -> None:
     assert (third.language, third.skipped) == ("bash", True)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_fence_is_seen(page: Path) -> None:
     text = page.read_text("utf-8")
     fences, examples = re.findall("^ *```", text, re.M), re.findall("<!-- example: ", text)
@@ -87,7 +87,7 @@ def test_every_command_and_option_shown_exists(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for block in ALL_BLOCKS:
-        if block.title and block.page.name == place.partition(":")[0]:
+        if block.title and page_id(block.page) == place.partition(":")[0]:
             Path(block.title).write_text(block.text, "utf-8")
     check_command(place, words)
 
@@ -106,7 +106,7 @@ def check_command(place: str, words: list[str]) -> None:
             assert command, f"{place}: no command {word}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_between_pages_resolve(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#[^)]*)?\)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
@@ -119,11 +119,15 @@ def test_the_pages_are_those_of_the_navigation() -> None:
     assert sorted(listed) == sorted(there)
 
 
-RECIPES = [page for page in PAGES if page.parent.name == "recipes" and page.name != "index.md"]
+LISTED = [
+    page
+    for page in PAGES
+    if page.parent.name in {"recipes", "examples"} and page.name != "index.md"
+]
 
 
-@pytest.mark.parametrize("page", RECIPES, ids=lambda page: page.name)
-def test_a_recipe_is_in_the_table(page: Path) -> None:
+@pytest.mark.parametrize("page", LISTED, ids=page_id)
+def test_a_page_of_a_folder_is_in_its_table(page: Path) -> None:
     assert f"]({page.name}) |" in (page.parent / "index.md").read_text("utf-8")
 
 
@@ -276,7 +280,7 @@ def test_the_landing_page_is_the_beginning_of_the_readme() -> None:
         assert (ROOT / "docs" / target).is_file(), target
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_a_page_begins_with_its_readers(page: Path) -> None:
     if page.name not in {"README.md", "index.md"}:  # for everyone
         assert re.match(r"# .+\n\n\*For .+?\.\*\n\n", page.read_text("utf-8"), re.DOTALL)

@@ -1,10 +1,10 @@
-"""Measure NuGraph3's CPU time on one core: in torch, and compiled for each instruction set.
+"""Measure NuGraph's CPU time on one core: in torch, and compiled for each instruction set.
 
-    python benchmarks/forward.py [WEIGHTS] [--rounds 9]
+    python benchmarks/forward.py [WEIGHTS] [--network nugraph3] [--rounds 9]
 
 Variants take turns, and the table has medians of milliseconds per event, for one event and for
-eight together. WEIGHTS is a folder written by `naiad weights import`; by default, an untrained
-network of the original's size: its values do not affect the time.
+eight together. WEIGHTS is a folder of NuGraph3 written by `naiad weights import`; by default, an
+untrained network of the original's size: its values do not affect the time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import torch
 from naiad.applications.nugraph.compiled import CompiledNuGraph3
 from naiad.applications.nugraph.model import NuGraph3Net
 from naiad.applications.nugraph.native_library import instruction_sets
+from naiad.applications.nugraph.nugraph2_compiled import CompiledNuGraph2
+from naiad.applications.nugraph.nugraph2_model import NuGraph2Net
 from naiad.applications.nugraph.prepare import prepare
 from naiad.applications.nugraph.schema import SAMPLE
 from naiad.applications.nugraph.simulate import Size, simulate
@@ -47,14 +49,21 @@ def seconds(form: Callable[..., object], merged: Batch, count: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights", nargs="?", type=Path)
+    parser.add_argument("--network", choices=("nugraph2", "nugraph3"), default="nugraph3")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    net = load_weights(arguments.weights)[0] if arguments.weights else NuGraph3Net().eval()
+    if arguments.weights:
+        net = load_weights(arguments.weights)[0]
+    else:
+        net = (NuGraph2Net() if arguments.network == "nugraph2" else NuGraph3Net()).eval()
     forms: dict[str, Callable[..., object]] = {"torch": net}
     for instructions in instruction_sets():
         start = time.perf_counter()
-        forms[instructions] = CompiledNuGraph3.of(net, instructions)
+        if isinstance(net, NuGraph2Net):
+            forms[instructions] = CompiledNuGraph2.of(net, instructions)
+        else:
+            forms[instructions] = CompiledNuGraph3.of(net, instructions)
         print(f"{instructions}: loaded in {(time.perf_counter() - start) * 1e3:.0f} ms")
     print(f"{'events':<10}{'hits':>6}{'spacepoints':>13}", *(f"{name:>10}" for name in forms))
     sizes: tuple[tuple[Size, int], ...] = (("small", 1), ("small", 8), ("large", 1), ("large", 8))

@@ -1,6 +1,6 @@
 """The library of compiled networks (`cpp/`), for NumPy arrays.
 
-It was compiled when Naiad's wheel was built. It needs no torch, whose import takes most of a worker's
+It was compiled when the wheel was built. It needs no torch, whose import takes most of a worker's
 start.
 """
 

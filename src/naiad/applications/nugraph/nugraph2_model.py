@@ -41,9 +41,21 @@ class ClassLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[n, classes, out]`` for ``x`` ``[n, classes, in]``."""
-        weight = torch.stack([layer.weight for layer in self])
-        bias = torch.stack([layer.bias for layer in self])
-        return torch.einsum("nci,coi->nco", x, weight) + bias
+        return _product(x, self.weight) + self.bias
+
+    @property
+    def weight(self) -> Tensor:
+        """The weights of all classes, ``[classes, out, in]``."""
+        return torch.stack([layer.weight for layer in self])
+
+    @property
+    def bias(self) -> Tensor:
+        """The biases of all classes, ``[classes, out]``."""
+        return torch.stack([layer.bias for layer in self])
+
+
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.einsum("nci,coi->nco", x, weight)
 
 
 class MessagePassing(nn.Module):
@@ -83,14 +95,20 @@ class MessagePassing(nn.Module):
             src: source of each edge, int64 ``[edges]``.
             dst: target of each edge, int64 ``[edges]``.
         """
-        from_source = xs.index_select(0, src)
-        both = torch.cat((xt.index_select(0, dst), from_source), dim=2)
-        messages = self.edge_net(both.detach()) * from_source  # gates train no features
+        messages = self.gates(xs, xt, src, dst) * xs.index_select(0, src)
         received = messages.new_zeros(len(xt), *xs.shape[1:]).index_add(0, dst, messages)
         if self.mean:
             edges = dst.bincount(minlength=len(xt)).clamp(min=1)
             received = received / edges[:, None, None]
         return self.node_net(torch.cat((xt, received), dim=2))
+
+    def gates(self, xs: Tensor, xt: Tensor, src: Tensor, dst: Tensor) -> Tensor:
+        """Return each edge's gates, ``[edges, classes, 1]``; features get no gradient from them."""
+        layer = cast(ClassLinear, self.edge_net[0])
+        of_target, of_source = layer.weight.split((self.target, self.source), dim=2)
+        score = (_product(xt.detach(), of_target) + layer.bias).index_select(0, dst)
+        score = score + _product(xs.detach(), of_source).index_select(0, src)
+        return self.edge_net[1](score)
 
 
 class PerPlane(nn.Module):

@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 from tests.support.markdown import ROOT
 from tests.unit.applications.nugraph.graphs import assert_close, event, merge, parts
 
-from naiad.applications.nugraph import compiled
+from naiad.applications.nugraph import compiled, native_library
 from naiad.applications.nugraph.arrangement import parameter_shapes
 from naiad.applications.nugraph.card import Architecture
-from naiad.applications.nugraph.compiled import CompiledNuGraph3, instruction_sets
+from naiad.applications.nugraph.compiled import CompiledNuGraph3
 from naiad.applications.nugraph.model import NuGraph3Net
+from naiad.applications.nugraph.native_library import instruction_sets
+from naiad.applications.nugraph.nugraph2_compiled import CompiledNuGraph2
+from naiad.applications.nugraph.nugraph2_model import NuGraph2Net
 
 BUILD = runpy.run_path(str(ROOT / "scripts" / "native.py"))
-(LIBRARY,) = [made for made in BUILD["LIBRARIES"] if made.name == "libnugraph3.so"]
+(LIBRARY,) = [made for made in BUILD["LIBRARIES"] if made.name == "libnugraph.so"]
 SOURCES = ROOT / "src" / "naiad" / LIBRARY.home / "cpp"
 
 EXPONENTIALS = """
@@ -32,9 +35,13 @@ namespace {
 constexpr int lanes = LANES;
 #include "vectors.h"
 }
-extern "C" __attribute__((visibility("default"))) void both(float* x, float* y, int64_t count) {
+extern "C" __attribute__((visibility("default")))
+void functions(float* x, float* y, float* z, int64_t count) {
   sigmoid(x, count);
-  for (int64_t i = 0; i * lanes < count; i++) vectors(y)[i] = mish(vectors(y)[i]);
+  for (int64_t i = 0; i * lanes < count; i++) {
+    vectors(y)[i] = mish(vectors(y)[i]);
+    vectors(z)[i] = tanh(vectors(z)[i]);
+  }
 }
 """
 
@@ -121,18 +128,20 @@ def test_edges_and_spacepoints_may_be_in_any_order(form):
 
 @pytest.mark.parametrize("lanes", [4, 8, 16])
 def test_exponentials_are_right_to_rounding(lanes, tmp_path):
-    (tmp_path / "both.cpp").write_text(EXPONENTIALS.replace("LANES", str(lanes)), "utf-8")
+    (tmp_path / "all.cpp").write_text(EXPONENTIALS.replace("LANES", str(lanes)), "utf-8")
     (tmp_path / "vectors.h").write_bytes((SOURCES / "vectors.h").read_bytes())
-    library = tmp_path / "both.so"
-    BUILD["compile_library"](LIBRARY, tmp_path / "both.cpp", library, platform.machine())
-    x = np.linspace(-87, 80, 400_000, dtype=np.float32)
-    gate, activated = torch.from_numpy(x).clone(), torch.from_numpy(x).clone()
-    addresses = [ctypes.c_void_p(values.data_ptr()) for values in (gate, activated)]
-    ctypes.CDLL(str(library)).both(*addresses, ctypes.c_int64(len(x)))
-    expected = 1 / (1 + np.exp(-x.astype(np.float64)))
-    np.testing.assert_allclose(gate, expected, rtol=4e-7, atol=2e-35)
-    expected = torch.nn.functional.mish(torch.from_numpy(x.astype(np.float64)))
+    library = tmp_path / "all.so"
+    BUILD["compile_library"](LIBRARY, tmp_path / "all.cpp", library, platform.machine())
+    tiny = np.logspace(-30, 1, 50_000, dtype=np.float32)
+    x = np.concatenate((np.linspace(-87, 80, 400_000, dtype=np.float32), tiny, -tiny))
+    gate, activated, bounded = (torch.from_numpy(x.copy()) for _ in range(3))
+    addresses = [ctypes.c_void_p(values.data_ptr()) for values in (gate, activated, bounded)]
+    ctypes.CDLL(str(library)).functions(*addresses, ctypes.c_int64(len(x)))
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(gate, 1 / (1 + np.exp(-exact)), rtol=4e-7, atol=2e-35)
+    expected = torch.nn.functional.mish(torch.from_numpy(exact))
     np.testing.assert_allclose(activated, expected, rtol=1e-6, atol=1e-35)
+    np.testing.assert_allclose(bounded, np.tanh(exact), rtol=4e-7)
 
 
 @pytest.mark.slow
@@ -141,20 +150,24 @@ def test_blocks_for_avx512_are_right_in_the_registers_of_avx2(tmp_path, monkeypa
     """Few machines have AVX-512; everything but its instructions is tested everywhere."""
     for header in SOURCES.glob("*.h"):
         (tmp_path / header.name).write_bytes(header.read_bytes())
-    source = (SOURCES / "nugraph3.cpp").read_text("utf-8")
+    source = (SOURCES / "library.cpp").read_text("utf-8")
     assert source.count(",avx512f") == 1
-    (tmp_path / "nugraph3.cpp").write_text(source.replace(",avx512f", ""), "utf-8")
+    (tmp_path / "library.cpp").write_text(source.replace(",avx512f", ""), "utf-8")
     library = tmp_path / "wide.so"
-    BUILD["compile_library"](LIBRARY, tmp_path / "nugraph3.cpp", library, "x86_64")
-    monkeypatch.setattr(compiled, "LIBRARY", library)
-    compiled._library.cache_clear()
+    BUILD["compile_library"](LIBRARY, tmp_path / "library.cpp", library, "x86_64")
+    monkeypatch.setattr(native_library, "LIBRARY", library)
+    native_library.library.cache_clear()
+    torch.manual_seed(8)
+    other = NuGraph2Net().eval()
     batch = merge([event((130, 29, 41), 125, seed=1), event((3, 0, 12), 9, seed=2)])
     try:
         found = CompiledNuGraph3.of(SMALL, "avx512")(batch, 2)
+        found_2 = CompiledNuGraph2.of(other, "avx512")(batch, 2)
     finally:
-        compiled._library.cache_clear()
+        native_library.library.cache_clear()
     with torch.inference_mode():
         assert_close(found, SMALL(batch, 2))
+        assert_close(found_2, other(batch, 2))
 
 
 def test_weights_that_are_too_few_are_refused(monkeypatch):

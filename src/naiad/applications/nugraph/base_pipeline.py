@@ -36,10 +36,10 @@ class NuGraphPipeline(Pipeline):
     inputs = schema.INPUTS
     sample = schema.SAMPLE
     outputs: ClassVar[Any] = {"unknown_hits": schema.UNKNOWN_HITS}
-    # NuGraph3, forward of 1, 4 and 8 events of 189 hits together: 2.7, 2.55 and 2.55 ms each, on one
-    # core; of 1 and 2 events of 1,496 hits: 24 and 25 ms each. So a batch of about five small events
-    # gains all there is to gain, and a larger one would only keep events from other workers. With
-    # NuGraph2, 1 and 4 events of 215 hits take 3.3 ms each, and 8 take 3.7.
+    # NuGraph3, forward of 1, 4 and 8 events of 189 hits together: 2.7, 2.55 and 2.55 ms each, on
+    # one core; of 1 and 2 events of 1,496 hits: 24 and 25 ms each. So a batch of about five small
+    # events gains all there is to gain, and a larger one would only keep events from other workers.
+    # With NuGraph2, 1 and 4 events of 215 hits take 3.3 ms each, and 8 take 3.7.
     budget = Budget(hits=1_024, spacepoints=2_048)
     limit = Budget(hits=100_000, spacepoints=500_000)
     prepare_threads = 4

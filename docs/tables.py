@@ -280,8 +280,9 @@ def accuracy_table(metrics: dict[str, Any]) -> str:
             label = ""
     label = f"{_percent(metrics['filter_accuracy'])} of hits right"
     recall, precision = metrics["filter_recall"], metrics["filter_precision"]
-    shares = f"{_percent(recall)} | {_percent(precision)}"
-    lines.append(f"| {label} | signal, by the filter | {shares} |")
+    lines.append(
+        f"| {label} | signal, by the filter | {_percent(recall)} | {_percent(precision)} |"
+    )
     if "vertex_median_cm" in metrics:
         lines += [
             "",

@@ -48,8 +48,8 @@ DEFAULTS: Final = {
         recipe=NUGRAPH2,
         architecture=NuGraph2Architecture(planar_features=32, num_iters=3),
         folder="nugraph2_weights",
-        events=2000,
-        epochs=5,
+        events=2500,
+        epochs=7,
         lr=6e-3,
     ),
     "nugraph3": Default(

@@ -43,8 +43,9 @@ def outputs_of(heads: tuple[str, ...], planes: list[int], seed: int = 0) -> dict
     outputs: dict[str, NDArray[Any]] = {}
     for name, tensor in output_tensors(heads, PLANES, SIZES).items():
         row, *width = tensor.dims
+        columns = tuple(int(size) for size in width)
         rows = 1 if row == "requests" else planes.count(PLANES.index(name[-1]))
-        values = rng.uniform(0, 1, (rows, *width)) * (3 if tensor.dtype == "int32" else 1)
+        values = rng.uniform(0, 1, (rows, *columns)) * (3 if tensor.dtype == "int32" else 1)
         outputs[name] = values.astype(tensor.dtype)
     return outputs
 

@@ -28,6 +28,7 @@ _LITERAL = 8  # elements up to which an example's array is written out
 
 
 def serve(
+    context: typer.Context,
     pipelines: Annotated[
         list[str] | None,
         typer.Argument(
@@ -96,7 +97,7 @@ def serve(
                     model_repository=model_repository,
                     on_event=display.show,
                     reload=reload,
-                    **(changed(models) | changed(server)),
+                    **(_named_device(context) | changed(models) | changed(server)),
                 )
             _print_ready(running)
             running.wait()
@@ -107,6 +108,13 @@ def serve(
         finally:
             if running is not None:
                 running.kill()  # does nothing if it has ended
+
+
+def _named_device(context: typer.Context) -> dict[str, str]:
+    """Return the device if it was given, even if it is the default one."""
+    source = context.get_parameter_source("device")
+    given = source is not None and source.name == "COMMANDLINE"
+    return {"device": context.params["device"]} if given else {}
 
 
 class _StartUp:
@@ -218,6 +226,8 @@ def _print_ready(server: Server) -> None:
     _say_who_may(server)
     if server.models:
         output.print(table)
+    for model, reason in server.failed.items():
+        complain(f"not served: {model}: {reason}")
     urls = Table.grid(padding=(0, 2))
     urls.add_row("gRPC", server.grpc_url)
     if server.http_url:

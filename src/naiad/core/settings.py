@@ -256,6 +256,11 @@ class ServeSettings:
         "all; may be repeated.",
         metavar="NAME",
     )
+    exit_on_error: bool = setting(
+        True,
+        "Do not start unless every model loads; false: serve those that do, and report the others.",
+        unit="bool",
+    )
     poll_seconds: int = setting(
         15, "With model control poll: time between checks of the files.", unit="s", min=1
     )
@@ -321,6 +326,7 @@ class ServerOptions(TypedDict, total=False):
     exit_timeout: int
     model_control: str
     load: Sequence[str] | None
+    exit_on_error: bool
     poll_seconds: int
     response_cache: int
     arguments: Sequence[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from naiad.application import applications
 from naiad.core.fields import check, keywords, settings_of
 from naiad.core.pipeline import Pipeline, spec_with_weights
+from naiad.core.schema import Arrays
 from naiad.core.settings import ModelSettings, ServeOptions, ServeSettings
 from naiad.errors import EngineError, InvalidInput, MissingExtra, SchemaError
-from naiad.triton.command import ALL, check_repositories
+from naiad.triton.command import ALL, check_repositories, exits_on_error
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.logs import to_logger
 from naiad.triton.paths import plain_temporary_directory
@@ -26,6 +28,8 @@ from naiad.tuning import parse_tuning
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+_log = logging.getLogger(__name__)
 
 
 @keywords(ServeOptions, ModelSettings, ServeSettings)
@@ -53,8 +57,10 @@ def serve(
             edited. What was served stays until the new version has answered its example.
         settings: the fields of :class:`naiad.core.settings.ModelSettings`, of which ``weights`` and
             ``settings`` are for a single pipeline, and of
-            :class:`naiad.core.settings.ServeSettings`. With model control ``explicit`` the
-            pipelines are always loaded, and ``load`` names models of ``model_repository``.
+            :class:`naiad.core.settings.ServeSettings`. A ``device`` of cpu, if it is given, also
+            counts for the models of ``model_repository`` that ask for a GPU. With model control
+            ``explicit`` the pipelines are always loaded, and ``load`` names models of
+            ``model_repository``.
 
     Raises:
         EngineError: see :meth:`Server.start`.
@@ -125,9 +131,10 @@ def serve(
             models += naiad_models(Path(model_repository))
         server = Server(
             *repositories,
-            probes={model.name: model.example() for model in models},
+            probes=_examples(models, needed=exits_on_error(settings_of(ServeSettings, given))),
             temporary=temporary,
             on_event=on_event,
+            cpu=model_repository is not None and of_models.get("device") == "cpu",
             **given,
         )
         server.reloading = reloading
@@ -138,6 +145,19 @@ def serve(
         for path in temporary:
             shutil.rmtree(path, ignore_errors=True)
         raise
+
+
+def _examples(models: Sequence[ExportedModel], *, needed: bool) -> dict[str, Arrays]:
+    """Return the models' examples; unless ``needed``, of those that have one."""
+    found: dict[str, Arrays] = {}
+    for model in models:
+        try:
+            found[model.name] = model.example()
+        except Exception as error:  # noqa: PERF203 - the user's code
+            if needed:
+                raise
+            _log.warning("%s has no example to probe it with: %s", model.name, error)
+    return found
 
 
 def _by_pipeline(files: Sequence[Path], kinds: Sequence[type[Pipeline]]) -> dict[str, Path]:

@@ -64,6 +64,8 @@ def typed(kind: Any, path: tuple[str, ...], one: Field[Any]) -> st.SearchStrateg
     if one.name == "settings":
         values = st.dictionaries(texts, st.text("abc=1 ", max_size=4), min_size=1)
         return values.map(lambda v: (v, [w for k, t in v.items() for w in (option, f"{k}={t}")]))
+    if about.get("unit") == "bool":
+        return st.booleans().map(option_for(lambda value: str(value).lower()))
     if bool in kinds:
         return st.just((True, [option]))
     low = about.get("min", about.get("above", 0))

@@ -62,7 +62,7 @@ def load(
 
     [bold]Examples[/]
 
-      naiad load gat
+      naiad load gat_test
     """
     with open_client(url, timeout=timeout) as client:
         began = time.monotonic()
@@ -89,7 +89,7 @@ def unload(
 
     [bold]Examples[/]
 
-      naiad unload gat
+      naiad unload gat_test
     """
     with open_client(url, timeout=timeout) as client:
         client.unload(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,14 +14,30 @@ from rich.table import Table
 from naiad.cli.mount import brought_options, specs_of
 from naiad.cli.stopping import interruptible
 from naiad.console import complain, errors, output
-from naiad.core.fields import changed
+from naiad.core.fields import changed, like
 from naiad.core.settings import ModelSettings, ServeSettings
+from naiad.core.weights_choice import parse_weights
+from naiad.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from naiad.triton.log_entries import LogEvent
     from naiad.triton.server import Server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Models(ModelSettings):
+    """The settings of one or several models."""
+
+    weights: tuple[str, ...] = like(  # pyright: ignore[reportIncompatibleVariableOverride]
+        ModelSettings,
+        "weights",
+        default=(),
+        help="Weights to use instead of the pipelines' default: PATH for all of them, or NAME=PATH "
+        "for one; may be repeated.",
+        metavar="[NAME=]PATH",
+    )
 
 
 def serve(
@@ -49,7 +65,7 @@ def serve(
         ),
     ] = False,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Use four free ports.")] = False,
-    models: ModelSettings,
+    models: _Models,
     server: ServeSettings,
 ) -> None:
     """Serve pipelines on an embedded Triton until Ctrl-C, and restart it if it dies.
@@ -58,6 +74,8 @@ def serve(
 
       naiad serve
       naiad serve nugraph3 --instances 2
+      naiad serve products products_recommend --weights shop-weights/
+      naiad serve products gat --weights products=shop-weights/ --weights gat=cora-weights/
       naiad serve nugraph3 --tuning tuning.json --latency-target 50ms
       naiad serve my_model.py:MyModel --free-ports --set threshold=0.7
       naiad serve my_model.py:MyModel --reload
@@ -74,9 +92,18 @@ def serve(
 
     asked = specs_of(brought)
     served = [*(pipelines or ()), *asked]
-    for option, given in (("--weights", models.weights), ("--set", models.settings)):
-        if given is not None and (asked or len(served) != 1):
-            raise typer.BadParameter(f"{option} applies to a single PIPELINE; name it")
+    if models.settings is not None and (asked or len(served) != 1):
+        raise typer.BadParameter("--set applies to a single PIPELINE; name it")
+    if models.weights and not served:
+        raise typer.BadParameter("--weights applies to a PIPELINE; name it")
+    of_models = changed(models)
+    if models.weights:
+        try:
+            of_models["weights"] = parse_weights(models.weights)
+        except InvalidInput as error:
+            raise typer.BadParameter(str(error)) from None
+        if asked and isinstance(of_models["weights"], Path):
+            raise typer.BadParameter("--bundle has its own weights; give --weights NAME=PATH")
     if server.load and server.model_control != "explicit":
         raise typer.BadParameter("--load requires --model-control-mode explicit")
     if reload and server.model_control == "poll":
@@ -94,7 +121,7 @@ def serve(
                     model_repository=model_repository,
                     on_event=display.show,
                     reload=reload,
-                    **(_named_device(context) | changed(models) | changed(server)),
+                    **(_named_device(context) | of_models | changed(server)),
                 )
             _print_ready(running)
             running.wait()

@@ -308,7 +308,7 @@ def train_command(kind: Kind) -> Command | None:
             lines = list(task.train(output, chosen, command, advance))
         for line in lines:
             say(escape(line))
-        _say_weights(kind, output)
+        _say_weights(kind.name, output)
 
     parameters = [
         _folder("output", "Folder for the weights."),
@@ -327,9 +327,10 @@ def import_command(kind: Kind) -> Command | None:
         output = given["output"]
         refuse_existing(output, given["force"])
         task: Any = kind()
-        for line in task.import_weights(given["source"], output, build(kind.ImportOptions, given)):
+        chosen = build(kind.ImportOptions, given)
+        for line in task.import_weights(given["source"], output, chosen):
             say(escape(line))
-        _say_weights(kind, output)
+        _say_weights(task.served_as(chosen), output)
 
     parameters = [
         _argument("source", Path, typer.Argument(help="Weights to import.", show_default=False)),
@@ -442,10 +443,10 @@ exit status is then 1.
 """
 
 
-def _say_weights(kind: Kind, folder: Path) -> None:
+def _say_weights(name: str, folder: Path) -> None:
     where = shlex.quote(str(folder))
     say(
-        f"wrote [bold]{escape(str(folder))}[/]; serve it: naiad serve {kind.name} "
+        f"wrote [bold]{escape(str(folder))}[/]; serve it: naiad serve {name} "
         f"--weights {escape(where)}"
     )
     from naiad.card import ModelCard, read_card

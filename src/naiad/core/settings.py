@@ -296,19 +296,22 @@ class ServeSettings:
     )
 
 
-class ModelOptions(TypedDict, total=False):
-    """The fields of :class:`ModelSettings` as keywords, for type checkers."""
-
+class _ModelOptions(TypedDict, total=False):
     instances: int | None
     watchdog: float | None
     queue_capacity: int | None
     max_queue_delay: float | None
     latency_target: float | None
     device: str
-    weights: Path | str | None
     example: Path | str | None
     tuning: Path | str | Sequence[Path | str] | None
     settings: Mapping[str, Any] | None
+
+
+class ModelOptions(_ModelOptions, total=False):
+    """The fields of :class:`ModelSettings` as keywords, for type checkers."""
+
+    weights: Path | str | None
 
 
 class ServerOptions(TypedDict, total=False):
@@ -336,5 +339,7 @@ class ServerOptions(TypedDict, total=False):
     supervision: Supervision | None
 
 
-class ServeOptions(ServerOptions, ModelOptions, total=False):
+class ServeOptions(ServerOptions, _ModelOptions, total=False):
     """The keywords of :func:`naiad.serve`, for type checkers."""
+
+    weights: Path | str | Mapping[str, Path | str] | None

@@ -476,6 +476,10 @@ class ImportsWeights(ABC):
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
         """Convert ``source`` to a folder of weights; return lines to print."""
 
+    def served_as(self, options: Any) -> str:
+        """Return the name under which ``naiad serve`` takes what was imported with ``options``."""
+        return str(cast("Any", self).name)
+
 
 def options_of(options: type, given: Mapping[str, Any]) -> Any:
     """Return an instance of a dataclass of options.

@@ -4,11 +4,19 @@ from typer.testing import CliRunner
 from naiad.cli.main import app
 
 
-@pytest.mark.parametrize("pipelines", [[], ["nugraph3", "other.py:Other"]])
-def test_weights_without_a_single_pipeline_are_a_usage_error(pipelines: list[str]):
-    result = CliRunner().invoke(app, ["serve", *pipelines, "--weights", "w"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--weights", "w"], "--weights applies to a PIPELINE; name it"),
+        (["gat", "simple", "--weights", "a", "--weights", "b"], "give each as NAME=PATH"),
+        (["gat", "simple", "--set", "a=1"], "--set applies to a single PIPELINE"),
+        (["gat", "--bundle", "b", "--weights", "w"], "--bundle has its own weights"),
+    ],
+)
+def test_what_cannot_be_for_these_pipelines_is_a_usage_error(words: list[str], message: str):
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["serve", *words])
     assert result.exit_code == 2
-    assert "single PIPELINE" in result.output
+    assert message in result.output
 
 
 def test_models_to_load_without_explicit_control_are_a_usage_error():

@@ -153,8 +153,10 @@ def test_processes_that_die_do_not_stop_the_others(tmp_path: Path, control: str)
         model_repository=repository,
         exit_on_error=False,
         model_control=control,
-        **({"load": ["*"]} if control == "explicit" else {}),
-        **FREE,
+        load=["*"] if control == "explicit" else None,
+        http_port=0,
+        grpc_port=0,
+        metrics_port=0,
     ) as server:
         assert server.models == ("identity",)
         assert server.failed.keys() == {"dying", "no_model_py"}

@@ -38,7 +38,7 @@ def proposed() -> Iterator[tuple[str, str]]:
             for one in node.values
         }
         for node in ast.walk(tree):
-            if node in documents or id(node) in inner:
+            if node in documents or id(node) in inner or not isinstance(node, ast.expr):
                 continue
             for line in _text(node).splitlines():
                 found = _QUOTED.findall(line) or _BARE.findall(line)

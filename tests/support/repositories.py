@@ -12,6 +12,7 @@ import tarfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -236,7 +237,8 @@ def _write(repository: Path, name: str, text: str, code: str = "") -> Path:
 def _trace(file: Path, network: torch.nn.Module, *example: torch.Tensor) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.trace(network, example, check_trace=False).save(str(file))
+        traced: Any = torch.jit.trace(network, example, check_trace=False)
+        traced.save(str(file))
 
 
 class _Gat(torch.nn.Module):
@@ -251,7 +253,7 @@ class _Gat(torch.nn.Module):
 
 class _Sage(torch.nn.Module):
     def forward(self, x: torch.Tensor, *edges: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        used = sum(one.sum() for one in edges).float()
+        used = torch.stack([one.sum() for one in edges]).sum().float()
         return tuple(x[:500, :1].expand(500, width) + used for width in (256, 256, 47))
 
 

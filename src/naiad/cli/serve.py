@@ -96,14 +96,16 @@ def serve(
         raise typer.BadParameter("--set applies to a single PIPELINE; name it")
     if models.weights and not served:
         raise typer.BadParameter("--weights applies to a PIPELINE; name it")
-    of_models = changed(models)
+    of_models: dict[str, Any] = changed(models)
     if models.weights:
         try:
             of_models["weights"] = parse_weights(models.weights)
         except InvalidInput as error:
             raise typer.BadParameter(str(error)) from None
         if asked and isinstance(of_models["weights"], Path):
-            raise typer.BadParameter("--bundle has its own weights; give --weights NAME=PATH")
+            raise typer.BadParameter(
+                "--weights PATH is not for models that other options ask for; give NAME=PATH"
+            )
     if server.load and server.model_control != "explicit":
         raise typer.BadParameter("--load requires --model-control-mode explicit")
     if reload and server.model_control == "poll":
@@ -134,7 +136,7 @@ def serve(
                 running.kill()  # does nothing if it has ended
 
 
-def _named_device(context: typer.Context) -> dict[str, str]:
+def _named_device(context: typer.Context) -> dict[str, Any]:
     """Return the device if it was given, even if it is the default one."""
     source = context.get_parameter_source("device")
     given = source is not None and source.name == "COMMANDLINE"

@@ -10,7 +10,10 @@ from naiad.cli.main import app
         (["--weights", "w"], "--weights applies to a PIPELINE; name it"),
         (["gat", "simple", "--weights", "a", "--weights", "b"], "give each as NAME=PATH"),
         (["gat", "simple", "--set", "a=1"], "--set applies to a single PIPELINE"),
-        (["gat", "--bundle", "b", "--weights", "w"], "--bundle has its own weights"),
+        (
+            ["gat", "--bundle", "b", "--weights", "w"],
+            "--weights PATH is not for models that other options ask for",
+        ),
     ],
 )
 def test_what_cannot_be_for_these_pipelines_is_a_usage_error(words: list[str], message: str):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from naiad.errors import InvalidInput
 class Own(naiad.Pipeline):
     inputs = outputs = {"x": naiad.Tensor("float32", ("n",))}
 
-    def forward(self, batch):
+    def forward(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"x": batch["x"]}
 
 

@@ -129,9 +129,12 @@ def application(name: str) -> type[Application] | None:
 
 
 def application_of(spec: str) -> type[Application] | None:
-    """Return the application whose pipeline is in the module of a ``module:Class``."""
+    """Return the application of a ``module:Class``, or the only one of that module."""
+    if exact := next((app for app in applications() if app.pipeline == spec), None):
+        return exact
     module = spec.partition(":")[0]
-    return next((a for a in applications() if a.pipeline.partition(":")[0] == module), None)
+    near = [app for app in applications() if app.pipeline.partition(":")[0] == module]
+    return near[0] if len(near) == 1 else None
 
 
 def application_in(spec: str) -> type[Application] | None:

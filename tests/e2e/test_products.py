@@ -20,13 +20,17 @@ import naiad
 from naiad import testing
 from naiad.applications.products import product_store
 from naiad.applications.products.contract import GraphEmbeddings
+from naiad.applications.products.graph import write_graph
+from naiad.applications.products.model import SageNet
 from naiad.applications.products.pipeline import Products
 from naiad.applications.products.product_store import embed, load_graph
-from naiad.applications.products.train import every_layer
+from naiad.applications.products.simulate import simulate
+from naiad.applications.products.train import every_layer, train
 from naiad.applications.products.weights import load_weights
 from naiad.applications.store import open_store
 from naiad.cli.main import app
 from naiad.errors import InvalidInput, StoreError, Unavailable
+from naiad.runtime.runner import Runner
 from naiad.triton.server import Server
 
 
@@ -237,3 +241,29 @@ with open_store(sys.argv[1]) as store:
     (nearest,) = store.nearest("Product", "embedding", query, 1)
 print(f"{total - missing} of {total} have an embedding; the nearest to 3 is {nearest.key}")
 """
+
+
+def test_one_folder_of_weights_serves_several_models(tmp_path: Path) -> None:
+    folder = tmp_path / "shop=weights"
+    graph = simulate(300, 1)
+    write_graph(folder / "graph", graph)
+    train(graph, folder, graph_folder="graph", epochs=1, hidden=256, fanouts=(5, 5, 5))
+    other = tmp_path / "other"
+    torch.save(SageNet(load_weights(folder)[1].architecture).state_dict(), tmp_path / "sage.pt")
+    imported = CliRunner().invoke(
+        app, ["weights", "import", "products", str(tmp_path / "sage.pt"), "-o", str(other)]
+    )
+    assert imported.exit_code == 0, imported.output
+    asked = {"product": np.array([3, 5])}
+    with testing.serve("products", "products_recommend", weights=folder) as server:
+        assert server.models == ("products", "products_recommend")
+        served = server.client().infer("products", asked)
+        np.testing.assert_array_equal(served["neighbours"], graph.degrees(asked["product"]))
+    named = {"products": folder, "graph_embeddings": other}
+    with testing.serve("products", "graph_embeddings", "gat", weights=named) as server:
+        again = server.client().infer("products", asked)
+        np.testing.assert_array_equal(again["logits"], served["logits"])
+        request = GraphEmbeddings(other).example()
+        answer = server.client().infer("graph_embeddings", request)
+        expected = testing.run(Runner(GraphEmbeddings(other), "cpu"), request)[0]
+        np.testing.assert_allclose(answer["output__2"], expected["output__2"], rtol=1e-4, atol=1e-5)

@@ -99,7 +99,8 @@ def check_command(place: str, words: list[str]) -> None:
     for word in rest:
         if word.startswith("-"):
             known = {option for param in command.params for option in param.opts}
-            assert word.partition("=")[0] in known, f"{place}: {command.name} has no {word}"
+            option = word.partition("=")[0]
+            assert option in known, f"{place}: {command.name} has no {option}"
         elif below := subcommands(command):
             # FILE.py:CLASS, and a model on a server, are not in the list of commands.
             command = below.get(word) or command.get_command(None, word)

@@ -36,6 +36,10 @@ def check(
             help="Python environment of the repository's own model.py, as for `serve`.",
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu: as `serve --device cpu`, which needs no GPU.", show_default=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check a model repository: its configs, its files, and the configs against the files.
@@ -48,11 +52,15 @@ def check(
 
       naiad check models/
       naiad check models/ --json
+      naiad check models/ --device cpu
     """
     from naiad.triton.lint.repository import check_repository
 
     report = check_repository(
-        directory, load_files=not configs_only, python_environment=python_environment
+        directory,
+        load_files=not configs_only,
+        python_environment=python_environment,
+        cpu=device == "cpu",
     )
     if as_json:
         typer.echo(json.dumps(_plain(report), indent=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
@@ -116,7 +117,8 @@ def _print_written(path: Path, repository: Path, notice: str = "") -> None:
         output.print(f"  {file.relative_to(path)}  {file.stat().st_size:,} bytes")
     if notice:
         output.print(f"  [yellow]{notice}[/]")
-    output.print(f"serve it: naiad serve --model-repository {repository}")
+    where = shlex.quote(str(repository))
+    output.print(f"serve it: naiad serve --model-repository {where}", soft_wrap=True)
 
 
 def check_repository(directory: Path) -> None:

@@ -108,6 +108,7 @@ def _options(one: Field[Any], hint: Any, panel: str | None) -> Iterator[inspect.
         extra["parser"] = _Reader(one, hint, reader, about.get("bare"))
         extra["metavar"] = about.get("metavar", metavar)
         default = shown(default) if default is not None else None
+        kind = str if kind is bool else kind
     elif several is None and kind in (int, float):
         extra |= {name: about[name] for name in ("min", "max") if name in about}
     name = option_name(one)
@@ -205,9 +206,18 @@ def _octal(text: str) -> int:
         raise ValueError(f"{text!r} is not an octal number, such as 660") from None
 
 
+def _boolean(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return _BOOLEANS[text.lower()]
+
+
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}  # as tritonserver reads them
+
 # For each unit: the parser, the formatter, and the placeholder in the help.
 _UNITS: dict[str, tuple[Callable[..., Any], Callable[[Any], str], str]] = {
     "s": (seconds, duration, "TIME"),
     "bytes": (size, amount, "SIZE"),
     "octal": (_octal, "{:o}".format, "MODE"),
+    "bool": (_boolean, lambda value: str(value).lower(), "true|false"),
 }

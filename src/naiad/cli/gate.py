@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -85,7 +86,8 @@ def add(
     )
     typer.echo(key)
     errors.print(
-        f"\n  naiad serve ... --host 0.0.0.0 --api-keys {path}\n"
+        f"\n  naiad serve --api-keys {shlex.quote(str(path))}"
+        f"  # for other hosts also --host 0.0.0.0, --tls-cert and --tls-key\n"
         f"  export NAIAD_API_KEY=...  # where clients run",
         highlight=False,
         soft_wrap=True,
@@ -151,5 +153,9 @@ def certificate(
     for path in (chain, key):
         output.print(f"wrote {path}", highlight=False, soft_wrap=True)
     host = f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]
-    typer.echo(f"\n  naiad serve ... --host 0.0.0.0 --tls-cert {chain} --tls-key {key}")
-    typer.echo(f"  naiad models --url https://{host}:8000 --ca {chain}  # or NAIAD_CA={chain}")
+    ca, private = shlex.quote(str(chain)), shlex.quote(str(key))
+    typer.echo(
+        f"\n  naiad serve --tls-cert {ca} --tls-key {private}"
+        f"  # for other hosts also --host 0.0.0.0 and --api-keys"
+    )
+    typer.echo(f"  naiad models --url https://{host}:8000 --ca {ca}  # or NAIAD_CA={ca}")

@@ -69,7 +69,7 @@ def load(
 
     [bold]Examples[/]
 
-      naiad load gat
+      naiad load gat_test
     """
     with open_client(url, timeout=timeout) as client:
         began = time.monotonic()
@@ -97,7 +97,7 @@ def unload(
 
     [bold]Examples[/]
 
-      naiad unload gat
+      naiad unload gat_test
     """
     with open_client(url, timeout=timeout) as client:
         client.unload(name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,24 +11,37 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.application import application, application_of
 from naiad.cli.mount import brought_options, specs_of
 from naiad.cli.stopping import interruptible
 from naiad.console import complain, errors, output
-from naiad.core.fields import changed
+from naiad.core.fields import changed, like
 from naiad.core.settings import ModelSettings, ServeSettings
+from naiad.core.weights_choice import parse_weights
+from naiad.errors import InvalidInput
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from naiad.core.schema import Array, Arrays
     from naiad.triton.log_entries import LogEvent
     from naiad.triton.server import Server
 
-_LITERAL = 8  # elements up to which an example's array is written out
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Models(ModelSettings):
+    """The settings of one or several models."""
+
+    weights: tuple[str, ...] = like(  # pyright: ignore[reportIncompatibleVariableOverride]
+        ModelSettings,
+        "weights",
+        default=(),
+        help="Weights to use instead of the pipelines' default: PATH for all of them, or NAME=PATH "
+        "for one; may be repeated.",
+        metavar="[NAME=]PATH",
+    )
 
 
 def serve(
+    context: typer.Context,
     pipelines: Annotated[
         list[str] | None,
         typer.Argument(
@@ -51,7 +65,7 @@ def serve(
         ),
     ] = False,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Use four free ports.")] = False,
-    models: ModelSettings,
+    models: _Models,
     server: ServeSettings,
 ) -> None:
     """Serve pipelines on an embedded Triton until Ctrl-C, and restart it if it dies.
@@ -60,6 +74,8 @@ def serve(
 
       naiad serve
       naiad serve nugraph3 --instances 2
+      naiad serve products products_recommend --weights shop-weights/
+      naiad serve products gat --weights products=shop-weights/ --weights gat=cora-weights/
       naiad serve nugraph3 --tuning tuning.json --latency-target 50ms
       naiad serve my_model.py:MyModel --free-ports --set threshold=0.7
       naiad serve my_model.py:MyModel --reload
@@ -67,7 +83,7 @@ def serve(
       naiad serve nugraph3 --host 0.0.0.0 --api-keys keys.json --tls-cert cert.pem --tls-key key.pem
       naiad serve nugraph3 --socket /run/user/1000/naiad.sock
       naiad serve --model-repository models/ --model-control-mode poll --poll-seconds 2
-      naiad serve --model-repository models/ --model-control-mode explicit --load gat
+      naiad serve --model-repository models/ --model-control-mode explicit --load gat_test
       naiad serve --model-repository models/ --python-environment numpy1/
       naiad serve nugraph3 --engine /opt/tritonserver
     """
@@ -76,9 +92,20 @@ def serve(
 
     asked = specs_of(brought)
     served = [*(pipelines or ()), *asked]
-    for option, given in (("--weights", models.weights), ("--set", models.settings)):
-        if given is not None and (asked or len(served) != 1):
-            raise typer.BadParameter(f"{option} applies to a single PIPELINE; name it")
+    if models.settings is not None and (asked or len(served) != 1):
+        raise typer.BadParameter("--set applies to a single PIPELINE; name it")
+    if models.weights and not served:
+        raise typer.BadParameter("--weights applies to a PIPELINE; name it")
+    of_models: dict[str, Any] = changed(models)
+    if models.weights:
+        try:
+            of_models["weights"] = parse_weights(models.weights)
+        except InvalidInput as error:
+            raise typer.BadParameter(str(error)) from None
+        if asked and isinstance(of_models["weights"], Path):
+            raise typer.BadParameter(
+                "--weights PATH is not for models that other options ask for; give NAME=PATH"
+            )
     if server.load and server.model_control != "explicit":
         raise typer.BadParameter("--load requires --model-control-mode explicit")
     if reload and server.model_control == "poll":
@@ -96,7 +123,7 @@ def serve(
                     model_repository=model_repository,
                     on_event=display.show,
                     reload=reload,
-                    **(changed(models) | changed(server)),
+                    **(_named_device(context) | of_models | changed(server)),
                 )
             _print_ready(running)
             running.wait()
@@ -107,6 +134,13 @@ def serve(
         finally:
             if running is not None:
                 running.kill()  # does nothing if it has ended
+
+
+def _named_device(context: typer.Context) -> dict[str, Any]:
+    """Return the device if it was given, even if it is the default one."""
+    source = context.get_parameter_source("device")
+    given = source is not None and source.name == "COMMANDLINE"
+    return {"device": context.params["device"]} if given else {}
 
 
 class _StartUp:
@@ -180,37 +214,7 @@ class _StartUp:
             errors.print(line, highlight=False)
 
 
-def example_call(url: str, model: str, request: Arrays | None, spec: str = "") -> str:
-    """Return a call of the model at ``url`` to paste: a command, or else Python.
-
-    ``spec`` is that of the model's pipeline, if it is known.
-    """
-    from naiad.tasks.task import Task
-
-    known = application(model) or application_of(spec)
-    if known is not None and issubclass(known, Task):
-        return f"naiad infer {known.name} {known.example} --url {url}"
-    if not request:
-        return f'import naiad\nprint(naiad.Client("{url}").metadata("{model}"))'
-    given = ",\n".join(f'    "{name}": {_literal(array)}' for name, array in request.items())
-    return (
-        f"import numpy as np\nimport naiad\n"
-        f'client = naiad.Client("{url}")\n'
-        f'print(client.infer("{model}", {{\n{given},\n}}))'
-    )
-
-
-def _literal(array: Array) -> str:
-    if array.size <= _LITERAL:
-        return repr(array.tolist())
-    if array.dtype == object:
-        return f"np.full({array.shape}, {array.flat[0]!r}, object)"
-    return f'np.zeros({array.shape}, "{array.dtype}")'
-
-
 def _print_ready(server: Server) -> None:
-    from naiad.triton.config import PIPELINE_PARAMETER
-
     table = Table("model", "notice")
     for model in server.models:
         table.add_row(model, _parameter(server, model, "notice"))
@@ -218,6 +222,8 @@ def _print_ready(server: Server) -> None:
     _say_who_may(server)
     if server.models:
         output.print(table)
+    for model, reason in server.failed.items():
+        complain(f"not served: {model}: {reason}")
     urls = Table.grid(padding=(0, 2))
     urls.add_row("gRPC", server.grpc_url)
     if server.http_url:
@@ -226,17 +232,34 @@ def _print_ready(server: Server) -> None:
     urls.add_row("health", f"{server.health_url}/readyz")
     urls.add_row("log", str(server.log_path))
     output.print(urls, soft_wrap=True)
-    ready = f"\nready in {server.started_in:.1f} s;"
-    if server.models:
-        output.print(f"{ready} try it:\n")
-        model = next((m for m in server.probes if m in server.models), server.models[0])
-        spec = _parameter(server, model, PIPELINE_PARAMETER)
-        call = example_call(server.grpc_url, model, server.probes.get(model), spec)
-    else:
-        output.print(f"{ready} no model is loaded yet; with model control explicit, load one:\n")
-        call = f"naiad load NAME --url {server.grpc_url}"
-    output.print(call, markup=False, highlight=False, soft_wrap=True)
-    output.print("\nCtrl-C stops it")
+    ready = f"\nready in {server.started_in:.1f} s"
+    call = _example(server)
+    if not server.models:
+        ready += "; no model is loaded yet" + ("; load one:" if call else "")
+    elif call:
+        ready += "; try it:"
+    output.print(f"{ready}\n")
+    if call:
+        output.print(call, markup=False, highlight=False, soft_wrap=True)
+        output.print()
+    output.print("Ctrl-C stops it")
+
+
+def _example(server: Server) -> str:
+    """Return a command or Python that runs as it is; "" if it would need a credential or CA."""
+    from naiad.cli.example_call import example_call
+    from naiad.triton.config import PIPELINE_PARAMETER
+
+    gate = server.gate
+    if gate is not None and (gate.has_credentials or gate.tls_cert):
+        return ""
+    if not server.models:
+        there = [model.name for model in server.client().models()]
+        return f"naiad load {there[0]} --url {shlex.quote(server.grpc_url)}" if there else ""
+    model = next((m for m in server.probes if m in server.models), server.models[0])
+    spec = _parameter(server, model, PIPELINE_PARAMETER)
+    request = server.probes.get(model)
+    return example_call(server.own_url, server.grpc_url, model, request, spec)
 
 
 def _say_who_may(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -96,7 +97,7 @@ def tune(
     write_plot(study, plot)
     output.print(f"wrote [bold]{escape(str(file))}[/] and {escape(str(plot))}", soft_wrap=True)
     output.print(
-        f"use it: naiad serve {pipeline} --tuning {file}",
+        f"use it: naiad serve {shlex.quote(pipeline)} --tuning {shlex.quote(str(file))}",
         markup=False,
         highlight=False,
         soft_wrap=True,

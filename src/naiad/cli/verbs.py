@@ -342,9 +342,10 @@ def import_command(kind: Kind) -> Command | None:
         output = given["output"]
         refuse_existing(output, given["force"])
         task: Any = kind()
-        for line in task.import_weights(given["source"], output, build(kind.ImportOptions, given)):
+        chosen = build(kind.ImportOptions, given)
+        for line in task.import_weights(given["source"], output, chosen):
             say(escape(line))
-        _say_weights(task.application_of(output), output)
+        _say_weights(task.served_as(output, chosen), output)
 
     parameters = [
         _argument("source", Path, typer.Argument(help="Weights to import.", show_default=False)),

@@ -12,8 +12,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from naiad.application import application
 from naiad.cli.verbs import group
-from naiad.console import output
+from naiad.console import output, say
+from naiad.core.pipeline import load_pipeline
 from naiad.errors import WeightsError
 from naiad.typed_json import decode
 from naiad.weights import CARD_FILE, TENSORS_FILE, check_file, read_json
@@ -38,7 +40,14 @@ class _Tensor(msgspec.Struct):
 
 @app.command()
 def show(
-    directory: Annotated[Path, typer.Argument(help="A folder of weights.", show_default=False)],
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR|NAME",
+            help="A folder of weights, or a built-in name: its default ones.",
+            show_default=False,
+        ),
+    ],
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
 ) -> None:
     """Describe weights: classes, origin, metrics.
@@ -47,7 +56,9 @@ def show(
 
       naiad weights show my-weights/
       naiad weights show my-weights/ --tensors
+      naiad weights show nugraph3
     """
+    directory = _folder(directory)
     file = directory / CARD_FILE
     if not file.is_file():
         raise WeightsError(
@@ -76,6 +87,23 @@ def show(
             listing.add_row(escape(name), tensor.dtype, str(tensor.shape))
         output.print(listing, highlight=False)
     check_file(path, str(card.get("sha256", "")))
+
+
+def _folder(given: Path) -> Path:
+    """Return the folder, or that of the default weights of the application of this name.
+
+    Raises:
+        WeightsError: the application has no weights.
+        MissingExtra: a package of the application is missing.
+    """
+    name = str(given)
+    if given.exists() or application(name) is None:
+        return given
+    found = load_pipeline(name)().weights_path
+    if found is None:
+        raise WeightsError(f"{name} has no weights")
+    say(f"{name}: the default weights, {escape(str(found))}")
+    return found
 
 
 def _read_header(path: Path) -> dict[str, _Tensor]:

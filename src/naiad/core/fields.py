@@ -23,7 +23,8 @@ def setting(default: Any, help: str, **about: Any) -> Any:
     Args:
         default: the value if none is given.
         help: one sentence, for ``--help`` and the reference.
-        about: ``unit`` is ``"s"``, ``"bytes"`` or ``"octal"``; ``min`` and ``max`` are bounds,
+        about: ``unit`` is ``"s"``, ``"bytes"``, ``"octal"``, or ``"bool"`` for an option that is
+            given as true or false; ``min`` and ``max`` are bounds,
             ``above`` is a bound that the value must exceed; ``flag`` is the option's name if it is
             not the field's, ``typed`` its default, ``metavar`` its placeholder, ``panel`` its
             group; ``bare`` is the unit of a number without one; ``former`` is the setting's older

@@ -256,6 +256,11 @@ class ServeSettings:
         "all; may be repeated.",
         metavar="NAME",
     )
+    exit_on_error: bool = setting(
+        True,
+        "Do not start unless every model loads; false: serve those that do, and report the others.",
+        unit="bool",
+    )
     poll_seconds: int = setting(
         15, "With model control poll: time between checks of the files.", unit="s", min=1
     )
@@ -291,19 +296,22 @@ class ServeSettings:
     )
 
 
-class ModelOptions(TypedDict, total=False):
-    """The fields of :class:`ModelSettings` as keywords, for type checkers."""
-
+class _ModelOptions(TypedDict, total=False):
     instances: int | None
     watchdog: float | None
     queue_capacity: int | None
     max_queue_delay: float | None
     latency_target: float | None
     device: str
-    weights: Path | str | None
     example: Path | str | None
     tuning: Path | str | Sequence[Path | str] | None
     settings: Mapping[str, Any] | None
+
+
+class ModelOptions(_ModelOptions, total=False):
+    """The fields of :class:`ModelSettings` as keywords, for type checkers."""
+
+    weights: Path | str | None
 
 
 class ServerOptions(TypedDict, total=False):
@@ -321,6 +329,7 @@ class ServerOptions(TypedDict, total=False):
     exit_timeout: int
     model_control: str
     load: Sequence[str] | None
+    exit_on_error: bool
     poll_seconds: int
     response_cache: int
     arguments: Sequence[str]
@@ -330,5 +339,7 @@ class ServerOptions(TypedDict, total=False):
     supervision: Supervision | None
 
 
-class ServeOptions(ServerOptions, ModelOptions, total=False):
+class ServeOptions(ServerOptions, _ModelOptions, total=False):
     """The keywords of :func:`naiad.serve`, for type checkers."""
+
+    weights: Path | str | Mapping[str, Path | str] | None

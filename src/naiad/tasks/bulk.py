@@ -11,6 +11,7 @@ from typing import Any
 from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
 from naiad.tasks.output import open_writer, writer_class
+from naiad.tasks.requests import answer_of
 from naiad.tasks.sources import Files, open_source
 from naiad.tasks.task import Json, Opens, Parses, Source, Task, Writer
 
@@ -81,7 +82,7 @@ class _Writer:
 
     def add(self, name: str, item: Any, outputs: Arrays) -> None:
         unit = self._task.coerce(item, self._options)
-        result = self._task.answer(unit, outputs, self._card)
+        result = answer_of(self._task, unit, outputs, self._card)
         if self._writer is None:
             self._writer = open_writer(self._task, self._path, self._card, self._options)
         self._writer.add(name, item, result)

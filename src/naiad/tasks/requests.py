@@ -17,7 +17,7 @@ import numpy as np
 
 from naiad.core.pipeline import Request
 from naiad.core.schema import Array, Arrays
-from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
+from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, PipelineError, Unavailable
 from naiad.tasks.notebook import show_by
 from naiad.tasks.task import Joins, Task, options_of
 
@@ -55,7 +55,7 @@ def _send(
         try:
             outputs = yield request
             answers = [
-                task.answer(unit, _row(outputs, number) if size > 1 else outputs, card)
+                answer_of(task, unit, _row(outputs, number) if size > 1 else outputs, card)
                 for number, (unit, _) in enumerate(asked)
             ]
             return [show_by(task, card, options, answer) for answer in answers]
@@ -69,6 +69,23 @@ def _send(
     for one in asked:
         answers += yield from _send(task, [one], options, card)
     return answers
+
+
+def answer_of(task: Task[Any, Any], unit: Any, outputs: Arrays, card: Any) -> Any:
+    """Return the task's answer.
+
+    Raises:
+        PipelineError: as `Task.answer`; or the model lacks an output that the task needs.
+    """
+    try:
+        return task.answer(unit, outputs, card)
+    except KeyError as error:
+        if (name := error.args[0]) in outputs:
+            raise
+        raise PipelineError(
+            f"the model has no output {name}, which {task.name} needs; it has "
+            f"{', '.join(outputs)}: it is not Naiad's {task.name}, so call it with naiad.Client"
+        ) from None
 
 
 def _bytes(array: Array) -> int:

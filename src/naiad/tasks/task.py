@@ -479,8 +479,8 @@ class ImportsWeights(ABC):
     def import_weights(self, source: Path, output: Path, options: Any) -> Iterable[str]:
         """Convert ``source`` to a folder of weights; return lines to print."""
 
-    def application_of(self, weights: Path) -> str:
-        """Return the name of the application that serves imported weights, by default this one."""
+    def served_as(self, weights: Path, options: Any) -> str:
+        """Return the name under which ``naiad serve`` takes weights imported with ``options``."""
         return cast("Task[Any, Any]", self).name
 
 

@@ -16,6 +16,7 @@ from naiad.triton.backends.completion import needs_completion
 from naiad.triton.endpoints import GRPC_SUFFIX, Endpoints
 from naiad.triton.engine import OWN_BACKENDS, Engine, Layout, has_gpu
 from naiad.triton.model_config import read_model_config
+from naiad.triton.own_code import completes_itself
 from naiad.triton.paths import is_plain
 
 # Backends that complete only inputs and outputs.
@@ -31,6 +32,16 @@ _LARGEST_BODY = 2**31 - 1
 
 _ADMINISTRATION = "shared-memory,model-repository,logging,trace"
 """Groups of Triton's endpoints that require the control key."""
+
+
+def exits_on_error(settings: ServeSettings) -> bool:
+    """Return True if a model that does not load stops the others; an argument takes precedence."""
+    value = str(settings.exit_on_error)
+    for argument in settings.arguments:
+        option, _, given = argument.partition("=")
+        if option == "--exit-on-error":
+            value = given
+    return value.lower() not in _OFF
 
 
 def asks_for_tls(arguments: Iterable[str]) -> bool:
@@ -80,6 +91,8 @@ def command_line(
         command += [f"--load-model={name}" for name in loaded_first(settings)]
     if settings.model_control == "poll":
         command.append(f"--repository-poll-secs={settings.poll_seconds}")
+    if not settings.exit_on_error:
+        command.append("--exit-on-error=false")
     if settings.response_cache:
         command.append(f"--cache-config=local,size={settings.response_cache}")
     if not has_gpu():
@@ -175,18 +188,11 @@ def check_repositories(repositories: Sequence[Path], *, may_be_empty: bool = Fal
     for repository in repositories:
         if not repository.is_dir():
             raise EngineError(f"{repository}: no such folder")
-        models = model_directories(repository)
-        if not models and not may_be_empty:
+        if not model_directories(repository) and not may_be_empty:
             raise EngineError(
                 f"{repository} has no models; each is a folder with a config.pbtxt and a version, "
                 f"as written by `naiad export`"
             )
-        for model in models:
-            if not is_plain(Path(model.name)):
-                raise EngineError(
-                    f"the model's name {model.name!r} has characters that break Triton's Python "
-                    f"backend; use letters, digits, - and _"
-                )
 
 
 def model_directories(repository: Path) -> list[Path]:
@@ -207,6 +213,8 @@ def is_complete(repository: Path) -> bool:
         except (EngineError, OSError):
             return False
         if config.backend not in _COMPLETED or needs_completion(config):
+            return False
+        if completes_itself(config):
             return False
     return bool(models)
 

@@ -61,6 +61,17 @@ if int(_numpy.__version__.split(".")[0]) >= 2:
 
 """
 
+# The stub of 2.51 starts Python in isolated mode, which ignores PYTHONPATH.
+_SEARCH = """\
+import os as _os
+import sys as _sys
+
+for _path in reversed(_os.environ.get("PYTHONPATH", "").split(_os.pathsep)):
+    if _path and _path not in _sys.path:
+        _sys.path.insert(1, _path)
+
+"""
+
 _LIBPYTHON = re.compile(rb"libpython(3\.\d+)\.so")  # the library that a stub is linked with
 
 # Python models run with these unless the user's environment says otherwise.
@@ -337,9 +348,12 @@ def _copies(engine: Engine, backends: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _guarded_utils(engine: Engine) -> str:
-    """Return the module that models in the stub import, with a check of NumPy's version."""
+    """Return the module that models in the stub import, after PYTHONPATH and NumPy are seen to.
+
+    NumPy is that of the environment, whatever is on PYTHONPATH.
+    """
     text = (engine.home / "backends" / "python" / _UTILS).read_text("utf-8")
-    return text if takes_numpy_2(engine.version) else _GUARD + text
+    return ("" if takes_numpy_2(engine.version) else _GUARD) + _SEARCH + text
 
 
 def _is_complete(root: Path, parts: Sequence[str]) -> bool:

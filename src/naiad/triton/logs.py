@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,9 +49,15 @@ _STATUS = re.compile(r"^creating server: [A-Za-z ]+ - ")
 
 @dataclass(slots=True)
 class LogFollower:
-    """Reads a log file that Triton is writing."""
+    """Reads a log file that Triton is writing.
+
+    Attributes:
+        path: of the file.
+        linked: folders of links, and the folders that they stand for.
+    """
 
     path: Path
+    linked: Mapping[Path, Path] = field(default_factory=dict[Path, Path])
     _offset: int = 0
     _reader: EntryReader = field(default_factory=EntryReader)
     _hooks: HookOutput = field(default_factory=HookOutput)
@@ -65,7 +70,7 @@ class LogFollower:
             data = file.read()
         self._offset += len(data)
         # A quiet log has no half-written entry.
-        entries = self._reader.feed(data.decode(errors="replace")) if data else self._reader.flush()
+        entries = self._reader.feed(self._read(data)) if data else self._reader.flush()
         for entry in entries:
             event = self._interpret(entry)
             if event is not None:
@@ -78,13 +83,19 @@ class LogFollower:
 
     def tail(self, lines: int = 5) -> str:
         """Return the last lines of the file, without Triton's tables."""
-        text = self.path.read_text(errors="replace") if self.path.exists() else ""
+        text = self._read(self.path.read_bytes()) if self.path.exists() else ""
         kept = [
             line
             for line in text.splitlines()
             if line.strip() and line[0] not in "|+" and not FOREIGN.match(line)
         ]
         return "\n".join(kept[-lines:])
+
+    def _read(self, data: bytes) -> str:
+        text = data.decode(errors="replace")
+        for links, folder in self.linked.items():
+            text = text.replace(f"{links}/", f"{folder}/")
+        return text
 
     def _interpret(self, entry: Entry) -> LogEvent | None:
         if match := ENTRY.fullmatch(entry.source):
@@ -146,8 +157,8 @@ def explain(message: str) -> str:
     if match := _NO_MODULE.search(what):
         package = match[1].partition(".")[0]
         return (
-            f"{text}\n  the Python package {package} is not installed in {sys.prefix}, "
-            f"which runs the models"
+            f"{text}\n  the Python package {package} is not installed in the Python that runs the "
+            f"model; install it there, or put its folder on PYTHONPATH"
         )
     if "is not healthy" in what or "Stub process" in what:
         return f"{text}\n  the model's process ended unexpectedly: out of memory, or a crash"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tarfile
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from naiad.errors import EngineError, RepositoryError
 from naiad.triton.config import PIPELINE_PARAMETER
-from naiad.triton.model_config import ModelConfig, read_model_config
+from naiad.triton.model_config import ModelConfig, versions
 from naiad.triton.python_environment import (
     PARAMETER,
     REMEDY,
@@ -52,24 +52,26 @@ def own_code(config: ModelConfig, default: PythonEnvironment) -> OwnCode:
     if named := config.parameters.get(PARAMETER):
         path = Path(named.replace(_FOLDER, str(config.path.absolute())))
         try:
+            if not path.exists():
+                raise EngineError(f"{path} does not exist; put the environment there. {REMEDY}")
             environment = _packed(path) if path.is_file() else read_environment(path)
         except EngineError as error:
             raise config.wrong(f'parameters["{PARAMETER}"]: {error}') from None
     return OwnCode(config.name, environment, (config.path / _OWN_STUB).is_file())
 
 
-def own_code_in(repositories: Iterable[Path], default: PythonEnvironment) -> list[OwnCode]:
-    """Return all models of the repositories that run in the stub.
-
-    Raises:
-        EngineError: as for `own_code`.
-    """
-    return [
-        own_code(config, default)
-        for repository in repositories
-        for config in _configs(repository)
-        if runs_in_stub(config)
-    ]
+def own_code_in(
+    configs: Iterable[ModelConfig], default: PythonEnvironment
+) -> tuple[list[OwnCode], dict[str, str]]:
+    """Return the models that run in the stub; and why others of them cannot, by name."""
+    models: list[OwnCode] = []
+    refused: dict[str, str] = {}
+    for config in filter(runs_in_stub, configs):
+        try:
+            models.append(own_code(config, default))
+        except RepositoryError as error:  # noqa: PERF203 - all of them are reported
+            refused[config.name] = str(error)
+    return models, refused
 
 
 def common_python(models: Iterable[OwnCode], default: PythonEnvironment) -> PythonEnvironment:
@@ -95,22 +97,22 @@ def problem_of(model: OwnCode, triton: str, stubs: Collection[str]) -> str:
     return f"its model.py needs Triton's Python stub: {problem}. {REMEDY}" if problem else ""
 
 
-def check_own_code(models: Iterable[OwnCode], triton: str, stubs: Collection[str]) -> None:
-    """Check that all models can run.
-
-    Raises:
-        EngineError: names those that cannot, why, and what to do.
-    """
-    problems = {model.name: problem_of(model, triton, stubs) for model in models}
-    lines = [f"{name}: {problem}" for name, problem in problems.items() if problem]
-    if lines:
-        raise EngineError("\n".join(lines))
-
-
-def _configs(repository: Path) -> Iterator[ModelConfig]:
-    for folder in sorted(path for path in repository.iterdir() if path.is_dir()):
-        with suppress(RepositoryError):  # Triton refuses it, and says why
-            yield read_model_config(folder)
+def completes_itself(config: ModelConfig) -> bool:
+    """Return True if a ``model.py`` of the user's has ``auto_complete_config``."""
+    if not runs_in_stub(config):
+        return False
+    found = versions(config.path) if config.path.is_dir() else []
+    try:
+        code = config.model_file(found[-1]).read_bytes() if found else b""
+        tree = ast.parse(code)
+    except (RepositoryError, OSError, SyntaxError, ValueError):
+        return False  # Triton says why
+    return any(
+        isinstance(part, ast.FunctionDef) and part.name == "auto_complete_config"
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for part in node.body
+    )
 
 
 def _packed(archive: Path) -> PythonEnvironment:

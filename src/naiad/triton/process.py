@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,13 @@ from secrets import token_hex
 
 from naiad.core.settings import ServeSettings
 from naiad.errors import EngineError
-from naiad.triton.command import ALL, command_line, loaded_first, model_directories
+from naiad.triton.command import (
+    ALL,
+    command_line,
+    exits_on_error,
+    loaded_first,
+    model_directories,
+)
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, environment
 from naiad.triton.log_entries import LogEvent
@@ -34,6 +40,7 @@ class TritonProcess:
         scratch: Path,
         temporary: Sequence[Path],
         python: Path | None = None,
+        linked: Mapping[Path, Path] | None = None,
     ) -> None:
         """Make its files; start nothing yet.
 
@@ -45,6 +52,7 @@ class TritonProcess:
             scratch: a folder for its temporary files, removed with them.
             temporary: files and folders to remove even if this process dies.
             python: what workers run in, in place of this process's Python.
+            linked: repositories of links, and those that they stand for.
         """
         identity = token_hex(4)
         name = f"triton-{datetime.now().strftime('%Y%m%d-%H%M%S')}-{identity}.log"
@@ -62,7 +70,7 @@ class TritonProcess:
         self._python = python
         self._shared_memory = f"naiad-{identity}-"
         self._remove = [str(self.scratch), *map(str, temporary)]
-        self._follower = LogFollower(self.log_path)
+        self._follower = LogFollower(self.log_path, linked or {})
         self._reaper: Reaper | None = None
         self._last = False
         self._lock = threading.Lock()
@@ -77,14 +85,20 @@ class TritonProcess:
         on_event: Callable[[LogEvent], None],
         *,
         again: Sequence[str] | None = None,
-    ) -> None:
+        refused: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
         """Start Triton, which must not be running; return when its models are loaded.
 
         With ``again``, the models that it had, a model that fails to load does not stop the others:
-        it may be a new version that failed before, while its predecessor was served.
+        it may be a new version that failed before, while its predecessor was served. Otherwise the
+        start fails with reasons for all models, with those ``refused`` among them.
+
+        Returns:
+            Reasons why models did not load, by name, if they do not stop the others.
 
         Raises:
             PortTakenError: a port is in use.
+            StuckError: models whose processes died stop the others; leave them out.
             EngineError: the start failed, or :meth:`start_no_more` was called.
         """
         # Do not attribute the previous Triton's last words to this one.
@@ -98,13 +112,14 @@ class TritonProcess:
                 sockets.make_room()
             settings = self._settings if again is None else _again(self._settings, again)
             self._reaper = Reaper(self._charge(settings))
-        wait_for_start(
+        return wait_for_start(
             self._reaper,
             self._follower,
-            self._expected(settings),
+            self._expected(settings, refused or {}),
             settings.start_timeout,
             on_event,
-            all_must_load=again is None,
+            all_must_load=again is None and exits_on_error(settings),
+            refused=refused,
         )
 
     def start_no_more(self) -> None:
@@ -160,9 +175,11 @@ class TritonProcess:
             remove=self._remove,
         )
 
-    def _expected(self, settings: ServeSettings) -> int:
-        """Return the number of models to load at the start."""
+    def _expected(self, settings: ServeSettings, refused: Mapping[str, str]) -> int:
+        """Return the number of models to load at the start, without those refused."""
         names = loaded_first(settings)
+        if settings.model_control == "poll":  # Triton tries them, too
+            return sum(map(len, map(model_directories, self._repositories))) - len(refused)
         there = sum(map(len, map(model_directories, self._repositories)))
         return there if names == ALL else len(names)
 

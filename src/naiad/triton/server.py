@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,24 +17,23 @@ from naiad.core.schema import Arrays
 from naiad.core.settings import GateSettings, ServerOptions, ServeSettings, Supervision
 from naiad.errors import EngineError
 from naiad.triton.about import About
-from naiad.triton.command import asks_for_tls, check_settings
+from naiad.triton.command import asks_for_tls, check_settings, exits_on_error
 from naiad.triton.endpoints import Endpoints
-from naiad.triton.engine import Layout, assemble, find_engine, stubs
+from naiad.triton.engine import Layout
 from naiad.triton.exposure import Exposure
 from naiad.triton.gate_process import GateProcess
 from naiad.triton.hosts import reachable
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.logs import to_logger
 from naiad.triton.model_registry import ModelRegistry
-from naiad.triton.own_code import check_own_code, common_python, own_code_in
 from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.ports import in_use
 from naiad.triton.probing import ask_examples
 from naiad.triton.process import TritonProcess
 from naiad.triton.prometheus import Sample, total
-from naiad.triton.python_environment import default_python
 from naiad.triton.reaper import Reaper, remove
-from naiad.triton.startup import PortTakenError
+from naiad.triton.selection import Selection
+from naiad.triton.startup import PortTakenError, StuckError, not_loaded
 from naiad.triton.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -67,6 +65,7 @@ class Server:
         probes: Mapping[str, Arrays] | None = None,
         temporary: Sequence[Path] = (),
         on_event: Callable[[LogEvent], None] | None = None,
+        cpu: bool = False,
         **settings: Unpack[ServerOptions],
     ) -> None:
         """Take the models and settings; start nothing yet.
@@ -78,6 +77,8 @@ class Server:
             on_event: called with models' progress, warnings and errors, from this thread while the
                 server starts and from another afterwards; by default they go to the logger
                 ``naiad.triton``.
+            cpu: run models that ask for a GPU on the CPU: Triton serves a copy of the repository,
+                made of links, with changed configurations.
             settings: the fields of :class:`naiad.core.settings.ServeSettings`. A port of 0 or None
                 means any free one. With a ``health_port`` or ``supervision`` the server is probed,
                 and restarted if it dies. With model control ``explicit`` all models are loaded at
@@ -86,6 +87,7 @@ class Server:
         self._settings = settings_of(ServeSettings, settings)
         self._repositories = tuple(Path(repository).absolute() for repository in repositories)
         self._registry = ModelRegistry(self._repositories, probes or {})
+        self._selection = Selection(self._repositories, self._settings, cpu=cpu)
         self._exposure = Exposure(self._settings)
         self._endpoints = Endpoints("127.0.0.1", {})
         self._temporary = tuple(temporary)
@@ -108,6 +110,8 @@ class Server:
         """How models that are of a file are written anew; to be set before the start."""
         self.keep_log = False
         """Whether a log among the temporary files is kept when the server stops."""
+        self.failed: dict[str, str] = {}
+        """Reasons why models did not load at the start, by name, if ``exit_on_error`` is False."""
         self.started_in: float = 0.0
         """Seconds from :meth:`start` until every model had answered."""
 
@@ -126,7 +130,7 @@ class Server:
         try:
             check_settings(self._repositories, self._settings)
             self._exposure.check()
-            layout = self._lay_out()
+            layout = self._selection.lay_out()
             self._stopping.clear()
             self._ended.clear()
             self._death = ""
@@ -139,6 +143,8 @@ class Server:
                 )
             self._process = self._launch(layout)
             self._registry.update(self._endpoints.index())
+            if self.failed and not self.models and self._settings.model_control == "none":
+                raise EngineError(f"{not_loaded(self.failed)}\nFull log: {self._log_path}")
             self._ask_probes()
             self._open_gate(self._process)
             self._publish_card(self._process)
@@ -308,16 +314,6 @@ class Server:
         """Stop the server."""
         self.stop()
 
-    def _lay_out(self) -> Layout:
-        """Find the engine, and check that it can run the repositories' models."""
-        asked = self._settings.engine
-        default = default_python(asked.python_environment)
-        models = own_code_in(self._repositories, default)
-        python = common_python(models, default)
-        engine = find_engine(asked.engine, python, progress=sys.stderr.isatty())
-        check_own_code(models, engine.version, stubs(engine.home))
-        return assemble(engine, directory=self._settings.backend_directory)
-
     def _launch(self, layout: Layout) -> TritonProcess:
         """Start Triton on free ports; return when it is listening."""
         exposure, key = self._exposure, new_key()
@@ -327,18 +323,26 @@ class Server:
             attempts -= 1
             scratch = plain_temporary_directory("naiad-server-")
             self._endpoints = exposure.endpoints(scratch, key, grpc_tls=tls)
+            repositories = self._selection.repositories(scratch)
             self._process = TritonProcess(
                 layout,
-                self._repositories,
-                self._settings,
+                repositories,
+                self._selection.settings,
                 self._endpoints,
                 scratch=scratch,
                 temporary=[*self._temporary, *exposure.files(self._endpoints)],
                 python=self.reloading.python if self.reloading is not None else None,
+                linked=dict(zip(repositories, self._repositories, strict=True)),
             )
             self._log_path = self._process.log_path
             try:
-                self._process.start(self._on_event)
+                refused = self._selection.refused
+                failed = self._process.start(self._on_event, refused=refused)
+            except StuckError as error:
+                if self._settings.model_control == "poll":
+                    raise
+                self._selection.refuse(error.models)
+                attempts += 1
             except PortTakenError as error:
                 if attempts == 0 or not exposure.is_free(error.port):
                     uses = {port: use for use, port in self._endpoints.ports.items()}
@@ -347,6 +351,7 @@ class Server:
             else:
                 # Not earlier: the port, and so the key for it, might be somebody else's.
                 exposure.publish(self._endpoints, self._on_event)
+                self.failed = refused | failed
                 return self._process
             self._abandon(keep_log=False)
 
@@ -358,10 +363,14 @@ class Server:
             self._gate.start(self._supervisor.health.gate if self._supervisor else None)
 
     def _ask_probes(self) -> None:
-        try:
-            ask_examples(self.own_url, self.models, self.probes)
-        except EngineError as error:
-            raise EngineError(f"{error}\nFull log: {self._log_path}") from error
+        for model in self.models:
+            try:
+                ask_examples(self.own_url, [model], self.probes)
+            except EngineError as error:  # noqa: PERF203 - one model's does not stop the others
+                if exits_on_error(self._settings):
+                    raise EngineError(f"{error}\nFull log: {self._log_path}") from error
+                self.failed[model] = str(error)
+                self._registry.probes.pop(model)
 
     def _watch(self, process: TritonProcess) -> None:
         """Pass on events of the log while the server runs, and notice when it dies."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naiad.application import applications
 from naiad.core.fields import check, keywords, settings_of
-from naiad.core.pipeline import Pipeline, spec_with_weights
+from naiad.core.pipeline import Pipeline
+from naiad.core.schema import Arrays
 from naiad.core.settings import ModelSettings, ServeOptions, ServeSettings
-from naiad.errors import EngineError, InvalidInput, MissingExtra, SchemaError
-from naiad.triton.command import ALL, check_repositories
+from naiad.core.weights_choice import assign_weights
+from naiad.errors import EngineError, InvalidInput, MissingExtra, SchemaError, WeightsError
+from naiad.triton.command import ALL, check_repositories, exits_on_error
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.logs import to_logger
 from naiad.triton.paths import plain_temporary_directory
@@ -27,6 +30,8 @@ from naiad.tuning import parse_tuning
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+_log = logging.getLogger(__name__)
 
 
 @keywords(ServeOptions, ModelSettings, ServeSettings)
@@ -52,17 +57,20 @@ def serve(
         on_event: called with progress, warnings and errors.
         reload: replace a model when its source, a module beside it, or a file that it names is
             edited. What was served stays until the new version has answered its example.
-        settings: the fields of :class:`naiad.core.settings.ModelSettings`, of which ``weights`` and
+        settings: the fields of :class:`naiad.core.settings.ModelSettings`, of which ``example`` and
             ``settings`` are for a single pipeline, and of
-            :class:`naiad.core.settings.ServeSettings`. With model control ``explicit`` the
-            pipelines are always loaded, and ``load`` names models of ``model_repository``.
+            :class:`naiad.core.settings.ServeSettings`. A ``device`` of cpu, if it is given, also
+            counts for the models of ``model_repository`` that ask for a GPU. ``weights`` are for
+            all pipelines, or by name: ``{"products": path, "gat": path}``. With model control
+            ``explicit`` the pipelines are always loaded, and ``load`` names models of
+            ``model_repository``.
 
     Raises:
         EngineError: see :meth:`Server.start`.
         SchemaError: no such pipeline, or it cannot be served with these settings, or reloaded.
         InvalidInput: a tuning cannot be read, or is for another pipeline; or the pipeline has no
             such setting.
-        ValueError: weights or own settings for several pipelines.
+        ValueError: own settings or an example for several pipelines.
     """
     if not pipelines and model_repository is None:
         served = [app for app in applications() if app.installed() and not app.on_request]
@@ -73,12 +81,15 @@ def serve(
     of_models = {
         one.name: given.pop(one.name) for one in fields(ModelSettings) if one.name in given
     }
+    weights = of_models.pop("weights", None)
     model = settings_of(ModelSettings, of_models)
-    if len(pipelines) != 1 and (model.weights or model.settings or model.example):
-        which = "weights" if model.weights else "an example" if model.example else "settings"
+    if len(pipelines) != 1 and (model.settings or model.example):
+        which = "an example" if model.example else "settings"
         raise ValueError(
             f"{which} need a single pipeline; serve the others without, or export them"
         )
+    if weights is not None and not pipelines:
+        raise ValueError("weights need a pipeline; name it")
     control, load = given.pop("model_control", "none"), given.pop("load", None)
     if reload and control == "none":
         control, load = "explicit", ALL
@@ -88,10 +99,13 @@ def serve(
         raise SchemaError("reload needs a pipeline's file, such as my_model.py:MyModel")
     given |= {"model_control": control, "load": load}
     check(settings_of(ServeSettings, given), EngineError)
-    if model.weights and not model.example and isinstance(pipelines[0], str):
-        spec, of_models["weights"] = spec_with_weights(pipelines[0], model.weights)
-        pipelines = (spec,)
-    kinds = [class_of(pipeline, model) for pipeline in pipelines]
+    if model.example:
+        of_models["weights"] = weights
+        model = settings_of(ModelSettings, of_models)
+        assigned: list[tuple[str | type[Pipeline], Path | None]] = [(pipelines[0], model.weights)]
+    else:
+        assigned = assign_weights(weights, pipelines)
+    kinds = [class_of(pipeline, model) for pipeline, _ in assigned]
     asked = {**of_models}
     if of_models.pop("example", None) is not None:
         of_models["settings"] = None  # the class has them
@@ -109,12 +123,20 @@ def serve(
             temporary.append(plain_temporary_directory("naiad-models-"))
             # A draft is beside the repository, and removed with it.
             repositories.append(temporary[0] / "models")
-            for kind, spec in zip(kinds, pipelines, strict=True):
-                tuning: dict[str, Any] = {"tuning": tunings.get(kind.name)}
+            for kind, (spec, path) in zip(kinds, assigned, strict=True):
+                own: dict[str, Any] = {"tuning": tunings.get(kind.name), "weights": path}
                 # Nothing can be run from some temporary directories.
-                made = export(kind, repositories[0], portable=False, **of_models | tuning)
+                try:
+                    made = export(kind, repositories[0], portable=False, **of_models | own)
+                except WeightsError as error:
+                    if len(kinds) == 1 or isinstance(weights, Mapping) or path is None:
+                        raise
+                    raise WeightsError(
+                        f"{kind.name}: {error}; give weights by name if they are not for all: "
+                        f"NAME=PATH"
+                    ) from error
                 models.append(made)
-                orders.append(Order(str(spec), kind.name, str(repositories[0]), asked | tuning))
+                orders.append(Order(str(spec), kind.name, str(repositories[0]), asked | own))
             if reload:
                 reloading = Reloading(temporary[0], kinds, orders, on_event or to_logger)
         if model_repository is not None:
@@ -126,15 +148,16 @@ def serve(
             models += naiad_models(Path(model_repository))
         server = Server(
             *repositories,
-            probes={model.name: model.example() for model in models},
+            probes=_examples(models, needed=exits_on_error(settings_of(ServeSettings, given))),
             temporary=temporary,
             on_event=on_event,
+            cpu=model_repository is not None and of_models.get("device") == "cpu",
             **given,
         )
         server.reloading = reloading
         server.orders = [
             order
-            for kind, spec, order in zip(kinds, pipelines, orders, strict=True)
+            for kind, (spec, _), order in zip(kinds, assigned, orders, strict=True)
             if isinstance(spec, str) and source_of(kind) is not None
         ]
         return server.start()
@@ -144,6 +167,19 @@ def serve(
         for path in temporary:
             shutil.rmtree(path, ignore_errors=True)
         raise
+
+
+def _examples(models: Sequence[ExportedModel], *, needed: bool) -> dict[str, Arrays]:
+    """Return the models' examples; unless ``needed``, of those that have one."""
+    found: dict[str, Arrays] = {}
+    for model in models:
+        try:
+            found[model.name] = model.example()
+        except Exception as error:  # noqa: PERF203 - the user's code
+            if needed:
+                raise
+            _log.warning("%s has no example to probe it with: %s", model.name, error)
+    return found
 
 
 def _by_pipeline(files: Sequence[Path], kinds: Sequence[type[Pipeline]]) -> dict[str, Path]:

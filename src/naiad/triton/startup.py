@@ -15,6 +15,20 @@ from naiad.triton.stub_watch import Stubs
 
 _SERVICES = 3  # HTTP, gRPC and metrics
 _POLL = 0.02  # seconds
+_QUIET = 3.0  # seconds without an entry in the log after which Triton waits for dead processes
+
+
+class StuckError(EngineError):
+    """A start that Triton does not finish, as it waits for a process that has died.
+
+    Attributes:
+        models: why each model failed, by name; Triton waits for one of them.
+    """
+
+    def __init__(self, models: Mapping[str, str]) -> None:
+        """Name the models."""
+        super().__init__(not_loaded(models))
+        self.models = models
 
 
 class PortTakenError(EngineError):
@@ -34,22 +48,45 @@ def wait_for_start(
     on_event: Callable[[LogEvent], None],
     *,
     all_must_load: bool = True,
-) -> None:
+    refused: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Wait until Triton has loaded its models and is listening.
+
+    Args:
+        reaper: of the process.
+        follower: of its log.
+        models: number of models that Triton loads.
+        timeout: in seconds.
+        on_event: called with the log's events.
+        all_must_load: a model that fails makes the start fail, once all others are done.
+        refused: reasons why further models were left out, by name; they count as failed.
+
+    Returns:
+        Reasons why models did not load, by name, of those that Triton tried.
 
     Raises:
         PortTakenError: a port is in use.
+        StuckError: not all must load, and Triton waits for one that has failed.
         EngineError: the start failed; says why, and where the log is.
     """
     deadline = time.monotonic() + timeout
-    progress, stubs = Startup(models if all_must_load else None), Stubs()
-    while len(progress.listening) < _SERVICES:
+    progress, stubs = Startup(models if all_must_load else None, refused or {}), Stubs()
+    died: dict[str, LogEvent] = {}
+    heard = time.monotonic()
+    while len(progress.listening) < _SERVICES or progress.is_hopeless():
         ended = [e for e in reaper.poll(_POLL) if e["event"] == "ended"]
         events = list(follower.poll())
         if ended:
             events += follower.rest()
         elif reaper.pid is not None:
-            events += stubs.died(reaper.pid, progress.loading)
+            died |= {event.model: event for event in stubs.died(reaper.pid, progress.loading)}
+        if events:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _QUIET and progress.loading <= died.keys():
+            # Not earlier: a model that waits for its turn has no process, either.
+            events = [died[model] for model in progress.loading]
+            if not all_must_load and (progress.failed or events):
+                raise StuckError(progress.failed or {one.model: one.text for one in events})
         for event in events:
             progress.note(event)
             on_event(event)
@@ -64,19 +101,22 @@ def wait_for_start(
                 f"{waiting}: not ready after {timeout:.0f} s; the log ends with\n"
                 f"{follower.tail()}\nFull log: {follower.path}"
             )
+    return progress.failed
 
 
 class Startup:
     """Progress of a start, from the log."""
 
-    def __init__(self, expected: int | None) -> None:
-        """Expect that many models; None: any may fail."""
+    def __init__(self, expected: int | None, refused: Mapping[str, str] | None = None) -> None:
+        """Expect that many models; None: any may fail. Those ``refused`` have failed already."""
         self.loading: set[str] = set()
+        self.failed: dict[str, str] = {}
+        """Reasons why models have not loaded, by name."""
         self.listening: set[str] = set()
         self.taken_port: int | None = None
-        self._expected = expected
-        self._seen: set[str] = set()
-        self._failed: dict[str, str] = {}
+        self._refused = dict(refused or {})
+        self._expected = None if expected is None else expected + len(self._refused)
+        self._seen = {*self._refused}
         self._errors: list[str] = []
         self._stopping = False
 
@@ -90,7 +130,7 @@ class Startup:
             self.loading.discard(event.model)
         elif event.kind == "failed":
             self.loading.discard(event.model)
-            self._failed[event.model] = event.text
+            self.failed[event.model] = event.text
         elif event.kind == "listening":
             self.listening.add(event.text)
         elif event.kind == "stopping":
@@ -106,17 +146,22 @@ class Startup:
         if self._stopping or missing_library or self._expected is None:
             return self._stopping or missing_library
         all_done = not self.loading and len(self._seen) >= self._expected
-        return bool(self._failed and all_done)
+        return bool((self.failed or self._refused) and all_done)
 
     def reason(self) -> str:
         """Return the reason; "" if the log does not say."""
-        if not self._failed:
+        failed = self.failed | self._refused
+        if not failed:
             return "\n".join(self._errors)
-        total = max(self._expected or 0, len(self._seen))
-        lines = [f"{model}: {why}" for model, why in sorted(self._failed.items())]
-        if total == 1:
-            return f"the model did not load: {lines[0]}"
-        return "\n".join([f"{len(lines)} of {total} models did not load:", *lines])
+        return not_loaded(failed, max(self._expected or 0, len(self._seen)))
+
+
+def not_loaded(reasons: Mapping[str, str], total: int = 0) -> str:
+    """Return the error of a server some of whose ``total`` models did not load."""
+    lines = [f"{model}: {why}" for model, why in sorted(reasons.items())]
+    if max(total, len(lines)) == 1:
+        return f"the model did not load: {lines[0]}"
+    return "\n".join([f"{len(lines)} of {max(total, len(lines))} models did not load:", *lines])
 
 
 def last_words(ended: Sequence[Mapping[str, Any]], follower: LogFollower) -> str:

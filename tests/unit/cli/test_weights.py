@@ -92,3 +92,23 @@ def test_what_are_no_weights_is_refused(
     error = show(weights).exception
     assert isinstance(error, WeightsError), error
     assert message in str(error)
+
+
+@pytest.mark.parametrize(("name", "part"), [("nugraph3", "tensors"), ("gat", "92,373 numbers")])
+def test_a_built_in_name_stands_for_its_default_weights(name: str, part: str) -> None:
+    result = show(Path(name))
+    assert result.exit_code == 0, result.output
+    assert f"{name}: the default weights, " in result.output.replace("\n", "")
+    assert part in result.output
+
+
+def test_an_application_without_weights_has_none_to_show() -> None:
+    assert str(show(Path("simple")).exception) == "simple has no weights"
+
+
+def test_a_folder_of_that_name_comes_first(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights.rename(tmp_path / "nugraph3")
+    monkeypatch.chdir(tmp_path)
+    assert "made.by" in show(Path("nugraph3")).output

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.triton import copy_model
@@ -11,6 +12,7 @@ from naiad.triton.command import (
     check_repositories,
     check_settings,
     command_line,
+    exits_on_error,
     is_complete,
     model_directories,
 )
@@ -147,9 +149,30 @@ def test_what_cannot_be_served_is_said_before_triton_starts(repository: Path, tm
     (tmp_path / "empty").mkdir()
     with pytest.raises(EngineError, match="has no models"):
         check_repositories([repository, tmp_path / "empty"])
-    (repository / "identity").rename(repository / "my model")
-    with pytest.raises(EngineError, match="the model's name 'my model'"):
-        check_repositories([repository])
+
+
+@pytest.mark.parametrize(
+    ("settings", "exits"),
+    [
+        ({}, True),
+        ({"exit_on_error": False}, False),
+        ({"arguments": ("--exit-on-error=false",)}, False),
+        ({"exit_on_error": False, "arguments": ("--exit-on-error=true",)}, True),
+    ],
+)
+def test_a_model_that_does_not_load_stops_the_others_unless_asked(
+    repository: Path, tmp_path: Path, settings: dict[str, Any], exits: bool
+):
+    assert exits_on_error(ServeSettings(**settings)) is exits
+    given = [one for one in line_for(repository, tmp_path, **settings) if "exit-on-error" in one]
+    assert given[-1:] == ([f"--exit-on-error={str(exits).lower()}"] if settings else [])
+
+
+def test_a_configuration_that_its_model_py_completes_is_not_complete(repository: Path):
+    assert is_complete(repository)
+    with (repository / "identity" / "1" / "model.py").open("a") as file:
+        file.write("\n\nclass Own:\n    @staticmethod\n    def auto_complete_config(config): ...\n")
+    assert not is_complete(repository)
 
 
 def test_models_are_loaded_and_polled_as_said(repository: Path, tmp_path: Path):

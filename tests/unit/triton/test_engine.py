@@ -120,7 +120,7 @@ def test_an_installed_triton_finds_its_libraries_and_backends(installed: Path, t
     libraries = environment(layout, {"LD_LIBRARY_PATH": "/mine"})["LD_LIBRARY_PATH"]
     assert libraries.split(":")[1:] == [str(installed / "lib"), "/mine"]
     utils = layout.backends / "python" / "triton_python_backend_utils.py"
-    assert utils.read_text() == "", "later stubs take NumPy 2"
+    assert "NumPy" not in utils.read_text(), "later stubs take NumPy 2"
 
 
 def test_a_python_without_a_stub_or_shared_library_serves_all_the_same(wheel: Path, tmp_path: Path):

@@ -205,3 +205,10 @@ def test_an_error_is_news_again_once_its_model_is_loaded_again(tmp_path: Path):
     events = [(event.kind, event.text) for event in events_of(tmp_path / "log", log)]
     printed = ("printed", "hello")
     assert events == [("loading", ""), printed, ("ready", ""), *[printed] * 2, ("error", "no")] * 2
+
+
+def test_links_are_shown_as_what_they_stand_for(tmp_path: Path):
+    log = tmp_path / "log"
+    log.write_text("Python model file not found in '/tmp/x/linked-0/m/1/model.py'\n")
+    follower = LogFollower(log, {Path("/tmp/x/linked-0"): Path("/models")})
+    assert follower.tail() == "Python model file not found in '/models/m/1/model.py'"

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from tests.support.triton import FREE, copy_model
 
-from naiad.errors import EngineError, SchemaError
+from naiad.errors import EngineError, InvalidInput, SchemaError, WeightsError
 from naiad.triton.server import Server
 from naiad.triton.serving import serve
 
@@ -17,9 +17,16 @@ def test_a_server_that_was_never_started_can_be_stopped():
         server.client()
 
 
-def test_weights_are_for_one_pipeline():
+def test_settings_are_for_one_pipeline():
     with pytest.raises(ValueError, match="a single pipeline"):
-        serve("nugraph3", "other", weights="w")
+        serve("nugraph3", "other", settings={"a": 1})
+
+
+def test_weights_that_are_not_for_all_pipelines_are_to_be_named(tmp_path: Path):
+    with pytest.raises(WeightsError, match=r"gat_test: .*; give weights by name .* NAME=PATH"):
+        serve("gat", "nugraph3", weights=tmp_path)
+    with pytest.raises(InvalidInput, match="weights for gta, but the pipelines are: gat"):
+        serve("gat", weights={"gta": tmp_path})
 
 
 def test_an_unknown_pipeline_is_named_and_nothing_is_left(

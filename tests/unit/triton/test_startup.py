@@ -48,3 +48,13 @@ def test_a_start_of_models_that_were_served_before_goes_on_without_some():
     failed = [LogEvent("loading", model="a"), LogEvent("failed", "a is broken", "a")]
     assert not told(None, *failed).is_hopeless()
     assert told(None, *failed, LogEvent("stopping")).is_hopeless()
+
+
+def test_models_that_were_left_out_count_as_failed():
+    ready = [LogEvent("loading", model="a"), LogEvent("ready", model="a")]
+    progress = Startup(1, {"b": "no GPU"})
+    assert not progress.is_hopeless()
+    for event in ready:
+        progress.note(event)
+    assert progress.is_hopeless()
+    assert progress.reason() == "1 of 2 models did not load:\nb: no GPU"

@@ -142,7 +142,7 @@ class _Maker(Simulates["Event"], Trains, ImportsWeights):
         )
         return (summary(card),)
 
-    def application_of(self, weights: Path) -> str:
+    def served_as(self, weights: Path, options: Any) -> str:
         """Return the name of the application that serves weights, by their card."""
         from naiad.applications.nugraph.card import read_any_card
 

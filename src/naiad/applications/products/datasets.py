@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from naiad.applications.products.graph import FACTS_FILE, ProductGraph, open_graph, write_graph
-from naiad.applications.products.ogb import Progress, convert, is_ogb
+from naiad.applications.products.ogb import Progress, convert, ogb_folder
 from naiad.errors import InvalidInput
 
 SYNTHETIC: Final = 20_000
@@ -31,8 +31,8 @@ def training_graph(
         graph = simulate(SYNTHETIC, seed)
         write_graph(weights / _GRAPH, graph)
         return graph, _GRAPH
-    if is_ogb(data):
-        return convert(data, weights / _GRAPH, progress), _GRAPH
+    if (ogb := ogb_folder(data)) is not None:
+        return convert(ogb, weights / _GRAPH, progress), _GRAPH
     if data.is_dir() and not (data / FACTS_FILE).exists() and (data / "raw").is_dir():
         raise InvalidInput(f"{data} has raw/ but not raw/edge.csv.gz, as OGB's ogbn-products has")
     return open_graph(data), str(data.resolve())

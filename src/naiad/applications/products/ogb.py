@@ -32,9 +32,10 @@ _SPLIT: Final = {"train": "train", "validation": "valid", "test": "test"}
 Progress = Callable[[str, int], None]
 
 
-def is_ogb(folder: Path) -> bool:
-    """Return whether a folder has files named as OGB names them."""
-    return (folder / "raw" / "edge.csv.gz").is_file()
+def ogb_folder(folder: Path) -> Path | None:
+    """Return the folder with files named as OGB names them: this one, or OGB's in it, or None."""
+    named = (folder, folder / "ogbn_products", folder / "products")
+    return next((one for one in named if (one / "raw" / "edge.csv.gz").is_file()), None)
 
 
 def convert(

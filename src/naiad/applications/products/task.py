@@ -129,7 +129,8 @@ class ProductsTask(
             default=None,
             metadata={
                 "metavar": "DIR",
-                "help": "Graph to serve the weights with; not needed for graph_embeddings.",
+                "help": "Graph to serve the weights with, or OGB's folder of ogbn-products, which "
+                "is converted; not needed for graph_embeddings.",
             },
         )
         categories: Path | None = field(
@@ -282,27 +283,44 @@ class ProductsTask(
         [bold]Examples[/]
 
           naiad weights import products sage.pth.tar -o weights/ --graph shop/
+          naiad weights import products sage.pth.tar -o weights/ --graph ogbn_products/
           naiad serve products --weights weights/
           naiad serve graph_embeddings --weights weights/
         """
-        from naiad.applications.products.graph import open_graph
-        from naiad.applications.products.weights import import_checkpoint
+        from naiad.applications.products.datasets import training_graph
+        from naiad.applications.products.weights import import_checkpoint, read_architecture
+        from naiad.console import progress_bar
 
         names: tuple[str, ...] | None = None
+        folder = ""
         if options.graph is not None:
-            names = open_graph(options.graph).categories or None
+            features = read_architecture(source).features  # before minutes of conversion
+            with progress_bar("reading the graph", None, unit="lines") as advance:
+                graph, folder = training_graph(
+                    options.graph, output, 0, lambda file, lines: advance(lines, None, file)
+                )
+            if graph.features.shape[1] != features:
+                raise InvalidInput(
+                    f"{options.graph} has {graph.features.shape[1]} features per product; the "
+                    f"weights need {features}"
+                )
+            names = graph.categories or None
         if options.categories is not None:
             names = tuple(options.categories.read_text("utf-8").splitlines())
         import_checkpoint(
             source,
             output,
             classes=names,
-            graph="" if options.graph is None else str(options.graph.resolve()),
+            graph=folder,
             fanouts=_fanouts(options.fanouts),
             notice=options.notice,
         )
         if options.graph is None:
-            yield "the weights have no graph: naiad serve graph_embeddings --weights DIR"
+            yield "the weights have no graph: clients of graph_embeddings send their own"
+
+    def served_as(self, weights: Path, options: Any) -> str:
+        """Return the model that needs no graph if there is none."""
+        return self.name if options.graph is not None else GraphEmbeddings.name
 
 
 class ProductsRecommend(Application):

@@ -80,6 +80,18 @@ def import_checkpoint(
     return card.save_with(net, folder)
 
 
+def read_architecture(checkpoint: Path) -> Architecture:
+    """Return the sizes of the network in a checkpoint.
+
+    Raises:
+        WeightsError: the file is not such a checkpoint.
+    """
+    try:
+        return _architecture(_in_order(read_state_dict(checkpoint)))
+    except WeightsError as error:
+        raise WeightsError(f"{checkpoint}: {error}") from error
+
+
 def _shapes(architecture: Architecture) -> dict[str, torch.Size]:
     """Return the shape of each parameter, without allocating any."""
     with torch.device("meta"):

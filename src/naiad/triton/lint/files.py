@@ -47,9 +47,11 @@ def _served(config: ModelConfig, there: list[int]) -> list[int]:
 
 
 def _check_policy(config: ModelConfig, there: list[int]) -> Iterator[Finding]:
-    for version in config.message.version_policy.specific.versions:
+    asked = config.message.version_policy.specific.versions
+    found = warning if {*asked} & {*there} else error
+    for version in asked:
         if there and version not in there:
-            yield warning(
+            yield found(
                 f"{CONFIG}: version_policy.specific.versions has {version}; there are "
                 f"{', '.join(map(str, there))}"
             )

@@ -11,7 +11,7 @@ from naiad.triton.lint.config import check_config
 from naiad.triton.lint.ensemble import check_ensemble
 from naiad.triton.lint.files import check_files
 from naiad.triton.lint.finding import Finding, error, warning
-from naiad.triton.lint.own_code import check_environment
+from naiad.triton.lint.own_code import check_environment, check_versions
 from naiad.triton.model_config import CONFIG, ModelConfig, read_model_config, versions
 from naiad.triton.paths import is_plain
 
@@ -42,13 +42,18 @@ class Report:
 
 
 def check_repository(
-    repository: Path, *, load_files: bool = True, python_environment: Path | None = None
+    repository: Path,
+    *,
+    load_files: bool = True,
+    python_environment: Path | None = None,
+    cpu: bool = False,
 ) -> Report:
     """Check a repository and every model in it.
 
     With ``load_files`` model files are loaded to compare their signatures with the configs, and
     pipelines are set up and answer their examples: they must be trusted. A model's own ``model.py``
-    runs in the Python ``python_environment``, or that of `default_python`.
+    runs in the Python ``python_environment``, or that of `default_python`. With ``cpu`` models that
+    ask for a GPU are served on the CPU.
 
     Raises:
         EngineError: no such folder, it is a model, or the environment is invalid.
@@ -71,15 +76,18 @@ def check_repository(
         except RepositoryError as problem:
             found[folder.name].append(error(str(problem)))
     for name, config in configs.items():
-        found[name] += check_config(config)
+        found[name] += check_config(config, cpu=cpu)
         found[name] += check_files(config, load=load_files)
         if load_files:
             found[name] += check_environment(config, python_environment)
         if config.backend == "ensemble" or config.message.HasField("ensemble_scheduling"):
             found[name] += check_ensemble(config, configs, known=found.keys())
+    general = [*_check_whole(repository, empty=not found)]
+    if load_files:
+        general += check_versions(configs.values(), python_environment)
     return Report(
         repository,
-        tuple(_check_whole(repository, empty=not found)),
+        tuple(general),
         {name: tuple(findings) for name, findings in found.items()},
     )
 

@@ -10,12 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from typer.testing import CliRunner
 
+from naiad.applications.products.card import Architecture
 from naiad.applications.products.datasets import training_graph
 from naiad.applications.products.graph import ProductGraph, write_graph
+from naiad.applications.products.model import SageNet
+from naiad.applications.products.pipeline import Products
 from naiad.applications.products.simulate import simulate
 from naiad.applications.products.train import Epoch, accuracy, train
 from naiad.applications.products.weights import load_weights
+from naiad.cli.main import app
 from naiad.errors import InvalidInput, NaiadError
 
 
@@ -156,3 +162,38 @@ def test_a_graph_of_naiads_is_named_where_it_is(tmp_path: Path, graph: ProductGr
     (tmp_path / "raw").mkdir()
     with pytest.raises(InvalidInput, match=r"not raw/edge\.csv\.gz, as OGB"):
         training_graph(tmp_path, tmp_path / "w", 0)
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_checkpoint_is_imported_with_ogbs_folder(
+    tmp_path: Path, ogb: tuple[Path, ProductGraph], above: bool
+) -> None:
+    folder, expected = tmp_path / "dataset" / "ogbn_products", ogb[1]
+    write_ogb(folder, expected)
+    architecture = Architecture(expected.features.shape[1], 8, 47, 2)
+    torch.save(SageNet(architecture).state_dict(), tmp_path / "sage.pt")
+    words = ["weights", "import", "products", str(tmp_path / "sage.pt"), "-o", str(tmp_path / "w")]
+    given = folder.parent if above else folder
+    result = CliRunner().invoke(app, [*words, "--graph", str(given), "--fanouts", "5,5"])
+    assert result.exit_code == 0, result.output
+    assert "naiad serve products --weights" in result.output.replace("\n", " ")
+    served = Products(tmp_path / "w")
+    assert len(served.graph) == len(expected)
+    assert load_weights(tmp_path / "w")[1].classes[:2] == ("Shelf 0", "Shelf 1")
+
+
+def test_a_checkpoint_of_other_features_is_refused(
+    tmp_path: Path, ogb: tuple[Path, ProductGraph]
+) -> None:
+    torch.save(SageNet(Architecture(7, 8, 47, 2)).state_dict(), tmp_path / "sage.pt")
+    words = ["weights", "import", "products", str(tmp_path / "sage.pt"), "-o", str(tmp_path / "w")]
+    result = CliRunner().invoke(app, [*words, "--graph", str(ogb[0])])
+    assert "features per product; the weights need 7" in str(result.exception)
+
+
+def test_weights_without_a_graph_are_served_by_the_model_that_needs_none(tmp_path: Path) -> None:
+    torch.save(SageNet(Architecture()).state_dict(), tmp_path / "sage.pt")
+    words = ["weights", "import", "products", str(tmp_path / "sage.pt"), "-o", str(tmp_path / "w")]
+    result = CliRunner().invoke(app, words)
+    assert "naiad serve graph_embeddings --weights" in result.output.replace("\n", " ")
+    assert "serve products" not in result.output.replace("\n", " ")

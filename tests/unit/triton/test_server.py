@@ -23,7 +23,7 @@ def test_settings_are_for_one_pipeline():
 
 
 def test_weights_that_are_not_for_all_pipelines_are_to_be_named(tmp_path: Path):
-    with pytest.raises(WeightsError, match="gat_test: .*; give weights by name .* NAME=PATH"):
+    with pytest.raises(WeightsError, match=r"gat_test: .*; give weights by name .* NAME=PATH"):
         serve("gat", "nugraph3", weights=tmp_path)
     with pytest.raises(InvalidInput, match="weights for gta, but the pipelines are: gat"):
         serve("gat", weights={"gta": tmp_path})

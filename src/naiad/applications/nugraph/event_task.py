@@ -47,7 +47,7 @@ class NuGraphTask(Task["Event", "NuGraphResult"], Opens["Event"], Reports, Draws
             default=False, metadata={"help": "With --plot: also draw the truth, if known."}
         )
         full: bool = field(
-            default=False, metadata={"help": "With --plot: show all hits without zooming in."}
+            default=False, metadata={"help": "With --plot: show all hits, each plane fitted to them, without zooming in."}
         )
 
     @classmethod

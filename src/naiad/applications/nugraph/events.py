@@ -40,9 +40,6 @@ SPACEPOINT_COLUMNS: Final[Mapping[str, str]] = {
 }
 """Columns of the spacepoint_table and their dtypes; -1 where a plane has no hit."""
 
-UNKNOWN_ID: Final = -1
-"""Run, subrun and event number of an event whose file has none."""
-
 _TRUTH_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "event_table": ("is_cc", "nu_pdg"),
     "particle_table": ("g4_id", "category"),
@@ -236,7 +233,7 @@ def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
         raise InvalidInput(f"{path} is not an HDF5 file, or is damaged: {error}") from error
     try:
         found = _open_tables(file, path, truth)
-        index = tables.build_index(found, UNKNOWN_ID)
+        index = tables.build_index(found)
     except BaseException:
         file.close()
         raise

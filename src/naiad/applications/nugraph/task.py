@@ -152,8 +152,9 @@ class _Maker(Simulates["Event"], Trains, ImportsWeights):
 class NuGraph3Task(NuGraphTask, _Maker):
     """Label hits, classify events and find vertices with a served NuGraph3.
 
-    Prints up to three events one by one, or a summary of more. Result files
-    have a row per hit; HDF5 files have pynuml's layout.
+    Prints up to three events in full, up to ten in a line each with a summary,
+    and a summary of more. Result files have a row per hit; HDF5 files have
+    pynuml's layout.
 
     [bold]Examples[/]
 
@@ -208,8 +209,9 @@ class _NuGraph2Task(NuGraphTask):
 class NuGraph2Task(_NuGraph2Task, _Maker):
     """Label hits with a served NuGraph2: MIP, HIP, shower, michel, diffuse; signal or not.
 
-    Prints up to three events one by one, or a summary of more. Result files
-    have a row per hit; HDF5 files have pynuml's layout.
+    Prints up to three events in full, up to ten in a line each with a summary,
+    and a summary of more. Result files have a row per hit; HDF5 files have
+    pynuml's layout.
 
     [bold]Examples[/]
 

@@ -148,6 +148,7 @@ def _append_rows(merged: Any, name: str, column: Any, items: int) -> None:
             compression_opts=column.compression_opts,
             shuffle=column.shuffle,
         )
+        merged[name].attrs.update(column.attrs)
     into = merged[name]
     end = len(into)
     into.resize(end + len(column), axis=0)

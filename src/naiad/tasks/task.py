@@ -87,6 +87,12 @@ class Column:
     fill: Literal["", "unit", "number"] = ""
     categories: tuple[str, ...] = ()
 
+    @property
+    def about(self) -> dict[str, str]:
+        """The documentation and the unit, as in the metadata of files, without an empty one."""
+        doc = self.doc or ("name of the input" if self.fill == "unit" else "")
+        return {key: text for key, text in (("doc", doc), ("unit", self.unit)) if text}
+
 
 class Source(Protocol[Unit_co]):
     """An opened input: a sequence of units, such as the events of a file."""

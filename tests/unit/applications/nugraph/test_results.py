@@ -182,7 +182,7 @@ def test_what_was_added_before_an_exception_is_kept(
     assert f"the first 1 results are in {partial}" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("suffix", "size"), [(".h5", 90_000), (".parquet", 180_000)])
+@pytest.mark.parametrize(("suffix", "size"), [(".h5", 76_000), (".parquet", 180_000)])
 def test_a_full_disk_gives_one_line_and_finished_results_are_readable(
     tmp_path: Path, suffix: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

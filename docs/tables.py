@@ -84,6 +84,7 @@ EXTRAS = {
     "store-arango": "graph stores in ArangoDB",
     "nifti": "reading and writing NIfTI volumes",
     "parquet": "writing results as Parquet",
+    "root": "[ROOT files](nugraph3.md#root) of events and results of NuGraph",
     "plots": "pictures of results",
     "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
     "ray": "[`naiad process`](bulk.md) on a Ray cluster",

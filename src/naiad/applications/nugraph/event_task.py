@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from naiad.applications.nugraph.truth import TruthReport
 
 _HDF5: Final = "naiad.applications.nugraph.result_files:Hdf5Writer"
+_ROOT: Final = "naiad.applications.nugraph.root_results:RootWriter"
 
 
 class NuGraphTask(
@@ -29,8 +30,8 @@ class NuGraphTask(
     """Base of the tasks of NuGraph networks."""
 
     packages = ("scipy", "safetensors")
-    unit, suffixes, example = "events", (".h5", ".hdf5"), "events/*.h5"
-    formats = {".h5": _HDF5, ".hdf5": _HDF5}
+    unit, suffixes, example = "events", (".h5", ".hdf5", ".root"), "events/*.h5"
+    formats = {".h5": _HDF5, ".hdf5": _HDF5, ".root": _ROOT}
 
     defaults: ClassVar[Labels]
     """Heads and classes of a server whose model names none."""

@@ -1,16 +1,18 @@
-"""Neutrino events and their HDF5 files.
+"""Neutrino events and their HDF5 and ROOT files.
 
-Reads pynuml's layout and pandas' HDFStore in "fixed" format, one event at a time, so files may be
-larger than memory; writes pynuml's layout, streaming. Units are those of pynuml: wires, ticks and
+Reads pynuml's layout and pandas' HDFStore in "fixed" format, and pynuml's tables as branches of a
+ROOT tree, one event at a time, so files may be larger than memory; writes pynuml's layout or ROOT,
+streaming. Units are those of pynuml: wires, ticks and
 ADC counts for hits, cm for positions, MeV for deposited energy and GeV for the neutrino.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,10 @@ from naiad.errors import InvalidInput, NaiadError
 from naiad.hdf5 import Hdf5Draft
 
 Array = NDArray[Any]
+_OpenTable: TypeAlias = "Callable[[str], Table | None]"
+
+ROOT: Final = ".root"
+"""Suffix of ROOT files; others are HDF5."""
 
 HIT_COLUMNS: Final[Mapping[str, str]] = {
     "hit_id": "int32",
@@ -45,6 +51,7 @@ _TRUTH_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "particle_table": ("g4_id", "category"),
     "edep_table": ("hit_id", "g4_id", "energy"),
 }
+_NEEDED: Final = {"hit_table": HIT_COLUMNS, "spacepoint_table": SPACEPOINT_COLUMNS}
 _POSITION: Final = "position"
 # Events read or written together.
 _BLOCK: Final = 64
@@ -114,7 +121,7 @@ class Event:
 
 
 class EventFile:
-    """The events of an HDF5 file, read on demand.
+    """The events of a file, read on demand.
 
     A sequence: ``len(file)``, ``file[3]``, ``for event in file``, and ``file[10:20]``, a view of
     the same open file. Close it, or use it in a ``with`` block.
@@ -219,20 +226,17 @@ class EventFile:
 
 
 def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
-    """Open a file of events; ``truth=False`` leaves the truth tables unread.
+    """Open a file of events, ROOT or HDF5; ``truth=False`` leaves the truth tables unread.
 
-    Raises `InvalidInput` if the file does not exist or is not HDF5, or if it lacks a table or
-    column; the message names what is missing and what the file has.
+    Raises `InvalidInput` if the file does not exist or has another format, or if it lacks a table
+    or column; the message names what is missing and what the file has.
     """
     path = Path(path)
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file")
+    file, open_table = _open_root(path) if path.suffix == ROOT else _open_hdf5(path)
     try:
-        file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
-    except OSError as error:
-        raise InvalidInput(f"{path} is not an HDF5 file, or is damaged: {error}") from error
-    try:
-        found = _open_tables(file, path, truth)
+        found = _open_tables(open_table, truth)
         index = tables.build_index(found)
     except BaseException:
         file.close()
@@ -240,19 +244,45 @@ def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
     return EventFile(file, found, index, range(len(index.ids)))
 
 
-def _open_tables(file: tables.Node, path: Path, truth: bool) -> dict[str, Table]:
-    found: dict[str, Table] = {}
-    for name, columns in (("hit_table", HIT_COLUMNS), ("spacepoint_table", SPACEPOINT_COLUMNS)):
+def _open_hdf5(path: Path) -> tuple[tables.Node, _OpenTable]:
+    try:
+        file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+    except OSError as error:
+        raise InvalidInput(f"{path} is not an HDF5 file, or is damaged: {error}") from error
+
+    def open_table(name: str) -> Table | None:
         table = tables.open_table(file, path, name)
-        if table is None:
+        if table is None and name in _NEEDED:
             raise InvalidInput(
                 f"{path} has no table {name!r}; an event file has hit_table and spacepoint_table; "
                 f"this one has {', '.join(file) or 'nothing'}"
             )
+        return table
+
+    return file, open_table
+
+
+def _open_root(path: Path) -> tuple[tables.Node, _OpenTable]:
+    from naiad.applications.nugraph.root_events import RootFile
+
+    file = RootFile(path, HIT_COLUMNS)
+    plain = {
+        "hit_table": (*HIT_COLUMNS,),
+        "spacepoint_table": (*SPACEPOINT_COLUMNS, *(f"{_POSITION}_{axis}" for axis in "xyz")),
+        "event_table": tables.EVENT_ID,
+    }
+    return file, lambda name: file.open_table(name, plain.get(name, ()))
+
+
+def _open_tables(open_table: _OpenTable, truth: bool) -> dict[str, Table]:
+    found: dict[str, Table] = {}
+    for name, columns in _NEEDED.items():
+        table = open_table(name)
+        assert table is not None
         table.require(*columns)
         found[name] = table
     for name in _TRUTH_TABLES:
-        table = tables.open_table(file, path, name)
+        table = open_table(name)
         # The event_table of real data has no truth, but lists the events.
         if table is not None and (name == "event_table" or truth):
             found[name] = table
@@ -276,7 +306,7 @@ def write_events(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write events to a new file in pynuml's layout, with any truth; return their number.
+    """Write events to a new file in pynuml's layout, or ROOT, with any truth; return their number.
 
     Events are written as they come; ``progress`` is called with the number written so far. The
     file appears under its name when it is complete. All events must have the same columns: truth
@@ -288,8 +318,7 @@ def write_events(
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with Hdf5Draft(partial) as draft:
-            writer = _Writer(draft)
+        with closing(_RootWriter(partial) if path.suffix == ROOT else _Writer(partial)) as writer:
             for event in events:
                 writer.add(event)
                 if progress is not None and writer.events % _BLOCK == 0:
@@ -303,17 +332,15 @@ def write_events(
     return writer.events
 
 
-class _Writer:
-    """Rows of events, appended to the file block by block."""
+class _Checked:
+    """Writes events after a check that they have the same columns."""
 
-    def __init__(self, draft: Hdf5Draft) -> None:
+    def __init__(self) -> None:
         self.events = 0
-        self._draft = draft
-        self._waiting: dict[str, list[dict[str, Array]]] = {}
         self._columns: dict[str, frozenset[str]] = {}
-        self._empty = _rows(Event(0, 0, 0, _no_rows(HIT_COLUMNS), _no_rows(SPACEPOINT_COLUMNS)))
 
-    def add(self, event: Event) -> None:
+    def _checked(self, event: Event) -> dict[str, dict[str, Array]]:
+        """Return the tables of the next event."""
         rows = _rows(event)
         columns = {name: frozenset(table) for name, table in rows.items()}
         if self.events == 0:
@@ -332,11 +359,46 @@ class _Writer:
                         f"event {self.events}: {name}/{column} has {length} rows, but "
                         f"{next(iter(lengths))} has {count}; they must be equal"
                     )
+        self.events += 1
+        return rows
+
+
+class _RootWriter(_Checked):
+    """Events appended to a ROOT file."""
+
+    def __init__(self, path: Path) -> None:
+        from naiad.applications.nugraph.root_events import RootEvents
+
+        super().__init__()
+        self._file = RootEvents(path)
+
+    def add(self, event: Event) -> None:
+        self._file.add(event.id, self._checked(event))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Writer(_Checked):
+    """Rows of events, appended to an HDF5 file block by block."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._draft = Hdf5Draft(path)
+        self._waiting: dict[str, list[dict[str, Array]]] = {}
+        self._empty = _rows(Event(0, 0, 0, _no_rows(HIT_COLUMNS), _no_rows(SPACEPOINT_COLUMNS)))
+
+    def add(self, event: Event) -> None:
+        number, rows = self.events, self._checked(event)
+        for name, table in rows.items():
+            count = len(next(iter(table.values())))
             table["event_id"] = np.tile(np.array(event.id, np.int32), (count, 1))
-            table["event_id.seq_cnt"] = np.array([(self.events, count)] if count else [], np.int64)
+            table["event_id.seq_cnt"] = np.array([(number, count)] if count else [], np.int64)
             table["event_id.seq_cnt"] = table["event_id.seq_cnt"].reshape(-1, 2)
             self._waiting.setdefault(name, []).append(table)
-        self.events += 1
         if self.events % _BLOCK == 0:
             self.flush()
 
@@ -348,6 +410,9 @@ class _Writer:
                 self._waiting[name] = [table]
         self._draft.commit(self._append_to)
         self._waiting.clear()
+
+    def close(self) -> None:
+        self._draft.close()
 
     def _append_to(self, file: tables.Node) -> None:
         for name, blocks in self._waiting.items():

@@ -175,7 +175,7 @@ def _open_pandas(group: Node, path: Path, name: str) -> Table:
     ids = _pandas_ids(group, columns)
     for column in EVENT_ID:
         columns.pop(column, None)
-    return Table(path, name, rows, _join_vectors(name, columns), ids, None)
+    return Table(path, name, rows, join_vectors(name, columns), ids, None)
 
 
 def _pandas_ids(group: Node, columns: Mapping[str, Reader]) -> Reader | None:
@@ -199,7 +199,7 @@ def _pandas_ids(group: Node, columns: Mapping[str, Reader]) -> Reader | None:
     return None
 
 
-def _join_vectors(table: str, columns: dict[str, Reader]) -> dict[str, Reader]:
+def join_vectors(table: str, columns: dict[str, Reader]) -> dict[str, Reader]:
     """Join three columns that are the parts of a vector (``nu_vtx_x`` and so on) into one."""
     joined = dict(columns)
     for column in columns:

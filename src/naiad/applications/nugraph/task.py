@@ -162,6 +162,7 @@ class NuGraph3Task(NuGraphTask, _Maker):
       naiad infer nugraph3 events.h5 --events 0:10 --plot pictures/
       naiad infer nugraph3 events.h5 -o results.parquet --concurrency 16
       naiad infer nugraph3 events.h5 --url grpc://gpu-server:8001 -o results.h5
+      naiad infer nugraph3 events.h5 -o results.root --truth
       naiad infer nugraph3 events.h5 --local
     """
 
@@ -218,6 +219,7 @@ class NuGraph2Task(_NuGraph2Task, _Maker):
       naiad infer nugraph2 events.h5
       naiad infer nugraph2 events.h5 --events 0:10 --plot pictures/
       naiad infer nugraph2 events.h5 -o results.parquet --concurrency 16
+      naiad infer nugraph2 events.h5 -o results.root --truth
       naiad infer nugraph2 events.h5 --local
     """
 

@@ -227,7 +227,7 @@ def test_events_that_are_not_there_cannot_be_chosen(events: Path) -> None:
 def test_an_unknown_format_is_refused_before_the_server_is_asked(events: Path) -> None:
     result = infer(events, "127.0.0.1:9", "-o", "results.txt")
     assert isinstance(result.exception, NaiadError)
-    assert "results are written as .h5, .hdf5, .csv, .parquet" in str(result.exception)
+    assert "results are written as .h5, .hdf5, .root, .csv, .parquet" in str(result.exception)
 
 
 def test_a_file_that_is_not_hdf5_is_refused(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_results_of_different_models_do_not_share_a_file(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["r.txt", "r"])
 def test_an_unknown_suffix_is_refused_with_those_that_are_known(tmp_path: Path, name: str) -> None:
-    with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.csv, \.parquet"):
+    with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.root, \.csv, \.parquet"):
         write_results([reconstruct([0])], tmp_path / name)
     (tmp_path / "r").touch()
     with pytest.raises(NaiadError, match=r"must end in \.h5, \.hdf5, \.parquet or \.pq"):

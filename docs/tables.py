@@ -6,6 +6,8 @@ As an MkDocs hook it replaces these marks in a page:
   ``outputs``;
 - ``<!-- settings: CLASS -->``: the fields of a settings dataclass;
 - ``<!-- applications -->``: the registered applications;
+- ``<!-- columns: NAME -->``: the columns of an application's results; ``<!-- columns -->``: of
+  all applications;
 - ``<!-- cves -->``: the vulnerabilities in cves.yaml;
 - ``<!-- extras -->``: the extras in pyproject.toml;
 - ``<!-- public names -->``: ``naiad.__all__``;
@@ -53,6 +55,7 @@ _EXTRAS = "<!-- extras -->"
 _README = "<!-- readme -->"
 _NAMES = "<!-- public names -->"
 _APPLICATIONS = "<!-- applications -->"
+_COLUMNS = re.compile(r"<!-- columns(?:: (?P<name>\w+))? -->")
 _EXAMPLE = re.compile(r"<!-- example: (?P<name>\w+\.py) -->")
 _ACCURACY = re.compile(r"(?<=<!-- held-out accuracy -->\n).*?(?=<!-- end -->)", re.DOTALL)
 _TREE = re.compile(r"(?<=<!-- tree -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
@@ -84,6 +87,7 @@ EXTRAS = {
     "store-arango": "graph stores in ArangoDB",
     "nifti": "reading and writing NIfTI volumes",
     "parquet": "writing results as Parquet",
+    "root": "[ROOT files](nugraph3.md#root) of events and results of NuGraph",
     "plots": "pictures of results",
     "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
     "ray": "[`naiad process`](bulk.md) on a Ray cluster",
@@ -110,6 +114,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         markdown = markdown.replace(_EXTRAS, extras_table(extras()))
     if _APPLICATIONS in markdown:
         markdown = markdown.replace(_APPLICATIONS, application_table())
+    markdown = _COLUMNS.sub(
+        lambda place: column_table(place["name"]) if place["name"] else column_tables(), markdown
+    )
     markdown = _EXAMPLE.sub(lambda place: example_block(place["name"]), markdown)
     return _SCHEMA.sub(
         lambda place: schema_table(getattr(load_pipeline(place["pipeline"]), place["kind"])),
@@ -140,6 +147,25 @@ def application_table() -> str:
         ]
         summary = known.summary
         lines.append(f"| `{known.name}` | {takes} | {', '.join(columns)} | {summary} |")
+    return "\n".join(lines)
+
+
+def column_tables() -> str:
+    """Return the columns of the results of all applications that have any."""
+    names = [one.name for one in applications() if issubclass(one, Task) and one.columns]
+    return "\n\n".join(f"### Columns of `{name}`\n\n{column_table(name)}" for name in names)
+
+
+def column_table(name: str) -> str:
+    """Return the columns of an application's results as a Markdown table."""
+    (task,) = (one for one in applications() if one.name == name and issubclass(one, Task))
+    lines = ["| column | type | unit | |", "|---|---|---|---|"]
+    for column in task.columns:
+        about = column.about
+        kind = "string" if column.dtype in ("str", "category") else column.dtype
+        lines.append(
+            f"| `{column.name}` | {kind} | {about.get('unit', '')} | {about.get('doc', '')} |"
+        )
     return "\n".join(lines)
 
 

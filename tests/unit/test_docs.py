@@ -23,6 +23,7 @@ from naiad.applications.nugraph.schema import INPUTS, OUTPUTS
 from naiad.cli.main import app
 from naiad.core.schema import validate
 from naiad.errors import InvalidInput
+from naiad.tasks.task import Task
 
 ALL_BLOCKS = [block for page in PAGES for block in blocks(page)]
 
@@ -309,3 +310,21 @@ def test_an_example_says_how_to_run_it_and_is_listed(example: Path) -> None:
     assert f"[{example.stem}]({example.name})" in (example.parent / "README.md").read_text("utf-8")
     for line in re.findall(r"^    (naiad .+)$", text.partition('"""\n\n')[0], re.MULTILINE):
         check_command(example.name, shlex.split(line, comments=True)[1:])
+
+
+def test_the_columns_of_results_are_in_the_reference_with_their_units() -> None:
+    page = tables.on_page_markdown((ROOT / "docs" / "reference.md").read_text("utf-8"))
+    assert "<!-- columns" not in page
+    for application in applications():
+        if not issubclass(application, Task):
+            continue
+        for column in application.columns:
+            assert column.about["doc"], f"{application.name}: {column.name}"
+        if application.columns:
+            part = page.partition(f"### Columns of `{application.name}`\n")[2].partition("\n### ")[
+                0
+            ]
+            named = re.findall(r"^\| `(.+?)` \| \w+ \| (.*?) \| \S.* \|$", part, re.MULTILINE)
+            assert named == [(column.name, column.unit) for column in application.columns]
+    page = tables.on_page_markdown((ROOT / "docs" / "nugraph3.md").read_text("utf-8"))
+    assert "| `vertex_x` | float32 | cm | x of the vertex |" in page

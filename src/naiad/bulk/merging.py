@@ -113,13 +113,19 @@ def read_provenance(path: Path) -> dict[str, Any] | None:
     """Return the provenance in a file of results, or None.
 
     Raises:
-        NaiadError: the file is neither HDF5 nor parquet.
+        NaiadError: the file is neither HDF5, parquet nor ROOT.
     """
     try:
         if path.suffix == ".parquet":
             from pyarrow import parquet
 
             text = (parquet.read_schema(path).metadata or {}).get(PROVENANCE.encode())
+        elif path.suffix == ".root":
+            import uproot
+
+            opened: Any = uproot.open(path)
+            with opened as file:
+                text = str(file[PROVENANCE]) if PROVENANCE in file else None
         else:
             import h5py
 
@@ -148,6 +154,7 @@ def _append_rows(merged: Any, name: str, column: Any, items: int) -> None:
             compression_opts=column.compression_opts,
             shuffle=column.shuffle,
         )
+        merged[name].attrs.update(column.attrs)
     into = merged[name]
     end = len(into)
     into.resize(end + len(column), axis=0)

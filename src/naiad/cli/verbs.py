@@ -45,6 +45,7 @@ from naiad.tasks.task import (
     Trains,
     WritesFiles,
 )
+from naiad.tasks.truth import HasTruth
 
 Command: TypeAlias = "Callable[..., None]"
 Kind: TypeAlias = "type[Task[Any, Any]]"
@@ -119,6 +120,7 @@ def infer_command(kind: Kind) -> Command:
             chosen=parse_slice(given.get("chosen"), kind.unit),
             output=given["output"],
             plot=given.get("plot"),
+            truth=given.get("truth", False),
             model=given["model"],
             drawing=build(kind.DrawOptions, given) if issubclass(kind, Draws) else None,
             concurrency=given["concurrency"],
@@ -204,6 +206,19 @@ def infer_command(kind: Kind) -> Command:
             None,
         )
     )
+    has_truth = issubclass(kind, HasTruth)
+    if has_truth:
+        also = "; with --plot, draw it" if issubclass(kind, Draws) else ""
+        parameters.append(
+            _option(
+                "truth",
+                bool,
+                typer.Option(
+                    "--truth", help=f"Compare with the truth in the inputs, where known{also}."
+                ),
+                False,
+            )
+        )
     if issubclass(kind, Draws):
         parameters.append(
             _option(
@@ -217,7 +232,8 @@ def infer_command(kind: Kind) -> Command:
                 None,
             )
         )
-        parameters += options(kind.DrawOptions)
+        drawing = options(kind.DrawOptions)
+        parameters += [one for one in drawing if one.name != "truth" or not has_truth]
     parameters += _server(kind)
     return _made(infer, parameters, _help(kind))
 

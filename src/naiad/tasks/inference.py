@@ -36,6 +36,7 @@ from naiad.tasks.task import (
     Task,
     WritesFiles,
 )
+from naiad.tasks.truth import HasTruth
 
 PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
 
@@ -56,6 +57,7 @@ class Inference:
         plot: a picture; or a folder, with a picture for each unit.
         model: name on the server; by default the task's.
         drawing: options of the pictures.
+        truth: compare with the truth in the inputs.
         concurrency: requests at once.
         timeout: seconds per request.
         force: overwrite existing files.
@@ -70,6 +72,7 @@ class Inference:
     plot: Path | None = None
     model: str | None = None
     drawing: Any = None
+    truth: bool = False
     concurrency: int
     timeout: float
     force: bool = False
@@ -192,6 +195,8 @@ class _Run:
         self.failed = self.done = 0
         self.several = False
         self.kept: list[Found] = []
+        task = what.task
+        self._truth = task if what.truth and isinstance(task, HasTruth) else None
 
     def run(self, inputs: Sequence[Input]) -> int:
         what, task = self.what, self.what.task
@@ -203,7 +208,7 @@ class _Run:
             sources: list[tuple[Input, Source[Any], range]] = []
             for given in inputs:
                 try:
-                    source = stack.enter_context(closing(open_input(task, given)))
+                    source = stack.enter_context(closing(self._open(given)))
                 except NaiadError as error:
                     self._fail(_Asked([(given, 0)], "", str(given.path), None), error)
                     continue
@@ -216,6 +221,7 @@ class _Run:
                 self._check_parts(count, parts)
                 count //= len(parts)
             report = _report(task, count, card, what.options)
+            comparison = self._truth.comparison(card) if self._truth is not None else None
             advance = stack.enter_context(progress_bar(task.unit, count, unit=task.unit))
             began = time.perf_counter()
             outputs: dict[Path, Output] = {}
@@ -233,6 +239,8 @@ class _Run:
                     self.done += 1
                     found = _Answered(asked.name, answer, task, asked.places)
                     report.add(found)
+                    if comparison is not None:
+                        comparison.add(asked.unit, answer)
                     self._write(asked, answer, card, outputs, stack)
                     self._draw(found, card)
                 advance(self.failed + self.done)
@@ -240,9 +248,16 @@ class _Run:
         # After the bar, which lines on standard output would break.
         if self.done:
             report.print(seconds)
+            if comparison is not None:
+                comparison.print()
         say_notice(model.notice())
         self._finish(card)
         return self.failed
+
+    def _open(self, given: Input) -> Source[Any]:
+        if self._truth is not None and not given.typed:
+            return self._truth.open_with_truth(given.path)
+        return open_input(self.what.task, given)
 
     def _check_parts(self, count: int, parts: Sequence[str]) -> None:
         unit = self.what.task.unit

@@ -129,7 +129,7 @@ class _Parquet:
         self._pa, self._columns = pa, columns
         self._schema = pa.schema(
             [
-                pa.field(column.name, _arrow(pa, column.dtype), metadata=_about(column))
+                pa.field(column.name, _arrow(pa, column.dtype), metadata=column.about)
                 for column in columns
             ],
             metadata={"naiad": json.dumps(facts)},
@@ -285,11 +285,6 @@ def _arrow(pa: Any, dtype: str) -> Any:
     if dtype == "category":
         return pa.dictionary(pa.int8(), pa.string())
     return pa.string() if dtype == "str" else pa.from_numpy_dtype(np.dtype(dtype))
-
-
-def _about(column: Column) -> dict[str, str] | None:
-    about = {"doc": column.doc, "unit": column.unit}
-    return {key: text for key, text in about.items() if text} or None
 
 
 def _text(pa: Any, values: list[Any]) -> Any:

@@ -4,7 +4,7 @@ A subclass of `Task` says what a unit is (an image, an event, a text), how it be
 what the answer means. The typed clients, ``naiad infer | process | simulate | train | weights
 import``, tables, pictures, benchmark data and documentation are derived from it. Bases declare what
 else an application can do: `Opens`, `Parses`, `Joins`, `Reports`, `Draws`, `WritesFiles`,
-`Simulates`, `Trains`, `ImportsWeights`::
+`Simulates`, `Trains`, `ImportsWeights`, and `naiad.tasks.truth.HasTruth`::
 
     class Molecules(Task[Molecule, Solubility]):
         \"\"\"Predict how well molecules dissolve in water.\"\"\"
@@ -86,6 +86,12 @@ class Column:
     unit: str = ""
     fill: Literal["", "unit", "number"] = ""
     categories: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> dict[str, str]:
+        """The documentation and the unit, as in the metadata of files, without an empty one."""
+        doc = self.doc or ("name of the input" if self.fill == "unit" else "")
+        return {key: text for key, text in (("doc", doc), ("unit", self.unit)) if text}
 
 
 class Source(Protocol[Unit_co]):

@@ -58,6 +58,11 @@ def test_merging_is_the_inverse_of_cutting(suffix: str, parts: list[list[int]]) 
         assert read_provenance(merged) == {"naiad": "1.2.3", "servers": ["a", "b"]}
         assert read_provenance(whole) is None
         if suffix == ".h5":
+            with h5py.File(whole) as one, h5py.File(merged) as other:
+                for place in ("hit_table/local_time", "event_table/vertex"):
+                    about = dict(one[place].attrs)
+                    assert about["unit"]
+                    assert repr(about) == repr(dict(other[place].attrs))
             assert contents(merged) == contents(whole)
         else:
             assert parquet.read_table(merged).equals(parquet.read_table(whole))

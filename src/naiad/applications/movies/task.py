@@ -73,7 +73,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
     columns = (
         Column("rank", "int32", "rank among the picks, from 1"),
         Column("id", doc="key of the film"),
-        Column("title"),
+        Column("title", doc="of the film"),
         Column("year", "int32", "empty if unknown"),
         Column("score", "float32", "higher is better"),
         Column("people", doc="people that the films share, joined by `; `"),

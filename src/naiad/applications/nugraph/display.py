@@ -44,6 +44,7 @@ _CHARGES = (50.0, 200.0, 800.0)  # of the legend, ADC
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM, _PANEL, _GAP = 13.0, 0.8, 0.2, 1.2, 0.95, 3.7, 0.22
 _LEAST = 12.0  # cm, smallest span when zoomed in
 _TAIL = 0.05  # share of the charge that may be out of view at either end when zoomed in
+_MARGIN = 0.04  # share of the hits' span that is left free at either end without zooming in
 
 # Where wire and time are in centimetres, all directions have one scale.
 _WIRE_CM, _TICK_CM = POSITION_SCALE
@@ -71,7 +72,8 @@ def event_display(
 ) -> Figure:
     """Draw an event: wire against time on three planes, hits in the colour of their class.
 
-    All planes have one scale along wires and drift, so angles are as in space. The area of a hit
+    Zoomed in, all planes have one scale along wires and drift, so angles are as in space; without,
+    the axes are fitted to the hits, as these spread over metres. The area of a hit
     grows with its charge; hits that the filter drops are faint. The vertex is marked on planes with
     a known projection: ``projection``, else one fitted to the positions of the event's spacepoints.
     A model that finds particles has a second row, with hits in the colour of their particle.
@@ -111,9 +113,14 @@ def event_display(
             "hspace": _GAP / _PANEL,
         },
     )
-    _frame(grid[0], event, rows, focus.classes >= 0, zoom)
+    if zoom:
+        _frame_signal(grid[0], event, rows, focus.classes >= 0)
+    else:
+        _frame_all(grid[0], event, rows)
     for axes, row in zip(grid, rows, strict=True):
         _draw_row(axes, event, row, first=row is rows[0], last=row is rows[-1])
+    if zoom:
+        scale_bar(grid[-1][-1])
     _header(figure, result, height)
     _legend(figure, result, any(row.vertex for row in rows), height)
     if path is not None:
@@ -161,27 +168,45 @@ def _true(event: Event, projection: Projection | None) -> _Row:
     return _Row(f"Truth: {kind}", event.truth.semantic, seen)
 
 
-def _frame(
-    axes: Sequence[Axes],
-    event: Event,
-    rows: Sequence[_Row],
-    signal: NDArray[np.bool_],
-    zoom: bool,
+def _frame_all(axes: Sequence[Axes], event: Event, rows: Sequence[_Row]) -> None:
+    """Set the limits: each plane's wires, and the times of all, with all hits in view."""
+    planes, wires = event.hits["local_plane"], event.hits["local_wire"]
+    for number, (plane, ax) in enumerate(zip(PLANES, axes, strict=True)):
+        marks = [row.vertex[plane][0] for row in rows if plane in row.vertex]
+        ax.set_xlim(*_fitted(wires[planes == number], marks, _LEAST / _WIRE_CM))
+    marks = [at[1] for row in rows for at in row.vertex.values()]
+    axes[0].set_ylim(*_fitted(event.hits["local_time"], marks, _LEAST / _TICK_CM))
+
+
+def _fitted(values: NDArray[Any], marks: Sequence[float], least: float) -> tuple[float, float]:
+    """Return limits around all values, and around marks that are near them, with a margin."""
+    if len(values) == 0:
+        middle = sum(marks) / len(marks) if marks else least / 2
+        return middle - least / 2, middle + least / 2
+    low, high = float(values.min()), float(values.max())
+    reach = max(0.1 * (high - low), least / 2)
+    near = [mark for mark in marks if low - reach <= mark <= high + reach]
+    low, high = min([low, *near]), max([high, *near])
+    margin = max(_MARGIN * (high - low), 0.5 * (least - (high - low)))
+    return low - margin, high + margin
+
+
+def _frame_signal(
+    axes: Sequence[Axes], event: Event, rows: Sequence[_Row], signal: NDArray[np.bool_]
 ) -> None:
-    """Set the limits: one scale for all, with the hits and nearby vertices in view."""
+    """Set the limits: one scale for all, with the signal's charge and nearby vertices in view."""
     planes = event.hits["local_plane"]
     wires = event.hits["local_wire"] * _WIRE_CM
     times = event.hits["local_time"] * _TICK_CM
     charge = np.clip(event.hits["integral"], 0, None)
-    chosen = signal if zoom and signal.any() else np.ones(len(planes), bool)
-    cut = _TAIL if zoom else 0.0
+    chosen = signal if signal.any() else np.ones(len(planes), bool)
     spans: list[tuple[float, float]] = []
     for number, plane in enumerate(PLANES):
         here = chosen & (planes == number)
         marks = [row.vertex[plane][0] * _WIRE_CM for row in rows if plane in row.vertex]
-        spans.append(_span(wires[here], charge[here], marks, cut))
+        spans.append(_span(wires[here], charge[here], marks))
     marks = [at[1] * _TICK_CM for row in rows for at in row.vertex.values()]
-    drift = _span(times[chosen], charge[chosen], marks, cut)
+    drift = _span(times[chosen], charge[chosen], marks)
     box = axes[0].get_window_extent()
     # Centimetres per pixel.
     scale = max(
@@ -203,16 +228,16 @@ def _window(low: float, high: float, width: float) -> tuple[float, float]:
 
 
 def _span(
-    values: NDArray[Any], charge: NDArray[Any], marks: Sequence[float], cut: float
+    values: NDArray[Any], charge: NDArray[Any], marks: Sequence[float]
 ) -> tuple[float, float]:
-    """Return the span of the charge in cm, less a share ``cut`` at either end, with a margin."""
+    """Return the span of the charge in cm, less its tails, with a margin."""
     if len(values) == 0:
         middle = sum(marks) / len(marks) if marks else _LEAST / 2
         return middle - _LEAST / 2, middle + _LEAST / 2
     order = np.argsort(values)
     ordered, sums = values[order], np.cumsum(charge[order])
-    low = float(ordered[np.searchsorted(sums, cut * sums[-1])])
-    high = float(ordered[min(np.searchsorted(sums, (1 - cut) * sums[-1]), len(ordered) - 1)])
+    low = float(ordered[np.searchsorted(sums, _TAIL * sums[-1])])
+    high = float(ordered[min(np.searchsorted(sums, (1 - _TAIL) * sums[-1]), len(ordered) - 1)])
     reach = max(0.5 * (high - low), _LEAST / 2)
     near = [mark for mark in marks if low - reach <= mark <= high + reach]
     low, high = min([low, *near]), max([high, *near])
@@ -258,8 +283,6 @@ def _draw_row(axes: Sequence[Axes], event: Event, row: _Row, *, first: bool, las
             ax.set_xlabel("wire", fontsize=9.5, color=SOFT)
     axes[0].set_ylabel("time [ticks]", fontsize=9.5, color=SOFT)
     note(axes[-1], 0.985, 0.975, row.title, ha="right", va="top", fontweight="bold")
-    if last:
-        scale_bar(axes[-1])
 
 
 def _outside(ax: Axes, wires: NDArray[Any], times: NDArray[Any]) -> int:

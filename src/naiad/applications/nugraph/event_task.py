@@ -12,21 +12,26 @@ from naiad.applications.nugraph.result_columns import facts, table_columns
 from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
 from naiad.tasks.task import Column, Draws, Found, Json, Opens, Reports, Rows, Source, Task
+from naiad.tasks.truth import HasTruth
 
 if TYPE_CHECKING:
     from naiad.applications.nugraph.events import Event
     from naiad.applications.nugraph.report import EventReport
     from naiad.applications.nugraph.results import NuGraphResult
+    from naiad.applications.nugraph.truth import TruthReport
 
 _HDF5: Final = "naiad.applications.nugraph.result_files:Hdf5Writer"
+_ROOT: Final = "naiad.applications.nugraph.root_results:RootWriter"
 
 
-class NuGraphTask(Task["Event", "NuGraphResult"], Opens["Event"], Reports, Draws):
+class NuGraphTask(
+    Task["Event", "NuGraphResult"], Opens["Event"], Reports, Draws, HasTruth["Event"]
+):
     """Base of the tasks of NuGraph networks."""
 
     packages = ("scipy", "safetensors")
-    unit, suffixes, example = "events", (".h5", ".hdf5"), "events/*.h5"
-    formats = {".h5": _HDF5, ".hdf5": _HDF5}
+    unit, suffixes, example = "events", (".h5", ".hdf5", ".root"), "events/*.h5"
+    formats = {".h5": _HDF5, ".hdf5": _HDF5, ".root": _ROOT}
 
     defaults: ClassVar[Labels]
     """Heads and classes of a server whose model names none."""
@@ -43,11 +48,12 @@ class NuGraphTask(Task["Event", "NuGraphResult"], Opens["Event"], Reports, Draws
     class DrawOptions:
         """Options of pictures."""
 
-        truth: bool = field(
-            default=False, metadata={"help": "With --plot: also draw the truth, if known."}
-        )
+        truth: bool = field(default=False, metadata={"help": "Also draw the truth, if known."})
         full: bool = field(
-            default=False, metadata={"help": "With --plot: show all hits without zooming in."}
+            default=False,
+            metadata={
+                "help": "With --plot: show all hits, each plane fitted to them, without zooming in."
+            },
         )
 
     @classmethod
@@ -62,6 +68,12 @@ class NuGraphTask(Task["Event", "NuGraphResult"], Opens["Event"], Reports, Draws
         from naiad.applications.nugraph.events import open_events
 
         return open_events(path, truth=False)
+
+    def open_with_truth(self, path: Path) -> Source[Event]:
+        """Open a file of events, with their truth if it has that."""
+        from naiad.applications.nugraph.events import open_events
+
+        return open_events(path)
 
     def request(self, unit: Event, options: Any) -> Request:
         """Return the request for an event."""
@@ -102,6 +114,12 @@ class NuGraphTask(Task["Event", "NuGraphResult"], Opens["Event"], Reports, Draws
         from naiad.applications.nugraph.report import EventReport
 
         return EventReport(count)
+
+    def comparison(self, card: Labels) -> TruthReport:
+        """Return a report of accuracy, efficiency and purity per class, and vertex errors."""
+        from naiad.applications.nugraph.truth import TruthReport
+
+        return TruthReport(self._named(card))
 
     def draw(self, found: Sequence[Found], path: Path, card: Labels, options: Any) -> None:
         """Draw an event: wire against time on three planes."""

@@ -1,16 +1,18 @@
-"""Neutrino events and their HDF5 files.
+"""Neutrino events and their HDF5 and ROOT files.
 
-Reads pynuml's layout and pandas' HDFStore in "fixed" format, one event at a time, so files may be
-larger than memory; writes pynuml's layout, streaming. Units are those of pynuml: wires, ticks and
+Reads pynuml's layout and pandas' HDFStore in "fixed" format, and pynuml's tables as branches of a
+ROOT tree, one event at a time, so files may be larger than memory; writes pynuml's layout or ROOT,
+streaming. Units are those of pynuml: wires, ticks and
 ADC counts for hits, cm for positions, MeV for deposited energy and GeV for the neutrino.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +20,12 @@ from numpy.typing import NDArray
 from naiad.applications.nugraph import labels, tables
 from naiad.applications.nugraph.tables import Table, h5py
 from naiad.errors import InvalidInput, NaiadError
-from naiad.hdf5 import Hdf5Draft
 
 Array = NDArray[Any]
+_OpenTable: TypeAlias = "Callable[[str], Table | None]"
+
+ROOT: Final = ".root"
+"""Suffix of ROOT files; others are HDF5."""
 
 HIT_COLUMNS: Final[Mapping[str, str]] = {
     "hit_id": "int32",
@@ -43,18 +48,17 @@ SPACEPOINT_COLUMNS: Final[Mapping[str, str]] = {
 }
 """Columns of the spacepoint_table and their dtypes; -1 where a plane has no hit."""
 
-UNKNOWN_ID: Final = -1
-"""Run, subrun and event number of an event whose file has none."""
-
-_TRUTH_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+TRUTH_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "event_table": ("is_cc", "nu_pdg"),
     "particle_table": ("g4_id", "category"),
     "edep_table": ("hit_id", "g4_id", "energy"),
 }
-_POSITION: Final = "position"
-# Events read or written together.
-_BLOCK: Final = 64
-_CHUNK_ROWS: Final = 4096
+"""Tables of the truth, and the columns that it needs of each."""
+_NEEDED: Final = {"hit_table": HIT_COLUMNS, "spacepoint_table": SPACEPOINT_COLUMNS}
+POSITION: Final = "position"
+"""Column of spacepoints that files may lack."""
+BLOCK: Final = 64
+"""Events read or written together."""
 # Bytes per column; HDF5 2 takes 8 MB by default, 100 MB in all for data that is read once.
 _CHUNK_CACHE: Final = 1 << 20
 
@@ -126,7 +130,7 @@ class Event:
 
 
 class EventFile:
-    """The events of an HDF5 file, read on demand.
+    """The events of a file, read on demand.
 
     A sequence: ``len(file)``, ``file[3]``, ``for event in file``, and ``file[10:20]``, a view of
     the same open file. Close it, or use it in a ``with`` block.
@@ -146,7 +150,7 @@ class EventFile:
             for name, dtype in EXTRA_HIT_COLUMNS.items()
             if name in found["hit_table"].columns
         }
-        self.has_truth = all(name in found for name in _TRUTH_TABLES)
+        self.has_truth = all(name in found for name in TRUTH_TABLES)
 
     def __len__(self) -> int:
         return len(self._events)
@@ -162,13 +166,13 @@ class EventFile:
         return next(self._read(range(chosen, chosen + 1)))
 
     def __iter__(self) -> Iterator[Event]:
-        for start in range(0, len(self._events), _BLOCK):
-            yield from self._read(self._events[start : start + _BLOCK])
+        for start in range(0, len(self._events), BLOCK):
+            yield from self._read(self._events[start : start + BLOCK])
 
     def read(self, numbers: range) -> Iterator[tuple[str, Event | Exception]]:
         """Yield each event's name, and the event or the error raised when reading it."""
-        for start in range(0, len(numbers), _BLOCK):
-            block = numbers[start : start + _BLOCK]
+        for start in range(0, len(numbers), BLOCK):
+            block = numbers[start : start + BLOCK]
             names = [_name(*self.ids[number].tolist()) for number in block]
             try:
                 # Much faster together, but one unreadable event fails them all.
@@ -212,14 +216,14 @@ class EventFile:
         spacepoints = self._columns(
             "spacepoint_table", column["spacepoint_table"], SPACEPOINT_COLUMNS
         )
-        if _POSITION in self._tables["spacepoint_table"].columns:
-            position = column["spacepoint_table"](_POSITION)
-            spacepoints[_POSITION] = np.ascontiguousarray(position, np.float32)
+        if POSITION in self._tables["spacepoint_table"].columns:
+            position = column["spacepoint_table"](POSITION)
+            spacepoints[POSITION] = np.ascontiguousarray(position, np.float32)
         truth = None
         if self.has_truth:
             contents = {
                 name: {key: column[name](key) for key in self._tables[name].columns}
-                for name in _TRUTH_TABLES
+                for name in TRUTH_TABLES
             }
             if len(contents["event_table"]["is_cc"]):
                 truth = Truth.from_tables(hits["hit_id"], contents)
@@ -236,40 +240,63 @@ class EventFile:
 
 
 def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
-    """Open a file of events; ``truth=False`` leaves the truth tables unread.
+    """Open a file of events, ROOT or HDF5; ``truth=False`` leaves the truth tables unread.
 
-    Raises `InvalidInput` if the file does not exist or is not HDF5, or if it lacks a table or
-    column; the message names what is missing and what the file has.
+    Raises `InvalidInput` if the file does not exist or has another format, or if it lacks a table
+    or column; the message names what is missing and what the file has.
     """
     path = Path(path)
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file")
+    file, open_table = _open_root(path) if path.suffix == ROOT else _open_hdf5(path)
     try:
-        file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
-    except OSError as error:
-        raise InvalidInput(f"{path} is not an HDF5 file, or is damaged: {error}") from error
-    try:
-        found = _open_tables(file, path, truth)
-        index = tables.build_index(found, UNKNOWN_ID)
+        found = _open_tables(open_table, truth)
+        index = tables.build_index(found)
     except BaseException:
         file.close()
         raise
     return EventFile(file, found, index, range(len(index.ids)))
 
 
-def _open_tables(file: tables.Node, path: Path, truth: bool) -> dict[str, Table]:
-    found: dict[str, Table] = {}
-    for name, columns in (("hit_table", HIT_COLUMNS), ("spacepoint_table", SPACEPOINT_COLUMNS)):
+def _open_hdf5(path: Path) -> tuple[tables.Node, _OpenTable]:
+    try:
+        file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+    except OSError as error:
+        raise InvalidInput(f"{path} is not an HDF5 file, or is damaged: {error}") from error
+
+    def open_table(name: str) -> Table | None:
         table = tables.open_table(file, path, name)
-        if table is None:
+        if table is None and name in _NEEDED:
             raise InvalidInput(
                 f"{path} has no table {name!r}; an event file has hit_table and spacepoint_table; "
                 f"this one has {', '.join(file) or 'nothing'}"
             )
+        return table
+
+    return file, open_table
+
+
+def _open_root(path: Path) -> tuple[tables.Node, _OpenTable]:
+    from naiad.applications.nugraph.root_events import RootFile
+
+    file = RootFile(path, HIT_COLUMNS)
+    plain = {
+        "hit_table": (*HIT_COLUMNS,),
+        "spacepoint_table": (*SPACEPOINT_COLUMNS, *(f"{POSITION}_{axis}" for axis in "xyz")),
+        "event_table": tables.EVENT_ID,
+    }
+    return file, lambda name: file.open_table(name, plain.get(name, ()))
+
+
+def _open_tables(open_table: _OpenTable, truth: bool) -> dict[str, Table]:
+    found: dict[str, Table] = {}
+    for name, columns in _NEEDED.items():
+        table = open_table(name)
+        assert table is not None
         table.require(*columns)
         found[name] = table
-    for name in _TRUTH_TABLES:
-        table = tables.open_table(file, path, name)
+    for name in TRUTH_TABLES:
+        table = open_table(name)
         # The event_table of real data has no truth, but lists the events.
         if table is not None and (name == "event_table" or truth):
             found[name] = table
@@ -282,7 +309,7 @@ def _open_tables(file: tables.Node, path: Path, truth: bool) -> dict[str, Table]
 def _tells_truth(found: Mapping[str, Table]) -> bool:
     complete = all(
         name in found and all(column in found[name].columns for column in columns)
-        for name, columns in _TRUTH_TABLES.items()
+        for name, columns in TRUTH_TABLES.items()
     )
     return complete and not {"nu_vtx", "nu_vtx_corr"}.isdisjoint(found["event_table"].columns)
 
@@ -293,7 +320,7 @@ def write_events(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write events to a new file in pynuml's layout, with any truth; return their number.
+    """Write events to a new file in pynuml's layout, or ROOT, with any truth; return their number.
 
     Events are written as they come; ``progress`` is called with the number written so far. The
     file appears under its name when it is complete. All events must have the same columns: truth
@@ -301,15 +328,17 @@ def write_events(
 
     Raises `InvalidInput` if they do not, or if columns of an event differ in length.
     """
+    from naiad.applications.nugraph.event_writers import Hdf5EventWriter, RootEventWriter
+
     path = Path(path)
+    make = RootEventWriter if path.suffix == ROOT else Hdf5EventWriter
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with Hdf5Draft(partial) as draft:
-            writer = _Writer(draft)
+        with closing(make(partial)) as writer:
             for event in events:
                 writer.add(event)
-                if progress is not None and writer.events % _BLOCK == 0:
+                if progress is not None and writer.events % BLOCK == 0:
                     progress(writer.events)
             writer.flush()
         partial.replace(path)
@@ -320,109 +349,5 @@ def write_events(
     return writer.events
 
 
-class _Writer:
-    """Rows of events, appended to the file block by block."""
-
-    def __init__(self, draft: Hdf5Draft) -> None:
-        self.events = 0
-        self._draft = draft
-        self._waiting: dict[str, list[dict[str, Array]]] = {}
-        self._columns: dict[str, frozenset[str]] = {}
-        self._empty = _rows(Event(0, 0, 0, _no_rows(HIT_COLUMNS), _no_rows(SPACEPOINT_COLUMNS)))
-
-    def add(self, event: Event) -> None:
-        rows = _rows(event)
-        columns = {name: frozenset(table) for name, table in rows.items()}
-        if self.events == 0:
-            self._columns = columns
-        elif columns != self._columns:
-            raise InvalidInput(
-                f"event {self.events} ({event.run}, {event.subrun}, {event.event}) has the columns "
-                f"{_listed(columns)}; the events before it have {_listed(self._columns)}"
-            )
-        for name, table in rows.items():
-            lengths = {column: len(values) for column, values in table.items()}
-            count = next(iter(lengths.values()))
-            for column, length in lengths.items():
-                if length != count:
-                    raise InvalidInput(
-                        f"event {self.events}: {name}/{column} has {length} rows, but "
-                        f"{next(iter(lengths))} has {count}; they must be equal"
-                    )
-            table["event_id"] = np.tile(np.array(event.id, np.int32), (count, 1))
-            table["event_id.seq_cnt"] = np.array([(self.events, count)] if count else [], np.int64)
-            table["event_id.seq_cnt"] = table["event_id.seq_cnt"].reshape(-1, 2)
-            self._waiting.setdefault(name, []).append(table)
-        self.events += 1
-        if self.events % _BLOCK == 0:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.events == 0:
-            for name, table in self._empty.items():
-                table["event_id"] = np.empty((0, 3), np.int32)
-                table["event_id.seq_cnt"] = np.empty((0, 2), np.int64)
-                self._waiting[name] = [table]
-        self._draft.commit(self._append_to)
-        self._waiting.clear()
-
-    def _append_to(self, file: tables.Node) -> None:
-        for name, blocks in self._waiting.items():
-            group = file.require_group(name)
-            for column in blocks[0]:
-                _append(group, column, np.concatenate([block[column] for block in blocks]))
-
-
-def _rows(event: Event) -> dict[str, dict[str, Array]]:
-    """Return the tables of one event as written, without the columns that index them."""
-    points = event.spacepoints
-    spacepoints = {
-        "spacepoint_id": points["spacepoint_id"],
-        "hit_id": np.stack([points[f"hit_id_{plane}"] for plane in "uvy"], axis=1),
-    }
-    if _POSITION in points:
-        spacepoints[_POSITION] = points[_POSITION]
-    rows: dict[str, dict[str, Array]] = {
-        "event_table": {"event_id": np.empty((1, 3), np.int32)},
-        "hit_table": {
-            name: event.hits[name]
-            for name in (*HIT_COLUMNS, *(EXTRA_HIT_COLUMNS.keys() & event.hits.keys()))
-        },
-        "spacepoint_table": spacepoints,
-    }
-    if event.truth is not None:
-        for name in _TRUTH_TABLES:
-            rows.setdefault(name, {}).update(event.truth.tables[name])
-    return rows
-
-
 def _name(run: int, subrun: int, event: int) -> str:
     return f"run {run}, subrun {subrun}, event {event}"
-
-
-def _no_rows(columns: Mapping[str, str]) -> dict[str, Array]:
-    return {name: np.empty(0, dtype) for name, dtype in columns.items()}
-
-
-def _listed(columns: Mapping[str, frozenset[str]]) -> str:
-    return ", ".join(f"{table}/{name}" for table in columns for name in sorted(columns[table]))
-
-
-def _append(group: tables.Node, column: str, values: Array) -> None:
-    """Append rows to a dataset ``[rows, k]``, creating it if needed."""
-    values = values.reshape(len(values), int(np.prod(values.shape[1:], dtype=np.int64)))
-    node = group.get(column)
-    if node is None:
-        group.create_dataset(
-            column,
-            data=values,
-            dtype=h5py.string_dtype("ascii") if values.dtype == object else values.dtype,
-            chunks=(_CHUNK_ROWS, values.shape[1]),
-            maxshape=(None, values.shape[1]),
-            compression="gzip",
-            shuffle=values.dtype != object,
-        )
-    elif len(values):
-        end = node.shape[0]
-        node.resize(end + len(values), axis=0)
-        node[end:] = values

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naiad.applications.nugraph.heads import SIGNAL_THRESHOLD
 from naiad.applications.nugraph.labels import BACKGROUND, EVENT_CLASSES, SEMANTIC_CLASSES
 from naiad.applications.nugraph.schema import PLANES
 
@@ -47,19 +48,32 @@ class Metrics:
         """Count a batch: the network's outputs, and ``y_semantic_p``, ``y_event``, ``y_vertex``."""
         for plane in PLANES:
             label = truth[f"y_semantic_{plane}"]
-            signal = label != BACKGROUND
-            predicted = outputs[f"x_semantic_{plane}"].argmax(axis=1)
-            np.add.at(self.semantic, (label[signal], predicted[signal]), 1)
-            kept = outputs[f"x_filter_{plane}"] > 0.5
-            np.add.at(self.signal, (signal.astype(np.int64), kept.astype(np.int64)), 1)
+            self.add_classes(label, outputs[f"x_semantic_{plane}"].argmax(axis=1))
+            self.add_signal(label, outputs[f"x_filter_{plane}"] > SIGNAL_THRESHOLD)
         self.events += len(truth["y_event"])
         if "e_evt" in outputs:
-            known = truth["y_event"] >= 0
-            predicted = outputs["e_evt"].argmax(axis=1)
-            np.add.at(self.event, (truth["y_event"][known], predicted[known]), 1)
+            self.add_events(truth["y_event"], outputs["e_evt"].argmax(axis=1))
         if "v_evt" in outputs:
-            away = outputs["v_evt"].astype(np.float64) - truth["y_vertex"]
-            self.distances.append(np.linalg.norm(away, axis=1))
+            self.add_vertices(truth["y_vertex"], outputs["v_evt"])
+
+    def add_classes(self, label: NDArray[Any], predicted: NDArray[Any]) -> None:
+        """Count the true (or `BACKGROUND`) and the predicted classes of some hits, ``[n]``."""
+        signal = label != BACKGROUND
+        np.add.at(self.semantic, (label[signal], predicted[signal]), 1)
+
+    def add_signal(self, label: NDArray[Any], kept: NDArray[np.bool_]) -> None:
+        """Count some hits by their true class and by the filter, ``[n]``."""
+        signal = label != BACKGROUND
+        np.add.at(self.signal, (signal.astype(np.int64), kept.astype(np.int64)), 1)
+
+    def add_events(self, label: NDArray[Any], predicted: NDArray[Any]) -> None:
+        """Count the true (-1 for others) and the predicted classes of some events, ``[n]``."""
+        known = label >= 0
+        np.add.at(self.event, (label[known], predicted[known]), 1)
+
+    def add_vertices(self, true: NDArray[Any], predicted: NDArray[Any]) -> None:
+        """Add the distances of vertices ``[n, 3]``, in cm."""
+        self.distances.append(np.linalg.norm(predicted.astype(np.float64) - true, axis=1))
 
     def summary(self) -> dict[str, Any]:
         """Return plain numbers for a JSON file; None where a denominator is 0."""
@@ -71,12 +85,13 @@ class Metrics:
             "filter_recall": _ratio(self.signal[1, 1], self.signal[1].sum()),
             "filter_precision": _ratio(self.signal[1, 1], self.signal[:, 1].sum()),
         }
-        if not self.event_classes:
+        if self.event_classes:
+            found |= _of_classes("event", self.event, self.event_classes)
+        if not self.event_classes and not self.distances:
             return found
         distance = np.concatenate(self.distances) if self.distances else np.empty(0)
         return {
             **found,
-            **_of_classes("event", self.event, self.event_classes),
             "vertex_median_cm": round(float(np.median(distance)), 2) if len(distance) else None,
             "vertex_68_percent_cm": (
                 round(float(np.quantile(distance, 0.68)), 2) if len(distance) else None

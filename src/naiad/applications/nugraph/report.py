@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ from naiad.tasks.task import Found
 if TYPE_CHECKING:  # imports torch
     from naiad.applications.nugraph.train import Training
 
-_FEW = 3  # up to this number, events are printed one by one
+_FEW = 3  # up to this number, events are printed one by one, in full
+_LINES = 10  # up to this number, each has a line before the sums
 _BAR = 28  # characters of a probability of 1
 
 
@@ -48,27 +49,31 @@ class Tally:
 
 
 class EventReport:
-    """A report of each of a few events, or of sums over many."""
+    """A report of each of a few events in full, or in a line each, and of sums over many."""
 
     def __init__(self, count: int) -> None:
         """Begin a report of ``count`` events."""
+        self._count = count
         self._tally = Tally()
-        self._few: list[NuGraphResult] | None = [] if count <= _FEW else None
+        self._kept: list[NuGraphResult] = []
 
     def add(self, found: Found) -> None:
         """Add one event."""
-        if self._few is None:
-            self._tally.add(found.result)
-        else:
-            self._few.append(found.result)
+        self._tally.add(found.result)
+        if self._count <= _LINES:
+            self._kept.append(found.result)
 
     def print(self, seconds: float) -> None:
         """Print the report."""
-        if self._few is None:
-            print_tally(self._tally, seconds)
-        for result in self._few or ():
-            print_result(result)
+        if self._count <= _FEW:
+            for result in self._kept:
+                print_result(result)
+                output.print()
+            return
+        if self._kept:
+            print_lines(self._kept)
             output.print()
+        print_tally(self._tally, seconds)
 
 
 def training_lines(training: Training) -> list[str]:
@@ -134,6 +139,28 @@ def print_result(
     console.print(Group(*blocks), highlight=False)
     if stages:
         print_stages(stages, console=console)
+
+
+def print_lines(results: Sequence[NuGraphResult], *, console: Console = output) -> None:
+    """Print a line for each event of one model: class, vertex, and the hits that are signal."""
+    heads = results[0].labels.heads
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("run/subrun/event", no_wrap=True)
+    for head, title in (("event", "class"), ("vertex", "vertex [cm]"), ("filter", "signal")):
+        if head in heads:
+            table.add_column(escape(title), no_wrap=True)
+    table.add_column("hits", justify="right", no_wrap=True)
+    for result in results:
+        row = [Text(f"{result.run}/{result.subrun}/{result.event}", "bold")]
+        if result.has("event"):
+            best = result.event_class
+            row.append(Text(f"{best} {result.event_probabilities[best]:.2f}", "green"))
+        if result.has("vertex"):
+            row.append(Text(", ".join(f"{one:.1f}" for one in result.vertex.tolist())))
+        if result.has("filter"):
+            row.append(Text(f"{int(result.is_signal.sum()):,}"))
+        table.add_row(*row, Text(f"{result.num_hits:,}"))
+    console.print(table, highlight=False)
 
 
 def print_stages(stages: Mapping[str, float], *, console: Console = output) -> None:

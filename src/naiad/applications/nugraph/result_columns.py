@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
@@ -12,6 +12,9 @@ from naiad.applications.nugraph.schema import PLANES
 from naiad.tasks.task import Column, Json
 
 _ENDING = " results"
+
+PYNUML: Final = {"plane": "local_plane", "wire": "local_wire", "time": "local_time"}
+"""pynuml's names of the columns of hits that come from the event, where they differ."""
 
 
 def table_columns(labels: Labels) -> tuple[Column, ...]:
@@ -54,6 +57,40 @@ def facts(labels: Labels) -> Json:
     }
 
 
+def dataset_facts(labels: Labels) -> dict[str, Json]:
+    """Return the attributes of the datasets in HDF5 files, by path.
+
+    They are ``doc``, ``unit`` if there is one, ``columns``, the names in tables of the dataset's
+    columns, and ``classes`` if the numbers are indices of these.
+    """
+    columns = {column.name: column for column in table_columns(labels)}
+    found: dict[str, Json] = {}
+    for table in ("event_table", "hit_table"):
+        found[f"{table}/event_id"] = {
+            "doc": "run, subrun and event number",
+            "columns": ["run", "subrun", "event"],
+        }
+        found[f"{table}/event_id.seq_cnt"] = {
+            "doc": "row of an event in event_table, and its number of rows here, if there are any"
+        }
+    for name in ("hit_id", "plane", "wire", "time", "integral", "rms"):
+        found[f"hit_table/{PYNUML.get(name, name)}"] = _facts(columns[name])
+    found["event_table/unknown_hits"] = _facts(columns["unknown_hits"])
+    for table, per_hit in (("hit_table", True), ("event_table", False)):
+        for part in labels.parts(per_hit=per_hit):
+            if not part.hdf5:
+                continue
+            names = labels.names(part.along) if part.along else ("",)
+            own = [part.column.format(name) for name in names]
+            about = _facts(columns[own[0]]) if own else {}
+            found[f"{table}/{part.hdf5}"] = {
+                **about,
+                "doc": part.doc.format(", ".join(names)),
+                "columns": own,
+            }
+    return found
+
+
 def labels_of(facts: Mapping[str, Any], width: Callable[[Part], int]) -> Labels:
     """Return the labels of the model whose results are in a table or file.
 
@@ -75,6 +112,11 @@ def labels_of(facts: Mapping[str, Any], width: Callable[[Part], int]) -> Labels:
         coordinates=width(coordinates),
         title=str(facts["content"]).removesuffix(_ENDING),
     )
+
+
+def _facts(column: Column) -> Json:
+    classes = {"classes": list(column.categories)} if column.categories else {}
+    return {**column.about, "columns": [column.name], **classes}
 
 
 def _declared(labels: Labels, *, per_hit: bool) -> Iterator[Column]:

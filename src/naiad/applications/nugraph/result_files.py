@@ -1,12 +1,13 @@
 """Files of NuGraph results: HDF5 in pynuml's layout, or one flat Parquet table; both streamed.
 
 HDF5: groups ``event_table`` and ``hit_table`` with a dataset per column, all ``[n, k]``; each has
-``event_id`` (run, subrun, event), and ``hit_table/event_id.seq_cnt`` has the event's row in
-``event_table`` and its number of hits. So tools for pynuml's event files also read results.
+``event_id`` (run, subrun, event), and ``event_id.seq_cnt`` with the event's row in ``event_table``
+and its number of rows here, for events that have any. So ``pynuml.io.File`` reads results too.
 
 Parquet: see :mod:`naiad.applications.nugraph.result_tables`.
 
-The names of classes and the weights' notice are in the file's attributes or schema metadata.
+The names of classes and the weights' notice are in the file's attributes or schema metadata; the
+documentation and unit of each column are in those of its dataset or field.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.nugraph.heads import HEADS, Labels, Part
-from naiad.applications.nugraph.result_columns import facts, labels_of
+from naiad.applications.nugraph.result_columns import PYNUML, dataset_facts, facts, labels_of
 from naiad.applications.nugraph.result_tables import read_parquet
 from naiad.applications.nugraph.results import HIT_DTYPES, NuGraphResult
 from naiad.applications.nugraph.schema import PLANES
@@ -33,8 +34,6 @@ from naiad.tasks.output import Output, check_places
 _HDF5: Final = (".h5", ".hdf5")
 _PARQUET: Final = (".parquet", ".pq")
 _HITS_PER_WRITE = 65_536
-# pynuml's names of the hit columns that come from the event.
-_PYNUML = {"plane": "local_plane", "wire": "local_wire", "time": "local_time"}
 
 
 class Hdf5Writer:
@@ -147,13 +146,14 @@ def _append_block(file: Any, block: list[NuGraphResult], first: int) -> None:
         _append(file, f"event_table/{name}", column)
     counts = np.array([r.num_hits for r in block])
     numbers = np.arange(first, first + len(block))
-    _append(
-        file,
-        "hit_table/event_id.seq_cnt",
-        np.stack([numbers, counts], axis=1)[counts > 0].astype(np.int64),
-    )
+    for table, rows in (("event_table", np.ones_like(counts)), ("hit_table", counts)):
+        sequence = np.stack([numbers, rows], axis=1)[rows > 0].astype(np.int64)
+        _append(file, f"{table}/event_id.seq_cnt", sequence)
     for name, column in _hit_columns(block, labels).items():
         _append(file, f"hit_table/{name}", column)
+    if not first:
+        for name, about in dataset_facts(labels).items():
+            file[name].attrs.update(about)
 
 
 def _stored(labels: Labels, *, per_hit: bool) -> list[Part]:
@@ -185,7 +185,7 @@ def _hit_columns(block: list[NuGraphResult], labels: Labels) -> dict[str, NDArra
     columns: dict[str, NDArray[Any]] = {"event_id": np.repeat(ids, counts, axis=0)}
     for name in HIT_DTYPES:
         column = np.concatenate([r.columns[name] for r in block])
-        columns[_PYNUML.get(name, name)] = column[:, None]
+        columns[PYNUML.get(name, name)] = column[:, None]
     for part in _stored(labels, per_hit=True):
         values = np.concatenate([r.part(part) for r in block])
         columns[part.hdf5] = values if part.along else values[:, None]
@@ -236,7 +236,7 @@ def _read_hdf5(path: Path) -> Iterator[NuGraphResult]:
                 run=run,
                 subrun=subrun,
                 event=event,
-                columns={name: hits[_PYNUML.get(name, name)][start:stop, 0] for name in HIT_DTYPES},
+                columns={name: hits[PYNUML.get(name, name)][start:stop, 0] for name in HIT_DTYPES},
                 values={
                     **read(slice(start, stop), per_hit=True),
                     **{name: values[number] for name, values in of_event.items()},

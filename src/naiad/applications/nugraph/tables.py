@@ -175,13 +175,16 @@ def _open_pandas(group: Node, path: Path, name: str) -> Table:
     ids = _pandas_ids(group, columns)
     for column in EVENT_ID:
         columns.pop(column, None)
-    return Table(path, name, rows, _join_vectors(name, columns), ids, None)
+    return Table(path, name, rows, join_vectors(name, columns), ids, None)
 
 
 def _pandas_ids(group: Node, columns: Mapping[str, Reader]) -> Reader | None:
-    """Read run, subrun and event from columns of these names or from a three-level index."""
-    if all(name in columns for name in EVENT_ID):
-        return _stacked([columns[name] for name in EVENT_ID])
+    """Read run, subrun and event from columns of these names or from a three-level index.
+
+    A missing run or subrun is 0.
+    """
+    if "event" in columns:
+        return _stacked([columns.get(name, _zeros) for name in EVENT_ID])
     if all(f"axis1_label{level}" in group for level in range(3)):
         levels = [group[f"axis1_level{level}"][()] for level in range(3)]
         labels = [group[f"axis1_label{level}"] for level in range(3)]
@@ -196,7 +199,7 @@ def _pandas_ids(group: Node, columns: Mapping[str, Reader]) -> Reader | None:
     return None
 
 
-def _join_vectors(table: str, columns: dict[str, Reader]) -> dict[str, Reader]:
+def join_vectors(table: str, columns: dict[str, Reader]) -> dict[str, Reader]:
     """Join three columns that are the parts of a vector (``nu_vtx_x`` and so on) into one."""
     joined = dict(columns)
     for column in columns:
@@ -216,6 +219,10 @@ def _reader(node: Node, part: int | None = None) -> Reader:
     if node.ndim == 2 and node.shape[1] == 1:
         return lambda start, stop: node[start:stop, 0]
     return lambda start, stop: node[start:stop]
+
+
+def _zeros(start: int, stop: int) -> Array:
+    return np.zeros(stop - start, np.int64)
 
 
 def _nothing(node: Node) -> Reader:
@@ -255,11 +262,12 @@ class Index:
     runs: Mapping[str, Runs]
 
 
-def build_index(tables: Mapping[str, Table], unknown: int) -> Index:
+def build_index(tables: Mapping[str, Table]) -> Index:
     """Find the events of a file.
 
-    The events are the rows of ``event_table`` if it names them, else all that have rows in a
-    table. If no table names events, the file is one event, with the id ``unknown``.
+    The events are the rows of ``event_table`` if there is one with names or numbers of events, else
+    all that have rows in a table. Events without names are numbered by their position: run 0,
+    subrun 0, event 0, 1, 2, ... If rows are assigned to no event, the file is one event.
     Raises `InvalidInput` if rows cannot be assigned to events.
     """
     scans = {
@@ -272,12 +280,12 @@ def build_index(tables: Mapping[str, Table], unknown: int) -> Index:
     if events is not None and events.ids is not None:
         ids = np.asarray(events.ids(0, events.rows), np.int64).reshape(-1, 3)
     elif any(table.counts is not None for table in tables.values()):
-        sequence, ids = _counted_events(tables)
+        sequence, ids = _counted_events(tables, 0 if events is None else events.rows)
     elif scans:
         found = dict.fromkeys(key for keys, _, _ in scans.values() for key in keys)
         ids = np.array(list(found), np.int64).reshape(-1, 3)
     else:
-        ids = np.full((1, 3), unknown, np.int64)
+        ids = numbered(np.zeros(1, np.int64))
     # Rows found by an id that two events share belong to the first.
     keyed = reversed(list(enumerate(map(tuple, ids.tolist())))) if scans else ()
     numbers = {key: number for number, key in keyed}
@@ -303,6 +311,9 @@ def build_index(tables: Mapping[str, Table], unknown: int) -> Index:
                     )
             owner = np.array([numbers[key] for key in keys], np.int64)
             runs[name] = Runs.build(len(ids), owner, start, stop)
+        elif table is events and sequence is not None:
+            rows = np.arange(table.rows)
+            runs[name] = Runs.build(len(ids), np.searchsorted(sequence, rows), rows, rows + 1)
         elif len(ids) == 1:
             whole = np.array([table.rows])
             runs[name] = Runs.build(1, np.zeros(1, np.int64), np.zeros(1, np.int64), whole)
@@ -333,24 +344,34 @@ def _scan(table: Table) -> tuple[list[tuple[int, ...]], NDArray[np.int64], NDArr
     return keys, start, np.append(start[1:], table.rows)[: len(start)]
 
 
+def numbered(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the ids ``[n, 3]`` of events without names: their positions, in run 0, subrun 0."""
+    return np.stack([np.zeros_like(positions), np.zeros_like(positions), positions], axis=1)
+
+
 def _counted_events(
-    tables: Mapping[str, Table],
+    tables: Mapping[str, Table], rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return sequence numbers and ids of all events in the ``seq_cnt`` of any table."""
-    numbers: list[Array] = [np.empty(0, np.int64)]
-    ids: list[Array] = [np.empty((0, 3), np.int64)]
-    for table in tables.values():
-        if table.counts is not None and len(table.counts):
-            numbers.append(table.counts[:, 0])
-            ids.append(_ids_at(table, np.cumsum(table.counts[:, 1]) - table.counts[:, 1]))
-    sequence, first = np.unique(np.concatenate(numbers), return_index=True)
-    return sequence, np.concatenate(ids)[first]
+    """Return sequence numbers and ids of all events in the ``seq_cnt`` of any table.
+
+    ``rows`` is the number of rows of an ``event_table`` without names, which are events too.
+    """
+    counted = [table for table in tables.values() if table.counts is not None]
+    sequence = np.unique(
+        np.concatenate([np.arange(rows), *(np.asarray(table.counts)[:, 0] for table in counted)])
+    ).astype(np.int64)
+    ids = numbered(sequence)
+    # Of tables that name an event, the first counts.
+    for table in reversed(counted):
+        if table.ids is not None and table.counts is not None and len(table.counts):
+            first = np.cumsum(table.counts[:, 1]) - table.counts[:, 1]
+            ids[np.searchsorted(sequence, table.counts[:, 0])] = _ids_at(table, first)
+    return sequence, ids
 
 
 def _ids_at(table: Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the ids ``[n, 3]`` at some rows, in rising order, reading the column in pieces."""
-    if table.ids is None:
-        raise InvalidInput(f"{table.file}: {table.name} has no column {_KEY!r}")
+    assert table.ids is not None
     ids = np.empty((len(rows), 3), np.int64)
     for low in range(0, table.rows, _SCAN_ROWS):
         high = min(low + _SCAN_ROWS, table.rows)

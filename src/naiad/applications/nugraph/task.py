@@ -152,8 +152,9 @@ class _Maker(Simulates["Event"], Trains, ImportsWeights):
 class NuGraph3Task(NuGraphTask, _Maker):
     """Label hits, classify events and find vertices with a served NuGraph3.
 
-    Prints up to three events one by one, or a summary of more. Result files
-    have a row per hit; HDF5 files have pynuml's layout.
+    Prints up to three events in full, up to ten in a line each with a summary,
+    and a summary of more. Result files have a row per hit; HDF5 files have
+    pynuml's layout.
 
     [bold]Examples[/]
 
@@ -161,6 +162,7 @@ class NuGraph3Task(NuGraphTask, _Maker):
       naiad infer nugraph3 events.h5 --events 0:10 --plot pictures/
       naiad infer nugraph3 events.h5 -o results.parquet --concurrency 16
       naiad infer nugraph3 events.h5 --url grpc://gpu-server:8001 -o results.h5
+      naiad infer nugraph3 events.h5 -o results.root --truth
       naiad infer nugraph3 events.h5 --local
     """
 
@@ -208,14 +210,16 @@ class _NuGraph2Task(NuGraphTask):
 class NuGraph2Task(_NuGraph2Task, _Maker):
     """Label hits with a served NuGraph2: MIP, HIP, shower, michel, diffuse; signal or not.
 
-    Prints up to three events one by one, or a summary of more. Result files
-    have a row per hit; HDF5 files have pynuml's layout.
+    Prints up to three events in full, up to ten in a line each with a summary,
+    and a summary of more. Result files have a row per hit; HDF5 files have
+    pynuml's layout.
 
     [bold]Examples[/]
 
       naiad infer nugraph2 events.h5
       naiad infer nugraph2 events.h5 --events 0:10 --plot pictures/
       naiad infer nugraph2 events.h5 -o results.parquet --concurrency 16
+      naiad infer nugraph2 events.h5 -o results.root --truth
       naiad infer nugraph2 events.h5 --local
     """
 

@@ -68,6 +68,40 @@ def test_a_few_events_are_printed_one_by_one(events: Path) -> None:
     assert NOTICE in result.output
 
 
+def test_up_to_ten_events_have_a_line_each_and_a_summary(events: Path) -> None:
+    with nugraph3_server() as (url, _):
+        result = infer(events, url)
+        more = infer(events, url, "--events", "5:")
+        many = events.with_name("many.h5")
+        write_events(many, (make_event([0], event=n) for n in range(11)))
+        sums = infer(many, url)
+    assert result.exit_code == more.exit_code == sums.exit_code == 0, result.output
+    lines = [line.split() for line in result.output.splitlines()]
+    for n in range(10):
+        assert sum(line[:1] == [f"7/2/{n}"] for line in lines) == 1
+    assert ["7/2/9", "cc_numu", "0.53", "9.0,", "2.0,", "3.0", "6", "9"] in lines
+    assert "5 events in" in more.output
+    assert "11 events in" in sums.output
+    assert "7/2/" not in sums.output
+
+
+def test_the_truth_is_compared_where_the_file_has_it(tmp_path: Path) -> None:
+    path, real = tmp_path / "events.h5", tmp_path / "real.h5"
+    write_events(path, simulate(5, seed=3))
+    write_events(real, (make_event([0, 1, 2], event=n) for n in range(2)))
+    with nugraph3_server() as (url, _):
+        result = infer(path, url, real, "--truth")
+        plain = infer(path, url)
+        none = infer(real, url, "--truth")
+    assert result.exit_code == 0, result.output
+    assert "compared with the truth: 5 events; 2 without truth" in result.output
+    for word in ("efficiency", "purity", "accuracy", "signal, by the filter", "michel", "cc_nutau"):
+        assert word in result.output
+        assert word not in plain.output or word in ("michel", "cc_nutau")
+    assert "distance of the vertex: median" in result.output
+    assert "no event has truth to compare with; 2 without truth" in none.output
+
+
 def test_many_events_are_summed_up(events: Path) -> None:
     with nugraph3_server() as (url, served):
         result = infer(events, url, "--concurrency", "3")
@@ -193,7 +227,7 @@ def test_events_that_are_not_there_cannot_be_chosen(events: Path) -> None:
 def test_an_unknown_format_is_refused_before_the_server_is_asked(events: Path) -> None:
     result = infer(events, "127.0.0.1:9", "-o", "results.txt")
     assert isinstance(result.exception, NaiadError)
-    assert "results are written as .h5, .hdf5, .csv, .parquet" in str(result.exception)
+    assert "results are written as .h5, .hdf5, .root, .csv, .parquet" in str(result.exception)
 
 
 def test_a_file_that_is_not_hdf5_is_refused(tmp_path: Path) -> None:

@@ -179,3 +179,18 @@ def test_pyplot_with_its_global_state_is_not_imported() -> None:
 def test_each_class_has_its_own_colour() -> None:
     colours = class_colours(SEMANTIC_CLASSES)
     assert len(set(colours.values())) == len(SEMANTIC_CLASSES)
+
+
+def test_without_zooming_in_the_hits_fill_the_panels() -> None:
+    for event in simulate(3, seed=5):
+        figure = draw(event, zoom=False)
+        for number, ax in enumerate(figure.axes):
+            here = event.hits["local_plane"] == number
+            for values, (low, high) in (
+                (event.hits["local_wire"][here], ax.get_xlim()),
+                (event.hits["local_time"], ax.get_ylim()),
+            ):
+                assert low < values.min()
+                assert values.max() < high
+                # All but the margins, and room for a vertex nearby.
+                assert np.ptp(values) > 0.75 * (high - low)

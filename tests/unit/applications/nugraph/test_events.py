@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from naiad.applications.nugraph.events import (
     HIT_COLUMNS,
     SPACEPOINT_COLUMNS,
-    UNKNOWN_ID,
     Event,
     Truth,
     open_events,
@@ -290,8 +289,47 @@ def test_a_pandas_file_of_one_event_is_read(tmp_path: Path) -> None:
     with open_events(tmp_path / "event.h5") as file:
         assert len(file) == 1
         read = file[0]
-    assert read.id == (UNKNOWN_ID,) * 3
+    assert read.id == (0, 0, 0)
     assert_same(Event(*read.id, event.hits, event.spacepoints), read)
+
+
+@pytest.mark.parametrize("counts", [True, False], ids=["counted", "a row per event"])
+def test_events_without_names_are_numbered_by_position(tmp_path: Path, counts: bool) -> None:
+    path = tmp_path / "events.h5"
+    events = [make_event(n, n % 3, 2) for n in range(5)]
+    write_events(path, events)
+    with h5py.File(path, "r+") as file:
+        for table in file.values():
+            del table["event_id"]
+        if not counts:
+            del file["event_table/event_id.seq_cnt"]
+    with open_events(path) as file:
+        assert [event.id for event in file] == [(0, 0, n) for n in range(5)]
+        for event, read in zip(events, file, strict=True):
+            assert_same(Event(*read.id, event.hits, event.spacepoints, event.truth), read)
+
+
+def test_events_that_only_some_tables_name_keep_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "events.h5"
+    events = [make_event(n, n % 3, 2, truth=False) for n in range(5)]
+    write_events(path, events)
+    with h5py.File(path, "r+") as file:
+        del file["event_table"], file["spacepoint_table/event_id"]
+    with open_events(path) as file:
+        # Those of events 0 and 3 were in the tables without their hits.
+        assert [event.event for event in file] == [0, 85252, 85253, 3, 85255]
+        for event, read in zip(events, file, strict=True):
+            assert_same(Event(*read.id, event.hits, event.spacepoints), read)
+
+
+def test_a_pandas_file_without_runs_is_of_run_0(tmp_path: Path) -> None:
+    events = [make_event(n, 5, 5, truth=False, position=False) for n in range(3)]
+    tables = pandas_tables(events, ids=True)
+    for table in tables.values():
+        del table["run"], table["subrun"]
+    write_pandas_fixed(tmp_path / "events.h5", tables)
+    with open_events(tmp_path / "events.h5") as file:
+        assert [event.id for event in file] == [(0, 0, event.event) for event in events]
 
 
 @pytest.mark.parametrize("empty", ["hit_table", "spacepoint_table"])

@@ -6,20 +6,29 @@ import io
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pyarrow import parquet
 from rich.console import Console
 from tests.unit.applications.nugraph.served import make_event
 
 from naiad.applications.nugraph.display import event_display
-from naiad.applications.nugraph.heads import HEADS, Labels, in_order, output_tensors
+from naiad.applications.nugraph.heads import (
+    HEADS,
+    NUGRAPH2_HEADS,
+    NUGRAPH3_HEADS,
+    Labels,
+    in_order,
+    output_tensors,
+)
 from naiad.applications.nugraph.report import Tally, print_result, print_tally
 from naiad.applications.nugraph.result_columns import table_columns
-from naiad.applications.nugraph.result_files import read_results
+from naiad.applications.nugraph.result_files import read_results, write_results
 from naiad.applications.nugraph.results import NuGraphResult
 from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.task import NuGraph3Task
@@ -165,3 +174,33 @@ def test_labels_say_the_heads_that_the_server_names() -> None:
     )
     assert labels.heads == ("semantic", "vertex")
     assert labels.names("coordinates") == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("heads", [NUGRAPH2_HEADS, NUGRAPH3_HEADS, tuple(HEADS)])
+def test_datasets_of_hdf5_say_their_columns_units_and_classes(
+    tmp_path: Path, heads: tuple[str, ...]
+) -> None:
+    result = reconstruct(heads, [0, 1, 2])
+    path = write_results([result], tmp_path / "r.h5")
+    table = write_results([result], tmp_path / "r.parquet")
+    fields = {field.name: field for field in parquet.read_schema(table)}
+    named: list[str] = []
+    with h5py.File(path) as file:
+        for table in ("event_table", "hit_table"):
+            for name, dataset in file[table].items():
+                about = dict(dataset.attrs)
+                assert about["doc"], name
+                if name == "event_id.seq_cnt":
+                    continue
+                assert len(about["columns"]) == dataset.shape[1]
+                named += about["columns"].tolist()
+                for column in about["columns"]:
+                    unit = (fields[column].metadata or {}).get(b"unit", b"").decode()
+                    assert about.get("unit", "") == unit, column
+        assert list(file["hit_table/local_plane"].attrs["classes"]) == ["u", "v", "y"]
+        assert list(file["hit_table/semantic"].attrs["classes"]) == list("abcde")
+        if "vertex" in heads:
+            assert file["event_table/vertex"].attrs["unit"] == "cm"
+            assert file["event_table/vertex"].attrs["doc"] == "x, y, z of the vertex"
+    # Those that follow from others, or from the place in the file, are left out.
+    assert {*fields} - {*named} == {"entry", "signal"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -181,7 +182,7 @@ def test_what_was_added_before_an_exception_is_kept(
     assert f"the first 1 results are in {partial}" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("suffix", "size"), [(".h5", 60_000), (".parquet", 180_000)])
+@pytest.mark.parametrize(("suffix", "size"), [(".h5", 76_000), (".parquet", 180_000)])
 def test_a_full_disk_gives_one_line_and_finished_results_are_readable(
     tmp_path: Path, suffix: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,13 +220,12 @@ def test_parquet_is_a_plain_table_for_pandas(tmp_path: Path) -> None:
 
 
 def test_hdf5_has_pynuml_s_layout(tmp_path: Path) -> None:
-    import h5py
-
     path = write_results([reconstruct([]), reconstruct([1, 1], run=9)], tmp_path / "r.h5")
     with h5py.File(path) as file:
         assert file["hit_table/event_id.seq_cnt"][:].tolist() == [[1, 2]]
         assert file["hit_table/event_id"][:].tolist() == [[9, 2, 1], [9, 2, 1]]
         assert file["event_table/event_id"][:].tolist() == [[7, 2, 1], [9, 2, 1]]
+        assert file["event_table/event_id.seq_cnt"][:].tolist() == [[0, 1], [1, 1]]
         assert file["hit_table/local_plane"].shape == (2, 1)
         assert file["hit_table/probability"].shape == (2, 7)
         assert list(file.attrs["semantic_classes"]) == list(SEMANTIC_CLASSES)
@@ -251,7 +251,7 @@ def test_results_of_different_models_do_not_share_a_file(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["r.txt", "r"])
 def test_an_unknown_suffix_is_refused_with_those_that_are_known(tmp_path: Path, name: str) -> None:
-    with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.csv, \.parquet"):
+    with pytest.raises(NaiadError, match=r"\.h5, \.hdf5, \.root, \.csv, \.parquet"):
         write_results([reconstruct([0])], tmp_path / name)
     (tmp_path / "r").touch()
     with pytest.raises(NaiadError, match=r"must end in \.h5, \.hdf5, \.parquet or \.pq"):
@@ -284,6 +284,56 @@ def test_columns_say_their_units(tmp_path: Path) -> None:
         **{f"vertex_{axis}": "cm" for axis in "xyz"},
     }
     assert all(field.metadata[b"doc"] for field in schema)
+
+
+def test_hdf5_becomes_a_table_of_pandas_in_two_lines(tmp_path: Path) -> None:
+    results = [reconstruct([0, 2], event=5), reconstruct([]), reconstruct([1])]
+    path = write_results(results, tmp_path / "r.h5")
+    with h5py.File(path) as file:
+        columns = [c for c in file["hit_table"].values() if "columns" in c.attrs]
+        hits = pd.concat([pd.DataFrame(c[:], columns=c.attrs["columns"]) for c in columns], axis=1)
+    table = pd.read_parquet(as_parquet(path)).dropna(subset="hit_id").reset_index(drop=True)
+    assert hits["event"].tolist() == [5, 5, 1]
+    for name in ("run", "wire", "time", "filter", "p_muon"):
+        np.testing.assert_array_equal(hits[name], table[name])
+    assert [SEMANTIC_CLASSES[number] for number in hits["semantic"]] == list(table["semantic"])
+
+
+def test_pynuml_reads_results(tmp_path: Path) -> None:
+    """By the rules of pynuml.io.File, which needs MPI and so is not here."""
+    results = [reconstruct([0, 2], event=5), reconstruct([]), reconstruct([1, 1, 0], event=3)]
+    path = write_results(results, tmp_path / "r.h5")
+    with h5py.File(path) as file:
+        assert file["/event_table/event_id"].shape == (3, 3)  # the key by which it finds events
+        for table in ("event_table", "hit_table"):
+            group = file[table]
+            keys = [name for name in group if name not in ("event_id.seq", "event_id.seq_cnt")]
+            # add_group: columns have equal length; get_dataframe: [n, k], named by their number.
+            assert len({group[name].shape[0] for name in keys}) == 1
+            frames = []
+            for name in keys:
+                assert group[name].ndim == 2
+                width = group[name].shape[1]
+                names = [name] if width == 1 else [f"{name}_{n}" for n in range(width)]
+                names = ["run", "subrun", "event"] if name == "event_id" else names
+                frames.append(pd.DataFrame(group[name][:], columns=names))
+            frame = pd.concat(frames, axis="columns").set_index(["run", "subrun", "event"])
+            # read_data and build_evt: rows of event i, by binary search in unique rising numbers.
+            counts = group["event_id.seq_cnt"][:]
+            assert (np.diff(counts[:, 0]) > 0).all()
+            for number, result in enumerate(results):
+                low, high = np.searchsorted(counts[:, 0], [number, number + 1])
+                start = counts[:low, 1].sum()
+                rows = frame.iloc[start : start + counts[low:high, 1].sum()]
+                assert len(rows) == (result.num_hits if table == "hit_table" else 1)
+                assert set(rows.index) <= {(7, 2, result.event)}
+                if table == "hit_table":
+                    np.testing.assert_array_equal(rows["local_wire"], result.columns["wire"])
+
+
+def as_parquet(path: Path) -> Path:
+    """Write results of an HDF5 file as Parquet."""
+    return write_results(read_results(path), path.with_suffix(".parquet"))
 
 
 def test_a_server_that_names_no_classes_still_gives_a_table(tmp_path: Path) -> None:

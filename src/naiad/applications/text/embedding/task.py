@@ -38,7 +38,7 @@ class TextEmbeddingTask(Task[str, NDArray[np.float32]], Parses[str], Reports):
     on_request = True
 
     unit, example = "texts", '"a heist in space" "robbers on a rocket"'
-    columns = (Column("text", fill="unit"),)
+    columns = (Column("text", fill="unit", doc="the text"),)
     formats = {".npy": "naiad.applications.text.embedding.vectors:VectorFile"}
     # Several workers share the work, and no answer takes long.
     listed, group, grouped, concurrency = True, 32, ("text",), 4

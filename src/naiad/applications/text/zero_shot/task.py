@@ -78,7 +78,10 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
     demos = {"zero_shot": "naiad.applications.text.zero_shot.demo:run"}
 
     unit, example = "texts", '"Who are you voting for?" --labels business,science,politics'
-    columns = (Column("text", fill="unit"), Column("label", doc="the one that fits best"))
+    columns = (
+        Column("text", fill="unit", doc="the text"),
+        Column("label", doc="the one that fits best"),
+    )
     listed, grouped = True, ("text",)
 
     @dataclass(frozen=True)

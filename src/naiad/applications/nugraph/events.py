@@ -281,7 +281,7 @@ def _open_root(path: Path) -> tuple[tables.Node, _OpenTable]:
 
     file = RootFile(path, HIT_COLUMNS)
     plain = {
-        "hit_table": (*HIT_COLUMNS,),
+        "hit_table": (*HIT_COLUMNS, *EXTRA_HIT_COLUMNS),
         "spacepoint_table": (*SPACEPOINT_COLUMNS, *(f"{POSITION}_{axis}" for axis in "xyz")),
         "event_table": tables.EVENT_ID,
     }

@@ -10,11 +10,14 @@ import shutil
 import sys
 import tarfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tests.support import tensorflow
+
+from naiad.triton.backends.tensorflow_file import tensorflow_is_installed
 
 Tensors = Mapping[str, tuple[str, Sequence[int]]]
 
@@ -141,12 +144,21 @@ def workshop(root: Path) -> list[Path]:
         batch=128,
     )
     model = _write(repository, "inception_graphdef", text)
-    (model / "1" / "model.graphdef").touch()
+    _write_graph(model, tensorflow.inception)
     both: Tensors = {f"INPUT{n}": ("INT32", [16]) for n in range(2)}
     results: Tensors = {f"OUTPUT{n}": ("INT32", [16]) for n in range(2)}
     text = config("simple", "tensorflow_graphdef", both, results, batch=8)
-    (_write(repository, "simple", text) / "1" / "model.graphdef").touch()
+    _write_graph(_write(repository, "simple", text), tensorflow.add_sub)
     return [repository]
+
+
+def _write_graph(model: Path, build: Callable[[Any], object]) -> None:
+    """Write a GraphDef: the content does not matter where nothing can read it."""
+    file = model / "1" / "model.graphdef"
+    if tensorflow_is_installed():
+        tensorflow.write_graph(file, build)
+    else:
+        file.touch()
 
 
 def monai(root: Path) -> list[Path]:

@@ -107,7 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
 def measure_echo(runs: int, moment: Moment, instances: int | None) -> Outcome:
     """Compare an echo pipeline with an echo in a bare Python model."""
     with overhead.serving(instances) as server:
-        rounds = run(overhead.compare(server, _KILOBYTE // 4, 8, runs, moment))
+        times = argparse.Namespace(runs=runs, seconds=moment.seconds)
+        rounds = run(overhead.compare(server, _KILOBYTE // 4, 8, times))
     return outcome(
         "throughput, 8 clients, an echo of 1 KB, to a bare Python model",
         "at least",

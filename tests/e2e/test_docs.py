@@ -133,7 +133,9 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     monkeypatch.syspath_prepend(tmp_path)
     reader = Reader(tmp_path)
     yield reader
-    sys.modules.pop("my_model", None)
+    for name, module in [*sys.modules.items()]:  # other pages have files of the same names
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
     if reader.server is not None:
         reader.server.kill()
         reader.server.communicate()

@@ -25,7 +25,7 @@ NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
     ("words", "last"),
     [
         ("own_model.py", "(500, 8) -> (500, 8)"),
-        ("graph_classification.py", "0 "),
+        ("graph_classification.py", " "),
         ("node_classification.py", "torch.Size([4, 3])"),
         ("heterogeneous.py", "])"),
         ("link_prediction.py", "tensor(["),

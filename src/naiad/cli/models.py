@@ -14,7 +14,6 @@ from rich.table import Table
 
 from naiad.cli.connect import open_client
 from naiad.cli.options import Seconds, Url, time_option
-from naiad.client.address import Address
 from naiad.console import errors, output
 from naiad.errors import ModelNotFound, NaiadError, Unavailable
 from naiad.server_card import find_card
@@ -122,6 +121,8 @@ def _write_anew(name: str, url: str) -> None:
     Raises:
         NaiadError: the file's model does not load or answer its example; the folder stays.
     """
+    from naiad.client.address import Address
+
     card = find_card(Address.parse(url).place)
     if card is None or card.model_control != "explicit" or name not in card.sources:
         return

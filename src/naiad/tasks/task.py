@@ -477,7 +477,7 @@ class ImportsWeights(ABC):
     """
 
     imported_as: ClassVar[tuple[str, ...]] = ()
-    """Other names in ``naiad weights import NAME``, such as that of a family of models."""
+    """Other names for ``naiad weights import``, such as that of a family of models."""
 
     ImportOptions: ClassVar[type[Any]] = NoOptions
 

@@ -61,8 +61,6 @@ def test_an_application_brings_options_of_serve_and_export(
     monkeypatch.setattr(mount, "applications", lambda: (Recipe,))
     run = CliRunner().invoke
     assert "Also serve this recipe." in run(app, ["serve", "--help"]).output
-    served = run(app, ["serve", "--recipe", "a", "--recipe", "b", "--weights", "w"])
-    assert "--weights applies to a single PIPELINE" in served.output
     written: list[tuple[Any, ...]] = []
 
     def write(spec: str, directory: Any, **settings: Any) -> Any:

@@ -72,7 +72,7 @@ def test_the_control_key_is_found_at_every_address(tmp_path: Path, monkeypatch: 
     assert {find_key(place) for place in (*places, endpoints.sockets.grpc)} == {"the-control-key"}
     assert find_key(endpoints.ports["metrics"]) is None
     assert sum(file.exists() for file in gated.files(endpoints)) == 4
-    gated.publish_card(endpoints, 17, "http://127.0.0.1:9")
+    gated.publish_card(endpoints, 17, "http://127.0.0.1:9", ())
     for place in places:
         assert url_of(place, "metrics") == endpoints.metrics_url
         assert url_of(place, "health") == "http://127.0.0.1:9"

@@ -16,7 +16,6 @@ from naiad.cli.stopping import interruptible
 from naiad.console import complain, errors, output
 from naiad.core.fields import changed, like
 from naiad.core.settings import ModelSettings, ServeSettings
-from naiad.core.weights_choice import parse_weights
 from naiad.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -99,6 +98,8 @@ def serve(
     of_models: dict[str, Any] = changed(models)
     if models.weights:
         try:
+            from naiad.core.weights_choice import parse_weights
+
             of_models["weights"] = parse_weights(models.weights)
         except InvalidInput as error:
             raise typer.BadParameter(str(error)) from None

@@ -15,7 +15,6 @@ from rich.table import Table
 from naiad.application import application
 from naiad.cli.verbs import group
 from naiad.console import output, say
-from naiad.core.pipeline import load_pipeline
 from naiad.errors import WeightsError
 from naiad.typed_json import decode
 from naiad.weights import CARD_FILE, TENSORS_FILE, check_file, read_json
@@ -99,6 +98,8 @@ def _folder(given: Path) -> Path:
     name = str(given)
     if given.exists() or application(name) is None:
         return given
+    from naiad.core.pipeline import load_pipeline
+
     found = load_pipeline(name)().weights_path
     if found is None:
         raise WeightsError(f"{name} has no weights")

@@ -152,7 +152,8 @@ def test_results_are_not_written_over_before_they_are_read(
     front.send(3)
     assert front.hear() == MORE
     assert pipeline.begun.acquire(timeout=PATIENCE)
-    assert not front._connection.poll(0.2)  # there is no outbox to write to
+    while front._connection.poll(0.2):
+        assert front.hear() == MORE  # there is no outbox to write an answer to
     front.read()
     assert front.answer() == [6]
 

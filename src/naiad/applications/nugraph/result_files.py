@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.nugraph.heads import HEADS, Labels, Part
+from naiad.applications.nugraph.result_blocks import BlockWriter
 from naiad.applications.nugraph.result_columns import PYNUML, dataset_facts, facts, labels_of
 from naiad.applications.nugraph.result_tables import read_parquet
 from naiad.applications.nugraph.results import HIT_DTYPES, NuGraphResult
@@ -33,56 +34,27 @@ from naiad.tasks.output import Output, check_places
 
 _HDF5: Final = (".h5", ".hdf5")
 _PARQUET: Final = (".parquet", ".pq")
-_HITS_PER_WRITE = 65_536
 
 
-class Hdf5Writer:
-    """A `Writer` of HDF5 files, which keeps no more than about 65,536 hits in memory."""
+class Hdf5Writer(BlockWriter[Hdf5Draft]):
+    """A `Writer` of HDF5 files."""
 
     def __init__(self, task: object, path: Path, card: object) -> None:
-        """Begin no file yet: the columns depend on the classes of the first result.
+        """Begin no file yet.
 
         Raises:
             MissingExtra: h5py is not installed.
         """
         _ = _h5py()
-        self._path = path
-        self._draft: Hdf5Draft | None = None
-        self._labels: Labels | None = None
-        self._block: list[NuGraphResult] = []
-        self._held = 0
-        self._sizes: list[int] = []
+        super().__init__(path)
 
-    @property
-    def written(self) -> int:
-        """Number of events in the file."""
-        return sum(self._sizes[: self._draft.commits]) if self._draft is not None else 0
+    def begin(self, labels: Labels) -> Hdf5Draft:
+        """Begin the file."""
+        return Hdf5Draft(self._path)
 
-    def add(self, name: str, unit: object, result: NuGraphResult) -> None:
-        """Add one event.
-
-        Raises:
-            NaiadError: the result's classes or notice differ from those of earlier results.
-            OSError: the file cannot be written.
-        """
-        if self._labels is None:
-            self._labels = result.labels
-        elif result.labels != self._labels:
-            raise NaiadError(
-                f"{self._path} has results of another model: {self._labels}, not {result.labels}"
-            )
-        self._block.append(result)
-        self._held += max(1, result.num_hits)
-        if self._held >= _HITS_PER_WRITE:
-            self._flush()
-
-    def close(self) -> None:
-        """Write the remaining results and finish the file."""
-        try:
-            self._flush()
-        finally:
-            if self._draft is not None:
-                self._draft.close()
+    def append(self, draft: Hdf5Draft, block: Sequence[NuGraphResult], first: int) -> None:
+        """Write results to the file."""
+        draft.commit(lambda file: _append_block(file, block, first))
 
     @staticmethod
     def merge(
@@ -91,16 +63,6 @@ class Hdf5Writer:
         """Write the results of all parts to one file."""
         counted, numbered = "event_table/event_id", "event_id.seq_cnt"
         merge_hdf5(parts, path, provenance, counted=counted, numbered=numbered)
-
-    def _flush(self) -> None:
-        block, self._block, self._held = self._block, [], 0
-        if not block:
-            return
-        if self._draft is None:
-            self._draft = Hdf5Draft(self._path)
-        first = sum(self._sizes)
-        self._sizes.append(len(block))
-        self._draft.commit(lambda file: _append_block(file, block, first))
 
 
 def write_results(results: Iterable[NuGraphResult], path: Path, *, overwrite: bool = False) -> Path:
@@ -131,7 +93,7 @@ def read_results(path: Path) -> Iterator[NuGraphResult]:
     return _read_hdf5(path) if path.suffix in _HDF5 else read_parquet(path)
 
 
-def _append_block(file: Any, block: list[NuGraphResult], first: int) -> None:
+def _append_block(file: Any, block: Sequence[NuGraphResult], first: int) -> None:
     """Append events numbered from ``first``."""
     labels = block[0].labels
     if not first:
@@ -178,7 +140,7 @@ def _append(file: Any, name: str, rows: NDArray[Any]) -> None:
     dataset[start:] = rows
 
 
-def _hit_columns(block: list[NuGraphResult], labels: Labels) -> dict[str, NDArray[Any]]:
+def _hit_columns(block: Sequence[NuGraphResult], labels: Labels) -> dict[str, NDArray[Any]]:
     """Return the columns of ``hit_table`` for some events, each ``[n, k]``."""
     counts = [r.num_hits for r in block]
     ids = np.array([(r.run, r.subrun, r.event) for r in block], np.int32).reshape(-1, 3)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.nugraph.heads import Labels
+from naiad.applications.nugraph.result_blocks import BlockWriter
 from naiad.applications.nugraph.result_columns import facts, table_columns
 from naiad.applications.nugraph.result_tables import rows
 from naiad.applications.nugraph.results import NuGraphResult
@@ -27,58 +28,34 @@ from naiad.bulk.merging import PROVENANCE
 from naiad.errors import NaiadError
 from naiad.tasks.task import Column
 
-_HITS_PER_WRITE = 65_536
 _EVENTS_PER_READ: Final = 512
 _HITS: Final = "hits"
 
 
-class RootWriter:
-    """A `Writer` of ROOT files, which keeps no more than about 65,536 hits in memory."""
+class RootWriter(BlockWriter[RootDraft]):
+    """A `Writer` of ROOT files."""
 
     def __init__(self, task: object, path: Path, card: object) -> None:
-        """Begin no file yet: the branches depend on the classes of the first result.
+        """Begin no file yet.
 
         Raises:
             MissingExtra: uproot is not installed.
         """
         import_uproot()
-        self._path = path
-        self._draft: RootDraft | None = None
-        self._labels: Labels | None = None
-        self._block: list[NuGraphResult] = []
-        self._held = 0
-        self._sizes: list[int] = []
+        super().__init__(path)
 
-    @property
-    def written(self) -> int:
-        """Number of events in the file."""
-        return sum(self._sizes[: self._draft.blocks]) if self._draft is not None else 0
+    def begin(self, labels: Labels) -> RootDraft:
+        """Begin the file."""
+        about = facts(labels)
+        texts = {
+            "columns": json.dumps([_facts(column) for column in _columns(labels)]),
+            "about": json.dumps(about),
+        }
+        return RootDraft(self._path, texts, about["content"])
 
-    def add(self, name: str, unit: object, result: NuGraphResult) -> None:
-        """Add one event.
-
-        Raises:
-            NaiadError: the result's classes or notice differ from those of earlier results.
-            OSError: the file cannot be written.
-        """
-        if self._labels is None:
-            self._labels = result.labels
-        elif result.labels != self._labels:
-            raise NaiadError(
-                f"{self._path} has results of another model: {self._labels}, not {result.labels}"
-            )
-        self._block.append(result)
-        self._held += max(1, result.num_hits)
-        if self._held >= _HITS_PER_WRITE:
-            self._flush()
-
-    def close(self) -> None:
-        """Write the remaining results and finish the file."""
-        try:
-            self._flush()
-        finally:
-            if self._draft is not None:
-                self._draft.close()
+    def append(self, draft: RootDraft, block: Sequence[NuGraphResult], first: int) -> None:
+        """Write results to the file."""
+        draft.extend(*_branches(block, _columns(block[0].labels)))
 
     @staticmethod
     def merge(
@@ -117,21 +94,10 @@ class RootWriter:
             if draft is not None:
                 draft.close()
 
-    def _flush(self) -> None:
-        block, self._block, self._held = self._block, [], 0
-        if not block:
-            return
-        labels = block[0].labels
-        columns = [column for column in table_columns(labels) if not column.fill]
-        if self._draft is None:
-            about = facts(labels)
-            texts = {
-                "columns": json.dumps([_facts(column) for column in columns]),
-                "about": json.dumps(about),
-            }
-            self._draft = RootDraft(self._path, texts, about["content"])
-        self._sizes.append(len(block))
-        self._draft.extend(*_branches(block, columns))
+
+def _columns(labels: Labels) -> list[Column]:
+    """Return the columns of a table that are branches."""
+    return [column for column in table_columns(labels) if not column.fill]
 
 
 def branch_of(column: str) -> str:

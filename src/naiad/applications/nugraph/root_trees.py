@@ -24,7 +24,7 @@ class RootDraft:
     """A ROOT file in progress, which is on disk as of its last block, even if the disk is full.
 
     Attributes:
-        blocks: number of blocks that are on disk.
+        commits: number of blocks that are on disk.
     """
 
     def __init__(self, path: Path, texts: Mapping[str, str], title: str) -> None:
@@ -46,7 +46,7 @@ class RootDraft:
             self._file[name] = text
         self._tree: Any = None
         self._title = title
-        self.blocks = 0
+        self.commits = 0
         self._whole = True
 
     def extend(self, values: Columns, tables: Mapping[str, tuple[Columns, NDArray[Any]]]) -> None:
@@ -85,7 +85,7 @@ class RootDraft:
             )
         self._tree.extend({**values, **jagged})
         self._pages.commit()
-        self.blocks += 1
+        self.commits += 1
         self._whole = True
 
     def close(self) -> None:

@@ -146,7 +146,7 @@ def test_written_results_are_read_back(
 def test_many_events_are_written_block_by_block(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("naiad.applications.nugraph.result_files._HITS_PER_WRITE", 10)
+    monkeypatch.setattr("naiad.applications.nugraph.result_blocks._HITS_PER_WRITE", 10)
     monkeypatch.setattr("naiad.tasks.tables._ROWS", 10)
     # The same numbers twice in a row: still two events.
     results = [reconstruct([0, 1, 2] * (n % 4), event=n // 2) for n in range(30)]
@@ -186,7 +186,7 @@ def test_what_was_added_before_an_exception_is_kept(
 def test_a_full_disk_gives_one_line_and_finished_results_are_readable(
     tmp_path: Path, suffix: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("naiad.applications.nugraph.result_files._HITS_PER_WRITE", 300)
+    monkeypatch.setattr("naiad.applications.nugraph.result_blocks._HITS_PER_WRITE", 300)
     monkeypatch.setattr("naiad.tasks.tables._ROWS", 300)
     results = [reconstruct([n % 3] * 100, event=n) for n in range(200)]
     path, partial = tmp_path / f"results{suffix}", tmp_path / f"results.partial{suffix}"

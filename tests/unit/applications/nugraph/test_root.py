@@ -89,7 +89,7 @@ def test_classes_without_names_have_branches_with_names_that_root_takes(tmp_path
 def test_results_are_written_block_by_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("naiad.applications.nugraph.root_results._HITS_PER_WRITE", 10)
+    monkeypatch.setattr("naiad.applications.nugraph.result_blocks._HITS_PER_WRITE", 10)
     results = [reconstruct([0, 1, 2] * (n % 4), event=n) for n in range(30)]
     writer = RootWriter(NuGraph3Task(), tmp_path / "r.root", LABELS)
     for number, result in enumerate(results):
@@ -106,7 +106,7 @@ def test_results_are_written_block_by_block(
 def test_a_full_disk_gives_one_line_and_finished_results_are_readable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("naiad.applications.nugraph.root_results._HITS_PER_WRITE", 300)
+    monkeypatch.setattr("naiad.applications.nugraph.result_blocks._HITS_PER_WRITE", 300)
     path, partial = tmp_path / "r.root", tmp_path / "r.partial.root"
     results = (reconstruct([n % 3] * 100, event=n) for n in range(200))
     with (

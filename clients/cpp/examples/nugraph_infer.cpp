@@ -21,14 +21,16 @@
 
 namespace {
 
-constexpr std::size_t kFew = 3;  // most events printed one by one; more are summarised
+constexpr std::size_t kFew = 3;     // up to this number, events are printed one by one, in full
+constexpr std::size_t kLines = 10;  // up to this number, each has a line before the sums
 
 constexpr const char* kUsage =
     R"(Usage: nugraph_infer FILE [OPTIONS]
 
 Label hits with a served NuGraph3 or NuGraph2; NuGraph3 also classifies events and finds vertices.
-FILE is HDF5, in pynuml's layout or pandas' "fixed" format. Prints each of a few events, or a summary of many. An event that
-cannot be read, or that is refused, is reported; the others go on; the status is 1.
+FILE is HDF5, in pynuml's layout or pandas' "fixed" format. Prints up to three events in full, up to
+ten in a line each with a summary, and of more the summary. An event that cannot be read, or that is
+refused, is reported; the others go on; the status is 1.
 
 Options:
   --model NAME           nugraph3, nugraph2 or nugraph2_cpu [nugraph3]
@@ -223,7 +225,7 @@ class Run {
                                 " events, and none of the selected ones");
     }
     const auto labels = report::Labels::from(client_.parameters(model_.name()));
-    std::vector<report::Result> few;
+    std::vector<report::Result> kept;
     std::size_t next = 0;
     const auto began = std::chrono::steady_clock::now();
     naiad::ask_many(
@@ -233,19 +235,22 @@ class Run {
           const Sent sent = std::move(sent_.front());
           sent_.pop_front();
           try {
-            const auto result =
-                report::Result::from(file_.id(sent.number), sent.planes,
-                                                      report::answer_of(answer.get()), labels);
+            const auto result = report::Result::from(file_.id(sent.number), sent.planes,
+                                                     report::answer_of(answer.get()), labels);
             tally_.add(result);
-            if (numbers.size() <= kFew) few.push_back(result);
+            if (numbers.size() <= kLines) kept.push_back(result);
           } catch (const naiad::Error& error) {
             fail(sent.number, error);
           }
         },
         client_.options().max_in_flight);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    for (const report::Result& result : few) report::print(result);
-    if (numbers.size() > kFew) report::print(tally_, took.count());
+    if (numbers.size() <= kFew) {
+      for (const report::Result& result : kept) report::print(result);
+    } else {
+      if (!kept.empty()) report::print_lines(kept);
+      report::print(tally_, took.count());
+    }
     report::print_notice(labels.notice);
     if (failed_ > 0) {
       std::fprintf(stderr, "%s of %s failed\n", report::grouped(failed_).c_str(),

@@ -85,6 +85,15 @@ size_t widest(const std::vector<std::string>& texts) {
   return result;
 }
 
+/// The width of each column of a table.
+std::vector<size_t> widths_of(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths(rows[0].size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  return widths;
+}
+
 std::string bar(double share) {
   constexpr std::array<const char*, 8> eighths{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
   const auto all = static_cast<size_t>(std::nearbyint(share * kBar * 8));
@@ -132,10 +141,7 @@ void print_hits(const Labels& labels, const std::vector<PlaneCounts>& counts) {
   }
   add("all", sums, kBold);
 
-  std::vector<size_t> widths(rows[0].size());
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
+  const std::vector<size_t> widths = widths_of(rows);
   std::puts("");
   for (size_t r = 0; r < rows.size(); ++r) {
     std::string line = left(rows[r][0], widths[0]);
@@ -254,12 +260,18 @@ void Tally::add(const Result& result) {
   unknown_hits += result.unknown_hits;
 }
 
-void print(const Result& result) {
+size_t Result::hits() const {
   size_t all = 0;
-  for (const PlaneCounts& row : result.counts) all += row[0] + row[1] + row[2];
-  const PlaneCounts& rest = result.counts.back();
-  const size_t signal = all - rest[0] - rest[1] - rest[2];
+  for (const PlaneCounts& row : counts) all += row[0] + row[1] + row[2];
+  return all;
+}
 
+size_t Result::signal() const {
+  const PlaneCounts& rest = counts.back();
+  return hits() - rest[0] - rest[1] - rest[2];
+}
+
+void print(const Result& result) {
   print_text("run " + std::to_string(result.id[0]) + ", subrun " + std::to_string(result.id[1]) +
                  ", event " + std::to_string(result.id[2]),
              kBold);
@@ -271,8 +283,8 @@ void print(const Result& result) {
   }
   if (!shares.empty()) print_shares(result.labels.event, shares, numbers);
   const size_t names = result.unknown_hits > 0 ? 7 : 6;
-  std::printf("\n  %s  %s of %s hits\n", left("signal", names).c_str(), grouped(signal).c_str(),
-              grouped(all).c_str());
+  std::printf("\n  %s  %s of %s hits\n", left("signal", names).c_str(), grouped(result.signal()).c_str(),
+              grouped(result.hits()).c_str());
   if (result.vertex.size() == 3) {
     std::printf("  %s  x %s  y %s  z %s cm\n", left("vertex", names).c_str(),
                 formatted("%.1f", result.vertex[0]).c_str(),
@@ -287,6 +299,47 @@ void print(const Result& result) {
     }
   }
   print_hits(result.labels, result.counts);
+  std::puts("");
+}
+
+void print_lines(const std::vector<Result>& results) {
+  std::vector<std::vector<std::string>> rows{{"run/subrun/event"}};
+  std::vector<const char*> styles{kBold};
+  const bool has_class = !results.front().event_probabilities.empty();
+  const bool has_vertex = results.front().vertex.size() == 3;
+  if (has_class) {
+    rows[0].emplace_back("class");
+    styles.push_back(kGreen);
+  }
+  if (has_vertex) rows[0].emplace_back("vertex [cm]");
+  rows[0].insert(rows[0].end(), {"signal", "hits"});
+  styles.resize(rows[0].size(), "");
+  for (const Result& result : results) {
+    std::vector<std::string> row{std::to_string(result.id[0]) + "/" + std::to_string(result.id[1]) +
+                                 "/" + std::to_string(result.id[2])};
+    if (has_class) {
+      const size_t best = result.event_class();
+      row.push_back(result.labels.event[best] + " " +
+                    formatted("%.2f", result.event_probabilities[best]));
+    }
+    if (has_vertex) {
+      row.push_back(formatted("%.1f", result.vertex[0]) + ", " +
+                    formatted("%.1f", result.vertex[1]) + ", " +
+                    formatted("%.1f", result.vertex[2]));
+    }
+    row.insert(row.end(), {grouped(result.signal()), grouped(result.hits())});
+    rows.push_back(row);
+  }
+  const std::vector<size_t> widths = widths_of(rows);
+  for (size_t r = 0; r < rows.size(); ++r) {
+    std::string line;
+    for (size_t i = 0; i < widths.size(); ++i) {
+      const bool last = i + 1 == widths.size();
+      const std::string text = last ? right(rows[r][i], widths[i]) : left(rows[r][i], widths[i]);
+      line += styled(text, r == 0 ? kBold : styles[i]) + (last ? "" : "  ");
+    }
+    std::puts(line.c_str());
+  }
   std::puts("");
 }
 

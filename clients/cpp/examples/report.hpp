@@ -85,6 +85,8 @@ struct Result {
   static Result from(const naiad::EventId& id, const std::vector<std::int32_t>& planes,
                      const Answer& answer, const Labels& labels);
   std::size_t event_class() const;
+  std::size_t hits() const;
+  std::size_t signal() const;
 };
 
 /// Sums over many results.
@@ -99,6 +101,8 @@ struct Tally {
 };
 
 void print(const Result& result);
+/// Print a line for each event: its class, vertex, and number of hits. `results` must not be empty.
+void print_lines(const std::vector<Result>& results);
 void print(const Tally& tally, double seconds);
 /// Print the notice of the weights, unless it is empty.
 void print_notice(const std::string& notice);

@@ -59,8 +59,9 @@ def dbscan(points: NDArray[np.float32]) -> NDArray[np.int32]:
 
     A core point has `MIN_SAMPLES` points within `EPS`; core points that near are of one cluster.
     Clusters are numbered in the order of their first core point; another point goes to the first
-    cluster with a core point near it. Labels are those of scikit-learn's ``DBSCAN``; memory is
-    linear in the number of points, however close together they are.
+    cluster with a core point near it. Labels are those of scikit-learn's ``DBSCAN``. That one holds
+    all pairs of neighbours, 20 GB for 50,000 hits at one place, which anyone may send; here memory
+    is linear in the number of points, however close together they are.
     """
     labels = np.full(len(points), NONE, np.int32)
     if len(points) < MIN_SAMPLES:

@@ -41,6 +41,7 @@ NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
         ("onnx_graph.py", "(4, 3)"),
         ("graph_store.py", "from c: "),
         ("nugraph3.py events.h5", "event 1: "),
+        ("nugraph2.py events.h5", "event 1: "),
         ("gat.py graph.npz", "synthetic topic"),
     ],
 )

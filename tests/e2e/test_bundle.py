@@ -14,6 +14,7 @@ import pytest
 import tritonclient.http as triton_http
 from PIL import Image
 from tests.support.golden import Golden
+from tests.support.hints import example_of, run
 from tests.unit.applications.medical.bundle.bundles import (
     CLASSES,
     LABELS,
@@ -242,6 +243,11 @@ def test_a_command_without_a_bundle_lists_them(served: Served, scans: list[Path]
     result = command(*asking)
     assert result.exit_code == 0, result.output
     assert re.search(r"nodules +\S* +0\.\d{3}", result.output)
+
+
+def test_the_example_that_serving_prints_runs(served: Served, tmp_path: Path) -> None:
+    for model in served.server.models:
+        assert run(example_of(served.server, model), tmp_path / model)
 
 
 def test_a_command_starts_its_own_server_with_a_bundle(

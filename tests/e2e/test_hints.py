@@ -6,56 +6,29 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.support.command import naiad_serve, shown_when_ready
+from tests.support.hints import NAIAD, example_of, run
 from tests.support.repositories import monai, packages
 from tests.support.triton import FREE, copy_model
 
 import naiad
 from naiad import testing
 from naiad.application import application, applications
-from naiad.cli.example_call import example_call
-from naiad.triton.config import PIPELINE_PARAMETER
-from naiad.triton.server import Server
-
-NAIAD = [sys.executable, "-m", "naiad"]
-
-
-def run(call: str, folder: Path) -> list[str]:
-    """Run what a user would paste; return the output of each command."""
-    if call.startswith("import "):
-        commands = [[sys.executable, "-c", call]]
-    else:
-        commands = [[*NAIAD, *shlex.split(line)[1:]] for line in call.splitlines()]
-    folder.mkdir(exist_ok=True)
-    told: list[str] = []
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
-        assert done.returncode == 0, f"{call}\n{done.stdout}{done.stderr}"
-        told.append(done.stdout)
-    return told
-
-
-def call_of(server: Server, model: str) -> str:
-    parameters = server.client().config(model).get("parameters", {})
-    spec = parameters.get(PIPELINE_PARAMETER, {}).get("string_value", "")
-    request = server.probes.get(model)
-    return example_call(server.own_url, server.grpc_url, model, request, spec)
 
 
 def served() -> list[str]:
-    """Return all applications that can be served here without a file of the user's."""
+    """Return all applications that can be served without a file; tests of bundles run theirs."""
     return [app.name for app in applications() if app.installed() and app.name != "bundle"]
 
 
 def test_the_example_of_every_application_runs_as_it_is_printed(tmp_path: Path):
     with testing.serve(*served()) as server:
         for model in server.models:
-            call = call_of(server, model)
+            call = example_of(server, model)
             run(call, tmp_path / model)
             if model in ("nugraph3", "gat_test", "mednist_class", "zero_shot", "products"):
                 known = application(model)
@@ -72,7 +45,7 @@ def test_the_example_of_another_s_model_of_the_same_name_runs_too(
     (tmp_path / "image.png").write_bytes(b"no picture")
     with naiad.serve(model_repository=repository, device="cpu", **FREE) as server:
         for model in server.models:
-            call = call_of(server, model)
+            call = example_of(server, model)
             assert "naiad infer" not in call
             assert model in run(call, tmp_path)[0]
         command = ["infer", "mednist", "image.png", "--url", server.grpc_url]
@@ -92,7 +65,7 @@ def test_weights_whose_sizes_the_simulated_data_lack_have_an_example_that_runs(t
         '    arrays = "numpy"\n\n    def forward(self, batch):\n        return {"x": batch["x"]}\n'
     )
     with testing.serve(f"{tmp_path / 'own.py'}:Own") as server:
-        call = call_of(server, "image")
+        call = example_of(server, "image")
         assert "import naiad" in call
         assert "'x'" in run(call, tmp_path)[0]
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import naiad
+from naiad.cli.example_call import example_call
+from naiad.triton.config import PIPELINE_PARAMETER
+from naiad.triton.server import Server
 
+NAIAD = [sys.executable, "-m", "naiad"]
 SOURCE = Path(naiad.__file__).parent
 
 # Between backticks, or from the word to the end of the line, a comment or a clause.
@@ -61,3 +68,26 @@ def _text(node: ast.AST) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(one) if isinstance(one, ast.Constant) else "X" for one in node.values)
     return ""
+
+
+def run(call: str, folder: Path) -> list[str]:
+    """Run what a user would paste; return the output of each command."""
+    if call.startswith("import "):
+        commands = [[sys.executable, "-c", call]]
+    else:
+        commands = [[*NAIAD, *shlex.split(line)[1:]] for line in call.splitlines()]
+    folder.mkdir(exist_ok=True)
+    told: list[str] = []
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        assert done.returncode == 0, f"{call}\n{done.stdout}{done.stderr}"
+        told.append(done.stdout)
+    return told
+
+
+def example_of(server: Server, model: str) -> str:
+    """Return what `naiad serve` proposes to try a model with."""
+    parameters = server.client().config(model).get("parameters", {})
+    spec = parameters.get(PIPELINE_PARAMETER, {}).get("string_value", "")
+    request = server.probes.get(model)
+    return example_call(server.own_url, server.grpc_url, model, request, spec)

@@ -1,13 +1,13 @@
 # One environment for everything: .venv, made by the first target that needs it.
 # Variables: PYTHON (3.10 or newer), TORCH_INDEX (package index of torch; empty: the usual one),
-#            WORKERS (pytest processes: one more than cores, as they wait for servers, too),
+#            WORKERS (pytest processes: twice the cores, as they wait for servers, too),
 #            SECONDS (of each fuzzer of make fuzz: 60),
 #            NAIAD_FULL (1: make test runs soaks, sanitizers and a minute of each fuzzer, too),
 #            PIP_FLAGS (of uv pip, which installs; empty: show all that it does).
 
 PYTHON      ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-WORKERS     ?= $(shell expr $$(env -u OMP_NUM_THREADS nproc) + 1)
+WORKERS     ?= $(shell expr 2 \* $$(env -u OMP_NUM_THREADS nproc))
 PIP_FLAGS   ?= --quiet
 SECONDS     ?= 60
 
@@ -17,7 +17,7 @@ PY   := $(VENV)/bin/python
 PIP  := $(VENV)/bin/uv pip install --python $(PY) $(PIP_FLAGS)
 
 # Whole files, the longest first, are handed to the processes: see tests/support/order.py.
-PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --durations 20
+PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --durations 20
 
 # A mirror that pip is told of is uv's, too (uv reads no pip.conf: UV_DEFAULT_INDEX names one), and
 # so are the certificates of the machine, to which a network may have added its own.

@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+from tests.support.full import FULL
 from tests.support.markdown import ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -34,6 +35,7 @@ def test_the_benchmark_compares_measures_and_writes_its_table(tmp_path):
     assert (tmp_path / "section.md").read_text() == done.stdout
 
 
+@pytest.mark.skipif(not FULL, reason="set NAIAD_FULL=1; the other comparison has the same parts")
 def test_nugraph2_is_compared_with_its_reference():
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.nugraph2", "--runs=1", "--seconds=0.4", "--clients=2"],

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from tests.support.markdown import ROOT
 
-# Like the example, but on free ports, as others are in use while tests run.
+# Like the example, but on free ports, as others are in use while tests run, and with one worker.
 RUN = """
 import functools, runpy, sys
 import naiad
 sys.argv = sys.argv[1:]
-naiad.serve = functools.partial(naiad.serve, http_port=0, grpc_port=0, metrics_port=0)
+naiad.serve = functools.partial(
+    naiad.serve, http_port=0, grpc_port=0, metrics_port=0, instances=1
+)
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]

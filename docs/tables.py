@@ -76,6 +76,7 @@ EXTRAS = {
     "bundle": "also MONAI, to serve its bundles",
     "simple": "Triton's example, which needs nothing more",
     "gate": "[serving the network](deployment.md#serve-the-network)",
+    "ui": "the page in the browser, and [tasks over HTTP](http-api.md)",
     "pyg": "[PyTorch Geometric networks](pyg.md)",
     "torch": "serving TorchScript and `torch.export` files of a "
     "[model repository](model-repositories.md)",

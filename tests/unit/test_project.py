@@ -25,7 +25,16 @@ PACKAGE = ROOT / "src" / "naiad"
 LAYERS: tuple[set[str], ...] = (
     {"errors", "notebook_html", "typed_json"},
     {"application", "backoff", "console", "engine_release", "files"},
-    {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
+    {
+        "artifacts",
+        "control_key",
+        "error_text",
+        "hdf5",
+        "hdf5_references",
+        "images",
+        "native",
+        "onnx_session",
+    }
     | {"contact_sheet", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
     {"client", "gate", "geometric", "runtime", "torch_model", "tuning"},

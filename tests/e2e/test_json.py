@@ -280,7 +280,7 @@ def test_every_example_of_the_documents_is_answered(
 LEFT_OUT = [positive_data_acceptance]
 
 
-# Triton answers JSON that it cannot read with 500, such as 2.0 where an integer is due (seen in 2.51).
+# Triton 2.51 answers JSON that it cannot read with 500, such as 2.0 where an integer is due.
 OF_TRITON = [*LEFT_OUT, not_a_server_error]
 
 

@@ -2,6 +2,7 @@ import pytest
 from google.protobuf import text_format
 
 from naiad import Pipeline, Tensor
+from naiad.core.schema_json import SCHEMA_PARAMETER, read_schemas
 from naiad.errors import EngineError
 from naiad.triton.config import model_config, read_config, read_parameters, write_config
 

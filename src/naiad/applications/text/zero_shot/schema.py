@@ -35,4 +35,10 @@ INPUTS: Final[Schema] = {
 OUTPUTS: Final[Schema] = {
     "scores": Tensor("float32", ("texts", "labels"), doc="0 to 1; over labels 1, if one fits"),
     "truncated": Tensor("bool", ("texts",), doc="whether the end of the text was not read"),
+    "unread": Tensor(
+        "float32",
+        ("texts",),
+        doc="share of its letters that the network has no tokens for, or only one by one, as of a "
+        "language that it does not read",
+    ),
 }

@@ -176,7 +176,7 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
         return LabelsReport(count, options.top)
 
     def import_weights(self, source: Path, output: Path, options: ImportOptions) -> Iterable[str]:
-        """Make a folder of a sentence encoder, or of a network for entailment, ready to be served.
+        """Make a folder of an encoder, an entailment or a GLiClass network, ready to be served.
 
         SOURCE is a folder as Hugging Face has them, or a name there, such as
         facebook/bart-large-mnli, which is downloaded. The network is tried before
@@ -188,8 +188,10 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
           naiad weights import zero_shot all-MiniLM-L6-v2 --int8 -o small/
           naiad weights import zero_shot BAAI/bge-small-en-v1.5 -o bge/
           naiad weights import zero_shot facebook/bart-large-mnli -o bart/
+          naiad weights import zero_shot knowledgator/gliclass-base-v3.0 -o gliclass/
           naiad serve zero_shot --weights bart/
         """
+        from naiad.applications.text.embedding.card import EncoderCard
         from naiad.applications.text.zero_shot.card import EntailmentCard
         from naiad.applications.text.zero_shot.importing import import_network
 
@@ -203,6 +205,8 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
         )
         if isinstance(card, EntailmentCard):
             about = f"a network for entailment, asked {card.template!r}"
-        else:
+        elif isinstance(card, EncoderCard):
             about = f"a sentence encoder, {card.dimension} numbers per text, {card.precision}"
+        else:
+            about = "a GLiClass network, which reads a text with all labels at once"
         yield f"{about}; reads {card.max_tokens:,} tokens of a text"

@@ -107,7 +107,7 @@ def test_a_network_for_entailment_scores_as_its_library_does(
     single, several = ask(
         runner, as_request(TEXTS, LABELS), as_request(TEXTS, LABELS, multi_label=True)
     )
-    tokenize = runner.pipeline._classifier._tokenize  # type: ignore[attr-defined]
+    tokenize = runner.pipeline._classifier.tokenize  # type: ignore[attr-defined]
     logits = np.zeros((len(TEXTS), len(LABELS), 3))
     for i, text in enumerate(TEXTS):
         for j, label in enumerate(LABELS):

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from naiad.applications.text.embedding.card import EncoderCard, TextCard
-from naiad.applications.text.zero_shot.schema import PLACE
+from naiad.applications.text.zero_shot.schema import PLACE, SIMILARITY
 from naiad.card import ModelCard, read_card
 from naiad.errors import WeightsError
 
 TASK: Final = "entailment"
 GLICLASS: Final = "gliclass"
-SIMILARITY: Final = "similarity"
 TEMPLATE: Final = "This example is {}."
 """The default hypothesis of the zero-shot classification models on Hugging Face."""
 

@@ -231,7 +231,7 @@ class GliclassNetwork:
             about["vocab_size"] = self.config.vocab_size
         try:
             config = library.AutoConfig.for_model(**about)
-            encoder = library.AutoModel.from_config(config, trust_remote_code=False)
+            encoder = library.AutoModel.from_config(config, trust_remote_code=False).float()
             missing, foreign = encoder.load_state_dict(tensors, strict=False)
         except (KeyError, RuntimeError, ValueError) as error:
             first = str(error).partition("\n")[0]

@@ -10,6 +10,8 @@ MAX_LABELS: Final = 1000
 """Maximum number of labels in a request."""
 MAX_PAIRS: Final = 1000
 """Maximum pairs of text and label in a request to a network for entailment, which reads each."""
+SIMILARITY: Final = "similarity"
+"""Method of a sentence encoder, in the model's metadata."""
 PLACE: Final = "{}"
 """Placeholder of the label in a hypothesis template."""
 

@@ -69,6 +69,12 @@ def test_an_encoder_scores_by_cosines(encoder: Path):
     assert single["truncated"].tolist() == [False, False, True]
 
 
+def test_texts_that_the_encoder_does_not_read_are_told(encoder: Path):
+    runner = Runner(ZeroShot(encoder))
+    (answer,) = ask(runner, as_request([*TEXTS, "луна ярка"], LABELS))
+    assert answer["unread"].tolist() == [0.0, 0.0, 0.0, 1.0]
+
+
 @given(
     st.lists(
         st.tuples(

@@ -21,7 +21,7 @@ except ImportError as error:
 
 _MEGA: Final = 1_000_000
 _NAMES: Final = {one.pillow: one.name for one in FORMATS}
-_ORIENTATION: Final = "naiad orientation"  # in Image.info
+_ORIENTATION: Final = "upright by"  # in Image.info, which Pillow has no such key of
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

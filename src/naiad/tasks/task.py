@@ -364,6 +364,14 @@ class Parses(ABC, Generic[Unit]):
             InvalidInput: it is not a unit.
         """
 
+    def open_table(self, path: Path) -> Source[Unit] | None:
+        """Open a file whose units are not its lines, or return None for a file of lines.
+
+        Raises:
+            InvalidInput: it cannot be read.
+        """
+        return None
+
 
 class Joins(ABC, Generic[Unit]):
     """An application where several files may make one unit, such as the channels of a scan."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from naiad.applications.medical.nifti import MAX_BYTES, Volume
 from naiad.core.schema import Array
 from naiad.errors import InvalidInput, MissingExtra
+from naiad.files import files_below, is_sidecar
 
 try:
     import pydicom
@@ -170,11 +171,15 @@ def find_series(path: Path) -> list[Series]:
 
 def _files(path: Path) -> list[_File]:
     if path.is_dir():
-        files = [_File(file) for file in sorted(path.rglob("*")) if file.is_file()]
+        files = [_File(file) for file in files_below(path)]
     else:
         try:
             with zipfile.ZipFile(path) as archive:
-                members = [member for member in archive.infolist() if not member.is_dir()]
+                members = [
+                    member
+                    for member in archive.infolist()
+                    if not member.is_dir() and not is_sidecar(member.filename)
+                ]
         except (OSError, zipfile.BadZipFile) as error:
             raise InvalidInput(f"{path} is not a readable zip archive: {error}") from error
         for member in members:

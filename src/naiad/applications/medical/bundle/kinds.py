@@ -219,7 +219,7 @@ class VolumeKind(Kind["Volume"]):
 
 
 class PictureKind(Kind["PILImage"]):
-    """Photographs, as JPEG and PNG files.
+    """Photographs, as files in the formats of `naiad.image_formats`.
 
     As in MONAI's reader, their first axis is x, and the EXIF orientation is ignored.
     """

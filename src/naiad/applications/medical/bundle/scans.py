@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from naiad.errors import InvalidInput, NaiadError
-from naiad.files import read_file
+from naiad.files import files_below, read_file
+from naiad.image_formats import SUFFIXES as PICTURES
 
 if TYPE_CHECKING:
     from naiad.applications.medical.dicom import Series
@@ -20,7 +21,6 @@ ScanLike: TypeAlias = "Path | str | bytes | Volume"
 archive with one DICOM series; or a volume."""
 
 SUFFIXES: Final = (".nii", ".nii.gz")
-PICTURES: Final = (".jpg", ".jpeg", ".png")
 MAX_FILE: Final = 1 << 30
 """Maximum size of a file as sent, in bytes."""
 
@@ -75,7 +75,7 @@ def find_inputs(path: Path) -> Iterator[Path]:
 
     A folder without NIfTI files yields its pictures or, for DICOM series, itself.
     """
-    there = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
+    there = files_below(path) if path.is_dir() else []
     files = [p for p in there if p.name.lower().endswith(SUFFIXES)]
     if all(p.suffix.lower() in PICTURES for p in there):
         files = there

@@ -7,6 +7,7 @@ from typing import Final
 from naiad.applications.medical.bundle.kinds import KINDS, PICTURE
 from naiad.applications.medical.bundle.metadata import Image, Metadata
 from naiad.core.schema import BYTES, REQUESTS, Tensor
+from naiad.image_formats import NAMES as PICTURES
 
 COMPRESS: Final = "compress"
 LABELS: Final = "labels"
@@ -118,7 +119,7 @@ def _description(image: Image) -> str:
     values = image.value_range
     seen = f"; the network sees values of {values[0]:g} to {values[1]:g}" if values else ""
     if image.kind is PICTURE:
-        return f"picture as a JPEG or PNG file{seen}"
+        return f"picture as a {PICTURES} file{seen}"
     kind = f"{image.modality} scan" if image.modality else "scan"
     if image.channels == 1:
         return f"{kind} as a NIfTI file, gzipped or not{seen}"

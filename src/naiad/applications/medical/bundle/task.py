@@ -12,6 +12,7 @@ import numpy as np
 from naiad.core.fields import setting
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
+from naiad.image_formats import SUFFIXES
 from naiad.tasks.task import (
     Column,
     Draws,
@@ -42,8 +43,8 @@ class BundleTask(
 ):
     """Segment or classify scans or pictures with a served MONAI bundle.
 
-    Inputs are NIfTI files, zip archives with DICOM series, JPEG and PNG
-    files, and folders: of a folder, the NIfTI files are taken, or else the
+    Inputs are NIfTI files, zip archives with DICOM series, pictures (JPEG,
+    PNG, WebP, TIFF, AVIF, HEIC), and folders: of a folder, the NIfTI files are taken, or else the
     DICOM series or pictures. Sizes of labels, or probabilities of classes,
     are printed. A folder of results has a label map for each scan, and a
     table.
@@ -67,7 +68,7 @@ class BundleTask(
     on_request = True
 
     unit, example = "scans", "scan.nii.gz"
-    suffixes = (".nii", ".nii.gz", ".zip", ".jpg", ".jpeg", ".png")
+    suffixes = (".nii", ".nii.gz", ".zip", *SUFFIXES)
     columns = (
         Column("scan", fill="unit"),
         Column("label", "int32", "value in the label map"),

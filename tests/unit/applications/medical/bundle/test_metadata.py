@@ -65,7 +65,9 @@ def test_a_picture_is_one_file_whatever_its_colours(tmp_path: Path) -> None:
     about = metadata(CLASSIFIED, num_channels=3, spatial_shape=[20, 16])
     kind = bundle(folder(tmp_path / "tissue", about))
     assert kind.inputs["image"].dims == (REQUESTS,)
-    assert kind.inputs["image"].doc.startswith("picture as a JPEG or PNG file")
+    assert kind.inputs["image"].doc.startswith(
+        "picture as a JPEG, PNG, WebP, TIFF, AVIF or HEIC file"
+    )
     assert len(kind.sample["image"].dims) == 4
     (example,) = kind(None).example()["image"]
     with Image.open(BytesIO(example)) as picture:

@@ -391,7 +391,7 @@ def test_labels_that_png_has_not_are_refused(tmp_path: Path, function: str, mess
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is empty; it must be a JPEG or PNG"),
+        (b"", "is empty; it must be a JPEG, PNG, WebP, TIFF, AVIF or HEIC"),
         (scan(), "is not a readable image"),
         (picture()[:900], "is a damaged PNG"),
     ],

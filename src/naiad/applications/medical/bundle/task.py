@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from naiad.applications.medical.nifti_files import SUFFIXES
 from naiad.core.fields import setting
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
@@ -49,7 +50,7 @@ class BundleTask(
     table.
 
     For a bundle with several channels give the files of a scan after each
-    other, in the order of the channels.
+    other, in the order of the channels, or a file with a volume for each.
 
     [bold]Examples[/]
 
@@ -67,7 +68,7 @@ class BundleTask(
     on_request = True
 
     unit, example = "scans", "scan.nii.gz"
-    suffixes = (".nii", ".nii.gz", ".zip", ".jpg", ".jpeg", ".png")
+    suffixes = (*SUFFIXES, ".zip", ".jpg", ".jpeg", ".png")
     columns = (
         Column("scan", fill="unit"),
         Column("label", "int32", "value in the label map"),
@@ -174,10 +175,10 @@ class BundleTask(
         """Return a scan as a request to this bundle."""
         from naiad.applications.medical.bundle.schema import COMPRESS
 
-        if len(unit) != len(card.files):
+        if len(unit) not in (1, len(card.files)):
             raise InvalidInput(
                 f"{len(unit)} files were given; the bundle needs {len(card.files)} per scan, "
-                f"in this order: {', '.join(card.files)}"
+                f"in this order: {', '.join(card.files)}; or one with as many volumes"
             )
         arrays: Arrays = {card.image: _bytes(unit)}
         if card.task == "segmentation" and card.kind.gzips:
@@ -190,6 +191,8 @@ class BundleTask(
         from naiad.applications.medical.bundle.results import Classification, Label, Segmentation
 
         (prediction,) = (name for name in outputs if name not in schema.OWN)
+        # A server of an earlier version has none.
+        notes = tuple(note.decode() for note in outputs.get(schema.NOTES, ()))
         if card.task == "segmentation":
             tensors = (schema.LABELS, schema.NAMES, card.kind.sizes)
             found = zip(*(outputs[name].tolist() for name in tensors), strict=True)
@@ -197,11 +200,13 @@ class BundleTask(
                 card.kind,
                 tuple(outputs[prediction]),
                 tuple(Label(number, name.decode(), size) for number, name, size in found),
+                notes,
             )
         return Classification(
             outputs[schema.LABEL][0].decode(),
             dict(zip(card.classes, outputs[schema.PROBABILITIES].tolist(), strict=True)),
             tuple(outputs[prediction].tolist()),
+            notes,
         )
 
     def columns_of(self, card: About, options: Any) -> tuple[Column, ...]:

@@ -107,11 +107,11 @@ class Inference:
         stem = stem_of(self.task, given.name)
         return self.output / stem.with_name(stem.name + suffixes_of(self.task)[0])
 
-    def folder_of_files(self, inputs: Sequence[Input]) -> FolderOfFiles | None:
-        """Return the folder for files of results, if the task has any and a folder was given."""
-        if not isinstance(self.task, WritesFiles) or self.output is None:
+    def folder_of_files(self, inputs: Sequence[Input], card: Any) -> FolderOfFiles | None:
+        """Return the folder for files of results, if there are any and a folder was given."""
+        if not isinstance(self.task, WritesFiles) or not self.task.writes_files(card):
             return None
-        if not is_folder(self.output):
+        if self.output is None or not is_folder(self.output):
             return None
         paths = [given.path for given in inputs if not given.typed]
         return FolderOfFiles(self.task, self.output, paths, force=self.force)
@@ -244,7 +244,7 @@ class _Run:
             advance = stack.enter_context(progress_bar(task.unit, count, unit=task.unit))
             began = time.perf_counter()
             outputs: dict[Path, Output] = {}
-            self.folder = what.folder_of_files(inputs)
+            self.folder = what.folder_of_files(inputs, card)
             answers = model.answers(
                 self._units(self._read(sources, len(parts)), len(parts)),
                 what.options,

@@ -423,6 +423,10 @@ class WritesFiles(ABC, Generic[Unit, Result]):
         with their paths.
         """
 
+    def writes_files(self, card: Any) -> bool:
+        """Return whether results of the model with this card have files."""
+        return True
+
 
 Advance: TypeAlias = "Callable[[int, int | None, str | None], None]"
 

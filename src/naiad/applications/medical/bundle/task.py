@@ -234,6 +234,10 @@ class BundleTask(
             for number, (name, share) in enumerate(result.probabilities.items()):
                 yield number, name, share
 
+    def writes_files(self, card: About) -> bool:
+        """Return whether the bundle makes label maps."""
+        return card.task == "segmentation"
+
     def files(self, unit: Files, result: Answer, options: Options) -> Iterable[tuple[str, bytes]]:
         """Yield the label maps."""
         from naiad.applications.medical.bundle.results import Segmentation

@@ -13,25 +13,23 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from rich.markup import escape
-from rich.text import Text
 
 from naiad.client import Client
-from naiad.console import complain, print_columns, progress_bar, say, say_notice, shortened
+from naiad.console import complain, progress_bar, say, say_notice, shortened
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
 from naiad.tasks.client import TaskClient
+from naiad.tasks.default_report import report_of
 from naiad.tasks.naming import stem_of, stems_of
 from naiad.tasks.output import FolderOfFiles, Output, check_places
 from naiad.tasks.requests import without_place
 from naiad.tasks.sources import STDIN, Input, find_inputs, open_input
-from naiad.tasks.tables import block_of, check_suffix, rows_of, suffixes_of
+from naiad.tasks.tables import check_suffix, suffixes_of
 from naiad.tasks.task import (
     Draws,
     Found,
     Joins,
     Opens,
     Parses,
-    Report,
-    Reports,
     Source,
     Task,
     WritesFiles,
@@ -39,8 +37,6 @@ from naiad.tasks.task import (
 from naiad.tasks.truth import HasTruth
 
 PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
-
-_SHOWN: Final = 20  # rows that the default report prints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +235,7 @@ class _Run:
             if len(parts) > 1:
                 self._check_parts(count, parts)
                 count //= len(parts)
-            report = _report(task, count, card, what.options)
+            report = report_of(task, count, card, what.options)
             comparison = self._truth.comparison(card) if self._truth is not None else None
             advance = stack.enter_context(progress_bar(task.unit, count, unit=task.unit))
             began = time.perf_counter()
@@ -409,40 +405,3 @@ def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
         NaiadError: an output cannot be written; says what was kept.
     """
     return _Run(what, client).run(inputs)
-
-
-class _Rows:
-    """The default `Report`: the first rows of the table."""
-
-    def __init__(self, task: Task[Any, Any], card: Any, options: Any) -> None:
-        self._task = task
-        self._columns = task.columns_of(card, options)
-        self._rows: list[list[Text | str]] = []
-        self._units = 0
-
-    def add(self, found: Found) -> None:
-        self._units += 1
-        if len(self._rows) >= _SHOWN:
-            return
-        rows = self._task.rows(found.result)
-        block, size = block_of(self._columns, rows, found.name, self._units - 1)
-        for row in rows_of(self._columns, block, size):
-            if len(self._rows) >= _SHOWN:
-                return
-            self._rows.append([_cell(value) for value in row])
-
-    def print(self, seconds: float) -> None:
-        print_columns(self._rows, [column.name for column in self._columns])
-        say(f"{self._units:,} {self._task.unit} in {seconds:.1f} s")
-
-
-def _cell(value: object) -> Text:
-    if value is None:
-        return Text()
-    return Text(f"{value:.4g}" if isinstance(value, float) else str(value))
-
-
-def _report(task: Task[Any, Any], count: int, card: Any, options: Any) -> Report:
-    if isinstance(task, Reports):
-        return task.report(count, card, options)
-    return _Rows(task, card, options)

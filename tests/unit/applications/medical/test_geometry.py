@@ -144,3 +144,13 @@ def test_skewed_axes_which_itk_does_not_open_are_noted(tmp_path: Path) -> None:
     (tmp_path / "scan.nii").write_bytes(data)
     with pytest.raises(RuntimeError, match="orthonormal"):
         sitk.ReadImage(str(tmp_path / "scan.nii"))
+
+
+def test_files_that_people_reported_are_read(shared_data: Path) -> None:
+    folder = shared_data / "reports" / "nifti"
+    if not folder.is_dir():
+        pytest.skip("there are no reported files")
+    for path in folder.iterdir():
+        volume = nifti.read(path.read_bytes(), name=path.name)
+        assert volume.shape == (96, 96, 40)
+        assert volume.stored.flat[0] == -1000  # so no byte of the header is a voxel

@@ -176,6 +176,7 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     voxel = abs(np.linalg.det(found.affine[:3, :3])) / 1000
     for row in rows:
         assert row["scan"].endswith("scan0.nii.gz")
+        assert row["output"] == "scan0_seg.nii.gz"
         assert row["name"] == LABELS[row["label"]]
         expected = voxels.pop(int(row["label"])) * voxel
         assert float(row["ml"]) == pytest.approx(expected, rel=1e-3)

@@ -20,6 +20,7 @@ from naiad.errors import InvalidInput, PipelineError
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
+    from naiad.applications.medical.geometry import Forms
     from naiad.applications.medical.nifti import Volume
 
 MAX_VOXEL_BYTES: Final = 1 << 30
@@ -44,10 +45,14 @@ class Grid:
     Attributes:
         shape: their numbers along each axis: ``x, y, z``, or width and height.
         affine: from their indices to millimetres, ``[4, 4]``; the identity for a picture.
+        forms: geometric fields of the scan's file, for label maps that lie on it in any program.
+        notes: contradictions in these, each with what was taken.
     """
 
     shape: tuple[int, ...]
     affine: NDArray[np.float64]
+    forms: Forms | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Kind(ABC, Generic[LoadedT]):
@@ -60,6 +65,7 @@ class Kind(ABC, Generic[LoadedT]):
         sizes: name of the tensor with the sizes of labels, of ``size_type`` in ``unit``.
         map_format: format of label maps, with values of ``label_types``.
         gzips: whether label maps may be gzipped.
+        placed: whether a file says where in space it lies.
     """
 
     name: ClassVar[str]
@@ -71,6 +77,7 @@ class Kind(ABC, Generic[LoadedT]):
     map_format: ClassVar[str]
     label_types: ClassVar[Sequence[str]]
     gzips: ClassVar[bool]
+    placed: ClassVar[bool]
 
     def __repr__(self) -> str:
         """Return its name."""
@@ -85,7 +92,7 @@ class Kind(ABC, Generic[LoadedT]):
         """Read an image from its files.
 
         Args:
-            files: one for each name of :meth:`files`.
+            files: one for each name of :meth:`files`, or a NIfTI file with several volumes.
             name: name of their tensor, for messages.
             channels: number of the network's input channels.
 
@@ -152,7 +159,7 @@ class VolumeKind(Kind["Volume"]):
     most_channels = 1024
     sizes, size_type, unit = "volumes", "float64", "ml"
     map_format, label_types = "NIfTI", ("uint8", "int16", "int32")
-    gzips = True
+    gzips = placed = True
 
     def files(self, name: str, channel_names: Sequence[str]) -> tuple[str, ...]:
         """Return a name for each channel."""
@@ -160,8 +167,10 @@ class VolumeKind(Kind["Volume"]):
 
     def read(self, files: Sequence[bytes], name: str, channels: int) -> list[Volume]:
         """Read the volumes of a scan, one per channel, all with the same grid."""
-        from naiad.applications.medical.nifti import read
+        from naiad.applications.medical.nifti import read, read_volumes
 
+        if len(files) == 1 < channels:
+            return read_volumes(files[0], name=f"{name}[0]", max_bytes=MAX_VOXEL_BYTES)
         volumes = [
             read(data, name=f"{name}[{number}]", max_bytes=MAX_VOXEL_BYTES)
             for number, data in enumerate(files)
@@ -180,13 +189,14 @@ class VolumeKind(Kind["Volume"]):
 
     def grid(self, loaded: Volume) -> Grid:
         """Return the file's grid."""
-        return Grid(loaded.shape, loaded.affine)
+        return Grid(loaded.shape, loaded.affine, loaded.forms, loaded.notes)
 
     def write(self, labels: Array, grid: Grid, *, compress: bool) -> bytes:
-        """Encode a NIfTI file with the scan's affine."""
+        """Encode a NIfTI file with the scan's geometry."""
         from naiad.applications.medical.nifti import write
 
-        return write(np.asfortranarray(labels), grid.affine, compress=compress)
+        voxels = np.asfortranarray(labels)
+        return write(voxels, grid.affine, forms=grid.forms, compress=compress)
 
     def read_map(self, data: bytes, name: str) -> Array:
         """Return the voxels as stored."""
@@ -229,7 +239,7 @@ class PictureKind(Kind["PILImage"]):
     most_channels = 4  # red, green, blue and opacity
     sizes, size_type, unit = "areas", "int64", "px"
     map_format, label_types = "PNG", ("uint8", "uint16")
-    gzips = False
+    gzips = placed = False
 
     def files(self, name: str, channel_names: Sequence[str]) -> tuple[str, ...]:
         """Return one name, for all colours."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from naiad.applications.medical.bundle import schema
 from naiad.applications.medical.bundle.files import open_bundle
-from naiad.applications.medical.bundle.kinds import PICTURE
+from naiad.applications.medical.bundle.kinds import PICTURE, Grid, Kind
 from naiad.applications.medical.bundle.metadata import Image, Metadata, Prediction, read_metadata
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
@@ -134,12 +134,18 @@ class Bundle(Pipeline):
         """Read the files and preprocess them by the bundle's transforms."""
         image = self.facts.image
         files = request[image.name].tolist()
-        if len(files) != len(image.files):
+        if len(files) not in (1, len(image.files)):
             raise InvalidInput(
                 f"{image.name} has {len(files)} files; this bundle needs {len(image.files)}, in "
-                f"this order: {', '.join(image.files)}"
+                f"this order: {', '.join(image.files)}; or one with as many volumes"
             )
-        case = self._workflow.prepare(image.kind.read(files, image.name, image.channels))
+        images = image.kind.read(files, image.name, image.channels)
+        if len(images) != len(image.files):
+            raise InvalidInput(
+                f"{image.name} has {len(images)} volumes; this bundle needs {len(image.files)}, in "
+                f"this order: {', '.join(image.files)}; in a file each or in one"
+            )
+        case = self._workflow.prepare(images)
         state = np.array([case.state, None], object)[:-1]
         sample = {"image": case.image[None], "state": state}
         if schema.COMPRESS in request:
@@ -174,6 +180,7 @@ class Segmentation(Bundle):
             schema.LABELS: found.astype(np.int32),
             schema.NAMES: np.array([*names, None], object)[:-1],
             kind.sizes: kind.measured(counts, grid),
+            **_notes(kind, grid),
         }
 
 
@@ -214,7 +221,8 @@ class Classification(Bundle):
 
     def finish(self, result: Arrays) -> Arrays:
         """Return the probabilities, the most probable class, and the decision."""
-        scores, decided = self._workflow.scores(_case(result), result["prediction"][0])
+        case = _case(result)
+        scores, decided = self._workflow.scores(case, result["prediction"][0])
         classes = self.facts.prediction.channels
         if scores.shape != (classes,):
             raise PipelineError(
@@ -229,6 +237,7 @@ class Classification(Bundle):
             schema.PROBABILITIES: scores.astype(np.float32),
             schema.LABEL: np.array([label.encode(), None], object)[:-1],
             self.facts.prediction.name: decided.astype(np.float32),
+            **_notes(self.facts.image.kind, self._workflow.grid(case)),
         }
 
     def labels(self) -> Mapping[str, Sequence[str]]:
@@ -240,6 +249,13 @@ def _case(result: Arrays) -> Case:
     from naiad.applications.medical.bundle.workflow import Case
 
     return Case(result["image"][0], result["state"][0])
+
+
+def _notes(kind: Kind[Any], grid: Grid) -> Arrays:
+    """Return the notes on a grid as outputs."""
+    if not kind.placed:
+        return {}
+    return {schema.NOTES: np.array([*(note.encode() for note in grid.notes), None], object)[:-1]}
 
 
 def _counted(maps: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,4 +1,6 @@
-"""A user's scans for requests: NIfTI files as they are, DICOM series converted to NIfTI."""
+"""A user's scans for requests: NIfTI files as they are, or each volume of a file of many; DICOM
+series converted to NIfTI.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from naiad.applications.medical.nifti_files import (
+    SUFFIXES,
+    find_scans,
+    is_whole,
+    read_nifti,
+    read_start,
+)
 from naiad.errors import InvalidInput, NaiadError
-from naiad.files import files_below, read_file
+from naiad.files import files_below
 from naiad.image_formats import SUFFIXES as PICTURES
 
 if TYPE_CHECKING:
@@ -20,7 +29,6 @@ ScanLike: TypeAlias = "Path | str | bytes | Volume"
 """A NIfTI file (or a picture, for a bundle of pictures) as a path or as bytes; a folder or zip
 archive with one DICOM series; or a volume."""
 
-SUFFIXES: Final = (".nii", ".nii.gz")
 MAX_FILE: Final = 1 << 30
 """Maximum size of a file as sent, in bytes."""
 
@@ -33,11 +41,13 @@ class Scan:
         place: its place, for messages.
         path: its file, or the folder or archive of its series.
         series: the DICOM series, or None.
+        number: index of the volume in its file, or None if it has one.
     """
 
     place: str
     path: Path
     series: Series | None = None
+    number: int | None = None
 
     def read(self) -> bytes:
         """Return the file, or the series as a NIfTI file.
@@ -46,7 +56,7 @@ class Scan:
             InvalidInput: the scan cannot be read; says why.
         """
         return (
-            read_file(self.path, MAX_FILE)
+            read_nifti(self.path, MAX_FILE)
             if self.series is None
             else _written(self.series.volume())
         )
@@ -64,6 +74,8 @@ def read_scan(scan: ScanLike) -> bytes:
     if not isinstance(scan, Path | str):
         return _written(scan)
     found = [one for path in find_inputs(Path(scan)) for one in scans_in(path)]
+    if len(found) > 1 and found[-1].number == len(found) - 1:
+        return read_nifti(found[0].path, MAX_FILE)  # one file, whose volumes may be channels
     if len(found) > 1:
         listed = "; ".join(one.place for one in found[:5])
         raise InvalidInput(f"{scan} has {len(found)} scans, give one: {listed}")
@@ -73,24 +85,34 @@ def read_scan(scan: ScanLike) -> bytes:
 def find_inputs(path: Path) -> Iterator[Path]:
     """Yield the inputs at a path: a file, or the NIfTI files in and below a folder, by name.
 
-    A folder without NIfTI files yields its pictures or, for DICOM series, itself.
+    A pair of ``.hdr`` and ``.img`` is its header. A folder without NIfTI files yields its pictures
+    or, for DICOM series, itself.
     """
-    there = files_below(path) if path.is_dir() else []
-    files = [p for p in there if p.name.lower().endswith(SUFFIXES)]
+    if not path.is_dir():
+        yield from find_scans([path])
+        return
+    there = files_below(path)
+    files = [p for p in there if p.name.lower().endswith(SUFFIXES) and is_whole(p)]
     if all(p.suffix.lower() in PICTURES for p in there):
         files = there
-    yield from files or [path]
+    yield from find_scans(files or [path])
 
 
 def scans_in(path: Path) -> list[Scan]:
-    """Return the scan in a file, or the DICOM series in a zip archive or folder.
+    """Return the volumes in a file, or the DICOM series in a zip archive or folder.
 
     Raises:
         InvalidInput: a folder or archive has no series.
     """
     archive = path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path))
     if not archive and not path.is_dir():
-        return [Scan(str(path), path)]
+        count = _volumes_in(path)
+        if count == 1:
+            return [Scan(str(path), path)]
+        return [
+            Scan(f"{path} (volume {number + 1} of {count})", path, number=number)
+            for number in range(count)
+        ]
     from naiad.applications.medical.dicom import find_series
 
     scans: list[Scan] = []
@@ -114,10 +136,15 @@ class Scans:
 
     def read(self, numbers: range) -> Iterator[tuple[str, tuple[bytes, ...] | Exception]]:
         """Yield the place of each scan and its one file, or the error that reading it raised."""
+        volumes: list[Volume] = []  # of a file of many, which is read once
         for number in numbers:
             scan = self._scans[number]
             try:
-                yield scan.place, (scan.read(),)
+                if scan.number is None:
+                    yield scan.place, (scan.read(),)
+                    continue
+                volumes = volumes or _volumes(scan.path)
+                yield scan.place, (_written(volumes[scan.number]),)
             except NaiadError as error:
                 yield scan.place, error
 
@@ -125,8 +152,27 @@ class Scans:
         """Do nothing, as files are not kept open."""
 
 
+def _volumes_in(path: Path) -> int:
+    """Return the number of volumes in a file; 1 for any that the server will refuse."""
+    if not path.name.lower().endswith(SUFFIXES):
+        return 1
+    from naiad.applications.medical.nifti import count_volumes
+
+    try:
+        return count_volumes(read_start(path))
+    except NaiadError:
+        return 1
+
+
+def _volumes(path: Path) -> list[Volume]:
+    from naiad.applications.medical.nifti import read_volumes
+
+    return read_volumes(read_nifti(path, MAX_FILE), name=str(path))
+
+
 def _written(volume: Volume) -> bytes:
     from naiad.applications.medical.nifti import write
 
     plain = volume.slope == 1 and volume.inter == 0
-    return write(volume.stored if plain else volume.voxels(), volume.affine)
+    voxels = volume.stored if plain else volume.voxels()
+    return write(voxels, volume.affine, forms=volume.forms)

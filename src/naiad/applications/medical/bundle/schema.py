@@ -14,6 +14,7 @@ LABELS: Final = "labels"
 NAMES: Final = "names"
 PROBABILITIES: Final = "probabilities"
 LABEL: Final = "label"
+NOTES: Final = "notes"
 
 CLASSES_PARAMETER: Final = "bundle_classes"
 """Parameter of the model's config: JSON list of the names of a classification's classes."""
@@ -28,7 +29,7 @@ FILES_PARAMETER: Final = "bundle_files"
 
 
 OWN: Final = frozenset(
-    {COMPRESS, LABELS, NAMES, PROBABILITIES, LABEL, *(kind.sizes for kind in KINDS)}
+    {COMPRESS, LABELS, NAMES, PROBABILITIES, LABEL, NOTES, *(kind.sizes for kind in KINDS)}
 )
 """Tensors of every bundle, beside the input and the output in its metadata."""
 
@@ -72,6 +73,7 @@ def outputs(metadata: Metadata) -> dict[str, Tensor]:
             kind.sizes: Tensor(
                 kind.size_type, ("labels",), unit=kind.unit, doc="of each of them, in this order"
             ),
+            **_notes(metadata),
         }
     return {
         PROBABILITIES: Tensor("float32", (prediction.channels,), doc="of each class"),
@@ -79,6 +81,7 @@ def outputs(metadata: Metadata) -> dict[str, Tensor]:
         prediction.name: Tensor(
             "float32", ("values",), doc="what the bundle's own postprocessing ends with"
         ),
+        **_notes(metadata),
     }
 
 
@@ -110,6 +113,13 @@ def _gzips(metadata: Metadata) -> bool:
     return metadata.prediction.task == "segmentation" and metadata.image.kind.gzips
 
 
+def _notes(metadata: Metadata) -> dict[str, Tensor]:
+    if not metadata.image.kind.placed:
+        return {}
+    doc = "contradictions in the geometry of the scan's file, UTF-8; mostly none"
+    return {NOTES: Tensor(BYTES, ("notes",), doc=doc)}
+
+
 def _axes(metadata: Metadata, prefix: str) -> tuple[str, ...]:
     """Names for the axes of an image: only those of equal sizes are merged."""
     return tuple(f"{prefix}_{axis}" for axis in "xyz"[: metadata.image.kind.axes])
@@ -123,4 +133,7 @@ def _description(image: Image) -> str:
     kind = f"{image.modality} scan" if image.modality else "scan"
     if image.channels == 1:
         return f"{kind} as a NIfTI file, gzipped or not{seen}"
-    return f"{kind} as {image.channels} NIfTI files: {', '.join(image.channel_names)}{seen}"
+    return (
+        f"{kind} as {image.channels} NIfTI files, or one with as many volumes: "
+        f"{', '.join(image.channel_names)}{seen}"
+    )

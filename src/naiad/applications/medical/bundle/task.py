@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from naiad.applications.medical.nifti_files import SUFFIXES
 from naiad.core.fields import setting
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
-from naiad.image_formats import SUFFIXES
+from naiad.image_formats import SUFFIXES as PICTURES
 from naiad.tasks.task import (
     Column,
     Draws,
@@ -50,7 +51,7 @@ class BundleTask(
     table.
 
     For a bundle with several channels give the files of a scan after each
-    other, in the order of the channels.
+    other, in the order of the channels, or a file with a volume for each.
 
     [bold]Examples[/]
 
@@ -68,7 +69,7 @@ class BundleTask(
     on_request = True
 
     unit, example = "scans", "scan.nii.gz"
-    suffixes = (".nii", ".nii.gz", ".zip", *SUFFIXES)
+    suffixes = (*SUFFIXES, ".zip", *PICTURES)
     columns = (
         Column("scan", fill="unit"),
         Column("label", "int32", "value in the label map"),
@@ -175,10 +176,10 @@ class BundleTask(
         """Return a scan as a request to this bundle."""
         from naiad.applications.medical.bundle.schema import COMPRESS
 
-        if len(unit) != len(card.files):
+        if len(unit) not in (1, len(card.files)):
             raise InvalidInput(
                 f"{len(unit)} files were given; the bundle needs {len(card.files)} per scan, "
-                f"in this order: {', '.join(card.files)}"
+                f"in this order: {', '.join(card.files)}; or one with as many volumes"
             )
         arrays: Arrays = {card.image: _bytes(unit)}
         if card.task == "segmentation" and card.kind.gzips:
@@ -191,6 +192,8 @@ class BundleTask(
         from naiad.applications.medical.bundle.results import Classification, Label, Segmentation
 
         (prediction,) = (name for name in outputs if name not in schema.OWN)
+        # A server of an earlier version has none.
+        notes = tuple(note.decode() for note in outputs.get(schema.NOTES, ()))
         if card.task == "segmentation":
             tensors = (schema.LABELS, schema.NAMES, card.kind.sizes)
             found = zip(*(outputs[name].tolist() for name in tensors), strict=True)
@@ -198,11 +201,13 @@ class BundleTask(
                 card.kind,
                 tuple(outputs[prediction]),
                 tuple(Label(number, name.decode(), size) for number, name, size in found),
+                notes,
             )
         return Classification(
             outputs[schema.LABEL][0].decode(),
             dict(zip(card.classes, outputs[schema.PROBABILITIES].tolist(), strict=True)),
             tuple(outputs[prediction].tolist()),
+            notes,
         )
 
     def columns_of(self, card: About, options: Any) -> tuple[Column, ...]:
@@ -229,6 +234,10 @@ class BundleTask(
         else:
             for number, (name, share) in enumerate(result.probabilities.items()):
                 yield number, name, share
+
+    def writes_files(self, card: About) -> bool:
+        """Return whether the bundle makes label maps."""
+        return card.task == "segmentation"
 
     def files(self, unit: Files, result: Answer, options: Options) -> Iterable[tuple[str, bytes]]:
         """Yield the label maps."""

@@ -165,6 +165,10 @@ class Workflow:
             maps = cast(MetaTensor, moved)
         return maps.as_tensor().float().numpy(), grid
 
+    def grid(self, case: Case) -> Grid:
+        """Return the grid of the scan or picture."""
+        return pickle.loads(case.state)[-1]  # as in _data
+
     def label(self, number: int, maps: int) -> str:
         """Return the name of a label of the only map, or of map ``number`` of several.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from naiad.applications.medical.covid_ct.schema import MAX_BYTES, POSITIVE, as_request
+from naiad.applications.medical.nifti_files import SUFFIXES, find_scans, is_whole, read_nifti
 from naiad.core.schema import Arrays
 from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
@@ -52,7 +53,7 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
     packages = ("torch", "nibabel", "isal", "safetensors")
     on_request = True
 
-    unit, suffixes, example = "scans", (".nii", ".nii.gz"), "scans/"
+    unit, suffixes, example = "scans", SUFFIXES, "scans/"
     max_bytes, listed, grouped = MAX_BYTES, True, ("INPUT0",)
     concurrency, timeout = 4, 300.0
     columns = (
@@ -62,6 +63,15 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
     )
     most = 50
     simulated, simulated_output, simulated_number = "phantoms", "scans", 4
+
+    def find(self, path: Path) -> Iterator[Path]:
+        """Yield the file, or the NIfTI files in a folder; of a pair, the header."""
+        given = path.is_dir()
+        return find_scans(one for one in super().find(path) if not given or is_whole(one))
+
+    def read(self, path: Path) -> bytes:
+        """Return the bytes of a file, or of a pair as one file."""
+        return read_nifti(path, self.max_bytes)
 
     def request(self, unit: bytes, options: Any) -> Arrays:
         """Return one scan as a request."""

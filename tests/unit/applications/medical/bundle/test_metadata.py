@@ -37,7 +37,7 @@ def test_a_segmentation_is_derived_from_the_metadata(tmp_path: Path) -> None:
     assert kind.inputs["image"].doc.startswith("CT scan as a NIfTI file")
     assert "the network sees values of 0 to 1" in kind.inputs["image"].doc
     assert kind.inputs["compress"].optional
-    assert [*kind.outputs] == ["pred", "labels", "names", "volumes"]
+    assert [*kind.outputs] == ["pred", "labels", "names", "volumes", "notes"]
     assert kind.sample["image"].dims[:2] == (REQUESTS, 1)
     assert read_metadata(open_bundle(tmp_path / "spleen ct")).prediction.labels == {
         int(number): name for number, name in LABELS.items()
@@ -49,7 +49,9 @@ def test_channels_of_a_scan_are_files_in_order(tmp_path: Path) -> None:
     about = metadata(SEGMENTED, num_channels=4, modality="MR", channel_def=names, value_range=[])
     kind = bundle(folder(tmp_path / "brats", about))
     assert kind.inputs["image"].dims == ("files",)
-    assert kind.inputs["image"].doc == "MR scan as 4 NIfTI files: T1c, T1, T2, FLAIR"
+    assert kind.inputs["image"].doc == (
+        "MR scan as 4 NIfTI files, or one with as many volumes: T1c, T1, T2, FLAIR"
+    )
     example = kind(None).example()
     assert example["image"].shape == (4,)
 
@@ -91,7 +93,7 @@ def test_slices_of_volumes_are_not_pictures(tmp_path: Path) -> None:
         inferer = {"_target_": "SliceInferer", "roi_size": [32, 24], "spatial_dim": axis}
         path = folder(tmp_path / f"b{axis}", about, json.dumps({"inferer": inferer}))
         kind = bundle(path)
-        assert [*kind.outputs] == ["pred", "labels", "names", "volumes"]
+        assert [*kind.outputs] == ["pred", "labels", "names", "volumes", "notes"]
         assert kind.facts.image.example_shape() == shape
     inferer = {"_target_": "monai.inferers.SliceInferer", "spatial_dim": "last"}
     path = folder(tmp_path / "wrong", about, json.dumps({"inferer": inferer}))

@@ -244,7 +244,8 @@ def _sliced_axis(files: BundleFiles) -> int | None:
     entry = cast(Mapping[str, Any], inferer)
     if str(entry.get("_target_")).rpartition(".")[2] != "SliceInferer":
         return None
-    axis: Any = entry.get("spatial_dim", 0)
+    override = look_up(files, f"{id}::spatial_dim")
+    axis: Any = entry.get("spatial_dim", 0) if override is None else override
     if isinstance(axis, str) and axis.startswith("@"):
         axis = look_up(files, axis[1:])
     if axis not in range(3):

@@ -32,9 +32,19 @@ class DicomFile:
         return str(self.path) if self.member is None else f"{self.path}: {self.member.filename}"
 
     @property
+    def name(self) -> str:
+        """Its name in the archive, or in its folder."""
+        return self.path.name if self.member is None else self.member.filename
+
+    @property
     def size(self) -> int:
-        """Bytes, uncompressed."""
-        return self.path.stat().st_size if self.member is None else self.member.file_size
+        """Bytes, uncompressed; 0 of a file that cannot be read."""
+        if self.member is not None:
+            return self.member.file_size
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
 
     @contextmanager
     def open(self) -> Generator[IO[bytes]]:

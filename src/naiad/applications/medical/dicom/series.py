@@ -132,7 +132,7 @@ def find_series(path: Path) -> SeriesList:
 
 
 def _refusal(files: Sequence[DicomFile], reason: str) -> tuple[str, InvalidInput]:
-    likewise = f" (likewise {_some(files[1:])})" if len(files) > 1 else ""
+    likewise = f" (likewise {_some([file.name for file in files[1:]])})" if len(files) > 1 else ""
     return str(files[0]), InvalidInput(f"{files[0]}{reason}{likewise}")
 
 

@@ -105,6 +105,7 @@ SLICES = {"_target_": "SliceInferer", "roi_size": [32, 24], "spatial_dim": "@axi
     [
         ({"axis": 1}, {"inferer": SLICES}),
         ({"axis": "@_meta_::axis", "inferer": SLICES}, {}),
+        ({"inferer::spatial_dim": 1}, {"inferer": SLICES, "axis": 2}),
         ({"axis": 1, "evaluator": {"inferer": "@slicers::0"}}, {"slicers": [SLICES]}),
         ({"axis": 1, "evaluator::inferer": "%slicer", "slicer": "%parts.json#a::1"}, {}),
     ],

@@ -30,7 +30,8 @@ MAX_PICTURE_BYTES: Final = 20 << 20
 MAX_PIXELS: Final = 50_000_000
 """Maximum pixels of a picture, read from its header before anything is decoded."""
 
-_MODES: Final = {1: "L", 3: "RGB"}
+# By number of channels: the modes of pictures that are read as they are; others become the first.
+_MODES: Final = {1: ("L",), 2: ("LA",), 3: ("RGB",), 4: ("RGBA", "CMYK")}
 _EXACT: Final = 2**24  # float32 has all integers below
 
 Loaded: TypeAlias = "Volume | PILImage"
@@ -236,7 +237,7 @@ class PictureKind(Kind["PILImage"]):
 
     name = "picture"
     axes = 2
-    most_channels = 4  # red, green, blue and opacity
+    most_channels = max(_MODES)  # red, green, blue and opacity
     sizes, size_type, unit = "areas", "int64", "px"
     map_format, label_types = "PNG", ("uint8", "uint16")
     gzips = placed = False
@@ -253,9 +254,9 @@ class PictureKind(Kind["PILImage"]):
         picture = _opened(data, place, MAX_PICTURE_BYTES)
         with decoding(picture, place):
             picture.load()
-            mode = _MODES.get(channels, picture.mode)
-            fits = picture.mode == mode or (mode == "L" and is_grey_16(picture))
-            return [picture if fits else eight_bits(picture).convert(mode)]
+            modes = _MODES[channels]
+            fits = picture.mode in modes or (channels == 1 and is_grey_16(picture))
+            return [picture if fits else eight_bits(picture).convert(modes[0])]
 
     def grid(self, loaded: PILImage) -> Grid:
         """Return its pixels, of a millimetre each, as a picture has no scale."""
@@ -296,7 +297,7 @@ class PictureKind(Kind["PILImage"]):
         noise = np.random.default_rng(0).integers(0, 50, shape)
         pixels = (_ball(shape) + noise).astype(np.uint8)
         file = BytesIO()
-        Image.fromarray(pixels.T).convert(_MODES.get(channels, "L")).save(file, "PNG")
+        Image.fromarray(pixels.T).convert(_MODES[channels][0]).save(file, "PNG")
         return [file.getvalue()]
 
 

@@ -154,7 +154,8 @@ class Bundle(Pipeline):
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Run the bundle's inferer over the volumes of a batch, all of the same shape."""
-        return {**batch, "prediction": self._workflow.predict(batch["image"])}
+        found = self._workflow.predict(batch["image"])
+        return {**batch, "prediction": found.main, "rest": found.rest}
 
     def example(self) -> dict[str, Array]:
         """Return a ball in noise, of a size that the network takes."""
@@ -169,7 +170,8 @@ class Segmentation(Bundle):
     def finish(self, result: Arrays) -> Arrays:
         """Return the label maps as files, and the sizes of their labels."""
         kind = self.facts.image.kind
-        maps, grid = self._workflow.label_maps(_case(result), result["prediction"][0])
+        predicted = result["prediction"][0], result["rest"][0]
+        maps, grid = self._workflow.label_maps(_case(result), *predicted)
         labels = kind.whole_numbers(maps)
         compress = kind.gzips and bool(result[schema.COMPRESS][0])
         files = [kind.write(one, grid, compress=compress) for one in labels]
@@ -215,14 +217,15 @@ class Classification(Bundle):
             import torch
 
             with torch.inference_mode():
-                found = self._workflow.predict(torch.from_numpy(sample["image"])).ravel()
+                found = self._workflow.predict(torch.from_numpy(sample["image"])).main.ravel()
             total = float(found.sum())
             self._softmax = bool((found < 0).any()) or not 0.999 < total < 1.001
 
     def finish(self, result: Arrays) -> Arrays:
         """Return the probabilities, the most probable class, and the decision."""
         case = _case(result)
-        scores, decided = self._workflow.scores(case, result["prediction"][0])
+        predicted = result["prediction"][0], result["rest"][0]
+        scores, decided = self._workflow.scores(case, *predicted)
         classes = self.facts.prediction.channels
         if scores.shape != (classes,):
             raise PipelineError(

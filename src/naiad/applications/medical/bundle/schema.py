@@ -95,7 +95,8 @@ def result(metadata: Metadata) -> dict[str, Tensor]:
     classifies = metadata.prediction.task == "classification"
     axes = () if classifies else _axes(metadata, "prediction")
     prediction = Tensor("float32", (REQUESTS, "scores", *axes), finite=False)
-    return {**_sample(metadata, "result"), "prediction": prediction}
+    rest = Tensor(BYTES, (REQUESTS,), doc="what else the network returned")
+    return {**_sample(metadata, "result"), "prediction": prediction, "rest": rest}
 
 
 def _sample(metadata: Metadata, prefix: str) -> dict[str, Tensor]:

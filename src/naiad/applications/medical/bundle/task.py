@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,8 +30,9 @@ from naiad.tasks.task import (
 
 if TYPE_CHECKING:
     from naiad.applications.medical.bundle.results import About, Answer
+    from naiad.applications.medical.bundle.scans import File
 
-Files: TypeAlias = tuple[bytes, ...]
+Files: TypeAlias = "tuple[File, ...]"
 """The files of a scan, as many as the bundle takes."""
 
 
@@ -44,11 +46,11 @@ class BundleTask(
 ):
     """Segment or classify scans or pictures with a served MONAI bundle.
 
-    Inputs are NIfTI files, zip archives with DICOM series, pictures (JPEG,
-    PNG, WebP, TIFF, AVIF, HEIC), and folders: of a folder, the NIfTI files are taken, or else the
-    DICOM series or pictures. Sizes of labels, or probabilities of classes,
-    are printed. A folder of results has a label map for each scan, and a
-    table.
+    Inputs are NIfTI files, DICOM files, zip archives with DICOM series,
+    pictures (JPEG, PNG, WebP, TIFF, AVIF, HEIC), and folders: of a folder,
+    the NIfTI files are taken, or else the DICOM series or pictures. Sizes of
+    labels, or probabilities of classes, are printed. A folder of results has
+    a label map for each scan, and a table.
 
     For a bundle with several channels give the files of a scan after each
     other, in the order of the channels, or a file with a volume for each.
@@ -69,7 +71,7 @@ class BundleTask(
     on_request = True
 
     unit, example = "scans", "scan.nii.gz"
-    suffixes = (*SUFFIXES, ".zip", *PICTURES)
+    suffixes = (*SUFFIXES, ".zip", ".dcm", *PICTURES)
     columns = (
         Column("scan", fill="unit"),
         Column("label", "int32", "value in the label map"),
@@ -91,6 +93,14 @@ class BundleTask(
             metadata={
                 "help": "Write .nii.gz, or else .nii; maps of pictures are .png.",
                 "flag": "--gzip/--no-gzip",
+            },
+        )
+        position_tolerance: float | None = field(
+            default=None,
+            metadata={
+                "help": "Maximum distance of a DICOM slice from its place in an evenly spaced "
+                "stack, in mm; by default 0.1, or 5% of the spacing if that is more.",
+                "min": 0.0,
             },
         )
 
@@ -170,7 +180,7 @@ class BundleTask(
 
     def request(self, unit: Files, options: Options) -> Arrays:
         """Return a scan as a request to a bundle with the tensor ``image``."""
-        return {"image": _bytes(unit)}
+        return {"image": _bytes(unit, options)}
 
     def request_for(self, unit: Files, options: Options, card: About) -> Arrays:
         """Return a scan as a request to this bundle."""
@@ -181,7 +191,7 @@ class BundleTask(
                 f"{len(unit)} files were given; the bundle needs {len(card.files)} per scan, "
                 f"in this order: {', '.join(card.files)}; or one with as many volumes"
             )
-        arrays: Arrays = {card.image: _bytes(unit)}
+        arrays: Arrays = {card.image: _bytes(unit, options)}
         if card.task == "segmentation" and card.kind.gzips:
             arrays[COMPRESS] = np.array([options.compress])
         return arrays
@@ -260,12 +270,18 @@ class BundleTask(
         """
         from naiad.applications.medical.bundle.overlay import draw_overlay
         from naiad.applications.medical.bundle.results import Segmentation
+        from naiad.applications.medical.bundle.scans import as_file
 
         for one in found:
             if not isinstance(one.result, Segmentation):
                 raise InvalidInput("a classification bundle has no label maps to draw")
-            draw_overlay(one.unit()[0], one.result, path, title=Path(one.name).name)
+            # It was converted before, so that its slices are within the tolerance that was given.
+            scan = as_file(one.unit()[0], math.inf)
+            draw_overlay(scan, one.result, path, title=Path(one.name).name)
 
 
-def _bytes(files: Files) -> Array:
-    return np.array([*files, None], object)[:-1]
+def _bytes(files: Files, options: BundleTask.Options) -> Array:
+    from naiad.applications.medical.bundle.scans import as_file
+
+    sent = [as_file(file, options.position_tolerance) for file in files]
+    return np.array([*sent, None], object)[:-1]

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naiad.applications.medical.covid_ct.schema import MAX_BYTES, POSITIVE, as_request
+from naiad.applications.medical.covid_ct.schema import (
+    MAX_BYTES,
+    POSITIVE,
+    PROBABILITY,
+    as_request,
+)
 from naiad.applications.medical.nifti_files import SUFFIXES, find_scans, is_whole, read_nifti
 from naiad.core.schema import Arrays
 from naiad.tasks.notebook import Shown
@@ -22,7 +27,7 @@ class Verdict(Shown):
 
     Attributes:
         label: "COVID Positive" or "COVID Negative".
-        probability: of being positive.
+        probability: of COVID-19, whichever the label.
     """
 
     label: str
@@ -59,7 +64,7 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
     columns = (
         Column("file", fill="unit"),
         Column("verdict", doc="COVID Positive or COVID Negative"),
-        Column("probability", "float32", "probability of being positive"),
+        Column("p_covid", "float32", "probability of COVID-19, whichever the verdict"),
     )
     most = 50
     simulated, simulated_output, simulated_number = "phantoms", "scans", 4
@@ -91,6 +96,7 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
             self.unit,
             score=lambda verdict: verdict.probability,
             style=lambda verdict: "red" if verdict.positive else "green",
+            name=PROBABILITY,
         )
 
     def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:

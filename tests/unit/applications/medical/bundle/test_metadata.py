@@ -101,6 +101,35 @@ def test_slices_of_volumes_are_not_pictures(tmp_path: Path) -> None:
         bundle(path)
 
 
+SLICES = {"_target_": "SliceInferer", "roi_size": [32, 24], "spatial_dim": "@axis"}
+
+
+@pytest.mark.parametrize(
+    ("config", "common"),
+    [
+        ({"axis": 1}, {"inferer": SLICES}),
+        ({"axis": "@_meta_::axis", "inferer": SLICES}, {}),
+        ({"inferer::spatial_dim": 1}, {"inferer": SLICES, "axis": 2}),
+        ({"axis": 1, "evaluator": {"inferer": "@slicers::0"}}, {"slicers": [SLICES]}),
+        ({"axis": 1, "evaluator::inferer": "%slicer", "slicer": "%parts.json#a::1"}, {}),
+    ],
+)
+def test_slices_are_found_through_references(
+    tmp_path: Path, config: dict[str, Any], common: dict[str, Any]
+) -> None:
+    about = {**metadata(SEGMENTED, spatial_shape=[32, 24]), "axis": 1}
+    path = folder(tmp_path / "b", about, json.dumps(config))
+    (path / "configs" / "common.json").write_text(json.dumps(common))
+    (path / "configs" / "parts.json").write_text(json.dumps({"a": [0, SLICES]}))
+    assert bundle(path).facts.image.example_shape() == (32, 16, 24)
+
+
+def test_references_in_a_circle_end(tmp_path: Path) -> None:
+    about = metadata(SEGMENTED, spatial_shape=[32, 24])
+    path = folder(tmp_path / "b", about, json.dumps({"inferer": "@a", "a": "%inferer"}))
+    assert bundle(path).facts.image.kind.name == "picture"
+
+
 def test_scores_that_are_called_labels_are_those_of_classes(tmp_path: Path) -> None:
     scores = {**CLASSIFIED, "type": "image", "format": "labels"}
     kind = bundle(folder(tmp_path / "density", metadata(scores, spatial_shape=[299, 299])))

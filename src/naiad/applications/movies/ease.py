@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -26,7 +27,7 @@ RANK: Final = 1_024
 """Rank of the approximate solution for more users and films."""
 
 _ROUNDS: Final = 4  # of subspace iteration
-_BLOCK: Final = 2_048  # rows of ratings made dense at once
+_BLOCK: Final = 2_048  # rows of ratings per step, made dense for the last product
 
 Advance = Callable[[int, int], None]
 """Called with the number of steps done and the total."""
@@ -34,7 +35,7 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Ratings:
-    """A sparse matrix of ratings.
+    """A sparse matrix of ratings, one per user and film at most.
 
     Attributes:
         users: the number of each rating's user, int64 [ratings].
@@ -69,10 +70,13 @@ def factors(ratings: Ratings, advance: Advance = lambda done, total: None) -> Ar
         return dense
 
     products = np.zeros((size, size), np.float32)
+    bounds = np.searchsorted(many, np.arange(max(users, films) + 1)).tolist()
     for number, start in enumerate(starts):
         advance(number, steps)
-        part = block(start)
-        products += part @ part.T
+        for first, last in pairwise(bounds[start : start + _BLOCK + 1]):
+            if last > first:
+                rows, part = few[first:last], values[first:last]
+                products[np.ix_(rows, rows)] += np.outer(part, part)
     squares, vectors = _largest(products, lambda done: advance(len(starts) + done, steps))
     if by_user:
         to_film = (vectors / np.sqrt(squares + PENALTY)).T

@@ -14,7 +14,7 @@ that the user has not rated:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,7 +30,7 @@ from naiad.applications.store import Link
 from naiad.core.schema import Array
 from naiad.errors import InvalidInput
 
-WEIGHTS: Final = {"taste": 0.8, "graph": 0.1, "text": 0.1}
+WEIGHTS: Final[Mapping[str, float]] = {"taste": 0.8, "graph": 0.1, "text": 0.1}
 
 MOST_DESCRIBED: Final = 100_000
 """Number of films whose embeddings are held in memory, 150 MB. In a larger catalogue text counts
@@ -122,15 +122,22 @@ class Recommender:
     def scores(self, history: History) -> Array:
         """Return the score of every film, float64 [films]; 0 for those that the user has rated."""
         total = np.zeros(len(self._numbers))
-        for name, scores in (
-            ("taste", self._taste(history)),
-            ("graph", self._graph(history)),
-            ("text", self._text(history)),
-        ):
-            scores[history.films] = 0
-            if (top := scores.max(initial=0)) > 0:
-                total += WEIGHTS[name] * np.maximum(scores / top, 0)
+        for name, scores in self.signals(history).items():
+            total += WEIGHTS[name] * scores
         return total
+
+    def signals(self, history: History) -> dict[str, Array]:
+        """Return the signals of every film by name, each float32 [films], 0 to 1."""
+        found = {
+            "taste": self._taste(history),
+            "graph": self._graph(history),
+            "text": self._text(history),
+        }
+        for scores in found.values():
+            scores[history.films] = 0
+            np.maximum(scores, 0, out=scores)
+            scores /= max(float(scores.max(initial=0)), 1e-20)
+        return found
 
     def _taste(self, history: History) -> Array:
         scores = np.zeros(len(self._numbers), np.float32)

@@ -79,7 +79,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
         Column("people", doc="people that the films share, joined by `; `"),
         Column("genres", doc="genres that the films share"),
         Column("liked", doc="the films that the user likes that speak for it most"),
-        Column("users", "int32", "number of users with similar taste who like it"),
+        Column("users", "int32", "number of users who like it and a film that the user likes"),
     )
     most = 1
 

@@ -200,7 +200,10 @@ class _Table:
         if not len(self._rating):
             return None
         users, films = self._users[1][self._order], self._films[1][self._order]
-        values = values_of(likes(users, self._rating))
+        # Of several ratings of a film by one user, the best, which is the last, counts.
+        last = np.append((np.diff(users) != 0) | (np.diff(films) != 0), True)
+        users, films = users[last], films[last]
+        values = values_of(likes(users, self._rating[last]))
         number = np.bincount(films)
         kept = np.sort(np.argsort(-number, kind="stable")[:MOST_FILMS])
         place = np.full(len(number), -1)

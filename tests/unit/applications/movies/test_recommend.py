@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,6 +213,23 @@ def test_films_beyond_the_most_rated_are_left_out(
     assert tastes.left_out == (number > 0).sum() - 10
     least = min(number[NAMES.index(film)] for film in tastes.films)
     assert (number > least).sum() <= 10
+
+
+def test_of_repeated_ratings_the_best_counts(place: Path, store: Store, tmp_path: Path) -> None:
+    once = learn(str(tmp_path), store).tastes
+    again = shutil.copytree(place, tmp_path / "store")
+    films = np.flatnonzero(RATINGS[0])
+    with write_store(again) as writer:
+        rated = edges(np.zeros(len(films), int), films, "u", "f")
+        writer.load_edges("rated", rated.append_column("rating", pa.array(RATINGS[0, films] / 2)))
+    with open_store(again, threads=1) as other:
+        twice = learn(str(tmp_path), other).tastes
+    assert once is not None
+    assert twice is not None
+    assert twice.digest != once.digest
+    np.testing.assert_allclose(
+        twice.factors.T @ twice.factors, once.factors.T @ once.factors, atol=1e-6
+    )
 
 
 def archive(**arrays: object) -> bytes:

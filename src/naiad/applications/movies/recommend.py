@@ -14,6 +14,7 @@ that the user has not rated:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -100,7 +101,11 @@ class Recommender:
             InvalidInput: the user does not exist or has rated nothing.
         """
         store = self._catalogue.store
-        links = [link for link in store.links("rated", [user]) if link.target in self._numbers]
+        links = [
+            link
+            for link in store.links("rated", [user])
+            if link.target in self._numbers and math.isfinite(_rating(link))
+        ]
         if not links:
             if store.get("User", [user]) == [None]:
                 examples = ", ".join(row["id"] for row in store.find("User", limit=3))
@@ -230,6 +235,12 @@ class Recommender:
             found = (self._embeddings[films] @ self._mapping).T
         found[:, columns >= 0] = self._factors[:, columns[columns >= 0]]
         return found
+
+
+def _rating(link: Link) -> float:
+    """Return a rating; NaN if there is none."""
+    rating = link.properties["rating"]
+    return math.nan if rating is None else rating
 
 
 def _best_first(link: Link) -> tuple[float, float]:

@@ -178,7 +178,9 @@ class _Table:
     """All ratings of a store, in an order of their own."""
 
     def __init__(self, table: pa.Table) -> None:
-        table = table.filter(table["rating"].is_valid())
+        import pyarrow.compute as pc
+
+        table = table.filter(pc.call_function("is_finite", [table["rating"].cast("double")]))
         users = np.array(table["from"].to_pylist(), np.str_)
         films = np.array(table["to"].to_pylist(), np.str_)
         rating = table["rating"].cast("double").to_numpy()

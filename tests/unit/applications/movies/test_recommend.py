@@ -215,6 +215,21 @@ def test_films_beyond_the_most_rated_are_left_out(
     assert (number > least).sum() <= 10
 
 
+def test_edges_without_a_rating_do_not_count(place: Path, store: Store, tmp_path: Path) -> None:
+    once = learn(str(tmp_path), store).tastes
+    again = shutil.copytree(place, tmp_path / "store")
+    rows = {"from": ["u12", "u12"], "to": ["f00", "f01"], "rating": [None, float("nan")]}
+    with write_store(again) as writer:
+        writer.load_edges("rated", pa.table(rows))
+    with open_store(again, threads=1) as other:
+        learned = learn(str(tmp_path), other).tastes
+        assert once is not None
+        assert learned is not None
+        assert learned.digest == once.digest
+        with pytest.raises(InvalidInput, match="user 'u12' has rated no films"):
+            Recommender(Catalogue(other), learned).recommend("u12", 3)
+
+
 def test_of_repeated_ratings_the_best_counts(place: Path, store: Store, tmp_path: Path) -> None:
     once = learn(str(tmp_path), store).tastes
     again = shutil.copytree(place, tmp_path / "store")

@@ -35,10 +35,13 @@ class Catalogue:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.state = 0
+        """The number of published states read before this one."""
         self._read()
 
     def _read(self) -> None:
         films = self.store.find("Movie", limit=1_000_000)
+        self.keys: list[str] = [film["id"] for film in films]
         self.titles = Titles((film["id"], film["title"], film["year"]) for film in films)
         self._likes: dict[str, int] = {}
         self.about = {row["id"]: row["text"] for row in self.store.find("About")}
@@ -47,6 +50,7 @@ class Catalogue:
         """Move to the newest published state."""
         if self.store.refresh():
             self._read()
+            self.state += 1
 
     @property
     def notice(self) -> str:

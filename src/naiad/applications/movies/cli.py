@@ -1,4 +1,4 @@
-"""Movies on the command line: ``naiad movies load|embed|similar|search|recommend|info``.
+"""Movies on the command line: ``naiad movies load|learn|embed|similar|search|recommend|info``.
 
 Imported by ``naiad --help``: heavy modules are imported inside the functions.
 """
@@ -78,6 +78,22 @@ def load(
     from naiad.applications.movies.commands import load_store
 
     load_store(source, place, dimension, force=force)
+
+
+@commands.command()
+def learn(place: _Place = None) -> None:
+    """Learn from the ratings what users like, for `recommend`.
+
+    `load` does so too; repeat it when many ratings have been added. Small graphs, of up to 2,048
+    users or rated films, are learned again by themselves.
+
+    [bold]Example[/]
+
+      naiad movies learn
+    """
+    from naiad.applications.movies.commands import learn_tastes
+
+    learn_tastes(place)
 
 
 @commands.command()
@@ -179,7 +195,7 @@ def recommend(
 ) -> None:
     """Recommend films that a user has not rated and may like, and say why.
 
-    Ranks by the ratings of users with similar taste, by shared people, and by descriptions.
+    Ranks by what was learned from all ratings, by shared people, and by descriptions.
 
     [bold]Examples[/]
 

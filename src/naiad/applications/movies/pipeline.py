@@ -14,10 +14,10 @@ import numpy as np
 
 from naiad.applications.movies.catalogue import Catalogue
 from naiad.applications.movies.credits import search_filter
+from naiad.applications.movies.current import Current
 from naiad.applications.movies.likeness import check_likeness, like, question
 from naiad.applications.movies.picks import as_arrays, pack
 from naiad.applications.movies.place import open_films, store_place
-from naiad.applications.movies.recommend import recommend
 from naiad.applications.movies.schema import (
     OUTPUTS,
     RECOMMEND_INPUTS,
@@ -155,6 +155,11 @@ class MoviesRecommend(MoviePipeline):
 
     inputs = sample = RECOMMEND_INPUTS
 
+    def setup(self, device: str) -> None:
+        """Open no store yet: it may be created after the server starts."""
+        super().setup(device)
+        self._current: Current | None = None
+
     def prepare(self, request: Request) -> Arrays:
         """Refuse a user id that is not text."""
         decode(request["user"], "user")
@@ -162,8 +167,12 @@ class MoviesRecommend(MoviePipeline):
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
         """Return the best films for a user."""
+        if self._current is None:
+            self._current = Current(catalogue, store_place())
         user = row["user"].decode()
-        return pack(recommend(catalogue, user, int(row["k"])), f"for user {user}", catalogue.notice)
+        recommender = self._current.recommender()
+        notice = " ".join(filter(None, (catalogue.notice, self._current.notice)))
+        return pack(recommender.recommend(user, int(row["k"])), f"for user {user}", notice)
 
     def example(self) -> dict[str, Array]:
         """Return a request for 0 films, which needs no store."""

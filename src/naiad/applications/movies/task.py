@@ -78,8 +78,8 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
         Column("score", "float32", "higher is better"),
         Column("people", doc="people that the films share, joined by `; `"),
         Column("genres", doc="genres that the films share"),
-        Column("liked", doc="the most similar films that the user likes"),
-        Column("users", "int32", "number of users with similar taste who like it"),
+        Column("liked", doc="the films that the user likes that speak for it most"),
+        Column("users", "int32", "number of users who like it and a film that the user likes"),
     )
     most = 1
 
@@ -166,7 +166,7 @@ class MoviesSearch(_Films):
 class MoviesRecommend(_Films):
     """Recommend films that a user has not rated and may like, and say why.
 
-    Ranks by the ratings of users with similar taste, by shared people, and by descriptions.
+    Ranks by what was learned from all ratings, by shared people, and by descriptions.
 
     [bold]Examples[/]
 

@@ -164,6 +164,24 @@ def ends(edge: EdgeTable, conditions: Sequence[Condition], parameters: Parameter
     )
 
 
+def all_links(edge: EdgeTable) -> str:
+    """Return the keys of each edge's two nodes, and its properties."""
+    columns = [f"a.{quoted(KEY)} AS {quoted(SOURCE)}", f"b.{quoted(KEY)} AS {quoted(TARGET)}"]
+    columns += [f"e.{quoted(name)} AS {quoted(name)}" for name in edge.properties]
+    return (
+        f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)}) "
+        f"RETURN {', '.join(columns)}"
+    )
+
+
+def all_vectors(table: NodeTable, vector: str) -> str:
+    """Return the keys and vectors of all nodes that have a vector, in the order of the nodes."""
+    return (
+        f"MATCH (n:{quoted(table.name)}) WHERE n.{quoted(vector)} IS NOT NULL "
+        f"RETURN n.{quoted(KEY)} AS key, n.{quoted(vector)} AS vector ORDER BY offset(id(n))"
+    )
+
+
 def copy_nodes(table: NodeTable, columns: Sequence[str]) -> str:
     """Load ``$rows``, which has these columns, into a table."""
     names = ", ".join(map(quoted, columns))

@@ -16,7 +16,6 @@ from naiad.applications.movies.graph import MovieTables, description, full_title
 from naiad.applications.movies.likeness import like, question
 from naiad.applications.movies.picks import Pick, Why, as_arrays, from_arrays, pack
 from naiad.applications.movies.place import open_films, store_place
-from naiad.applications.movies.recommend import WEIGHTS, recommend
 from naiad.applications.movies.titles import Titles
 from naiad.applications.store import create_store, open_store
 from naiad.errors import InvalidInput, StoreError
@@ -77,35 +76,6 @@ def test_similar_films_say_what_they_share(catalogue: Catalogue) -> None:
 def test_a_film_without_embedding_is_refused(catalogue: Catalogue) -> None:
     with pytest.raises(InvalidInput, match=r"Beta \(1950\) has no embedding yet; run `naiad mov"):
         catalogue.similar("e", 2)
-
-
-def test_the_three_signals_add_up(catalogue: Catalogue) -> None:
-    """For u1, who likes a: c by taste, b and c by people, b and d by text."""
-    picks = {pick.id: pick for pick in recommend(catalogue, "u1", 10)}
-    assert "a" not in picks
-    assert "e" not in picks
-    taste, graph, text = WEIGHTS["taste"], WEIGHTS["graph"], WEIGHTS["text"]
-    scores = {film: pick.score for film, pick in picks.items()}
-    assert scores == {
-        "b": pytest.approx(graph),
-        "c": pytest.approx(taste + graph),
-        "d": pytest.approx(text),
-    }
-    assert list(picks) == ["c", "d", "b"]
-    assert picks["c"].why.users == 1
-    assert picks["c"].why.people == ("Bob Lee (actor)",)
-    assert picks["d"].why.liked == ("Alpha (2001)",)
-
-
-def test_a_user_without_ratings_is_told_apart_from_none(catalogue: Catalogue) -> None:
-    with pytest.raises(InvalidInput, match="user 'u5' has rated no films"):
-        recommend(catalogue, "u5", 3)
-    with pytest.raises(InvalidInput, match="no user 'u9'; there are 5, such as u1, u2, u3"):
-        recommend(catalogue, "u9", 3)
-
-
-def test_who_rates_all_alike_likes_all(catalogue: Catalogue) -> None:
-    assert [pick.id for pick in recommend(catalogue, "u4", 1)] == ["a"]
 
 
 def test_titles_are_found_as_people_write_them(catalogue: Catalogue) -> None:

@@ -125,6 +125,16 @@ class ArangoStore(Store):
         )
         return _values((SOURCE, TARGET, *edge.properties), rows)
 
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        query = Query()
+        edges = query.collection(self._collection(edge.name))
+        end = query.value(SOURCE if side == "source" else TARGET)
+        return self._server.run(
+            f"FOR e IN {edges} {query.filters(found, 'e')} "
+            f"COLLECT key = e[{end}] WITH COUNT INTO number RETURN [key, number]",
+            query.bind,
+        )
+
     def _neighbours(
         self,
         start: tuple[str, Key],

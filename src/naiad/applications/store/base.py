@@ -154,6 +154,16 @@ class Store(ABC):
             for source, target, *values in rows
         ]
 
+    def degrees(
+        self, edge: str, *, side: Side = "source", where: Where | None = None
+    ) -> dict[Key, int]:
+        """Count the edges of each source (or target); nodes without an edge are left out.
+
+        ``where`` applies to the edges' properties.
+        """
+        table = self._schema.edge(edge)
+        return dict(map(tuple, self._degrees(table, side, conditions(table, where))))
+
     def neighbours(
         self,
         table: str,
@@ -274,6 +284,10 @@ class Store(ABC):
         self, edge: EdgeTable, keys: list[Key], side: Side, found: Conditions, limit: int
     ) -> Iterable[Values]:
         """Rows of source, target and all properties."""
+
+    @abstractmethod
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        """Rows of key and number."""
 
     @abstractmethod
     def _neighbours(

@@ -195,6 +195,10 @@ class LadybugStore(Store):
         rows.sort(key=lambda row: row[:2])
         return rows[:limit]
 
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        parameters: dict[str, Any] = {}
+        return self._run(cypher.degrees(edge, side, found, parameters), parameters)
+
     def _neighbours(
         self,
         start: tuple[str, Key],

@@ -8,11 +8,11 @@ from typing import Final
 
 ARTICLES: Final = (
     *("the", "a", "an", "le", "la", "les", "l", "un", "une", "el", "los", "las", "una"),
-    *("il", "lo", "i", "gli", "der", "die", "das", "ein", "eine", "o", "os", "as", "det", "den"),
+    *("il", "lo", "gli", "der", "die", "das", "ein", "eine", "det", "den"),
 )
 """Articles that sort after a title, as in ``Matrix, The``."""
 
-# Not "die", "i", "o" and "un", which begin titles of other languages too: `Die Hard`.
+# Not "die" and the like, which begin titles of other languages too: `Die Hard`.
 _LEADING = frozenset(
     {"the", "a", "an", "le", "la", "les", "el", "los", "las", "il", "lo", "gli", "der", "das"}
 )

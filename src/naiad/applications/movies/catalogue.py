@@ -10,6 +10,7 @@ from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 from naiad.applications.movies.graph import ENCODER, PEOPLE, description
+from naiad.applications.movies.names import words
 from naiad.applications.movies.picks import Pick, Why
 from naiad.applications.movies.titles import Titles
 from naiad.applications.store import Key, Store
@@ -104,9 +105,7 @@ class Catalogue:
         if not text.strip():
             raise InvalidInput("text is empty; describe the film")
         if genre:
-            names = [row["name"] for row in self.store.find("Genre", order="name", limit=1000)]
-            if genre not in names:
-                raise InvalidInput(f"no genre {genre[:80]!r}; choose from {', '.join(names)}")
+            self.genre(genre)
         used = self.about.get(ENCODER)
         if used is None:
             raise InvalidInput("no film has an embedding yet; run `naiad movies embed`")
@@ -135,6 +134,18 @@ class Catalogue:
         for film in self.store.find("Movie", limit=1_000_000):
             key = film["id"]
             yield key, " ".join((description(film), *(film["genres"] or ()), *people[key]))
+
+    def genre(self, wanted: str) -> str:
+        """Return the name of a genre that films have, given in any spelling.
+
+        Raises:
+            InvalidInput: there is no such genre; lists them.
+        """
+        names = sorted(self._genre_rarity)
+        found = [name for name in names if words(name) == words(wanted)]
+        if not found:
+            raise InvalidInput(f"no genre {wanted[:80]!r}; choose from {', '.join(names)}")
+        return wanted if wanted in found else found[0]
 
     def series(self, film: str) -> list[str]:
         """Return the other films of a film's series."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
@@ -152,11 +152,24 @@ class Catalogue:
         name = self.films[film].collection
         return [key for key in self._series.get(name, ()) if key != film] if name else []
 
-    def genres_shared(self, film: str, other: str) -> float:
-        """Return the genres of two films in common as a share of all of both, the rare for more."""
-        ours, theirs = self.films[film].genres, self.films[other].genres
-        both = sum(map(self._genre_rarity.__getitem__, ours & theirs))
-        return both and both / sum(map(self._genre_rarity.__getitem__, ours | theirs))
+    def genres_shared(self, film: str, others: Iterable[str]) -> dict[str, float]:
+        """Return the genres in common with others as a share of all of both, the rare for more.
+
+        Others that have none in common are left out.
+        """
+        ours, weight = self.films[film].genres, self._genre_rarity
+        own = sum(map(weight.__getitem__, ours))
+        found: dict[str, float] = {}
+        shares: dict[frozenset[str], float] = {}  # most films have the genres of many others
+        for other in others:
+            theirs = self.films[other].genres
+            if theirs not in shares:
+                both = sum(map(weight.__getitem__, ours & theirs))
+                whole = own + sum(map(weight.__getitem__, theirs)) - both
+                shares[theirs] = both / whole if whole else 0.0
+            if shares[theirs]:
+                found[other] = shares[theirs]
+        return found
 
     def rarity(self, edge: str, name: Key) -> float:
         """Return 1 for a person, company, ... of one film, less for one of many, 0 for one of all.

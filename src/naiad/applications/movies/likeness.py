@@ -41,7 +41,7 @@ WEIGHTS: Final = {"description": 0.3, "ratings": 0.3, "graph": 0.4}
 
 _GRAPH: Final = (*PEOPLE, "hasProductionCompany")
 _CANDIDATES: Final = 10_000
-_DEPTH: Final = 1000  # films per signal
+_DEPTH: Final = 500  # films per signal
 _DAMPING: Final = 10  # users
 
 
@@ -162,8 +162,8 @@ def _linked(catalogue: Catalogue, film: str, others: Iterable[str]) -> dict[str,
     if len(among) < _DEPTH:
         found = store.common("Movie", [film], ["hasGenre"], limit=_DEPTH)
         among.update(str(each.key) for each in found)
-    for key in among:
-        scores[key] += catalogue.genres_shared(film, key)
+    for key, share in catalogue.genres_shared(film, among).items():
+        scores[key] += share
     scores.pop(film, None)
     return scores
 

@@ -24,7 +24,7 @@ from naiad.core.schema import Array
 
 WEIGHTS: Final = {"meaning": 0.35, "words": 0.35, "fame": 0.3}
 
-_DEPTH: Final = 1000  # films per signal
+_DEPTH: Final = 500  # films per signal
 _CHECKED: Final = 200  # of those found by words alone, if there are conditions
 
 

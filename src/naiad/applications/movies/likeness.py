@@ -96,8 +96,9 @@ def _by_all(catalogue: Catalogue, film: str, k: int) -> list[Pick]:
     found = {name: scores for name, scores in signals.items() if any(scores.values())}
     if not found:
         raise InvalidInput(
-            f"{catalogue.titles.name(film)} has no embedding, nobody likes it, and no other film "
-            "shares its people, companies, genres or series; `naiad movies embed` adds embeddings"
+            f"{catalogue.titles.name(film)} has no embedding, nobody likes it and another film, "
+            "and none shares its people, companies, genres or series; `naiad movies embed` adds "
+            "embeddings"
         )
     whole = sum(WEIGHTS[name] for name in found)
     total: dict[str, float] = defaultdict(float)

@@ -7,8 +7,8 @@ The score is the weighted sum of three signals, each divided by its largest valu
 - *fame*: the logarithm of the number of users who like the film. Of films that fit about equally,
   people mean the one that is known; it never finds a film by itself.
 
-Sums of the signals were better than reciprocal rank fusion, which forgets by how much a film is
-ahead: see ``benchmarks/films.py``.
+Sums, not reciprocal rank fusion: ranks forget by how much a film is ahead, so that fame would
+outweigh an exact description of a film that few know. See ``benchmarks/films.py``.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ WEIGHTS: Final = {"description": 0.3, "ratings": 0.3, "graph": 0.4}
 
 _GRAPH: Final = (*PEOPLE, "hasProductionCompany")
 _CANDIDATES: Final = 10_000
-_DEPTH: Final = 500  # films per signal
+_DEPTH: Final = 1000  # films per signal
 _DAMPING: Final = 10  # users
 
 

@@ -24,7 +24,7 @@ from naiad.core.schema import Array
 
 WEIGHTS: Final = {"meaning": 0.35, "words": 0.35, "fame": 0.3}
 
-_DEPTH: Final = 500  # films per signal
+_DEPTH: Final = 1000  # films per signal
 _CHECKED: Final = 200  # of those found by words alone, if there are conditions
 
 
@@ -42,7 +42,8 @@ def search(
     """
     hits = catalogue.store.nearest("Movie", VECTOR, vector, _DEPTH, where=where)
     meaning = {str(hit.key): hit.score for hit in hits}
-    words = catalogue.full_text.scores(text, _DEPTH)
+    # Conditions are met before the cut, not after it.
+    words = catalogue.full_text.scores(text, len(catalogue.films) if where else _DEPTH)
     if where:
         words = _meeting(catalogue, words, meaning, where)
     total: dict[str, float] = {}

@@ -75,6 +75,7 @@ EXTRAS = {
     "bundle-client": "reading scans, including DICOM, and drawing label maps",
     "bundle": "also MONAI, to serve its bundles",
     "simple": "Triton's example, which needs nothing more",
+    "heic": "[HEIC pictures](images.md#formats)",
     "gate": "[serving the network](deployment.md#serve-the-network)",
     "ui": "the page in the browser, and [tasks over HTTP](http-api.md)",
     "pyg": "[PyTorch Geometric networks](pyg.md)",
@@ -92,7 +93,7 @@ EXTRAS = {
     "plots": "pictures of results",
     "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
     "ray": "[`naiad process`](bulk.md) on a Ray cluster",
-    "all": "everything except Ray and TensorFlow",
+    "all": "everything except HEIC, Ray and TensorFlow",
 }
 FORMER = {"server", "monai", "monai-client"}
 FOR_DEVELOPERS = {"bench", "test", "dev", "docs"}

@@ -1,4 +1,4 @@
-"""Classify JPEG and PNG files.
+"""Classify pictures.
 
     naiad simulate image -n 8 -o shapes  # or photographs, and your own network
     python examples/image.py shapes

@@ -122,6 +122,11 @@ def say_notice(notice: str) -> None:
         say(f"[yellow]{escape(notice)}[/]")
 
 
+def warn(text: str) -> None:
+    """Print a warning on standard error, without markup."""
+    errors.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
 def complain(text: str) -> None:
     """Print an error on standard error, without markup."""
     errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)

@@ -26,12 +26,23 @@ def find_files(paths: Iterable[Path], suffixes: Collection[str], what: str) -> I
         if not path.is_dir():
             yield path
             continue
-        found = sorted(
-            p for p in path.rglob("*") if p.name.lower().endswith(endings) and p.is_file()
-        )
+        found = [p for p in files_below(path) if p.name.lower().endswith(endings)]
         if not found:
             raise InvalidInput(f"{path} has no {what} ({', '.join(sorted(suffixes))})")
         yield from found
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files in and below a folder that people put there, sorted."""
+    return sorted(p for p in folder.rglob("*") if not is_sidecar(p.name) and p.is_file())
+
+
+def is_sidecar(name: str) -> bool:
+    """Return whether a path is macOS's file ``._NAME``, with properties of the file NAME.
+
+    macOS writes them beside each file on other systems' disks, and into archives.
+    """
+    return name.rpartition("/")[2].startswith("._")
 
 
 def read_file(path: Path, most: int) -> bytes:

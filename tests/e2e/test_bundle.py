@@ -155,6 +155,7 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
         (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "letter.nii.gz").write_text("dear Lena")
     series = whole_series(tmp_path / "series")
+    (series / "cut.dcm").write_bytes((series / "00.dcm").read_bytes()[:400])
     given = [tmp_path / "in", tmp_path / "letter.nii.gz", series, tmp_path / "gone.nii"]
     out, drawn = tmp_path / "seg", tmp_path / "overlays"
     asking = ["infer", "bundle", *given, "--url", served.server.grpc_url]
@@ -163,9 +164,11 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     assert result.exit_code == 1, result.output
     assert "letter.nii.gz: is no NIfTI file (it begins with b'dear Len')" in result.output
     assert "gone.nii: cannot be read: No such file or directory" in result.output
-    assert "2 of 5 scans failed" in result.output
+    assert "cut.dcm: has a damaged header, or is cut off before its pixels" in result.output
+    assert "3 of 6 scans failed" in result.output
     assert "not for diagnosis" in result.output
-    names = [f"{name}{end}" for name in ("scan0", "scan1", "series") for end in ENDS]
+    names = [f"{name}{end}" for name in ("scan0", "scan1") for end in ENDS]
+    names += ["series_1_seg.nii.gz", "series.csv"]  # the first of what is in the folder
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     assert len([*drawn.iterdir()]) == 3
     with (out / "scan0.csv").open(newline="") as file:
@@ -176,6 +179,7 @@ def test_the_command_writes_maps_pictures_and_volumes_and_reports_the_rest(
     voxel = abs(np.linalg.det(found.affine[:3, :3])) / 1000
     for row in rows:
         assert row["scan"].endswith("scan0.nii.gz")
+        assert row["output"] == "scan0_seg.nii.gz"
         assert row["name"] == LABELS[row["label"]]
         expected = voxels.pop(int(row["label"])) * voxel
         assert float(row["ml"]) == pytest.approx(expected, rel=1e-3)

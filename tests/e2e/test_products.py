@@ -189,6 +189,16 @@ def test_recommendations_fit_the_basket_and_are_explained(server: Server, store:
     assert "synthetic co-purchase graph" in done.output
 
 
+def test_a_product_bought_with_nothing_gets_no_pick_from_the_graph(
+    server: Server, store: Path
+) -> None:
+    alone = int(np.argmin(Products().graph.degrees()))
+    assert Products().graph.degrees()[alone] == 0
+    assert server.client().products.recommend([alone], graph_weight=1.0) == []
+    done = run("products", "recommend", alone, "--graph-weight", 1, "--url", server.grpc_url)
+    assert "no product has anything in common with the basket in the graph" in done.output
+
+
 def test_a_missing_product_is_refused(server: Server, store: Path) -> None:
     with pytest.raises(InvalidInput, match=r"product\[0\] is 2500; it must be 0 to 2499"):
         server.client().products.recommend([2_500])

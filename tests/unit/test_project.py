@@ -24,17 +24,10 @@ PACKAGE = ROOT / "src" / "naiad"
 # The layers, from the bottom up: a part imports only those below it, and itself.
 LAYERS: tuple[set[str], ...] = (
     {"errors", "notebook_html", "typed_json"},
-    {"application", "backoff", "console", "engine_release", "files"},
-    {
-        "artifacts",
-        "control_key",
-        "error_text",
-        "hdf5",
-        "hdf5_references",
-        "images",
-        "native",
-        "onnx_session",
-    }
+    {"application", "backoff", "console", "engine_release", "files", "image_formats"},
+    {"image_parts"},
+    {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
+    | {"hdf5_references"}
     | {"contact_sheet", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
     {"client", "gate", "geometric", "runtime", "torch_model", "tuning"},

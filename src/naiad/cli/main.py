@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -114,11 +115,25 @@ def root(
     """Serve graph models and raw-data pipelines on NVIDIA Triton."""
 
 
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+) -> None:
+    """Print a warning; for a `UserWarning`, which is about the user's data, only its text."""
+    if category is UserWarning:
+        from naiad.console import warn
+
+        warn(str(message))
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+
+
 def main() -> None:
     """Run the command; a :class:`~naiad.errors.NaiadError` becomes a message and status 1.
 
-    An error of a user's file is shown with the traceback from its first line in it.
+    An error of a user's file is shown with the traceback from its first line in it. A warning is a
+    line.
     """
+    warnings.showwarning = show_warning
     try:
         app()
     except NaiadError as error:

@@ -13,25 +13,23 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from rich.markup import escape
-from rich.text import Text
 
 from naiad.client import Client
-from naiad.console import complain, print_columns, progress_bar, say, say_notice, shortened
+from naiad.console import complain, progress_bar, say, say_notice, shortened
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
-from naiad.files import write_whole
 from naiad.tasks.client import TaskClient
-from naiad.tasks.output import Output, check_places
+from naiad.tasks.default_report import report_of
+from naiad.tasks.naming import stem_of, stems_of
+from naiad.tasks.output import FolderOfFiles, Output, check_places
 from naiad.tasks.requests import without_place
 from naiad.tasks.sources import STDIN, Input, find_inputs, open_input
-from naiad.tasks.tables import block_of, check_suffix, rows_of, suffixes_of
+from naiad.tasks.tables import check_suffix, suffixes_of
 from naiad.tasks.task import (
     Draws,
     Found,
     Joins,
     Opens,
     Parses,
-    Report,
-    Reports,
     Source,
     Task,
     WritesFiles,
@@ -39,8 +37,6 @@ from naiad.tasks.task import (
 from naiad.tasks.truth import HasTruth
 
 PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
-
-_SHOWN: Final = 20  # rows that the default report prints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +100,17 @@ class Inference:
         """Return the file for the results of an input."""
         if self.output is None or not is_folder(self.output):
             return self.output
-        name = given.name
-        suffix = suffixes_of(self.task)[0]
-        return self.output / name.with_name(_stem(self.task, name.name) + suffix)
+        stem = stem_of(self.task, given.name)
+        return self.output / stem.with_name(stem.name + suffixes_of(self.task)[0])
+
+    def folder_of_files(self, inputs: Sequence[Input], card: Any) -> FolderOfFiles | None:
+        """Return the folder for files of results, if there are any and a folder was given."""
+        if not isinstance(self.task, WritesFiles) or not self.task.writes_files(card):
+            return None
+        if self.output is None or not is_folder(self.output):
+            return None
+        paths = [given.path for given in inputs if not given.typed]
+        return FolderOfFiles(self.task, self.output, paths, force=self.force)
 
     def _places(self, inputs: Sequence[Input]) -> Iterator[Path]:
         if self.plot is not None:
@@ -174,16 +178,26 @@ class _Answered:
 
 @dataclass(slots=True)
 class _Asked:
-    """A unit and where it was read from; ``stem`` is the base name of its files."""
+    """A unit and where it was read from; ``stem`` is the name of its files without suffixes."""
 
     places: Sequence[tuple[Input, int]]
-    stem: str
+    stem: Path
     name: str
     unit: Any
+    count: int = 1  # units in the input
 
     @property
     def given(self) -> Input:
         return self.places[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An opened input, and the indices of the units to ask about."""
+
+    given: Input
+    source: Source[Any]
+    numbers: range
 
 
 class _Run:
@@ -195,6 +209,7 @@ class _Run:
         self.failed = self.done = 0
         self.several = False
         self.kept: list[Found] = []
+        self.folder: FolderOfFiles | None = None
         task = what.task
         self._truth = task if what.truth and isinstance(task, HasTruth) else None
 
@@ -205,34 +220,40 @@ class _Run:
         model: TaskClient[Any, Any] = task.client_of(served)
         card = model.card  # raises before anything is written, if the server lacks the model
         with ExitStack() as stack:
-            sources: list[tuple[Input, Source[Any], range]] = []
+            sources: list[_Opened] = []
             for given in inputs:
                 try:
                     source = stack.enter_context(closing(self._open(given)))
                 except NaiadError as error:
-                    self._fail(_Asked([(given, 0)], "", str(given.path), None), error)
+                    self._fail(_Asked([(given, 0)], Path(), str(given.path), None), error)
                     continue
-                sources.append((given, source, range(len(source))[what.chosen]))
-            count = sum(len(numbers) for _, _, numbers in sources)
+                sources.append(_Opened(given, source, range(len(source))[what.chosen]))
+            count = sum(len(opened.numbers) for opened in sources)
             if not count and not self.failed:
                 raise InvalidInput(f"the inputs have none of the selected {task.unit}")
             parts = task.parts(card) if isinstance(task, Joins) else ("",)
             if len(parts) > 1:
                 self._check_parts(count, parts)
                 count //= len(parts)
-            report = _report(task, count, card, what.options)
+            report = report_of(task, count, card, what.options)
             comparison = self._truth.comparison(card) if self._truth is not None else None
             advance = stack.enter_context(progress_bar(task.unit, count, unit=task.unit))
             began = time.perf_counter()
             outputs: dict[Path, Output] = {}
+            self.folder = what.folder_of_files(inputs, card)
             answers = model.answers(
-                self._units(self._read(sources), len(parts)),
+                self._units(self._read(sources, len(parts)), len(parts)),
                 what.options,
                 concurrency=what.concurrency,
                 timeout=what.timeout,
             )
             for answer in answers:
                 asked = self.asked.popleft()
+                if not isinstance(answer, NaiadError):
+                    try:
+                        self._write(asked, answer, card, outputs, stack)
+                    except InvalidInput as error:
+                        answer = error
                 if isinstance(answer, NaiadError):
                     self._fail(asked, answer)
                 else:
@@ -241,7 +262,6 @@ class _Run:
                     report.add(found)
                     if comparison is not None:
                         comparison.add(asked.unit, answer)
-                    self._write(asked, answer, card, outputs, stack)
                     self._draw(found, card)
                 advance(self.failed + self.done)
             seconds = time.perf_counter() - began
@@ -280,34 +300,35 @@ class _Run:
                 asked = _Asked(
                     [place for one in group for place in one.places],
                     asked.stem,
-                    ", ".join(one.name for one in group),
+                    _name_of(group),
                     cast("Joins[Any]", self.what.task).join([one.unit for one in group]),
                 )
             self.asked.append(asked)
             yield asked.unit
 
-    def _read(self, sources: Sequence[tuple[Input, Source[Any], range]]) -> Iterator[_Asked]:
-        for given, source, numbers in sources:
-            stem = _stem(self.what.task, given.name.name)
-            for number, (name, unit) in zip(numbers, source.read(numbers), strict=True):
-                own = f"{stem}_{number + 1}" if len(source) > 1 else stem
-                yield _Asked([(given, number)], own, name, unit)
+    def _read(self, sources: Sequence[_Opened], size: int) -> Iterator[_Asked]:
+        counts = [(opened.given.name, len(opened.source)) for opened in sources]
+        stems = stems_of(self.what.task, counts, size)
+        for opened, named in zip(sources, stems, strict=True):
+            units = opened.source.read(opened.numbers)
+            for number, (name, unit) in zip(opened.numbers, units, strict=True):
+                yield _Asked([(opened.given, number)], named[number], name, unit, len(named))
 
     def _write(
         self, asked: _Asked, result: Any, card: Any, outputs: dict[Path, Output], stack: ExitStack
     ) -> None:
-        what, task = self.what, self.what.task
+        what = self.what
         place = what.place_of(asked.given)
         if place is None:
             return
-        if isinstance(task, WritesFiles) and what.output is not None and is_folder(what.output):
-            for suffix, content in task.files(asked.unit, result, what.options):
-                path = place.with_name(f"{asked.stem}{suffix}")
-                check_places({path: None}, [asked.given.path], force=what.force)
-                write_whole(path, content)
+        files: list[str] = []
+        if self.folder is not None:
+            files = self.folder.write(asked.stem, asked.unit, result, what.options)
         if place not in outputs:
-            outputs[place] = stack.enter_context(Output(task, place, card, what.options))
-        outputs[place].add(asked.name, asked.unit, result)
+            beside = self.folder is not None
+            output = Output(what.task, place, card, what.options, files=beside)
+            outputs[place] = stack.enter_context(output)
+        outputs[place].add(asked.name, asked.unit, result, files)
 
     def _draw(self, found: _Answered, card: Any) -> None:
         what = self.what
@@ -318,12 +339,16 @@ class _Run:
             if len(self.kept) < what.task.most:
                 self.kept.append(found)
             return
-        stem = re.sub(r"[^\w.-]+", "-", what.task.picture_name(found)).strip("-")
-        folder, number = what.plot, self.done - 1
+        name = found.places[0][0].name
+        called = what.task.picture_name(found)
+        if len(found.places) > 1:
+            called = stem_of(what.task, name).name
+        stem = re.sub(r"[^\w.-]+", "-", called).strip("-")
+        folder, number = what.plot / name.parent, self.done - 1
         if isinstance(what.task, Opens) and str(found.path) not in found.name:
             number = found.number
             if self.several:
-                folder /= found.places[0][0].name.with_suffix("")
+                folder /= name.stem
         path = folder / f"{number:05d}-{stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         what.task.draw([found], path, card, what.drawing)
@@ -364,6 +389,14 @@ class _Run:
         return f"{file}{task.unit.removesuffix('s')} {number} ({asked.name})"
 
 
+def _name_of(group: Sequence[_Asked]) -> str:
+    """Return the names of a unit's parts; of all units of one input, its path."""
+    paths = {one.given.path for one in group}
+    if len(paths) == 1 < len(group) and group[0].count == len(group):
+        return str(paths.pop())
+    return ", ".join(one.name for one in group)
+
+
 def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
     """Ask, print, write and draw; return the number of units that failed.
 
@@ -372,46 +405,3 @@ def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:
         NaiadError: an output cannot be written; says what was kept.
     """
     return _Run(what, client).run(inputs)
-
-
-def _stem(task: Task[Any, Any], name: str) -> str:
-    """Return the name of an input without its ending."""
-    endings = [ending for ending in task.suffixes if name.lower().endswith(ending)]
-    return name[: -len(max(endings, key=len))] if endings else Path(name).stem
-
-
-class _Rows:
-    """The default `Report`: the first rows of the table."""
-
-    def __init__(self, task: Task[Any, Any], card: Any, options: Any) -> None:
-        self._task = task
-        self._columns = task.columns_of(card, options)
-        self._rows: list[list[Text | str]] = []
-        self._units = 0
-
-    def add(self, found: Found) -> None:
-        self._units += 1
-        if len(self._rows) >= _SHOWN:
-            return
-        rows = self._task.rows(found.result)
-        block, size = block_of(self._columns, rows, found.name, self._units - 1)
-        for row in rows_of(self._columns, block, size):
-            if len(self._rows) >= _SHOWN:
-                return
-            self._rows.append([_cell(value) for value in row])
-
-    def print(self, seconds: float) -> None:
-        print_columns(self._rows, [column.name for column in self._columns])
-        say(f"{self._units:,} {self._task.unit} in {seconds:.1f} s")
-
-
-def _cell(value: object) -> Text:
-    if value is None:
-        return Text()
-    return Text(f"{value:.4g}" if isinstance(value, float) else str(value))
-
-
-def _report(task: Task[Any, Any], count: int, card: Any, options: Any) -> Report:
-    if isinstance(task, Reports):
-        return task.report(count, card, options)
-    return _Rows(task, card, options)

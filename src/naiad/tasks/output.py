@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from naiad.console import complain
-from naiad.errors import NaiadError
+from naiad.errors import InvalidInput, NaiadError
 from naiad.files import partial_path, write_whole
 from naiad.tasks.tables import TableWriter, check_suffix
-from naiad.tasks.task import Advance, Task, Writer
+from naiad.tasks.task import Advance, Column, Task, Writer, WritesFiles
+
+FILES: Final = Column(
+    "output", doc="files written, relative to the folder of results", fill="files"
+)
+"""Column of tables beside which files are written."""
 
 
 class Output:
@@ -22,8 +27,12 @@ class Output:
     Use it as a context manager: on an error, results so far are kept under that name.
     """
 
-    def __init__(self, task: Task[Any, Any], path: Path, card: Any, options: Any) -> None:
+    def __init__(
+        self, task: Task[Any, Any], path: Path, card: Any, options: Any, *, files: bool = False
+    ) -> None:
         """Prepare to write ``path``; the file is created with the first result.
+
+        With ``files``, a table has a column of the files written for each result.
 
         Raises:
             NaiadError: the task has no format with its suffix.
@@ -31,11 +40,14 @@ class Output:
         check_suffix(task, path.suffix)
         self.path = path
         self.partial = partial_path(path)
-        self._begin: Callable[[], Writer] = lambda: open_writer(task, self.partial, card, options)
+        more = (FILES,) if files else ()
+        self._begin: Callable[[], Writer] = lambda: open_writer(
+            task, self.partial, card, options, more
+        )
         self._writer: Writer | None = None
 
-    def add(self, name: str, unit: Any, result: Any) -> None:
-        """Add a result.
+    def add(self, name: str, unit: Any, result: Any, files: Sequence[str] = ()) -> None:
+        """Add a result, for which ``files`` were written.
 
         Raises:
             NaiadError: the file cannot be written; says what was kept.
@@ -44,7 +56,10 @@ class Output:
             if self._writer is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._writer = self._begin()
-            self._writer.add(name, unit, result)
+            if isinstance(self._writer, TableWriter):
+                self._writer.add(name, unit, result, files=files)
+            else:
+                self._writer.add(name, unit, result)
         except OSError as error:
             raise self._lost(error) from None
 
@@ -96,11 +111,48 @@ class Output:
         return "no result was kept"
 
 
-def open_writer(task: Task[Any, Any], path: Path, card: Any, options: Any) -> Writer:
-    """Begin a file of results in the format of its suffix."""
+class FolderOfFiles:
+    """The files of results in a folder, of which none overwrites another or an input."""
+
+    def __init__(
+        self, task: WritesFiles[Any, Any], root: Path, inputs: Iterable[Path], *, force: bool
+    ) -> None:
+        """Write below ``root``; ``force`` overwrites files that were there before."""
+        self._task, self._root, self._force = task, root, force
+        self._taken = {path.resolve() for path in inputs}
+
+    def write(self, stem: Path, unit: Any, result: Any, options: Any) -> list[str]:
+        """Write the files of a result, named ``stem`` and their suffix.
+
+        Returns:
+            Their paths relative to the folder.
+
+        Raises:
+            InvalidInput: a file would overwrite an input, or a file of another result.
+            NaiadError: a file exists, or cannot be written.
+        """
+        written: list[str] = []
+        for suffix, content in self._task.files(unit, result, options):
+            name = stem.with_name(f"{stem.name}{suffix}")
+            path = self._root / name
+            place = path.resolve()
+            if place in self._taken:
+                raise InvalidInput(f"{path} is an input, or of another one; write elsewhere")
+            check_places({path: None}, (), force=self._force)
+            self._taken.add(place)
+            write_whole(path, content)
+            written.append(str(name))
+        return written
+
+
+def open_writer(
+    task: Task[Any, Any], path: Path, card: Any, options: Any, more: Sequence[Column] = ()
+) -> Writer:
+    """Begin a file of results in the format of its suffix; a table has ``more`` columns."""
     if path.suffix in task.formats:
         return writer_class(task, path.suffix)(task, path, card)
-    return TableWriter(task, path, task.columns_of(card, options), task.facts(card))
+    columns = (*task.columns_of(card, options), *more)
+    return TableWriter(task, path, columns, task.facts(card))
 
 
 def writer_class(task: Task[Any, Any], suffix: str) -> Any:

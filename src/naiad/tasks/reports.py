@@ -22,6 +22,7 @@ class LabelReport:
         unit: name of the units, in the plural.
         score: of a result, 0 to 1; ``label`` is an attribute of results.
         style: of a result's label and bar.
+        name: of the score, where it is not that of the label.
     """
 
     def __init__(
@@ -29,9 +30,11 @@ class LabelReport:
         unit: str,
         score: Callable[[Any], float] = lambda result: result.score,
         style: Callable[[Any], str] = lambda result: "green",
+        name: str = "",
     ) -> None:
         """Begin without results."""
         self._unit, self._score, self._style = unit, score, style
+        self._name = f"{name} " if name else ""
         self._rows: list[list[Text | str]] = []
         self._counts: Counter[str] = Counter()
 
@@ -43,7 +46,7 @@ class LabelReport:
         self._rows.append(
             [
                 Text(result.label, f"bold {style}"),
-                f"{score:.3f}",
+                f"{self._name}{score:.3f}",
                 Text(f"{bar(score, _BAR):{_BAR}}", style),
                 Text(found.name, "dim"),
             ]

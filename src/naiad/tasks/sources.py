@@ -90,7 +90,8 @@ def open_source(task: Task[Any, Any], path: Path) -> Source[Any]:
     if isinstance(task, Opens):
         return task.open(path)
     if isinstance(task, Parses):
-        return Typed(task, read_lines(path))
+        table = None if path == STDIN else task.open_table(path)
+        return Typed(task, read_lines(path)) if table is None else table
     return Files(task, [path])
 
 

@@ -46,9 +46,10 @@ class TableWriter:
         self._sizes: list[int] = []
         self._file = (_Csv if path.suffix == ".csv" else _Parquet)(path, columns, facts)
 
-    def add(self, name: str, unit: Any, result: Any) -> None:
-        """Add the rows of a result."""
-        block, size = block_of(self._columns, self._task.rows(result), name, self._number)
+    def add(self, name: str, unit: Any, result: Any, *, files: Sequence[str] = ()) -> None:
+        """Add the rows of a result, for which ``files`` were written."""
+        rows = self._task.rows(result)
+        block, size = block_of(self._columns, rows, name, self._number, files)
         self._blocks.append(block)
         self._sizes.append(size)
         self._number += 1
@@ -189,7 +190,7 @@ class _Parquet:
 
 
 def block_of(
-    columns: Sequence[Column], rows: Rows, name: str, number: int
+    columns: Sequence[Column], rows: Rows, name: str, number: int, files: Sequence[str] = ()
 ) -> tuple[list[Any], int]:
     """Return the columns of one result, and its number of rows.
 
@@ -198,6 +199,7 @@ def block_of(
         rows: from :meth:`Task.rows`.
         name: of the unit.
         number: index of the unit.
+        files: paths of the files written for it.
 
     Returns:
         By column an array, a list, or one value for all rows; and the number of rows.
@@ -205,7 +207,7 @@ def block_of(
     Raises:
         PipelineError: ``rows`` lacks a column.
     """
-    filled = {"unit": name, "number": number}
+    filled = {"unit": name, "number": number, "files": "; ".join(files)}
     if not isinstance(rows, Mapping):
         cells = list(zip(*rows, strict=True))
         given = iter(cells or [()] * len(columns))

@@ -75,8 +75,8 @@ class Column:
         dtype: a NumPy dtype, ``str``, or ``category`` for strings of a few values.
         doc: one line of documentation.
         unit: physical unit, such as ``cm``.
-        fill: ``unit`` for the name of the unit, ``number`` for its index: such columns are left
-            out of :meth:`Task.rows`.
+        fill: ``unit`` for the name of the unit, ``number`` for its index, ``files`` for the files
+            written for it: such columns are left out of :meth:`Task.rows`.
         categories: of a ``category`` column, whose values are then indices of these.
     """
 
@@ -84,7 +84,7 @@ class Column:
     dtype: str = "str"
     doc: str = ""
     unit: str = ""
-    fill: Literal["", "unit", "number"] = ""
+    fill: Literal["", "unit", "number", "files"] = ""
     categories: tuple[str, ...] = ()
 
     @property
@@ -364,6 +364,14 @@ class Parses(ABC, Generic[Unit]):
             InvalidInput: it is not a unit.
         """
 
+    def open_table(self, path: Path) -> Source[Unit] | None:
+        """Open a file whose units are not its lines, or return None for a file of lines.
+
+        Raises:
+            InvalidInput: it cannot be read.
+        """
+        return None
+
 
 class Joins(ABC, Generic[Unit]):
     """An application where several files may make one unit, such as the channels of a scan."""
@@ -419,8 +427,13 @@ class WritesFiles(ABC, Generic[Unit, Result]):
     def files(self, unit: Unit, result: Result, options: Any) -> Iterable[tuple[str, bytes]]:
         """Yield the files of a result: a suffix, such as ``_seg.nii.gz``, and the content.
 
-        In a folder of results they are written beside the table of each input.
+        In a folder of results they are written beside the table of each input, which gets a column
+        with their paths.
         """
+
+    def writes_files(self, card: Any) -> bool:
+        """Return whether results of the model with this card have files."""
+        return True
 
 
 Advance: TypeAlias = "Callable[[int, int | None, str | None], None]"

@@ -49,9 +49,9 @@ def test_results_are_named_for_the_first_file_of_each(url: str) -> None:
     result = infer(url, "a.1.txt", "b.txt", "x", "-o", "out", "--plot", "drawn")
     assert result.exit_code == 0, result.output
     assert written("out") == {
-        "a.1.csv": 'files,joined\n"a.1.txt, b.txt",a.1+b\n',
+        "a.1.csv": 'files,joined,output\n"a.1.txt, b.txt",a.1+b,a.1_joined.txt\n',
         "a.1_joined.txt": "a.1+b",
-        "c.csv": 'files,joined\n"x/c.txt, x/d.txt",c+d\n',
+        "c.csv": 'files,joined,output\n"x/c.txt, x/d.txt",c+d,c_joined.txt\n',
         "c_joined.txt": "c+d",
     }
     assert sorted(written("drawn").values()) == ["a.1 and b", "c and d"]
@@ -62,6 +62,25 @@ def test_equal_names_are_written_below_the_folder_above_them(url: str) -> None:
     result = infer(url, "x/c.txt", "x/d.txt", "y/c.txt", "y/d.txt", "-o", "out")
     assert result.exit_code == 0, result.output
     assert {*written("out")} == {f"{x}/c{end}" for x in "xy" for end in (".csv", "_joined.txt")}
+    assert written("out")["y/c.csv"].endswith(",c+d,y/c_joined.txt\n")
+
+
+def test_pictures_are_below_the_folders_of_their_inputs(url: str) -> None:
+    result = infer(url, ".", "--plot", "drawn")
+    assert result.exit_code == 0, result.output
+    names = ("00000-a.1", "x/00001-c", "y/00002-c")
+    assert {*written("drawn")} == {f"{name}.png" for name in names}
+
+
+def test_no_result_overwrites_an_input_even_by_force(url: str) -> None:
+    Path("b_joined.txt").write_text("mine")
+    given = ("b.txt", "b_joined.txt", "x/c.txt", "x/d.txt")
+    result = infer(url, *given, "-o", ".", "--force")
+    assert result.exit_code == 1
+    assert "b_joined.txt is an input, or of another one; write elsewhere" in result.output
+    assert "1 of 2 pairs failed" in result.output
+    assert Path("b_joined.txt").read_text() == "mine"
+    assert Path("c_joined.txt").read_text() == "c+d"
 
 
 def test_a_file_that_is_missing_takes_its_whole_unit_with_it(url: str) -> None:

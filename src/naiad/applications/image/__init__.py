@@ -1,4 +1,4 @@
-"""Image classification: JPEG and PNG files in, labels out; also by Triton's Inception contract.
+"""Image classification: picture files in, labels out; also by Triton's Inception contract.
 
 The weights that come with Naiad know ten generated shapes, not photographs; import your own.
 """

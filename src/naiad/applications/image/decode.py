@@ -41,7 +41,7 @@ def decode(
     All sizes are read from the headers before the first file is decoded.
 
     Args:
-        files: JPEG or PNG, each complete.
+        files: in the formats of `naiad.image_formats`, each complete.
         height: in pixels.
         width: in pixels.
         crop: as in :class:`naiad.applications.image.card.Preprocessing`.
@@ -71,9 +71,9 @@ def decode(
 
 
 def _pixels(image: Image.Image, height: int, width: int, crop: float | None) -> NDArray[np.uint8]:
-    # Only for JPEG; no effect on others.
-    factor = _SPARE * max(height, width) / ((crop or 1.0) * min(image.size))
-    image.draft("RGB", (math.ceil(image.width * factor), math.ceil(image.height * factor)))
+    if image.format == "JPEG":  # of other formats, it might take a thumbnail for the picture
+        factor = _SPARE * max(height, width) / ((crop or 1.0) * min(image.size))
+        image.draft("RGB", (math.ceil(image.width * factor), math.ceil(image.height * factor)))
     plain = _plain(upright(image))
     # The box is cut out while resizing: resizing the whole first would enlarge a picture of
     # 1 x 1,000,000 pixels.

@@ -1,4 +1,4 @@
-"""The ``image`` model: JPEG and PNG files in, labels out."""
+"""The ``image`` model: picture files in, labels out."""
 
 from __future__ import annotations
 

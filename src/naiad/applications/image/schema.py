@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from naiad.core.schema import BYTES, REQUESTS, Array, Schema, Tensor
+from naiad.image_formats import NAMES
 
 MAX_BYTES: Final = 20 << 20
 """Maximum size of an image file, in bytes."""
@@ -25,7 +26,7 @@ SHAPES: Final = (
 """The classes of the network that comes with Naiad; ``plain`` is an empty picture."""
 
 INPUTS: Final[Schema] = {
-    "images": Tensor(BYTES, ("images",), doc="JPEG or PNG files, each whole, of any size"),
+    "images": Tensor(BYTES, ("images",), doc=f"{NAMES} files, each whole, of any size"),
     "top": Tensor(
         "int32",
         (REQUESTS,),

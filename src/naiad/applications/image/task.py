@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from naiad.application import Application
 from naiad.applications.image.schema import MAX_BYTES, SHAPES, as_request
 from naiad.core.schema import Arrays
+from naiad.image_formats import SUFFIXES
 from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
 from naiad.tasks.reports import LabelReport
@@ -67,11 +68,11 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
     """
 
     name = "image"
-    summary = "what is on JPEG and PNG images, by any ONNX or TorchScript classifier"
+    summary = "what is on pictures, by any ONNX or TorchScript classifier"
     pipeline = "naiad.applications.image.pipeline:ImageClassifier"
     packages = ("torch", "PIL", "safetensors")
 
-    unit, suffixes, example = "images", (".jpg", ".jpeg", ".png"), "photos/"
+    unit, suffixes, example = "images", SUFFIXES, "photos/"
     max_bytes, listed = MAX_BYTES, True
     columns = (
         Column("file", fill="unit"),

@@ -1,47 +1,51 @@
 """NIfTI volumes (``.nii`` and ``.nii.gz``, CT and MR scans) from bytes and to bytes.
 
-A header is checked before anything is allocated, and a compressed file is read no further than its
-header says, so neither a header of a terabyte nor a decompression bomb costs memory. nibabel reads
-headers; ISA-L (``isal``) reads compressed files, about three times as fast as zlib.
+A header is checked before anything is allocated, and a compressed file is read little further than
+its header says, so neither a header of a terabyte nor a decompression bomb costs memory.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO, RawIOBase
-from typing import IO, Any, Final, cast
+from io import BytesIO
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naiad.applications.medical.geometry import Forms, Geometry, geometry_of, set_forms
+from naiad.applications.medical.gunzip import MAGIC, Gunzip
 from naiad.core.schema import Array
 from naiad.errors import InvalidInput, MissingExtra
 
 try:
     from isal import igzip
-    from isal.igzip_lib import IsalError
     from nibabel.nifti1 import Nifti1Header, Nifti1Image
-    from nibabel.nifti2 import Nifti2Header
+    from nibabel.nifti2 import Nifti2Header, Nifti2Image
 except ImportError as error:
     raise MissingExtra("nifti", error.name or "nibabel") from error
 
 MAX_BYTES: Final = 1 << 30
 """Default maximum size of a volume, uncompressed: 512 x 512 x 2,048 voxels of 16 bits."""
 
-_GZIP: Final = b"\x1f\x8b"
 _HEADERS: Final = {348: Nifti1Header, 540: Nifti2Header}  # by their first number
 _LARGEST_HEADER: Final = max(_HEADERS)
 _LARGEST_GAP: Final = 16 << 20  # bytes between header and voxels: extensions
-_LARGEST_REST: Final = 1 << 16  # bytes after the last voxel: some programs leave padding
+_LARGEST_REST: Final = 16 << 20  # bytes after the last voxel that are read, up to the checksum
+_NESTED: Final = 2  # gzip files within each other, as programs leave that compress what is
 _CHUNK: Final = 1 << 20
 _COMPRESSION: Final = 1  # of ISA-L's 0 to 3
-_WRITTEN: Final = ("uint8", "int16", "int32", "uint16", "float32", "float64")
+_WRITTEN: Final = tuple(
+    [f"{sign}int{bits}" for bits in (8, 16, 32, 64) for sign in ("", "u")] + ["float32", "float64"]
+)
+_CONVERTED: Final = {"bool": np.uint8, "float16": np.float32}
+_LONGEST_AXIS: Final = 32_767  # in NIfTI-1
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
-# isal's stubs declare the last as an instance.
-_DAMAGED: Final = cast(tuple[type[Exception], ...], (EOFError, OSError, IsalError))
+# What nibabel mends is not for the log: `geometry_of` says what concerns the user.
+_QUIET: Final = logging.Logger("nibabel", logging.CRITICAL)
 
 # The first bytes of other files, to tell people what they have sent.
 _KINDS: Final = {
@@ -54,6 +58,7 @@ _KINDS: Final = {
     b"%PDF": "a PDF",
     b"<": "text, perhaps HTML",
     b"{": "text, perhaps JSON",
+    MAGIC: "a gzip file in gzip files",
 }
 
 
@@ -67,12 +72,17 @@ class Volume:
         slope, inter: a voxel's value is ``slope * stored + inter``.
         affine: from voxel indices to millimetres, right, anterior and superior of the scanner's
             origin: float64 ``[4, 4]``.
+        forms: geometric fields of the file's header, which :func:`write` takes for files that
+            shall lie on this scan in every program.
+        notes: contradictions in the header, each with what was taken.
     """
 
     stored: Array
     slope: float
     inter: float
     affine: NDArray[np.float64]
+    forms: Forms | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -101,14 +111,14 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """The fields of a checked header that reading needs."""
+    """The fields of a checked header that reading needs; ``shape`` has four axes."""
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int, int]
     dtype: np.dtype[Any]
     offset: int
     slope: float
     inter: float
-    affine: NDArray[np.float64]
+    geometry: Geometry
 
     @property
     def count(self) -> int:
@@ -122,8 +132,8 @@ class _Header:
 def read(data: bytes, *, name: str = "volume", max_bytes: int = MAX_BYTES) -> Volume:
     """Read a NIfTI-1 or NIfTI-2 file with one 3D volume, gzipped or not.
 
-    A fourth axis of length 1 is dropped. An uncompressed file is not copied: ``stored`` is a view
-    of ``data``.
+    Further axes of length 1 are dropped, and bytes after the voxels ignored. An uncompressed file
+    is not copied: ``stored`` is a view of ``data``.
 
     Args:
         data: the whole file.
@@ -134,111 +144,139 @@ def read(data: bytes, *, name: str = "volume", max_bytes: int = MAX_BYTES) -> Vo
         InvalidInput: the file is not NIfTI, is truncated or damaged, is not 3D, is too large, does
             not have real numbers, or has a number that is not finite; says what is right.
     """
-    if not data:
-        raise InvalidInput(f"{name} is empty; it must be a NIfTI file (.nii or .nii.gz)")
-    if data[:2] == _GZIP:
-        with _decompressed(data, name) as file:
-            start = file.read(_LARGEST_HEADER)
-            header = _header(start, name, max_bytes)
-            stored = _stream(file, start, header, name)
-    else:
-        header = _header(data[:_LARGEST_HEADER], name, max_bytes)
-        there = max(0, len(data) - header.offset)
-        if there < header.size:
-            raise _truncated(name, there, header)
-        stored = np.frombuffer(data, header.dtype, header.count, header.offset)
-    volume = Volume(
-        stored.reshape(header.shape, order="F"), header.slope, header.inter, header.affine
-    )
-    _check_finite(volume, name)
+    (volume,) = _volumes(data, name, max_bytes, one=True)
     return volume
 
 
-def write(voxels: Array, affine: Array, *, compress: bool = True) -> bytes:
-    """Encode a volume as a NIfTI-1 file, gzipped by default.
+def read_volumes(data: bytes, *, name: str = "volume", max_bytes: int = MAX_BYTES) -> list[Volume]:
+    """Read the 3D volumes of a file with a fourth axis, such as channels; see :func:`read`.
+
+    Raises:
+        InvalidInput: as of :func:`read`; it may be 4D, or 5D with a fourth axis of length 1.
+    """
+    return _volumes(data, name, max_bytes, one=False)
+
+
+def count_volumes(start: bytes, *, name: str = "volume") -> int:
+    """Return the number of volumes in a file, by its first bytes (64 KiB suffice).
+
+    Raises:
+        InvalidInput: these are not of a NIfTI file, or its header is wrong.
+    """
+    begun, _ = _opened(start, name)
+    return _shape(_parsed(begun, name), name, one=False)[3]
+
+
+def write(
+    voxels: Array, affine: Array, *, forms: Forms | None = None, compress: bool = True
+) -> bytes:
+    """Encode a volume as a NIfTI file, gzipped by default.
 
     Args:
-        voxels: ``[x, y, z]``, of a dtype that programs commonly read: uint8, int16, int32, uint16,
-            float32 or float64.
+        voxels: ``[x, y, z]``: integers, float32 or float64, written as they are; float16 becomes
+            float32, and bool uint8.
         affine: from voxel indices to millimetres, ``[4, 4]``.
+        forms: of a volume on whose grid the file is, in place of ``affine``.
 
     Raises:
         InvalidInput: another dtype or number of axes.
     """
+    voxels = voxels.astype(_CONVERTED.get(voxels.dtype.name, voxels.dtype), copy=False)
     if voxels.ndim != 3 or voxels.dtype.name not in _WRITTEN:
         raise InvalidInput(
             f"the volume is {voxels.dtype} {list(voxels.shape)}; it must be {', '.join(_WRITTEN)} "
             "with 3 axes"
         )
-    image = Nifti1Image(voxels, np.asarray(affine, np.float64))
+    kind = Nifti1Image if max(voxels.shape) <= _LONGEST_AXIS else Nifti2Image
+    # nibabel takes 64-bit integers only of those who say that they mean it.
+    image = kind(voxels, np.asarray(affine, np.float64), dtype=voxels.dtype)
     data = image.to_bytes()
+    if forms is not None:
+        header = image.header.from_fileobj(BytesIO(data))
+        set_forms(header, forms)
+        block = header.binaryblock
+        data = block + data[len(block) :]
     return igzip.compress(data, _COMPRESSION, mtime=0) if compress else data
 
 
-class _Padded(RawIOBase):
-    """A compressed file padded with NUL bytes.
+def _volumes(data: bytes, name: str, max_bytes: int, *, one: bool) -> list[Volume]:
+    if not data:
+        raise InvalidInput(f"{name} is empty; it must be a NIfTI file (.nii or .nii.gz)")
+    start, more = _opened(data, name)
+    header = _header(start, name, max_bytes, one=one)
+    if more is not None:
+        stored = _stream(more, start, header, name)
+    else:
+        there = max(0, len(data) - header.offset)
+        if there < header.size:
+            raise _truncated(name, there, header)
+        stored = np.frombuffer(data, header.dtype, header.count, header.offset)
+    stored, place = stored.reshape(header.shape, order="F"), header.geometry
+    scale = (header.slope, header.inter, place.affine, place.forms, place.notes)
+    volumes = [Volume(stored[..., number], *scale) for number in range(header.shape[3])]
+    for number, volume in enumerate(volumes):
+        _check_finite(volume, name if len(volumes) == 1 else f"{name}, volume {number}")
+    return volumes
 
-    Clients that send numpy's ``S`` dtype lose those at the end of a file, where a gzip file has the
-    upper bytes of its length.
+
+def _opened(data: bytes, name: str) -> tuple[bytes, Callable[[int], bytes] | None]:
+    """Return the first bytes of a file, and the rest's reader if it is compressed."""
+    start, more = data[:_LARGEST_HEADER], None
+    if start.startswith(MAGIC):
+        more = BytesIO(data).read
+        start = b""
+        for _ in range(_NESTED):
+            more = Gunzip(_prefixed(start, more), name).read
+            start = _first(more)
+            if not start.startswith(MAGIC):
+                break
+    return start, more
+
+
+def _prefixed(start: bytes, more: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    waiting = [start] if start else []
+    return lambda most: waiting.pop() if waiting else more(most)
+
+
+def _first(more: Callable[[int], bytes]) -> bytes:
+    start = b""
+    while len(start) < _LARGEST_HEADER and (found := more(_LARGEST_HEADER - len(start))):
+        start += found
+    return start
+
+
+def _stream(more: Callable[[int], bytes], start: bytes, header: _Header, name: str) -> Array:
+    """Read the voxels of a compressed file after its ``start``; check its checksum.
+
+    The checksum is at its end: it is not checked if much follows on the voxels.
     """
-
-    def __init__(self, data: bytes) -> None:
-        self._file, self._padding = BytesIO(data), BytesIO(bytes(8))
-
-    @property
-    def ended(self) -> bool:
-        """Whether a read went beyond the end of the file."""
-        return self._padding.tell() > 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._file.readinto(buffer) or self._padding.readinto(buffer)
-
-
-@contextmanager
-def _decompressed(data: bytes, name: str) -> Generator[IO[bytes], None, None]:
-    source = _Padded(data)
-    try:
-        with igzip.IGzipFile(fileobj=cast(IO[bytes], source), mode="rb") as file:
-            yield cast(IO[bytes], file)
-    except _DAMAGED as error:
-        if source.ended:
-            raise InvalidInput(
-                f"{name} is a truncated gzip file ({len(data):,} bytes); send the whole file"
-            ) from error
-        raise InvalidInput(f"{name} is a damaged gzip file: {error}") from error
-
-
-def _stream(file: IO[bytes], start: bytes, header: _Header, name: str) -> Array:
-    """Read the voxels of a compressed file after its ``start``; check its checksum."""
     buffer = np.empty(header.size, np.uint8)
     early = np.frombuffer(start[header.offset :], np.uint8)[: header.size]
     buffer[: len(early)] = early
     gap, filled = header.offset - len(start), len(early)
     while gap > 0:
-        gap -= len(_some(file, gap, name, 0, header))
+        gap -= len(_some(more, gap, name, 0, header))
     while filled < header.size:
-        found = _some(file, header.size - filled, name, filled, header)
+        found = _some(more, header.size - filled, name, filled, header)
         buffer[filled : filled + len(found)] = np.frombuffer(found, np.uint8)
         filled += len(found)
-    if len(file.read(_LARGEST_REST + 1)) > _LARGEST_REST:
-        raise InvalidInput(
-            f"{name} continues after the {header.size:,} bytes of voxels that its header states"
-        )
+    rest = _LARGEST_REST
+    while rest > 0 and (found := more(min(rest, _CHUNK))):
+        rest -= len(found)
     return buffer.view(header.dtype)
 
 
-def _some(file: IO[bytes], most: int, name: str, filled: int, header: _Header) -> bytes:
-    found = file.read(min(most, _CHUNK))
+def _some(
+    more: Callable[[int], bytes], most: int, name: str, filled: int, header: _Header
+) -> bytes:
+    found = more(min(most, _CHUNK))
     if not found:
         raise _truncated(name, filled, header)
     return found
 
 
 def _truncated(name: str, there: int, header: _Header) -> InvalidInput:
-    shape = " x ".join(str(size) for size in header.shape)
+    shape = " x ".join(str(size) for size in header.shape[: 3 + (header.shape[3] > 1)])
     return InvalidInput(
         f"{name} is truncated: it has {there:,} of the {header.size:,} bytes that {shape} voxels "
         f"of {header.dtype.name} are; send the whole file (numpy's S dtype drops NUL bytes at the "
@@ -246,11 +284,27 @@ def _truncated(name: str, there: int, header: _Header) -> InvalidInput:
     )
 
 
-def _header(start: bytes, name: str, max_bytes: int) -> _Header:
+def _header(start: bytes, name: str, max_bytes: int, *, one: bool) -> _Header:
     """Read and check a header without allocating anything."""
-    header = _parsed(start, name)
-    shape = _shape(header, name)
-    dtype = header.get_data_dtype()
+    raw = _parsed(start, name)
+    shape = _shape(raw, name, one=one)
+    offset, least = raw["vox_offset"].item(), raw.single_vox_offset
+    # Some programs leave 0, and others put no extension flag between header and voxels.
+    if 0 <= offset < least and offset != raw.sizeof_hdr:
+        offset = least
+    if not raw.sizeof_hdr <= offset <= least + _LARGEST_GAP:
+        raise InvalidInput(
+            f"{name} has its voxels at byte {offset:,.0f}; they must begin between bytes "
+            f"{least:,} and {least + _LARGEST_GAP:,}"
+        )
+    header = raw.copy()
+    header["vox_offset"] = least  # a lower one would end the check
+    try:
+        header.check_fix(_QUIET)
+        dtype = header.get_data_dtype()
+        slope, inter = header.get_slope_inter()
+    except Exception as error:  # nibabel's checks raise anything
+        raise InvalidInput(f"{name} has an invalid header: {error}") from error
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise InvalidInput(
             f"{name} has voxels of {header.get_value_label('datatype')}; they must be real numbers "
@@ -258,45 +312,32 @@ def _header(start: bytes, name: str, max_bytes: int) -> _Header:
         )
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
-        text = " x ".join(f"{length:,}" for length in shape)
+        text = " x ".join(f"{length:,}" for length in shape[: 3 + (shape[3] > 1)])
         raise InvalidInput(
             f"{name} claims {text} voxels of {dtype.name}, {size:,} bytes; a volume may have "
             f"{max_bytes:,}: crop or resample it"
         )
-    offset, least = header["vox_offset"].item(), header.single_vox_offset
-    if not least <= offset <= least + _LARGEST_GAP:
-        raise InvalidInput(
-            f"{name} has its voxels at byte {offset:,.0f}; they must begin between bytes "
-            f"{least:,} and {least + _LARGEST_GAP:,}"
-        )
-    try:
-        slope, inter = header.get_slope_inter()
-        affine = np.asarray(header.get_best_affine(), np.float64)
-    except Exception as error:  # nibabel's own
-        raise InvalidInput(f"{name} has an invalid header: {error}") from error
-    if not np.isfinite(affine).all():
-        raise InvalidInput(f"{name} has an affine with numbers that are not finite")
     return _Header(
         shape,
         dtype,
         int(offset),
         1.0 if slope is None else float(slope),
         0.0 if inter is None else float(inter),
-        affine,
+        geometry_of(raw, header, name),
     )
 
 
 def _parsed(start: bytes, name: str) -> Any:
+    """Return nibabel's header, as in the file."""
     kind = next(
         (kind for kind in _HEADERS.values() if kind.may_contain_header(start)),
         None,
     )
     if kind is None:
         raise InvalidInput(f"{name} is {_kind(start)}; it must be a NIfTI file (.nii or .nii.gz)")
-    block = start[: kind.sizeof_hdr]
     try:
-        header = kind(block, check=True)
-    except Exception as error:  # nibabel's checks raise anything
+        header = kind(start[: kind.sizeof_hdr], check=False)
+    except Exception as error:  # nibabel's own
         raise InvalidInput(f"{name} has an invalid header: {error}") from error
     if not header["magic"].tobytes().startswith(b"n+"):
         raise InvalidInput(
@@ -305,17 +346,17 @@ def _parsed(start: bytes, name: str) -> Any:
     return header
 
 
-def _shape(header: Any, name: str) -> tuple[int, int, int]:
+def _shape(header: Any, name: str, *, one: bool) -> tuple[int, int, int, int]:
+    """Return the lengths of the axes in space, and the number of volumes."""
     axes = int(header["dim"][0])
     shape = [int(size) for size in header["dim"][1 : axes + 1]]
     if any(size < 1 for size in shape):
         raise InvalidInput(f"{name} has shape {shape}; every axis must have a voxel")
-    while len(shape) > 3 and shape[-1] == 1:
-        shape.pop()
-    if len(shape) != 3:
-        hint = "; send its volumes one by one" if len(shape) > 3 else ""
+    more = [size for size in shape[3:] if size > 1]
+    if len(shape) < 3 or len(more) > (0 if one else 1):
+        hint = "; send its volumes one by one" if more else ""
         raise InvalidInput(f"{name} is {len(shape)}D {shape}; it must be one 3D volume{hint}")
-    return cast(tuple[int, int, int], tuple(shape))
+    return cast(tuple[int, int, int, int], (*shape[:3], *(more or [1])))
 
 
 def _check_finite(volume: Volume, name: str) -> None:

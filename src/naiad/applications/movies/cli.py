@@ -1,4 +1,4 @@
-"""Movies on the command line: ``naiad movies load|embed|similar|search|recommend|info``.
+"""Movies on the command line: ``naiad movies load|learn|embed|similar|search|recommend|info``.
 
 Imported by ``naiad --help``: heavy modules are imported inside the functions.
 """
@@ -81,6 +81,22 @@ def load(
 
 
 @commands.command()
+def learn(place: _Place = None) -> None:
+    """Learn from the ratings what users like, for `recommend`.
+
+    `load` does so too; repeat it when many ratings have been added. Small graphs, of up to 2,048
+    users or rated films, are learned again by themselves.
+
+    [bold]Example[/]
+
+      naiad movies learn
+    """
+    from naiad.applications.movies.commands import learn_tastes
+
+    learn_tastes(place)
+
+
+@commands.command()
 def embed(
     place: _Place = None,
     url: Annotated[
@@ -109,17 +125,17 @@ def similar(
     title: Annotated[str, typer.Argument(help="Title, 'title (year)' or id.", show_default=False)],
     k: _K = 10,
     by: Annotated[
-        str, typer.Option(help="Likeness: description, ratings, genre, director or cast.")
-    ] = "description",
+        str, typer.Option(help="Likeness: all, description, ratings, genre, director or cast.")
+    ] = "all",
     place: _Place = None,
     url: _Url = None,
     output: _Output = None,
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
-    """Find films like a film: by description, ratings, genre, director or cast.
+    """Find films like a film: by all that is known, or by one kind of likeness.
 
-    By ratings, they are the films liked by the users who like the film.
+    An id comes before a title. By ratings, they are the films liked by the users who like the film.
 
     [bold]Examples[/]
 
@@ -147,7 +163,7 @@ def search(
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
-    """Find films that fit a description.
+    """Find films that fit a description, by meaning, words and fame.
 
     [bold]Examples[/]
 
@@ -179,7 +195,7 @@ def recommend(
 ) -> None:
     """Recommend films that a user has not rated and may like, and say why.
 
-    Ranks by the ratings of users with similar taste, by shared people, and by descriptions.
+    Ranks by what was learned from all ratings, by shared people, and by descriptions.
 
     [bold]Examples[/]
 

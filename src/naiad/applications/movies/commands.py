@@ -12,12 +12,13 @@ from rich.markup import escape
 
 from naiad.applications.movies.catalogue import Catalogue
 from naiad.applications.movies.credits import search_filter
+from naiad.applications.movies.current import Current
 from naiad.applications.movies.embedding import MODEL, embed_films
 from naiad.applications.movies.graph import ENCODER, VECTOR, movie_schema
 from naiad.applications.movies.likeness import like
 from naiad.applications.movies.likeness import question as in_words
 from naiad.applications.movies.place import open_films, store_place
-from naiad.applications.movies.recommend import recommend
+from naiad.applications.movies.search import search
 from naiad.applications.movies.task import (
     Answer,
     MoviesRecommend,
@@ -25,6 +26,7 @@ from naiad.applications.movies.task import (
     MoviesSimilar,
     print_films,
 )
+from naiad.applications.movies.tastes import learn
 from naiad.applications.store import create_store, exists
 from naiad.cli.connect import connected
 from naiad.console import errors, output, progress_bar, say, say_notice
@@ -91,8 +93,35 @@ def load_store(source: Path | None, place: str | None, dimension: int, *, force:
     counts = ", ".join(f"{rows.num_rows:,} {name}" for name, rows in tables.nodes.items())
     edges = sum(rows.num_rows for rows in tables.edges.values())
     say(f"loaded {counts} and {edges:,} edges into [bold]{escape(where)}[/]")
+    if edges and "rated" in tables.edges:
+        learn_tastes(where)
     say_notice(tables.notice)
     say("next: naiad movies embed --local")
+
+
+def learn_tastes(place: str | None) -> None:
+    """Learn from the ratings in a store what its users like, for `recommend`.
+
+    Raises:
+        StoreError: the store is missing, incomplete or damaged.
+    """
+    where = place or store_place()
+    with (
+        open_films(where) as store,
+        progress_bar("learning from the ratings", None, unit="steps") as advance,
+    ):
+        tastes = learn(where, store, advance).tastes
+    if tastes is None:
+        say("there are no ratings to learn from")
+        return
+    say(f"learned from the ratings of {len(tastes.films):,} films")
+    if tastes.left_out:
+        errors.print(
+            f"[yellow]{tastes.left_out:,} more, which have the fewest ratings, are recommended by "
+            "graph and descriptions only[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
@@ -159,8 +188,10 @@ def _from_store(question: Question) -> Answer:
             picks = like(catalogue, film, question.k, by)
             return Answer(picks, in_words(catalogue.titles.name(film), by), catalogue.notice)
         if question.kind == "recommend":
-            picks = recommend(catalogue, question.subject, question.k)
-            return Answer(picks, f"for user {question.subject}", catalogue.notice)
+            now = Current(catalogue, question.place or store_place())
+            picks = now.recommender().recommend(question.subject, question.k)
+            notice = " ".join(filter(None, (catalogue.notice, now.notice)))
+            return Answer(picks, f"for user {question.subject}", notice)
         return _searched(catalogue, question)
 
 
@@ -171,7 +202,8 @@ def _searched(catalogue: Catalogue, question: Question) -> Answer:
     encoder = Encoder(served_folder(None))
     catalogue.check_search(question.subject, question.filters["genre"], encoder.card.name)
     (vector,) = encoder.encode([question.subject])
-    picks = catalogue.search(vector, question.k, search_filter(catalogue, **question.filters))
+    where = search_filter(catalogue, **question.filters)
+    picks = search(catalogue, question.subject, vector, question.k, where)
     return Answer(picks, f"for {question.subject!r}", catalogue.notice)
 
 

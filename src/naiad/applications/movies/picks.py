@@ -21,7 +21,7 @@ class Why:
     Attributes:
         people: the people it shares with the films it was picked for, with their roles.
         genres: the genres it shares with them.
-        liked: the most similar films that the user likes.
+        liked: the films that the user likes that add most to its score.
         users: number of users who like it and a film that the user likes.
     """
 
@@ -34,7 +34,7 @@ class Why:
         """Return the reasons in words."""
         parts: list[str] = []
         if self.liked:
-            parts.append(f"similar to {', '.join(self.liked)}")
+            parts.append(f"like {', '.join(self.liked)}")
         if self.people:
             parts.append(f"with {', '.join(self.people)}")
         if self.genres:

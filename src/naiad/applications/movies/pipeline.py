@@ -14,16 +14,17 @@ import numpy as np
 
 from naiad.applications.movies.catalogue import Catalogue
 from naiad.applications.movies.credits import search_filter
+from naiad.applications.movies.current import Current
 from naiad.applications.movies.likeness import check_likeness, like, question
 from naiad.applications.movies.picks import as_arrays, pack
 from naiad.applications.movies.place import open_films, store_place
-from naiad.applications.movies.recommend import recommend
 from naiad.applications.movies.schema import (
     OUTPUTS,
     RECOMMEND_INPUTS,
     SEARCH_INPUTS,
     SIMILAR_INPUTS,
 )
+from naiad.applications.movies.search import search
 from naiad.applications.text.embedding.importing import served_folder
 from naiad.applications.text.embedding.texts import decode
 from naiad.core.budget import Budget
@@ -80,7 +81,7 @@ class MoviePipeline(Pipeline):
 
 
 class MoviesSimilar(MoviePipeline):
-    """Films like a film, by description, ratings, genre, director or cast."""
+    """Films like a film, by all that is known or by one kind of likeness."""
 
     inputs = sample = SIMILAR_INPUTS
 
@@ -105,7 +106,7 @@ class MoviesSimilar(MoviePipeline):
 
 
 class MoviesSearch(MoviePipeline):
-    """Films whose descriptions fit a text."""
+    """Films that fit a text by meaning, words and fame."""
 
     inputs = SEARCH_INPUTS
     sample = {**SEARCH_INPUTS, "vector": Tensor("float32", (REQUESTS, "dimension"))}
@@ -142,8 +143,9 @@ class MoviesSearch(MoviePipeline):
             director=row["director"].decode(),
             actor=row["actor"].decode(),
         )
-        picks = catalogue.search(row["vector"], int(row["k"]), where)
-        return pack(picks, f"for {row['text'].decode()[:80]!r}", catalogue.notice)
+        text = row["text"].decode()
+        picks = search(catalogue, text, row["vector"], int(row["k"]), where)
+        return pack(picks, f"for {text[:80]!r}", catalogue.notice)
 
     def example(self) -> dict[str, Array]:
         """Return a request for 0 films, which needs no store."""
@@ -155,6 +157,11 @@ class MoviesRecommend(MoviePipeline):
 
     inputs = sample = RECOMMEND_INPUTS
 
+    def setup(self, device: str) -> None:
+        """Open no store yet: it may be created after the server starts."""
+        super().setup(device)
+        self._current: Current | None = None
+
     def prepare(self, request: Request) -> Arrays:
         """Refuse a user id that is not text."""
         decode(request["user"], "user")
@@ -162,8 +169,12 @@ class MoviesRecommend(MoviePipeline):
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
         """Return the best films for a user."""
+        if self._current is None:
+            self._current = Current(catalogue, store_place())
         user = row["user"].decode()
-        return pack(recommend(catalogue, user, int(row["k"])), f"for user {user}", catalogue.notice)
+        recommender = self._current.recommender()
+        notice = " ".join(filter(None, (catalogue.notice, self._current.notice)))
+        return pack(recommender.recommend(user, int(row["k"])), f"for user {user}", notice)
 
     def example(self) -> dict[str, Array]:
         """Return a request for 0 films, which needs no store."""

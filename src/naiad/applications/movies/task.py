@@ -47,8 +47,8 @@ class SimilarOptions(FilmOptions):
     """Options of films like a film."""
 
     by: str = field(
-        default="description",
-        metadata={"help": "Likeness: description, ratings, genre, director or cast."},
+        default="all",
+        metadata={"help": "Likeness: all, description, ratings, genre, director or cast."},
     )
 
 
@@ -78,8 +78,8 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
         Column("score", "float32", "higher is better"),
         Column("people", doc="people that the films share, joined by `; `"),
         Column("genres", doc="genres that the films share"),
-        Column("liked", doc="the most similar films that the user likes"),
-        Column("users", "int32", "number of users with similar taste who like it"),
+        Column("liked", doc="the films that the user likes that speak for it most"),
+        Column("users", "int32", "number of users who like it and a film that the user likes"),
     )
     most = 1
 
@@ -125,7 +125,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
 
 
 class MoviesSimilar(_Films):
-    """Find films like a film: by description, ratings, genre, director or cast.
+    """Find films like a film: by all that is known, or by one kind of likeness.
 
     Name a film by title, title and year, or id.
 
@@ -146,7 +146,7 @@ class MoviesSimilar(_Films):
 
 
 class MoviesSearch(_Films):
-    """Find films that fit a description.
+    """Find films that fit a description, by meaning, words and fame.
 
     [bold]Examples[/]
 
@@ -157,7 +157,7 @@ class MoviesSearch(_Films):
     name = "movies_search"
     summary = "films that fit a description in words"
     pipeline = "naiad.applications.movies.pipeline:MoviesSearch"
-    packages = ("ladybug", "rapidfuzz", "tokenizers", "onnxruntime")
+    packages = ("ladybug", "rapidfuzz", "bm25s", "tokenizers", "onnxruntime")
     unit, argument, subject, example = "descriptions", "TEXT", "text", '"a heist in space"'
 
     Options = SearchOptions
@@ -166,7 +166,7 @@ class MoviesSearch(_Films):
 class MoviesRecommend(_Films):
     """Recommend films that a user has not rated and may like, and say why.
 
-    Ranks by the ratings of users with similar taste, by shared people, and by descriptions.
+    Ranks by what was learned from all ratings, by shared people, and by descriptions.
 
     [bold]Examples[/]
 

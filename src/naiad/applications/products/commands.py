@@ -16,6 +16,7 @@ from naiad.applications.store import exists
 from naiad.cli.connect import connected
 from naiad.console import bar, print_columns, progress_bar, say, say_notice
 
+_BY_GRAPH = " in the graph; with --graph-weight below 1 embeddings count too"
 _BAR = 12  # characters of a score of 1
 
 
@@ -71,5 +72,9 @@ def print_recommendations(
         [str(p.product), p.category, f"{p.score:.2f}", Text(bar(p.score, _BAR), "cyan"), p.why()]
         for p in found
     ]
-    print_columns(rows, ("product", "category", "score", "", "why"))
+    if rows:
+        print_columns(rows, ("product", "category", "score", "", "why"))
+    else:
+        where = _BY_GRAPH if graph_weight == 1 else ""
+        say(f"no product has anything in common with the basket{where}")
     say_notice(notice)

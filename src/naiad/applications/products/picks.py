@@ -15,7 +15,7 @@ class Recommendation:
         product: its number.
         category: the name of its category, or "" if unknown.
         score: 0 to 1; picks are ordered by it.
-        cosine: the cosine of its embedding with the basket's, -1 to 1.
+        cosine: the cosine of its embedding with the basket's, -1 to 1; 0 if it has none yet.
         overlap: the overlap of its neighbourhood with the basket's, 0 to 1.
         shared: number of products bought both with it and with one of the basket.
         bought_together: number of products in the basket that it was bought with.
@@ -31,7 +31,7 @@ class Recommendation:
 
     def why(self) -> str:
         """Return the reasons in words: ``bought together with 1, 12 shared neighbours``."""
-        reasons = [f"similar {self.cosine:.2f}"]
+        reasons = [f"similar {self.cosine:.2f}"] if self.cosine else []
         if self.shared:
             reasons.insert(0, f"{self.shared:,} shared neighbour{'s' * (self.shared != 1)}")
         if self.bought_together:

@@ -13,18 +13,10 @@
         print(store.nearest("Paper", "embedding", query, k=10))
 """
 
-from naiad.applications.store.base import (
-    Common,
-    Direction,
-    Hit,
-    Link,
-    Neighbour,
-    Record,
-    Store,
-    Writer,
-)
+from naiad.applications.store.base import Direction, Record, Store, Writer
 from naiad.applications.store.filters import Where
 from naiad.applications.store.opening import create_store, exists, open_store, write_store
+from naiad.applications.store.results import Common, Hit, Link, Neighbour
 from naiad.applications.store.schema import EdgeTable, GraphSchema, Key, NodeTable
 
 __all__ = [

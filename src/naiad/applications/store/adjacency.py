@@ -116,8 +116,16 @@ class Adjacency:
             Rows.of(neighbour, node, reached),
         )
 
-    def common(self, keys: list[Key], limit: int) -> list[tuple[Key, int]]:
-        """Rank other nodes by the number of neighbours shared with any of ``keys``, then by key."""
+    def common(
+        self, keys: list[Key], limit: int, among: list[Key] | None = None
+    ) -> list[tuple[Key, int]]:
+        """Rank other nodes by the number of neighbours shared with any of ``keys``, then by key.
+
+        Args:
+            keys: the given nodes.
+            limit: maximum number of nodes.
+            among: the nodes to rank; None for all.
+        """
         given = self.nodes.numbers_of(keys)
         counts = np.bincount(
             self.beside.at(np.unique(self.neighbours.at(given)).tolist()),
@@ -125,6 +133,8 @@ class Adjacency:
         )
         counts[given] = 0
         found = np.flatnonzero(counts)
+        if among is not None:
+            found = np.intersect1d(found, self.nodes.numbers_of(among))
         if len(found) > limit:
             least = np.partition(counts[found], -limit)[-limit]
             found = found[counts[found] >= least]

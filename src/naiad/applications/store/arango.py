@@ -11,14 +11,27 @@ the old one at once. Changes to a published store are visible as they are made. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from naiad.applications.store.aql import Query
 from naiad.applications.store.arango_server import META, ArangoServer, document_key
 from naiad.applications.store.base import Conditions, Direction, Side, Store, Values
-from naiad.applications.store.schema import SOURCE, TARGET, EdgeTable, GraphSchema, Key, NodeTable
+from naiad.applications.store.schema import (
+    KEY,
+    SOURCE,
+    TARGET,
+    EdgeTable,
+    GraphSchema,
+    Key,
+    NodeTable,
+)
 from naiad.core.schema import Array
 from naiad.errors import StoreError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class ArangoStore(Store):
@@ -125,6 +138,31 @@ class ArangoStore(Store):
         )
         return _values((SOURCE, TARGET, *edge.properties), rows)
 
+    def _all_links(self, edge: EdgeTable) -> pa.Table:
+        import pyarrow as pa
+
+        query, columns = Query(), (SOURCE, TARGET, *edge.properties)
+        rows = self._server.run(
+            f"FOR e IN {query.collection(self._collection(edge.name))} "
+            f"RETURN KEEP(e, {query.value(list(columns))})",
+            query.bind,
+        )
+        return pa.table({name: [row.get(name) for row in rows] for name in columns})
+
+    def _all_vectors(self, node: NodeTable, vector: str) -> tuple[list[Key], Array]:
+        rows = [row for row in self._find(node, (KEY, vector), [], KEY, False, None) if row[1]]
+        return [key for key, _ in rows], np.array([value for _, value in rows], np.float32)
+
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        query = Query()
+        edges = query.collection(self._collection(edge.name))
+        end = query.value(SOURCE if side == "source" else TARGET)
+        return self._server.run(
+            f"FOR e IN {edges} {query.filters(found, 'e')} "
+            f"COLLECT key = e[{end}] WITH COUNT INTO number RETURN [key, number]",
+            query.bind,
+        )
+
     def _neighbours(
         self,
         start: tuple[str, Key],
@@ -159,6 +197,7 @@ class ArangoStore(Store):
         node: NodeTable,
         keys: list[Key],
         edges: list[EdgeTable],
+        among: list[Key] | None,
         found: Conditions,
         limit: int,
     ) -> Iterable[Values]:
@@ -166,13 +205,14 @@ class ArangoStore(Store):
         limited = query.value(limit)
         starts = query.value([self._id(node.name, key) for key in keys])
         names = self._edges(edges)
+        only = "" if among is None else f"FILTER b.id IN {query.value(among)} "
         return self._server.run(
             f"{self._involving(query)} LET between = (FOR a IN {starts} "
             f"FOR x, e {query.along(names, 'both', 'a', '1')} {query.filters(found, 'e')} "
             "RETURN DISTINCT x._id) "
             f"FOR x IN between FOR b, f {query.along(names, 'both', 'x', '1')} "
             f"FILTER IS_SAME_COLLECTION({query.value(self._collection(node.name))}, b) "
-            f"FILTER b._id NOT IN {starts} {query.filters(found, 'f')} "
+            f"FILTER b._id NOT IN {starts} {only}{query.filters(found, 'f')} "
             "COLLECT key = b.id AGGREGATE common = COUNT_DISTINCT(x) "
             f"SORT common DESC, key LIMIT {limited} RETURN [key, common]",
             query.bind,

@@ -9,8 +9,7 @@ conditions, and return plain rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
@@ -26,6 +25,7 @@ from naiad.applications.store.checks import (
     check_values,
 )
 from naiad.applications.store.filters import Condition, Where, conditions
+from naiad.applications.store.results import Common, Hit, Link, Neighbour
 from naiad.applications.store.schema import KEY, EdgeTable, GraphSchema, Key, NodeTable
 from naiad.core.schema import Array
 from naiad.errors import InvalidInput
@@ -45,47 +45,6 @@ Source: TypeAlias = "Path | pa.Table"
 Conditions: TypeAlias = Sequence[Condition]
 Values: TypeAlias = Sequence[Any]
 """A row of a result."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One edge.
-
-    Attributes:
-        edge: the name of its table.
-        source: the key of its first node.
-        target: the key of its second.
-        properties: by name, None for those it lacks.
-    """
-
-    edge: str
-    source: Key
-    target: Key
-    properties: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A node that can be reached; ``hops`` is the length of a shortest path to it."""
-
-    key: Key
-    hops: int
-
-
-@dataclass(frozen=True, slots=True)
-class Common:
-    """A node and the number of neighbours it has in ``common`` with given nodes."""
-
-    key: Key
-    common: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A node whose vector is near: ``score`` is the cosine, -1 to 1."""
-
-    key: Key
-    score: float
 
 
 class Store(ABC):
@@ -154,6 +113,16 @@ class Store(ABC):
             for source, target, *values in rows
         ]
 
+    def degrees(
+        self, edge: str, *, side: Side = "source", where: Where | None = None
+    ) -> dict[Key, int]:
+        """Count the edges of each source (or target); nodes without an edge are left out.
+
+        ``where`` applies to the edges' properties.
+        """
+        table = self._schema.edge(edge)
+        return dict(map(tuple, self._degrees(table, side, conditions(table, where))))
+
     def neighbours(
         self,
         table: str,
@@ -184,20 +153,24 @@ class Store(ABC):
         keys: Sequence[Key],
         edges: Sequence[str],
         *,
+        among: Sequence[Key] | None = None,
         where: Where | None = None,
         limit: int = 100,
     ) -> list[Common]:
         """Return other nodes of ``table`` by the number of neighbours shared with any of ``keys``.
 
         Neighbours are those along ``edges``, either way. ``where`` applies to the edges' properties
-        and must hold for both edges.
+        and must hold for both edges. ``among`` has the nodes to return; by default, all of them.
         """
         node = self._schema.node(table)
         tables = check_edges(self._schema, edges)
         found, *_ = [conditions(each, where) for each in tables]  # must be valid for all of them
         wanted = check_keys(node, keys)
         check_limit(limit)
-        rows = self._common(node, wanted, tables, found, limit) if wanted else []
+        only = None if among is None else check_keys(node, among)
+        if not wanted or only == []:
+            return []
+        rows = self._common(node, wanted, tables, only, found, limit)
         return [Common(*row) for row in rows]
 
     def nearest(
@@ -228,6 +201,17 @@ class Store(ABC):
         node.length_of(vector)
         rows = self._lookup(node, keys, (KEY, vector))
         return {key: np.array(value, np.float32) for key, value in rows if value is not None}
+
+    def all_vectors(self, table: str, vector: str) -> tuple[list[Key], Array]:
+        """Return all vectors of a table: their nodes' keys, and float32 [keys, length]."""
+        node = self._schema.node(table)
+        length = node.length_of(vector)
+        keys, values = self._all_vectors(node, vector)
+        return keys, values.reshape(-1, length)
+
+    def all_links(self, edge: str) -> pa.Table:
+        """Return all edges of a table: columns ``from``, ``to`` and its properties, unordered."""
+        return self._all_links(self._schema.edge(edge))
 
     def missing(self, table: str, vector: str) -> list[Key]:
         """Return the keys of nodes without such a vector, in order."""
@@ -276,6 +260,17 @@ class Store(ABC):
         """Rows of source, target and all properties."""
 
     @abstractmethod
+    def _all_links(self, edge: EdgeTable) -> pa.Table: ...
+
+    @abstractmethod
+    def _all_vectors(self, node: NodeTable, vector: str) -> tuple[list[Key], Array]:
+        """Keys, and their vectors, float32."""
+
+    @abstractmethod
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        """Rows of key and number."""
+
+    @abstractmethod
     def _neighbours(
         self,
         start: tuple[str, Key],
@@ -293,6 +288,7 @@ class Store(ABC):
         node: NodeTable,
         keys: list[Key],
         edges: list[EdgeTable],
+        among: list[Key] | None,
         found: Conditions,
         limit: int,
     ) -> Iterable[Values]: ...

@@ -15,6 +15,12 @@ MOST_ROWS: Final = 1_000_000
 """Maximum number of rows of one answer, which is held in memory."""
 MOST_HOPS: Final = 10
 
+_CHUNK: Final = 4_096  # vectors checked at once
+_SHORTEST: Final = 1e-15
+_LONGEST: Final = 1e15
+# Lengths of vectors, other than 0, whose cosines are right in float32: of shorter and longer ones
+# the squares are 0 or infinite, and Ladybug 0.22 gives 1 for any two such vectors.
+
 
 def check_limit(limit: int, name: str = "limit") -> int:
     """Return ``limit``, a number of rows.
@@ -59,7 +65,7 @@ def check_edges(schema: GraphSchema, edges: Sequence[str]) -> list[EdgeTable]:
 
 
 def check_query(table: NodeTable, vector: str, query: Array) -> Array:
-    """Return the vector to compare with, float32.
+    """Return the direction to compare with, float32 of length 1.
 
     Raises:
         InvalidInput: its length is wrong, a number is not finite, or all are zero.
@@ -71,12 +77,13 @@ def check_query(table: NodeTable, vector: str, query: Array) -> Array:
             f"the query is {query.dtype} {list(query.shape)}; {table.name}.{vector} is float32 "
             f"[{length}]"
         )
-    query = query.astype(np.float32)
+    query = query.astype(np.float64)
     if not np.isfinite(query).all():
         raise InvalidInput("the query has numbers that are not finite")
     if not query.any():
         raise InvalidInput("the query is all zeros, so it has no direction to compare with")
-    return query
+    query /= np.abs(query).max()  # its square might be infinite
+    return (query / np.linalg.norm(query)).astype(np.float32)
 
 
 def check_values(table: NodeTable, vector: str, keys: Sequence[Key], values: Array) -> Array:
@@ -94,8 +101,33 @@ def check_values(table: NodeTable, vector: str, keys: Sequence[Key], values: Arr
         )
     if len(check_keys(table, keys)) != len(keys):
         raise InvalidInput("a key is given twice")
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise InvalidInput(f"the vector of {keys[row]!r} has numbers that are not finite")
-    return np.ascontiguousarray(values, np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
+        values = np.ascontiguousarray(values, np.float32)
+    check_lengths(keys, values)
+    return values
+
+
+def check_lengths(keys: Sequence[Key], vectors: Array) -> None:
+    """Check that the cosine of each vector with another can be computed.
+
+    Args:
+        keys: the keys of the vectors' nodes.
+        vectors: float32 [keys, length].
+
+    Raises:
+        InvalidInput: a vector has a number that is not finite, or is too short or too long for its
+            square to be one in float32.
+    """
+    for start in range(0, len(keys), _CHUNK):
+        lengths = np.linalg.norm(vectors[start : start + _CHUNK].astype(np.float64), axis=1)
+        right = (lengths == 0) | ((lengths >= _SHORTEST) & (lengths <= _LONGEST))
+        if right.all():
+            continue
+        row = int(np.argmin(right))
+        key, length = keys[start + row], lengths[row]
+        if not np.isfinite(length):
+            raise InvalidInput(f"the vector of {key!r} has numbers that are not finite")
+        raise InvalidInput(
+            f"the vector of {key!r} has length {length:.3g}; it must be 0 or {_SHORTEST:g} to "
+            f"{_LONGEST:g}, so that its cosine can be computed in float32: scale the vectors"
+        )

@@ -149,6 +149,17 @@ def links(
     )
 
 
+def degrees(
+    edge: EdgeTable, side: str, conditions: Sequence[Condition], parameters: Parameters
+) -> str:
+    """Return the key of each source (or target) and the number of its edges."""
+    end = "a" if side == "source" else "b"
+    return (
+        f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)})"
+        f"{where(conditions, parameters, 'e')} RETURN {end}.{quoted(KEY)}, count(*)"
+    )
+
+
 def keys(table: NodeTable) -> str:
     """Return all keys, in the order of the nodes' numbers."""
     return f"MATCH (n:{quoted(table.name)}) RETURN n.{quoted(KEY)} AS key ORDER BY offset(id(n))"
@@ -161,6 +172,24 @@ def ends(edge: EdgeTable, conditions: Sequence[Condition], parameters: Parameter
         f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)})"
         f"{where(conditions, parameters, 'e')} "
         f"RETURN {', '.join(columns)}"
+    )
+
+
+def all_links(edge: EdgeTable) -> str:
+    """Return the keys of each edge's two nodes, and its properties."""
+    columns = [f"a.{quoted(KEY)} AS {quoted(SOURCE)}", f"b.{quoted(KEY)} AS {quoted(TARGET)}"]
+    columns += [f"e.{quoted(name)} AS {quoted(name)}" for name in edge.properties]
+    return (
+        f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)}) "
+        f"RETURN {', '.join(columns)}"
+    )
+
+
+def all_vectors(table: NodeTable, vector: str) -> str:
+    """Return the keys and vectors of all nodes that have a vector, in the order of the nodes."""
+    return (
+        f"MATCH (n:{quoted(table.name)}) WHERE n.{quoted(vector)} IS NOT NULL "
+        f"RETURN n.{quoted(KEY)} AS key, n.{quoted(vector)} AS vector ORDER BY offset(id(n))"
     )
 
 

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import numpy as np
+
 from naiad.applications.store import cypher
 from naiad.applications.store.base import Conditions, Direction, Side, Store, Values
 from naiad.applications.store.cypher import quoted
@@ -23,6 +25,8 @@ from naiad.core.schema import Array
 from naiad.errors import MissingExtra, StoreError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from naiad.applications.store.vector_index import VectorIndex
 
 try:
@@ -195,6 +199,20 @@ class LadybugStore(Store):
         rows.sort(key=lambda row: row[:2])
         return rows[:limit]
 
+    def _all_links(self, edge: EdgeTable) -> pa.Table:
+        with self._lock:
+            return self._result(cypher.all_links(edge)).get_as_arrow(-1)
+
+    def _all_vectors(self, node: NodeTable, vector: str) -> tuple[list[Key], Array]:
+        with self._lock:
+            found = self._result(cypher.all_vectors(node, vector)).get_as_arrow(-1)
+        flat = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return found["key"].to_pylist(), flat.astype(np.float32, copy=False)
+
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        parameters: dict[str, Any] = {}
+        return self._run(cypher.degrees(edge, side, found, parameters), parameters)
+
     def _neighbours(
         self,
         start: tuple[str, Key],
@@ -222,17 +240,21 @@ class LadybugStore(Store):
         node: NodeTable,
         keys: list[Key],
         edges: list[EdgeTable],
+        among: list[Key] | None,
         found: Conditions,
         limit: int,
     ) -> Iterable[Values]:
         with self._lock:
             adjacency = self._edges_kept and self._edges_kept.adjacency(node, edges, found)
         if adjacency:
-            return adjacency.common(keys, limit)
+            return adjacency.common(keys, limit, among)
         parameters: dict[str, Any] = {"keys": keys, "limit": limit}
         here = cypher.where(found, parameters, "e")
-        others = f"NOT b.{quoted(KEY)} IN $keys"
-        there = cypher.where(found, parameters, "f", others)
+        others = [f"NOT b.{quoted(KEY)} IN $keys"]
+        if among is not None:
+            parameters["among"] = among
+            others.append(f"b.{quoted(KEY)} IN $among")
+        there = cypher.where(found, parameters, "f", *others)
         out, back = cypher.sides(edges, node.name)
         # DISTINCT before the second step: a neighbour may be reached by many paths.
         return self._run(

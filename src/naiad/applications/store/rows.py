@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from naiad.applications.store.base import Source
+from naiad.applications.store.checks import check_lengths
 from naiad.applications.store.schema import KEY, SOURCE, TARGET, EdgeTable, GraphSchema, NodeTable
 from naiad.errors import InvalidInput, MissingExtra
 
@@ -34,12 +35,20 @@ def node_rows(table: NodeTable, rows: Source) -> Iterator[pa.Table]:
     """Yield rows of nodes in chunks.
 
     Raises:
-        InvalidInput: the file is not Parquet, or a column is missing, unknown or of another type.
+        InvalidInput: the file is not Parquet, a column is missing, unknown or of another type, or a
+            vector has no cosine with others.
     """
     types = {name: _TYPES[table.type_of(name)] for name in table.columns}
     types |= {name: pa.list_(pa.float32(), length) for name, length in table.vectors.items()}
     row_bytes = _PROPERTY_BYTES * len(table.columns) + 4 * sum(table.vectors.values())
-    return _cast(table.name, types, (KEY,), rows, row_bytes)
+    for chunk in _cast(table.name, types, (KEY,), rows, row_bytes):
+        for name, length in table.vectors.items():
+            if name in chunk.column_names:
+                there = chunk.filter(chunk[name].is_valid())
+                flat = there[name].combine_chunks().flatten()
+                vectors = flat.to_numpy(zero_copy_only=False).reshape(-1, length)
+                check_lengths(there[KEY].to_pylist(), vectors)
+        yield chunk
 
 
 def edge_rows(schema: GraphSchema, table: EdgeTable, rows: Source) -> Iterator[pa.Table]:

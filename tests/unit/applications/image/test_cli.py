@@ -75,7 +75,7 @@ def test_the_names_on_the_command_line_are_those_of_the_library(tmp_path):
     ("arguments", "kind", "message"),
     [
         (("photo.jpg", "--url", "localhost:1"), Unavailable, "`naiad serve image`, or add --local"),
-        (("empty",), InvalidInput, r"has no images \(\.jpeg, \.jpg, \.png\)"),
+        (("empty",), InvalidInput, r"has no images \(\.avif, "),
         (("photo.jpg", "-o", "there.csv"), NaiadError, r"there\.csv exists; --force"),
         (("photo.jpg", "-o", "labels.txt"), NaiadError, r"results are written as \.csv, \.parquet"),
         (("photo.jpg", "--plot", "there.png"), NaiadError, r"there\.png exists; --force"),

@@ -175,11 +175,12 @@ def test_a_long_thin_picture_costs_no_more_than_its_pixels():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", r"images\[1\] is empty; it must be a JPEG or PNG"),
+        (b"", r"images\[1\] is empty; it must be a JPEG, PNG, WebP"),
         (b"hello, world", r"images\[1\] is not a readable image \(it begins with b'hello, w'"),
-        (b"GIF89a" + bytes(20), r"images\[1\] is a GIF; it must be a whole JPEG or PNG"),
-        (b"RIFF0000WEBPVP8 ", r"images\[1\] is a WebP"),
-        (b"\0\0\0\x18ftypheic", r"images\[1\] is a HEIC, AVIF or video file"),
+        (b"GIF89a" + bytes(20), r"images\[1\] is a GIF; it must be a whole JPEG, PNG, WebP"),
+        (b"RIFF0000WEBPVP8 ", r"images\[1\] is a damaged WebP"),
+        (b"\0\0\0\x18ftypheic", r"images\[1\] is a damaged HEIC"),
+        (b"\0\0\0\x18ftypisom", r"images\[1\] is a video or another MP4 file"),
         (b"<svg></svg>", r"images\[1\] is text, perhaps SVG or HTML"),
         (header(10_000, 5_001), r"images\[1\] has 10,000 x 5,001 pixels; .* 50 megapixels"),
         (header(60_000, 60_000), r"images\[1\] is far too large; an image may have 50 megapixels"),

@@ -7,6 +7,7 @@ import re
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import nibabel
 import numpy as np
@@ -19,6 +20,8 @@ from naiad.applications.medical import nifti
 from naiad.errors import InvalidInput
 
 AFFINE = np.array([[-0.7, 0, 0, 180], [0, 0.7, 0, -200], [0, 0, 1.5, 30], [0, 0, 0, 1.0]])
+DTYPES = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+DTYPES += ["float32", "float64"]
 SCAN = np.arange(-60, 60, dtype=np.int16).reshape(4, 5, 6)
 
 
@@ -36,7 +39,7 @@ def file_of(voxels: np.ndarray, kind: type = nibabel.Nifti1Image, **header: obje
 
 @pytest.mark.parametrize("compress", [True, False])
 @given(
-    voxels=st.sampled_from(["uint8", "int16", "uint16", "int32", "float32", "float64"]).flatmap(
+    voxels=st.sampled_from(DTYPES).flatmap(
         lambda dtype: arrays.arrays(
             dtype,
             arrays.array_shapes(min_dims=3, max_dims=3, max_side=6),
@@ -106,7 +109,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "damaged gzip": (
         lambda: WHOLE[:-6] + bytes([WHOLE[-6] ^ 1]) + WHOLE[-5:],
-        "scan is a damaged gzip file: CRC check failed*",
+        "scan is a damaged gzip file: Incorrect checksum found",
     ),
     "truncated": (
         lambda: file_of(SCAN)[:-1],
@@ -165,6 +168,18 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         "scan has its voxels at byte 999,999,995,904; they must begin between bytes 352 and "
         "16,777,568",
     ),
+    "voxels in the header": (
+        lambda: file_of(SCAN, vox_offset=-8),
+        "scan has its voxels at byte -8; they must begin between bytes 352 and 16,777,568",
+    ),
+    "gzip in gzip in gzip": (
+        lambda: gzip.compress(gzip.compress(WHOLE)),
+        "scan is a gzip file in gzip files; it must be a NIfTI file (.nii or .nii.gz)",
+    ),
+    "gzip in gzip, truncated": (
+        lambda: gzip.compress(WHOLE[:-40]),
+        f"scan is a truncated gzip file ({len(WHOLE) - 40} bytes); send the whole file",
+    ),
     "a pair": (
         lambda: file_of(SCAN, magic=b"ni1"),
         "scan is the header of a pair of files (.hdr and .img); send one file (.nii)",
@@ -182,7 +197,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         "scan has an invalid header: data code 9999 not recognized*",
     ),
     "an infinite affine": (
-        lambda: file_of(SCAN, sform_code=1, srow_x=[np.inf, 0, 0, 0]),
+        lambda: file_of(SCAN, sform_code=0, qform_code=1, qoffset_x=np.inf),
         "scan has an affine with numbers that are not finite",
     ),
     "a slope without an intercept": (
@@ -225,7 +240,7 @@ def bomb(start: bytes, size: int) -> bytes:
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        (file_of(SCAN), "continues after the 240 bytes of voxels"),
+        (file_of(SCAN), ""),  # what follows on the voxels is ignored
         (file_of(SCAN, dim=[3, 1024, 1024, 1024, 1, 1, 1, 1]), "a volume may have 1,073,741,824"),
         (b"", "is no NIfTI file"),
     ],
@@ -233,7 +248,7 @@ def bomb(start: bytes, size: int) -> bytes:
 def test_a_decompression_bomb_costs_no_memory(start: bytes, message: str) -> None:
     data = bomb(start, 200 << 20)
     tracemalloc.start()
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises(InvalidInput, match=message) if message else nullcontext():
         nifti.read(data)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -246,7 +261,61 @@ def test_the_caller_says_how_large_a_volume_may_be() -> None:
         nifti.read(WHOLE, max_bytes=239)
 
 
-@pytest.mark.parametrize("voxels", [SCAN.astype(np.int64), SCAN[0], SCAN.astype(bool)])
-def test_only_what_programs_commonly_read_is_written(voxels: np.ndarray) -> None:
-    with pytest.raises(InvalidInput, match="it must be uint8, int16"):
+@pytest.mark.parametrize("voxels", [SCAN[0], SCAN.astype(complex), SCAN.astype(str)])
+def test_what_nifti_cannot_hold_is_not_written(voxels: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match="it must be int8, uint8, int16"):
         nifti.write(voxels, AFFINE)
+
+
+def test_other_numbers_are_written_as_the_next_larger_kind() -> None:
+    for voxels, kind in ((SCAN > 0, np.uint8), (SCAN.astype(np.float16), np.float32)):
+        found = nifti.read(nifti.write(voxels, AFFINE)).stored
+        assert found.dtype == kind
+        np.testing.assert_array_equal(found, voxels)
+    big_endian = nifti.read(nifti.write(SCAN.astype(">i2"), AFFINE))
+    np.testing.assert_array_equal(big_endian.stored, SCAN)
+
+
+def test_axes_too_long_for_nifti_1_are_written_as_nifti_2() -> None:
+    voxels = np.arange(40_000, dtype=np.int32).reshape(40_000, 1, 1)
+    np.testing.assert_array_equal(nifti.read(nifti.write(voxels, AFFINE)).stored, voxels)
+
+
+@pytest.mark.parametrize("offset", [0, 100, 352])
+def test_an_offset_within_the_header_is_that_of_the_first_voxel(offset: int) -> None:
+    for data in (file_of(SCAN, vox_offset=offset), gzip.compress(file_of(SCAN, vox_offset=offset))):
+        np.testing.assert_array_equal(nifti.read(data).stored, SCAN)
+
+
+def test_a_file_without_an_extension_flag_is_read() -> None:
+    data = file_of(SCAN, vox_offset=348)
+    np.testing.assert_array_equal(nifti.read(data[:348] + data[352:]).stored, SCAN)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        file_of(SCAN) + b"more",
+        gzip.compress(file_of(SCAN) + bytes(100_000)),
+        WHOLE + b"GARBAGE" * 30,
+        WHOLE + bytes(512),
+        WHOLE + b"\0" + gzip.compress(b"more"),
+        gzip.compress(WHOLE),
+        gzip.compress(WHOLE + b"more") + b"more",
+    ],
+)
+def test_what_follows_on_the_voxels_is_ignored_compressed_or_not(sent: bytes) -> None:
+    np.testing.assert_array_equal(nifti.read(sent).stored, SCAN)
+
+
+@pytest.mark.parametrize("axes", [(2,), (1, 2), (1, 1, 2), (2, 1)])
+def test_the_volumes_of_a_file_are_read_one_by_one(axes: tuple[int, ...]) -> None:
+    both = np.stack([SCAN, -SCAN], -1).reshape(*SCAN.shape, *axes)
+    data = file_of(both)
+    assert nifti.count_volumes(gzip.compress(data)[:300]) == 2
+    for sent in (data, gzip.compress(data)):
+        first, second = nifti.read_volumes(sent)
+        np.testing.assert_array_equal(first.stored, SCAN)
+        np.testing.assert_array_equal(second.stored, -SCAN)
+    with pytest.raises(InvalidInput, match=r"is 5D .*; it must be one 3D volume; send its volumes"):
+        nifti.read_volumes(file_of(np.zeros((2, 2, 2, 2, 2), np.int16)))

@@ -31,6 +31,16 @@ def test_a_store_is_replaced_only_if_that_was_asked_for(place: Path) -> None:
     assert "--force replaces it" in str(again.exception)
 
 
+def test_ratings_are_learned_from_when_loaded_and_on_request(place: Path) -> None:
+    tastes = place / "tastes.npz"
+    assert tastes.is_file()
+    tastes.unlink()
+    result = run("movies", "learn", "--store", place)
+    assert result.exit_code == 0, result.output
+    assert "learned from the ratings of 19" in result.output
+    assert tastes.is_file()
+
+
 def test_recommendations_need_no_embeddings_and_can_be_drawn(place: Path, tmp_path: Path) -> None:
     picture = tmp_path / "picks.png"
     command = ["movies", "recommend", "--user", 7, "-k", 3, "--store", place, "--plot", picture]
@@ -51,7 +61,7 @@ def test_recommendations_need_no_embeddings_and_can_be_drawn(place: Path, tmp_pa
         (("search", "x", "--genre", "Foo"), InvalidInput, "no genre 'Foo'; choose from Adventure"),
         (("search", " "), InvalidInput, "text is empty"),
         (("similar", "The Mon Job"), InvalidInput, "did you mean: The Moon Job (2044)"),
-        (("similar", "The Moon Job"), InvalidInput, "has no embedding yet"),
+        (("similar", "The Moon Job", "--by", "description"), InvalidInput, "no embedding yet"),
         (("recommend", "--user", "x"), InvalidInput, "no user 'x'; there are 60"),
     ],
 )

@@ -15,7 +15,7 @@ from tests.unit.applications.products.shops import random_graph, save
 
 from naiad import Request
 from naiad.applications.products.card import ProductsCard
-from naiad.applications.products.graph import ProductGraph
+from naiad.applications.products.graph import ProductGraph, graph_of_pairs
 from naiad.applications.products.product_store import VARIABLE, load_graph, open_products
 from naiad.applications.products.recommend import overlaps, recommend
 from naiad.applications.products.recommend_pipeline import ProductsRecommend
@@ -115,6 +115,46 @@ def test_an_isolated_product_is_recommended_for_by_its_embedding(
     assert len(found) == 5
     assert {(pick.overlap, pick.shared, pick.bought_together) for pick in found} == {(0.0, 0, 0)}
     assert found[0].why() == f"similar {found[0].cosine:.2f}"
+
+
+def test_without_neighbours_the_graph_alone_recommends_nothing(
+    store: Store, graph: ProductGraph
+) -> None:
+    assert recommend(store, graph, [0], 5, graph_weight=1.0) == []
+    assert all(pick.score > 0 for pick in recommend(store, graph, [0], 49))
+
+
+def test_a_hub_gets_what_it_was_not_bought_with(tmp_path: Path) -> None:
+    """Its 40 nearest and most overlapping products are all bought with it."""
+    pairs = [(0, other) for other in range(1, 41)] + [(1, other) for other in range(2, 41)]
+    pairs += [(40, 41), (41, 42)]
+    indptr, indices = graph_of_pairs(np.array(pairs).T, 50)
+    hub = random_graph(50, 10, indptr=indptr, indices=indices)
+    fill(tmp_path / "s", hub)
+    vectors = np.zeros((50, WIDTH), np.float32)
+    vectors[:41, 0], vectors[41:, 1] = 1, 1
+    vectors[41:, 0] = np.linspace(0.5, 0.1, 9)
+    with write_store(tmp_path / "s") as writer:
+        writer.set_vectors("Product", "embedding", list(range(50)), vectors)
+    with open_store(tmp_path / "s") as opened:
+        found = recommend(opened, hub, [0], 3, unseen=True)
+        assert [pick.product for pick in found] == [41, 42, 43]
+        assert [(pick.bought_together, pick.shared) for pick in found] == [(0, 1), (0, 0), (0, 0)]
+        by_graph = recommend(opened, hub, [0], 3, graph_weight=1.0, unseen=True)
+        assert [pick.product for pick in by_graph] == [41]
+
+
+def test_a_product_without_embedding_counts_by_the_graph(
+    tmp_path: Path, graph: ProductGraph
+) -> None:
+    fill(tmp_path / "s", graph, embedded=8)
+    near = overlaps(graph, np.array([7]))
+    with open_store(tmp_path / "s") as opened:
+        found = recommend(opened, graph, [7], 5, graph_weight=1.0)
+    assert [pick.overlap for pick in found] == [each.overlap for each in islice(near.values(), 5)]
+    late = next(pick for pick in found if pick.product >= 8)
+    assert (late.cosine, late.score) == (0, pytest.approx(late.overlap))
+    assert "similar" not in late.why()
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,16 @@ def opened(indexed: Any = ()) -> tuple[Exchange, Exchange]:
             [Link("rated", "u 1", "m1", {"rating": 4.5})],
         ),
         (
+            lambda s: s.degrees("rated", side="target", where={"rating": (">", 4.0)}),
+            query(
+                "FOR e IN @@c0 FILTER e[@v2] > @v3 COLLECT key = e[@v1] WITH COUNT INTO number "
+                "RETURN [key, number]",
+                [["m1", 2], ["m3", 1]],
+                {"@c0": "rated_g3", "v1": "to", "v2": "rating", "v3": 4.0},
+            ),
+            {"m1": 2, "m3": 1},
+        ),
+        (
             lambda s: s.neighbours("Movie", "m1", "Person", ["hasActor"], direction="out", hops=2),
             query(
                 "WITH @@c3, @@c4, @@c5 FOR n, e, p IN 1..@v1 OUTBOUND @v0 @@c2 OPTIONS",
@@ -131,6 +141,26 @@ def opened(indexed: Any = ()) -> tuple[Exchange, Exchange]:
                 [["m2", 2]],
             ),
             [Common("m2", 2)],
+        ),
+        (
+            lambda s: s.common("Movie", ["m1"], ["rated"], among=["m2", "m9"]),
+            query(
+                "FILTER b._id NOT IN @v1 FILTER b.id IN @v2  COLLECT key",
+                [["m2", 2]],
+            ),
+            [Common("m2", 2)],
+        ),
+        (
+            lambda s: s.all_links("rated").to_pylist(),
+            query(
+                "FOR e IN @@c0 RETURN KEEP(e, @v1)",
+                [{"from": "u1", "to": "m1", "rating": 4.5}, {"from": "u2", "to": "m1"}],
+                {"@c0": "rated_g3", "v1": ["from", "to", "rating"]},
+            ),
+            [
+                {"from": "u1", "to": "m1", "rating": 4.5},
+                {"from": "u2", "to": "m1", "rating": None},
+            ],
         ),
         (
             lambda s: s.nearest("Movie", "embedding", QUERY, 2, where={"title": "x"}),
@@ -174,6 +204,14 @@ def test_vectors_come_as_float32() -> None:
         found = store.vectors("Movie", "embedding", ["m1", "m2"])
     assert found.keys() == {"m1"}
     assert found["m1"].dtype == np.float32
+
+
+def test_all_vectors_are_one_query() -> None:
+    rows = [{"id": "m1", "embedding": [1, 2, 3, 4]}, {"id": "m2"}]
+    with played(*opened(), query("KEEP(n, @v2)", rows)) as tape, open_store(tape.url) as store:
+        keys, vectors = store.all_vectors("Movie", "embedding")
+    assert keys == ["m1"]
+    assert (vectors.dtype, vectors.tolist()) == (np.float32, [[1, 2, 3, 4]])
 
 
 def test_a_vector_index_is_used_where_there_is_no_filter() -> None:

@@ -12,7 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.applications.store.graphs import DATABASES, MOVIES, SCHEMA, VECTORS, Address
+from tests.unit.applications.store.graphs import (
+    DATABASES,
+    MOVIES,
+    RATINGS,
+    SCHEMA,
+    VECTORS,
+    Address,
+)
 
 from naiad.applications.store import (
     Common,
@@ -111,6 +118,15 @@ def test_edges_are_found_from_either_end(store: Store) -> None:
     assert store.links("rated", []) == store.links("rated", ["nobody"]) == []
 
 
+def test_the_edges_of_each_node_are_counted(store: Store) -> None:
+    assert store.degrees("rated") == {"u1": 2, "u2": 3, "u3": 1}
+    assert store.degrees("hasActor", side="target") == {1: 1, 2: 2, 3: 1}
+    liked = store.degrees("rated", side="target", where={"rating": (">=", 4.0)})
+    assert liked == {"m1": 2, "m2": 1, "m3": 1}
+    with pytest.raises(InvalidInput, match="no edges 'rates'"):
+        store.degrees("rates")
+
+
 def test_neighbours_come_by_hops(store: Store) -> None:
     people = ("hasActor", "hasDirector")
     assert store.neighbours("Movie", "m1", "Person", people) == [Neighbour(1, 1), Neighbour(2, 1)]
@@ -148,6 +164,9 @@ def test_nodes_with_most_neighbours_in_common_come_first(store: Store) -> None:
     assert liked == [Common("m2", 1), Common("m3", 1)]
     assert len(store.common("Movie", ["m1"], people, limit=1)) == 1
     assert store.common("Movie", [], people) == []
+    among = ["m3", "m4", "m1", "nope"]
+    assert store.common("Movie", ["m1"], people, among=among) == [Common("m3", 1)]
+    assert store.common("Movie", ["m1"], people, among=[]) == []
 
 
 def test_the_nearest_vectors_come_by_their_cosine(store: Store) -> None:
@@ -167,6 +186,21 @@ def test_vectors_are_given_back_as_they_were_set(store: Store) -> None:
     np.testing.assert_array_equal(np.stack([found["m2"], found["m3"]]), VECTORS[1:])
     assert store.missing("Movie", "embedding") == ["m4", "m5"]
     assert len(store.missing("Movie", "other")) == 5
+
+
+def test_all_vectors_and_all_edges_of_a_table_are_read_at_once(store: Store) -> None:
+    keys, vectors = store.all_vectors("Movie", "embedding")
+    assert sorted(keys) == ["m1", "m2", "m3"]
+    assert vectors.dtype == np.float32
+    assert dict(zip(keys, vectors.tolist(), strict=True)) == dict(
+        zip(["m1", "m2", "m3"], VECTORS.tolist(), strict=True)
+    )
+    keys, vectors = store.all_vectors("Movie", "other")
+    assert (keys, vectors.shape) == ([], (0, 2))
+    ratings = store.all_links("rated")
+    assert ratings.column_names == ["from", "to", "rating"]
+    rows = sorted(ratings.to_pylist(), key=lambda row: (row["from"], row["to"]))
+    assert rows == RATINGS.to_pylist()
 
 
 @pytest.mark.parametrize(
@@ -241,12 +275,52 @@ def test_rows_that_do_not_fit_are_refused(address: Address, table: str, rows, me
         (["m1", "m1"], np.zeros((2, 4), np.float32), r"a key is given twice"),
         (["m1"], np.full((1, 4), np.inf, np.float32), r"the vector of 'm1' has numbers that"),
         (["m1", "m9"], np.zeros((2, 4), np.float32), r"Movie has no node 'm9'"),
+        (
+            ["m1"],
+            np.full((1, 4), 1e38, np.float32),
+            r"'m1' has length 2e\+38; it must be 0 or 1e-15",
+        ),
+        (["m1"], np.full((1, 4), 1e300), r"the vector of 'm1' has numbers that are not finite"),
+        (
+            ["m1"],
+            np.full((1, 4), 1e-30, np.float32),
+            r"the vector of 'm1' has length 2e-30; it must",
+        ),
     ],
 )
 def test_vectors_that_do_not_fit_are_refused(address: Address, keys, values, message: str) -> None:
     address.filled()
     with pytest.raises(InvalidInput, match=message), address.write() as writer:
         writer.set_vectors("Movie", "embedding", keys, values)
+
+
+@pytest.mark.parametrize("number", [1e38, np.nan, 1e-30])
+def test_vectors_of_loaded_nodes_are_checked_too(address: Address, number: float) -> None:
+    vectors = pa.array([[1, 2], None, [0, number]], pa.list_(pa.float32(), 2))
+    rows = pa.table({"id": ["a", "b", "c"], "other": vectors})
+    with pytest.raises(InvalidInput, match="the vector of 'c' has"), address.create() as writer:
+        writer.load_nodes("Movie", rows)
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e-20, 1e20, 1e38])
+def test_the_size_of_a_query_does_not_matter(store: Store, scale: float) -> None:
+    hits = store.nearest("Movie", "embedding", QUERY * np.float32(scale))
+    assert [hit.key for hit in hits] == ["m1", "m2", "m3"]
+    assert [hit.score for hit in hits] == pytest.approx([1, 0.5**0.5, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-14, 1e14])
+def test_lengths_that_are_taken_have_right_cosines(address: Address, scale: float) -> None:
+    address.filled()
+    with address.write() as writer:
+        scaled = (VECTORS * scale).astype(np.float32)
+        writer.set_vectors("Movie", "embedding", ["m1", "m2", "m3"], scaled)
+        writer.set_vectors("Movie", "embedding", ["m4"], np.zeros((1, 4), np.float32))
+    with address.open() as store:
+        hits = store.nearest("Movie", "embedding", QUERY)
+    assert {hit.key: hit.score for hit in hits} == pytest.approx(
+        {"m1": 1, "m2": 0.5**0.5, "m3": 0, "m4": 0}, abs=1e-6
+    )
 
 
 def test_parquet_files_are_loaded_whole(address: Address, tmp_path: Path) -> None:

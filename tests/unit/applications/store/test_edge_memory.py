@@ -70,6 +70,7 @@ ASKED = {
     "common where": lambda s: s.common("Film", ["f1", "f9", "x"], ["rated"], where=GOOD, limit=9),
     "common of several": lambda s: s.common("Film", ["f1", "f2"], ["rated", "sells", "follows"]),
     "common of itself": lambda s: s.common("Film", ["f1"], ["follows"]),
+    "common among some": lambda s: s.common("User", [1, 2], ["rated"], among=[2, 3, 9, 77]),
     "common of none": lambda s: s.common("Film", ["x"], ["rated"]),
 }
 _SEEN: dict[str, object] = {}

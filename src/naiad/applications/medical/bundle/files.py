@@ -4,8 +4,10 @@
 
     spleen/configs/metadata.json              inputs and outputs of the network
     spleen/configs/inference.json or .yaml    transforms, inferer, network
+    spleen/configs/common.json or .yaml       entries that other configs share, if any
     spleen/models/model.ts                    the network as TorchScript; or
-    spleen/models/model.pt                    its parameters, for the config's ``network_def``
+    spleen/models/model.pt                    its parameters, for the config's ``network_def``; or
+    spleen/models/*.pt                        those of networks that the config loads itself
 
 This is MONAI's bundle specification (docs.monai.io, "MONAI Bundle Specification"). ``python -m
 monai.bundle ckpt_export`` writes a single file. Nothing here needs torch or MONAI, or evaluates the
@@ -26,9 +28,12 @@ from naiad.errors import MissingExtra, RepositoryError
 
 METADATA: Final = "metadata.json"
 INFERENCE: Final = ("inference.json", "inference.yaml", "inference.yml")
+COMMON: Final = ("common.json", "common.yaml", "common.yml")
+"""Config that others are added to, as in ``--config_file "['common.json','inference.json']"``."""
 TORCHSCRIPT: Final = "models/model.ts"
 PARAMETERS: Final = "models/model.pt"
 
+_NETWORKS: Final = (".pt", ".pth", ".ts")
 _LARGEST_CONFIG: Final = 16 << 20
 _EXTRA: Final = "/extra/"  # the folder in TorchScript of files saved with it
 
@@ -43,7 +48,8 @@ class BundleFiles:
         metadata_file: name of that file in messages.
         config_file: name of the inference config in messages. As messages come from where a copy of
             the bundle is loaded, it is relative to the bundle.
-        network: the file of the network or of its parameters.
+        network: the file of the network or of its parameters; None if only the config says which
+            files its networks have.
         torchscript: whether ``network`` is a whole network.
     """
 
@@ -51,18 +57,32 @@ class BundleFiles:
     metadata: Mapping[str, Any]
     metadata_file: str
     config_file: str
-    network: Path
+    network: Path | None
     torchscript: bool
-    _config_text: str
+    _texts: Mapping[str, str]
 
-    def config(self) -> dict[str, Any]:
-        """Read the inference config without evaluating it.
+    def configs(self) -> list[dict[str, Any]]:
+        """Read the common config, if there is one, and the inference config; evaluate nothing.
 
         Raises:
-            RepositoryError: it is not JSON or YAML, or not a mapping; says where.
-            MissingExtra: it is YAML, and PyYAML is not installed.
+            RepositoryError: one is not JSON or YAML, or not a mapping; says where.
+            MissingExtra: one is YAML, and PyYAML is not installed.
         """
-        return _parsed(self.config_file, self._config_text)
+        return [_parsed(name, text) for name, text in self._texts.items()]
+
+    def macro_file(self, path: str) -> Path:
+        """Return the file that a macro of the config, such as ``%configs/net.json::unet``, names.
+
+        Paths are relative to the bundle, where MONAI's commands run, or to its configs.
+
+        Raises:
+            RepositoryError: there is no such file.
+        """
+        there = [self.root / path, self.root / "configs" / path]
+        found = next((place for place in there if place.is_file()), None)
+        if found is None:
+            raise self.wrong_config(f"the macro %{path} needs {there[0]}, which is missing")
+        return found
 
     def wrong_metadata(self, what: str) -> RepositoryError:
         """Return the error that ``metadata.json`` is wrong."""
@@ -86,6 +106,16 @@ def open_bundle(path: Path) -> BundleFiles:
     raise RepositoryError(f"{path}: no such bundle; give its folder, or a .ts file")
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a JSON or YAML file.
+
+    Raises:
+        RepositoryError: it is too large, or not a mapping; says where.
+        MissingExtra: it is YAML, and PyYAML is not installed.
+    """
+    return _parsed(str(path), _read(path))
+
+
 def _from_folder(root: Path) -> BundleFiles:
     metadata = root / "configs" / METADATA
     if not metadata.is_file():
@@ -94,15 +124,20 @@ def _from_folder(root: Path) -> BundleFiles:
             f"configs/{INFERENCE[0]} (or .yaml) and {TORCHSCRIPT} (or {PARAMETERS})"
         )
     config = _first(root, [f"configs/{name}" for name in INFERENCE])
-    network = _first(root, [TORCHSCRIPT, PARAMETERS])
+    common = [path for path in (root / "configs" / name for name in COMMON) if path.is_file()][:1]
+    network = next(
+        (path for path in (root / TORCHSCRIPT, root / PARAMETERS) if path.is_file()), None
+    )
+    if network is None and not any(path.suffix in _NETWORKS for path in root.glob("models/*")):
+        network = _first(root, [TORCHSCRIPT, PARAMETERS])  # says what is missing
     return BundleFiles(
         root=root,
-        metadata=_parsed(str(metadata), _read(metadata)),
+        metadata=read_config(metadata),
         metadata_file=str(metadata),
         config_file=str(config.relative_to(root)),
         network=network,
-        torchscript=_is_torchscript(network),
-        _config_text=_read(config),
+        torchscript=network is not None and _is_torchscript(network),
+        _texts={str(path.relative_to(root)): _read(path) for path in (*common, config)},
     )
 
 
@@ -119,7 +154,7 @@ def _from_torchscript(path: Path) -> BundleFiles:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 name = member.filename.rpartition(_EXTRA)[2]
-                if _EXTRA in member.filename and name in (METADATA, *INFERENCE):
+                if _EXTRA in member.filename and name in (METADATA, *INFERENCE, *COMMON):
                     _check_size(f"{path}: {name}", member.file_size)
                     texts[name] = archive.read(member).decode("utf-8")
     except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
@@ -143,7 +178,7 @@ def _from_torchscript(path: Path) -> BundleFiles:
         config_file=config,
         network=path,
         torchscript=True,
-        _config_text=texts[config],
+        _texts={name: texts[name] for name in (*COMMON, config) if name in texts},
     )
 
 

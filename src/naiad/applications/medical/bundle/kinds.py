@@ -20,6 +20,7 @@ from naiad.errors import InvalidInput, PipelineError
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
+    from naiad.applications.medical.geometry import Forms
     from naiad.applications.medical.nifti import Volume
 
 MAX_VOXEL_BYTES: Final = 1 << 30
@@ -29,7 +30,8 @@ MAX_PICTURE_BYTES: Final = 20 << 20
 MAX_PIXELS: Final = 50_000_000
 """Maximum pixels of a picture, read from its header before anything is decoded."""
 
-_MODES: Final = {1: "L", 3: "RGB"}
+# By number of channels: the modes of pictures that are read as they are; others become the first.
+_MODES: Final = {1: ("L",), 2: ("LA",), 3: ("RGB",), 4: ("RGBA", "CMYK")}
 _EXACT: Final = 2**24  # float32 has all integers below
 
 Loaded: TypeAlias = "Volume | PILImage"
@@ -44,10 +46,14 @@ class Grid:
     Attributes:
         shape: their numbers along each axis: ``x, y, z``, or width and height.
         affine: from their indices to millimetres, ``[4, 4]``; the identity for a picture.
+        forms: geometric fields of the scan's file, for label maps that lie on it in any program.
+        notes: contradictions in these, each with what was taken.
     """
 
     shape: tuple[int, ...]
     affine: NDArray[np.float64]
+    forms: Forms | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Kind(ABC, Generic[LoadedT]):
@@ -60,6 +66,7 @@ class Kind(ABC, Generic[LoadedT]):
         sizes: name of the tensor with the sizes of labels, of ``size_type`` in ``unit``.
         map_format: format of label maps, with values of ``label_types``.
         gzips: whether label maps may be gzipped.
+        placed: whether a file says where in space it lies.
     """
 
     name: ClassVar[str]
@@ -71,6 +78,7 @@ class Kind(ABC, Generic[LoadedT]):
     map_format: ClassVar[str]
     label_types: ClassVar[Sequence[str]]
     gzips: ClassVar[bool]
+    placed: ClassVar[bool]
 
     def __repr__(self) -> str:
         """Return its name."""
@@ -85,7 +93,7 @@ class Kind(ABC, Generic[LoadedT]):
         """Read an image from its files.
 
         Args:
-            files: one for each name of :meth:`files`.
+            files: one for each name of :meth:`files`, or a NIfTI file with several volumes.
             name: name of their tensor, for messages.
             channels: number of the network's input channels.
 
@@ -152,7 +160,7 @@ class VolumeKind(Kind["Volume"]):
     most_channels = 1024
     sizes, size_type, unit = "volumes", "float64", "ml"
     map_format, label_types = "NIfTI", ("uint8", "int16", "int32")
-    gzips = True
+    gzips = placed = True
 
     def files(self, name: str, channel_names: Sequence[str]) -> tuple[str, ...]:
         """Return a name for each channel."""
@@ -160,8 +168,10 @@ class VolumeKind(Kind["Volume"]):
 
     def read(self, files: Sequence[bytes], name: str, channels: int) -> list[Volume]:
         """Read the volumes of a scan, one per channel, all with the same grid."""
-        from naiad.applications.medical.nifti import read
+        from naiad.applications.medical.nifti import read, read_volumes
 
+        if len(files) == 1 < channels:
+            return read_volumes(files[0], name=f"{name}[0]", max_bytes=MAX_VOXEL_BYTES)
         volumes = [
             read(data, name=f"{name}[{number}]", max_bytes=MAX_VOXEL_BYTES)
             for number, data in enumerate(files)
@@ -180,13 +190,14 @@ class VolumeKind(Kind["Volume"]):
 
     def grid(self, loaded: Volume) -> Grid:
         """Return the file's grid."""
-        return Grid(loaded.shape, loaded.affine)
+        return Grid(loaded.shape, loaded.affine, loaded.forms, loaded.notes)
 
     def write(self, labels: Array, grid: Grid, *, compress: bool) -> bytes:
-        """Encode a NIfTI file with the scan's affine."""
+        """Encode a NIfTI file with the scan's geometry."""
         from naiad.applications.medical.nifti import write
 
-        return write(np.asfortranarray(labels), grid.affine, compress=compress)
+        voxels = np.asfortranarray(labels)
+        return write(voxels, grid.affine, forms=grid.forms, compress=compress)
 
     def read_map(self, data: bytes, name: str) -> Array:
         """Return the voxels as stored."""
@@ -219,17 +230,17 @@ class VolumeKind(Kind["Volume"]):
 
 
 class PictureKind(Kind["PILImage"]):
-    """Photographs, as JPEG and PNG files.
+    """Photographs, as files in the formats of `naiad.image_formats`.
 
     As in MONAI's reader, their first axis is x, and the EXIF orientation is ignored.
     """
 
     name = "picture"
     axes = 2
-    most_channels = 4  # red, green, blue and opacity
+    most_channels = max(_MODES)  # red, green, blue and opacity
     sizes, size_type, unit = "areas", "int64", "px"
     map_format, label_types = "PNG", ("uint8", "uint16")
-    gzips = False
+    gzips = placed = False
 
     def files(self, name: str, channel_names: Sequence[str]) -> tuple[str, ...]:
         """Return one name, for all colours."""
@@ -243,9 +254,9 @@ class PictureKind(Kind["PILImage"]):
         picture = _opened(data, place, MAX_PICTURE_BYTES)
         with decoding(picture, place):
             picture.load()
-            mode = _MODES.get(channels, picture.mode)
-            fits = picture.mode == mode or (mode == "L" and is_grey_16(picture))
-            return [picture if fits else eight_bits(picture).convert(mode)]
+            modes = _MODES[channels]
+            fits = picture.mode in modes or (channels == 1 and is_grey_16(picture))
+            return [picture if fits else eight_bits(picture).convert(modes[0])]
 
     def grid(self, loaded: PILImage) -> Grid:
         """Return its pixels, of a millimetre each, as a picture has no scale."""
@@ -286,7 +297,7 @@ class PictureKind(Kind["PILImage"]):
         noise = np.random.default_rng(0).integers(0, 50, shape)
         pixels = (_ball(shape) + noise).astype(np.uint8)
         file = BytesIO()
-        Image.fromarray(pixels.T).convert(_MODES.get(channels, "L")).save(file, "PNG")
+        Image.fromarray(pixels.T).convert(_MODES[channels][0]).save(file, "PNG")
         return [file.getvalue()]
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, cast
 
 from naiad.applications.medical.bundle.files import BundleFiles
 from naiad.applications.medical.bundle.kinds import KINDS, Kind
+from naiad.applications.medical.bundle.references import look_up
 from naiad.errors import RepositoryError
 
 Task = Literal["segmentation", "classification"]
@@ -236,16 +237,20 @@ def _sliced_axis(files: BundleFiles) -> int | None:
 
     Only the config says so, by MONAI's ``SliceInferer``.
     """
-    inferer = files.config().get("inferer")
+    id = "inferer" if look_up(files, "inferer") is not None else "evaluator::inferer"
+    inferer = look_up(files, id)
     if not isinstance(inferer, Mapping):
         return None
     entry = cast(Mapping[str, Any], inferer)
     if str(entry.get("_target_")).rpartition(".")[2] != "SliceInferer":
         return None
-    axis = entry.get("spatial_dim", 0)
+    override = look_up(files, f"{id}::spatial_dim")
+    axis: Any = entry.get("spatial_dim", 0) if override is None else override
+    if isinstance(axis, str) and axis.startswith("@"):
+        axis = look_up(files, axis[1:])
     if axis not in range(3):
         raise files.wrong_config(f"inferer.spatial_dim is {axis!r}; it must be 0, 1 or 2")
-    return axis
+    return int(axis)
 
 
 def _evaluated(pattern: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,17 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.medical import nifti
-from naiad.applications.medical.bundle.kinds import PICTURE, VOLUME, Kind
+from naiad.applications.medical.bundle.kinds import (
+    MAX_PICTURE_BYTES,
+    MAX_PIXELS,
+    PICTURE,
+    VOLUME,
+    Kind,
+)
 from naiad.applications.medical.bundle.results import Label, Segmentation
 from naiad.applications.medical.nifti import Volume
 from naiad.core.schema import Array
 from naiad.errors import MissingExtra
-from naiad.images import FORMATS, is_grey_16
+from naiad.images import decoding, is_grey_16, open_picture
 from naiad.plots import OKABE_ITO, Patch, new_figure, plain, save
 
 try:
     from nibabel.orientations import apply_orientation, io_orientation
-    from PIL import Image
 except ModuleNotFoundError as error:
     raise MissingExtra("bundle-client", error.name or "nibabel") from None
 
@@ -101,7 +105,10 @@ def _slices(scan: bytes, merged: Array) -> list[_Plane]:
 
 def _whole(scan: bytes, merged: Array) -> list[_Plane]:
     """Return a picture as the only plane."""
-    with Image.open(BytesIO(scan), formats=FORMATS) as picture:
+    picture = open_picture(
+        scan, "the picture", most_bytes=MAX_PICTURE_BYTES, most_pixels=MAX_PIXELS
+    )
+    with picture, decoding(picture, "the picture"):
         plain = is_grey_16(picture) or picture.mode == "L"
         pixels = np.asarray(picture if plain else picture.convert("RGB"))
     return [_Plane(pixels, merged, _window(pixels))]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from naiad.applications.medical.bundle import schema
 from naiad.applications.medical.bundle.files import open_bundle
-from naiad.applications.medical.bundle.kinds import PICTURE
+from naiad.applications.medical.bundle.kinds import PICTURE, Grid, Kind
 from naiad.applications.medical.bundle.metadata import Image, Metadata, Prediction, read_metadata
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
@@ -134,12 +134,18 @@ class Bundle(Pipeline):
         """Read the files and preprocess them by the bundle's transforms."""
         image = self.facts.image
         files = request[image.name].tolist()
-        if len(files) != len(image.files):
+        if len(files) not in (1, len(image.files)):
             raise InvalidInput(
                 f"{image.name} has {len(files)} files; this bundle needs {len(image.files)}, in "
-                f"this order: {', '.join(image.files)}"
+                f"this order: {', '.join(image.files)}; or one with as many volumes"
             )
-        case = self._workflow.prepare(image.kind.read(files, image.name, image.channels))
+        images = image.kind.read(files, image.name, image.channels)
+        if len(images) != len(image.files):
+            raise InvalidInput(
+                f"{image.name} has {len(images)} volumes; this bundle needs {len(image.files)}, in "
+                f"this order: {', '.join(image.files)}; in a file each or in one"
+            )
+        case = self._workflow.prepare(images)
         state = np.array([case.state, None], object)[:-1]
         sample = {"image": case.image[None], "state": state}
         if schema.COMPRESS in request:
@@ -148,7 +154,8 @@ class Bundle(Pipeline):
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Run the bundle's inferer over the volumes of a batch, all of the same shape."""
-        return {**batch, "prediction": self._workflow.predict(batch["image"])}
+        found = self._workflow.predict(batch["image"])
+        return {**batch, "prediction": found.main, "rest": found.rest}
 
     def example(self) -> dict[str, Array]:
         """Return a ball in noise, of a size that the network takes."""
@@ -163,7 +170,8 @@ class Segmentation(Bundle):
     def finish(self, result: Arrays) -> Arrays:
         """Return the label maps as files, and the sizes of their labels."""
         kind = self.facts.image.kind
-        maps, grid = self._workflow.label_maps(_case(result), result["prediction"][0])
+        predicted = result["prediction"][0], result["rest"][0]
+        maps, grid = self._workflow.label_maps(_case(result), *predicted)
         labels = kind.whole_numbers(maps)
         compress = kind.gzips and bool(result[schema.COMPRESS][0])
         files = [kind.write(one, grid, compress=compress) for one in labels]
@@ -174,6 +182,7 @@ class Segmentation(Bundle):
             schema.LABELS: found.astype(np.int32),
             schema.NAMES: np.array([*names, None], object)[:-1],
             kind.sizes: kind.measured(counts, grid),
+            **_notes(kind, grid),
         }
 
 
@@ -208,13 +217,15 @@ class Classification(Bundle):
             import torch
 
             with torch.inference_mode():
-                found = self._workflow.predict(torch.from_numpy(sample["image"])).ravel()
+                found = self._workflow.predict(torch.from_numpy(sample["image"])).main.ravel()
             total = float(found.sum())
             self._softmax = bool((found < 0).any()) or not 0.999 < total < 1.001
 
     def finish(self, result: Arrays) -> Arrays:
         """Return the probabilities, the most probable class, and the decision."""
-        scores, decided = self._workflow.scores(_case(result), result["prediction"][0])
+        case = _case(result)
+        predicted = result["prediction"][0], result["rest"][0]
+        scores, decided = self._workflow.scores(case, *predicted)
         classes = self.facts.prediction.channels
         if scores.shape != (classes,):
             raise PipelineError(
@@ -229,6 +240,7 @@ class Classification(Bundle):
             schema.PROBABILITIES: scores.astype(np.float32),
             schema.LABEL: np.array([label.encode(), None], object)[:-1],
             self.facts.prediction.name: decided.astype(np.float32),
+            **_notes(self.facts.image.kind, self._workflow.grid(case)),
         }
 
     def labels(self) -> Mapping[str, Sequence[str]]:
@@ -240,6 +252,13 @@ def _case(result: Arrays) -> Case:
     from naiad.applications.medical.bundle.workflow import Case
 
     return Case(result["image"][0], result["state"][0])
+
+
+def _notes(kind: Kind[Any], grid: Grid) -> Arrays:
+    """Return the notes on a grid as outputs."""
+    if not kind.placed:
+        return {}
+    return {schema.NOTES: np.array([*(note.encode() for note in grid.notes), None], object)[:-1]}
 
 
 def _counted(maps: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

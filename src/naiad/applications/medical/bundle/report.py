@@ -18,17 +18,19 @@ class ScanReport:
 
     def __init__(self) -> None:
         """Begin without results."""
-        self._scans: list[tuple[str, list[list[Text | str]]]] = []
+        self._scans: list[tuple[str, list[list[Text | str]], tuple[str, ...]]] = []
 
     def add(self, found: Found) -> None:
         """Add a result, without its label maps."""
-        self._scans.append((found.name, list(_lines(found.result))))
+        self._scans.append((found.name, list(_lines(found.result)), found.result.notes))
 
     def print(self, seconds: float) -> None:
         """Print all scans."""
-        for place, lines in self._scans:
+        for place, lines, notes in self._scans:
             output.print(Text(place, "bold"), soft_wrap=True)
             print_columns(lines)
+            for note in notes:
+                output.print(Text(f"  note: {note}", "yellow"), soft_wrap=True)
 
 
 def _lines(answer: Answer) -> list[list[Text | str]]:

@@ -68,11 +68,13 @@ class Segmentation(Shown):
         maps: label maps as NIfTI or PNG files with the image's grid: one, or one per channel if
             labels may overlap.
         labels: the labels found, with the background.
+        notes: contradictions in the geometry of the scan's file, each with what was taken.
     """
 
     kind: Kind[Any]
     maps: tuple[bytes, ...]
     labels: tuple[Label, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -112,11 +114,13 @@ class Classification(Shown):
         label: the class with the highest probability.
         probabilities: of each class, by name.
         decision: result of the bundle's own postprocessing, such as a one-hot vector.
+        notes: contradictions in the geometry of the scan's file, each with what was taken.
     """
 
     label: str
     probabilities: Mapping[str, float]
     decision: tuple[float, ...]
+    notes: tuple[str, ...] = ()
 
 
 Answer: TypeAlias = Segmentation | Classification

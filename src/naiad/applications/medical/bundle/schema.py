@@ -7,12 +7,14 @@ from typing import Final
 from naiad.applications.medical.bundle.kinds import KINDS, PICTURE
 from naiad.applications.medical.bundle.metadata import Image, Metadata
 from naiad.core.schema import BYTES, REQUESTS, Tensor
+from naiad.image_formats import NAMES as PICTURES
 
 COMPRESS: Final = "compress"
 LABELS: Final = "labels"
 NAMES: Final = "names"
 PROBABILITIES: Final = "probabilities"
 LABEL: Final = "label"
+NOTES: Final = "notes"
 
 CLASSES_PARAMETER: Final = "bundle_classes"
 """Parameter of the model's config: JSON list of the names of a classification's classes."""
@@ -27,7 +29,7 @@ FILES_PARAMETER: Final = "bundle_files"
 
 
 OWN: Final = frozenset(
-    {COMPRESS, LABELS, NAMES, PROBABILITIES, LABEL, *(kind.sizes for kind in KINDS)}
+    {COMPRESS, LABELS, NAMES, PROBABILITIES, LABEL, NOTES, *(kind.sizes for kind in KINDS)}
 )
 """Tensors of every bundle, beside the input and the output in its metadata."""
 
@@ -71,6 +73,7 @@ def outputs(metadata: Metadata) -> dict[str, Tensor]:
             kind.sizes: Tensor(
                 kind.size_type, ("labels",), unit=kind.unit, doc="of each of them, in this order"
             ),
+            **_notes(metadata),
         }
     return {
         PROBABILITIES: Tensor("float32", (prediction.channels,), doc="of each class"),
@@ -78,6 +81,7 @@ def outputs(metadata: Metadata) -> dict[str, Tensor]:
         prediction.name: Tensor(
             "float32", ("values",), doc="what the bundle's own postprocessing ends with"
         ),
+        **_notes(metadata),
     }
 
 
@@ -91,7 +95,8 @@ def result(metadata: Metadata) -> dict[str, Tensor]:
     classifies = metadata.prediction.task == "classification"
     axes = () if classifies else _axes(metadata, "prediction")
     prediction = Tensor("float32", (REQUESTS, "scores", *axes), finite=False)
-    return {**_sample(metadata, "result"), "prediction": prediction}
+    rest = Tensor(BYTES, (REQUESTS,), doc="what else the network returned")
+    return {**_sample(metadata, "result"), "prediction": prediction, "rest": rest}
 
 
 def _sample(metadata: Metadata, prefix: str) -> dict[str, Tensor]:
@@ -109,6 +114,13 @@ def _gzips(metadata: Metadata) -> bool:
     return metadata.prediction.task == "segmentation" and metadata.image.kind.gzips
 
 
+def _notes(metadata: Metadata) -> dict[str, Tensor]:
+    if not metadata.image.kind.placed:
+        return {}
+    doc = "contradictions in the geometry of the scan's file, UTF-8; mostly none"
+    return {NOTES: Tensor(BYTES, ("notes",), doc=doc)}
+
+
 def _axes(metadata: Metadata, prefix: str) -> tuple[str, ...]:
     """Names for the axes of an image: only those of equal sizes are merged."""
     return tuple(f"{prefix}_{axis}" for axis in "xyz"[: metadata.image.kind.axes])
@@ -118,8 +130,11 @@ def _description(image: Image) -> str:
     values = image.value_range
     seen = f"; the network sees values of {values[0]:g} to {values[1]:g}" if values else ""
     if image.kind is PICTURE:
-        return f"picture as a JPEG or PNG file{seen}"
+        return f"picture as a {PICTURES} file{seen}"
     kind = f"{image.modality} scan" if image.modality else "scan"
     if image.channels == 1:
         return f"{kind} as a NIfTI file, gzipped or not{seen}"
-    return f"{kind} as {image.channels} NIfTI files: {', '.join(image.channel_names)}{seen}"
+    return (
+        f"{kind} as {image.channels} NIfTI files, or one with as many volumes: "
+        f"{', '.join(image.channel_names)}{seen}"
+    )

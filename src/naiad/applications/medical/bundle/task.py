@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from naiad.applications.medical.nifti_files import SUFFIXES
 from naiad.core.fields import setting
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
+from naiad.image_formats import SUFFIXES as PICTURES
 from naiad.tasks.task import (
     Column,
     Draws,
@@ -27,8 +30,9 @@ from naiad.tasks.task import (
 
 if TYPE_CHECKING:
     from naiad.applications.medical.bundle.results import About, Answer
+    from naiad.applications.medical.bundle.scans import File
 
-Files: TypeAlias = tuple[bytes, ...]
+Files: TypeAlias = "tuple[File, ...]"
 """The files of a scan, as many as the bundle takes."""
 
 
@@ -42,14 +46,14 @@ class BundleTask(
 ):
     """Segment or classify scans or pictures with a served MONAI bundle.
 
-    Inputs are NIfTI files, zip archives with DICOM series, JPEG and PNG
-    files, and folders: of a folder, the NIfTI files are taken, or else the
-    DICOM series or pictures. Sizes of labels, or probabilities of classes,
-    are printed. A folder of results has a label map for each scan, and a
-    table.
+    Inputs are NIfTI files, DICOM files, zip archives with DICOM series,
+    pictures (JPEG, PNG, WebP, TIFF, AVIF, HEIC), and folders: of a folder,
+    the NIfTI files are taken, or else the DICOM series or pictures. Sizes of
+    labels, or probabilities of classes, are printed. A folder of results has
+    a label map for each scan, and a table.
 
     For a bundle with several channels give the files of a scan after each
-    other, in the order of the channels.
+    other, in the order of the channels, or a file with a volume for each.
 
     [bold]Examples[/]
 
@@ -67,7 +71,7 @@ class BundleTask(
     on_request = True
 
     unit, example = "scans", "scan.nii.gz"
-    suffixes = (".nii", ".nii.gz", ".zip", ".jpg", ".jpeg", ".png")
+    suffixes = (*SUFFIXES, ".zip", ".dcm", *PICTURES)
     columns = (
         Column("scan", fill="unit"),
         Column("label", "int32", "value in the label map"),
@@ -89,6 +93,14 @@ class BundleTask(
             metadata={
                 "help": "Write .nii.gz, or else .nii; maps of pictures are .png.",
                 "flag": "--gzip/--no-gzip",
+            },
+        )
+        position_tolerance: float | None = field(
+            default=None,
+            metadata={
+                "help": "Maximum distance of a DICOM slice from its place in an evenly spaced "
+                "stack, in mm; by default 0.1, or 5% of the spacing if that is more.",
+                "min": 0.0,
             },
         )
 
@@ -168,18 +180,18 @@ class BundleTask(
 
     def request(self, unit: Files, options: Options) -> Arrays:
         """Return a scan as a request to a bundle with the tensor ``image``."""
-        return {"image": _bytes(unit)}
+        return {"image": _bytes(unit, options)}
 
     def request_for(self, unit: Files, options: Options, card: About) -> Arrays:
         """Return a scan as a request to this bundle."""
         from naiad.applications.medical.bundle.schema import COMPRESS
 
-        if len(unit) != len(card.files):
+        if len(unit) not in (1, len(card.files)):
             raise InvalidInput(
                 f"{len(unit)} files were given; the bundle needs {len(card.files)} per scan, "
-                f"in this order: {', '.join(card.files)}"
+                f"in this order: {', '.join(card.files)}; or one with as many volumes"
             )
-        arrays: Arrays = {card.image: _bytes(unit)}
+        arrays: Arrays = {card.image: _bytes(unit, options)}
         if card.task == "segmentation" and card.kind.gzips:
             arrays[COMPRESS] = np.array([options.compress])
         return arrays
@@ -190,6 +202,8 @@ class BundleTask(
         from naiad.applications.medical.bundle.results import Classification, Label, Segmentation
 
         (prediction,) = (name for name in outputs if name not in schema.OWN)
+        # A server of an earlier version has none.
+        notes = tuple(note.decode() for note in outputs.get(schema.NOTES, ()))
         if card.task == "segmentation":
             tensors = (schema.LABELS, schema.NAMES, card.kind.sizes)
             found = zip(*(outputs[name].tolist() for name in tensors), strict=True)
@@ -197,11 +211,13 @@ class BundleTask(
                 card.kind,
                 tuple(outputs[prediction]),
                 tuple(Label(number, name.decode(), size) for number, name, size in found),
+                notes,
             )
         return Classification(
             outputs[schema.LABEL][0].decode(),
             dict(zip(card.classes, outputs[schema.PROBABILITIES].tolist(), strict=True)),
             tuple(outputs[prediction].tolist()),
+            notes,
         )
 
     def columns_of(self, card: About, options: Any) -> tuple[Column, ...]:
@@ -229,6 +245,10 @@ class BundleTask(
             for number, (name, share) in enumerate(result.probabilities.items()):
                 yield number, name, share
 
+    def writes_files(self, card: About) -> bool:
+        """Return whether the bundle makes label maps."""
+        return card.task == "segmentation"
+
     def files(self, unit: Files, result: Answer, options: Options) -> Iterable[tuple[str, bytes]]:
         """Yield the label maps."""
         from naiad.applications.medical.bundle.results import Segmentation
@@ -250,12 +270,18 @@ class BundleTask(
         """
         from naiad.applications.medical.bundle.overlay import draw_overlay
         from naiad.applications.medical.bundle.results import Segmentation
+        from naiad.applications.medical.bundle.scans import as_file
 
         for one in found:
             if not isinstance(one.result, Segmentation):
                 raise InvalidInput("a classification bundle has no label maps to draw")
-            draw_overlay(one.unit()[0], one.result, path, title=Path(one.name).name)
+            # It was converted before, so that its slices are within the tolerance that was given.
+            scan = as_file(one.unit()[0], math.inf)
+            draw_overlay(scan, one.result, path, title=Path(one.name).name)
 
 
-def _bytes(files: Files) -> Array:
-    return np.array([*files, None], object)[:-1]
+def _bytes(files: Files, options: BundleTask.Options) -> Array:
+    from naiad.applications.medical.bundle.scans import as_file
+
+    sent = [as_file(file, options.position_tolerance) for file in files]
+    return np.array([*sent, None], object)[:-1]

@@ -28,6 +28,8 @@ MARGIN: Final = 5
 
 POSITIVE: Final = "COVID Positive"
 NEGATIVE: Final = "COVID Negative"
+PROBABILITY: Final = "P(COVID)"
+"""Name of the probability for people, whichever the verdict."""
 THRESHOLD: Final = 0.5
 """Least probability of a positive result."""
 
@@ -44,7 +46,7 @@ INPUTS: Final[Schema] = {
 
 OUTPUTS: Final[Schema] = {
     "OUTPUT0": Tensor(BYTES, ("volumes",), doc=f'"{POSITIVE}" or "{NEGATIVE}"'),
-    "PROBABILITY": Tensor("float32", ("volumes",), doc="of being positive"),
+    "PROBABILITY": Tensor("float32", ("volumes",), doc="of COVID-19, whichever the label"),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from naiad.applications.medical import nifti
-from naiad.applications.medical.covid_ct.schema import HOUNSFIELD
+from naiad.applications.medical.covid_ct.schema import HOUNSFIELD, PROBABILITY
 from naiad.applications.medical.nifti import Volume
 from naiad.contact_sheet import Image, Tile, contact_sheet
 from naiad.tasks.task import Found
@@ -44,7 +44,8 @@ def _tile(found: Found) -> Tile:
         left, top = (_SIDE - image.width) // 2, (_SIDE - image.height) // 2
         row.paste(image, (column * (_SIDE + _GAP) + left, top))
     verdict = found.result
-    text = f"{verdict.label} {verdict.probability:.0%}   {Path(found.name).name}"
+    shown = f"{PROBABILITY} {verdict.probability:.3f}"
+    text = f"{verdict.label}   {shown}   {Path(found.name).name}"
     return row, [(text, "#ff7b72" if verdict.positive else "#7ee787")]
 
 

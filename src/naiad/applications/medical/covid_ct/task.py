@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naiad.applications.medical.covid_ct.schema import MAX_BYTES, POSITIVE, as_request
+from naiad.applications.medical.covid_ct.schema import (
+    MAX_BYTES,
+    POSITIVE,
+    PROBABILITY,
+    as_request,
+)
+from naiad.applications.medical.nifti_files import SUFFIXES, find_scans, is_whole, read_nifti
 from naiad.core.schema import Arrays
 from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
@@ -21,7 +27,7 @@ class Verdict(Shown):
 
     Attributes:
         label: "COVID Positive" or "COVID Negative".
-        probability: of being positive.
+        probability: of COVID-19, whichever the label.
     """
 
     label: str
@@ -52,16 +58,25 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
     packages = ("torch", "nibabel", "isal", "safetensors")
     on_request = True
 
-    unit, suffixes, example = "scans", (".nii", ".nii.gz"), "scans/"
+    unit, suffixes, example = "scans", SUFFIXES, "scans/"
     max_bytes, listed, grouped = MAX_BYTES, True, ("INPUT0",)
     concurrency, timeout = 4, 300.0
     columns = (
         Column("file", fill="unit"),
         Column("verdict", doc="COVID Positive or COVID Negative"),
-        Column("probability", "float32", "probability of being positive"),
+        Column("p_covid", "float32", "probability of COVID-19, whichever the verdict"),
     )
     most = 50
     simulated, simulated_output, simulated_number = "phantoms", "scans", 4
+
+    def find(self, path: Path) -> Iterator[Path]:
+        """Yield the file, or the NIfTI files in a folder; of a pair, the header."""
+        given = path.is_dir()
+        return find_scans(one for one in super().find(path) if not given or is_whole(one))
+
+    def read(self, path: Path) -> bytes:
+        """Return the bytes of a file, or of a pair as one file."""
+        return read_nifti(path, self.max_bytes)
 
     def request(self, unit: bytes, options: Any) -> Arrays:
         """Return one scan as a request."""
@@ -81,6 +96,7 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
             self.unit,
             score=lambda verdict: verdict.probability,
             style=lambda verdict: "red" if verdict.positive else "green",
+            name=PROBABILITY,
         )
 
     def draw(self, found: Sequence[Found], path: Path, card: Any, options: Any) -> None:

@@ -41,7 +41,7 @@ def decode(files: Sequence[bytes], name: str) -> list[NDArray[np.float32]]:
     are turned upright by EXIF, transparency is ignored. An image of a single grey becomes 0.
 
     Args:
-        files: JPEG or PNG, each complete.
+        files: in the formats of `naiad.image_formats`, each complete.
         name: name of the files in messages.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from naiad.core.schema import BYTES, Array, Schema, Tensor
+from naiad.image_formats import NAMES
 
 MAX_BYTES: Final = 20 << 20
 """Maximum size of an image file, in bytes."""
@@ -29,7 +30,7 @@ FOREIGN: Final = "weights from outside of Naiad: for research, not for diagnosis
 
 INPUTS: Final[Schema] = {
     "INPUT0": Tensor(
-        BYTES, ("images", 1), doc="JPEG or PNG files, each whole, of any size", counts="bytes"
+        BYTES, ("images", 1), doc=f"{NAMES} files, each whole, of any size", counts="bytes"
     ),
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from naiad.applications.medical.mednist.schema import CLASSES, MAX_BYTES, as_request
 from naiad.core.schema import Arrays
+from naiad.image_formats import SUFFIXES
 from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
 from naiad.tasks.reports import LabelReport
@@ -54,7 +55,7 @@ class MedNistTask(Task[bytes, Kind], Reports, Draws, Simulates[bytes]):
     packages = ("torch", "PIL", "safetensors")
     on_request = True
 
-    unit, suffixes, example = "images", (".jpg", ".jpeg", ".png"), "images/"
+    unit, suffixes, example = "images", SUFFIXES, "images/"
     max_bytes, listed, group, grouped = MAX_BYTES, True, 16, ("INPUT0",)
     columns = (
         Column("file", fill="unit"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from naiad.applications.text.embedding.bert import IDS, KINDS, MASK
 from naiad.applications.text.embedding.buckets import Integers, buckets
 from naiad.applications.text.embedding.card import ONNX_FILE, TOKENIZER_FILE, EncoderCard
+from naiad.applications.text.embedding.letters import unread
 from naiad.applications.text.embedding.networks import (
     EXTRA,
     Floats,
@@ -23,7 +24,7 @@ from naiad.applications.text.embedding.networks import (
     need,
 )
 from naiad.card import read_card
-from naiad.errors import WeightsError
+from naiad.errors import InvalidInput, WeightsError
 from naiad.weights import check_file
 
 _SMALLEST = 1e-12  # as in torch's normalize
@@ -64,8 +65,8 @@ class Run:
 class Tokenizer:
     """Tokenizer that keeps at most ``max_tokens`` of each text."""
 
-    def __init__(self, file: Path, max_tokens: int) -> None:
-        """Load a ``tokenizer.json``.
+    def __init__(self, file: Path, max_tokens: int | None) -> None:
+        """Load a ``tokenizer.json``; None for ``max_tokens`` keeps all.
 
         Raises:
             WeightsError: the file is missing or not a tokenizer.
@@ -77,18 +78,55 @@ class Tokenizer:
         except Exception as error:  # the library raises plain Exceptions
             raise WeightsError(f"{file} is not a tokenizer: {error}") from error
         self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.no_truncation()
+        if max_tokens is not None:
+            self._tokenizer.enable_truncation(max_tokens)
         self.vocabulary = int(self._tokenizer.get_vocab_size())
+        self._unknown = {
+            number for number in map(self.id_of, ("[UNK]", "<unk>")) if number is not None
+        }
 
     def __call__(self, texts: Sequence[Any]) -> Tokens:
         """Return the tokens of texts, or of pairs of texts."""
-        encodings = self._tokenizer.encode_batch(list(texts))
+        encodings = self.encodings(texts)
         return Tokens(
             np.array([n for encoding in encodings for n in encoding.ids], np.int32),
             np.array([n for encoding in encodings for n in encoding.type_ids], np.int32),
             np.array([len(encoding.ids) for encoding in encodings], np.int32),
             np.array([bool(encoding.overflowing) for encoding in encodings], bool),
         )
+
+    def encodings(self, texts: Sequence[Any]) -> list[Any]:
+        """Return the library's encodings of texts, or of pairs of texts."""
+        return self._tokenizer.encode_batch(list(texts))
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a token, or None."""
+        return self._tokenizer.token_to_id(token)
+
+    def letters_unread(self, texts: Sequence[str], name: str) -> NDArray[np.float32]:
+        """Return the share of each text's letters that the network cannot read as words.
+
+        It is near 1 in scripts that its vocabulary was not made of, see `unread`, and of no use
+        between languages of one script.
+
+        Raises:
+            InvalidInput: as `refuse_empty`.
+        """
+        pairs = zip(texts, self.refuse_empty(texts, name), strict=True)
+        return np.array([unread(text, one, self._unknown) for text, one in pairs], np.float32)
+
+    def refuse_empty(self, texts: Sequence[str], name: str) -> list[Any]:
+        """Return the library's encodings, without the tokens that it puts around a text.
+
+        Raises:
+            InvalidInput: a text has none, such as one of invisible characters.
+        """
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        for number, encoding in enumerate(encodings):
+            if not encoding.ids:
+                raise InvalidInput(f"{name}[{number}] is empty; it must have text")
+        return encodings
 
 
 class Encoder:

@@ -117,9 +117,9 @@ def import_encoder(
         MissingExtra: a package that converts or runs it is not installed.
     """
     config = read_json(source / CONFIG_FILE, dict[str, Any])
-    if is_classifier(config):
+    if is_classifier(config) or is_gliclass(config):
         raise WeightsError(
-            f"{source} is a classifier, not an encoder; if it is for entailment: "
+            f"{source} is a classifier, not an encoder; if it is for entailment, or a GLiClass: "
             f"naiad weights import zero_shot {source} -o classifier/"
         )
     with tempfile.TemporaryDirectory(prefix="naiad-encoder-") as scratch:
@@ -218,6 +218,11 @@ def is_classifier(config: Mapping[str, Any]) -> bool:
     """Return True if a ``config.json`` is that of a classifier of texts or of pairs of texts."""
     kinds = config.get("architectures") or []
     return any(str(kind).endswith("ForSequenceClassification") for kind in kinds)
+
+
+def is_gliclass(config: Mapping[str, Any]) -> bool:
+    """Return True if a ``config.json`` is that of a GLiClass network."""
+    return str(config.get("model_type")).lower() == "gliclass"
 
 
 def max_positions(source: Path, config: Mapping[str, Any]) -> int:

@@ -22,7 +22,7 @@ from naiad.applications.text.embedding.encoder import (
     run_ragged,
 )
 from naiad.applications.text.embedding.networks import Floats
-from naiad.applications.text.zero_shot.card import EntailmentCard, is_entailment
+from naiad.applications.text.zero_shot.card import GLICLASS, TASK, EntailmentCard, method_of
 from naiad.applications.text.zero_shot.question import Question
 from naiad.applications.text.zero_shot.schema import MAX_PAIRS, PLACE
 from naiad.card import read_card
@@ -53,6 +53,8 @@ class Reading:
 class Classifier(Protocol):
     """A network with its tokenizer and its scoring."""
 
+    tokenize: Tokenizer
+
     def read(self, question: Question) -> Reading:
         """Return the network's input for a question."""
         ...
@@ -79,7 +81,12 @@ def open_classifier(folder: Path, device: str = "cpu") -> Classifier:
         WeightsError: a file is missing, damaged, or does not match the card's sha256.
         MissingExtra: a package that runs it is not installed.
     """
-    return Entailment(folder, device) if is_entailment(folder) else Similarity(folder, device)
+    method = method_of(folder)
+    if method == GLICLASS:
+        from naiad.applications.text.zero_shot.gliclass import Gliclass
+
+        return Gliclass(folder, device)
+    return Entailment(folder, device) if method == TASK else Similarity(folder, device)
 
 
 class Similarity:
@@ -93,11 +100,12 @@ class Similarity:
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         """Load an encoder."""
         self._encoder = Encoder(folder, device)
+        self.tokenize = self._encoder.tokenize
         self._known = VectorCache(self._encoder.encode, CACHED)
 
     def read(self, question: Question) -> Reading:
         """Return the texts' tokens and the labels' vectors, cached or computed."""
-        tokens = self._encoder.tokenize(question.texts)
+        tokens = self.tokenize(question.texts)
         return Reading(tokens, self._known(question.hypotheses(self.template)))
 
     def run(self, ids: Integers, kinds: Integers, lengths: Integers) -> Floats:
@@ -120,7 +128,7 @@ class Entailment:
         """Load a network trained on natural language inference."""
         self.card = read_card(folder, EntailmentCard)
         check_file(folder / self.card.file, self.card.sha256)
-        self._tokenize = Tokenizer(folder / TOKENIZER_FILE, self.card.max_tokens)
+        self.tokenize = Tokenizer(folder / TOKENIZER_FILE, self.card.max_tokens)
         kind = "AutoModelForSequenceClassification"
         self._network = open_network(folder, self.card.file, device, kind)
 
@@ -139,7 +147,7 @@ class Entailment:
         hypotheses = question.hypotheses(self.card.template)
         pairs = [(text, hypothesis) for text in question.texts for hypothesis in hypotheses]
         # Labels have no vectors here; the rows only tell their number.
-        return Reading(self._tokenize(pairs), np.zeros((labels, 1), np.float32))
+        return Reading(self.tokenize(pairs), np.zeros((labels, 1), np.float32))
 
     def run(self, ids: Integers, kinds: Integers, lengths: Integers) -> Floats:
         """Compute the logits of contradiction and entailment of each pair."""

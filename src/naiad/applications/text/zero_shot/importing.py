@@ -11,17 +11,25 @@ from typing import Any
 import numpy as np
 
 from naiad.applications.text.embedding.bert import IDS, KINDS, MASK
-from naiad.applications.text.embedding.card import CONFIG_FILE, TOKENIZER_FILE, EncoderCard
+from naiad.applications.text.embedding.card import (
+    CONFIG_FILE,
+    TOKENIZER_FILE,
+    TORCH_FILE,
+    EncoderCard,
+)
 from naiad.applications.text.embedding.encoder import Tokenizer, open_network
 from naiad.applications.text.embedding.importing import (
     copy_tokenizer,
     find_source,
     import_encoder,
     is_classifier,
+    is_gliclass,
     max_positions,
     place_network,
 )
-from naiad.applications.text.zero_shot.card import TEMPLATE, EntailmentCard
+from naiad.applications.text.zero_shot.card import TEMPLATE, EntailmentCard, GliclassCard
+from naiad.applications.text.zero_shot.gliclass_network import read_config
+from naiad.applications.text.zero_shot.question import Question
 from naiad.errors import WeightsError
 from naiad.weights import file_sha256, read_json
 
@@ -36,8 +44,8 @@ def import_network(
     template: str | None = None,
     notice: str = "",
     progress: bool = False,
-) -> EncoderCard | EntailmentCard:
-    """Convert a sentence encoder or a network for entailment to a folder that can be served.
+) -> EncoderCard | EntailmentCard | GliclassCard:
+    """Convert a sentence encoder, network for entailment or GLiClass to a folder to be served.
 
     Args:
         source: a folder in Hugging Face's form, or a name there, which is downloaded.
@@ -52,15 +60,64 @@ def import_network(
         MissingExtra: a package that downloads, converts or runs it is not installed.
     """
     found = find_source(source, progress=progress)
-    if not is_classifier(read_json(found / CONFIG_FILE, dict[str, Any])):
-        if template is not None:
-            raise WeightsError(f"{source} is a sentence encoder, which takes no template")
+    config = read_json(found / CONFIG_FILE, dict[str, Any])
+    gliclass = is_gliclass(config)
+    if template is not None and not is_classifier(config):
+        kind = "GLiClass network" if gliclass else "sentence encoder"
+        raise WeightsError(f"{source} is a {kind}, which takes no template")
+    if gliclass:
+        if int8:
+            raise WeightsError(f"{source} is a GLiClass network; int8 is for sentence encoders")
+        return import_gliclass(found, folder, name=source, notice=notice)
+    if not is_classifier(config):
         return import_encoder(found, folder, name=source, int8=int8, notice=notice)
     if int8:
         raise WeightsError(f"{source} is a classifier; int8 is for sentence encoders")
     return import_entailment(
         found, folder, name=source, template=template or TEMPLATE, notice=notice
     )
+
+
+def import_gliclass(source: Path, folder: Path, *, name: str, notice: str = "") -> GliclassCard:
+    """Copy a GLiClass network to a folder that can be served; try it before writing anything.
+
+    Args:
+        source: a folder in Hugging Face's form, with ``config.json``, ``model.safetensors`` and a
+            tokenizer.
+        folder: the folder to write, created if needed.
+        name: name of the network.
+        notice: what every user must know of it.
+
+    Raises:
+        WeightsError: the source has no such network, or one that Naiad does not run.
+        MissingExtra: transformers or torch is not installed.
+    """
+    from naiad.applications.text.zero_shot.gliclass import Gliclass
+
+    config = read_config(source)
+    if not (source / TORCH_FILE).is_file():
+        raise WeightsError(f"{source} has no {TORCH_FILE}; no pickle (pytorch_model.bin) is read")
+    with tempfile.TemporaryDirectory(prefix="naiad-gliclass-") as scratch:
+        draft = Path(scratch)
+        for file in (CONFIG_FILE, TORCH_FILE):
+            shutil.copyfile(source / file, draft / file)
+        copy_tokenizer(source, draft)
+        card = GliclassCard(
+            name=name,
+            file=TORCH_FILE,
+            sha256=file_sha256(draft / TORCH_FILE),
+            max_tokens=max_positions(source, config.encoder_config),
+            notice=notice,
+            provenance={"source": name},
+        )
+        card.save(draft)
+        network = Gliclass(draft)
+        tokens = network.read(Question(("a text",), ("a label", "another"), "")).tokens
+        logits = network.run(tokens.ids, tokens.kinds, tokens.lengths)
+        if not np.isfinite(logits).all():
+            raise WeightsError(f"{source}: the network returns {logits[0].tolist()} for two labels")
+        shutil.copytree(draft, folder, dirs_exist_ok=True)
+    return card
 
 
 def import_entailment(

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from naiad.applications.text.embedding.card import EncoderCard
 from naiad.applications.text.embedding.importing import served_folder
 from naiad.applications.text.embedding.schema import MAX_TEXTS
 from naiad.applications.text.embedding.texts import encode
-from naiad.applications.text.zero_shot.card import TASK, EntailmentCard, is_entailment
+from naiad.applications.text.zero_shot.card import CARDS, method_of
 from naiad.applications.text.zero_shot.question import Question
 from naiad.applications.text.zero_shot.schema import INPUTS, MAX_LABELS, OUTPUTS
 from naiad.card import read_card
@@ -32,12 +31,14 @@ class ZeroShot(Pipeline):
         "kinds": Tensor("int32", ("tokens",), doc="1: of a label that is read with a text"),
         "lengths": Tensor("int32", ("sequences",), doc="tokens of each sequence"),
         "truncated": Tensor("bool", ("texts",)),
+        "unread": Tensor("float32", ("texts",)),
         "vectors": Tensor("float32", ("labels", "width"), doc="of the labels"),
         "multi_label": Tensor("bool", (REQUESTS,)),
     }
     result = {
         "numbers": Tensor("float32", ("sequences", "size"), doc="of each sequence"),
         "truncated": sample["truncated"],
+        "unread": sample["unread"],
         "vectors": Tensor("float32", ("labels", "dimension"), doc="of the labels"),
         "multi_label": sample["multi_label"],
     }
@@ -54,12 +55,12 @@ class ZeroShot(Pipeline):
         """Return the network's name, method, length and notice."""
         folder = self.weights_path
         assert folder is not None
-        entails = is_entailment(folder)
-        card = read_card(folder, EntailmentCard if entails else EncoderCard)
+        method = method_of(folder)
+        card = read_card(folder, CARDS[method])
         return {
             "notice": card.notice,
             "network": card.name,
-            "method": TASK if entails else "similarity",
+            "method": method,
             "max_tokens": str(card.max_tokens),
         }
 
@@ -73,6 +74,9 @@ class ZeroShot(Pipeline):
     def prepare(self, request: Request) -> Arrays:
         """Cut texts, and labels if they are read too, into tokens."""
         question = Question.of(request)
+        tokenize = self._classifier.tokenize
+        tokenize.refuse_empty(question.labels, "labels")
+        unread = tokenize.letters_unread(question.texts, "text")
         reading = self._classifier.read(question)
         tokens = reading.tokens
         # A text is truncated if any of its sequences is.
@@ -82,6 +86,7 @@ class ZeroShot(Pipeline):
             "kinds": tokens.kinds,
             "lengths": tokens.lengths,
             "truncated": np.asarray(truncated.any(axis=1)),
+            "unread": unread,
             "vectors": reading.vectors,
             "multi_label": request["multi_label"],
         }
@@ -90,7 +95,7 @@ class ZeroShot(Pipeline):
         """Run the network on the sequences of all questions."""
         numbers = self._classifier.run(batch["ids"], batch["kinds"], batch["lengths"])
         return {"numbers": numbers} | {
-            name: batch[name] for name in ("truncated", "vectors", "multi_label")
+            name: batch[name] for name in ("truncated", "unread", "vectors", "multi_label")
         }
 
     def finish(self, result: Arrays) -> Arrays:
@@ -98,7 +103,10 @@ class ZeroShot(Pipeline):
         scores = self._classifier.score(
             result["numbers"], result["vectors"], bool(result["multi_label"][0])
         )
-        return {"scores": scores.astype(np.float32), "truncated": result["truncated"]}
+        return {
+            "scores": scores.astype(np.float32),
+            **{name: result[name] for name in ("truncated", "unread")},
+        }
 
     def example(self) -> dict[str, Array]:
         """Return one text and three labels."""

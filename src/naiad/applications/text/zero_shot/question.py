@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+from unicodedata import category
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from naiad.applications.text.embedding.texts import decode, encode
 from naiad.applications.text.zero_shot.schema import PLACE
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
+
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})  # controls, formats and spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def as_request(
 
 def _refuse_empty(texts: Sequence[str], name: str) -> None:
     for number, text in enumerate(texts):
-        if not text.strip():
+        if all(category(letter) in _INVISIBLE for letter in text):
             raise InvalidInput(f"{name}[{number}] is empty; it must have text")
 
 

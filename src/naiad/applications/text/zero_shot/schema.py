@@ -10,6 +10,8 @@ MAX_LABELS: Final = 1000
 """Maximum number of labels in a request."""
 MAX_PAIRS: Final = 1000
 """Maximum pairs of text and label in a request to a network for entailment, which reads each."""
+SIMILARITY: Final = "similarity"
+"""Method of a sentence encoder, in the model's metadata."""
 PLACE: Final = "{}"
 """Placeholder of the label in a hypothesis template."""
 
@@ -35,4 +37,10 @@ INPUTS: Final[Schema] = {
 OUTPUTS: Final[Schema] = {
     "scores": Tensor("float32", ("texts", "labels"), doc="0 to 1; over labels 1, if one fits"),
     "truncated": Tensor("bool", ("texts",), doc="whether the end of the text was not read"),
+    "unread": Tensor(
+        "float32",
+        ("texts",),
+        doc="share of its letters that the network has no tokens for, or only one by one, as of a "
+        "language that it does not read",
+    ),
 }

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
+from naiad.applications.text.zero_shot.labels import (
+    Asked,
+    Table,
+    read_labels,
+    read_table,
+    split_labels,
+)
 from naiad.applications.text.zero_shot.question import as_request
 from naiad.core.schema import Arrays
+from naiad.errors import InvalidInput
 from naiad.tasks.notebook import Shown
 from naiad.tasks.task import Column, ImportsWeights, Parses, Report, Reports, Task
 
@@ -27,12 +37,16 @@ class Classification(Shown):
         scores: of each, 0 to 1.
         truncated: whether the text was cut at its end.
         asked: the labels in the order of the request.
+        own: whether they are of this text alone.
+        unread: share of its letters that the network does not read, 0 to 1.
     """
 
     labels: tuple[str, ...]
     scores: tuple[float, ...]
     truncated: bool = False
     asked: tuple[str, ...] = field(default=(), repr=False)
+    own: bool = field(default=False, repr=False)
+    unread: float = field(default=0.0, repr=False)
 
     @property
     def label(self) -> str:
@@ -45,28 +59,20 @@ class Classification(Shown):
         return self.scores[0]
 
 
-class Asked(NamedTuple):
-    """A text, and the labels that may fit it."""
-
-    text: str
-    labels: Sequence[str]
-
-
-def split_labels(text: str) -> tuple[str, ...]:
-    """Split a comma-separated list of labels."""
-    return tuple(label.strip() for label in text.split(","))
-
-
 class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWeights):
     """Say which labels fit texts, with a served network that was trained on none of them.
 
     Up to ten texts are shown with a bar for each label, more with a line each.
-    Tables have a row per text and a column per label.
+    Tables have a row per text and a column per label. A .csv, .tsv or .jsonl
+    file with the columns text and labels has labels for each text; the scores
+    are then in one column, as JSON.
 
     [bold]Examples[/]
 
       naiad infer zero_shot "Who are you voting for?" --labels "business,politics,space and science"
       naiad infer zero_shot -f headlines.txt --labels sports,economy -o labels.csv
+      naiad infer zero_shot "hi" --label "greetings, thanks" --label "business, taxes"
+      naiad infer zero_shot -f questions.jsonl -o answers.csv
       tail -n 100 mails.txt | naiad infer zero_shot -f - --labels urgent,spam --multi-label
     """
 
@@ -89,11 +95,21 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
         """Options of a request."""
 
         labels: Sequence[str] = field(
+            default=(),
             metadata={
                 "help": "Labels that may fit a text, with commas between.",
                 "metavar": "A,B,C",
                 "parser": split_labels,
-            }
+                "typed": "",
+            },
+        )
+        label: tuple[str, ...] = field(
+            default=(),
+            metadata={"help": "One label, commas included; may be repeated.", "metavar": "LABEL"},
+        )
+        labels_file: Path | None = field(
+            default=None,
+            metadata={"help": "Text file with a label per line.", "metavar": "FILE"},
         )
         hypothesis_template: str = field(
             default="",
@@ -109,6 +125,17 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
             default=10,
             metadata={"help": "Number of the best labels to show.", "min": 1, "display": True},
         )
+
+        @cached_property
+        def shared(self) -> Sequence[str]:
+            """The labels of all texts."""
+            if isinstance(self.labels, str):  # refused with the request
+                return self.labels
+            return (
+                *(self.labels or ()),
+                *self.label,
+                *(() if self.labels_file is None else read_labels(self.labels_file)),
+            )
 
     @dataclass(frozen=True)
     class ImportOptions:
@@ -138,17 +165,36 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
         return self.Options(SAMPLE_LABELS)
 
     def columns_of(self, card: Mapping[str, str], options: Options) -> tuple[Column, ...]:
-        """Return a column for each label."""
+        """Return a column for each label; one for all where each text has its own."""
         about = "how well it fits, 0 to 1"
-        return (*self.columns, *(Column(label, "float32", about) for label in options.labels))
+        if not options.shared:
+            return (*self.columns, Column("scores", doc=f"of each label, {about}, as JSON"))
+        return (*self.columns, *(Column(label, "float32", about) for label in options.shared))
 
     def parse(self, text: str) -> str:
         """Return a text as it was typed."""
         return text
 
-    def coerce(self, unit: str, options: Options) -> Asked:
-        """Return a text with its labels."""
-        return Asked(unit, options.labels)
+    def open_table(self, path: Path) -> Table | None:
+        """Open a table of texts with their labels; None for a file of texts, one per line."""
+        return read_table(path)
+
+    def coerce(self, unit: str | tuple[str, Sequence[str]], options: Options) -> Asked:
+        """Return a text with its labels: its own, ``(text, labels)``, or those of all.
+
+        Raises:
+            InvalidInput: it has both, or neither.
+        """
+        if isinstance(unit, str):
+            if not options.shared:
+                raise InvalidInput(
+                    "there are no labels; give some (--labels, --label, --labels-file), or a table "
+                    "of texts with labels of their own"
+                )
+            return Asked(unit, options.shared)
+        if options.shared:
+            raise InvalidInput("it has labels of its own; leave those for all texts out")
+        return Asked(unit[0], unit[1], own=True)
 
     def request(self, unit: Asked, options: Options) -> Arrays:
         """Return a request for one text."""
@@ -162,21 +208,27 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
         order = np.argsort(-scores, kind="stable")
         ranked = tuple(asked[int(number)] for number in order)
         truncated = bool(outputs["truncated"][0])
-        return Classification(ranked, tuple(scores[order].tolist()), truncated, asked)
+        unread = float(outputs["unread"][0]) if "unread" in outputs else 0.0
+        return Classification(
+            ranked, tuple(scores[order].tolist()), truncated, asked, unit.own, unread
+        )
 
     def rows(self, result: Classification) -> Iterator[Sequence[object]]:
         """Yield the one row of a text."""
         scores = dict(zip(result.labels, result.scores, strict=True))
+        if result.own:
+            yield result.label, json.dumps(scores, ensure_ascii=False)
+            return
         yield result.label, *(scores[label] for label in result.asked)
 
     def report(self, count: int, card: Any, options: Options) -> Report:
         """Return a report with bars for a few texts, or a line each for many."""
         from naiad.applications.text.zero_shot.report import LabelsReport
 
-        return LabelsReport(count, options.top)
+        return LabelsReport(count, options.top, card)
 
     def import_weights(self, source: Path, output: Path, options: ImportOptions) -> Iterable[str]:
-        """Make a folder of a sentence encoder, or of a network for entailment, ready to be served.
+        """Make a folder of an encoder, an entailment or a GLiClass network, ready to be served.
 
         SOURCE is a folder as Hugging Face has them, or a name there, such as
         facebook/bart-large-mnli, which is downloaded. The network is tried before
@@ -188,8 +240,10 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
           naiad weights import zero_shot all-MiniLM-L6-v2 --int8 -o small/
           naiad weights import zero_shot BAAI/bge-small-en-v1.5 -o bge/
           naiad weights import zero_shot facebook/bart-large-mnli -o bart/
+          naiad weights import zero_shot knowledgator/gliclass-base-v3.0 -o gliclass/
           naiad serve zero_shot --weights bart/
         """
+        from naiad.applications.text.embedding.card import EncoderCard
         from naiad.applications.text.zero_shot.card import EntailmentCard
         from naiad.applications.text.zero_shot.importing import import_network
 
@@ -203,6 +257,8 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
         )
         if isinstance(card, EntailmentCard):
             about = f"a network for entailment, asked {card.template!r}"
-        else:
+        elif isinstance(card, EncoderCard):
             about = f"a sentence encoder, {card.dimension} numbers per text, {card.precision}"
+        else:
+            about = "a GLiClass network, which reads a text with all labels at once"
         yield f"{about}; reads {card.max_tokens:,} tokens of a text"

@@ -37,7 +37,7 @@ def test_a_segmentation_is_derived_from_the_metadata(tmp_path: Path) -> None:
     assert kind.inputs["image"].doc.startswith("CT scan as a NIfTI file")
     assert "the network sees values of 0 to 1" in kind.inputs["image"].doc
     assert kind.inputs["compress"].optional
-    assert [*kind.outputs] == ["pred", "labels", "names", "volumes"]
+    assert [*kind.outputs] == ["pred", "labels", "names", "volumes", "notes"]
     assert kind.sample["image"].dims[:2] == (REQUESTS, 1)
     assert read_metadata(open_bundle(tmp_path / "spleen ct")).prediction.labels == {
         int(number): name for number, name in LABELS.items()
@@ -49,7 +49,9 @@ def test_channels_of_a_scan_are_files_in_order(tmp_path: Path) -> None:
     about = metadata(SEGMENTED, num_channels=4, modality="MR", channel_def=names, value_range=[])
     kind = bundle(folder(tmp_path / "brats", about))
     assert kind.inputs["image"].dims == ("files",)
-    assert kind.inputs["image"].doc == "MR scan as 4 NIfTI files: T1c, T1, T2, FLAIR"
+    assert kind.inputs["image"].doc == (
+        "MR scan as 4 NIfTI files, or one with as many volumes: T1c, T1, T2, FLAIR"
+    )
     example = kind(None).example()
     assert example["image"].shape == (4,)
 
@@ -65,7 +67,9 @@ def test_a_picture_is_one_file_whatever_its_colours(tmp_path: Path) -> None:
     about = metadata(CLASSIFIED, num_channels=3, spatial_shape=[20, 16])
     kind = bundle(folder(tmp_path / "tissue", about))
     assert kind.inputs["image"].dims == (REQUESTS,)
-    assert kind.inputs["image"].doc.startswith("picture as a JPEG or PNG file")
+    assert kind.inputs["image"].doc.startswith(
+        "picture as a JPEG, PNG, WebP, TIFF, AVIF or HEIC file"
+    )
     assert len(kind.sample["image"].dims) == 4
     (example,) = kind(None).example()["image"]
     with Image.open(BytesIO(example)) as picture:
@@ -89,12 +93,41 @@ def test_slices_of_volumes_are_not_pictures(tmp_path: Path) -> None:
         inferer = {"_target_": "SliceInferer", "roi_size": [32, 24], "spatial_dim": axis}
         path = folder(tmp_path / f"b{axis}", about, json.dumps({"inferer": inferer}))
         kind = bundle(path)
-        assert [*kind.outputs] == ["pred", "labels", "names", "volumes"]
+        assert [*kind.outputs] == ["pred", "labels", "names", "volumes", "notes"]
         assert kind.facts.image.example_shape() == shape
     inferer = {"_target_": "monai.inferers.SliceInferer", "spatial_dim": "last"}
     path = folder(tmp_path / "wrong", about, json.dumps({"inferer": inferer}))
     with pytest.raises(RepositoryError, match=r"inferer\.spatial_dim is 'last'; it must be 0, 1"):
         bundle(path)
+
+
+SLICES = {"_target_": "SliceInferer", "roi_size": [32, 24], "spatial_dim": "@axis"}
+
+
+@pytest.mark.parametrize(
+    ("config", "common"),
+    [
+        ({"axis": 1}, {"inferer": SLICES}),
+        ({"axis": "@_meta_::axis", "inferer": SLICES}, {}),
+        ({"inferer::spatial_dim": 1}, {"inferer": SLICES, "axis": 2}),
+        ({"axis": 1, "evaluator": {"inferer": "@slicers::0"}}, {"slicers": [SLICES]}),
+        ({"axis": 1, "evaluator::inferer": "%slicer", "slicer": "%parts.json#a::1"}, {}),
+    ],
+)
+def test_slices_are_found_through_references(
+    tmp_path: Path, config: dict[str, Any], common: dict[str, Any]
+) -> None:
+    about = {**metadata(SEGMENTED, spatial_shape=[32, 24]), "axis": 1}
+    path = folder(tmp_path / "b", about, json.dumps(config))
+    (path / "configs" / "common.json").write_text(json.dumps(common))
+    (path / "configs" / "parts.json").write_text(json.dumps({"a": [0, SLICES]}))
+    assert bundle(path).facts.image.example_shape() == (32, 16, 24)
+
+
+def test_references_in_a_circle_end(tmp_path: Path) -> None:
+    about = metadata(SEGMENTED, spatial_shape=[32, 24])
+    path = folder(tmp_path / "b", about, json.dumps({"inferer": "@a", "a": "%inferer"}))
+    assert bundle(path).facts.image.kind.name == "picture"
 
 
 def test_scores_that_are_called_labels_are_those_of_classes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import warnings
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -136,6 +138,41 @@ def test_nothing_is_saved_on_the_server(segmenter: Runner) -> None:
     assert not (path / "eval").exists()
 
 
+def disagreeing() -> bytes:
+    """Return the scan with a qform, and voxel sizes, that differ from its sform."""
+    data = gzip.decompress(scan())
+    header = nibabel.Nifti1Header(data[:348])
+    header.set_qform(np.diag([2.0, 2.0, 2.0, 1.0]), code=1)
+    header["pixdim"][1:4] = 2
+    return header.binaryblock + data[348:]
+
+
+def test_a_scan_of_two_geometries_is_segmented_as_by_monai(
+    segmenter: Runner, tmp_path: Path
+) -> None:
+    (tmp_path / "scan.nii").write_bytes(disagreeing())
+    path = segmenter.pipeline.weights_path
+    assert path is not None
+    run_by_monai(path, [tmp_path / "scan.nii"], tmp_path / "out")
+    expected, affine = saved(tmp_path / "out", tmp_path / "scan.nii")
+    answer = ask(segmenter, disagreeing())
+    np.testing.assert_array_equal(the_map(answer), expected)
+    assert len(np.unique(expected)) > 1
+    voxel = abs(np.linalg.det(affine[:3, :3])) / 1000
+    counts = np.unique(expected, return_counts=True)[1]
+    np.testing.assert_allclose(answer["volumes"], counts * voxel, rtol=1e-4)
+    assert [note.decode() for note in answer["notes"]] == [
+        "voxels are of 1.503 x 1.75 x 2.502 mm by the sform and 2 x 2 x 2 by pixdim: the qform is "
+        "used, as by MONAI"
+    ]
+    given, written = (
+        nibabel.Nifti1Image.from_bytes(data)
+        for data in (disagreeing(), gzip.decompress(answer["pred"][0]))
+    )
+    np.testing.assert_array_equal(written.affine, given.affine)  # nibabel's, of the sform
+    np.testing.assert_array_equal(written.get_qform(), given.get_qform())
+
+
 def test_parameters_yaml_and_one_file_are_as_the_folder(segmenter: Runner, tmp_path: Path) -> None:
     from monai.data.torchscript_utils import save_net_with_metadata
 
@@ -237,8 +274,13 @@ def test_several_channels_are_read_in_order(tmp_path: Path) -> None:
     first, second = ask(of, ball, nothing), ask(of, nothing, ball)
     assert first["labels"].tolist() == [0, 1]
     assert second["labels"].tolist() == [0, 2]
-    with pytest.raises(InvalidInput, match="has 1 files; this bundle needs 2, in this order: bef"):
+    with pytest.raises(InvalidInput, match="has 1 volumes; this bundle needs 2, in this order: b"):
         ask(of, ball)
+    with pytest.raises(InvalidInput, match="has 3 files; this bundle needs 2, in this order: bef"):
+        ask(of, ball, ball, ball)
+    channels = np.stack([nifti.read(one).stored for one in (nothing, ball)], -1)
+    together = ask(of, nibabel.Nifti1Image(channels, AFFINE).to_bytes())
+    np.testing.assert_array_equal(the_map(together), the_map(second))
     with pytest.raises(InvalidInput, match=r"image\[1\] has \[8, 8, 8\] voxels and image\[0\]"):
         ask(of, ball, scan((8, 8, 8)))
 
@@ -391,7 +433,7 @@ def test_labels_that_png_has_not_are_refused(tmp_path: Path, function: str, mess
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is empty; it must be a JPEG or PNG"),
+        (b"", "is empty; it must be a JPEG, PNG, WebP, TIFF, AVIF or HEIC"),
         (scan(), "is not a readable image"),
         (picture()[:900], "is a damaged PNG"),
     ],

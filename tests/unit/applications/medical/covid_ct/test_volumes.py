@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from tests.unit.applications.medical import test_geometry as geometry
 
 from naiad.applications.medical import nifti
 from naiad.applications.medical.covid_ct import phantoms, volumes
@@ -148,3 +150,21 @@ def test_a_file_that_is_too_large_is_not_looked_into(monkeypatch):
     monkeypatch.setattr(volumes, "MAX_BYTES", 10)
     with pytest.raises(InvalidInput, match="scan has 11 bytes; a file may have 10"):
         prepare(bytes(11), "scan")
+
+
+FOUR = (*geometry.SHAPE, 2)  # MONAI compares the fourth column too, and leaves such files alone
+UNREAD = {"an sform of 0", "an sform of 0 and a qform", "a quaternion that is none"}
+
+
+@pytest.mark.parametrize(
+    ("case", "shape"),
+    [(case, geometry.SHAPE) for case in geometry.HEADERS]
+    + [(case, FOUR) for case in geometry.HEADERS if case not in UNREAD],
+)
+def test_the_affine_is_that_of_monais_reader(
+    monai, case: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    data = geometry.scan(shape, **geometry.HEADERS[case][0])
+    (tmp_path / "scan.nii").write_bytes(data)
+    expected = monai.LoadImage("NibabelReader")(tmp_path / "scan.nii").affine
+    np.testing.assert_allclose(nifti.read_volumes(data)[-1].affine, expected, atol=1e-6)

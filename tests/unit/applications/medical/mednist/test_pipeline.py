@@ -87,7 +87,10 @@ def test_a_bad_image_fails_its_own_request_and_no_other(runner):
     good, bad = request(IMAGES[0]), request(IMAGES[1], b"GIF89a")
     first, second, third = answers(runner, good, bad, good)
     assert isinstance(second, InvalidInput)
-    assert str(second) == "INPUT0[1, 0] is a GIF; it must be a whole JPEG or PNG"
+    assert (
+        str(second)
+        == "INPUT0[1, 0] is a GIF; it must be a whole JPEG, PNG, WebP, TIFF, AVIF or HEIC"
+    )
     assert first["OUTPUT0"][0] == third["OUTPUT0"][0] == CLASSES[0].encode()
 
 

@@ -123,12 +123,15 @@ def huge() -> bytes:
 
 
 REFUSED = {
-    "empty": (b"", "INPUT0[1, 0] is empty; it must be a JPEG or PNG"),
-    "GIF": (encoded(GREY, "GIF"), "INPUT0[1, 0] is a GIF; it must be a whole JPEG or PNG"),
+    "empty": (b"", "INPUT0[1, 0] is empty; it must be a JPEG, PNG, WebP, TIFF, AVIF or HEIC"),
+    "GIF": (
+        encoded(GREY, "GIF"),
+        "INPUT0[1, 0] is a GIF; it must be a whole JPEG, PNG, WebP, TIFF, AVIF or HEIC",
+    ),
     "text": (
         b"hello there",
         "INPUT0[1, 0] is not a readable image (it begins with b'hello th'); it must be a "
-        "whole JPEG or PNG",
+        "whole JPEG, PNG, WebP, TIFF, AVIF or HEIC",
     ),
     "cut off": (encoded(GREY, "JPEG")[:-300], "INPUT0[1, 0] is a damaged JPEG: image file is trun"),
     "a bomb": (huge(), "INPUT0[1, 0] is far too large; an image may have 4 megapixels"),

@@ -69,6 +69,12 @@ def test_an_encoder_scores_by_cosines(encoder: Path):
     assert single["truncated"].tolist() == [False, False, True]
 
 
+def test_texts_that_the_encoder_does_not_read_are_told(encoder: Path):
+    runner = Runner(ZeroShot(encoder))
+    (answer,) = ask(runner, as_request([*TEXTS, "луна ярка"], LABELS))
+    assert answer["unread"].tolist() == [0.0, 0.0, 0.0, 1.0]
+
+
 @given(
     st.lists(
         st.tuples(
@@ -107,7 +113,7 @@ def test_a_network_for_entailment_scores_as_its_library_does(
     single, several = ask(
         runner, as_request(TEXTS, LABELS), as_request(TEXTS, LABELS, multi_label=True)
     )
-    tokenize = runner.pipeline._classifier._tokenize  # type: ignore[attr-defined]
+    tokenize = runner.pipeline._classifier.tokenize  # type: ignore[attr-defined]
     logits = np.zeros((len(TEXTS), len(LABELS), 3))
     for i, text in enumerate(TEXTS):
         for j, label in enumerate(LABELS):

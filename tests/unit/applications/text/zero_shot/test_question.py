@@ -26,10 +26,13 @@ def question(**change: list[bytes]) -> Question:
     [
         {"text": []},
         {"text": [b"a text", b" \n"]},
+        {"text": [b"a text", "\u200b\ufeff".encode()]},
+        {"text": [b"a text", b"\0"]},
         {"text": [b"caf\xe9"]},
         {"text": [b"x" * 1_048_577]},
         {"labels": []},
         {"labels": [b"politics", b""]},
+        {"labels": [b"politics", "\u200b".encode()]},
         {"labels": [b"politics", b"business", b"politics"]},
         {"hypothesis_template": [b"This is about something."]},
     ],

@@ -1,0 +1,134 @@
+"""A bundle's networks, with their parameters, on a device.
+
+Most bundles have one: ``models/model.ts``, or ``network_def`` with ``models/model.pt``. One with an
+``EnsembleEvaluator`` has several, which see the same image; an inferer may hold others. Those have
+the parameters that ``CheckpointLoader`` entries of the config name.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import torch
+
+from naiad.applications.medical.bundle.config import Config, causes
+from naiad.applications.medical.bundle.files import BundleFiles
+from naiad.errors import RepositoryError, WeightsError
+from naiad.torch_model import load_torchscript
+from naiad.weights import read_checkpoint
+
+ONLY: Final = ""
+"""Key of a bundle's only network."""
+
+_USUAL: Final = ("network_def", "network")  # ids of the only network
+_REFERENCE: Final = re.compile(r"@(\w+)")
+
+
+def load_networks(
+    config: Config, files: BundleFiles, device: torch.device
+) -> dict[str, torch.nn.Module]:
+    """Load the networks of a bundle, by the keys of their predictions.
+
+    Raises:
+        RepositoryError: one cannot be created, or its parameters are missing or another network's.
+    """
+    ids = ("evaluator::networks", "evaluator::pred_keys")
+    several = config.made(ids[0], needed=False)
+    if several is None:
+        networks = {ONLY: _only(config, files, device)}
+    else:
+        keys = config.made(ids[1], needed=False) or [f"pred_{n}" for n in range(len(several))]
+        if len(keys) != len(several):
+            raise files.wrong_config(
+                f"{ids[1]} has {len(keys)} keys for {len(several)} networks; each needs its own"
+            )
+        networks = dict(zip(map(str, keys), several, strict=True))
+    usual = several is None and files.network is not None
+    loaded = _load_checkpoints(config, files, device, usual=usual)
+    for key, network in networks.items():
+        if not isinstance(network, torch.nn.Module):
+            raise files.wrong_config(
+                f"{_said(key)} creates a {type(network).__name__}; it must create a torch module"
+            )
+        complete = usual or isinstance(network, torch.jit.ScriptModule) or network in loaded
+        if not complete:
+            raise files.wrong_config(
+                f"{_said(key)} has no parameters; name their file in a CheckpointLoader, whose "
+                "load_dict refers to the network"
+            )
+        network.to(device).eval()
+    return networks
+
+
+def _said(key: str) -> str:
+    return f"the network of {key!r}" if key else "network_def"
+
+
+def _only(config: Config, files: BundleFiles, device: torch.device) -> Any:
+    if not files.torchscript:
+        network = config.made(*_USUAL)
+        if files.network is not None and isinstance(network, torch.nn.Module):
+            _load(network, _read(files.network, files), "model", files.network, files)
+        return network
+    assert files.network is not None
+    try:
+        return load_torchscript(files.network, device)
+    except WeightsError as error:
+        raise RepositoryError(str(error)) from error
+
+
+def _load_checkpoints(
+    config: Config, files: BundleFiles, device: torch.device, *, usual: bool
+) -> set[torch.nn.Module]:
+    """Load the parameters of all networks in checkpoint loaders; return the networks.
+
+    Args:
+        config: the bundle's config.
+        files: its files.
+        device: of the networks.
+        usual: leave the only network out, whose parameters are in the usual file.
+    """
+    loaded: set[torch.nn.Module] = set()
+    for id, entry in config.components("CheckpointLoader"):
+        if usual and set(_REFERENCE.findall(str(entry.get("load_dict")))) <= {*_USUAL}:
+            continue
+        path = files.root / str(config.made(f"{id}::load_path"))
+        checkpoint = _read(path, files)
+        for name, network in dict(config.made(f"{id}::load_dict")).items():
+            if isinstance(network, torch.nn.Module):
+                _load(network, checkpoint, name, path, files)
+                loaded.add(network.to(device).eval())
+    return loaded
+
+
+def _read(path: Path, files: BundleFiles) -> Any:
+    try:
+        return read_checkpoint(path, largest=sys.maxsize)
+    except WeightsError as error:
+        raise _wrong(path, files, error) from error
+
+
+def _load(
+    network: torch.nn.Module, checkpoint: Any, name: str, path: Path, files: BundleFiles
+) -> None:
+    """Load a network's parameters: those under its name, or all."""
+    state = checkpoint.get(name, checkpoint) if isinstance(checkpoint, Mapping) else checkpoint
+    try:
+        network.load_state_dict(cast("Any", state))
+    except Exception as error:
+        raise _wrong(path, files, error) from error
+
+
+def _wrong(path: Path, files: BundleFiles, error: Exception) -> RepositoryError:
+    name = path.relative_to(files.root) if path.is_relative_to(files.root) else path
+    if not path.is_file():
+        return RepositoryError(
+            f"{name} is missing, which {files.config_file} loads parameters from"
+        )
+    return RepositoryError(
+        f"{name}: not the parameters of network_def in {files.config_file}: {causes(error)}"
+    )

@@ -206,7 +206,13 @@ def test_files_are_sent_as_a_form_or_in_base64_and_deleted(server: Server, page:
     ("task", "sent", "status", "said"),
     [
         ("nothing", {"json": {}}, 404, "no task 'nothing' is served; tasks: image, zero_shot"),
-        ("zero_shot", {"json": {"texts": ["a"]}}, 400, "labels is missing"),
+        ("zero_shot", {"json": {"texts": ["a"]}}, 400, "there are no labels"),
+        (
+            "zero_shot",
+            {"json": {"texts": ["a"], "labels_file": "/etc/passwd"}},
+            400,
+            "unknown field",
+        ),
         ("zero_shot", {"json": {"texts": [""], "labels": ["a"]}}, 400, "is empty; it must have"),
         ("zero_shot", {"data": b"{}"}, 415, "send application/json or multipart/form-data"),
         ("image", {"json": {"files": ["/etc/passwd"]}}, 400, '"name" and "content", in base64'),

@@ -15,18 +15,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def suffix_of(path: Path) -> str:
+    """Return the suffix that tells a file's format, in lower case: ``.jpg`` of ``A.JPG``."""
+    return path.suffix.lower()
+
+
+def has_suffix(path: Path, suffixes: Collection[str]) -> bool:
+    """Return whether a file's name ends in one of ``suffixes``, such as ``.nii.gz``."""
+    return path.name.lower().endswith(tuple(suffixes))
+
+
 def find_files(paths: Iterable[Path], suffixes: Collection[str], what: str) -> Iterator[Path]:
     """Yield given files, and those in and below folders that end in ``suffixes``, sorted.
 
     Raises:
         InvalidInput: a folder has no such file; ``what`` is their name in the message.
     """
-    endings = tuple(suffixes)
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        found = [p for p in files_below(path) if p.name.lower().endswith(endings)]
+        found = [p for p in files_below(path) if has_suffix(p, suffixes)]
         if not found:
             raise InvalidInput(f"{path} has no {what} ({', '.join(sorted(suffixes))})")
         yield from found

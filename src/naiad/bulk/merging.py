@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from naiad.errors import NaiadError
+from naiad.files import suffix_of
 from naiad.hdf5 import Hdf5Draft
 
 PROVENANCE: Final = "provenance"
@@ -116,11 +117,11 @@ def read_provenance(path: Path) -> dict[str, Any] | None:
         NaiadError: the file is neither HDF5, parquet nor ROOT.
     """
     try:
-        if path.suffix == ".parquet":
+        if suffix_of(path) == ".parquet":
             from pyarrow import parquet
 
             text = (parquet.read_schema(path).metadata or {}).get(PROVENANCE.encode())
-        elif path.suffix == ".root":
+        elif suffix_of(path) == ".root":
             import uproot
 
             opened: Any = uproot.open(path)

@@ -6,6 +6,7 @@ import inspect
 import sys
 import warnings
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -132,15 +133,16 @@ def main() -> None:
     An error of a user's file is shown with the traceback from its first line in it. A warning is a
     line.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may be of any bytes
     warnings.showwarning = show_warning
     try:
         app()
     except NaiadError as error:
-        from rich.markup import escape
+        from naiad.console import tell
 
-        from naiad.console import errors
-
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        tell(("error:", "bold red"), f" {error}")
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

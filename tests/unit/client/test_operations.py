@@ -116,7 +116,7 @@ def test_a_version_that_is_not_there_is_answered_with_those_there_are() -> None:
     }
     with pytest.raises(ModelNotFound, match=r"has no version 1; it has 2, 3$"):
         drive(infer(version=1, x=[1]), answers)
-    with pytest.raises(InvalidInput, match="version is 0; it must be 1 or more"):
+    with pytest.raises(InvalidInput, match="version is 0; it must be a whole number, 1 or more"):
         drive(infer(version=0, x=[1]), answers)
 
 

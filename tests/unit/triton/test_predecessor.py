@@ -1,0 +1,64 @@
+"""A restart waits for the server before it, if that is stopping, and for nobody else."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from naiad.errors import EngineError
+from naiad.triton.health import Health, HealthEndpoint
+from naiad.triton.log_entries import LogEvent
+from naiad.triton.ports import is_free
+from naiad.triton.predecessor import await_predecessor
+
+HOST = "127.0.0.1"
+
+
+def wait(port: int | None, exit_timeout: float = 60) -> list[str]:
+    said: list[LogEvent] = []
+    await_predecessor(HOST, port, exit_timeout, said.append)
+    return [event.text for event in said]
+
+
+def test_the_port_of_a_stopping_server_is_awaited() -> None:
+    health = Health(patience=30)
+    old = HealthEndpoint(health, HOST, 0)
+    health.ends("stopping")
+    ended = threading.Timer(0.3, old.close)
+    ended.start()
+    port = old.port
+    assert wait(port) == [f"waiting for the server with health port {port} to stop"]
+    assert is_free(HOST, port)
+    HealthEndpoint(Health(patience=30), HOST, port).close()
+    ended.join()
+
+
+def test_a_server_that_stays_is_not_awaited() -> None:
+    health = Health(patience=30)
+    health.serving(["a"])
+    old = HealthEndpoint(health, HOST, 0)
+    try:
+        assert wait(old.port) == []
+        with pytest.raises(EngineError, match=r"health port .* is in use by"):
+            HealthEndpoint(health, HOST, old.port)
+    finally:
+        old.close()
+
+
+def test_another_program_is_not_awaited() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        threading.Thread(target=hang_up, args=[other], daemon=True).start()
+        assert wait(other.getsockname()[1]) == []
+
+
+def hang_up(other: socket.socket) -> None:
+    connection, _ = other.accept()
+    connection.sendall(b"no HTTP\r\n\r\n")
+    connection.close()
+
+
+@pytest.mark.parametrize("port", [None, 0])
+def test_any_free_port_needs_no_wait(port: int | None) -> None:
+    assert wait(port) == []

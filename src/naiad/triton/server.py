@@ -135,13 +135,13 @@ class Server:
             self._stopping.clear()
             self._ended.clear()
             self._death = ""
+            await_predecessor(
+                self._exposure.wanted()
+                | {"health": (self._exposure.health_address, self._settings.health_port)},
+                self._settings.exit_timeout,
+                self._on_event,
+            )
             if self._supervision is not None:
-                await_predecessor(
-                    self._exposure.health_address,
-                    self._settings.health_port,
-                    self._settings.exit_timeout,
-                    self._on_event,
-                )
                 self._supervisor = Supervisor(
                     self._supervision,
                     self._exposure.health_address,

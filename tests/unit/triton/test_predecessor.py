@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +15,14 @@ from naiad.errors import EngineError
 from naiad.triton.health import Health, HealthEndpoint
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.ports import is_free
-from naiad.triton.predecessor import await_predecessor
+from naiad.triton.predecessor import STOPPING, await_predecessor
 
 HOST = "127.0.0.1"
 
 
 def wait(port: int | None, exit_timeout: float = 60) -> list[str]:
     said: list[LogEvent] = []
-    await_predecessor(HOST, port, exit_timeout, said.append)
+    await_predecessor({"health": (HOST, port)}, exit_timeout, said.append)
     return [event.text for event in said]
 
 
@@ -57,6 +61,26 @@ def hang_up(other: socket.socket) -> None:
     connection, _ = other.accept()
     connection.sendall(b"no HTTP\r\n\r\n")
     connection.close()
+
+
+def test_the_port_of_a_triton_without_a_parent_is_awaited(tmp_path: Path) -> None:
+    (tmp_path / "stopping").touch()
+    code = "import socket, time; s = socket.create_server(('127.0.0.1', 0))\n"
+    code += "print(s.getsockname()[1], flush=True); time.sleep(0.5)"
+    said: list[LogEvent] = []
+    triton = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env=os.environ | {STOPPING: str(tmp_path / "stopping")},
+    )
+    with triton:
+        assert triton.stdout is not None
+        port = int(triton.stdout.readline())
+        await_predecessor({"gRPC": (HOST, port)}, 60, said.append)
+        assert is_free(HOST, port)
+    assert [event.text for event in said] == [
+        f"waiting for the server with gRPC port {port} to stop"
+    ]
 
 
 @pytest.mark.parametrize("port", [None, 0])

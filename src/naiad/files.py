@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -88,9 +89,14 @@ def read_npz(path: Path, most: int | None = None) -> dict[str, NDArray[Any]]:
         raise InvalidInput(f"{path} is not a .npz file of plain arrays, as numpy.savez makes")
     try:
         with np.load(source, allow_pickle=False) as file:
-            return {name: plain(array) for name, array in file.items()}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+            found = dict(file.items())
+    # zipfile raises RuntimeError for a password, and NotImplementedError for a compression
+    except (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{path} is not a .npz file of plain arrays: {error}") from None
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # NumPy returns the bytes of any other file
+            raise InvalidInput(f"{path} is not a .npz file of plain arrays: {name} is none")
+    return {name: plain(array) for name, array in found.items()}
 
 
 def partial_path(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -130,6 +131,8 @@ def show_warning(
 def main() -> None:
     """Run the command; a :class:`~naiad.errors.NaiadError` becomes a message and status 1.
 
+    So does an error of the system that names a file, such as a folder that is not writable.
+
     An error of a user's file is shown with the traceback from its first line in it. A warning is a
     line.
     """
@@ -143,6 +146,15 @@ def main() -> None:
         from naiad.console import tell
 
         tell(("error:", "bold red"), f" {error}")
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        from naiad.console import tell
+
+        # The path is one that the user gave, or below it: it is a folder, say, or not writable.
+        where = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        tell(("error:", "bold red"), f" {where}: {error.strerror}")
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

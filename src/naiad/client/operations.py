@@ -139,9 +139,12 @@ class Operations:
         try:
             return (yield call)
         except ModelNotFound as error:
-            if model is None:
-                raise
-            raise (yield from self._no_such_model(model, version, error)) from error
+            found = error
+            if model is not None:
+                found = yield from self._no_such_model(model, version, error)
+            if found is error:
+                raise  # from itself, it would be its own cause
+            raise found from error
 
     def _no_such_model(
         self, model: str, version: str, error: ModelNotFound

@@ -118,7 +118,8 @@ class Inference:
             if not is_folder(self.plot) and suffix_of(self.plot) not in PICTURES:
                 raise InvalidInput(f"{self.plot}: pictures are written as {', '.join(PICTURES)}")
             # Raises MissingExtra, if need be, before anything is asked.
-            self.task.draw([], self.plot, {}, self.drawing)
+            picture = self.plot / "0.png" if is_folder(self.plot) else self.plot
+            self.task.draw([], picture, {}, self.drawing)
             yield self.plot
         if self.output is None:
             return

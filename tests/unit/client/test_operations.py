@@ -104,6 +104,16 @@ def test_an_unknown_model_is_answered_with_those_there_are() -> None:
         drive(infer(x=[1]), answers)
 
 
+def test_an_unknown_model_of_a_server_without_a_list_is_not_its_own_cause() -> None:
+    answers = {
+        "ModelConfig": fail(ModelNotFound("unknown model")),
+        "RepositoryIndex": fail(InvalidInput("not implemented")),
+    }
+    with pytest.raises(ModelNotFound, match=r"^unknown model$") as raised:
+        drive(infer(x=[1]), answers)
+    assert raised.value.__cause__ is None
+
+
 def test_a_version_that_is_not_there_is_answered_with_those_there_are() -> None:
     answers = {
         "ModelConfig": lambda: config("x"),

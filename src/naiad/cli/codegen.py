@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from naiad.cli.options import Force
-from naiad.console import output, refuse_existing
+from naiad.console import refuse_existing, say
 
 app = typer.Typer(
     help="Write client types in other languages from a pipeline's schema.",
@@ -68,4 +68,4 @@ def cpp(
     refuse_existing(file_out, force)
     file_out.parent.mkdir(parents=True, exist_ok=True)
     file_out.write_text(text, "utf-8")
-    output.print(f"wrote [bold]{file_out}[/]", highlight=False, soft_wrap=True)
+    say("wrote ", (str(file_out), "bold"))

@@ -78,6 +78,20 @@ class Exposure:
         Raises:
             EngineError: a port is in use.
         """
+        gate = self.gate
+        return Endpoints(
+            self._address,
+            choose_ports(self.wanted()),
+            grpc_tls=grpc_tls,
+            gate_tls=gate is not None and gate.tls_cert is not None,
+            sockets=TritonSockets(scratch / "triton") if gate is not None else None,
+            public_socket=gate.socket if gate is not None else None,
+            control_key=control_key,
+            metrics_address=self._aside(self._settings.metrics_host),
+        )
+
+    def wanted(self) -> dict[str, tuple[str, int | None]]:
+        """Return the address and the wanted port of each use; 0 or None is any free port."""
         gate, metrics = self.gate, self._aside(self._settings.metrics_host)
         wanted = {
             use: (metrics if use == "metrics" else self._address, port)
@@ -86,16 +100,7 @@ class Exposure:
         }
         if gate is not None and gate.port is not None and gate.socket is None:
             wanted["gate"] = (self._address, gate.port)
-        return Endpoints(
-            self._address,
-            choose_ports(wanted),
-            grpc_tls=grpc_tls,
-            gate_tls=gate is not None and gate.tls_cert is not None,
-            sockets=TritonSockets(scratch / "triton") if gate is not None else None,
-            public_socket=gate.socket if gate is not None else None,
-            control_key=control_key,
-            metrics_address=metrics,
-        )
+        return wanted
 
     def publish(self, endpoints: Endpoints, on_event: Callable[[LogEvent], None]) -> None:
         """Write the control key where clients on this host find it."""

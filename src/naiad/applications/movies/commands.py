@@ -115,12 +115,8 @@ def learn_tastes(place: str | None) -> None:
         return
     say(f"learned from the ratings of {len(tastes.films):,} films")
     if tastes.left_out:
-        errors.print(
-            f"[yellow]{tastes.left_out:,} more, which have the fewest ratings, are recommended by "
-            "graph and descriptions only[/]",
-            highlight=False,
-            soft_wrap=True,
-        )
+        left_out = f"{tastes.left_out:,} more, which have the fewest ratings, are recommended by "
+        tell((f"{left_out}graph and descriptions only", "yellow"))
 
 
 def embed_store(place: str | None, url: str | None, concurrency: int) -> None:

@@ -27,12 +27,15 @@ LAYERS: tuple[set[str], ...] = (
     {"application", "backoff", "console", "engine_release", "files", "image_formats"},
     {"image_parts"},
     {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
+    | {"hdf5_references"}
     | {"contact_sheet", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
     {"client", "gate", "geometric", "runtime", "torch_model", "tuning"},
+    {"openapi"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
     {"tasks", "testing", "tune"},
+    {"ui"},
     {"applications.<app>"},
     {"cli", ""},
 )
@@ -42,7 +45,7 @@ NOT_FOR = {
     "gate": {"core"},  # but for the settings
     "runtime": {"client"},
     "deploy": {"triton", "client", "runtime"},
-    "applications.<app>": {"bench", "tune", "deploy", "gate", "audit"},
+    "applications.<app>": {"bench", "tune", "deploy", "gate", "audit", "ui"},
 }
 # Modules that are an application's part of the command line.
 COMMANDS = {"cli", "commands", "demo", "infer_file", "report"}
@@ -60,6 +63,8 @@ HEAVY = (
     "nibabel",
     "monai",
     "pydicom",
+    "fastapi",
+    "gradio",
 )
 
 

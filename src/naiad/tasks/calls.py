@@ -7,7 +7,7 @@ answer as rows of plain values, with the picture and the files that the task mak
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +20,7 @@ import numpy as np
 
 from naiad.client import Client
 from naiad.errors import InvalidInput, NaiadError
+from naiad.hdf5_references import refuse_references
 from naiad.tasks.client import TaskClient
 from naiad.tasks.option_fields import OptionField, option_fields, read_options
 from naiad.tasks.requests import without_place
@@ -84,8 +85,12 @@ class TaskCall:
 
     @property
     def is_typed(self) -> bool:
-        """Whether units are typed, such as texts; else they are in files."""
-        return isinstance(self.task, Parses)
+        """Whether units are typed, such as texts; else they are in files.
+
+        Not where `Task.coerce` would take what is typed for the path of a file.
+        """
+        kind = type(self.task)
+        return issubclass(kind, Parses) and not (kind.suffixes and kind.coerce is Task.coerce)
 
     @property
     def has_many(self) -> bool:
@@ -111,8 +116,10 @@ class TaskCall:
         files: Sequence[Path] = (),
         typed: Sequence[str] = (),
         chosen: slice = slice(None),
-    ) -> Iterator[Answer]:
+    ) -> Generator[Answer]:
         """Yield an answer for each unit, in order, with errors in their places.
+
+        The files may be a stranger's: those that name further files are refused.
 
         Args:
             options: from :meth:`options`.
@@ -135,7 +142,7 @@ class TaskCall:
         waiting: deque[Answer] = deque()
         with ExitStack() as stack:
             units = self._joined(self._read(inputs, chosen, stack), len(parts))
-            answers = self.asked.answers(_good(units, waiting), options)
+            answers = self.asked.answers(_good(units, waiting), options, timeout=self.task.timeout)
             for answer in stack.enter_context(closing(answers)):
                 while waiting[0].error is not None:
                     yield waiting.popleft()
@@ -188,6 +195,7 @@ class TaskCall:
     ) -> Iterator[tuple[Input, int, str, Any]]:
         for given in inputs:
             try:
+                refuse_references(given.path)
                 source: Source[Any] = open_input(self.task, given)
             except NaiadError as error:
                 yield given, 0, str(given.path), error

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import PurePath
 from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from naiad.core.fields import choices, out_of_bounds
 from naiad.errors import InvalidInput
-from naiad.tasks.task import Json, options_of
+from naiad.tasks.task import Json
 
 Kind: TypeAlias = Literal["boolean", "integer", "number", "string", "strings"]
 
@@ -68,12 +69,17 @@ class OptionField:
 
 
 def option_fields(options: type) -> tuple[OptionField, ...]:
-    """Return the fields of a dataclass of options that a request takes, in order."""
+    """Return the fields of a dataclass of options that a request takes, in order.
+
+    Those that are paths are left out: a page or a request must not name files of the server's.
+    """
     types = get_type_hints(options)
     return tuple(
         _field(one, types[one.name])
         for one in fields(options)
-        if "help" in one.metadata and not one.metadata.get("display")
+        if "help" in one.metadata
+        and not one.metadata.get("display")
+        and not _names_file(types[one.name])
     )
 
 
@@ -92,8 +98,18 @@ def read_options(options: type, given: Mapping[str, Any]) -> Any:
             values[known.name] = _read(known, declared[known.name], given[known.name])
         elif known.required:
             raise InvalidInput(f"{known.name} is missing: {known.help}")
-    unknown = {name: value for name, value in given.items() if name not in values}
-    return options_of(options, values | unknown)
+    for name in given:
+        if name not in values:  # those that are left out, too
+            known = ", ".join(one.name for one in option_fields(options))
+            raise InvalidInput(f"unknown option {name!r}; options: {known or 'none'}")
+    return options(**values)
+
+
+def _names_file(hint: Any) -> bool:
+    """Return whether a type is a path, or has one in it, such as ``tuple[Path, ...] | None``."""
+    if isinstance(hint, type) and not get_args(hint):
+        return issubclass(hint, PurePath)
+    return any(_names_file(arg) for arg in get_args(hint))
 
 
 def _field(one: Field[Any], hint: Any) -> OptionField:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
 
 import pytest
 
@@ -25,6 +26,8 @@ class Options:
     exact: bool = field(default=False, metadata={"help": "Compare exactly."})
     shown: int = field(default=1, metadata={"help": "Lines to print.", "display": True})
     own: str = ""  # of the task alone
+    file: Path | None = field(default=None, metadata={"help": "A file of the user's."})
+    files: tuple[Path, ...] = field(default=(), metadata={"help": "Some files."})
 
 
 def test_fields_have_types_bounds_choices_and_help():
@@ -47,6 +50,18 @@ def test_fields_have_types_bounds_choices_and_help():
         },
         "exact": {"type": "boolean", "description": "Compare exactly.", "default": False},
     }
+
+
+@pytest.mark.parametrize("name", ["file", "files", "own", "shown"])
+def test_an_option_that_is_no_field_cannot_be_given(name: str):
+    with pytest.raises(InvalidInput, match=f"unknown option '{name}'; options: labels, top, cut"):
+        read_options(Options, {"labels": ["a"], name: "/etc/passwd"})
+
+
+@pytest.mark.parametrize("kind", [app for app in applications() if issubclass(app, Task)])
+def test_no_field_of_an_application_names_a_file(kind: type[Task[Any, Any]]):
+    types = get_type_hints(kind.Options)
+    assert not [one.name for one in option_fields(kind.Options) if "Path" in str(types[one.name])]
 
 
 def test_plain_values_become_options():

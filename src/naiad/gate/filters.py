@@ -17,6 +17,7 @@ from naiad.gate.resources import (
     inspect,
     resource_path,
 )
+from naiad.otlp import Collector
 
 HTTP_CLUSTER: Final = "triton-http"
 GRPC_CLUSTER: Final = "triton-grpc"
@@ -39,14 +40,18 @@ def max_request_bytes(settings: GateSettings) -> int:
 
 
 def connection_manager(
-    settings: GateSettings, control_key: str, directory: Path, codec: Literal["HTTP1", "HTTP2"]
+    settings: GateSettings,
+    control_key: str,
+    directory: Path,
+    codec: Literal["HTTP1", "HTTP2"],
+    collector: Collector | None,
 ) -> dict[str, Any]:
     """Return the configuration that accepts, checks and forwards requests of one protocol."""
     config: dict[str, Any] = {
         **bounded_connections("gate"),
         "codec_type": codec,
         # A client's own id is passed on; one is generated only for logs and traces.
-        "generate_request_id": bool(settings.access_log or settings.otlp),
+        "generate_request_id": bool(settings.access_log or collector),
         "request_timeout": f"{limits.REQUEST_SECONDS if codec == 'HTTP1' else 0}s",
         "http_filters": _filters(settings, control_key, directory),
         "route_config": {"name": "gate", "virtual_hosts": [_virtual_host(settings)]},
@@ -54,8 +59,8 @@ def connection_manager(
     }
     if settings.access_log:
         config["access_log"] = [_access_log(settings.access_log)]
-    if settings.otlp:
-        config["tracing"] = _tracing()
+    if collector:
+        config["tracing"] = _tracing(collector)
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
 
 
@@ -281,15 +286,25 @@ def _access_log(path: Path) -> dict[str, Any]:
     }
 
 
-def _tracing() -> dict[str, Any]:
+def _tracing(collector: Collector) -> dict[str, Any]:
+    headers = collector.headers().items()
     return {
         "provider": {
             "name": "envoy.tracers.opentelemetry",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
-                "grpc_service": {"envoy_grpc": {"cluster_name": OTLP_CLUSTER}},
+                "http_service": {
+                    "http_uri": {
+                        "uri": collector.traces.geturl(),
+                        "cluster": OTLP_CLUSTER,
+                        "timeout": "5s",
+                    },
+                    "request_headers_to_add": [
+                        {"header": {"key": name, "value": value}} for name, value in headers
+                    ],
+                },
                 "service_name": "naiad-gate",
             },
         },
-        "random_sampling": {"value": 100},
+        "random_sampling": {"value": 100 * collector.rate},
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from naiad.backoff import Backoff
 from naiad.core.settings import GateSettings
 from naiad.errors import EngineError
+from naiad.otlp import Collector
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.ports import in_use
@@ -33,9 +34,11 @@ class GateProcess:
         endpoints: Endpoints,
         scratch: Path,
         on_event: Callable[[LogEvent], None],
+        collector: Collector | None = None,
     ) -> None:
         """Take the settings; write nothing into ``scratch`` yet."""
         self._settings, self._endpoints = settings, endpoints
+        self._collector = collector
         self._directory = scratch / "gate"
         self._log = scratch / "envoy.log"
         self._on_event = on_event
@@ -69,6 +72,7 @@ class GateProcess:
             Upstream(sockets.http, sockets.grpc, sockets.metrics),
             self._endpoints.control_key,
             self._directory,
+            self._collector,
         )
         self._launch()
         self._note("")

@@ -26,6 +26,7 @@ from naiad.triton.hosts import reachable
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.logs import to_logger
 from naiad.triton.model_registry import ModelRegistry
+from naiad.triton.observation import Observation
 from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.ports import in_use
 from naiad.triton.predecessor import await_predecessor
@@ -99,6 +100,7 @@ class Server:
         self._supervisor: Supervisor | None = None
         self._process: TritonProcess | None = None
         self._gate: GateProcess | None = None
+        self._observation = Observation(self._settings, self._on_event)
         self._log_path: Path | None = None
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -148,16 +150,20 @@ class Server:
                     self._settings.health_port,
                     self._on_event,
                 )
+            self._observation.begin()
             self._process = self._launch(layout)
             self._registry.update(self._endpoints.index())
             if self.failed and not self.models and self._settings.model_control == "none":
                 raise EngineError(f"{not_loaded(self.failed)}\nFull log: {self._log_path}")
             self._ask_probes()
             self._open_gate(self._process)
+            if self._supervisor is not None:
+                self._supervisor.share(self._observation.history, self._endpoints.control_key)
             self._publish_card(self._process)
         except BaseException:
             self._abandon(keep_log=True)
             self._close_supervisor()
+            self._observation.end()
             self._close_reloading()
             self._remove_temporary()
             raise
@@ -340,6 +346,7 @@ class Server:
                 temporary=[*self._temporary, *exposure.files(self._endpoints)],
                 python=self.reloading.python if self.reloading is not None else None,
                 linked=dict(zip(repositories, self._repositories, strict=True)),
+                history=self._observation.path,
             )
             self._log_path = self._process.log_path
             try:
@@ -365,7 +372,11 @@ class Server:
     def _open_gate(self, process: TritonProcess) -> None:
         if self._exposure.gate is not None:
             self._gate = GateProcess(
-                self._exposure.gate, self._endpoints, process.scratch, self._on_event
+                self._exposure.gate,
+                self._endpoints,
+                process.scratch,
+                self._on_event,
+                self._observation.collector,
             )
             self._gate.start(self._supervisor.health.gate if self._supervisor else None)
 
@@ -417,7 +428,13 @@ class Server:
         self._publish_card(process)
 
     def _publish_card(self, process: TritonProcess) -> None:
-        self._exposure.publish_card(self._endpoints, process.pid or 0, self.health_url, self.orders)
+        self._exposure.publish_card(
+            self._endpoints,
+            process.pid or 0,
+            self.health_url,
+            self.orders,
+            self._observation.path,
+        )
 
     def _end(self, ask: Callable[[Reaper], None]) -> None:
         process, supervisor = self._process, self._supervisor
@@ -436,6 +453,7 @@ class Server:
         self._close_clients()
         self._close_gate()
         self._close_supervisor()  # and so the health port, for which a successor waits
+        self._observation.end()
         self._close_reloading()
         process.remove_files(keep_log=self.keep_log or bool(self._death))
         self._remove_temporary()

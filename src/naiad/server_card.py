@@ -30,6 +30,7 @@ class ServerCard:
         model_control: ``none``, ``poll`` or ``explicit``.
         grpc_tls: whether Triton itself encrypts gRPC.
         gate: settings of the gate in front, with paths as text; None without a gate.
+        history: path of the ring of its last requests, or "".
         python, directory: the server's interpreter and working directory.
         sources: by model that is of a file, how to write it anew: the fields of an
             `naiad.triton.rebuild.Order`.
@@ -44,6 +45,7 @@ class ServerCard:
     model_control: str
     grpc_tls: bool
     gate: Mapping[str, Any] | None
+    history: str = ""
     python: str = ""
     directory: str = ""
     sources: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -23,6 +23,7 @@ import grpc
 from tests.support.ports import free_ports
 
 from naiad.gate import GateSettings, Listeners, Upstream, check, is_ready, refresh, write
+from naiad.otlp import Collector
 
 CONTROL_KEY = "the-control-key-of-this-test"
 SERVICE = "/inference.GRPCInferenceService/"
@@ -217,7 +218,9 @@ class Gate:
 
 
 @contextmanager
-def running(settings: GateSettings, *, ui: bool = False) -> Iterator[Gate]:
+def running(
+    settings: GateSettings, collector: Collector | None = None, *, ui: bool = False
+) -> Iterator[Gate]:
     """Run a gate with ``settings`` on its own ports, in front of a page, too, if ``ui``."""
     with tempfile.TemporaryDirectory(prefix="gate-") as name:
         root = Path(name)
@@ -227,7 +230,7 @@ def running(settings: GateSettings, *, ui: bool = False) -> Iterator[Gate]:
         addresses = [("127.0.0.1", port), ("127.0.0.1", other_port)]
         listeners = Listeners(addresses, settings.socket, ("127.0.0.1", metrics_port))
         directory = root / "envoy"
-        command = write(settings, listeners, behind.upstream, CONTROL_KEY, directory)
+        command = write(settings, listeners, behind.upstream, CONTROL_KEY, directory, collector)
         with (root / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:

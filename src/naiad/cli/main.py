@@ -26,6 +26,7 @@ COMMANDS = {
     "models": "naiad.cli.models:models",
     "load": "naiad.cli.models:load",
     "unload": "naiad.cli.models:unload",
+    "explain": "naiad.cli.explain:explain",
     "audit": "naiad.cli.audit:audit",
     "bench": "naiad.cli.bench:bench",
     "tune": "naiad.cli.tune:tune",

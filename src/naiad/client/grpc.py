@@ -19,6 +19,7 @@ from naiad.client.address import Address
 from naiad.client.deadline import Deadline
 from naiad.client.loops import PerLoop
 from naiad.client.proxies import proxy_to
+from naiad.client.tracing import trace_headers
 from naiad.client.transport import (
     Arrays,
     Call,
@@ -279,7 +280,8 @@ def _options(address: Address) -> list[tuple[str, Any]]:
 
 
 def _headers(own: Mapping[str, str], call: Call[Any], address: Address) -> Mapping[str, str]:
-    return {**own, **control_headers(address, GRPC_HEADER)} if call.control else own
+    control = control_headers(address, GRPC_HEADER) if call.control else {}
+    return {**trace_headers(), **own, **control}
 
 
 def _credentials(tls: Tls) -> grpc.ChannelCredentials:

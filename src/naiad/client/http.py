@@ -33,6 +33,7 @@ from naiad.client.access import context_of, control_headers, refused
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
 from naiad.client.loops import PerLoop
+from naiad.client.tracing import trace_headers
 from naiad.client.transport import (
     Arrays,
     Call,
@@ -255,7 +256,7 @@ def _control(model: str, verb: str) -> Call[None]:
 
 def _headers(own: Mapping[str, str], call: Call[Any], address: Address) -> dict[str, str]:
     control = control_headers(address, HTTP_HEADER) if call.control else {}
-    return {**own, **control, **(call.request.headers or {})}
+    return {**trace_headers(), **own, **control, **(call.request.headers or {})}
 
 
 def _answer(call: Call[T], reply: HttpReply, sent: Mapping[str, str], address: Address) -> T:

@@ -142,9 +142,6 @@ class GateSettings:
         "Append one JSON line per request: client, model, status, bytes, time.",
         metavar="FILE",
     )
-    otlp: str = setting(
-        "", "Send traces to this OpenTelemetry collector (gRPC).", metavar="HOST:PORT"
-    )
 
     @property
     def has_credentials(self) -> bool:
@@ -298,6 +295,22 @@ class ServeSettings:
         "Directory with Triton backends of your own, preferred to Naiad's of the same name.",
         metavar="DIR",
     )
+    history: int = setting(
+        10_000, "Number of last requests that `naiad explain` tells of; 0: none.", min=0
+    )
+    otlp: str = setting(
+        "",
+        "Send a trace of each request to this OpenTelemetry collector (OTLP over HTTP), such as "
+        "http://localhost:4318; the gate's own traces, too.",
+        metavar="URL",
+    )
+    trace_rate: float = setting(
+        1.0,
+        "Fraction of requests to trace, of those that come with no sampling decision of their "
+        "client's.",
+        min=0,
+        max=1,
+    )
     engine: EngineSettings = setting(
         EngineSettings(), "Triton to run, and the Python for a model.py.", panel="The engine"
     )
@@ -356,6 +369,9 @@ class ServerOptions(TypedDict, total=False):
     response_cache: int
     arguments: Sequence[str]
     backend_directory: Path | str | None
+    history: int
+    otlp: str
+    trace_rate: float
     engine: EngineSettings | None
     gate: GateSettings | None
     ui: UiSettings | None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from naiad.core.settings import GateSettings
 from naiad.errors import EngineError
@@ -20,6 +20,7 @@ from naiad.gate.filters import (
     NO_CLUSTER,
     OTLP_CLUSTER,
     UI_CLUSTER,
+    Codec,
     bounded_connections,
     connection_manager,
     max_request_bytes,
@@ -31,6 +32,7 @@ from naiad.gate.resources import (
     is_url,
     resource_path,
 )
+from naiad.otlp import Collector
 
 _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _TLS = f"{_EXTENSIONS}.transport_sockets.tls.v3"
@@ -75,9 +77,17 @@ def bootstrap(
     upstream: Upstream,
     control_key: str,
     directory: Path,
+    collector: Collector | None = None,
 ) -> dict[str, Any]:
     """Return the whole configuration except for resources that depend on files."""
-    both = _both_protocols(settings, control_key, directory, ui=upstream.ui is not None)
+    has_ui = upstream.ui is not None
+    both = _both_protocols(
+        settings,
+        directory,
+        lambda codec: connection_manager(
+            settings, control_key, directory, codec, collector, ui=has_ui
+        ),
+    )
     entries: list[dict[str, Any]] = []
     if listeners.addresses:
         # One listener for all ports: each listener counts the rates of keys separately.
@@ -102,10 +112,14 @@ def bootstrap(
     if upstream.metrics:
         clusters.append(_cluster(_METRICS_CLUSTER, _pipe(upstream.metrics)))
     if is_url(settings.jwt_jwks):
-        clusters.append(_issuer(settings.jwt_jwks))
-    if settings.otlp:
-        host, port = otlp_address(settings.otlp)
-        clusters.append(_named(OTLP_CLUSTER, host, port, http2=True))
+        clusters.append(_encrypted(JWKS_CLUSTER, urlsplit(settings.jwt_jwks)))
+    if collector:
+        url = collector.traces
+        host, port = url.hostname or "", url.port or 80
+        encrypted = url.scheme == "https"
+        clusters.append(
+            _encrypted(OTLP_CLUSTER, url) if encrypted else _named(OTLP_CLUSTER, host, port)
+        )
     return {
         "node": {"id": "naiad", "cluster": "naiad"},  # required by resources in files
         "admin": {"address": _pipe(admin_socket(directory))},
@@ -114,30 +128,18 @@ def bootstrap(
     }
 
 
-def otlp_address(otlp: str) -> tuple[str, int]:
-    """Return a collector's host and port.
-
-    Raises:
-        EngineError: it is not ``host:port``.
-    """
-    host, _, port = otlp.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in otlp:
-        raise EngineError(f"the collector {otlp!r} must be HOST:PORT, such as localhost:4317")
-    return host.strip("[]"), int(port)
-
-
 def _both_protocols(
-    settings: GateSettings, control_key: str, directory: Path, *, ui: bool
+    settings: GateSettings, directory: Path, manager: Callable[[Codec], dict[str, Any]]
 ) -> dict[str, Any]:
     """Return chains for HTTP/1.1 and HTTP/2 on one port, chosen by first bytes or TLS handshake."""
     inspector = "tls_inspector" if settings.tls_cert else "http_inspector"
     kind = f"{_EXTENSIONS}.filters.listener.{inspector}.v3.{inspector.title().replace('_', '')}"
     http2: dict[str, Any] = {
         "filter_chain_match": {"application_protocols": ["h2" if settings.tls_cert else "h2c"]},
-        "filters": [connection_manager(settings, control_key, directory, "HTTP2", ui=ui)],
+        "filters": [manager("HTTP2")],
     }
     http1: dict[str, Any] = {
-        "filters": [connection_manager(settings, control_key, directory, "HTTP1", ui=ui)]
+        "filters": [manager("HTTP1")],
     }
     if settings.tls_cert:
         for chain, protocol in ((http2, "h2"), (http1, "http/1.1")):
@@ -281,9 +283,9 @@ def _named(name: str, host: str, port: int, http2: bool = False) -> dict[str, An
     }
 
 
-def _issuer(url: str) -> dict[str, Any]:
-    found = urlsplit(url)
-    host = found.hostname or ""
+def _encrypted(name: str, url: SplitResult) -> dict[str, Any]:
+    """Return the cluster of an https:// server that an authority of the system vouches for."""
+    host = url.hostname or ""
     exact = {"san_type": "DNS", "matcher": {"exact": host}}
     try:
         ipaddress.ip_address(host)
@@ -301,7 +303,7 @@ def _issuer(url: str) -> dict[str, Any]:
         },
     }
     return {
-        **_named(JWKS_CLUSTER, host, found.port or 443),
+        **_named(name, host, url.port or 443),
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context},
     }
 

@@ -12,7 +12,6 @@ import msgspec
 
 from naiad.core.settings import GateSettings
 from naiad.errors import EngineError
-from naiad.gate.bootstrap import otlp_address
 from naiad.gate.certificates import check_authorities, check_pair
 from naiad.gate.keys import parse_keys
 from naiad.gate.resources import inputs, is_url
@@ -56,8 +55,6 @@ def check(settings: GateSettings, beyond_loopback: bool) -> None:
         _check_url(settings.jwt_jwks)
     for origin in settings.cors:
         _check_origin(origin)
-    if settings.otlp:
-        otlp_address(settings.otlp)
     if settings.access_log:
         _check_log(settings.access_log)
     content = read_inputs(settings)

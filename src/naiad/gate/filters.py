@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from naiad.core.settings import GateSettings
 from naiad.gate import limits
@@ -17,6 +17,7 @@ from naiad.gate.resources import (
     inspect,
     resource_path,
 )
+from naiad.otlp import Collector
 
 HTTP_CLUSTER: Final = "triton-http"
 GRPC_CLUSTER: Final = "triton-grpc"
@@ -24,6 +25,8 @@ UI_CLUSTER: Final = "ui"
 OTLP_CLUSTER: Final = "otlp"
 NO_CLUSTER: Final = "nothing"
 """A cluster without servers."""
+
+Codec: TypeAlias = Literal["HTTP1", "HTTP2"]
 
 _GRPC_PATH = "/inference.GRPCInferenceService/"
 _HEALTH_PATH = "/grpc.health.v1.Health/"
@@ -43,7 +46,8 @@ def connection_manager(
     settings: GateSettings,
     control_key: str,
     directory: Path,
-    codec: Literal["HTTP1", "HTTP2"],
+    codec: Codec,
+    collector: Collector | None,
     *,
     ui: bool,
 ) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def connection_manager(
         **bounded_connections("gate"),
         "codec_type": codec,
         # A client's own id is passed on; one is generated only for logs and traces.
-        "generate_request_id": bool(settings.access_log or settings.otlp),
+        "generate_request_id": bool(settings.access_log or collector),
         "request_timeout": f"{limits.REQUEST_SECONDS if codec == 'HTTP1' else 0}s",
         "http_filters": _filters(settings, control_key, directory),
         "route_config": {"name": "gate", "virtual_hosts": [_virtual_host(settings, ui)]},
@@ -63,8 +67,8 @@ def connection_manager(
     }
     if settings.access_log:
         config["access_log"] = [_access_log(settings.access_log)]
-    if settings.otlp:
-        config["tracing"] = _tracing()
+    if collector:
+        config["tracing"] = _tracing(collector)
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
 
 
@@ -292,15 +296,25 @@ def _access_log(path: Path) -> dict[str, Any]:
     }
 
 
-def _tracing() -> dict[str, Any]:
+def _tracing(collector: Collector) -> dict[str, Any]:
+    headers = collector.headers().items()
     return {
         "provider": {
             "name": "envoy.tracers.opentelemetry",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
-                "grpc_service": {"envoy_grpc": {"cluster_name": OTLP_CLUSTER}},
+                "http_service": {
+                    "http_uri": {
+                        "uri": collector.traces.geturl(),
+                        "cluster": OTLP_CLUSTER,
+                        "timeout": "5s",
+                    },
+                    "request_headers_to_add": [
+                        {"header": {"key": name, "value": value}} for name, value in headers
+                    ],
+                },
                 "service_name": "naiad-gate",
             },
         },
-        "random_sampling": {"value": 100},
+        "random_sampling": {"value": 100 * collector.rate},
     }

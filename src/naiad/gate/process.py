@@ -17,6 +17,7 @@ from naiad.gate.bootstrap import CONFIGURATION, Listeners, Upstream, admin_socke
 from naiad.gate.checks import check_content, read_inputs
 from naiad.gate.resources import inputs, resource_path, resources
 from naiad.gate.unix_http import UnixConnection
+from naiad.otlp import Collector
 
 _SEEN: Final = "seen.json"
 _CONTROL_KEY: Final = "control-key"
@@ -45,6 +46,7 @@ def write(
     upstream: Upstream,
     control_key: str,
     directory: Path,
+    collector: Collector | None = None,
 ) -> list[str]:
     """Write Envoy's configuration and return its command line.
 
@@ -54,6 +56,7 @@ def write(
         upstream: Triton's sockets.
         control_key: key of Triton's restricted endpoints.
         directory: for files and the admin socket; closed to other users.
+        collector: gets traces of the requests.
 
     Raises:
         EngineError: a file cannot be read or is invalid.
@@ -69,7 +72,7 @@ def write(
         _replace(directory / _UI, "")
     _write_resources(settings, content, control_key, directory)
     _replace(directory / _SEEN, json.dumps(_digests(settings)))
-    config = bootstrap(settings, listeners, upstream, control_key, directory)
+    config = bootstrap(settings, listeners, upstream, control_key, directory, collector)
     _replace(directory / CONFIGURATION, json.dumps(config, indent=1))
     return [
         str(binary),

@@ -16,7 +16,7 @@ namespace naiad {
 
 // Version of the messages exchanged with workers, which may be from another Naiad if an exported
 // repository is served; PROTOCOL in wire.py.
-constexpr int kProtocol = 6;
+constexpr int kProtocol = 7;
 
 struct Port {
   std::string name;

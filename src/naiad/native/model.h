@@ -111,8 +111,8 @@ class Model {
     for (auto& device : settings.devices) {
       handles_.push_back(std::make_unique<WorkerHandle>(
           name + " " + settings.pipeline,
-          hello(path, version, config, device, settings.devices.size()), metrics_,
-          [this] { shed(); }));
+          hello(path, version, config, device, settings.devices.size()),
+          static_cast<int>(handles_.size()), metrics_, [this] { shed(); }));
       loading.push_back(handles_.back()->start());
     }
     std::exception_ptr failed;
@@ -128,6 +128,8 @@ class Model {
       end();
       std::rethrow_exception(failed);
     }
+    origin_ = {name, "", version};
+    for (auto& dim : contract_->dims) origin_.dims += (origin_.dims.empty() ? "" : ",") + dim;
     std::optional<LatencyTarget> target;
     if (contract_->latency_target > 0) {
       learner_ = std::make_shared<Learner>(contract_->dims.size(), contract_->cost);
@@ -144,6 +146,7 @@ class Model {
   // Accept a request, to be answered from another thread, or refuse it at once.
   void accept(TRITONBACKEND_Request* request, TRITONBACKEND_ModelInstance* instance) {
     auto pending = std::make_unique<PendingRequest>(request, instance, metrics_);
+    pending->story.origin = &origin_;
     if (stopping_.is_up()) return pending->refuse_unavailable("the server is stopping");
     if (auto wrong = Examination(*pending, *contract_).run(); !wrong.empty()) {
       return pending->refuse(kInvalidArgument, "InvalidInput", wrong);
@@ -186,6 +189,7 @@ class Model {
   }
 
   Metrics metrics_;
+  Origin origin_;
   StopFlag stopping_;
   std::unique_ptr<Contract> contract_;
   std::shared_ptr<Learner> learner_;  // null without a latency target

@@ -11,20 +11,12 @@
 #include "base64.h"
 #include "batcher.h"
 #include "given.h"
+#include "history.h"
 #include "metrics.h"
 #include "text.h"
 #include "triton_api.h"
 
 namespace naiad {
-
-inline uint64_t nanoseconds(Clock::time_point when) {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch()).count();
-}
-
-// Times when a batch was begun, sent to its worker and answered.
-struct Times {
-  Clock::time_point begun, sent, received;
-};
 
 // One output of one request in the worker's outbox: `runs` pieces of `run` bytes, `stride` bytes
 // apart.
@@ -44,6 +36,7 @@ class PendingRequest {
   PendingRequest(const PendingRequest&) = delete;
   ~PendingRequest() {
     if (request) refuse(kInternal, "PipelineError", "internal error: this request was dropped");
+    History::all().write(story, id, sizes, arrived);
   }
 
   // Answer with an error of Naiad's class `kind`; `text` may hold any bytes.
@@ -55,6 +48,8 @@ class PendingRequest {
     if (response) TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseSend(response, kFinal, error));
     TRITONSERVER_ErrorDelete(error);
     metrics_.error(kind);
+    story.code = code;
+    story.kind = kind;
     release(false, {now, now, now});
   }
 
@@ -78,7 +73,11 @@ class PendingRequest {
     if (response) {
       TRITONSERVER_ErrorDelete(TRITONBACKEND_ResponseSend(response, kFinal, failed));
     }
-    if (failed) metrics_.error("PipelineError");
+    if (failed) {
+      metrics_.error("PipelineError");
+      story.code = kInternal;
+      story.kind = "PipelineError";
+    }
     release(!failed, times);
     TRITONSERVER_ErrorDelete(failed);
   }
@@ -100,6 +99,7 @@ class PendingRequest {
   std::string id, parameters;  // from the client; JSON, or ""
   bool base64 = false;         // BYTES tensors are in base64, given ones and answers
   std::vector<std::unique_ptr<char[]>> decoded;  // memory of given ones
+  Story story;
 
  private:
   // Place a BYTES output with its elements in base64.
@@ -143,9 +143,10 @@ class PendingRequest {
     metrics_.requests(1);
     // The worker may have begun others of the batch before this one arrived.
     auto begun = std::max(times.begun, arrived), sent = std::max(times.sent, arrived);
+    story.ended = Clock::now();
     TRITONSERVER_ErrorDelete(TRITONBACKEND_ModelInstanceReportStatistics(
         instance_, request, success, nanoseconds(begun), nanoseconds(sent),
-        nanoseconds(times.received), nanoseconds(Clock::now())));
+        nanoseconds(times.received), nanoseconds(story.ended)));
     TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestRelease(request, kAll));
     request = nullptr;
   }

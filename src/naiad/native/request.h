@@ -2,6 +2,8 @@
 // not overflow and agree between inputs, and each input has as many bytes as its shape needs.
 #pragma once
 
+#include <strings.h>
+
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -20,6 +22,7 @@ class Examination {
 
   // Fill in the pending request; return what is wrong with it, or "".
   std::string run() {
+    read_parent();  // first: a request that is refused is traced, too
     if (!read_text() || !read_parameters() || !read_inputs() || !within_limit()) return wrong_;
     return "";
   }
@@ -47,6 +50,22 @@ class Examination {
     size_t size = pending_.id.size() + pending_.parameters.size();
     return size <= kMostText || refuse("the request's id and parameters have " + grouped(size) +
                                        " bytes; they may have " + grouped(kMostText));
+  }
+
+  // Triton forwards the header as a parameter, if it is told to.
+  void read_parent() {
+    uint32_t count = 0;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestParameterCount(pending_.request, &count));
+    for (uint32_t number = 0; number < count; ++number) {
+      const char* key = nullptr;
+      int type = 0;
+      const void* value = nullptr;
+      TRITONSERVER_ErrorDelete(
+          TRITONBACKEND_RequestParameter(pending_.request, number, &key, &type, &value));
+      if (key && value && type == kString && strcasecmp(key, "traceparent") == 0) {
+        pending_.story.parent.read(static_cast<const char*>(value));
+      }
+    }
   }
 
   bool read_parameters() {

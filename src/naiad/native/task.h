@@ -235,11 +235,27 @@ inline void answer_merged(
   }
 }
 
+// Note what the worker says of the task in the stories of its requests; `ran` has the rest.
+inline void note_run(
+    Batch& batch, Reading& done, const Contract& contract, const Times& times, Ran ran) {
+  for (size_t stage = 0; stage < contract.stages.size(); ++stage) {
+    int64_t began = done.number(), ended = done.number();
+    if (stage >= kRecordedStages) continue;
+    ran.spans[stage][0] = began;
+    ran.spans[stage][1] = ended;
+  }
+  ran.requests = static_cast<int32_t>(batch.size());
+  for (auto& pending : batch) {
+    pending->story.times = times;
+    pending->story.ran = ran;
+  }
+}
+
 // Answer a batch from the worker's message and count its work; return the number of merged batches.
 // Throws if the message is malformed, which may leave requests unanswered.
 inline int64_t deliver(
     const Contract& contract, Batch& batch, const std::string& said, Arena& outbox,
-    const Times& times, Metrics& metrics) {
+    const Times& times, Metrics& metrics, Ran ran) {
   Reading done(said);
   Results results(outbox, done.number());
   if (done.number() != static_cast<int64_t>(batch.size())) {
@@ -254,9 +270,12 @@ inline int64_t deliver(
     for (size_t dim = 0; dim < contract.dims.size(); ++dim) {
       int64_t rows = done.number();
       if (rows) metrics.items(contract.dims[dim], rows);
+      if (dim < kRecordedDims) ran.totals[dim] += rows;
       if (dim == 0 && !batch.empty()) batch[0]->report_batch(rows, times);
     }
   }
+  ran.merged = static_cast<int32_t>(batches);
+  note_run(batch, done, contract, times, ran);
   return batches;
 }
 

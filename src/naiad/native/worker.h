@@ -154,6 +154,8 @@ class Worker {
     send(hello_);
   }
 
+  pid_t pid() const { return pid_; }
+
   // Send a task, whose inputs are in the inbox.
   void ask(const std::string& task) { send(task); }
 

@@ -72,8 +72,10 @@ class WorkerHandle {
   using Queue = Batcher<PendingRequest>;
 
   WorkerHandle(
-      std::string label, std::string hello, Metrics& metrics, std::function<void()> on_rest)
+      std::string label, std::string hello, int number, Metrics& metrics,
+      std::function<void()> on_rest)
       : worker_(std::move(label), std::move(hello)),
+        number_(number),
         metrics_(metrics),
         on_rest_(std::move(on_rest)) {}
 
@@ -172,7 +174,10 @@ class WorkerHandle {
     double waited = 0;
     auto now = Clock::now();
     if (batch) {
-      for (auto& pending : *batch) waited += Seconds(now - pending->arrived).count();
+      for (auto& pending : *batch) {
+        waited += Seconds(now - pending->arrived).count();
+        pending->story.taken = now;
+      }
     }
     if (waited > 0) metrics_.stage("queue", waited);
     return batch;
@@ -357,9 +362,18 @@ class WorkerHandle {
   std::exception_ptr tell(Asked& asked) {
     if (asked.batch.empty()) return nullptr;
     std::lock_guard<std::mutex> hold(delivering_);
+    struct Forget {  // now, so that the history has the requests
+      Queue::Batch& batch;
+      ~Forget() { batch.clear(); }
+    } forget{asked.batch};
     try {
-      bool ran =
-          deliver(*contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_) > 0;
+      Ran task;
+      task.batch = History::all().next_batch();
+      task.worker = number_;
+      task.pid = worker_.pid();
+      bool ran = deliver(
+                     *contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_,
+                     task) > 0;
       if (learner_ && ran) {  // a batch refused as a whole says nothing about costs
         Sizes sizes(contract_->dims.size(), 0);
         for (auto& pending : asked.batch) add(sizes, pending->sizes);
@@ -480,6 +494,7 @@ class WorkerHandle {
   }
 
   Worker worker_;
+  int number_;  // among the model's
   Metrics& metrics_;
   std::function<void()> on_rest_;
   const Contract* contract_ = nullptr;

@@ -36,6 +36,7 @@ class Item:
         request: the request, or the error that made it unreadable.
         claim: takes the right to run it; returns False if nobody waits for it any more.
         given: arrival time by :func:`time.perf_counter`.
+        began: time at which ``prepare`` began, likewise.
         made: the result of ``prepare``.
         seconds: duration of ``prepare``.
     """
@@ -43,6 +44,7 @@ class Item:
     request: Request | NaiadError
     claim: Callable[[], bool]
     given: float = field(default_factory=time.perf_counter)
+    began: float = 0.0
     made: Prepared = field(default_factory=lambda: PipelineError("this request was not prepared"))
     seconds: float = 0.0
 
@@ -130,8 +132,8 @@ class Preparer:
             yield coming.popleft().result()
 
     def _prepare(self, item: Item) -> Item:
-        start = time.perf_counter()
+        item.began = time.perf_counter()
         request = item.request
         item.made = request if isinstance(request, NaiadError) else self.runner.prepare(request)
-        item.seconds = time.perf_counter() - start
+        item.seconds = time.perf_counter() - item.began
         return item

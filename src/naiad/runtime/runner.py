@@ -43,12 +43,14 @@ class Report:
         batches: rows by dimension of each merged batch that was run.
         merged: the outputs of all requests, if the native backend splits them; ``outcomes`` then
             only gives the number of requests.
+        spans: when each stage first began and last ended, by :func:`time.perf_counter`.
     """
 
     outcomes: list[Outcome]
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     batches: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
     merged: dict[str, Array] | None = None
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict[str, "tuple[float, float]"])
 
 
 @dataclass(slots=True)
@@ -276,8 +278,10 @@ class _timed:  # noqa: N801  (a context manager like contextlib's; used five tim
         self._start = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        seconds = time.perf_counter() - self._start
-        self._report.seconds[self._stage] += seconds * len(self._report.outcomes)
+        end, report = time.perf_counter(), self._report
+        report.seconds[self._stage] += (end - self._start) * len(report.outcomes)
+        first = report.spans.get(self._stage, (self._start, end))[0]
+        report.spans[self._stage] = (first, end)
 
 
 def _inference_mode(pipeline: Pipeline) -> contextlib.AbstractContextManager[Any]:

@@ -13,7 +13,9 @@ native order), then text. Arrays are in shared memory, at offsets that the integ
             omitted), shape, offset, bytes; or an error's code, length of its class, of its text
     or      bytes in the outbox, requests, 1, and the offset of each merged output: for merged
             requests, if the native backend may split results
-            then, in both, nanoseconds of each stage, batches, and per batch its rows by dimension
+            then, in both, nanoseconds of each stage, batches, and per batch its rows by
+            dimension, and of each stage when it first began and last ended (0: it did not), in
+            nanoseconds of the monotonic clock
     or      0, requests, 2: send the merged requests again as a task of the first kind
 
 Tasks with 3 get answers of the first kind for any number of requests, in order, and an empty
@@ -56,7 +58,7 @@ from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig
 
-PROTOCOL: Final = 6
+PROTOCOL: Final = 7
 """The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
@@ -274,6 +276,8 @@ class Wire:
         numbers.append(len(report.batches))
         for batch in report.batches:
             numbers += (batch.get(dim, 0) for dim in self.dims)
+        for stage in REPORTED:
+            numbers += (int(1e9 * at) for at in report.spans.get(stage, (0, 0)))
         return _message(numbers, text)
 
     def _port(self, name: str, tensor: Tensor) -> dict[str, Any]:

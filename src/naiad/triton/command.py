@@ -33,6 +33,8 @@ _LARGEST_BODY = 2**31 - 1
 _ADMINISTRATION = "shared-memory,model-repository,logging,trace"
 """Groups of Triton's endpoints that require the control key."""
 
+_TRACE_HEADER = "(?i)traceparent"
+
 
 def exits_on_error(settings: ServeSettings) -> bool:
     """Return True if a model that does not load stops the others; an argument takes precedence."""
@@ -84,6 +86,7 @@ def command_line(
         *_listening(endpoints),
         *_closed(endpoints.control_key),
         *_of_newer_versions(layout.engine),
+        *_traced(settings),
         f"--exit-timeout-secs={settings.exit_timeout}",
         f"--model-control-mode={settings.model_control}",
     ]
@@ -130,6 +133,13 @@ def _closed(control_key: str) -> Iterator[str]:
     if control_key:
         yield f"--http-restricted-api={_ADMINISTRATION}:{HTTP_HEADER}={control_key}"
         yield f"--grpc-restricted-protocol={_ADMINISTRATION}:{HTTP_HEADER}={control_key}"
+
+
+def _traced(settings: ServeSettings) -> Iterator[str]:
+    """Yield options by which a client's ``traceparent`` reaches the native backend."""
+    if settings.otlp:
+        yield f"--http-header-forward-pattern={_TRACE_HEADER}"
+        yield f"--grpc-header-forward-pattern={_TRACE_HEADER}"
 
 
 def _of_newer_versions(engine: Engine) -> Iterator[str]:

@@ -130,7 +130,12 @@ class Exposure:
             )
 
     def publish_card(
-        self, endpoints: Endpoints, pid: int, health_url: str | None, orders: Sequence[Order]
+        self,
+        endpoints: Endpoints,
+        pid: int,
+        health_url: str | None,
+        orders: Sequence[Order],
+        history: str = "",
     ) -> None:
         """Write the server's card where commands on this host find it."""
         gate = self.gate
@@ -144,6 +149,7 @@ class Exposure:
             model_control=self._settings.model_control,
             grpc_tls=endpoints.grpc_tls,
             gate=asdict(gate) if gate is not None else None,
+            history=history,
             python=sys.executable,
             directory=str(Path.cwd()),
             sources={order.name: asdict(order) for order in orders},

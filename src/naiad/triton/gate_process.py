@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from naiad.core.settings import GateSettings
+from naiad.otlp import Collector
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.kept_process import KeptProcess
 from naiad.triton.log_entries import LogEvent
@@ -24,6 +25,7 @@ class GateProcess(KeptProcess):
         scratch: Path,
         on_event: Callable[[LogEvent], None],
         note: Callable[[str], None] | None,
+        collector: Collector | None,
         *,
         ui: bool,
     ) -> None:
@@ -35,11 +37,13 @@ class GateProcess(KeptProcess):
             scratch: folder for temporary files.
             on_event: called with warnings.
             note: called with the reason why no request gets through, and with "" once they do.
+            collector: of Envoy's traces.
             ui: the page and the tasks are behind it, too.
         """
         super().__init__(scratch / "envoy.log", on_event)
         self._settings, self._endpoints = settings, endpoints
         self._directory, self._noted, self._ui = scratch / "gate", note, ui
+        self._collector = collector
 
     def command(self) -> Sequence[str]:
         """Write Envoy's configuration; return its command line."""
@@ -59,6 +63,7 @@ class GateProcess(KeptProcess):
             Upstream(sockets.http, sockets.grpc, sockets.metrics, sockets.ui if self._ui else None),
             self._endpoints.control_key,
             self._directory,
+            self._collector,
         )
 
     def is_ready(self) -> bool:

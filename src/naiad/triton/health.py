@@ -1,22 +1,33 @@
-"""Health of a server, and the port that reports it to Kubernetes and the like."""
+"""Health of a server, and the port that reports it to Kubernetes and the like.
+
+With the control key the port also tells of the last requests.
+"""
 
 from __future__ import annotations
 
+import hmac
 import http.server
 import json
 import socketserver
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
+from naiad.control_key import HTTP_HEADER
 from naiad.errors import EngineError, NaiadError
+from naiad.triton.history import History
 from naiad.triton.hosts import family
 from naiad.triton.ports import in_use, not_allowed
 
 Json: TypeAlias = "dict[str, Any]"
+
+REQUESTS_PATH: Final = "/requests"
+"""Path of the last requests: ``?id=ID``, or ``?last=NUMBER``."""
+
 State = Literal["starting", "serving", "restarting", "stopping", "failed"]
 
 
@@ -164,6 +175,10 @@ class HealthEndpoint:
         """The port that it listens on."""
         return self._listener.server_address[1]
 
+    def share(self, history: History, control_key: str) -> None:
+        """Answer questions about the history to those with the key."""
+        self._listener.history, self._listener.control_key = history, control_key
+
     def close(self) -> None:
         """Stop answering."""
         self._listener.shutdown()
@@ -178,6 +193,8 @@ class _Listener(socketserver.ThreadingTCPServer):
     block_on_close = False
     health: Health
     openapi: Callable[[], Json] | None = None
+    history: History | None = None
+    control_key = ""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore probers that hang up early."""
@@ -191,25 +208,44 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         health = self.server.health
         report = health.report()
         if self.path in ("/readyz", "/readyz/"):
-            self._answer(report["ready"], report)
+            self._answer(_status(report["ready"]), report)
         elif self.path in ("/livez", "/livez/"):
             live = health.live()
-            self._answer(live, {"live": live, **{k: report[k] for k in ("state", "reason")}})
+            self._answer(
+                _status(live), {"live": live, **{k: report[k] for k in ("state", "reason")}}
+            )
+        elif urlsplit(self.path).path == REQUESTS_PATH:
+            self._tell_requests()
         elif self.path == "/openapi.json" and self.server.openapi is not None:
             try:
-                self._answer(True, self.server.openapi())
+                self._answer(HTTPStatus.OK, self.server.openapi())
             except NaiadError as error:
-                self._answer(False, {"error": str(error)})
+                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
         else:
-            explain = "the paths are /livez, /readyz and /openapi.json"
+            explain = "the paths are /livez, /readyz, /requests and /openapi.json"
             self.send_error(HTTPStatus.NOT_FOUND, explain=explain)
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def _answer(self, good: bool, report: dict[str, Any]) -> None:
+    def _tell_requests(self) -> None:
+        history, key = self.server.history, self.server.control_key
+        given = self.headers.get(HTTP_HEADER, "")
+        if not key or not hmac.compare_digest(given.encode(), key.encode()):
+            self._answer(HTTPStatus.FORBIDDEN, {"error": f"{HTTP_HEADER} is not the control key"})
+            return
+        asked = parse_qs(urlsplit(self.path).query)
+        wanted, last = asked.get("id", [None])[0], asked.get("last", ["1"])[0]
+        if history is None or not last.isdecimal():
+            error = f"last={last} is no number" if history else "the server keeps no history"
+            self._answer(HTTPStatus.BAD_REQUEST, {"error": error})
+            return
+        found = history.find(wanted) if wanted is not None else history.last(int(last))
+        self._answer(HTTPStatus.OK, asdict(found))
+
+    def _answer(self, status: HTTPStatus, report: dict[str, Any]) -> None:
         body = json.dumps(report, indent=1).encode() + b"\n"
-        self.send_response(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
@@ -219,3 +255,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Do not log probes, which come every few seconds."""
+
+
+def _status(good: bool) -> HTTPStatus:
+    return HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE

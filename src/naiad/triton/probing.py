@@ -12,6 +12,7 @@ from typing import Literal
 from naiad.client import Client
 from naiad.core.schema import Arrays
 from naiad.errors import DeadlineExceeded, EngineError, NaiadError, Unavailable
+from naiad.triton.history import PROBE
 from naiad.triton.prometheus import Sample
 
 Verdict = Literal["answers", "busy", "refuses", "silent"]
@@ -46,7 +47,7 @@ def ask_examples(url: str, models: Iterable[str], examples: Mapping[str, Arrays]
         for model in models:
             if model in examples:
                 try:
-                    client.infer(model, examples[model])
+                    client.infer(model, examples[model], request_id=PROBE)
                 except NaiadError as error:
                     raise EngineError(
                         f"{model} has loaded but does not answer its example: {error}"
@@ -60,7 +61,7 @@ def probe(client: Client, model: str, arrays: Arrays | None, deadline: float) ->
     """
     try:
         if arrays is not None:
-            client.infer(model, arrays, timeout=deadline)
+            client.infer(model, arrays, request_id=PROBE, timeout=deadline)
         elif not client.ready(model, timeout=deadline):
             raise Unavailable("Triton says that it is not ready")
     except DeadlineExceeded:

@@ -42,6 +42,7 @@ class TritonProcess:
         temporary: Sequence[Path],
         python: Path | None = None,
         linked: Mapping[Path, Path] | None = None,
+        history: str = "",
     ) -> None:
         """Make its files; start nothing yet.
 
@@ -54,6 +55,7 @@ class TritonProcess:
             temporary: files and folders to remove even if this process dies.
             python: what workers run in, in place of this process's Python.
             linked: repositories of links, and those that they stand for.
+            history: path of the ring that gets its requests, or "".
         """
         identity = token_hex(4)
         name = f"triton-{datetime.now().strftime('%Y%m%d-%H%M%S')}-{identity}.log"
@@ -69,6 +71,7 @@ class TritonProcess:
         self._layout, self._repositories = layout, tuple(repositories)
         self._settings, self._endpoints = settings, endpoints
         self._python = python
+        self._history = history
         self._shared_memory = f"naiad-{identity}-"
         self._remove = [str(self.scratch), *map(str, temporary)]
         self._follower = LogFollower(self.log_path, linked or {})
@@ -150,7 +153,7 @@ class TritonProcess:
             self._reaper = None
 
     def _charge(self, settings: ServeSettings) -> Charge:
-        own = {STOPPING: str(self._stopping)}
+        own = {STOPPING: str(self._stopping), "NAIAD_HISTORY": self._history}
         if self._python is not None:
             own["NAIAD_PYTHON"] = str(self._python)
         if settings.model_control == "poll":

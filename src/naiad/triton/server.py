@@ -28,6 +28,7 @@ from naiad.triton.kept_process import KeptProcess
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.logs import to_logger
 from naiad.triton.model_registry import ModelRegistry
+from naiad.triton.observation import Observation
 from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.ports import in_use
 from naiad.triton.predecessor import await_predecessor
@@ -102,6 +103,7 @@ class Server:
         self._supervisor: Supervisor | None = None
         self._process: TritonProcess | None = None
         self._beside: list[KeptProcess] = []
+        self._observation = Observation(self._settings, self._on_event)
         self._log_path: Path | None = None
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -152,16 +154,20 @@ class Server:
                     self._on_event,
                     self.openapi,
                 )
+            self._observation.begin()
             self._process = self._launch(layout)
             self._registry.update(self._endpoints.index())
             if self.failed and not self.models and self._settings.model_control == "none":
                 raise EngineError(f"{not_loaded(self.failed)}\nFull log: {self._log_path}")
             self._ask_probes()
             self._start_beside(self._process)
+            if self._supervisor is not None:
+                self._supervisor.share(self._observation.history, self._endpoints.control_key)
             self._publish_card(self._process)
         except BaseException:
             self._abandon(keep_log=True)
             self._close_supervisor()
+            self._observation.end()
             self._close_reloading()
             self._remove_temporary()
             raise
@@ -363,6 +369,7 @@ class Server:
                 temporary=[*self._temporary, *exposure.files(self._endpoints)],
                 python=self.reloading.python if self.reloading is not None else None,
                 linked=dict(zip(repositories, self._repositories, strict=True)),
+                history=self._observation.path,
             )
             self._log_path = self._process.log_path
             try:
@@ -393,7 +400,8 @@ class Server:
             self._beside.append(UiProcess(ui, *common, self._exposure.ui_facts()))
         if gate is not None:
             note = self._supervisor.health.gate if self._supervisor else None
-            self._beside.append(GateProcess(gate, *common, note, ui=ui is not None))
+            collector = self._observation.collector
+            self._beside.append(GateProcess(gate, *common, note, collector, ui=ui is not None))
         for one in self._beside:
             one.start()
 
@@ -445,7 +453,13 @@ class Server:
         self._publish_card(process)
 
     def _publish_card(self, process: TritonProcess) -> None:
-        self._exposure.publish_card(self._endpoints, process.pid or 0, self.health_url, self.orders)
+        self._exposure.publish_card(
+            self._endpoints,
+            process.pid or 0,
+            self.health_url,
+            self.orders,
+            self._observation.path,
+        )
 
     def _end(self, ask: Callable[[Reaper], None]) -> None:
         process, supervisor = self._process, self._supervisor
@@ -464,6 +478,7 @@ class Server:
         self._close_clients()
         self._end_beside()
         self._close_supervisor()  # and so the health port, for which a successor waits
+        self._observation.end()
         self._close_reloading()
         process.remove_files(keep_log=self.keep_log or bool(self._death))
         self._remove_temporary()

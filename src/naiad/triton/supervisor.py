@@ -31,6 +31,7 @@ from naiad.core.schema import Arrays
 from naiad.core.settings import Supervision
 from naiad.errors import EngineError
 from naiad.triton.health import Health, HealthEndpoint, Json
+from naiad.triton.history import History
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.memory import MemoryWatch
 from naiad.triton.probing import Finding, answered, probe
@@ -154,6 +155,11 @@ class Supervisor:
     def health_port(self) -> int | None:
         """Port of ``/livez`` and ``/readyz``."""
         return self._endpoint.port if self._endpoint is not None else None
+
+    def share(self, history: History | None, control_key: str) -> None:
+        """Answer questions about the history at the health port, to those with the key."""
+        if self._endpoint is not None and history is not None:
+            self._endpoint.share(history, control_key)
 
     def watch(self, server: _Watched) -> None:
         """Begin to probe a server whose models have just answered."""

@@ -202,6 +202,8 @@ def run_items(items: Sequence[Item], runner: Runner) -> Report:
         report = Report([*failed(error, len(items))])
     prepare = sum(item.seconds for item in items)
     report.seconds["prepare"] = prepare
+    ends = (item.began + item.seconds for item in items)
+    report.spans["prepare"] = (min(item.began for item in items), max(ends))
     report.seconds["queue"] = sum(start - item.given for item in items) - prepare
     return report
 

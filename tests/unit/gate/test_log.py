@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
+from tests.support.collector import collecting
 from tests.support.gate import SERVICE, Gate, running
 from tests.support.tokens import ISSUER, Issuer, write_jwks
 
+from naiad import otlp
 from naiad.gate import GateSettings
 from naiad.gate.keys import add_key
 
@@ -58,35 +57,26 @@ def test_a_line_says_who_what_and_how_long_and_no_secret(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_requests_are_traced_and_the_clients_trace_goes_on(tmp_path: Path) -> None:
-    spans: list[bytes] = []
-    arrived = threading.Event()
-
-    class Collector(grpc.GenericRpcHandler):
-        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-            def keep(request: bytes, context: grpc.ServicerContext) -> bytes:
-                spans.append(request)
-                arrived.set()
-                return b""
-
-            return grpc.unary_unary_rpc_method_handler(keep)
-
-    server = grpc.server(ThreadPoolExecutor(2), handlers=(Collector(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
+def test_requests_are_traced_and_the_clients_trace_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     file = tmp_path / "keys.json"
     key = add_key(file, "alice")
-    try:
-        with running(GateSettings(api_keys=file, otlp=f"127.0.0.1:{port}")) as gate:
-            headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "x-api-key": key}
-            gate.ask("GET", "/v2", headers=headers)
-            assert trace in gate.behind.seen[-1].headers["traceparent"]
-            assert arrived.wait(30)
-    finally:
-        server.stop(None).wait()
-    assert any(bytes.fromhex(trace) in span for span in spans)
-    assert not any(key.encode() in span for span in spans)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20token")
+    with (
+        collecting() as collector,
+        running(GateSettings(api_keys=file), otlp.Collector(collector.url)) as gate,
+    ):
+        headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "x-api-key": key}
+        gate.ask("GET", "/v2", headers=headers)
+        below = gate.behind.seen[-1].headers["traceparent"]
+        (span, *_) = collector.wait(1, "naiad-gate")
+    assert span.trace_id.hex() == trace
+    assert span.parent_span_id.hex() == "00f067aa0ba902b7"
+    assert below == f"00-{trace}-{span.span_id.hex()}-01"
+    assert key not in str(span)
+    assert collector.headers[0]["authorization"] == "Bearer token"
 
 
 def test_trace_headers_pass_where_nothing_is_traced() -> None:

@@ -128,12 +128,17 @@ def test_answers_arrive_as_they_were_given(arenas: Any, results: list[Any]) -> N
     ours, theirs = arenas
     report = Report([dict(result) for result in results])
     report.batches.append({"hits": 3, "requests": len(results)})
+    report.spans["forward"] = (1.5, 1.75)
     found, rest = answers(theirs, WIRE.write(report, ours))
     for outputs, result in zip(found, results, strict=True):
         for name, value in result.items():
             assert outputs[name] == (value.shape, protocol(value)), name
     assert rest[: len(REPORTED) + 1] == [0] * len(REPORTED) + [1]
-    rows = dict(zip(WIRE.dims, rest[len(REPORTED) + 1 :], strict=True))
+    spans = {"forward": [1_500_000_000, 1_750_000_000]}
+    assert rest[-2 * len(REPORTED) :] == [
+        at for stage in REPORTED for at in spans.get(stage, [0, 0])
+    ]
+    rows = dict(zip(WIRE.dims, rest[len(REPORTED) + 1 : -2 * len(REPORTED)], strict=True))
     assert {dim: size for dim, size in rows.items() if size} == {
         dim: size for dim, size in report.batches[0].items() if size
     }

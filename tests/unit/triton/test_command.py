@@ -231,3 +231,15 @@ def test_later_versions_are_told_to_take_requests_as_large_as_2_51_does(
         engine = Engine("unknown", tmp_path / name, None, running_python(), None)
         line = line_for(repository, tmp_path, engine=engine)
         assert (option in line) == given
+
+
+def test_only_with_a_collector_are_headers_forwarded(repository: Path, tmp_path: Path):
+    def forwarding(**settings: object) -> list[str]:
+        line = line_for(repository, tmp_path, **settings)
+        return [option for option in line if "header-forward-pattern" in option]
+
+    assert not forwarding()
+    assert forwarding(otlp="http://localhost:4318") == [
+        "--http-header-forward-pattern=(?i)traceparent",
+        "--grpc-header-forward-pattern=(?i)traceparent",
+    ]

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from naiad.control_key import HTTP_HEADER
 from naiad.errors import EngineError, NaiadError, Unavailable
 from naiad.triton.health import Health, HealthEndpoint
+from naiad.triton.history import History
 
 
 @pytest.fixture
@@ -20,9 +22,9 @@ def endpoint(health: Health) -> Iterator[HealthEndpoint]:
     endpoint.close()
 
 
-def get(endpoint: HealthEndpoint, path: str, method: str = "GET") -> tuple[int, str]:
+def get(endpoint: HealthEndpoint, path: str, method: str = "GET", key: str = "") -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=10)
-    connection.request(method, path)
+    connection.request(method, path, headers={HTTP_HEADER: key} if key else {})
     answer = connection.getresponse()
     body = answer.read().decode()
     connection.close()
@@ -124,3 +126,19 @@ def test_the_document_of_the_models_is_beside_the_health(health: Health):
 def test_a_health_port_in_use_is_named(health: Health, endpoint: HealthEndpoint):
     with pytest.raises(EngineError, match=f"health port {endpoint.port} is in use"):
         HealthEndpoint(health, "127.0.0.1", endpoint.port)
+
+
+def test_the_last_requests_are_told_to_those_with_the_control_key(endpoint: HealthEndpoint):
+    assert get(endpoint, "/requests?last=3", key="k")[0] == 403
+    history = History.make(3)
+    endpoint.share(history, "the-key")
+    try:
+        for key in ("", "the-kez", "the-key "[:-1] + "x"):
+            assert get(endpoint, "/requests?last=3", key=key)[0] == 403
+        status, told = get(endpoint, "/requests?last=3", key="the-key")
+        assert status == 200
+        assert json.loads(told) == {"requests": [], "total": 0, "kept": 0, "since": None}
+        assert get(endpoint, "/requests?id=a", key="the-key")[0] == 200
+        assert get(endpoint, "/requests?last=x", key="the-key")[0] == 400
+    finally:
+        history.close()

@@ -77,6 +77,7 @@ EXTRAS = {
     "simple": "Triton's example, which needs nothing more",
     "heic": "[HEIC pictures](images.md#formats)",
     "gate": "[serving the network](deployment.md#serve-the-network)",
+    "ui": "the page in the browser, and [tasks over HTTP](http-api.md)",
     "pyg": "[PyTorch Geometric networks](pyg.md)",
     "torch": "serving TorchScript and `torch.export` files of a "
     "[model repository](model-repositories.md)",

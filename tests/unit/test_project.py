@@ -33,6 +33,7 @@ LAYERS: tuple[set[str], ...] = (
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
     {"tasks", "testing", "tune"},
+    {"ui"},
     {"applications.<app>"},
     {"cli", ""},
 )
@@ -42,7 +43,7 @@ NOT_FOR = {
     "gate": {"core"},  # but for the settings
     "runtime": {"client"},
     "deploy": {"triton", "client", "runtime"},
-    "applications.<app>": {"bench", "tune", "deploy", "gate", "audit"},
+    "applications.<app>": {"bench", "tune", "deploy", "gate", "audit", "ui"},
 }
 # Modules that are an application's part of the command line.
 COMMANDS = {"cli", "commands", "demo", "infer_file", "report"}
@@ -60,6 +61,8 @@ HEAVY = (
     "nibabel",
     "monai",
     "pydicom",
+    "fastapi",
+    "gradio",
 )
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from naiad.application import Application, application, application_of
-from naiad.core.pipeline import load_pipeline
 from naiad.errors import NaiadError
+from naiad.tasks.served import application_of_model
 from naiad.tasks.task import Parses, Simulates, Task
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def example_call(own_url: str, url: str, model: str, request: Arrays | None, spe
 
 
 def _call(client: Client, url: str, model: str, request: Arrays | None, spec: str) -> str:
-    known = _application(model, spec)
+    known = application_of_model(model, spec)
     if known is not None and issubclass(known, Task):
         named = "" if known.model == model else f" --model {model}"
         asked = f"{named} --url {shlex.quote(url)}"
@@ -61,16 +60,6 @@ def _call(client: Client, url: str, model: str, request: Arrays | None, spec: st
     if request and _takes_short(client, model, request):
         return python_call(url, model, request)
     return f'import naiad\nprint(naiad.Client("{url}").metadata("{model}"))'
-
-
-def _application(model: str, spec: str) -> type[Application] | None:
-    if not spec:
-        return application(model)
-    maker, _, weights = spec.partition("(")
-    if not weights:
-        return application_of(spec)
-    known = application(model)
-    return known if known is not None and load_pipeline(known.pipeline).made_by == maker else None
 
 
 def _answers(kind: type[Any], client: Client, model: str, units: Sequence[Any]) -> bool:

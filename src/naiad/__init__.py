@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from naiad.core.merging import Batch
     from naiad.core.pipeline import Pipeline, Request
     from naiad.core.schema import Tensor
-    from naiad.core.settings import EngineSettings, GateSettings
+    from naiad.core.settings import EngineSettings, GateSettings, UiSettings
     from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
     from naiad.geometric.pipeline import pyg
     from naiad.triton.repository import export
@@ -38,6 +38,7 @@ __all__ = [
     "Request",
     "Server",
     "Tensor",
+    "UiSettings",
     "Unavailable",
     "__version__",
     "export",
@@ -59,6 +60,7 @@ _HOMES = {
     "Request": "naiad.core.pipeline",
     "Server": "naiad.triton.server",
     "Tensor": "naiad.core.schema",
+    "UiSettings": "naiad.core.settings",
     "Unavailable": "naiad.errors",
     "export": "naiad.triton.repository",
     "pyg": "naiad.geometric.pipeline",

@@ -22,9 +22,9 @@ class ServerCard:
     Attributes:
         pid: Triton's process.
         address: the IP address on which it listens.
-        ports: for ``HTTP``, ``gRPC``, ``metrics``, and those of the gate.
-        urls: where clients on this host reach ``gRPC``, ``HTTP``, ``metrics`` and ``health``, if
-            the server has them.
+        ports: for ``HTTP``, ``gRPC``, ``metrics``, ``page``, and those of the gate.
+        urls: where clients on this host reach ``gRPC``, ``HTTP``, ``page``, ``metrics`` and
+            ``health``, if the server has them.
         metrics_address: the IP address of the metrics.
         health_address: the IP address of the health port.
         model_control: ``none``, ``poll`` or ``explicit``.

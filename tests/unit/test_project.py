@@ -30,6 +30,7 @@ LAYERS: tuple[set[str], ...] = (
     | {"contact_sheet", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
     {"client", "gate", "geometric", "runtime", "torch_model", "tuning"},
+    {"openapi"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
     {"tasks", "testing", "tune"},

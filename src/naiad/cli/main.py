@@ -38,6 +38,7 @@ COMMANDS = {
     "train": "naiad.cli.train:app",
     "weights": "naiad.cli.weights:app",
     "artifacts": "naiad.cli.artifacts:app",
+    "ui": "naiad.cli.ui:ui",
     "codegen": "naiad.cli.codegen:app",
 }
 """The commands and groups that are not an application's; each is imported when it is asked for."""

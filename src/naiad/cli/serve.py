@@ -80,6 +80,7 @@ def serve(
       naiad serve my_model.py:MyModel --reload
       naiad serve --bundle spleen_ct_segmentation/
       naiad serve nugraph3 --host 0.0.0.0 --api-keys keys.json --tls-cert cert.pem --tls-key key.pem
+      naiad serve nugraph3 mednist --ui
       naiad serve nugraph3 --socket /run/user/1000/naiad.sock
       naiad serve --model-repository models/ --model-control-mode poll --poll-seconds 2
       naiad serve --model-repository models/ --model-control-mode explicit --load gat_test
@@ -113,6 +114,8 @@ def serve(
         raise typer.BadParameter("--reload replaces models itself; leave out --model-control-mode")
     if free_ports:
         server = replace(server, http_port=0, grpc_port=0, metrics_port=0, health_port=0)
+        if server.ui is not None:
+            server = replace(server, ui=replace(server.ui, ui_port=0))
     running: Server | None = None
     display = _StartUp(reload=reload)
     with interruptible():
@@ -229,6 +232,8 @@ def _print_ready(server: Server) -> None:
     urls.add_row("gRPC", server.grpc_url)
     if server.http_url:
         urls.add_row("HTTP", server.http_url)
+    if server.page_url:
+        urls.add_row("page", server.page_url)
     urls.add_row("metrics", server.metrics_url)
     urls.add_row("health", f"{server.health_url}/readyz")
     urls.add_row("log", str(server.log_path))

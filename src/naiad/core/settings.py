@@ -153,6 +153,22 @@ class GateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class UiSettings:
+    """The page in the browser, and the tasks over HTTP."""
+
+    ui_port: int = setting(
+        7860,
+        "Port of the page, on loopback; 0: any free port. Behind a gate it is at /ui of the "
+        "gate's ports instead.",
+        min=0,
+        max=65535,
+    )
+    max_upload_mb: int = setting(
+        256, "Maximum size of a request with files.", metavar="MB", min=1, max=4000
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Supervision:
     """Probing and automatic restarts of a server."""
 
@@ -291,6 +307,12 @@ class ServeSettings:
         panel="The gate",
         flag="gate",
     )
+    ui: UiSettings | None = setting(
+        None,
+        "Serve a page in the browser, and tasks over HTTP; implied by its options.",
+        panel="The page",
+        flag="ui",
+    )
     supervision: Supervision | None = setting(
         None, "Probing and automatic restarts.", panel="Supervision"
     )
@@ -336,6 +358,7 @@ class ServerOptions(TypedDict, total=False):
     backend_directory: Path | str | None
     engine: EngineSettings | None
     gate: GateSettings | None
+    ui: UiSettings | None
     supervision: Supervision | None
 
 

@@ -19,6 +19,7 @@ from naiad.gate.filters import (
     HTTP_CLUSTER,
     NO_CLUSTER,
     OTLP_CLUSTER,
+    UI_CLUSTER,
     bounded_connections,
     connection_manager,
     max_request_bytes,
@@ -39,11 +40,12 @@ _ADMIN_CLUSTER = "admin"
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The Unix sockets of Triton; ``metrics`` is None if it has no metrics."""
+    """The Unix sockets of Triton, and of the page and tasks; None for what there is not."""
 
     http: Path
     grpc: Path
     metrics: Path | None = None
+    ui: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def bootstrap(
     directory: Path,
 ) -> dict[str, Any]:
     """Return the whole configuration except for resources that depend on files."""
-    both = _both_protocols(settings, control_key, directory)
+    both = _both_protocols(settings, control_key, directory, ui=upstream.ui is not None)
     entries: list[dict[str, Any]] = []
     if listeners.addresses:
         # One listener for all ports: each listener counts the rates of keys separately.
@@ -95,6 +97,8 @@ def bootstrap(
         _cluster(_ADMIN_CLUSTER, _pipe(admin_socket(directory))),
         {"name": NO_CLUSTER, "type": "STATIC", "connect_timeout": "1s"},
     ]
+    if upstream.ui:
+        clusters.append(_cluster(UI_CLUSTER, _pipe(upstream.ui)))
     if upstream.metrics:
         clusters.append(_cluster(_METRICS_CLUSTER, _pipe(upstream.metrics)))
     if is_url(settings.jwt_jwks):
@@ -122,16 +126,18 @@ def otlp_address(otlp: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _both_protocols(settings: GateSettings, control_key: str, directory: Path) -> dict[str, Any]:
+def _both_protocols(
+    settings: GateSettings, control_key: str, directory: Path, *, ui: bool
+) -> dict[str, Any]:
     """Return chains for HTTP/1.1 and HTTP/2 on one port, chosen by first bytes or TLS handshake."""
     inspector = "tls_inspector" if settings.tls_cert else "http_inspector"
     kind = f"{_EXTENSIONS}.filters.listener.{inspector}.v3.{inspector.title().replace('_', '')}"
     http2: dict[str, Any] = {
         "filter_chain_match": {"application_protocols": ["h2" if settings.tls_cert else "h2c"]},
-        "filters": [connection_manager(settings, control_key, directory, "HTTP2")],
+        "filters": [connection_manager(settings, control_key, directory, "HTTP2", ui=ui)],
     }
     http1: dict[str, Any] = {
-        "filters": [connection_manager(settings, control_key, directory, "HTTP1")]
+        "filters": [connection_manager(settings, control_key, directory, "HTTP1", ui=ui)]
     }
     if settings.tls_cert:
         for chain, protocol in ((http2, "h2"), (http1, "http/1.1")):

@@ -20,6 +20,7 @@ from naiad.gate.resources import (
 
 HTTP_CLUSTER: Final = "triton-http"
 GRPC_CLUSTER: Final = "triton-grpc"
+UI_CLUSTER: Final = "ui"
 OTLP_CLUSTER: Final = "otlp"
 NO_CLUSTER: Final = "nothing"
 """A cluster without servers."""
@@ -39,9 +40,17 @@ def max_request_bytes(settings: GateSettings) -> int:
 
 
 def connection_manager(
-    settings: GateSettings, control_key: str, directory: Path, codec: Literal["HTTP1", "HTTP2"]
+    settings: GateSettings,
+    control_key: str,
+    directory: Path,
+    codec: Literal["HTTP1", "HTTP2"],
+    *,
+    ui: bool,
 ) -> dict[str, Any]:
-    """Return the configuration that accepts, checks and forwards requests of one protocol."""
+    """Return the configuration that accepts, checks and forwards requests of one protocol.
+
+    With ``ui`` those for the page and the tasks, too.
+    """
     config: dict[str, Any] = {
         **bounded_connections("gate"),
         "codec_type": codec,
@@ -49,7 +58,7 @@ def connection_manager(
         "generate_request_id": bool(settings.access_log or settings.otlp),
         "request_timeout": f"{limits.REQUEST_SECONDS if codec == 'HTTP1' else 0}s",
         "http_filters": _filters(settings, control_key, directory),
-        "route_config": {"name": "gate", "virtual_hosts": [_virtual_host(settings)]},
+        "route_config": {"name": "gate", "virtual_hosts": [_virtual_host(settings, ui)]},
         "local_reply_config": _replies(settings),
     }
     if settings.access_log:
@@ -148,7 +157,7 @@ def _filters(settings: GateSettings, control_key: str, directory: Path) -> list[
     ]
 
 
-def _virtual_host(settings: GateSettings) -> dict[str, Any]:
+def _virtual_host(settings: GateSettings, ui: bool) -> dict[str, Any]:
     # Set by the script, unless it failed.
     passed = {
         "dynamic_metadata": [
@@ -180,6 +189,8 @@ def _virtual_host(settings: GateSettings) -> dict[str, Any]:
             {"match": {"prefix": _GRPC_PATH, **passed}, "route": to(GRPC_CLUSTER)},
             {"match": {"prefix": _HEALTH_PATH, **passed}, "route": to(GRPC_CLUSTER)},
             {"match": {"prefix": "/v2", **passed}, "route": to(HTTP_CLUSTER)},
+            # What else has passed is the page's and the tasks'.
+            *([{"match": {"prefix": "/", **passed}, "route": to(UI_CLUSTER)}] if ui else []),
             # For refused requests; not a direct_response, to which CORS does not apply.
             {"match": {"prefix": "/"}, "route": {"cluster": NO_CLUSTER}},
         ],

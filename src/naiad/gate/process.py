@@ -20,6 +20,7 @@ from naiad.gate.unix_http import UnixConnection
 
 _SEEN: Final = "seen.json"
 _CONTROL_KEY: Final = "control-key"
+_UI: Final = "with-ui"
 
 
 def envoy() -> Path:
@@ -64,6 +65,8 @@ def write(
     content = read_inputs(settings)
     check_content(settings, content)
     _replace(directory / _CONTROL_KEY, control_key)
+    if upstream.ui is not None:
+        _replace(directory / _UI, "")
     _write_resources(settings, content, control_key, directory)
     _replace(directory / _SEEN, json.dumps(_digests(settings)))
     config = bootstrap(settings, listeners, upstream, control_key, directory)
@@ -143,7 +146,8 @@ def _digest(path: Path) -> str:
 def _write_resources(
     settings: GateSettings, content: Mapping[Path, bytes], control_key: str, directory: Path
 ) -> None:
-    for name, resource in resources(settings, content, control_key).items():
+    ui = (directory / _UI).exists()
+    for name, resource in resources(settings, content, control_key, ui=ui).items():
         path, text = resource_path(directory, name), _dump(resource)
         if not path.exists() or path.read_text("utf-8") != text:
             _replace(path, text)

@@ -40,14 +40,18 @@ def inputs(settings: GateSettings) -> list[Path]:
 
 
 def resources(
-    settings: GateSettings, content: Mapping[Path, bytes], control_key: str
+    settings: GateSettings, content: Mapping[Path, bytes], control_key: str, *, ui: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Return the resources by name; ``content`` is that of :func:`inputs`, already checked."""
+    """Return the resources by name; ``content`` is that of :func:`inputs`, already checked.
+
+    With ``ui`` the paths of the page and of the tasks are served.
+    """
     keys = parse_keys(content[settings.api_keys], settings.api_keys) if settings.api_keys else []
     made: dict[str, dict[str, Any]] = {
         AUTHORISE: {"@type": LUA, "default_source_code": {"inline_string": ""}}
     }
-    made[AUTHORISE]["default_source_code"]["inline_string"] = authorise(settings, keys, control_key)
+    text = authorise(settings, keys, control_key, ui=ui)
+    made[AUTHORISE]["default_source_code"]["inline_string"] = text
     if settings.api_keys:
         made[RATES] = _rates(keys)
     if settings.jwt_issuer:
@@ -71,7 +75,9 @@ def resource_path(directory: Path, name: str) -> Path:
     return directory / f"{name}.json"
 
 
-def authorise(settings: GateSettings, keys: list[Key], control_key: str) -> str:
+def authorise(
+    settings: GateSettings, keys: list[Key], control_key: str, *, ui: bool = False
+) -> str:
     """Return the script that checks keys."""
     accepts = f"keys = {_lua(bool(settings.api_keys))}, tokens = {_lua(bool(settings.jwt_issuer))}"
     known = "".join(f"  [{_lua(key.sha256)}] = {_client(key)},\n" for key in keys)
@@ -81,6 +87,8 @@ def authorise(settings: GateSettings, keys: list[Key], control_key: str) -> str:
             f"local CONTROL_KEY = {_lua(control_key)}",
             f"local CONTROL_HASH = {_lua(hashlib.sha256(control_key.encode()).hexdigest())}",
             f"local ACCEPTS = {{ {accepts} }}",
+            f"local WITH_UI = {_lua(ui)}",
+            script("base64"),
             f"local KEYS = {{\n{known}}}",
             script("authorise"),
         ]

@@ -7,7 +7,7 @@ answer as rows of plain values, with the picture and the files that the task mak
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -111,7 +111,7 @@ class TaskCall:
         files: Sequence[Path] = (),
         typed: Sequence[str] = (),
         chosen: slice = slice(None),
-    ) -> Iterator[Answer]:
+    ) -> Generator[Answer]:
         """Yield an answer for each unit, in order, with errors in their places.
 
         Args:
@@ -135,7 +135,7 @@ class TaskCall:
         waiting: deque[Answer] = deque()
         with ExitStack() as stack:
             units = self._joined(self._read(inputs, chosen, stack), len(parts))
-            answers = self.asked.answers(_good(units, waiting), options)
+            answers = self.asked.answers(_good(units, waiting), options, timeout=self.task.timeout)
             for answer in stack.enter_context(closing(answers)):
                 while waiting[0].error is not None:
                     yield waiting.popleft()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from naiad.application import Application, application, application_of, applications
 from naiad.client import Client
@@ -15,6 +15,8 @@ from naiad.errors import ModelNotFound, NaiadError, NotAllowed
 from naiad.tasks.calls import TaskCall
 from naiad.tasks.task import Task
 from naiad.triton.config import PIPELINE_PARAMETER
+
+T = TypeVar("T")
 
 _FRESH: Final = 2.0  # seconds for which the list of models is not asked for again
 
@@ -33,6 +35,7 @@ class ServedTasks:
         self._models: tuple[str, ...] = ()
         self._kinds: dict[str, type[Task[Any, Any]] | None] = {}
         self._calls: dict[str, TaskCall] = {}
+        self._kept: dict[str, Any] = {}
 
     def models(self) -> tuple[str, ...]:
         """Return the names of the models that are served now.
@@ -68,6 +71,12 @@ class ServedTasks:
             raise ModelNotFound(f"no task {name!r} is served; tasks: {', '.join(calls) or 'none'}")
         return calls[name]
 
+    def kept(self, model: str, make: Callable[[], T]) -> T:
+        """Return what ``make`` returned for a model, made once while the model is served."""
+        if model not in self._kept:
+            self._kept[model] = make()
+        return self._kept[model]
+
     def _refresh(self) -> None:
         if time.monotonic() - self._asked < _FRESH:
             return
@@ -84,6 +93,7 @@ class ServedTasks:
                     self.client, kind, model
                 )
         self._calls = dict(sorted(calls.items()))
+        self._kept = {model: found for model, found in self._kept.items() if model in models}
 
     def _kind(self, model: str) -> type[Task[Any, Any]] | None:
         card = card_of(self.client.config(model))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import text_format
 
+from naiad.core.schema_json import SCHEMA_PARAMETER, schema_text
 from naiad.errors import RepositoryError
 from naiad.native.library import BACKEND
 
@@ -56,7 +57,8 @@ def model_config(
             label_filename=(label_files or {}).get(tensor_name, ""),
         )
     config.instance_group.add(kind=pb.ModelInstanceGroup.KIND_CPU, count=1)
-    for key, value in parameters.items():
+    schema = {SCHEMA_PARAMETER: schema_text(kind.inputs, kind.outputs)}
+    for key, value in {**parameters, **schema}.items():
         config.parameters[key].string_value = value
     return config
 

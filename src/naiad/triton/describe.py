@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from naiad.core.fields import described
+from naiad.core.schema_json import SCHEMA_PARAMETER
 from naiad.core.settings import ModelSettings
 from naiad.native.library import BACKEND
 from naiad.triton.config import PIPELINE_PARAMETER
@@ -27,6 +28,7 @@ _BACKENDS: Final = {
 }
 _ABOUT: Final = {
     PIPELINE_PARAMETER: "the pipeline's class",
+    SCHEMA_PARAMETER: "names, units and bounds of its tensors, for clients",
     **{one.name: described(one).rstrip(".") for one in fields(ModelSettings)},
     "settings": "the pipeline's own settings",
     "threads": "torch threads of each worker",

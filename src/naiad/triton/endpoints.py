@@ -47,6 +47,11 @@ class TritonSockets:
         return self.directory / f"grpc:{GRPC_SUFFIX}"
 
     @property
+    def ui(self) -> Path:
+        """Socket of the page and the tasks over HTTP, which are no part of Triton."""
+        return self.directory / "ui"
+
+    @property
     def metrics(self) -> Path:
         """Socket of Prometheus metrics over HTTP."""
         return self.directory / "metrics"
@@ -58,12 +63,14 @@ class Endpoints:
 
     Attributes:
         address: the IP address on which it listens.
-        ports: for ``HTTP``, ``gRPC`` and ``metrics``.
+        ports: for ``HTTP``, ``gRPC``, ``metrics`` and ``page``.
         grpc_tls: True if Triton itself encrypts gRPC; it has TLS only there.
         gate_tls: True if a gate in front encrypts both.
         sockets: Triton's own sockets, if a gate stands in front.
         public_socket: the Unix socket that replaces the HTTP and gRPC ports.
         control_key: the key of the repository's index.
+        metrics_address: the IP address of the metrics.
+        ui: True if the page is served.
     """
 
     address: str
@@ -74,6 +81,7 @@ class Endpoints:
     public_socket: Path | None = None
     control_key: str = ""
     metrics_address: str = ""
+    ui: bool = False
 
     @property
     def host(self) -> str:
@@ -97,8 +105,9 @@ class Endpoints:
 
     @property
     def urls(self) -> dict[str, str]:
-        """URLs for clients that exist of ``gRPC``, ``HTTP`` and ``metrics``."""
-        urls = {"gRPC": self.grpc_url, "HTTP": self.http_url, "metrics": self.metrics_url}
+        """URLs for clients that exist of ``gRPC``, ``HTTP``, ``page`` and ``metrics``."""
+        urls = {"gRPC": self.grpc_url, "HTTP": self.http_url, "page": self.page_url}
+        urls |= {"metrics": self.metrics_url}
         return {use: url for use, url in urls.items() if url}
 
     @property
@@ -107,6 +116,15 @@ class Endpoints:
         if self.sockets is not None:
             return f"unix:{self.sockets.grpc}"
         return self.http_url if self.grpc_tls else self.grpc_url
+
+    @property
+    def page_url(self) -> str:
+        """Such as ``http://127.0.0.1:7860/ui``; "" without a page, or with only a socket."""
+        if not self.ui or self.public_socket is not None:
+            return ""
+        if self.sockets is not None:
+            return f"{self.http_url}/ui"
+        return f"http://{self.host}:{self.ports['page']}/ui"
 
     @property
     def metrics_url(self) -> str:

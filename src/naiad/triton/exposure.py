@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from naiad.control_key import Place, key_path, publish_key
 from naiad.core.settings import GateSettings, ServeSettings
@@ -18,6 +19,7 @@ from naiad.triton.log_entries import LogEvent
 from naiad.triton.ports import choose_ports
 from naiad.triton.reaper import remove
 from naiad.triton.rebuild import Order
+from naiad.triton.ui_process import check_ui
 
 _LOOPBACK = "127.0.0.1"
 
@@ -50,6 +52,8 @@ class Exposure:
 
             check(gate, beyond_loopback=self.is_exposed)
             envoy()
+        if self._settings.ui is not None:
+            check_ui()
 
     @property
     def gate(self) -> GateSettings | None:
@@ -86,6 +90,8 @@ class Exposure:
         }
         if gate is not None and gate.port is not None and gate.socket is None:
             wanted["gate"] = (self._address, gate.port)
+        if self._settings.ui is not None and gate is None:
+            wanted["page"] = (self._address, self._settings.ui.ui_port)
         return Endpoints(
             self._address,
             choose_ports(wanted),
@@ -95,7 +101,19 @@ class Exposure:
             public_socket=gate.socket if gate is not None else None,
             control_key=control_key,
             metrics_address=metrics,
+            ui=self._settings.ui is not None,
         )
+
+    def ui_facts(self) -> dict[str, Any]:
+        """Return what the page has to know of who may reach it."""
+        gate = self.gate
+        # With a credential, or by a socket, no other site's page gets here under its own name.
+        trusted = gate is not None and (gate.has_credentials or gate.socket or self.is_exposed)
+        return {
+            "hosts": [] if trusted else ["localhost", "127.0.0.1", "[::1]", self._address],
+            "secured": gate is not None and bool(gate.api_keys or gate.jwt_issuer),
+            "origins": list(gate.cors) if gate is not None else [],
+        }
 
     def publish(self, endpoints: Endpoints, on_event: Callable[[LogEvent], None]) -> None:
         """Write the control key where clients on this host find it."""
@@ -154,6 +172,8 @@ class Exposure:
 
 def _places(endpoints: Endpoints) -> list[Place]:
     """Return the ports and sockets at which clients on this host reach the server."""
-    places: list[Place] = [port for use, port in endpoints.ports.items() if use != "metrics"]
+    places: list[Place] = [
+        port for use, port in endpoints.ports.items() if use not in ("metrics", "page")
+    ]
     own = endpoints.sockets.grpc if endpoints.sockets is not None else None
     return places + [socket for socket in (endpoints.public_socket, own) if socket is not None]

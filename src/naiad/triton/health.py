@@ -7,15 +7,16 @@ import json
 import socketserver
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from naiad.errors import EngineError
+from naiad.errors import EngineError, NaiadError
 from naiad.triton.hosts import family
 from naiad.triton.ports import in_use, not_allowed
 
+Json: TypeAlias = "dict[str, Any]"
 State = Literal["starting", "serving", "restarting", "stopping", "failed"]
 
 
@@ -127,9 +128,18 @@ class Health:
 
 
 class HealthEndpoint:
-    """``/livez`` and ``/readyz`` over HTTP: 200 or 503, with the report as JSON."""
+    """``/livez`` and ``/readyz`` over HTTP: 200 or 503, with the report as JSON.
 
-    def __init__(self, health: Health, host: str, port: int) -> None:
+    And ``/openapi.json``, the document of the models that are served.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        host: str,
+        port: int,
+        openapi: Callable[[], Json] | None = None,
+    ) -> None:
         """Answer at ``host`` and ``port`` (0: any free one) in separate threads.
 
         Raises:
@@ -143,6 +153,7 @@ class HealthEndpoint:
         except OSError:
             raise EngineError(in_use("health", port)) from None
         self._listener.health = health
+        self._listener.openapi = openapi
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(0.1,), name="naiad-health", daemon=True
         )
@@ -166,6 +177,7 @@ class _Listener(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
     health: Health
+    openapi: Callable[[], Json] | None = None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore probers that hang up early."""
@@ -183,8 +195,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif self.path in ("/livez", "/livez/"):
             live = health.live()
             self._answer(live, {"live": live, **{k: report[k] for k in ("state", "reason")}})
+        elif self.path == "/openapi.json" and self.server.openapi is not None:
+            try:
+                self._answer(True, self.server.openapi())
+            except NaiadError as error:
+                self._answer(False, {"error": str(error)})
         else:
-            self.send_error(HTTPStatus.NOT_FOUND, explain="the paths are /livez and /readyz")
+            explain = "the paths are /livez, /readyz and /openapi.json"
+            self.send_error(HTTPStatus.NOT_FOUND, explain=explain)
 
     def do_HEAD(self) -> None:
         self.do_GET()

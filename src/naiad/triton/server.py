@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from naiad.client import Client
 from naiad.control_key import new_key
@@ -16,6 +16,7 @@ from naiad.core.fields import keywords, settings_of
 from naiad.core.schema import Arrays
 from naiad.core.settings import GateSettings, ServerOptions, ServeSettings, Supervision
 from naiad.errors import EngineError
+from naiad.openapi.models import models_document
 from naiad.triton.about import About
 from naiad.triton.command import asks_for_tls, check_settings, exits_on_error
 from naiad.triton.endpoints import Endpoints
@@ -23,6 +24,7 @@ from naiad.triton.engine import Layout
 from naiad.triton.exposure import Exposure
 from naiad.triton.gate_process import GateProcess
 from naiad.triton.hosts import reachable
+from naiad.triton.kept_process import KeptProcess
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.logs import to_logger
 from naiad.triton.model_registry import ModelRegistry
@@ -35,6 +37,7 @@ from naiad.triton.reaper import Reaper, remove
 from naiad.triton.selection import Selection
 from naiad.triton.startup import PortTakenError, StuckError, not_loaded
 from naiad.triton.supervisor import Supervisor
+from naiad.triton.ui_process import UiProcess
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -97,7 +100,7 @@ class Server:
             self._supervision = Supervision()
         self._supervisor: Supervisor | None = None
         self._process: TritonProcess | None = None
-        self._gate: GateProcess | None = None
+        self._beside: list[KeptProcess] = []
         self._log_path: Path | None = None
         self._watcher: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -140,13 +143,14 @@ class Server:
                     self._exposure.health_address,
                     self._settings.health_port,
                     self._on_event,
+                    self.openapi,
                 )
             self._process = self._launch(layout)
             self._registry.update(self._endpoints.index())
             if self.failed and not self.models and self._settings.model_control == "none":
                 raise EngineError(f"{not_loaded(self.failed)}\nFull log: {self._log_path}")
             self._ask_probes()
-            self._open_gate(self._process)
+            self._start_beside(self._process)
             self._publish_card(self._process)
         except BaseException:
             self._abandon(keep_log=True)
@@ -223,6 +227,19 @@ class Server:
         if self._settings.model_control != "none":
             self._registry.update(self._endpoints.index())
 
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI 3.1 document of the models, with the probes as examples.
+
+        Raises:
+            Unavailable: the server does not answer.
+        """
+        gate = self.gate
+        secured = gate is not None and bool(gate.api_keys or gate.jwt_issuer)
+        with Client(self.own_url, retries=0, timeout=10.0) as client:
+            return models_document(
+                client, self.models, self.probes, http_url=self.http_url, secured=secured
+            )
+
     def metrics(self) -> list[Sample]:
         """Read all numbers of ``/metrics``."""
         return self._endpoints.metrics()
@@ -262,6 +279,11 @@ class Server:
         return self._endpoints.metrics_url
 
     @property
+    def page_url(self) -> str:
+        """URL of the page in the browser, such as ``http://127.0.0.1:7860/ui``; "" without one."""
+        return self._endpoints.page_url
+
+    @property
     def health_url(self) -> str | None:
         """URL for ``/livez`` and ``/readyz``, such as ``http://127.0.0.1:8003``, or None."""
         port = self._supervisor.health_port if self._supervisor is not None else None
@@ -290,6 +312,7 @@ class Server:
         addresses: dict[str, str] = {}
         if running:
             addresses |= {"gRPC": self.grpc_url, "HTTP": self.http_url}
+            addresses |= {"page": self.page_url} if self.page_url else {}
             addresses |= {"metrics": self.metrics_url}
         if running and self.health_url:
             addresses |= {"health": self.health_url}
@@ -355,12 +378,17 @@ class Server:
                 return self._process
             self._abandon(keep_log=False)
 
-    def _open_gate(self, process: TritonProcess) -> None:
-        if self._exposure.gate is not None:
-            self._gate = GateProcess(
-                self._exposure.gate, self._endpoints, process.scratch, self._on_event
-            )
-            self._gate.start(self._supervisor.health.gate if self._supervisor else None)
+    def _start_beside(self, process: TritonProcess) -> None:
+        """Start the page, and the gate in front of it and Triton."""
+        ui, gate = self._settings.ui, self._exposure.gate
+        common = (self._endpoints, process.scratch, self._on_event)
+        if ui is not None:
+            self._beside.append(UiProcess(ui, *common, self._exposure.ui_facts()))
+        if gate is not None:
+            note = self._supervisor.health.gate if self._supervisor else None
+            self._beside.append(GateProcess(gate, *common, note, ui=ui is not None))
+        for one in self._beside:
+            one.start()
 
     def _ask_probes(self) -> None:
         for model in self.models:
@@ -428,7 +456,7 @@ class Server:
         self._process = None
         self._close_clients()
         self._close_supervisor()
-        self._close_gate()
+        self._end_beside()
         self._close_reloading()
         process.remove_files(keep_log=self.keep_log or bool(self._death))
         self._remove_temporary()
@@ -437,7 +465,7 @@ class Server:
     def _abandon(self, *, keep_log: bool) -> None:
         """Undo :meth:`start`."""
         self._close_clients()
-        self._close_gate()
+        self._end_beside()
         process, self._process = self._process, None
         if process is not None:
             process.end(Reaper.kill)
@@ -448,10 +476,9 @@ class Server:
             self._supervisor.close()
             self._supervisor = None
 
-    def _close_gate(self) -> None:
-        if self._gate is not None:
-            self._gate.end()
-            self._gate = None
+    def _end_beside(self) -> None:
+        while self._beside:
+            self._beside.pop().end()
 
     def _close_reloading(self) -> None:
         if self.reloading is not None:

@@ -30,7 +30,7 @@ from naiad.client import Client
 from naiad.core.schema import Arrays
 from naiad.core.settings import Supervision
 from naiad.errors import EngineError
-from naiad.triton.health import Health, HealthEndpoint
+from naiad.triton.health import Health, HealthEndpoint, Json
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.memory import MemoryWatch
 from naiad.triton.probing import Finding, answered, probe
@@ -118,8 +118,11 @@ class Supervisor:
         host: str,
         health_port: int | None,
         on_event: Callable[[LogEvent], None],
+        openapi: Callable[[], Json] | None = None,
     ) -> None:
         """Open the health port, if any; probe nothing yet.
+
+        ``openapi`` returns the document that is served there, too.
 
         Raises:
             EngineError: the port is in use.
@@ -138,7 +141,9 @@ class Supervisor:
         # A round of probes begins an interval after the last, and each may take the deadline.
         self.health = Health(patience=2 * (policy.interval + policy.deadline))
         self._endpoint = (
-            HealthEndpoint(self.health, host, health_port) if health_port is not None else None
+            HealthEndpoint(self.health, host, health_port, openapi)
+            if health_port is not None
+            else None
         )
         self.mending = False
         """True during a restart."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Final
 
 from fastapi import FastAPI
 
@@ -15,24 +13,10 @@ from naiad.client import Client
 from naiad.client.access import NO_ACCESS, Access
 from naiad.tasks.served import ServedTasks
 from naiad.ui.guard import LOOPBACK, Guard
+from naiad.ui.surface import MAX_BYTES, Surface
+from naiad.ui.tasks_api import add_tasks
 
-MAX_BYTES: Final = 256_000_000
-"""Largest request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surface:
-    """What the parts of the application are made from.
-
-    Attributes:
-        tasks: the server's models and tasks; ``tasks.client`` asks it.
-        url: where users reach the server.
-        max_bytes: largest request, and so the largest upload.
-    """
-
-    tasks: ServedTasks
-    url: str
-    max_bytes: int = MAX_BYTES
+__all__ = ["Surface", "create_app"]
 
 
 def create_app(
@@ -40,6 +24,8 @@ def create_app(
     *,
     access: Access = NO_ACCESS,
     public_url: str = "",
+    http_url: str = "",
+    secured: bool = False,
     hosts: Collection[str] = LOOPBACK,
     origins: Collection[str] = (),
     max_bytes: int = MAX_BYTES,
@@ -52,6 +38,9 @@ def create_app(
         url: of the server, as for `naiad.Client`.
         access: credentials for it.
         public_url: where users reach the server, if that is not ``url``.
+        http_url: where they reach it over HTTP; ``/`` for this application's own address, ""
+            if that is not known.
+        secured: a gate in front asks for credentials.
         hosts: accepted names of this application in the Host header; empty: any.
         origins: other sites whose pages may call it.
         max_bytes: largest request.
@@ -83,7 +72,8 @@ def create_app(
         lifespan=lifespan,
     )
     app.add_middleware(Guard, hosts=hosts, origins=origins, max_bytes=max_bytes)
-    surface = Surface(ServedTasks(client), public_url or url, max_bytes)
+    surface = Surface(ServedTasks(client), public_url or url, http_url, secured, max_bytes)
+    add_tasks(app, surface)
     if find_spec("gradio") is not None and find_spec("naiad.ui.page") is not None:
         from naiad.ui.page import mount  # pyright: ignore[reportMissingImports]
 

@@ -1,4 +1,4 @@
-"""What the application refuses before anything else sees a request: strangers and large bodies."""
+"""Middleware that refuses strangers and large bodies before anything else sees a request."""
 
 from __future__ import annotations
 

@@ -1,13 +1,16 @@
 -- Identifies clients and checks their rights from the headers; refuses requests without a rule.
 --
--- Defined above by the generator: sha256, KEYS (by hash), CONTROL_KEY, CONTROL_HASH, ACCEPTS.
+-- Defined above by the generator: sha256, base64_decoded, KEYS (by hash), CONTROL_KEY, CONTROL_HASH,
+-- ACCEPTS, WITH_UI.
 -- Envoy continues when a script fails, so a request has a route only once `passed` is set.
 
 local SPACE = "naiad"
 local JWT = "envoy.filters.http.jwt_authn"
 local HTTP_CONTROL = "naiad-control-key"
 local GRPC_CONTROL = "triton-grpc-protocol-naiad-control-key"
+local MODELS = "x-naiad-models" -- tells the tasks which models the key is for
 local LONGEST_CONTROL_KEY = 256
+local LONGEST_BASIC = 1024
 
 local OPEN, INFER, CONTROL = "open", "infer", "control"
 
@@ -60,6 +63,10 @@ local MODEL_CALLS = {
 }
 local REGION_CALLS = { status = true, register = true, unregister = true }
 
+-- `ui`: takes HTTP Basic, which browsers ask for; `page`: shows all models.
+local PAGE = { verb = INFER, ui = true, page = true }
+local TASKS = { verb = INFER, ui = true }
+
 local ANYONE = { name = "-", infer = true, control = false }
 local OWNER = { name = "control key", infer = true, control = true }
 
@@ -71,9 +78,22 @@ local function refuse(handle, status, message, more)
   handle:respond(headers, message)
 end
 
+local function ui_rule(path)
+  if path == "/ui" or path:sub(1, 4) == "/ui/" then
+    return PAGE
+  elseif path == "/openapi.json" or path == "/v1/tasks" or path:sub(1, 10) == "/v1/tasks/" then
+    return TASKS
+  end
+  return nil
+end
+
 local function http_rule(path)
   if HTTP[path] then
     return HTTP[path]
+  end
+  local ui = WITH_UI and ui_rule(path)
+  if ui then
+    return ui
   end
   -- Model names need no escapes, and escaped paths would be decoded twice.
   if path:find("%", 1, true) then
@@ -192,6 +212,13 @@ local function take(headers, name)
   return value
 end
 
+-- Returns the password of HTTP Basic, which is the API key; or nil.
+local function of_basic(given)
+  local encoded = given and #given <= LONGEST_BASIC and given:match("^[Bb]asic +([%w+/=]+)$")
+  local decoded = encoded and base64_decoded(encoded)
+  return decoded and decoded:match("^[^:]*:(.*)$")
+end
+
 local function authorise(handle)
   local headers = handle:headers()
   local path = headers:get(":path"):match("^[^?]*")
@@ -199,6 +226,7 @@ local function authorise(handle)
   control = take(headers, GRPC_CONTROL) or control
   local key, bearer = take(headers, "x-api-key"), take(headers, "authorization")
   take(headers, "x-naiad-client")
+  take(headers, MODELS)
 
   local call = path:match("^/inference%.GRPCInferenceService/(%a+)$")
   local health = path:match("^/grpc%.health%.v1%.Health/(%a+)$")
@@ -217,7 +245,7 @@ local function authorise(handle)
   else
     rule, model = http_rule(path)
     local method = headers:get(":method")
-    if rule and method ~= "GET" and method ~= "POST" then
+    if rule and method ~= "GET" and method ~= "POST" and not (rule.ui and method == "HEAD") then
       return refuse(handle, 405, "the method must be GET or POST")
     end
   end
@@ -235,9 +263,11 @@ local function authorise(handle)
     metadata:set(SPACE, "model", model)
   end
   if rule.verb ~= OPEN then
+    key = key or (rule.ui and of_basic(bearer))
     local client, missing = identify(handle, control, key, bearer)
     if not client then
-      return refuse(handle, 401, missing, { ["www-authenticate"] = "Bearer" })
+      local how = rule.ui and ACCEPTS.keys and 'Basic realm="Naiad", charset="UTF-8"' or "Bearer"
+      return refuse(handle, 401, missing, { ["www-authenticate"] = how })
     end
     metadata:set(SPACE, "client", client.name)
     if rule.verb == CONTROL and not client.control then
@@ -248,7 +278,11 @@ local function authorise(handle)
     elseif rule.verb == INFER and not client.infer then
       return refuse(handle, 403, "this key may not infer")
     end
-    if client.models then
+    if client.models and rule.page then
+      return refuse(handle, 403, "this key is for some models only, and the page shows all")
+    elseif client.models and rule.ui then
+      headers:add(MODELS, table.concat(client.listed, ","))
+    elseif client.models then
       if rule.all or (model and not client.models[model]) then
         local message = "this key is for " .. (#client.listed > 0 and "models " or "no model")
         return refuse(handle, 403, message .. table.concat(client.listed, ", "))

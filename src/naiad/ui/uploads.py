@@ -1,0 +1,63 @@
+"""Files that a client sent: kept in a folder of their own while a call needs them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from naiad.ui.task_fields import file_name
+
+
+class Uploads:
+    """A temporary folder for files, each in a folder of its own, so that names may be equal."""
+
+    def __init__(self) -> None:
+        """Make the folder; only this user can read it."""
+        self._folder = Path(tempfile.mkdtemp(prefix="naiad-upload-"))
+        self._count = 0
+
+    def __enter__(self) -> Uploads:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Delete the files."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def copy(self, name: str, file: IO[bytes]) -> Path:
+        """Write a file's content under the last part of its name; return where."""
+        path = self._path(name)
+        with path.open("wb") as target:
+            shutil.copyfileobj(file, target, 1 << 20)
+        return path
+
+    def place(self, files: Sequence[tuple[str, bytes | Path]]) -> list[Path]:
+        """Write content that is not in a file yet; return the paths of all."""
+        paths: list[Path] = []
+        for name, content in files:
+            if isinstance(content, Path):
+                paths.append(content)
+            else:
+                paths.append(self._path(name))
+                paths[-1].write_bytes(content)
+        return paths
+
+    def without_folder(self, text: str) -> str:
+        """Return a text with files' own names in place of their paths here."""
+        for number in range(self._count):
+            text = text.replace(f"{self._folder}/{number}/", "")
+        return text
+
+    def _path(self, name: str) -> Path:
+        folder = self._folder / str(self._count)
+        folder.mkdir()
+        self._count += 1
+        return folder / file_name(name)

@@ -78,6 +78,7 @@ EXTRAS = {
     "heic": "[HEIC pictures](images.md#formats)",
     "gate": "[serving the network](deployment.md#serve-the-network)",
     "ui": "the page in the browser, and [tasks over HTTP](http-api.md)",
+    "mcp": "[tools for agents](agents.md): the Model Context Protocol",
     "pyg": "[PyTorch Geometric networks](pyg.md)",
     "torch": "serving TorchScript and `torch.export` files of a "
     "[model repository](model-repositories.md)",

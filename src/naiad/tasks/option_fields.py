@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import PurePath
 from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from naiad.core.fields import choices, out_of_bounds
@@ -68,12 +69,18 @@ class OptionField:
 
 
 def option_fields(options: type) -> tuple[OptionField, ...]:
-    """Return the fields of a dataclass of options that a request takes, in order."""
+    """Return the fields of a dataclass of options that a request takes, in order.
+
+    Those that name a file are left out: it would be read here, where the server's files are, not
+    where the user is.
+    """
     types = get_type_hints(options)
     return tuple(
         _field(one, types[one.name])
         for one in fields(options)
-        if "help" in one.metadata and not one.metadata.get("display")
+        if "help" in one.metadata
+        and not one.metadata.get("display")
+        and not _is_path(types[one.name])
     )
 
 
@@ -92,8 +99,17 @@ def read_options(options: type, given: Mapping[str, Any]) -> Any:
             values[known.name] = _read(known, declared[known.name], given[known.name])
         elif known.required:
             raise InvalidInput(f"{known.name} is missing: {known.help}")
-    unknown = {name: value for name, value in given.items() if name not in values}
-    return options_of(options, values | unknown)
+    if unknown := [name for name in given if name not in values]:
+        known = ", ".join(one.name for one in option_fields(options))
+        raise InvalidInput(f"unknown option {unknown[0]!r}; options: {known or 'none'}")
+    return options_of(options, values)
+
+
+def _is_path(hint: Any) -> bool:
+    """Return True for a path, and for a list of paths, or None in place of one."""
+    if isinstance(hint, type) and issubclass(hint, PurePath):
+        return True
+    return any(_is_path(argument) for argument in get_args(hint))
 
 
 def _field(one: Field[Any], hint: Any) -> OptionField:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -24,6 +25,8 @@ class Options:
     by: Literal["cast", "genre"] = field(default="cast", metadata={"help": "Likeness."})
     exact: bool = field(default=False, metadata={"help": "Compare exactly."})
     shown: int = field(default=1, metadata={"help": "Lines to print.", "display": True})
+    terms: Path | None = field(default=None, metadata={"help": "File of terms."})
+    more: tuple[Path, ...] = field(default=(), metadata={"help": "More files."})
     own: str = ""  # of the task alone
 
 
@@ -66,6 +69,8 @@ def test_plain_values_become_options():
         ({"labels": ["a"], "cut": float("nan")}, "cut is nan; it must be of type number"),
         ({"labels": ["a"], "by": "year"}, "by is 'year'; it must be cast or genre"),
         ({"labels": ["a"], "exact": 1}, "exact is 1; it must be of type boolean"),
+        ({"labels": ["a"], "terms": "/etc/passwd"}, "unknown option 'terms'; options: labels, top"),
+        ({"labels": ["a"], "more": ["/etc/passwd"]}, "unknown option 'more'"),
         ({"labels": ["a"], "shown": 2}, "unknown option 'shown'; options: labels, top, cut, by"),
     ],
 )

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
+import openapi_spec_validator
+import psutil
 import pytest
+import requests
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from tests.support.gate import eventually
 
 import naiad
 from naiad import testing
@@ -45,7 +58,8 @@ class Reversed(Pipeline):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with testing.serve("image", Reversed, instances=1) as server:
+    ui = naiad.UiSettings(ui_port=0)
+    with testing.serve("image", "zero_shot", Reversed, instances=1, ui=ui, health_port=0) as server:
         yield server
 
 
@@ -130,3 +144,213 @@ def test_another_value_of_the_parameter_is_refused(server: Server, value: Any, s
     with pytest.raises(ValueError, match="400: ") as caught:
         ask(server, "reversed", "files", [1, 2], ["", ""], parameters={"naiad_bytes": value})
     assert f'parameter naiad_bytes is {said}; it must be "base64"' in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def page(server: Server) -> str:
+    """Return the address of the tasks over HTTP, beside the server."""
+    return server.page_url.removesuffix("/ui")
+
+
+@pytest.fixture(scope="module")
+def document(page: str) -> dict[str, Any]:
+    return requests.get(f"{page}/openapi.json", timeout=60).json()
+
+
+def call(page: str, task: str, **sent: Any) -> tuple[int, dict[str, Any]]:
+    answer = requests.post(f"{page}/v1/tasks/{task}", timeout=60, **sent)
+    return answer.status_code, answer.json()
+
+
+def left_behind() -> set[Path]:
+    return {*Path(tempfile.gettempdir()).glob("naiad-upload-*")}
+
+
+def test_a_task_answers_texts_as_our_client_does(server: Server, page: str):
+    labels, texts = ["cats", "the weather"], ["It rains.", "A kitten sleeps."]
+    status, found = call(page, "zero_shot", json={"texts": texts, "labels": labels})
+    with server.client() as client:
+        expected = client.zero_shot.infer(texts, labels=labels)
+    assert status == 200
+    assert [column["name"] for column in found["columns"]] == ["text", "label", *labels]
+    for text, one, right in zip(texts, found["answers"], expected, strict=True):
+        (row,) = one["rows"]
+        scores = dict(zip(right.labels, right.scores, strict=True))
+        assert (one["name"], row["text"], row["label"]) == (text, text, right.label)
+        assert [row[label] for label in labels] == pytest.approx([scores[x] for x in labels], 1e-5)
+
+
+def test_files_are_sent_as_a_form_or_in_base64_and_deleted(server: Server, page: str):
+    content = EXAMPLE.read_bytes()
+    before = left_behind()
+    files = [("files", ("../a.png", content)), ("files", ("a.png", b"no picture"))]
+    status, form = call(page, "image", files=files, data={"top": "2", "picture": "true"})
+    body = {"files": [{"name": "../a.png", "content": coded(content)[0]}], "top": 2}
+    _, plain = call(page, "image", json=body)
+    with server.client() as client:
+        expected = client.image.infer([EXAMPLE], top=2)[0]
+    assert status == 200
+    good, bad = form["answers"]
+    assert [row["label"] for row in good["rows"]] == list(expected.labels)
+    assert [row["score"] for row in good["rows"]] == pytest.approx(list(expected.scores), 1e-5)
+    assert plain["answers"] == [good]
+    assert good["name"] == bad["name"] == "a.png"
+    assert bad["rows"] == []
+    assert bad["error"]["status"] == 400
+    assert bad["error"]["message"].startswith("is not a readable image")
+    assert base64.b64decode(form["picture"]["content"]).startswith(b"\x89PNG")
+    assert left_behind() <= before
+
+
+@pytest.mark.parametrize(
+    ("task", "sent", "status", "said"),
+    [
+        ("nothing", {"json": {}}, 404, "no task 'nothing' is served; tasks: image, zero_shot"),
+        ("zero_shot", {"json": {"texts": ["a"]}}, 400, "there are no labels"),
+        (
+            "zero_shot",
+            {"json": {"texts": ["a"], "labels_file": "/etc/passwd"}},
+            400,
+            "unknown field",
+        ),
+        ("zero_shot", {"json": {"texts": [""], "labels": ["a"]}}, 400, "is empty; it must have"),
+        ("zero_shot", {"data": b"{}"}, 415, "send application/json or multipart/form-data"),
+        ("image", {"json": {"files": ["/etc/passwd"]}}, 400, '"name" and "content", in base64'),
+        ("image", {"json": {"files": []}}, 400, "there are no images to ask about"),
+        ("image", {"files": {"files": ("a", b"x")}, "data": {"top": "0"}}, 400, "at least 1"),
+        ("image", {"files": {"file": ("a", b"x")}}, 400, "files are sent as files"),
+    ],
+)
+def test_errors_have_a_status_and_the_message_of_the_client(
+    page: str, task: str, sent: dict[str, Any], status: int, said: str
+):
+    found = call(page, task, **sent)
+    assert found[0] == status
+    assert said in found[1]["error"]
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000, b'{"texts": [NaN]}', b"\xff", b"null"])
+def test_a_body_that_is_no_json_object_is_refused(page: str, text: bytes):
+    headers = {"content-type": "application/json"}
+    status, found = call(page, "zero_shot", data=text, headers=headers)
+    assert status == 400
+    assert "the body" in found["error"]
+
+
+def test_strangers_are_refused_before_the_server_is_asked(page: str):
+    for headers, status in (
+        ({"host": "evil.example"}, 421),
+        ({"origin": "https://evil.example"}, 403),
+    ):
+        assert call(page, "image", json={}, headers=headers)[0] == status
+
+
+def test_the_document_says_what_is_served(server: Server, document: dict[str, Any]):
+    openapi_spec_validator.validate(document)
+    assert document["servers"] == [{"url": server.http_url}]
+    models = {f"/v2/models/{name}" for name in ("image", "zero_shot", "reversed")}
+    tasks = {"/v1/tasks/image", "/v1/tasks/zero_shot"}
+    assert document["paths"].keys() == models | {f"{one}/infer" for one in models} | tasks
+    beside = requests.get(f"{server.health_url}/openapi.json", timeout=30).json()
+    openapi_spec_validator.validate(beside)
+    assert beside["paths"].keys() == document["paths"].keys() - tasks
+    (tensor,) = beside["components"]["schemas"]["reversed.request"]["properties"]["inputs"][
+        "items"
+    ]["anyOf"]
+    assert tensor["x-dimensions"] == ["rows", 2]
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        if "post" in item:
+            yield path, item["post"]
+
+
+def test_every_example_of_the_documents_is_answered(
+    server: Server, page: str, document: dict[str, Any]
+):
+    beside = requests.get(f"{server.health_url}/openapi.json", timeout=30).json()
+    asked: list[str] = []
+    for path, operation in [*operations(document), *operations(beside)]:
+        content = operation["requestBody"]["content"]["application/json"]
+        for example in content.get("examples", {}).values():
+            url = (page if path.startswith("/v1/") else server.http_url) + path
+            answer = requests.post(url, json=example["value"], timeout=60)
+            assert answer.status_code == 200, answer.text
+            asked.append(path)
+    assert {"/v1/tasks/zero_shot", "/v2/models/zero_shot/infer"} <= {*asked}
+    assert "/v2/models/reversed/infer" in asked
+
+
+# Sizes that must agree, and texts that must not be blank, are not in JSON Schema.
+LEFT_OUT = [positive_data_acceptance]
+
+
+# Triton 2.51 answers JSON that it cannot read with 500, such as 2.0 where an integer is due.
+OF_TRITON = [*LEFT_OUT, not_a_server_error]
+
+
+def keeps_to(
+    operation: Any, mode: GenerationMode, url: str, left_out: list[Any] = LEFT_OUT
+) -> set[int]:
+    """Send requests made from an operation, valid or not; return the statuses of the answers."""
+    statuses: set[int] = set()
+
+    @hypothesis.seed(1)
+    @hypothesis.settings(
+        max_examples=5,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate],
+    )
+    @hypothesis.given(case=operation.as_strategy(mode))
+    def keeps(case: Any) -> None:
+        answer = case.call(base_url=url)
+        statuses.add(answer.status_code)
+        case.validate_response(answer, excluded_checks=left_out)
+
+    keeps()
+    return statuses
+
+
+def test_the_server_keeps_to_its_document(server: Server, page: str, document: dict[str, Any]):
+    statuses: set[int] = set()
+    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+        operation = found.ok()
+        if operation.path.startswith("/v1/"):
+            statuses |= keeps_to(operation, GenerationMode.POSITIVE, page)
+            statuses |= keeps_to(operation, GenerationMode.NEGATIVE, page)
+        else:  # Triton takes much that is not KServe v2
+            url = server.http_url
+            statuses |= keeps_to(operation, GenerationMode.POSITIVE, url, OF_TRITON)
+    assert {200, 400} <= statuses
+
+
+def test_the_command_writes_the_same_document(
+    server: Server, document: dict[str, Any], tmp_path: Path
+):
+    file = tmp_path / "openapi.json"
+    run = [sys.executable, "-m", "naiad", "codegen", "openapi", "--url", server.grpc_url]
+    subprocess.run([*run, "-o", file], check=True, timeout=120)
+    written = json.loads(file.read_text("utf-8"))
+    assert written["paths"].keys() == document["paths"].keys()
+    assert written["components"] == document["components"]
+    assert written["paths"]["/v1/tasks/image"]["servers"] == [
+        {"url": server.page_url.removesuffix("/ui")}
+    ]
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=20).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def test_the_page_is_started_again_when_it_dies(server: Server, page: str):
+    ours = psutil.Process().children(recursive=True)
+    (process,) = [one for one in ours if "naiad.ui.process" in one.cmdline()]
+    process.kill()
+    process.wait(20)
+    assert eventually(lambda: answers(f"{page}/v1/tasks"), 60)

@@ -80,11 +80,13 @@ def seen(server: Server, loaded: Path) -> list[int]:
         assert reader.stdout is not None
         seen = [int(reader.stdout.readline())]
         answered: list[int] = []
+        title = "The Vault Above Ceres"
 
         def advance(done: int, total: int) -> None:
             if 0 < done < total:
                 seen.append(int(reader.stdout.readline()))  # type: ignore[union-attr]
-                answered.append(len(client.movies_similar.infer("The Vault Above Ceres", k=100)))
+                found = client.movies_similar.infer(title, k=100, by="description")
+                answered.append(len(found))
 
         done = embed_films(str(loaded), client, advance, chunk=60, publish_seconds=0)
         assert done == 191
@@ -193,7 +195,7 @@ BAD = [
     (
         "movies_similar",
         {"movie": "The Moon Job", "by": "plot"},
-        r"by is 'plot'; choose from description, ratings",
+        r"by is 'plot'; choose from all, description, ratings",
     ),
     ("movies_search", {"text": "x", "actor": "zzz"}, r"no actor is called 'zzz'"),
     ("movies_search", {"text": "  "}, r"text is empty; describe the film"),

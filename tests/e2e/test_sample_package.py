@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from PIL import Image
 from tests.support.command import naiad_serve, shown_when_ready, urls_shown
 
@@ -27,11 +28,12 @@ CLUSTER = "3\n\nAr 0 0 0\nAr 3.8 0 0\nAr 0 3.9 0\n"
 
 @dataclass(frozen=True)
 class Installed:
-    """The installed package, some clusters in ``folder``, and ``naiad serve argon_clusters``."""
+    """The installed package, some clusters in ``folder``, and a server with ``--ui``."""
 
     target: Path
     folder: Path
     url: str
+    page: str
 
 
 def run(*arguments: str | Path, status: int = 0) -> str:
@@ -60,8 +62,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", path)
         run("simulate", NAME, "-n", 6, "-o", folder / "clusters", "--seed", 5)
-        with naiad_serve(NAME, "--instances", "1") as server:
-            yield Installed(target, folder, urls_shown(shown_when_ready(server))["gRPC"])
+        with naiad_serve(NAME, "--instances", "1", "--ui") as server:
+            shown = urls_shown(shown_when_ready(server))
+            yield Installed(target, folder, shown["gRPC"], shown["page"])
 
 
 def energies(table: Path) -> dict[str, float]:
@@ -89,6 +92,16 @@ def test_infer_prints_tables_and_pictures_of_energies(sample: Installed, tmp_pat
     assert len(found) == 6
     with Image.open(picture) as drawn:
         assert len(drawn.getcolors(1 << 24) or ()) > 50
+
+
+def test_it_is_called_over_http_and_in_the_document(sample: Installed) -> None:
+    clusters = sorted((sample.folder / "clusters").iterdir())
+    files = [("files", (path.name, path.read_bytes())) for path in clusters]
+    answer = requests.post(f"{sample.page}/v1/tasks/{NAME}", files=files, timeout=60).json()
+    found = {one["name"]: one["rows"][0]["energy"] for one in answer["answers"]}
+    assert found == pytest.approx(stated(sample.folder / "clusters"), rel=0.02, abs=2)
+    paths = requests.get(f"{sample.page}/openapi.json", timeout=60).json()["paths"]
+    assert {f"/v1/tasks/{NAME}", f"/v2/models/{NAME}/infer"} <= paths.keys()
 
 
 def test_process_writes_one_table_for_a_folder(sample: Installed, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import requests
 from tests.support.triton import FREE, Belongings, copy_model
 
-from naiad import Client, GateSettings, Server
+from naiad import Client, GateSettings, Server, UiSettings
 from naiad.errors import NotAllowed
 from naiad.gate.keys import add_key, remove_key
 
@@ -79,6 +80,11 @@ def envoy() -> psutil.Process:
     return next(child for child in children if child.name() == "envoy")
 
 
+def page() -> psutil.Process:
+    children = psutil.Process().children(recursive=True)
+    return next(child for child in children if "naiad.ui.process" in child.cmdline())
+
+
 @pytest.mark.parametrize("gate", [None, GateSettings()])
 def test_no_request_fails_while_triton_is_killed_four_times(
     repository: Path, gate: GateSettings | None
@@ -118,15 +124,16 @@ def test_no_request_fails_while_the_gate_is_killed_and_readiness_reports_it(
 
 def test_a_server_behind_a_gate_leaves_nothing(repository: Path, tmp_path: Path):
     socket = tmp_path / "naiad.sock"
-    with Server(repository, **FREE, gate=GateSettings(socket=socket)) as server:
+    gated = GateSettings(socket=socket)
+    with Server(repository, **FREE, gate=gated, ui=UiSettings()) as server:
         belongings = Belongings.of(server)
-        gate = envoy()
+        beside = envoy(), page()
         assert socket.stat().st_mode & 0o777 == 0o600
         with Client(f"unix:{socket}") as client:
             x = np.ones(2, np.float32)
             assert np.array_equal(client.infer("identity", x=x)["y"], x)
             assert [model.name for model in client.models()] == ["identity"]
-    assert not gate.is_running()
+    assert not any(process.is_running() for process in beside)
     assert belongings.left() == []
     assert not socket.exists()
     assert not socket.with_name("naiad.sock.key").exists()
@@ -137,7 +144,13 @@ def test_a_running_server_refuses_a_removed_key_and_accepts_a_new_one(
 ):
     keys = tmp_path / "keys.json"
     first = add_key(keys, "first")
-    with Server(repository, **FREE, gate=GateSettings(api_keys=keys)) as server:
+    gate = GateSettings(api_keys=keys)
+    with Server(repository, **FREE, gate=gate, ui=UiSettings()) as server:
+        tasks = f"{server.page_url.removesuffix('/ui')}/v1/tasks"
+        assert tasks.startswith(server.http_url)
+
+        def status(key: str) -> int:
+            return requests.get(tasks, auth=("me", key), timeout=20).status_code
 
         def may(key: str) -> bool:
             with Client(server.grpc_url, api_key=key, retries=0) as client:
@@ -148,8 +161,10 @@ def test_a_running_server_refuses_a_removed_key_and_accepts_a_new_one(
                 return True
 
         assert may(first)
+        assert status(first) == 200
         second = add_key(keys, "second")
         until(lambda: may(second), 10)
         remove_key(keys, "first")
         until(lambda: not may(first), 10)
         assert may(second)
+        assert (status(first), status(second)) == (401, 200)

@@ -40,22 +40,26 @@ class Seen:
 class Behind:
     """An HTTP and gRPC server that answers everything and records its requests."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, ui: bool = False) -> None:
         self.seen: list[Seen] = []
         self.before: Callable[[], None] = lambda: None
-        self.upstream = Upstream(directory / "http", directory / "grpc", directory / "metrics")
+        names = ("http", "grpc", "metrics", *(["ui"] if ui else []))
+        self.upstream = Upstream(*(directory / name for name in names))
         self._http = _HttpServer(str(self.upstream.http), self._handler())
         self._metrics = _HttpServer(str(self.upstream.metrics), self._handler())
         largest = [("grpc.max_receive_message_length", 2**31 - 1)]  # as in Triton
         self._grpc = grpc.server(ThreadPoolExecutor(8), options=largest)
         self._grpc.add_generic_rpc_handlers((_AnyMethod(self),))
         self._grpc.add_insecure_port(f"unix:{self.upstream.grpc}")
-        for server in (self._http, self._metrics):
+        self._servers = [self._http, self._metrics]
+        if self.upstream.ui is not None:
+            self._servers.append(_HttpServer(str(self.upstream.ui), self._handler()))
+        for server in self._servers:
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         self._grpc.start()
 
     def close(self) -> None:
-        for server in (self._http, self._metrics):
+        for server in self._servers:
             server.shutdown()
             server.server_close()
         self._grpc.stop(None).wait()
@@ -77,7 +81,7 @@ class Behind:
                 self.end_headers()
                 self.wfile.write(reply)
 
-            do_GET = do_POST = answer  # noqa: N815
+            do_GET = do_POST = do_HEAD = answer  # noqa: N815
 
             def address_string(self) -> str:
                 return "unix"
@@ -213,12 +217,12 @@ class Gate:
 
 
 @contextmanager
-def running(settings: GateSettings) -> Iterator[Gate]:
-    """Run a gate with ``settings`` on its own ports."""
+def running(settings: GateSettings, *, ui: bool = False) -> Iterator[Gate]:
+    """Run a gate with ``settings`` on its own ports, in front of a page, too, if ``ui``."""
     with tempfile.TemporaryDirectory(prefix="gate-") as name:
         root = Path(name)
         check(settings, beyond_loopback=False)
-        behind = Behind(root)
+        behind = Behind(root, ui=ui)
         port, other_port, metrics_port = free_ports(3)
         addresses = [("127.0.0.1", port), ("127.0.0.1", other_port)]
         listeners = Listeners(addresses, settings.socket, ("127.0.0.1", metrics_port))

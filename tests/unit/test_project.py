@@ -27,6 +27,7 @@ LAYERS: tuple[set[str], ...] = (
     {"application", "backoff", "console", "engine_release", "files", "image_formats"},
     {"image_parts"},
     {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
+    | {"hdf5_references"}
     | {"contact_sheet", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
     {"client", "gate", "geometric", "runtime", "torch_model", "tuning"},

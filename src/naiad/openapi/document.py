@@ -23,6 +23,9 @@ FAILURES: Final[Mapping[int, str]] = {
 }
 """Meaning of each status of an error."""
 
+_OF_TRITON: Final = "400-of-triton"
+"""Wrong requests as Triton answers them: it declares some of the JSON as text (seen in 2.51)."""
+
 _METADATA: Final[Json] = {
     "type": "object",
     "required": ["name", "inputs", "outputs"],
@@ -77,11 +80,8 @@ def document(
             **schemas,
         },
         "responses": {
-            str(status): {
-                "description": text,
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-            }
-            for status, text in FAILURES.items()
+            **{str(status): _failure(text) for status, text in FAILURES.items()},
+            _OF_TRITON: _failure(FAILURES[400], "text/plain"),
         },
     }
     made: Json = {
@@ -114,10 +114,12 @@ def document(
     return made
 
 
-def failures(*statuses: int) -> Json:
-    """Return responses for errors with these statuses, by default all."""
+def failures(*, of_triton: bool = False) -> Json:
+    """Return the responses for errors, as Triton itself gives them or the tasks do."""
+    names = {400: _OF_TRITON} if of_triton else {}
     return {
-        str(status): {"$ref": f"#/components/responses/{status}"} for status in statuses or FAILURES
+        str(status): {"$ref": f"#/components/responses/{names.get(status, status)}"}
+        for status in FAILURES
     }
 
 
@@ -130,3 +132,9 @@ def server_entry(http_url: str) -> Json:
         "description": "Triton, over HTTP",
         "variables": {"host": {"default": "localhost"}, "port": {"default": "8000"}},
     }
+
+
+def _failure(text: str, *others: str) -> Json:
+    """Return a response with an error in JSON, which may be declared as other types."""
+    schema = {"schema": {"$ref": "#/components/schemas/Error"}}
+    return {"description": text, "content": dict.fromkeys(["application/json", *others], schema)}

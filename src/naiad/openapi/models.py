@@ -44,21 +44,13 @@ def model_paths(spec: ModelSpec, example: Mapping[str, Any] | None = None) -> tu
         "summary": f"Ask the model {spec.name}",
         "description": "\n\n".join(filter(None, [notice, _BINARY])),
         "tags": ["models"],
-        "parameters": [
-            {
-                "name": "Inference-Header-Content-Length",
-                "in": "header",
-                "description": "Bytes of JSON before binary data.",
-                "schema": {"type": "integer", "minimum": 0},
-            }
-        ],
         "requestBody": {"required": True, "content": {"application/json": body}},
         "responses": {
             "200": {
                 "description": "The outputs.",
                 "content": {"application/json": {"schema": _ref(f"{name}.answer")}},
             },
-            **failures(),
+            **failures(of_triton=True),
         },
     }
     about: Json = {
@@ -70,7 +62,7 @@ def model_paths(spec: ModelSpec, example: Mapping[str, Any] | None = None) -> tu
                 "description": "Its versions, and its tensors by datatype and shape.",
                 "content": {"application/json": {"schema": _ref("ModelMetadata")}},
             },
-            **failures(),
+            **failures(of_triton=True),
         },
     }
     paths = {f"/v2/models/{spec.name}/infer": {"post": infer}}

@@ -145,12 +145,10 @@ def _described(spec: ModelSpec, one: TensorSpec, declared: Tensor | None) -> Des
 
 
 def _shape(dims: Sequence[int | str | None]) -> Json:
+    # Not prefixItems with fixed sizes, which few generators of clients know: see x-dimensions.
     return {
         "type": "array",
-        "prefixItems": [
-            {"const": dim} if isinstance(dim, int) else {"type": "integer", "minimum": 0}
-            for dim in dims
-        ],
+        "items": {"type": "integer", "minimum": 0},
         "minItems": len(dims),
         "maxItems": len(dims),
     }

@@ -20,6 +20,7 @@ import numpy as np
 
 from naiad.client import Client
 from naiad.errors import InvalidInput, NaiadError
+from naiad.hdf5_references import refuse_references
 from naiad.tasks.client import TaskClient
 from naiad.tasks.option_fields import OptionField, option_fields, read_options
 from naiad.tasks.requests import without_place
@@ -114,6 +115,8 @@ class TaskCall:
     ) -> Generator[Answer]:
         """Yield an answer for each unit, in order, with errors in their places.
 
+        The files may be a stranger's: those that name further files are refused.
+
         Args:
             options: from :meth:`options`.
             files: with units; a folder stands for the files in it.
@@ -188,6 +191,7 @@ class TaskCall:
     ) -> Iterator[tuple[Input, int, str, Any]]:
         for given in inputs:
             try:
+                refuse_references(given.path)
                 source: Source[Any] = open_input(self.task, given)
             except NaiadError as error:
                 yield given, 0, str(given.path), error

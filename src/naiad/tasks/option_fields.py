@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, g
 
 from naiad.core.fields import choices, out_of_bounds
 from naiad.errors import InvalidInput
-from naiad.tasks.task import Json, options_of
+from naiad.tasks.task import Json
 
 Kind: TypeAlias = Literal["boolean", "integer", "number", "string", "strings"]
 
@@ -71,8 +71,7 @@ class OptionField:
 def option_fields(options: type) -> tuple[OptionField, ...]:
     """Return the fields of a dataclass of options that a request takes, in order.
 
-    Those that name a file are left out: it would be read here, where the server's files are, not
-    where the user is.
+    Those that are paths are left out: a page or a request must not name files of the server's.
     """
     types = get_type_hints(options)
     return tuple(
@@ -80,7 +79,7 @@ def option_fields(options: type) -> tuple[OptionField, ...]:
         for one in fields(options)
         if "help" in one.metadata
         and not one.metadata.get("display")
-        and not _is_path(types[one.name])
+        and not _names_file(types[one.name])
     )
 
 
@@ -99,17 +98,18 @@ def read_options(options: type, given: Mapping[str, Any]) -> Any:
             values[known.name] = _read(known, declared[known.name], given[known.name])
         elif known.required:
             raise InvalidInput(f"{known.name} is missing: {known.help}")
-    if unknown := [name for name in given if name not in values]:
-        known = ", ".join(one.name for one in option_fields(options))
-        raise InvalidInput(f"unknown option {unknown[0]!r}; options: {known or 'none'}")
-    return options_of(options, values)
+    for name in given:
+        if name not in values:  # those that are left out, too
+            known = ", ".join(one.name for one in option_fields(options))
+            raise InvalidInput(f"unknown option {name!r}; options: {known or 'none'}")
+    return options(**values)
 
 
-def _is_path(hint: Any) -> bool:
-    """Return True for a path, and for a list of paths, or None in place of one."""
-    if isinstance(hint, type) and issubclass(hint, PurePath):
-        return True
-    return any(_is_path(argument) for argument in get_args(hint))
+def _names_file(hint: Any) -> bool:
+    """Return whether a type is a path, or has one in it, such as ``tuple[Path, ...] | None``."""
+    if isinstance(hint, type) and not get_args(hint):
+        return issubclass(hint, PurePath)
+    return any(_names_file(arg) for arg in get_args(hint))
 
 
 def _field(one: Field[Any], hint: Any) -> OptionField:

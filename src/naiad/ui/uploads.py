@@ -13,12 +13,12 @@ from naiad.ui.task_fields import file_name
 
 
 class Uploads:
-    """A temporary folder for files, each in a folder of its own, so that names may be equal."""
+    """A temporary folder for files; those of equal names are in folders of their own."""
 
     def __init__(self) -> None:
         """Make the folder; only this user can read it."""
         self._folder = Path(tempfile.mkdtemp(prefix="naiad-upload-"))
-        self._count = 0
+        self._folders = 0
 
     def __enter__(self) -> Uploads:
         return self
@@ -52,12 +52,16 @@ class Uploads:
 
     def without_folder(self, text: str) -> str:
         """Return a text with files' own names in place of their paths here."""
-        for number in range(self._count):
+        for number in range(self._folders):
             text = text.replace(f"{self._folder}/{number}/", "")
         return text
 
     def _path(self, name: str) -> Path:
-        folder = self._folder / str(self._count)
-        folder.mkdir()
-        self._count += 1
-        return folder / file_name(name)
+        """Return where to write a file: beside the others, as some come in pairs, if it can be."""
+        folders = (self._folder / str(number) for number in range(self._folders + 1))
+        path = next(
+            one / file_name(name) for one in folders if not (one / file_name(name)).exists()
+        )
+        path.parent.mkdir(exist_ok=True)
+        self._folders = len([*self._folder.iterdir()])
+        return path

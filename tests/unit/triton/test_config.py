@@ -2,6 +2,7 @@ import pytest
 from google.protobuf import text_format
 
 from naiad import Pipeline, Tensor
+from naiad.core.schema_json import SCHEMA_PARAMETER, read_schemas
 from naiad.errors import EngineError
 from naiad.triton.config import model_config, read_config, read_parameters, write_config
 
@@ -34,7 +35,9 @@ def test_the_schema_becomes_the_config(tmp_path):
     assert [list(o.dims) for o in config.output] == [[4], [-1, 7]]
     for dtype in ("TYPE_FP32", "TYPE_INT64", "TYPE_STRING", "TYPE_BOOL", "TYPE_FP16", "TYPE_FP64"):
         assert dtype in described
-    assert read_parameters(config) == {"notice": 'said "so"'}
+    parameters = read_parameters(config)
+    assert read_schemas(parameters.pop(SCHEMA_PARAMETER)) == (Every.inputs, Every.outputs)
+    assert parameters == {"notice": 'said "so"'}
 
 
 def test_a_config_that_is_none_says_where(tmp_path):

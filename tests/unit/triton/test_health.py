@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from naiad.errors import EngineError
+from naiad.errors import EngineError, NaiadError, Unavailable
 from naiad.triton.health import Health, HealthEndpoint
 
 
@@ -100,6 +100,25 @@ def test_the_endpoint_says_200_or_503_with_the_report(health: Health, endpoint: 
 def test_the_endpoint_knows_two_paths_and_head(endpoint: HealthEndpoint):
     assert get(endpoint, "/")[0] == 404
     assert get(endpoint, "/livez", "HEAD") == (200, "")
+
+
+def test_the_document_of_the_models_is_beside_the_health(health: Health):
+    found: list[dict[str, str] | NaiadError] = [{"openapi": "3.1.0"}, Unavailable("it restarts")]
+
+    def document() -> dict[str, str]:
+        one = found.pop(0)
+        if isinstance(one, NaiadError):
+            raise one
+        return one
+
+    endpoint = HealthEndpoint(health, "127.0.0.1", 0, document)
+    try:
+        status, body = get(endpoint, "/openapi.json")
+        assert (status, json.loads(body)) == (200, {"openapi": "3.1.0"})
+        status, body = get(endpoint, "/openapi.json")
+        assert (status, json.loads(body)) == (503, {"error": "it restarts"})
+    finally:
+        endpoint.close()
 
 
 def test_a_health_port_in_use_is_named(health: Health, endpoint: HealthEndpoint):

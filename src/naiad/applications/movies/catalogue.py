@@ -1,17 +1,23 @@
-"""Queries of a film graph: films like a film, like a description, or for a user."""
+"""A film graph as queries need it: its films, their titles and words, and what they share."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from sys import intern
+from typing import TYPE_CHECKING, Any, Final
 
-from naiad.applications.movies.graph import ENCODER, PEOPLE, VECTOR
+from naiad.applications.movies.graph import ENCODER, PEOPLE, description
+from naiad.applications.movies.names import words
 from naiad.applications.movies.picks import Pick, Why
 from naiad.applications.movies.titles import Titles
-from naiad.applications.store import Key, Store, Where
-from naiad.core.schema import Array
+from naiad.applications.store import Key, Store
 from naiad.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from naiad.applications.movies.full_text import FullText
 
 MOST: Final = 100
 """Maximum number of films in one answer."""
@@ -20,6 +26,21 @@ LIKING: Final = {"rating": (">=", 4.0)}
 """The rating, out of 5, from which a user counts as liking a film."""
 
 _SHOWN_PEOPLE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What is kept of each film.
+
+    Attributes:
+        genres: their names.
+        collection: the series it belongs to, or "".
+        votes: number of votes elsewhere, or 0.
+    """
+
+    genres: frozenset[str]
+    collection: str
+    votes: float
 
 
 class Catalogue:
@@ -35,15 +56,28 @@ class Catalogue:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._full_text: tuple[int, FullText] | None = None
         self.state = 0
         """The number of published states read before this one."""
         self._read()
 
     def _read(self) -> None:
         films = self.store.find("Movie", limit=1_000_000)
-        self.keys: list[str] = [film["id"] for film in films]
         self.titles = Titles((film["id"], film["title"], film["year"]) for film in films)
-        self._likes: dict[str, int] = {}
+        self.films = {film["id"]: _film(film) for film in films}
+        self.keys: list[str] = [*self.films]
+        self._series: dict[str, list[str]] = defaultdict(list)
+        for key, film in self.films.items():
+            self._series[film.collection].append(key)
+        counted = Counter(genre for film in self.films.values() for genre in film.genres)
+        self._genre_rarity = {
+            genre: _rarity(number, len(self.films)) for genre, number in counted.items()
+        }
+        self._degrees: dict[str, dict[Key, int]] = {}
+        self._likes: dict[str, int] | None = None
+        self._fame: dict[str, float] | None = None
+        # Publications that only add embeddings leave the words as they are.
+        self._texts = hash(tuple((film["id"], description(film)) for film in films))
         self.about = {row["id"]: row["text"] for row in self.store.find("About")}
 
     def refresh(self) -> None:
@@ -75,9 +109,7 @@ class Catalogue:
         if not text.strip():
             raise InvalidInput("text is empty; describe the film")
         if genre:
-            names = [row["name"] for row in self.store.find("Genre", order="name", limit=1000)]
-            if genre not in names:
-                raise InvalidInput(f"no genre {genre[:80]!r}; choose from {', '.join(names)}")
+            self.genre(genre)
         used = self.about.get(ENCODER)
         if used is None:
             raise InvalidInput("no film has an embedding yet; run `naiad movies embed`")
@@ -87,32 +119,94 @@ class Catalogue:
                 f"serve movies_search with --weights of {used}, or load and embed the films again"
             )
 
-    def similar(self, film: str, k: int) -> list[Pick]:
-        """Return the films whose descriptions are most like that of ``film``, a key.
+    @property
+    def full_text(self) -> FullText:
+        """The index of the words of films; made when first needed, and again when films change."""
+        from naiad.applications.movies.full_text import FullText
+
+        if self._full_text is None or self._full_text[0] != self._texts:
+            self._full_text = self._texts, FullText(self._words())
+        return self._full_text[1]
+
+    def _words(self) -> Iterator[tuple[str, str]]:
+        """Yield the key and words of each film: title, plot, tagline, genres and people."""
+        named = {row["id"]: row["name"] or "" for row in self.store.find("Person", limit=1_000_000)}
+        people: dict[Key, list[str]] = defaultdict(list)
+        for edge in PEOPLE:
+            for link in self.store.links(edge, list(self.films), limit=1_000_000):
+                people[link.source].append(named.get(link.target, ""))
+        for film in self.store.find("Movie", limit=1_000_000):
+            key = film["id"]
+            yield key, " ".join((description(film), *(film["genres"] or ()), *people[key]))
+
+    def genre(self, wanted: str) -> str:
+        """Return the name of a genre that films have, given in any spelling.
 
         Raises:
-            InvalidInput: the film has no embedding yet.
+            InvalidInput: there is no such genre; lists them.
         """
-        vectors = self.store.vectors("Movie", VECTOR, [film])
-        if film not in vectors:
-            raise InvalidInput(
-                f"{self.titles.name(film)} has no embedding yet; run `naiad movies embed`"
-            )
-        hits = self.store.nearest("Movie", VECTOR, vectors[film], k, where={"id": ("!=", film)})
-        scores = {str(hit.key): hit.score for hit in hits}
-        return self.explained(scores, [film])
+        names = sorted(self._genre_rarity)
+        found = [name for name in names if words(name) == words(wanted)]
+        if not found:
+            raise InvalidInput(f"no genre {wanted[:80]!r}; choose from {', '.join(names)}")
+        return wanted if wanted in found else found[0]
 
-    def search(self, query: Array, k: int, where: Where | None = None) -> list[Pick]:
-        """Return the films whose descriptions are nearest to a vector."""
-        hits = self.store.nearest("Movie", VECTOR, query, k, where=where)
-        return self.explained({str(hit.key): hit.score for hit in hits}, [])
+    def series(self, film: str) -> list[str]:
+        """Return the other films of a film's series."""
+        name = self.films[film].collection
+        return [key for key in self._series.get(name, ()) if key != film] if name else []
+
+    def genres_shared(self, film: str, others: Iterable[str]) -> dict[str, float]:
+        """Return the genres in common with others as a share of all of both, the rare for more.
+
+        Others that have none in common are left out.
+        """
+        ours, weight = self.films[film].genres, self._genre_rarity
+        own = sum(map(weight.__getitem__, ours))
+        found: dict[str, float] = {}
+        shares: dict[frozenset[str], float] = {}  # most films have the genres of many others
+        for other in others:
+            theirs = self.films[other].genres
+            if theirs not in shares:
+                both = sum(map(weight.__getitem__, ours & theirs))
+                whole = own + sum(map(weight.__getitem__, theirs)) - both
+                shares[theirs] = both / whole if whole else 0.0
+            if shares[theirs]:
+                found[other] = shares[theirs]
+        return found
+
+    def rarity(self, edge: str, name: Key) -> float:
+        """Return 1 for a person, company, ... of one film, less for one of many, 0 for one of all.
+
+        It is ``1 - log(films of the name) / log(films)``.
+        """
+        if edge not in self._degrees:
+            self._degrees[edge] = self.store.degrees(edge, side="target")
+        return _rarity(self._degrees[edge].get(name, 1), len(self.films))
 
     def likes(self, films: Sequence[str]) -> dict[str, int]:
-        """Return the number of users who like each film; cached."""
-        new = [film for film in films if film not in self._likes]
-        found = self.store.links("rated", new, side="target", where=LIKING, limit=1_000_000)
-        self._likes |= dict.fromkeys(new, 0) | Counter(str(link.target) for link in found)
-        return {film: self._likes[film] for film in films}
+        """Return the number of users who like each film."""
+        liked = self._liked
+        return {film: liked.get(film, 0) for film in films}
+
+    @property
+    def _liked(self) -> Mapping[str, int]:
+        if self._likes is None:
+            found = self.store.degrees("rated", side="target", where=LIKING)
+            self._likes = {str(film): number for film, number in found.items()}
+        return self._likes
+
+    @property
+    def fame(self) -> Mapping[str, float]:
+        """How well a film is known, 0 to 1: the logarithm of the users who like it, by the largest.
+
+        In a graph without such users, of the votes elsewhere. Unknown films may be missing.
+        """
+        if self._fame is None:
+            known = self._liked or {key: film.votes for key, film in self.films.items()}
+            most = math.log1p(max(known.values(), default=0)) or 1.0
+            self._fame = {film: math.log1p(number) / most for film, number in known.items()}
+        return self._fame
 
     def explained(
         self,
@@ -173,3 +267,12 @@ class Catalogue:
             film: [f"{names[key]} ({role})" for key, role in people.items()][:_SHOWN_PEOPLE]
             for film, people in found.items()
         }
+
+
+def _film(row: Mapping[str, Any]) -> Film:
+    genres = frozenset(map(intern, row["genres"] or ()))
+    return Film(genres, row["collection"] or "", max(row["vote_count"] or 0.0, 0.0))
+
+
+def _rarity(number: int, films: int) -> float:
+    return 1 - math.log(number) / math.log(max(films, 2))

@@ -125,17 +125,17 @@ def similar(
     title: Annotated[str, typer.Argument(help="Title, 'title (year)' or id.", show_default=False)],
     k: _K = 10,
     by: Annotated[
-        str, typer.Option(help="Likeness: description, ratings, genre, director or cast.")
-    ] = "description",
+        str, typer.Option(help="Likeness: all, description, ratings, genre, director or cast.")
+    ] = "all",
     place: _Place = None,
     url: _Url = None,
     output: _Output = None,
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
-    """Find films like a film: by description, ratings, genre, director or cast.
+    """Find films like a film: by all that is known, or by one kind of likeness.
 
-    By ratings, they are the films liked by the users who like the film.
+    An id comes before a title. By ratings, they are the films liked by the users who like the film.
 
     [bold]Examples[/]
 
@@ -163,7 +163,7 @@ def search(
     plot: _Plot = None,
     force: Force = False,
 ) -> None:
-    """Find films that fit a description.
+    """Find films that fit a description, by meaning, words and fame.
 
     [bold]Examples[/]
 

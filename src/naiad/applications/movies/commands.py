@@ -18,6 +18,7 @@ from naiad.applications.movies.graph import ENCODER, VECTOR, movie_schema
 from naiad.applications.movies.likeness import like
 from naiad.applications.movies.likeness import question as in_words
 from naiad.applications.movies.place import open_films, store_place
+from naiad.applications.movies.search import search
 from naiad.applications.movies.task import (
     Answer,
     MoviesRecommend,
@@ -201,7 +202,8 @@ def _searched(catalogue: Catalogue, question: Question) -> Answer:
     encoder = Encoder(served_folder(None))
     catalogue.check_search(question.subject, question.filters["genre"], encoder.card.name)
     (vector,) = encoder.encode([question.subject])
-    picks = catalogue.search(vector, question.k, search_filter(catalogue, **question.filters))
+    where = search_filter(catalogue, **question.filters)
+    picks = search(catalogue, question.subject, vector, question.k, where)
     return Answer(picks, f"for {question.subject!r}", catalogue.notice)
 
 

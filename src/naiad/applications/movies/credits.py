@@ -9,6 +9,7 @@ from rapidfuzz import process, utils
 
 from naiad.applications.movies.catalogue import Catalogue
 from naiad.applications.movies.graph import PEOPLE
+from naiad.applications.movies.names import words
 from naiad.applications.store import Record, Where
 from naiad.errors import InvalidInput
 
@@ -23,7 +24,8 @@ def films_with(catalogue: Catalogue, role: str, name: str) -> set[str]:
     Args:
         catalogue: the films.
         role: a role of :data:`naiad.applications.movies.graph.PEOPLE`, such as ``director``.
-        name: the person's name in any case; all people of that name are taken.
+        name: the person's name in any case, with or without accents and punctuation; all people of
+            that name are taken.
 
     Raises:
         InvalidInput: nobody of that name has the role; lists similar names.
@@ -33,7 +35,7 @@ def films_with(catalogue: Catalogue, role: str, name: str) -> set[str]:
     if films:
         return films
     everyone = catalogue.store.find("Person", limit=1_000_000)
-    found = [row for row in everyone if _plain(row["name"] or "") == _plain(name)]
+    found = [row for row in everyone if words(row["name"] or "") == words(name)]
     films = _films(catalogue, edge, found)
     if films:
         return films
@@ -68,9 +70,9 @@ def search_filter(
     """Return the condition for a genre, a range of years and people; "" and 0 mean any.
 
     Raises:
-        InvalidInput: the last year is before the first, or nobody is called so.
+        InvalidInput: the last year is before the first, nobody is called so, or no genre is.
     """
-    where: dict[str, Any] = {"genres": ("has", genre)} if genre else {}
+    where: dict[str, Any] = {"genres": ("has", catalogue.genre(genre))} if genre else {}
     if first_year and last_year and first_year > last_year:
         raise InvalidInput(f"the first year, {first_year}, is after the last, {last_year}")
     if first_year and last_year:
@@ -84,7 +86,3 @@ def search_filter(
     if films:
         where["id"] = ("in", sorted(set.intersection(*films)))
     return where
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from naiad.applications.store import EdgeTable, GraphSchema, NodeTable, Writer
-from naiad.applications.store.schema import SOURCE, TARGET
-from naiad.errors import InvalidInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,40 +92,6 @@ class MovieTables:
         """Count all rows."""
         return sum(table.num_rows for table in (*self.nodes.values(), *self.edges.values()))
 
-    def drop_loose_edges(self) -> None:
-        """Drop edges to missing nodes, and record how many."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        schema = movie_schema()
-        for name, edges in self.edges.items():
-            table = schema.edge(name)
-            kept = edges
-            for column, end in ((SOURCE, table.source), (TARGET, table.target)):
-                keys = self.nodes[end]["id"] if end in self.nodes else pa.nulls(0)
-                there = pc.SetLookupOptions(value_set=keys.cast(pa.string()))
-                ends = kept[column].cast(pa.string())
-                kept = kept.filter(pc.call_function("is_in", [ends], there))
-            if lost := edges.num_rows - kept.num_rows:
-                self.complaints.append(
-                    f"{lost:,} of {edges.num_rows:,} edges {name} left out: their {table.source} "
-                    f"or {table.target} is missing"
-                )
-            self.edges[name] = kept
-
-    def drop_unrated(self) -> None:
-        """Drop edges ``rated`` without a rating, and record how many."""
-        import pyarrow.compute as pc
-
-        if (edges := self.edges.get("rated")) is None:
-            return
-        kept = edges.filter(pc.call_function("is_finite", [edges["rating"].cast("double")]))
-        if lost := edges.num_rows - kept.num_rows:
-            self.complaints.append(
-                f"{lost:,} of {edges.num_rows:,} edges rated left out: they have no rating"
-            )
-        self.edges["rated"] = kept
-
     def write(self, writer: Writer) -> Iterator[int]:
         """Fill a new store; yield the number of rows loaded, table by table."""
         import pyarrow as pa
@@ -138,19 +102,6 @@ class MovieTables:
             yield writer.load_edges(name, table)
         about = {"source": self.source, "notice": self.notice}
         writer.load_nodes("About", pa.table({"id": list(about), "text": list(about.values())}))
-
-
-def check_films(tables: MovieTables) -> MovieTables:
-    """Check that there are films, and drop loose edges.
-
-    Raises:
-        InvalidInput: there are no films.
-    """
-    if "Movie" not in tables.nodes or not tables.nodes["Movie"].num_rows:
-        raise InvalidInput(f"{tables.source} has no films")
-    tables.drop_loose_edges()
-    tables.drop_unrated()
-    return tables
 
 
 def description(movie: Mapping[str, Any]) -> str:

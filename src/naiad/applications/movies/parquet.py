@@ -20,13 +20,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from naiad.applications.movies.graph import MovieTables, movie_schema, year_of
-from naiad.applications.movies.vocabulary import day, edge_table, names_of, node_table
+from naiad.applications.movies import columns
+from naiad.applications.movies.graph import MovieTables, movie_schema
+from naiad.applications.movies.vocabulary import edge_table, film_properties, node_table
 from naiad.applications.store.schema import KEY, SOURCE, TARGET
 from naiad.errors import InvalidInput
 
 FILES: Final = ("movies.parquet", "nodes.parquet", "edges.parquet", "ratings.parquet")
 """The files, all of which are needed."""
+
+_TYPES: Final = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "strings": pa.list_(pa.string()),
+}
 
 
 def read_parquet(folder: Path) -> MovieTables:
@@ -49,52 +57,52 @@ def read_parquet(folder: Path) -> MovieTables:
         )
     )
     found = MovieTables({"Movie": movie_rows(movies)}, {}, str(folder))
-    for label, rows in _by(nodes, "label").items():
-        table = node_table(label or "")
+    named = pa.table({KEY: columns.texts(nodes, "_key"), "name": columns.texts(nodes, "name")})
+    for label, rows in _by(named, columns.texts(nodes, "label"), "nodes", found).items():
+        table = node_table(label)
         if table is None or table == "Movie":
             found.complaints.append(f"{rows.num_rows:,} nodes {label} left out: no such table")
             continue
-        renamed = rows.select(["_key", "name"]).rename_columns([KEY, "name"])
-        found.nodes[table] = _joined(found.nodes.get(table), renamed)
-    for kind, rows in _by(edges, "type").items():
-        edge = edge_table(kind or "")
+        found.nodes[table] = _joined(found.nodes.get(table), rows)
+    ends = pa.table({SOURCE: columns.texts(edges, "from"), TARGET: columns.texts(edges, "to")})
+    for kind, rows in _by(ends, columns.texts(edges, "type"), "edges", found).items():
+        edge = edge_table(kind)
         if edge is None or edge.table == "rated":
             found.complaints.append(f"{rows.num_rows:,} edges {kind} left out: no such table")
             continue
-        ends = ["to", "from"] if edge.backwards else ["from", "to"]
-        renamed = rows.select(ends).rename_columns([SOURCE, TARGET])
-        found.edges[edge.table] = _joined(found.edges.get(edge.table), renamed)
-    rated = ratings.select(["user", "movie", "rating", "timestamp"])
-    found.edges["rated"] = rated.rename_columns([SOURCE, TARGET, "rating", "timestamp"])
+        turned = rows.rename_columns([TARGET, SOURCE]) if edge.backwards else rows
+        found.edges[edge.table] = _joined(found.edges.get(edge.table), turned)
+    users, films = columns.texts(ratings, "user"), columns.texts(ratings, "movie")
+    found.edges["rated"] = columns.ratings(users, films, ratings)
     return found
 
 
 def movie_rows(films: pa.Table) -> pa.Table:
-    """Rename films' columns to the graph's properties; ``_key`` becomes ``id``."""
-    columns: dict[str, Any] = {KEY: films["_key"]}
-    for name in movie_schema().node("Movie").properties:
-        column = next((each for each in names_of(name) if each in films.column_names), None)
-        if column is not None:
-            columns[name] = films[column]
-    if "released" in columns:
-        days = [day(released) for released in columns["released"].to_pylist()]
-        columns["released"] = pa.array(days, pa.string())
-        columns["year"] = pa.array([year_of(released) for released in days], pa.int64())
-    return pa.table(columns)
+    """Return films with the graph's properties, and ``_key`` as ``id``."""
+    properties = movie_schema().node("Movie").properties
+    plain = pa.table({name: columns.plain(films, name) for name in films.column_names})
+    rows = [film_properties(film) for film in plain.to_pylist()]
+    found: dict[str, Any] = {KEY: columns.texts(films, "_key")}
+    for name, kind in properties.items():
+        values = [row[name] for row in rows]
+        found[name] = pa.array(values, _TYPES[kind])
+    return pa.table(found)
 
 
 def _joined(first: pa.Table | None, second: pa.Table) -> pa.Table:
-    return second if first is None else pa.concat_tables([first, second])
+    if first is None:
+        return second
+    return pa.concat_tables([first, second.select(first.column_names)])
 
 
-def _by(rows: pa.Table, column: str) -> dict[str, pa.Table]:
-    """Group rows by the value of a column."""
-    values = rows[column].unique().to_pylist()
+def _by(rows: pa.Table, labels: Any, what: str, found: MovieTables) -> dict[str, pa.Table]:
+    """Group rows by their labels; those without a label are left out."""
+    if lost := labels.null_count:
+        found.complaints.append(f"{lost:,} {what} left out: they have no label")
     return {
-        value: rows.filter(
-            pc.call_function("equal", [rows[column], pa.scalar(value, rows[column].type)])
-        )
-        for value in values
+        label: rows.filter(pc.call_function("equal", [labels, pa.scalar(label)]))
+        for label in labels.unique().to_pylist()
+        if label is not None
     }
 
 

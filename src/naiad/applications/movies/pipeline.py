@@ -24,6 +24,7 @@ from naiad.applications.movies.schema import (
     SEARCH_INPUTS,
     SIMILAR_INPUTS,
 )
+from naiad.applications.movies.search import search
 from naiad.applications.text.embedding.importing import served_folder
 from naiad.applications.text.embedding.texts import decode
 from naiad.core.budget import Budget
@@ -80,7 +81,7 @@ class MoviePipeline(Pipeline):
 
 
 class MoviesSimilar(MoviePipeline):
-    """Films like a film, by description, ratings, genre, director or cast."""
+    """Films like a film, by all that is known or by one kind of likeness."""
 
     inputs = sample = SIMILAR_INPUTS
 
@@ -105,7 +106,7 @@ class MoviesSimilar(MoviePipeline):
 
 
 class MoviesSearch(MoviePipeline):
-    """Films whose descriptions fit a text."""
+    """Films that fit a text by meaning, words and fame."""
 
     inputs = SEARCH_INPUTS
     sample = {**SEARCH_INPUTS, "vector": Tensor("float32", (REQUESTS, "dimension"))}
@@ -142,8 +143,9 @@ class MoviesSearch(MoviePipeline):
             director=row["director"].decode(),
             actor=row["actor"].decode(),
         )
-        picks = catalogue.search(row["vector"], int(row["k"]), where)
-        return pack(picks, f"for {row['text'].decode()[:80]!r}", catalogue.notice)
+        text = row["text"].decode()
+        picks = search(catalogue, text, row["vector"], int(row["k"]), where)
+        return pack(picks, f"for {text[:80]!r}", catalogue.notice)
 
     def example(self) -> dict[str, Array]:
         """Return a request for 0 films, which needs no store."""

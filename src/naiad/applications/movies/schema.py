@@ -26,8 +26,8 @@ SIMILAR_INPUTS: Final[Schema] = {
         BYTES,
         (REQUESTS,),
         optional=True,
-        default=b"description",
-        doc="likeness: description, ratings, genre, director or cast",
+        default=b"all",
+        doc="likeness: all, description, ratings, genre, director or cast",
     ),
 }
 

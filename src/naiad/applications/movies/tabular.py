@@ -11,9 +11,7 @@
 
 from __future__ import annotations
 
-import ast
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,10 +19,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.csv
 
+from naiad.applications.movies import columns
 from naiad.applications.movies.collecting import Collector
 from naiad.applications.movies.graph import MovieTables, year_of
-from naiad.applications.movies.vocabulary import title_and_year
-from naiad.applications.store.schema import SOURCE, TARGET
+from naiad.applications.movies.vocabulary import listed_in, title_and_year
 from naiad.errors import InvalidInput
 
 FILMS: Final = ("movies_metadata.csv", "tmdb_5000_movies.csv", "movies.csv")
@@ -43,6 +41,7 @@ _LISTED = {
     "spoken_languages": ("hasSpokenLanguage", "Language", "iso_639_1"),
 }
 _CELL_BYTES = 16 << 20
+_MORE = ""  # the name of cells beyond those of the header
 
 
 def read_tables(folder: Path) -> MovieTables:
@@ -55,7 +54,7 @@ def read_tables(folder: Path) -> MovieTables:
     films = _first(folder, FILMS)
     if films is None:
         raise InvalidInput(f"{folder} lacks its films: {', '.join(FILMS[:-1])} or {FILMS[-1]}")
-    links = _read_links(folder)
+    links = _read_links(folder, collector)
     if films.name == "movies.csv":
         _read_movielens(films, links, collector)
         numbers = None
@@ -76,35 +75,43 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _rows(path: Path, *columns: str) -> Iterator[dict[str, str]]:
+def _rows(path: Path, collector: Collector, *columns: str) -> Iterator[dict[str, str]]:
+    """Yield rows; those that have more cells than the header are left out, and missing ones are "".
+
+    A comma in a cell that is not quoted makes two cells of one.
+    """
     csv.field_size_limit(_CELL_BYTES)  # casts are long
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
+            rows = csv.DictReader(file, restkey=_MORE, restval="")
             for column in columns:
                 if column not in (rows.fieldnames or ()):
                     there = ", ".join(rows.fieldnames or ())
                     raise InvalidInput(f"{path} has no column {column!r}; it has {there}")
-            yield from rows
+            for row in rows:
+                if _MORE in row:
+                    collector.complain(f"{path.name}: row left out: more cells than the header has")
+                else:
+                    yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(f"{path} cannot be read as CSV: {error}") from error
 
 
-def _read_links(folder: Path) -> dict[str, dict[str, str | None]]:
+def _read_links(folder: Path, collector: Collector) -> dict[str, dict[str, str | None]]:
     path = folder / "links.csv"
     if not path.is_file():
         return {}
     return {
         row["movieId"]: {"imdb_id": row["imdbId"] or None, "tmdb_id": row["tmdbId"] or None}
-        for row in _rows(path, "movieId", "imdbId", "tmdbId")
+        for row in _rows(path, collector, "movieId", "imdbId", "tmdbId")
     }
 
 
 def _read_movielens(
     path: Path, links: Mapping[str, Mapping[str, str | None]], collector: Collector
 ) -> None:
-    for row in _rows(path, "movieId", "title", "genres"):
-        key, (title, year) = row["movieId"], title_and_year(row["title"].strip())
+    for row in _rows(path, collector, "movieId", "title", "genres"):
+        key, (title, year) = row["movieId"], title_and_year(row["title"])
         genres = [g for g in row["genres"].split("|") if g and g != "(no genres listed)"]
         collector.node("Movie", key, title=title, year=year, genres=genres, **links.get(key, {}))
         _genres(collector, key, genres)
@@ -117,7 +124,7 @@ def _genres(collector: Collector, film: str, genres: list[str]) -> None:
 
 
 def _read_tmdb(path: Path, collector: Collector) -> None:
-    for row in _rows(path, "id", "title", "overview", "genres"):
+    for row in _rows(path, collector, "id", "title", "overview", "genres"):
         key = row["id"] or ""
         if not key.isdigit():
             collector.complain(f"{path.name}: film left out: its id is not a number")
@@ -151,7 +158,7 @@ def _read_tmdb(path: Path, collector: Collector) -> None:
 def _read_credits(path: Path, collector: Collector) -> None:
     films = collector.keys("Movie")
     column = "id" if path.name == "credits.csv" else "movie_id"
-    for row in _rows(path, column, "cast", "crew"):
+    for row in _rows(path, collector, column, "cast", "crew"):
         if row[column] not in films:
             collector.complain(f"{path.name}: credits left out: their film is missing")
             continue
@@ -173,18 +180,12 @@ def _listed(
     cell = row.get(column) or ""
     if not cell.strip():
         return []
-    try:
-        found = json.loads(cell)
-    except ValueError:
-        try:
-            found = ast.literal_eval(cell)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            found = None
+    found = listed_in(cell)
     objects = [found] if isinstance(found, dict) else found
-    if not isinstance(objects, list):
+    if not isinstance(objects, list) or not all(isinstance(each, dict) for each in objects):
         collector.complain(f"{path.name}: {column} is not a list; taken as empty")
         return []
-    return [each for each in objects if isinstance(each, dict) and "name" in each]
+    return [each for each in objects if "name" in each]
 
 
 def _number(cell: str | None) -> float | None:
@@ -198,13 +199,13 @@ def _read_ratings(
     path: Path, numbers: Mapping[str, str | None] | None, collector: Collector
 ) -> pa.Table:
     """Read ratings, perhaps millions; ``numbers`` maps MovieLens's film numbers to films."""
-    text = {"userId": pa.string(), "movieId": pa.string()}
-    types = {**text, "rating": pa.float64(), "timestamp": pa.int64()}
     try:
-        convert = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types))
-        rows = pyarrow.csv.read_csv(path, convert_options=convert)
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise InvalidInput(f"{path} cannot be read as ratings: {error}") from error
+        rows = _rating_cells(path, pa.float64(), pa.int64())
+    except pa.ArrowInvalid:  # some are not numbers
+        try:
+            rows = _rating_cells(path, pa.string(), pa.string())
+        except pa.ArrowInvalid as error:
+            raise InvalidInput(f"{path} cannot be read as ratings: {error}") from error
     films = rows["movieId"].to_pylist()
     if numbers is not None:
         films = [numbers.get(film) for film in films]
@@ -213,10 +214,21 @@ def _read_ratings(
         collector.complain(f"{path.name}: rating left out: its film is not in links.csv", unknown)
     for user in rows["userId"].unique().to_pylist():
         collector.named("User", user, None)
-    columns = {
-        SOURCE: rows["userId"],
-        TARGET: pa.array(films, pa.string()),
-        "rating": rows["rating"],
-        "timestamp": rows["timestamp"],
-    }
-    return pa.table(columns).filter(pa.array(known))
+    rated = columns.ratings(rows["userId"], pa.array(films, pa.string()), rows)
+    return rated.filter(pa.array(known))
+
+
+def _rating_cells(path: Path, rating: pa.DataType, timestamp: pa.DataType) -> pa.Table:
+    """Read the cells of ratings as these types.
+
+    Raises:
+        InvalidInput: the file cannot be read, or lacks a column.
+        ArrowInvalid: a cell is of another type, or a row has more or fewer cells than the header.
+    """
+    keys = {"userId": pa.string(), "movieId": pa.string()}
+    types = {**keys, "rating": rating, "timestamp": timestamp}
+    try:
+        convert = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types))
+        return pyarrow.csv.read_csv(path, convert_options=convert)
+    except (OSError, KeyError) as error:
+        raise InvalidInput(f"{path} cannot be read as ratings: {error}") from error

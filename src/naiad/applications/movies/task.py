@@ -47,8 +47,8 @@ class SimilarOptions(FilmOptions):
     """Options of films like a film."""
 
     by: str = field(
-        default="description",
-        metadata={"help": "Likeness: description, ratings, genre, director or cast."},
+        default="all",
+        metadata={"help": "Likeness: all, description, ratings, genre, director or cast."},
     )
 
 
@@ -125,7 +125,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
 
 
 class MoviesSimilar(_Films):
-    """Find films like a film: by description, ratings, genre, director or cast.
+    """Find films like a film: by all that is known, or by one kind of likeness.
 
     Name a film by title, title and year, or id.
 
@@ -146,7 +146,7 @@ class MoviesSimilar(_Films):
 
 
 class MoviesSearch(_Films):
-    """Find films that fit a description.
+    """Find films that fit a description, by meaning, words and fame.
 
     [bold]Examples[/]
 
@@ -157,7 +157,7 @@ class MoviesSearch(_Films):
     name = "movies_search"
     summary = "films that fit a description in words"
     pipeline = "naiad.applications.movies.pipeline:MoviesSearch"
-    packages = ("ladybug", "rapidfuzz", "tokenizers", "onnxruntime")
+    packages = ("ladybug", "rapidfuzz", "bm25s", "tokenizers", "onnxruntime")
     unit, argument, subject, example = "descriptions", "TEXT", "text", '"a heist in space"'
 
     Options = SearchOptions

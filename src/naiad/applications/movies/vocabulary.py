@@ -5,15 +5,19 @@ Words are compared without case and punctuation: ``ACTS_IN`` is ``actsIn``.
 
 from __future__ import annotations
 
+import ast
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
 from naiad.applications.movies.graph import movie_schema, year_of
+from naiad.applications.movies.names import article_first
 
 NODES: Final[Mapping[str, tuple[str, ...]]] = {
     "Movie": ("Movie", "Movies", "Film", "Films"),
@@ -129,8 +133,9 @@ def names_of(name: str) -> tuple[str, ...]:
 def film_properties(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties of a film; those that are missing or of another type are None."""
     properties: dict[str, Any] = {}
+    there = _by_plain_name(document)
     for name, kind in _FILM.items():
-        values = (_converted(value, name, kind) for value in _values(document, names_of(name)))
+        values = (_converted(value, name, kind) for value in _among(there, names_of(name)))
         properties[name] = next((value for value in values if value not in (None, "")), None)
     if properties["overview"] == _NO_OVERVIEW:
         properties["overview"] = None
@@ -142,13 +147,15 @@ def film_properties(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def title_and_year(written: str) -> tuple[str, int | None]:
-    """Return the title and the year of a film as MovieLens writes it: ``Matrix, The (1999)``."""
-    title, year = written, None
-    if found := re.fullmatch(r"(.+) \((\d{4})\)", title):
+    """Return the title and the year of a film as MovieLens writes it: ``Matrix, The (1999)``.
+
+    ``Postino, Il (Postman, The) (1994)`` is ``Il Postino (The Postman)``. Of years, such as
+    ``(2006–2007)``, the first counts.
+    """
+    title, year = written.strip(), None
+    if found := re.fullmatch(r"(.+?)\s*\((\d{4})(?:\s*[-\u2010-\u2015]\s*(?:\d{4})?)?\)", title):
         title, year = found[1], int(found[2])
-    if article := re.fullmatch(r"(.+), (The|A|An)", title):
-        title = f"{article[2]} {article[1]}"
-    return title, year
+    return re.sub(r"[^()]*[^() ]", lambda part: article_first(part[0]), title), year
 
 
 def name_of(document: Mapping[str, Any]) -> str | None:
@@ -180,7 +187,7 @@ def text(value: object) -> str | None:
 
 def number(value: object) -> float | None:
     """Return a finite number, which may be given as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
         found = float(value)
@@ -213,17 +220,46 @@ def day(value: object) -> str | None:
 
 
 def seconds(value: object) -> int | None:
-    """Return a time in seconds since 1970, which may be given in milliseconds, or as text."""
+    """Return a time in seconds since 1970: a time, or a number of seconds or milliseconds, or text.
+
+    Times without a zone are in UTC.
+    """
+    if isinstance(value, datetime):
+        zone = value.tzinfo or timezone.utc
+        return math.floor(value.replace(tzinfo=zone).timestamp())
+    if isinstance(value, date):
+        return (value - date(1970, 1, 1)).days * 86_400
     found = number(value)
     if found is None or abs(found) >= 2**63:
         return None
     return int(found / 1000) if abs(found) >= _MILLISECONDS else int(found)
 
 
+def listed_in(cell: str) -> Any:
+    """Return the list that a text holds: in JSON or Python syntax, or separated by ``|``."""
+    if cell.lstrip().startswith(("[", "{")):
+        try:
+            return json.loads(cell)
+        except (ValueError, RecursionError):
+            pass
+        try:
+            return ast.literal_eval(cell)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            pass
+    return cell.split("|")
+
+
 def _values(document: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Any]:
     """Yield the values of attributes with one of these names, in the order of the names."""
-    found = {_plain(name): value for name, value in document.items()}
-    return (found[_plain(name)] for name in names if _plain(name) in found)
+    return _among(_by_plain_name(document), names)
+
+
+def _by_plain_name(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {_plain(name): value for name, value in document.items()}
+
+
+def _among(there: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Any]:
+    return (there[_plain(name)] for name in names if _plain(name) in there)
 
 
 def _texts(document: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:
@@ -239,7 +275,8 @@ def _converted(value: Any, name: str, kind: str) -> Any:
         found = number(value)
         return int(found) if found is not None and abs(found) < 2**63 else None
     if kind == "strings":
-        listed = value if isinstance(value, list) else [value]
+        listed = listed_in(value) if isinstance(value, str) else value
+        listed = listed if isinstance(listed, list) else [listed]
         names = (text(each.get("name") if isinstance(each, dict) else each) for each in listed)
         return list(dict.fromkeys(filter(None, names))) or None
     return text(value)

@@ -153,6 +153,16 @@ class ArangoStore(Store):
         rows = [row for row in self._find(node, (KEY, vector), [], KEY, False, None) if row[1]]
         return [key for key, _ in rows], np.array([value for _, value in rows], np.float32)
 
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        query = Query()
+        edges = query.collection(self._collection(edge.name))
+        end = query.value(SOURCE if side == "source" else TARGET)
+        return self._server.run(
+            f"FOR e IN {edges} {query.filters(found, 'e')} "
+            f"COLLECT key = e[{end}] WITH COUNT INTO number RETURN [key, number]",
+            query.bind,
+        )
+
     def _neighbours(
         self,
         start: tuple[str, Key],

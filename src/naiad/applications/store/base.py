@@ -113,6 +113,16 @@ class Store(ABC):
             for source, target, *values in rows
         ]
 
+    def degrees(
+        self, edge: str, *, side: Side = "source", where: Where | None = None
+    ) -> dict[Key, int]:
+        """Count the edges of each source (or target); nodes without an edge are left out.
+
+        ``where`` applies to the edges' properties.
+        """
+        table = self._schema.edge(edge)
+        return dict(map(tuple, self._degrees(table, side, conditions(table, where))))
+
     def neighbours(
         self,
         table: str,
@@ -255,6 +265,10 @@ class Store(ABC):
     @abstractmethod
     def _all_vectors(self, node: NodeTable, vector: str) -> tuple[list[Key], Array]:
         """Keys, and their vectors, float32."""
+
+    @abstractmethod
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        """Rows of key and number."""
 
     @abstractmethod
     def _neighbours(

@@ -149,6 +149,17 @@ def links(
     )
 
 
+def degrees(
+    edge: EdgeTable, side: str, conditions: Sequence[Condition], parameters: Parameters
+) -> str:
+    """Return the key of each source (or target) and the number of its edges."""
+    end = "a" if side == "source" else "b"
+    return (
+        f"MATCH (a:{quoted(edge.source)})-[e:{quoted(edge.name)}]->(b:{quoted(edge.target)})"
+        f"{where(conditions, parameters, 'e')} RETURN {end}.{quoted(KEY)}, count(*)"
+    )
+
+
 def keys(table: NodeTable) -> str:
     """Return all keys, in the order of the nodes' numbers."""
     return f"MATCH (n:{quoted(table.name)}) RETURN n.{quoted(KEY)} AS key ORDER BY offset(id(n))"

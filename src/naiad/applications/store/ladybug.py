@@ -209,6 +209,10 @@ class LadybugStore(Store):
         flat = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return found["key"].to_pylist(), flat.astype(np.float32, copy=False)
 
+    def _degrees(self, edge: EdgeTable, side: Side, found: Conditions) -> Iterable[Values]:
+        parameters: dict[str, Any] = {}
+        return self._run(cypher.degrees(edge, side, found, parameters), parameters)
+
     def _neighbours(
         self,
         start: tuple[str, Key],

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 from naiad.applications.store.base import Store, Writer
 from naiad.applications.store.schema import GraphSchema
 from naiad.errors import InvalidInput
+
+_ARANGO: Final = re.compile("arangodbs?://")
+# One slash too, as in a Path. A letter and a colon are a drive of Windows.
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def exists(where: str | Path) -> bool:
@@ -14,6 +20,7 @@ def exists(where: str | Path) -> bool:
 
     Raises:
         StoreError: the server cannot be reached.
+        InvalidInput: ``where`` is a URL, but not of ArangoDB.
     """
     if _is_url(where):
         from naiad.applications.store import arango
@@ -90,4 +97,18 @@ def _writer(where: str | Path, schema: GraphSchema | None, approximate_from: int
 
 
 def _is_url(where: str | Path) -> bool:
-    return str(where).startswith(("arangodb://", "arangodbs://"))
+    """Return whether a store is in ArangoDB.
+
+    Raises:
+        InvalidInput: it is another URL, which must not become a folder named ``http:``.
+    """
+    if _ARANGO.match(str(where)):
+        return True
+    if found := _URL.match(str(where)):
+        scheme = "arangodbs" if found[1].lower() == "https" else "arangodb"
+        shown = re.sub("//[^/]*@", "//...@", str(where))  # without a password
+        raise InvalidInput(
+            f"{shown} is not a store: give a folder, or {scheme}://user@host:port/database for "
+            "ArangoDB"
+        )
+    return False

@@ -61,7 +61,7 @@ def test_recommendations_need_no_embeddings_and_can_be_drawn(place: Path, tmp_pa
         (("search", "x", "--genre", "Foo"), InvalidInput, "no genre 'Foo'; choose from Adventure"),
         (("search", " "), InvalidInput, "text is empty"),
         (("similar", "The Mon Job"), InvalidInput, "did you mean: The Moon Job (2044)"),
-        (("similar", "The Moon Job"), InvalidInput, "has no embedding yet"),
+        (("similar", "The Moon Job", "--by", "description"), InvalidInput, "no embedding yet"),
         (("recommend", "--user", "x"), InvalidInput, "no user 'x'; there are 60"),
     ],
 )

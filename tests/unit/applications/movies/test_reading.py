@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pyarrow import parquet as pq
 
 from naiad.applications.movies.graph import MovieTables, movie_schema
 from naiad.applications.movies.reading import read_source
+from naiad.applications.movies.vocabulary import title_and_year
 from naiad.applications.store import Store, create_store, open_store
 from naiad.errors import InvalidInput
 
@@ -140,6 +142,198 @@ def test_tmdb_with_credits_and_the_ratings_of_movielens(tmp_path: Path) -> None:
         "2 x ratings.csv: rating left out: its film is not in links.csv",
         "1 repeated Movie nodes; the first of each was kept",
     ]
+
+
+def write_graph(folder: Path, **tables: Any) -> None:
+    """Write a graph of two films, a person and a user, or other tables."""
+    graph = {
+        "movies": {"_key": ["1", "2"], "title": ["Alien", "Heat"]},
+        "nodes": {"_key": ["p", "u"], "name": ["Ann", None], "label": ["Person", "User"]},
+        "edges": {"type": ["hasActor"], "from": ["1"], "to": ["p"]},
+        "ratings": {"user": ["u"], "movie": ["1"], "rating": [4.0], "timestamp": [1]},
+    }
+    for name, columns in (graph | tables).items():
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+
+
+DAYS = [date(1979, 5, 25), None]
+
+
+@pytest.mark.parametrize(
+    "released",
+    [
+        pa.array(DAYS, pa.date32()),
+        pa.array(DAYS, pa.date64()),
+        pa.array([datetime(1979, 5, 25, 23), None], pa.timestamp("us")),
+        pa.array([296_438_400_000_000_001, None], pa.timestamp("ns")),  # as pandas writes it
+        pa.array([datetime(1979, 5, 24, 23), None], pa.timestamp("ns", "+02:00")),  # midnight there
+        pa.array([datetime(1979, 5, 25), None], pa.timestamp("ms", "Nowhere/At_All")),
+        pa.array(["1979-05-25", None]).dictionary_encode(),
+        pa.array(["1979-05-25T00:00", ""]),
+        pa.array([296_438_400_000, None]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_date_of_any_type_is_a_date(tmp_path: Path, released: pa.Array) -> None:
+    write_graph(
+        tmp_path, movies={"_key": ["1", "2"], "title": ["Alien", "Heat"], "releaseDate": released}
+    )
+    first, second = rows(read_source(tmp_path), "Movie")
+    assert (first["released"], first["year"]) == ("1979-05-25", 1979)
+    assert second == {"id": "2", "title": "Heat"}
+
+
+def test_dates_that_pandas_writes(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    for length, expected in (("D", "1979-05-25"), ("M", "1979-05-01"), ("Y", "1979-01-01")):
+        days = pandas.PeriodIndex(["1979-05-25", "1995-12-15"], freq=length)
+        films = pandas.DataFrame({"_key": [1, 2], "title": ["Alien", "Heat"], "releaseDate": days})
+        write_graph(tmp_path)
+        films.to_parquet(tmp_path / "movies.parquet")
+        first, second = rows(read_source(tmp_path), "Movie")
+        assert (first["id"], first["released"], second["year"]) == ("1", expected, 1995)
+    days = pandas.PeriodIndex(["1979-05-25", "1995-12-15"], freq="W")
+    films.assign(releaseDate=days).to_parquet(tmp_path / "movies.parquet")
+    with pytest.raises(InvalidInput, match=r"releaseDate has pandas' periods of length 'W-SUN'"):
+        read_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "expected"),
+    [
+        (pa.array(["Action|War", None]), "genres", ["Action", "War"]),
+        (pa.array(["[{'id': 1, 'name': 'War'}]", ""]), "genres", ["War"]),
+        (pa.array([[{"id": 1, "name": "War"}], None]), "genres", ["War"]),
+        (pa.array(["War", None]).dictionary_encode(), "genres", ["War"]),
+        (pa.array(["12", "x"]), "voteCount", 12.0),
+        (pa.array([Decimal("7.5"), None]), "voteAverage", 7.5),
+        (pa.array([95, None], pa.uint8()), "runTime", 95.0),
+        (pa.array([b"Space", b"\xff"]), "tagline", None),
+    ],
+)
+def test_a_property_of_any_type_is_converted_or_missing(
+    tmp_path: Path, column: pa.Array, name: str, expected: Any
+) -> None:
+    write_graph(tmp_path, movies={"_key": ["1", "2"], "title": ["Alien", "Heat"], name: column})
+    tables = read_source(tmp_path)
+    first, second = rows(tables, "Movie")
+    given = {key: value for key, value in first.items() if key not in ("id", "title")}
+    assert list(given.values()) == ([] if expected is None else [expected])
+    assert second == {"id": "2", "title": "Heat"}
+
+
+def test_keys_are_text_whatever_their_type(tmp_path: Path) -> None:
+    write_graph(
+        tmp_path,
+        movies={"_key": [1, 2], "title": [300, 1941]},
+        edges={"type": ["hasActor"], "from": [1.0], "to": ["p"]},
+        ratings={"user": ["u", "u"], "movie": [1.0, None], "rating": [4, 3], "timestamp": [1, 2]},
+    )
+    tables = read_source(tmp_path)
+    assert [film["title"] for film in rows(tables, "Movie")] == ["300", "1941"]
+    assert rows(tables, "hasActor") == [{"from": "1", "to": "p"}]
+    assert rows(tables, "rated") == [{"from": "u", "to": "1", "rating": 4.0, "timestamp": 1}]
+
+
+def test_ratings_without_a_number_are_left_out_in_every_form(tmp_path: Path) -> None:
+    times = pa.array([datetime(2001, 1, 1), None, None, None], pa.timestamp("ns"))
+    write_graph(
+        tmp_path,
+        movies={"_key": list("1234"), "title": list("abcd")},
+        ratings={
+            "user": ["u"] * 4,
+            "movie": list("1234"),
+            "rating": ["4.5", "", "nan", "good"],
+            "timestamp": times,
+        },
+    )
+    tables = read_source(tmp_path)
+    assert rows(tables, "rated") == [
+        {"from": "u", "to": "1", "rating": 4.5, "timestamp": 978_307_200}
+    ]
+    assert tables.complaints == ["3 of 4 edges rated left out: they have no rating"]
+    folder = tmp_path / "csv"
+    folder.mkdir()
+    write_movielens(folder)
+    (folder / "ratings.csv").write_text(
+        "\ufeffuserId,movieId,rating,timestamp\n7,1,4.5,100\n7,2,,101\n8,1,NaN,102\n8,2,x,1e3\n"
+    )
+    tables = read_source(folder)
+    assert rows(tables, "rated") == [{"from": "7", "to": "1", "rating": 4.5, "timestamp": 100}]
+    assert tables.complaints == ["3 of 4 edges rated left out: they have no rating"]
+
+
+def test_repeated_rows_are_counted_and_one_is_kept(tmp_path: Path) -> None:
+    write_graph(
+        tmp_path,
+        movies={"_key": ["1", "1", None, "2"], "title": ["Alien", "again", "lost", "Heat"]},
+        nodes={
+            "_key": ["p", "p", "u"],
+            "name": ["Ann", "Bo", None],
+            "label": ["Actor"] * 2 + ["User"],
+        },
+        ratings={
+            "user": ["u"] * 3,
+            "movie": ["1", "1", "2"],
+            "rating": [1.0, 5.0, 10.0],
+            "timestamp": [7, 9, 8],
+        },
+    )
+    tables = read_source(tmp_path)
+    assert [film["title"] for film in rows(tables, "Movie")] == ["Alien", "Heat"]
+    assert rows(tables, "Person") == [{"id": "p", "name": "Ann"}]
+    assert [row["rating"] for row in rows(tables, "rated")] == [5.0, 10.0]
+    assert tables.complaints == [
+        "1 Movie nodes left out: they have no key",
+        "1 repeated Movie nodes; the first of each was kept",
+        "1 repeated Person nodes; the first of each was kept",
+        "1 of 3 edges rated left out: the user rated the film again",
+        "ratings are from 5 to 10; recommendations expect 0.5 to 5: rescale them",
+    ]
+    stored(tables, tmp_path / "films").close()
+
+
+def test_rows_without_a_label_are_counted(tmp_path: Path) -> None:
+    nodes = {"_key": ["p", "q", "u"], "name": ["Ann", "Bo", None]}
+    write_graph(
+        tmp_path,
+        nodes=nodes | {"label": ["Person", None, "User"]},
+        edges={"type": ["hasActor", None], "from": ["1", "1"], "to": ["p", "q"]},
+    )
+    tables = read_source(tmp_path)
+    assert tables.complaints == [
+        "1 nodes left out: they have no label",
+        "1 edges left out: they have no label",
+    ]
+    write_graph(tmp_path, nodes=nodes | {"label": pa.nulls(3)})
+    assert read_source(tmp_path).complaints[0] == "3 nodes left out: they have no label"
+
+
+@pytest.mark.parametrize(
+    ("written", "title", "year"),
+    [
+        ("Matrix, The (1999)", "The Matrix", 1999),
+        ("Postino, Il (Postman, The) (1994)", "Il Postino (The Postman)", 1994),
+        ("Avventura, L' (1960) ", "L'Avventura", 1960),
+        ("Death Note (2006\u20132007)", "Death Note", 2006),
+        ("Show (2006-)", "Show", 2006),
+        ("Babylon 5", "Babylon 5", None),
+        ("Girl, Interrupted (1999)", "Girl, Interrupted", 1999),
+        ("2001", "2001", None),
+        ("(500) Days of Summer (2009)", "(500) Days of Summer", 2009),
+    ],
+)
+def test_titles_of_movielens(written: str, title: str, year: int | None) -> None:
+    assert title_and_year(written) == (title, year)
+
+
+def test_a_comma_that_is_not_quoted_is_reported(tmp_path: Path) -> None:
+    write_movielens(tmp_path)
+    with (tmp_path / "movies.csv").open("a") as file:
+        file.write("4,Misérables, Les (1998),Drama\n5,Short\n")
+    tables = read_source(tmp_path)
+    assert [film["id"] for film in rows(tables, "Movie")] == ["1", "2", "3", "5"]
+    assert tables.complaints[0] == "1 x movies.csv: row left out: more cells than the header has"
 
 
 def test_values_of_other_types_in_parquet(tmp_path: Path) -> None:

@@ -108,6 +108,16 @@ def opened(indexed: Any = ()) -> tuple[Exchange, Exchange]:
             [Link("rated", "u 1", "m1", {"rating": 4.5})],
         ),
         (
+            lambda s: s.degrees("rated", side="target", where={"rating": (">", 4.0)}),
+            query(
+                "FOR e IN @@c0 FILTER e[@v2] > @v3 COLLECT key = e[@v1] WITH COUNT INTO number "
+                "RETURN [key, number]",
+                [["m1", 2], ["m3", 1]],
+                {"@c0": "rated_g3", "v1": "to", "v2": "rating", "v3": 4.0},
+            ),
+            {"m1": 2, "m3": 1},
+        ),
+        (
             lambda s: s.neighbours("Movie", "m1", "Person", ["hasActor"], direction="out", hops=2),
             query(
                 "WITH @@c3, @@c4, @@c5 FOR n, e, p IN 1..@v1 OUTBOUND @v0 @@c2 OPTIONS",

@@ -118,6 +118,15 @@ def test_edges_are_found_from_either_end(store: Store) -> None:
     assert store.links("rated", []) == store.links("rated", ["nobody"]) == []
 
 
+def test_the_edges_of_each_node_are_counted(store: Store) -> None:
+    assert store.degrees("rated") == {"u1": 2, "u2": 3, "u3": 1}
+    assert store.degrees("hasActor", side="target") == {1: 1, 2: 2, 3: 1}
+    liked = store.degrees("rated", side="target", where={"rating": (">=", 4.0)})
+    assert liked == {"m1": 2, "m2": 1, "m3": 1}
+    with pytest.raises(InvalidInput, match="no edges 'rates'"):
+        store.degrees("rates")
+
+
 def test_neighbours_come_by_hops(store: Store) -> None:
     people = ("hasActor", "hasDirector")
     assert store.neighbours("Movie", "m1", "Person", people) == [Neighbour(1, 1), Neighbour(2, 1)]

@@ -14,8 +14,15 @@ import pyarrow as pa
 import pytest
 from tests.unit.applications.store.graphs import SCHEMA, Address
 
-from naiad.applications.store import GraphSchema, NodeTable, create_store, open_store, write_store
-from naiad.errors import StoreError
+from naiad.applications.store import (
+    GraphSchema,
+    NodeTable,
+    create_store,
+    exists,
+    open_store,
+    write_store,
+)
+from naiad.errors import InvalidInput, StoreError
 
 POINTS = GraphSchema((NodeTable("Point", vectors={"v": 8}),))
 
@@ -130,6 +137,33 @@ def test_a_store_whose_first_load_did_not_end_is_half_loaded(tmp_path: Path) -> 
         writer.load_nodes("User", pa.table({"id": ["u"]}))
     with open_store(path) as store:
         assert store.count("User") == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "meant"),
+    [
+        ("http://localhost:8529", "arangodb://user@host:port/database"),
+        ("https://me:secret@db.example/films", "arangodbs://user@host:port/database"),
+        ("file:///films", "arangodb://"),
+        ("arangodb:/localhost/films", "arangodb://"),
+        (Path("http://localhost:8529"), "arangodb://"),
+    ],
+)
+def test_a_url_makes_no_folder(
+    where: str | Path, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    schema = GraphSchema((NodeTable("Movie"),))
+    for use in (open_store, write_store, exists, lambda where: create_store(where, schema)):
+        with pytest.raises(
+            InvalidInput, match=f"is not a store: give a folder, or {meant}"
+        ) as caught:
+            use(where)
+        assert "secret" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    with create_store("films: all", schema):  # no URL
+        pass
+    assert exists("films: all")
 
 
 def test_a_folder_of_something_else_is_not_taken_for_a_store(tmp_path: Path) -> None:

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, RenderableType  # noqa: TID251
+from rich.segment import Segment
 from rich.text import Text
 
 from naiad.errors import NaiadError
+from naiad.printable import printable
 
-output = Console()
-errors = Console(stderr=True)
+
+class PlainConsole(Console):
+    """A console that prints texts as they are: most hold a user's file name, label or message.
+
+    There is no markup, no emoji code and no coloured number; characters that no terminal shows are
+    escaped. Styles are given by `rich.text.Text`, see :func:`styled`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of `rich.console.Console`."""
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render, with surrogates and control characters escaped."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+output = PlainConsole()
+errors = PlainConsole(stderr=True)
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -47,7 +68,7 @@ def print_columns(rows: Sequence[Sequence[Text | str]], header: Sequence[str] = 
             else Text.assemble(cell, " " * (width - cell.cell_len))
             for number, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
-        output.print(text, highlight=False, soft_wrap=True)
+        output.print(text, soft_wrap=True)
 
 
 class Advance(Protocol):
@@ -67,7 +88,7 @@ def progress_bar(
     *,
     unit: str | None = "",
     keep: bool = False,
-    console: Console = errors,
+    console: PlainConsole = errors,
 ) -> Generator[Advance]:
     """Show a progress bar on ``console``, standard error by default, if that is a terminal.
 
@@ -83,14 +104,14 @@ def progress_bar(
     counts = {
         None: (),
         "bytes": (rich.DownloadColumn(), rich.TransferSpeedColumn()),
-    }.get(unit, (rich.MofNCompleteColumn(), rich.TextColumn(unit or "")))
+    }.get(unit, (rich.MofNCompleteColumn(), rich.TextColumn(unit or "", markup=False)))
     bar = rich.Progress(
         rich.TextColumn("{task.description}", style="progress.description", markup=False),
         *(rich.BarColumn(), rich.TaskProgressColumn(), rich.TimeRemainingColumn()),
         *counts,
         rich.TimeElapsedColumn(),
         rich.TextColumn("{task.fields[note]}", markup=False),
-        console=Console(stderr=True) if keep else console,  # several may be kept at once
+        console=PlainConsole(stderr=True) if keep else console,  # several may be kept at once
         transient=not keep,
         disable=not (keep or console.is_terminal),
     )
@@ -111,25 +132,35 @@ def shortened(text: str, letters: int = 100) -> str:
     return plain if len(plain) <= letters else f"{plain[: letters - 1]}…"
 
 
-def say(text: str) -> None:
-    """Print text with markup, without colouring numbers or breaking lines."""
-    output.print(text, highlight=False, soft_wrap=True)
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Return a text of parts, which are printed as they are; a part may be (text, style)."""
+    return Text.assemble(*parts)
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """Print the parts of a line without breaking it; a part may be (text, style)."""
+    output.print(styled(*parts), soft_wrap=True)
+
+
+def tell(*parts: str | tuple[str, str]) -> None:
+    """Print the parts of a line on standard error without breaking it."""
+    errors.print(styled(*parts), soft_wrap=True)
 
 
 def say_notice(notice: str) -> None:
     """Print the notice of weights or data, unless it is empty."""
     if notice:
-        say(f"[yellow]{escape(notice)}[/]")
+        say((notice, "yellow"))
 
 
 def warn(text: str) -> None:
-    """Print a warning on standard error, without markup."""
-    errors.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    """Print a warning on standard error."""
+    tell(("warning:", "yellow"), f" {text}")
 
 
 def complain(text: str) -> None:
-    """Print an error on standard error, without markup."""
-    errors.print(f"[red]{escape(text)}[/]", highlight=False, soft_wrap=True)
+    """Print an error on standard error."""
+    tell((text, "red"))
 
 
 def refuse_existing(path: Path, force: bool) -> None:

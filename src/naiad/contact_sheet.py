@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from naiad.errors import InvalidInput, MissingExtra
-from naiad.files import whole_file
+from naiad.files import suffix_of, whole_file
 
 try:
     from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -56,7 +56,7 @@ def contact_sheet(
         InvalidInput: the suffix is no format of sheets; also for no units.
         NaiadError: the sheet cannot be written.
     """
-    if path.suffix not in _SUFFIXES:
+    if suffix_of(path) not in _SUFFIXES:
         raise InvalidInput(f"{path}: contact sheets are written as {', '.join(_SUFFIXES)}")
     if not units:
         return

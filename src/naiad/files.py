@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -15,18 +16,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def suffix_of(path: Path) -> str:
+    """Return the suffix that tells a file's format, in lower case: ``.jpg`` of ``A.JPG``."""
+    return path.suffix.lower()
+
+
+def has_suffix(path: Path, suffixes: Collection[str]) -> bool:
+    """Return whether a file's name ends in one of ``suffixes``, such as ``.nii.gz``."""
+    return path.name.lower().endswith(tuple(suffixes))
+
+
 def find_files(paths: Iterable[Path], suffixes: Collection[str], what: str) -> Iterator[Path]:
     """Yield given files, and those in and below folders that end in ``suffixes``, sorted.
 
     Raises:
         InvalidInput: a folder has no such file; ``what`` is their name in the message.
     """
-    endings = tuple(suffixes)
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        found = [p for p in files_below(path) if p.name.lower().endswith(endings)]
+        found = [p for p in files_below(path) if has_suffix(p, suffixes)]
         if not found:
             raise InvalidInput(f"{path} has no {what} ({', '.join(sorted(suffixes))})")
         yield from found
@@ -79,9 +89,14 @@ def read_npz(path: Path, most: int | None = None) -> dict[str, NDArray[Any]]:
         raise InvalidInput(f"{path} is not a .npz file of plain arrays, as numpy.savez makes")
     try:
         with np.load(source, allow_pickle=False) as file:
-            return {name: plain(array) for name, array in file.items()}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+            found = dict(file.items())
+    # zipfile raises RuntimeError for a password, and NotImplementedError for a compression
+    except (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{path} is not a .npz file of plain arrays: {error}") from None
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # NumPy returns the bytes of any other file
+            raise InvalidInput(f"{path} is not a .npz file of plain arrays: {name} is none")
+    return {name: plain(array) for name, array in found.items()}
 
 
 def partial_path(path: Path) -> Path:

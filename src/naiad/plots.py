@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import io
 import pathlib
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, TypeAlias
 
 from naiad.errors import MissingExtra
 from naiad.files import whole_file
+from naiad.printable import printable
 
 # All imports of matplotlib are here, so that its absence has one message.
 try:
     import matplotlib as mpl
     from matplotlib.axes import Axes as Axes
+    from matplotlib.axis import Axis
     from matplotlib.collections import LineCollection as LineCollection
     from matplotlib.colors import to_rgba as to_rgba
     from matplotlib.figure import Figure as Figure
     from matplotlib.lines import Line2D as Line2D
     from matplotlib.patches import Patch as Patch
     from matplotlib.path import Path as Path
+    from matplotlib.text import Text
+    from matplotlib.ticker import LogFormatter, ScalarFormatter
     from matplotlib.ticker import MaxNLocator as MaxNLocator
 except ModuleNotFoundError as error:
     raise MissingExtra("plots", error.name or "matplotlib") from None
@@ -39,15 +44,10 @@ def new_figure(
     return Figure(figsize=(width, height), layout=layout, **options)
 
 
-def plain(text: str) -> str:
-    """Return a text that is drawn as it is: matplotlib reads a formula between two dollars."""
-    return text.replace("$", r"\$")
-
-
 def add_notice(figure: Figure, notice: str, colour: str) -> None:
     """Write the notice of the weights below a figure, if there is one."""
     if notice:
-        figure.supxlabel(plain(f"weights: {notice}"), fontsize=9, color=colour)
+        figure.supxlabel(f"weights: {notice}", fontsize=9, color=colour)
 
 
 def save(figure: Figure, path: pathlib.Path, dpi: float | str = 120) -> None:
@@ -56,7 +56,8 @@ def save(figure: Figure, path: pathlib.Path, dpi: float | str = 120) -> None:
     Raises:
         NaiadError: the file cannot be written.
     """
-    with whole_file(path) as partial:
+    _draw_texts_as_they_are(figure)
+    with whole_file(path) as partial, _any_script():
         figure.savefig(partial, dpi=dpi)
 
 
@@ -70,10 +71,35 @@ def style() -> AbstractContextManager[None]:
 def svg(figure: Figure, name: str) -> str:
     """Return a figure as SVG for a page; ``name`` must be another for each figure of the page."""
     written = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    _draw_texts_as_they_are(figure)
+    with _any_script(), mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(written, format="svg", metadata={"Date": None})
     text = written.getvalue()
     return text[text.index("<svg") :]
+
+
+def _draw_texts_as_they_are(figure: Figure) -> None:
+    """Turn formulas off: most texts hold a user's name, and matplotlib reads one between dollars.
+
+    Only ticks of numbers keep them, for their powers of ten.
+    """
+    numbers: set[Text] = set()
+    for axis in figure.findobj(Axis):
+        if isinstance(axis.get_major_formatter(), LogFormatter | ScalarFormatter):
+            numbers.update(axis.findobj(Text))
+            numbers.discard(axis.label)
+    for text in figure.findobj(Text):
+        if text not in numbers:
+            text.set_parse_math(False)
+            text.set_text(printable(text.get_text()))
+
+
+@contextmanager
+def _any_script() -> Generator[None]:
+    """Draw letters that the font lacks as boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
 
 
 def draw_training(
@@ -99,6 +125,6 @@ def draw_training(
             axes.set_ylabel(what)
             if any(name for name, _, _ in curves):
                 axes.legend()
-        rows[0].set_title(plain(title), loc="left")
+        rows[0].set_title(title, loc="left")
         rows[-1].set_xlabel("epoch (dashed: the one whose weights were kept)")
         save(figure, path)

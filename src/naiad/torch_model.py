@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from naiad.card import ModelCard, read_card
 from naiad.errors import MissingExtra, WeightsError
+from naiad.files import suffix_of
 from naiad.weights import CARD_FILE, read_tensors
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def find_torchscript(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    found = sorted(
+        file for file in path.rglob("*") if suffix_of(file) in SUFFIXES and file.is_file()
+    )
     if len(found) != 1:
         names = ", ".join(str(file.relative_to(path)) for file in found) or "none"
         raise WeightsError(

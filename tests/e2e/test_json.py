@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.support.gate import eventually
+from tests.support.ports import free_ports
 
 import naiad
 from naiad import testing
@@ -339,6 +341,24 @@ def test_the_command_writes_the_same_document(
     assert written["paths"]["/v1/tasks/image"]["servers"] == [
         {"url": server.page_url.removesuffix("/ui")}
     ]
+
+
+def test_the_command_serves_the_same_for_a_server_elsewhere(server: Server):
+    (port,) = free_ports(1)
+    run = [sys.executable, "-m", "naiad", "ui", "--url", server.http_url, "--port", str(port)]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as command:
+        try:
+            url = f"http://localhost:{port}"
+            assert eventually(lambda: answers(f"{url}/v1/tasks"), 60)
+            body = {"texts": ["It rains."], "labels": ["cats", "the weather"]}
+            status, found = call(url, "zero_shot", json=body)
+            assert (status, found["answers"][0]["rows"][0]["label"]) == (200, "the weather")
+            told = requests.get(f"{url}/openapi.json", timeout=60).json()
+            assert told["servers"] == [{"url": server.http_url}]
+        finally:
+            command.send_signal(signal.SIGINT)
+            shown, _ = command.communicate(timeout=30)
+    assert f"{url}/ui, for {server.http_url}" in shown
 
 
 def answers(url: str) -> bool:

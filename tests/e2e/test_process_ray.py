@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from rich.console import Console
 from tests.support.markdown import ROOT
 from tests.unit.bulk.numbers import Numbers, read_pairs, read_provenance, write_numbers
 from typer.testing import CliRunner
@@ -25,6 +24,7 @@ from naiad.bulk.on_ray import OnRay, RaySettings
 from naiad.bulk.run import run
 from naiad.bulk.settings import Settings
 from naiad.cli.main import app
+from naiad.console import PlainConsole
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray")
 
@@ -90,7 +90,7 @@ def test_a_killed_actor_and_node_lose_and_repeat_nothing(cluster: Any, tmp_path:
     with engine, ThreadPoolExecutor(1) as pool:
         killed = pool.submit(kill)
         try:
-            summary = run(wanted, engine, Console(quiet=True))
+            summary = run(wanted, engine, PlainConsole(quiet=True))
         finally:
             over.set()
         assert 10 <= killed.result() < 39

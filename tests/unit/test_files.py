@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
+import naiad
 from naiad.errors import NaiadError
-from naiad.files import whole_file, write_whole
+from naiad.files import find_files, has_suffix, suffix_of, whole_file, write_whole
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -40,3 +42,28 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     path = tmp_path / "file" / "a.csv"
     with pytest.raises(NaiadError, match=f"{path} cannot be written: File exists"):
         write_whole(path, b"")
+
+
+def test_suffixes_are_read_in_any_case(tmp_path: Path) -> None:
+    names = ["a.NII.GZ", "b.nii.gz", "c.Nii", "d.JPG"]
+    for name in names:
+        (tmp_path / name).touch()
+    found = list(find_files([tmp_path], (".nii", ".nii.gz"), "scans"))
+    assert [path.name for path in found] == names[:3]
+    assert suffix_of(tmp_path / "d.JPG") == ".jpg"
+    assert has_suffix(tmp_path / "a.NII.GZ", (".nii.gz",))
+
+
+def test_no_module_compares_a_suffix_as_it_was_typed() -> None:
+    """A new comparison of ``path.suffix`` would not find ``.JPG``; `suffix_of` does."""
+    found = [
+        f"{file.name}:{node.lineno}"
+        for file in Path(naiad.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Compare)
+        for side in (node.left, *node.comparators)
+        if isinstance(side, ast.Attribute)
+        and side.attr == "suffix"
+        and not (isinstance(side.value, ast.Name) and side.value.id == "self")
+    ]
+    assert not found

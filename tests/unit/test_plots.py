@@ -17,15 +17,32 @@ def drawn(path: Path, text: str) -> bytes:
     return path.read_bytes()
 
 
-def test_dollars_make_no_formula(tmp_path: Path) -> None:
-    text = plots.plain(r"$100 and $200, \$3")
-    assert r"$100 and $200, \$3" in drawn_text(text)
-
-
-def drawn_text(text: str) -> str:
-    figure = plots.new_figure(3, 1)
+@pytest.mark.parametrize("text", [r"$100 and $200, \$3", "$", "$a", "$$", r"$\frac{$", "$x$"])
+def test_dollars_make_no_formula(text: str) -> None:
+    figure = plots.new_figure(3, 3)
+    axes = figure.subplots()
+    axes.plot([0, 1], label=text)
+    axes.set(title=text, xlabel=text)
+    axes.set_yticks([0, 1], [text, text])
+    axes.legend()
+    axes.text(0, 0, text)
     figure.suptitle(text)
-    return plots.svg(figure, "test")
+    assert plots.svg(figure, "test").count(f">{text}<") == 7
+
+
+def test_powers_of_ten_stay_formulas() -> None:
+    figure = plots.new_figure(3, 1)
+    axes = figure.subplots()
+    axes.loglog([1, 1000], [1, 1000])
+    assert ">$" not in plots.svg(figure, "test")
+
+
+def test_names_of_any_bytes_and_script_are_drawn(tmp_path: Path) -> None:
+    name = b"caf\xe9 \x1b[31m.nii".decode("utf-8", "surrogateescape")
+    figure = plots.new_figure(3, 1)
+    figure.suptitle(name)
+    assert r"caf\udce9 \x1b[31m.nii" in plots.svg(figure, "test")
+    assert drawn(tmp_path / "a.PNG", f"{name} 日本語 :smile:").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

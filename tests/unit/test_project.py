@@ -23,7 +23,7 @@ PACKAGE = ROOT / "src" / "naiad"
 
 # The layers, from the bottom up: a part imports only those below it, and itself.
 LAYERS: tuple[set[str], ...] = (
-    {"errors", "notebook_html", "typed_json"},
+    {"errors", "notebook_html", "printable", "typed_json"},
     {"application", "backoff", "console", "engine_release", "files", "image_formats"},
     {"image_parts"},
     {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}

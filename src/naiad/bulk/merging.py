@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from naiad.errors import NaiadError
+from naiad.files import suffix_of
 from naiad.hdf5 import Hdf5Draft
 
 PROVENANCE: Final = "provenance"
@@ -88,12 +89,14 @@ def merge_parquet(
     import pyarrow as pa
     from pyarrow import parquet
 
-    first = parquet.read_schema(parts[0])
+    # pyarrow is given open files: it takes no path that is not UTF-8
+    with parts[0].open("rb") as file:
+        first = parquet.read_schema(file)
     schema = first.with_metadata({**(first.metadata or {}), PROVENANCE: json.dumps(provenance)})
     items = 0
-    with parquet.ParquetWriter(path, schema, compression="zstd") as merged:
+    with path.open("wb") as into, parquet.ParquetWriter(into, schema, compression="zstd") as merged:
         for part in parts:
-            with parquet.ParquetFile(part) as file:
+            with part.open("rb") as opened, parquet.ParquetFile(opened) as file:
                 if not file.schema_arrow.equals(first, check_metadata=True):
                     raise NaiadError(f"{part} has results of another model than {parts[0]}")
                 last = -1
@@ -116,11 +119,12 @@ def read_provenance(path: Path) -> dict[str, Any] | None:
         NaiadError: the file is neither HDF5, parquet nor ROOT.
     """
     try:
-        if path.suffix == ".parquet":
+        if suffix_of(path) == ".parquet":
             from pyarrow import parquet
 
-            text = (parquet.read_schema(path).metadata or {}).get(PROVENANCE.encode())
-        elif path.suffix == ".root":
+            with path.open("rb") as file:
+                text = (parquet.read_schema(file).metadata or {}).get(PROVENANCE.encode())
+        elif suffix_of(path) == ".root":
             import uproot
 
             opened: Any = uproot.open(path)

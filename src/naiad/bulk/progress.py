@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-from rich.console import Console
-
-from naiad.console import progress_bar
+from naiad.console import PlainConsole, progress_bar
 
 _WINDOW: Final = 120.0  # seconds over which the rate is averaged
 _SAMPLE: Final = 0.5
@@ -72,7 +70,7 @@ class Pace:
 
 
 @contextmanager
-def shown(pace: Pace, unit: str, console: Console) -> Generator[Callable[[int, int], None]]:
+def shown(pace: Pace, unit: str, console: PlainConsole) -> Generator[Callable[[int, int], None]]:
     """Yield a function that counts items, and show progress: a bar, or in a log a line a minute."""
     with progress_bar(unit, pace.total, console=console) as show:
         show(pace.done, note=pace.text())
@@ -88,7 +86,6 @@ def shown(pace: Pace, unit: str, console: Console) -> Generator[Callable[[int, i
                 share = pace.done / max(1, pace.total)
                 console.print(
                     f"{pace.done:,} of {pace.total:,} {unit} ({share:.1%}), {pace.text()}",
-                    highlight=False,
                     soft_wrap=True,
                 )
 

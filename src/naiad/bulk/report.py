@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from naiad.bulk.inputs import Input
 from naiad.bulk.journal import Done
-from naiad.files import whole_file
+from naiad.files import write_whole
+from naiad.printable import encodable
 
 FAILURES: Final = "failures.csv"
 COLUMNS: Final = ("file", "number", "name", "reason")
@@ -33,8 +35,9 @@ def write_failures(
     if not rows:
         path.unlink(missing_ok=True)
         return None
-    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        table.writerows(rows)
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    table.writerows(rows)
+    write_whole(path, encodable(text.getvalue()).encode())
     return path

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from rich.console import Console
+from rich.text import Text
 
 from naiad import __version__
 from naiad.bulk.application import Json
@@ -19,6 +19,7 @@ from naiad.bulk.progress import Pace, shown
 from naiad.bulk.report import write_failures
 from naiad.bulk.servers import SHA256
 from naiad.bulk.settings import Settings
+from naiad.console import PlainConsole
 from naiad.errors import InvalidInput, NaiadError
 
 
@@ -62,7 +63,7 @@ class _Pending:
         return chunks_of(self.target, self.items, self.manifest["chunk"], self.target.output.suffix)
 
 
-def run(settings: Settings, engine: Engine, console: Console) -> Summary:
+def run(settings: Settings, engine: Engine, console: PlainConsole) -> Summary:
     """Process unfinished inputs; show progress on ``console``.
 
     Raises:
@@ -76,7 +77,7 @@ def run(settings: Settings, engine: Engine, console: Console) -> Summary:
             for target in targets:
                 Journal(target).forget()
         refuse_foreign(targets)
-        with console.status(f"counting {settings.bulk.unit}"):
+        with console.status(Text(f"counting {settings.bulk.unit}")):
             finished, pending, unread = _look(settings, engine, targets)
         before = len(finished)
         pace = Pace(

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from naiad.cli.connect import given_access
 from naiad.cli.options import Url
@@ -38,12 +38,10 @@ def audit(
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
-        table = Table("", "", "remedy", title=f"audit of {escape(url)}")
+        table = Table("", "", "remedy", title=f"audit of {url}")
         for finding in findings:
             colour = _COLOURS[finding.verdict]
-            table.add_row(
-                finding.subject, f"[{colour}]{escape(finding.state)}[/]", escape(finding.remedy)
-            )
+            table.add_row(finding.subject, Text(finding.state, colour), finding.remedy)
         output.print(table)
     if any(finding.verdict == "open" for finding in findings):
         raise typer.Exit(1)

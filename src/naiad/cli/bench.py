@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.connect import given_access
 from naiad.cli.options import Local, Seconds, Url, time_option
-from naiad.console import errors, output
+from naiad.console import errors, output, say, say_notice
+from naiad.printable import encodable
 
 if TYPE_CHECKING:
     from naiad.bench.load import Load
@@ -121,7 +121,7 @@ def bench(
     comparisons = compare_with(report.levels, baseline) if baseline is not None else []
     _print(report, comparisons)
     if baseline is not None and not comparisons:
-        errors.print(f"{compare} has none of these loads; nothing to compare", highlight=False)
+        errors.print(f"{compare} has none of these loads; nothing to compare")
     if directory is not None:
         _write(report, comparisons, directory)
     if not any(level.latency for level in report.levels):
@@ -156,7 +156,7 @@ class _Progress:
 
     def level(self, level: Level) -> None:
         p99 = f", p99 {1e3 * level.latency.p99:.1f} ms" if level.latency else ""
-        errors.print(f"{level.load}: {level.throughput:,.1f} answers/s{p99}", highlight=False)
+        errors.print(f"{level.load}: {level.throughput:,.1f} answers/s{p99}")
 
     def __init__(self) -> None:
         self._status = errors.status("preparing requests")
@@ -187,11 +187,11 @@ def _print(report: Report, comparisons: list[Comparison]) -> None:
         print_table(stages)
     if comparisons:
         print_table(comparison_table(comparisons))
-    output.print(f"requests: {report.requests}", highlight=False, markup=False, soft_wrap=True)
+    say(f"requests: {report.requests}")
     if report.search is not None:
-        output.print(f"[bold]{report.search.text()}[/]", highlight=False)
+        say((report.search.text(), "bold"))
     for note in report.all_notes():
-        output.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
+        say_notice(note)
 
 
 def print_table(rows: Rows) -> None:
@@ -200,7 +200,7 @@ def print_table(rows: Rows) -> None:
     for number, name in enumerate(rows.columns):
         table.add_column(name, justify="right" if number else "left", no_wrap=not number)
     for row in rows.rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     output.print(table)
 
 
@@ -209,8 +209,8 @@ def _write(report: Report, comparisons: list[Comparison], directory: Path) -> No
 
     (directory / "report.json").write_text(report.to_json(), "utf-8")
     page = directory / "report.html"
-    page.write_text(write_html(report, comparisons), "utf-8")
-    output.print(f"wrote [bold]{escape(str(page))}[/]", highlight=False, soft_wrap=True)
+    page.write_text(encodable(write_html(report, comparisons)), "utf-8")
+    say("wrote ", (str(page), "bold"))
 
 
 def _loads(kind: str, listed: str) -> tuple[Load, ...]:

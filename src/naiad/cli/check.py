@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 from rich.tree import Tree
 
-from naiad.console import output
+from naiad.console import output, styled
 
 if TYPE_CHECKING:
     from naiad.triton.lint.finding import Finding
@@ -69,9 +69,8 @@ def check(
         warnings = len(report.findings) - report.errors
         colour = "red" if report.errors else "green"
         output.print(
-            f"[{colour}]{len(report.models)} model(s), {report.errors} error(s), "
-            f"{warnings} warning(s)[/]",
-            highlight=False,
+            f"{len(report.models)} model(s), {report.errors} error(s), {warnings} warning(s)",
+            style=colour,
         )
     if report.errors:
         raise typer.Exit(1)
@@ -90,16 +89,16 @@ def _plain(report: Report) -> dict[str, object]:
 
 
 def _tree(report: Report) -> Tree:
-    tree = Tree(f"[bold]{escape(str(report.repository))}[/]", highlight=False)
+    tree = Tree(Text(str(report.repository), "bold"))
     for finding in report.general:
         tree.add(_line(finding))
     for name, findings in report.models.items():
-        branch = tree.add(escape(name) if findings else f"{escape(name)} [green]✓[/]")
+        branch = tree.add(name if findings else styled(name, (" ✓", "green")))
         for finding in findings:
             branch.add(_line(finding))
     return tree
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: Finding) -> Text:
     colour = _COLOURS[finding.severity]
-    return f"[{colour}]{finding.severity}:[/] {escape(finding.message)}"
+    return styled((f"{finding.severity}:", colour), f" {finding.message}")

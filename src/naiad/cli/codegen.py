@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from naiad.cli.options import Force, Url
-from naiad.console import output, refuse_existing
+from naiad.console import refuse_existing, say
 
 app = typer.Typer(
     help="Write client types in other languages, and the OpenAPI document.",
@@ -67,7 +67,7 @@ def _write(text: str, file_out: Path | None, force: bool) -> None:
     refuse_existing(file_out, force)
     file_out.parent.mkdir(parents=True, exist_ok=True)
     file_out.write_text(text, "utf-8")
-    output.print(f"wrote [bold]{file_out}[/]", highlight=False, soft_wrap=True)
+    say("wrote ", (str(file_out), "bold"))
 
 
 @app.command()

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from naiad.cli.connect import open_client
 from naiad.cli.options import Url
-from naiad.console import errors, output
+from naiad.console import say, tell
 from naiad.errors import EngineError, NaiadError
 
 if TYPE_CHECKING:
@@ -48,11 +47,11 @@ def config(
     if as_json:
         typer.echo(json.dumps([asdict(section) for section in sections], indent=1))
         return
-    output.print(f"[bold]{escape(name)}[/]", highlight=False)
+    say((name, "bold"))
     for section in sections:
-        output.print(f"[bold cyan]{section.title}[/]", highlight=False)
+        say((section.title, "bold cyan"))
         for line in section.lines:
-            output.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+            say(f"  {line}")
 
 
 def _served(name: str, url: str) -> ModelConfig:
@@ -89,6 +88,6 @@ def _of_pipeline(config: ModelConfig) -> list[Section]:
     try:
         pipeline = ExportedModel(config.name, config.path).pipeline()
     except NaiadError as error:
-        errors.print(f"budget and limit are not shown: {escape(str(error))}", highlight=False)
+        tell(f"budget and limit are not shown: {error}")
         return []
     return describe_pipeline(pipeline)

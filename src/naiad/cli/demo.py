@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from naiad.application import applications
-from naiad.console import output
+from naiad.console import say
 from naiad.tasks.task import Simulates, Task
 
 
@@ -66,7 +66,7 @@ def demo(
         raise typer.BadParameter(f"no demo {name!r}; there are {', '.join(found)}")
     found[chosen](directory)
     if name is None:
-        output.print("[bold]more[/] naiad demo --list", highlight=False)
+        say(("more", "bold"), " naiad demo --list")
 
 
 def _own(spec: str, directory: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from naiad.cli.fields import with_fields
-from naiad.console import errors, output, refuse_existing
+from naiad.console import errors, refuse_existing, say
 from naiad.deploy.release import Release
 
 app = typer.Typer(
@@ -63,7 +63,7 @@ def kubernetes(
     refuse_existing(directory, force)
     written = write_chart(release, directory)
     for path in written:
-        output.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        say(f"wrote {path}")
     if len(written) < 3:
         errors.print("no supersonic.yaml: SuperSONIC's chart can only read models from pvc://")
     chart, values = (shlex.quote(str(path)) for path in written[:2])
@@ -90,4 +90,4 @@ def write_dashboard(
 
     refuse_existing(path, force)
     path.write_text(json.dumps(dashboard(), indent=1) + "\n", "utf-8")
-    output.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    say(f"wrote {path}")

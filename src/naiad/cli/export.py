@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from naiad.cli.mount import brought_options, specs_of
-from naiad.console import errors, output
+from naiad.console import errors, output, say, say_notice
 from naiad.core.fields import changed, option_name
 from naiad.core.settings import ModelSettings
 from naiad.errors import EngineError
@@ -112,13 +112,13 @@ def export(
 
 
 def _print_written(path: Path, repository: Path, notice: str = "") -> None:
-    output.print(f"wrote [bold]{path}[/]")
+    say("wrote ", (str(path), "bold"))
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        output.print(f"  {file.relative_to(path)}  {file.stat().st_size:,} bytes")
+        say(f"  {file.relative_to(path)}  {file.stat().st_size:,} bytes")
     if notice:
-        output.print(f"  [yellow]{notice}[/]")
+        say_notice(f"  {notice}")
     where = shlex.quote(str(repository))
-    output.print(f"serve it: naiad serve --model-repository {where}", soft_wrap=True)
+    say(f"serve it: naiad serve --model-repository {where}")
 
 
 def check_repository(directory: Path) -> None:
@@ -144,4 +144,4 @@ def check_repository(directory: Path) -> None:
                 shape = str(list(array.shape))
                 table.add_row("" if number else model.name, name, str(array.dtype), shape)
     output.print(table)
-    output.print(f"[green]{len(models)} model(s) load and answer their sample request[/]")
+    say((f"{len(models)} model(s) load and answer their sample request", "green"))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from naiad.console import errors, output
+from naiad.console import output, say, tell
 
 app = typer.Typer(
     help="Manage access to a server that others can reach: API keys, a certificate.",
@@ -79,18 +79,12 @@ def add(
     path = file or keys.default_path()
     verbs: tuple[keys.Verb, ...] = ("infer", "control") if may == "control" else ("infer",)
     key = keys.add_key(path, name, verbs, tuple(models) if models else None, rate)
-    errors.print(
-        f"key of {name}, shown only once; its hash is in {path}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    tell(f"key of {name}, shown only once; its hash is in {path}")
     typer.echo(key)
-    errors.print(
+    tell(
         f"\n  naiad serve --api-keys {shlex.quote(str(path))}"
         f"  # for other hosts also --host 0.0.0.0, --tls-cert and --tls-key\n"
-        f"  export NAIAD_API_KEY=...  # where clients run",
-        highlight=False,
-        soft_wrap=True,
+        f"  export NAIAD_API_KEY=...  # where clients run"
     )
 
 
@@ -125,7 +119,7 @@ def remove(name: Name, file: File = None) -> None:
 
     path = file or keys.default_path()
     keys.remove_key(path, name)
-    output.print(f"removed the key of {name} from {path}", highlight=False, soft_wrap=True)
+    say(f"removed the key of {name} from {path}")
 
 
 @app.command()
@@ -151,7 +145,7 @@ def certificate(
 
     chain, key = make_certificate(hosts, directory, days)
     for path in (chain, key):
-        output.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        say(f"wrote {path}")
     host = f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]
     ca, private = shlex.quote(str(chain)), shlex.quote(str(key))
     typer.echo(

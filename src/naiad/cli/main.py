@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import warnings
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -131,18 +133,30 @@ def show_warning(
 def main() -> None:
     """Run the command; a :class:`~naiad.errors.NaiadError` becomes a message and status 1.
 
+    So does an error of the system that names a file, such as a folder that is not writable.
+
     An error of a user's file is shown with the traceback from its first line in it. A warning is a
     line.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may be of any bytes
     warnings.showwarning = show_warning
     try:
         app()
     except NaiadError as error:
-        from rich.markup import escape
+        from naiad.console import tell
 
-        from naiad.console import errors
+        tell(("error:", "bold red"), f" {error}")
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        from naiad.console import tell
 
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        # The path is one that the user gave, or below it: it is a folder, say, or not writable.
+        where = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        tell(("error:", "bold red"), f" {where}: {error.strerror}")
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

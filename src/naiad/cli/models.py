@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from naiad.cli.connect import open_client
 from naiad.cli.options import Seconds, Url, time_option
-from naiad.console import errors, output
+from naiad.console import output, say, tell
 from naiad.errors import ModelNotFound, NaiadError, Unavailable
 from naiad.server_card import find_card
 from naiad.typed_json import decode
@@ -50,7 +50,7 @@ def models(
     output.print(_table(entries))
     for entry in entries:
         if entry.reason:
-            output.print(f"[red]{escape(entry.name)}:[/] {escape(entry.reason)}", highlight=False)
+            say((f"{entry.name}:", "red"), f" {entry.reason}")
 
 
 def load(
@@ -77,12 +77,10 @@ def load(
             client.load(name, timeout=timeout)
         except NaiadError as error:
             if not isinstance(error, ModelNotFound) and (served := _served(client, name)):
-                errors.print(f"version {served} of {name} is still served", highlight=False)
+                tell(f"version {served} of {name} is still served")
             raise
         took = time.monotonic() - began
-        output.print(
-            f"{name} version {_served(client, name)} loaded in {took:.1f} s", highlight=False
-        )
+        say(f"{name} version {_served(client, name)} loaded in {took:.1f} s")
 
 
 def unload(
@@ -104,7 +102,7 @@ def unload(
         while True:
             states = {m.state for m in client.models() if m.name == name}
             if not states & {"READY", "LOADING", "UNLOADING"}:
-                output.print(f"{name} unloaded", highlight=False)
+                say(f"{name} unloaded")
                 return
             if time.monotonic() > deadline:
                 raise Unavailable(
@@ -132,7 +130,7 @@ def _write_anew(name: str, url: str) -> None:
     answer = rebuild(Path(card.python), order, lambda: False, card.directory)
     if answer is not None and answer.error:
         if answer.traceback:
-            errors.print(answer.traceback, highlight=False, markup=False, soft_wrap=True)
+            tell(answer.traceback)
         raise NaiadError(answer.error)
 
 
@@ -163,6 +161,6 @@ def _table(entries: list[ModelEntry]) -> Table:
                 f"{work.queue * 1000:.1f} ms",
             )
         colour = _COLOURS.get(entry.state, "dim")
-        state = f"[{colour}]{entry.state.lower()}[/]"
+        state = Text(entry.state.lower(), colour)
         table.add_row(entry.name, state, ", ".join(ready), entry.backend, instances, *done)
     return table

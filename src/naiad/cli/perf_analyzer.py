@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.markup import escape
 
 from naiad.application import Application, application
 from naiad.cli.connect import open_client
@@ -72,7 +71,7 @@ def write(
     refuse_existing(path, force)
     requests, source, batched = _found(model, number, seed, url)
     count = write_requests(path, requests, batched=batched)
-    say(f"wrote {count:,} requests to [bold]{escape(str(path))}[/]: {escape(source)}")
+    say(f"wrote {count:,} requests to ", (str(path), "bold"), f": {source}")
 
 
 def _found(

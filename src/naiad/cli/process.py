@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from naiad.application import Application
 from naiad.cli import verbs
 from naiad.cli.connect import given_access, open_client
 from naiad.cli.fields import build, options, reshaped
 from naiad.cli.stopping import Stopped, interruptible
-from naiad.console import complain, errors, output
+from naiad.console import complain, errors, say
 from naiad.core.fields import setting
 from naiad.errors import Unavailable
 
@@ -151,7 +150,7 @@ def _process(
         bulk=bulk,
         paths=paths,
         results=chosen.results,
-        suffix=f".{format.removeprefix('.')}",
+        suffix=f".{format.removeprefix('.').lower()}",
         chunk=chosen.chunk,
         force=chosen.force,
     )
@@ -253,11 +252,10 @@ def _say_what_was_done(settings: Settings, summary: Summary) -> None:
     unit = settings.bulk.unit
     before = f", {summary.before:,} of them from earlier runs" if summary.before else ""
     pace = f", {summary.rate:,.1f} {unit} per second" if summary.rate else ""
-    output.print(
-        f"{_count(summary.written, unit)} of {_count(summary.inputs, 'inputs')} are in "
-        f"[bold]{escape(str(settings.results))}[/]{before}{pace}",
-        highlight=False,
-        soft_wrap=True,
+    say(
+        f"{_count(summary.written, unit)} of {_count(summary.inputs, 'inputs')} are in ",
+        (str(settings.results), "bold"),
+        f"{before}{pace}",
     )
     for path, reason in summary.unread.items():
         complain(f"{path}: {reason}")

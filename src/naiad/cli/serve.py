@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from naiad.cli.mount import brought_options, specs_of
 from naiad.cli.stopping import interruptible
-from naiad.console import complain, errors, output
+from naiad.console import complain, errors, output, say, tell
 from naiad.core.fields import changed, like
 from naiad.core.settings import ModelSettings, ServeSettings
 from naiad.errors import InvalidInput
@@ -154,8 +154,10 @@ class _StartUp:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓[/]"),
-            TextColumn("{task.description}"),
+            SpinnerColumn(finished_text=Text("✓", "green")),
+            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[good]}", style="green", markup=False),
+            TextColumn("{task.fields[bad]}", style="red", markup=False),
             TimeElapsedColumn(),
             console=errors,
         )
@@ -179,9 +181,9 @@ class _StartUp:
         if event.kind in ("reloaded", "not reloaded"):
             colour = "green" if event.kind == "reloaded" else "red"
             first, _, rest = event.text.partition("\n")
-            errors.print(f"[{colour}]{escape(first)}[/]", highlight=False, soft_wrap=True)
+            tell((first, colour))
             if rest:
-                errors.print(escape(rest), highlight=False, soft_wrap=True)
+                tell(rest)
         elif self._over and self._reload and event.kind in ("loading", "ready", "unloaded"):
             pass  # "reloaded" follows
         elif event.kind == "unloaded":
@@ -190,32 +192,33 @@ class _StartUp:
             self._start_task(event.model, "loading")
         elif event.kind in ("ready", "failed"):
             colour, state = ("green", "loaded") if event.kind == "ready" else ("red", "failed")
-            self._end_task(event.model, f"[{colour}]{state}[/]")
+            self._end_task(event.model, state, colour)
             if self._over and event.text:
-                errors.print(f"[red]error:[/] {escape(event.text)}", highlight=False)
+                tell(("error:", "red"), f" {event.text}")
         elif event.kind == "listening" and event.text.startswith("HTTP"):
-            self._end_task("Triton", "[green]listening[/]")
+            self._end_task("Triton", "listening", "green")
         elif event.kind in ("warning", "error"):
             colour = "yellow" if event.kind == "warning" else "red"
             whose = f"{event.model}: " if event.model else ""
-            text = escape(f"{whose}{event.text}")
-            errors.print(f"[{colour}]{event.kind}:[/] {text}", highlight=False, soft_wrap=True)
+            tell((f"{event.kind}:", colour), f" {whose}{event.text}")
         elif event.kind == "printed":
-            text = f"[dim]{event.model}:[/] {escape(event.text)}"
-            errors.print(text, highlight=False, soft_wrap=True)
+            tell((f"{event.model}:", "dim"), f" {event.text}")
 
     def _start_task(self, name: str, state: str) -> None:
-        self._tasks[name] = self._progress.add_task(f"{name} {state}", total=1)
+        self._tasks[name] = self._progress.add_task(f"{name} {state}", total=1, good="", bad="")
         self._print_plainly(f"{name} {state}")
 
-    def _end_task(self, name: str, state: str) -> None:
+    def _end_task(self, name: str, state: str, colour: str) -> None:
         if name in self._tasks:
-            self._progress.update(self._tasks[name], description=f"{name} {state}", completed=1)
-        self._print_plainly(f"{name} {state}")
+            good, bad = (state, "") if colour == "green" else ("", state)
+            self._progress.update(
+                self._tasks[name], description=name, completed=1, good=good, bad=bad
+            )
+        self._print_plainly(f"{name} ", (state, colour))
 
-    def _print_plainly(self, line: str) -> None:
+    def _print_plainly(self, *parts: str | tuple[str, str]) -> None:
         if self._over or not errors.is_terminal:
-            errors.print(line, highlight=False)
+            tell(*parts)
 
 
 def _print_ready(server: Server) -> None:
@@ -246,7 +249,7 @@ def _print_ready(server: Server) -> None:
         ready += "; try it:"
     output.print(f"{ready}\n")
     if call:
-        output.print(call, markup=False, highlight=False, soft_wrap=True)
+        say(call)
         output.print()
     output.print("Ctrl-C stops it")
 

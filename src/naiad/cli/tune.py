@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from naiad.cli.bench import print_table
 from naiad.cli.options import Seconds, time_option
-from naiad.console import output, progress_bar
+from naiad.console import progress_bar, say, say_notice
 from naiad.core.fields import like
 from naiad.core.settings import ServiceSettings
 
@@ -95,13 +94,8 @@ def tune(
     file, plot = directory / "tuning.json", directory / "tuning.png"
     file.write_text(study.tuning.to_json(), "utf-8")
     write_plot(study, plot)
-    output.print(f"wrote [bold]{escape(str(file))}[/] and {escape(str(plot))}", soft_wrap=True)
-    output.print(
-        f"use it: naiad serve {shlex.quote(pipeline)} --tuning {shlex.quote(str(file))}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    say("wrote ", (str(file), "bold"), f" and {plot}")
+    say(f"use it: naiad serve {shlex.quote(pipeline)} --tuning {shlex.quote(str(file))}")
 
 
 def _measure(settings: Settings) -> Study:
@@ -119,29 +113,19 @@ def _print(study: Study) -> None:
     found = study.tuning
     budget = ", ".join(f"{dim}={size:_}" for dim, size in found.budget.items())
     means = (f"{size:,.0f} {dim}" for dim, size in study.workload.mean_sizes().items())
-    output.print(
-        f"measured with {study.workload.source}, on average {', '.join(means)}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+    say(f"measured with {study.workload.source}, on average {', '.join(means)}")
+    recommended = (
+        f"recommended: Budget({budget}), {found.instances} instance(s), "
+        f"{found.threads} thread(s) each"
     )
-    output.print(
-        f"[bold]recommended: Budget({budget}), {found.instances} instance(s), "
-        f"{found.threads} thread(s) each[/]",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say((recommended, "bold"))
     if study.busy > _BUSY:
-        output.print(
-            f"[yellow]other programs were using {100 * study.busy:.0f} % of the cores: measure "
-            "again on an idle machine[/]",
-            highlight=False,
-            soft_wrap=True,
+        say_notice(
+            f"other programs were using {100 * study.busy:.0f} % of the cores: measure again on an "
+            "idle machine"
         )
     if (target := found.latency_target) and study.best.batch_seconds > target / 2:
-        output.print(
-            f"[yellow]a single request already takes {1e3 * study.best.batch_seconds:.3g} ms: a "
-            f"target of {1e3 * target:g} ms cannot be met while others wait[/]",
-            highlight=False,
-            soft_wrap=True,
+        say_notice(
+            f"a single request already takes {1e3 * study.best.batch_seconds:.3g} ms: a target of "
+            f"{1e3 * target:g} ms cannot be met while others wait"
         )

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
-from rich.markup import escape
 
 from naiad.application import Application, application, application_in, applications
 from naiad.cli.connect import connected
@@ -289,7 +288,7 @@ def simulate_command(kind: Kind) -> Command | None:
                 draft.replace(path)
         except OSError as error:
             raise NaiadError(f"{path} cannot be written: {error.strerror or error}") from None
-        say(f"wrote {number:,} {made} to [bold]{escape(str(path))}[/]")
+        say(f"wrote {number:,} {made} to ", (str(path), "bold"))
 
     own = options(kind.SimulateOptions)
     output = _option(
@@ -338,7 +337,7 @@ def train_command(kind: Kind) -> Command | None:
             command = shlex.join(["naiad", *sys.argv[1:]])
             lines = list(task.train(output, chosen, command, advance))
         for line in lines:
-            say(escape(line))
+            say(line)
         _say_weights(kind.name, output)
 
     parameters = [
@@ -360,7 +359,7 @@ def import_command(kind: Kind) -> Command | None:
         task: Any = kind()
         chosen = build(kind.ImportOptions, given)
         for line in task.import_weights(given["source"], output, chosen):
-            say(escape(line))
+            say(line)
         _say_weights(task.served_as(output, chosen), output)
 
     parameters = [
@@ -476,10 +475,7 @@ exit status is then 1.
 
 def _say_weights(name: str, folder: Path) -> None:
     where = shlex.quote(str(folder))
-    say(
-        f"wrote [bold]{escape(str(folder))}[/]; serve it: naiad serve {name} "
-        f"--weights {escape(where)}"
-    )
+    say("wrote ", (str(folder), "bold"), f"; serve it: naiad serve {name} --weights {where}")
     from naiad.card import ModelCard, read_card
 
     with contextlib.suppress(NaiadError):

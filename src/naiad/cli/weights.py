@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from naiad.application import application
 from naiad.cli.verbs import group
@@ -72,7 +72,7 @@ def show(
     given, directory = directory, _folder(directory)
     wants_card = as_card or readme is not None
     if given != directory and not wants_card:
-        say(f"{given}: the default weights, {escape(str(directory))}")
+        say(f"{given}: the default weights, {directory}")
     file = directory / CARD_FILE
     if not file.is_file():
         raise WeightsError(
@@ -98,16 +98,16 @@ def show(
     table.add_column(overflow="fold")
     for name, value in _flat(card):
         style = "yellow" if name == "notice" else ""
-        table.add_row(name, f"[{style}]{escape(value)}[/]" if style else escape(value))
+        table.add_row(name, Text(value, style))
     count = sum(math.prod(tensor.shape) for tensor in header.values())
     content = f"{len(header)} tensors, {count:,} numbers, " if header else ""
     table.add_row(path.name, f"{content}{path.stat().st_size:,} bytes")
-    output.print(table, highlight=False)
+    output.print(table)
     if tensors:
         listing = Table("tensor", "dtype", "shape")
         for name, tensor in header.items():
-            listing.add_row(escape(name), tensor.dtype, str(tensor.shape))
-        output.print(listing, highlight=False)
+            listing.add_row(name, tensor.dtype, str(tensor.shape))
+        output.print(listing)
     check_file(path, str(card.get("sha256", "")))
 
 

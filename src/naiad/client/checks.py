@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from tritonclient.utils import (
     TRITON_RESERVED_REQUEST_PARAMS_PREFIX,
 )
 
-from naiad.client.dtypes import to_wire
+from naiad.client.dtypes import surrogate, to_wire
 from naiad.client.graphs import GraphArrays, Inputs, arrays_of, is_graph, of_model
 from naiad.client.spec import ModelSpec, TensorSpec
 from naiad.client.transport import Parameter
@@ -40,17 +41,34 @@ def merged(arrays: Inputs | None, tensors: Mapping[str, ArrayLike]) -> Mapping[s
     return GraphArrays(both) if isinstance(given, GraphArrays) else both
 
 
-def checked_version(version: int | None) -> str:
+def checked_version(version: int | str | None) -> str:
     """Return a version as it is sent: "" for the newest.
 
     Raises:
-        InvalidInput: it is below 1.
+        InvalidInput: it is no whole number, such as 2 or "2", or below 1.
     """
     if version is None:
         return ""
-    if version < 1:
-        raise InvalidInput(f"version is {version!r}; it must be 1 or more")
-    return str(version)
+    try:
+        number = int(version) if isinstance(version, str) else operator.index(version)
+    except (ValueError, TypeError):
+        number = 0
+    if number < 1 or isinstance(version, bool):
+        raise InvalidInput(f"version is {version!r}; it must be a whole number, 1 or more")
+    return str(number)
+
+
+def checked_text(what: str, text: str) -> str:
+    """Return ``text``, after checking that it can be sent as UTF-8.
+
+    Raises:
+        InvalidInput: it has a surrogate; says where.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{what}: {surrogate(error)}") from None
+    return text
 
 
 def checked_inputs(spec: ModelSpec, arrays: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
@@ -108,6 +126,7 @@ def checked_parameters(parameters: Mapping[str, Parameter] | None) -> dict[str, 
             integer or finite float.
     """
     for name, value in (parameters or {}).items():
+        checked_text("the name of a parameter", name)
         if name in TRITON_RESERVED_REQUEST_PARAMS or name.startswith(
             TRITON_RESERVED_REQUEST_PARAMS_PREFIX
         ):
@@ -117,6 +136,8 @@ def checked_parameters(parameters: Mapping[str, Parameter] | None) -> dict[str, 
                 f"parameter {name} is {value!r}; "
                 "it must be a str, a bool, a 64-bit integer or a finite float"
             )
+        if isinstance(value, str):
+            checked_text(f"parameter {name}", value)
     return dict(parameters or {})
 
 

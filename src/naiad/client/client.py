@@ -112,7 +112,7 @@ class Client(ClientBase[Transport]):
         parameters: Mapping[str, Parameter] | None = None,
         request_id: str = "",
         timeout: float | None = None,
-        version: int | None = None,
+        version: int | str | None = None,
         **tensors: ArrayLike,
     ) -> Arrays:
         """Return the model's outputs by name, as arrays that own their memory.
@@ -157,7 +157,7 @@ class Client(ClientBase[Transport]):
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         timeout: float | None = None,
-        version: int | None = None,
+        version: int | str | None = None,
         concurrency: int = 8,
         progress: bool = False,
     ) -> Iterator[Arrays]:
@@ -200,7 +200,7 @@ class Client(ClientBase[Transport]):
         outputs: Sequence[str] | None = None,
         parameters: Mapping[str, Parameter] | None = None,
         timeout: float | None = None,
-        version: int | None = None,
+        version: int | str | None = None,
         concurrency: int = 8,
         progress: bool = False,
     ) -> Iterator[Arrays | NaiadError]:
@@ -284,7 +284,7 @@ class Client(ClientBase[Transport]):
         with one_frame:
             return self._run(self._operations.statistics(model))
 
-    def model(self, name: str, version: int | None = None) -> ModelClient:
+    def model(self, name: str, version: int | str | None = None) -> ModelClient:
         """Return a client of one model, or of one version of it."""
         return ModelClient(self, name, version)
 
@@ -346,7 +346,7 @@ class Client(ClientBase[Transport]):
 class ModelClient:
     """One model of a server; see `Client` for what each method does."""
 
-    def __init__(self, client: Client, name: str, version: int | None = None) -> None:
+    def __init__(self, client: Client, name: str, version: int | str | None = None) -> None:
         """Bind the model ``name`` of ``client``, in the newest ``version`` if none is given."""
         self.client = client
         self.name = name

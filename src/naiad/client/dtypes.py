@@ -57,6 +57,14 @@ def to_wire(name: str, value: ArrayLike, datatype: str) -> NDArray[Any]:
     )
 
 
+def surrogate(error: UnicodeEncodeError) -> str:
+    """Return the message for a text with a surrogate, which comes of bytes that are not UTF-8."""
+    return (
+        f"character {error.start} is the surrogate U+{ord(error.object[error.start]):04X}, which "
+        'is no text; send bytes, or decode them with errors="replace"'
+    )
+
+
 def _kind(dtype: np.dtype[Any]) -> str:
     # numpy gives bfloat16 a kind of its own ("V").
     kind = "float" if np_to_triton_dtype(dtype) == "BF16" else dtype.kind
@@ -173,7 +181,11 @@ def _text(name: str, value: ArrayLike) -> NDArray[Any]:
     encoded = np.empty(array.size, dtype=object)
     for i, element in enumerate(array.flat):
         if isinstance(element, str):
-            encoded[i] = element.encode()
+            try:
+                encoded[i] = element.encode()
+            except UnicodeEncodeError as error:
+                where = tuple(map(int, np.unravel_index(i, array.shape)))
+                raise InvalidInput(f"{_at(name, where)}: {surrogate(error)}") from None
         elif isinstance(element, bytes):
             encoded[i] = bytes(element)
         else:

@@ -31,15 +31,13 @@ from naiad.client.transport import (
     unreachable,
 )
 from naiad.control_key import GRPC_HEADER
-from naiad.errors import InvalidInput, NaiadError, NotAllowed, PipelineError, Unavailable
+from naiad.errors import NaiadError, NotAllowed, PipelineError, Unavailable
+from naiad.printable import encodable
 
 T = TypeVar("T")
 
 # Its classes are made at import, out of sight of type checkers.
 messages: Any = service_pb2
-
-# Protobuf's limit. Of a larger message gRPC only says that it cannot be serialised.
-LARGEST_MESSAGE = 2**31 - 1
 
 _NO_SUCH_HOST = re.compile("errors resolving|DNS resolution failed", re.IGNORECASE)
 # gRPC's words for a server that does not speak HTTP/2.
@@ -71,12 +69,10 @@ class GrpcCalls:
 
     def infer(self, request: InferRequest) -> Call[Arrays]:
         """Ask for an inference; tensors are sent as raw bytes."""
+        request.check_size("gRPC")
         message = messages.ModelInferRequest(
-            model_name=request.model, model_version=request.version, id=request.id
+            model_name=encodable(request.model), model_version=request.version, id=request.id
         )
-        size = sum(array.nbytes for array in request.arrays.values())
-        if size > LARGEST_MESSAGE:
-            raise InvalidInput(f"the request is {size / 2**30:.1f} GiB; gRPC carries less than 2")
         for name, array in request.arrays.items():
             message.inputs.add(name=name, datatype=wire.datatype(array), shape=array.shape)
             message.raw_input_contents.append(wire.pack(array))
@@ -91,7 +87,7 @@ class GrpcCalls:
         """Ask whether the server, or one model, is ready."""
         if model is None:
             return Call(("ServerReady", messages.ServerReadyRequest()), _read_ready)
-        return Call(("ModelReady", messages.ModelReadyRequest(name=model)), _read_ready)
+        return Call(("ModelReady", messages.ModelReadyRequest(name=encodable(model))), _read_ready)
 
     def models(self) -> Call[tuple[ModelInfo, ...]]:
         """Ask for the models of the repository."""
@@ -102,24 +98,31 @@ class GrpcCalls:
         """Ask for the metadata of the server, or of one model."""
         if model is None:
             return Call(("ServerMetadata", messages.ServerMetadataRequest()), to_json)
-        return Call(("ModelMetadata", messages.ModelMetadataRequest(name=model)), to_json)
+        return Call(
+            ("ModelMetadata", messages.ModelMetadataRequest(name=encodable(model))), to_json
+        )
 
     def config(self, model: str) -> Call[Json]:
         """Ask for a model's configuration."""
-        return Call(("ModelConfig", messages.ModelConfigRequest(name=model)), _read_config)
+        return Call(
+            ("ModelConfig", messages.ModelConfigRequest(name=encodable(model))), _read_config
+        )
 
     def statistics(self, model: str | None) -> Call[Json]:
         """Ask for the statistics of all models, or of one."""
-        return Call(("ModelStatistics", messages.ModelStatisticsRequest(name=model or "")), to_json)
+        return Call(
+            ("ModelStatistics", messages.ModelStatisticsRequest(name=encodable(model or ""))),
+            to_json,
+        )
 
     def load(self, model: str) -> Call[None]:
         """Ask to load or reload a model."""
-        message = messages.RepositoryModelLoadRequest(model_name=model)
+        message = messages.RepositoryModelLoadRequest(model_name=encodable(model))
         return Call(("RepositoryModelLoad", message), _ignore, control=True)
 
     def unload(self, model: str) -> Call[None]:
         """Ask to unload a model."""
-        message = messages.RepositoryModelUnloadRequest(model_name=model)
+        message = messages.RepositoryModelUnloadRequest(model_name=encodable(model))
         return Call(("RepositoryModelUnload", message), _ignore, control=True)
 
 

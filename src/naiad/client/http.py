@@ -45,6 +45,7 @@ from naiad.client.transport import (
 )
 from naiad.control_key import HTTP_HEADER
 from naiad.errors import InvalidInput, NaiadError, NotAllowed, Unavailable
+from naiad.printable import encodable
 
 T = TypeVar("T")
 
@@ -86,6 +87,7 @@ class HttpCalls:
 
     def infer(self, request: InferRequest) -> Call[Arrays]:
         """Ask for an inference: a JSON header, then the raw bytes of all tensors."""
+        request.check_size("HTTP")
         inputs: list[InferInput] = []
         for name, array in request.arrays.items():
             tensor = InferInput(name, list(array.shape), wire.datatype(array))
@@ -242,12 +244,12 @@ class AsyncHttpTransport(HttpCalls):
 
 
 def _path(model: str, version: str = "") -> str:
-    path = f"/v2/models/{quote(model, safe='')}"
+    path = f"/v2/models/{quote(encodable(model), safe='')}"
     return f"{path}/versions/{quote(version, safe='')}" if version else path
 
 
 def _control(model: str, verb: str) -> Call[None]:
-    path = f"/v2/repository/models/{quote(model, safe='')}/{verb}"
+    path = f"/v2/repository/models/{quote(encodable(model), safe='')}/{verb}"
     return Call(HttpRequest(path, body=b"{}"), lambda reply: None, control=True)
 
 

@@ -16,6 +16,7 @@ from naiad.client.checks import (
     checked_inputs,
     checked_outputs,
     checked_parameters,
+    checked_text,
     checked_version,
 )
 from naiad.client.spec import ModelSpec
@@ -48,7 +49,7 @@ class Operations:
         parameters: Mapping[str, Parameter] | None,
         request_id: str,
         timeout: float,
-        version: int | None = None,
+        version: int | str | None = None,
     ) -> Operation[Arrays]:
         """Check a request against the model's configuration, then send it."""
 
@@ -58,7 +59,7 @@ class Operations:
                 arrays=checked_inputs(spec, arrays),
                 outputs=checked_outputs(spec, outputs),
                 parameters=checked_parameters(parameters),
-                id=request_id,
+                id=checked_text("request_id", request_id),
                 timeout=timeout,
                 version=wanted,
             )
@@ -138,9 +139,12 @@ class Operations:
         try:
             return (yield call)
         except ModelNotFound as error:
-            if model is None:
-                raise
-            raise (yield from self._no_such_model(model, version, error)) from error
+            found = error
+            if model is not None:
+                found = yield from self._no_such_model(model, version, error)
+            if found is error:
+                raise  # from itself, it would be its own cause
+            raise found from error
 
     def _no_such_model(
         self, model: str, version: str, error: ModelNotFound

@@ -65,8 +65,12 @@ def _is_internal(traceback: TracebackType) -> bool:
 def _leave_out_causes(error: NaiadError) -> None:
     """Remove the causes before the first that a user's code raised or passed on."""
     first = cause = _cause(error)
+    seen: set[int] = set()
     while cause is not None and not _passed_users(cause.__traceback__):
+        seen.add(id(cause))
         cause = _cause(cause)
+        if id(cause) in seen:  # causes may form a circle
+            cause = None
     if cause is not first:
         error.__cause__, error.__context__ = None, cause
         error.__suppress_context__ = cause is None

@@ -11,19 +11,25 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
+from naiad.client import wire
 from naiad.client.address import Address
 from naiad.client.deadline import Deadline
-from naiad.errors import Unavailable
+from naiad.errors import InvalidInput, Unavailable
 
 T = TypeVar("T")
 
 Parameter: TypeAlias = "str | int | bool | float"
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 Json: TypeAlias = "dict[str, Any]"
+
+LARGEST: Final = 2**31 - 1
+"""Most bytes of a request: protobuf's limit, of which gRPC only says that it cannot be serialised.
+Triton 2.51 counts those of an HTTP request in 32 bits, and misreads a longer one."""
+_HEAD: Final = 1 << 20  # of these, for names, shapes and parameters
 
 _NOBODY = "no server answers"
 
@@ -60,6 +66,22 @@ class InferRequest:
     def microseconds(self) -> int:
         """The timeout in microseconds, at most 31 years: Triton counts nanoseconds in 64 bits."""
         return math.ceil(min(self.timeout * 1e6, 1e15))
+
+    def check_size(self, carrier: str) -> None:
+        """Check that ``carrier``, a protocol, can carry the request; nothing is copied for that.
+
+        Raises:
+            InvalidInput: it is too large; says which tensor is the largest, and what to do.
+        """
+        sizes = {name: wire.packed_size(array) for name, array in self.arrays.items()}
+        total = sum(sizes.values())
+        if total + _HEAD > LARGEST:
+            most = max(sizes, key=sizes.__getitem__)
+            raise InvalidInput(
+                f"the request has {total:,} bytes ({most}: {sizes[most]:,}); {carrier} carries "
+                "less than 2 GiB. Send it in smaller requests, which the server merges; or, on the "
+                "server's machine, through shared memory (docs/cpp.md, or tritonclient's)"
+            )
 
 
 @dataclass(frozen=True, slots=True)

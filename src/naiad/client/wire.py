@@ -27,6 +27,13 @@ def pack(array: NDArray[Any]) -> bytes:
     return array.tobytes()
 
 
+def packed_size(array: NDArray[Any]) -> int:
+    """Return the number of bytes that :func:`pack` returns, without packing."""
+    if array.dtype == np.object_:
+        return sum(4 + len(element) for element in array.flat)
+    return array.nbytes
+
+
 def unpack(data: bytes | memoryview, datatype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return the array that `pack` packed, in its own writable memory."""
     if datatype == "BYTES":

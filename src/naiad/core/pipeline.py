@@ -14,6 +14,7 @@ import numpy as np
 from naiad.core.budget import Budget
 from naiad.core.fields import check
 from naiad.core.merging import Batch
+from naiad.core.model_names import check_model_name
 from naiad.core.own_settings import declared, with_values
 from naiad.core.schema import (
     BYTES,
@@ -193,11 +194,7 @@ class Pipeline:
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__)
             cls.name = cls.name.lower()
-        if not re.fullmatch(r"\w[\w.-]*", cls.name):
-            raise SchemaError(
-                f"{cls.__name__}: name is {cls.name!r}; it must consist of letters, digits, -, _ "
-                "and ., and begin with a letter, a digit or _: the model's folder has this name"
-            )
+        check_model_name(cls.name, cls.__name__)
         missing = [attr for attr in ("inputs", "outputs") if not hasattr(cls, attr)]
         if missing:
             raise SchemaError(f"{cls.__name__} must declare {' and '.join(missing)}")

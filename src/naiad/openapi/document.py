@@ -18,6 +18,7 @@ FAILURES: Final[Mapping[int, str]] = {
     415: "The content type or encoding is not accepted.",
     429: "Too many requests; try again later.",
     500: "The model failed.",
+    501: "A package that this needs is not installed where the task is read.",
     503: "The server or the model is not available now; try again later.",
     504: "No answer in time.",
 }

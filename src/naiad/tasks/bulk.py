@@ -10,6 +10,7 @@ from typing import Any
 
 from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
+from naiad.files import suffix_of
 from naiad.tasks.output import open_writer, writer_class
 from naiad.tasks.requests import answer_of
 from naiad.tasks.sources import Files, open_source
@@ -62,7 +63,7 @@ class TaskBulk:
 
     def merge(self, parts: Sequence[Path], path: Path, provenance: Json) -> None:
         """Merge the results of all parts into one file."""
-        writer_class(self.task, path.suffix).merge(self.task, parts, path, provenance)
+        writer_class(self.task, suffix_of(path)).merge(self.task, parts, path, provenance)
 
     def named_options(self) -> Json:
         """Return the options by name."""

@@ -85,8 +85,12 @@ class TaskCall:
 
     @property
     def is_typed(self) -> bool:
-        """Whether units are typed, such as texts; else they are in files."""
-        return isinstance(self.task, Parses)
+        """Whether units are typed, such as texts; else they are in files.
+
+        Not where `Task.coerce` would take what is typed for the path of a file.
+        """
+        kind = type(self.task)
+        return issubclass(kind, Parses) and not (kind.suffixes and kind.coerce is Task.coerce)
 
     @property
     def has_many(self) -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from rich.markup import escape
-
 from naiad.client import Client
 from naiad.console import errors, say
 from naiad.tasks.inference import Inference, infer
@@ -30,7 +28,7 @@ def run(kind: type[Task[Any, Any]], directory: Path) -> None:
     units = task.simulate(number, 0, kind.SimulateOptions())
     directory.mkdir(parents=True, exist_ok=True)
     task.save(units, data, lambda *_: None)
-    say(f"made {number:,} {kind.simulated} in [bold]{escape(str(data))}[/]")
+    say(f"made {number:,} {kind.simulated} in ", (str(data), "bold"))
     with errors.status("starting Triton"):
         server = serve(kind.name, http_port=0, grpc_port=0, metrics_port=0)
     what = Inference(

@@ -12,11 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
-from rich.markup import escape
-
 from naiad.client import Client
 from naiad.console import complain, progress_bar, say, say_notice, shortened
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError, Unavailable
+from naiad.files import suffix_of
 from naiad.tasks.client import TaskClient
 from naiad.tasks.default_report import report_of
 from naiad.tasks.naming import stem_of, stems_of
@@ -116,15 +115,16 @@ class Inference:
         if self.plot is not None:
             if not isinstance(self.task, Draws):
                 raise InvalidInput(f"{self.task.name} draws no pictures; leave --plot out")
-            if not is_folder(self.plot) and self.plot.suffix not in PICTURES:
+            if not is_folder(self.plot) and suffix_of(self.plot) not in PICTURES:
                 raise InvalidInput(f"{self.plot}: pictures are written as {', '.join(PICTURES)}")
             # Raises MissingExtra, if need be, before anything is asked.
-            self.task.draw([], self.plot, {}, self.drawing)
+            picture = self.plot / "0.png" if is_folder(self.plot) else self.plot
+            self.task.draw([], picture, {}, self.drawing)
             yield self.plot
         if self.output is None:
             return
         if not is_folder(self.output):
-            check_suffix(self.task, self.output.suffix)
+            check_suffix(self.task, suffix_of(self.output))
             yield self.output
             return
         seen: dict[Path, Input] = {}
@@ -358,13 +358,13 @@ class _Run:
         done = f"1 {unit.removesuffix('s')}" if self.done == 1 else f"{self.done:,} {unit}"
         if what.output is not None and self.done:
             where = what.output
-            say(f"wrote {done} to [bold]{escape(str(where))}[/]")
+            say(f"wrote {done} to ", (str(where), "bold"))
         if what.plot is not None and self.done:
             if self.kept:
                 assert isinstance(what.task, Draws)
                 what.task.draw(self.kept, what.plot, card, what.drawing)
             part = f"the first {len(self.kept):,} of " if 0 < len(self.kept) < self.done else ""
-            say(f"drew {part}{done} into [bold]{escape(str(what.plot))}[/]")
+            say(f"drew {part}{done} into ", (str(what.plot), "bold"))
         if self.failed:
             complain(f"{self.failed:,} of {self.failed + self.done:,} {unit} failed")
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from naiad.console import complain
 from naiad.errors import InvalidInput, NaiadError
-from naiad.files import partial_path, write_whole
+from naiad.files import partial_path, suffix_of, write_whole
 from naiad.tasks.tables import TableWriter, check_suffix
 from naiad.tasks.task import Advance, Column, Task, Writer, WritesFiles
 
@@ -37,7 +37,7 @@ class Output:
         Raises:
             NaiadError: the task has no format with its suffix.
         """
-        check_suffix(task, path.suffix)
+        check_suffix(task, suffix_of(path))
         self.path = path
         self.partial = partial_path(path)
         more = (FILES,) if files else ()
@@ -149,8 +149,8 @@ def open_writer(
     task: Task[Any, Any], path: Path, card: Any, options: Any, more: Sequence[Column] = ()
 ) -> Writer:
     """Begin a file of results in the format of its suffix; a table has ``more`` columns."""
-    if path.suffix in task.formats:
-        return writer_class(task, path.suffix)(task, path, card)
+    if suffix_of(path) in task.formats:
+        return writer_class(task, suffix_of(path))(task, path, card)
     columns = (*task.columns_of(card, options), *more)
     return TableWriter(task, path, columns, task.facts(card))
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from rich.markup import escape
 from rich.text import Text
 
 from naiad.console import bar, print_columns, say
@@ -56,4 +55,4 @@ class LabelReport:
         """Print all lines and the counts."""
         print_columns(self._rows)
         listed = ", ".join(f"{label} {count:,}" for label, count in self._counts.most_common())
-        say(f"{self._counts.total():,} {self._unit}: {escape(listed)}")
+        say(f"{self._counts.total():,} {self._unit}: {listed}")

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.errors import MissingExtra, NaiadError, PipelineError
+from naiad.files import suffix_of
+from naiad.printable import encodable
 from naiad.tasks.task import Column, Json, Rows, Task
 
 PROVENANCE: Final = "provenance"
@@ -44,7 +46,7 @@ class TableWriter:
         self._number = self._held = self.written = 0
         self._blocks: list[list[Any]] = []
         self._sizes: list[int] = []
-        self._file = (_Csv if path.suffix == ".csv" else _Parquet)(path, columns, facts)
+        self._file = (_Csv if suffix_of(path) == ".csv" else _Parquet)(path, columns, facts)
 
     def add(self, name: str, unit: Any, result: Any, *, files: Sequence[str] = ()) -> None:
         """Add the rows of a result, for which ``files`` were written."""
@@ -72,7 +74,7 @@ class TableWriter:
             NaiadError: a part is of another model than the first.
         """
         numbered = next((c.name for c in task.columns if c.fill == "number"), None)
-        if path.suffix == ".csv":
+        if suffix_of(path) == ".csv":
             _merge_csv(parts, path, numbered)
             return
         from naiad.bulk.merging import merge_parquet
@@ -110,7 +112,7 @@ class _Csv:
     def _append(self, rows: Any) -> None:
         text = io.StringIO(newline="")
         csv.writer(text).writerows(rows)
-        left = memoryview(text.getvalue().encode("utf-8", "surrogateescape"))
+        left = memoryview(text.getvalue().encode("utf-8", "backslashreplace"))
         start = self._file.tell()
         try:
             while left:
@@ -293,9 +295,7 @@ def _text(pa: Any, values: list[Any]) -> Any:
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:  # names of files that are not UTF-8
-        return pa.array(
-            [str(text).encode(errors="backslashreplace").decode() for text in values], pa.string()
-        )
+        return pa.array([encodable(str(text)) for text in values], pa.string())
 
 
 def _merge_csv(parts: Sequence[Path], path: Path, numbered: str | None) -> None:

@@ -18,7 +18,8 @@ from naiad.client.graphs import arrays_of
 from naiad.core.pipeline import load_pipeline
 from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput, NaiadError
-from naiad.files import read_file, read_npz
+from naiad.files import read_file, read_npz, suffix_of
+from naiad.printable import encodable
 from naiad.tasks.task import Column, Json, Task
 from naiad.typed_json import decode
 
@@ -53,7 +54,7 @@ class TensorTask(Task[Mapping[str, Any], Arrays]):
 
     def read(self, path: Path) -> Mapping[str, Any]:
         """Return the inputs in a file."""
-        reader = {".json": _read_json, ".pt": _read_graph}.get(path.suffix.lower())
+        reader = {".json": _read_json, ".pt": _read_graph}.get(suffix_of(path))
         if reader is None:
             return read_npz(path, self.max_bytes)
         data = read_file(path, self.max_bytes)
@@ -109,7 +110,7 @@ class NpzWriter:
     def add(self, name: str, unit: Any, result: Arrays) -> None:
         """Add the outputs of a request."""
         self._flush(alone=False)
-        self._held = (name, result)
+        self._held = (encodable(name), result)
         self.written += 1
 
     def close(self) -> None:
@@ -123,7 +124,7 @@ class NpzWriter:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as whole:
             for part in parts:
                 with zipfile.ZipFile(part) as archive:
-                    unit = archive.comment.decode("utf-8", "surrogateescape")
+                    unit = archive.comment.decode("utf-8", "ignore")
                     for entry in archive.infolist():
                         name = f"{unit}/{entry.filename}" if unit else entry.filename
                         whole.writestr(name, archive.read(entry))
@@ -133,7 +134,7 @@ class NpzWriter:
             return
         (unit, outputs), self._held = self._held, None
         if alone:
-            self._archive.comment = unit.encode("utf-8", "surrogateescape")[:65_535]
+            self._archive.comment = unit.encode()[:65_535]
         for name, array in outputs.items():
             data = io.BytesIO()
             plain = _text(array) if array.dtype == object else array

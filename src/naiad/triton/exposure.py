@@ -82,6 +82,21 @@ class Exposure:
         Raises:
             EngineError: a port is in use.
         """
+        gate = self.gate
+        return Endpoints(
+            self._address,
+            choose_ports(self.wanted()),
+            grpc_tls=grpc_tls,
+            gate_tls=gate is not None and gate.tls_cert is not None,
+            sockets=TritonSockets(scratch / "triton") if gate is not None else None,
+            public_socket=gate.socket if gate is not None else None,
+            control_key=control_key,
+            metrics_address=self._aside(self._settings.metrics_host),
+            ui=self._settings.ui is not None,
+        )
+
+    def wanted(self) -> dict[str, tuple[str, int | None]]:
+        """Return the address and the wanted port of each use; 0 or None is any free port."""
         gate, metrics = self.gate, self._aside(self._settings.metrics_host)
         wanted = {
             use: (metrics if use == "metrics" else self._address, port)
@@ -92,17 +107,7 @@ class Exposure:
             wanted["gate"] = (self._address, gate.port)
         if self._settings.ui is not None and gate is None:
             wanted["page"] = (self._address, self._settings.ui.ui_port)
-        return Endpoints(
-            self._address,
-            choose_ports(wanted),
-            grpc_tls=grpc_tls,
-            gate_tls=gate is not None and gate.tls_cert is not None,
-            sockets=TritonSockets(scratch / "triton") if gate is not None else None,
-            public_socket=gate.socket if gate is not None else None,
-            control_key=control_key,
-            metrics_address=metrics,
-            ui=self._settings.ui is not None,
-        )
+        return wanted
 
     def ui_facts(self) -> dict[str, Any]:
         """Return what the page has to know of who may reach it."""

@@ -38,7 +38,10 @@ def choose_ports(wanted: Mapping[str, tuple[str, int | None]]) -> dict[str, int]
 
 def in_use(use: str, port: int) -> str:
     """Return the error message for a port in use."""
-    who = owner(port)
+    process = owner(port)
+    who = ""
+    with contextlib.suppress(psutil.Error):
+        who = f"{process.name()} (process {process.pid})" if process is not None else ""
     return (
         f"{use} port {port} is in use{f' by {who}' if who else ''}; choose another, or 0 for any "
         f"free one"
@@ -80,15 +83,15 @@ def is_free(host: str, port: int) -> bool:
         return True
 
 
-def owner(port: int) -> str:
-    """Return who listens on a port, as ``python (process 1234)``, or "" if that is hidden."""
+def owner(port: int) -> psutil.Process | None:
+    """Return the process that listens on a port, or None if that is hidden."""
     try:
         connections = psutil.net_connections("tcp")
     except psutil.Error:
-        return ""
+        return None
     for connection in connections:
         listening = connection.status == psutil.CONN_LISTEN
         if listening and getattr(connection.laddr, "port", 0) == port and connection.pid:
             with contextlib.suppress(psutil.Error):
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
-    return ""
+                return psutil.Process(connection.pid)
+    return None

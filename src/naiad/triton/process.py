@@ -23,6 +23,7 @@ from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, environment
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.logs import LogFollower
+from naiad.triton.predecessor import STOPPING
 from naiad.triton.reaper import Charge, Reaper, remove
 from naiad.triton.startup import last_words, wait_for_start
 
@@ -149,7 +150,7 @@ class TritonProcess:
             self._reaper = None
 
     def _charge(self, settings: ServeSettings) -> Charge:
-        own = {"NAIAD_STOPPING": str(self._stopping)}
+        own = {STOPPING: str(self._stopping)}
         if self._python is not None:
             own["NAIAD_PYTHON"] = str(self._python)
         if settings.model_control == "poll":

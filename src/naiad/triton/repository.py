@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naiad.core.fields import check, keywords, settings_of, to_parameters
+from naiad.core.model_names import folder_of
 from naiad.core.own_settings import declared
 from naiad.core.pipeline import (
     MADE,
@@ -132,7 +133,7 @@ def export(
     service = service_of(kind, given, tuned)
     check(service, SchemaError)
     made = make_pipeline(kind, given.weights, given.settings)
-    target = directory / kind.name
+    target = folder_of(directory, kind.name, kind.__name__)
     origin = _origin(kind)
     if target.exists():
         _refuse_other(target, origin)

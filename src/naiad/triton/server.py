@@ -30,6 +30,7 @@ from naiad.triton.logs import to_logger
 from naiad.triton.model_registry import ModelRegistry
 from naiad.triton.paths import plain_temporary_directory
 from naiad.triton.ports import in_use
+from naiad.triton.predecessor import await_predecessor
 from naiad.triton.probing import ask_examples
 from naiad.triton.process import TritonProcess
 from naiad.triton.prometheus import Sample, total
@@ -137,6 +138,12 @@ class Server:
             self._stopping.clear()
             self._ended.clear()
             self._death = ""
+            await_predecessor(
+                self._exposure.wanted()
+                | {"health": (self._exposure.health_address, self._settings.health_port)},
+                self._settings.exit_timeout,
+                self._on_event,
+            )
             if self._supervision is not None:
                 self._supervisor = Supervisor(
                     self._supervision,
@@ -455,8 +462,8 @@ class Server:
         process.end(ask)
         self._process = None
         self._close_clients()
-        self._close_supervisor()
         self._end_beside()
+        self._close_supervisor()  # and so the health port, for which a successor waits
         self._close_reloading()
         process.remove_files(keep_log=self.keep_log or bool(self._death))
         self._remove_temporary()

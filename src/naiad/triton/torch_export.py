@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from naiad.application import application, applications
 from naiad.core.merging import Batch
+from naiad.core.model_names import folder_of
 from naiad.core.pipeline import Pipeline, default_weights, load_pipeline, random_arrays
 from naiad.core.schema import Arrays, Tensor
 from naiad.errors import EngineError, MissingExtra, PipelineError, SchemaError
@@ -139,7 +140,7 @@ def export_network(
         EngineError: a folder of that name exists that was not written by this function.
     """
     form = _KINDS[format]
-    target = directory / kind.name
+    target = folder_of(directory, kind.name, kind.__name__)
     if target.exists() and FORMAT_PARAMETER not in parameters_of(target):
         raise EngineError(
             f"{target} exists and was not written by this command; choose another folder"

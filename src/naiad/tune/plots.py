@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from naiad.core.schema import REQUESTS
-from naiad.plots import new_figure, plain, save, style
+from naiad.plots import new_figure, save, style
 from naiad.tune.session import Study
 
 _MEASURED, _MODEL, _CHOSEN = "#1f4e79", "#9aa5b1", "#c77d3b"
@@ -20,7 +20,7 @@ def write_plot(study: Study, path: Path) -> None:
         _throughput(throughput, study)
         _cost(cost, study)
         _workers(workers, study)
-        figure.suptitle(plain(f"{study.tuning.pipeline} on {study.tuning.device}: naiad tune"))
+        figure.suptitle(f"{study.tuning.pipeline} on {study.tuning.device}: naiad tune")
         save(figure, path)
 
 

@@ -22,7 +22,7 @@ from naiad.core.schema import (
     validate,
 )
 from naiad.errors import InvalidInput
-from naiad.files import read_npz
+from naiad.files import read_npz, suffix_of
 
 _MOST = 256  # requests, at most
 _OPEN = 4096  # rows of a dimension without limit and budget
@@ -131,9 +131,9 @@ def _random(pipeline: Pipeline, seed: int, most: int) -> Iterator[Arrays]:
 def _read(pipeline: Pipeline, data: Path) -> tuple[Iterable[Arrays], str]:
     if not data.exists():
         raise InvalidInput(f"{data}: no such file or folder")
-    files = sorted(data.glob("*.npz")) if data.is_dir() else [data]
+    files = sorted(p for p in data.iterdir() if suffix_of(p) == ".npz") if data.is_dir() else [data]
     known = application(pipeline.name)
-    plain = bool(files) and files[0].suffix == ".npz"
+    plain = bool(files) and suffix_of(files[0]) == ".npz"
     if plain and _is_of(pipeline, files[0]):
         return map(read_npz, files), f"requests of {data}"
     # An application's own files may be .npz too.

@@ -35,13 +35,15 @@ from mcp.types import (
 from mcp.types import Tool as ToolEntry
 
 from naiad import __version__
+from naiad.error_text import described
 from naiad.errors import NaiadError
+from naiad.printable import encodable
 from naiad.tasks.served import ServedTasks
 from naiad.ui.allowed_folders import AllowedFolders
 from naiad.ui.models_tool import ModelsTool
 from naiad.ui.task_tool import TaskTool
 from naiad.ui.tensor_tool import TensorTool
-from naiad.ui.tools import Reply, Tool, Watch, named
+from naiad.ui.tools import Reply, Tool, Watch, encodable_json, named
 
 MOST_AT_ONCE: Final = 8
 LARGEST_MESSAGE: Final = 32_000_000
@@ -163,6 +165,9 @@ class Agents:
                 return tools[asked.name].call(asked.arguments or {}, watch)
             except NaiadError as error:
                 return Reply(str(error), failed=True)
+            except Exception as error:  # of a task's own code: this call's alone
+                _log.exception("%s", asked.name)
+                return Reply(f"{asked.name} failed: {described(error)}", failed=True)
 
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(MOST_AT_ONCE)
@@ -235,9 +240,9 @@ def _entry(name: str, tool: Tool) -> ToolEntry:
     return ToolEntry(
         name=name,
         title=tool.title(),
-        description=tool.about(),
-        input_schema=tool.takes(),
-        output_schema=tool.gives(),
+        description=encodable(tool.about()),
+        input_schema=encodable_json(tool.takes()),
+        output_schema=encodable_json(tool.gives()),
         annotations=_READ_ONLY,
     )
 
@@ -248,7 +253,7 @@ def _result(reply: Reply) -> CallToolResult:
         for one in reply.pictures
     ]
     return CallToolResult(
-        content=[TextContent(type="text", text=reply.text), *pictures],
-        structured_content=reply.content or None,
+        content=[TextContent(type="text", text=encodable(reply.text)), *pictures],
+        structured_content=encodable_json(reply.content) or None,
         is_error=reply.failed,
     )

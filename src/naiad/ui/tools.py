@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from naiad.errors import InvalidInput
+from naiad.printable import encodable
 
 Json: TypeAlias = "dict[str, Any]"
 
@@ -90,6 +91,18 @@ def named(tools: Iterable[Tool]) -> dict[str, Tool]:
             name, number = plain[: _LONGEST_NAME - len(ending)] + ending, number + 1
         found[name] = tool
     return found
+
+
+def encodable_json(value: Any) -> Any:
+    """Return a value of JSON in which every text can be sent: names of files may not be UTF-8."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [encodable_json(one) for one in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        pairs = cast("dict[str, Any]", value).items()
+        return {encodable(name): encodable_json(one) for name, one in pairs}
+    return value
 
 
 def check_names(arguments: Mapping[str, Any], schema: Json) -> None:

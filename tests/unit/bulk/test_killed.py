@@ -18,7 +18,7 @@ from tests.unit.client.servers import grpc_server
 RUN = """
 import sys
 from pathlib import Path
-from rich.console import Console
+from naiad.console import PlainConsole
 from tests.unit.bulk.numbers import Numbers
 from naiad.bulk.settings import Settings
 from naiad.bulk.on_servers import OnServers
@@ -32,7 +32,7 @@ settings = Settings(
 print("begun", flush=True)
 with Servers([url], "half", concurrency=3) as servers:
     servers.start()
-    run(settings, OnServers(servers), Console(quiet=True))
+    run(settings, OnServers(servers), PlainConsole(quiet=True))
 """
 
 

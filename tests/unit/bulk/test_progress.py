@@ -5,10 +5,10 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from naiad.bulk import progress
 from naiad.bulk.progress import Pace, shown
+from naiad.console import PlainConsole
 
 
 class Clock:
@@ -46,7 +46,7 @@ def test_failures_are_told_and_the_end_is_the_end() -> None:
 
 def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_FIRST_LINE", 0.0)
-    console = Console(file=StringIO(), width=200)
+    console = PlainConsole(file=StringIO(), width=200)
     with shown(Pace(total=8, done=2), "events", console) as advance:
         for _ in range(4):
             advance(1, 0)
@@ -56,7 +56,7 @@ def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_terminal_has_a_bar() -> None:
-    console = Console(file=StringIO(), width=120, force_terminal=True)
+    console = PlainConsole(file=StringIO(), width=120, force_terminal=True)
     with shown(Pace(total=8, done=2), "events", console) as advance:
         advance(6, 1)
     assert isinstance(console.file, StringIO)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from tests.unit.bulk.numbers import Numbers, read_pairs, read_provenance, write_numbers
 from tests.unit.client.servers import grpc_server
 
@@ -15,9 +14,10 @@ from naiad.bulk.on_servers import OnServers
 from naiad.bulk.run import Summary, run
 from naiad.bulk.servers import Servers
 from naiad.bulk.settings import Settings
+from naiad.console import PlainConsole
 from naiad.errors import InvalidInput, NaiadError
 
-QUIET = Console(quiet=True)
+QUIET = PlainConsole(quiet=True)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naiad.client.checks import checked_inputs, checked_outputs, checked_parameters, merged
+from naiad.client.checks import (
+    checked_inputs,
+    checked_outputs,
+    checked_parameters,
+    checked_text,
+    checked_version,
+    merged,
+)
 from naiad.client.spec import ModelSpec, TensorSpec
 from naiad.errors import InvalidInput
 
@@ -164,3 +171,25 @@ def test_a_spec_is_read_from_a_configuration() -> None:
         outputs={"c": TensorSpec("c", "BOOL", (1,))},
         max_batch_size=4,
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "sent"), [(None, ""), (1, "1"), ("1", "1"), ("02", "2"), (np.int64(3), "3")]
+)
+def test_a_version_may_be_a_number_or_its_digits(version: Any, sent: str) -> None:
+    assert checked_version(version) == sent
+
+
+@pytest.mark.parametrize("version", [0, -1, "0", "", "newest", "1.0", 1.5, True, b"1", [1]])
+def test_another_version_is_refused(version: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"version is .*; it must be a whole number, 1 or more"):
+        checked_version(version)
+
+
+def test_text_that_is_no_unicode_is_refused_with_its_position() -> None:
+    why = "is the surrogate U\\+DCE9, which is no text; send bytes"
+    for sent in (checked_text, lambda what, text: checked_parameters({what: text})):
+        with pytest.raises(InvalidInput, match=f"name: character 3 {why}"):
+            sent("name", "caf\udce9")
+    with pytest.raises(InvalidInput, match="the name of a parameter: character 0"):
+        checked_parameters({"\ud800": 1})

@@ -163,3 +163,10 @@ def test_a_masked_array_without_masked_values_is_an_array():
         sent = to_wire("x", np.ma.array([1, 2], mask=mask), "FP32")
         assert type(sent) is np.ndarray
         assert sent.tolist() == [1.0, 2.0]
+
+
+def test_text_that_is_no_unicode_is_named_with_its_position() -> None:
+    with pytest.raises(InvalidInput, match=r"t\[1, 0\]: character 3 is the surrogate U\+DCE9"):
+        to_wire("t", [["a"], ["caf\udce9"]], "BYTES")
+    with pytest.raises(InvalidInput, match="t: character 0 is the surrogate"):
+        to_wire("t", np.array("\ud800"), "BYTES")

@@ -104,6 +104,16 @@ def test_an_unknown_model_is_answered_with_those_there_are() -> None:
         drive(infer(x=[1]), answers)
 
 
+def test_an_unknown_model_of_a_server_without_a_list_is_not_its_own_cause() -> None:
+    answers = {
+        "ModelConfig": fail(ModelNotFound("unknown model")),
+        "RepositoryIndex": fail(InvalidInput("not implemented")),
+    }
+    with pytest.raises(ModelNotFound, match=r"^unknown model$") as raised:
+        drive(infer(x=[1]), answers)
+    assert raised.value.__cause__ is None
+
+
 def test_a_version_that_is_not_there_is_answered_with_those_there_are() -> None:
     answers = {
         "ModelConfig": lambda: config("x"),
@@ -116,7 +126,7 @@ def test_a_version_that_is_not_there_is_answered_with_those_there_are() -> None:
     }
     with pytest.raises(ModelNotFound, match=r"has no version 1; it has 2, 3$"):
         drive(infer(version=1, x=[1]), answers)
-    with pytest.raises(InvalidInput, match="version is 0; it must be 1 or more"):
+    with pytest.raises(InvalidInput, match="version is 0; it must be a whole number, 1 or more"):
         drive(infer(version=0, x=[1]), answers)
 
 

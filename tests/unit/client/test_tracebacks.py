@@ -16,7 +16,7 @@ from tests.unit.client.clients import Ask, both, half
 from tests.unit.client.servers import grpc_server
 
 from naiad.client import AsyncClient, Client
-from naiad.client.tracebacks import VARIABLE
+from naiad.client.tracebacks import VARIABLE, one_frame
 from naiad.errors import InvalidInput, Unavailable
 
 ROOT = Path(__file__).parents[3]
@@ -123,3 +123,11 @@ def test_a_user_sees_two_frames_and_the_message() -> None:
     ).stderr
     assert shown.count("File ") == 2
     assert shown.splitlines()[-1].startswith("naiad.errors.Unavailable: no server answers at grpc:")
+
+
+def test_causes_that_form_a_circle_end() -> None:
+    error, other = InvalidInput("a"), InvalidInput("b")
+    error.__cause__, other.__cause__ = other, error
+    with pytest.raises(InvalidInput), one_frame:
+        raise error
+    assert error.__cause__ is None

@@ -18,7 +18,7 @@ from naiad.client import wire
 from naiad.client.grpc import GrpcCalls, to_json
 from naiad.client.http import HEADER_LENGTH, HttpCalls, HttpReply
 from naiad.client.transport import InferRequest
-from naiad.errors import PipelineError
+from naiad.errors import InvalidInput, PipelineError
 
 messages: Any = __import__("tritonclient.grpc.service_pb2", fromlist=["ModelInferResponse"])
 
@@ -133,3 +133,27 @@ def test_a_message_becomes_plain_json_with_its_defaults() -> None:
     assert plain["parameters"] == {"k": {"string_value": "v"}}
     assert plain["dynamic_batching"]["preserve_ordering"] is False
     assert "ensemble_scheduling" not in plain
+
+
+@given(TENSORS)
+def test_the_packed_size_is_known_without_packing(array: NDArray[Any]) -> None:
+    assert wire.packed_size(array) == len(wire.pack(array))
+
+
+@pytest.mark.parametrize("calls", [GrpcCalls, HttpCalls])
+def test_a_request_of_2_gib_is_refused_before_it_is_copied(calls: Any) -> None:
+    large = np.broadcast_to(np.float32(0), (2**29,))  # of four bytes of memory
+    with pytest.raises(
+        InvalidInput,
+        match=r"the request has 2,147,483,652 bytes \(x: 2,147,483,648\); (gRPC|HTTP) carries less "
+        "than 2 GiB. Send it in smaller requests",
+    ):
+        calls().infer(request({"x": large, "y": np.zeros(1, np.float32)}))
+    text = np.broadcast_to(np.array([b"a" * 2**20], object), (2**11,))
+    with pytest.raises(InvalidInput, match="less than 2 GiB"):
+        calls().infer(request({"x": text}))
+
+
+def test_a_model_name_that_is_no_unicode_is_sent_escaped() -> None:
+    assert GrpcCalls().config("caf\udce9").request[1].name == r"caf\udce9"
+    assert HttpCalls().config("caf\udce9").request.path.endswith("/caf%5Cudce9/config")

@@ -43,6 +43,8 @@ class Served(service_pb2_grpc.GRPCInferenceServiceServicer):
         return answer
 
     def ModelConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.name not in self.models:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown model: {request.name}")
         config = read_config(self.models[request.name].path / "config.pbtxt")
         return messages.ModelConfigResponse(config=config)
 

@@ -149,5 +149,4 @@ def test_a_name_that_is_not_utf_8_does_not_end_the_table(tmp_path: Path) -> None
         writer = TableWriter(Kinds(), tmp_path / f"a{suffix}", COLUMNS, {})
         writer.add(name, None, [(1.0, 0, "x")])
         writer.close()
-    assert b"caf\xe9.jpeg" in (tmp_path / "a.csv").read_bytes()
-    assert read(tmp_path / "a.parquet")[0][1] == "caf\\udce9.jpeg"
+        assert read(tmp_path / f"a{suffix}")[0][1] == "caf\\udce9.jpeg"

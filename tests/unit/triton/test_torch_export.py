@@ -17,6 +17,7 @@ from naiad.cli.main import app
 from naiad.core.budget import Budget
 from naiad.core.pipeline import Pipeline
 from naiad.core.schema import Tensor
+from naiad.core.schema_json import SCHEMA_PARAMETER, read_schemas
 from naiad.errors import EngineError, PipelineError, SchemaError
 from naiad.triton.config import read_config, read_parameters
 from naiad.triton.torch_export import dims_text, export_application, export_network, freeze
@@ -148,6 +149,13 @@ def test_text_cannot_be_taken(tmp_path: Path) -> None:
         freeze(MeanNet(), Text, tmp_path / "model.pt", "torchscript")
 
 
+def parameters_of(config: Any) -> dict[str, str]:
+    """Return the parameters, without the schema, which must be that of the pipeline."""
+    parameters = read_parameters(config)
+    assert read_schemas(parameters.pop(SCHEMA_PARAMETER)) == (Mean.inputs, Mean.outputs)
+    return parameters
+
+
 def test_the_config_is_a_plain_one_with_the_dims_as_parameters(tmp_path: Path) -> None:
     path = export_network(MeanNet(), Mean, tmp_path, parameters={"notice": "for tests"})
     assert path == tmp_path / "mean"
@@ -158,14 +166,15 @@ def test_the_config_is_a_plain_one_with_the_dims_as_parameters(tmp_path: Path) -
         ("x__0", [-1, 3]),
         ("edges__1", [2, -1]),
     ]
-    assert read_parameters(config) == {
+    assert parameters_of(config) == {
         "notice": "for tests",
         "naiad_format": "torchscript",
         "naiad_dims": "x__0: nodes, 3; edges__1: 2, edges -> nodes; mean__0: nodes, 3",
         "naiad_budget": "nodes=100",
     }
     plain = export_network(MeanNet(), Mean, tmp_path, batching=False)
-    assert read_parameters(read_config(plain / "config.pbtxt")) == {"naiad_format": "torchscript"}
+    found = parameters_of(read_config(plain / "config.pbtxt"))
+    assert found == {"naiad_format": "torchscript"}
 
 
 def test_a_compiled_network_is_found_by_the_embedded_triton(

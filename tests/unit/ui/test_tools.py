@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import pytest
 from naiad.client.spec import ModelSpec
 from naiad.errors import InvalidInput
 from naiad.openapi.tensors import described, nested_schema
-from naiad.ui.tools import Tool, check_names, integer, named
+from naiad.ui.tools import Tool, check_names, encodable_json, integer, named
 
 
 @dataclass
@@ -42,6 +43,13 @@ def test_numbers_have_defaults_and_unknown_arguments_are_refused():
     assert (integer({}, SCHEMA, "top"), integer({"top": 4.0}, SCHEMA, "top")) == (3, 4)
     with pytest.raises(InvalidInput, match="unknown argument 'best'; arguments: top, text"):
         check_names({"top": 1, "best": 2}, SCHEMA)
+
+
+def test_texts_that_are_not_unicode_can_be_sent():
+    given = {"na\udce9me": ["\udcff", 1, None, {"é": "\ud800"}]}
+    text = json.dumps(encodable_json(given), ensure_ascii=False)
+    assert text.encode().decode() == text
+    assert encodable_json(given)["na\\udce9me"][3] == {"é": "\\ud800"}
 
 
 def test_tensors_are_lists_in_lists_of_their_dtype_and_size():

@@ -11,7 +11,7 @@ import numpy as np
 from naiad import plots
 from naiad.applications.gat.results import GatResult
 from naiad.errors import MissingExtra, NaiadError
-from naiad.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, plain
+from naiad.plots import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
 try:
     import networkx
@@ -60,7 +60,7 @@ def draw_graph(result: GatResult, path: Path) -> None:
             zorder=2,
         )
         # Of its own, as the legend would show the colour of whichever paper came first.
-        axes.scatter([], [], s=60, c=_COLOURS[number], label=plain(f"{name} ({count:,})"))
+        axes.scatter([], [], s=60, c=_COLOURS[number], label=f"{name} ({count:,})")
     if result.comparable:
         wrong = (graph.topics >= 0) & (graph.topics != result.topics)
         if wrong.any():
@@ -75,7 +75,7 @@ def draw_graph(result: GatResult, path: Path) -> None:
             )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     axes.set_title(
-        plain(f"{graph.source}: {len(graph):,} papers, {once.shape[1]:,} links"),
+        f"{graph.source}: {len(graph):,} papers, {once.shape[1]:,} links",
         color=_INK,
         loc="left",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from rich.markup import escape
 from rich.text import Text
 
 from naiad.applications.gat.results import GatResult
@@ -32,7 +31,7 @@ class TopicsReport:
     def print(self, seconds: float) -> None:
         """Print a table for each graph."""
         for title, rows, accuracy in self._graphs:
-            say(escape(title))
+            say(title)
             print_columns(rows, ["  topic", "papers", "share", "confidence", ""])
             if accuracy:
                 say(accuracy)

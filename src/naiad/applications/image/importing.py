@@ -25,6 +25,7 @@ from naiad.applications.image.networks import (
     try_out,
 )
 from naiad.errors import WeightsError
+from naiad.files import suffix_of
 from naiad.weights import file_sha256
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ def import_network(
             is not that of the labels.
         MissingExtra: a package that runs it is not installed.
     """
-    name = _NAMES.get(network.suffix)
+    name = _NAMES.get(suffix_of(network))
     if name is None:
         raise WeightsError(
             f"{network}: it must be an .onnx file, or a .pt file written by torch.jit.save"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from naiad.applications.image.card import ImageCard, Layout, Preprocessing
 from naiad.errors import MissingExtra, PipelineError, WeightsError
+from naiad.files import suffix_of
 from naiad.onnx_session import open_session
 from naiad.torch_model import load_torchscript
 from naiad.weights import TENSORS_FILE, check_file, read_tensors
@@ -90,7 +91,9 @@ def open_network(path: Path, device: str = "cpu") -> Network:
         WeightsError: it cannot be loaded, or is not a network from images to scores.
         MissingExtra: the package that runs it is not installed.
     """
-    return OnnxNetwork(path, device) if path.suffix == ".onnx" else _open_torchscript(path, device)
+    return (
+        OnnxNetwork(path, device) if suffix_of(path) == ".onnx" else _open_torchscript(path, device)
+    )
 
 
 def try_out(network: Network, preprocessing: Preprocessing) -> Floats:

@@ -8,8 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.markup import escape
-
 from naiad.applications.movies.catalogue import Catalogue
 from naiad.applications.movies.credits import search_filter
 from naiad.applications.movies.current import Current
@@ -29,8 +27,9 @@ from naiad.applications.movies.task import (
 from naiad.applications.movies.tastes import learn
 from naiad.applications.store import create_store, exists
 from naiad.cli.connect import connected
-from naiad.console import errors, output, progress_bar, say, say_notice
+from naiad.console import errors, output, progress_bar, say, say_notice, tell
 from naiad.errors import InvalidInput
+from naiad.files import suffix_of
 from naiad.tasks.output import Output, check_places
 from naiad.tasks.tables import check_suffix
 
@@ -89,10 +88,10 @@ def load_store(source: Path | None, place: str | None, dimension: int, *, force:
             done += rows
             advance(done)
     for complaint in tables.complaints:
-        errors.print(f"[yellow]{escape(complaint)}[/]", highlight=False, soft_wrap=True)
+        tell((complaint, "yellow"))
     counts = ", ".join(f"{rows.num_rows:,} {name}" for name, rows in tables.nodes.items())
     edges = sum(rows.num_rows for rows in tables.edges.values())
-    say(f"loaded {counts} and {edges:,} edges into [bold]{escape(where)}[/]")
+    say(f"loaded {counts} and {edges:,} edges into ", (where, "bold"))
     if edges and "rated" in tables.edges:
         learn_tastes(where)
     say_notice(tables.notice)
@@ -116,12 +115,8 @@ def learn_tastes(place: str | None) -> None:
         return
     say(f"learned from the ratings of {len(tastes.films):,} films")
     if tastes.left_out:
-        errors.print(
-            f"[yellow]{tastes.left_out:,} more, which have the fewest ratings, are recommended by "
-            "graph and descriptions only[/]",
-            highlight=False,
-            soft_wrap=True,
-        )
+        left_out = f"{tastes.left_out:,} more, which have the fewest ratings, are recommended by "
+        tell((f"{left_out}graph and descriptions only", "yellow"))
 
 
 def embed_store(place: str | None, url: str | None, concurrency: int) -> None:
@@ -157,7 +152,7 @@ def ask(question: Question) -> None:
     places = [path for path in (question.output, question.plot) if path is not None]
     check_places(dict.fromkeys(places), [], force=question.force)
     if question.output is not None:
-        check_suffix(task, question.output.suffix)
+        check_suffix(task, suffix_of(question.output))
     if question.plot is not None:
         import_module("naiad.applications.movies.picture")  # fail early if a package is missing
     answer = _from_store(question) if question.url is None else _from_server(question)
@@ -166,12 +161,12 @@ def ask(question: Question) -> None:
     if question.output is not None:
         with Output(task, question.output, {"notice": answer.notice}, task.Options()) as table:
             table.add(question.subject, question.subject, answer)
-        say(f"wrote [bold]{escape(str(question.output))}[/]")
+        say("wrote ", (str(question.output), "bold"))
     if question.plot is not None:
         from naiad.applications.movies.picture import draw
 
         draw(answer, answer.about, question.plot)
-        say(f"wrote [bold]{escape(str(question.plot))}[/]")
+        say("wrote ", (str(question.plot), "bold"))
 
 
 def _from_server(question: Question) -> Answer:
@@ -226,8 +221,8 @@ def show_store(place: str | None) -> None:
         embedded = films - len(store.missing("Movie", VECTOR))
         about = {row["id"]: row["text"] for row in store.find("About")}
         table.add_row("embedded", f"{embedded:,} of {films:,}")
-        output.print(table, highlight=False)
-        say(f"from {escape(about.get('source') or '')}")
+        output.print(table)
+        say(f"from {about.get('source') or ''}")
         if ENCODER in about:
-            say(f"embedded by {escape(about[ENCODER] or '')}")
+            say(f"embedded by {about[ENCODER] or ''}")
         say_notice(about.get("notice") or "")

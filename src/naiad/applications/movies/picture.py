@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from naiad.applications.movies.picks import Pick
 from naiad.errors import MissingExtra
-from naiad.plots import new_figure, plain, save
+from naiad.plots import new_figure, save
 
 try:
     import networkx
@@ -63,9 +63,9 @@ def draw(picks: Sequence[Pick], title: str, path: Path) -> None:
             label=kind,
             ax=axes,
         )
-    labels = {node: plain(node[1]) for node in graph}
+    labels = {node: node[1] for node in graph}
     networkx.draw_networkx_labels(graph, places, labels, font_size=7, ax=axes)
-    axes.set_title(plain(title))
+    axes.set_title(title)
     axes.legend(loc="lower left", markerscale=0.5)
     axes.set_axis_off()
     save(figure, path)

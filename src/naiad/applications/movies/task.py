@@ -201,7 +201,7 @@ def print_films(answer: Answer) -> None:
     """Print the films of one answer."""
     output.print(Text(answer.about, "bold"), soft_wrap=True)
     if not answer:
-        output.print("no films found", highlight=False)
+        output.print("no films found")
         return
     rows: list[list[Text | str]] = []
     for rank, pick in enumerate(answer, start=1):

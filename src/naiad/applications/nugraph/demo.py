@@ -8,7 +8,7 @@ from pathlib import Path
 
 from naiad.applications.nugraph.report import print_stages
 from naiad.applications.nugraph.task import NuGraph3Task
-from naiad.console import output
+from naiad.console import output, say
 from naiad.tasks.inference import Inference, infer
 from naiad.triton.repository import export
 from naiad.triton.server import Server
@@ -74,4 +74,4 @@ def stage_seconds(server: Server) -> dict[str, float]:
 
 
 def _step(what: str, text: str) -> None:
-    output.print(f"[bold]{what}[/] {text}", highlight=False, soft_wrap=True)
+    say((what, "bold"), f" {text}")

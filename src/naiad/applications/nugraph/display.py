@@ -33,7 +33,7 @@ from naiad.applications.nugraph.labels import EVENT_CLASSES
 from naiad.applications.nugraph.projection import Projection, fit_projection
 from naiad.applications.nugraph.results import FILTERED, NuGraphResult
 from naiad.applications.nugraph.schema import PLANES, POSITION_SCALE
-from naiad.plots import Axes, Figure, new_figure, plain, save
+from naiad.plots import Axes, Figure, new_figure, save
 from naiad.tasks.task import Found
 
 _PLANE_TITLES = {"u": "Plane u", "v": "Plane v", "y": "Plane y (collection)"}
@@ -317,7 +317,7 @@ def _header(figure: Figure, result: NuGraphResult, height: float) -> None:
         line(
             _WIDTH - _RIGHT - 0.05,
             0.40,
-            plain(result.notice[0].upper() + result.notice[1:]),
+            result.notice[0].upper() + result.notice[1:],
             ha="right",
             fontsize=10,
             color=WARNING,
@@ -330,7 +330,7 @@ def _legend(figure: Figure, result: NuGraphResult, vertex: bool, height: float) 
     counts = result.counts().sum(axis="columns").to_dict()
     filtered = counts.pop(FILTERED, None)
     handles = [
-        dot(colour, plain(f"{name} ({counts[name]})"))
+        dot(colour, f"{name} ({counts[name]})")
         for name, colour in class_colours(tuple(counts)).items()
     ]
     if filtered is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from naiad import plots
 from naiad.applications.nugraph.schema import POSITION_SCALE
-from naiad.plots import Axes, Line2D, MaxNLocator, Path, plain
+from naiad.plots import Axes, Line2D, MaxNLocator, Path
 
 # No yellow, which white swallows.
 PALETTE = (
@@ -25,9 +25,9 @@ WARNING = "#9a5b00"
 PAPER = "#fbfbfc"
 
 _NEUTRINOS = {
-    "cc_nue": r"$\nu_e$ CC",
-    "cc_numu": r"$\nu_\mu$ CC",
-    "cc_nutau": r"$\nu_\tau$ CC",
+    "cc_nue": "νe CC",
+    "cc_numu": "νμ CC",
+    "cc_nutau": "ντ CC",
     "nc": "NC",
 }
 CROSS_HAIR = Path(
@@ -43,7 +43,7 @@ def class_colours(names: Sequence[str]) -> dict[str, str]:
 
 def pretty(event_class: str) -> str:
     """Return a class in physicists' notation, if there is one."""
-    return _NEUTRINOS.get(event_class, plain(event_class))
+    return _NEUTRINOS.get(event_class, event_class)
 
 
 def dot_area(charge: NDArray[Any]) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from naiad.applications.nugraph import labels, tables
 from naiad.applications.nugraph.tables import Table, h5py
 from naiad.errors import InvalidInput, NaiadError
+from naiad.files import suffix_of
 
 Array = NDArray[Any]
 _OpenTable: TypeAlias = "Callable[[str], Table | None]"
@@ -248,7 +249,7 @@ def open_events(path: Path | str, *, truth: bool = True) -> EventFile:
     path = Path(path)
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file")
-    file, open_table = _open_root(path) if path.suffix == ROOT else _open_hdf5(path)
+    file, open_table = _open_root(path) if suffix_of(path) == ROOT else _open_hdf5(path)
     try:
         found = _open_tables(open_table, truth)
         index = tables.build_index(found)
@@ -331,7 +332,7 @@ def write_events(
     from naiad.applications.nugraph.event_writers import Hdf5EventWriter, RootEventWriter
 
     path = Path(path)
-    make = RootEventWriter if path.suffix == ROOT else Hdf5EventWriter
+    make = RootEventWriter if suffix_of(path) == ROOT else Hdf5EventWriter
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from naiad.applications.nugraph.results import FILTERED, NuGraphResult
 from naiad.applications.nugraph.schema import PLANES
-from naiad.console import bar, output
+from naiad.console import PlainConsole, bar, output
 from naiad.tasks.task import Found
 
 if TYPE_CHECKING:  # imports torch
@@ -104,7 +103,7 @@ def print_result(
     result: NuGraphResult,
     stages: Mapping[str, float] | None = None,
     *,
-    console: Console = output,
+    console: PlainConsole = output,
 ) -> None:
     """Print one event: its class and vertex if the model has them, its hits per class and plane.
 
@@ -124,7 +123,7 @@ def print_result(
         facts.add_row("particles", f"{result.num_particles:,}")
     if result.unknown_hits:
         facts.add_row(
-            "[yellow]warning[/]",
+            Text("warning", "yellow"),
             _unknown(result.unknown_hits),
         )
     counts = {name: list(row) for name, *row in result.counts().itertuples()}
@@ -136,19 +135,19 @@ def print_result(
     if facts.row_count:
         blocks.append(_indented(facts))
     blocks.append(_indented(_hit_table(counts)))
-    console.print(Group(*blocks), highlight=False)
+    console.print(Group(*blocks))
     if stages:
         print_stages(stages, console=console)
 
 
-def print_lines(results: Sequence[NuGraphResult], *, console: Console = output) -> None:
+def print_lines(results: Sequence[NuGraphResult], *, console: PlainConsole = output) -> None:
     """Print a line for each event of one model: class, vertex, and the hits that are signal."""
     heads = results[0].labels.heads
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("run/subrun/event", no_wrap=True)
     for head, title in (("event", "class"), ("vertex", "vertex [cm]"), ("filter", "signal")):
         if head in heads:
-            table.add_column(escape(title), no_wrap=True)
+            table.add_column(title, no_wrap=True)
     table.add_column("hits", justify="right", no_wrap=True)
     for result in results:
         row = [Text(f"{result.run}/{result.subrun}/{result.event}", "bold")]
@@ -160,21 +159,23 @@ def print_lines(results: Sequence[NuGraphResult], *, console: Console = output) 
         if result.has("filter"):
             row.append(Text(f"{int(result.is_signal.sum()):,}"))
         table.add_row(*row, Text(f"{result.num_hits:,}"))
-    console.print(table, highlight=False)
+    console.print(table)
 
 
-def print_stages(stages: Mapping[str, float], *, console: Console = output) -> None:
+def print_stages(stages: Mapping[str, float], *, console: PlainConsole = output) -> None:
     """Print the seconds that each serving stage took."""
     table = Table(title="time per stage", title_justify="left", title_style="bold", box=None)
     table.add_column("")
     table.add_column("ms", justify="right")
     for stage, seconds in stages.items():
         table.add_row(stage, f"{seconds * 1e3:.2f}")
-    table.add_row("[bold]sum[/]", f"[bold]{sum(stages.values()) * 1e3:.2f}[/]")
-    console.print(_indented(table), highlight=False)
+    table.add_row("sum", f"{sum(stages.values()) * 1e3:.2f}", style="bold")
+    console.print(_indented(table))
 
 
-def print_tally(tally: Tally, seconds: float | None = None, *, console: Console = output) -> None:
+def print_tally(
+    tally: Tally, seconds: float | None = None, *, console: PlainConsole = output
+) -> None:
     """Print the sums over many events and, with ``seconds``, the rate."""
     total = tally.count
     pace = "" if seconds is None else f" in {seconds:.1f} s, {total / seconds:.1f} per second"
@@ -188,7 +189,7 @@ def print_tally(tally: Tally, seconds: float | None = None, *, console: Console 
         blocks.append(_indented(_hit_table(tally.hits)))
     if tally.unknown_hits:
         blocks.append(Text(_unknown(tally.unknown_hits), style="yellow"))
-    console.print(Group(*blocks), highlight=False)
+    console.print(Group(*blocks))
 
 
 def count_of(number: int, noun: str) -> str:
@@ -236,6 +237,6 @@ def _hit_table(counts: Mapping[str, list[int]]) -> Table:
     for name, row in counts.items():
         sums += row
         style = "dim" if name == FILTERED or not any(row) else ""
-        table.add_row(escape(name), *(f"{n:,}" for n in (*row, sum(row))), style=style)
+        table.add_row(name, *(f"{n:,}" for n in (*row, sum(row))), style=style)
     table.add_row("all", *(f"{n:,}" for n in (*sums.tolist(), int(sums.sum()))), style="bold")
     return table

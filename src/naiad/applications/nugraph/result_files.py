@@ -29,6 +29,7 @@ from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.task import NuGraph3Task
 from naiad.bulk.merging import merge_hdf5
 from naiad.errors import MissingExtra, NaiadError
+from naiad.files import suffix_of
 from naiad.hdf5 import Hdf5Draft
 from naiad.tasks.output import Output, check_places
 
@@ -86,11 +87,11 @@ def read_results(path: Path) -> Iterator[NuGraphResult]:
     Raises:
         NaiadError: ``path`` is not a file of NuGraph results.
     """
-    if path.suffix not in (*_HDF5, *_PARQUET):
+    if suffix_of(path) not in (*_HDF5, *_PARQUET):
         raise NaiadError(f"{path} must end in {', '.join(_HDF5)}, {' or '.join(_PARQUET)}")
     if not path.is_file():
         raise NaiadError(f"{path}: no such file")
-    return _read_hdf5(path) if path.suffix in _HDF5 else read_parquet(path)
+    return _read_hdf5(path) if suffix_of(path) in _HDF5 else read_parquet(path)
 
 
 def _append_block(file: Any, block: Sequence[NuGraphResult], first: int) -> None:

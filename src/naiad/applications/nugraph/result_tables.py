@@ -46,10 +46,12 @@ def read_parquet(path: Path) -> Iterator[NuGraphResult]:
     """
     pa, parquet = import_pyarrow()
     try:
-        file = parquet.ParquetFile(path)
+        # An open file, as pyarrow takes no path that is not UTF-8.
+        opened = path.open("rb")
+        file = parquet.ParquetFile(opened)
     except pa.ArrowInvalid as error:
         raise NaiadError(f"{path} is not a Parquet file: {error}") from None
-    with file:
+    with opened, file:
         metadata = file.schema_arrow.metadata or {}
         if b"naiad" not in metadata:
             raise NaiadError(f"{path} has no NuGraph results")

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +23,7 @@ from naiad.applications.nugraph.labels import (
 from naiad.applications.nugraph.metrics import Counts, Metrics
 from naiad.applications.nugraph.report import count_of
 from naiad.applications.nugraph.results import NuGraphResult
-from naiad.console import output
+from naiad.console import PlainConsole, output
 
 
 class TruthReport:
@@ -67,7 +66,7 @@ class TruthReport:
         if result.has("vertex"):
             metrics.add_vertices(truth.vertex[None], result.vertex[None])
 
-    def print(self, *, console: Console = output) -> None:
+    def print(self, *, console: PlainConsole = output) -> None:
         """Print the comparison."""
         without = f"; {self.without:,} without truth" if self.without else ""
         events = self.metrics.events
@@ -78,7 +77,7 @@ class TruthReport:
         console.print(
             Text(f"compared with the truth: {count_of(events, 'event')}{without}", "bold")
         )
-        console.print(Group(*map(_indented, self._blocks())), highlight=False)
+        console.print(Group(*map(_indented, self._blocks())))
 
     def _blocks(self) -> list[RenderableType]:
         metrics, labels, found = self.metrics, self._labels, self.metrics.summary()
@@ -135,7 +134,7 @@ def _add_classes(
 ) -> None:
     for name, row in zip(names, counts, strict=True):
         shares = (found[f"{kind}_{what}"][name] for what in ("recall", "precision"))
-        table.add_row(escape(name), _count(row), *map(_share, shares))
+        table.add_row(name, _count(row), *map(_share, shares))
     accuracy = _share(found[f"{kind}_accuracy"])
     table.add_row("accuracy", _count(counts), accuracy, "", style="bold")
 

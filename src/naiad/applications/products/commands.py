@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
 from rich.text import Text
 
 from naiad.applications.products import product_store
@@ -52,7 +51,7 @@ def fill(
                 concurrency=concurrency,
                 progress=lambda done, total: advance(done, total),
             )
-    say(f"computed {computed:,} embeddings; the store is [bold]{escape(where)}[/]")
+    say(f"computed {computed:,} embeddings; the store is ", (where, "bold"))
     say_notice(model.card.notice)
 
 

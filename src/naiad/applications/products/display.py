@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from naiad import plots
 from naiad.applications.products.results import ProductsResult
-from naiad.plots import plain
 
 if TYPE_CHECKING:
     from naiad.applications.products.train import Epoch
@@ -38,7 +37,7 @@ def draw_embeddings(result: ProductsResult, path: Path) -> None:
     size = float(np.clip(6_000 / max(1, len(result)), 8, 120))
     for number, colour in zip(shown, _COLOURS, strict=False):
         here = result.category == number
-        name = plain(f"{result.labels.categories[number]} ({here.sum()})")
+        name = f"{result.labels.categories[number]} ({here.sum()})"
         axes.scatter(*place[here].T, s=size, c=colour, linewidths=0, label=name)
     if others.any():
         axes.scatter(
@@ -46,7 +45,7 @@ def draw_embeddings(result: ProductsResult, path: Path) -> None:
         )
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(plain(f"{result.labels.graph}: {len(result):,} products"), loc="left")
+    axes.set_title(f"{result.labels.graph}: {len(result):,} products", loc="left")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     plots.add_notice(figure, result.labels.notice, _NOTICE)
     plots.save(figure, path)

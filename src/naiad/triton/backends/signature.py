@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from naiad.files import suffix_of
+
 if TYPE_CHECKING:
     from naiad.triton.model_config import ModelConfig
 
@@ -102,7 +104,7 @@ def read_signature(file: Path, config: ModelConfig | None = None) -> Signature:
         from naiad.triton.backends.models import load_tensorflow_of
 
         return load_tensorflow_of(config, file).signature
-    if file.suffix == ".onnx":
+    if suffix_of(file) == ".onnx":
         from naiad.triton.backends.onnx_file import load_onnx
 
         return load_onnx(file).signature

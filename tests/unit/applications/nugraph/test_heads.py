@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pyarrow import parquet
-from rich.console import Console
 from tests.unit.applications.nugraph.served import make_event
 
 from naiad.applications.nugraph.display import event_display
@@ -32,6 +31,7 @@ from naiad.applications.nugraph.result_files import read_results, write_results
 from naiad.applications.nugraph.results import NuGraphResult
 from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.task import NuGraph3Task
+from naiad.console import PlainConsole
 from naiad.errors import PipelineError
 from naiad.tasks.output import open_writer
 
@@ -130,7 +130,7 @@ def test_a_report_and_a_picture_show_the_heads_there_are(heads: tuple[str, ...])
     planes = [0, 1, 2, 2]
     result = reconstruct(heads, planes)
     for show in (print_result, print_many):
-        page = Console(file=io.StringIO(), width=100)
+        page = PlainConsole(file=io.StringIO(), width=100)
         show(result, console=page)
         text = page.file.getvalue()  # type: ignore[attr-defined]
         assert ("filtered out" in text) == ("filter" in heads)
@@ -143,7 +143,7 @@ def test_a_report_and_a_picture_show_the_heads_there_are(heads: tuple[str, ...])
     assert ("are signal" in words) == ("filter" in heads)
 
 
-def print_many(result: NuGraphResult, *, console: Console) -> None:
+def print_many(result: NuGraphResult, *, console: PlainConsole) -> None:
     tally = Tally()
     tally.add(result)
     print_tally(tally, 1.0, console=console)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
-from rich.console import Console
 from tests.unit.applications.nugraph.served import LABELS, answer, make_event
 
 from naiad.applications.nugraph.report import Tally, print_result, print_stages, print_tally
 from naiad.applications.nugraph.results import NuGraph3Result
+from naiad.console import PlainConsole
 
 
 def reconstruct(planes: list[int]) -> NuGraph3Result:
@@ -17,7 +17,7 @@ def reconstruct(planes: list[int]) -> NuGraph3Result:
     return NuGraph3Result.from_outputs(event, answer(event.arrays()), LABELS)
 
 
-class Page(Console):
+class Page(PlainConsole):
     def __init__(self) -> None:
         super().__init__(file=io.StringIO(), width=100)
 

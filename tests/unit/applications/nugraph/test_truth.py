@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from rich.console import Console
 
 from naiad.applications.nugraph.events import Event
 from naiad.applications.nugraph.heads import Labels
@@ -25,6 +24,7 @@ from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.simulate import simulate
 from naiad.applications.nugraph.task import NuGraph2Task, NuGraph3Task
 from naiad.applications.nugraph.truth import TruthReport
+from naiad.console import PlainConsole
 
 LABELS3 = NuGraph3Task.defaults
 LABELS2 = NuGraph2Task.defaults
@@ -66,7 +66,7 @@ def compared(
 
 
 def printed(report: TruthReport) -> list[list[str]]:
-    page = Console(file=io.StringIO(), width=100)
+    page = PlainConsole(file=io.StringIO(), width=100)
     report.print(console=page)
     return [line.split() for line in page.file.getvalue().splitlines() if line.strip()]
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from naiad.errors import MissingExtra, RepositoryError
+from naiad.files import suffix_of
 
 METADATA: Final = "metadata.json"
 INFERENCE: Final = ("inference.json", "inference.yaml", "inference.yml")
@@ -128,7 +129,7 @@ def _from_folder(root: Path) -> BundleFiles:
     network = next(
         (path for path in (root / TORCHSCRIPT, root / PARAMETERS) if path.is_file()), None
     )
-    if network is None and not any(path.suffix in _NETWORKS for path in root.glob("models/*")):
+    if network is None and not any(suffix_of(path) in _NETWORKS for path in root.glob("models/*")):
         network = _first(root, [TORCHSCRIPT, PARAMETERS])  # says what is missing
     return BundleFiles(
         root=root,

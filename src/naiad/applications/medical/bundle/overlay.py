@@ -23,7 +23,7 @@ from naiad.applications.medical.nifti import Volume
 from naiad.core.schema import Array
 from naiad.errors import MissingExtra
 from naiad.images import decoding, is_grey_16, open_picture
-from naiad.plots import OKABE_ITO, Patch, new_figure, plain, save
+from naiad.plots import OKABE_ITO, Patch, new_figure, save
 
 try:
     from nibabel.orientations import apply_orientation, io_orientation
@@ -75,7 +75,7 @@ def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "
         plot.set_axis_off()
     if shown:
         named = shown[:_MOST_NAMED]
-        patches = [Patch(color=colour, label=plain(label.name)) for label, colour in named]
+        patches = [Patch(color=colour, label=label.name) for label, colour in named]
         figure.legend(
             handles=patches,
             loc="outside lower center",
@@ -84,7 +84,7 @@ def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "
             facecolor="black",
             fontsize=8,
         )
-    figure.suptitle(plain(title), color="white", fontsize=10)
+    figure.suptitle(title, color="white", fontsize=10)
     save(figure, path, dpi=110)
 
 

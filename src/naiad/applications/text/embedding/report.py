@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
 
 from naiad.console import print_bars, say, shortened
 from naiad.tasks.task import Found
@@ -41,5 +40,5 @@ class LikeTheFirst:
         say(f"{self._texts:,} texts, {len(vector)} numbers each")
         best = sorted(self._others, key=lambda other: -other[0])[:_SHOWN]
         if best:
-            say(f"like [bold]{escape(name)}[/] are, by cosine:")
+            say("like ", (name, "bold"), " are, by cosine:")
             print_bars([text for _, text in best], [cosine for cosine, _ in best])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from rich.markup import escape
 from rich.text import Text
 
 from naiad.applications.text.zero_shot.schema import SIMILARITY
@@ -50,7 +49,7 @@ class LabelsReport:
         if not few:
             counts = Counter(found.label for _, found in self._found)
             listed = ", ".join(f"{label} {count:,}" for label, count in counts.most_common())
-            say(f"{len(self._found):,} texts: {escape(listed)}")
+            say(f"{len(self._found):,} texts: {listed}")
         truncated = sum(found.truncated for _, found in self._found)
         if truncated:
             say(f"{truncated:,} texts were too long; only their beginning was read")

@@ -160,10 +160,14 @@ async def test_an_agent_asks_tasks_and_models_over_stdio(served: Served):
             client, "zero_shot", texts=["a"], labels_file="/etc/passwd"
         )
         assert "no tool 'gat'; tools: list_models" in await refusal(client, "gat")
-        (served.folder / "broken.h5").write_bytes(b"nothing")
-        both = await client.call_tool("nugraph3", {"files": ["broken.h5", "events.h5"]})
+        # A folder with a file that is damaged, and whose name is not UTF-8.
+        (served.folder / os.fsdecode(b"\xe9.h5")).write_bytes(b"nothing")
+        both = await client.call_tool("nugraph3", {"files": ["."], "count": 1})
         assert not both.is_error
-        assert "error" in both.structured_content["answers"][0]
+        good, bad = both.structured_content["answers"]
+        assert good["rows"]
+        assert bad["name"].endswith("\\udce9.h5")
+        assert "error" in bad
 
 
 async def test_agents_over_http_are_told_of_models_that_come_and_go(served: Served, http: str):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ from naiad.triton.server import Server
 
 pytest.importorskip("mcp", reason="the extra mcp is not installed")
 
+from httpx2 import AsyncClient
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ToolsListChanged
 from mcp.types import CallToolResult, TextContent, ToolListChangedNotification
 
@@ -61,12 +64,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(server, folder)
 
 
-@pytest.fixture(scope="module")
-def http(served: Served) -> Iterator[str]:
-    """Run ``naiad mcp --http`` and return its address."""
-    (port,) = free_ports("127.0.0.1", 1)
-    command = [sys.executable, *served.command("--http", str(port))]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+@contextmanager
+def running(port: int, command: list[str]) -> Iterator[str]:
+    """Run ``naiad mcp --http`` and yield its address."""
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
         while is_free("127.0.0.1", port):
@@ -77,6 +78,14 @@ def http(served: Served) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def http(served: Served) -> Iterator[str]:
+    """Run ``naiad mcp --http`` and return its address."""
+    (port,) = free_ports("127.0.0.1", 1)
+    with running(port, served.command("--http", str(port))) as url:
+        yield url
 
 
 def text_of(result: CallToolResult) -> str:
@@ -195,6 +204,25 @@ async def test_agents_over_http_are_told_of_models_that_come_and_go(served: Serv
         for client in (new, old):
             names = {tool.name for tool in (await client.list_tools()).tools}
             assert names == {"list_models", "nugraph3", "zero_shot"}
+
+
+async def test_files_are_shared_over_http_with_a_key_only(served: Served, tmp_path: Path):
+    (port,) = free_ports("127.0.0.1", 1)
+    given = [*served.command("--http", str(port)), "--folder", str(served.folder)]
+    refused = subprocess.run([sys.executable, *given], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--http-key-file" in refused.stderr
+    (tmp_path / "key").write_text("of-the-agents\n")
+    with running(port, [*given, "--http-key-file", str(tmp_path / "key")]) as url:
+        for headers in ({}, {"Authorization": "Bearer of-the-agent"}):
+            assert urllib3.request("POST", url, json={}, headers=headers).status == 401
+        headers = {"Authorization": "Bearer of-the-agents"}
+        async with (
+            AsyncClient(headers=headers, timeout=60) as key,
+            Client(streamable_http_client(url, http_client=key), **OPTIONS) as client,
+        ):
+            asked = {"files": ["events.h5"], "count": 1, "picture": False}
+            assert not (await client.call_tool("nugraph3", asked)).is_error
 
 
 def test_other_names_of_this_host_and_other_sites_are_refused(http: str):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from naiad.cli.connect import open_client
+from naiad.cli.connect import open_client, read_key
 from naiad.cli.options import Url
 from naiad.console import say
 from naiad.errors import EngineError, MissingExtra
@@ -34,6 +34,14 @@ def mcp(
             max=65535,
         ),
     ] = None,
+    http_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with a key that agents must send with [bold]--http[/], as Authorization: "
+            "Bearer KEY.",
+        ),
+    ] = None,
     max_file_mb: Annotated[
         int,
         typer.Option(metavar="MB", help="Maximum size of the files of a call, together.", min=1),
@@ -49,7 +57,7 @@ def mcp(
 
       naiad mcp
       naiad mcp --folder events/ --url grpcs://gpu.example.org:8443 --api-key-file key.txt
-      naiad mcp --http 7870
+      naiad mcp --http 7870 --folder events/ --http-key-file agents.txt
     """
     if find_spec("mcp") is None:
         raise MissingExtra("mcp", "mcp")
@@ -58,6 +66,14 @@ def mcp(
     from naiad.ui.allowed_folders import AllowedFolders
     from naiad.ui.mcp import Agents, run_http, run_stdio
 
+    if http is not None and folder and http_key_file is None:
+        raise typer.BadParameter(
+            "all users of this host could read files in --folder; give agents a key with "
+            "--http-key-file, or let each start `naiad mcp` without --http"
+        )
+    if http is None and http_key_file is not None:
+        raise typer.BadParameter("--http-key-file is for --http")
+    key = read_key("--http-key-file", http_key_file) if http_key_file is not None else ""
     folders = AllowedFolders(folder or (), max_file_mb * 1_000_000)
     if http is not None and not is_free("127.0.0.1", http):
         raise EngineError(in_use("MCP", http))
@@ -67,4 +83,4 @@ def mcp(
             run_stdio(agents)
             return
         say(f"http://127.0.0.1:{http}/mcp, for {url}; Ctrl-C stops it")
-        run_http(agents, http)
+        run_http(agents, http, key)

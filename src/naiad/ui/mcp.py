@@ -40,6 +40,7 @@ from naiad.errors import NaiadError
 from naiad.printable import encodable
 from naiad.tasks.served import ServedTasks
 from naiad.ui.allowed_folders import AllowedFolders
+from naiad.ui.bearer import Bearer
 from naiad.ui.models_tool import ModelsTool
 from naiad.ui.task_tool import TaskTool
 from naiad.ui.tensor_tool import TensorTool
@@ -218,16 +219,17 @@ def run_stdio(agents: Agents) -> None:
     anyio.run(serve)
 
 
-def run_http(agents: Agents, port: int) -> None:
+def run_http(agents: Agents, port: int, key: str = "") -> None:
     """Serve agents of this host at ``http://127.0.0.1:PORT/mcp``, until SIGINT or SIGTERM.
 
-    Requests with another name in their Host header, and from pages of other sites, are refused.
+    Requests with another name in their Host header, and from pages of other sites, are refused; so
+    are those without the ``key``, if there is one.
     """
     import uvicorn
 
     app = agents.server().streamable_http_app(max_request_body_size=LARGEST_MESSAGE)
     uvicorn.run(
-        app,
+        Bearer(app, key) if key else app,
         host="127.0.0.1",
         port=port,
         log_level="warning",

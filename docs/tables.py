@@ -79,6 +79,7 @@ EXTRAS = {
     "gate": "[serving the network](deployment.md#serve-the-network)",
     "ui": "the page in the browser, and [tasks over HTTP](http-api.md)",
     "otlp": "[traces](observability.md#traces) of requests",
+    "mcp": "[tools for agents](agents.md): the Model Context Protocol",
     "pyg": "[PyTorch Geometric networks](pyg.md)",
     "torch": "serving TorchScript and `torch.export` files of a "
     "[model repository](model-repositories.md)",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from describe_defaults import DEFAULTS, describe
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
@@ -40,6 +41,7 @@ def main() -> None:
             command="python scripts/train_covid_ct_default.py",
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
+    describe(arguments.output, DEFAULTS["medical/covid_ct/data/weights"])
     Console().print_json(data=dict(card.metrics))
 
 

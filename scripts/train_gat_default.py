@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from describe_defaults import DEFAULTS, describe
+
 from naiad.applications.gat.simulate import simulate
 from naiad.applications.gat.train import train
 from naiad.applications.training import CURVE_FILE
@@ -30,6 +32,7 @@ def main() -> None:
     command = "python scripts/train_gat_default.py"
     graph = simulate(PAPERS, SEED)
     result = train(graph, folder, epochs=300, seed=1, notice=NOTICE, command=command)
+    describe(folder, DEFAULTS["gat/data/weights"])
     (folder / CURVE_FILE).unlink()
     print(f"{result.seconds:.0f} s; test accuracy {result.test_accuracy:.3f}, {result.parts}")
 

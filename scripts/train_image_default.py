@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from describe_defaults import DEFAULTS, describe
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
@@ -48,6 +49,7 @@ def main() -> None:
                 task, completed=done, description=f"train: loss {loss:.3f}"
             ),
         )
+    describe(arguments.output / "weights", DEFAULTS["image/data/weights"])
     Console().print_json(data=dict(card.metrics))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from describe_defaults import DEFAULTS, describe
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
@@ -41,6 +42,7 @@ def main() -> None:
                 task, completed=done, description=f"train: loss {loss:.3f}"
             ),
         )
+    describe(arguments.output, DEFAULTS["medical/mednist/data/weights"])
     Console().print_json(data=dict(card.metrics))
 
 

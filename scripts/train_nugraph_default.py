@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from describe_defaults import DEFAULTS as ABOUT
+from describe_defaults import describe
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -109,6 +111,8 @@ def main() -> None:
             command=f"python scripts/train_nugraph_default.py {arguments.model}",
             progress=show,
         )
+    about = ABOUT[f"nugraph/data/{default.folder}"]
+    describe(arguments.output / default.folder, about, data="simulated events")
     console = Console()
     console.print(f"{result.seconds:.0f} s, best epoch {result.best_epoch + 1}, {result.events}")
     console.print_json(data=result.metrics)

@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from describe_defaults import DEFAULTS, describe
 
 from naiad.applications.products.graph import write_graph
 from naiad.applications.products.simulate import simulate
@@ -47,6 +48,7 @@ def main() -> None:
         command="python scripts/train_products_default.py",
         progress=lambda number, epoch: print(number + 1, epoch, flush=True),
     )
+    describe(folder, DEFAULTS["products/data/weights"])
     (folder / CURVE_FILE).unlink()
     graph = simulate(SERVED, SEED + 1)
     write_graph(folder / "graph", graph)

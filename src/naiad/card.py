@@ -27,17 +27,67 @@ FORMAT: Final = 1
 Card = TypeVar("Card", bound="ModelCard")
 
 
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A measured quality.
+
+    Attributes:
+        name: of the metric, such as ``semantic accuracy``.
+        value: of the metric.
+        kind: of the metric, as Hugging Face names it: ``accuracy``.
+        unit: physical unit of the value; "" for a number.
+        split: part of the data: ``test``, ``validation``.
+        data: the data, in words.
+        count: number of units in the part; 0 if unknown.
+    """
+
+    name: str
+    value: float
+    kind: str = "accuracy"
+    unit: str = ""
+    split: str
+    data: str
+    count: int = 0
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Facts about a network for those who decide whether to use it; "" if not stated.
+
+    Attributes:
+        license: of the weights, by its SPDX identifier, such as ``Apache-2.0``.
+        data: that it was trained on, in a sentence or two.
+        datasets: their names on the Hugging Face hub.
+        simulated: whether the data is simulated, and says nothing of the quality on real data.
+        task: as the Hugging Face hub names tasks, such as ``image-classification``.
+        use: what it is for.
+        misuse: what it is not for.
+    """
+
+    license: str = ""
+    data: str = ""
+    datasets: tuple[str, ...] = ()
+    simulated: bool = False
+    task: str = ""
+    use: str = ""
+    misuse: str = ""
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
     """The fields that every card has.
 
     Attributes:
         notice: what every user of the network must know.
         provenance: its origin, in free words.
+        about: its licence, data and use.
+        evaluations: measured quality.
+        versions: of the packages by which it was made; set when the network is saved.
         sha256: of the network's file; set when the network is saved.
     """
 
     notice: str = ""
     provenance: Mapping[str, str] = {}
+    about: About = About()
+    evaluations: tuple[Evaluation, ...] = ()
+    versions: Mapping[str, str] = {}
     sha256: str = ""
 
     def to_json(self) -> str:
@@ -54,8 +104,13 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", t
         Returns:
             The card as written, with the sha256 of the network's file.
         """
+        import torch
+
+        from naiad import __version__
+
         data, sha256 = pack(network)
-        card = msgspec.structs.replace(self, sha256=sha256)
+        versions = {"naiad": __version__, "torch": str(torch.__version__)}
+        card = msgspec.structs.replace(self, sha256=sha256, versions=versions)
         write_whole(folder / TENSORS_FILE, data)
         card.save(folder)
         return card

@@ -142,6 +142,24 @@ with naiad.Client("{sample.url}") as client:
     assert int(energy) == pytest.approx(4 * 10.4 * (power**2 - power).sum(), abs=2)
 
 
+async def test_agents_have_a_tool_for_it(sample: Installed) -> None:
+    from mcp import Client, StdioServerParameters
+
+    code = "from naiad.cli.main import main; main()"
+    given = ("mcp", "--url", sample.url, "--folder", str(sample.folder))
+    start = StdioServerParameters(
+        command=sys.executable, args=["-c", code, *given], env={**os.environ}
+    )
+    async with Client(start, read_timeout_seconds=60) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert "clusters (.xyz)" in str(tools[NAME].input_schema["properties"]["files"])
+        found = await client.call_tool(NAME, {"files": ["clusters"]})
+    answers = found.structured_content["answers"]
+    energies = {Path(one["name"]).name: one["rows"][0]["energy"] for one in answers}
+    assert energies == pytest.approx(stated(sample.folder / "clusters"), rel=0.02, abs=2)
+    assert [one.type for one in found.content] == ["text", "image"]
+
+
 def test_bench_takes_its_files_as_requests(sample: Installed, tmp_path: Path) -> None:
     given = ("--url", sample.url, "--concurrency", 2, "--duration", "500ms", "-o", tmp_path)
     run("bench", NAME, *given, "--data", sample.folder / "clusters")

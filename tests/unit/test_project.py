@@ -30,7 +30,7 @@ LAYERS: tuple[set[str], ...] = (
     | {"hdf5_references"}
     | {"contact_sheet", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
-    {"client", "gate", "geometric", "runtime", "torch_model", "tuning"},
+    {"client", "gate", "geometric", "hub_card", "runtime", "torch_model", "tuning"},
     {"openapi"},
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
@@ -65,6 +65,7 @@ HEAVY = (
     "pydicom",
     "fastapi",
     "gradio",
+    "mcp",
 )
 
 

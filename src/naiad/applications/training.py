@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import torch
 
+from naiad.card import Evaluation
 from naiad.errors import NaiadError
 
 METRICS_FILE: Final = "metrics.json"
@@ -56,6 +57,18 @@ class Training(Generic[JudgedEpoch]):
         if self.test_accuracy is None:
             return "none"
         return f"accuracy {self.test_accuracy:.3f} on {self.parts['test']:,} {unit}"
+
+    def evaluations(self, unit: str, data: str) -> tuple[Evaluation, ...]:
+        """Return the accuracy on the test units for the model card, if there were any."""
+        if self.test_accuracy is None:
+            return ()
+        accuracy = round(self.test_accuracy, 4)
+        count = self.parts["test"]
+        return (
+            Evaluation(
+                name=f"accuracy on {unit}", value=accuracy, split="test", data=data, count=count
+            ),
+        )
 
     def lines(self, unit: str) -> Iterator[str]:
         """Yield the lines to print at the end; ``unit`` is the plural name of a unit."""

@@ -168,10 +168,19 @@ def _key(key: str | None, file: Path | None) -> str | None:
         return key
     if key is not None:
         raise typer.BadParameter("give either --api-key or --api-key-file")
+    return read_key("--api-key-file", file)
+
+
+def read_key(option: str, file: Path) -> str:
+    """Return the key in a file that an option names.
+
+    Raises:
+        BadParameter: the file has no key.
+    """
     try:
         found = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"--api-key-file {file}: {error}") from None
+        raise typer.BadParameter(f"{option} {file}: {error}") from None
     if not found:
-        raise typer.BadParameter(f"--api-key-file {file} is empty")
+        raise typer.BadParameter(f"{option} {file} is empty")
     return found

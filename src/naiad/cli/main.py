@@ -42,6 +42,7 @@ COMMANDS = {
     "weights": "naiad.cli.weights:app",
     "artifacts": "naiad.cli.artifacts:app",
     "ui": "naiad.cli.ui:ui",
+    "mcp": "naiad.cli.mcp:mcp",
     "codegen": "naiad.cli.codegen:app",
 }
 """The commands and groups that are not an application's; each is imported when it is asked for."""

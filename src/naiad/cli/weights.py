@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from naiad.application import application
 from naiad.cli.verbs import group
 from naiad.console import output, say
 from naiad.errors import WeightsError
+from naiad.files import write_whole
+from naiad.hub_card import model_card
 from naiad.typed_json import decode
 from naiad.weights import CARD_FILE, TENSORS_FILE, check_file, read_json
 
@@ -48,6 +51,14 @@ def show(
         ),
     ],
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor.")] = False,
+    as_card: Annotated[
+        bool,
+        typer.Option("--card", help="Print the model card as the Hugging Face hub has it."),
+    ] = False,
+    readme: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the model card to a file."),
+    ] = None,
 ) -> None:
     """Describe weights: classes, origin, metrics.
 
@@ -56,8 +67,12 @@ def show(
       naiad weights show my-weights/
       naiad weights show my-weights/ --tensors
       naiad weights show nugraph3
+      naiad weights show nugraph3 --card -o README.md
     """
-    directory = _folder(directory)
+    given, directory = directory, _folder(directory)
+    wants_card = as_card or readme is not None
+    if given != directory and not wants_card:
+        say(f"{given}: the default weights, {directory}")
     file = directory / CARD_FILE
     if not file.is_file():
         raise WeightsError(
@@ -69,6 +84,14 @@ def show(
     path = directory / Path(str(card.get("file", TENSORS_FILE))).name
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
+    if wants_card:
+        check_file(path, str(card.get("sha256", "")))
+        text = model_card(directory, given.resolve().name, "" if given == directory else str(given))
+        if readme is None:
+            sys.stdout.write(text)
+        else:
+            write_whole(readme, text.encode())
+        return
     header = _read_header(path) if path.name == TENSORS_FILE else {}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
@@ -103,7 +126,6 @@ def _folder(given: Path) -> Path:
     found = load_pipeline(name)().weights_path
     if found is None:
         raise WeightsError(f"{name} has no weights")
-    say(f"{name}: the default weights, {found}")
     return found
 
 

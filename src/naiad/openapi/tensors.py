@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -86,6 +86,21 @@ def tensor_schema(tensor: Described, *, answered: bool = False) -> Json:
     if tensor.declared is not None and tensor.declared.unit:
         schema["x-unit"] = tensor.declared.unit
     return schema
+
+
+def nested_schema(tensor: Described) -> Json:
+    """Return the JSON Schema of a tensor's values as lists in lists, one for each dimension."""
+    schema = _values(replace(tensor, dims=()), answered=False)
+    for size in reversed(tensor.dims):
+        schema = {"type": "array", "items": schema}
+        if isinstance(size, int):
+            schema |= {"minItems": size, "maxItems": size}
+    dims = ", ".join("any" if one is None else str(one) for one in tensor.dims)
+    declared = tensor.declared
+    texts = [f"{tensor.datatype} [{dims}]"]
+    if declared is not None:
+        texts += [declared.doc.rstrip("."), declared.unit and f"in {declared.unit}"]
+    return {**schema, "description": "; ".join(filter(None, texts)) + "."}
 
 
 def tensor_json(name: str, datatype: str, array: Array) -> Json:

@@ -151,16 +151,22 @@ def _read_json(data: bytes) -> dict[str, Any]:
     inputs = found.get("inputs")
     if isinstance(inputs, list) and all(isinstance(one, dict) for one in cast("list[Any]", inputs)):
         return {
-            str(one.get("name")): np.array(_plain(one.get("data"))).reshape(one.get("shape", -1))
+            str(one.get("name")): np.array(tensor_values(one.get("data"))).reshape(
+                one.get("shape", -1)
+            )
             for one in cast("list[dict[str, Any]]", inputs)
         }
-    return {name: _plain(value) for name, value in found.items()}
+    return {name: tensor_values(value) for name, value in found.items()}
 
 
-def _plain(value: Any) -> Any:
-    """Return nested lists with bytes in the place of ``{"b64": ...}``."""
+def tensor_values(value: Any) -> Any:
+    """Return nested lists with bytes in the place of ``{"b64": ...}``.
+
+    Raises:
+        InvalidInput: there is another object, or the text is not base64.
+    """
     if isinstance(value, list):
-        return [_plain(one) for one in cast("list[Any]", value)]
+        return [tensor_values(one) for one in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
     (key, text), *more = cast("dict[str, Any]", value).items() or [("", None)]

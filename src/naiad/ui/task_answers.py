@@ -127,7 +127,7 @@ def _told(
     told: Json = {
         "name": one.name,
         "number": one.number,
-        "rows": _rows(call, one, columns, options),
+        "rows": rows_json(call, one, columns, options),
     }
     if one.error is not None:
         message = uploads.without_folder(call.message(one))
@@ -137,9 +137,13 @@ def _told(
     return told
 
 
-def _rows(
+def rows_json(
     call: TaskCall, one: Answer, columns: tuple[Column, ...], options: Any
 ) -> list[dict[str, Any]]:
+    """Return the rows of an answer, by column, with single-precision numbers as short as they are.
+
+    Values that are not finite, or missing, are None.
+    """
     single = {column.name for column in columns if column.dtype in ("float32", "float16")}
     return [
         {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from naiad.errors import InvalidInput
 from naiad.tasks.calls import TaskCall
@@ -16,6 +16,8 @@ from naiad.tasks.option_fields import OptionField
 from naiad.tasks.task import Draws, WritesFiles
 
 Json = dict[str, Any]
+FindFiles: TypeAlias = Callable[[Sequence[str]], Sequence[Path]]
+"""Returns the files at some paths."""
 
 FILES: Final = "files"
 _START, _COUNT, _PICTURE, _OUTPUTS = "start", "count", "picture", "outputs"
@@ -113,6 +115,21 @@ class TaskFields:
         return self._given(
             () if typed is None else _strings(self.typed, typed),
             () if files is None else tuple(map(_file, _list(FILES, files))),
+            given,
+        )
+
+    def from_paths(self, body: Mapping[str, Any], find: FindFiles) -> Given:
+        """Read a call whose files are named by paths, which ``find`` checks.
+
+        Raises:
+            InvalidInput: as :meth:`from_json`, or ``find`` refuses a path.
+        """
+        given = dict(body)
+        typed = given.pop(self.typed, None) if self.typed else None
+        paths = find(_strings(FILES, given.pop(FILES, [])))
+        return self._given(
+            () if typed is None else _strings(self.typed, typed),
+            tuple((path.name, path) for path in paths),
             given,
         )
 

@@ -175,6 +175,7 @@ def _save(
         classes=graph.classes,
         trained_on=graph.source,
         notice=notice,
+        evaluations=result.evaluations("papers", graph.source),
         provenance={**provenance, "held_out": result.held_out("papers")},
     )
     card.save_with(served, folder)

@@ -11,6 +11,7 @@ import numpy as np
 from naiad.applications.image.card import LABELS_FILE, SCALINGS, ImageCard, Preprocessing
 from naiad.applications.image.schema import SHAPES
 from naiad.applications.image.shapes import SIZE, draw
+from naiad.card import Evaluation
 from naiad.errors import MissingExtra
 from naiad.weights import TENSORS_FILE
 
@@ -69,6 +70,15 @@ def train(
         preprocessing=Preprocessing(SIZE, SIZE, "NCHW", SCALINGS["inception"]),
         notice=NOTICE,
         provenance={"trained on": f"{images:,} generated pictures", "command": command},
+        evaluations=(
+            Evaluation(
+                name="accuracy",
+                value=right["accuracy"],
+                split="test",
+                data="generated pictures",
+                count=test_images,
+            ),
+        ),
         metrics={"test pictures": test_images, **right},
     )
     card = card.save_with(net, folder)

@@ -38,6 +38,7 @@ from naiad.applications.nugraph.model import Block, NuGraph3Net
 from naiad.applications.nugraph.nugraph2_model import NuGraph2Net
 from naiad.applications.nugraph.schema import PLANES
 from naiad.applications.nugraph.weights import save_weights
+from naiad.card import Evaluation
 from naiad.errors import InvalidInput, MissingExtra
 
 try:
@@ -198,6 +199,7 @@ def save(
         mean=mean,
         std=std,
         notice=notice,
+        evaluations=_evaluations(metrics, provenance.get("events", "")),
         provenance={
             **provenance,
             **{f"{part}_events": str(count) for part, count in result.events.items()},
@@ -206,6 +208,28 @@ def save(
     )
     save_weights(network, card, folder)
     write_report(folder, {"notice": notice, **asdict(result)})
+
+
+def _evaluations(metrics: Mapping[str, Any], data: str) -> tuple[Evaluation, ...]:
+    """Return the held-out metrics for the model card; ``data`` is the file of events."""
+    count = metrics["events"]
+    accuracies = [
+        Evaluation(name=f"{part} accuracy", value=value, split="test", data=data, count=count)
+        for part in ("semantic", "filter", "event")
+        if (value := metrics.get(f"{part}_accuracy")) is not None
+    ]
+    if (distance := metrics.get("vertex_median_cm")) is None:
+        return tuple(accuracies)
+    vertex = Evaluation(
+        name="median distance of the vertex",
+        kind="median-distance",
+        value=distance,
+        unit="cm",
+        split="test",
+        data=data,
+        count=count,
+    )
+    return (*accuracies, vertex)
 
 
 def evaluate(

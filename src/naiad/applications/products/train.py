@@ -99,6 +99,7 @@ def train(
         graph=graph_folder,
         fanouts=tuple(fanouts),
         notice=notice,
+        evaluations=result.evaluations("products", graph.source),
         provenance={"seed": str(seed), "command": command, "held_out": result.held_out("products")},
     )
     card.save_with(net, folder)

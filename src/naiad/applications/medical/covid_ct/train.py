@@ -13,6 +13,7 @@ from naiad.applications.medical.covid_ct.model import ChestNet
 from naiad.applications.medical.covid_ct.phantoms import affine, draw
 from naiad.applications.medical.covid_ct.schema import NOTICE
 from naiad.applications.medical.covid_ct.volumes import foreground, resized
+from naiad.card import Evaluation
 from naiad.errors import MissingExtra
 from naiad.torch_model import NetworkCard
 
@@ -77,6 +78,15 @@ def train(
             "data": f"{phantoms} generated chest phantoms, seed {seed}",
             "command": command,
         },
+        evaluations=(
+            Evaluation(
+                name="accuracy",
+                value=round(right.item(), 4),
+                split="test",
+                data="generated chest phantoms",
+                count=test_phantoms,
+            ),
+        ),
         metrics={"phantoms": test_phantoms, "accuracy": round(right.item(), 4)},
     )
     return card.save_with(net, folder)

@@ -12,6 +12,7 @@ from naiad.applications.medical.mednist.model import ModalityNet
 from naiad.applications.medical.mednist.phantoms import draw, encode
 from naiad.applications.medical.mednist.pixels import decode
 from naiad.applications.medical.mednist.schema import CLASSES, NOTICE
+from naiad.card import Evaluation
 from naiad.errors import MissingExtra
 from naiad.torch_model import NetworkCard
 
@@ -67,6 +68,15 @@ def train(
             "data": f"{images} phantoms of {len(CLASSES)} kinds, seed {seed}",
             "command": command,
         },
+        evaluations=(
+            Evaluation(
+                name="accuracy",
+                value=round(right.item(), 4),
+                split="test",
+                data="generated phantoms",
+                count=test_images,
+            ),
+        ),
         metrics={"images": test_images, "accuracy": round(right.item(), 4)},
     )
     return card.save_with(net, folder)

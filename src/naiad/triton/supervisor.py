@@ -36,6 +36,7 @@ from naiad.triton.log_entries import LogEvent
 from naiad.triton.memory import MemoryWatch
 from naiad.triton.probing import Finding, answered, probe
 from naiad.triton.prometheus import Sample
+from naiad.triton.scrape import Scrape
 from naiad.triton.stub_watch import Stubs
 
 _AT_ONCE = 8  # probes
@@ -160,6 +161,11 @@ class Supervisor:
         """Answer questions about the history at the health port, to those with the key."""
         if self._endpoint is not None and history is not None:
             self._endpoint.share(history, control_key)
+
+    def share_metrics(self, *sources: Callable[[], str]) -> None:
+        """Report at the health port also the metrics of these sources, as Scrape takes them."""
+        if self._endpoint is not None:
+            self._endpoint.share_metrics(Scrape(self.health.report, sources))
 
     def watch(self, server: _Watched) -> None:
         """Begin to probe a server whose models have just answered."""

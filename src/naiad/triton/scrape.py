@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from naiad.errors import EngineError
 from naiad.triton.exposition import (
@@ -18,6 +18,21 @@ from naiad.triton.exposition import (
 from naiad.triton.prometheus import Sample
 
 METRICS_PATH: Final = "/metrics"
+
+
+class _Answered(Protocol):
+    """A request that was answered: its model, seconds since 1970 and until the answer, trace."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def arrived(self) -> float: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def trace(self) -> str: ...
 
 
 class Scrape:
@@ -50,6 +65,15 @@ class Scrape:
         if "application/openmetrics-text" in accept:
             return OPEN_METRICS, open_metrics_text(families, tuple(self._exemplars()))
         return PROMETHEUS, prometheus_text(families)
+
+
+def latencies(requests: Iterable[_Answered]) -> Iterator[Exemplar]:
+    """Yield the exemplars of ``naiad_request_seconds``: those requests whose traces are known."""
+    for request in requests:
+        if request.trace:
+            labels = {"model": request.model, "version": str(request.version)}
+            at = request.arrived + request.seconds
+            yield Exemplar("naiad_request_seconds", labels, request.seconds, request.trace, at)
 
 
 def supervision(report: Mapping[str, Any]) -> list[Family]:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 from tests.support.metrics import families
 
 from naiad.errors import EngineError
-from naiad.triton.exposition import Exemplar
 from naiad.triton.health import Health, HealthEndpoint
-from naiad.triton.scrape import Scrape
+from naiad.triton.scrape import Scrape, latencies
 
 BUCKETS = """# TYPE naiad_request_seconds_bucket counter
-naiad_request_seconds_bucket{model="a",le="+Inf"} 1
+naiad_request_seconds_bucket{model="a",version="1",le="+Inf"} 1
 # TYPE naiad_request_seconds_sum counter
-naiad_request_seconds_sum{model="a"} 0.5
+naiad_request_seconds_sum{model="a",version="1"} 0.5
 # TYPE naiad_request_seconds_count counter
-naiad_request_seconds_count{model="a"} 1
+naiad_request_seconds_count{model="a",version="1"} 1
 """
+
+
+@dataclass(frozen=True)
+class Past:
+    model: str
+    version: int
+    arrived: float
+    seconds: float
+    trace: str
 
 
 def down() -> str:
@@ -67,8 +76,9 @@ def test_the_health_port_answers_in_the_format_that_is_asked_for():
 
     try:
         assert ask()[0] == 404, "it is closed until metrics are shared"
-        trace = Exemplar("naiad_request_seconds", {"model": "a"}, 0.5, "a" * 32, 100.5)
-        endpoint.share_metrics(Scrape(health.report, [lambda: BUCKETS], lambda: [trace]))
+        past = [Past("a", 1, 100.0, 0.5, "a" * 32), Past("a", 1, 101.0, 0.5, "")]
+        scrape = Scrape(health.report, [lambda: BUCKETS], lambda: latencies(past))
+        endpoint.share_metrics(scrape)
         status, kind, text = ask()
         assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
         assert families(text)["naiad_request_seconds"].type == "histogram"
@@ -78,5 +88,6 @@ def test_the_health_port_answers_in_the_format_that_is_asked_for():
         (bucket, *_) = families(text)["naiad_request_seconds"].samples
         assert bucket.exemplar is not None
         assert bucket.exemplar.labels == {"trace_id": "a" * 32}
+        assert float(bucket.exemplar.timestamp) == 100.5
     finally:
         endpoint.close()

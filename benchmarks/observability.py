@@ -47,8 +47,8 @@ from naiad.client.spec import ModelSpec
 from naiad.core.schema import Arrays
 
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
-# Settings of each variant's server, "COLLECTOR" being the collector's URL; the first variant is what
-# the others are compared with.
+# Settings of each variant's server, "COLLECTOR" being the collector's URL. The others are
+# compared with the first variant.
 VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "traces": {
         "neither": {"history": 0},

@@ -320,7 +320,7 @@ class Fuzz {
     size_t written = claimed < 0 || claimed > int64_t{kRoom} ? kRoom : claimed;
     ASAN_POISON_MEMORY_REGION(base + written, kRoom - written);
     try {
-      naiad::deliver(contract, batch, said, outbox(), {}, metrics());
+      naiad::deliver(contract, batch, said, outbox(), {}, metrics(), {});
     } catch (const std::runtime_error& error) {
       for (auto& pending : batch) {
         if (pending->request) pending->refuse(naiad::kInternal, "PipelineError", error.what());
@@ -432,6 +432,7 @@ class Fuzz {
     numbers.insert(numbers.end(), contract.stages.size(), 5);
     numbers.push_back(1);
     numbers.insert(numbers.end(), contract.dims.size(), 3);
+    numbers.insert(numbers.end(), 2 * contract.stages.size(), 7);  // when each began and ended
     for (int times = rarely(2) ? data_.ConsumeIntegralInRange(1, 3) : 0; times > 0; --times) {
       size_t at = data_.ConsumeIntegralInRange<size_t>(0, numbers.size() - 1);
       int64_t near = numbers[at] % 8192 + data_.ConsumeIntegralInRange(-9, 9);

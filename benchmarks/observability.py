@@ -1,11 +1,13 @@
-"""Measure what the history of requests and traces cost.
+"""Measure what the history of requests and traces cost, or metrics.
 
-    python benchmarks/observability.py [--runs 5] [--seconds 3] [--clients 16]
+    python benchmarks/observability.py [--of metrics] [--runs 5] [--seconds 3] [--clients 16]
 
 A server per variant, each in a process of its own, serves an echo of 1,024 bytes, then NuGraph3
 with small events. They are asked in turn over gRPC, the others idle. Medians and ranges over the
 rounds are printed; ratios are within each round. CPU time is of all of a server's processes, that
 of the export included. Traces go to a collector that throws them away.
+The metrics, Triton's and the models', are off, on, or on and read once a second, as OpenMetrics at
+the health port.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import sys
+import threading
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
@@ -43,13 +47,20 @@ from naiad.client.spec import ModelSpec
 from naiad.core.schema import Arrays
 
 FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
-PLAIN = "neither"
-# Settings of each variant's server, "COLLECTOR" being the collector's URL.
-VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    PLAIN: {"history": 0},
-    "history (default)": {},
-    "traces of 1%": {"otlp": "COLLECTOR", "trace_rate": 0.01},
-    "traces of all": {"otlp": "COLLECTOR"},
+# Settings of each variant's server, "COLLECTOR" being the collector's URL. The others are
+# compared with the first variant.
+VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "traces": {
+        "neither": {"history": 0},
+        "history (default)": {},
+        "traces of 1%": {"otlp": "COLLECTOR", "trace_rate": 0.01},
+        "traces of all": {"otlp": "COLLECTOR"},
+    },
+    "metrics": {
+        "off": {"arguments": ("--allow-metrics=false",)},
+        "on (default)": {},
+        "on, and read": {"health_port": 0},
+    },
 }
 
 _spawn = multiprocessing.get_context("spawn")
@@ -89,8 +100,20 @@ def _collect(pipe: Connection) -> None:
 
 def _serve(pipe: Connection, spec: str, settings: Mapping[str, Any]) -> None:
     with naiad.serve(spec, **FREE, **settings) as server:
+        ended = threading.Event()
+        if server.health_url:
+            url = f"{server.health_url}/metrics"
+            threading.Thread(target=_read_often, args=(url, ended), daemon=True).start()
         pipe.send(server.grpc_url)
         pipe.recv()
+        ended.set()
+
+
+def _read_often(url: str, ended: threading.Event) -> None:
+    asked = urllib.request.Request(url, headers={"Accept": "application/openmetrics-text"})
+    while not ended.wait(1):
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            answer.read()
 
 
 @contextmanager
@@ -107,7 +130,8 @@ def process(work: Any, *arguments: Any) -> Iterator[tuple[str, int]]:
         if work is _collect:
             child.terminate()
         else:
-            ours.send(None)
+            with suppress(BrokenPipeError):  # it did not start
+                ours.send(None)
         child.join()
 
 
@@ -144,18 +168,19 @@ def spread(values: Sequence[float], form: str) -> str:
     return f"{format(median(values), form)} ({least} to {most})"
 
 
-def table(rounds: Sequence[Mapping[str, Speed]], title: str) -> Table:
-    names = ("server", "requests/s", "of neither", "p50 ms", "CPU us per request", "of neither")
+def table(rounds: Sequence[Mapping[str, Speed]], plain: str, title: str) -> Table:
+    ratio = f"of {plain}"
+    names = ("server", "requests/s", ratio, "p50 ms", "CPU us per request", ratio)
     found = Table(*names, title=title)
     for name in rounds[0]:
         speeds = [one[name] for one in rounds]
         found.add_row(
             name,
             spread([s.throughput for s in speeds], ",.0f"),
-            spread([one[name].throughput / one[PLAIN].throughput for one in rounds], ".2f"),
+            spread([one[name].throughput / one[plain].throughput for one in rounds], ".2f"),
             spread([1e3 * s.p50 for s in speeds], ".2f"),
             spread([1e6 * s.server_cpu for s in speeds], ",.0f"),
-            spread([one[name].server_cpu / one[PLAIN].server_cpu for one in rounds], ".2f"),
+            spread([one[name].server_cpu / one[plain].server_cpu for one in rounds], ".2f"),
         )
     return found
 
@@ -164,18 +189,19 @@ def measure(subject: Subject, args: argparse.Namespace, console: Console) -> Non
     with ExitStack() as stack:
         collector, _ = stack.enter_context(process(_collect))
         servers: dict[str, tuple[str, int]] = {}
-        for name, settings in VARIANTS.items():
+        for name, settings in VARIANTS[args.of].items():
             given = {k: collector if v == "COLLECTOR" else v for k, v in settings.items()}
             if subject.weights is not None:
                 given["weights"] = subject.weights
             servers[name] = stack.enter_context(process(_serve, subject.spec, given))
         for clients in map(int, args.clients.split(",")):
             rounds = run(compare(subject, servers, clients, args))
-            console.print(table(rounds, f"{subject.title}, {clients} clients"))
+            console.print(table(rounds, next(iter(servers)), f"{subject.title}, {clients} clients"))
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = parser("observability", __doc__, clients="16")
+    options.add_argument("--of", choices=[*VARIANTS], default="traces", help="what to measure")
     options.add_argument("--only", choices=("echo", "nugraph3"), help="measure one of the two")
     args = options.parse_args(arguments)
     console = Console()

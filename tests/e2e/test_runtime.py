@@ -6,15 +6,19 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from tests.support.metrics import counts, families
 
 import naiad
 from naiad import testing
+from naiad.bench.stages import STAGES
+from naiad.triton.exposition import open_metrics_text, parse_families
 from naiad.triton.repository import export
 
 PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
@@ -175,6 +179,28 @@ def test_abandoned_requests_leave_the_model_working(server):
     )
     worker.kill()  # it sleeps in prepare(); its batch is run again, without the cancelled requests
     assert server.client().infer("trouble", graph(), timeout=30)["total"] == [100]
+
+
+def test_histograms_add_up_after_errors_too(server):
+    requests = [graph(1 + n % 5, code=666 if n == 3 else 100 + n, seed=n) for n in range(8)]
+    ask_all(server, [*requests, graph(1001)])
+    ask_all(server, [{"x": np.array([b"a"], object)}], "bytes")
+    time.sleep(0.5)  # they are counted after the answer
+    found = families(open_metrics_text(parse_families(urlopen(server.metrics_url).read().decode())))
+    answered = {s.labels["model"]: s.value for s in found["naiad_requests"].samples}
+    batches = {s.labels["model"]: s.value for s in found["naiad_batches"].samples}
+    failed = {(s.labels["model"], s.labels["kind"]) for s in found["naiad_errors"].samples}
+    assert failed >= {("trouble", "PipelineError"), ("trouble", "InvalidInput")}
+    seconds = counts(found["naiad_request_seconds"])
+    assert {dict(labels)["model"]: n for labels, n in seconds.items()} == answered
+    rows = counts(found["naiad_batch_items"])
+    assert {dict(labels)["dimension"] for labels in rows} >= {"requests", "nodes", "edges"}
+    assert all(n == batches[dict(labels)["model"]] for labels, n in rows.items())
+    stages = counts(found["naiad_stage_seconds"])
+    assert {dict(labels)["stage"] for labels in stages} == {*STAGES}
+    ran = {labels: n for labels, n in stages.items() if dict(labels)["model"] == "trouble"}
+    # An input that is refused at once has no stage; one that is cancelled had only the queue.
+    assert all(8 <= n < answered["trouble"] for n in ran.values())
 
 
 def test_errors_are_counted_by_kind(server):

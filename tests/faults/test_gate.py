@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import requests
+from tests.support.metrics import families
 from tests.support.triton import FREE, Belongings, copy_model
 
 from naiad import Client, GateSettings, Server, UiSettings
@@ -119,6 +120,10 @@ def test_no_request_fails_while_the_gate_is_killed_and_readiness_reports_it(
             until(lambda: ready(server))
             assert envoy().pid != gone.pid
         assert server.pid == triton
+        with urllib.request.urlopen(f"{server.health_url}/metrics", timeout=10) as answer:
+            found = families(answer.read().decode())
+        assert found["naiad_gate_ready"].samples[0].value == 1
+        assert {"nv_inference_request_success", "envoy_http_downstream_rq"} <= set(found)
     assert wrong == []
 
 

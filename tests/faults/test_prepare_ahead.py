@@ -105,7 +105,7 @@ def test_a_request_waits_in_the_queue_stage_while_it_is_prepared(
     server: Server, pool: ThreadPoolExecutor
 ):
     def spent() -> dict[str, float]:
-        name = "naiad_stage_seconds_total"
+        name = "naiad_stage_seconds_sum"
         stages = ("queue", "prepare", "forward")
         return {stage: server.metric(name, model="ahead", stage=stage) for stage in stages}
 

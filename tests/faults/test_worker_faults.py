@@ -162,9 +162,9 @@ def test_a_full_queue_refuses_with_a_hint_and_the_rest_are_answered(server: Serv
 
 def busy(server: Server, pool: ThreadPoolExecutor, seconds: float) -> Any:
     """Occupy the only worker of model ``slow``."""
-    ran = server.metric("naiad_stage_seconds_total", model="slow", stage="queue")
+    ran = server.metric("naiad_stage_seconds_sum", model="slow", stage="queue")
     future = pool.submit(ask, server, "slow", seconds, timeout=60)
-    wait_for(lambda: server.metric("naiad_stage_seconds_total", model="slow", stage="queue") > ran)
+    wait_for(lambda: server.metric("naiad_stage_seconds_sum", model="slow", stage="queue") > ran)
     return future
 
 

@@ -26,6 +26,9 @@ struct TRITONSERVER_Error {
   std::string message;
 };
 
+struct TRITONSERVER_MetricFamily {};
+struct TRITONSERVER_Metric {};
+
 struct TRITONBACKEND_Input {
   std::string name;
   int dtype = 0;
@@ -59,6 +62,7 @@ struct TRITONBACKEND_Response {
 };
 
 namespace {
+constexpr size_t kMostMetrics = 300;  // of one model with six stages and three dimensions
 constexpr size_t kRoom = 1 << 16;  // bytes of an outbox that a worker has written
 }
 
@@ -72,16 +76,26 @@ void TRITONSERVER_ErrorDelete(TRITONSERVER_Error* error) { delete error; }
 TRITONSERVER_Parameter* TRITONSERVER_ParameterNew(const char*, int, const void*) { return nullptr; }
 void TRITONSERVER_ParameterDelete(TRITONSERVER_Parameter*) {}
 TRITONSERVER_Error* TRITONSERVER_MetricFamilyNew(
-    TRITONSERVER_MetricFamily**, int, const char*, const char*) {
-  return nullptr;  // metrics are switched off
+    TRITONSERVER_MetricFamily** family, int, const char*, const char*) {
+  static TRITONSERVER_MetricFamily one;
+  *family = &one;
+  return nullptr;
 }
 TRITONSERVER_Error* TRITONSERVER_MetricFamilyDelete(TRITONSERVER_MetricFamily*) { return nullptr; }
 TRITONSERVER_Error* TRITONSERVER_MetricNew(
-    TRITONSERVER_Metric**, TRITONSERVER_MetricFamily*, const TRITONSERVER_Parameter**, uint64_t) {
+    TRITONSERVER_Metric** metric, TRITONSERVER_MetricFamily*, const TRITONSERVER_Parameter**,
+    uint64_t) {
+  static TRITONSERVER_Metric made[kMostMetrics];
+  static size_t count = 0;
+  REQUIRE(count < kMostMetrics);  // no label grows without bound
+  *metric = &made[count++];
   return nullptr;
 }
 TRITONSERVER_Error* TRITONSERVER_MetricDelete(TRITONSERVER_Metric*) { return nullptr; }
-TRITONSERVER_Error* TRITONSERVER_MetricIncrement(TRITONSERVER_Metric*, double) { return nullptr; }
+TRITONSERVER_Error* TRITONSERVER_MetricIncrement(TRITONSERVER_Metric*, double value) {
+  REQUIRE(value >= 0);  // counters refuse others
+  return nullptr;
+}
 
 TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportBatchStatistics(
     TRITONBACKEND_ModelInstance*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t) {

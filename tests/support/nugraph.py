@@ -34,7 +34,7 @@ def plain_infer(module, client, model, arrays, outputs):
 
 def counts(server):
     """Return the numbers of requests and batches so far."""
-    requests = server.metric("naiad_batch_items_total", dimension="requests")
+    requests = server.metric("naiad_batch_items_sum", dimension="requests")
     return requests, server.metric("naiad_batches_total")
 
 

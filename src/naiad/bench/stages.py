@@ -55,8 +55,8 @@ def counters(samples: Iterable[Sample], model: str) -> Counters | None:
     return Counters(
         requests=sums["naiad_requests_total", ""],
         batches=sums["naiad_batches_total", ""],
-        items={d: v for (name, d), v in sums.items() if name == "naiad_batch_items_total"},
-        seconds={s: v for (name, s), v in sums.items() if name == "naiad_stage_seconds_total"},
+        items={d: v for (name, d), v in sums.items() if name == "naiad_batch_items_sum"},
+        seconds={s: v for (name, s), v in sums.items() if name == "naiad_stage_seconds_sum"},
     )
 
 

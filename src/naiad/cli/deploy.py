@@ -80,7 +80,7 @@ def write_dashboard(
 ) -> None:
     """Write a Grafana dashboard of request stages, batches, errors and pods.
 
-    Import it into Grafana. Its data source can be any Prometheus that scrapes the metrics port.
+    Import it into Grafana. Its data source can be any Prometheus that scrapes the health port.
 
     [bold]Examples[/]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from naiad.deploy.queries import rate
+from naiad.deploy.queries import QUEUE_QUANTILE, quantile, rate
 
 _WIDTH = 24  # of Grafana's grid
 _HEIGHT = 8
@@ -47,6 +47,10 @@ def _rate(metric: str, *labels: str, by: str = "") -> str:
     return rate(metric, ",".join([*labels, _SELECTOR]), _WINDOW, by=by)
 
 
+def _quantile(share: float, histogram: str, *labels: str, by: str = "") -> str:
+    return quantile(share, histogram, ",".join([*labels, _SELECTOR]), _WINDOW, by=by)
+
+
 _IN_QUEUE = 'stage="queue"'
 _PER_REQUEST = 'dimension="requests"'
 _REQUESTS = _rate("naiad_requests_total")
@@ -71,9 +75,9 @@ PANELS = (
     ),
     Panel(
         "Time of a request",
-        "Mean time from Naiad's queue to the answer.",
+        "Time from a request's arrival to its answer that 99% stay below.",
         "s",
-        {"": f"{_rate('naiad_stage_seconds_total')} / clamp_min({_REQUESTS}, 1e-9)"},
+        {"": _quantile(0.99, "naiad_request_seconds")},
         kind="stat",
         width=6,
     ),
@@ -81,9 +85,27 @@ PANELS = (
         "Requests per batch",
         "Mean number of requests that share a forward pass.",
         "short",
-        {"": f"{_rate('naiad_batch_items_total', _PER_REQUEST)} / {_BATCHES}"},
+        {"": f"{_rate('naiad_batch_items_sum', _PER_REQUEST)} / {_BATCHES}"},
         kind="stat",
         width=6,
+    ),
+    Panel(
+        "Latency",
+        "Time from a request's arrival to its answer that a share of requests stay below.",
+        "s",
+        {
+            "p50": _quantile(0.5, "naiad_request_seconds"),
+            "p90": _quantile(0.9, "naiad_request_seconds"),
+            "p99": _quantile(0.99, "naiad_request_seconds"),
+            "mean": f"{_rate('naiad_request_seconds_sum')}"
+            f" / clamp_min({_rate('naiad_request_seconds_count')}, 1e-9)",
+        },
+    ),
+    Panel(
+        "Slowest stages",
+        "Time of each stage that 99% of requests stay below.",
+        "s",
+        {"{{stage}}": _quantile(0.99, "naiad_stage_seconds", by="stage")},
     ),
     Panel(
         "Where a request's time goes",
@@ -91,7 +113,7 @@ PANELS = (
         "queue, add pods or instances.",
         "s",
         {
-            "{{stage}}": f"{_rate('naiad_stage_seconds_total', by='stage')}"
+            "{{stage}}": f"{_rate('naiad_stage_seconds_sum', by='stage')}"
             f" / on () group_left () clamp_min({_REQUESTS}, 1e-9)"
         },
         stacked=True,
@@ -100,7 +122,7 @@ PANELS = (
         "Requests under way",
         "Mean number of requests in each stage (Little's law).",
         "short",
-        {"{{stage}}": _rate("naiad_stage_seconds_total", by="stage")},
+        {"{{stage}}": _rate("naiad_stage_seconds_sum", by="stage")},
         stacked=True,
     ),
     Panel(
@@ -122,18 +144,22 @@ PANELS = (
         "Mean rows of each named dimension, such as nodes, edges and requests, within the budget.",
         "short",
         {
-            "{{dimension}}": f"{_rate('naiad_batch_items_total', by='dimension')}"
+            "{{dimension}}": f"{_rate('naiad_batch_items_sum', by='dimension')}"
             f" / on () group_left () {_BATCHES}"
         },
     ),
     Panel(
+        "Largest batches",
+        "Rows of each named dimension that 99% of batches stay below.",
+        "short",
+        {"{{dimension}}": _quantile(0.99, "naiad_batch_items", by="dimension")},
+    ),
+    Panel(
         "Time in the queue by pod",
-        "Metric for autoscaling. If pods differ much, requests are not balanced: check Envoy.",
+        "Metric for autoscaling, which 90% of requests stay below. If pods differ much, requests "
+        "are not balanced: check Envoy.",
         "s",
-        {
-            "{{pod}}": f"{_rate('naiad_stage_seconds_total', _IN_QUEUE, by='pod')}"
-            f" / clamp_min({_rate('naiad_requests_total', by='pod')}, 1e-9)"
-        },
+        {"{{pod}}": _quantile(QUEUE_QUANTILE, "naiad_stage_seconds", _IN_QUEUE, by="pod")},
     ),
     Panel(
         "Requests by pod",
@@ -148,6 +174,18 @@ PANELS = (
         {
             "{{model}} {{reason}}": "sum by (model,reason)"
             f"(increase(naiad_worker_restarts_total{{{_SELECTOR}}}[{_WINDOW}]))"
+        },
+    ),
+    Panel(
+        "Servers",
+        "Servers that are ready, models and gates that are not, and restarts of whole servers, as "
+        "the health port reports them.",
+        "short",
+        {
+            "ready": f"sum(naiad_server_ready{{{_PODS}}})",
+            "restarts": f"sum(increase(naiad_server_restarts_total{{{_PODS}}}[{_WINDOW}]))",
+            "{{model}} not ready": f"sum by (model) (1 - naiad_model_ready{{{_SELECTOR}}})",
+            "gates not ready": f"sum(1 - naiad_gate_ready{{{_PODS}}})",
         },
     ),
     Panel(

@@ -46,7 +46,7 @@ class Release:
     )
     queue_milliseconds: int = setting(
         50,
-        "Mean time in the queue above which to add pods.",
+        "Time in the queue above which to add pods, which 90% of requests must stay below.",
         flag="queue-ms",
         metavar="MS",
         min=1,

@@ -2,7 +2,8 @@
 
 :func:`check` refuses settings that are wrong or would let strangers in; :func:`write` writes
 Envoy's configuration and returns its command line; :func:`refresh` makes Envoy reload changed keys
-and certificates; :func:`is_ready`, :func:`state` and :func:`drain` talk to the process.
+and certificates; :func:`is_ready`, :func:`state`, :func:`statistics` and :func:`drain` talk to the
+process.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from naiad.core.settings import GateSettings
     from naiad.gate.bootstrap import Listeners, Upstream
     from naiad.gate.checks import check
-    from naiad.gate.process import drain, envoy, is_ready, refresh, state, write
+    from naiad.gate.process import drain, envoy, is_ready, refresh, state, statistics, write
 
 __all__ = [
     "GateSettings",
@@ -26,6 +27,7 @@ __all__ = [
     "is_ready",
     "refresh",
     "state",
+    "statistics",
     "write",
 ]
 

@@ -22,6 +22,7 @@ from naiad.otlp import Collector
 _SEEN: Final = "seen.json"
 _CONTROL_KEY: Final = "control-key"
 _UI: Final = "with-ui"
+_STATISTICS: Final = 16 << 20  # maximum bytes that are read of them
 
 
 def envoy() -> Path:
@@ -119,16 +120,21 @@ def state(directory: Path, timeout: float = 1.0) -> str:
     return _ask(directory, "GET", "/ready", timeout)
 
 
+def statistics(directory: Path, timeout: float = 5.0) -> str:
+    """Return Envoy's metrics in Prometheus' text format; "" if it does not answer."""
+    return _ask(directory, "GET", "/stats/prometheus", timeout, _STATISTICS)
+
+
 def drain(directory: Path, timeout: float = 1.0) -> None:
     """Make Envoy refuse new connections, and close open ones when their requests end."""
     _ask(directory, "POST", "/drain_listeners?graceful", timeout)
 
 
-def _ask(directory: Path, method: str, path: str, timeout: float) -> str:
+def _ask(directory: Path, method: str, path: str, timeout: float, most: int = 1024) -> str:
     connection = UnixConnection(admin_socket(directory), timeout)
     try:
         connection.request(method, path)
-        return connection.getresponse().read(1024).decode("latin-1").strip()
+        return connection.getresponse().read(most).decode("latin-1").strip()
     except (OSError, http.client.HTTPException):
         return ""
     finally:

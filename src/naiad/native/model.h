@@ -130,6 +130,7 @@ class Model {
     }
     origin_ = {name, "", version};
     for (auto& dim : contract_->dims) origin_.dims += (origin_.dims.empty() ? "" : ",") + dim;
+    metrics_.declare(contract_->stages, contract_->dims);
     std::optional<LatencyTarget> target;
     if (contract_->latency_target > 0) {
       learner_ = std::make_shared<Learner>(contract_->dims.size(), contract_->cost);

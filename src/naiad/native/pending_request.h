@@ -95,6 +95,7 @@ class PendingRequest {
   Clock::time_point arrived = Clock::now();
   int64_t priority = 0;
   double timeout = 0;          // seconds; 0 for none
+  double waited = 0;           // seconds in the queue, once a worker has it
   size_t claim = 0;  // byte of the inbox that is 0 until the request is refused or begun
   std::string id, parameters;  // from the client; JSON, or ""
   bool base64 = false;         // BYTES tensors are in base64, given ones and answers
@@ -140,7 +141,7 @@ class PendingRequest {
   }
 
   void release(bool success, const Times& times) {
-    metrics_.requests(1);
+    metrics_.request(Seconds(Clock::now() - arrived).count());
     // The worker may have begun others of the batch before this one arrived.
     auto begun = std::max(times.begun, arrived), sent = std::max(times.sent, arrived);
     story.ended = Clock::now();

@@ -263,13 +263,20 @@ inline int64_t deliver(
   }
   auto answer = done.number() == kMerged ? answer_merged : answer_apart;
   answer(contract, batch, done, results, times);
-  for (auto& stage : contract.stages) metrics.stage(stage, 1e-9 * done.number());
+  for (size_t stage = 0; stage < contract.stages.size(); ++stage) {
+    double seconds = 1e-9 * done.number() / batch.size();
+    if (contract.stages[stage] != "queue") {
+      metrics.stage(stage, seconds, batch.size());
+    } else if (contract.ahead) {  // others are counted when they leave this side's queue
+      for (auto& pending : batch) metrics.queue(pending->waited + seconds);
+    }
+  }
   int64_t batches = done.number();
   for (int64_t left = batches; left > 0; --left) {
     metrics.batch();
     for (size_t dim = 0; dim < contract.dims.size(); ++dim) {
       int64_t rows = done.number();
-      if (rows) metrics.items(contract.dims[dim], rows);
+      metrics.items(dim, rows);
       if (dim < kRecordedDims) ran.totals[dim] += rows;
       if (dim == 0 && !batch.empty()) batch[0]->report_batch(rows, times);
     }

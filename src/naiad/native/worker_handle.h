@@ -171,15 +171,13 @@ class WorkerHandle {
   std::optional<Queue::Batch> take(Seconds timeout) {
     // On trial, one request at a time, to risk as few as possible.
     auto batch = queue_->take(timeout, breaker.on_trial() ? 1 : SIZE_MAX);
-    double waited = 0;
+    if (!batch) return batch;
     auto now = Clock::now();
-    if (batch) {
-      for (auto& pending : *batch) {
-        waited += Seconds(now - pending->arrived).count();
-        pending->story.taken = now;
-      }
+    for (auto& pending : *batch) {
+      pending->waited = Seconds(now - pending->arrived).count();
+      if (!contract_->ahead) metrics_.queue(pending->waited);  // the worker's own queue is added
+      pending->story.taken = now;
     }
-    if (waited > 0) metrics_.stage("queue", waited);
     return batch;
   }
 

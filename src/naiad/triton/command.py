@@ -55,6 +55,17 @@ def asks_for_tls(arguments: Iterable[str]) -> bool:
     )
 
 
+def services(arguments: Iterable[str]) -> set[str]:
+    """Return those of Triton's services that extra arguments of tritonserver leave on."""
+    found = {"http", "grpc", "metrics"}
+    for argument in arguments:
+        option, _, value = argument.partition("=")
+        service = option.removeprefix("--allow-")
+        if option.startswith("--allow-") and value.lower() in _OFF:
+            found.discard(service)
+    return found
+
+
 def command_line(
     layout: Layout,
     repositories: Sequence[Path],
@@ -174,6 +185,8 @@ def check_settings(repositories: Sequence[Path], settings: ServeSettings) -> Non
     check(settings, EngineError)
     if settings.supervision is not None:
         check(settings.supervision, EngineError)
+    for needed in sorted({"http", "grpc"} - services(settings.arguments)):
+        raise EngineError(f"--allow-{needed}=false: Naiad itself asks Triton over HTTP and gRPC")
     check_repositories(repositories, may_be_empty=settings.model_control != "none")
     if (names := loaded_first(settings)) == ALL:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from naiad.triton.prometheus import Sample, parse_metrics
 
 GRPC_SUFFIX = 8001
 """Port that Triton appends to the path of its gRPC socket (seen in 2.51)."""
+
+
+_POLL = 0.02  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,27 @@ class Endpoints:
         Raises:
             EngineError: the server does not answer, as for :meth:`index`.
         """
-        return list(parse_metrics(self._ask("metrics", "GET", "/metrics").decode()))
+        return list(parse_metrics(self.metrics_text()))
+
+    def metrics_text(self) -> str:
+        """Read ``/metrics`` as Triton writes it.
+
+        Raises:
+            EngineError: the server does not answer, as for :meth:`index`.
+        """
+        return self._ask("metrics", "GET", "/metrics").decode(errors="replace")
+
+    def wait_for_http(self, seconds: float) -> None:
+        """Return when HTTP accepts connections, which is after Triton logs so (2.51)."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.closing(self._connection("HTTP")) as connection:
+                try:
+                    connection.connect()
+                except OSError:
+                    time.sleep(_POLL)
+                else:
+                    return
 
     def index(self) -> tuple[ModelInfo, ...]:
         """Return the state of each version of each model in the server's repositories."""

@@ -68,6 +68,12 @@ class Exposure:
         return self._aside(self._settings.health_host)
 
     @property
+    def shares_metrics(self) -> bool:
+        """True if the health port may have the metrics: it reaches no further than theirs."""
+        metrics = self._aside(self._settings.metrics_host)
+        return is_loopback(self.health_address) or not is_loopback(metrics)
+
+    @property
     def takes_free_ports(self) -> bool:
         """True if some port may be any free one."""
         return not all(self._wanted.values())

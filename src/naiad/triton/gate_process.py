@@ -66,6 +66,12 @@ class GateProcess(KeptProcess):
             self._collector,
         )
 
+    def metrics(self) -> str:
+        """Return Envoy's metrics in Prometheus' text format; "" if it does not answer."""
+        from naiad.gate import statistics
+
+        return statistics(self._directory)
+
     def is_ready(self) -> bool:
         """Return whether Envoy is listening."""
         from naiad.gate import is_ready

@@ -1,4 +1,4 @@
-"""Health of a server, and the port that reports it to Kubernetes and the like.
+"""Health of a server, and the port that reports it to Kubernetes, Prometheus and the like.
 
 With the control key the port also tells of the last requests.
 """
@@ -22,6 +22,7 @@ from naiad.errors import EngineError, NaiadError
 from naiad.triton.history import History
 from naiad.triton.hosts import family
 from naiad.triton.ports import in_use, not_allowed
+from naiad.triton.scrape import METRICS_PATH, Scrape
 
 Json: TypeAlias = "dict[str, Any]"
 
@@ -141,7 +142,7 @@ class Health:
 class HealthEndpoint:
     """``/livez`` and ``/readyz`` over HTTP: 200 or 503, with the report as JSON.
 
-    And ``/openapi.json``, the document of the models that are served.
+    And ``/openapi.json``, the document of the models that are served, and ``/metrics``.
     """
 
     def __init__(
@@ -179,6 +180,10 @@ class HealthEndpoint:
         """Answer questions about the history to those with the key."""
         self._listener.history, self._listener.control_key = history, control_key
 
+    def share_metrics(self, scrape: Scrape) -> None:
+        """Answer ``/metrics`` from now on."""
+        self._listener.scrape = scrape
+
     def close(self) -> None:
         """Stop answering."""
         self._listener.shutdown()
@@ -195,6 +200,7 @@ class _Listener(socketserver.ThreadingTCPServer):
     openapi: Callable[[], Json] | None = None
     history: History | None = None
     control_key = ""
+    scrape: Scrape | None = None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore probers that hang up early."""
@@ -221,8 +227,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._answer(HTTPStatus.OK, self.server.openapi())
             except NaiadError as error:
                 self._answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)})
+        elif self.path == METRICS_PATH and self.server.scrape is not None:
+            kind, text = self.server.scrape.answer(self.headers.get("Accept", ""))
+            self._send(HTTPStatus.OK, kind, text.encode())
         else:
-            explain = "the paths are /livez, /readyz, /requests and /openapi.json"
+            metrics = f", {METRICS_PATH}" if self.server.scrape is not None else ""
+            explain = f"the paths are /livez, /readyz{metrics}, /requests and /openapi.json"
             self.send_error(HTTPStatus.NOT_FOUND, explain=explain)
 
     def do_HEAD(self) -> None:
@@ -244,9 +254,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, asdict(found))
 
     def _answer(self, status: HTTPStatus, report: dict[str, Any]) -> None:
-        body = json.dumps(report, indent=1).encode() + b"\n"
+        self._send(status, "application/json", json.dumps(report, indent=1).encode() + b"\n")
+
+    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from naiad.core.settings import ServeSettings
 from naiad.errors import EngineError
 from naiad.otlp import Collector
+from naiad.triton.exposition import Exemplar
 from naiad.triton.history import History
 from naiad.triton.log_entries import LogEvent
+from naiad.triton.scrape import latencies
 from naiad.triton.traces import Traces
+
+_EXEMPLARS = 500  # requests that are searched for them at each scrape
 
 
 class Observation:
@@ -44,6 +48,13 @@ class Observation:
             if self.history is None:
                 raise EngineError("--otlp makes traces from the history: --history must not be 0")
             self._traces = Traces(self.history, self.collector, self._on_event)
+
+    def exemplars(self) -> list[Exemplar]:
+        """Return the last requests whose traces are kept by their clients, for histograms."""
+        if self.history is None:
+            return []
+        last = self.history.last(_EXEMPLARS).requests
+        return list(latencies(request for request in last if request.sampled))
 
     def end(self) -> None:
         """Export what is left and free the history; do nothing if there is none."""

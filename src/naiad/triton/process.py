@@ -18,6 +18,7 @@ from naiad.triton.command import (
     exits_on_error,
     loaded_first,
     model_directories,
+    services,
 )
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import Layout, environment
@@ -26,6 +27,8 @@ from naiad.triton.logs import LogFollower
 from naiad.triton.predecessor import STOPPING
 from naiad.triton.reaper import Charge, Reaper, remove
 from naiad.triton.startup import last_words, wait_for_start
+
+_LISTENING = 10.0  # maximum seconds from the log entry that HTTP listens until it does
 
 
 class TritonProcess:
@@ -116,15 +119,18 @@ class TritonProcess:
                 sockets.make_room()
             settings = self._settings if again is None else _again(self._settings, again)
             self._reaper = Reaper(self._charge(settings))
-        return wait_for_start(
+        failed = wait_for_start(
             self._reaper,
             self._follower,
             self._expected(settings, refused or {}),
+            len(services(settings.arguments)),
             settings.start_timeout,
             on_event,
             all_must_load=again is None and exits_on_error(settings),
             refused=refused,
         )
+        self._endpoints.wait_for_http(_LISTENING)
+        return failed
 
     def start_no_more(self) -> None:
         """Make every later :meth:`start` fail."""

@@ -10,7 +10,7 @@ import urllib3
 
 from naiad.errors import Unavailable
 
-_SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+_SAMPLE = re.compile(r"([\w:]+)(?:\{(.*)\})? (\S+)")
 _ESCAPE = re.compile(r"\\(.)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -26,12 +26,17 @@ class Sample:
 
 def parse_metrics(text: str) -> Iterator[Sample]:
     """Yield the samples of a Prometheus exposition (text format 0.0.4)."""
-    for line in text.splitlines():
-        match = _SAMPLE.match(line)
-        if match:
-            name, written, value = match.groups()
-            labels = {key: _unescaped(text) for key, text in _LABEL.findall(written or "")}
-            yield Sample(name, labels, float(value))
+    return filter(None, map(parse_sample, text.split("\n")))
+
+
+def parse_sample(line: str) -> Sample | None:
+    """Return the sample in a line of an exposition; None if it has none."""
+    match = _SAMPLE.match(line)
+    if match is None:
+        return None
+    name, written, value = match.groups()
+    labels = {key: unescaped(text) for key, text in _LABEL.findall(written or "")}
+    return Sample(name, labels, float(value))
 
 
 def total(samples: Iterable[Sample], name: str, labels: Mapping[str, str]) -> float:
@@ -62,5 +67,6 @@ def read_metrics(url: str) -> list[Sample]:
     return list(parse_metrics(answer.data.decode()))
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
+    """Return the text of a label or description."""
     return _ESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], text)

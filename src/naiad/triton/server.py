@@ -163,6 +163,11 @@ class Server:
             self._start_beside(self._process)
             if self._supervisor is not None:
                 self._supervisor.share(self._observation.history, self._endpoints.control_key)
+            if self._supervisor is not None and self._exposure.shares_metrics:
+                gates = [one.metrics for one in self._beside if isinstance(one, GateProcess)]
+                self._supervisor.share_metrics(
+                    [self._endpoints.metrics_text, *gates], self._observation.exemplars
+                )
             self._publish_card(self._process)
         except BaseException:
             self._abandon(keep_log=True)

@@ -13,7 +13,6 @@ from naiad.triton.logs import LogFollower
 from naiad.triton.reaper import Reaper
 from naiad.triton.stub_watch import Stubs
 
-_SERVICES = 3  # HTTP, gRPC and metrics
 _POLL = 0.02  # seconds
 _QUIET = 3.0  # seconds without an entry in the log after which Triton waits for dead processes
 
@@ -44,6 +43,7 @@ def wait_for_start(
     reaper: Reaper,
     follower: LogFollower,
     models: int,
+    services: int,
     timeout: float,
     on_event: Callable[[LogEvent], None],
     *,
@@ -56,6 +56,7 @@ def wait_for_start(
         reaper: of the process.
         follower: of its log.
         models: number of models that Triton loads.
+        services: number of services that it starts: HTTP, gRPC and, unless it is off, metrics.
         timeout: in seconds.
         on_event: called with the log's events.
         all_must_load: a model that fails makes the start fail, once all others are done.
@@ -73,7 +74,7 @@ def wait_for_start(
     progress, stubs = Startup(models if all_must_load else None, refused or {}), Stubs()
     died: dict[str, LogEvent] = {}
     heard = time.monotonic()
-    while len(progress.listening) < _SERVICES or progress.is_hopeless():
+    while len(progress.listening) < services or progress.is_hopeless():
         ended = [e for e in reaper.poll(_POLL) if e["event"] == "ended"]
         events = list(follower.poll())
         if ended:

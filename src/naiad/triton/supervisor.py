@@ -21,7 +21,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -30,12 +30,14 @@ from naiad.client import Client
 from naiad.core.schema import Arrays
 from naiad.core.settings import Supervision
 from naiad.errors import EngineError
+from naiad.triton.exposition import Exemplar
 from naiad.triton.health import Health, HealthEndpoint, Json
 from naiad.triton.history import History
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.memory import MemoryWatch
 from naiad.triton.probing import Finding, answered, probe
 from naiad.triton.prometheus import Sample
+from naiad.triton.scrape import Scrape
 from naiad.triton.stub_watch import Stubs
 
 _AT_ONCE = 8  # probes
@@ -160,6 +162,15 @@ class Supervisor:
         """Answer questions about the history at the health port, to those with the key."""
         if self._endpoint is not None and history is not None:
             self._endpoint.share(history, control_key)
+
+    def share_metrics(
+        self,
+        sources: Sequence[Callable[[], str]],
+        exemplars: Callable[[], Iterable[Exemplar]] = tuple[Exemplar, ...],
+    ) -> None:
+        """Report metrics at the health port, too; the arguments are those of Scrape."""
+        if self._endpoint is not None:
+            self._endpoint.share_metrics(Scrape(self.health.report, sources, exemplars))
 
     def watch(self, server: _Watched) -> None:
         """Begin to probe a server whose models have just answered."""

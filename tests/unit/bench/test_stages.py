@@ -13,10 +13,10 @@ naiad_requests_total{model="degree",version="1"} 12
 naiad_requests_total{model="degree",version="2"} 8
 naiad_requests_total{model="other",version="1"} 99
 naiad_batches_total{model="degree",version="1"} 10
-naiad_batch_items_total{dimension="requests",model="degree",version="1"} 20
-naiad_batch_items_total{dimension="nodes",model="degree",version="1"} 160
-naiad_stage_seconds_total{model="degree",stage="queue",version="1"} 2
-naiad_stage_seconds_total{model="degree",stage="forward",version="1"} 1
+naiad_batch_items_sum{dimension="requests",model="degree",version="1"} 20
+naiad_batch_items_sum{dimension="nodes",model="degree",version="1"} 160
+naiad_stage_seconds_sum{model="degree",stage="queue",version="1"} 2
+naiad_stage_seconds_sum{model="degree",stage="forward",version="1"} 1
 nv_inference_count{model="degree",version="1"} 20
 """
 

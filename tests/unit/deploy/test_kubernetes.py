@@ -270,7 +270,7 @@ def test_a_claim_is_made_where_none_is_named_and_outlives_the_release(tmp_path: 
 def test_the_policy_lets_in_clients_envoy_and_monitoring_and_nothing_out(tmp_path: Path) -> None:
     policy = rendered(tmp_path)["NetworkPolicy", "nu"]["spec"]
     ports = [{port["port"] for port in rule["ports"]} for rule in policy["ingress"]]
-    assert ports == [{"http", "grpc"}, {"grpc", "health"}, {"metrics"}]
+    assert ports == [{"http", "grpc"}, {"grpc", "health"}, {"metrics", "health"}]
     assert policy["egress"] == []
     fetching = {
         "repository": {"kind": "s3", "s3": {"uri": "s3://b", "endpoint": "http://minio:9000"}}

@@ -15,6 +15,7 @@ from naiad.triton.command import (
     exits_on_error,
     is_complete,
     model_directories,
+    services,
 )
 from naiad.triton.endpoints import Endpoints, TritonSockets
 from naiad.triton.engine import Engine, Layout
@@ -216,6 +217,19 @@ def test_a_repository_may_be_empty_where_models_may_come_later(tmp_path: Path):
 )
 def test_whether_grpc_has_tls(arguments: tuple[str, ...], encrypted: bool) -> None:
     assert asks_for_tls(arguments) == encrypted
+
+
+def test_a_service_that_is_off_is_not_waited_for() -> None:
+    assert services(()) == {"http", "grpc", "metrics"}
+    assert services(("--allow-metrics=false", "--allow-grpc=true")) == {"http", "grpc"}
+    assert services(("--allow-metrics=0", "--log-verbose=0")) == {"http", "grpc"}
+    assert services(("--allow-gpu-metrics=false",)) == {"http", "grpc", "metrics"}
+
+
+def test_the_services_that_naiad_needs_cannot_be_off(repository: Path) -> None:
+    settings = ServeSettings(arguments=("--allow-grpc=false",))
+    with pytest.raises(EngineError, match="--allow-grpc=false: Naiad itself asks Triton over"):
+        check_settings([repository], settings)
 
 
 def test_later_versions_are_told_to_take_requests_as_large_as_2_51_does(

@@ -50,6 +50,18 @@ def test_metrics_and_health_leave_loopback_where_they_are_asked_to():
     assert exposed.health_address == "0.0.0.0"
 
 
+@pytest.mark.parametrize(
+    ("health", "metrics", "shared"),
+    [("", "", True), ("0.0.0.0", "", False), ("", "0.0.0.0", True), ("0.0.0.0", "0.0.0.0", True)],
+)
+def test_the_health_port_has_the_metrics_unless_it_reaches_further_than_theirs(
+    health: str, metrics: str, shared: bool
+):
+    exposed = exposure("0.0.0.0", GateSettings(insecure=True), health=health, metrics=metrics)
+    exposed.check()
+    assert exposed.shares_metrics == shared
+
+
 def test_a_socket_takes_no_port_but_that_of_the_metrics(tmp_path: Path):
     private = exposure(gate=GateSettings(socket=tmp_path / "naiad.sock"))
     private.check()

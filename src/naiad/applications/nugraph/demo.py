@@ -68,7 +68,7 @@ def stage_seconds(server: Server) -> dict[str, float]:
     time.sleep(0.5)  # a model reports its counts to Triton four times a second
     requests = max(1.0, server.metric("naiad_requests_total", model="nugraph3"))
     return {
-        stage: server.metric("naiad_stage_seconds_total", model="nugraph3", stage=stage) / requests
+        stage: server.metric("naiad_stage_seconds_sum", model="nugraph3", stage=stage) / requests
         for stage in ("queue", "prepare", "collate", "forward", "split", "finish")
     }
 

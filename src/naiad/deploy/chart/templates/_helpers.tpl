@@ -168,11 +168,11 @@ volumeMounts:
 {{ .Values.autoscaling.selector | default (printf "namespace=\"%s\",service=\"%s\"" .Release.Namespace .Release.Name) }}
 {{- end }}
 
-{{/* Mean milliseconds in Naiad's queue, which Triton's own queue metrics do not include. */}}
+{{/* Milliseconds that 90% of requests stay below in Naiad's queue, which Triton's own metrics lack. */}}
 {{- define "naiad.queueQuery" -}}
 {{- $labels := include "naiad.metricSelector" . }}
 {{- $window := .Values.autoscaling.window -}}
-1000 * sum(rate(naiad_stage_seconds_total{stage="queue",{{ $labels }}}[{{ $window }}])) / clamp_min(sum(rate(naiad_requests_total{ {{- $labels -}} }[{{ $window }}])), 0.001)
+(1000 * histogram_quantile(0.9, sum by (le)(rate(naiad_stage_seconds_bucket{stage="queue",{{ $labels }}}[{{ $window }}]))) >= 0 or vector(0))
 {{- end }}
 
 {{/* Scale up fast and down slowly: models take long to load. */}}

@@ -77,7 +77,7 @@ EXTRAS = {
     "simple": "Triton's example, which needs nothing more",
     "heic": "[HEIC pictures](images.md#formats)",
     "gate": "[serving the network](deployment.md#serve-the-network)",
-    "ui": "the page in the browser, and [tasks over HTTP](http-api.md)",
+    "ui": "[the page in the browser](page.md), and [tasks over HTTP](http-api.md)",
     "otlp": "[traces](observability.md#traces) of requests",
     "mcp": "[tools for agents](agents.md): the Model Context Protocol",
     "pyg": "[PyTorch Geometric networks](pyg.md)",

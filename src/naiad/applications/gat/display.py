@@ -40,7 +40,7 @@ def draw_graph(result: GatResult, path: Path) -> None:
     graph = result.graph
     if len(graph) > MOST_PAPERS:
         raise NaiadError(f"{len(graph):,} papers are too many to draw; {MOST_PAPERS:,} are not")
-    positions = _layout(len(graph), graph.edge_index)
+    positions = layout(len(graph), graph.edge_index)
     figure = plots.new_figure(10, 7.5)
     axes = figure.add_subplot()
     axes.set_axis_off()
@@ -96,7 +96,7 @@ def draw_training(epochs: Sequence[Epoch], best: int, path: Path, title: str) ->
     plots.draw_training(panels, best, path, title, mark=_SOFT)
 
 
-def _layout(papers: int, edge_index: np.ndarray[Any, np.dtype[np.int64]]) -> Any:
+def layout(papers: int, edge_index: np.ndarray[Any, np.dtype[np.int64]]) -> Any:
     """Place papers at ``[papers, 2]``; springs hold papers that cite one another together."""
     if not papers:
         return np.empty((0, 2))

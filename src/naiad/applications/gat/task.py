@@ -25,6 +25,7 @@ from naiad.tasks.task import (
     Task,
     Trains,
 )
+from naiad.tasks.views import Plots
 
 if TYPE_CHECKING:
     from naiad.applications.gat.report import TopicsReport
@@ -39,6 +40,7 @@ class GatTask(
     Simulates[CitationGraph],
     Trains,
     ImportsWeights,
+    Plots,
 ):
     """Predict the topic of each paper in a citation graph with a served GAT.
 
@@ -170,6 +172,12 @@ class GatTask(
 
         for one in found:
             draw_graph(one.result, path)
+
+    def plot(self, found: Found) -> Any:
+        """Return a figure of a graph, coloured by topic, with the topic of each paper."""
+        from naiad.applications.gat.figure import graph_figure
+
+        return graph_figure(found.result)
 
     def simulate(self, number: int, seed: int, options: Any) -> Iterator[tuple[str, CitationGraph]]:
         """Make a synthetic citation graph, with topics, for tests and training.

@@ -26,6 +26,7 @@ from naiad.tasks.task import (
     Simulates,
     Task,
 )
+from naiad.tasks.views import Scores
 
 _FEW: Final = 9  # up to this number, images are printed with a bar for each class
 
@@ -55,7 +56,14 @@ class Classification(Shown):
         return self.scores[0]
 
 
-class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], ImportsWeights):
+class ImageTask(
+    Task[bytes, Classification],
+    Reports,
+    Draws,
+    Simulates[bytes],
+    ImportsWeights,
+    Scores[Classification],
+):
     """Classify images with a served network.
 
     Files are sent as they are; the server decodes them.
@@ -150,6 +158,10 @@ class ImageTask(Task[bytes, Classification], Reports, Draws, Simulates[bytes], I
         ranked = zip(result.labels, result.classes, result.scores, strict=True)
         for rank, (label, number, score) in enumerate(ranked, start=1):
             yield rank, label, number, score
+
+    def scores(self, result: Classification) -> dict[str, float]:
+        """Return the probabilities of the best classes."""
+        return dict(zip(result.labels, result.scores, strict=True))
 
     def report(self, count: int, card: Any, options: Any) -> Report:
         """Return a report with bars for a few images, or with a line for each of many."""

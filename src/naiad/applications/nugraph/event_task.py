@@ -13,6 +13,7 @@ from naiad.core.pipeline import Request
 from naiad.core.schema import Arrays
 from naiad.tasks.task import Column, Draws, Found, Json, Opens, Reports, Rows, Source, Task
 from naiad.tasks.truth import HasTruth
+from naiad.tasks.views import Plots, Scores
 
 if TYPE_CHECKING:
     from naiad.applications.nugraph.events import Event
@@ -25,7 +26,13 @@ _ROOT: Final = "naiad.applications.nugraph.root_results:RootWriter"
 
 
 class NuGraphTask(
-    Task["Event", "NuGraphResult"], Opens["Event"], Reports, Draws, HasTruth["Event"]
+    Task["Event", "NuGraphResult"],
+    Opens["Event"],
+    Reports,
+    Draws,
+    HasTruth["Event"],
+    Scores["NuGraphResult"],
+    Plots,
 ):
     """Base of the tasks of NuGraph networks."""
 
@@ -127,6 +134,16 @@ class NuGraphTask(
 
         for one in found:
             draw(one, path, truth=options.truth, zoom=not options.full)
+
+    def scores(self, result: NuGraphResult) -> Mapping[str, float]:
+        """Return the probability of each class of interaction; none without that head."""
+        return result.event_probabilities if result.has("event") else {}
+
+    def plot(self, found: Found) -> Any:
+        """Return a figure of an event: wire against time on three planes."""
+        from naiad.applications.nugraph.figure import event_figure
+
+        return event_figure(found.unit(), found.result)
 
     def picture_name(self, found: Found) -> str:
         """Return run, subrun and event."""

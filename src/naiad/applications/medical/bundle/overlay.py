@@ -19,20 +19,13 @@ from naiad.applications.medical.bundle.kinds import (
     Kind,
 )
 from naiad.applications.medical.bundle.results import Label, Segmentation
-from naiad.applications.medical.nifti import Volume
+from naiad.applications.medical.viewing import canonical, usual_window
 from naiad.core.schema import Array
-from naiad.errors import MissingExtra
 from naiad.images import decoding, is_grey_16, open_picture
 from naiad.plots import OKABE_ITO, Patch, new_figure, save
 
-try:
-    from nibabel.orientations import apply_orientation, io_orientation
-except ModuleNotFoundError as error:
-    raise MissingExtra("bundle-client", error.name or "nibabel") from None
-
 _MOST_NAMED: Final = 14
 _OPACITY: Final = 0.5
-_WINDOW: Final = (1, 99)  # percentiles of the voxels that are black and white
 
 # By plane: the axis across it, and those that go right and up.
 _CUTS: Final = (("axial", 2, 0, 1), ("coronal", 1, 0, 2), ("sagittal", 0, 1, 2))
@@ -62,7 +55,7 @@ def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "
     Raises:
         NaiadError: the picture cannot be written.
     """
-    planes = _PLANES_OF[found.kind](scan, _merged(found))
+    planes = _PLANES_OF[found.kind](scan, merged(found))
     figure = new_figure(4 * max(len(planes), 2), 4.4, facecolor="black")
     axes: Any = figure.subplots(1, len(planes), squeeze=False)
     colours, shown = _colours(found)
@@ -91,9 +84,9 @@ def draw_overlay(scan: bytes, found: Segmentation, path: Path, *, title: str = "
 def _slices(scan: bytes, merged: Array) -> list[_Plane]:
     """Cut a volume along three planes."""
     volume = nifti.read(scan)
-    voxels, spacing = _canonical(volume.voxels(), volume)
-    labels = _canonical(merged, volume)[0]
-    window = _window(voxels)
+    voxels, spacing = canonical(volume.voxels(), volume)
+    labels = canonical(merged, volume)[0]
+    window = usual_window(voxels)
     planes: list[_Plane] = []
     for name, cut, right, up in _CUTS:
         place = _fullest(labels, cut)
@@ -111,7 +104,7 @@ def _whole(scan: bytes, merged: Array) -> list[_Plane]:
     with picture, decoding(picture, "the picture"):
         plain = is_grey_16(picture) or picture.mode == "L"
         pixels = np.asarray(picture if plain else picture.convert("RGB"))
-    return [_Plane(pixels, merged, _window(pixels))]
+    return [_Plane(pixels, merged, usual_window(pixels))]
 
 
 _PLANES_OF: Final[Mapping[Kind[Any], Callable[[bytes, Array], list[_Plane]]]] = {
@@ -120,21 +113,7 @@ _PLANES_OF: Final[Mapping[Kind[Any], Callable[[bytes, Array], list[_Plane]]]] = 
 }
 
 
-def _window(values: Array) -> tuple[float, float]:
-    low, high = np.percentile(values, _WINDOW).tolist()
-    return low, max(high, low + 1e-6)
-
-
-def _canonical(array: Array, volume: Volume) -> tuple[Array, tuple[float, ...]]:
-    """Return the array with axes towards right, anterior and superior, and its spacing."""
-    orientation = io_orientation(volume.affine)
-    spacing = [0.0, 0.0, 0.0]
-    for axis, (target, _) in enumerate(orientation):
-        spacing[int(target)] = volume.spacing[axis]
-    return apply_orientation(array, orientation), tuple(spacing)
-
-
-def _merged(found: Segmentation) -> NDArray[np.int64]:
+def merged(found: Segmentation) -> NDArray[np.int64]:
     """Return the labels of the only map, or the number from 1 of the last that is not 0."""
     if len(found.maps) == 1:
         return found.array().astype(np.int64)
@@ -167,3 +146,9 @@ def _fullest(labels: Array, axis: int) -> int:
     others = tuple(other for other in range(3) if other != axis)
     counts = np.count_nonzero(labels > 0, axis=others)
     return int(counts.argmax()) if counts.any() else labels.shape[axis] // 2
+
+
+def names_of(found: Segmentation) -> dict[int, str]:
+    """Return the names of the values of the merged map that are labels."""
+    offset = len(found.maps) > 1
+    return {one.number + offset: one.name for one in found.labels if one.number + offset > 0}

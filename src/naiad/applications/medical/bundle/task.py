@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,6 +27,7 @@ from naiad.tasks.task import (
     Task,
     WritesFiles,
 )
+from naiad.tasks.views import Scores, Volume, Volumes
 
 if TYPE_CHECKING:
     from naiad.applications.medical.bundle.results import About, Answer
@@ -43,6 +44,8 @@ class BundleTask(
     Reports,
     Draws,
     WritesFiles[Files, "Answer"],
+    Scores["Answer"],
+    Volumes,
 ):
     """Segment or classify scans or pictures with a served MONAI bundle.
 
@@ -255,6 +258,25 @@ class BundleTask(
 
         if isinstance(result, Segmentation):
             yield from result.files("_seg", result.kind.suffix(compress=options.compress))
+
+    def scores(self, result: Answer) -> Mapping[str, float]:
+        """Return the probabilities of classes; none of a segmentation."""
+        from naiad.applications.medical.bundle.results import Segmentation
+
+        return {} if isinstance(result, Segmentation) else result.probabilities
+
+    def volume(self, found: Found) -> Volume | None:
+        """Return a scan with its labels; None for pictures and classes."""
+        from naiad.applications.medical.bundle.kinds import VOLUME
+        from naiad.applications.medical.bundle.overlay import merged, names_of
+        from naiad.applications.medical.bundle.results import Segmentation
+        from naiad.applications.medical.viewing import view
+
+        result = found.result
+        if not isinstance(result, Segmentation) or result.kind is not VOLUME:
+            return None
+        (scan,) = VOLUME.read(found.unit()[:1], found.name, 1)
+        return view(scan, labels=merged(result), names=names_of(result))
 
     def report(self, count: int, card: Any, options: Any) -> Report:
         """Return a report with bars for each scan."""

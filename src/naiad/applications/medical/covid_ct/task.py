@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from naiad.applications.medical.covid_ct.schema import (
+    HOUNSFIELD,
     MAX_BYTES,
+    NEGATIVE,
     POSITIVE,
     PROBABILITY,
     as_request,
@@ -19,6 +21,7 @@ from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
 from naiad.tasks.reports import LabelReport
 from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, Task
+from naiad.tasks.views import Scores, Volume, Volumes
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Verdict(Shown):
         return self.label == POSITIVE
 
 
-class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
+class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes], Scores[Verdict], Volumes):
     """Say whether chest CT scans show COVID-19, with a served network.
 
     The weights that come with Naiad were trained on synthetic phantoms: not
@@ -89,6 +92,17 @@ class CovidCtTask(Task[bytes, Verdict], Reports, Draws, Simulates[bytes]):
     def rows(self, result: Verdict) -> Iterator[Sequence[object]]:
         """Yield the one row of a scan."""
         yield result.label, result.probability
+
+    def scores(self, result: Verdict) -> dict[str, float]:
+        """Return the probabilities of both verdicts."""
+        return {POSITIVE: result.probability, NEGATIVE: 1 - result.probability}
+
+    def volume(self, found: Found) -> Volume:
+        """Return a scan in Hounsfield units."""
+        from naiad.applications.medical import nifti
+        from naiad.applications.medical.viewing import view
+
+        return view(nifti.read(found.unit(), name=found.name), window=HOUNSFIELD)
 
     def report(self, count: int, card: Any, options: Any) -> LabelReport:
         """Return a report with a line for each scan."""

@@ -16,6 +16,7 @@ from naiad.tasks.notebook import Shown
 from naiad.tasks.output import save_files
 from naiad.tasks.reports import LabelReport
 from naiad.tasks.task import Advance, Column, Draws, Found, Reports, Simulates, Task
+from naiad.tasks.views import Scores
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Kind(Shown):
         return self.scores[self.label]
 
 
-class MedNistTask(Task[bytes, Kind], Reports, Draws, Simulates[bytes]):
+class MedNistTask(Task[bytes, Kind], Reports, Draws, Simulates[bytes], Scores[Kind]):
     """Say which of MedNIST's six kinds images are, with a served network.
 
     The weights that come with Naiad were trained on synthetic phantoms: not
@@ -77,6 +78,10 @@ class MedNistTask(Task[bytes, Kind], Reports, Draws, Simulates[bytes]):
     def rows(self, result: Kind) -> Iterator[Sequence[object]]:
         """Yield the one row of an image."""
         yield result.label, *result.scores.values()
+
+    def scores(self, result: Kind) -> dict[str, float]:
+        """Return the probability of each kind."""
+        return result.scores
 
     def report(self, count: int, card: Any, options: Any) -> LabelReport:
         """Return a report with a line for each image."""

@@ -23,6 +23,7 @@ from naiad.core.schema import Arrays
 from naiad.errors import InvalidInput
 from naiad.tasks.notebook import Shown
 from naiad.tasks.task import Column, ImportsWeights, Parses, Report, Reports, Task
+from naiad.tasks.views import Scores
 
 SAMPLE_LABELS: Final = ("business", "space and science", "politics")
 """Labels of requests for measurements."""
@@ -59,7 +60,9 @@ class Classification(Shown):
         return self.scores[0]
 
 
-class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWeights):
+class ZeroShotTask(
+    Task[Asked, Classification], Parses[str], Reports, ImportsWeights, Scores[Classification]
+):
     """Say which labels fit texts, with a served network that was trained on none of them.
 
     Up to ten texts are shown with a bar for each label, more with a line each.
@@ -220,6 +223,10 @@ class ZeroShotTask(Task[Asked, Classification], Parses[str], Reports, ImportsWei
             yield result.label, json.dumps(scores, ensure_ascii=False)
             return
         yield result.label, *(scores[label] for label in result.asked)
+
+    def scores(self, result: Classification) -> dict[str, float]:
+        """Return the score of each label."""
+        return dict(zip(result.labels, result.scores, strict=True))
 
     def report(self, count: int, card: Any, options: Options) -> Report:
         """Return a report with bars for a few texts, or a line each for many."""

@@ -10,7 +10,9 @@ import numpy as np
 from naiad.applications.medical import nifti
 from naiad.applications.medical.covid_ct.schema import HOUNSFIELD, PROBABILITY
 from naiad.applications.medical.nifti import Volume
+from naiad.applications.medical.viewing import canonical
 from naiad.contact_sheet import Image, Tile, contact_sheet
+from naiad.core.schema import Array
 from naiad.tasks.task import Found
 
 _SIDE, _GAP = 220, 10
@@ -52,22 +54,25 @@ def _tile(found: Found) -> Tile:
 def middle_slices(data: bytes, name: str) -> list[Image.Image]:
     """Return the axial, coronal and sagittal middle slices of a NIfTI file, in true proportions.
 
+    The patient's front or head is on top, and the right side or front on the right.
+
     Raises:
         InvalidInput: as for :func:`naiad.applications.medical.nifti.read`.
     """
     volume = nifti.read(data, name=name)
-    return [_slice(volume, axis) for axis in (2, 1, 0)]
+    stored, spacing = canonical(volume.stored, volume)
+    return [_slice(volume, stored, spacing, axis) for axis in (2, 1, 0)]
 
 
-def _slice(volume: Volume, axis: int) -> Image.Image:
-    stored = np.take(volume.stored, volume.shape[axis] // 2, axis=axis)
+def _slice(volume: Volume, stored: Array, spacing: Sequence[float], axis: int) -> Image.Image:
     low, high = HOUNSFIELD
-    grey = np.clip((volume.scaled(stored) - low) / (high - low), 0, 1) * 255
-    # Rows of a picture go down, and the scan's last axis goes up.
-    image = Image.fromarray(np.ascontiguousarray(grey.astype(np.uint8).T[:: -1 if axis < 2 else 1]))
+    middle = volume.scaled(np.take(stored, stored.shape[axis] // 2, axis=axis))
+    grey = np.clip((middle - low) / (high - low), 0, 1) * 255
+    # Rows of a picture go down, and the scan's axes go up.
+    image = Image.fromarray(np.ascontiguousarray(grey.astype(np.uint8).T[::-1]))
     across, along = (
-        max(1e-6, length * spacing)
-        for i, (length, spacing) in enumerate(zip(volume.shape, volume.spacing, strict=True))
+        max(1e-6, length * distance)
+        for i, (length, distance) in enumerate(zip(stored.shape, spacing, strict=True))
         if i != axis
     )
     scale = _SIDE / max(across, along)

@@ -2,7 +2,7 @@
 # Variables: PYTHON (3.10 or newer), TORCH_INDEX (package index of torch; empty: the usual one),
 #            WORKERS (pytest processes: twice the cores, as they wait for servers, too),
 #            SECONDS (of each fuzzer of make fuzz: 60),
-#            NAIAD_FULL (1: make test runs soaks, sanitizers and a minute of each fuzzer, too),
+#            NAIAD_FULL (1: make test runs soaks, sanitizers, a browser and longer fuzzing, too),
 #            PIP_FLAGS (of uv pip, which installs; empty: show all that it does).
 
 PYTHON      ?= python3
@@ -52,11 +52,11 @@ demo: $(VENV)/.demo  ## Serve NuGraph3 and label simulated events; writes demo-o
 check: lint native $(VENV)/.numpy1  ## Run the linter, the type checker and the quick unit tests: 3 minutes
 	$(PYTEST) -m "not slow" tests/unit
 
-test: lint native $(VENV)/.numpy1  ## Run every check and every test: 15 minutes
+test: lint native $(VENV)/.numpy1  ## Run every check, and all tests but the longest: 25 minutes
 	$(PYTEST)
 
 full: export NAIAD_FULL = 1
-full: test  ## Run them with soaks, sanitizers and longer fuzzing
+full: test  ## Run them with soaks, sanitizers, a browser and longer fuzzing
 
 native: $(VENV)/.installed  ## Compile the native backend for this machine, where it has changed
 	@$(PY) scripts/native.py $$(uname -m)

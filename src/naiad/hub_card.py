@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from naiad.card import FORMAT, Evaluation, ModelCard, read_card
 
 Json = dict[str, Any]
@@ -37,6 +35,8 @@ def model_card(folder: Path, name: str, application: str = "") -> str:
         WeightsError: the folder has no valid card.
     """
     card = read_card(folder, _AnyCard)
+    import yaml
+
     front = yaml.safe_dump(
         _front(card, name, application), sort_keys=False, allow_unicode=True, width=100
     )

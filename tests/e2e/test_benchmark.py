@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from tests.support.full import FULL
+from tests.support.full import full
 from tests.support.markdown import ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@full
 def test_the_benchmark_compares_measures_and_writes_its_table(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.nugraph3", "--quick", "--output", str(tmp_path)],
@@ -35,7 +36,7 @@ def test_the_benchmark_compares_measures_and_writes_its_table(tmp_path):
     assert (tmp_path / "section.md").read_text() == done.stdout
 
 
-@pytest.mark.skipif(not FULL, reason="set NAIAD_FULL=1; the other comparison has the same parts")
+@full
 def test_nugraph2_is_compared_with_its_reference():
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.nugraph2", "--runs=1", "--seconds=0.4", "--clients=2"],

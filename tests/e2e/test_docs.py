@@ -20,12 +20,14 @@ from pathlib import Path
 
 import pytest
 from tests.support.command import WIDE, shown_when_ready, urls_shown
+from tests.support.full import full
 from tests.support.markdown import PAGES, Block, blocks, page_id
 
 NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 DEFAULT_URL = "localhost:8001"
 DEFAULT_HTTP = "localhost:8000"
+LONG = ("dgl.md", "lightning.md")  # their programs in examples/ are run, too
 FOLLOWED = ("serve", "infer", "process", "new", "simulate", "export", "movies", "engine", "check")
 
 
@@ -147,7 +149,12 @@ def followed(block: Block) -> bool:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(map(followed, blocks(page)))], ids=page_id
+    "page",
+    [
+        pytest.param(page, marks=[full] if page.name in LONG else [], id=page_id(page))
+        for page in PAGES
+        if any(map(followed, blocks(page)))
+    ],
 )
 def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
     reader.follow(page)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.full import full
 from tests.support.markdown import ROOT
 
 # Like the example, but on free ports, as others are in use while tests run, and with one worker.
@@ -28,14 +29,14 @@ NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
     [
         ("own_model.py", "(500, 8) -> (500, 8)"),
         ("graph_classification.py", " "),
-        ("node_classification.py", "torch.Size([4, 3])"),
-        ("heterogeneous.py", "])"),
-        ("link_prediction.py", "tensor(["),
-        ("knn_graph.py", "]]"),
-        ("point_clouds.py", " "),
-        ("edge_features.py", "tensor(["),
-        ("force_field.py", "torch.Size([20, 3])"),
-        ("temporal.py", "tensor("),
+        pytest.param("node_classification.py", "torch.Size([4, 3])", marks=full),
+        pytest.param("heterogeneous.py", "])", marks=full),
+        pytest.param("link_prediction.py", "tensor([", marks=full),
+        pytest.param("knn_graph.py", "]]", marks=full),
+        pytest.param("point_clouds.py", " ", marks=full),
+        pytest.param("edge_features.py", "tensor([", marks=full),
+        pytest.param("force_field.py", "torch.Size([20, 3])", marks=full),
+        pytest.param("temporal.py", "tensor(", marks=full),
         ("trained_weights.py", "tensor(True)"),
         ("lightning_checkpoint.py", "tensor(True)"),
         ("dgl_weights.py", "torch.Size([5, 4])"),

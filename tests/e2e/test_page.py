@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from tests.support.browser import Page, Scheme, open_browser, open_page, shoot
 from tests.support.command import naiad_serve, shown_when_ready, urls_shown
+from tests.support.full import full
 from tests.support.golden import Golden
 
 import naiad
@@ -25,6 +26,8 @@ from naiad.errors import NaiadError
 from naiad.tasks.calls import TaskCall
 from naiad.tasks.task import Task
 from naiad.ui.examples import Example, find_examples
+
+pytestmark = full
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "argon_clusters"

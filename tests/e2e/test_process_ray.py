@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from tests.support.full import full
 from tests.support.markdown import ROOT
 from tests.unit.bulk.numbers import Numbers, read_pairs, read_provenance, write_numbers
 from typer.testing import CliRunner
@@ -57,6 +58,7 @@ def cluster() -> Iterator[Any]:
     assert not left
 
 
+@full
 def test_a_killed_actor_and_node_lose_and_repeat_nothing(cluster: Any, tmp_path: Path) -> None:
     node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     for name in range(3):

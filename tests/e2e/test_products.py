@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import tritonclient.grpc as grpcclient
+from tests.support.full import full
 from tests.unit.client.clients import in_a_loop
 from typer.testing import CliRunner, Result
 
@@ -253,6 +254,7 @@ print(f"{total - missing} of {total} have an embedding; the nearest to 3 is {nea
 """
 
 
+@full
 def test_one_folder_of_weights_serves_several_models(tmp_path: Path) -> None:
     folder = tmp_path / "shop=weights"
     graph = simulate(300, 1)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import naiad
 from naiad.cli.main import app
+from naiad.files import write_whole
 
 MODEL = """\
 import naiad
@@ -66,6 +67,11 @@ class Served:
         self._reader.join()
 
 
+def save(path: Path, text: str) -> None:
+    """Write a file as editors do: nobody sees a part of it."""
+    write_whole(path, text.encode())
+
+
 def until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SECONDS
     while not done():
@@ -81,8 +87,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    (folder / "my.py").write_text(MODEL)
-    (folder / "helper.py").write_text("FACTOR = 2\n")
+    save(folder / "my.py", MODEL)
+    save(folder / "helper.py", "FACTOR = 2\n")
     return folder
 
 
@@ -94,7 +100,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 def test_edits_are_served_and_broken_ones_told_in_one_line(folder: Path, served: Served) -> None:
     assert served.answer() == 2
-    (folder / "helper.py").write_text("FACTOR = 3\n")
+    save(folder / "helper.py", "FACTOR = 3\n")
     until(lambda: served.answer() == 3)
     for broken, told in {
         MODEL.replace("FACTOR}", "foo}"): "my.py:17: NameError: name 'foo' is not defined",
@@ -110,23 +116,23 @@ def test_edits_are_served_and_broken_ones_told_in_one_line(folder: Path, served:
         MODEL.replace("helper", "helpers"): "my.py:2: ModuleNotFoundError: No module",
     }.items():
         served.lines.clear()
-        (folder / "my.py").write_text(broken)
+        save(folder / "my.py", broken)
         end = "; the previous version of my is still served"
         until(lambda end=end: any(line.endswith(end) for line in served.lines))
         [line] = [line for line in served.lines if line.endswith(end)]
         assert line.startswith(told)
         assert served.answer() == 3
-    (folder / "my.py").write_text("while True:\n    pass\n")
+    save(folder / "my.py", "while True:\n    pass\n")
     time.sleep(1)
-    (folder / "my.py").write_text(MODEL.replace("helper", "helpers"))
+    save(folder / "my.py", MODEL.replace("helper", "helpers"))
     assert served.answer() == 3
-    (folder / "helpers.py").write_text("FACTOR = 4\n")  # mended by a file that was missing
+    save(folder / "helpers.py", "FACTOR = 4\n")  # mended by a file that was missing
     until(lambda: served.answer() == 4)
     other = MODEL.replace('"x": Tensor("float32", ("n",))', '"z": Tensor("float32", (2,))')
-    (folder / "my.py").write_text(other.replace('"x"', '"z"').replace('("n",)', "(2,)"))
+    save(folder / "my.py", other.replace('"x"', '"z"').replace('("n",)', "(2,)"))
     until(lambda: "z" in served.client.config("my")["input"][0]["name"])
     assert served.client.infer("my", z=[1.0, 2.0])["y"].tolist() == [3, 6]
-    (folder / "my.py").write_text(MODEL)
+    save(folder / "my.py", MODEL)
     until(lambda: served.client.config("my")["input"][0]["name"] == "x")
     assert served.answer() == 3
     served.stop()
@@ -167,7 +173,7 @@ def test_processes_that_die_are_replaced(folder: Path, served: Served) -> None:
 
     for process in (*preloaded().children(), preloaded()):
         process.kill()
-    (folder / "helper.py").write_text("FACTOR = 3\n")
+    save(folder / "helper.py", "FACTOR = 3\n")
 
     def is_served() -> bool:
         try:
@@ -197,11 +203,11 @@ def test_loading_a_model_serves_its_file_as_it_is_now(
         url = urls_shown(served.shown)["gRPC"]
         assert served.answer() == 2
         monkeypatch.chdir(tmp_path)
-        (folder / "helper.py").write_text("FACTOR = 3\n")
+        save(folder / "helper.py", "FACTOR = 3\n")
         assert served.answer() == 2
         naiad_load("my", url)
         assert served.answer() == 3
-        (folder / "my.py").write_text(MODEL.replace("* FACTOR", "* FACTOR +"))
+        save(folder / "my.py", MODEL.replace("* FACTOR", "* FACTOR +"))
         with pytest.raises(naiad.NaiadError, match=r"my\.py:17: SyntaxError"):
             naiad_load("my", url)
         assert served.answer() == 3

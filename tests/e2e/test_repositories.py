@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.command import naiad_serve, shown_when_ready
+from tests.support.full import full
 from tests.support.repositories import EXAMPLES, environment, pack, packages
 from tests.support.triton import FREE, copy_model, write_model
 
@@ -274,6 +275,7 @@ def test_each_model_of_an_example_is_served_or_refused_with_a_remedy(
             assert {*server.models} == there - refused.keys()
 
 
+@full
 def test_every_model_of_the_examples_is_served_once_it_has_what_it_needs(
     examples: Mapping[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

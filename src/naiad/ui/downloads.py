@@ -12,6 +12,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
+from naiad.files import suffix_of
 from naiad.tasks.calls import Answer, TaskCall
 from naiad.tasks.output import open_writer
 from naiad.tasks.task import Column, Json
@@ -28,13 +29,13 @@ def write_table(
     Returns None if a package for the format is missing.
     """
     good = [answer for answer in answers if answer.error is None]
-    task = call.task
-    if path.suffix == ".npz" and path.suffix not in task.formats:
+    task, suffix = call.task, suffix_of(path)
+    if suffix == ".npz" and suffix not in task.formats:
         write_npz(path, _arrays(call.columns(options), rows))
         return path
-    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+    if suffix == ".parquet" and find_spec("pyarrow") is None:
         return None
-    if path.suffix in task.formats and len(good) != 1:
+    if suffix in task.formats and len(good) != 1:
         return None
     writer = open_writer(task, path, call.card, options)
     try:

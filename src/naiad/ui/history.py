@@ -162,4 +162,4 @@ def _of_statistics(statistics: Mapping[str, Any]) -> Iterable[Sample]:
         yield Sample("naiad_batches_total", labels, float(one.get("execution_count", 0)))
         for stage, key in (("queue", "queue"), ("forward", "compute_infer")):
             seconds = float(spent.get(key, {}).get("ns", 0)) / 1e9
-            yield Sample("naiad_stage_seconds_total", labels | {"stage": stage}, seconds)
+            yield Sample("naiad_stage_seconds_sum", labels | {"stage": stage}, seconds)

@@ -139,7 +139,7 @@ def _row(one: ModelInfo, surface: Surface, moments: Sequence[Moment]) -> list[st
         )
 
     requests = grown("naiad_requests_total")
-    spent, batches = grown("naiad_stage_seconds_total"), grown("naiad_batches_total")
+    spent, batches = grown("naiad_stage_seconds_sum"), grown("naiad_batches_total")
     return [
         *shown,
         f"{requests / seconds:.1f}",
@@ -197,7 +197,7 @@ def _latency(moments: Sequence[Moment], models: Sequence[str]) -> Series:
         if not any(v is not None for t in ("p50", "p99") for v in found[f"{name} {t}"]):
             found[f"{name} mean"] = _ratio(
                 moments,
-                lambda m, n=name: 1000 * m.total("naiad_stage_seconds_total", model=n),
+                lambda m, n=name: 1000 * m.total("naiad_stage_seconds_sum", model=n),
                 lambda m, n=name: m.total("naiad_requests_total", model=n),
             )
     return {name: values for name, values in found.items() if any(v is not None for v in values)}
@@ -205,7 +205,7 @@ def _latency(moments: Sequence[Moment], models: Sequence[str]) -> Series:
 
 def _stages(moments: Sequence[Moment], model: str) -> Series:
     labels = {} if model == "all" else {"model": model}
-    name = "naiad_stage_seconds_total"
+    name = "naiad_stage_seconds_sum"
     stages = list(moments[-1].by(name, "stage", **labels)) if moments else []
     order = ("queue", "prepare", "collate", "forward", "split", "finish")
     stages.sort(key=lambda stage: order.index(stage) if stage in order else len(order))
@@ -217,7 +217,7 @@ def _stages(moments: Sequence[Moment], model: str) -> Series:
 
 def _batches(moments: Sequence[Moment], model: str) -> Series:
     labels = {} if model == "all" else {"model": model}
-    name = "naiad_batch_items_total"
+    name = "naiad_batch_items_sum"
     known = moments[-1].by(name, "dimension", **labels) if moments else {}
     # Dimensions of different models have nothing in common but the number of requests.
     dimensions = sorted(known) if labels else [one for one in known if one == "requests"]

@@ -116,10 +116,11 @@ def _cpp(url: str, model: str) -> str:
 def _perf_analyzer(url: str, model: str) -> str:
     known = application(model)
     named = known.name if known is not None else model
+    asked = "" if known is not None else f" --url {url}"
     address = urlsplit(url if "://" in url else f"grpc://{url}")
     protocol = "http" if address.scheme.startswith("http") else "grpc"
     return (
-        f"naiad simulate {named} --perf-analyzer data.json --url {url}\n"
+        f"naiad simulate {named} --perf-analyzer data.json{asked}\n"
         f"perf_analyzer -m {model} -i {protocol} -u {address.netloc} \\\n"
         "  --input-data data.json --concurrency-range 1:16\n"
     )

@@ -83,8 +83,10 @@ def typed(kind: Any, path: tuple[str, ...], one: Field[Any]) -> st.SearchStrateg
         return values.map(option_for(unit))
     if float in kinds:
         above = "above" in about
-        values = st.floats(low, 1e6, exclude_min=above, allow_subnormal=False)
-        return values.map(option_for(duration)) | values.map(option_for(repr))
+        high = about.get("max", 1e6)
+        values = st.floats(low, high, exclude_min=above, allow_subnormal=False)
+        plain = values.map(option_for(repr))
+        return values.map(option_for(duration)) | plain if about.get("unit") == "s" else plain
     return texts.map(Path if Path in kinds else str).map(option_for(str))
 
 

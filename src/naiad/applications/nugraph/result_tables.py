@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,13 @@ def read_parquet(path: Path) -> Iterator[NuGraphResult]:
         NaiadError: ``path`` is not a Parquet file of results.
     """
     pa, parquet = import_pyarrow()
-    try:
+    with ExitStack() as stack:
         # An open file, as pyarrow takes no path that is not UTF-8.
-        opened = path.open("rb")
-        file = parquet.ParquetFile(opened)
-    except pa.ArrowInvalid as error:
-        raise NaiadError(f"{path} is not a Parquet file: {error}") from None
-    with opened, file:
+        opened = stack.enter_context(path.open("rb"))
+        try:
+            file = stack.enter_context(parquet.ParquetFile(opened))
+        except pa.ArrowInvalid as error:
+            raise NaiadError(f"{path} is not a Parquet file: {error}") from None
         metadata = file.schema_arrow.metadata or {}
         if b"naiad" not in metadata:
             raise NaiadError(f"{path} has no NuGraph results")

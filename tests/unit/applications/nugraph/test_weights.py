@@ -89,7 +89,8 @@ def checkpoint(path: Path, **changes) -> Path:
 
 def test_what_is_saved_is_loaded(folder):
     net, card = load_weights(folder)
-    assert card == make_card(sha256=card.sha256)
+    assert card == make_card(sha256=card.sha256, versions=card.versions)
+    assert set(card.versions) == {"naiad", "torch"}
     assert card == read_card(folder, NuGraph3Card)
     assert not net.training
     for name, tensor in make_net().state_dict().items():

@@ -95,7 +95,7 @@ def read_npz(path: Path, most: int | None = None) -> dict[str, NDArray[Any]]:
         raise InvalidInput(f"{path} is not a .npz file of plain arrays: {error}") from None
     for name, array in found.items():
         if not isinstance(array, np.ndarray):  # NumPy returns the bytes of any other file
-            raise InvalidInput(f"{path} is not a .npz file of plain arrays: {name} is none")
+            raise InvalidInput(f"{path} is not a .npz file of plain arrays: {name} is not an array")
     return {name: plain(array) for name, array in found.items()}
 
 

@@ -183,7 +183,7 @@ class _Directory:
         return struct.unpack_from(f"{self.order}H", entry)[0]
 
     def orientation(self) -> int:
-        """Return the orientation, 1 to 8; 1 where there is none that makes sense."""
+        """Return the orientation, 1 to 8; 1 where it is missing or invalid."""
         for entry in self.entries:
             kind, value = struct.unpack_from(f"{self.order}2xH{'8x' if self.big else '4x'}H", entry)
             if self.tag(entry) == _ORIENTATION and kind == 3 and 1 <= value <= 8:
@@ -198,7 +198,7 @@ class _Directory:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Return the orientation in EXIF, 1 to 8; 1 where there is none that makes sense."""
+    """Return the orientation in EXIF, 1 to 8; 1 where it is missing or invalid."""
     directory = _Directory.of(exif)
     return 1 if directory is None else directory.orientation()
 

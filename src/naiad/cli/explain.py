@@ -105,7 +105,7 @@ def _asked(health: str, server: Address, wanted: str | None, number: int) -> Fou
     """Ask a health port.
 
     Raises:
-        Unavailable: there is none, or it is of a server without history.
+        Unavailable: no health port answers, or its server keeps no history.
         NotAllowed: there is no control key for it, or another.
     """
     import urllib3

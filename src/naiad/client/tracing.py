@@ -8,7 +8,7 @@ import sys
 def trace_headers() -> dict[str, str]:
     """Return the headers of the current span, such as ``traceparent``.
 
-    There are none unless the program itself has imported OpenTelemetry and a span is current.
+    Empty unless the program itself has imported OpenTelemetry and a span is current.
     """
     if "opentelemetry.trace" not in sys.modules:
         return {}

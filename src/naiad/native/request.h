@@ -52,16 +52,30 @@ class Examination {
                                        " bytes; they may have " + grouped(kMostText));
   }
 
-  // Triton forwards the header as a parameter, if it is told to.
-  void read_parent() {
+  struct Parameter {
+    const char* key = nullptr;
+    int type = 0;
+    const void* value = nullptr;
+  };
+
+  uint32_t parameter_count() const {
     uint32_t count = 0;
     TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestParameterCount(pending_.request, &count));
+    return count;
+  }
+
+  Parameter parameter(uint32_t number) const {
+    Parameter found;
+    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestParameter(
+        pending_.request, number, &found.key, &found.type, &found.value));
+    return found;
+  }
+
+  // Triton forwards the header as a parameter, if its command line asks for it.
+  void read_parent() {
+    const uint32_t count = parameter_count();
     for (uint32_t number = 0; number < count; ++number) {
-      const char* key = nullptr;
-      int type = 0;
-      const void* value = nullptr;
-      TRITONSERVER_ErrorDelete(
-          TRITONBACKEND_RequestParameter(pending_.request, number, &key, &type, &value));
+      const auto [key, type, value] = parameter(number);
       if (key && value && type == kString && strcasecmp(key, "traceparent") == 0) {
         pending_.story.parent.read(static_cast<const char*>(value));
       }
@@ -69,14 +83,9 @@ class Examination {
   }
 
   bool read_parameters() {
-    uint32_t count = 0;
-    TRITONSERVER_ErrorDelete(TRITONBACKEND_RequestParameterCount(pending_.request, &count));
+    const uint32_t count = parameter_count();
     for (uint32_t number = 0; number < count; ++number) {
-      const char* key = nullptr;
-      int type = 0;
-      const void* value = nullptr;
-      TRITONSERVER_ErrorDelete(
-          TRITONBACKEND_RequestParameter(pending_.request, number, &key, &type, &value));
+      const auto [key, type, value] = parameter(number);
       std::string name = key ? key : "", text;
       if (!is_utf8(name)) {
         return refuse("the name of parameter " + shown(name) + " is not UTF-8");

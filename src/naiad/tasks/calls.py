@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -140,10 +140,9 @@ class TaskCall:
             raise InvalidInput(f"nothing to ask about; give {self.task.unit}")
         parts = self.task.parts(self.card) if isinstance(self.task, Joins) else ("",)
         waiting: deque[Answer] = deque()
-        with ExitStack() as stack:
-            units = self._joined(self._read(inputs, chosen, stack), len(parts))
-            answers = self.asked.answers(_good(units, waiting), options, timeout=self.task.timeout)
-            for answer in stack.enter_context(closing(answers)):
+        units = _good(self._joined(self._read(inputs, chosen), len(parts)), waiting)
+        with closing(self.asked.answers(units, options, timeout=self.task.timeout)) as answers:
+            for answer in answers:
                 while waiting[0].error is not None:
                     yield waiting.popleft()
                 read = waiting.popleft()
@@ -191,7 +190,7 @@ class TaskCall:
         return [*self.task.files(answer.unit(), answer.result, options)]
 
     def _read(
-        self, inputs: Sequence[Input], chosen: slice, stack: ExitStack
+        self, inputs: Sequence[Input], chosen: slice
     ) -> Iterator[tuple[Input, int, str, Any]]:
         for given in inputs:
             try:
@@ -200,10 +199,10 @@ class TaskCall:
             except NaiadError as error:
                 yield given, 0, str(given.path), error
                 continue
-            stack.callback(source.close)
-            numbers = range(len(source))[chosen]
-            for number, (name, unit) in zip(numbers, source.read(numbers), strict=True):
-                yield given, number, name, unit
+            with closing(source):
+                numbers = range(len(source))[chosen]
+                for number, (name, unit) in zip(numbers, source.read(numbers), strict=True):
+                    yield given, number, name, unit
 
     def _joined(self, read: Iterator[tuple[Input, int, str, Any]], size: int) -> Iterator[Answer]:
         """Yield answers without a result yet: units joined from ``size`` parts each, or errors."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
+from tempfile import TemporaryDirectory
 from typing import IO
 
 from naiad.ui.task_fields import file_name
@@ -17,20 +16,16 @@ class Uploads:
 
     def __init__(self) -> None:
         """Make the folder; only this user can read it."""
-        self._folder = Path(tempfile.mkdtemp(prefix="naiad-upload-"))
+        self._temporary = TemporaryDirectory(prefix="naiad-upload-", ignore_cleanup_errors=True)
+        self._folder = Path(self._temporary.name)
         self._folders = 0
 
     def __enter__(self) -> Uploads:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Delete the files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._temporary.cleanup()
 
     def copy(self, name: str, file: IO[bytes]) -> Path:
         """Write a file's content under the last part of its name; return where."""

@@ -44,7 +44,7 @@ _WRITTEN: Final = tuple(
 _CONVERTED: Final = {"bool": np.uint8, "float16": np.float32}
 _LONGEST_AXIS: Final = 32_767  # in NIfTI-1
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
-# What nibabel mends is not for the log: `geometry_of` says what concerns the user.
+# Keep nibabel's repairs out of the log: `geometry_of` reports those that concern the user.
 _QUIET: Final = logging.Logger("nibabel", logging.CRITICAL)
 
 # The first bytes of other files, to tell people what they have sent.

@@ -30,7 +30,7 @@ _SHOWN_PEOPLE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What is kept of each film.
+    """Facts of a film that are kept in memory.
 
     Attributes:
         genres: their names.
@@ -198,9 +198,9 @@ class Catalogue:
 
     @property
     def fame(self) -> Mapping[str, float]:
-        """How well a film is known, 0 to 1: the logarithm of the users who like it, by the largest.
+        """Fame of a film, 0 to 1: the logarithm of its likes, divided by the largest.
 
-        In a graph without such users, of the votes elsewhere. Unknown films may be missing.
+        In a graph without likes, by the votes elsewhere. Unknown films may be missing.
         """
         if self._fame is None:
             known = self._liked or {key: film.votes for key, film in self.films.items()}

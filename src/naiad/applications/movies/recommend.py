@@ -238,7 +238,7 @@ class Recommender:
 
 
 def _rating(link: Link) -> float:
-    """Return a rating; NaN if there is none."""
+    """Return a rating, or NaN."""
     rating = link.properties["rating"]
     return math.nan if rating is None else rating
 

@@ -260,7 +260,7 @@ def _frames(file: DicomFile, header: Any) -> Iterator[Frame]:
 
 
 def _value(header: Any, tag: str, shared: Any, own: Any) -> Any:
-    """Return a tag's value: of the frame, of all frames, or of the file; None if there is none."""
+    """Return a tag's value: of the frame, of all frames, or of the file; or None."""
     groups = [_first(group, _GROUPS[tag]) for group in (own, shared) if group is not None]
     for dataset in (*groups, header):
         found = None if dataset is None else dataset.get(tag)

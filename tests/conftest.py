@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from tests.support import forks
 from tests.support.golden import Golden
 from tests.support.order import ByFile, longest_first
 
@@ -37,6 +38,22 @@ def shared_data() -> Path:
     if not _SHARED.is_dir():
         pytest.skip(f"the reference data is not at {_SHARED}")
     return _SHARED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start a process for all of xdist's processes to fork."""
+    if not hasattr(config, "workerinput"):
+        forks.preload(config.args)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        forks.end()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    forks.choose(item)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.forks import naiad
 from tests.support.triton import FREE, copy_model
 
 from naiad import GateSettings, Server
@@ -72,9 +72,8 @@ def test_a_server_with_keys_and_a_certificate_is_closed(repository: Path, tmp_pa
 
 def test_the_command_exits_with_1_if_something_is_open(repository: Path):
     def run(server: Server) -> tuple[int, list[dict[str, Any]]]:
-        line = "from naiad.cli.main import main; main()"
         done = subprocess.run(
-            [sys.executable, "-c", line, "audit", "--url", server.grpc_url, "--json"],
+            [*naiad(), "audit", "--url", server.grpc_url, "--json"],
             capture_output=True,
             text=True,
             timeout=60,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.support.forks import naiad
 
 from naiad import testing
 
@@ -23,7 +23,7 @@ def server():
 def bench(*arguments, model=DEGREE):
     return subprocess.run(
         [
-            *(sys.executable, "-c", "from naiad.cli.main import main; main()"),
+            *naiad(),
             *("bench", model, "--duration", "300ms"),
             *map(str, arguments),
         ],

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.forks import new_processes
 from tests.support.markdown import ROOT
 from tests.support.ports import free_ports
 
@@ -24,6 +25,8 @@ from naiad.core.settings import ServeSettings
 from naiad.triton.command import command_line
 from naiad.triton.endpoints import Endpoints
 from naiad.triton.engine import assemble, find_engine
+
+pytestmark = new_processes
 
 A, B = np.arange(16, dtype=np.int32).reshape(1, 16), np.ones((1, 16), np.int32)
 SANDBOXED = ROOT / "scripts" / "sandboxed.sh"

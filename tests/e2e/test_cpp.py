@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 from tests.support.certificates import Authority
 from tests.support.cpp import build, missing, run
+from tests.support.forks import naiad
 from tests.support.full import FULL
 from tests.support.markdown import ROOT, blocks
 from tests.support.ports import free_port, free_ports
@@ -50,7 +51,7 @@ pytestmark = [
 CLIENT = ROOT / "clients" / "cpp"
 EVERY_TYPE = f"{CLIENT / 'tests' / 'every_type.py'}:EveryType"
 HOUR = 3_600_000
-NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
+NAIAD = naiad()
 # gRPC and protobuf are built without the sanitizer, which sees neither their inside nor their
 # locks, so that it would report races. It sees all of our own code.
 TSAN = "ignore_noninstrumented_modules=1 halt_on_error=1"

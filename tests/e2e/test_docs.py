@@ -19,12 +19,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from tests.support import forks
 from tests.support.command import WIDE, shown_when_ready, urls_shown
 from tests.support.full import full
 from tests.support.markdown import PAGES, Block, blocks, page_id
 
-NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
-PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+NAIAD = forks.naiad()
+PYTEST = [forks.python(), "-m", "pytest", "-p", "no:cacheprovider"]
 DEFAULT_URL = "localhost:8001"
 DEFAULT_HTTP = "localhost:8000"
 LONG = ("dgl.md", "lightning.md")  # their programs in examples/ are run, too

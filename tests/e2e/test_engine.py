@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from tests.support.command import naiad_serve, shown_when_ready, urls_shown
+from tests.support.forks import new_processes
 from tests.support.triton import FREE, Belongings, copy_model, write_model
 
 import naiad
@@ -28,6 +29,8 @@ from naiad.triton.lint.repository import check_repository
 from naiad.triton.log_entries import LogEvent
 from naiad.triton.python_environment import default_python
 from naiad.triton.server import Server
+
+pytestmark = new_processes
 
 X = np.arange(5, dtype=np.float32)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.support import forks
 from tests.support.full import full
 from tests.support.markdown import ROOT
 
@@ -21,7 +21,7 @@ naiad.serve = functools.partial(
 )
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
+NAIAD = forks.naiad()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_example_does_what_it_says(words: str, last: str, tmp_path: Path) -> 
             _, *command = shlex.split(line.replace("-n 5", "-n 2"), comments=True)
             subprocess.run([*NAIAD, *command], cwd=tmp_path, check=True)
     done = subprocess.run(
-        [sys.executable, "-c", RUN, path, *arguments], cwd=tmp_path, capture_output=True, text=True
+        [forks.python(), "-c", RUN, path, *arguments], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert last in done.stdout.splitlines()[-1]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from tests.support import forks
 from tests.unit.applications.nugraph.condensation_checkpoints import (
     GOLDENS,
     assert_equal,
@@ -29,7 +29,7 @@ from naiad.applications.nugraph.simulate import simulate
 from naiad.applications.nugraph.weights import import_checkpoint
 from naiad.errors import InvalidInput
 
-NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
+NAIAD = forks.naiad()
 
 
 @pytest.fixture(scope="module", params=["random", "random_gen1"])

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -18,6 +17,7 @@ import h5py
 import numpy as np
 import psutil
 import pytest
+from tests.support import forks
 from typer.testing import CliRunner
 
 from naiad import testing
@@ -31,7 +31,7 @@ from naiad.bulk.merging import read_provenance
 from naiad.cli.main import app
 from naiad.triton.server import Server
 
-NAIAD = [sys.executable, "-c", "from naiad.cli.main import main; main()"]
+NAIAD = forks.naiad()
 PER_FILE = (70, 33, 50)
 
 

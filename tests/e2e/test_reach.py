@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.support.certificates import Authority
 from tests.support.command import naiad_serve, shown_when_ready, urls_shown
+from tests.support.forks import naiad
 from tests.support.triton import FREE, copy_model
 
 from naiad import Client, Server
@@ -60,7 +60,7 @@ def test_loopback_bypasses_a_proxy_in_the_environment(repository: Path):
         assert answers(urls["HTTP"])
         listed = subprocess.run(
             [
-                *(sys.executable, "-c", "from naiad.cli.main import main; main()"),
+                *naiad(),
                 *("models", "--url", urls["gRPC"]),
             ],
             capture_output=True,

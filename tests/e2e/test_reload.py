@@ -12,11 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support.command import naiad_serve, shown_when_ready, urls_shown
+from tests.support.forks import new_processes
 from typer.testing import CliRunner
 
 import naiad
 from naiad.cli.main import app
 from naiad.files import write_whole
+
+pytestmark = new_processes
 
 MODEL = """\
 import naiad

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
+from tests.support import forks
 from tests.support.command import naiad_serve, shown_when_ready, urls_shown
 
 import naiad
@@ -38,9 +39,8 @@ class Installed:
 
 def run(*arguments: str | Path, status: int = 0) -> str:
     """Run ``naiad`` and return its output."""
-    code = "from naiad.cli.main import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [*forks.naiad(), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=250,

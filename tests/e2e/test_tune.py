@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from tests.support import forks
 from tests.support.triton import is_worker
 
 import naiad
@@ -26,7 +26,7 @@ PIPELINES = Path(__file__).parents[1] / "unit" / "runtime" / "degree.py"
 def test_a_tuning_is_written_with_a_picture_and_served(tmp_path):
     done = subprocess.run(
         [
-            *(sys.executable, "-c", "from naiad.cli.main import main; main()"),
+            *forks.naiad(),
             *("tune", f"{PIPELINES}:Kneed", "--seconds", "0.5", "--latency-target-ms", "80"),
             *("--output", str(tmp_path / "tuned")),
         ],

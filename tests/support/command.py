@@ -3,11 +3,12 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.support.forks import naiad
 
 
 def subcommands(command: Any) -> dict[str, Any]:
@@ -24,9 +25,8 @@ WIDE = {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
 @contextmanager
 def naiad_serve(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
     """Run the command, and end it however the test ends."""
-    code = "from naiad.cli.main import main; main()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, "serve", "--free-ports", *map(str, arguments)],
+        [*naiad(), "serve", "--free-ports", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

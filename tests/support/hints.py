@@ -6,17 +6,18 @@ import ast
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.support import forks
 
 import naiad
 from naiad.cli.example_call import example_call
 from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.server import Server
 
-NAIAD = [sys.executable, "-m", "naiad"]
+NAIAD = forks.naiad()
 SOURCE = Path(naiad.__file__).parent
 
 # Between backticks, or from the word to the end of the line, a comment or a clause.
@@ -73,7 +74,7 @@ def _text(node: ast.AST) -> str:
 def run(call: str, folder: Path) -> list[str]:
     """Run what a user would paste; return the output of each command."""
     if call.startswith("import "):
-        commands = [[sys.executable, "-c", call]]
+        commands = [[forks.python(), "-c", call]]
     else:
         commands = [[*NAIAD, *shlex.split(line)[1:]] for line in call.splitlines()]
     folder.mkdir(exist_ok=True)

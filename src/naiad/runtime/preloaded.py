@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
+import json
 import os
 import random
+import runpy
 import selectors
 import shlex
 import signal
@@ -19,10 +21,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import Any, Final
 
 from naiad.runtime import launcher
 from naiad.runtime.environment import numeric_environment
@@ -50,7 +53,7 @@ class Preloaded:
             os.close(opened)
         self._listener.listen(64)
         self.python = folder / "python"
-        """Program that runs ``-m MODULE ...`` as Python does; the module takes ``--parent PID``."""
+        """Program that runs ``-m MODULE ...`` or ``-c CODE ...`` as Python does."""
         command = [sys.executable, "-SIE", str(Path(launcher.__file__)), str(address)]
         self.python.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', "utf-8")
         self.python.chmod(0o700)
@@ -103,10 +106,32 @@ def main() -> None:
             import_module(module)
     gc.collect()
     gc.freeze()  # so that forks share its memory
-    parent = os.getpid()
-    if (command := _Forks(listener).serve()) is not None:
-        sys.argv = [*command, "--parent", str(parent)]
-        import_module(command[0]).main()
+    if (request := _Forks(listener).serve()) is not None:
+        _run(request)
+
+
+def _run(request: Mapping[str, Any]) -> None:
+    """Run what a request names, in a fork."""
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    # Those of this process's start know what was open then.
+    sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", 1, closefd=False)
+    sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
+    added = [one for one in os.environ.get("PYTHONPATH", "").split(":") if one]
+    sys.path[:0] = [one for one in added if one not in sys.path]
+    kind, what, *arguments = request["argv"]
+    if "--parent" in arguments:  # the launcher has its place
+        arguments[arguments.index("--parent") + 1] = str(os.getppid())
+    sys.argv = [kind, *arguments]
+    if kind == "-c":
+        sys.modules["__main__"] = own = ModuleType("__main__")
+        exec(compile(what, "<string>", "exec"), own.__dict__)
+    elif what in sys.modules and hasattr(sys.modules[what], "main"):
+        sys.modules[what].main()
+    else:
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
 
 
 class _Forks:
@@ -119,8 +144,8 @@ class _Forks:
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def serve(self) -> list[str] | None:
-        """Fork for each connection; return a fork's command in the fork, or None at the end."""
+    def serve(self) -> dict[str, Any] | None:
+        """Fork for each connection; return a fork's request in the fork, or None at the end."""
         with selectors.DefaultSelector() as selector:
             for file in (self._listener, self._woken, sys.stdin):
                 selector.register(file, selectors.EVENT_READ)
@@ -132,23 +157,25 @@ class _Forks:
                         self._reap(selector)
                     elif key.fileobj is not self._listener:
                         self._kill(key.data)  # its launcher has ended
-                    elif (command := self._fork(selector)) is not None:
-                        return command
+                    elif (request := self._fork(selector)) is not None:
+                        return request
 
-    def _fork(self, selector: selectors.BaseSelector) -> list[str] | None:
+    def _fork(self, selector: selectors.BaseSelector) -> dict[str, Any] | None:
         connection, _ = self._listener.accept()
         message, given = b"", list[int]()
         with contextlib.suppress(OSError):  # the launcher was killed
-            message, given, _, _ = socket.recv_fds(connection, 1 << 16, _FREE)
+            message, given, _, _ = socket.recv_fds(connection, 1 << 20, _FREE)
         if not message:
             connection.close()
             return None
         pid = os.fork()
         if not pid:
             self._become(connection, given)
-            return message.decode().split("\0")[1:]
+            return json.loads(message)
         for fd in given:
             os.close(fd)
+        with contextlib.suppress(OSError):
+            connection.send(str(pid).encode())
         self._running[pid] = connection
         selector.register(connection, selectors.EVENT_READ, pid)
         return None

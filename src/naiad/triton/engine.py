@@ -282,7 +282,7 @@ def environment(layout: Layout, base: Mapping[str, str] | None = None) -> dict[s
     if not layout.engine.is_embedded:
         libraries = _prepended(str(layout.engine.home / "lib"), libraries)
     env["LD_LIBRARY_PATH"] = _prepended(str(layout.libpython), libraries)
-    env["NAIAD_PYTHON"] = sys.executable  # for Naiad's worker processes
+    env.setdefault("NAIAD_PYTHON", sys.executable)  # for Naiad's worker processes
     return env
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -17,10 +18,18 @@ MODULE = """
 import os, signal, sys, time
 
 def main():
-    what, *_, parent = sys.argv[1:]
-    assert (int(parent), "slow" in sys.modules) == (os.getppid(), True)
+    what, *rest = sys.argv[1:]
+    assert "slow" in sys.modules
     if what == "print":
         print(os.getpid(), sys.stdin.read(), flush=True)
+    if what == "place":
+        print(os.getcwd(), os.environ["PLACE"], os.path.exists("slow.py"), sys.path[0])
+    if what == "parent":
+        print(rest == ["--parent", str(os.getppid())])
+    if what == "wait for a signal":
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(5))
+        print(flush=True)
+        time.sleep(100)
     if what == "exit":
         sys.exit(3)
     if what == "signal":
@@ -31,6 +40,9 @@ def main():
     if what == "sleep":
         print(os.getpid(), flush=True)
         time.sleep(100)
+
+if __name__ == "__main__":
+    main()
 """
 
 
@@ -44,8 +56,10 @@ def preloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prelo
     preloaded.close()
 
 
-def run(preloaded: Preloaded, what: str, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [preloaded.python, "-m", "forked", what]
+def run(
+    preloaded: Preloaded, what: str, more: Sequence[str] = (), **options: object
+) -> subprocess.CompletedProcess[str]:
+    command = [preloaded.python, "-m", "forked", what, *more]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
 
 
@@ -85,6 +99,23 @@ def test_a_fork_has_the_streams_descriptors_and_status_of_its_launcher(
         assert os.waitpid(pid, 0)[1] == 0
     # Beyond those: the one that lists the folder.
     assert (tmp_path / "four").read_text() == "[0, 1, 2, 3, 4, 5]"
+
+
+def test_a_fork_has_the_folder_environment_and_signals_of_its_launcher(
+    preloaded: Preloaded, tmp_path: Path
+) -> None:
+    added, folder = tmp_path / "added", tmp_path / "folder"
+    folder.mkdir()
+    path = f"{added}:{os.environ['PYTHONPATH']}"
+    done = run(preloaded, "place", cwd=folder, env={"PLACE": "here", "PYTHONPATH": path})
+    assert done.stdout.split() == [str(folder), "here", "False", str(added)], done.stderr
+    assert "True" in run(preloaded, "parent", more=["--parent", "1"]).stdout
+    command = [preloaded.python, "-m", "forked", "wait for a signal"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as launcher:
+        assert launcher.stdout is not None
+        launcher.stdout.readline()
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(10) == 5
 
 
 def test_a_fork_ends_with_its_launcher(preloaded: Preloaded) -> None:

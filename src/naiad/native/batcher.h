@@ -8,6 +8,7 @@
 #include <cmath>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <iterator>
 #include <limits>
 #include <memory>
@@ -83,6 +84,7 @@ class Batcher {
     }
     Entry entry{std::move(item), arrivals_++, 0};
     entry.rank += entry.item->priority * kHeadStart;
+    if (oldest_) oldest_ = std::min(*oldest_, entry.item->arrived);
     count(entry.item->sizes, +1);
     auto place = std::upper_bound(
         queue_.begin(), queue_.end(), entry.rank,
@@ -120,6 +122,7 @@ class Batcher {
     Batch items;
     for (auto& entry : queue_) items.push_back(std::move(entry.item));
     queue_.clear();
+    oldest_.reset();
     std::fill(waiting_.begin(), waiting_.end(), 0);
     return items;
   }
@@ -179,15 +182,17 @@ class Batcher {
   }
 
   // Seconds that the queue, which is not empty, may wait for more.
-  double patience(Clock::time_point now) const {
-    auto oldest = Clock::time_point::max();
-    for (auto& entry : queue_) oldest = std::min(oldest, entry.item->arrived);
-    double waited = Seconds(now - oldest).count(), left = delay_ - waited;
+  double patience(Clock::time_point now) {
+    if (!oldest_) {
+      oldest_ = Clock::time_point::max();
+      for (auto& entry : queue_) oldest_ = std::min(*oldest_, entry.item->arrived);
+    }
+    double waited = Seconds(now - *oldest_).count(), left = delay_ - waited;
     if (!target_) return left;
     return std::min(left, target_->seconds - waited - target_->learner->cost().seconds(waiting_));
   }
 
-  bool ready(Clock::time_point now) const {
+  bool ready(Clock::time_point now) {
     if (queue_.empty()) return false;
     if (closed_ || delay_ <= 0) return true;
     for (size_t dim = 0; dim < waiting_.size(); ++dim) {
@@ -207,6 +212,7 @@ class Batcher {
       batch.push_back(std::move(queue_[place].item));
     }
     for (size_t place : draft.passed) ++queue_[place].skipped;
+    oldest_.reset();
     auto seen = queue_.begin() + (draft.chosen.size() + draft.passed.size());
     queue_.erase(
         std::remove_if(queue_.begin(), seen, [](const Entry& entry) { return !entry.item; }), seen);
@@ -302,7 +308,8 @@ class Batcher {
   Clock::time_point (*clock_)();
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Entry> queue_;  // by rank
+  std::deque<Entry> queue_;  // by rank; taking some of many from its front moves few
+  std::optional<Clock::time_point> oldest_;  // arrival of one that waits; unknown after a take
   std::vector<Total> waiting_;  // sizes of all that waits
   int64_t arrivals_ = 0;
   size_t takers_ = 0;

@@ -42,6 +42,30 @@ struct Item {
   int64_t priority = 0;
 };
 
+int64_t steps = 0;  // looks at items and moves of their owners
+
+struct CountingPointer {
+  CountingPointer(Item* item = nullptr) : item(item) {}
+  Item* operator->() const { return ++steps, item; }
+  explicit operator bool() const { return item != nullptr; }
+  bool operator==(const CountingPointer& other) const { return item == other.item; }
+  bool operator!=(const CountingPointer& other) const { return item != other.item; }
+  Item* item;
+};
+
+}  // namespace
+
+template <>
+struct std::default_delete<Item> {
+  using pointer = CountingPointer;
+  default_delete() = default;
+  default_delete(default_delete&&) { ++steps; }
+  default_delete& operator=(default_delete&&) { return ++steps, *this; }
+  void operator()(pointer owned) const { delete owned.item; }
+};
+
+namespace {
+
 using Queue = naiad::Batcher<Item>;
 
 void print(const Queue::Batch& batch) {
@@ -60,7 +84,8 @@ void share(Queue& batcher) {
 
 // Lines "new CONTRACT" begin a queue, at first and whenever they come; "at NANOSECONDS" sets its
 // clock; "close" closes it. To "put PRIORITY SIZE ..." comes a line with why the item is refused, or
-// an empty one; to "take MOST" and "drain" one with the numbers of the items; to "share" see there.
+// an empty one; to "take MOST" and "drain" one with the numbers of the items; to "steps" one with
+// the steps so far; to "share" see there.
 void queue() {
   std::optional<naiad::Contract> contract;
   std::unique_ptr<Queue> batcher;
@@ -93,6 +118,8 @@ void queue() {
       print(batcher->take(naiad::Seconds(0), most).value_or(Queue::Batch{}));
     } else if (word == "drain") {
       print(batcher->drain());
+    } else if (word == "steps") {
+      std::cout << steps << std::endl;
     } else if (word == "share") {
       share(*batcher);
     } else {

@@ -75,6 +75,11 @@ class Queue:
     def close(self) -> None:
         self._driver.tell("close")
 
+    @property
+    def steps(self) -> int:
+        """Number of looks at requests and of moves of them, by all queues so far."""
+        return int(self._driver.ask("steps"))
+
     def share(self) -> list[int]:
         """Return the requests that each of two takers gets when the queue is closed."""
         return sorted(map(int, self._driver.ask("share").split()))

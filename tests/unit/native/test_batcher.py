@@ -204,6 +204,27 @@ def test_a_pause_without_work_is_not_counted_as_pace(make: Make) -> None:
     assert queue.put({}).endswith("try again later")
 
 
+@pytest.mark.parametrize(
+    ("budget", "delay"), [(Budget(requests=2), 0.0), (Budget(nodes=10_000), 600.0)]
+)
+def test_work_per_request_does_not_grow_with_those_that_wait(
+    make: Make, budget: Budget, delay: float
+) -> None:
+    def steps_each(count: int) -> float:
+        queue = make(budget, delay=delay)
+        before = queue.steps
+        for _ in range(count):
+            queue.put({"nodes": 1})
+            if delay:
+                assert queue.take() == []  # as a waiting worker does at each arrival
+        queue.now += delay
+        while queue.waiting:
+            queue.take()
+        return (queue.steps - before) / count
+
+    assert steps_each(2_000) < 1.1 * steps_each(200)
+
+
 def test_draining_takes_everything(make: Make) -> None:
     queue = make(Budget(requests=1))
     fill(queue, 1, 1)

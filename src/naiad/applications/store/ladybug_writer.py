@@ -166,10 +166,7 @@ class LadybugWriter(Writer, LadybugStore):
                 for source, target in zip(files(old), files(path), strict=True):
                     shutil.copyfile(source, target)
                 return before
-            for start in range(0, len(changed), self._batch):
-                keys = changed[start : start + self._batch]
-                vectors = self.vectors(node.name, vector, keys)
-                index.put(pa.array(keys, index.kind), np.stack([vectors[key] for key in keys]))
+            index.put(pa.array(changed, index.kind), self._vectors_of(node, vector, changed))
             trained, since = before.trained, before.changed + len(changed)
         else:
             there = f"MATCH (n:{quoted(node.name)}) WHERE n.{quoted(vector)} IS NOT NULL"
@@ -181,8 +178,8 @@ class LadybugWriter(Writer, LadybugStore):
             step = max(1, number // sample_size(number))
             keys, sample = self._vectors_between(node, vector, first, last, step)
             index = VectorIndex.trained(sample, number, keys.type)
-            for start in range(first, last, _READ):
-                index.put(*self._vectors_between(node, vector, start, start + _READ))
+            starts = range(first, last, _READ)
+            index.add(self._vectors_between(node, vector, n, n + _READ) for n in starts)
             trained, since = number, 0
         index.save(path)
         return Indexed(node.name, vector, len(index), trained, since)
@@ -205,6 +202,13 @@ class LadybugWriter(Writer, LadybugStore):
                 except StoreError:
                     return None  # damaged
         return None
+
+    def _vectors_of(self, node: NodeTable, vector: str, keys: list[Key]) -> Iterator[Array]:
+        """Yield the vectors of nodes that have one, in pieces: float32 [some keys, length]."""
+        for start in range(0, len(keys), self._batch):
+            some = keys[start : start + self._batch]
+            vectors = self.vectors(node.name, vector, some)
+            yield np.stack([vectors[key] for key in some])
 
     def _vectors_between(
         self, node: NodeTable, vector: str, first: int, last: int, step: int = 1

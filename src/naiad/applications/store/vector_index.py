@@ -11,7 +11,7 @@ The index finds candidates; the database, which has the exact vectors, ranks the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,12 +83,26 @@ class VectorIndex:
         index.train(_units(sample))
         return cls(index, pa.array([], kind))
 
-    def put(self, keys: pa.Array, vectors: Array) -> None:
+    def add(self, parts: Iterable[tuple[pa.Array, Array]]) -> None:
+        """Add the vectors of new nodes.
+
+        Args:
+            parts: distinct keys that are not there yet, and their vectors, float32 [keys, length].
+        """
+        keys: list[pa.Array] = [self._keys]
+        number = len(self)
+        for some, vectors in parts:
+            self._add(np.arange(number, number + len(some)), vectors)
+            number += len(some)
+            keys.append(some)
+        self._keys = pa.concat_arrays(keys)  # once: a copy of all keys per part would add up
+
+    def put(self, keys: pa.Array, parts: Iterable[Array]) -> None:
         """Add or replace the vectors of nodes.
 
         Args:
             keys: distinct keys.
-            vectors: float32 [keys, length].
+            parts: their vectors, in pieces: float32 [keys of the piece, length].
         """
         import pyarrow.compute as pc
 
@@ -100,7 +114,13 @@ class VectorIndex:
         if there.any():
             self._index.remove_ids(_faiss().IDSelectorBatch(numbers[there]))
         self._keys = pa.concat_arrays([self._keys, keys.filter(pa.array(~there))])
-        for start in range(0, len(keys), _CHUNK):
+        start = 0
+        for vectors in parts:
+            self._add(numbers[start : start + len(vectors)], vectors)
+            start += len(vectors)
+
+    def _add(self, numbers: Array, vectors: Array) -> None:
+        for start in range(0, len(numbers), _CHUNK):
             part = slice(start, start + _CHUNK)
             self._index.add_with_ids(_units(vectors[part]), numbers[part])
 

@@ -91,6 +91,25 @@ def test_changed_and_new_vectors_are_found_when_they_are_published(place: Path) 
     }
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_memory_allocated_per_key_does_not_grow_with_the_number_of_parts(replaced: bool) -> None:
+    pool = pa.default_memory_pool()
+
+    def allocated(count: int) -> float:
+        keys = pa.array([f"node {number:6}" for number in range(count)])
+        vectors = np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32)
+        starts = range(0, count, 100)
+        index = VectorIndex.trained(vectors[:100], 100, keys.type)
+        before = pool.total_bytes_allocated()
+        index.add((keys[n : n + 100], vectors[n : n + 100]) for n in starts)
+        if replaced:
+            index.put(keys, (vectors[n : n + 100] for n in starts))
+        assert len(index) == count
+        return (pool.total_bytes_allocated() - before) / count
+
+    assert allocated(8_000) < 1.3 * allocated(1_000)
+
+
 def test_an_index_is_made_anew_when_as_many_vectors_changed_as_it_was_made_of(place: Path) -> None:
     for changed in (150, 0):
         with write_store(place) as writer:
@@ -145,7 +164,7 @@ def test_an_index_has_the_last_vector_of_each_key(puts: list[list[int]]) -> None
     last: dict[int, np.ndarray] = {}
     for keys in puts:
         values = rng.normal(size=(len(keys), 4)).astype(np.float32)
-        index.put(pa.array(keys, pa.int64()), values)
+        index.put(pa.array(keys, pa.int64()), [values])
         last |= dict(zip(keys, values, strict=True))
     assert len(index) == len(last)
     for vector in last.values():

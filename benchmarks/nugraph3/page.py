@@ -75,17 +75,18 @@ def section(
     )
 
 
-def write_section(page: Path, text: str) -> None:
-    """Replace the text between the markers of ``page``.
+def write_section(page: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
+    """Replace the text between two markers of ``page``.
 
     Raises:
         ValueError: the page has no markers.
     """
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = markers
+    before, begin, rest = page.read_text("utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{page} has no {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", "utf-8")
+        raise ValueError(f"{page} has no {first} and {last}")
+    page.write_text(f"{before}{first}\n{text}\n{last}{after}", "utf-8")
 
 
 def plot(rounds: Sequence[Round], path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from benchmarks.bulk import repeated
+from benchmarks.growth.curve import Point
 from benchmarks.growth.paused import PAUSE
 
 from naiad.applications.nugraph.events import write_events
@@ -57,6 +59,20 @@ def write_input(path: Path, places: int, seconds: float) -> int:
     count = max(3 * _CHUNK, round(seconds / PAUSE)) * places
     write_events(path, repeated(list(simulate(_DIFFERENT, seed=3)), count))
     return count
+
+
+def points(runs: Mapping[int, Sequence[tuple[float, float]]]) -> Iterator[Point]:
+    """Yield a curve's points from the runs, as :func:`process` returns them, by number of places.
+
+    The efficiency is that of a place, relative to one of the smallest number of places.
+    """
+    least = min(runs)
+    alone = median(rate for rate, _ in runs[least]) / least
+    for size, found in runs.items():
+        for rate, cpu in found:
+            yield "events", size, rate
+            yield "efficiency", size, rate / size / alone
+            yield "CPU of the command", size, 1e3 * cpu
 
 
 def process(engine: Engine, path: Path, results: Path, count: int) -> tuple[float, float]:

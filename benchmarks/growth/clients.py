@@ -37,6 +37,7 @@ def measure(sizes: Sequence[int], effort: Effort) -> Iterator[Point]:
                     yield f"{model}: p50", size, 1e3 * found.p50
                     yield f"{model}: p99", size, 1e3 * found.p99
                     yield f"{model}: CPU of the server", size, 1e6 * found.server_cpu
+                    yield f"{model}: CPU of the clients", size, 1e6 * found.generator_cpu
 
 
 async def under_load(
@@ -74,9 +75,10 @@ CURVE = Curve(
             ("p50", "ms", LINEAR),
             ("p99", "ms", LINEAR),
             ("CPU of the server", "us", CONSTANT),
+            ("CPU of the clients", "us", CONSTANT),
         )
     ),
     measure=measure,
     tiny=(1, 4),
-    note="The clients share the cores with the server.",
+    note="CPU time is per answer. The clients share the cores with the server.",
 )

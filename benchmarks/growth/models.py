@@ -33,6 +33,10 @@ def measure(sizes: Sequence[int], effort: Effort) -> Iterator[Point]:
                 yield "start", size, time.perf_counter() - began
                 yield "CPU to start", size, cpu_seconds(server.pid)
                 yield "memory", size, occupied(server.pid) / 1e6
+                idle = cpu_seconds(server.pid)
+                time.sleep(effort.seconds)
+                idle = cpu_seconds(server.pid) - idle
+                yield "CPU while idle", size, 1e3 * idle / effort.seconds
                 moment = Moment(effort.seconds / 6, effort.seconds)
                 loaded, other = run(beside(server, size, moment))
                 yield "CPU of a loaded model", size, 1e6 * loaded.server_cpu
@@ -78,6 +82,7 @@ CURVE = Curve(
         Series("memory", "MB", LINEAR),
         Series("start", "s", LINEAR),
         Series("CPU to start", "s", LINEAR),
+        Series("CPU while idle", "ms/s", LINEAR),
         Series("CPU of a loaded model", "us", CONSTANT),
         Series("p50 of another beside it", "ms", CONSTANT),
     ),

@@ -11,9 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.growth.bulk_run import MODEL, process, write_input
+from benchmarks.growth.bulk_run import MODEL, points, process, write_input
 from benchmarks.growth.curve import CONSTANT, Curve, Effort, Point, Series
-from benchmarks.growth.paused import PAUSE
 
 import naiad
 from naiad.bulk.on_servers import OnServers
@@ -26,6 +25,7 @@ _FREE = {"http_port": 0, "grpc_port": 0, "metrics_port": 0, "health_port": 0}
 
 
 def measure(sizes: Sequence[int], effort: Effort) -> Iterator[Point]:
+    runs: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
     for size in sizes:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -37,12 +37,9 @@ def measure(sizes: Sequence[int], effort: Effort) -> Iterator[Point]:
             for number in range(effort.runs):
                 with Servers([url], "nugraph3", concurrency=_PLACES * size) as servers:
                     servers.start()
-                    rate, cpu = process(
-                        OnServers(servers), folder / "events.h5", folder / str(number), count
-                    )
-                yield "events", size, rate
-                yield "of the ideal", size, rate * PAUSE / size
-                yield "CPU of the command", size, 1e3 * cpu
+                    engine, results = OnServers(servers), folder / str(number)
+                    runs[size].append(process(engine, folder / "events.h5", results, count))
+    yield from points(runs)
 
 
 @contextmanager
@@ -86,7 +83,7 @@ CURVE = Curve(
     sizes=(1, 2, 3, 4),
     series=(
         Series("events", "1/s"),
-        Series("of the ideal", ""),
+        Series("efficiency", ""),
         Series("CPU of the command", "ms", CONSTANT),
     ),
     measure=measure,

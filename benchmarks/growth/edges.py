@@ -46,7 +46,7 @@ def measure(sizes: Sequence[int], effort: Effort) -> Iterator[Point]:
                     raise outcome
             yield "CPU", size, 1e3 * (time.process_time() - began) / repeats
             if not number:
-                yield "memory", size, peak.bytes() / 1e6
+                yield from peak.point("memory", size)
 
 
 CURVE = Curve(

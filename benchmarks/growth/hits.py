@@ -76,7 +76,7 @@ def measure(sizes: Sequence[int], effort: Effort) -> Iterator[Point]:
                 yield "CPU in process", size, 1e3 * whole
                 yield "of that to prepare", size, 1e3 * prepare
                 if not number:  # later, freed memory of larger events is used again
-                    yield "memory in process", size, own.bytes() / 1e6
+                    yield from own.point("memory in process", size)
                 served.reset()
                 repeats = max(1, _REPEATED // size)
                 busy, began = cpu_seconds(server.pid), time.perf_counter()
@@ -85,7 +85,7 @@ def measure(sizes: Sequence[int], effort: Effort) -> Iterator[Point]:
                 yield "served, one client", size, 1e3 * (time.perf_counter() - began) / repeats
                 yield "CPU served", size, 1e3 * (cpu_seconds(server.pid) - busy) / repeats
                 if not number:
-                    yield "memory of the worker", size, served.bytes() / 1e6
+                    yield from served.point("memory of the worker", size)
                     if (share := largest_difference([given], [answer])[0]) > 1:
                         raise RuntimeError(f"answers differ by {share:.1f} tolerances: {size} hits")
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from benchmarks.growth.curve import Point
 
 from naiad.triton.server import Server
 from naiad.triton.stub_watch import WORKER
+
+_LEAST = 1.0  # MB; the allocator takes and keeps some of its own
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
@@ -25,11 +29,13 @@ class Peak:
         """Forget earlier peaks."""
         Path(f"/proc/{self._pid}/clear_refs").write_text("5")
 
-    def bytes(self) -> int:
-        """Return the peak since the last reset."""
+    def point(self, name: str, size: int) -> Iterator[Point]:
+        """Yield the peak since the last reset in MB, unless it is too little to mean anything."""
         found = _PEAK.search(Path(f"/proc/{self._pid}/status").read_text())
         assert found is not None
-        return 1024 * int(found[1]) - self._base
+        grown = (1024 * int(found[1]) - self._base) / 1e6
+        if grown >= _LEAST:
+            yield name, size, grown
 
 
 def cpu_seconds(pid: int | None) -> float:

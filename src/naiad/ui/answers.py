@@ -15,11 +15,13 @@ from naiad.errors import NaiadError
 from naiad.tasks.calls import Answer, TaskCall
 from naiad.tasks.task import Column, Draws, Json, WritesFiles
 from naiad.tasks.views import Plots, Scores, Volumes
+from naiad.triton.past_requests import PastRequests
 from naiad.ui.downloads import TABLES, write_files, write_table
 from naiad.ui.events import QUICK
 from naiad.ui.forms import Question
 from naiad.ui.messages import errors_shown, html_block, state
 from naiad.ui.slices import Slices, make_slices
+from naiad.ui.timing import Timing
 
 _ROWS: Final = 500  # of a table on the page
 _BARS: Final = 12
@@ -42,7 +44,7 @@ class Kept:
 class AnswerView:
     """The components that show answers; those that the task has nothing for are left out."""
 
-    def __init__(self, call: TaskCall) -> None:
+    def __init__(self, call: TaskCall, past: PastRequests) -> None:
         """Make the components in the current layout."""
         self._call, task = call, call.task
         self.kept = gr.State(None, time_to_live=1800)
@@ -75,6 +77,7 @@ class AnswerView:
         self.files = gr.File(
             visible=False, label="Files of the answer", file_count="multiple", interactive=False
         )
+        self.timing = Timing(past)
         self.unit.input(self.shown_unit, [self.kept, self.unit], self.of_unit, **QUICK)
         if isinstance(task, Volumes):
             self.slice.change(
@@ -104,6 +107,7 @@ class AnswerView:
             self.saved,
             *self.tables,
             self.files,
+            *self.timing.components,
         ]
 
     def waiting(self, text: str) -> dict[Any, Any]:
@@ -113,7 +117,8 @@ class AnswerView:
     def cleared(self, text: str) -> dict[Any, Any]:
         """Return the update that takes the last answer away."""
         hidden = {one: gr.update(visible=False) for one in self.components}
-        return hidden | {self.kept: None, self.slices: None, self.status: _said(text)}
+        hidden |= {self.kept: None, self.slices: None, self.status: _said(text)}
+        return hidden | self._timed("")
 
     def failed(self, message: str) -> dict[Any, Any]:
         """Return the update for a question that could not be asked."""
@@ -154,7 +159,10 @@ class AnswerView:
                 value=[*map(str, written)] or None, visible=bool(written)
             )
         update[self.errors] = errors_shown(wrong)
-        return update
+        return update | self._timed(question.request_id)
+
+    def _timed(self, request: str) -> dict[Any, Any]:
+        return dict(zip(self.timing.components, self.timing.asked(request), strict=True))
 
     def shown_unit(self, kept: Kept | None, number: int, wrong: list[str] | None = None) -> Any:
         """Return updates of the components that show one unit; say in ``wrong`` what failed."""

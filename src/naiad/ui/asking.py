@@ -60,6 +60,7 @@ def _asked(call: TaskCall, question: Question) -> Generator[Queue[Answer | Excep
                 files=question.files,
                 typed=question.typed,
                 chosen=question.chosen,
+                request_id=question.request_id,
             )
             with closing(asked):
                 for number, answer in enumerate(asked):

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from naiad.errors import NaiadError
+from naiad.triton.past_requests import PastRequests
 from naiad.ui.history import History
 from naiad.ui.surface import Surface
 
@@ -59,7 +60,8 @@ def mount(app: FastAPI, surface: Surface) -> None:
     folder = Path(tempfile.mkdtemp(prefix="naiad-page-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
     history = History(surface.tasks.client, surface.url)
-    blocks = build_page(surface, history, folder / "examples")
+    past = PastRequests(surface.url, surface.health)
+    blocks = build_page(surface, history, past, folder / "examples")
     blocks.queue(max_size=_WAITING)
     gr.mount_gradio_app(
         app,
@@ -95,7 +97,7 @@ def mount(app: FastAPI, surface: Surface) -> None:
     app.router.lifespan_context = lifespan
 
 
-def build_page(surface: Surface, history: History, folder: Path) -> gr.Blocks:
+def build_page(surface: Surface, history: History, past: PastRequests, folder: Path) -> gr.Blocks:
     """Return the page; its tabs are made anew whenever a browser opens it."""
     with gr.Blocks(
         title="Naiad", analytics_enabled=False, delete_cache=_OLD, fill_width=True
@@ -107,12 +109,12 @@ def build_page(surface: Surface, history: History, folder: Path) -> gr.Blocks:
 
         @gr.render(triggers=[blocks.load], queue=False, show_progress="minimal")
         def tabs() -> None:
-            _build_tabs(surface, history, folder)
+            _build_tabs(surface, history, past, folder)
 
     return blocks
 
 
-def _build_tabs(surface: Surface, history: History, folder: Path) -> None:
+def _build_tabs(surface: Surface, history: History, past: PastRequests, folder: Path) -> None:
     try:
         models = surface.tasks.models()
         calls = surface.tasks.calls()
@@ -124,12 +126,12 @@ def _build_tabs(surface: Surface, history: History, folder: Path) -> None:
     with gr.Tabs():
         for name, call in calls.items():
             with _tab(tabs, name):
-                build_task_tab(name, call, folder / name)
+                build_task_tab(name, call, past, folder / name)
         for model in others:
             with _tab(tabs, model):
-                build_tensor_tab(model, surface.tasks.client)
+                build_tensor_tab(model, surface.tasks.client, past)
         with gr.Tab("Overview") as overview:
-            timer = build_overview(surface, history, overview)
+            timer = build_overview(surface, history, past, overview)
     for tab in tabs:
         tab.select(lambda: gr.Timer(active=False), None, timer, **QUICK)
 

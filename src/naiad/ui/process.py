@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from naiad.client.access import NO_ACCESS, Access
 from naiad.typed_json import decode
@@ -17,7 +20,7 @@ class Order:
     """What to serve, and where.
 
     Attributes:
-        url, public_url, http_url, secured, hosts, origins, max_bytes: see
+        url, public_url, http_url, secured, hosts, origins, max_bytes, health: see
             `naiad.ui.app.create_app`.
         host, port: to listen on.
         socket: a Unix socket to listen on instead.
@@ -30,13 +33,16 @@ class Order:
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     max_bytes: int = MAX_BYTES
+    health: str | None = None
     host: str = "127.0.0.1"
     port: int = 7860
     socket: str = ""
 
 
-def run(order: Order, access: Access = NO_ACCESS) -> None:
-    """Serve until SIGINT or SIGTERM."""
+def run(
+    order: Order, access: Access = NO_ACCESS, *, listening: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGINT or SIGTERM; ``listening`` is called when browsers can connect."""
     import uvicorn
 
     from naiad.ui.app import create_app
@@ -50,8 +56,16 @@ def run(order: Order, access: Access = NO_ACCESS) -> None:
         hosts=order.hosts,
         origins=order.origins,
         max_bytes=order.max_bytes,
+        health=order.health,
     )
-    uvicorn.run(
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                listening()
+
+    config = uvicorn.Config(
         app,
         uds=order.socket or None,
         host=order.host,
@@ -63,6 +77,8 @@ def run(order: Order, access: Access = NO_ACCESS) -> None:
         server_header=False,
         timeout_graceful_shutdown=_LONGEST_EXIT,
     )
+    with suppress(KeyboardInterrupt):  # raised again after an orderly end
+        Server(config).run()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ import gradio as gr
 
 from naiad.errors import MissingExtra, NaiadError
 from naiad.tasks.calls import Answer, TaskCall
+from naiad.triton.past_requests import PastRequests
 from naiad.ui.answers import AnswerView
 from naiad.ui.asking import ask
+from naiad.ui.cards import build_card
 from naiad.ui.events import QUICK
 from naiad.ui.examples import Example, find_examples
 from naiad.ui.forms import Form, build_form
@@ -30,7 +32,7 @@ TOGETHER: Final = 8
 """Questions that are asked at once by all visitors of a tab; others wait."""
 
 
-def build_task_tab(name: str, call: TaskCall, folder: Path) -> None:
+def build_task_tab(name: str, call: TaskCall, past: PastRequests, folder: Path) -> None:
     """Make the contents of a tab in the current layout; ``folder`` keeps files of examples.
 
     Raises:
@@ -47,7 +49,8 @@ def build_task_tab(name: str, call: TaskCall, folder: Path) -> None:
             examples = _examples(call, folder)
             clicked = [gr.Button(one.name, size="sm") for one in _titled(examples)]
         with gr.Column(scale=3, min_width=300, elem_id=f"answer-{name}"):
-            view = AnswerView(call)
+            view = AnswerView(call, past)
+    build_card(call.client.model(call.model), call.task.name)
     asking = _asking(call, form, view)
     outputs = view.components
     about: dict[str, Any] = {

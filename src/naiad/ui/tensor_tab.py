@@ -12,6 +12,8 @@ import gradio as gr
 
 from naiad.client import Client
 from naiad.errors import NaiadError
+from naiad.triton.past_requests import PastRequests
+from naiad.ui.cards import build_card
 from naiad.ui.downloads import write_npz
 from naiad.ui.messages import errors_shown, html_block, notice, state
 from naiad.ui.task_tab import TOGETHER
@@ -23,11 +25,12 @@ from naiad.ui.tensors import (
     output_arrays,
     output_rows,
 )
+from naiad.ui.timing import Timing, new_request_id
 
 _OUTPUTS = ["output", "dtype", "shape", "values"]
 
 
-def build_tensor_tab(model: str, client: Client) -> None:
+def build_tensor_tab(model: str, client: Client, past: PastRequests) -> None:
     """Make the contents of a tab in the current layout.
 
     Raises:
@@ -62,15 +65,24 @@ def build_tensor_tab(model: str, client: Client) -> None:
                 headers=_OUTPUTS, visible=False, interactive=False, label="Outputs", wrap=True
             )
             saved = gr.DownloadButton("Outputs as npz", size="sm", visible=False)
+            timing = Timing(past)
+    build_card(client.model(model))
 
     def run(text: str, path: str | None) -> Any:
-        began = time.monotonic()
+        began, request = time.monotonic(), ""
         try:
             tensors = from_npz(Path(path)) if path else from_json(text, metadata)
-            outputs = client.infer(model, tensors)
+            request = new_request_id()
+            outputs = client.infer(model, tensors, request_id=request)
         except NaiadError as error:
             hidden = gr.update(visible=False)
-            yield state("No answer."), errors_shown([str(error)]), hidden, hidden
+            yield (
+                state("No answer."),
+                errors_shown([str(error)]),
+                hidden,
+                hidden,
+                *timing.asked(request),
+            )
             return
         seconds = time.monotonic() - began
         with TemporaryDirectory(prefix="naiad-answer-") as folder:
@@ -81,12 +93,13 @@ def build_tensor_tab(model: str, client: Client) -> None:
                 errors_shown([]),
                 gr.update(value=output_rows(outputs), visible=True),
                 gr.update(value=written, visible=True),
+                *timing.asked(request),
             )
 
     button.click(
         run,
         [text, file],
-        [status, errors, table, saved],
+        [status, errors, table, saved, *timing.components],
         concurrency_limit=TOGETHER,
         show_progress="minimal",
         api_visibility="private",

@@ -29,6 +29,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 from gradio.themes import Default
 
+from naiad.ui.asking import Turns
 from naiad.ui.events import QUICK
 from naiad.ui.messages import errors, html_block
 from naiad.ui.overview import build_overview
@@ -38,7 +39,6 @@ from naiad.ui.tensor_tab import build_tensor_tab
 PATH: Final = "/ui"
 """Where the page is."""
 _OLD: Final = (300, 1800)  # seconds between two looks for old uploads and answers, and their age
-_WAITING: Final = 64  # most questions that wait
 _FONTS: Final = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Arial", "sans-serif")
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
@@ -62,11 +62,12 @@ def mount(app: FastAPI, surface: Surface) -> None:
     history = History(surface.tasks.client, surface.url)
     past = PastRequests(surface.url, surface.health)
     blocks = build_page(surface, history, past, folder / "examples")
-    blocks.queue(max_size=_WAITING)
     gr.mount_gradio_app(
         app,
         blocks,
         PATH,
+        # Without it the links to files in an answer lack the path (Gradio 6.31, out of the queue).
+        root_path=PATH,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,
@@ -99,6 +100,7 @@ def mount(app: FastAPI, surface: Surface) -> None:
 
 def build_page(surface: Surface, history: History, past: PastRequests, folder: Path) -> gr.Blocks:
     """Return the page; its tabs are made anew whenever a browser opens it."""
+    turns = Turns()
     with gr.Blocks(
         title="Naiad", analytics_enabled=False, delete_cache=_OLD, fill_width=True
     ) as blocks:
@@ -109,12 +111,14 @@ def build_page(surface: Surface, history: History, past: PastRequests, folder: P
 
         @gr.render(triggers=[blocks.load], queue=False, show_progress="minimal")
         def tabs() -> None:
-            _build_tabs(surface, history, past, folder)
+            _build_tabs(surface, history, past, turns, folder)
 
     return blocks
 
 
-def _build_tabs(surface: Surface, history: History, past: PastRequests, folder: Path) -> None:
+def _build_tabs(
+    surface: Surface, history: History, past: PastRequests, turns: Turns, folder: Path
+) -> None:
     try:
         models = surface.tasks.models()
         calls = surface.tasks.calls()
@@ -126,7 +130,7 @@ def _build_tabs(surface: Surface, history: History, past: PastRequests, folder: 
     with gr.Tabs():
         for name, call in calls.items():
             with _tab(tabs, name):
-                build_task_tab(name, call, past, folder / name)
+                build_task_tab(name, call, past, turns, folder / name)
         for model in others:
             with _tab(tabs, model):
                 build_tensor_tab(model, surface.tasks.client, past)

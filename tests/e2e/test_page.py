@@ -336,7 +336,7 @@ def test_a_server_elsewhere_has_the_same_page_and_nothing_is_left_of_it(
                 panel.get_by_label("Clear").first.click()
                 panel.locator(".naiad-files input[type=file]").set_input_files(large)
                 page.page.get_by_text("exceeds the maximum allowed size").first.wait_for()
-            assert list(tmp_path.glob("naiad-page-*/files/*"))
+            assert list(tmp_path.glob("naiad-ui-*/naiad-page-*/files/*"))
         finally:
             served_ui.send_signal(signal.SIGINT)
         assert served_ui.wait(20) == 0

@@ -43,6 +43,13 @@ def run(
     order: Order, access: Access = NO_ACCESS, *, listening: Callable[[], None] = lambda: None
 ) -> None:
     """Serve until SIGINT or SIGTERM; ``listening`` is called when browsers can connect."""
+    from naiad.ui.own_folder import own_folder
+
+    with own_folder(), suppress(KeyboardInterrupt):  # raised again after an orderly end
+        _serve(order, access, listening)
+
+
+def _serve(order: Order, access: Access, listening: Callable[[], None]) -> None:
     import uvicorn
 
     from naiad.ui.app import create_app
@@ -77,8 +84,7 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=_LONGEST_EXIT,
     )
-    with suppress(KeyboardInterrupt):  # raised again after an orderly end
-        Server(config).run()
+    Server(config).run()
 
 
 if __name__ == "__main__":

@@ -273,7 +273,7 @@ def test_films_are_suggested_as_one_types(page: Page, served: Served) -> None:
     film.press_sequentially("moon", delay=30)
     begun = served.client.movies_similar.infer("moon", k=8, by="title")
     names, options = [pick.name for pick in begun], page.page.get_by_role("option")
-    eventually(lambda: options.all_inner_texts() == names)
+    assert eventually(lambda: options.all_inner_texts() == names)
     film.fill("")
     film.press_sequentially("mooon jbo", delay=30)  # misspelt
     page.page.get_by_role("option", name="Coyote").wait_for(state="detached")

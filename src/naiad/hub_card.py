@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from naiad.card import FORMAT, Evaluation, ModelCard, read_card
+from naiad.errors import InvalidInput
+from naiad.typed_json import decode
+from naiad.weights import CARD_FILE
 
 Json = dict[str, Any]
 
@@ -40,7 +45,39 @@ def model_card(folder: Path, name: str, application: str = "") -> str:
     front = yaml.safe_dump(
         _front(card, name, application), sort_keys=False, allow_unicode=True, width=100
     )
-    return f"---\n{front}---\n\n" + "\n\n".join(_body(card, name, application)) + "\n"
+    return f"---\n{front}---\n\n{_text(card, name, application)}"
+
+
+CARD_PARAMETER: Final = "model_card"
+"""Parameter of an exported model: the card of its weights, as JSON."""
+
+
+def card_json(folder: Path | None) -> str | None:
+    """Return the card of weights as a server tells it to clients; None if they have none.
+
+    Raises:
+        WeightsError: the card is not valid.
+    """
+    if folder is None or not (folder / CARD_FILE).is_file():
+        return None
+    return msgspec.json.encode(read_card(folder, _AnyCard)).decode()
+
+
+def card_text(told: str, name: str, application: str = "") -> str:
+    """Return the text of the model card that a server tells, as :func:`model_card` without YAML.
+
+    Raises:
+        InvalidInput: ``told`` is no card.
+    """
+    try:
+        card = decode(told, _AnyCard, version=FORMAT)
+    except ValueError as error:
+        raise InvalidInput(f"{name} has no valid {CARD_PARAMETER}: {error}") from None
+    return _text(card, name, application)
+
+
+def _text(card: _AnyCard, name: str, application: str) -> str:
+    return "\n\n".join(_body(card, name, application)) + "\n"
 
 
 def _front(card: ModelCard, name: str, application: str) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,30 +17,45 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from tests.support.browser import Page, Scheme, open_browser, open_page, shoot
-from tests.support.command import naiad_serve, shown_when_ready, urls_shown
+from tests.support.command import WIDE, naiad_serve, shown_when_ready, urls_shown
 from tests.support.full import full
+from tests.support.gate import eventually
 from tests.support.golden import Golden
+from tests.support.ports import free_ports
+from tests.unit.applications.medical.bundle.bundles import scan, segmentation_bundle
+from typer.testing import CliRunner
 
 import naiad
 from naiad.application import application, application_in
+from naiad.cli.main import app
 from naiad.errors import NaiadError
+from naiad.gate.keys import add_key
 from naiad.tasks.calls import TaskCall
 from naiad.tasks.task import Task
+from naiad.tasks.views import Volumes
+from naiad.triton.past_requests import PastRequests, milliseconds
+from naiad.ui.cards import card_html
 from naiad.ui.examples import Example, find_examples
+from naiad.ui.slices import make_slices
 
 pytestmark = full
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "argon_clusters"
 OWN = ROOT / "src" / "naiad" / "cli" / "templates" / "my_model.py"
-TASKS = ("argon_clusters", "covid_ct", "gat", "mednist", "nugraph3", "zero_shot")
+TASKS = (
+    *("argon_clusters", "covid_ct", "gat", "mednist", "movies_recommend", "movies_search"),
+    *("movies_similar", "nugraph3", "products", "zero_shot"),
+)
 
 
 @dataclass(frozen=True)
 class Served:
-    """A server with several models: its page, and a client of it."""
+    """A server with several models: its page, health port and gRPC port, and a client of it."""
 
     url: str
+    health: str
+    grpc: str
     client: naiad.Client
     folder: Path
 
@@ -60,7 +76,7 @@ NAMED = "argon_clusters"
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    target = tmp_path_factory.mktemp("site")
+    target, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("examples")
     install = ["uv", "pip", "install", "--no-deps", "--no-build-isolation", "--quiet"]
     subprocess.run(
         [sys.executable, "-m", *install, "--python", sys.executable, "--target", target, SAMPLE],
@@ -68,12 +84,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     )
     path = os.pathsep.join(filter(None, [str(target), os.environ.get("PYTHONPATH")]))
     models = [*TASKS, f"{OWN}:MyModel"]
+    bundle = segmentation_bundle(folder / "phantom")
+    options = ("--bundle", bundle, "--instances", "1", "--ui", "--ui-port", "0")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", path)
-        with naiad_serve(*models, "--instances", "1", "--ui", "--ui-port", "0") as server:
+        patch.setenv("NAIAD_MOVIES", str(folder / "films"))
+        for command in (["load"], ["embed", "--local"]):
+            assert CliRunner().invoke(app, ["movies", *command]).exit_code == 0
+        with naiad_serve(*models, *options) as server:
             urls = urls_shown(shown_when_ready(server))
             with naiad.Client(urls["gRPC"]) as client:
-                yield Served(f"{urls['page']}/ui/", client, tmp_path_factory.mktemp("examples"))
+                yield Served(f"{urls['page']}/ui/", urls["health"], urls["gRPC"], client, folder)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +113,8 @@ def page(browser: Any, served: Served) -> Iterator[Page]:
 
 
 def test_there_is_a_tab_for_each_model_and_an_overview(page: Page) -> None:
-    shown = [*(name.replace("_", " ") for name in TASKS), "my model", "Overview"]
+    tasks = sorted([*TASKS, "bundle"])
+    shown = [*(name.replace("_", " ") for name in tasks), "my model", "Overview"]
     assert page.tabs() == shown
 
 
@@ -213,6 +235,134 @@ def test_the_overview_has_models_and_calls_to_paste(
     assert "/v2/models/my_model/infer" in curl
     assert "naiad::models::MyModel" in cpp
     assert "perf_analyzer -m my_model" in load
+
+
+def test_labels_are_laid_over_the_slices_of_a_scan(page: Page, served: Served) -> None:
+    path = served.folder / "scan.nii.gz"
+    path.write_bytes(scan((30, 26, 18), seed=1))
+    panel = page.tab("bundle")
+    panel.locator(".naiad-files input[type=file]").set_input_files(path)
+    panel.get_by_text("scan.nii.gz").first.wait_for()
+    page.answer(panel, None)
+    call = served.call("bundle")
+    (answer,) = call.ask(call.options({}), files=[path])
+    assert isinstance(call.task, Volumes)
+    volume = call.task.volume(answer)
+    assert volume is not None
+    slices = make_slices(volume)
+    assert slices.labels is not None
+    for number in (slices.start, 0):
+        panel.get_by_role("spinbutton").last.fill(str(number + 1))
+        panel.get_by_role("spinbutton").last.press("Tab")
+        picture = panel.get_by_alt_text(f"Slice {number + 1} of {slices.count}")
+        assert picture.get_attribute("src") in slices.html(number)
+    assert panel.locator(".naiad-legend").inner_text().split() == ["organ", "lesion"]
+    # An option without a value is not sent as 0.
+    assert panel.get_by_label("Position tolerance").input_value() == ""
+    with page.page.expect_download() as download:
+        panel.get_by_role("link", name="573 B").or_(
+            panel.locator("a[download$='.nii.gz']")
+        ).last.click()
+    assert download.value.suggested_filename == "scan_seg.nii.gz"
+
+
+def test_films_are_suggested_as_one_types(page: Page, served: Served) -> None:
+    panel = page.tab("movies similar")
+    film = panel.get_by_role("combobox", name="Films")
+    film.click()
+    film.press_sequentially("moon", delay=30)
+    begun = served.client.movies_similar.infer("moon", k=8, by="title")
+    names, options = [pick.name for pick in begun], page.page.get_by_role("option")
+    assert eventually(lambda: options.all_inner_texts() == names)
+    film.fill("")
+    film.press_sequentially("mooon jbo", delay=30)  # misspelt
+    page.page.get_by_role("option", name="Coyote").wait_for(state="detached")
+    film.press("ArrowDown")
+    film.press("Enter")
+    assert film.input_value() == "The Moon Job (2044)"
+    page.answer(panel, None)
+    first = served.client.movies_similar.infer("The Moon Job")[0]
+    panel.get_by_text(first.title, exact=True).first.wait_for()
+
+
+@pytest.mark.parametrize("name", ["nugraph3", "my_model"])
+def test_a_click_tells_where_the_time_went(page: Page, served: Served, name: str) -> None:
+    panel = page.tab(name.replace("_", " "))
+    page.answer(panel, None if name == "my_model" else served.example(name).name)
+    panel.get_by_role("button", name="Where did the time go?").click()
+    told = panel.locator(".naiad-request")
+    told.wait_for()
+    request = told.locator("strong").inner_text().partition(" ")[0]
+    (one,) = PastRequests(served.grpc).find(request).requests
+    rows = [row.split()[0] for row in told.locator("tbody tr").all_inner_texts()]
+    assert rows[: len(one.stages)] == [stage.name for stage in one.stages]
+    assert f"answered after {milliseconds(one.seconds)}" in told.inner_text()
+
+    panel = page.tab("Overview")
+    panel.locator("td").filter(visible=True, has_text=request).last.click()
+    told = panel.locator(".naiad-request")
+    told.filter(has_text=request).wait_for()
+    assert f"on worker 0 (process {one.batch.pid if one.batch else 0})" in told.inner_text()
+
+
+def test_the_model_card_is_that_of_the_command_line(page: Page) -> None:
+    done = CliRunner().invoke(app, ["weights", "show", "nugraph3", "--card"])
+    panel = page.tab("nugraph3")
+    panel.get_by_role("button", name="Model card").click()
+    card = panel.locator(".naiad-card")
+    card.wait_for()
+    body = done.output.partition("\n---\n")[2]
+    assert card.inner_html().strip() in card_html(body)
+    assert re.search("sha256: [0-9a-f]{64}", card.inner_text())
+
+
+def test_a_server_elsewhere_has_the_same_page_and_nothing_is_left_of_it(
+    browser: Any, served: Served, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    options = ["--url", served.grpc, "--health", served.health, "--port", str(port)]
+    command = [sys.executable, "-m", "naiad", "ui", *options, "--max-upload-mb", "1"]
+    environment = {**os.environ, **WIDE, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as served_ui:
+        try:
+            assert "Ctrl-C stops it" in shown_when_ready(served_ui)
+            with open_page(browser, f"http://localhost:{port}/ui/") as page:
+                panel = page.tab("mednist")
+                page.answer(panel, served.example("mednist").name)
+                panel.get_by_role("button", name="Where did the time go?").click()
+                panel.locator(".naiad-request").get_by_text("forward").wait_for()
+                assert page.troubles == []
+                upload = f"http://localhost:{port}/ui/gradio_api/upload"
+                large = {"name": "a.jpeg", "mimeType": "image/jpeg", "buffer": bytes(1_500_000)}
+                answer = page.page.context.request.post(upload, multipart={"files": large})
+                assert (answer.status, "larger than" in answer.text()) == (413, True)
+            assert list(tmp_path.glob("naiad-ui-*/naiad-page-*/files/*"))
+        finally:
+            served_ui.send_signal(signal.SIGINT)
+        assert served_ui.wait(20) == 0
+    assert list(tmp_path.glob("naiad-*")) == []
+
+
+def test_behind_a_gate_the_key_is_the_password(browser: Any, tmp_path: Path) -> None:
+    key = add_key(tmp_path / "keys.json", "alice")
+    options = ("--gate", "--api-keys", tmp_path / "keys.json", "--instances", "1", "--ui")
+    with naiad_serve("mednist", *options) as server:
+        url = f"{urls_shown(shown_when_ready(server))['page']}/ui/"
+        context = browser.new_context()  # without the key
+        assert context.request.get(url).status == 401
+        context.close()
+        with open_page(browser, url, password=key) as page:
+            panel = page.tab("mednist")
+            page.answer(panel, "000-AbdomenCT.jpeg")
+            panel.get_by_role("button", name="Where did the time go?").click()
+            panel.locator(".naiad-request").get_by_text("forward").wait_for()
+            # Others' requests are without the names that they gave them.
+            panel = page.tab("Overview")
+            panel.locator("td").filter(visible=True, has_text="mednist_class 1").last.click()
+            told = panel.locator(".naiad-request")
+            told.wait_for()
+            assert "page-" not in panel.inner_text()
+            assert page.troubles == []
 
 
 SHOTS = (

@@ -94,11 +94,18 @@ def open_browser() -> Iterator[Any]:
 
 @contextmanager
 def open_page(
-    browser: Any, url: str, *, width: int = 1280, height: int = 900, scheme: Scheme = "light"
+    browser: Any,
+    url: str,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    scheme: Scheme = "light",
+    password: str | None = None,
 ) -> Iterator[Page]:
-    """Open a page in a window of a size in pixels."""
+    """Open a page in a window of a size in pixels, with a password if it asks for one."""
     size = {"width": width, "height": height}
-    context = browser.new_context(viewport=size, color_scheme=scheme)
+    login = None if password is None else {"username": "anyone", "password": password}
+    context = browser.new_context(viewport=size, color_scheme=scheme, http_credentials=login)
     try:
         shown = Page(context.new_page(), url)
         shown.open()

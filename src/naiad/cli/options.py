@@ -42,6 +42,14 @@ Url: TypeAlias = Annotated[
         "https:// use TLS."
     ),
 ]
+Health: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Health port of a server on another host, through a tunnel or TLS: the request "
+        "carries the control key of NAIAD_CONTROL_KEY.",
+    ),
+]
 _PANEL = "Authentication and TLS"
 ApiKey: TypeAlias = Annotated[
     str | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from naiad.cli.connect import given_access, open_client
-from naiad.cli.options import Url
+from naiad.cli.options import Health, Url
 from naiad.console import output
 
 
@@ -17,6 +17,7 @@ def ui(
     max_upload_mb: Annotated[
         int, typer.Option(metavar="MB", help="Maximum size of a request with files.", min=1)
     ] = 256,
+    health: Health = None,
 ) -> None:
     """Serve a page in the browser, and tasks over HTTP, for a running server.
 
@@ -47,7 +48,11 @@ def ui(
         http_url=http_url,
         hosts=tuple(LOOPBACK),
         max_bytes=max_upload_mb * 1_000_000,
+        health=health,
         port=port,
     )
-    output.print(f"http://localhost:{port}/ui, for {url}\nCtrl-C stops it", highlight=False)
-    run(order, given_access())
+
+    def say() -> None:
+        output.print(f"http://localhost:{port}/ui, for {url}\nCtrl-C stops it", highlight=False)
+
+    run(order, given_access(), listening=say)

@@ -116,6 +116,7 @@ class TaskCall:
         files: Sequence[Path] = (),
         typed: Sequence[str] = (),
         chosen: slice = slice(None),
+        request_id: str = "",
     ) -> Generator[Answer]:
         """Yield an answer for each unit, in order, with errors in their places.
 
@@ -126,6 +127,7 @@ class TaskCall:
             files: with units; a folder stands for the files in it.
             typed: units as a person types them.
             chosen: units of each file.
+            request_id: of all requests, by which ``naiad explain`` finds them.
 
         Raises:
             InvalidInput: there is no unit.
@@ -141,7 +143,8 @@ class TaskCall:
         parts = self.task.parts(self.card) if isinstance(self.task, Joins) else ("",)
         waiting: deque[Answer] = deque()
         units = _good(self._joined(self._read(inputs, chosen), len(parts)), waiting)
-        with closing(self.asked.answers(units, options, timeout=self.task.timeout)) as answers:
+        asked = self.asked.answers(units, options, timeout=self.task.timeout, request_id=request_id)
+        with closing(asked) as answers:
             for answer in answers:
                 while waiting[0].error is not None:
                     yield waiting.popleft()

@@ -150,11 +150,15 @@ class TaskClient(Generic[Unit, Result]):
         concurrency: int | None = None,
         progress: bool = False,
         timeout: float | None = None,
+        request_id: str = "",
     ) -> Generator[Result | NaiadError, None, None]:
-        """Do as :meth:`try_many`, with an instance of the task's ``Options``."""
+        """Do as :meth:`try_many`, with an instance of the task's ``Options``.
+
+        ``request_id`` is that of all its requests: ``naiad explain`` finds them by it.
+        """
         size = self.task.group
         groups = ask_each(
-            lambda group: self._ask(group, options, timeout),
+            lambda group: self._ask(group, options, timeout, request_id),
             batches(units, size),
             label=self.task.unit if size == 1 else "requests",
             concurrency=concurrency or self.task.concurrency,
@@ -170,7 +174,7 @@ class TaskClient(Generic[Unit, Result]):
         return answers()
 
     def _ask(
-        self, units: Sequence[Any], options: Any, timeout: float | None
+        self, units: Sequence[Any], options: Any, timeout: float | None, request_id: str = ""
     ) -> list[Result | NaiadError]:
         asking = ask(self.task, units, options, self.card)
         try:
@@ -180,7 +184,7 @@ class TaskClient(Generic[Unit, Result]):
                     outputs = self.model.infer(
                         request.arrays,
                         parameters=request.parameters,
-                        request_id=request.id,
+                        request_id=request_id or request.id,
                         timeout=timeout,
                     )
                 except NaiadError as error:  # noqa: PERF203 - the units may be asked about alone

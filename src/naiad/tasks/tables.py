@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -268,11 +268,21 @@ def _join(column: Column, parts: Sequence[Any], sizes: list[int]) -> Any:
     dtype = np.dtype(np.int8 if column.categories else column.dtype)
     if spread:
         return np.repeat(np.asarray(parts, dtype), sizes)
+    parts = [_without_none(part) for part in parts]
     masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
     values: NDArray[Any] = np.concatenate([np.asarray(np.ma.getdata(p), dtype) for p in parts])
     if not masked:
         return values
     return np.ma.MaskedArray(values, np.concatenate([np.ma.getmaskarray(p) for p in parts]))
+
+
+def _without_none(part: Any) -> Any:
+    """Return numbers of which some are missing, given as None, as a masked array."""
+    if not isinstance(part, list) or None not in part:
+        return part
+    numbers = cast("list[Any]", part)
+    mask = [number is None for number in numbers]
+    return np.ma.MaskedArray([0 if number is None else number for number in numbers], mask)
 
 
 def _rows(columns: Sequence[Column], values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

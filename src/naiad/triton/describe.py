@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from naiad.core.fields import described
 from naiad.core.schema_json import SCHEMA_PARAMETER
 from naiad.core.settings import ModelSettings
+from naiad.hub_card import CARD_PARAMETER
 from naiad.native.library import BACKEND
 from naiad.triton.config import PIPELINE_PARAMETER
 from naiad.triton.model_config import ModelConfig, TensorConfig
@@ -35,6 +36,7 @@ _ABOUT: Final = {
     "weights": "the file or folder of weights, in the version's folder",
     "budget": "maximum size of a merged batch",
     "cost": "the cost of a batch, measured by naiad tune",
+    CARD_PARAMETER: "the model card of the weights",
     "notice": "a notice about the weights for users",
     "naiad_dims": "names of dimensions: Naiad merges requests",
     "naiad_budget": "maximum size of a merged batch",

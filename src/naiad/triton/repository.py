@@ -37,6 +37,7 @@ from naiad.core.schema import Arrays
 from naiad.core.settings import ModelOptions, ModelSettings
 from naiad.core.user_modules import is_of_session
 from naiad.errors import EngineError, InvalidInput, SchemaError
+from naiad.hub_card import CARD_PARAMETER, card_json
 from naiad.native.library import LIBRARY, library
 from naiad.runtime.mixing import tried
 from naiad.triton.atomic_replace import draft_of
@@ -161,6 +162,8 @@ def export(
         if placed is not None:
             parameters["weights"] = placed
         parameters |= made.metadata()
+        if (told := card_json(made.weights_path)) is not None:
+            parameters[CARD_PARAMETER] = told
         label_files = _place_labels(made, draft)
         config = model_config(kind, parameters, label_files=label_files)
         write_config(config, draft / "config.pbtxt")

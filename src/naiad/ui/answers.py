@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +16,13 @@ from naiad.errors import NaiadError
 from naiad.tasks.calls import Answer, TaskCall
 from naiad.tasks.task import Column, Draws, Json, WritesFiles
 from naiad.tasks.views import Plots, Scores, Volumes
-from naiad.ui.downloads import TABLES, write_files, write_table
+from naiad.triton.past_requests import PastRequests
+from naiad.ui.downloads import TABLES, Folder, write_files, write_table
 from naiad.ui.events import QUICK
 from naiad.ui.forms import Question
 from naiad.ui.messages import errors_shown, html_block, state
 from naiad.ui.slices import Slices, make_slices
+from naiad.ui.timing import Timing
 
 _ROWS: Final = 500  # of a table on the page
 _BARS: Final = 12
@@ -33,16 +36,18 @@ class Kept:
     Attributes:
         answers: of its units, without those that failed.
         options: of the question.
+        folder: with the files to download.
     """
 
     answers: Sequence[Answer]
     options: Any
+    folder: Folder
 
 
 class AnswerView:
     """The components that show answers; those that the task has nothing for are left out."""
 
-    def __init__(self, call: TaskCall) -> None:
+    def __init__(self, call: TaskCall, past: PastRequests) -> None:
         """Make the components in the current layout."""
         self._call, task = call, call.task
         self.kept = gr.State(None, time_to_live=1800)
@@ -75,6 +80,7 @@ class AnswerView:
         self.files = gr.File(
             visible=False, label="Files of the answer", file_count="multiple", interactive=False
         )
+        self.timing = Timing(past)
         self.unit.input(self.shown_unit, [self.kept, self.unit], self.of_unit, **QUICK)
         if isinstance(task, Volumes):
             self.slice.change(
@@ -104,6 +110,7 @@ class AnswerView:
             self.saved,
             *self.tables,
             self.files,
+            *self.timing.components,
         ]
 
     def waiting(self, text: str) -> dict[Any, Any]:
@@ -113,16 +120,17 @@ class AnswerView:
     def cleared(self, text: str) -> dict[Any, Any]:
         """Return the update that takes the last answer away."""
         hidden = {one: gr.update(visible=False) for one in self.components}
-        return hidden | {self.kept: None, self.slices: None, self.status: _said(text)}
+        hidden |= {self.kept: None, self.slices: None, self.status: _said(text)}
+        return hidden | self._timed("")
 
     def failed(self, message: str) -> dict[Any, Any]:
         """Return the update for a question that could not be asked."""
         return self.cleared("No answer.") | {self.errors: errors_shown([message])}
 
     def answered(
-        self, answers: Sequence[Answer], question: Question, seconds: float, folder: Path
+        self, answers: Sequence[Answer], question: Question, seconds: float
     ) -> dict[Any, Any]:
-        """Return the update that shows answers; files to download are written into ``folder``."""
+        """Return the update that shows answers."""
         call, task, options = self._call, self._call.task, question.options
         good = [answer for answer in answers if answer.error is None]
         wrong = [
@@ -133,7 +141,8 @@ class AnswerView:
         update = self.cleared(_summary(task.unit, len(good), len(wrong), seconds))
         columns = call.columns(options)
         rows = [row for answer in good for row in call.rows(answer, options)]
-        kept = Kept(good, options)
+        kept = Kept(good, options, Folder())
+        folder = kept.folder.path
         update |= dict(zip(self.of_unit, self.shown_unit(kept, 0, wrong), strict=True))
         if good:
             update[self.kept] = kept
@@ -154,7 +163,10 @@ class AnswerView:
                 value=[*map(str, written)] or None, visible=bool(written)
             )
         update[self.errors] = errors_shown(wrong)
-        return update
+        return update | self._timed(question.request_id)
+
+    def _timed(self, request: str) -> dict[Any, Any]:
+        return dict(zip(self.timing.components, self.timing.asked(request), strict=True))
 
     def shown_unit(self, kept: Kept | None, number: int, wrong: list[str] | None = None) -> Any:
         """Return updates of the components that show one unit; say in ``wrong`` what failed."""
@@ -202,25 +214,31 @@ def _name(answer: Answer) -> str:
 
 def _table(columns: Sequence[Column], rows: Sequence[Json]) -> Any:
     heads = [f"{one.name} ({one.unit})" if one.unit else one.name for one in columns]
-    cells = [[_cell(row[column.name]) for column in columns] for row in rows[:_ROWS]]
-    links = any(isinstance(cell, str) and cell.startswith("[http") for row in cells for cell in row)
+    linked = [any(_is_link(row[column.name]) for row in rows[:_ROWS]) for column in columns]
+    kinds = list(zip(columns, linked, strict=True))
+    cells = [[_cell(row[column.name], html) for column, html in kinds] for row in rows[:_ROWS]]
     cut = f"Table: the first {_ROWS:,} of {len(rows):,} rows; files to download have all"
     return gr.update(
         value={"headers": heads, "data": cells},
-        datatype="markdown" if links else "str",
+        datatype=["html" if html else "str" for html in linked],
         label=cut if len(rows) > _ROWS else "Table",
         visible=True,
     )
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if value is None:
-        return ""
-    if isinstance(value, str) and value.startswith(("https://", "http://")):
-        return f"[{value}]({value})"
-    return str(value)
+def _is_link(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("https://", "http://"))
+
+
+def _cell(value: Any, html: bool) -> str:
+    """Return the text of a cell; ``html``: others of its column are links."""
+    text = f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)
+    if not html:
+        return text
+    shown = escape(text)
+    if not _is_link(value):
+        return shown
+    return f'<a href="{shown}" target="_blank" rel="noopener noreferrer">{shown}</a>'
 
 
 def clear_background(figure: Any) -> Any:

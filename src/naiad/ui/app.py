@@ -29,6 +29,7 @@ def create_app(
     hosts: Collection[str] = LOOPBACK,
     origins: Collection[str] = (),
     max_bytes: int = MAX_BYTES,
+    health: str | None = None,
 ) -> FastAPI:
     """Return the application for the server at ``url``; nothing is asked of it yet.
 
@@ -44,6 +45,8 @@ def create_app(
         hosts: accepted names of this application in the Host header; empty: any.
         origins: other sites whose pages may call it.
         max_bytes: largest request.
+        health: URL of the server's health port, which tells of its requests; None: that of this
+            host's server, or port 8003.
 
     Raises:
         InvalidInput: the URL is invalid.
@@ -72,7 +75,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.add_middleware(Guard, hosts=hosts, origins=origins, max_bytes=max_bytes)
-    surface = Surface(ServedTasks(client), public_url or url, http_url, secured, max_bytes)
+    surface = Surface(ServedTasks(client), public_url or url, http_url, secured, max_bytes, health)
     add_tasks(app, surface)
     if find_spec("gradio") is not None and find_spec("naiad.ui.page") is not None:
         from naiad.ui.page import mount  # pyright: ignore[reportMissingImports]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -19,6 +22,15 @@ from naiad.tasks.task import Column, Json
 
 TABLES: Final = (".csv", ".parquet", ".npz")
 """Formats of tables, by suffix."""
+
+
+class Folder:
+    """A folder for files to download, deleted when nothing refers to it any more."""
+
+    def __init__(self) -> None:
+        """Make it; only this user can read it."""
+        self.path = Path(tempfile.mkdtemp(prefix="naiad-answer-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def write_table(

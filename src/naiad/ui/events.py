@@ -9,6 +9,5 @@ QUICK: Final[dict[str, Any]] = {
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-"""Arguments of a listener that takes milliseconds: it waits for no question, and sends its answer
-back in the same request. Gradio (6.31) loses updates now and then where many events share its
-stream."""
+"""Arguments of every listener: it sends its updates back in the same request. In Gradio's queue
+(6.31) they come in a stream that may have been closed by then, and are lost."""

@@ -20,6 +20,7 @@ from naiad.tasks.task import Joins
 from naiad.tasks.views import Suggests
 from naiad.ui.events import QUICK
 from naiad.ui.examples import Example
+from naiad.ui.timing import new_request_id
 
 _ALL: Final = -1  # of the units in a file
 _NAMED: Final = 100  # units of a file that are listed by name
@@ -36,12 +37,14 @@ class Question:
         files: with units.
         chosen: the units of each file.
         options: an instance of the task's ``Options``.
+        request_id: of the requests that it makes.
     """
 
     typed: tuple[str, ...]
     files: tuple[Path, ...]
     chosen: slice
     options: Any
+    request_id: str = field(default_factory=new_request_id)
 
     def gathered(self, folder: Path) -> Question:
         """Return the question with all files in one folder, as pairs of files have to be."""
@@ -224,7 +227,7 @@ def _component(one: OptionField, parsed: bool) -> Any:
     match one.kind:
         case "boolean":
             return gr.Checkbox(**about)
-        case "integer" | "number":
+        case "integer" | "number" if about["value"] != "":
             about |= {"minimum": one.minimum, "maximum": one.maximum}
             return gr.Number(precision=0 if one.kind == "integer" else None, **about)
         case "strings" if not parsed:
@@ -237,7 +240,8 @@ def _component(one: OptionField, parsed: bool) -> Any:
 def _shown(one: OptionField) -> Any:
     """Return an option's default as its component has it."""
     if one.required or one.default is None:
-        return "" if one.kind in ("string", "strings") else None
+        # A field for numbers would show, and send, 0 for none (Gradio 6.31).
+        return None if one.kind == "boolean" else ""
     if one.kind == "strings":
         return "\n".join(one.default)
     return one.default
@@ -249,6 +253,9 @@ def _read(one: OptionField, value: Any, parsed: bool) -> dict[str, Any]:
         return {}
     if one.kind == "strings":
         return {one.name: value if parsed else [line for line in value.splitlines() if line]}
+    if one.kind in ("integer", "number") and isinstance(value, str):
+        with suppress(ValueError):  # else it is refused as it is
+            value = float(value)
     if one.kind == "integer" and isinstance(value, float) and value.is_integer():
         return {one.name: int(value)}
     if one.kind == "string" and value == "" and one.optional:

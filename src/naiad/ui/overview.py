@@ -12,10 +12,12 @@ from plotly import graph_objects
 
 from naiad.client.transport import ModelInfo
 from naiad.errors import NaiadError
+from naiad.triton.past_requests import PastRequests
 from naiad.ui.answers import clear_background
 from naiad.ui.events import QUICK
 from naiad.ui.history import EVERY, KEPT, History, Moment, quantile, rates
 from naiad.ui.messages import errors_shown, html_block
+from naiad.ui.recent import RecentRequests
 from naiad.ui.snippets import LANGUAGES, snippets
 from naiad.ui.surface import Surface
 
@@ -35,7 +37,7 @@ _COLOURS: Final = (
 Series = Mapping[str, Sequence[float | None]]
 
 
-def build_overview(surface: Surface, history: History, tab: Any) -> Any:
+def build_overview(surface: Surface, history: History, past: PastRequests, tab: Any) -> Any:
     """Make the tab's contents in the current layout; return the timer that updates it."""
     errors = html_block(visible=False)
     table = gr.Dataframe(
@@ -47,7 +49,7 @@ def build_overview(surface: Surface, history: History, tab: Any) -> Any:
         models = list(surface.tasks.models())
     plots: list[Any] = []
     with gr.Row():
-        for title in ("Requests per second", "Latency (ms)"):
+        for title in ("Requests per second", "Latency (ms), dotted: 99 % of requests"):
             with gr.Column(min_width=320):
                 plots.append(_titled(title))
     chosen = gr.Dropdown(
@@ -57,8 +59,9 @@ def build_overview(surface: Surface, history: History, tab: Any) -> Any:
         for title in ("Requests in each stage", "Mean batch by dimension"):
             with gr.Column(min_width=320):
                 plots.append(_titled(title))
+    recent = RecentRequests(past, surface.secured)
     _snippets(surface, models)
-    looked = [errors, table, memory, *plots]
+    looked = [errors, table, memory, *plots, *recent.components]
 
     def update(model: str = "all") -> list[Any]:
         try:
@@ -72,9 +75,10 @@ def build_overview(surface: Surface, history: History, tab: Any) -> Any:
             {"headers": list(_HEADS), "data": [_row(one, surface, moments) for one in known]},
             _memory(moments),
             _figure(moments, _requests(moments, names), "requests/s"),
-            _figure(moments, _latency(moments, names), "ms"),
+            _figure(moments, _latency(moments, names), "ms", paired=True),
             _figure(moments, _stages(moments, model), "requests", stacked=True),
             _figure(moments, _batches(moments, model), "per batch", log=True),
+            *recent.update(),
         ]
 
     chosen.change(update, chosen, looked, **QUICK)
@@ -95,11 +99,11 @@ def _titled(title: str) -> Any:
 
 def _snippets(surface: Surface, models: Sequence[str]) -> None:
     """Make the button that shows how to call a model from elsewhere."""
-    with gr.Row(equal_height=True):
+    with gr.Row(equal_height=False):
         model = gr.Dropdown(
             list(models), value=models[0], label="Call a model", min_width=200, interactive=True
         )
-        button = gr.Button("Show how to call it", elem_id="snippets")
+        button = gr.Button("Show how to call it", elem_id="snippets", scale=0, min_width=220)
     with gr.Row(visible=False) as row:
         codes = [
             gr.Code(label=title, language=cast("Any", known), interactive=False, min_width=320)
@@ -245,18 +249,29 @@ def _figure(
     *,
     stacked: bool = False,
     log: bool = False,
+    paired: bool = False,
 ) -> Any:
+    """Return curves; ``paired``: names end with a kind, and those that begin alike look alike."""
     figure: Any = graph_objects.Figure()
     times = [datetime.fromtimestamp(moment.time) for moment in moments]
-    for number, (name, values) in enumerate(series.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
+    colours: dict[str, str] = {}
+    for name, values in series.items():
+        group, kind = name.rsplit(" ", 1) if paired else (name, "")
+        first = group not in colours
+        colour = colours.setdefault(group, _COLOURS[len(colours) % len(_COLOURS)])
         figure.add_trace(
             graph_objects.Scatter(
                 x=times,
                 y=values,
-                name=name,
+                name=group,
+                legendgroup=group,
+                showlegend=first,
                 mode="lines",
-                line={"width": 0.5 if stacked else 2, "color": colour},
+                line={
+                    "width": 0.5 if stacked else 2,
+                    "color": colour,
+                    "dash": "dot" if kind == "p99" else "solid",
+                },
                 stackgroup="all" if stacked else None,
                 hovertemplate=f"{name} %{{y:.3g}}<extra></extra>",
             )
@@ -264,7 +279,7 @@ def _figure(
     last = moments[-1].time if moments else 0.0
     span = [datetime.fromtimestamp(last - KEPT), datetime.fromtimestamp(last + EVERY)]
     figure.update_layout(
-        height=_HEIGHT + 16 * max(0, len(series) - 3),  # a legend may have a line for each
+        height=_HEIGHT + 16 * max(0, len(colours) - 3),  # a legend may have a line for each
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         legend={"orientation": "h", "y": -0.2, "x": 0, "font": {"size": 11}},
         hovermode="x unified",

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from naiad.errors import NaiadError
+from naiad.triton.past_requests import PastRequests
 from naiad.ui.history import History
 from naiad.ui.surface import Surface
 
@@ -28,6 +29,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 from gradio.themes import Default
 
+from naiad.ui.asking import Turns
 from naiad.ui.events import QUICK
 from naiad.ui.messages import errors, html_block
 from naiad.ui.overview import build_overview
@@ -37,7 +39,6 @@ from naiad.ui.tensor_tab import build_tensor_tab
 PATH: Final = "/ui"
 """Where the page is."""
 _OLD: Final = (300, 1800)  # seconds between two looks for old uploads and answers, and their age
-_WAITING: Final = 64  # most questions that wait
 _FONTS: Final = ("ui-sans-serif", "system-ui", "Segoe UI", "Roboto", "Arial", "sans-serif")
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
@@ -59,12 +60,14 @@ def mount(app: FastAPI, surface: Surface) -> None:
     folder = Path(tempfile.mkdtemp(prefix="naiad-page-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "files")
     history = History(surface.tasks.client, surface.url)
-    blocks = build_page(surface, history, folder / "examples")
-    blocks.queue(max_size=_WAITING)
+    past = PastRequests(surface.url, surface.health)
+    blocks = build_page(surface, history, past, folder / "examples")
     gr.mount_gradio_app(
         app,
         blocks,
         PATH,
+        # Without it the links to files in an answer lack the path (Gradio 6.31, out of the queue).
+        root_path=PATH,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,
@@ -95,8 +98,9 @@ def mount(app: FastAPI, surface: Surface) -> None:
     app.router.lifespan_context = lifespan
 
 
-def build_page(surface: Surface, history: History, folder: Path) -> gr.Blocks:
+def build_page(surface: Surface, history: History, past: PastRequests, folder: Path) -> gr.Blocks:
     """Return the page; its tabs are made anew whenever a browser opens it."""
+    turns = Turns()
     with gr.Blocks(
         title="Naiad", analytics_enabled=False, delete_cache=_OLD, fill_width=True
     ) as blocks:
@@ -107,12 +111,14 @@ def build_page(surface: Surface, history: History, folder: Path) -> gr.Blocks:
 
         @gr.render(triggers=[blocks.load], queue=False, show_progress="minimal")
         def tabs() -> None:
-            _build_tabs(surface, history, folder)
+            _build_tabs(surface, history, past, turns, folder)
 
     return blocks
 
 
-def _build_tabs(surface: Surface, history: History, folder: Path) -> None:
+def _build_tabs(
+    surface: Surface, history: History, past: PastRequests, turns: Turns, folder: Path
+) -> None:
     try:
         models = surface.tasks.models()
         calls = surface.tasks.calls()
@@ -124,12 +130,12 @@ def _build_tabs(surface: Surface, history: History, folder: Path) -> None:
     with gr.Tabs():
         for name, call in calls.items():
             with _tab(tabs, name):
-                build_task_tab(name, call, folder / name)
+                build_task_tab(name, call, past, turns, folder / name)
         for model in others:
             with _tab(tabs, model):
-                build_tensor_tab(model, surface.tasks.client)
+                build_tensor_tab(model, surface.tasks.client, past)
         with gr.Tab("Overview") as overview:
-            timer = build_overview(surface, history, overview)
+            timer = build_overview(surface, history, past, overview)
     for tab in tabs:
         tab.select(lambda: gr.Timer(active=False), None, timer, **QUICK)
 

@@ -22,6 +22,7 @@ class Surface:
             "" if it is not known.
         secured: a gate in front asks for credentials.
         max_bytes: largest request, and so the largest upload.
+        health: URL of the server's health port; None: where it is by default.
     """
 
     tasks: ServedTasks
@@ -29,3 +30,4 @@ class Surface:
     http_url: str = ""
     secured: bool = False
     max_bytes: int = MAX_BYTES
+    health: str | None = None

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from html import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 
 from naiad.client import Client
 from naiad.errors import NaiadError
-from naiad.ui.downloads import write_npz
+from naiad.triton.past_requests import PastRequests
+from naiad.ui.cards import build_card
+from naiad.ui.downloads import Folder, write_npz
+from naiad.ui.events import QUICK
 from naiad.ui.messages import errors_shown, html_block, notice, state
-from naiad.ui.task_tab import TOGETHER
 from naiad.ui.tensors import (
     as_json,
     example_tensors,
@@ -23,11 +24,12 @@ from naiad.ui.tensors import (
     output_arrays,
     output_rows,
 )
+from naiad.ui.timing import Timing, new_request_id
 
 _OUTPUTS = ["output", "dtype", "shape", "values"]
 
 
-def build_tensor_tab(model: str, client: Client) -> None:
+def build_tensor_tab(model: str, client: Client, past: PastRequests) -> None:
     """Make the contents of a tab in the current layout.
 
     Raises:
@@ -62,34 +64,44 @@ def build_tensor_tab(model: str, client: Client) -> None:
                 headers=_OUTPUTS, visible=False, interactive=False, label="Outputs", wrap=True
             )
             saved = gr.DownloadButton("Outputs as npz", size="sm", visible=False)
+            kept = gr.State(None, time_to_live=1800)
+            timing = Timing(past)
+    build_card(client.model(model))
 
     def run(text: str, path: str | None) -> Any:
-        began = time.monotonic()
+        began, request = time.monotonic(), ""
         try:
             tensors = from_npz(Path(path)) if path else from_json(text, metadata)
-            outputs = client.infer(model, tensors)
+            request = new_request_id()
+            outputs = client.infer(model, tensors, request_id=request)
         except NaiadError as error:
             hidden = gr.update(visible=False)
-            yield state("No answer."), errors_shown([str(error)]), hidden, hidden
-            return
+            return [
+                state("No answer."),
+                errors_shown([str(error)]),
+                hidden,
+                hidden,
+                None,
+                *timing.asked(request),
+            ]
         seconds = time.monotonic() - began
-        with TemporaryDirectory(prefix="naiad-answer-") as folder:
-            written = Path(folder) / f"{model}.npz"
-            write_npz(written, output_arrays(outputs))
-            yield (
-                state(f"Answered in {seconds:.2f} s."),
-                errors_shown([]),
-                gr.update(value=output_rows(outputs), visible=True),
-                gr.update(value=written, visible=True),
-            )
+        folder = Folder()
+        written = folder.path / f"{model}.npz"
+        write_npz(written, output_arrays(outputs))
+        return [
+            state(f"Answered in {seconds:.2f} s."),
+            errors_shown([]),
+            gr.update(value=output_rows(outputs), visible=True),
+            gr.update(value=written, visible=True),
+            folder,
+            *timing.asked(request),
+        ]
 
     button.click(
         run,
         [text, file],
-        [status, errors, table, saved],
-        concurrency_limit=TOGETHER,
-        show_progress="minimal",
-        api_visibility="private",
+        [status, errors, table, saved, kept, *timing.components],
+        **QUICK,
     )
 
 

@@ -73,7 +73,7 @@ def test_one_that_is_not_there_says_how_far_back_the_history_reaches(
     ring: History, health: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, KEY)
-    monkeypatch.setattr("naiad.cli.explain._PATIENCE", 0)
+    monkeypatch.setattr("naiad.triton.past_requests._PATIENCE", 0)
     assert "no request yet" in explain("a", "--health", health, fails=InvalidInput)
     for name in "abcdef":
         write(ring, id=name)

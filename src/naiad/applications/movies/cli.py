@@ -125,7 +125,8 @@ def similar(
     title: Annotated[str, typer.Argument(help="Title, 'title (year)' or id.", show_default=False)],
     k: _K = 10,
     by: Annotated[
-        str, typer.Option(help="Likeness: all, description, ratings, genre, director or cast.")
+        str,
+        typer.Option(help="Likeness: all, description, ratings, genre, director, cast or title."),
     ] = "all",
     place: _Place = None,
     url: _Url = None,

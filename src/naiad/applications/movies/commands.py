@@ -13,7 +13,7 @@ from naiad.applications.movies.credits import search_filter
 from naiad.applications.movies.current import Current
 from naiad.applications.movies.embedding import MODEL, embed_films
 from naiad.applications.movies.graph import ENCODER, VECTOR, movie_schema
-from naiad.applications.movies.likeness import like
+from naiad.applications.movies.likeness import find, like
 from naiad.applications.movies.likeness import question as in_words
 from naiad.applications.movies.place import open_films, store_place
 from naiad.applications.movies.search import search
@@ -179,9 +179,10 @@ def _from_store(question: Question) -> Answer:
     with open_films(question.place or store_place()) as store:
         catalogue = Catalogue(store)
         if question.kind == "similar":
-            film, by = catalogue.find(question.subject), question.filters["by"]
+            by = question.filters["by"]
+            film = find(catalogue, question.subject, by)
             picks = like(catalogue, film, question.k, by)
-            return Answer(picks, in_words(catalogue.titles.name(film), by), catalogue.notice)
+            return Answer(picks, in_words(catalogue, film, by), catalogue.notice)
         if question.kind == "recommend":
             now = Current(catalogue, question.place or store_place())
             picks = now.recommender().recommend(question.subject, question.k)

@@ -1,5 +1,8 @@
 """Films like a film: by all that is known, or by description, ratings, genres, directors or cast.
 
+By ``title``, a text is not the name of a film but the beginning of one, or close to it: the films
+are those whose title continues or resembles it.
+
 By ``all``, the score is the weighted sum of three signals, each divided by its largest value; a
 signal that the film lacks is left out, and the others count for more:
 
@@ -33,7 +36,9 @@ _SHARED: Final[Mapping[str, str]] = {
     "cast": "hasActor",
 }
 
-LIKENESSES: Final = ("all", "description", "ratings", *_SHARED)
+TITLE: Final = "title"
+"""The likeness to a text instead of a film."""
+LIKENESSES: Final = ("all", "description", "ratings", *_SHARED, TITLE)
 """The kinds of likeness; the first is the default."""
 
 WEIGHTS: Final = {"description": 0.3, "ratings": 0.3, "graph": 0.4}
@@ -56,12 +61,21 @@ def check_likeness(by: str) -> str:
     return by
 
 
+def find(catalogue: Catalogue, wanted: str, by: str) -> str:
+    """Return the key of a film by title, title and year, or key; by ``title``, the text itself.
+
+    Raises:
+        InvalidInput: there is no such film or likeness.
+    """
+    return wanted if check_likeness(by) == TITLE else catalogue.find(wanted)
+
+
 def like(catalogue: Catalogue, film: str, k: int, by: str = LIKENESSES[0]) -> list[Pick]:
     """Return the ``k`` films most like a film, the best first.
 
     Args:
         catalogue: the films.
-        film: the key of the film.
+        film: the key of the film; by ``title``, a text.
         k: number of films.
         by: one of :data:`LIKENESSES`.
 
@@ -71,6 +85,8 @@ def like(catalogue: Catalogue, film: str, k: int, by: str = LIKENESSES[0]) -> li
     """
     if check_likeness(by) == "all":
         return _by_all(catalogue, film, k)
+    if by == TITLE:
+        return catalogue.explained(catalogue.titles.completed(film, k), [])
     if by == "description":
         return _by_description(catalogue, film, k)
     if by == "ratings":
@@ -78,8 +94,11 @@ def like(catalogue: Catalogue, film: str, k: int, by: str = LIKENESSES[0]) -> li
     return _by_shared(catalogue, film, k, by)
 
 
-def question(name: str, by: str) -> str:
+def question(catalogue: Catalogue, film: str, by: str) -> str:
     """Return the question in words, such as ``like Heat (1995), by cast``."""
+    if by == TITLE:
+        return f"called like {film[:80]!r}"
+    name = catalogue.titles.name(film)
     if by == "all":
         return f"like {name}"
     return f"liked by those who like {name}" if by == "ratings" else f"like {name}, by {by}"

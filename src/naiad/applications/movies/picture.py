@@ -21,6 +21,7 @@ _COLOURS: Final = {
     "genre": "#7f7f7f",
     "liked film": "#2ca02c",
 }
+_ABOVE: Final = 0.04  # of a mark: its name, so that both are legible
 _MOST: Final = 15  # films; more cannot be told apart
 
 
@@ -64,7 +65,10 @@ def draw(picks: Sequence[Pick], title: str, path: Path) -> None:
             ax=axes,
         )
     labels = {node: node[1] for node in graph}
-    networkx.draw_networkx_labels(graph, places, labels, font_size=7, ax=axes)
+    above = {node: (x, y + _ABOVE) for node, (x, y) in places.items()}
+    networkx.draw_networkx_labels(
+        graph, above, labels, font_size=9, verticalalignment="bottom", clip_on=False, ax=axes
+    )
     axes.set_title(title)
     axes.legend(loc="lower left", markerscale=0.5)
     axes.set_axis_off()

@@ -15,7 +15,7 @@ import numpy as np
 from naiad.applications.movies.catalogue import Catalogue
 from naiad.applications.movies.credits import search_filter
 from naiad.applications.movies.current import Current
-from naiad.applications.movies.likeness import check_likeness, like, question
+from naiad.applications.movies.likeness import check_likeness, find, like, question
 from naiad.applications.movies.picks import as_arrays, pack
 from naiad.applications.movies.place import open_films, store_place
 from naiad.applications.movies.schema import (
@@ -92,13 +92,13 @@ class MoviesSimilar(MoviePipeline):
         check_likeness(by)
         if not request["k"][0]:
             return request.arrays
-        return {**request.arrays, "movie": _bytes(self.catalogue().find(title))}
+        return {**request.arrays, "movie": _bytes(find(self.catalogue(), title, by))}
 
     def answer(self, catalogue: Catalogue, row: Mapping[str, Any]) -> bytes:
         """Return the films most like a film."""
         film, by = row["movie"].decode(), row["by"].decode()
         picks = like(catalogue, film, int(row["k"]), by)
-        return pack(picks, question(catalogue.titles.name(film), by), catalogue.notice)
+        return pack(picks, question(catalogue, film, by), catalogue.notice)
 
     def example(self) -> dict[str, Array]:
         """Return a request for 0 films, which needs no store."""

@@ -27,7 +27,7 @@ SIMILAR_INPUTS: Final[Schema] = {
         (REQUESTS,),
         optional=True,
         default=b"all",
-        doc="likeness: all, description, ratings, genre, director or cast",
+        doc="likeness: all, description, ratings, genre, director, cast or title",
     ),
 }
 

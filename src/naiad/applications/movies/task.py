@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from rich.text import Text
@@ -16,8 +16,13 @@ from naiad.core.schema import Array, Arrays
 from naiad.errors import InvalidInput
 from naiad.tasks.notebook import Shown
 from naiad.tasks.task import Column, Draws, Found, Parses, Reports, Task
+from naiad.tasks.views import Suggests
+
+if TYPE_CHECKING:
+    from naiad.client import Client
 
 _BAR: Final = 16  # characters of a score of 1
+_SUGGESTIONS: Final = 8
 _K: Final = {"short": ("-k",), "min": 1, "max": 100, "help": "Number of films."}
 
 
@@ -48,7 +53,7 @@ class SimilarOptions(FilmOptions):
 
     by: str = field(
         default="all",
-        metadata={"help": "Likeness: all, description, ratings, genre, director or cast."},
+        metadata={"help": "Likeness: all, description, ratings, genre, director, cast or title."},
     )
 
 
@@ -124,7 +129,7 @@ class _Films(Task[str, Answer], Parses[str], Reports, Draws):
             draw(one.result, one.result.about, path)
 
 
-class MoviesSimilar(_Films):
+class MoviesSimilar(_Films, Suggests):
     """Find films like a film: by all that is known, or by one kind of likeness.
 
     Name a film by title, title and year, or id.
@@ -143,6 +148,11 @@ class MoviesSimilar(_Films):
     unit, argument, subject, example = "films", "FILM", "movie", '"The Moon Job"'
 
     Options = SimilarOptions
+
+    def suggest(self, client: Client, model: str, text: str) -> Sequence[str]:
+        """Return the titles and years of films whose title continues or resembles a text."""
+        found = self.client_of(client.model(model)).infer(text, k=_SUGGESTIONS, by="title")
+        return list(dict.fromkeys(pick.name for pick in found))
 
 
 class MoviesSearch(_Films):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,8 @@ _CLOSE: Final = 60  # of 100
 _LONGEST: Final = 300
 _SHORTEST: Final = 0.6  # length of a suggestion, as a share of what was given
 
+# Titles that begin with the text, and those in which a word does.
+_BEGINS, _INSIDE = 1.0, 0.95
 # Misspelt titles, words in another order, and parts of titles.
 _SCORERS = ((fuzz.ratio, 1.0), (fuzz.token_sort_ratio, 0.95), (fuzz.partial_ratio, 0.85))
 
@@ -69,6 +72,30 @@ class Titles:
                 raise InvalidInput(self._several(wanted, found))
         raise InvalidInput(f"no film is called {_shown(wanted)}{self._suggestions(wanted)}")
 
+    def completed(self, text: str, number: int) -> dict[str, float]:
+        """Return films whose title continues or resembles a text, and how well, 0 to 1.
+
+        The best come first: titles that begin with the text, then those in which one of the words
+        does, the short before the long; similar ones only if there are none of these. Case,
+        accents and punctuation never matter.
+        """
+        sought = words(article_first(text.strip()[:_LONGEST]))
+        if not sought:
+            return {}
+        scores = {
+            film: _BEGINS if name.startswith(sought) else _INSIDE
+            for film, name in self._words.items()
+            if f" {sought}" in f" {name}"
+        }
+        if not scores:
+            similar = self._similar(sought, number)
+            scores = {film: 0.01 * score for film, score in similar.items() if score >= _CLOSE}
+
+        def rank(film: str) -> tuple[float, int, str]:
+            return -scores[film], len(self._words[film]), self._names[film]
+
+        return {film: scores[film] for film in heapq.nsmallest(number, scores, rank)}
+
     def name(self, film: str) -> str:
         """Return the title and year of a film."""
         return self._names[film]
@@ -81,18 +108,23 @@ class Titles:
 
     def _suggestions(self, wanted: str) -> str:
         sought = words(wanted[:_LONGEST])
-        least = _SHORTEST * len(sought)  # otherwise `M` is part of every name with an m
-        choices = {film: name for film, name in self._words.items() if len(name) >= least}
-        scores: dict[str, float] = {}
-        for scorer, weight in _SCORERS:
-            found = process.extract(sought, choices, scorer=scorer, limit=_SUGGESTIONS)
-            for _, score, film in found:
-                scores[film] = max(scores.get(film, 0.0), weight * score)
+        scores = self._similar(sought, _SUGGESTIONS)
         best = sorted(scores, key=lambda film: (-scores[film], self._names[film]))[:_SUGGESTIONS]
         close = [self._names[film] for film in best if scores[film] >= _CLOSE]
         if not sought or not close:
             return f"; none of the {len(self._names):,} films has a similar title"
         return f"; did you mean: {'; '.join(close)}"
+
+    def _similar(self, sought: str, number: int) -> dict[str, float]:
+        """Return at least the ``number`` films with the most similar titles: scores of 100."""
+        least = _SHORTEST * len(sought)  # otherwise `M` is part of every name with an m
+        choices = {film: name for film, name in self._words.items() if len(name) >= least}
+        scores: dict[str, float] = {}
+        for scorer, weight in _SCORERS:
+            found = process.extract(sought, choices, scorer=scorer, limit=number)
+            for _, score, film in found:
+                scores[film] = max(scores.get(film, 0.0), weight * score)
+        return scores
 
 
 def _titles(title: str | None) -> Iterator[str]:

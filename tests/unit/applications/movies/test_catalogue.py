@@ -169,6 +169,7 @@ def test_no_film_has_both_people(catalogue: Catalogue) -> None:
         # a and c share half of b's genres, and two users like each.
         ("genre", "b", [("a", 0.5), ("c", 0.5)], "like Beta (2002), by genre"),
         ("genre", "a", [("b", 1.0)], "like Alpha (2001), by genre"),
+        ("title", "ga", [("c", 1.0)], "called like 'ga'"),
     ],
 )
 def test_films_are_alike_in_one_way(
@@ -176,7 +177,7 @@ def test_films_are_alike_in_one_way(
 ) -> None:
     found = like(catalogue, film, 2, by)
     assert [(pick.id, pytest.approx(pick.score)) for pick in found] == expected
-    assert question(catalogue.titles.name(film), by) == words
+    assert question(catalogue, film, by) == words
 
 
 def test_likeness_is_explained(catalogue: Catalogue) -> None:
@@ -187,7 +188,11 @@ def test_likeness_is_explained(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize(
     ("by", "film", "message"),
     [
-        ("plot", "a", "by is 'plot'; choose from all, description, ratings, genre, director, cast"),
+        (
+            "plot",
+            "a",
+            "by is 'plot'; choose from all, description, ratings, genre, director, cast, title",
+        ),
         ("director", "c", r"Gamma \(2003\) has no director in this graph"),
         ("cast", "b", r"Beta \(2002\) has no cast in this graph"),
         ("genre", "e", r"Beta \(1950\) has no genre in this graph"),

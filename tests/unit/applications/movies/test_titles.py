@@ -119,3 +119,25 @@ def test_of_very_many_films_of_one_title_some_are_listed() -> None:
     titles = Titles((f"k{i}", "Untitled", None) for i in range(1_500))
     with pytest.raises(InvalidInput, match=r"^1,500 films are .*, id k19; and 1,480 more\. Give"):
         titles.find("untitled")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("am", ["1"]),
+        ("AMELI", ["1"]),
+        ("ameliee", ["1", "6", "1941"]),  # none begins so: similar ones
+        ("o", ["10", "4", "3"]),  # those that begin so, the short first
+        ("mum", ["17", "16"]),  # before those in which a later word does
+        ("postma", ["8"]),
+        ("harddie", ["13"]),
+        ("八月", ["18"]),
+        ("xyzzy", []),
+        ("  ", []),
+    ],
+)
+def test_a_title_is_completed_as_one_types(titles: Titles, typed: str, found: list[str]) -> None:
+    scores = titles.completed(typed, 3)
+    assert [*scores] == found
+    assert [*scores.values()] == sorted(scores.values(), reverse=True)
+    assert all(0 < score <= 1 for score in scores.values())

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from naiad.engine_release import RELEASE
 
-BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+BENCH = "make bench"
 _LEGEND = {"loc": "outside lower center", "ncols": 3, "frameon": False, "fontsize": 8}
 _COLOURS = ("#9aa5b1", "#6c8ebf", "#1f4e79")
 
@@ -75,17 +75,18 @@ def section(
     )
 
 
-def write_section(page: Path, text: str) -> None:
-    """Replace the text between the markers of ``page``.
+def write_section(page: Path, text: str, command: str = BENCH) -> None:
+    """Replace the text between the markers of a command on ``page``.
 
     Raises:
-        ValueError: the page has no markers.
+        ValueError: the page has no such markers.
     """
-    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", "utf-8")
+    begin, end = f"<!-- {command}: begin -->", f"<!-- {command}: end -->"
+    before, found, rest = page.read_text("utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{page} has no {begin} and {end}")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
 def plot(rounds: Sequence[Round], path: Path) -> None:

@@ -69,7 +69,7 @@ fuzz: native $(VENV)/.numpy1  ## Send hostile requests for SECONDS each: native 
 bench: $(VENV)/.numpy1  ## Measure NuGraph3 against a plain deployment; writes docs/performance.md
 	NAIAD_PYTHON_ENVIRONMENT=$(VENV)/numpy1 $(PY) -m benchmarks.nugraph3 --output bench-output --docs
 
-bench-examples: $(VENV)/.numpy1  ## Measure the applications against their examples' own ways: 30 minutes
+bench-examples: $(VENV)/.numpy1  ## Measure the applications against their examples' own ways: 40 minutes
 	NAIAD_PYTHON_ENVIRONMENT=$(VENV)/numpy1 $(PY) -m benchmarks.examples --output bench-output/examples --docs
 
 lint: $(VENV)/.installed  ## Run the linter, the format check and the type checker

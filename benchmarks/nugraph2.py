@@ -22,8 +22,8 @@ from benchmarks.nugraph3.answers import ask, largest_difference
 from benchmarks.nugraph3.inputs import SIZES, Events, simulated
 from benchmarks.nugraph3.rounds import target_of
 from benchmarks.nugraph3.sides import NAIAD, SETTINGS, Side, serving
-from benchmarks.nugraph3.speed import Moment, Speed, speed
-from benchmarks.rounds import Speeds, parser
+from benchmarks.nugraph3.speed import Moment
+from benchmarks.rounds import Speeds, alternating, parser
 from rich.console import Console
 from rich.table import Table
 
@@ -89,20 +89,8 @@ async def measure(
     sides: Mapping[str, Side], events: Events, clients: int, args: argparse.Namespace
 ) -> list[Speeds]:
     """Return the speeds of each round, in which each side is measured once."""
-    targets = {name: target_of(side, events) for name, side in sides.items()}
-    moment, names = Moment(args.seconds / 3, args.seconds), [*sides]
-    rounds: list[dict[str, Speed]] = []
-    try:
-        for number in range(args.runs):
-            turn = number % len(names)  # the order alternates between rounds
-            order = names[turn:] + names[:turn]
-            rounds.append(
-                {n: await speed(targets[n], clients, moment, server=sides[n].pid) for n in order}
-            )
-    finally:
-        for target in targets.values():
-            await target.close()
-    return rounds
+    targets = {name: (target_of(side, events), side.pid) for name, side in sides.items()}
+    return await alternating(targets, clients, args.runs, Moment(args.seconds / 3, args.seconds))
 
 
 def table(rounds: Sequence[Speeds], title: str) -> Table:

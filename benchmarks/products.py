@@ -1,29 +1,25 @@
 """Measure GraphSAGE and its recommendations, part by part, on the graph that comes with Naiad.
 
-    python benchmarks/products.py [--rounds 9]
+    python -m benchmarks.products [--rounds 9]
 
 Prints medians of CPU time in one thread, in milliseconds: the mean over neighbours in two ways, a
 request by the number of its products and of requests merged with it, and the overlap of
-neighbourhoods on the graph's arrays and in the store. Each round measures everything once, so that
-other load on the machine affects all alike.
+neighbourhoods on the graph's arrays and in the store.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
-import time
 import unittest.mock
-from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from benchmarks.parts import Work, medians
 from torch.nn import functional as F
 
 from naiad import Request
@@ -39,8 +35,6 @@ from naiad.runtime.runner import Runner
 MEANS = ((900, 166, 5, 100), (60_000, 11_000, 5, 100), (11_000, 1_000, 10, 256))
 # Products per request, and merged requests.
 BATCHES = ((1, 1), (1, 16), (1, 64), (16, 1), (16, 16), (64, 1), (64, 4), (64, 16), (256, 1))
-
-Work = Callable[[], object]
 
 
 def means() -> dict[str, tuple[Work, int]]:
@@ -113,19 +107,13 @@ def main() -> None:
     pipeline = Products()
     runner = Runner(pipeline)
     graph = pipeline.graph
-    times: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         where = str(Path(folder) / "store")
         load_graph(where, graph, Labels((), len(graph), graph.edges), width=256)
         with open_store(where, threads=1) as store, torch.inference_mode():
             works = means() | batches(runner, len(graph)) | neighbourhoods(store, where, pipeline)
-            for _ in range(rounds + 1):
-                for name, (work, products) in works.items():
-                    began = time.process_time()
-                    work()
-                    times[name].append((time.process_time() - began) / products * 1e3)
-    for name, values in times.items():
-        print(f"{name:62} {statistics.median(values[1:]):8.3f} ms")  # the first warms up
+            for name, median in medians(works, rounds).items():
+                print(f"{name:62} {median:8.3f} ms")
 
 
 if __name__ == "__main__":

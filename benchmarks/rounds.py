@@ -1,13 +1,12 @@
-"""Models of one server measured in turn, so that their ratios are of the same moment."""
+"""Models measured in turn, so that their ratios are of the same moment."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from benchmarks.nugraph3.speed import Moment, Speed, speed
+from benchmarks.nugraph3.speed import Moment, Sender, Speed, speed
 
-from naiad.bench.target import Target
 from naiad.triton.server import Server
 
 Speeds = dict[str, Speed]
@@ -28,21 +27,41 @@ def parser(name: str, about: str | None, *, clients: str) -> argparse.ArgumentPa
 
 
 async def in_turn(
-    server: Server, targets: Mapping[str, Target], clients: int, args: argparse.Namespace
+    server: Server, targets: Mapping[str, Sender], clients: int, args: argparse.Namespace
 ) -> list[Speeds]:
     """Return the speeds of each round, in which each model is measured once; close the targets."""
-    triton, models = server.pid, [*targets]
-    assert triton is not None
-    moment = Moment(args.seconds / 6, args.seconds)
-    rounds: list[Speeds] = []
+    assert server.pid is not None
+    sides = {model: (target, server.pid) for model, target in targets.items()}
+    return await alternating(sides, clients, args.runs, Moment(args.seconds / 6, args.seconds))
+
+
+async def alternating(
+    sides: Mapping[str, tuple[Sender, int]],
+    clients: int,
+    runs: int,
+    moment: Moment,
+    on_step: Callable[[str], None] = lambda side: None,
+) -> list[Speeds]:
+    """Return the speeds of each round, in which each side is measured once; close the senders.
+
+    Args:
+        sides: a sender, and the process of its server, by name.
+        clients: at once.
+        runs: number of rounds.
+        moment: of each measurement.
+        on_step: called with a side before it is measured.
+    """
+    names, rounds = [*sides], list[Speeds]()
     try:
-        for number in range(args.runs):
-            turn = number % len(models)  # the order alternates between rounds
-            order = models[turn:] + models[:turn]
-            rounds.append(
-                {m: await speed(targets[m], clients, moment, server=triton) for m in order}
-            )
+        for number in range(runs):
+            turn = number % len(names)  # the order alternates between rounds
+            found: Speeds = {}
+            for name in names[turn:] + names[:turn]:
+                on_step(name)
+                sender, server = sides[name]
+                found[name] = await speed(sender, clients, moment, server=server)
+            rounds.append(found)
     finally:
-        for target in targets.values():
-            await target.close()
+        for sender, _ in sides.values():
+            await sender.close()
     return rounds

@@ -1,21 +1,16 @@
 """Measure the cost of a text by runtime, precision and padding.
 
-    python benchmarks/sentence_encoder.py [--rounds 9]
+    python -m benchmarks.sentence_encoder [--rounds 9]
 
 Prints medians of CPU time in one thread per text, in milliseconds, and ratios to Naiad's default.
-Each round measures everything once, so that other load on the machine affects all alike. The
-texts are simulated: most have 15 to 60 tokens. Needs the extra huggingface.
+The texts are simulated: most have 15 to 60 tokens. Needs the extra huggingface.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
-import time
-import warnings
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +18,9 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import torch
+from benchmarks.examples.encoder import traced
+from benchmarks.parts import medians
 
 from naiad.applications.text.embedding.bert import IDS, MASK
 from naiad.applications.text.embedding.encoder import Encoder, Tokens, run_ragged
@@ -36,28 +34,12 @@ DEFAULT = "ONNX Runtime, by length"
 
 def torchscript(source: Path) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
     """Trace the original network."""
-    import torch
-    from transformers import AutoModel
-
     torch.set_num_threads(1)
-    module = AutoModel.from_pretrained(source, attn_implementation="sdpa").eval()
-
-    class States(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = module
-
-        def forward(self, ids: Any, mask: Any) -> Any:
-            return self.module(input_ids=ids, attention_mask=mask).last_hidden_state
-
-    example = torch.ones(2, 7, dtype=torch.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        traced = torch.jit.freeze(torch.jit.trace(States().eval(), (example, example)))
+    network = traced(source)
 
     def call(tokens: Mapping[str, np.ndarray]) -> np.ndarray:
         with torch.inference_mode():
-            return traced(torch.from_numpy(tokens[IDS]), torch.from_numpy(tokens[MASK])).numpy()
+            return network(torch.from_numpy(tokens[IDS]), torch.from_numpy(tokens[MASK])).numpy()
 
     return call
 
@@ -103,17 +85,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
-    times: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as scratch:
-        everything = works(Path(scratch))
-        for _ in range(rounds + 1):
-            for name, work in everything.items():
-                began = time.process_time()
-                work()
-                times[name].append((time.process_time() - began) / TEXTS * 1e3)
-    medians = {name: statistics.median(values[1:]) for name, values in times.items()}
-    for name, median in medians.items():  # the first round warms up
-        print(f"{name:38} {median:8.2f} ms {median / medians[DEFAULT]:8.2f}")
+        everything = {name: (work, TEXTS) for name, work in works(Path(scratch)).items()}
+        found = medians(everything, rounds)
+    for name, median in found.items():
+        print(f"{name:38} {median:8.2f} ms {median / found[DEFAULT]:8.2f}")
 
 
 if __name__ == "__main__":

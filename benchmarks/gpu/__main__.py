@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from benchmarks.gpu import measure
 from benchmarks.gpu.cases import CASES, Case
-from benchmarks.gpu.page import BEGIN, END, section
+from benchmarks.gpu.page import COMMAND, section
 from benchmarks.nugraph3.inputs import make_weights
 from benchmarks.nugraph3.page import write_section
 
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     (output / "report.json").write_text(json.dumps(report, indent=1), "utf-8")
     print(section(report))
     if given.docs:
-        write_section(PAGE, section(report), (BEGIN, END))
+        write_section(PAGE, section(report), COMMAND)
     wrong = [name for name, found in cases.items() if not found.get("right")]
     if wrong:
         sys.exit(f"without the CPU's answers: {', '.join(wrong)}")

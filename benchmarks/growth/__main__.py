@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth.curve import Curve, Effort
-from benchmarks.growth.page import BEGIN, END, Values, plot, table
+from benchmarks.growth.page import COMMAND, Values, plot, table
 from benchmarks.nugraph3.page import machine, write_section
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ def write_docs(output: Path) -> None:
         f"![Cost by size]({link})",
         *(table(curve, values) for curve, values in found.items()),
     ]
-    write_section(PAGE, "\n\n".join(parts), (BEGIN, END))
+    write_section(PAGE, "\n\n".join(parts), COMMAND)
 
 
 def curve_of(name: str) -> Curve:

@@ -11,7 +11,7 @@ from benchmarks.growth.curve import Curve, Series
 from benchmarks.growth.fit import Fit, fit
 from matplotlib.figure import Figure
 
-BEGIN, END = "<!-- make bench-growth: begin -->", "<!-- make bench-growth: end -->"
+COMMAND = "make bench-growth"
 
 Values: TypeAlias = Mapping[str, Mapping[int, Sequence[float]]]
 """Values of rounds, by name of the series and by size."""

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from naiad.engine_release import RELEASE
 
-BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+BENCH = "make bench"
 _LEGEND = {"loc": "outside lower center", "ncols": 3, "frameon": False, "fontsize": 8}
 _COLOURS = ("#9aa5b1", "#6c8ebf", "#1f4e79")
 
@@ -75,18 +75,18 @@ def section(
     )
 
 
-def write_section(page: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
-    """Replace the text between two markers of ``page``.
+def write_section(page: Path, text: str, command: str = BENCH) -> None:
+    """Replace the text between the markers of a command on ``page``.
 
     Raises:
-        ValueError: the page has no markers.
+        ValueError: the page has no such markers.
     """
-    first, last = markers
-    before, begin, rest = page.read_text("utf-8").partition(first)
-    _, end, after = rest.partition(last)
-    if not begin or not end:
-        raise ValueError(f"{page} has no {first} and {last}")
-    page.write_text(f"{before}{first}\n{text}\n{last}{after}", "utf-8")
+    begin, end = f"<!-- {command}: begin -->", f"<!-- {command}: end -->"
+    before, found, rest = page.read_text("utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{page} has no {begin} and {end}")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
 
 
 def plot(rounds: Sequence[Round], path: Path) -> None:

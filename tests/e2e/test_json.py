@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import hypothesis
 import numpy as np
@@ -31,14 +35,28 @@ from tests.support.ports import free_ports
 import naiad
 from naiad import testing
 from naiad.applications.image.pipeline import EXAMPLE
+from naiad.applications.text.zero_shot.task import ZeroShotTask
+from naiad.audit import audit
+from naiad.client.access import Access
 from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline
 from naiad.core.schema import Array, Tensor
+from naiad.tasks.calls import TaskCall
 from naiad.triton.server import Server
+from naiad.ui import task_answers
+from naiad.ui.task_answers import MOST_UNITS, TooLargeError
+from naiad.ui.task_fields import Given
+from naiad.ui.tasks_api import MOST_AT_ONCE
+from naiad.ui.uploads import Uploads
 
 MOST = 1000
 BASE64 = {"naiad_bytes": "base64"}
+AS_JSON = {"content-type": "application/json"}
+AS_FORM = {"content-type": "multipart/form-data"}
+AS_FORM_OF_PARTS = {"content-type": "multipart/form-data; boundary=x"}
+PART = b'--x\r\ncontent-disposition: form-data; name="files"; filename="a"\r\n\r\n'
+FILE = {"name": "a.png", "content": ""}
 
 
 class Reversed(Pipeline):
@@ -60,7 +78,7 @@ class Reversed(Pipeline):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    ui = naiad.UiSettings(ui_port=0)
+    ui = naiad.UiSettings(ui_port=0, max_upload_mb=40)
     with testing.serve("image", "zero_shot", Reversed, instances=1, ui=ui, health_port=0) as server:
         yield server
 
@@ -221,6 +239,77 @@ def test_files_are_sent_as_a_form_or_in_base64_and_deleted(server: Server, page:
         ("image", {"json": {"files": []}}, 400, "there are no images to ask about"),
         ("image", {"files": {"files": ("a", b"x")}, "data": {"top": "0"}}, 400, "at least 1"),
         ("image", {"files": {"file": ("a", b"x")}}, 400, "files are sent as files"),
+        (
+            "image",
+            {"json": {"files": [{"name": "a.png", "content": "a"}]}},
+            400,
+            "the content of 'a.png' is not base64",
+        ),
+        (
+            "image",
+            {"files": [("files", ("a.png", b"x"))], "data": {"top": ["1", "2"]}},
+            400,
+            "top is given 2 times; give it once",
+        ),
+        (
+            "zero_shot",
+            {"data": '{"texts": ["a"], "labels": ["a"], "texts": ["b"]}', "headers": AS_JSON},
+            400,
+            "'texts' is given 2 times; give it once",
+        ),
+        ("zero_shot", {"data": b"x", "headers": AS_FORM}, 400, "Missing boundary in multipart."),
+        ("image", {"data": b"x", "headers": AS_FORM_OF_PARTS}, 400, "Invalid multipart data."),
+        (
+            "zero_shot",
+            {"json": {"texts": ["a"], "labels": ["\ud800"]}},
+            400,
+            "labels[0]: character 0 is the surrogate U+D800",
+        ),
+        ("zero_shot", {"json": {"texts": ["a"], "\ud800": 1}}, 400, r"unknown field '\ud800'"),
+        # Beyond the limits.
+        (
+            "zero_shot",
+            {"json": {"texts": ["a"] * 1001, "labels": ["a"]}},
+            413,
+            "over 1,000 texts; ask about fewer in a call, or use `naiad process zero_shot`",
+        ),
+        ("image", {"json": {"files": [FILE] * 1001}}, 413, "over 1,000 files; ask about fewer"),
+        (
+            "image",
+            {"files": [("files", (f"{number}.png", b"x")) for number in range(1001)]},
+            413,
+            "the form is too large: Too many files. Maximum number of files is 1000.",
+        ),
+        (
+            "zero_shot",
+            {"files": [("texts", (None, "a"))] * 2001},
+            413,
+            "the form is too large: Too many fields.",
+        ),
+        (
+            "zero_shot",
+            {"files": {"texts": (None, "a" * 1_100_000)}},
+            413,
+            "the form is too large: Part exceeded maximum size of 1024KB.",
+        ),
+        (
+            "zero_shot",
+            {"data": b" " * 32_000_001, "headers": AS_JSON},
+            413,
+            "the JSON is larger than 32,000,000 bytes; send files as multipart/form-data",
+        ),
+        (
+            "image",
+            {"files": {"files": ("a.png", bytes(40_000_000))}},
+            413,
+            "the request is larger than 40,000,000 bytes",
+        ),
+        (
+            "image",
+            {"data": iter([PART, *[bytes(1_000_000)] * 40]), "headers": AS_FORM_OF_PARTS},
+            413,
+            "the request is larger than 40,000,000 bytes",
+        ),
     ],
 )
 def test_errors_have_a_status_and_the_message_of_the_client(
@@ -239,12 +328,74 @@ def test_a_body_that_is_no_json_object_is_refused(page: str, text: bytes):
     assert "the body" in found["error"]
 
 
+def begun(page: str, task: str, body: bytes, length: int) -> socket.socket:
+    """Send a call's head and some of its body; return the connection."""
+    address = urlsplit(page)
+    connection = socket.create_connection((address.hostname, address.port), 20)
+    head = f"POST /v1/tasks/{task} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n"
+    connection.sendall(f"{head}content-type: application/json\r\n\r\n".encode() + body)
+    return connection
+
+
+def test_one_call_too_many_is_told_to_try_again(page: str):
+    body = {"texts": ["It rains."], "labels": ["cats", "the weather"]}
+    url = f"{page}/v1/tasks/zero_shot"
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_AT_ONCE):
+            stack.enter_context(begun(page, "zero_shot", b"{", 1000))
+        refused = eventually(lambda: requests.post(url, json=body, timeout=60).status_code == 429)
+        assert refused
+        answer = requests.post(url, json=body, timeout=60)
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json() == {"error": "32 calls are being answered; try again later"}
+    # Those that hung up while they sent are forgotten.
+    assert eventually(lambda: call(page, "zero_shot", json=body)[0] == 200)
+
+
+def test_a_call_is_given_up_when_its_client_hangs_up(server: Server, page: str):
+    texts = [f"text {number} {'of many words ' * 20}" for number in range(MOST_UNITS)]
+    files = [{"name": "a.txt", "content": coded("\n".join(texts).encode())[0]}]
+    body = json.dumps({"files": files, "labels": ["a", "b"]}).encode()
+    before = left_behind()
+
+    def asked() -> int:
+        (about,) = client.statistics("zero_shot")["model_stats"]
+        return int(about["inference_stats"]["success"].get("count", 0))
+
+    with naiad.Client(server.grpc_url) as client:
+        first = asked()
+        with begun(page, "zero_shot", body, len(body)):
+            assert eventually(lambda: asked() > first)
+            assert left_behind() > before
+        assert eventually(lambda: left_behind() <= before)
+        last = asked()
+        time.sleep(0.3)
+        assert asked() == last
+        assert last - first < MOST_UNITS / ZeroShotTask.group
+
+
+def test_an_answer_with_too_many_rows_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(task_answers, "MOST_ROWS", 1)
+    with naiad.Client(server.grpc_url) as client, Uploads() as uploads:
+        asked = Given(typed=("a", "b"), options={"labels": ["a", "b"]})
+        with pytest.raises(TooLargeError, match="over 1 rows; ask about fewer in a call"):
+            task_answers.answer(TaskCall(client, ZeroShotTask), asked, uploads, lambda: True)
+
+
 def test_strangers_are_refused_before_the_server_is_asked(page: str):
     for headers, status in (
         ({"host": "evil.example"}, 421),
         ({"origin": "https://evil.example"}, 403),
     ):
         assert call(page, "image", json={}, headers=headers)[0] == status
+
+
+def test_an_audit_lists_who_may_ask_the_tasks(server: Server, page: str):
+    findings = {found.subject: found for found in audit(server.http_url, Access())}
+    tasks = findings["page and tasks"]
+    assert tasks.state == f"every user of this host, at {page}/ui, with requests up to 40 MB"
+    assert (tasks.verdict, tasks.remedy) == ("note", "to restrict them: --gate and --api-keys")
+    assert findings["pages of other sites"].state.startswith("refused")
 
 
 def test_the_document_says_what_is_served(server: Server, document: dict[str, Any]):

@@ -155,9 +155,13 @@ async def test_an_agent_asks_tasks_and_models_over_stdio(served: Served):
         (output,) = found.structured_content["outputs"]
         assert output["values"] == [[n - 2 for n in range(16)]]
 
-        assert "/etc/passwd is not below an allowed folder" in await refusal(
-            client, "nugraph3", files=["/etc/passwd"]
-        )
+        (served.folder / "link.h5").symlink_to("/etc/passwd")
+        for path in ("/etc/passwd", "../../etc/passwd", "link.h5"):
+            assert f"{path} is not below an allowed folder" in await refusal(
+                client, "nugraph3", files=[path]
+            )
+        (served.folder / "link.h5").unlink()
+        assert "no.h5: no such file below" in await refusal(client, "nugraph3", files=["no.h5"])
         assert "input INPUT1 of model" in await refusal(
             client, "simple", inputs={"INPUT0": [[0] * 16]}
         )

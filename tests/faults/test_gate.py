@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -18,7 +19,10 @@ import requests
 from tests.support.metrics import families
 from tests.support.triton import FREE, Belongings, copy_model
 
-from naiad import Client, GateSettings, Server, UiSettings
+from naiad import Client, GateSettings, Server, UiSettings, testing
+from naiad.applications.nugraph.task import NuGraph3Task
+from naiad.audit import audit
+from naiad.client.access import Access
 from naiad.errors import NotAllowed
 from naiad.gate.keys import add_key, remove_key
 
@@ -144,13 +148,11 @@ def test_a_server_behind_a_gate_leaves_nothing(repository: Path, tmp_path: Path)
     assert not socket.with_name("naiad.sock.key").exists()
 
 
-def test_a_running_server_refuses_a_removed_key_and_accepts_a_new_one(
-    repository: Path, tmp_path: Path
-):
+def test_a_running_server_and_its_tasks_refuse_a_removed_key_and_accept_a_new_one(tmp_path: Path):
     keys = tmp_path / "keys.json"
     first = add_key(keys, "first")
-    gate = GateSettings(api_keys=keys)
-    with Server(repository, **FREE, gate=gate, ui=UiSettings()) as server:
+    gate = GateSettings(api_keys=keys, max_request_mb=3)
+    with testing.serve("nugraph3", instances=1, gate=gate, ui=UiSettings()) as server:
         tasks = f"{server.page_url.removesuffix('/ui')}/v1/tasks"
         assert tasks.startswith(server.http_url)
 
@@ -160,7 +162,7 @@ def test_a_running_server_refuses_a_removed_key_and_accepts_a_new_one(
         def may(key: str) -> bool:
             with Client(server.grpc_url, api_key=key, retries=0) as client:
                 try:
-                    client.metadata("identity")
+                    client.metadata("nugraph3")
                 except NotAllowed:
                     return False
                 return True
@@ -173,3 +175,34 @@ def test_a_running_server_refuses_a_removed_key_and_accepts_a_new_one(
         until(lambda: not may(first), 10)
         assert may(second)
         assert (status(first), status(second)) == (401, 200)
+
+        findings = audit(server.http_url, Access(api_key=second))
+        (about,) = [found for found in findings if found.subject == "page and tasks"]
+        expected = f"with API keys, at {server.page_url}, with requests up to 3 MB"
+        assert (about.state, about.verdict) == (expected, "closed")
+
+        task = NuGraph3Task()
+        task.save(task.simulate(1, 0, task.SimulateOptions()), tmp_path / "a.h5", lambda *_: None)
+
+        def asked(key: str | None, content: bytes) -> tuple[int, dict[str, Any]]:
+            headers = {} if key is None else {"x-api-key": key}
+            files = {"files": ("a.h5", content)}
+            answer = requests.post(f"{tasks}/nugraph3", headers=headers, files=files, timeout=60)
+            return answer.status_code, answer.json()
+
+        event = (tmp_path / "a.h5").read_bytes()
+        code, answer = asked(second, event)
+        assert (code, len(answer["answers"][0]["rows"]) > 10) == (200, True)
+        other = add_key(keys, "other", models=("mednist",))
+        slow = add_key(keys, "slow", rate="2/h")
+        until(lambda: status(slow) == 200, 10)
+        refused = {
+            "missing": (asked(None, event), 401, "key"),
+            "wrong": (asked(first, event), 401, "key"),
+            "of others": (asked(other, event), 403, "this key is for models mednist"),
+            "too fast": ([asked(slow, b"") for _ in range(3)][-1], 429, "reached its rate limit"),
+            "too large": (asked(second, bytes(3_000_000)), 413, "larger than"),
+            "no event": (asked(second, b"x"), 400, "a.h5"),
+        }
+        for name, ((code, answer), expected, said) in refused.items():
+            assert (code, said in answer["error"]) == (expected, True), (name, answer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,16 @@ from naiad.triton import history
 from naiad.triton.history import History
 
 SECOND = 1_000_000_000
+
+
+@contextmanager
+def kept(capacity: int) -> Iterator[History]:
+    """Make a history of that many requests, for the time of a test."""
+    ring = History.make(capacity)
+    try:
+        yield ring
+    finally:
+        ring.close()
 
 
 def write(

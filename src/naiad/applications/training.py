@@ -30,6 +30,12 @@ class _Judged(Protocol):
     def validation_accuracy(self) -> float: ...
 
 
+def accuracy(value: float, data: str, count: int, of: str = "") -> tuple[Evaluation, ...]:
+    """Return the evaluations of a card for an accuracy on ``count`` test units of ``data``."""
+    name = f"accuracy{of}"
+    return (Evaluation(name=name, value=round(value, 4), split="test", data=data, count=count),)
+
+
 Epoch = TypeVar("Epoch")
 JudgedEpoch = TypeVar("JudgedEpoch", bound=_Judged)
 
@@ -62,13 +68,7 @@ class Training(Generic[JudgedEpoch]):
         """Return the accuracy on the test units for the model card, if there were any."""
         if self.test_accuracy is None:
             return ()
-        accuracy = round(self.test_accuracy, 4)
-        count = self.parts["test"]
-        return (
-            Evaluation(
-                name=f"accuracy on {unit}", value=accuracy, split="test", data=data, count=count
-            ),
-        )
+        return accuracy(self.test_accuracy, data, self.parts["test"], of=f" on {unit}")
 
     def lines(self, unit: str) -> Iterator[str]:
         """Yield the lines to print at the end; ``unit`` is the plural name of a unit."""

@@ -37,6 +37,21 @@ def open_to_outsiders(address: Address, tls: Tls) -> dict[str, bool]:
         transport.close()
 
 
+def tasks_open_to_outsiders(address: Address, tls: Tls, host: str = "") -> bool:
+    """Return whether the tasks over HTTP answer without a key, also to another name as ``host``.
+
+    Raises:
+        Unavailable: nothing answers.
+    """
+    from naiad.client.http import HttpRequest
+
+    transport = open_transport(address, tls, {"host": host} if host else {})
+    try:
+        return _answers(transport, Call(HttpRequest("/v1/tasks"), _ignore))
+    finally:
+        transport.close()
+
+
 def _answers(transport: Transport, call: Call[None]) -> bool:
     try:
         transport.send(call, Deadline.after(_PATIENCE))

@@ -104,6 +104,8 @@ def chart_values(release: Release) -> dict[str, Any]:
         }
     if release.service_monitor:
         values["serviceMonitor"] = {"enabled": True}
+    if release.ui:
+        values["ui"] = {"enabled": True}
     if release.kserve:
         values["kserve"] = {"enabled": True}
     return values
@@ -139,6 +141,7 @@ def supersonic_values(release: Release) -> dict[str, Any]:
                 # Its own Envoy checks tokens; these ports are for the cluster only.
                 *("--metrics-host", "0.0.0.0", "--health-host", "0.0.0.0"),
                 *("--instances", str(release.instances), "--exit-timeout", "20", *device),
+                *(["--ui"] if release.ui else []),
                 *release.options,
             ],
             "resources": {

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from naiad import __version__
 from naiad.core.fields import choices, like, option_name, setting
-from naiad.core.settings import ServeSettings, ServiceSettings, Supervision
+from naiad.core.settings import ServeSettings, ServiceSettings, Supervision, UiSettings
 
 _SERVER = ("start_timeout", "model_control", "poll_seconds", "response_cache")
 """Settings of a server that are free in a pod; the chart sets addresses and access."""
@@ -58,6 +58,9 @@ class Release:
     )
     gpus: int = setting(0, "GPUs per pod.", min=0)
     service_monitor: bool = setting(False, "Let the Prometheus operator scrape metrics.")
+    ui: bool = setting(
+        False, "Also serve the page in the browser, and the tasks over HTTP, at the HTTP port."
+    )
     kserve: bool = setting(False, "Write a KServe InferenceService and ServingRuntime.")
     watchdog: float | None = like(ServiceSettings, "watchdog")
     queue_capacity: int | None = like(ServiceSettings, "queue_capacity")
@@ -81,13 +84,26 @@ class Release:
 
 def value_schema() -> dict[str, Any]:
     """Return the JSON schema of the chart's values that are settings of Naiad."""
-    kinds = {one.name: one for one in (*fields(ServiceSettings), *fields(ServeSettings))}
+    kinds = {
+        one.name: one
+        for one in (*fields(ServiceSettings), *fields(ServeSettings), *fields(UiSettings))
+    }
     settings = {_key(one): _schema(one, hint) for one, hint in (*_service(), *_served())}
     return {
         "instances": _schema(kinds["instances"], int),
         "exitTimeout": _schema(kinds["exit_timeout"], int, unit=False),
-        "settings": {"type": "object", "additionalProperties": False, "properties": settings},
+        "settings": _object(settings),
+        "ui": _object(
+            {
+                "enabled": {"type": "boolean"},
+                "maxUploadMb": _schema(kinds["max_upload_mb"], int),
+            }
+        ),
     }
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _service() -> Iterator[tuple[Field[Any], Any]]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from naiad.tasks.requests import without_place
 from naiad.tasks.sources import Input, find_inputs, open_input
 from naiad.tasks.tables import block_of, rows_of
 from naiad.tasks.task import Column, Draws, Joins, Json, Opens, Parses, Source, Task, WritesFiles
+from naiad.tasks.units import Unit, joined, read_parts, unread
 
 _TYPED: Final = Path("-")
 
@@ -142,16 +142,15 @@ class TaskCall:
             raise InvalidInput(f"nothing to ask about; give {self.task.unit}")
         parts = self.task.parts(self.card) if isinstance(self.task, Joins) else ("",)
         waiting: deque[Answer] = deque()
-        units = _good(self._joined(self._read(inputs, chosen), len(parts)), waiting)
+        units = _good(joined(self.task, self._read(inputs, chosen), len(parts)), waiting)
         asked = self.asked.answers(units, options, timeout=self.task.timeout, request_id=request_id)
         with closing(asked) as answers:
             for answer in answers:
                 while waiting[0].error is not None:
                     yield waiting.popleft()
-                read = waiting.popleft()
-                error = answer if isinstance(answer, NaiadError) else None
-                result = None if error is not None else answer
-                yield Answer(read.name, read.path, read.number, result, error, read.unit())
+                failed = isinstance(answer, NaiadError)
+                outcome = {"error" if failed else "result": answer}
+                yield replace(waiting.popleft(), **outcome)
             yield from waiting
 
     def rows(self, answer: Answer, options: Any) -> list[Json]:
@@ -192,42 +191,25 @@ class TaskCall:
             return []
         return [*self.task.files(answer.unit(), answer.result, options)]
 
-    def _read(
-        self, inputs: Sequence[Input], chosen: slice
-    ) -> Iterator[tuple[Input, int, str, Any]]:
+    def _read(self, inputs: Sequence[Input], chosen: slice) -> Iterator[Unit]:
         for given in inputs:
             try:
                 refuse_references(given.path)
                 source: Source[Any] = open_input(self.task, given)
             except NaiadError as error:
-                yield given, 0, str(given.path), error
+                yield unread(given, error)
                 continue
             with closing(source):
-                numbers = range(len(source))[chosen]
-                for number, (name, unit) in zip(numbers, source.read(numbers), strict=True):
-                    yield given, number, name, unit
-
-    def _joined(self, read: Iterator[tuple[Input, int, str, Any]], size: int) -> Iterator[Answer]:
-        """Yield answers without a result yet: units joined from ``size`` parts each, or errors."""
-        while group := list(islice(read, size)):
-            given, number, name, unit = group[0]
-            error = next((one for *_, one in group if isinstance(one, Exception)), None)
-            if error is None and len(group) < size:
-                error = InvalidInput(f"the model needs {size} files for each of the inputs")
-            if error is None and size > 1:
-                unit = cast("Joins[Any]", self.task).join([one for *_, one in group])
-                name = ", ".join(called for *_, called, _ in group)
-            if error is not None and not isinstance(error, NaiadError):
-                error = InvalidInput(str(error))
-            yield Answer(name, given.path, number, error=error, _unit=unit)
+                yield from read_parts(given, source, range(len(source))[chosen])
 
 
-def _good(units: Iterator[Answer], waiting: deque[Answer]) -> Iterator[Any]:
+def _good(units: Iterator[Unit], waiting: deque[Answer]) -> Iterator[Any]:
     """Yield the units that were read; all that were, or failed, are put into ``waiting``."""
-    for answer in units:
+    for unit in units:
+        answer = Answer(unit.name, unit.path, unit.number, error=unit.error, _unit=unit.value)
         waiting.append(answer)
-        if answer.error is None:
-            yield answer.unit()
+        if unit.error is None:
+            yield unit.value
 
 
 def plain(value: Any) -> Any:

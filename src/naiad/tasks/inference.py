@@ -8,9 +8,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from naiad.client import Client
 from naiad.console import complain, progress_bar, say, say_notice, shortened
@@ -34,6 +33,7 @@ from naiad.tasks.task import (
     WritesFiles,
 )
 from naiad.tasks.truth import HasTruth
+from naiad.tasks.units import Unit, joined, read_parts, unread
 
 PICTURES: Final = (".png", ".jpg", ".svg", ".pdf")
 
@@ -176,23 +176,7 @@ class _Answered:
         return parts[0] if len(parts) == 1 else cast("Joins[Any]", self.task).join(parts)
 
 
-@dataclass(slots=True)
-class _Asked:
-    """A unit and where it was read from; ``stem`` is the name of its files without suffixes."""
-
-    places: Sequence[tuple[Input, int]]
-    stem: Path
-    name: str
-    unit: Any
-    count: int = 1  # units in the input
-
-    @property
-    def given(self) -> Input:
-        return self.places[0][0]
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(NamedTuple):
     """An opened input, and the indices of the units to ask about."""
 
     given: Input
@@ -205,9 +189,10 @@ class _Run:
 
     def __init__(self, what: Inference, client: Client) -> None:
         self.what, self.client = what, client
-        self.asked: deque[_Asked] = deque()
+        self.asked: deque[Unit] = deque()
         self.failed = self.done = 0
         self.several = False
+        self.stems: dict[Input, list[Path]] = {}  # by input, of the files of each unit
         self.kept: list[Found] = []
         self.folder: FolderOfFiles | None = None
         task = what.task
@@ -225,7 +210,7 @@ class _Run:
                 try:
                     source = stack.enter_context(closing(self._open(given)))
                 except NaiadError as error:
-                    self._fail(_Asked([(given, 0)], Path(), str(given.path), None), error)
+                    self._fail(unread(given, error), error)
                     continue
                 sources.append(_Opened(given, source, range(len(source))[what.chosen]))
             count = sum(len(opened.numbers) for opened in sources)
@@ -235,14 +220,18 @@ class _Run:
             if len(parts) > 1:
                 self._check_parts(count, parts)
                 count //= len(parts)
+            counts = [(opened.given.name, len(opened.source)) for opened in sources]
+            stems = stems_of(task, counts, len(parts))
+            self.stems = {one.given: named for one, named in zip(sources, stems, strict=True)}
             report = report_of(task, count, card, what.options)
             comparison = self._truth.comparison(card) if self._truth is not None else None
             advance = stack.enter_context(progress_bar(task.unit, count, unit=task.unit))
             began = time.perf_counter()
             outputs: dict[Path, Output] = {}
             self.folder = what.folder_of_files(inputs, card)
+            read = (one for source in sources for one in read_parts(*source))
             answers = model.answers(
-                self._units(self._read(sources, len(parts)), len(parts)),
+                self._units(joined(task, read, len(parts))),
                 what.options,
                 concurrency=what.concurrency,
                 timeout=what.timeout,
@@ -261,7 +250,7 @@ class _Run:
                     found = _Answered(asked.name, answer, task, asked.places)
                     report.add(found)
                     if comparison is not None:
-                        comparison.add(asked.unit, answer)
+                        comparison.add(asked.value, answer)
                     self._draw(found, card)
                 advance(self.failed + self.done)
             seconds = time.perf_counter() - began
@@ -289,33 +278,17 @@ class _Run:
                 f"in this order: {', '.join(parts)}"
             )
 
-    def _units(self, read: Iterator[_Asked], size: int) -> Iterator[Any]:
-        """Yield units joined from ``size`` parts each, and report those with an error."""
-        while group := list(islice(read, size)):
-            asked = next((one for one in group if isinstance(one.unit, Exception)), group[0])
-            if isinstance(asked.unit, Exception):
-                self._fail(asked, asked.unit)
-                continue
-            if size > 1:
-                asked = _Asked(
-                    [place for one in group for place in one.places],
-                    asked.stem,
-                    _name_of(group),
-                    cast("Joins[Any]", self.what.task).join([one.unit for one in group]),
-                )
-            self.asked.append(asked)
-            yield asked.unit
-
-    def _read(self, sources: Sequence[_Opened], size: int) -> Iterator[_Asked]:
-        counts = [(opened.given.name, len(opened.source)) for opened in sources]
-        stems = stems_of(self.what.task, counts, size)
-        for opened, named in zip(sources, stems, strict=True):
-            units = opened.source.read(opened.numbers)
-            for number, (name, unit) in zip(opened.numbers, units, strict=True):
-                yield _Asked([(opened.given, number)], named[number], name, unit, len(named))
+    def _units(self, read: Iterator[Unit]) -> Iterator[Any]:
+        """Yield the units that were read, and report the others."""
+        for unit in read:
+            if unit.error is not None:
+                self._fail(unit, unit.error)
+            else:
+                self.asked.append(unit)
+                yield unit.value
 
     def _write(
-        self, asked: _Asked, result: Any, card: Any, outputs: dict[Path, Output], stack: ExitStack
+        self, asked: Unit, result: Any, card: Any, outputs: dict[Path, Output], stack: ExitStack
     ) -> None:
         what = self.what
         place = what.place_of(asked.given)
@@ -323,12 +296,14 @@ class _Run:
             return
         files: list[str] = []
         if self.folder is not None:
-            files = self.folder.write(asked.stem, asked.unit, result, what.options)
+            files = self.folder.write(
+                self.stems[asked.given][asked.number], asked.value, result, what.options
+            )
         if place not in outputs:
             beside = self.folder is not None
             output = Output(what.task, place, card, what.options, files=beside)
             outputs[place] = stack.enter_context(output)
-        outputs[place].add(asked.name, asked.unit, result, files)
+        outputs[place].add(asked.name, asked.value, result, files)
 
     def _draw(self, found: _Answered, card: Any) -> None:
         what = self.what
@@ -368,7 +343,7 @@ class _Run:
         if self.failed:
             complain(f"{self.failed:,} of {self.failed + self.done:,} {unit} failed")
 
-    def _fail(self, asked: _Asked, error: Exception) -> None:
+    def _fail(self, asked: Unit, error: Exception) -> None:
         self.failed += 1
         said = without_place(self.what.task, error, "").removeprefix(asked.name).lstrip(": ")
         complain(f"{self._called(asked)}: {said}")
@@ -378,23 +353,14 @@ class _Run:
                 "got an answer"
             )
 
-    def _called(self, asked: _Asked) -> str:
+    def _called(self, asked: Unit) -> str:
         """Return the name of a unit, with its position if its file has many."""
         task = self.what.task
         says_file = str(asked.given.path) in asked.name
-        if not isinstance(task, Opens) or asked.unit is None or says_file:
+        if not isinstance(task, Opens) or says_file:
             return shortened(asked.name) if isinstance(task, Parses) else asked.name
-        given, number = asked.places[0]
-        file = f"{given.path}: " if self.several else ""
-        return f"{file}{task.unit.removesuffix('s')} {number} ({asked.name})"
-
-
-def _name_of(group: Sequence[_Asked]) -> str:
-    """Return the names of a unit's parts; of all units of one input, its path."""
-    paths = {one.given.path for one in group}
-    if len(paths) == 1 < len(group) and group[0].count == len(group):
-        return str(paths.pop())
-    return ", ".join(one.name for one in group)
+        file = f"{asked.path}: " if self.several else ""
+        return f"{file}{task.unit.removesuffix('s')} {asked.number} ({asked.name})"
 
 
 def infer(what: Inference, client: Client, inputs: Sequence[Input]) -> int:

@@ -8,6 +8,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import PurePath
 from typing import Any, Final, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
+from naiad.client.checks import checked_text
 from naiad.core.fields import choices, out_of_bounds
 from naiad.errors import InvalidInput
 from naiad.tasks.task import Json
@@ -147,7 +148,10 @@ def _read(known: OptionField, one: Field[Any], value: Any) -> Any:
         raise InvalidInput(f"{known.name} is {value!r}; it must be {wanted}")
     if wrong := out_of_bounds(one, value, known.choices):
         raise InvalidInput(f"{known.name} is {value!r}; it must be {wrong}")
-    return tuple(cast("Sequence[str]", value)) if known.kind == "strings" else value
+    if known.kind != "strings":
+        return checked_text(known.name, value) if isinstance(value, str) else value
+    texts = cast("Sequence[str]", value)
+    return tuple(checked_text(f"{known.name}[{n}]", text) for n, text in enumerate(texts))
 
 
 def _is(kind: Kind, value: Any) -> bool:

@@ -144,7 +144,7 @@ class Exposure:
         history: str = "",
     ) -> None:
         """Write the server's card where commands on this host find it."""
-        gate = self.gate
+        gate, ui = self.gate, self._settings.ui
         card = ServerCard(
             pid=pid,
             address=endpoints.address,
@@ -155,6 +155,7 @@ class Exposure:
             model_control=self._settings.model_control,
             grpc_tls=endpoints.grpc_tls,
             gate=asdict(gate) if gate is not None else None,
+            ui=asdict(ui) if ui is not None else None,
             history=history,
             python=sys.executable,
             directory=str(Path.cwd()),

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 import gradio as gr
-from plotly import graph_objects
 
 from naiad.client.transport import ModelInfo
 from naiad.errors import NaiadError
+from naiad.figures import graph_objects, lay_out
 from naiad.triton.past_requests import PastRequests
 from naiad.ui.answers import clear_background
 from naiad.ui.events import QUICK
@@ -278,14 +278,9 @@ def _figure(
         )
     last = moments[-1].time if moments else 0.0
     span = [datetime.fromtimestamp(last - KEPT), datetime.fromtimestamp(last + EVERY)]
-    figure.update_layout(
-        height=_HEIGHT + 16 * max(0, len(colours) - 3),  # a legend may have a line for each
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "y": -0.2, "x": 0, "font": {"size": 11}},
-        hovermode="x unified",
-        uirevision="overview",
-        showlegend=True,
-    )
+    height = _HEIGHT + 16 * max(0, len(colours) - 3)  # a legend may have a line for each
+    lay_out(figure, height, legend=-0.2, hover="x unified")
+    figure.update_layout(legend_font_size=11, uirevision="overview", showlegend=True)
     clear_background(figure)
     figure.update_xaxes(range=span, tickformat="%H:%M")
     figure.update_yaxes(

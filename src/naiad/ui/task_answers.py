@@ -73,6 +73,9 @@ def answer(
         DeadlineExceeded: the call took longer than a call may.
     """
     options = call.options(given.options)
+    if len(given.typed) > MOST_UNITS or len(given.files) > MOST_UNITS:
+        what = call.task.unit if len(given.typed) > MOST_UNITS else "files"
+        raise TooLargeError(f"over {MOST_UNITS:,} {what}; {_fewer(call)}")
     columns = call.columns(options)
     paths = uploads.place(given.files)
     chosen = slice(given.start, None if given.count is None else given.start + given.count)

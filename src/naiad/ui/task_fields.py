@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from naiad.client.checks import checked_text
 from naiad.errors import InvalidInput
 from naiad.tasks.calls import TaskCall
 from naiad.tasks.option_fields import OptionField
@@ -243,12 +244,7 @@ def _strings(name: str, value: Any) -> tuple[str, ...]:
     for number, one in enumerate(_list(name, value)):
         if not isinstance(one, str):
             raise InvalidInput(f"{name}[{number}] is {_kind(one)}; it must be a string")
-        try:
-            one.encode()
-        except UnicodeEncodeError:
-            raise InvalidInput(
-                f"{name}[{number}] is not Unicode: it has half a character"
-            ) from None
+        checked_text(f"{name}[{number}]", one)
     return tuple(value)
 
 

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import anyio
 from fastapi import FastAPI
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from naiad.errors import InvalidInput, NaiadError, NotAllowed
 from naiad.tasks.calls import TaskCall
 from naiad.ui.openapi import server_document
 from naiad.ui.surface import Surface
-from naiad.ui.task_answers import BusyError, TooLargeError, answer, column_json, status_of
+from naiad.ui.task_answers import (
+    MOST_UNITS,
+    BusyError,
+    TooLargeError,
+    answer,
+    column_json,
+    status_of,
+)
 from naiad.ui.task_fields import FILES, Given, TaskFields
 from naiad.ui.uploads import Uploads
 
@@ -28,6 +37,7 @@ MODELS_HEADER: Final = "x-naiad-models"
 """Set by the gate alone: the models that the caller's key is for, with commas between."""
 MOST_AT_ONCE: Final = 32
 LARGEST_JSON: Final = 32_000_000
+_MOST_FIELDS: Final = 2 * MOST_UNITS  # of a form: units, and options with many values
 _FORM: Final = "multipart/form-data"
 
 
@@ -43,7 +53,17 @@ def add_tasks(app: FastAPI, surface: Surface) -> None:
         app.add_api_route(path, endpoint, methods=[method], response_model=None)
     app.add_exception_handler(NaiadError, _failed)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _broken)
+
+
+class JsonAnswer(JSONResponse):
+    """An answer in JSON, of any text that Python holds."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode; a surrogate, of a file's name or a model's answer, becomes ``\\udce9``."""
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
 
 
 class _TasksApi:
@@ -60,12 +80,12 @@ class _TasksApi:
             for name, call in calls.items()
             if _allowed(request, call)
         ]
-        return JSONResponse({"tasks": told})
+        return JsonAnswer({"tasks": told})
 
     async def described(self, request: Request, name: str) -> Response:
         """Return the fields and columns of a task."""
         call = await self._call(request, name)
-        return JSONResponse(await self._run(lambda: _about(name, call)))
+        return JsonAnswer(await self._run(lambda: _about(name, call)))
 
     async def document(self, request: Request) -> Response:
         """Return the OpenAPI document of what is served now."""
@@ -79,7 +99,7 @@ class _TasksApi:
                 models=allowed,
             )
         )
-        return JSONResponse(made)
+        return JsonAnswer(made)
 
     async def asked(self, request: Request, name: str) -> Response:
         """Answer a call."""
@@ -94,7 +114,7 @@ class _TasksApi:
         finally:
             self._running -= 1
         headers = {"Retry-After": "1"} if status in (429, 503) else None
-        return JSONResponse(body, status, headers)
+        return JsonAnswer(body, status, headers)
 
     async def _answer(
         self, request: Request, call: TaskCall, given: Given, uploads: Uploads
@@ -125,7 +145,7 @@ class _TasksApi:
                 415,
                 f"the content type is {kind[:100] or 'missing'}; send application/json or {_FORM}",
             )
-        text = b""
+        text = bytearray()
         async for chunk in request.stream():
             text += chunk
             if len(text) > LARGEST_JSON:
@@ -137,7 +157,8 @@ class _TasksApi:
     async def _read_form(self, request: Request, fields: TaskFields, uploads: Uploads) -> Given:
         values: list[tuple[str, str]] = []
         files: list[Any] = []
-        async with request.form() as form:
+        form = request.form(max_files=MOST_UNITS, max_fields=_MOST_FIELDS)
+        async with _limits_said(form) as form:
             for name, value in form.multi_items():
                 if not isinstance(value, UploadFile):
                     values.append((name, value))
@@ -155,6 +176,18 @@ class _TasksApi:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(MOST_AT_ONCE + 8)
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+@asynccontextmanager
+async def _limits_said(reading: AbstractAsyncContextManager[FormData]) -> AsyncGenerator[FormData]:
+    """Read a form; one beyond a limit is too large, not malformed as Starlette has it."""
+    try:
+        async with reading as form:
+            yield form
+    except HTTPException as error:
+        if error.detail.startswith(("Too many", "Part exceeded")):
+            raise TooLargeError(f"the form is too large: {error.detail}") from None
+        raise
 
 
 def _outcome(
@@ -202,9 +235,9 @@ def _allowed(request: Request, call: TaskCall) -> bool:
     return models is None or call.model in models
 
 
-def _parsed(text: bytes) -> Any:
+def _parsed(text: bytearray) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the body is not JSON: {error}") from None
 
@@ -213,17 +246,30 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((repeated, times),) = Counter(name for name, _ in pairs).most_common(1)
+        raise InvalidInput(f"{repeated!r} is given {times} times; give it once")
+    return found
+
+
 async def _failed(_: Request, error: Exception) -> Response:
     assert isinstance(error, NaiadError)
     status = status_of(error)
     headers = {"Retry-After": "1"} if status in (429, 503) else None
-    return JSONResponse({"error": str(error)}, status, headers)
+    return JsonAnswer({"error": str(error)}, status, headers)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return JsonAnswer({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _gone(_: Request, error: Exception) -> Response:
+    """Answer a client that hung up while it sent; nobody reads it."""
+    return Response(status_code=499)
 
 
 async def _broken(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": "internal error; the server's log has it"}, 500)
+    return JsonAnswer({"error": "internal error; the server's log has it"}, 500)

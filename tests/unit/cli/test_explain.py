@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from tests.support.history import write
+from tests.support.history import kept, write
 from tests.support.ports import free_ports
 from typer.testing import CliRunner
 
@@ -19,9 +19,8 @@ KEY = "the-control-key-of-this-test"
 
 @pytest.fixture
 def ring() -> Iterator[History]:
-    ring = History.make(4)
-    yield ring
-    ring.close()
+    with kept(4) as ring:
+        yield ring
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ RELEASES = {
     "bare": RELEASE,
     "keda": replace(RELEASE, max_replicas=6, service_monitor=True, gpus=1),
     "hpa": replace(RELEASE, max_replicas=6, autoscaling="hpa", repository="pvc://models/a/b"),
+    "ui": replace(RELEASE, ui=True),
     "s3": replace(RELEASE, pipelines=[], repository="s3://bucket/models", replicas=1),
     "image": replace(RELEASE, repository="oci://registry.example.org:5000/models:3"),
     "kserve": replace(RELEASE, kserve=True, repository="s3://bucket/models", max_replicas=4),
@@ -147,6 +148,7 @@ def test_the_arguments_are_those_of_naiad_serve(release: Release, tmp_path: Path
         assert (given["model_repository"] is not None) == bool(release.repository)
         assert given["insecure"] is True  # the NetworkPolicy says who may ask
         assert given["metrics_host"] == given["health_host"] == "0.0.0.0"
+        assert given["ui"] is release.ui
         assert given["latency_target"] == 0.05
         assert given["queue_capacity"] == 2_000_000
         assert (given["interval"], given["memory_limit"]) == (2.5, 8_000_000_000)
@@ -306,6 +308,17 @@ def test_keys_and_certificates_come_from_secrets(tmp_path: Path) -> None:
     # The gate fetches the issuer's keys.
     egress = made["NetworkPolicy", "nu"]["spec"]["egress"]
     assert {port["port"] for rule in egress for port in rule["ports"]} == {53, 443}
+
+
+def test_the_page_is_at_the_http_port_and_off_by_default(tmp_path: Path) -> None:
+    made = rendered(tmp_path, RELEASES["ui"], {"ui": {"enabled": True, "maxUploadMb": 64}})
+    (server,) = made["Deployment", "nu"]["spec"]["template"]["spec"]["containers"]
+    assert {"--ui", "--max-upload-mb=64"} <= {*server["args"]}
+    assert made["Service", "nu"]["spec"]["sessionAffinity"] == "ClientIP"
+    assert "--ui" in supersonic_values(RELEASES["ui"])["triton"]["args"]
+    without = rendered(tmp_path)
+    assert "--ui" not in str(without["Deployment", "nu"])
+    assert "sessionAffinity" not in without["Service", "nu"]["spec"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.wire import Ask, protocol, task
 from tests.unit.strategies import GRAPH, graphs
 
 from naiad import Budget, Pipeline, Tensor
@@ -32,7 +33,6 @@ class Plenty(Pipeline):
 
 
 WIRE = Wire.of(Plenty)
-Ask = tuple[str, dict[str, Any], dict[str, np.ndarray]]  # id, parameters, arrays
 
 
 @pytest.fixture(scope="module")
@@ -42,36 +42,6 @@ def arenas():
     yield ours, theirs
     ours.close()
     theirs.close()
-
-
-def protocol(values: np.ndarray) -> bytes:
-    """A tensor as the KServe v2 protocol has it."""
-    if values.dtype != object:
-        return values.tobytes()
-    return b"".join(struct.pack("<I", len(value)) + value for value in values.flat)
-
-
-def task(inbox: Arena, asked: list[Ask]) -> bytes:
-    """What the native backend sends, as ``contract.h`` writes it."""
-    numbers, text, end = [0, len(asked), 0], b"", 0
-    pieces: list[tuple[int, bytes]] = []
-    for name, parameters, arrays in asked:
-        said = json.dumps(parameters).encode() if parameters else b""
-        text += name.encode() + said
-        numbers += [len(name.encode()), len(said)]
-        for key in WIRE.inputs:
-            if key not in arrays:
-                numbers.append(-1)
-                continue
-            data = protocol(arrays[key])
-            numbers += [arrays[key].ndim, *arrays[key].shape, end, len(data)]
-            pieces.append((end, data))
-            end += -(-len(data) // 64) * 64
-    numbers[0] = end
-    memory = inbox.reserve(end)
-    for offset, data in pieces:
-        memory[offset : offset + len(data)] = data
-    return array("q", [len(numbers), *numbers]).tobytes() + text
 
 
 def answers(outbox: Arena, message: bytes) -> tuple[list[Any], list[int]]:
@@ -111,7 +81,7 @@ asks = st.tuples(
 @given(asked=st.lists(asks, max_size=4))
 def test_requests_arrive_as_they_were_sent(arenas: Any, asked: list[Ask]) -> None:
     ours, theirs = arenas
-    read = WIRE.read(task(ours, asked), theirs)
+    read = WIRE.read(task(WIRE, ours, asked), theirs)
     assert len(read) == len(asked)
     for request, (name, parameters, arrays) in zip(read, asked, strict=True):
         assert isinstance(request, Request)
@@ -159,7 +129,7 @@ def test_a_request_that_is_wrong_is_told_so_beside_others_that_run(arenas: Any) 
         "fixed": np.zeros((2, 2), np.uint8),
     }
     wrong = right | {"parent": np.array([5])}
-    read = WIRE.read(task(ours, [("a", {}, wrong), ("b", {}, right)]), theirs)
+    read = WIRE.read(task(WIRE, ours, [("a", {}, wrong), ("b", {}, right)]), theirs)
     assert isinstance(read[0], InvalidInput)
     assert isinstance(read[1], Request)
     report = Report([read[0], PipelineError("it is broken")])

@@ -75,6 +75,7 @@ def test_plain_values_become_options():
     [
         ({}, "labels is missing: Labels."),
         ({"labels": [1]}, r"labels is \[1\]; it must be a list of strings"),
+        ({"labels": ["a", "\ud800"]}, r"labels\[1\]: character 0 is the surrogate U\+D800"),
         ({"labels": ["a"], "top": True}, "top is True; it must be of type integer"),
         ({"labels": ["a"], "top": 10}, "top is 10; it must be from 1 to 9"),
         ({"labels": ["a"], "top": 2.0}, "top is 2.0; it must be of type integer"),

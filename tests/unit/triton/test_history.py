@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from tests.support.history import write
+from tests.support.history import kept, write
 
 from naiad.errors import Unavailable
 from naiad.triton.history import PROBE, History
@@ -14,9 +14,8 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 @pytest.fixture
 def ring() -> Iterator[History]:
-    ring = History.make(4)
-    yield ring
-    ring.close()
+    with kept(4) as ring:
+        yield ring
 
 
 def ids(ring: History, count: int) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.collector import Collector, attributes, collecting
-from tests.support.history import write
+from tests.support.history import kept, write
 
 from naiad import otlp
 from naiad.triton.history import PROBE, History
@@ -16,9 +16,8 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 @pytest.fixture
 def ring() -> Iterator[History]:
-    ring = History.make(40)
-    yield ring
-    ring.close()
+    with kept(40) as ring:
+        yield ring
 
 
 @pytest.fixture

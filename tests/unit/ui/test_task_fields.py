@@ -77,7 +77,7 @@ def test_a_form_says_the_same_in_text(client: Client) -> None:
         ("zero_shot", {"texts": []}, "give texts or files"),
         ("zero_shot", {"texts": "a"}, "texts is a string; it must be a list"),
         ("zero_shot", {"texts": ["a", 1]}, "texts[1] is a number; it must be a string"),
-        ("zero_shot", {"texts": ["\ud800"]}, "texts[0] is not Unicode"),
+        ("zero_shot", {"texts": ["\ud800"]}, "texts[0]: character 0 is the surrogate U+D800"),
         ("zero_shot", {"texts": ["a"], "x": 1}, "unknown field 'x'; fields: texts, files, labels"),
         ("mednist", {"texts": ["a"]}, "unknown field 'texts'; fields: files, picture"),
         ("mednist", {"files": [{"name": "a"}]}, 'objects with "name" and "content"'),

@@ -8,12 +8,8 @@ import numpy as np
 
 from naiad.applications.gat.display import MOST_PAPERS, layout
 from naiad.applications.gat.results import GatResult
-from naiad.errors import MissingExtra, NaiadError
-
-try:
-    from plotly import graph_objects
-except ModuleNotFoundError:
-    raise MissingExtra("ui", "plotly") from None
+from naiad.errors import NaiadError
+from naiad.figures import graph_objects, lay_out
 
 # All are seen on white and on black.
 _COLOURS: Final = ("#3d8fd1", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a800")
@@ -69,11 +65,5 @@ def graph_figure(result: GatResult) -> Any:
         )
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")
-    figure.update_layout(
-        height=_HEIGHT,
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "y": -0.02, "x": 0, "itemsizing": "constant"},
-        hovermode="closest",
-        dragmode="pan",
-    )
+    lay_out(figure, _HEIGHT, legend=-0.02, drag="pan")
     return figure

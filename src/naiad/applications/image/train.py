@@ -11,7 +11,6 @@ import numpy as np
 from naiad.applications.image.card import LABELS_FILE, SCALINGS, ImageCard, Preprocessing
 from naiad.applications.image.schema import SHAPES
 from naiad.applications.image.shapes import SIZE, draw
-from naiad.card import Evaluation
 from naiad.errors import MissingExtra
 from naiad.weights import TENSORS_FILE
 
@@ -23,7 +22,7 @@ except ImportError as error:
     raise MissingExtra("image", error.name or "torch") from error
 
 from naiad.applications.image.network import ShapeNet, fused
-from naiad.applications.training import seeded, step
+from naiad.applications.training import accuracy, seeded, step
 
 NOTICE: Final = "trained on generated shapes, not on photographs"
 
@@ -70,16 +69,8 @@ def train(
         preprocessing=Preprocessing(SIZE, SIZE, "NCHW", SCALINGS["inception"]),
         notice=NOTICE,
         provenance={"trained on": f"{images:,} generated pictures", "command": command},
-        evaluations=(
-            Evaluation(
-                name="accuracy",
-                value=right["accuracy"],
-                split="test",
-                data="generated pictures",
-                count=test_images,
-            ),
-        ),
-        metrics={"test pictures": test_images, **right},
+        evaluations=accuracy(right.pop("accuracy"), "generated pictures", test_images),
+        metrics=right,
     )
     card = card.save_with(net, folder)
     (folder / LABELS_FILE).write_text("".join(f"{shape}\n" for shape in SHAPES), "utf-8")

@@ -12,13 +12,7 @@ from naiad.applications.nugraph.events import Event
 from naiad.applications.nugraph.projection import fit_projection
 from naiad.applications.nugraph.results import FILTERED, NuGraphResult
 from naiad.applications.nugraph.schema import PLANES
-from naiad.errors import MissingExtra
-
-try:
-    from plotly import graph_objects
-    from plotly.subplots import make_subplots
-except ModuleNotFoundError:
-    raise MissingExtra("ui", "plotly") from None
+from naiad.figures import graph_objects, lay_out, make_subplots
 
 # All are seen on white and on black.
 _COLOURS: Final = (
@@ -54,13 +48,7 @@ def event_figure(event: Event, result: NuGraphResult) -> Any:
     _name_once(figure)
     figure.update_xaxes(title_text="wire", title_standoff=4)
     figure.update_yaxes(title_text="time (ticks)", title_standoff=4)
-    figure.update_layout(
-        height=_HEIGHT,
-        margin={"l": 10, "r": 10, "t": 40, "b": 10},
-        legend={"orientation": "h", "y": -0.06, "x": 0, "itemsizing": "constant"},
-        hovermode="closest",
-        dragmode="zoom",
-    )
+    lay_out(figure, _HEIGHT, legend=-0.06, top=40)
     return figure
 
 

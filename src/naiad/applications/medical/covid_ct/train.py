@@ -13,7 +13,6 @@ from naiad.applications.medical.covid_ct.model import ChestNet
 from naiad.applications.medical.covid_ct.phantoms import affine, draw
 from naiad.applications.medical.covid_ct.schema import NOTICE
 from naiad.applications.medical.covid_ct.volumes import foreground, resized
-from naiad.card import Evaluation
 from naiad.errors import MissingExtra
 from naiad.torch_model import NetworkCard
 
@@ -24,7 +23,7 @@ try:
 except ImportError as error:
     raise MissingExtra("covid-ct", error.name or "torch") from error
 
-from naiad.applications.training import seeded, step
+from naiad.applications.training import accuracy, seeded, step
 
 _LEARNING_RATE: Final = 1e-2
 _WEIGHT_DECAY: Final = 3e-2
@@ -78,16 +77,7 @@ def train(
             "data": f"{phantoms} generated chest phantoms, seed {seed}",
             "command": command,
         },
-        evaluations=(
-            Evaluation(
-                name="accuracy",
-                value=round(right.item(), 4),
-                split="test",
-                data="generated chest phantoms",
-                count=test_phantoms,
-            ),
-        ),
-        metrics={"phantoms": test_phantoms, "accuracy": round(right.item(), 4)},
+        evaluations=accuracy(right.item(), "generated chest phantoms", test_phantoms),
     )
     return card.save_with(net, folder)
 

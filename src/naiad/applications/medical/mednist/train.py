@@ -12,7 +12,6 @@ from naiad.applications.medical.mednist.model import ModalityNet
 from naiad.applications.medical.mednist.phantoms import draw, encode
 from naiad.applications.medical.mednist.pixels import decode
 from naiad.applications.medical.mednist.schema import CLASSES, NOTICE
-from naiad.card import Evaluation
 from naiad.errors import MissingExtra
 from naiad.torch_model import NetworkCard
 
@@ -23,7 +22,7 @@ try:
 except ImportError as error:
     raise MissingExtra("mednist", error.name or "torch") from error
 
-from naiad.applications.training import seeded, step
+from naiad.applications.training import accuracy, seeded, step
 
 _LEARNING_RATE: Final = 3e-3
 
@@ -68,16 +67,7 @@ def train(
             "data": f"{images} phantoms of {len(CLASSES)} kinds, seed {seed}",
             "command": command,
         },
-        evaluations=(
-            Evaluation(
-                name="accuracy",
-                value=round(right.item(), 4),
-                split="test",
-                data="generated phantoms",
-                count=test_images,
-            ),
-        ),
-        metrics={"images": test_images, "accuracy": round(right.item(), 4)},
+        evaluations=accuracy(right.item(), "generated phantoms", test_images),
     )
     return card.save_with(net, folder)
 

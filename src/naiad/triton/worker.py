@@ -26,6 +26,7 @@ from naiad.core.pipeline import Pipeline, Request, load_pipeline
 from naiad.error_text import described, message_of
 from naiad.errors import EngineError, NaiadError, PipelineError, Unavailable
 from naiad.native.library import LIBRARY, library
+from naiad.runtime import threads
 from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Item, Preparer
 from naiad.runtime.runner import Report, Runner
@@ -138,6 +139,17 @@ def threads_ahead(pipeline: type[Pipeline], config: ServiceConfig) -> int:
     return max(0, min(pipeline.prepare_threads, spare))
 
 
+def most_threads(config: ServiceConfig, *, ahead: bool) -> int:
+    """Return the number of threads that a batch can use if all cores are free.
+
+    It is always the same if it is set, or if nothing in this process follows it.
+    """
+    fixed = config.service.threads is not None or config.spec.device != "cpu" or ahead
+    if fixed or not threads.is_followed():
+        return config.spec.threads
+    return len(os.sched_getaffinity(0))
+
+
 def serve_ahead(
     connection: Connection,
     inbox: Arena,
@@ -213,6 +225,7 @@ def answer(
 ) -> bytes:
     """Answer a task. Neither its content nor what a hook raises ends the worker."""
     try:
+        threads.use(wire.threads(task))
         read = wire.read(task, inbox)
         if isinstance(read, Batch):
             done = merger.run(read)
@@ -252,9 +265,11 @@ def main() -> None:
             kind, config = pipeline_of(hello)
             runner = load(config.spec, kind)
             wire = Wire.of(type(runner.pipeline), runner.contract)
-            threads = threads_ahead(type(runner.pipeline), config)
-            preparer = Preparer(runner, threads) if threads else None
-            return runner, preparer, wire, wire.announced(config, ahead=threads > 0)
+            beside = threads_ahead(type(runner.pipeline), config)
+            preparer = Preparer(runner, beside) if beside else None
+            most = most_threads(config, ahead=beside > 0)
+            said = wire.announced(config, ahead=beside > 0, most_threads=most)
+            return runner, preparer, wire, said
 
         made = loaded(
             load_model,

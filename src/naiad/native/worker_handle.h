@@ -1,6 +1,8 @@
 // One worker, and the thread that sends it batches and replaces it if it is lost.
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cmath>
 #include <exception>
@@ -125,6 +127,7 @@ class WorkerHandle {
   static constexpr double kWorthThreads = 0.03;  // seconds; below, more than one gain little
 
   void run() {
+    pthread_setname_np(pthread_self(), "naiad worker");  // for top and perf
     // The worker ends with the thread that starts it, so it must be started here.
     try {
       worker_.launch();

@@ -1,6 +1,7 @@
 """CPU time of a served event, by process and thread, beside that of the loop without a server.
 
     python -m benchmarks.nugraph3.shares [--size small] [--clients 16] [--runs 5] [--seconds 3]
+                                        [--docs]
 
 Serves NuGraph3 with its defaults and runs the loop of :mod:`benchmarks.nugraph3.loop` and the load
 generator in turn. CPU time depends little on what else runs on the machine, so a share of it says
@@ -23,6 +24,7 @@ from tempfile import TemporaryDirectory
 import psutil
 from benchmarks.nugraph3.inputs import SIZES, make_weights, simulated
 from benchmarks.nugraph3.loop import Loop
+from benchmarks.nugraph3.page import write_section
 from benchmarks.nugraph3.rounds import target_of
 from benchmarks.nugraph3.sides import NAIAD, Side
 
@@ -31,6 +33,8 @@ from naiad.bench.load import Load, Log, drive
 from naiad.bench.measure import run
 from naiad.bench.target import Target
 
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+COMMAND = "benchmarks.nugraph3.shares"
 GENERATOR, LOOP = "load generator", "loop without a server"
 _BATCH = 16
 _EVENTS = 16
@@ -55,6 +59,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--runs", type=int, default=5, help="rounds; 5 by default")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument(
+        "--docs", action="store_true", help="write the table of docs/performance.md"
+    )
     args = parser.parse_args()
     with TemporaryDirectory() as scratch:
         weights = Path(scratch) / "weights"
@@ -69,7 +76,10 @@ def main() -> None:
             target = target_of(Side(NAIAD, "nugraph3", server.grpc_url, server.pid), events)
             loop.run(args.size, _BATCH, args.seconds / 4)
             rounds = run(measure(target, server.pid, loop, args))
-    print(table(rounds))
+    text = table(rounds)
+    print(text)
+    if args.docs:
+        write_section(PAGE, text, COMMAND)
 
 
 async def measure(target: Target, server: int, loop: Loop, args: argparse.Namespace) -> list[Spent]:

@@ -18,7 +18,11 @@ from naiad.triton.model_config import ModelConfig
 MODEL_DEVICE: Final = "model"
 """Device of an instance whose model file places its own parts."""
 
-_SETTINGS: Final = (*(one.name for one in fields(ServiceSettings)), "cost")
+# Their files and backends have their own settings for threads.
+_SETTINGS: Final = (
+    *(one.name for one in fields(ServiceSettings) if one.name != "threads"),
+    "cost",
+)
 """Service settings that a config may have, with the prefix ``naiad_``."""
 
 

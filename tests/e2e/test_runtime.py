@@ -219,11 +219,11 @@ def test_a_lone_request_has_all_cores_and_two_at_once_their_shares(server):
         request = {"x": np.zeros(1, np.float32)}
         return [int(one["threads"][0]) for one in ask_all(server, [request] * at_once, "threads")]
 
-    time.sleep(2)  # for which batches that ran at once are remembered
-    lone = [threads(1) for _ in range(3)][-1]
-    assert lone in ([n] for n in range(1, 1 + len(os.sched_getaffinity(0))))  # a quota may be less
-    share = max(1, lone[0] // 2)
+    cores, lone = len(os.sched_getaffinity(0)), [0]
+    # Batches that ran at once are remembered for 2 s; and a quota may leave fewer cores.
+    while len(lone) < 30 and lone[-1] != cores:
+        lone += threads(1)
+    share = max(1, lone[-1] // 2)
     # On a busy machine, two may not overlap at first.
     assert any(threads(2) == [share, share] for _ in range(10))
-    time.sleep(2.5)
-    assert threads(1) == lone
+    assert any(threads(1) == lone[-1:] for _ in range(30))

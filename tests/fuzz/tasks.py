@@ -73,7 +73,7 @@ def ahead(
     first = start + -(-len(asked) // 64) * 64
     numbers, text = numbers_of(wire, asked, inbox, first)
     inbox.reserve(numbers[0])[start:first] = bytes(first - start)
-    numbers[2:4] = [3, 1, start]
+    numbers[2:4] = [3, numbers[3], start]
     return numbers, text
 
 

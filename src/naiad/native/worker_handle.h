@@ -192,46 +192,47 @@ class WorkerHandle {
   // it has prepared its own, and runs all prepared ones when it is free. `again`: as below.
   void serve_ahead(Queue::Batch batch, bool again) {
     Held held;
-    Threads threads(contract_->least_threads, contract_->least_threads);
+    auto threads = threads_for(batch);
     auto since = Clock::now();  // when the worker began the oldest
     auto failed = caught([&] {
-      give(std::move(batch), held);
+      give(std::move(batch), held, threads->number);
       while (!held.empty()) {
         bool more = !worker_.unprepared && !again && !breaker.on_trial();
         eventfd_t rung;
         if (more) {
           eventfd_read(bell_, &rung);  // before checking the queue
-          give(take(Seconds(0)).value_or(Queue::Batch{}), held);
+          give(take(Seconds(0)).value_or(Queue::Batch{}), held, threads->number);
         }
         if (worker_.wait(more && !worker_.unprepared ? bell_ : -1, patience(held, since))) {
-          hear(held, since);
+          hear(held, since, threads);
         } else if (Clock::now() - since > contract_->watchdog) {
           worker_.hung(contract_->watchdog);
         }
         drop_unbegun(held);
       }
     });
+    threads.reset();
     if (failed) give_up(std::move(held.batch()), failed, again);
   }
 
-  void give(Queue::Batch batch, Held& held) {
+  void give(Queue::Batch batch, Held& held, int threads) {
     drop_unwanted(batch);
     if (batch.empty()) return;
     size_t start = held.room(size_ahead(batch)), end = start + size_ahead(batch);
     std::string task;
     try {
-      task = write_apart(*contract_, batch, contract_->least_threads, *worker_.inbox, start);
+      task = write_apart(*contract_, batch, threads, *worker_.inbox, start);
     } catch (const std::exception& error) {  // out of memory, say; the worker was not told
       refuse(batch, error);
       return;
     }
-    for (auto& pending : batch) pending->story.threads = contract_->least_threads;
+    for (auto& pending : batch) pending->story.threads = threads;
     held.add(std::move(batch), start, end);
     ++worker_.unprepared;
     worker_.ask(task);
   }
 
-  void hear(Held& held, Clock::time_point& since) {
+  void hear(Held& held, Clock::time_point& since, std::unique_ptr<Threads>& threads) {
     std::string said = worker_.receive(contract_->watchdog);
     if (said.empty()) {
       --worker_.unprepared;
@@ -239,6 +240,9 @@ class WorkerHandle {
     }
     Times times{since, since, Clock::now()};
     Asked asked{held.pop(requests_of(said)), times, false, said, worker_.outbox()};
+    asked.work = Seconds(times.received - since).count() * threads->number;
+    threads.reset();
+    threads = threads_for(held.batch());
     since = times.received;
     if (breaker.on_trial()) log(kWarning, "the worker answers again");
     breaker.succeeded();

@@ -139,15 +139,16 @@ def threads_ahead(pipeline: type[Pipeline], config: ServiceConfig) -> int:
     return max(0, min(pipeline.prepare_threads, spare))
 
 
-def most_threads(config: ServiceConfig, *, ahead: bool) -> int:
+def most_threads(config: ServiceConfig, beside: int) -> int:
     """Return the number of threads that a batch can use if all cores are free.
 
-    It is always the same if it is set, or if nothing in this process follows it.
+    It is always the same if it is set, or if nothing in this process follows it. ``beside`` other
+    threads prepare requests.
     """
-    fixed = config.service.threads is not None or config.spec.device != "cpu" or ahead
+    fixed = config.service.threads is not None or config.spec.device != "cpu"
     if fixed or not threads.is_followed():
         return config.spec.threads
-    return len(os.sched_getaffinity(0))
+    return max(config.spec.threads, len(os.sched_getaffinity(0)) - beside)
 
 
 def serve_ahead(
@@ -199,7 +200,8 @@ def items_of(task: bytes, inbox: Arena, wire: Wire) -> list[Item]:
         read = wire.read(task, inbox)
         if isinstance(read, Batch):
             raise PipelineError("merged requests cannot be prepared")
-        return [Item(r, c.take) for r, c in zip(read, wire.claims(task, inbox), strict=True)]
+        number, claims = wire.threads(task), wire.claims(task, inbox)
+        return [Item(r, c.take, number) for r, c in zip(read, claims, strict=True)]
     except Exception as error:
         return [Item(one, lambda: True) for one in failed(error, wire.requests(task))]
 
@@ -208,6 +210,7 @@ def run_items(items: Sequence[Item], runner: Runner) -> Report:
     """Run prepared requests that clients still wait for."""
     start = time.perf_counter()
     try:
+        threads.use(min(item.threads for item in items))
         unwanted = Unavailable("nobody waits for this request any more")
         report = runner.run_prepared([item.made if item.claim() else unwanted for item in items])
     except BaseException as error:
@@ -267,7 +270,7 @@ def main() -> None:
             wire = Wire.of(type(runner.pipeline), runner.contract)
             beside = threads_ahead(type(runner.pipeline), config)
             preparer = Preparer(runner, beside) if beside else None
-            most = most_threads(config, ahead=beside > 0)
+            most = most_threads(config, beside)
             said = wire.announced(config, ahead=beside > 0, most_threads=most)
             return runner, preparer, wire, said
 

@@ -11,14 +11,17 @@ import torch
 from tests.fuzz.tasks import Ask, answers, numbers_of, packed
 
 from naiad import Pipeline, Tensor
+from naiad.core.pipeline import Request
 from naiad.core.settings import ServiceSettings
+from naiad.errors import NaiadError
 from naiad.runtime import threads
 from naiad.runtime.merging import Merger
+from naiad.runtime.preparer import Item
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig, Spec
 from naiad.runtime.wire import Wire
 from naiad.runtime.worker import load
-from naiad.triton.worker import answer, most_threads
+from naiad.triton.worker import answer, most_threads, run_items
 
 
 class Counts(Pipeline):
@@ -64,6 +67,22 @@ def test_torch_and_the_pipelines_own_library_get_the_threads_of_each_batch() -> 
         assert threads.current() == number
 
 
+def test_a_batch_prepared_ahead_gets_the_fewest_threads_of_its_requests() -> None:
+    runner = load(Spec("p"), Counts)
+    for numbers, least in (((4, 2), 2), ((3,), 3)):
+        items = [Item(request_of(), lambda: True, number) for number in numbers]
+        for item in items:
+            assert not isinstance(item.request, NaiadError)
+            item.made = runner.prepare(item.request)
+        for found in run_items(items, runner).outcomes:
+            assert isinstance(found, dict)
+            assert (found["torch"], found["own"]) == (least, least)
+
+
+def request_of() -> Request:
+    return Counts.contract().request({"x": np.zeros(1, np.int64)}, "", {})
+
+
 def test_a_follower_hears_only_of_changes() -> None:
     heard: list[int] = []
     threads.use(3)
@@ -75,21 +94,22 @@ def test_a_follower_hears_only_of_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "device", "ahead", "followed", "most"),
+    ("settings", "device", "beside", "followed", "most"),
     [
-        ({}, "cpu", False, True, 8),
-        ({}, "cpu", False, False, 1),  # NumPy, say
-        ({}, "cpu", True, True, 1),  # the cores prepare
-        ({}, "cuda:0", False, True, 1),
-        ({"threads": 1}, "cpu", False, True, 1),
-        ({"threads": 3}, "cpu", False, True, 3),
+        ({}, "cpu", 0, True, 8),
+        ({}, "cpu", 0, False, 1),  # NumPy, say
+        ({}, "cpu", 2, True, 6),
+        ({}, "cpu", 8, True, 1),
+        ({}, "cuda:0", 0, True, 1),
+        ({"threads": 1}, "cpu", 0, True, 1),
+        ({"threads": 3}, "cpu", 0, True, 3),
     ],
 )
 def test_a_batch_may_have_more_threads_where_something_uses_them(
     monkeypatch: pytest.MonkeyPatch,
     settings: dict[str, Any],
     device: str,
-    ahead: bool,
+    beside: int,
     followed: bool,
     most: int,
 ) -> None:
@@ -98,4 +118,4 @@ def test_a_batch_may_have_more_threads_where_something_uses_them(
         threads.follow(lambda _: None)
     service = ServiceSettings(**settings)
     config = ServiceConfig(Spec("p", device=device, threads=service.threads or 1), service)
-    assert most_threads(config, ahead=ahead) == most
+    assert most_threads(config, beside) == most

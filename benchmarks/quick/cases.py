@@ -56,7 +56,8 @@ def worker(runner: Runner, requests: list[Arrays]) -> Work:
     """A task of requests, read, run and answered as by a worker process."""
     wire = Wire.of(type(runner.pipeline), runner.contract)
     inbox, outbox = Arena(), Arena()
-    message = task(wire, inbox, [("", {}, dict(request)) for request in requests])
+    asked = [("", {}, dict(request)) for request in requests]
+    message = task(wire, inbox, asked, checked=True)
 
     def work() -> bytes:
         report = runner.run(cast("list[Request]", wire.read(message, inbox)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ def server(tmp_path_factory):
     repository = tmp_path_factory.mktemp("models")
     for name in ("Trouble", "Bytes", "Ranked", "Scribbler"):
         export(f"{PIPELINES}:{name}", repository, instances=1)
+    export(f"{PIPELINES}:Threads", repository, instances=2)
     with testing.serve(model_repository=repository) as s:
         yield s
 
@@ -210,3 +212,18 @@ def test_errors_are_counted_by_kind(server):
         server.client().infer("trouble", graph(1001))
     time.sleep(0.5)
     assert server.metric("naiad_errors_total", **labels) == before + 1
+
+
+def test_a_lone_request_has_all_cores_and_two_at_once_their_shares(server):
+    def threads(at_once):
+        request = {"x": np.zeros(1, np.float32)}
+        return [int(one["threads"][0]) for one in ask_all(server, [request] * at_once, "threads")]
+
+    cores, lone = len(os.sched_getaffinity(0)), [0]
+    # Batches that ran at once are remembered for 2 s; and a quota may leave fewer cores.
+    while len(lone) < 30 and lone[-1] != cores:
+        lone += threads(1)
+    share = max(1, lone[-1] // 2)
+    # On a busy machine, two may not overlap at first.
+    assert any(threads(2) == [share, share] for _ in range(10))
+    assert any(threads(1) == lone[-1:] for _ in range(30))

@@ -17,12 +17,16 @@ from naiad.runtime.wire import REPORTED, Wire
 
 @dataclass
 class Ask:
-    """One request as sent; ``shapes`` and ``data`` by input need not be valid."""
+    """One request as sent; ``shapes`` and ``data`` by input need not be valid.
+
+    ``sizes`` are those of a request whose values the native backend has checked.
+    """
 
     id: bytes = b""
     parameters: bytes = b""
     shapes: dict[str, Sequence[int]] = field(default_factory=dict)
     data: dict[str, bytes] = field(default_factory=dict)
+    sizes: Mapping[str, int] | None = None
 
     @classmethod
     def of(cls, arrays: Mapping[str, Any], id: bytes = b"", parameters: bytes = b"") -> Ask:
@@ -41,9 +45,11 @@ def numbers_of(
     wire: Wire, asked: Sequence[Ask], inbox: Arena, start: int = 0
 ) -> tuple[list[int], bytes]:
     """Return a task's integers and text; put its arrays in the inbox from ``start`` on."""
-    numbers, text, end = [0, len(asked), 0], b"", start
+    numbers, text, end = [0, len(asked), 0, 1], b"", start
     pieces: list[tuple[int, bytes]] = []
     for ask in asked:
+        sizes = ask.sizes or {}
+        numbers += [int(ask.sizes is not None), *(sizes.get(dim, 0) for dim in wire.dims)]
         numbers += [len(ask.id), len(ask.parameters)]
         text += ask.id + ask.parameters
         for name in wire.inputs:
@@ -67,7 +73,7 @@ def ahead(
     first = start + -(-len(asked) // 64) * 64
     numbers, text = numbers_of(wire, asked, inbox, first)
     inbox.reserve(numbers[0])[start:first] = bytes(first - start)
-    numbers[2:3] = [3, start]
+    numbers[2:4] = [3, numbers[3], start]
     return numbers, text
 
 

@@ -167,7 +167,7 @@ def test_no_task_ends_a_worker(desks: dict[str, Desk]) -> None:
         rng, desk = random.Random(seed), desks[name]
         asked = [some_ask(rng, desk.wire) for _ in range(rng.randint(1, 3))]
         numbers, text = desk.numbers_of(desk.wire, asked, desk.inbox)
-        claims = numbers[3]
+        claims = numbers[4]
         # The native backend does not write these, but they must not end the worker either.
         for _ in range(rng.choice([0, 0, 0, 1, 2])):
             at = rng.choice([0, *range(2, len(numbers))])  # 1: the number of requests
@@ -175,7 +175,7 @@ def test_no_task_ends_a_worker(desks: dict[str, Desk]) -> None:
         found = desk.found(packed(numbers, text))
         assert len(found) == len(asked)
         # Other bytes may say that nobody waits any more.
-        moved = isinstance(desk, DeskAhead) and numbers[3] != claims
+        moved = isinstance(desk, DeskAhead) and numbers[4] != claims
         checked(found, *([(4, "Unavailable")] if moved else []))
         kinds.update(map(type, found))
 

@@ -48,6 +48,7 @@ def write(
         "merged": 1,
         "worker": 1,
         "pid": os.getpid(),
+        "threads": 2,
         "sizes": [1, 10] + [0] * 14,
         "version": 3,
         "id": np.void(name.ljust(94, b"\0")),

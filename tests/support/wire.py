@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from naiad.core.schema import measure
 from naiad.runtime.shared import Arena
 from naiad.runtime.wire import Wire
 
@@ -23,13 +24,18 @@ def protocol(values: np.ndarray) -> bytes:
     return b"".join(struct.pack("<I", len(value)) + value for value in values.flat)
 
 
-def task(wire: Wire, inbox: Arena, asked: list[Ask]) -> bytes:
-    """Return the message for requests, as ``contract.h`` writes it; arrays go to the inbox."""
-    numbers, text, end = [0, len(asked), 0], b"", 0
+def task(wire: Wire, inbox: Arena, asked: list[Ask], *, checked: bool = False) -> bytes:
+    """Return the message for requests, as ``contract.h`` writes it; arrays go to the inbox.
+
+    ``checked``: the native backend has found their values in range.
+    """
+    numbers, text, end = [0, len(asked), 0, 1], b"", 0
     pieces: list[tuple[int, bytes]] = []
     for name, parameters, arrays in asked:
         said = json.dumps(parameters).encode() if parameters else b""
         text += name.encode() + said
+        sizes = measure(wire.inputs, arrays) if checked else {}
+        numbers += [int(checked), *(sizes.get(dim, 0) for dim in wire.dims)]
         numbers += [len(name.encode()), len(said)]
         for key in wire.inputs:
             if key not in arrays:

@@ -264,8 +264,7 @@ def validate(schema: Schema, arrays: Arrays) -> dict[str, int]:
     sizes = measure(schema, arrays)
     _check_unsent(schema, arrays, sizes)
     for name, array in arrays.items():
-        if array.size:
-            _check_values(name, schema[name], array, sizes)
+        check_values(name, schema[name], array, sizes)
     return sizes
 
 
@@ -291,7 +290,14 @@ def fill_defaults(schema: Schema, arrays: Arrays, sizes: Mapping[str, int]) -> d
     return filled
 
 
-def _check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
+def check_values(name: str, tensor: Tensor, array: Array, sizes: Mapping[str, int]) -> None:
+    """Check the values of a tensor of a request with these sizes.
+
+    Raises:
+        InvalidInput: with the position, the value and what would be right.
+    """
+    if not array.size:
+        return
     if tensor.dtype == BYTES:
         refuse_all_but_bytes(name, array)
         return

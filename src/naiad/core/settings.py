@@ -24,6 +24,11 @@ class ServiceSettings:
     instances: int | None = setting(
         None, "Copies of each model; by default one per core, or one on a GPU.", min=1
     )
+    threads: int | None = setting(
+        None,
+        "Threads of each copy; by default one, and for a long batch also cores that would idle.",
+        min=1,
+    )
     watchdog: float | None = setting(
         None,
         "Maximum time for one batch before its worker is replaced; by default the pipeline's.",
@@ -333,6 +338,7 @@ class ServeSettings:
 
 class _ModelOptions(TypedDict, total=False):
     instances: int | None
+    threads: int | None
     watchdog: float | None
     queue_capacity: int | None
     max_queue_delay: float | None

@@ -62,6 +62,7 @@ class Release:
         False, "Also serve the page in the browser, and the tasks over HTTP, at the HTTP port."
     )
     kserve: bool = setting(False, "Write a KServe InferenceService and ServingRuntime.")
+    threads: int | None = like(ServiceSettings, "threads")
     watchdog: float | None = like(ServiceSettings, "watchdog")
     queue_capacity: int | None = like(ServiceSettings, "queue_capacity")
     max_queue_delay: float | None = like(ServiceSettings, "max_queue_delay", former=None)

@@ -16,7 +16,7 @@ namespace naiad {
 
 // Version of the messages exchanged with workers, which may be from another Naiad if an exported
 // repository is served; PROTOCOL in wire.py.
-constexpr int kProtocol = 7;
+constexpr int kProtocol = 8;
 
 struct Port {
   std::string name;
@@ -56,6 +56,8 @@ struct Contract {
     merges = said["merges"].text() == "true";
     splits = said["splits"].text() == "true";
     ahead = said["ahead"].text() == "true";
+    least_threads = static_cast<int>(said["threads"].integer(1));
+    most_threads = static_cast<int>(said["most_threads"].integer(least_threads));
     check();
   }
 
@@ -84,6 +86,7 @@ struct Contract {
   bool merges = false;  // requests may be merged on this side
   bool splits = false;  // results of merged requests may be split on this side
   bool ahead = false;   // workers prepare requests beside `forward`
+  int least_threads = 1, most_threads = 1;  // of a batch
 
  private:
   static Port read(const Json& said) {
@@ -191,6 +194,7 @@ class Message {
   void put(int64_t number) { numbers_.push_back(number); }
   void put(const char* text, size_t size) { text_.append(text, size); }
   int64_t& operator[](size_t position) { return numbers_[position]; }
+  size_t size() const { return numbers_.size(); }
 
   std::string packed() const {
     int64_t count = numbers_.size();

@@ -83,6 +83,7 @@ struct Story {
   const Origin* origin = nullptr;  // null: not recorded
   Clock::time_point taken{}, ended{};
   Times times;
+  int threads = 0;   // of its batch
   int code = 0;      // TRITONSERVER_Error_Code of the answer; 0: none
   std::string kind;  // Naiad's class of the error
   Parent parent;
@@ -97,7 +98,7 @@ struct Record {
   int64_t sizes[kRecordedDims];
   uint64_t version;
   int32_t code;
-  uint16_t id_size, unused;
+  uint16_t id_size, threads;
   Parent parent;
   char id[94], model[64], kind[32], dims[176];  // cut to what has room; ended by a zero, but not `id`
 };
@@ -133,6 +134,7 @@ class History {
     }
     record.version = story.origin->version;
     record.code = story.code;
+    record.threads = static_cast<uint16_t>(story.threads);
     record.parent = story.parent;
     record.id_size = static_cast<uint16_t>(std::min(id.size(), sizeof record.id));
     memset(record.id, 0, sizeof record.id);  // readers compare all of it

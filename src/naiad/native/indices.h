@@ -1,4 +1,5 @@
-// Checked copies of one request's tensors into merged ones; see naiad.core.merging.collate.
+// Checks of one request's tensors, and checked copies into merged ones; see
+// naiad.core.merging.collate.
 #pragma once
 
 #include <cstdint>
@@ -50,6 +51,34 @@ inline bool merge_in(
         return false;
       }
     }
+  }
+  return true;
+}
+
+// Return true if all indices are in 0 to size - 1.
+template <typename Unsigned>
+bool are_below(int64_t size, const char* data, int64_t bytes) {
+  if (size > static_cast<int64_t>(static_cast<Unsigned>(-1) / 2)) return false;
+  bool wrong = false;
+  for (int64_t at = 0; at < bytes; at += sizeof(Unsigned)) {
+    Unsigned value;  // negative ones are greater than any size
+    memcpy(&value, data + at, sizeof value);
+    wrong |= value >= static_cast<Unsigned>(size);
+  }
+  return !wrong;
+}
+
+// Return true if one request's copied tensor has no index or other value out of range; false also if
+// that cannot be said here. `rows` is the size of the tensor's first axis.
+inline bool is_in_range(
+    const Port& port, const char* data, int64_t bytes, int64_t rows, const Sizes& sizes) {
+  if (port.targets.empty()) return !port.range || are_in(*port.range, port.dtype, data, bytes);
+  int64_t parts = port.targets.size();  // rows of the first axis, if there are several
+  if ((port.itemsize != 4 && port.itemsize != 8) || (parts > 1 && rows != parts)) return false;
+  auto* are_right = port.itemsize == 4 ? are_below<uint32_t> : are_below<uint64_t>;
+  for (int64_t part = 0; part < parts; ++part) {
+    const char* from = data + part * (bytes / parts);
+    if (!are_right(sizes[port.targets[part]], from, bytes / parts)) return false;
   }
   return true;
 }

@@ -1,7 +1,6 @@
 // A model served in Triton's own process: its queue, its workers, and exactly one reply per request.
 #pragma once
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -48,7 +47,7 @@ struct Settings {
     if (auto said = text("instances"); !said.empty()) {
       instances = std::max(1, std::atoi(said.c_str()));
     } else if (instances == 1 && devices[0] == "cpu" && (is_pipeline || parameters["naiad_dims"])) {
-      instances = cores();
+      instances = usable_cores();
     }
     size_t groups = devices.size();
     while (devices.size() < instances) devices.push_back(devices[devices.size() % groups]);
@@ -80,11 +79,6 @@ struct Settings {
 
   std::string text(const char* key) const {
     return parameters[(is_pipeline ? "" : "naiad_") + std::string(key)]["string_value"].text();
-  }
-
-  static int64_t cores() {
-    cpu_set_t usable;
-    return sched_getaffinity(0, sizeof usable, &usable) ? 1 : CPU_COUNT(&usable);
   }
 
   const Json& parameters;
@@ -139,7 +133,12 @@ class Model {
     queue_ = std::make_unique<WorkerHandle::Queue>(
         contract_->budget, contract_->capacity, contract_->waiting, contract_->max_queue_delay,
         std::move(target));
-    for (auto& handle : handles_) handle->serve(contract_.get(), queue_.get(), learner_.get());
+    if (contract_->most_threads > contract_->least_threads) {
+      work_ = std::make_unique<Learner>(contract_->dims.size(), contract_->cost);
+    }
+    for (auto& handle : handles_) {
+      handle->serve(contract_.get(), queue_.get(), learner_.get(), work_.get());
+    }
   }
   Model(const Model&) = delete;
   ~Model() { end(); }
@@ -194,6 +193,7 @@ class Model {
   StopFlag stopping_;
   std::unique_ptr<Contract> contract_;
   std::shared_ptr<Learner> learner_;  // null without a latency target
+  std::unique_ptr<Learner> work_;     // null if all batches have the same number of threads
   std::unique_ptr<WorkerHandle::Queue> queue_;
   std::vector<std::unique_ptr<WorkerHandle>> handles_;
 };

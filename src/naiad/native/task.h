@@ -29,21 +29,43 @@ inline size_t size_ahead(const Batch& batch) {
   return size;
 }
 
+// Copy a request's inputs to `into`, which moves to their end; return false if a value is out of range
+// as far as this side checks it. The copies are checked, since a client may still write to memory that
+// it shares.
+inline bool copy_in(const Contract& contract, const PendingRequest& pending, char*& into) {
+  bool right = true;
+  for (size_t input = 0; input < contract.inputs.size(); ++input) {
+    auto& given = pending.given[input];
+    if (!given.input) continue;
+    if (!given.copy(into)) throw std::runtime_error("an input has changed its length");
+    int64_t rows = given.rank ? given.shape[0] : 1;
+    right = right && is_in_range(contract.inputs[input], into, given.bytes, rows, pending.sizes);
+    into += aligned(given.bytes);
+  }
+  return right;
+}
+
 // Copy the inputs of a batch into the inbox, request by request, from offset `ahead` if the worker
 // holds several. This is the only copy made of them. Return the message that says where they are.
 inline std::string write_apart(
-    const Batch& batch, Arena& inbox, std::optional<size_t> ahead = {}) {
+    const Contract& contract, const Batch& batch, int threads, Arena& inbox,
+    std::optional<size_t> ahead = {}) {
   Message task;
   task.put(0);  // bytes in the inbox, filled in below
   task.put(batch.size());
   task.put(ahead ? kAhead : kApart);
+  task.put(threads);
   size_t start = ahead.value_or(0), end = start;
   if (ahead) {
     task.put(start);
     for (auto& pending : batch) pending->claim = end++;
     start = end = *ahead + aligned(batch.size());
   }
+  std::vector<size_t> checked;  // places in the message
   for (auto& pending : batch) {
+    checked.push_back(task.size());
+    task.put(0);
+    for (int64_t size : pending->sizes) task.put(size);
     task.put(pending->id.size());
     task.put(pending->id.data(), pending->id.size());
     task.put(pending->parameters.size());
@@ -63,12 +85,8 @@ inline std::string write_apart(
   task[0] = end;
   char* into = inbox.reserve(end) + start;
   if (ahead) memset(into - aligned(batch.size()), 0, batch.size());
-  for (auto& pending : batch) {
-    for (auto& given : pending->given) {
-      if (!given.input) continue;
-      if (!given.copy(into)) throw std::runtime_error("an input has changed its length");
-      into += aligned(given.bytes);
-    }
+  for (size_t number = 0; number < batch.size(); ++number) {
+    task[checked[number]] = copy_in(contract, *batch[number], into);
   }
   return task.packed();
 }
@@ -77,7 +95,8 @@ inline std::string write_apart(
 // Marks requests with an index or another value out of range in `wrong`; if there are none, the
 // message is valid. "" if an input is in several pieces.
 inline std::string lay_out(
-    const Contract& contract, const Batch& batch, Arena& inbox, std::vector<bool>& wrong) {
+    const Contract& contract, const Batch& batch, int threads, Arena& inbox,
+    std::vector<bool>& wrong) {
   Sizes totals(contract.dims.size(), 0);
   for (auto& pending : batch) {
     add(totals, pending->sizes);
@@ -89,6 +108,7 @@ inline std::string lay_out(
   task.put(0);
   task.put(batch.size());
   task.put(kMerged);
+  task.put(threads);
   for (int64_t total : totals) task.put(total);
   size_t end = 0;
   std::vector<size_t> offsets;
@@ -126,10 +146,10 @@ inline std::string lay_out(
 // The same without faulty requests, which are moved to `aside`, so that they cost their neighbours
 // nothing and a worker reports what is wrong with each. "" if none is left or they cannot be merged.
 inline std::string write_merged(
-    const Contract& contract, Batch& batch, Batch& aside, Arena& inbox) {
+    const Contract& contract, Batch& batch, Batch& aside, int threads, Arena& inbox) {
   while (!batch.empty()) {
     std::vector<bool> wrong(batch.size(), false);
-    std::string task = lay_out(contract, batch, inbox, wrong);
+    std::string task = lay_out(contract, batch, threads, inbox, wrong);
     if (std::find(wrong.begin(), wrong.end(), true) == wrong.end()) return task;
     Batch right;
     right.reserve(batch.size());  // so that no request is lost if memory runs out

@@ -1,6 +1,8 @@
 // One worker, and the thread that sends it batches and replaces it if it is lost.
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cmath>
 #include <exception>
@@ -12,6 +14,7 @@
 #include <string>
 #include <thread>
 
+#include "cores.h"
 #include "held.h"
 
 namespace naiad {
@@ -86,11 +89,13 @@ class WorkerHandle {
     return loaded;
   }
 
-  // Begin to serve, once all handles have loaded. `learner`, if any, learns what batches cost.
-  void serve(const Contract* contract, Queue* queue, Learner* learner) {
+  // Begin to serve, once all handles have loaded. `learner`, if any, learns what batches cost; `work`,
+  // if any, the same in seconds of all their threads together.
+  void serve(const Contract* contract, Queue* queue, Learner* learner, Learner* work) {
     contract_ = contract;
     if (contract->ahead) queue->ring(bell_ = Arena::high(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
     learner_ = learner;
+    work_ = work;
     go_.set_value(queue);
   }
 
@@ -119,8 +124,10 @@ class WorkerHandle {
   static constexpr Seconds kLoading{300};
   static constexpr Seconds kPulse{0.25};  // between checks of an idle worker
   static constexpr double kWorthAsking = 0.1;
+  static constexpr double kWorthThreads = 0.03;  // seconds; below, more than one gain little
 
   void run() {
+    pthread_setname_np(pthread_self(), "naiad worker");  // for top and perf
     // The worker ends with the thread that starts it, so it must be started here.
     try {
       worker_.launch();
@@ -185,44 +192,47 @@ class WorkerHandle {
   // it has prepared its own, and runs all prepared ones when it is free. `again`: as below.
   void serve_ahead(Queue::Batch batch, bool again) {
     Held held;
+    auto threads = threads_for(batch);
     auto since = Clock::now();  // when the worker began the oldest
     auto failed = caught([&] {
-      give(std::move(batch), held);
+      give(std::move(batch), held, threads->number);
       while (!held.empty()) {
         bool more = !worker_.unprepared && !again && !breaker.on_trial();
         eventfd_t rung;
         if (more) {
           eventfd_read(bell_, &rung);  // before checking the queue
-          give(take(Seconds(0)).value_or(Queue::Batch{}), held);
+          give(take(Seconds(0)).value_or(Queue::Batch{}), held, threads->number);
         }
         if (worker_.wait(more && !worker_.unprepared ? bell_ : -1, patience(held, since))) {
-          hear(held, since);
+          hear(held, since, threads);
         } else if (Clock::now() - since > contract_->watchdog) {
           worker_.hung(contract_->watchdog);
         }
         drop_unbegun(held);
       }
     });
+    threads.reset();
     if (failed) give_up(std::move(held.batch()), failed, again);
   }
 
-  void give(Queue::Batch batch, Held& held) {
+  void give(Queue::Batch batch, Held& held, int threads) {
     drop_unwanted(batch);
     if (batch.empty()) return;
     size_t start = held.room(size_ahead(batch)), end = start + size_ahead(batch);
     std::string task;
     try {
-      task = write_apart(batch, *worker_.inbox, start);
+      task = write_apart(*contract_, batch, threads, *worker_.inbox, start);
     } catch (const std::exception& error) {  // out of memory, say; the worker was not told
       refuse(batch, error);
       return;
     }
+    for (auto& pending : batch) pending->story.threads = threads;
     held.add(std::move(batch), start, end);
     ++worker_.unprepared;
     worker_.ask(task);
   }
 
-  void hear(Held& held, Clock::time_point& since) {
+  void hear(Held& held, Clock::time_point& since, std::unique_ptr<Threads>& threads) {
     std::string said = worker_.receive(contract_->watchdog);
     if (said.empty()) {
       --worker_.unprepared;
@@ -230,6 +240,9 @@ class WorkerHandle {
     }
     Times times{since, since, Clock::now()};
     Asked asked{held.pop(requests_of(said)), times, false, said, worker_.outbox()};
+    asked.work = Seconds(times.received - since).count() * threads->number;
+    threads.reset();
+    threads = threads_for(held.batch());
     since = times.received;
     if (breaker.on_trial()) log(kWarning, "the worker answers again");
     breaker.succeeded();
@@ -273,6 +286,8 @@ class WorkerHandle {
     std::string said;
     Arena* outbox = nullptr;
     Queue::Batch aside;  // requests that could not be merged: the next batch
+    std::unique_ptr<Threads> threads;  // while the worker has the batch
+    double work = 0;                   // seconds that it took, times its threads
   };
 
   // Serve a batch and, while requests are queued, further ones: the worker gets the next batch before
@@ -290,6 +305,7 @@ class WorkerHandle {
       if (auto wrong = tell(last)) failed = wrong;
       if (next.batch.empty() && !failed) return;
       if (!failed) failed = caught([&] { receive(next); });
+      next.threads.reset();
       if (failed) {
         rejoin(next);
         return give_up(std::move(next.batch), failed, again);
@@ -313,9 +329,26 @@ class WorkerHandle {
 
   void send(Asked& asked) {
     asked.times.begun = Clock::now();
+    asked.threads = threads_for(asked.batch);
+    for (auto& pending : asked.batch) pending->story.threads = asked.threads->number;
     std::string task = written(asked, contract_->merges);
     asked.times.sent = Clock::now();
     if (!asked.batch.empty()) worker_.ask(task);
+  }
+
+  // Begin a batch with more than the least threads if it is long enough to gain.
+  std::unique_ptr<Threads> threads_for(const Queue::Batch& batch) const {
+    int least = contract_->least_threads, most = least;
+    if (work_ && work_->cost().seconds(sizes_of(batch)) >= kWorthThreads) {
+      most = contract_->most_threads;
+    }
+    return std::make_unique<Threads>(least, most);
+  }
+
+  Sizes sizes_of(const Queue::Batch& batch) const {
+    Sizes sizes(contract_->dims.size(), 0);
+    for (auto& pending : batch) add(sizes, pending->sizes);
+    return sizes;
   }
 
   static void rejoin(Asked& asked) {
@@ -328,10 +361,11 @@ class WorkerHandle {
   std::string written(Asked& asked, bool merged) {
     std::string task;
     try {
-      if (merged) task = write_merged(*contract_, asked.batch, asked.aside, *worker_.inbox);
+      int threads = asked.threads->number;
+      if (merged) task = write_merged(*contract_, asked.batch, asked.aside, threads, *worker_.inbox);
       asked.merged = !task.empty();
       if (asked.batch.empty()) rejoin(asked);
-      if (!asked.merged) task = write_apart(asked.batch, *worker_.inbox);
+      if (!asked.merged) task = write_apart(*contract_, asked.batch, threads, *worker_.inbox);
     } catch (const std::exception& error) {
       rejoin(asked);
       refuse(asked.batch, error);
@@ -351,6 +385,7 @@ class WorkerHandle {
       asked.outbox = worker_.outbox();
     }
     asked.times.received = Clock::now();
+    asked.work = Seconds(asked.times.received - asked.times.sent).count() * asked.threads->number;
     worker_.inbox->trim();
     if (breaker.on_trial()) log(kWarning, "the worker answers again");
     breaker.succeeded();
@@ -372,10 +407,10 @@ class WorkerHandle {
       bool ran = deliver(
                      *contract_, asked.batch, asked.said, *asked.outbox, asked.times, metrics_,
                      task) > 0;
-      if (learner_ && ran) {  // a batch refused as a whole says nothing about costs
-        Sizes sizes(contract_->dims.size(), 0);
-        for (auto& pending : asked.batch) add(sizes, pending->sizes);
-        learner_->learn(sizes, Seconds(Clock::now() - asked.times.begun).count());
+      if ((learner_ || work_) && ran) {  // a batch refused as a whole says nothing about costs
+        auto sizes = sizes_of(asked.batch);
+        if (learner_) learner_->learn(sizes, Seconds(Clock::now() - asked.times.begun).count());
+        if (work_) work_->learn(sizes, asked.work);
       }
       return nullptr;
     } catch (const std::exception& error) {
@@ -498,7 +533,7 @@ class WorkerHandle {
   const Contract* contract_ = nullptr;
   Queue* queue_ = nullptr;
   int bell_ = -1;  // rings on each put to the queue, if the worker prepares ahead
-  Learner* learner_ = nullptr;
+  Learner *learner_ = nullptr, *work_ = nullptr;
   bool down_ = false;
   std::promise<Contract> loaded_;
   std::promise<Queue*> go_;

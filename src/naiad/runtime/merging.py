@@ -1,4 +1,4 @@
-"""Batches that the native backend merges, and may split.
+"""Batches that the native backend merges and may split, and its checks of values.
 
 If a pipeline's ``prepare`` is the default, no work per request precedes ``forward``. The native
 backend then writes the rows of all requests of a batch one after another to shared memory, with
@@ -58,6 +58,16 @@ def checked_range(tensor: Tensor) -> tuple[float, float] | None:
     return value_range(tensor)
 
 
+def unchecked(inputs: Schema) -> Schema:
+    """Return the inputs with values that the native backend does not check, or not completely."""
+    return {
+        name: tensor
+        for name, tensor in inputs.items()
+        if tensor.unique
+        or (checked_range(tensor) is None and is_bounded(replace(tensor, index_into=None)))
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Merger:
     """Runs merged batches through a pipeline.
@@ -76,10 +86,8 @@ class Merger:
     @classmethod
     def of(cls, runner: Runner) -> Merger:
         """Make one for a pipeline that :func:`can_be_merged`."""
-        inputs = runner.pipeline.inputs
-        left = {name: tensor for name, tensor in inputs.items() if checked_range(tensor) is None}
-        plain = {name: replace(tensor, index_into=None) for name, tensor in left.items()}
-        bounded = {name: tensor for name, tensor in plain.items() if is_bounded(tensor)}
+        left = unchecked(runner.pipeline.inputs)
+        bounded = {name: replace(tensor, index_into=None) for name, tensor in left.items()}
         return cls(runner, bounded, can_be_split(type(runner.pipeline)))
 
     def run(self, batch: Batch) -> Report | None:

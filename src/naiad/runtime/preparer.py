@@ -35,6 +35,7 @@ class Item:
     Attributes:
         request: the request, or the error that made it unreadable.
         claim: takes the right to run it; returns False if nobody waits for it any more.
+        threads: number that its batch may use.
         given: arrival time by :func:`time.perf_counter`.
         began: time at which ``prepare`` began, likewise.
         made: the result of ``prepare``.
@@ -43,6 +44,7 @@ class Item:
 
     request: Request | NaiadError
     claim: Callable[[], bool]
+    threads: int = 1
     given: float = field(default_factory=time.perf_counter)
     began: float = 0.0
     made: Prepared = field(default_factory=lambda: PipelineError("this request was not prepared"))

@@ -3,12 +3,14 @@
 A batch and its answer are each one message: the number of integers, the integers (64 bits,
 native order), then text. Arrays are in shared memory, at offsets that the integers give::
 
-    task    bytes in the inbox, requests, 0, and per request: length of its id, length of its
-            parameters (JSON), and per input: rank (-1: omitted), shape, offset, bytes
-    or      bytes in the inbox, requests, 3, the offset of one byte per request, then as with 0:
-            for a model whose requests are prepared beside ``forward``
-    or      bytes in the inbox, requests, 1, the total size of each dimension, offset and bytes
-            of each merged input, and per request its size of each dimension
+    task    bytes in the inbox, requests, 0, threads, and per request: 1 if the native backend has
+            checked its values (see ``merging.unchecked``), its size of each dimension, length of
+            its id, length of its parameters (JSON), and per input: rank (-1: omitted), shape,
+            offset, bytes
+    or      bytes in the inbox, requests, 3, threads, the offset of one byte per request, then as
+            with 0: for a model whose requests are prepared beside ``forward``
+    or      bytes in the inbox, requests, 1, threads, the total size of each dimension, offset and
+            bytes of each merged input, and per request its size of each dimension
     done    bytes in the outbox, requests, 0, and per request: 0 and per output rank (-1:
             omitted), shape, offset, bytes; or an error's code, length of its class, of its text
     or      bytes in the outbox, requests, 1, and the offset of each merged output: for merged
@@ -49,16 +51,17 @@ from naiad.core.schema import (
     Arrays,
     Schema,
     Tensor,
+    check_values,
     sized_dims,
 )
 from naiad.error_text import described, kind_of, message_of
 from naiad.errors import InvalidInput, NaiadError, PipelineError
-from naiad.runtime.merging import can_be_merged, can_be_split, checked_range
+from naiad.runtime.merging import can_be_merged, can_be_split, checked_range, unchecked
 from naiad.runtime.runner import STAGES, Outcome, Report
 from naiad.runtime.shared import Arena
 from naiad.runtime.spec import ServiceConfig
 
-PROTOCOL: Final = 7
+PROTOCOL: Final = 8
 """The version of these messages; ``kProtocol`` in ``contract.h``."""
 
 _CODES: Final = {"INTERNAL": 1, "NOT_FOUND": 2, "INVALID_ARG": 3, "UNAVAILABLE": 4}
@@ -78,6 +81,7 @@ MORE: Final = b""
 _APART, _MERGED, _WANTED_APART, _AHEAD = range(4)
 """``Form`` in ``task.h``."""
 
+_HEAD: Final = 4  # integers that all tasks begin with
 _BEGUN: Final = 2
 
 _Place: TypeAlias = "tuple[tuple[int, ...], int, int]"
@@ -95,6 +99,8 @@ class Wire:
         contract: the pipeline's.
         outputs: the pipeline's.
         dims: all named dimensions, ``requests`` first, and the tensors' ``counts``.
+        given: places in ``dims`` of those that the inputs have.
+        unchecked: inputs with values that the native backend does not check.
         merges: True if the native backend may merge requests.
         splits: True if it may split the results of merged ones.
     """
@@ -102,6 +108,8 @@ class Wire:
     contract: Contract
     outputs: Schema
     dims: tuple[str, ...]
+    given: tuple[int, ...]
+    unchecked: Schema
     merges: bool
     splits: bool
 
@@ -110,19 +118,29 @@ class Wire:
         """Make the wire of a pipeline, with ``contract`` if it differs from its class's."""
         schemas = (pipeline.inputs, pipeline.sample)
         dims = dict.fromkeys([REQUESTS, *(d for schema in schemas for d in sized_dims(schema))])
-        contract = contract or pipeline.contract()
-        merges, splits = can_be_merged(pipeline), can_be_split(pipeline)
-        return cls(contract, dict(pipeline.outputs), tuple(dims), merges, splits)
+        own = {REQUESTS, *sized_dims(pipeline.inputs)}
+        return cls(
+            contract or pipeline.contract(),
+            dict(pipeline.outputs),
+            tuple(dims),
+            tuple(place for place, dim in enumerate(dims) if dim in own),
+            unchecked(pipeline.inputs),
+            can_be_merged(pipeline),
+            can_be_split(pipeline),
+        )
 
     @property
     def inputs(self) -> Schema:
         """The pipeline's inputs."""
         return self.contract.inputs
 
-    def announced(self, config: ServiceConfig, *, ahead: bool = False) -> str:
+    def announced(
+        self, config: ServiceConfig, *, ahead: bool = False, most_threads: int | None = None
+    ) -> str:
         """Return the description of the model for the native backend, as JSON.
 
-        ``ahead``: requests are prepared beside ``forward``.
+        ``ahead``: requests are prepared beside ``forward``. ``most_threads``: those that a batch
+        may have if cores idle; by default as few as any.
         """
         return json.dumps(
             {
@@ -137,6 +155,8 @@ class Wire:
                 "budget": dict(self.contract.budget),
                 "waiting": dict(self.contract.waiting),
                 **asdict(config.service),
+                "threads": config.spec.threads,
+                "most_threads": most_threads or config.spec.threads,
                 "cost": config.cost and config.cost.to_json(),
             }
         )
@@ -148,16 +168,19 @@ class Wire:
         checked by the native backend.
         """
         table = _numbers(message)
-        size, requests, form = table[:3].tolist()
+        size, requests, form, _ = table[:_HEAD].tolist()
         if not inbox.holds(size):  # the writer must allocate it
             raise PipelineError(f"a task of {size} bytes is larger than its inbox")
         memory = inbox.reserve(size)
         if form == _MERGED:
-            return self._batch(table[3:], requests, memory)
-        numbers, at = table.tolist(), 4 if form == _AHEAD else 3
+            return self._batch(table[_HEAD:], requests, memory)
+        numbers, at = table.tolist(), _HEAD + (form == _AHEAD)
         text = _COUNT.size + table.nbytes
         found: list[Request | NaiadError] = []
         for _ in range(requests):
+            checked, at = numbers[at], at + 1
+            sizes = {self.dims[place]: numbers[at + place] for place in self.given}
+            at += len(self.dims)
             middle = text + numbers[at]
             end = middle + numbers[at + 1]
             at += 2
@@ -169,25 +192,37 @@ class Wire:
                     ends = at + rank
                     places[key] = (tuple(numbers[at:ends]), numbers[ends], numbers[ends + 1])
                     at = ends + 2
-            found.append(self._one(message[text:middle], message[middle:end], places, memory))
+            name, parameters = message[text:middle], message[middle:end]
+            known = sizes if checked and len(places) == len(self.inputs) else None
+            found.append(self._one(name, parameters, places, known, memory))
             text = end
         return found
 
     def claims(self, message: bytes, inbox: Arena) -> list[Claim]:
         """Return the claim of each request in a task with 3."""
-        _, requests, form, start = _numbers(message)[:4].tolist()
+        _, requests, form, _, start = _numbers(message)[: _HEAD + 1].tolist()
         memory = inbox.reserve(0)
         if form != _AHEAD or not 0 <= start <= start + requests <= len(memory):
             raise PipelineError(f"a task has no claim bytes for its {requests} requests")
         return [Claim(memory, start + number) for number in range(requests)]
 
     def _one(
-        self, name: bytes, parameters: bytes, places: Mapping[str, _Place], memory: mmap.mmap
+        self,
+        name: bytes,
+        parameters: bytes,
+        places: Mapping[str, _Place],
+        sizes: Mapping[str, int] | None,
+        memory: mmap.mmap,
     ) -> Request | NaiadError:
+        """Return a request. ``sizes`` are those of a complete one that was checked before."""
         try:
             arrays = {key: self._view(key, memory, *place) for key, place in places.items()}
             known = json.loads(parameters) if parameters else {}
-            return self.contract.request(arrays, name.decode(), known)
+            if sizes is None:
+                return self.contract.request(arrays, name.decode(), known)
+            for key, tensor in self.unchecked.items():
+                check_values(key, tensor, arrays[key], sizes)
+            return Request(arrays, sizes, name.decode(), known)
         except InvalidInput as error:
             return error
         except UnicodeDecodeError:
@@ -230,6 +265,10 @@ class Wire:
         if not size:
             return np.empty(shape, tensor.numpy)
         return np.ndarray(shape, tensor.numpy, memory, offset)
+
+    def threads(self, message: bytes) -> int:
+        """Return the number of threads that a task may use."""
+        return int(_numbers(message)[3])
 
     def requests(self, message: bytes) -> int:
         """Return the number of requests in a task."""

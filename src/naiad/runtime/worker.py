@@ -17,6 +17,7 @@ from naiad.core.budget import Budget
 from naiad.core.pipeline import Pipeline, load_pipeline, make_pipeline
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
+from naiad.runtime import threads
 from naiad.runtime.mixing import settle
 from naiad.runtime.runner import Runner
 from naiad.runtime.spec import Spec
@@ -32,11 +33,12 @@ def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
     a client's request.
     """
     kind = kind or load_pipeline(spec.pipeline)
+    threads.use(spec.threads)
     if kind.arrays == "torch":
         import torch
 
-        # One thread: several on a shared machine spin against each other (10 to 100 times slower).
-        torch.set_num_threads(spec.threads)
+        # More threads than cores spin against each other (10 to 100 times slower).
+        threads.follow(torch.set_num_threads)
     weights = Path(spec.weights) if spec.weights else None
     pipeline = make_pipeline(kind, weights, spec.settings)
     budget = None if spec.budget is None else Budget(**spec.budget)

@@ -38,7 +38,7 @@ _RECORD: Final = np.dtype(
         ("version", "u8"),
         ("code", "i4"),
         ("id_size", "u2"),
-        ("unused", "u2"),
+        ("threads", "u2"),
         ("trace", "V16"),
         ("span", "V8"),
         ("traced", "u1"),
@@ -83,6 +83,7 @@ class RequestBatch:
         rows: in all of them, by dimension.
         worker: its number among the model's, from 0.
         pid: its process.
+        threads: number that the batch could use.
     """
 
     number: int
@@ -91,6 +92,7 @@ class RequestBatch:
     rows: Mapping[str, int]
     worker: int
     pid: int
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,7 @@ def _batch(record: Any, dims: Sequence[str]) -> RequestBatch:
         rows=dict(zip(dims, record["totals"].tolist(), strict=False)),
         worker=int(record["worker"]),
         pid=int(record["pid"]),
+        threads=int(record["threads"]),
     )
 
 

@@ -155,6 +155,7 @@ def way_of(one: PastRequest) -> Iterator[str]:
     with_whom = "alone" if not others else f"with {others:,} other{'s' if others > 1 else ''}"
     apart = f", run as {batch.merged} merged batches" if batch.merged > 1 else ""
     where = f"on worker {batch.worker} (process {batch.pid})"
+    where += f" with {batch.threads} threads" if batch.threads > 1 else ""
     yield f"batch {batch.number}, {with_whom}{apart}, {where}"
 
 

@@ -154,7 +154,6 @@ def export(
         if origin is not None:
             parameters[ORIGIN_PARAMETER] = origin
         if tuned is not None:
-            parameters["threads"] = str(tuned.threads)
             parameters["budget"] = json.dumps(dict(tuned.budget))
             parameters["cost"] = json.dumps(tuned.cost.to_json())
         if (own := declared(made)) is not None:

@@ -50,7 +50,7 @@ def read_service_config(
             pipeline=pipeline,
             weights=str(version / weights) if weights else None,
             device=device,
-            threads=int(parameters.get("threads", "1")),
+            threads=service.threads or 1,
             budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
             settings=_parsed(parameters, "settings", dict),
         ),

@@ -199,6 +199,7 @@ def _attributes(request: PastRequest) -> dict[str, AttributeValue]:
             "naiad.neighbours": batch.requests - 1,
             "naiad.worker": batch.worker,
             "naiad.worker.pid": batch.pid,
+            "naiad.threads": batch.threads,
             **{f"naiad.batch.{dim}": rows for dim, rows in batch.rows.items()},
         }
     return found

@@ -26,6 +26,7 @@ from naiad.core.pipeline import Pipeline, Request, load_pipeline
 from naiad.error_text import described, message_of
 from naiad.errors import EngineError, NaiadError, PipelineError, Unavailable
 from naiad.native.library import LIBRARY, library
+from naiad.runtime import threads
 from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Item, Preparer
 from naiad.runtime.runner import Report, Runner
@@ -138,6 +139,18 @@ def threads_ahead(pipeline: type[Pipeline], config: ServiceConfig) -> int:
     return max(0, min(pipeline.prepare_threads, spare))
 
 
+def most_threads(config: ServiceConfig, beside: int) -> int:
+    """Return the number of threads that a batch can use if all cores are free.
+
+    It is always the same if it is set, or if nothing in this process follows it. ``beside`` other
+    threads prepare requests.
+    """
+    fixed = config.service.threads is not None or config.spec.device != "cpu"
+    if fixed or not threads.is_followed():
+        return config.spec.threads
+    return max(config.spec.threads, len(os.sched_getaffinity(0)) - beside)
+
+
 def serve_ahead(
     connection: Connection,
     inbox: Arena,
@@ -187,7 +200,8 @@ def items_of(task: bytes, inbox: Arena, wire: Wire) -> list[Item]:
         read = wire.read(task, inbox)
         if isinstance(read, Batch):
             raise PipelineError("merged requests cannot be prepared")
-        return [Item(r, c.take) for r, c in zip(read, wire.claims(task, inbox), strict=True)]
+        number, claims = wire.threads(task), wire.claims(task, inbox)
+        return [Item(r, c.take, number) for r, c in zip(read, claims, strict=True)]
     except Exception as error:
         return [Item(one, lambda: True) for one in failed(error, wire.requests(task))]
 
@@ -196,6 +210,7 @@ def run_items(items: Sequence[Item], runner: Runner) -> Report:
     """Run prepared requests that clients still wait for."""
     start = time.perf_counter()
     try:
+        threads.use(min(item.threads for item in items))
         unwanted = Unavailable("nobody waits for this request any more")
         report = runner.run_prepared([item.made if item.claim() else unwanted for item in items])
     except BaseException as error:
@@ -213,6 +228,7 @@ def answer(
 ) -> bytes:
     """Answer a task. Neither its content nor what a hook raises ends the worker."""
     try:
+        threads.use(wire.threads(task))
         read = wire.read(task, inbox)
         if isinstance(read, Batch):
             done = merger.run(read)
@@ -252,9 +268,11 @@ def main() -> None:
             kind, config = pipeline_of(hello)
             runner = load(config.spec, kind)
             wire = Wire.of(type(runner.pipeline), runner.contract)
-            threads = threads_ahead(type(runner.pipeline), config)
-            preparer = Preparer(runner, threads) if threads else None
-            return runner, preparer, wire, wire.announced(config, ahead=threads > 0)
+            beside = threads_ahead(type(runner.pipeline), config)
+            preparer = Preparer(runner, beside) if beside else None
+            most = most_threads(config, beside)
+            said = wire.announced(config, ahead=beside > 0, most_threads=most)
+            return runner, preparer, wire, said
 
         made = loaded(
             load_model,

@@ -1,6 +1,6 @@
 // Lets Python tests drive the native backend's batcher, its cost model, its merging, its reader of
 // JSON, its writer of messages and its base64: `driver queue`, `driver costs`, `driver merge`,
-// `driver json`, `driver sendable`, `driver encode`, `driver decode`, with the input on standard
+// `driver threads`, `driver json`, `driver sendable`, `driver encode`, `driver decode`, with the input on standard
 // input.
 #include <atomic>
 #include <chrono>
@@ -15,6 +15,7 @@
 
 #include "base64.h"
 #include "batcher.h"
+#include "cores.h"
 #include "indices.h"
 #include "json.h"
 #include "text.h"
@@ -148,9 +149,30 @@ void costs() {
   }
 }
 
+// "new CORES" begins with idle cores; "at MILLISECONDS" sets the clock; to "begin LEAST MOST" comes a
+// line with the batch's threads; "end THREADS" ends one.
+void threads() {
+  std::unique_ptr<naiad::Cores> cores;
+  for (std::string word; std::cin >> word;) {
+    int number = 0;
+    std::cin >> number;
+    if (word == "new") {
+      cores = std::make_unique<naiad::Cores>(number, [] { return now.load(); });
+    } else if (word == "at") {
+      now = naiad::Clock::time_point(std::chrono::milliseconds(number));
+    } else if (word == "begin") {
+      int most = 0;
+      std::cin >> most;
+      std::cout << cores->begin(number, most) << std::endl;
+    } else {
+      cores->end(number);
+    }
+  }
+}
+
 // First a line with the contract; then the number of requests, and of each its sizes, and each of its
 // inputs: the number of bytes, and these. A line with the bytes of each merged input comes back, or
-// one that says that it is refused.
+// one that says that it is refused, and if it would not be so without merging.
 void merge() {
   auto contract = some_contract();
   size_t count = 0;
@@ -178,9 +200,15 @@ void merge() {
     naiad::Sizes before(contract.dims.size(), 0);
     bool right = true;
     for (size_t number = 0; right && number < count; ++number) {
-      const char* from = data[number][input].data();
-      right = naiad::merge_in(port, from, whole.data(), sizes[number], before, totals);
+      auto& from = data[number][input];
+      right = naiad::merge_in(port, from.data(), whole.data(), sizes[number], before, totals);
       naiad::add(before, sizes[number]);
+      int64_t rows = 1;
+      if (!port.dims.empty()) {
+        rows = port.dims[0] < 0 ? port.sizes[0] : sizes[number][port.dims[0]];
+      }
+      bool alone = naiad::is_in_range(port, from.data(), from.size(), rows, sizes[number]);
+      if (alone != right) std::cout << "alone it differs, ";
     }
     if (!right) std::cout << "refused";
     for (size_t at = 0; right && at < whole.size(); ++at) {
@@ -233,6 +261,7 @@ int main(int, char** arguments) {
   if (command == "queue") return queue(), 0;
   if (command == "costs") return costs(), 0;
   if (command == "merge") return merge(), 0;
+  if (command == "threads") return threads(), 0;
   std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   if (command == "decode") return decode(text), 0;
   if (command == "encode") {

@@ -11,6 +11,7 @@ import numpy as np
 
 import naiad
 from naiad import Budget, Tensor
+from naiad.runtime import threads
 
 
 class Degree(naiad.Pipeline):
@@ -256,3 +257,19 @@ class Ranked(naiad.Pipeline):
 
     def forward(self, batch):
         return {"a/score": batch["x"].sum((1, 2))}
+
+
+class Threads(naiad.Pipeline):
+    """The number of threads that a batch may have; it takes long enough for more than one."""
+
+    inputs = {"x": Tensor("float32", ("requests",))}
+    outputs = {"threads": Tensor("int64", ("requests",))}
+    budget = Budget(requests=1)
+    arrays = "numpy"
+
+    def setup(self, device):
+        threads.follow(lambda number: None)
+
+    def forward(self, batch):
+        time.sleep(0.1)
+        return {"threads": np.full(batch.requests, threads.current())}

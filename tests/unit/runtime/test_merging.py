@@ -108,7 +108,7 @@ def laid_out(arena: Arena, batch: list[dict[str, np.ndarray]]) -> Batch:
     sizes = [validate(WIRE.inputs, request) for request in batch]
     table = np.array([[size[dim] for dim in WIRE.dims] for size in sizes], np.int64)
     places = [n for o, array in zip(offsets, arrays, strict=True) for n in (o, array.nbytes)]
-    numbers = np.array([end, len(batch), 1, *table.sum(0), *places, *table.ravel()], np.int64)
+    numbers = np.array([end, len(batch), 1, 1, *table.sum(0), *places, *table.ravel()], np.int64)
     message = np.array([len(numbers)], np.int64).tobytes() + numbers.tobytes()
     read = WIRE.read(message, arena)
     assert isinstance(read, Batch)
@@ -220,7 +220,7 @@ def test_texts_that_were_merged_are_answered_as_single_ones_are(
     wire, merger = Wire.of(Words), Merger.of(Runner(Words()))
     sizes = [{"requests": 1, "rows": len(request["pairs"])} for request in asked]
     data = [b"".join(protocol(request[name]) for request in asked) for name in wire.inputs]
-    numbers = [sum(map(len, data)), len(asked), 1]
+    numbers = [sum(map(len, data)), len(asked), 1, 1]
     numbers += [sum(size[dim] for size in sizes) for dim in wire.dims]
     numbers += [0, len(data[0]), len(data[0]), len(data[1])]
     numbers += [size[dim] for size in sizes for dim in wire.dims]

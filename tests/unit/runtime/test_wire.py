@@ -6,12 +6,14 @@ import json
 import os
 import struct
 from array import array
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fuzz import tasks
 from tests.support.wire import Ask, protocol, task
 from tests.unit.strategies import GRAPH, graphs
 
@@ -142,6 +144,47 @@ def test_a_request_that_is_wrong_is_told_so_beside_others_that_run(arenas: Any) 
     assert answers(theirs, WIRE.write(report, ours))[0] == [(4, "Unavailable", "later")]
 
 
+class Checked(Pipeline):
+    """A pipeline with one input that the native backend checks, and one that it does not."""
+
+    inputs = {
+        "x": Tensor("float32", ("rows",), maximum=1),
+        "id": Tensor("int32", ("rows",), unique=True),
+        "more": Tensor("float32", ("rows",), optional=True, default=7, maximum=9),
+    }
+    outputs = {"x": inputs["x"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({}, ""),
+        ({"x": np.array([2, 0], np.float32)}, ""),  # the native backend has checked it
+        ({"id": np.array([5, 5], np.int32)}, "id[1] is 5, as is id[0]; values must be unique"),
+        ({"more": None, "x": np.array([2, 0], np.float32)}, "x[0] is 2; it must be at most 1"),
+    ],
+)
+def test_a_request_that_was_checked_is_not_checked_again(
+    arenas: Any, changes: dict[str, Any], wrong: str
+) -> None:
+    ours, theirs = arenas
+    wire = Wire.of(Checked)
+    arrays = {
+        "x": np.zeros(2, np.float32),
+        "id": np.arange(2, dtype=np.int32),
+        "more": np.ones(2, np.float32),
+    }
+    sent = {name: array for name, array in (arrays | changes).items() if array is not None}
+    ask = replace(tasks.Ask.of(sent), sizes={"requests": 1, "rows": 2})
+    (read,) = wire.read(tasks.packed(*tasks.numbers_of(wire, [ask], ours)), theirs)
+    if wrong:
+        assert str(read) == wrong
+    else:
+        assert isinstance(read, Request)
+        assert read.sizes == {"requests": 1, "rows": 2}
+        np.testing.assert_array_equal(read["x"], sent["x"])
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -161,7 +204,7 @@ def test_bytes_that_are_not_of_the_protocols_form_are_refused(
         outputs = inputs
 
     ours.reserve(64)[: len(data)] = data
-    numbers = [64, 1, 0, 0, 0, 1, 1, 0, len(data)]
+    numbers = [64, 1, 0, 1, 0, 0, 0, 0, 0, 1, 1, 0, len(data)]
     message = array("q", [len(numbers), *numbers]).tobytes()
     (error,) = Wire.of(Tags).read(message, theirs)
     assert isinstance(error, InvalidInput)

@@ -37,6 +37,7 @@ def test_a_request_is_read_with_its_batch_and_stages(ring: History) -> None:
     assert one.batch is not None
     assert one.batch.rows == {"requests": 2, "nodes": 30}
     assert (one.batch.number, one.batch.requests, one.batch.worker) == (7, 2, 1)
+    assert one.batch.threads == 2
     times = {stage.name: (round(stage.began, 3), round(stage.ended, 3)) for stage in one.stages}
     assert times == {
         "queue": (0.0, 0.01),

@@ -53,6 +53,7 @@ def test_a_request_is_a_span_with_its_stages_below(ring: History, collector: Col
         "naiad.neighbours": 1,
         "naiad.worker": 1,
         "naiad.worker.pid": attributes(first)["naiad.worker.pid"],
+        "naiad.threads": 2,
         "naiad.batch.requests": 2,
         "naiad.batch.nodes": 30,
     }

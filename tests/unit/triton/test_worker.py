@@ -172,7 +172,7 @@ def test_what_cannot_be_read_is_refused_beside_the_others(worker: tuple[Front, D
 def test_a_task_that_makes_no_sense_is_answered_with_errors(worker: tuple[Front, Doubled]) -> None:
     front, pipeline = worker
     pipeline.let.release(9)
-    front._connection.send_bytes(packed([2**40, 2, 3, 0], b""))
+    front._connection.send_bytes(packed([2**40, 2, 3, 1, 0], b""))
     assert [one[:2] for one in front.answer()] == [(1, "PipelineError")] * 2
     front.send(4)
     assert front.answer() == [8]

@@ -18,7 +18,11 @@ from naiad.triton.model_config import ModelConfig
 MODEL_DEVICE: Final = "model"
 """Device of an instance whose model file places its own parts."""
 
-_SETTINGS: Final = (*(one.name for one in fields(ServiceSettings)), "cost")
+# Their files and backends have their own settings for threads.
+_SETTINGS: Final = (
+    *(one.name for one in fields(ServiceSettings) if one.name != "threads"),
+    "cost",
+)
 """Service settings that a config may have, with the prefix ``naiad_``."""
 
 
@@ -91,6 +95,6 @@ def service_parameters(config: ModelConfig, device: str) -> dict[str, str]:
     """Return a config's service settings, named as in a pipeline's config."""
     found = {key: config.parameters.get(f"naiad_{key}") for key in _SETTINGS}
     parameters = {key: value for key, value in found.items() if value is not None}
-    parameters["device"] = device
-    threads = config.parameters.get("INTRA_OP_THREAD_COUNT")
-    return parameters | ({"threads": threads} if threads else {})
+    # One number, so that the same batch gives the same bits.
+    threads = config.parameters.get("INTRA_OP_THREAD_COUNT", "1")
+    return {"threads": threads} | parameters | {"device": device}

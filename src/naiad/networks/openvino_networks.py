@@ -43,7 +43,7 @@ def open_openvino(path: Path, threads: int | None = None) -> Network:
         WeightsError: the file cannot be loaded.
         MissingExtra: OpenVINO is not installed.
     """
-    openvino = _library()
+    openvino = library()
     try:
         return _compiled(openvino.Core().read_model(path), threads)
     except RuntimeError as error:
@@ -62,7 +62,7 @@ def of_torchscript(script: Any, example: Sequence[Array], threads: int | None = 
         WeightsError: it has operations that OpenVINO cannot convert; says which.
         MissingExtra: OpenVINO is not installed.
     """
-    openvino = _library()
+    openvino = library()
     # convert_model of the same package would send usage data before it does this.
     from openvino.frontend import FrontEndManager  # pyright: ignore[reportMissingImports]
     from openvino.frontend.pytorch import ts_decoder  # pyright: ignore[reportMissingImports]
@@ -80,7 +80,12 @@ def of_torchscript(script: Any, example: Sequence[Array], threads: int | None = 
         raise WeightsError(f"OpenVINO cannot convert the network: {_reason(error)}") from error
 
 
-def _library() -> Any:
+def library() -> Any:
+    """Return the package, imported so that it does not report its use.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     # The package openvino_telemetry, which openvino imports where it is found, reports each import
     # to Google Analytics (seen in 2026.4). Without it openvino takes a stub of its own.
     hidden: dict[str, Any] = sys.modules  # pyright: ignore[reportAssignmentType]
@@ -94,7 +99,7 @@ def _library() -> Any:
 
 def _compiled(model: Any, threads: int | None) -> Network:
     compiled: Any = (
-        _library()
+        library()
         .Core()
         .compile_model(
             model,

@@ -64,21 +64,20 @@ def torch_network(module: Any, device: str = "cpu", threads: int | None = None) 
 
 
 def traced(module: Any, arrays: Sequence[Array]) -> Any:
-    """Return a module as TorchScript without parameters to train: as it is, or traced.
+    """Return a module as TorchScript, traced unless it is that, with its parameters as constants.
 
     Raises:
         WeightsError: the module cannot be traced.
     """
     torch = _torch()
-    if isinstance(module, torch.jit.ScriptModule):
-        return module
+    script: Any = module
     try:
         with quiet(), torch.no_grad():
-            # The conversion is compared at other sizes, which finds more than a second trace.
-            script: Any = torch.jit.trace(
-                module, tuple(_tensor(torch, array) for array in arrays), check_trace=False
-            )
-            return torch.jit.freeze(script.eval())
+            if not isinstance(module, torch.jit.ScriptModule):
+                given = tuple(_tensor(torch, array) for array in arrays)
+                # The conversion is compared at other sizes, which finds more than a second trace.
+                script = torch.jit.trace(module, given, check_trace=False).eval()
+            return torch.jit.freeze(script)  # also decides its conditions on constants
     except Exception as error:
         raise WeightsError(
             f"{type(module).__name__} cannot be traced by torch: {described(error)}"

@@ -97,9 +97,24 @@ def test_threads_may_call_a_network_at_the_same_time(network: Network) -> None:
         )
 
 
+class Conditional(torch.nn.Module):
+    """The same network; its script has a condition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = Small()
+        self.negative = False
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.negative:
+            x = -x
+        return self.small(x)
+
+
 @pytest.mark.parametrize("runtime", OTHERS)
-def test_torchscript_is_converted(tmp_path: Path, runtime: Any) -> None:
-    path = script(Small().eval(), tmp_path / "net.pt")
+@pytest.mark.parametrize("kind", [Small, Conditional])
+def test_torchscript_is_converted(tmp_path: Path, runtime: Any, kind: type[Any]) -> None:
+    path = script(kind().eval(), tmp_path / "net.pt")
     network = open_file(path, examples(), runtime=runtime)
     assert network.runtime == runtime
     np.testing.assert_allclose(

@@ -110,6 +110,9 @@ def _print(study: Study) -> None:
 
     if study.runtimes:
         print_table(runtime_table(study))
+        for trial in study.runtimes:
+            if trial.refused:
+                say(f"not by {trial.runtime}: {trial.refused}")
     for table in (batch_table(study), cost_table(study), team_table(study)):
         print_table(table)
     found = study.tuning

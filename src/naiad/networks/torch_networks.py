@@ -115,7 +115,8 @@ def onnx_of(script: Any, examples: Sequence[Sequence[Array]]) -> bytes:
                     script, given, file, dynamo=False, input_names=names, dynamic_axes=varying
                 )
     except Exception as error:
-        raise WeightsError(f"torch cannot write the network as ONNX: {described(error)}") from error
+        why = described(error).partition("\n")[0].partition("  [Caused by")[0]
+        raise WeightsError(f"torch cannot write the network as ONNX: {why}") from error
     return file.getvalue()
 
 

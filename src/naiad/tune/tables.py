@@ -14,12 +14,11 @@ def runtime_table(study: Study) -> Table:
     """Tabulate the time of the same requests by each library that can run the network."""
     return Table(
         "Runtime: one worker, the same requests in each row",
-        ("library", "ms", "", ""),
+        ("library", "ms", ""),
         tuple(
             (
                 trial.runtime or "the file's own",
                 f"{1e3 * trial.typical:,.4g}" if trial.seconds else "-",
-                trial.refused,
                 _CHOSEN if trial.runtime == study.tuning.runtime else "",
             )
             for trial in study.runtimes

@@ -48,16 +48,18 @@ class Recorder(torch.nn.Module):
     def run_by(self, runtime: Runtime, device: str, threads: int | None) -> torch.nn.Module:
         """Return the network run by another library, which answers the recorded call alike.
 
-        Compared are also two images in the place of one, and a longer one if the network takes it.
+        Compared are also two images in the place of one, and smaller ones if the network takes
+        them.
 
         Raises:
             WeightsError: the library cannot run the network, or its answers differ.
             MissingExtra: it is not installed.
         """
         given = [tensor.numpy(force=True) for tensor in self._last]
-        examples = [given] + [
-            [np.concatenate([array, array], axis) for array in given] for axis in (0, -1)
-        ]
+        twice = [np.concatenate([array, array]) for array in given]
+        half = (slice((size + 1) // 2) for size in given[0].shape[2:])
+        window = (slice(None), slice(None), *half)
+        examples = [given, twice, [array[window] for array in given]]
         name = getattr(self._network, "original_name", type(self._network).__name__)
         return as_module(
             open_module(

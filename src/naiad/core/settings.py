@@ -343,7 +343,7 @@ class _ModelOptions(TypedDict, total=False):
     queue_capacity: int | None
     max_queue_delay: float | None
     latency_target: float | None
-    runtime: Runtime | None
+    runtime: str | None
     device: str
     example: Path | str | None
     tuning: Path | str | Sequence[Path | str] | None

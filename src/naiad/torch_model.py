@@ -7,14 +7,14 @@ writes: a program, to be loaded only from trusted sources.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from naiad.card import ModelCard, read_card
-from naiad.errors import MissingExtra, WeightsError
+from naiad.errors import WeightsError
 from naiad.files import suffix_of
+from naiad.networks.torch_networks import load_torchscript
 from naiad.weights import CARD_FILE, read_tensors
 
 if TYPE_CHECKING:
@@ -84,26 +84,3 @@ def find_torchscript(path: Path) -> Path:
             f"it has {names}"
         )
     return found[0]
-
-
-def load_torchscript(path: Path, device: str | torch.device) -> torch.nn.Module:
-    """Load a TorchScript file onto ``device``.
-
-    Raises:
-        WeightsError: the file is not TorchScript.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra("torch", error.name or "torch") from error
-    try:
-        with warnings.catch_warnings():
-            # torch recommends torch.export instead, but people have these files.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            module: torch.nn.Module = torch.jit.load(path, map_location=device)
-    except (RuntimeError, ValueError, OSError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"{path} is not TorchScript (written by torch.jit.save): {first}"
-        ) from error
-    return module.eval()

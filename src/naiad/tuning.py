@@ -12,6 +12,7 @@ import msgspec
 
 from naiad.core.budget import Budget
 from naiad.core.cost_model import Cost
+from naiad.core.settings import Runtime
 from naiad.errors import InvalidInput, SchemaError
 from naiad.typed_json import decode
 
@@ -31,6 +32,7 @@ class Tuning:
         latency_target: seconds within which requests should be answered, if given.
         cost: seconds of a batch by its sizes.
         study: the measurements, for people; any JSON.
+        runtime: library that ran the network fastest, or None for that of its file.
     """
 
     pipeline: str
@@ -41,6 +43,7 @@ class Tuning:
     latency_target: float | None
     cost: Cost
     study: Mapping[str, Any]
+    runtime: Runtime | None = None
 
     def to_json(self) -> str:
         """Return the text of ``tuning.json``."""

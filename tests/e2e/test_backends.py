@@ -70,6 +70,11 @@ input [ { name: "words" data_type: TYPE_STRING dims: [-1] },
 output [ { name: "echoed" data_type: TYPE_STRING dims: [-1] },
          { name: "doubled" data_type: TYPE_INT64 dims: [4] } ]
 """,
+    "open": """backend: "openvino" max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: [8] }
+output { name: "y" data_type: TYPE_FP32 dims: [3] }
+instance_group { count: 1 kind: KIND_CPU }
+""",
     "versions": """backend: "pytorch" version_policy { specific { versions: [2] } }
 input [ { name: "a" data_type: TYPE_INT32 dims: [-1] },
         { name: "b" data_type: TYPE_INT32 dims: [-1] } ]
@@ -104,7 +109,8 @@ def write_repository(root: Path) -> Path:
     echo_onnx(root / "echo" / "1" / "model.onnx")
     for version in ("1", "2"):
         script(AddSub(), root / "versions" / version / "model.pt")
-    dense_onnx(root / "no_config" / "1" / "model.onnx")
+    for name in ("no_config", "open"):
+        dense_onnx(root / name / "1" / "model.onnx")
     return root
 
 
@@ -167,6 +173,8 @@ def test_a_model_without_a_config_is_completed_from_its_file(server, client):
     session = onnxruntime.InferenceSession(server.repository / "no_config" / "1" / "model.onnx")
     expected = session.run(None, {"x": x})[0]
     assert np.array_equal(client.infer("no_config", x=x)["y"], expected)
+    # The same file by OpenVINO.
+    np.testing.assert_allclose(client.infer("open", x=x)["y"], expected, rtol=1e-5)
 
 
 def test_requests_that_triton_batches_are_run_once_and_split(server, client):

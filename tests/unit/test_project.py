@@ -26,10 +26,11 @@ LAYERS: tuple[set[str], ...] = (
     {"errors", "notebook_html", "printable", "typed_json"},
     {"application", "backoff", "console", "engine_release", "files", "image_formats", "otlp"},
     {"image_parts"},
-    {"artifacts", "control_key", "error_text", "hdf5", "images", "native", "onnx_session"}
+    {"artifacts", "control_key", "error_text", "hdf5", "images", "native"}
     | {"hdf5_references"}
     | {"contact_sheet", "figures", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
+    {"networks"},
     {"client", "gate", "geometric", "hub_card", "runtime", "torch_model", "tuning"},
     {"openapi"},
     {"audit", "triton"},
@@ -41,7 +42,7 @@ LAYERS: tuple[set[str], ...] = (
 )
 # Lower parts that not everyone may import.
 NOT_FOR = {
-    "client": {"runtime", "card", "weights", "torch_model", "native", "onnx_session"}
+    "client": {"runtime", "card", "weights", "torch_model", "native", "networks"}
     | {"figures", "plots"},
     "gate": {"core"},  # but for the settings
     "runtime": {"client"},
@@ -60,6 +61,8 @@ HEAVY = (
     "pyarrow",
     "matplotlib",
     "safetensors",
+    "onnxruntime",
+    "openvino",
     "PIL",
     "nibabel",
     "monai",

@@ -106,8 +106,13 @@ def _measure(settings: Settings) -> Study:
 
 
 def _print(study: Study) -> None:
-    from naiad.tune.tables import batch_table, cost_table, team_table
+    from naiad.tune.tables import batch_table, cost_table, runtime_table, team_table
 
+    if study.runtimes:
+        print_table(runtime_table(study))
+        for trial in study.runtimes:
+            if trial.refused:
+                say(f"not by {trial.runtime}: {trial.refused}")
     for table in (batch_table(study), cost_table(study), team_table(study)):
         print_table(table)
     found = study.tuning
@@ -116,7 +121,7 @@ def _print(study: Study) -> None:
     say(f"measured with {study.workload.source}, on average {', '.join(means)}")
     recommended = (
         f"recommended: Budget({budget}), {found.instances} instance(s), "
-        f"{found.threads} thread(s) each"
+        f"{found.threads} thread(s) each" + (f", by {found.runtime}" if found.runtime else "")
     )
     say((recommended, "bold"))
     if study.busy > _BUSY:

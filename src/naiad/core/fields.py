@@ -197,6 +197,8 @@ def _text(value: Any) -> str:
 
 def _parsed(name: str, kind: Any, text: str) -> Any:
     options = get_args(kind) or (kind,)
+    if choices(kind):
+        return text
     try:
         if float in options:
             return float(text)

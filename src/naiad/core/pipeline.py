@@ -28,9 +28,9 @@ from naiad.core.schema import (
     named_dims,
     validate,
 )
-from naiad.core.settings import ServiceSettings
+from naiad.core.settings import Runtime, ServiceSettings
 from naiad.core.user_modules import is_of_session, load_module
-from naiad.errors import PipelineError, SchemaError, WeightsError
+from naiad.errors import InvalidInput, PipelineError, SchemaError, WeightsError
 
 Parameter: TypeAlias = str | int | bool | float
 
@@ -161,7 +161,7 @@ class Pipeline:
     """Maximum seconds for one batch; a worker process that takes longer is killed and replaced."""
     threads: ClassVar[int | None] = None
     """Threads of each worker for ``forward``. None: one, and for a long batch also cores that would
-    idle, in torch and in whatever else follows `naiad.runtime.threads`."""
+    idle, in torch and in whatever else follows `naiad.networks.threads`."""
     prepare_threads: ClassVar[int] = 1
     """Maximum number of threads that call ``prepare`` concurrently with ``forward``, if a model has
     one worker and a core is free (a model on a GPU has both); never more than the cores allow. With
@@ -174,6 +174,11 @@ class Pipeline:
     latency_target: ClassVar[float | None] = None
     """Seconds within which requests should be answered: batches are kept smaller if, by their
     measured cost, more requests then meet it. None: as large as the budget allows."""
+    runtime: ClassVar[Runtime | None] = None
+    """Library that runs the network; None: that of the network's file. ``setup`` passes it on to
+    :mod:`naiad.networks.opening`."""
+    runtimes: ClassVar[tuple[Runtime, ...]] = ()
+    """Libraries that can run the network, by which `naiad tune` tries it; others are refused."""
     weights: ClassVar[str | Path | None] = None
     """Default weights, a file or folder; relative to the file that defines the class."""
     max_batch_size: ClassVar[int] = 0
@@ -342,17 +347,28 @@ def service_of(pipeline: type[Pipeline], *first: Any) -> ServiceSettings:
 
 
 def make_pipeline(
-    kind: type[Pipeline], weights: Path | None = None, settings: Mapping[str, Any] | None = None
+    kind: type[Pipeline],
+    weights: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    runtime: Runtime | None = None,
 ) -> Pipeline:
-    """Make an instance with these weights and values for its own settings.
+    """Make an instance with these weights and values for its own settings, for a runtime.
 
     Raises:
         WeightsError: the weights do not exist.
-        InvalidInput: no such setting, or the value has the wrong type.
+        InvalidInput: no such setting, the value has the wrong type, or the pipeline has no network
+            that the runtime can run.
     """
+    if runtime is not None and runtime not in kind.runtimes:
+        able = f"choose {' or '.join(kind.runtimes)}, or " if kind.runtimes else ""
+        raise InvalidInput(
+            f"{kind.name} has no network that {runtime} can run; {able}leave runtime out"
+        )
     made = kind(weights)
     if settings:
         vars(made)["settings"] = with_values(declared(made), settings, kind.name)
+    if runtime is not None:
+        vars(made)["runtime"] = runtime
     return made
 
 

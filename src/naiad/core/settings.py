@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 from naiad.core.fields import setting
 
 ModelControl = Literal["none", "poll", "explicit"]
+Runtime = Literal["torch", "onnxruntime", "openvino"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,10 @@ class ServiceSettings:
         unit="s",
         above=0,
         former=("latency-target-ms", "ms"),
+    )
+    runtime: Runtime | None = setting(
+        None,
+        "Library that runs the model's network; by default the tuning's, or the file's own.",
     )
 
 
@@ -343,6 +349,7 @@ class _ModelOptions(TypedDict, total=False):
     queue_capacity: int | None
     max_queue_delay: float | None
     latency_target: float | None
+    runtime: str | None
     device: str
     example: Path | str | None
     tuning: Path | str | Sequence[Path | str] | None

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from naiad import __version__
 from naiad.core.fields import choices, like, option_name, setting
-from naiad.core.settings import ServeSettings, ServiceSettings, Supervision, UiSettings
+from naiad.core.settings import Runtime, ServeSettings, ServiceSettings, Supervision, UiSettings
 
 _SERVER = ("start_timeout", "model_control", "poll_seconds", "response_cache")
 """Settings of a server that are free in a pod; the chart sets addresses and access."""
@@ -67,6 +67,7 @@ class Release:
     queue_capacity: int | None = like(ServiceSettings, "queue_capacity")
     max_queue_delay: float | None = like(ServiceSettings, "max_queue_delay", former=None)
     latency_target: float | None = like(ServiceSettings, "latency_target", former=None)
+    runtime: Runtime | None = like(ServiceSettings, "runtime")
 
     @property
     def settings(self) -> dict[str, Any]:

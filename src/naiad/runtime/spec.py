@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naiad.core.cost_model import Cost
-from naiad.core.settings import ServiceSettings
+from naiad.core.settings import Runtime, ServiceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Spec:
         threads: intra-op threads of the numeric libraries.
         budget: maximum size of a batch, or None for the pipeline's.
         settings: values for the pipeline's own settings, or None.
+        runtime: library that runs the network, or None for that of its file.
     """
 
     pipeline: str
@@ -29,6 +30,7 @@ class Spec:
     threads: int = 1
     budget: Mapping[str, int] | None = None
     settings: Mapping[str, Any] | None = None
+    runtime: Runtime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from naiad.core.budget import Budget
 from naiad.core.pipeline import Pipeline, load_pipeline, make_pipeline
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
-from naiad.runtime import threads
+from naiad.networks import threads
 from naiad.runtime.mixing import settle
 from naiad.runtime.runner import Runner
 from naiad.runtime.spec import Spec
@@ -40,7 +40,7 @@ def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
         # More threads than cores spin against each other (10 to 100 times slower).
         threads.follow(torch.set_num_threads)
     weights = Path(spec.weights) if spec.weights else None
-    pipeline = make_pipeline(kind, weights, spec.settings)
+    pipeline = make_pipeline(kind, weights, spec.settings, spec.runtime)
     budget = None if spec.budget is None else Budget(**spec.budget)
     runner = Runner(pipeline, spec.device, budget=budget)
     if wrong := settle(runner):

@@ -24,6 +24,7 @@ _BACKENDS: Final = {
     "python": "the model's own Python code, model.py",
     "pytorch": "a TorchScript, torch.export or AOTInductor file, run by torch",
     "onnxruntime": "an ONNX file, run by ONNX Runtime",
+    "openvino": "an OpenVINO or ONNX file, run by OpenVINO",
     "tensorflow": "a GraphDef or SavedModel, run by TensorFlow",
     "ensemble": "an ensemble: a chain of other models, inside the server",
 }

@@ -45,7 +45,7 @@ _LIBRARY = "libtriton_{}.so"
 # Naiad's library replaces the Python backend, and finds the real one under this name.
 _BEHIND_NAIAD = "libtriton_python_stub.so"
 
-OWN_BACKENDS = (BACKEND, "pytorch", "onnxruntime", "tensorflow")
+OWN_BACKENDS = (BACKEND, "pytorch", "onnxruntime", "openvino", "tensorflow")
 """Backends that Naiad's library serves, each under its own name."""
 
 # Imported in the stub before any model, including models loaded while the server runs.

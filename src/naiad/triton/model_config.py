@@ -34,7 +34,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "pytorch": ("model.pt", "model.pt2"),
     "onnxruntime": ("model.onnx",),
     "tensorrt": ("model.plan",),
-    "openvino": ("model.xml",),
+    "openvino": ("model.xml", "model.onnx"),
     "tensorflow": ("model.graphdef", "model.savedmodel"),
 }
 """Files that a backend looks for in a version's folder, in order."""

@@ -140,7 +140,7 @@ def _replace(order: Order) -> set[Path]:
             "again to rename it"
         )
     own = None if given.example else given.settings
-    runner = Runner(make_pipeline(kind, given.weights, own), given.device)
+    runner = Runner(make_pipeline(kind, given.weights, own, given.runtime), given.device)
     attempt(runner, runner.pipeline.example())
     directory = Path(order.directory)
     with tempfile.TemporaryDirectory(dir=directory.parent) as draft:

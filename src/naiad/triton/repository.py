@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from naiad.core.fields import check, keywords, settings_of, to_parameters
 from naiad.core.model_names import folder_of
@@ -85,7 +85,9 @@ class ExportedModel:
         spec = resolve(parameters[PIPELINE_PARAMETER], folder)
         weights = parameters.get("weights")
         own = json.loads(parameters.get("settings", "null"))
-        return make_pipeline(load_pipeline(spec), folder / weights if weights else None, own)
+        path = folder / weights if weights else None
+        runtime: Any = parameters.get("runtime")
+        return make_pipeline(load_pipeline(spec), path, own, runtime)
 
     def example(self, version: int | None = None) -> Arrays:
         """Return a request that the model answers."""
@@ -133,7 +135,7 @@ def export(
     tuned = read_tuning(given.tuning[0], kind.name, given.device) if given.tuning else None
     service = service_of(kind, given, tuned)
     check(service, SchemaError)
-    made = make_pipeline(kind, given.weights, given.settings)
+    made = make_pipeline(kind, given.weights, given.settings, service.runtime)
     target = folder_of(directory, kind.name, kind.__name__)
     origin = _origin(kind)
     if target.exists():

@@ -53,6 +53,7 @@ def read_service_config(
             threads=service.threads or 1,
             budget=_parsed(parameters, "budget", lambda budget: dict(Budget(**budget))),
             settings=_parsed(parameters, "settings", dict),
+            runtime=service.runtime,
         ),
         service=service,
         workers=workers,

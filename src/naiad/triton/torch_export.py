@@ -14,9 +14,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-import warnings
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +26,7 @@ from naiad.core.model_names import folder_of
 from naiad.core.pipeline import Pipeline, default_weights, load_pipeline, random_arrays
 from naiad.core.schema import Arrays, Tensor
 from naiad.errors import EngineError, MissingExtra, PipelineError, SchemaError
+from naiad.networks.torch_networks import quiet
 from naiad.runtime.mixing import tried
 from naiad.triton.backends.graphs import BUDGET_PARAMETER, DIMS_PARAMETER, LIMIT_PARAMETER
 from naiad.triton.config import model_config, parameters_of, write_config
@@ -206,7 +205,7 @@ def freeze(
     arguments = _tensors(kind, example, device)
     write = {"torchscript": _trace, "pt2": _compile}[format]
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             call = write(network, kind, arguments, file)
     except PipelineError:
         raise
@@ -335,15 +334,3 @@ def _tensors(kind: type[Pipeline], arrays: Arrays, device: str) -> list[torch.Te
     import torch
 
     return [torch.from_numpy(arrays[name].copy()).to(device) for name in kind.inputs]
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Silence warnings that torch's tools are outdated and traces may depend on sizes."""
-    import torch
-
-    with warnings.catch_warnings():
-        tracer = torch.jit.TracerWarning  # pyright: ignore[reportPrivateImportUsage]
-        for category in (DeprecationWarning, FutureWarning, tracer):
-            warnings.simplefilter("ignore", category)
-        yield

@@ -26,7 +26,7 @@ from naiad.core.pipeline import Pipeline, Request, load_pipeline
 from naiad.error_text import described, message_of
 from naiad.errors import EngineError, NaiadError, PipelineError, Unavailable
 from naiad.native.library import LIBRARY, library
-from naiad.runtime import threads
+from naiad.networks import threads
 from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Item, Preparer
 from naiad.runtime.runner import Report, Runner

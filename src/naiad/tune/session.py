@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from naiad.runtime.runner import STAGES
 from naiad.runtime.spec import Spec
 from naiad.tune.fit import Fit, fit
 from naiad.tune.recommend import best_candidate, best_team, recommended_budget
+from naiad.tune.runtimes import Trial, best_runtime, measure_runtimes
 from naiad.tune.sweep import Candidate, sweep
 from naiad.tune.teams import Team, measure_teams
 from naiad.tune.worker import Worker
@@ -24,7 +25,8 @@ from naiad.tune.workload import Workload, find_workload
 from naiad.tuning import Tuning
 
 _LOOK = 0.5  # seconds
-_SWEEP = 0.6  # share of the time for batch sizes; the rest is for numbers of workers
+_RUNTIMES = 0.2  # share of the time for the libraries that can run the network, if any
+_SWEEP = 0.6  # share of the rest for batch sizes; the remainder is for numbers of workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Study:
 
     Attributes:
         workload: the requests measured with.
+        runtimes: libraries that were tried; none if the pipeline leaves no choice.
         candidates: batch sizes that were tried.
         teams: numbers of workers and threads that were tried.
         fit: the cost of a batch.
@@ -67,6 +70,7 @@ class Study:
     """
 
     workload: Workload
+    runtimes: tuple[Trial, ...]
     candidates: tuple[Candidate, ...]
     teams: tuple[Team, ...]
     fit: Fit
@@ -103,13 +107,24 @@ def tune(
         device=settings.device,
         budget={},  # do not split the batches that are tried here
     )
+    seconds, runtimes = settings.seconds, list[Trial]()
+    if kind.runtimes:
+        runtimes = measure_runtimes(
+            spec,
+            kind.runtimes,
+            workload.requests,
+            _RUNTIMES * seconds,
+            lambda text, share: on_progress(text, 0.02 + 0.02 * share),
+        )
+        seconds *= 1 - _RUNTIMES
+        spec = replace(spec, runtime=best_runtime(runtimes))
     on_progress("loading the model", 0.04)
     with closing(Worker(spec)) as worker:
         worker.ready()
         candidates = sweep(
             worker,
             workload,
-            _SWEEP * settings.seconds,
+            _SWEEP * seconds,
             lambda text, share: on_progress(text, 0.05 + 0.5 * share),
         )
     lots = [lot for candidate in candidates for lot in candidate.lots]
@@ -118,13 +133,14 @@ def tune(
     teams = measure_teams(
         spec,
         best,
-        (1 - _SWEEP) * settings.seconds,
+        (1 - _SWEEP) * seconds,
         lambda text, share: on_progress(text, 0.6 + 0.4 * share),
     )
     team = best_team(teams)
     budget = recommended_budget(best, whole.cost, kind.budget)
     return Study(
         workload=workload,
+        runtimes=tuple(runtimes),
         candidates=tuple(candidates),
         teams=tuple(teams),
         fit=whole,
@@ -141,7 +157,8 @@ def tune(
             threads=team.threads,
             cost=whole.cost,
             latency_target=settings.latency_target,
-            study=_facts(settings, kind, workload, candidates, teams, whole),
+            study=_facts(settings, kind, workload, runtimes, candidates, teams, whole),
+            runtime=spec.runtime,
         ),
         busy=busy,
     )
@@ -151,6 +168,7 @@ def _facts(
     settings: Settings,
     kind: type[Pipeline],
     workload: Workload,
+    runtimes: list[Trial],
     candidates: list[Candidate],
     teams: list[Team],
     whole: Fit,
@@ -163,6 +181,14 @@ def _facts(
         "seed": settings.seed,
         "declared_budget": dict(kind.budget),
         "fit": {"r_squared": whole.r_squared, "median_error": whole.median_error},
+        "runtimes": [
+            {
+                "runtime": trial.runtime,
+                "seconds": trial.typical if trial.seconds else None,
+                "refused": trial.refused,
+            }
+            for trial in runtimes
+        ],
         "batches": [
             {
                 "batch": candidate.batch,

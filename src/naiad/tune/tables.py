@@ -10,6 +10,22 @@ from naiad.tune.session import Study
 _CHOSEN = "<- this"
 
 
+def runtime_table(study: Study) -> Table:
+    """Tabulate the time of the same requests by each library that can run the network."""
+    return Table(
+        "Runtime: one worker, the same requests in each row",
+        ("library", "ms", ""),
+        tuple(
+            (
+                trial.runtime or "the file's own",
+                f"{1e3 * trial.typical:,.4g}" if trial.seconds else "-",
+                _CHOSEN if trial.runtime == study.tuning.runtime else "",
+            )
+            for trial in study.runtimes
+        ),
+    )
+
+
 def batch_table(study: Study) -> Table:
     """Tabulate the throughput of one worker by batch size."""
     dims = list(study.best.budget)

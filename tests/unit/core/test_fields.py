@@ -21,6 +21,7 @@ from naiad.core.fields import (
     to_parameters,
 )
 from naiad.core.settings import (
+    RUNTIMES,
     EngineSettings,
     GateSettings,
     ModelOptions,
@@ -43,6 +44,7 @@ service = st.builds(
     queue_capacity=st.none() | st.integers(1, 10**9),
     max_queue_delay=st.none() | seconds,
     latency_target=st.none() | seconds,
+    runtime=st.none() | st.sampled_from(RUNTIMES),
 )
 
 
@@ -87,7 +89,7 @@ def test_keywords_are_the_fields_and_take_their_types(options: type, kinds: list
         scalars = {arg for arg in (hint, *get_args(hint)) if arg in (int, float, str, Path)}
         assert scalars <= {taken[name], *get_args(taken[name])}, name
         if choices(hint):
-            assert taken[name] is str
+            assert taken[name] == (str | None if type(None) in get_args(hint) else str)
 
 
 def test_signatures_show_every_setting_with_its_default() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from naiad.core.pipeline import Pipeline
 from naiad.core.schema import Tensor
-from naiad.errors import EngineError, SchemaError
+from naiad.errors import EngineError, InvalidInput, SchemaError
 from naiad.triton.config import read_config, read_parameters
 from naiad.triton.repository import export, naiad_models
 
@@ -94,6 +94,20 @@ def test_watchdog_and_queue_are_the_pipelines_or_those_given(source, tmp_path):
     assert (parameters["watchdog"], parameters["queue_capacity"]) == ("1", "10000")
     with pytest.raises(SchemaError, match="watchdog is -1 s"):
         export(f"{source}:Scale", tmp_path / "models", watchdog=-1)
+
+
+def test_the_runtime_is_one_that_runs_the_pipelines_network(source, tmp_path):
+    with pytest.raises(InvalidInput, match=r"scale has no network that openvino can run; leave"):
+        export(f"{source}:Scale", tmp_path / "models", runtime="openvino")
+    able = '    runtimes = ("torch", "openvino")\n    notice ='
+    source.write_text(SOURCE.replace("    notice =", able))
+    model = export(f"{source}:Scale", tmp_path / "models", runtime="openvino")
+    assert model.pipeline().runtime == "openvino"
+    assert read_parameters(read_config(model.path / "config.pbtxt"))["runtime"] == "openvino"
+    with pytest.raises(InvalidInput, match=r"onnxruntime can run; choose torch or openvino, or"):
+        export(f"{source}:Scale", tmp_path / "models", runtime="onnxruntime")
+    with pytest.raises(SchemaError, match="runtime is 'tvm'; it must be torch or onnxruntime or"):
+        export(f"{source}:Scale", tmp_path / "models", runtime="tvm")
 
 
 def test_exporting_again_replaces_what_naiad_wrote(source, tmp_path):

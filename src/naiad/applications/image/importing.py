@@ -19,8 +19,7 @@ from naiad.applications.image.card import (
 )
 from naiad.applications.image.networks import (
     Floats,
-    Network,
-    OnnxNetwork,
+    ImageNetwork,
     open_network,
     try_out,
 )
@@ -97,21 +96,20 @@ def import_network(
 
 def _preprocessing(
     path: Path,
-    network: Network,
+    network: ImageNetwork,
     scaling: Scaling,
     size: tuple[int, int] | None,
     layout: Layout | None,
     crop: float | None,
 ) -> Preprocessing:
     """Combine the file's shape with the arguments, which must agree."""
-    known = network if isinstance(network, OnnxNetwork) else None
-    if known is None and layout is None:
+    if not network.told and layout is None:
         layout = "NCHW"
     height, width = size or (None, None)
     return Preprocessing(
-        _agreed(path, "height", "--size", known and known.height, height),
-        _agreed(path, "width", "--size", known and known.width, width),
-        _agreed(path, "layout", "--layout", known and known.layout, layout),
+        _agreed(path, "height", "--size", network.height, height),
+        _agreed(path, "width", "--size", network.width, width),
+        _agreed(path, "layout", "--layout", network.layout, layout),
         scaling,
         crop,
     )

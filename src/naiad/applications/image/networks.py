@@ -1,22 +1,25 @@
 """Networks that classify images: from prepared images to scores.
 
-ONNX runs in onnxruntime, TorchScript and Naiad's own small network in torch; only the needed
-package is imported. Scaling of pixels is here too, as networks expect it.
+A file is run by its own library, or by that of the setting ``runtime``; only the needed package is
+imported. Scaling of pixels is here too, as networks expect it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.image.card import ImageCard, Layout, Preprocessing
-from naiad.errors import MissingExtra, PipelineError, WeightsError
+from naiad.core.schema import Array
+from naiad.core.settings import Runtime
+from naiad.errors import PipelineError, WeightsError
 from naiad.files import suffix_of
-from naiad.onnx_session import open_session
-from naiad.torch_model import load_torchscript
+from naiad.networks.network import Network, Port
+from naiad.networks.opening import open_file, open_module
 from naiad.weights import TENSORS_FILE, check_file, read_tensors
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -25,18 +28,10 @@ _GREY = 128.0  # value of the pixels for trying a network
 _COLOURS = 3
 
 
-class Network(Protocol):
-    """Function from prepared images to scores: float32 ``[n, ...]`` to ``[n, classes]``, n > 0."""
-
-    def __call__(self, images: Floats) -> Floats:
-        """Run the network."""
-        ...
-
-
 class Classifier:
     """A network with its preprocessing: from pixels to probabilities."""
 
-    def __init__(self, network: Network, card: ImageCard, classes: int) -> None:
+    def __init__(self, network: ImageNetwork, card: ImageCard, classes: int) -> None:
         """Wrap a network and try it once.
 
         Raises:
@@ -65,38 +60,48 @@ class Classifier:
         return softmax(scores) if self.card.output == "logits" else scores
 
 
-def open_classifier(folder: Path, card: ImageCard, classes: int, device: str) -> Classifier:
+def open_classifier(
+    folder: Path,
+    card: ImageCard,
+    classes: int,
+    device: str,
+    *,
+    runtime: Runtime | None = None,
+) -> Classifier:
     """Load the network of a folder onto ``device`` (``"cpu"``, ``"cuda:0"``).
+
+    ``runtime`` is the library that runs it, by default that of the file.
 
     Raises:
         WeightsError: the file is missing or damaged, or does not match the card or the classes.
         MissingExtra: the package that runs it is not installed.
     """
     path = folder / card.file
+    examples = _examples(card.preprocessing)
     if card.file == TENSORS_FILE:
-        network = _open_small(folder, card.sha256, classes, device)
+        module = _small(folder, card.sha256, classes)
+        opened = open_module(module, examples, device, runtime=runtime)
     else:
         check_file(path, card.sha256)
-        network = open_network(path, device)
+        opened = open_file(path, examples, device, runtime=runtime)
+    network = ImageNetwork(opened, path)
     try:
         return Classifier(network, card, classes)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 
 
-def open_network(path: Path, device: str = "cpu") -> Network:
-    """Load a file: ONNX if its name ends in ``.onnx``, else TorchScript.
+def open_network(path: Path) -> ImageNetwork:
+    """Load a file onto the CPU: ONNX if its name ends in ``.onnx``, else TorchScript.
 
     Raises:
         WeightsError: it cannot be loaded, or is not a network from images to scores.
         MissingExtra: the package that runs it is not installed.
     """
-    return (
-        OnnxNetwork(path, device) if suffix_of(path) == ".onnx" else _open_torchscript(path, device)
-    )
+    return ImageNetwork(open_file(path, ()), path)
 
 
-def try_out(network: Network, preprocessing: Preprocessing) -> Floats:
+def try_out(network: ImageNetwork, preprocessing: Preprocessing) -> Floats:
     """Return a network's scores of two grey images, float32 ``[2, classes]``.
 
     Raises:
@@ -137,38 +142,43 @@ def softmax(logits: Floats) -> Floats:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-class OnnxNetwork:
-    """A network in ONNX, run by onnxruntime.
+class ImageNetwork:
+    """A network from images to scores, whichever library runs it.
 
     Attributes:
-        layout: order of its input's dims, or None if its shape does not tell.
+        layout: order of its input's dims, or None if the file does not tell.
         height, width: of its input in pixels, or None for any.
+        told: the file has the shape of its input, which TorchScript has not.
     """
 
-    def __init__(self, path: Path, device: str = "cpu") -> None:
-        """Load the file.
+    def __init__(self, network: Network, path: Path) -> None:
+        """Take the network of ``path``.
 
         Raises:
-            WeightsError: the file is not ONNX, or not a network from images to scores.
-            MissingExtra: onnxruntime is not installed.
+            WeightsError: its file says that it is not a network from images to scores.
         """
-        self._session = open_session(path, device)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
+        self._network = network
+        self._batch: int | None = None
+        self.layout: Layout | None = None
+        self.height = self.width = None
+        self.told = bool(network.inputs) and suffix_of(path) == ".onnx"
+        if not self.told:
+            return
+        if len(network.inputs) != 1 or len(network.outputs) != 1:
             raise WeightsError(
-                f"{path} has inputs {_names(inputs)} and outputs {_names(outputs)}; a classifier "
-                "has one of each: the images and the scores"
+                f"{path} has inputs {_names(network.inputs)} and outputs "
+                f"{_names(network.outputs)}; a classifier has one of each: the images and the "
+                "scores"
             )
-        (given,) = inputs
-        if given.type != "tensor(float)" or len(given.shape) != 4:
+        (given,) = network.inputs
+        if given.dtype != "FP32" or given.shape is None or len(given.shape) != 4:
             raise WeightsError(
-                f"{path}: its input {given.name} is {given.type} {given.shape}; it must be "
-                "tensor(float) with 4 dims: images, colours, height and width"
+                f"{path}: its input {given.name} is {given.dtype} {list(given.shape or ())}; it "
+                "must be FP32 with 4 dims: images, colours, height and width"
             )
-        self._input = str(given.name)
-        sizes = [dim if isinstance(dim, int) and dim > 0 else None for dim in given.shape]
+        sizes = [size if size > 0 else None for size in given.shape]
         self._batch = sizes[0]
-        self.layout: Layout | None = _layout(sizes)
+        self.layout = _layout(sizes)
         places = {"NHWC": sizes[1:3], "NCHW": sizes[2:4], None: (None, None)}
         self.height, self.width = places[self.layout]
 
@@ -184,41 +194,28 @@ class OnnxNetwork:
         return np.concatenate(rows)
 
     def _run(self, images: Floats) -> Floats:
-        (scores,) = self._session.run(None, {self._input: images})
-        return _rows(scores, len(images))
+        found = self._network(images)
+        if len(found) != 1:
+            raise PipelineError(f"it returns {len(found)} tensors, not one")
+        return _rows(found[0], len(images))
 
 
-class _TorchNetwork:
-    """A network in torch, on a device."""
-
-    def __init__(self, module: Any, device: str) -> None:
-        try:
-            import torch
-        except ImportError as error:
-            raise MissingExtra("image", error.name or "torch") from error
-        self._torch = torch
-        self._module = module.to(device).eval()
-        self._device = device
-
-    def __call__(self, images: Floats) -> Floats:
-        with self._torch.inference_mode():
-            scores = self._module(self._torch.from_numpy(images).to(self._device))
-            if not isinstance(scores, self._torch.Tensor):
-                raise PipelineError(f"it returns a {type(scores).__name__}, not one tensor")
-            return _rows(scores.float().cpu().numpy(), len(images))
-
-
-def _open_torchscript(path: Path, device: str) -> Network:
-    return _TorchNetwork(load_torchscript(path, device), device)
-
-
-def _open_small(folder: Path, sha256: str, classes: int, device: str) -> Network:
+def _small(folder: Path, sha256: str, classes: int) -> Any:
     from naiad.applications.image.network import ShapeNet
 
     net = ShapeNet(classes)
     shapes = {name: tensor.shape for name, tensor in net.state_dict().items()}
     net.load_state_dict(read_tensors(folder, shapes, sha256))
-    return _TorchNetwork(net, device)
+    return net
+
+
+def _examples(preprocessing: Preprocessing) -> Iterator[list[Array]]:
+    """Yield batches of noise, to compare the network's conversions with it."""
+    random = np.random.default_rng(0)
+    size = preprocessing.height, preprocessing.width
+    for images in (2, 3):
+        pixels = random.uniform(0, 255, (images, *size, _COLOURS)).astype(np.float32)
+        yield [scaled(pixels, preprocessing)]
 
 
 def _layout(sizes: list[int | None]) -> Layout | None:
@@ -235,8 +232,8 @@ def _rows(scores: Any, images: int) -> Floats:
     return scores
 
 
-def _names(tensors: Any) -> str:
-    return ", ".join(str(tensor.name) for tensor in tensors) or "none"
+def _names(ports: tuple[Port, ...]) -> str:
+    return ", ".join(port.name for port in ports) or "none"
 
 
 def _first_line(error: Exception) -> str:

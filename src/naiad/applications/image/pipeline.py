@@ -15,6 +15,7 @@ from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import REQUESTS, Array, Arrays, Tensor
+from naiad.core.settings import RUNTIMES
 
 if TYPE_CHECKING:
     from naiad.applications.image.networks import Classifier
@@ -42,6 +43,7 @@ class ImageClassifier(Pipeline):
     budget = Budget(images=4)
     limit = Budget(images=MAX_IMAGES)
     prepare_threads = 4
+    runtimes = RUNTIMES
     arrays = "numpy"  # ONNX needs no torch, whose import takes most of a worker's start
     weights = "data/weights"
 
@@ -109,4 +111,10 @@ def load(pipeline: Pipeline, device: str) -> Classifier:
 
     assert pipeline.weights_path is not None
     card, labels = read_folder(pipeline.weights_path)
-    return open_classifier(pipeline.weights_path, card, len(labels), device)
+    return open_classifier(
+        pipeline.weights_path,
+        card,
+        len(labels),
+        device,
+        runtime=pipeline.runtime,
+    )

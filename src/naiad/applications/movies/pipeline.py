@@ -31,6 +31,7 @@ from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import BYTES, REQUESTS, Array, Arrays, Tensor
+from naiad.core.settings import RUNTIMES
 
 
 class MoviePipeline(Pipeline):
@@ -110,6 +111,7 @@ class MoviesSearch(MoviePipeline):
 
     inputs = SEARCH_INPUTS
     sample = {**SEARCH_INPUTS, "vector": Tensor("float32", (REQUESTS, "dimension"))}
+    runtimes = RUNTIMES
 
     def __init__(self, weights: Path | None = None) -> None:
         """Use the encoder in the folder ``weights``, or the default one."""
@@ -121,7 +123,7 @@ class MoviesSearch(MoviePipeline):
 
         super().setup(device)
         assert self.weights_path is not None
-        self._encoder = Encoder(self.weights_path, device)
+        self._encoder = Encoder(self.weights_path, device, runtime=self.runtime)
 
     def prepare(self, request: Request) -> Arrays:
         """Embed the text."""

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
-from naiad.triton.backends.signature import (
-    ONNX_DTYPES,
-    TENSORFLOW_DTYPES,
-    TORCH_DTYPES,
-    Port,
-    Signature,
-)
+from naiad.networks.network import Port
+from naiad.networks.onnx_networks import DTYPES as ONNX_DTYPES
+from naiad.networks.openvino_networks import DTYPES as OPENVINO_DTYPES
+from naiad.triton.backends.signature import TENSORFLOW_DTYPES, TORCH_DTYPES, Signature
 from naiad.triton.model_config import ModelConfig, TensorConfig
 
 _INDEXED: Final = re.compile(r".*?__(\d+)")  # NAME__INDEX, split at the first "__"
 _DTYPES: Final = {
     "onnx": ONNX_DTYPES,
+    "openvino": OPENVINO_DTYPES,
     "graphdef": TENSORFLOW_DTYPES,
     "savedmodel": TENSORFLOW_DTYPES,
 }
@@ -45,7 +43,7 @@ def bind(config: ModelConfig, signature: Signature) -> Binding:
 
     Torch: by the names of forward's arguments, if all inputs have such names; otherwise by index,
     if all end in ``__<index>``; otherwise in the order of the config. Outputs by index or in
-    order. ONNX and TensorFlow: by name; a TensorFlow graph may have more inputs.
+    order. ONNX, OpenVINO and TensorFlow: by name; a TensorFlow graph may have more inputs.
 
     Raises:
         RepositoryError: they do not match; names the file and the field.
@@ -112,7 +110,7 @@ def _places(
 def _by_name(
     config: ModelConfig, tensors: Sequence[TensorConfig], ports: Sequence[Port]
 ) -> dict[str, int | str]:
-    known = {port.name: number for number, port in enumerate(ports)}
+    known = {name: number for number, port in enumerate(ports) for name in port.names}
     for tensor in tensors:
         if tensor.name not in known:
             verb = "takes" if tensor.field.startswith("input") else "returns"

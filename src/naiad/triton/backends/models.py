@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,11 @@ import numpy as np
 
 from naiad.core.schema import Array, Arrays
 from naiad.errors import PipelineError, RepositoryError
-from naiad.onnx_session import OnnxOptions
+from naiad.networks import threads
+from naiad.networks.onnx_networks import OnnxOptions
 from naiad.triton.backends.binding import Binding, bind
 from naiad.triton.backends.onnx_file import OnnxFile, load_onnx
+from naiad.triton.backends.openvino_file import OpenVinoFile, load_openvino
 from naiad.triton.backends.remedies import without_tensorflow
 from naiad.triton.backends.signature import TENSORFLOW_DTYPES
 from naiad.triton.backends.tensorflow_file import (
@@ -32,12 +33,14 @@ from naiad.triton.model_config import ModelConfig
 _NUMPY: Final[Mapping[str, str]] = {name: dtype for dtype, name in TENSORFLOW_DTYPES.items()} | {
     "BYTES": "object"
 }
+# They load code, change shapes, or round: float32 is float32 here.
+_OPENVINO_REFUSED: Final = {"CPU_EXTENSION_PATH", "RESHAPE_IO_LAYOUTS", "HINT_BF16", "ENFORCE_BF16"}
 
 
 def load_model(
     config: ModelConfig, version: int | str, device: str | None = "cpu"
 ) -> TorchModel | ArrayModel:
-    """Load a version of a model of the ``pytorch``, ``onnxruntime`` or ``tensorflow`` backend.
+    """Load a version of a model of one of the backends for files.
 
     Args:
         config: its configuration.
@@ -48,12 +51,15 @@ def load_model(
     Raises:
         RepositoryError: the file is missing or cannot be loaded, the config does not match it, or
             TensorFlow is not installed.
-        MissingExtra: torch or ONNX Runtime is not installed.
+        MissingExtra: torch, ONNX Runtime or OpenVINO is not installed.
     """
     _refuse_unsupported(config)
     file = config.model_file(version)
     if config.backend == "onnxruntime":
         loaded = load_onnx(file, device or "cpu", onnx_options(config))
+        return ArrayModel(config, loaded, bind(config, loaded.signature))
+    if config.backend == "openvino":
+        loaded = load_openvino(file, openvino_threads(config, device))
         return ArrayModel(config, loaded, bind(config, loaded.signature))
     if config.backend == "tensorflow":
         loaded = load_tensorflow_of(config, file, device)
@@ -65,10 +71,10 @@ def load_model(
 
 @dataclass(frozen=True, slots=True)
 class ArrayModel:
-    """A model that ONNX Runtime or TensorFlow runs: arrays in, arrays out."""
+    """A model that ONNX Runtime, OpenVINO or TensorFlow runs: arrays in, arrays out."""
 
     config: ModelConfig
-    file: OnnxFile | TensorFlowFile
+    file: OnnxFile | OpenVinoFile | TensorFlowFile
     binding: Binding
 
     def __call__(self, arrays: Arrays) -> dict[str, Array]:
@@ -168,11 +174,10 @@ class TorchModel:
 
 def onnx_options(config: ModelConfig) -> OnnxOptions:
     """Return a config's options for ONNX Runtime, which have the names of NVIDIA's backend."""
-    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    intra = config.count("intra_op_thread_count", threads)
+    intra = config.count("intra_op_thread_count", threads.current())
     graph = config.message.optimization.graph
     return OnnxOptions(
-        intra_op_threads=threads if intra is None else intra,
+        intra_op_threads=threads.current() if intra is None else intra,
         inter_op_threads=config.count("inter_op_thread_count", 1) or 0,
         parallel=config.count("execution_mode", 0) == 1,
         graph_level=graph.level,
@@ -180,6 +185,22 @@ def onnx_options(config: ModelConfig) -> OnnxOptions:
         memory_pattern=config.flag("enable_mem_pattern", True),
         entries={k: v for k, v in config.parameters.items() if k.startswith("session.")},
     )
+
+
+def openvino_threads(config: ModelConfig, device: str | None) -> int:
+    """Return a config's number of threads, which has the name of NVIDIA's backend, or an older one.
+
+    Raises:
+        RepositoryError: a parameter or the device is not supported; names it.
+    """
+    if device is not None and device != "cpu":
+        raise config.wrong("OpenVINO models run on the CPU here; set instance_group.kind: KIND_CPU")
+    for key in sorted(_OPENVINO_REFUSED & config.parameters.keys()):
+        raise config.wrong(
+            f'parameters["{key}"] is set, which Naiad\'s openvino backend does not support'
+        )
+    number = config.count("INFERENCE_NUM_THREADS") or config.count("CPU_THREADS_NUM")
+    return number or threads.current()
 
 
 def load_tensorflow_of(
@@ -210,12 +231,11 @@ def tensorflow_options(config: ModelConfig, file: Path) -> TensorFlowOptions:
     Raises:
         RepositoryError: a parameter is invalid; names it.
     """
-    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    intra = config.count("TF_NUM_INTRA_THREADS", threads)
+    intra = config.count("TF_NUM_INTRA_THREADS", threads.current())
     inter = config.count("TF_NUM_INTER_THREADS", 1)
     optimization = config.message.optimization
     return TensorFlowOptions(
-        intra_op_threads=threads if intra is None else intra,
+        intra_op_threads=threads.current() if intra is None else intra,
         inter_op_threads=1 if inter is None else inter,
         graph_level=optimization.graph.level if optimization.HasField("graph") else None,
         tag=config.parameters.get("TF_GRAPH_TAG", ""),
@@ -251,8 +271,8 @@ def _set_torch_up(config: ModelConfig, device: str | None) -> None:
 
     if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
         raise _without_cuda(config, "torch")
-    threads = config.count("INTRA_OP_THREAD_COUNT") or config.count("NUM_THREADS")
-    torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", "1")))
+    number = config.count("INTRA_OP_THREAD_COUNT") or config.count("NUM_THREADS")
+    torch.set_num_threads(number or threads.current())
     inter = config.count("INTER_OP_THREAD_COUNT") or config.count("NUM_INTEROP_THREADS")
     if inter:
         torch.set_num_interop_threads(inter)

@@ -11,8 +11,9 @@ import numpy as np
 
 from naiad.core.schema import Array
 from naiad.errors import RepositoryError, WeightsError
-from naiad.onnx_session import OnnxOptions, open_session
-from naiad.triton.backends.signature import ONNX_DTYPES, Port, Signature
+from naiad.networks.network import Port
+from naiad.networks.onnx_networks import DTYPES, OnnxOptions, open_session, ports
+from naiad.triton.backends.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +49,21 @@ def load_onnx(file: Path, device: str = "cpu", options: OnnxOptions | None = Non
 
     signature = Signature(
         "onnx",
-        tuple(_port(file, entry) for entry in session.get_inputs()),
-        tuple(_port(file, entry) for entry in session.get_outputs()),
+        _ports(file, session.get_inputs()),
+        _ports(file, session.get_outputs()),
     )
     return OnnxFile(signature, call)
 
 
-def _port(file: Path, entry: Any) -> Port:
-    if entry.type not in ONNX_DTYPES:
-        raise RepositoryError(
-            f"{file}: {entry.name} is {entry.type}, for which Triton has no dtype; it has "
-            f"{', '.join(ONNX_DTYPES)}"
-        )
-    shape = tuple(size if isinstance(size, int) else -1 for size in entry.shape)
-    return Port(entry.name, ONNX_DTYPES[entry.type], shape)
+def _ports(file: Path, entries: Any) -> tuple[Port, ...]:
+    found = ports(entries)
+    for entry, port in zip(entries, found, strict=True):
+        if port.dtype is None:
+            raise RepositoryError(
+                f"{file}: {entry.name} is {entry.type}, for which Triton has no dtype; it has "
+                f"{', '.join(DTYPES)}"
+            )
+    return found
 
 
 def _as_text(array: Array) -> Array:

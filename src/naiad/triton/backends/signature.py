@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from naiad.files import suffix_of
+from naiad.networks.network import Port
 
 if TYPE_CHECKING:
     from naiad.triton.model_config import ModelConfig
 
-Kind: TypeAlias = Literal["torchscript", "export", "aotinductor", "onnx", "graphdef", "savedmodel"]
+Kind: TypeAlias = Literal[
+    "torchscript", "export", "aotinductor", "onnx", "openvino", "graphdef", "savedmodel"
+]
 
 TORCH_DTYPES: Final[dict[str, str]] = {
     "bool": "BOOL",
@@ -28,23 +31,6 @@ TORCH_DTYPES: Final[dict[str, str]] = {
 """The protocol's dtype for each of torch's, as in NVIDIA's PyTorch backend: the only unsigned one
 is ``uint8``. ``BYTES`` is a list of strings."""
 
-ONNX_DTYPES: Final[Mapping[str, str]] = {
-    "tensor(bool)": "BOOL",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(string)": "BYTES",
-}
-"""The protocol's dtype for each of ONNX Runtime's types."""
-
 TENSORFLOW_DTYPES: Final[Mapping[str, str]] = TORCH_DTYPES | {
     "uint16": "UINT16",
     "uint32": "UINT32",
@@ -52,23 +38,6 @@ TENSORFLOW_DTYPES: Final[Mapping[str, str]] = TORCH_DTYPES | {
     "string": "BYTES",
 }
 """The protocol's dtype for each of TensorFlow's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """One input or output of a model file.
-
-    Attributes:
-        name: its name in the file; an output of a TorchScript file is ``OUTPUT__<number>``.
-        dtype: its name in the KServe v2 protocol; None if the file does not say.
-        shape: sizes, -1 for any, with the batch dimension; None if the file does not say.
-        aliases: other names under which a config may refer to it, such as ``ARGS[0]``.
-    """
-
-    name: str
-    dtype: str | None = None
-    shape: tuple[int, ...] | None = None
-    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +57,7 @@ class Signature:
 
 
 def read_signature(file: Path, config: ModelConfig | None = None) -> Signature:
-    """Read the signature of a model file of the pytorch, onnxruntime or tensorflow backend.
+    """Read the signature of a model file of one of the backends for files.
 
     The file is loaded, so it must be trusted: an AOTInductor package is a shared library.
 
@@ -104,6 +73,10 @@ def read_signature(file: Path, config: ModelConfig | None = None) -> Signature:
         from naiad.triton.backends.models import load_tensorflow_of
 
         return load_tensorflow_of(config, file).signature
+    if config is not None and config.backend == "openvino":
+        from naiad.triton.backends.openvino_file import load_openvino
+
+        return load_openvino(file).signature
     if suffix_of(file) == ".onnx":
         from naiad.triton.backends.onnx_file import load_onnx
 

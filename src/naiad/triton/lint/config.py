@@ -16,7 +16,6 @@ from naiad.triton.own_code import completes_itself
 _INSTEAD: Final = {
     "tensorrt": "engines run only on the GPU they were built for; keep the ONNX file that the "
     'engine was built from and set backend: "onnxruntime"',
-    "openvino": 'export the model to ONNX and set backend: "onnxruntime"',
     "dali": "decode and resize in a Python model or a Naiad pipeline, as `image` does",
     "fil": 'export the forest to ONNX (skl2onnx, onnxmltools) and set backend: "onnxruntime"',
     "caffe2": 'export the model to ONNX and set backend: "onnxruntime"',

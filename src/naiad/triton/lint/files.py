@@ -20,7 +20,7 @@ from naiad.triton.lint.finding import Finding, error, warning
 from naiad.triton.model_config import CONFIG, ModelConfig, versions
 from naiad.triton.repository import ExportedModel
 
-_BY_FILE = ("pytorch", "onnxruntime", "tensorflow")
+_BY_FILE = ("pytorch", "onnxruntime", "openvino", "tensorflow")
 
 
 def check_files(config: ModelConfig, *, load: bool) -> Iterator[Finding]:

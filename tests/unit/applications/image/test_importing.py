@@ -116,7 +116,7 @@ def test_a_network_that_is_no_classifier_is_refused(tmp_path, bring):
     with pytest.raises(WeightsError, match="inputs input, unused and outputs logits; a classifier"):
         bring(two)
     pair = write_torchscript(tmp_path / "pair.pt", Pair())
-    with pytest.raises(WeightsError, match=r"does not run on images of shape .* returns a tuple"):
+    with pytest.raises(WeightsError, match=r"does not run on images of shape .* returns 2 tensors"):
         bring(pair, size=(6, 4))
     nan = write_onnx(tmp_path / "nan.onnx", ["n", 3, 6, 4], weight=WEIGHT * np.nan)
     folder, _ = bring(nan)

@@ -23,7 +23,10 @@ from tests.support.exported import (
 )
 
 from naiad.errors import PipelineError, RepositoryError
+from naiad.networks import openvino_networks
+from naiad.networks.network import Port
 from naiad.triton.backends.models import load_model, onnx_options
+from naiad.triton.backends.signature import read_signature
 
 GRAPH = """backend: "pytorch"
 input [ { name: "edgeindex__1" data_type: TYPE_INT64 dims: [2, -1] },
@@ -157,6 +160,45 @@ def test_onnx_options_have_the_names_of_nvidia_s_backend(write):
     assert (options.graph_level, options.arena, options.memory_pattern) == (2, False, False)
     assert options.entries == {"session.set_denormal_as_zero": "1"}
     assert load_model(config, 1)({"x": np.ones((1, 8), np.float32)})["y"].shape == (1, 3)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "model.xml"])
+def test_openvino_answers_as_the_onnx_file_does(write, file):
+    text = DENSE.replace("BACKEND", "openvino")
+    config = write(text, lambda path: ir(path) if path.suffix == ".xml" else dense_onnx(path), file)
+    x = np.random.default_rng(0).random((5, 8), np.float32)
+    source = onnxruntime.InferenceSession(dense_onnx(config.path / "net.onnx"))
+    answer = load_model(config, 1)({"x": x})["y"]
+    np.testing.assert_allclose(answer, source.run(None, {"x": x})[0], rtol=1e-5)
+    signature = read_signature(config.model_file(1), config)
+    assert signature.inputs == (Port("x", "FP32", (-1, 8)),)
+
+
+def ir(path):
+    openvino = openvino_networks.library()
+    model = openvino.Core().read_model(dense_onnx(path.with_name("net.onnx")))
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "device", "message"),
+    [
+        ('parameters { key: "HINT_BF16" value { string_value: "YES" } }', "cpu", "HINT_BF16"),
+        ("", "cuda:0", "OpenVINO models run on the CPU here"),
+        ('input { name: "z" data_type: TYPE_FP32 dims: [8] }', "cpu", "the model takes 1: x"),
+    ],
+)
+def test_openvino_refuses_what_it_would_not_do(write, change, device, message):
+    config = write(DENSE.replace("BACKEND", "openvino") + change, dense_onnx, "model.onnx")
+    with pytest.raises(RepositoryError, match=message):
+        load_model(config, 1, device)
+
+
+def test_a_damaged_file_is_refused_by_openvino_in_one_line(write):
+    text = DENSE.replace("BACKEND", "openvino")
+    config = write(text, lambda path: path.write_text("nonsense"), "model.xml")
+    with pytest.raises(RepositoryError, match=r"model\.xml cannot be loaded by OpenVINO: [^\n]+\Z"):
+        load_model(config, 1)
 
 
 def test_an_output_of_another_dtype_than_the_config_says_is_an_error(write):

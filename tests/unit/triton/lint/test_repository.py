@@ -116,7 +116,12 @@ def test_a_repository_without_mistakes_has_no_findings(repository: Path, identit
             'platform: "tensorflow_savedmodel"',
             "1 has no model.savedmodel, which the tensorflow backend loads; it has model.py",
         ),
-        ('backend: "python"', 'backend: "openvino"', "does not have: export the model to ONNX"),
+        ('backend: "python"', 'backend: "fil"', "does not have: export the forest to ONNX"),
+        (
+            'backend: "python"',
+            'backend: "openvino"',
+            "1 has no model.xml or model.onnx, which the openvino backend loads; it has model.py",
+        ),
         (
             'backend: "python"',
             'backend: "magic"',

@@ -13,12 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
+import numpy as np
 import torch
 
 from naiad.applications.medical.bundle.config import Config, causes
 from naiad.applications.medical.bundle.files import BundleFiles
+from naiad.core.settings import Runtime
 from naiad.errors import RepositoryError, WeightsError
-from naiad.torch_model import load_torchscript
+from naiad.networks.opening import open_module
+from naiad.networks.torch_networks import as_module, load_torchscript
 from naiad.weights import read_checkpoint
 
 ONLY: Final = ""
@@ -26,6 +29,39 @@ ONLY: Final = ""
 
 _USUAL: Final = ("network_def", "network")  # ids of the only network
 _REFERENCE: Final = re.compile(r"@(\w+)")
+
+
+class Recorder(torch.nn.Module):
+    """A network, with the tensors that it was last called with."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        """Record the calls of ``network``."""
+        super().__init__()
+        self._network = network
+        self._last: tuple[torch.Tensor, ...] = ()
+
+    def forward(self, *tensors: torch.Tensor) -> Any:
+        """Run the network."""
+        self._last = tensors
+        return self._network(*tensors)
+
+    def run_by(self, runtime: Runtime, device: str) -> torch.nn.Module:
+        """Return the network run by another library, which answers the recorded call alike.
+
+        Compared are also two images in the place of one, and smaller ones if the network takes
+        them.
+
+        Raises:
+            WeightsError: the library cannot run the network, or its answers differ.
+            MissingExtra: it is not installed.
+        """
+        given = [tensor.numpy(force=True) for tensor in self._last]
+        twice = [np.concatenate([array, array]) for array in given]
+        half = (slice((size + 1) // 2) for size in given[0].shape[2:])
+        window = (slice(None), slice(None), *half)
+        examples = [given, twice, [array[window] for array in given]]
+        name = getattr(self._network, "original_name", type(self._network).__name__)
+        return as_module(open_module(self._network, examples, device, runtime=runtime, name=name))
 
 
 def load_networks(

@@ -20,6 +20,7 @@ from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import REQUESTS, Array, Arrays
+from naiad.core.settings import RUNTIMES
 from naiad.errors import InvalidInput, PipelineError, WeightsError
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Bundle(Pipeline):
     limit = Budget(bytes=2 << 30)
     waiting = Budget(bytes=4 << 30)  # files wait as they were sent
     watchdog = 600.0  # seconds; a large volume takes minutes on a CPU
+    runtimes = RUNTIMES
     facts: ClassVar[Metadata] = _ANY
 
     def __init__(self, weights: Path | None = None) -> None:
@@ -129,6 +131,12 @@ class Bundle(Pipeline):
 
         assert self.weights_path is not None
         self._workflow: Workflow = Workflow(open_bundle(self.weights_path), self.facts, device)
+        if self.runtime not in (None, "torch"):
+            self._workflow.run_by(self.runtime, self._image())
+
+    def _image(self) -> Array:
+        """Return the network's input for the example."""
+        return self.prepare(Request(self.example(), {REQUESTS: 1}))["image"]
 
     def prepare(self, request: Request) -> Arrays:
         """Read the files and preprocess them by the bundle's transforms."""
@@ -211,13 +219,10 @@ class Classification(Bundle):
         super().setup(device)
         self._softmax = False
         if not self._workflow.activates:
-            example = self.example()
-            sizes = {REQUESTS: 1}
-            sample = self.prepare(Request(example, sizes))
             import torch
 
             with torch.inference_mode():
-                found = self._workflow.predict(torch.from_numpy(sample["image"])).main.ravel()
+                found = self._workflow.predict(torch.from_numpy(self._image())).main.ravel()
             total = float(found.sum())
             self._softmax = bool((found < 0).any()) or not 0.999 < total < 1.001
 

@@ -32,9 +32,10 @@ from naiad.applications.medical.bundle.config import Config, causes
 from naiad.applications.medical.bundle.files import BundleFiles
 from naiad.applications.medical.bundle.kinds import Grid, Loaded
 from naiad.applications.medical.bundle.metadata import Metadata
-from naiad.applications.medical.bundle.networks import ONLY, load_networks
+from naiad.applications.medical.bundle.networks import ONLY, Recorder, load_networks
 from naiad.applications.medical.bundle.predictions import Predictions, predictions_of, rebuilt
 from naiad.applications.medical.bundle.reader import read_from, transforms_in
+from naiad.core.settings import Runtime
 from naiad.errors import PipelineError
 
 _WRITERS: Final = (SaveImaged, SaveImage, SaveClassificationd)
@@ -94,6 +95,7 @@ class Workflow:
         inferer = config.made("inferer", "evaluator::inferer", needed=False)
         self._inferer: Inferer = SimpleInferer() if inferer is None else inferer
         self._networks = load_networks(config, files, torch.device(device))
+        self._device = device
 
     def prepare(self, images: Sequence[Loaded]) -> Case:
         """Preprocess the volumes of a request, one per channel, or its picture.
@@ -132,6 +134,26 @@ class Workflow:
         return predictions_of(
             found.get(ONLY, found), len(images), wanted, self._prediction.channels
         )
+
+    def run_by(self, runtime: Runtime, image: NDArray[np.float32]) -> None:
+        """Have another library run the networks.
+
+        Args:
+            runtime: the library.
+            image: the input for one image, ``[1, channels, ...]``; what the inferer gives to each
+                network for it is what their answers are compared for.
+
+        Raises:
+            WeightsError: the library cannot run a network, or its answers differ.
+            MissingExtra: it is not installed.
+        """
+        recorded = {key: Recorder(network) for key, network in self._networks.items()}
+        self._networks = {**recorded}
+        with torch.inference_mode():
+            self.predict(torch.from_numpy(image).to(self._device))
+        self._networks = {
+            key: recorder.run_by(runtime, self._device) for key, recorder in recorded.items()
+        }
 
     def label_maps(
         self, case: Case, prediction: NDArray[np.float32], rest: bytes = b""

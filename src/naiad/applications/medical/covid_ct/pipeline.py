@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import Array, Arrays, Tensor
+from naiad.core.settings import RUNTIMES
 from naiad.errors import PipelineError
+from naiad.networks.opening import open_module
 
 ARTIFACT = "covid_ct"
 """The public weights, served by default if they were downloaded."""
@@ -45,6 +47,8 @@ class CovidCt(Pipeline):
     # A worker holds the files of a batch, one unpacked volume, and the prepared ones.
     budget = Budget(volumes=MAX_VOLUMES, bytes=256 << 20, voxels=TOGETHER * math.prod(SHAPE))
     limit = Budget(volumes=MAX_VOLUMES, bytes=2 << 30)
+    arrays = "numpy"
+    runtimes = RUNTIMES
     merges = True  # tested; comparing at each start would take seconds
     waiting = Budget(bytes=4 << 30)  # files wait as they were sent
     weights = "data/weights"
@@ -60,13 +64,18 @@ class CovidCt(Pipeline):
         return {"notice": torch_model.read(self.weights_path, foreign=FOREIGN).notice}
 
     def setup(self, device: str) -> None:
-        """Load network and preparation; try a TorchScript file."""
+        """Load network and preparation."""
         from naiad.applications.medical.covid_ct.model import ChestNet
         from naiad.applications.medical.covid_ct.volumes import prepare
 
         assert self.weights_path is not None
         self._prepare = prepare
-        self._network = torch_model.load(self.weights_path, ChestNet, device)
+        self._network = open_module(
+            torch_model.load(self.weights_path, ChestNet, device),
+            _examples(),
+            device,
+            runtime=self.runtime,
+        )
 
     def prepare(self, request: Request) -> Arrays:
         """Decode the volumes of a request one by one."""
@@ -78,19 +87,21 @@ class CovidCt(Pipeline):
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Classify the volumes of a batch, a few at a time."""
-        import torch
-
-        logits = [self._network(part[:, None]) for part in batch["volumes"].split(TOGETHER)]
-        for part in logits:
-            if part.shape[1:].numel() != 1:
+        volumes = batch["volumes"]
+        logits = [np.zeros(0, np.float32)]
+        for part in np.split(volumes, range(TOGETHER, len(volumes), TOGETHER)):
+            found = self._network(part[:, None])[0] if len(part) else np.zeros(0, np.float32)
+            if found.size != len(part):
                 raise PipelineError(
-                    f"the network returns {list(part.shape)} for {len(part)} volumes; it must "
+                    f"the network returns {list(found.shape)} for {len(part)} volumes; it must "
                     "return one logit for each"
                 )
-        found = torch.cat(logits).reshape(-1).float() if logits else torch.zeros(0)
-        if not torch.isfinite(found).all():
+            logits.append(found.reshape(-1))
+        together = np.concatenate(logits).astype(np.float32)
+        if not np.isfinite(together).all():
             raise PipelineError("the network's logits are not finite")
-        return {"PROBABILITY": torch.sigmoid(found)}
+        with np.errstate(over="ignore"):
+            return {"PROBABILITY": 1 / (1 + np.exp(-together))}
 
     def finish(self, result: Arrays) -> Arrays:
         """Return the labels in the words of the tutorial's server."""
@@ -106,3 +117,10 @@ class CovidCt(Pipeline):
         from naiad.applications.medical.covid_ct.phantoms import draw, encode
 
         return as_request([encode(draw(np.random.default_rng(0), opacities=False))])
+
+
+def _examples() -> Iterator[list[Array]]:
+    """Yield batches to compare the network's conversions with it."""
+    random = np.random.default_rng(0)
+    for volumes in (1, 2):
+        yield [random.random((volumes, 1, *SHAPE), np.float32)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from naiad import artifacts, torch_model
 from naiad.applications.medical.mednist.schema import (
@@ -21,10 +22,9 @@ from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import Array, Arrays, Tensor
+from naiad.core.settings import RUNTIMES
 from naiad.errors import PipelineError
-
-if TYPE_CHECKING:
-    import torch
+from naiad.networks.opening import open_module
 
 ARTIFACT = "mednist"
 """The public weights, served by default if they were downloaded."""
@@ -48,6 +48,8 @@ class MedNist(Pipeline):
     limit = Budget(images=MAX_IMAGES, bytes=256 << 20)
     waiting = Budget(bytes=1 << 30)
     prepare_threads = 4
+    arrays = "numpy"
+    runtimes = RUNTIMES
     weights = "data/weights"
 
     def __init__(self, weights: Path | None = None) -> None:
@@ -66,8 +68,11 @@ class MedNist(Pipeline):
 
         assert self.weights_path is not None
         self._decode = decode
-        self._network = torch_model.load(
-            self.weights_path, lambda: ModalityNet(len(CLASSES)), device
+        self._network = open_module(
+            torch_model.load(self.weights_path, lambda: ModalityNet(len(CLASSES)), device),
+            _examples(),
+            device,
+            runtime=self.runtime,
         )
 
     def prepare(self, request: Request) -> Arrays:
@@ -81,29 +86,28 @@ class MedNist(Pipeline):
 
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Classify the images of a batch, those of one size together, in parts of limited size."""
-        import torch
-
         shapes = batch["shape"]
-        images = batch["pixels"].split(shapes.prod(1).tolist())
-        scores = torch.zeros(len(shapes), len(CLASSES), device=shapes.device)
-        for shape in shapes.unique(dim=0):
+        images = np.split(batch["pixels"], np.cumsum(shapes.prod(1))[:-1])
+        scores = np.zeros((len(shapes), len(CLASSES)), np.float32)
+        for shape in np.unique(shapes, axis=0):
             width, height = shape.tolist()
-            alike = (shapes == shape).all(1).nonzero()[:, 0]
-            for part in alike.split(max(1, _FORWARD // (width * height))):
-                together = torch.stack([images[n].view(1, width, height) for n in part.tolist()])
-                scores[part] = torch.softmax(self._logits(together), 1)
+            alike = np.flatnonzero((shapes == shape).all(1))
+            step = max(1, _FORWARD // (width * height))
+            for part in np.split(alike, range(step, len(alike), step)):
+                together = np.stack([images[n].reshape(1, width, height) for n in part.tolist()])
+                scores[part] = _softmax(self._logits(together))
         return {"SCORES": scores}
 
-    def _logits(self, images: torch.Tensor) -> torch.Tensor:
-        logits = self._network(images)
+    def _logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = self._network(images)[0]
         if logits.shape != (len(images), len(CLASSES)):
             raise PipelineError(
                 f"the network returns {list(logits.shape)} for {len(images)} images; it must "
                 f"return {len(CLASSES)} logits for each"
             )
-        if not logits.isfinite().all():
+        if not np.isfinite(logits).all():
             raise PipelineError("the network's logits are not finite")
-        return logits.float()
+        return logits.astype(np.float32, copy=False)
 
     def finish(self, result: Arrays) -> Arrays:
         """Return the name of the best class of each image; the first among equals."""
@@ -115,3 +119,15 @@ class MedNist(Pipeline):
         from naiad.applications.medical.mednist.phantoms import draw, encode
 
         return as_request([encode(draw("Hand", np.random.default_rng(0)))])
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _examples() -> Iterator[list[Array]]:
+    """Yield batches to compare the network's conversions with it."""
+    random = np.random.default_rng(0)
+    for images, width, height in ((2, 64, 64), (3, 96, 80)):
+        yield [random.random((images, 1, width, height), np.float32)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from naiad.applications.text.embedding.networks import (
     EXTRA,
     Floats,
     Ints,
-    Network,
-    OnnxNetwork,
-    TransformersNetwork,
+    TokenNetwork,
     need,
+    open_onnx_network,
+    open_transformers_network,
 )
 from naiad.card import read_card
+from naiad.core.settings import Runtime
 from naiad.errors import InvalidInput, WeightsError
 from naiad.weights import check_file
 
@@ -132,8 +133,16 @@ class Tokenizer:
 class Encoder:
     """An encoder from a folder, see :mod:`naiad.applications.text.embedding.card`."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "cpu",
+        *,
+        runtime: Runtime | None = None,
+    ) -> None:
         """Load the encoder onto ``device`` (``"cpu"``, ``"cuda:0"``).
+
+        ``runtime`` is the library that runs the network, by default that of its file.
 
         Raises:
             WeightsError: a file is missing, damaged, or does not match the card's sha256.
@@ -142,7 +151,7 @@ class Encoder:
         self.card = read_card(folder, EncoderCard)
         check_file(folder / self.card.file, self.card.sha256)
         self.tokenize = Tokenizer(folder / TOKENIZER_FILE, self.card.max_tokens)
-        self._network = open_network(folder, self.card.file, device)
+        self._network = open_network(folder, self.card.file, device, runtime=runtime)
 
     def embed(self, ids: Integers, lengths: Integers) -> Floats:
         """Return a vector per text, float32 ``[texts, dimension]``.
@@ -183,7 +192,14 @@ class Encoder:
         return states
 
 
-def open_network(folder: Path, file: str, device: str, kind: str = "AutoModel") -> Network:
+def open_network(
+    folder: Path,
+    file: str,
+    device: str,
+    kind: str = "AutoModel",
+    *,
+    runtime: Runtime | None = None,
+) -> TokenNetwork:
     """Load the network of a folder onto ``device``.
 
     Args:
@@ -191,14 +207,17 @@ def open_network(folder: Path, file: str, device: str, kind: str = "AutoModel") 
         file: ``model.onnx``, or ``model.safetensors`` for the transformers library.
         device: ``"cpu"``, ``"cuda:0"``.
         kind: the library's auto class; not used for ONNX.
+        runtime: the library that runs the network; by default that of its file.
     """
     if file == ONNX_FILE:
-        return OnnxNetwork(folder / file, device)
-    return TransformersNetwork(folder, kind, device)
+        return open_onnx_network(folder / file, device, runtime=runtime)
+    return open_transformers_network(folder, kind, device, runtime=runtime)
 
 
 def run_ragged(
-    network: Network, tokens: Mapping[str, Integers], lengths: Integers
+    network: Callable[[Mapping[str, Ints]], Floats],
+    tokens: Mapping[str, Integers],
+    lengths: Integers,
 ) -> Iterator[Run]:
     """Run a network on texts of any lengths, grouped by length.
 

@@ -1,19 +1,21 @@
-"""Networks for tokens, run by ONNX Runtime or torch."""
+"""Networks for tokens, from ONNX files and the transformers library."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naiad.applications.text.embedding.bert import IDS, KINDS, MASK
+from naiad.core.settings import Runtime
 from naiad.errors import MissingExtra, WeightsError
-from naiad.onnx_session import open_session
+from naiad.networks.network import Network
+from naiad.networks.opening import open_file, open_module
 
 Floats: TypeAlias = NDArray[np.float32]
 Ints: TypeAlias = NDArray[np.int64]
@@ -22,8 +24,15 @@ EXTRA: Final = "text-embedding"
 TORCH_EXTRA: Final = "huggingface"
 
 
-class Network(Protocol):
-    """Function from rectangles of tokens to numbers of each token or text."""
+class TokenNetwork:
+    """A network from rectangles of tokens to numbers of each token or text."""
+
+    def __init__(self, network: Network, inputs: Sequence[str], padding: int | None = None) -> None:
+        """Take a network with these inputs, in order.
+
+        ``padding`` is the token that must stand for padding, or None if any may.
+        """
+        self._network, self._inputs, self._padding = network, tuple(inputs), padding
 
     def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
         """Run the network.
@@ -33,65 +42,85 @@ class Network(Protocol):
                 0: padding) and ``token_type_ids`` (0, and 1 in the second text of a pair); a
                 network uses those that it has as inputs.
         """
-        ...
-
-
-class OnnxNetwork:
-    """A network in ONNX, written by Naiad or from a Hugging Face repository."""
-
-    def __init__(self, path: Path, device: str = "cpu") -> None:
-        """Load the file onto ``device`` (``"cpu"``, ``"cuda:0"``).
-
-        Raises:
-            WeightsError: the file is not ONNX, has other inputs, or cannot run on the device.
-            MissingExtra: onnxruntime is not installed.
-        """
-        self._session = open_session(path, device, extra=EXTRA)
-        self._inputs = {str(given.name) for given in self._session.get_inputs()}
-        if not {IDS, MASK} <= self._inputs <= {IDS, MASK, KINDS}:
-            raise WeightsError(
-                f"{path} has the inputs {', '.join(sorted(self._inputs))}; it must have {IDS} and "
-                f"{MASK}"
-            )
-        self._output = str(self._session.get_outputs()[0].name)
-
-    def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
-        """Run the network."""
-        given = {name: tokens[name] for name in self._inputs}
-        (numbers,) = self._session.run([self._output], given)
-        return numbers
-
-
-class TransformersNetwork:
-    """A network of the transformers library, run by torch."""
-
-    def __init__(self, folder: Path, kind: str, device: str = "cpu") -> None:
-        """Load the folder's ``config.json`` and ``model.safetensors`` onto ``device``.
-
-        Args:
-            folder: the folder.
-            kind: the library's auto class, such as ``AutoModel``.
-            device: ``"cpu"``, ``"cuda:0"``.
-
-        Raises:
-            WeightsError: the library cannot load the network.
-            MissingExtra: the library, or torch, is not installed.
-        """
-        self._torch = need("torch", TORCH_EXTRA)
-        self._module = load_transformers(folder, kind).to(device).eval()
-        self._device = device
-        self._inputs = {IDS, MASK, KINDS} & signature(self._module.forward).parameters.keys()
-        self._padding = self._module.config.pad_token_id
-
-    def __call__(self, tokens: Mapping[str, Ints]) -> Floats:
-        """Run the network."""
-        torch = self._torch
         given = {name: tokens[name] for name in self._inputs}
         if self._padding is not None:  # some networks find the end of a text by it
             given[IDS] = np.where(tokens[MASK] > 0, given[IDS], self._padding)
-        with torch.inference_mode():
-            moved = {n: torch.from_numpy(array).to(self._device) for n, array in given.items()}
-            return self._module(**moved)[0].float().cpu().numpy()
+        return self._network(*given.values())[0]
+
+
+def open_onnx_network(
+    path: Path,
+    device: str = "cpu",
+    *,
+    runtime: Runtime | None = None,
+) -> TokenNetwork:
+    """Load a network in ONNX, written by Naiad or from a Hugging Face repository.
+
+    Args:
+        path: the file.
+        device: ``"cpu"``, ``"cuda:0"``.
+        runtime: ``"onnxruntime"`` or ``"openvino"``; by default ONNX Runtime.
+
+    Raises:
+        WeightsError: the file is not ONNX, has other inputs, or cannot run on the device or by the
+            runtime.
+        MissingExtra: the library that runs it is not installed.
+    """
+    network = open_file(path, _examples(), device, runtime=runtime, extra=EXTRA)
+    names = [port.name for port in network.inputs]
+    if not {IDS, MASK} <= {*names} <= {IDS, MASK, KINDS}:
+        raise WeightsError(
+            f"{path} has the inputs {', '.join(sorted(names))}; it must have {IDS} and {MASK}"
+        )
+    return TokenNetwork(network, names)
+
+
+def open_transformers_network(
+    folder: Path,
+    kind: str,
+    device: str = "cpu",
+    *,
+    runtime: Runtime | None = None,
+) -> TokenNetwork:
+    """Load a network of the transformers library from ``config.json`` and ``model.safetensors``.
+
+    Args:
+        folder: the folder with these files.
+        kind: the library's auto class, such as ``AutoModel``.
+        device: ``"cpu"``, ``"cuda:0"``.
+        runtime: the library that runs it; by default torch.
+
+    Raises:
+        WeightsError: the library cannot load the network, or the runtime cannot run it.
+        MissingExtra: the transformers library, or one that runs the network, is not installed.
+    """
+    torch = need("torch", TORCH_EXTRA)
+    module = load_transformers(folder, kind).to(device).eval()
+    known = signature(module.forward).parameters
+    names = [name for name in (IDS, MASK, KINDS) if name in known]
+
+    class First(torch.nn.Module):
+        """The first of the network's outputs, for its inputs in order."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = module
+
+        def forward(self, *tensors: Any) -> Any:
+            given = dict(zip(names, tensors, strict=True))
+            return self.network(**given)[0].float()
+
+    examples = ([tokens[name] for name in names] for tokens in _examples())
+    network = open_module(First(), examples, device, runtime=runtime, name=str(folder))
+    return TokenNetwork(network, names, module.config.pad_token_id)
+
+
+def _examples() -> Iterator[dict[str, Ints]]:
+    """Yield tokens to compare a network's conversions with it: texts of several lengths."""
+    for texts, longest in ((2, 6), (3, 20)):
+        ids = np.arange(texts * longest).reshape(texts, longest) % 7 + 1
+        mask = (np.arange(longest) < np.linspace(longest, 3, texts).astype(int)[:, None]) + 0
+        yield {IDS: ids, MASK: mask, KINDS: np.zeros_like(ids)}
 
 
 def load_transformers(folder: Path, kind: str) -> Any:

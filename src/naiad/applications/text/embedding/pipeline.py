@@ -25,6 +25,7 @@ from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import Array, Arrays, Tensor
+from naiad.core.settings import RUNTIMES
 from naiad.errors import InvalidInput
 
 
@@ -35,6 +36,7 @@ class EncoderPipeline(Pipeline):
     outputs = result = OUTPUTS
     limit = Budget(texts=MAX_TEXTS)
     arrays = "numpy"
+    runtimes = RUNTIMES
 
     def __init__(self, weights: Path | None = None) -> None:
         """Use the encoder in the folder ``weights``, or the default one."""
@@ -62,7 +64,7 @@ class EncoderPipeline(Pipeline):
         from naiad.applications.text.embedding.encoder import Encoder
 
         assert self.weights_path is not None
-        self.encoder = Encoder(self.weights_path, device)
+        self.encoder = Encoder(self.weights_path, device, runtime=self.runtime)
 
 
 class TextEmbedding(EncoderPipeline):

@@ -26,7 +26,8 @@ from naiad.applications.text.zero_shot.card import GLICLASS, TASK, EntailmentCar
 from naiad.applications.text.zero_shot.question import Question
 from naiad.applications.text.zero_shot.schema import MAX_PAIRS, PLACE
 from naiad.card import read_card
-from naiad.errors import InvalidInput
+from naiad.core.settings import Runtime
+from naiad.errors import InvalidInput, WeightsError
 from naiad.weights import check_file
 
 SCALE: Final = 20.0
@@ -74,19 +75,30 @@ class Classifier(Protocol):
         ...
 
 
-def open_classifier(folder: Path, device: str = "cpu") -> Classifier:
+def open_classifier(
+    folder: Path,
+    device: str = "cpu",
+    *,
+    runtime: Runtime | None = None,
+) -> Classifier:
     """Load the network of a folder onto ``device`` (``"cpu"``, ``"cuda:0"``).
 
+    ``runtime`` is the library that runs it, by default that of its file.
+
     Raises:
-        WeightsError: a file is missing, damaged, or does not match the card's sha256.
+        WeightsError: a file is missing, damaged, or does not match the card's sha256; or the
+            runtime cannot run the network.
         MissingExtra: a package that runs it is not installed.
     """
     method = method_of(folder)
     if method == GLICLASS:
         from naiad.applications.text.zero_shot.gliclass import Gliclass
 
+        if runtime not in (None, "torch"):
+            raise WeightsError(f"{folder}: {runtime} does not run GLiClass networks; torch does")
         return Gliclass(folder, device)
-    return Entailment(folder, device) if method == TASK else Similarity(folder, device)
+    kind = Entailment if method == TASK else Similarity
+    return kind(folder, device, runtime=runtime)
 
 
 class Similarity:
@@ -97,9 +109,15 @@ class Similarity:
 
     template: Final = PLACE
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "cpu",
+        *,
+        runtime: Runtime | None = None,
+    ) -> None:
         """Load an encoder."""
-        self._encoder = Encoder(folder, device)
+        self._encoder = Encoder(folder, device, runtime=runtime)
         self.tokenize = self._encoder.tokenize
         self._known = VectorCache(self._encoder.encode, CACHED)
 
@@ -124,13 +142,19 @@ class Entailment:
     Yin et al., arXiv:1909.00161. The network reads each text with each label.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "cpu",
+        *,
+        runtime: Runtime | None = None,
+    ) -> None:
         """Load a network trained on natural language inference."""
         self.card = read_card(folder, EntailmentCard)
         check_file(folder / self.card.file, self.card.sha256)
         self.tokenize = Tokenizer(folder / TOKENIZER_FILE, self.card.max_tokens)
         kind = "AutoModelForSequenceClassification"
-        self._network = open_network(folder, self.card.file, device, kind)
+        self._network = open_network(folder, self.card.file, device, kind, runtime=runtime)
 
     def read(self, question: Question) -> Reading:
         """Return the pairs of each text with each label.

@@ -19,6 +19,7 @@ from naiad.core.budget import Budget
 from naiad.core.merging import Batch
 from naiad.core.pipeline import Pipeline, Request
 from naiad.core.schema import REQUESTS, Array, Arrays, Tensor
+from naiad.core.settings import RUNTIMES
 
 
 class ZeroShot(Pipeline):
@@ -46,6 +47,7 @@ class ZeroShot(Pipeline):
     budget = Budget(texts=64, tokens=1024)  # as text_embedding
     limit = Budget(texts=MAX_TEXTS, labels=MAX_LABELS)
     arrays = "numpy"
+    runtimes = RUNTIMES
 
     def __init__(self, weights: Path | None = None) -> None:
         """Use the network in the folder ``weights``, or the default encoder."""
@@ -69,7 +71,7 @@ class ZeroShot(Pipeline):
         from naiad.applications.text.zero_shot.classifier import open_classifier
 
         assert self.weights_path is not None
-        self._classifier = open_classifier(self.weights_path, device)
+        self._classifier = open_classifier(self.weights_path, device, runtime=self.runtime)
 
     def prepare(self, request: Request) -> Arrays:
         """Cut texts, and labels if they are read too, into tokens."""

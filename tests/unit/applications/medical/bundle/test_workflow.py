@@ -34,7 +34,9 @@ from tests.unit.applications.medical.bundle.test_pipeline import ask, runner, th
 
 from naiad.applications.medical.bundle.kinds import PICTURE
 from naiad.applications.medical.bundle.pipeline import bundle
-from naiad.errors import PipelineError, RepositoryError
+from naiad.core.pipeline import make_pipeline
+from naiad.errors import NaiadError, PipelineError, RepositoryError
+from naiad.runtime.runner import Runner
 
 pytestmark = pytest.mark.slow
 
@@ -315,3 +317,19 @@ def test_reported_bundles_are_served(name: str) -> None:
     (example,) = of.pipeline.example()["image"]
     assert bundle(REPORTS / name).facts.image.shape == (32, 32, 32)
     assert ask(of, example)["volumes"].sum() == pytest.approx(32**3 / 1000)
+
+
+@pytest.mark.parametrize("torchscript", [True, False])
+def test_openvino_labels_as_torch_does(
+    tmp_path: Path, torchscript: bool, expected: np.ndarray
+) -> None:
+    path = segmentation_bundle(tmp_path / "b", torchscript=torchscript)
+    found = the_map(ask(Runner(make_pipeline(bundle(path), runtime="openvino")), scan()))
+    assert (found == expected).mean() > 0.9999  # two labels may be equally likely
+
+
+def test_a_network_that_returns_a_dictionary_is_run_by_torch_only(tmp_path: Path) -> None:
+    path = segmentation_bundle(tmp_path / "b")
+    save_network(path, AsDict(network(UNET)))
+    with pytest.raises(NaiadError, match="returns a dict; it must return a tensor"):
+        Runner(make_pipeline(bundle(path), runtime="onnxruntime"))

@@ -16,7 +16,7 @@ from naiad.applications.medical.mednist import pipeline
 from naiad.applications.medical.mednist.phantoms import draw, encode
 from naiad.applications.medical.mednist.pipeline import MedNist
 from naiad.applications.medical.mednist.schema import CLASSES, FOREIGN, NOTICE, as_request
-from naiad.core.pipeline import Request
+from naiad.core.pipeline import Request, make_pipeline
 from naiad.core.schema import validate
 from naiad.errors import InvalidInput, PipelineError, WeightsError
 from naiad.runtime.runner import Runner
@@ -47,6 +47,14 @@ def runner() -> Runner:
 def request(*images: bytes) -> Request:
     arrays = as_request(images)
     return Request(arrays, validate(MedNist.inputs, arrays))
+
+
+def test_openvino_answers_as_torch_does(runner):
+    other = Runner(make_pipeline(MedNist, runtime="openvino"))
+    asked = [request(*IMAGES), request(IMAGES[-1])]
+    for one, two in zip(answers(runner, *asked), answers(other, *asked), strict=True):
+        assert one["OUTPUT0"].tolist() == two["OUTPUT0"].tolist()
+        np.testing.assert_allclose(one["SCORES"], two["SCORES"], atol=1e-5)
 
 
 def answers(runner: Runner, *requests: Request) -> list:

@@ -10,27 +10,32 @@ It belongs to the process, as the libraries' own settings do.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TypeAlias
 
 Apply: TypeAlias = Callable[[int], object]
 
-_number = 1
+_number: int | None = None
 _followers: list[Apply] = []
 
 
 def current() -> int:
-    """Return the number for the current batch; while a model loads, that of any batch."""
-    return _number
+    """Return the number for the current batch; while a model loads, that of any batch.
+
+    Outside of workers it is ``OMP_NUM_THREADS``, or 1.
+    """
+    return int(os.environ.get("OMP_NUM_THREADS", "1")) if _number is None else _number
 
 
 def follow(apply: Apply) -> None:
-    """Call ``apply`` with the current number now, and with each other one before its batch.
+    """Call ``apply`` with the worker's number now, and with each other one before its batch.
 
     Call it while the model loads, in ``setup``: a model without any follower always gets one
     number. ``apply`` runs in the thread that runs ``forward``.
     """
-    apply(_number)
+    if _number is not None:
+        apply(_number)
     if apply not in _followers:
         _followers.append(apply)
 

@@ -14,7 +14,7 @@ from naiad import Pipeline, Tensor
 from naiad.core.pipeline import Request
 from naiad.core.settings import ServiceSettings
 from naiad.errors import NaiadError
-from naiad.runtime import threads
+from naiad.networks import threads
 from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Item
 from naiad.runtime.shared import Arena

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from naiad.errors import WeightsError
-from naiad.onnx_session import open_session
+from naiad.networks.onnx_networks import open_session
 
 
 def test_what_is_no_onnx_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -1,14 +1,35 @@
-"""ONNX Runtime sessions: device, threads and errors."""
+"""Networks run by ONNX Runtime: device, threads and errors."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from naiad.core.schema import Array
 from naiad.errors import MissingExtra, WeightsError
+from naiad.networks import threads
+from naiad.networks.network import EXTRAS, Network, Port
+
+DTYPES: Final[Mapping[str, str]] = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+"""The protocol's dtype for each of ONNX Runtime's types."""
 
 _CUDA: Final = "CUDAExecutionProvider"
 _WARNING, _ERROR = 2, 3  # severities
@@ -40,13 +61,47 @@ class OnnxOptions:
     log_severity: int = _WARNING
 
 
+def open_onnx(
+    source: Path | bytes,
+    device: str = "cpu",
+    *,
+    extra: str = EXTRAS["onnxruntime"],
+) -> Network:
+    """Load an ONNX file, or the bytes of one; see `open_session`."""
+    session = open_session(source, device, own_options(), extra=extra)
+    inputs, outputs = map(ports, (session.get_inputs(), session.get_outputs()))
+    names = [port.name for port in inputs]
+
+    def run(arrays: Sequence[Array]) -> list[Array]:
+        found: Any = session.run(None, dict(zip(names, arrays, strict=True)))
+        return [np.asarray(one) for one in found]
+
+    return Network("onnxruntime", run, inputs, outputs)
+
+
+def ports(entries: Any) -> tuple[Port, ...]:
+    """Return the inputs or outputs of a session; the dtype is None if it has no name in KServe."""
+    return tuple(
+        Port(
+            str(entry.name),
+            DTYPES.get(entry.type),
+            tuple(size if isinstance(size, int) else -1 for size in entry.shape),
+        )
+        for entry in entries
+    )
+
+
 def open_session(
-    path: Path, device: str = "cpu", options: OnnxOptions | None = None, *, extra: str = "onnx"
+    source: Path | bytes,
+    device: str = "cpu",
+    options: OnnxOptions | None = None,
+    *,
+    extra: str = EXTRAS["onnxruntime"],
 ) -> Any:
     """Load an ONNX file.
 
     Args:
-        path: the file.
+        source: the file, or its bytes.
         device: ``"cpu"``, ``"cuda:0"``.
         options: by default one thread (or ``OMP_NUM_THREADS``) that does not spin, which would take
             cores from other instances.
@@ -59,6 +114,8 @@ def open_session(
         WeightsError: not an ONNX file, or it cannot run there.
         MissingExtra: ONNX Runtime is not installed.
     """
+    path = source if isinstance(source, Path) else "the network"
+    given = str(source) if isinstance(source, Path) else source
     try:
         import onnxruntime
     except ImportError as error:
@@ -72,17 +129,18 @@ def open_session(
                 f"onnxruntime-gpu; this one has {', '.join(there)}"
             )
         providers.insert(0, (_CUDA, {"device_id": device.partition(":")[2] or "0"}))
-    settings = _settings(onnxruntime, options or _own_options())
+    settings = _settings(onnxruntime, options or own_options())
     try:
-        return onnxruntime.InferenceSession(str(path), settings, providers=providers)
+        return onnxruntime.InferenceSession(given, settings, providers=providers)
     except Exception as error:  # ONNX Runtime has many kinds of its own
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path} cannot be loaded as ONNX: {first}") from error
 
 
-def _own_options() -> OnnxOptions:
+def own_options() -> OnnxOptions:
+    """Return the options of Naiad's own networks."""
     return OnnxOptions(
-        intra_op_threads=int(os.environ.get("OMP_NUM_THREADS", "1")),
+        intra_op_threads=threads.current(),
         entries={"session.intra_op.allow_spinning": "0"},
         log_severity=_ERROR,
     )

@@ -25,7 +25,7 @@ def current() -> int:
 
     Outside of workers it is ``OMP_NUM_THREADS``, or 1.
     """
-    return int(os.environ.get("OMP_NUM_THREADS", "1")) if _number is None else _number
+    return int(os.environ.get("OMP_NUM_THREADS") or 1) if _number is None else _number
 
 
 def follow(apply: Apply) -> None:

@@ -11,10 +11,10 @@ from naiad.networks.opening import open_module
 
 
 def test_each_runtime_is_measured_and_compared() -> None:
-    def opened(runtime: Runtime, threads: int) -> runtimes.Run:
+    def opened(runtime: Runtime) -> runtimes.Run:
         torch.manual_seed(0)
         tried = [[np.ones((rows, 8), np.float32)] for rows in (2, 3)]
-        network = open_module(torch.nn.Linear(8, 3), tried, runtime=runtime, threads=threads)
+        network = open_module(torch.nn.Linear(8, 3), tried, runtime=runtime)
         return lambda: network(*tried[0])[0]
 
     found = runtimes.measure("linear", opened, threads=1, runs=3)

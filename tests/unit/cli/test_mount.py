@@ -60,7 +60,8 @@ def test_an_application_brings_options_of_serve_and_export(
 ) -> None:
     monkeypatch.setattr(mount, "applications", lambda: (Recipe,))
     run = CliRunner().invoke
-    assert "Also serve this recipe." in run(app, ["serve", "--help"]).output
+    shown = run(app, ["serve", "--help"], env={"COLUMNS": "200"}).output
+    assert "Also serve this recipe." in shown
     written: list[tuple[Any, ...]] = []
 
     def write(spec: str, directory: Any, **settings: Any) -> Any:

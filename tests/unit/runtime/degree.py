@@ -11,7 +11,7 @@ import numpy as np
 
 import naiad
 from naiad import Budget, Tensor
-from naiad.runtime import threads
+from naiad.networks import threads
 
 
 class Degree(naiad.Pipeline):

@@ -168,6 +168,7 @@ def test_the_layout_is_made_of_links_as_triton_wants_them(engine: Engine, tmp_pa
         python / "libtriton_python_stub.so",
         layout.backends / "naiad" / "libtriton_naiad.so",
         layout.backends / "onnxruntime" / "libtriton_onnxruntime.so",
+        layout.backends / "openvino" / "libtriton_openvino.so",
         layout.backends / "tensorflow" / "libtriton_tensorflow.so",
     }
 

@@ -31,7 +31,7 @@ class OnnxDense(naiad.Pipeline):
         tried = [[np.ones((rows, 8), np.float32)] for rows in (2, 3)]
         file = Path(__file__).with_name("net.onnx")
         self.net = open_file(
-            file, tried, device, runtime=self.runtime, threads=self.threads
+            file, tried, device, runtime=self.runtime
         )
 
     def forward(self, batch):

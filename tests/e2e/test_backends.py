@@ -28,6 +28,7 @@ from tests.support.exported import (
     script,
     trace,
 )
+from tests.support.forks import new_processes
 from tests.support.triton import FREE
 
 import naiad
@@ -273,6 +274,7 @@ output { name: "InceptionV3/Predictions/Softmax" data_type: TYPE_FP32 dims: [100
 """
 
 
+@new_processes
 def test_without_tensorflow_its_models_are_refused_with_the_ways_to_serve_them(
     tmp_path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -183,7 +183,7 @@ def call(page: str, task: str, **sent: Any) -> tuple[int, dict[str, Any]]:
 
 
 def left_behind() -> set[Path]:
-    return {*Path(tempfile.gettempdir()).glob("naiad-upload-*")}
+    return {*Path(tempfile.gettempdir()).glob("naiad-ui-*/naiad-upload-*")}
 
 
 def test_a_task_answers_texts_as_our_client_does(server: Server, page: str):

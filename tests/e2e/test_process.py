@@ -102,6 +102,7 @@ def test_a_killed_run_resumes_and_gives_the_results_of_infer(
             assert "not for physics" in about["notice"]
 
 
+@forks.new_processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_stopped_run_leaves_nothing_behind_and_resumes(
     server: Server, events: Path, tmp_path: Path, number: signal.Signals
@@ -111,7 +112,7 @@ def test_a_stopped_run_leaves_nothing_behind_and_resumes(
         number
     ]
     words = process("nugraph3", events, "-o", tmp_path, "--format", suffix, "--chunk", 4)
-    command = [*NAIAD, *words]
+    command = [*forks.naiad(), *words]
     # Ctrl-C goes to all processes of the terminal's group.
     with subprocess.Popen(
         [*command, *place], start_new_session=True, stderr=subprocess.PIPE, text=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -87,7 +88,11 @@ def envoy() -> psutil.Process:
 
 def page() -> psutil.Process:
     children = psutil.Process().children(recursive=True)
-    return next(child for child in children if "naiad.ui.process" in child.cmdline())
+    for child in children:
+        with contextlib.suppress(psutil.Error):  # one that ends meanwhile
+            if "naiad.ui.process" in child.cmdline():
+                return child
+    raise AssertionError("there is no page")
 
 
 @pytest.mark.parametrize("gate", [None, GateSettings()])

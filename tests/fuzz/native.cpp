@@ -268,7 +268,7 @@ class Fuzz {
     std::string task;
     naiad::Batch aside;
     size_t count = batch.size();
-    if (contract.merges) task = naiad::write_merged(contract, batch, aside, inbox());
+    if (contract.merges) task = naiad::write_merged(contract, batch, aside, 1, inbox());
     REQUIRE(batch.size() + aside.size() == count);
     if (!batch.empty()) answered(contract, batch, task);
     if (!aside.empty()) answered(contract, aside, "");
@@ -277,7 +277,7 @@ class Fuzz {
   // Write a task, unless it is merged and written, and have it answered.
   void answered(const Contract& contract, naiad::Batch& batch, std::string task) {
     bool merged = !task.empty();
-    if (!merged) task = naiad::write_apart(batch, inbox());
+    if (!merged) task = naiad::write_apart(contract, batch, 1, inbox());
     check_task(contract, batch, task, merged);
     answer(contract, batch, merged);
   }
@@ -285,7 +285,7 @@ class Fuzz {
   // A worker is given a batch beside those that it has, and answers some.
   void hold(const Contract& contract, naiad::Batch batch) {
     size_t size = naiad::size_ahead(batch), start = held_.room(size);
-    std::string task = naiad::write_apart(batch, inbox(), start);
+    std::string task = naiad::write_apart(contract, batch, 1, inbox(), start);
     Reading reading(task);
     REQUIRE(reading.number() == static_cast<int64_t>(start + size));
     check_task(contract, batch, task, false);
@@ -337,6 +337,7 @@ class Fuzz {
     REQUIRE(reading.number() == static_cast<int64_t>(batch.size()));
     auto apart = contract.ahead ? naiad::kAhead : naiad::kApart;
     REQUIRE(reading.number() == (merged ? naiad::kMerged : apart));
+    REQUIRE(reading.number() == 1);  // thread
     const char* base = inbox().reserve(end);
     if (!merged) {
       int64_t start = contract.ahead ? reading.number() : 0;
@@ -345,6 +346,8 @@ class Fuzz {
       }
       if (contract.ahead) start += naiad::aligned(batch.size());
       for (auto& pending : batch) {
+        bool checked = reading.number();
+        for (int64_t size : pending->sizes) REQUIRE(reading.number() == size);
         REQUIRE(reading.text(reading.number()) == pending->id);
         reading.text(reading.number());
         for (size_t input = 0; input < contract.inputs.size(); ++input) {
@@ -353,6 +356,8 @@ class Fuzz {
           while (rank--) reading.number();
           int64_t offset = reading.number(), bytes = reading.number();
           REQUIRE(offset >= start && bytes >= 0 && bytes <= end && offset <= end - bytes);
+          auto& port = contract.inputs[input];
+          if (checked && port.range && port.targets.empty()) check_range(port, base + offset, bytes);
           if (contract.ahead) {
             sent_[pending.get()].emplace_back(offset, std::string(base + offset, bytes));
           }

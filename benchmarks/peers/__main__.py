@@ -140,8 +140,9 @@ def measure(
 ) -> None:
     """Make the trials and visits that the results do not have yet, and write each at once."""
     moment = Moment(args.seconds / 3, args.seconds)
-    to_do = {work: _to_do(results, work, [*pythons], args.runs) for work in args.works}
-    pace = _pace(to_do.values(), pythons, args)
+    installed = {name: python for name, python in pythons.items() if isinstance(python, Path)}
+    to_do = {work: left_to_do(results, work, [*installed], args.runs) for work in args.works}
+    pace = _pace(to_do.values(), args)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -151,6 +152,9 @@ def measure(
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=sum(map(len, to_do.values())))
         for work, parts in to_do.items():
+            for name, python in pythons.items():
+                if name not in installed and results.trial(work, name) is None:
+                    results.trials.append(Trial(work, name, problem=str(python)))
             if not parts:
                 continue
             job = make_job(work, REQUESTS, args.clients, moment)
@@ -158,9 +162,13 @@ def measure(
                 for name, number in parts:
                     words = f"{work}, {SYSTEMS[name].title}, {_part(number)}"
                     progress.update(task, description=f"{words}, {_minutes(pace)} left")
-                    if not _is_done(results, work, name, number):  # it may have failed its trial
+                    if _is_done(results, work, name, number):  # it failed its trial
+                        pace.skip(_kind(number))
+                    else:
                         with pace.part(_kind(number)):
-                            _measure_one(results, job, stage, SYSTEMS[name], pythons[name], number)
+                            _measure_one(
+                                results, job, stage, SYSTEMS[name], installed[name], number
+                            )
                         results.write(file)
                     progress.advance(task)
             console.print(f"{work}: {stage.clock}; {_minutes(pace)} left", highlight=False)
@@ -172,7 +180,9 @@ def in_turn(names: Sequence[str], number: int) -> list[str]:
     return [*names[turn:], *names[:turn]]
 
 
-def _to_do(results: Results, work: str, names: Sequence[str], runs: int) -> list[tuple[str, int]]:
+def left_to_do(
+    results: Results, work: str, names: Sequence[str], runs: int
+) -> list[tuple[str, int]]:
     """Return the systems and rounds to measure, in order; round -1 are the trials."""
     return [
         (name, number)
@@ -182,21 +192,11 @@ def _to_do(results: Results, work: str, names: Sequence[str], runs: int) -> list
     ]
 
 
-def _pace(
-    to_do: Iterable[Sequence[tuple[str, int]]],
-    pythons: Mapping[str, Path | str],
-    args: argparse.Namespace,
-) -> Pace:
+def _pace(to_do: Iterable[Sequence[tuple[str, int]]], args: argparse.Namespace) -> Pace:
     """Return the pace of a run, with guesses for its first minutes."""
     loop = args.seconds * 4 / 3
     guess = {_TRIAL: 20 + loop * len(args.clients), _VISIT: 2 + loop * (1 + len(args.clients))}
-    kinds = (
-        _kind(number)
-        for parts in to_do
-        for name, number in parts
-        if not isinstance(pythons[name], str)
-    )
-    return Pace(guess, Counter(kinds))
+    return Pace(guess, Counter(_kind(number) for parts in to_do for _, number in parts))
 
 
 def _kind(number: int) -> str:
@@ -219,11 +219,9 @@ def _is_done(results: Results, work: str, name: str, number: int) -> bool:
 
 
 def _measure_one(
-    results: Results, job: Job, stage: Stage, system: System, python: Path | str, number: int
+    results: Results, job: Job, stage: Stage, system: System, python: Path, number: int
 ) -> None:
-    if isinstance(python, str):
-        results.trials.append(Trial(job.name, system.name, problem=python))
-    elif number < 0:
+    if number < 0:
         results.trials.append(trial(job, stage, system, python))
     else:
         tried = results.trial(job.name, system.name)

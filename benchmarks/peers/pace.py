@@ -49,6 +49,10 @@ class Pace:
         self.left[kind] -= 1
         self._done.setdefault(kind, []).append(time.monotonic() - began)
 
+    def skip(self, kind: str) -> None:
+        """Leave a part out."""
+        self.left[kind] -= 1
+
     @property
     def remaining(self) -> float:
         """Seconds to come, if each part takes as long as those of its kind did on average."""

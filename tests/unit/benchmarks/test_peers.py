@@ -16,7 +16,7 @@ import psutil
 import pytest
 from aiohttp import web
 from benchmarks.nugraph3.speed import Moment
-from benchmarks.peers.__main__ import in_turn, parser
+from benchmarks.peers.__main__ import in_turn, left_to_do, parser
 from benchmarks.peers.arrivals import Open, arrivals
 from benchmarks.peers.codec import pack, unpack
 from benchmarks.peers.environments import version_of
@@ -244,6 +244,16 @@ def test_the_rest_of_a_run_is_estimated_from_its_parts():
     with pace.part("visit"):
         pass
     assert pace.remaining < 1
+    pace = Pace({"trial": 20.0}, Counter(trial=2))
+    pace.skip("trial")
+    assert pace.remaining == 20
+
+
+def test_only_what_the_results_lack_is_measured():
+    results = measured()
+    assert left_to_do(results, "echo", [NAIAD, "mlserver"], 3) == []
+    assert left_to_do(results, "echo", [NAIAD, "ray"], 4) == [("ray", 3), (NAIAD, 3)]
+    assert left_to_do(results, "gat", ["ray"], 1) == [("ray", -1), ("ray", 0)]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ CLIENTS = (1, 16, 64)
 REQUESTS = 32
 """Different requests of each work, which repeat."""
 
+_LEAD_IN = 0.2  # of the seconds of a measurement; each system was warmed up
 _TRIAL, _VISIT = "trial", "visit"
 
 console = Console(stderr=True)
@@ -139,7 +140,7 @@ def measure(
     cores: Cores,
 ) -> None:
     """Make the trials and visits that the results do not have yet, and write each at once."""
-    moment = Moment(args.seconds / 3, args.seconds)
+    moment = Moment(_LEAD_IN * args.seconds, args.seconds)
     installed = {name: python for name, python in pythons.items() if isinstance(python, Path)}
     to_do = {work: left_to_do(results, work, [*installed], args.runs) for work in args.works}
     pace = _pace(to_do.values(), args)
@@ -194,7 +195,7 @@ def left_to_do(
 
 def _pace(to_do: Iterable[Sequence[tuple[str, int]]], args: argparse.Namespace) -> Pace:
     """Return the pace of a run, with guesses for its first minutes."""
-    loop = args.seconds * 4 / 3
+    loop = args.seconds * (1 + _LEAD_IN)
     guess = {_TRIAL: 20 + loop * len(args.clients), _VISIT: 2 + loop * (1 + len(args.clients))}
     return Pace(guess, Counter(_kind(number) for parts in to_do for _, number in parts))
 

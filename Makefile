@@ -79,7 +79,7 @@ bench-examples: $(VENV)/.numpy1  ## Measure the applications against their examp
 bench-quick: native  ## Count instructions of hot paths; fail if one has a tenth more: 2 minutes
 	@$(PY) -m benchmarks.quick
 
-bench-peers: $(VENV)/.installed  ## Measure Naiad against other servers, for hours; writes docs/performance.md
+bench-peers: $(VENV)/.installed  ## Measure Naiad against other servers, for most of an hour; writes docs/performance.md
 	TORCH_INDEX=$(TORCH_INDEX) $(PY) -m benchmarks.peers --docs
 
 bench-runtimes: $(VENV)/.installed  ## Measure networks by torch, ONNX Runtime and OpenVINO; writes docs/tuning.md

@@ -3,16 +3,19 @@
     python -m benchmarks.peers [--works echo,gat] [--peers litserve,ray] [--runs 5] [--docs]
 
 Makes an environment for each peer, checks that all give the answers of the network in this process,
-and measures them in turn, round after round; each is started for its turn only. Everything takes
-hours: run it on an idle machine. Stop it with Ctrl-C, and go on with --resume.
+and measures them in turn, round after round. Each is started once for a work, and paused while
+others have their turn. Run it on an idle machine. Stop it with Ctrl-C, and go on with --resume.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,9 +23,11 @@ from benchmarks.nugraph3.page import machine, write_section
 from benchmarks.nugraph3.speed import Moment
 from benchmarks.peers.environments import python_of, version_of
 from benchmarks.peers.measuring import Job, make_job, trial, visit
+from benchmarks.peers.pace import Pace
 from benchmarks.peers.page import COMMAND, section
 from benchmarks.peers.processes import ROOT, Cores, Failed, adopt_orphans
 from benchmarks.peers.results import Results, Settings, Trial, read_results
+from benchmarks.peers.stage import Stage
 from benchmarks.peers.systems import NAIAD, SYSTEMS, System
 from benchmarks.peers.works import NAMES
 from rich.console import Console
@@ -34,6 +39,9 @@ PAGE = ROOT / "docs" / "performance.md"
 CLIENTS = (1, 16, 64)
 REQUESTS = 32
 """Different requests of each work, which repeat."""
+
+_LEAD_IN = 0.2  # of the seconds of a measurement; each system was warmed up
+_TRIAL, _VISIT = "trial", "visit"
 
 console = Console(stderr=True)
 
@@ -52,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.resume and file.exists():
         results = read_results(file, settings)
     os.sched_setaffinity(0, cores.generator)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # paused processes must be ended
     systems = [SYSTEMS[NAIAD], *(SYSTEMS[name] for name in args.peers)]
     try:
         pythons = install(systems, environments)
@@ -87,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         "--peers", type=_some_of(peers), default=peers, help=f"of {', '.join(peers)}; all"
     )
     made.add_argument("--runs", type=int, default=5, help="rounds; 5 by default")
-    made.add_argument("--seconds", type=float, default=3.0, help="of each measurement; 3")
+    made.add_argument("--seconds", type=float, default=1.5, help="of each measurement; 1.5")
     made.add_argument(
         "--clients", type=_numbers, default=CLIENTS, help="numbers at once; 1,16,64 by default"
     )
@@ -131,7 +140,10 @@ def measure(
     cores: Cores,
 ) -> None:
     """Make the trials and visits that the results do not have yet, and write each at once."""
-    moment = Moment(args.seconds / 3, args.seconds)
+    moment = Moment(_LEAD_IN * args.seconds, args.seconds)
+    installed = {name: python for name, python in pythons.items() if isinstance(python, Path)}
+    to_do = {work: left_to_do(results, work, [*installed], args.runs) for work in args.works}
+    pace = _pace(to_do.values(), args)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -139,24 +151,65 @@ def measure(
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=len(args.works) * len(pythons) * (1 + args.runs))
-        for work in args.works:
-            job: Job | None = None
-            for number in range(-1, args.runs):  # -1: the trials
-                for name in in_turn(list(pythons), number):
-                    words = "trial" if number < 0 else f"round {number + 1}"
-                    progress.update(task, description=f"{work}, {SYSTEMS[name].title}, {words}")
-                    if not _is_done(results, work, name, number):
-                        job = job or make_job(work, REQUESTS, args.clients, moment, cores)
-                        _measure_one(results, job, SYSTEMS[name], pythons[name], number)
+        task = progress.add_task("", total=sum(map(len, to_do.values())))
+        for work, parts in to_do.items():
+            for name, python in pythons.items():
+                if name not in installed and results.trial(work, name) is None:
+                    results.trials.append(Trial(work, name, problem=str(python)))
+            if not parts:
+                continue
+            job = make_job(work, REQUESTS, args.clients, moment)
+            with closing(Stage(work, cores)) as stage:
+                for name, number in parts:
+                    words = f"{work}, {SYSTEMS[name].title}, {_part(number)}"
+                    progress.update(task, description=f"{words}, {_minutes(pace)} left")
+                    if _is_done(results, work, name, number):  # it failed its trial
+                        pace.skip(_kind(number))
+                    else:
+                        with pace.part(_kind(number)):
+                            _measure_one(
+                                results, job, stage, SYSTEMS[name], installed[name], number
+                            )
                         results.write(file)
                     progress.advance(task)
+            console.print(f"{work}: {stage.clock}; {_minutes(pace)} left", highlight=False)
 
 
 def in_turn(names: Sequence[str], number: int) -> list[str]:
     """Return names in the order of a round, so that none always follows the same one."""
     turn = max(0, number) % len(names)
     return [*names[turn:], *names[:turn]]
+
+
+def left_to_do(
+    results: Results, work: str, names: Sequence[str], runs: int
+) -> list[tuple[str, int]]:
+    """Return the systems and rounds to measure, in order; round -1 are the trials."""
+    return [
+        (name, number)
+        for number in range(-1, runs)
+        for name in in_turn(names, number)
+        if not _is_done(results, work, name, number)
+    ]
+
+
+def _pace(to_do: Iterable[Sequence[tuple[str, int]]], args: argparse.Namespace) -> Pace:
+    """Return the pace of a run, with guesses for its first minutes."""
+    loop = args.seconds * (1 + _LEAD_IN)
+    guess = {_TRIAL: 20 + loop * len(args.clients), _VISIT: 2 + loop * (1 + len(args.clients))}
+    return Pace(guess, Counter(_kind(number) for parts in to_do for _, number in parts))
+
+
+def _kind(number: int) -> str:
+    return _TRIAL if number < 0 else _VISIT
+
+
+def _part(number: int) -> str:
+    return "trial" if number < 0 else f"round {number + 1}"
+
+
+def _minutes(pace: Pace) -> str:
+    return f"about {pace.remaining / 60:.0f} min"
 
 
 def _is_done(results: Results, work: str, name: str, number: int) -> bool:
@@ -167,17 +220,15 @@ def _is_done(results: Results, work: str, name: str, number: int) -> bool:
 
 
 def _measure_one(
-    results: Results, job: Job, system: System, python: Path | str, number: int
+    results: Results, job: Job, stage: Stage, system: System, python: Path, number: int
 ) -> None:
-    if isinstance(python, str):
-        results.trials.append(Trial(job.name, system.name, problem=python))
-    elif number < 0:
-        results.trials.append(trial(job, system, python))
+    if number < 0:
+        results.trials.append(trial(job, stage, system, python))
     else:
         tried = results.trial(job.name, system.name)
         assert tried is not None
         rate = results.rate(job.name)
-        results.visits.append(visit(job, system, python, tried.wait, rate, number))
+        results.visits.append(visit(job, stage, system, python, tried.wait, rate, number))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

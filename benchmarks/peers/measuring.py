@@ -1,11 +1,10 @@
-"""Trials and rounds: a system is started, asked, and ended again."""
+"""Trials and rounds: a system has its turn, is asked until it answers, and is measured."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,10 +13,12 @@ import numpy as np
 from benchmarks.nugraph3.speed import Moment, speed
 from benchmarks.peers.arrivals import arrivals
 from benchmarks.peers.codec import Arrays
-from benchmarks.peers.processes import Cores, Failed, Running, running
+from benchmarks.peers.pace import Clock
+from benchmarks.peers.processes import Failed, Running
 from benchmarks.peers.results import Closed, Trial, Visit, best
 from benchmarks.peers.senders import Sender, open_sender
 from benchmarks.peers.servers import MODEL
+from benchmarks.peers.stage import Stage
 from benchmarks.peers.systems import NAIAD, System
 from benchmarks.peers.works import find_work
 
@@ -29,13 +30,13 @@ _START = 180.0  # seconds
 _ATTEMPTS = 3  # to start; pytriton gives a second callable 1 second, and Ray its agent 15
 _LOADING = 90.0  # seconds in which it may answer with errors
 _POLL = 0.1
-_WARM_UP = 2  # times all requests
+_WARM_UP = 2  # times all requests; half of it after a pause
 
 T = TypeVar("T")
 
 
 class DidNotStart(Failed):
-    """A system gave no answer at all."""
+    """A system gave no answer at all, or did not survive a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,18 @@ class Job:
     expected: Sequence[Arrays]
     clients: Sequence[int]
     moment: Moment
-    cores: Cores
 
 
-def make_job(name: str, number: int, clients: Sequence[int], moment: Moment, cores: Cores) -> Job:
+def make_job(name: str, number: int, clients: Sequence[int], moment: Moment) -> Job:
     """Make ``number`` requests and answer them in this process, one by one."""
     work = find_work(name)
     requests, predict = work.make(number), work.load()
     expected = [predict([request])[0] for request in requests]
     model = load_pipeline(work.pipeline).name
-    return Job(name, model, work.tolerance, requests, expected, clients, moment, cores)
+    return Job(name, model, work.tolerance, requests, expected, clients, moment)
 
 
-def try_out(job: Job, system: System, python: Path) -> Iterator[Trial]:
+def try_out(job: Job, stage: Stage, system: System, python: Path) -> Iterator[Trial]:
     """Check the answers of a system with each of its waits, and measure it shortly.
 
     Yields:
@@ -73,37 +73,48 @@ def try_out(job: Job, system: System, python: Path) -> Iterator[Trial]:
     short = Moment(job.moment.lead_in / 2, job.moment.seconds / 2)
     for wait in system.waits:
 
-        async def measured(sender: Sender, wait: float = wait) -> Trial:
-            await check(job, sender)
-            closed = {n: await closed_loop(sender, n, short) for n in job.clients}
+        async def measured(sender: Sender, _: int, wait: float = wait) -> Trial:
+            with stage.clock.timed("checks"):
+                await check(job, sender)
+            with stage.clock.timed("trials"):
+                closed = {n: await closed_loop(sender, n, short) for n in job.clients}
             return Trial(job.name, system.name, wait, closed)
 
-        yield _with(job, system, python, wait, measured)
+        yield _with(job, stage, system, python, wait, measured)
 
 
-def trial(job: Job, system: System, python: Path) -> Trial:
+def trial(job: Job, stage: Stage, system: System, python: Path) -> Trial:
     """Return the trial with the best wait, or one with the problem."""
     try:
-        return best(try_out(job, system, python))
+        return best(try_out(job, stage, system, python))
     except (Failed, NaiadError, RuntimeError) as error:
         return Trial(job.name, system.name, problem=_words(error))
 
 
 def visit(
-    job: Job, system: System, python: Path, wait: float, rate: float | None, number: int
+    job: Job,
+    stage: Stage,
+    system: System,
+    python: Path,
+    wait: float,
+    rate: float | None,
+    number: int,
 ) -> Visit:
     """Measure a system in round ``number``, with arrivals at ``rate`` if that is not None."""
 
-    async def measured(sender: Sender) -> Visit:
-        await warm_up(job, sender)
-        closed = {n: await closed_loop(sender, n, job.moment) for n in job.clients}
+    async def measured(sender: Sender, rounds: int) -> Visit:
+        with stage.clock.timed("warming up"):
+            await warm_up(job, sender, rounds)
+        with stage.clock.timed("closed loops"):
+            closed = {n: await closed_loop(sender, n, job.moment) for n in job.clients}
         at_random = None
         if rate is not None:
-            at_random = await arrivals(sender, rate, job.moment, seed=number)
+            with stage.clock.timed("arrivals"):
+                at_random = await arrivals(sender, rate, job.moment, seed=number)
         return Visit(job.name, system.name, number, closed, at_random)
 
     try:
-        return _with(job, system, python, wait, measured)
+        return _with(job, stage, system, python, wait, measured)
     except (Failed, NaiadError, RuntimeError) as error:
         return Visit(job.name, system.name, number, problem=_words(error))
 
@@ -131,15 +142,15 @@ async def check(job: Job, sender: Sender) -> None:
                 raise Failed(f"answer {number} of {job.name} is wrong: {wrong}")
 
 
-async def warm_up(job: Job, sender: Sender) -> None:
-    """Ask every request some times, as many at once as there are clients at most."""
+async def warm_up(job: Job, sender: Sender, rounds: int) -> None:
+    """Ask every request ``rounds`` times, as many at once as there are clients at most."""
     free = asyncio.Semaphore(max(job.clients))
 
     async def ask(number: int) -> None:
         async with free:
             await sender.answer(number)
 
-    await asyncio.gather(*map(ask, range(_WARM_UP * len(job.requests))))
+    await asyncio.gather(*map(ask, range(rounds * len(job.requests))))
 
 
 def difference(right: Arrays, found: Arrays, tolerance: float) -> str:
@@ -158,30 +169,43 @@ def difference(right: Arrays, found: Arrays, tolerance: float) -> str:
 
 def _with(
     job: Job,
+    stage: Stage,
     system: System,
     python: Path,
     wait: float,
-    work: Callable[[Sender], Awaitable[T]],
+    work: Callable[[Sender, int], Awaitable[T]],
     attempts: int = _ATTEMPTS,
 ) -> T:
-    """Start a system, again if it does not start, and do ``work`` with it."""
+    """Do ``work`` in a system's turn; start it again if it does not start or go on.
+
+    ``work`` gets a sender, and the number of times that all requests are to be asked as a warm-up.
+    """
     try:
-        with running(system, python, job.name, wait, job.cores) as process:
+        with stage.turn(system, python, wait) as process:
 
             async def asked() -> T:
-                async with _ready(job, system, process) as sender:
-                    return await work(sender)
+                sender = await _ready(job, stage.clock, system, process)
+                try:
+                    if not process.whole:
+                        raise DidNotStart("some of its processes ended in a pause")
+                    return await work(sender, 1 if process.resumed else _WARM_UP)
+                finally:
+                    await sender.close()
 
             return run(asked())
     except DidNotStart:
         if attempts == 1:
             raise
-    return _with(job, system, python, wait, work, attempts - 1)
+    return _with(job, stage, system, python, wait, work, attempts - 1)
 
 
-@asynccontextmanager
-async def _ready(job: Job, system: System, process: Running) -> AsyncIterator[Sender]:
-    """Wait until a system answers."""
+async def _ready(job: Job, clock: Clock, system: System, process: Running) -> Sender:
+    """Wait until a system answers; return its sender."""
+    with clock.timed("resumed" if process.resumed else "started"):
+        return await _answering(job, system, process)
+
+
+async def _answering(job: Job, system: System, process: Running) -> Sender:
     model = job.model if system.name == NAIAD else MODEL
     until, refused = time.monotonic() + _START, 0.0
     while True:
@@ -196,14 +220,11 @@ async def _ready(job: Job, system: System, process: Running) -> AsyncIterator[Se
             if not isinstance(error, Unavailable):  # it listens, and may still load the network
                 refused = refused or now
                 if now > refused + _LOADING:
-                    raise Failed(f"{error}; {process.last_words()}") from None
+                    kind = DidNotStart if process.resumed else Failed
+                    raise kind(f"{error}; {process.last_words()}") from None
             await asyncio.sleep(_POLL)
         else:
-            break
-    try:
-        yield sender
-    finally:
-        await sender.close()
+            return sender
 
 
 def _words(error: Exception) -> str:

@@ -42,7 +42,7 @@ def _rows(results: Results, work: str) -> Iterable[str]:
     cells = 1 + len(settings.clients)
     at = "" if rate is None else f"{number(rate)}/s"
     yield f"| **{find_work(work).title}** |{' |' * (cells - 1)} {at} |"
-    names = [trial.system for trial in results.trials if trial.work == work]
+    names = [name for name in SYSTEMS if results.trial(work, name) is not None]
     best = {n: _best_peer(results, work, n) for n in settings.clients}
     for name in names:
         trial = results.trial(work, name)

@@ -1,4 +1,8 @@
-"""Processes of the systems: started on their cores, and ended with all that they started."""
+"""Processes of the systems: started on their cores, paused, and ended with all that they started.
+
+One system runs at a time. The others are paused and can start nothing, so whatever appears below
+this process belongs to the one that runs, even once its parent has ended.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -25,7 +30,8 @@ from naiad.runtime.environment import numeric_environment
 ROOT = Path(__file__).parents[2]
 
 _GRACE = 8.0  # seconds to end by itself
-_PAUSE = 3.0  # seconds after each signal
+_PATIENCE = 3.0  # seconds after each signal
+_POLL = 0.01
 _TRACKER = "multiprocessing.resource_tracker"
 _SUBREAPER = 36  # of Linux's prctl
 _END_OF_LOG = 1_500  # characters
@@ -62,31 +68,67 @@ def adopt_orphans() -> None:
 
 @dataclass(slots=True)
 class Running:
-    """A system's main process, the options it was given, and the file of its output."""
+    """A system's main process, the options it was given, and the files that it writes.
+
+    ``others`` are the processes below this one that are not the system's.
+    """
 
     process: subprocess.Popen[bytes]
     options: Options
-    log: Path
+    scratch: Path
+    others: frozenset[psutil.Process]
+    _paused: bool = field(default=False, init=False)
+    _known: frozenset[psutil.Process] = field(default=frozenset(), init=False)
 
     @property
     def ended(self) -> bool:
         """Whether it has ended."""
         return self.process.poll() is not None
 
+    @property
+    def resumed(self) -> bool:
+        """Whether it goes on after a pause."""
+        return bool(self._known) and not self._paused
+
+    @property
+    def whole(self) -> bool:
+        """Whether no process has ended that was there when it was paused last."""
+        return all(map(_lives, self._known))
+
+    def processes(self) -> list[psutil.Process]:
+        """Return its processes, parents before their children."""
+        return [child for child in _children() if child not in self.others]
+
+    def pause(self) -> None:
+        """Stop all of its processes, which use no CPU until `resume`.
+
+        Raises:
+            RuntimeError: some do not stop.
+        """
+        until = time.monotonic() + _PATIENCE
+        while left := [one for one in self.processes() if _lives(one) and not _is_stopped(one)]:
+            if time.monotonic() > until:
+                raise RuntimeError(f"these processes do not stop: {left}")
+            _send(left, signal.SIGSTOP)
+            time.sleep(_POLL)
+        self._known = frozenset(filter(_lives, self.processes()))
+        self._paused = True
+
+    def resume(self) -> None:
+        """Continue all of its processes, children before the parents that watch them."""
+        if self._paused:
+            self.others = frozenset(_children()) - self._known
+            self._paused = False
+        _send(reversed(self.processes()), signal.SIGCONT)
+
     def last_words(self) -> str:
         """Return the end of its output."""
-        return self.log.read_text("utf-8", "replace")[-_END_OF_LOG:].strip()
+        return _log(self.scratch).read_text("utf-8", "replace")[-_END_OF_LOG:].strip()
 
 
-@contextmanager
-def running(
-    system: System, python: Path, work: str, wait: float, cores: Cores
-) -> Iterator[Running]:
-    """Start a system with a work; end it and every process that came of it afterwards.
-
-    ``python`` is that of the system's environment.
-    """
-    before = _descendants()
+def start(system: System, python: Path, work: str, wait: float, cores: Cores) -> Running:
+    """Start a system with a work, by the Python of its environment."""
+    others = frozenset(_children())
     scratch = Path(tempfile.mkdtemp(prefix="peer-"))  # short, as paths of sockets must be
     files = scratch / "files"
     files.mkdir()
@@ -98,25 +140,52 @@ def running(
         scratch=str(files),
         environment=str(python.parents[1]),
     )
-    log = scratch / "log"
     # Naiad itself starts Triton, whose stub alone runs in the environment.
     program = this_python() if system.name in (NAIAD, TRITON) else python
-    try:
-        with log.open("wb") as output, _on(cores.systems):
-            process = subprocess.Popen(
-                [program, "-m", f"benchmarks.peers.servers.{system.name}"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                env=_environment(program) | options.variables(),
-            )
-        try:
-            yield Running(process, options, log)
-        finally:
-            _end(process, before)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with _log(scratch).open("wb") as output, _on(cores.systems):
+        process = subprocess.Popen(
+            [program, "-m", f"benchmarks.peers.servers.{system.name}"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=_environment(program) | options.variables(),
+        )
+    return Running(process, options, scratch, others)
+
+
+def end(systems: Sequence[Running]) -> None:
+    """End systems and all that came of them, as by Ctrl-C and then by harder signals.
+
+    The trackers of Python's multiprocessing end last, by themselves: they remove semaphores and
+    shared memory once no other process has them.
+
+    Raises:
+        RuntimeError: some processes do not end.
+    """
+    if not systems:
+        return
+    for one in systems:
+        one.resume()
+    others = frozenset[psutil.Process].intersection(*(one.others for one in systems))
+    for one in systems:
+        one.process.send_signal(signal.SIGINT)
+    until = time.monotonic() + _GRACE
+    for one in systems:
+        with suppress(subprocess.TimeoutExpired):
+            one.process.wait(max(0.0, until - time.monotonic()))
+    for sent, spared in ((signal.SIGTERM, True), (signal.SIGKILL, True), (signal.SIGKILL, False)):
+        left = [child for child in _children() if child not in others]
+        _send((one for one in left if not (spared and _is_tracker(one))), sent)
+        psutil.wait_procs(left, timeout=_PATIENCE)
+    if left := [child for child in _children() if child not in others]:
+        raise RuntimeError(f"these processes do not end: {left}")
+    for one in systems:
+        shutil.rmtree(one.scratch, ignore_errors=True)
+
+
+def _log(scratch: Path) -> Path:
+    return scratch / "log"
 
 
 @contextmanager
@@ -148,33 +217,32 @@ def _before(variable: str, folder: str) -> str:
     return os.pathsep.join(filter(None, (folder, os.environ.get(variable))))
 
 
-def _end(process: subprocess.Popen[bytes], before: set[int]) -> None:
-    """End a process with all that came of it, as by Ctrl-C and then by harder signals.
-
-    The trackers of Python's multiprocessing end last, by themselves: they remove semaphores and
-    shared memory once no other process has them.
-    """
-    process.send_signal(signal.SIGINT)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE)
-    steps = ((signal.SIGTERM, _TRACKER), (signal.SIGKILL, _TRACKER), (signal.SIGKILL, ""))
-    for sent, spared in steps:
-        left = [child for child in _children() if child.pid not in before]
-        for child in left:
-            with suppress(psutil.NoSuchProcess):
-                if not spared or spared not in " ".join(child.cmdline()):
-                    child.send_signal(sent)
-        psutil.wait_procs(left, timeout=_PAUSE)
-    if left := [child for child in _children() if child.pid not in before]:
-        raise RuntimeError(f"these processes do not end: {left}")
-
-
 def _children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def _descendants() -> set[int]:
-    return {child.pid for child in _children()}
+def _send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for one in processes:
+        with suppress(psutil.NoSuchProcess):
+            one.send_signal(number)
+
+
+def _lives(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_STOPPED
+    return False
+
+
+def _is_tracker(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return _TRACKER in " ".join(process.cmdline())
+    return False
 
 
 def _free_ports() -> int:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 from aiohttp import web
 from benchmarks.nugraph3.speed import Moment
-from benchmarks.peers.__main__ import in_turn, parser
+from benchmarks.peers.__main__ import in_turn, left_to_do, parser
 from benchmarks.peers.arrivals import Open, arrivals
 from benchmarks.peers.codec import pack, unpack
 from benchmarks.peers.environments import version_of
 from benchmarks.peers.measuring import difference
+from benchmarks.peers.pace import Pace
 from benchmarks.peers.page import COMMAND, section
-from benchmarks.peers.processes import ROOT, Cores
+from benchmarks.peers.processes import ROOT, Cores, Failed, Running, end
 from benchmarks.peers.results import Closed, Results, Settings, Trial, Visit, best, read_results
 from benchmarks.peers.senders import open_sender, unwrapped, wrapped
+from benchmarks.peers.servers import Options
+from benchmarks.peers.stage import Stage
 from benchmarks.peers.systems import NAIAD, SYSTEMS, System
 from benchmarks.peers.works import NAMES, find_work
 
@@ -116,6 +126,10 @@ async def test_arrivals_that_are_not_answered_in_time_are_an_overload():
     assert 0 < found.p50 <= found.p99
     slow = await arrivals(Slow(0.5), 200.0, Moment(0.05, 0.1), seed=0)
     assert slow.overloaded
+    began = time.monotonic()
+    crowded = await arrivals(Slow(60.0), 50_000.0, Moment(30.0, 30.0), seed=0)
+    assert crowded.overloaded
+    assert time.monotonic() < began + 10
 
 
 def test_answers_are_compared_within_a_tolerance():
@@ -127,6 +141,119 @@ def test_answers_are_compared_within_a_tolerance():
     assert "b'foot'" in difference(right, {**right, "name": np.array([b"foot"], object)}, 1)
     nan = {**right, "y": np.array([np.nan, 2.0], np.float32)}
     assert difference(right, nan, 1) == "y differs by nan"
+
+
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+try:
+    child.wait()
+except KeyboardInterrupt:
+    child.kill()
+    child.wait()
+"""
+
+
+@pytest.fixture
+def families(tmp_path):
+    """Return a function that starts a parent with a busy child; end them all afterwards."""
+    started: list[Running] = []
+
+    def family() -> Running:
+        others = frozenset(psutil.Process().children(recursive=True))
+        process = subprocess.Popen([sys.executable, "-c", PARENT])
+        scratch = tmp_path / str(len(started))
+        scratch.mkdir()
+        options = Options("echo", 1, 1, 0.0, str(scratch), "")
+        running = Running(process, options, scratch, others)
+        started.append(running)
+        while len(running.processes()) < 2:
+            time.sleep(0.01)
+        return running
+
+    yield family
+    end([running for running in started if running.scratch.exists()])
+
+
+def cpu(processes) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
+def test_a_paused_system_uses_no_cpu_and_goes_on(families):
+    one = families()
+    mine = one.processes()
+    one.pause()
+    other = families()  # it runs while the first is paused
+    assert not set(mine) & set(other.processes())
+    before = cpu(mine)
+    time.sleep(0.2)
+    assert cpu(mine) == before
+    other.pause()
+    one.resume()
+    assert one.processes() == mine
+    assert (one.resumed, one.whole, other.resumed) == (True, True, False)
+    deadline = time.monotonic() + 10
+    while cpu(mine) == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert cpu(mine) > before
+    end([one])
+    assert not any(process.is_running() for process in mine)
+    assert len(other.processes()) == 2  # still there
+
+
+def test_a_process_lost_in_a_pause_is_seen(families):
+    one = families()
+    child = one.processes()[-1]
+    one.pause()
+    child.kill()
+    one.resume()
+    psutil.wait_procs([child], timeout=10)
+    assert not one.whole
+
+
+def test_systems_take_turns_on_a_stage(families, monkeypatch):
+    """`families` stand in for the systems, which have environments of their own."""
+    system, stage = SYSTEMS[NAIAD], Stage("echo", Cores((0,), (0,)))
+    starts = []
+    monkeypatch.setattr(
+        "benchmarks.peers.stage.start", lambda *_: starts.append(families()) or starts[-1]
+    )
+    with closing(stage):
+        for wait in (0.0, 0.002, 0.0):
+            with stage.turn(system, Path(), wait) as running:
+                assert len(running.processes()) == 2
+        assert running is starts[0]
+        assert len(starts) == 2
+        with pytest.raises(Failed), stage.turn(system, Path(), 0.0):
+            raise Failed
+        assert running.ended
+        monkeypatch.setattr("benchmarks.peers.stage.SPARE", 1 << 60)
+        with stage.turn(system, Path(), 0.002) as running:
+            pass
+        assert running is starts[1]
+        assert running.ended  # as memory is short
+    assert "ends" in str(stage.clock)
+
+
+def test_the_rest_of_a_run_is_estimated_from_its_parts():
+    pace = Pace({"trial": 20.0, "visit": 10.0}, Counter(trial=1, visit=5))
+    assert pace.remaining == 70
+    with pace.part("trial"):
+        pass
+    assert 50 <= pace.remaining < 51
+    with pace.part("visit"):
+        pass
+    assert pace.remaining < 1
+    pace = Pace({"trial": 20.0}, Counter(trial=2))
+    pace.skip("trial")
+    assert pace.remaining == 20
+
+
+def test_only_what_the_results_lack_is_measured():
+    results = measured()
+    assert left_to_do(results, "echo", [NAIAD, "mlserver"], 3) == []
+    assert left_to_do(results, "echo", [NAIAD, "ray"], 4) == [("ray", 3), (NAIAD, 3)]
+    assert left_to_do(results, "gat", ["ray"], 1) == [("ray", -1), ("ray", 0)]
 
 
 @pytest.mark.parametrize(

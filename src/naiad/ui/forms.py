@@ -18,7 +18,7 @@ from naiad.tasks.option_fields import OptionField
 from naiad.tasks.sources import find_inputs, open_input
 from naiad.tasks.task import Joins
 from naiad.tasks.views import Suggests
-from naiad.ui.events import QUICK
+from naiad.ui.events import QUICK, follow
 from naiad.ui.examples import Example
 from naiad.ui.timing import new_request_id
 
@@ -215,7 +215,7 @@ def _suggesting(task: Suggests, call: TaskCall, unit: str) -> Any:
     def take(name: str) -> list[Any]:
         return [name, gr.update(visible=False)]
 
-    box.input(suggest, box, [row, *buttons], trigger_mode="always_last", **QUICK)
+    follow(box.input, suggest, box, [row, *buttons])
     for one in buttons:
         one.click(take, one, [box, row], **QUICK)
     return box

@@ -44,7 +44,7 @@ def page() -> tuple[Form, gr.Blocks]:
 
 def suggested(blocks: gr.Blocks, text: str) -> list[str]:
     """Return the visible suggestions for a text."""
-    (listener,) = (one for one in blocks.fns.values() if one.name == "suggest")
+    listener = next(one for one in blocks.fns.values() if one.name == "suggest")
     assert listener.fn is not None
     row, *buttons = listener.fn(text)
     assert len(listener.outputs) == 1 + len(buttons)

@@ -58,6 +58,10 @@ class Page:
     def answer(self, panel: Any, example: str | None) -> str:
         """Click an example, or the button itself; return the state once there is an answer."""
         panel.get_by_role("button", name=example or "Ask", exact=True).click()
+        return self.answered(panel)
+
+    def answered(self, panel: Any) -> str:
+        """Wait for the answer to a question that was asked; return the state then."""
         state = panel.get_by_role("status").filter(visible=True)
         state.filter(has_text="nswer").filter(has_text=" in ").wait_for()
         return state.inner_text()

@@ -18,7 +18,7 @@ from naiad.tasks.task import Column, Draws, Json, WritesFiles
 from naiad.tasks.views import Plots, Scores, Volumes
 from naiad.triton.past_requests import PastRequests
 from naiad.ui.downloads import TABLES, Folder, write_files, write_table
-from naiad.ui.events import QUICK
+from naiad.ui.events import QUICK, follow
 from naiad.ui.forms import Question
 from naiad.ui.messages import errors_shown, html_block, state
 from naiad.ui.slices import Slices, make_slices
@@ -83,13 +83,7 @@ class AnswerView:
         self.timing = Timing(past)
         self.unit.input(self.shown_unit, [self.kept, self.unit], self.of_unit, **QUICK)
         if isinstance(task, Volumes):
-            self.slice.change(
-                self.shown_slice,
-                [self.slices, self.slice],
-                self.image,
-                trigger_mode="always_last",
-                **QUICK,
-            )
+            follow(self.slice.change, self.shown_slice, [self.slices, self.slice], self.image)
 
     @property
     def of_unit(self) -> list[Any]:

@@ -18,7 +18,7 @@ from naiad.tasks.option_fields import OptionField
 from naiad.tasks.sources import find_inputs, open_input
 from naiad.tasks.task import Joins
 from naiad.tasks.views import Suggests
-from naiad.ui.events import QUICK
+from naiad.ui.events import QUICK, follow
 from naiad.ui.examples import Example
 from naiad.ui.timing import new_request_id
 
@@ -26,6 +26,7 @@ _ALL: Final = -1  # of the units in a file
 _NAMED: Final = 100  # units of a file that are listed by name
 _LISTED: Final = 1_000
 _LONGEST: Final = 100_000  # characters that are typed
+_SUGGESTED: Final = 8  # units, as one types
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +187,37 @@ def _text(call: TaskCall, unit: str) -> Any:
             max_length=_LONGEST,
             interactive=True,
         )
-    box = gr.Dropdown([], label=unit, allow_custom_value=True, interactive=True, value=None)
+    return _suggesting(task, call, unit)
 
-    def suggest(event: gr.KeyUpData) -> Any:
+
+def _suggesting(task: Suggests, call: TaskCall, unit: str) -> Any:
+    """Make a text field with suggestions below it as one types; a click on one takes it.
+
+    Gradio's drop-down list is none for this: it hides choices that do not contain the text, and
+    fails in the browser when an open list gets fewer choices (6.31).
+    """
+    box = gr.Textbox(label=unit, max_lines=1, max_length=_LONGEST, interactive=True)
+    with gr.Row(visible=False, elem_classes=["naiad-suggested"]) as row:
+        buttons = [
+            gr.Button(visible=False, size="sm", scale=0, min_width=0) for _ in range(_SUGGESTED)
+        ]
+
+    def suggest(text: str) -> list[Any]:
         try:
-            return gr.Dropdown(
-                choices=list(task.suggest(call.client, call.model, event.input_value))
-            )
+            found = list(task.suggest(call.client, call.model, text)) if text else []
         except NaiadError:
-            return gr.skip()
+            found = []
+        names = [] if text in found else found[:_SUGGESTED]  # it is complete
+        shown = [gr.update(value=name, visible=True) for name in names]
+        hidden = [gr.update(visible=False)] * (_SUGGESTED - len(names))
+        return [gr.update(visible=bool(names)), *shown, *hidden]
 
-    box.key_up(suggest, None, box, trigger_mode="always_last", **QUICK)
+    def take(name: str) -> list[Any]:
+        return [name, gr.update(visible=False)]
+
+    follow(box.input, suggest, box, [row, *buttons])
+    for one in buttons:
+        one.click(take, one, [box, row], **QUICK)
     return box
 
 

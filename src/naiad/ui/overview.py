@@ -25,6 +25,7 @@ _RECENT: Final = 20  # samples that a number in the table is of: a minute
 _SMOOTH: Final = 4  # samples that a point of a curve is of
 _TICK: Final = 6.0  # seconds between two updates of the page
 _HEIGHT: Final = 260  # pixels of a plot
+_TALLEST: Final = 1200  # pixels of the table: its scroll bar would cover the last column
 _HEADS: Final = (
     *("model", "version", "state", "requests/s", "p50", "p99", "mean"),
     *("errors/s", "batch", "in queue", "workers", "restarts"),
@@ -41,7 +42,11 @@ def build_overview(surface: Surface, history: History, past: PastRequests, tab: 
     """Make the tab's contents in the current layout; return the timer that updates it."""
     errors = html_block(visible=False)
     table = gr.Dataframe(
-        headers=list(_HEADS), interactive=False, label="Models, over the last minute", wrap=False
+        headers=list(_HEADS),
+        interactive=False,
+        label="Models, over the last minute",
+        wrap=False,
+        max_height=_TALLEST,
     )
     memory = html_block()
     models = [""]

@@ -14,6 +14,7 @@ from naiad.ui.messages import html_block, state
 from naiad.ui.timing import timing
 
 _LISTED: Final = 15
+_TALLEST: Final = 700  # pixels, for all that are listed
 _HEADS: Final = ("request", "id", "model", "arrived", "took", "others in its batch", "size")
 
 
@@ -32,7 +33,11 @@ class RecentRequests:
         gr.Markdown("**The last requests**: choose one to see where its time went")
         self.note = html_block(visible=False)
         self.table = gr.Dataframe(
-            headers=list(self._heads), interactive=False, show_label=False, wrap=False
+            headers=list(self._heads),
+            interactive=False,
+            show_label=False,
+            wrap=False,
+            max_height=_TALLEST,
         )
         self.chosen = html_block(visible=False)
         self.table.select(self._choose, None, self.chosen, **QUICK)

@@ -83,17 +83,19 @@ class _Questions:
         self.state = gr.State(None, time_to_live=1800, delete_callback=_stop)
         self.timer = gr.Timer(_TICK, active=False)
         self.inputs: list[Any] = [self.state, *form.components]
-        self.outputs: list[Any] = [self.state, self.timer, *view.components]
+        self.outputs: list[Any] = [self.state, self.timer, *view.components, view.timing.told]
         self.timer.tick(self.look, self.state, self.outputs, trigger_mode="once", **QUICK)
 
     def ask(self, last: Asking | None, *values: Any) -> dict[Any, Any]:
         """Begin a question with a form's values, in place of the last one."""
         _stop(last)
+        timing = self._view.timing
+        cleared = {timing.told: timing.cleared()}
         try:
             asking = Asking(self._call, self._form.read(values), self._turns)
         except NaiadError as error:
-            return self._ended() | self._view.failed(str(error))
-        return {self.state: asking, **self._view.waiting("Asking …")}
+            return self._ended() | self._view.failed(str(error)) | cleared
+        return {self.state: asking, **self._view.waiting("Asking …"), **cleared}
 
     def look_first(self, asking: Asking | None) -> dict[Any, Any]:
         """Wait a little, as most answers are there soon, and :meth:`look`."""

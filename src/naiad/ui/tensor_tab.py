@@ -97,6 +97,7 @@ def build_tensor_tab(model: str, client: Client, past: PastRequests) -> None:
             *timing.asked(request),
         ]
 
+    button.click(timing.cleared, None, timing.told, **QUICK)
     button.click(
         run,
         [text, file],

@@ -31,7 +31,8 @@ class Timing:
     Attributes:
         request: the id of the question's requests.
         button: to click.
-        told: what there is to tell.
+        told: what there is to tell. It is cleared when a question is asked, not with its answer:
+            the button may be clicked before the browser has all updates of an answer.
     """
 
     def __init__(self, past: PastRequests) -> None:
@@ -47,12 +48,16 @@ class Timing:
 
     @property
     def components(self) -> list[Any]:
-        """All components, in order."""
-        return [self.request, self.button, self.told]
+        """The components that an answer changes, in order."""
+        return [self.request, self.button]
+
+    def cleared(self) -> Any:
+        """Return the update of ``told`` when a question is asked."""
+        return gr.update(value="", visible=False)
 
     def asked(self, request: str) -> list[Any]:
         """Return updates of the components for a question with this id; "" if none was sent."""
-        return [request, gr.update(visible=bool(request)), gr.update(value="", visible=False)]
+        return [request, gr.update(visible=bool(request))]
 
 
 def new_request_id() -> str:

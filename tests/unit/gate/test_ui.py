@@ -12,7 +12,14 @@ from tests.support.gate import Gate, running
 from naiad.gate import GateSettings
 from naiad.gate.keys import add_key
 
-PATHS = ["/ui", "/ui/gradio_api/info", "/v1/tasks", "/v1/tasks/mednist", "/openapi.json"]
+PATHS = [
+    "/ui",
+    "/ui/gradio_api/info",
+    "/favicon.ico",
+    "/v1/tasks",
+    "/v1/tasks/mednist",
+    "/openapi.json",
+]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from naiad.applications.movies.kinds import HELP, Likeness
 from naiad.cli.options import Force, Local
 
 commands = typer.Typer(
@@ -124,10 +125,7 @@ def embed(
 def similar(
     title: Annotated[str, typer.Argument(help="Title, 'title (year)' or id.", show_default=False)],
     k: _K = 10,
-    by: Annotated[
-        str,
-        typer.Option(help="Likeness: all, description, ratings, genre, director, cast or title."),
-    ] = "all",
+    by: Annotated[Likeness, typer.Option(help=HELP)] = "all",
     place: _Place = None,
     url: _Url = None,
     output: _Output = None,

@@ -27,6 +27,7 @@ from typing import Final
 
 from naiad.applications.movies.catalogue import LIKING, Catalogue
 from naiad.applications.movies.graph import PEOPLE, VECTOR
+from naiad.applications.movies.kinds import LIKENESSES
 from naiad.applications.movies.picks import Pick
 from naiad.errors import InvalidInput
 
@@ -38,8 +39,6 @@ _SHARED: Final[Mapping[str, str]] = {
 
 TITLE: Final = "title"
 """The likeness to a text instead of a film."""
-LIKENESSES: Final = ("all", "description", "ratings", *_SHARED, TITLE)
-"""The kinds of likeness; the first is the default."""
 
 WEIGHTS: Final = {"description": 0.3, "ratings": 0.3, "graph": 0.4}
 """The weights of the signals of ``all``."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from rich.text import Text
 
+from naiad.applications.movies.kinds import HELP, Likeness
 from naiad.applications.movies.picks import Pick, from_arrays
 from naiad.console import bar, output, print_columns
 from naiad.core.schema import Array, Arrays
@@ -51,10 +52,7 @@ class FilmOptions:
 class SimilarOptions(FilmOptions):
     """Options of films like a film."""
 
-    by: str = field(
-        default="all",
-        metadata={"help": "Likeness: all, description, ratings, genre, director, cast or title."},
-    )
+    by: Likeness = field(default="all", metadata={"help": HELP})
 
 
 @dataclass(frozen=True)

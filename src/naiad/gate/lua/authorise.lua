@@ -79,7 +79,8 @@ local function refuse(handle, status, message, more)
 end
 
 local function ui_rule(path)
-  if path == "/ui" or path:sub(1, 4) == "/ui/" then
+  -- Browsers ask for the icon by themselves.
+  if path == "/ui" or path:sub(1, 4) == "/ui/" or path == "/favicon.ico" then
     return PAGE
   elseif path == "/openapi.json" or path == "/v1/tasks" or path:sub(1, 10) == "/v1/tasks/" then
     return TASKS

@@ -1,5 +1,6 @@
 """Plain Triton models written by tests, and traces that a server may leave behind."""
 
+import os
 import re
 import shutil
 import time
@@ -10,7 +11,6 @@ from textwrap import dedent
 import psutil
 
 from naiad.testing import FREE_PORTS as FREE
-from naiad.triton.ports import is_free
 from naiad.triton.server import Server
 
 __all__ = ["FREE", "MODELS", "Belongings", "copy_model", "is_worker", "write_model"]
@@ -78,9 +78,16 @@ class Belongings:
         return [
             *(str(process) for process in self.processes if _is_alive(process)),
             *map(str, Path("/dev/shm").glob(f"{self.shared_memory}*")),
-            *(f"port {port}" for port in self.ports if not is_free("127.0.0.1", port)),
+            *(f"port {port}" for port in _listened_to().intersection(self.ports)),
             *([str(self.temporary)] if self.temporary.exists() else []),
         ]
+
+
+def _listened_to() -> set[int]:
+    """Return the ports of this process and its descendants; others may take one that is free."""
+    own = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    found = psutil.net_connections("tcp")
+    return {c.laddr.port for c in found if c.status == psutil.CONN_LISTEN and c.pid in own}
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -53,7 +53,7 @@ demo: $(VENV)/.demo  ## Serve NuGraph3 and label simulated events; writes demo-o
 check: lint native $(VENV)/.numpy1  ## Run the linter, the type checker and the quick unit tests: 3 minutes
 	$(PYTEST) -m "not slow" tests/unit
 
-test: lint native $(VENV)/.numpy1  ## Run every check, and all tests but the longest: 25 minutes
+test: lint native $(VENV)/.numpy1  ## Run every check, and all tests but the longest: 16 minutes
 	$(PYTEST)
 
 full: export NAIAD_FULL = 1
@@ -76,7 +76,7 @@ bench-growth: $(VENV)/.installed  ## Measure how cost grows with size; writes do
 bench-examples: $(VENV)/.numpy1  ## Measure the applications against their examples' own ways: 40 minutes
 	NAIAD_PYTHON_ENVIRONMENT=$(VENV)/numpy1 $(PY) -m benchmarks.examples --output bench-output/examples --docs
 
-bench-quick: native  ## Count instructions of hot paths; fail if one has a tenth more: 2 minutes
+bench-quick: native  ## Count instructions of hot paths; fail if one has a tenth more: 2.5 minutes
 	@$(PY) -m benchmarks.quick
 
 bench-peers: $(VENV)/.installed  ## Measure Naiad against other servers, for most of an hour; writes docs/performance.md

@@ -211,7 +211,9 @@ def test_an_error_is_shown_as_the_client_says_it(
 
 def test_a_long_question_is_cancelled(page: Page, served: Served) -> None:
     panel = page.tab("zero shot")
-    panel.get_by_role("textbox").nth(0).fill("\n".join(f"text number {n}" for n in range(990)))
+    panel.get_by_role("textbox").nth(0).fill(
+        "\n".join(f"text number {n}" + " of many words" * 40 for n in range(990))
+    )
     panel.get_by_role("textbox").nth(1).fill("a,b")
     panel.get_by_role("button", name="Ask", exact=True).press("Enter")  # by keyboard
     panel.get_by_text(re.compile(r"^[1-9]\d* answered, ")).wait_for()
@@ -271,6 +273,7 @@ def test_films_are_suggested_as_one_types(page: Page, served: Served) -> None:
     panel = page.tab("movies similar")
     film = panel.get_by_role("textbox", name="Films")
     shown = panel.locator(".naiad-suggested button").filter(visible=True)
+    film.fill("")
     film.press_sequentially("moon", delay=30)
     begun = served.client.movies_similar.infer("moon", k=8, by="title")
     names = [pick.name for pick in begun]

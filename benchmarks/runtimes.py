@@ -122,6 +122,11 @@ def networks(*, tiny: bool) -> dict[str, Callable[[Runtime], Run]]:
     }
 
 
+def _milliseconds(seconds: float) -> str:
+    shown = 1e3 * seconds
+    return f"{shown:,.0f}" if shown >= 100 else f"{shown:.3g}"
+
+
 def measure(name: str, opened: Callable[[Runtime], Run], threads: int, runs: int) -> Found:
     """Measure a network by every runtime in turn, in this process."""
     by = {runtime: opened(runtime) for runtime in RUNTIMES}
@@ -148,9 +153,9 @@ def table(found: Sequence[Found]) -> Iterator[str]:
 
 
 def _cell(seconds: Sequence[float], *, bold: bool) -> str:
-    middle = f"{1e3 * median(seconds):,.3g}"
+    middle = _milliseconds(median(seconds))
     shown = f"**{middle}**" if bold else middle
-    return f"{shown} ({1e3 * min(seconds):,.3g} to {1e3 * max(seconds):,.3g})"
+    return f"{shown} ({_milliseconds(min(seconds))} to {_milliseconds(max(seconds))})"
 
 
 def main() -> None:

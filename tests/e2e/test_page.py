@@ -382,6 +382,7 @@ SHOTS = (
     ("covid_ct", 1280, "dark"),
     ("Overview", 1280, "light"),
     ("zero_shot", 390, "dark"),
+    ("mednist", 390, "light"),
 )
 
 

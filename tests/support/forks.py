@@ -24,7 +24,7 @@ _PYTHON: Final = "NAIAD_TESTS_PYTHON"  # for the processes of xdist
 new_processes: Final = pytest.mark.new_processes
 """Mark of tests of tests/e2e whose processes are new ones, as users' are."""
 
-_FORKING: Final = Path(__file__).parents[1] / "e2e"
+_SERVERS: Final = Path(__file__).parents[1] / "e2e"
 _MODULES: Final = (
     "torch_geometric.nn",
     "torch_geometric.transforms",
@@ -47,7 +47,7 @@ def preload(arguments: Iterable[str]) -> None:
     """Import in a process, from now on, if a run of pytest with these arguments needs it."""
     global _folder, _preloaded
     paths = [Path(one.partition("::")[0]).resolve() for one in arguments]
-    if FULL or not any(_FORKING.is_relative_to(p) or p.is_relative_to(_FORKING) for p in paths):
+    if FULL or not any(_SERVERS.is_relative_to(p) or p.is_relative_to(_SERVERS) for p in paths):
         return
     _folder = tempfile.TemporaryDirectory(prefix="naiad-tests-")
     _preloaded = Preloaded(Path(_folder.name), _MODULES)
@@ -75,7 +75,7 @@ def choose(item: pytest.Item) -> None:
     """Have the processes that a test starts be forks, or not."""
     global _forking
     marked = item.get_closest_marker(new_processes.name) is not None
-    _forking = _PYTHON in os.environ and item.path.is_relative_to(_FORKING) and not marked
+    _forking = _PYTHON in os.environ and item.path.is_relative_to(_SERVERS) and not marked
     if _forking:
         os.environ["NAIAD_PYTHON"] = python()  # of the workers
     else:

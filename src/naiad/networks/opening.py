@@ -17,7 +17,13 @@ from naiad.files import suffix_of
 from naiad.networks.network import EXTRAS, Network, Port
 from naiad.networks.onnx_networks import open_onnx
 from naiad.networks.openvino_networks import of_torchscript, open_openvino
-from naiad.networks.torch_networks import load_torchscript, onnx_of, torch_network, traced
+from naiad.networks.torch_networks import (
+    follow_threads,
+    load_torchscript,
+    onnx_of,
+    torch_network,
+    traced,
+)
 
 Examples: TypeAlias = "Iterable[Sequence[Array] | Arrays]"
 """An array per input, in order or by the file's names, at several sizes."""
@@ -91,6 +97,7 @@ def open_module(
     name = name or type(module).__name__
     own = torch_network(module, device)
     if runtime in (None, "torch"):
+        follow_threads()
         return own
     _refuse_gpu(runtime, device)
     answered = list(_answered(own, examples, name))

@@ -52,7 +52,6 @@ def torch_network(module: Any, device: str = "cpu") -> Network:
     """
     torch = _torch()
     module = module.to(device).eval()
-    threads.follow(torch.set_num_threads)
 
     def run(arrays: Sequence[Array]) -> list[Array]:
         with torch.inference_mode():
@@ -60,6 +59,14 @@ def torch_network(module: Any, device: str = "cpu") -> Network:
             return [_array(torch, one) for one in _listed(found)]
 
     return Network("torch", run)
+
+
+def follow_threads() -> None:
+    """Let torch follow the number of threads of each batch.
+
+    More of them than cores spin against each other (10 to 100 times slower).
+    """
+    threads.follow(_torch().set_num_threads)
 
 
 def traced(module: Any, arrays: Sequence[Array]) -> Any:

@@ -18,6 +18,7 @@ from naiad.core.pipeline import Pipeline, load_pipeline, make_pipeline
 from naiad.error_text import described
 from naiad.errors import NaiadError, PipelineError
 from naiad.networks import threads
+from naiad.networks.torch_networks import follow_threads
 from naiad.runtime.mixing import settle
 from naiad.runtime.runner import Runner
 from naiad.runtime.spec import Spec
@@ -35,10 +36,7 @@ def load(spec: Spec, kind: type[Pipeline] | None = None) -> Runner:
     kind = kind or load_pipeline(spec.pipeline)
     threads.use(spec.threads)
     if kind.arrays == "torch":
-        import torch
-
-        # More threads than cores spin against each other (10 to 100 times slower).
-        threads.follow(torch.set_num_threads)
+        follow_threads()
     weights = Path(spec.weights) if spec.weights else None
     pipeline = make_pipeline(kind, weights, spec.settings, spec.runtime)
     budget = None if spec.budget is None else Budget(**spec.budget)

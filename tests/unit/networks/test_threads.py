@@ -12,9 +12,10 @@ from tests.fuzz.tasks import Ask, answers, numbers_of, packed
 
 from naiad import Pipeline, Tensor
 from naiad.core.pipeline import Request
-from naiad.core.settings import ServiceSettings
+from naiad.core.settings import Runtime, ServiceSettings
 from naiad.errors import NaiadError
 from naiad.networks import threads
+from naiad.networks.opening import open_module
 from naiad.runtime.merging import Merger
 from naiad.runtime.preparer import Item
 from naiad.runtime.shared import Arena
@@ -91,6 +92,13 @@ def test_a_follower_hears_only_of_changes() -> None:
     threads.use(3)
     threads.use(1)
     assert heard == [3, 3, 1]
+
+
+@pytest.mark.parametrize(("runtime", "follows"), [("torch", True), ("openvino", False)])
+def test_a_network_follows_if_its_own_library_does(runtime: Runtime, follows: bool) -> None:
+    tried = [[np.ones((rows, 8), np.float32)] for rows in (2, 3)]
+    open_module(torch.nn.Linear(8, 3), tried, runtime=runtime)
+    assert threads.is_followed() == follows
 
 
 @pytest.mark.parametrize(

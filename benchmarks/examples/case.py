@@ -152,5 +152,5 @@ def within(tolerance: float, *outputs: tuple[str, str]) -> Callable[..., str]:
 
 
 def _gap(a: Array, b: Array) -> float:
-    """Return the largest difference; a NaN is one, too."""
+    """Return the largest difference; a NaN counts as one."""
     return float(np.nan_to_num(np.abs(a.astype(np.float64) - b), nan=np.inf).max(initial=0.0))

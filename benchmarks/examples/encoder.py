@@ -46,7 +46,7 @@ class EncoderClient:
     async def __call__(self, client: naiad.AsyncClient, texts: list[str]) -> NDArray[np.float32]:
         """Return a vector of length 1 per text, from one request with all of them.
 
-        The notebooks average over padding, too. Here it is left out, as in the encoder's training;
+        The notebooks also average over padding. Here it is left out, as in the encoder's training;
         otherwise answers would differ from Naiad's.
         """
         tokens = self._tokenize(

@@ -55,7 +55,7 @@ class Timed:
 
 
 def write_input(path: Path, places: int, seconds: float) -> int:
-    """Write events for ``places`` workers for about so many seconds; return their number."""
+    """Write events for ``places`` workers for about that many seconds; return their number."""
     count = max(3 * _CHUNK, round(seconds / PAUSE)) * places
     write_events(path, repeated(list(simulate(_DIFFERENT, seed=3)), count))
     return count

@@ -54,7 +54,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What is measured, by which size.
+    """Quantities measured at several sizes of one thing.
 
     Attributes:
         name: of its module.

@@ -90,5 +90,5 @@ CURVE = Curve(
     tiny=(1, 2),
     memory=lambda models: 60e6 * models,
     note=f"The CPU time is per answer of a model with {_CLIENTS} clients while the others are "
-    "idle; then one of these has a client, too.",
+    "idle; then one of these also has a client.",
 )

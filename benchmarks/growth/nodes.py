@@ -72,6 +72,6 @@ CURVE = Curve(
     tiny=(1, 2),
     memory=lambda nodes: 600e6 * nodes,
     note=f"`forward` takes {1e3 * PAUSE:.0f} ms for each event without using a core, so that more "
-    "nodes than cores show the cost of distribution; the network runs, too. Timed once a quarter "
+    "nodes than cores show the cost of distribution; the network also runs. Timed once a quarter "
     "is done. The efficiency is a node's rate, relative to that of one alone.",
 )

@@ -50,7 +50,7 @@ class Cores:
 
     @property
     def apart(self) -> bool:
-        """Whether the generator has cores of its own."""
+        """True if the generator has cores of its own."""
         return not set(self.systems) & set(self.generator)
 
     @classmethod
@@ -82,17 +82,17 @@ class Running:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended."""
+        """True if it has ended."""
         return self.process.poll() is not None
 
     @property
     def resumed(self) -> bool:
-        """Whether it goes on after a pause."""
+        """True if it goes on after a pause."""
         return bool(self._known) and not self._paused
 
     @property
     def whole(self) -> bool:
-        """Whether no process has ended that was there when it was paused last."""
+        """True if no process has ended since it was last paused."""
         return all(map(_lives, self._known))
 
     def processes(self) -> list[psutil.Process]:

@@ -49,7 +49,7 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What measurements must share to be compared.
+    """Settings that measurements must share to be compared.
 
     Attributes:
         clients: of the closed loops.

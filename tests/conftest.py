@@ -43,7 +43,7 @@ def shared_data() -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     """Start a process for all of xdist's processes to fork."""
     if not hasattr(config, "workerinput"):
-        forks.preload(config.args)
+        forks.preload(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

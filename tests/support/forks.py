@@ -1,7 +1,8 @@
 """Processes forked from one that has imported PyTorch Geometric and the like, for all of a run.
 
-Tests start about a thousand processes, and half of the CPU time would be theirs to import torch.
-Under ``NAIAD_FULL=1``, and in tests of processes themselves, each is a new Python.
+Tests start about a thousand processes, and half of the CPU time would be theirs to import torch;
+xdist's own are among them. Under ``NAIAD_FULL=1``, and in tests of processes themselves, each is a
+new Python.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,13 @@ _MODULES: Final = (
     "h5py",
     "pyarrow.parquet",
     "monai.transforms",
+    "transformers",
+    "gradio",
+    "openapi_spec_validator",
+    "hypothesis.strategies",
+    "mcp.server",
+    "uproot",
+    "numba",
     WORKER,
 )
 
@@ -43,15 +50,22 @@ _preloaded: Preloaded | None = None
 _folder: tempfile.TemporaryDirectory[str] | None = None
 
 
-def preload(arguments: Iterable[str]) -> None:
-    """Import in a process, from now on, if a run of pytest with these arguments needs it."""
+def preload(config: pytest.Config) -> None:
+    """Import in a process, from now on, if a run of pytest needs it; fork xdist's processes."""
     global _folder, _preloaded
-    paths = [Path(one.partition("::")[0]).resolve() for one in arguments]
-    if FULL or not any(_SERVERS.is_relative_to(p) or p.is_relative_to(_SERVERS) for p in paths):
+    paths = [Path(one.partition("::")[0]).resolve() for one in config.args]
+    servers = any(_SERVERS.is_relative_to(p) or p.is_relative_to(_SERVERS) for p in paths)
+    distributed: list[str] = config.getoption("tx", [])
+    if FULL or not (servers or distributed):
         return
     _folder = tempfile.TemporaryDirectory(prefix="naiad-tests-")
     _preloaded = Preloaded(Path(_folder.name), _MODULES)
     os.environ[_PYTHON] = str(_preloaded.python)
+    for_xdist = Path(_folder.name) / "xdist-python"
+    # It is called with `-u -c CODE`: the output of forks has no buffer.
+    for_xdist.write_text(f'#!/bin/sh\nshift\nexec {_preloaded.python} "$@"\n', "utf-8")
+    for_xdist.chmod(0o700)
+    distributed[:] = [f"{one}//python={for_xdist}" for one in distributed]
 
 
 def end() -> None:

@@ -31,7 +31,10 @@ def proposed() -> Iterator[tuple[str, str]]:
     A formatted value is X. Docstrings are left out: those of commands are their help.
     """
     for file in sorted(SOURCE.rglob("*.py")):
-        tree = ast.parse(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
+        if not re.search("naiad (?!import)", text):
+            continue
+        tree = ast.parse(text)
         documents = {
             node.body[0].value
             for node in ast.walk(tree)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from naiad.application import applications
 from naiad.errors import MissingExtra
 
 PACKAGE = ROOT / "src" / "naiad"
+DISTRIBUTIONS = cache(packages_distributions)
 
 
 @pytest.mark.parametrize("name", [application.name for application in applications()])
 def test_the_extra_of_an_application_has_what_it_needs(name: str) -> None:
     (application,) = (one for one in applications() if one.name == name)
-    there = packages_distributions()
+    there = DISTRIBUTIONS()
     needed = {canonicalize_name(there[package][0]) for package in application.packages}
     extras = tables.extras()
     assert needed <= {

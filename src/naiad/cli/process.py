@@ -20,7 +20,6 @@ from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, errors, say
 from naiad.core.fields import setting
 from naiad.errors import Unavailable
-from naiad.tasks.study_bulk import StudyBulk
 from naiad.tasks.study_options import StudyOptions
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from naiad.bulk.engine import Engine
     from naiad.bulk.run import Summary
     from naiad.bulk.settings import Settings
+    from naiad.tasks.study_bulk import StudyBulk
 
 
 _SERVER_DEFAULT = "localhost:8001"
@@ -165,6 +165,7 @@ def _process(
 ) -> None:
     _refuse_contradictions(chosen)
     from naiad.bulk.settings import Settings
+    from naiad.tasks.study_bulk import StudyBulk
 
     settings = Settings(
         application=application.name,

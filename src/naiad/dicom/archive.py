@@ -22,6 +22,7 @@ from naiad.errors import InvalidInput, MissingExtra, NaiadError, NotAllowed, Una
 try:
     import requests
     from dicomweb_client.web import DICOMwebClient
+    from pydicom.datadict import tag_for_keyword
     from pydicom.dataset import Dataset
     from pydicom.errors import InvalidDicomError
     from requests.auth import AuthBase
@@ -96,6 +97,11 @@ class Archive:
     def studies(self, query: Query) -> Iterator[Study]:
         """Yield the studies that match; errors as of `Source.studies`."""
         filters = dict(query.filters)
+        for name in filters:
+            if tag_for_keyword(name) is None:  # archives leave out what they do not know
+                raise InvalidInput(
+                    f"{name} is no attribute of DICOM's; give its keyword, as PatientID"
+                )
         if query.study is not None:
             filters["StudyInstanceUID"] = query.study
         if query.modality is not None:
@@ -130,6 +136,7 @@ class Archive:
         found = self._pages(
             f"studies/{study.uid}/series",
             lambda **page: self._web.search_for_series(study.uid, fields=fields, **page),
+            missing=[],
         )
         return [_about(one) for one in found]
 
@@ -252,12 +259,15 @@ class Archive:
             raise Unavailable(f"{self.url}/studies/{study} did not store the instance {uid}")
 
     def _pages(
-        self, path: str, search: Callable[..., list[dict[str, dict[str, Any]]]]
+        self,
+        path: str,
+        search: Callable[..., list[dict[str, dict[str, Any]]]],
+        missing: list[dict[str, dict[str, Any]]] | None = None,
     ) -> Iterator[Dataset]:
-        """Yield what a search finds, page by page, each once."""
+        """Yield what a search finds, page by page, each once; or ``missing`` if there is none."""
         seen: set[str] = set()
         while True:
-            page = self._asked(path, lambda: search(limit=_PAGE, offset=len(seen)), missing=[])
+            page = self._asked(path, lambda: search(limit=_PAGE, offset=len(seen)), missing=missing)
             before = len(seen)
             for one in page:
                 found = self._parsed(path, one)
@@ -325,7 +335,7 @@ class Archive:
                 f"{url} answers no JSON; is it the root of a DICOMweb archive, such as /dicom-web?"
             ) from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise Unavailable(f"{url} cannot be reached, or broke off: {_short(error)}") from None
+            raise Unavailable(f"{url} cannot be reached, or broke off: {_cause(error)}") from None
         except requests.RequestException as error:
             raise InvalidInput(f"{url}: {_short(error)}") from None
         except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
@@ -392,6 +402,16 @@ def _texts(value: Any) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+
+def _cause(error: requests.RequestException) -> str:
+    """Return the reason in the errors that urllib3 wraps."""
+    inner: Any = error
+    while (deeper := getattr(inner, "reason", None) or next(iter(inner.args), None)) is not None:
+        if not isinstance(deeper, BaseException):
+            break
+        inner = deeper
+    return _short(inner).rpartition(": ")[2]
 
 
 def _short(error: BaseException) -> str:

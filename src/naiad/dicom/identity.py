@@ -66,7 +66,7 @@ class Origin:
             "instance_number": 1,
             "manufacturer": MANUFACTURER,
             "manufacturer_model_name": long(self.algorithm.name),
-            "software_versions": (f"naiad {__version__}", long(self.version)),
+            "software_versions": [f"naiad {__version__}", long(self.version)],
             "device_serial_number": "0",
             "series_description": long(f"{self.algorithm.name} {what}, {NOTICE}"),
         }

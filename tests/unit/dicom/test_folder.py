@@ -30,8 +30,10 @@ def test_a_zip_archive_and_a_dicomdir_are_as_the_folder(tmp_path: Path) -> None:
     index = FileSet()
     for one in slices():
         index.add(one)
+    own = [index._tmp_dir]  # which it leaves to be collected, with a warning
     index.write(tmp_path / "disc")
-    index._tmp_dir.cleanup()  # pyright: ignore[reportPrivateUsage]
+    for folder in [*own, index._tmp_dir]:
+        folder.cleanup()
     for number, place in enumerate(("in", "in.zip", "disc/DICOMDIR")):
         (found,) = fetched(tmp_path / place, tmp_path / f"work{number}").series
         assert (found.about.images, found.about.plane) == (SHAPE[2], "axial")
@@ -77,6 +79,8 @@ def test_localizers_copies_and_damage_are_left_out_and_said(tmp_path: Path) -> N
     ]
     kept = fetched(tmp_path / "in", tmp_path / "kept", Rules(drop_localizers=False))
     assert len(kept.series[0].files()) == SHAPE[2] + 1
+    strict = fetched(tmp_path / "in", tmp_path / "strict", Rules(drop_duplicates=False))
+    assert [left.reason for left in strict.left_out] == ["has 2 copies, by their SOPInstanceUID"]
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,8 @@ class Archive:
             raise InvalidInput(f"--pacs-ca {access.pacs_ca}: no such file")
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/dicom+json"
-        headers = access.headers_to(self.url)
-        if headers:
-            self._session.auth = _Header(headers)  # or requests may take another from ~/.netrc
+        # Even without credentials, as requests would take others from ~/.netrc.
+        self._session.auth = _Prepared(access.headers_to(self.url))
         if access.pacs_ca is not None:
             self._session.verify = str(access.pacs_ca)
         try:
@@ -371,14 +370,19 @@ class _NotFound(InvalidInput):
     """There is no such resource."""
 
 
-class _Header(AuthBase):
-    """Credentials of each request."""
+class _Prepared(AuthBase):
+    """The last touch to each request: credentials, and wild cards as they are.
+
+    Orthanc's plugin 1.7 takes ``%2A`` for these three characters.
+    """
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
 
     def __call__(self, r: Any) -> Any:
-        """Set the header."""
+        """Change the request."""
+        path, mark, query = str(r.url).partition("?")
+        r.url = path + mark + query.replace("%2A", "*").replace("%3F", "?")
         r.headers.update(self._headers)
         return r
 

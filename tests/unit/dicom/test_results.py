@@ -149,7 +149,11 @@ def test_identity_is_carried_and_private_tags_are_not(tmp_path: Path) -> None:
     (verdict,) = report.content.get_image_measurement_groups()
     assert verdict.get_qualitative_evaluations()[0].value.scheme_designator == "99NAIAD"
     assert verdict.get_measurements()[0].value == 0.75
-    said = [item.TextValue for item in report.ContentSequence if item.ValueType == "TEXT"]
+    said = [
+        item.TextValue
+        for item in report.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Comment"
+    ]
     assert said == ["Made by software: not for diagnosis. Für Forschung – phantoms.", "a note"]
     assert pydicom.dcmread(paths[2]).pixel_array.shape == picture.shape
 

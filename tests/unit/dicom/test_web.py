@@ -71,9 +71,11 @@ def test_an_authority_of_ones_own_is_trusted_when_it_is_given(
 ) -> None:
     authority = Authority(tmp_path)
     monkeypatch.setenv(TOKEN_VARIABLE, "abc")
+    another = Authority(tmp_path, "another").ca
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(another))  # which must not win
     with answering([], authority.issue("127.0.0.1")) as (url, asked):
         assert found(url, ArchiveAccess(pacs_ca=authority.ca)) == ["1.2.3"]
-        with pytest.raises(InvalidInput, match="certificate is not trusted .*--pacs-ca"):
+        with pytest.raises(InvalidInput, match=r"certificate is not trusted .*--pacs-ca"):
             found(url, ArchiveAccess(pacs_retries=0))
     assert {header for _, header in asked} == {"Bearer abc"}
     assert "PatientID=A*" in asked[0][0]
@@ -86,7 +88,7 @@ def test_a_busy_archive_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(asked) == 4
     with (
         answering([507, 507]) as (url, asked),
-        pytest.raises(Unavailable, match="studies answers 507 .*; it is full"),
+        pytest.raises(Unavailable, match=r"studies answers 507 .*; it is full"),
     ):
         found(url, ArchiveAccess(pacs_retries=1))
     assert len(asked) == 2

@@ -30,7 +30,7 @@ LAYERS: tuple[set[str], ...] = (
     | {"hdf5_references"}
     | {"contact_sheet", "figures", "plots", "weights"},
     {"card", "core", "server_card", "tracebacks"},
-    {"networks"},
+    {"dicom", "networks"},
     {"client", "gate", "geometric", "hub_card", "runtime", "torch_model", "tuning"},
     {"openapi"},
     {"audit", "triton"},
@@ -67,6 +67,8 @@ HEAVY = (
     "nibabel",
     "monai",
     "pydicom",
+    "highdicom",
+    "dicomweb_client",
     "fastapi",
     "gradio",
     "mcp",

@@ -1,0 +1,175 @@
+"""``naiad watch NAME``: ask about new studies in an archive as they arrive; send results back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import MISSING, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from naiad.application import application
+from naiad.cli import verbs
+from naiad.cli.connect import connected
+from naiad.cli.fields import build, options, reshaped
+from naiad.cli.options import Local, ModelName, Seconds, Url, Weights, server_asked, time_option
+from naiad.cli.stopping import Stopped, finishing
+from naiad.console import complain, errors, say, say_notice
+from naiad.core.fields import setting
+from naiad.dicom.access import ArchiveAccess
+from naiad.dicom.deidentified import Deidentification
+from naiad.dicom.rules import Rules
+from naiad.errors import InvalidInput
+from naiad.watch.settings import WatchSettings
+
+if TYPE_CHECKING:
+    from naiad.client import Client
+    from naiad.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """Options of a watch that are not of the model."""
+
+    source: str = setting(
+        MISSING,
+        "DICOMweb URL of the archive to watch, such as https://host/dicom-web; or a folder.",
+        flag="from",
+        metavar="PLACE",
+    )
+    sink: str = setting(
+        MISSING, "DICOMweb URL, or folder, to send results to.", flag="to", metavar="PLACE"
+    )
+    settings: WatchSettings = setting(MISSING, "", panel="Watching")
+    rules: Rules = setting(MISSING, "", panel="Series")
+    access: ArchiveAccess = setting(MISSING, "", panel="Archive")
+    privacy: Deidentification = setting(MISSING, "", panel="De-identification")
+
+
+def command_of(kind: type[Task[Any, Any]]) -> Callable[..., None]:
+    """Make ``naiad watch NAME`` for an application whose units are scans."""
+
+    def watch(**given: Any) -> None:
+        chosen, asked = build(_Options, given), build(kind.Options, given)
+        server = server_asked(given["url"], local=given["local"], weights=given["weights"])
+        served = kind.name if application(kind.name) is kind else kind.pipeline
+        try:
+            with (
+                finishing(_say_stopping) as stop,
+                connected(
+                    served,
+                    server,
+                    timeout=given["timeout"],
+                    weights=given["weights"],
+                    supervised=True,
+                ) as client,
+            ):
+                whole = _watch(kind(), client, chosen, asked, given, stop)
+        except Stopped as stopped:
+            complain("Stopped. The same command goes on with the study that was in hand.")
+            raise typer.Exit(stopped.status) from None
+        if chosen.settings.once and not whole:
+            raise typer.Exit(1)
+
+    watch.__doc__ = f"""Ask {kind.name} about each new study in an archive; send the results back.
+
+    Studies that the rules take are fetched once they are complete, asked about
+    one after the other, and answered by a segmentation, a report and a picture
+    in DICOM, which refer to the images. Each study is answered exactly once,
+    across restarts and crashes: the journal remembers what was done. Ctrl-C
+    ends after the study in hand.
+
+    [bold]Examples[/]
+
+      naiad watch {kind.name} --from https://pacs/dicom-web --to https://ai/dicom-web
+      naiad watch {kind.name} --from URL --to URL --journal ct.db --every 10s --local
+      naiad watch {kind.name} --from URL --to research/ --deidentify --once
+    """
+    shown = Annotated[float, time_option("Maximum time for a request.")]
+    model = [
+        _option("url", Url, "localhost:8001"),
+        _option("local", Local, False),
+        _option("weights", Weights, None),
+        _option("model", ModelName, None),
+        _option("timeout", shown, Seconds(kind.timeout)),
+    ]
+    return reshaped(watch, [*options(_Options), *options(kind.Options), *model])
+
+
+def _watch(
+    task: Task[Any, Any], client: Client, chosen: _Options, asked: Any, given: Any, stop: Any
+) -> bool:
+    """Watch until ``stop`` is set; return whether nothing failed."""
+    from naiad.dicom.places import open_sink, open_source
+    from naiad.tasks.studies import StudyCall
+    from naiad.watch.audit_log import AuditLog
+    from naiad.watch.journal import Journal
+    from naiad.watch.watching import Watch
+
+    settings, privacy = chosen.settings, chosen.privacy
+    if privacy.deidentified_images and chosen.source.rstrip("/") == chosen.sink.rstrip("/"):
+        raise InvalidInput(
+            f"{chosen.source} would get the de-identified images as new studies, to be watched in "
+            "turn; send them to another archive with --to"
+        )
+    model = client.model(given["model"] or task.model_on(client))
+    call = StudyCall(task.client_of(model), asked, given["timeout"])
+    work = {
+        "task": task.name,
+        "model": model.name,
+        "--from": chosen.source,
+        "--to": chosen.sink,
+        "--deidentify": str(privacy.deidentify).lower(),
+    }
+    with ExitStack() as stack:
+        audit = AuditLog(settings.audit_file)
+        journal = stack.enter_context(closing(Journal(settings.journal, audit, work)))
+        source = stack.enter_context(closing(open_source(chosen.source, chosen.access)))
+        sink = stack.enter_context(closing(open_sink(chosen.sink, chosen.access)))
+        watch = Watch(
+            source,
+            call,
+            sink,
+            journal,
+            settings,
+            rules=chosen.rules,
+            privacy=privacy.opened(journal.secret),
+            say=_say_line,
+        )
+        say_notice(call.model.notice())
+        say(f"watching {chosen.source}; journal ", (str(settings.journal), "bold"))
+        status = stack.enter_context(errors.status("looking for studies"))
+        watch.on_round = lambda: status.update(_counted(journal))
+        try:
+            return watch.run(stop)
+        finally:
+            say(_counted(journal))
+
+
+def _counted(journal: Any) -> str:
+    """Return the number of studies in each state, in words."""
+    counts = journal.counts()
+    waiting = sum(counts.pop(state, 0) for state in ("found", "fetched", "answered", "sending"))
+    parts = [f"{counts[state]:,} {state}" for state in ("sent", "left out") if state in counts]
+    parts += [f"{waiting:,} waiting"] if waiting else []
+    parts += [f"{counts['failed']:,} failed"] if "failed" in counts else []
+    return f"studies: {', '.join(parts) or 'none yet'}"
+
+
+def _say_line(text: str, failed: bool) -> None:
+    complain(text) if failed else say(text)
+
+
+def _say_stopping() -> None:
+    complain("Stopping after the study in hand; press Ctrl-C again to stop at once.")
+
+
+def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+app = verbs.group("watch", "Ask about new studies in an archive as they arrive; send results back.")

@@ -34,6 +34,8 @@ from naiad.cli.stopping import Stopped, interruptible
 from naiad.console import complain, progress_bar, refuse_existing, say, say_notice
 from naiad.errors import NaiadError
 from naiad.files import partial_path
+from naiad.tasks.studies import ReadsSeries
+from naiad.tasks.study_options import StudyOptions
 from naiad.tasks.task import (
     Draws,
     ImportsWeights,
@@ -125,6 +127,7 @@ def infer_command(kind: Kind) -> Command:
             concurrency=given["concurrency"],
             timeout=given["timeout"],
             force=given["force"],
+            studies=build(StudyOptions, given) if issubclass(kind, ReadsSeries) else None,
         )
         inputs = what.inputs()
         served = kind.name if application(kind.name) is kind else kind.pipeline
@@ -172,6 +175,8 @@ def infer_command(kind: Kind) -> Command:
                     help=f"Files ({endings}) and folders of them.",
                     show_default=False,
                 ),
+                # Studies may take their place.
+                **({"default": None} if issubclass(kind, ReadsSeries) else {}),
             )
         )
     parameters += options(kind.Options)
@@ -234,6 +239,8 @@ def infer_command(kind: Kind) -> Command:
         drawing = options(kind.DrawOptions)
         parameters += [one for one in drawing if one.name != "truth" or not has_truth]
     parameters += _server(kind)
+    if issubclass(kind, ReadsSeries):
+        parameters += options(StudyOptions)
     return _made(infer, parameters, _help(kind))
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from numpy.typing import NDArray
+
+Kind: TypeAlias = Literal["seg", "sr", "capture"]
+"""A segmentation, a structured report, or a secondary capture."""
+KINDS: Final[tuple[Kind, ...]] = ("seg", "sr", "capture")
 
 PRIVATE: Final = "99NAIAD"
 """Coding scheme of names that have no code of a standard."""
@@ -19,6 +23,37 @@ class Code:
     value: str
     scheme: str
     meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCode:
+    """The concept of a label, and the concept's category, as far as known."""
+
+    code: Code | None = None
+    category: Code | None = None
+
+
+def read_codes(stated: Mapping[Any, Mapping[str, Any]]) -> dict[int, LabelCode]:
+    """Read the concepts of labels from JSON.
+
+    It is as ``{"1": {"scheme": "SCT", "value": "78961009", "meaning": "Spleen", "category":
+    {...}}}``; the category is of the same form, and may be left out.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is not.
+    """
+    found: dict[int, LabelCode] = {}
+    for number, one in stated.items():
+        category = one.get("category")
+        found[int(number)] = LabelCode(_code(one), None if category is None else _code(category))
+    return found
+
+
+def _code(stated: Mapping[str, Any]) -> Code:
+    values = [str(stated[name]).strip() for name in ("value", "scheme", "meaning")]
+    if not all(values) or len(values[0]) > 16 or len(values[1]) > 16:
+        raise ValueError(f"{dict(stated)!r} has an empty part, or one of over 16 characters")
+    return Code(*values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from naiad.dicom.access import ArchiveAccess
 from naiad.dicom.sink import Sink
 from naiad.dicom.source import Source
@@ -19,9 +21,26 @@ def open_source(place: str, access: ArchiveAccess) -> Source:
         InvalidInput: there is none, or its credentials would travel unencrypted.
         MissingExtra: dicomweb-client or pydicom is not installed.
     """
-    raise NotImplementedError
+    if is_url(place):
+        from naiad.dicom.archive import Archive
+
+        return Archive(place, access)
+    from naiad.dicom.folder import Folder
+
+    return Folder(Path(place))
 
 
 def open_sink(place: str, access: ArchiveAccess) -> Sink:
-    """Open the sink at ``--to``; a folder is made when something is stored."""
-    raise NotImplementedError
+    """Open the sink at ``--to``; a folder is made when something is stored.
+
+    Raises:
+        InvalidInput: the credentials would travel unencrypted.
+        MissingExtra: dicomweb-client or pydicom is not installed.
+    """
+    if is_url(place):
+        from naiad.dicom.archive import Archive
+
+        return Archive(place, access)
+    from naiad.dicom.folder import FolderSink
+
+    return FolderSink(Path(place))

@@ -19,16 +19,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from naiad.applications.medical.dicom.files import DicomFile, files_at
 from naiad.applications.medical.dicom.frames import Frame, read_frames, read_pixels
 from naiad.applications.medical.nifti import MAX_BYTES, Volume
 from naiad.core.schema import Array
+from naiad.dicom.files import DicomFile, files_at
 from naiad.errors import InvalidInput
 
 _TOLERANCE: Final = 1e-3  # of direction cosines, and in millimetres within a slice
 _UNEVEN: Final = 0.05  # share of the spacing by which a slice may be out of its place
 _ROUNDED: Final = 0.1  # millimetres likewise, as scanners round positions; but see _CLOSE
 _CLOSE: Final = 0.25  # largest share of the spacing that _ROUNDED may be
+_SAID: Final = 0.01  # millimetres from even spacing of which people are told
 _LISTED: Final = 5  # most files named in a message
 _TO_RAS: Final = np.diag([-1.0, -1.0, 1.0])  # DICOM's axes point left, posterior, superior
 
@@ -296,7 +297,13 @@ def _affine(frames: Sequence[Frame], tolerance: float | None) -> NDArray[np.floa
             start = np.array([*places[:, :2].mean(axis=0), lowest])
         if tolerance is None:
             tolerance = max(_UNEVEN * step, min(_ROUNDED, _CLOSE * step))
-        _check_even(frames, places[:, 2], start[2] + step * order, tolerance)
+        away = _check_even(frames, places[:, 2], start[2] + step * order, tolerance)
+        if away > _SAID:
+            warnings.warn(
+                f"{frames[0].file.path}: positions are uneven or rounded: slices lie up to "
+                f"{away:.3f} mm away from even spacing, and {tolerance:.2f} mm are allowed",
+                stacklevel=3,
+            )
         _check_upright(frames, places[:, :2], tolerance)
     affine = np.eye(4)
     # Columns follow each other along a row, so their spacing is the second of PixelSpacing.
@@ -311,10 +318,11 @@ def _check_even(
     heights: NDArray[np.float64],
     even: NDArray[np.float64],
     tolerance: float,
-) -> None:
-    away = np.abs(heights - even).max()
+) -> float:
+    """Return the largest distance of a slice from its place."""
+    away = float(np.abs(heights - even).max())
     if away <= tolerance:
-        return
+        return away
     gaps = np.diff(heights)
     usual = float(np.median(gaps))
     place = int(np.abs(gaps - usual).argmax())

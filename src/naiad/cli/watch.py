@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,10 +18,9 @@ from naiad.cli.options import Local, ModelName, Seconds, Url, Weights, server_as
 from naiad.cli.stopping import Stopped, finishing
 from naiad.console import complain, errors, say, say_notice
 from naiad.core.fields import setting
-from naiad.dicom.access import ArchiveAccess
-from naiad.dicom.deidentified import Deidentification
-from naiad.dicom.rules import Rules
+from naiad.dicom.places import is_url, open_sink, open_source
 from naiad.errors import InvalidInput
+from naiad.tasks.study_options import PANEL, StudyOptions
 from naiad.watch.settings import WatchSettings
 
 if TYPE_CHECKING:
@@ -33,19 +32,8 @@ if TYPE_CHECKING:
 class _Options:
     """Options of a watch that are not of the model."""
 
-    source: str = setting(
-        MISSING,
-        "DICOMweb URL of the archive to watch, such as https://host/dicom-web; or a folder.",
-        flag="from",
-        metavar="PLACE",
-    )
-    sink: str = setting(
-        MISSING, "DICOMweb URL, or folder, to send results to.", flag="to", metavar="PLACE"
-    )
-    settings: WatchSettings = setting(MISSING, "", panel="Watching")
-    rules: Rules = setting(MISSING, "", panel="Series")
-    access: ArchiveAccess = setting(MISSING, "", panel="Archive")
-    privacy: Deidentification = setting(MISSING, "", panel="De-identification")
+    settings: WatchSettings = setting(WatchSettings(), "How to watch.")
+    studies: StudyOptions = setting(StudyOptions(), "Which studies.", panel=PANEL)
 
 
 def command_of(kind: type[Task[Any, Any]]) -> Callable[..., None]:
@@ -102,50 +90,68 @@ def _watch(
     task: Task[Any, Any], client: Client, chosen: _Options, asked: Any, given: Any, stop: Any
 ) -> bool:
     """Watch until ``stop`` is set; return whether nothing failed."""
-    from naiad.dicom.places import open_sink, open_source
     from naiad.tasks.studies import StudyCall
     from naiad.watch.audit_log import AuditLog
     from naiad.watch.journal import Journal
     from naiad.watch.watching import Watch
 
-    settings, privacy = chosen.settings, chosen.privacy
-    if privacy.deidentified_images and chosen.source.rstrip("/") == chosen.sink.rstrip("/"):
-        raise InvalidInput(
-            f"{chosen.source} would get the de-identified images as new studies, to be watched in "
-            "turn; send them to another archive with --to"
-        )
+    settings, studies = chosen.settings, chosen.studies
+    source, sink = _places(studies)
     model = client.model(given["model"] or task.model_on(client))
     call = StudyCall(task.client_of(model), asked, given["timeout"])
     work = {
         "task": task.name,
         "model": model.name,
-        "--from": chosen.source,
-        "--to": chosen.sink,
-        "--deidentify": str(privacy.deidentify).lower(),
+        "--from": source,
+        "--to": sink,
+        "--deidentify": str(studies.privacy.deidentify).lower(),
     }
     with ExitStack() as stack:
         audit = AuditLog(settings.audit_file)
         journal = stack.enter_context(closing(Journal(settings.journal, audit, work)))
-        source = stack.enter_context(closing(open_source(chosen.source, chosen.access)))
-        sink = stack.enter_context(closing(open_sink(chosen.sink, chosen.access)))
         watch = Watch(
-            source,
+            stack.enter_context(closing(open_source(source, studies.access))),
             call,
-            sink,
+            stack.enter_context(closing(open_sink(sink, studies.access))),
             journal,
             settings,
-            rules=chosen.rules,
-            privacy=privacy.opened(journal.secret),
+            rules=studies.rules,
+            queries=studies.queries(),
+            kinds=studies.kinds,
+            privacy=studies.privacy.opened(journal.secret),
+            images=studies.privacy.deidentified_images,
             say=_say_line,
         )
         say_notice(call.model.notice())
-        say(f"watching {chosen.source}; journal ", (str(settings.journal), "bold"))
+        say(f"watching {source}; journal ", (str(settings.journal), "bold"))
         status = stack.enter_context(errors.status("looking for studies"))
         watch.on_round = lambda: status.update(_counted(journal))
         try:
             return watch.run(stop)
         finally:
             say(_counted(journal))
+
+
+def _places(studies: StudyOptions) -> tuple[str, str]:
+    """Return the archive to watch, and where results go.
+
+    Raises:
+        InvalidInput: one is missing, or the options do not fit each other.
+    """
+    if studies.source is None or studies.to is None:
+        raise InvalidInput("naiad watch needs --from, an archive to watch, and --to, for results")
+    studies.check(paths=False)
+    if not is_url(studies.source):
+        raise InvalidInput(
+            f"--from {studies.source}: naiad watch watches a DICOMweb archive, such as "
+            "https://host/dicom-web; for a folder there is naiad infer --from"
+        )
+    if studies.privacy.deidentified_images and studies.source.rstrip("/") == studies.to.rstrip("/"):
+        raise InvalidInput(
+            f"{studies.source} would get the de-identified images as new studies, to be watched in "
+            "turn; send them elsewhere with --to"
+        )
+    return studies.source, studies.to
 
 
 def _counted(journal: Any) -> str:

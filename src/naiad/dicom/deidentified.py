@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from naiad.core.fields import option_name, setting
 from naiad.dicom.pseudonyms import IdentityMap, Pseudonyms, read_key
 from naiad.dicom.rules import About, LeftOut, Rules
-from naiad.dicom.sink import Sink
+from naiad.dicom.sink import Reference, Sink
 from naiad.dicom.source import Fetched, Query, SeriesFolder, Source, Study
 from naiad.errors import InvalidInput
 
@@ -54,7 +54,7 @@ class Deidentification:
         """Return what these options ask for; None without ``--deidentify``.
 
         Args:
-            key: of the pseudonyms, where no file is named.
+            key: of the pseudonyms, where no file is named; by default a random one.
 
         Raises:
             InvalidInput: another option is given without it, or a file cannot be used.
@@ -66,11 +66,8 @@ class Deidentification:
                     raise InvalidInput(f"{option_name(one)} requires --deidentify")
             return None
         key = key if self.deidentify_key is None else read_key(self.deidentify_key)
-        return Privacy(
-            Pseudonyms(key),
-            None if self.deidentify_map is None else IdentityMap(self.deidentify_map),
-            images=self.deidentified_images,
-        )
+        identities = None if self.deidentify_map is None else IdentityMap(self.deidentify_map)
+        return Privacy(Pseudonyms(key), identities)
 
 
 class Privacy:
@@ -78,27 +75,35 @@ class Privacy:
 
     Attributes:
         pseudonyms: by which identifiers are replaced.
-        images: whether images are sent, too.
     """
 
-    def __init__(
-        self, pseudonyms: Pseudonyms, identities: IdentityMap | None = None, *, images: bool = False
-    ) -> None:
-        """Write old and new identifiers to ``identities``, if there is one."""
+    def __init__(self, pseudonyms: Pseudonyms, identities: IdentityMap | None = None) -> None:
+        """Write old and new identifiers to ``identities``, if there is one.
+
+        Raises:
+            MissingExtra: dicom-anonymizer is not installed.
+        """
         from naiad.dicom.deidentify import Deidentifier, require_table
 
         require_table()
-        self.pseudonyms, self.images = pseudonyms, images
+        self.pseudonyms = pseudonyms
         self._identities = identities
         self._deidentifier: Deidentifier = Deidentifier(pseudonyms)
 
     def source(self, source: Source) -> Source:
-        """Return a source whose fetched series are de-identified."""
+        """Return a source whose studies have new UIDs, and whose series are de-identified.
+
+        It fetches a study by its new UID or, whether it listed it or not, by the original.
+        """
         return _Source(source, self)
 
     def sink(self, sink: Sink) -> Sink:
-        """Return a sink that takes results of de-identified images, and the images."""
+        """Return a sink for the de-identified images, and for results that were made of them."""
         return _Sink(sink, self._deidentifier)
+
+    def study(self, study: Study) -> Study:
+        """Return a study with its new UID, without its date."""
+        return replace(study, uid=self.pseudonyms.uid(study.uid, "study"), date="")
 
     def fetched(self, fetched: Fetched) -> Fetched:
         """De-identify the files of fetched series; no original stays in their folders.
@@ -106,7 +111,7 @@ class Privacy:
         Raises:
             InvalidInput: a file cannot be de-identified; says which and why.
         """
-        study = replace(fetched.study, uid=self.pseudonyms.uid(fetched.study.uid, "study"), date="")
+        study = self.study(fetched.study)
         series = tuple(self._series(one) for one in fetched.series)
         if self._identities is not None:
             self._identities.add(self.pseudonyms)
@@ -138,12 +143,17 @@ class Privacy:
 class _Source:
     def __init__(self, source: Source, privacy: Privacy) -> None:
         self._source, self._privacy = source, privacy
+        self._originals: dict[str, Study] = {}
 
     def studies(self, query: Query) -> Iterator[Study]:
-        return self._source.studies(query)
+        for study in self._source.studies(query):
+            new = self._privacy.study(study)
+            self._originals[new.uid] = study
+            yield new
 
     def fetch(self, study: Study, folder: Path, rules: Rules) -> Fetched:
-        return self._privacy.fetched(self._source.fetch(study, folder, rules))
+        original = self._originals.get(study.uid, study)
+        return self._privacy.fetched(self._source.fetch(original, folder, rules))
 
     def close(self) -> None:
         self._source.close()
@@ -161,6 +171,9 @@ class _Sink:
 
     def has(self, study: str, instance: str) -> bool:
         return self._sink.has(study, instance)
+
+    def reports(self, study: str, series: str) -> list[Reference]:
+        return self._sink.reports(study, series)
 
     def close(self) -> None:
         self._sink.close()

@@ -68,7 +68,7 @@ class Deidentifier:
             with warnings.catch_warnings():  # pydicom's, of values that break a rule
                 warnings.simplefilter("ignore")
                 note = _pixels(dataset, name)
-                self._clean(dataset, _Rest(_words(dataset)), own=False)
+                self._clean(dataset, _Rest(_words(dataset)), self._patient(dataset))
                 _declare(dataset)
         except NaiadError:
             raise
@@ -82,22 +82,23 @@ class Deidentifier:
 
         Its UIDs are new ones, and its texts are ours, so both are kept.
         """
-        self._clean(dataset, _Rest(frozenset()), own=True)
+        self._clean(dataset, _Rest(frozenset()))
         _declare(dataset)
 
     def text(self, text: str) -> str:
         """Return a sentence about a file or series with new UIDs in place of the old."""
         return _UID.sub(lambda found: self.pseudonyms.uid(found[0]), text)
 
-    def _clean(self, dataset: Dataset, rest: _Rest, *, own: bool) -> None:
+    def _clean(self, dataset: Dataset, rest: _Rest, patient: str | None = None) -> None:
         """Apply the table to a dataset and to its sequences.
 
         Args:
             dataset: changed in place.
             rest: what becomes of texts that are not in the table.
-            own: the UIDs, and texts in reports, are not the patient's.
+            patient: name and number to give the patient; None of a result, whose patient, UIDs and
+                texts are ours.
         """
-        patient = None if own else self._patient(dataset)
+        own = patient is None
         for tag in list(dataset.keys()):
             if not _is_known(tag):
                 del dataset[tag]
@@ -111,30 +112,28 @@ class Deidentifier:
             elif action == "uid":
                 if not own:
                     self._replace_uids(element)
-            elif element.keyword in _PATIENT and patient is not None:
-                element.value = patient
-            elif element.keyword in _PATIENT and own:
-                pass  # a pseudonym
+            elif element.keyword in _PATIENT:
+                element.value = element.value if own else patient
             elif action in ("empty", "replace"):
                 _replace(dataset, element, empty=action == "empty")
             elif element.VR == "SQ":
                 for item in cast("list[Dataset]", element.value):
-                    self._clean(item, rest, own=own)
+                    self._clean(item, rest, patient)
             elif element.keyword == "TextValue" and not own:
                 element.value = "ANONYMIZED"
             elif element.VR in _TEXT:
                 rest.clean(element)
 
-    def _patient(self, dataset: Dataset) -> str | None:
+    def _patient(self, dataset: Dataset) -> str:
         identity = [str(dataset.get(name) or "") for name in ("PatientID", "IssuerOfPatientID")]
         if not identity[0]:
             identity = [str(dataset.get("PatientName") or "")]
-        return self.pseudonyms.patient(*identity) if identity[0] else None
+        return self.pseudonyms.patient(*identity) if identity[0] else ""
 
     def _replace_uids(self, element: Any) -> None:
         from pydicom.uid import UID
 
-        kind = _KINDS.get(element.keyword, "other")
+        kind: Kind = _KINDS.get(element.keyword, "other")
 
         def new(uid: str) -> str:
             registered = UID(uid).name != uid  # such as a standard's frame of reference
@@ -195,6 +194,8 @@ def _replace(dataset: Dataset, element: Any, *, empty: bool) -> None:
         if element.VR == "SQ" and empty:
             element.value = []
         else:
+            for item in element.value if element.VR == "SQ" else ():
+                list(item.iterall())  # parsed by pydicom; the library's way is deprecated
             (library.empty_element if empty else library.replace_element)(element)
     except NotImplementedError:  # a VR that the library has no dummy for
         del dataset[element.tag]

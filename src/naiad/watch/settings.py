@@ -32,8 +32,8 @@ class WatchSettings:
     )
     days: int = setting(
         7,
-        "Look at studies of the last days, by StudyDate, and of the days before which nothing was "
-        "watched; 0: at all studies.",
+        "Look at studies of the last days, by StudyDate, and of any days without a watch before; "
+        "0: at all studies. --dates takes its place.",
         min=0,
     )
     tries: int = setting(5, "Number of times that a study is tried before it has failed.", min=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,8 +11,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from naiad.backoff import Backoff
+from naiad.dicom.findings import KINDS, Kind
 from naiad.dicom.rules import Rules
-from naiad.dicom.sink import Sink
+from naiad.dicom.sink import Reference, Sink
 from naiad.dicom.source import Fetched, Query, Source, Study
 from naiad.errors import DeadlineExceeded, InvalidInput, NaiadError
 from naiad.tasks.studies import Outcome, StudyCall
@@ -62,8 +63,10 @@ class Watch:
         settings: WatchSettings,
         *,
         rules: Rules,
-        query: Query | None = None,
+        queries: Sequence[Query] = (Query(),),
+        kinds: Sequence[Kind] = KINDS,
         privacy: Privacy | None = None,
+        images: bool = False,
         say: Say = lambda text, failed: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -76,15 +79,19 @@ class Watch:
             journal: of this watch.
             settings: how often and how patiently.
             rules: which series are taken.
-            query: which studies, without dates.
+            queries: for the studies.
+            kinds: of results that are sent.
             privacy: de-identifies images and results.
+            images: send the de-identified images, too.
             say: prints.
             clock: the UNIX time.
         """
-        self.source = source if privacy is None else privacy.source(source)
+        self.source = source  # the journal has the studies' original UIDs
+        self._fetched_from = source if privacy is None else privacy.source(source)
         self.sink = sink if privacy is None else privacy.sink(sink)
         self.call, self.journal, self.settings = call, journal, settings
-        self.rules, self.query = rules, query or Query()
+        self.rules, self.queries, self.kinds = rules, queries, kinds
+        self._images = images and privacy is not None
         self._privacy, self._say, self._clock = privacy, say, clock
         self._outbox = Outbox(journal.path)
         self.on_round: Callable[[], None] = lambda: None
@@ -138,8 +145,8 @@ class Watch:
             NaiadError: as of `naiad.dicom.source.Source.studies`.
         """
         found: dict[str, Study] = {}
-        for modality in self.rules.modality or (self.query.modality,):
-            query = replace(self.query, modality=modality, dates=self._dates())
+        for query in self.queries:
+            query = replace(query, dates=query.dates or self._dates())
             found |= {study.uid: study for study in self.source.studies(query)}
         self.journal.saw([*found.values()], self._named)
 
@@ -163,7 +170,9 @@ class Watch:
         study = Study(entry.uid, instances=entry.instances)
         began = time.perf_counter()
         folder = self._outbox.empty_images()
-        fetched: Fetched = self._at("source", lambda: self.source.fetch(study, folder, self.rules))
+        fetched: Fetched = self._at(
+            "source", lambda: self._fetched_from.fetch(study, folder, self.rules)
+        )
         if not fetched.series:
             reasons = "; ".join(map(str, fetched.left_out)) or "it has no series"
             self.journal.left_out(entry.uid, reasons)
@@ -183,7 +192,7 @@ class Watch:
                 errors.append(f"{one.name}: {error}")
         if not results:
             return self._fail(entry, "; ".join(errors), InvalidInput.__name__)
-        kept = images if self._privacy is not None and self._privacy.images else []
+        kept = images if self._images else []
         instances = self._at("disk", lambda: self._outbox.put(entry.uid, results, kept))
         self._outbox.empty_images()
         self.journal.answered(
@@ -223,9 +232,11 @@ class Watch:
         about, series = self.call.algorithm, outcome.series.about.uid
         run = "\n".join((type(self.call.task).name, about.name, about.version, study.uid))
         own = uids(series, run=run, scan=outcome.scan)
-        previous = self._at("sink", lambda: self.sink.reports(study.uid, series))
+        previous: list[Reference] = []
+        if "sr" in self.kinds:
+            previous = self._at("sink", lambda: self.sink.reports(study.uid, series))
         previous = [report for report in previous if report.instance not in own]
-        return self.call.instances(outcome, run=run, previous=previous)
+        return self.call.instances(outcome, run=run, kinds=self.kinds, previous=previous)
 
     def _send(self, entry: Entry) -> None:
         began = time.perf_counter()
@@ -285,7 +296,7 @@ class Watch:
     def _dates(self) -> str | None:
         """Return the range of StudyDate to look at, in this machine's time zone."""
         if not self.settings.days:
-            return self.query.dates
+            return None
         last = min(self._clock(), self.journal.looked)
         return f"{datetime.fromtimestamp(last) - self.settings.days * _DAY:%Y%m%d}-"
 

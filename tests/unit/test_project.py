@@ -67,6 +67,8 @@ HEAVY = (
     "nibabel",
     "monai",
     "pydicom",
+    "highdicom",
+    "dicomweb_client",
     "fastapi",
     "gradio",
     "mcp",

@@ -251,13 +251,16 @@ def process_command(kind: Kind) -> Command | None:
         return None
     from naiad.cli.process import command_of
     from naiad.tasks.bulk import TaskBulk
+    from naiad.tasks.study_bulk import StudyBulk
 
+    reads_series = issubclass(kind, ReadsSeries)
     return command_of(
         kind,
         kind.Options,
         lambda options: TaskBulk(kind(), options),
         TaskBulk(kind(), None).suffixes,
         kind.example,
+        (lambda *given: StudyBulk(kind(), *given)) if reads_series else None,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from naiad.backoff import Backoff
@@ -24,6 +24,7 @@ try:
     from dicomweb_client.web import DICOMwebClient
     from pydicom.dataset import Dataset
     from pydicom.errors import InvalidDicomError
+    from requests.auth import AuthBase
 except ImportError as error:
     raise MissingExtra("dicomweb", error.name or "dicomweb_client") from error
 
@@ -146,7 +147,7 @@ class Archive:
             place = folder / f"series{number:03}"
             files = self._asked(
                 f"studies/{study.uid}/series/{about.uid}",
-                lambda about=about, place=place: self._download(study.uid, about, place),
+                lambda about=about, place=place: self.download(study.uid, about, place),
             )
             found = choose(place, files, about, rules)
             if isinstance(found, SeriesFolder):
@@ -162,6 +163,8 @@ class Archive:
             study, uid = str(one.StudyInstanceUID), str(one.SOPInstanceUID)
             if self.has(study, uid):
                 continue
+            if not getattr(one, "preamble", None):
+                one.preamble = b"\0" * 128  # of each file, which dicomweb-client leaves out
             answer = self._asked(
                 f"studies/{study}",
                 lambda one=one, study=study: self._web.store_instances([one], study),
@@ -205,7 +208,7 @@ class Archive:
         """Close connections."""
         self._session.close()
 
-    def _download(self, study: str, about: About, place: Path) -> list[Path]:
+    def download(self, study: str, about: About, place: Path) -> list[Path]:
         """Write each instance of a series to a file as it arrives.
 
         Raises:
@@ -215,15 +218,22 @@ class Archive:
         for before in place.iterdir():  # of a try that failed
             before.unlink()
         files: list[Path] = []
-        for one in self._web.iter_series(study, about.uid, media_types=_ANY):
-            path = place / f"{len(files):05}.dcm"
-            one.save_as(path, enforce_file_format=True)
-            files.append(path)
-        if len(files) < about.images:
+        url = f"{self.url}/studies/{study}/series/{about.uid}"
+        try:
+            for one in self._web.iter_series(study, about.uid, media_types=_ANY):
+                if not _is_whole(one):
+                    raise Unavailable(f"{url} broke off in instance {len(files) + 1:,}")
+                path = place / f"{len(files):05}.dcm"
+                one.save_as(path, enforce_file_format=True)
+                files.append(path)
+        except (ValueError, EOFError, InvalidDicomError) as error:
+            if not files:
+                raise
             raise Unavailable(
-                f"{self.url}/studies/{study}/series/{about.uid} sent {len(files):,} of "
-                f"{about.images:,} instances"
-            )
+                f"{url} broke off after {len(files):,} instances: {_short(error)}"
+            ) from error
+        if len(files) < about.images:
+            raise Unavailable(f"{url} sent {len(files):,} of {about.images:,} instances")
         return files
 
     def _check_stored(self, answer: Dataset, study: str, uid: str) -> None:
@@ -248,8 +258,6 @@ class Archive:
         seen: set[str] = set()
         while True:
             page = self._asked(path, lambda: search(limit=_PAGE, offset=len(seen)), missing=[])
-            if not isinstance(page, list):
-                raise InvalidInput(f"{self.url}/{path} answers {type(page).__name__}, not a list")
             before = len(seen)
             for one in page:
                 found = self._parsed(path, one)
@@ -261,7 +269,7 @@ class Archive:
             if len(page) < _PAGE or len(seen) == before:
                 return
 
-    def _parsed(self, path: str, one: dict[str, dict[str, Any]]) -> Dataset:
+    def _parsed(self, path: str, one: Any) -> Dataset:
         try:
             return Dataset.from_json(one)
         except Exception as error:  # pydicom raises nearly anything for JSON that is not DICOM's
@@ -302,7 +310,7 @@ class Archive:
         except NaiadError:
             raise
         except requests.HTTPError as error:
-            raise self._refused(url, error.response) from None
+            raise self._refused(url, cast("Response", error.response)) from None
         except requests.exceptions.SSLError as error:
             raise InvalidInput(
                 f"{url}: the archive's certificate is not trusted ({_short(error)}); give its "
@@ -346,7 +354,7 @@ class _NotFound(InvalidInput):
     """There is no such resource."""
 
 
-class _Header(requests.auth.AuthBase):
+class _Header(AuthBase):
     """Credentials of each request."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
@@ -367,6 +375,17 @@ def _about(one: Dataset) -> About:
         number=None if number is None else int(number),
         images=int(one.get("NumberOfSeriesRelatedInstances") or 0),
     )
+
+
+def _is_whole(one: Dataset) -> bool:
+    """Return whether pixels that are not compressed are all there."""
+    if "PixelData" not in one or one.file_meta.TransferSyntaxUID.is_compressed:
+        return True
+    bits = int(one.get("BitsAllocated") or 0) * int(one.get("SamplesPerPixel") or 1)
+    pixels = int(one.get("Rows") or 0) * int(one.get("Columns") or 0)
+    pixels *= int(one.get("NumberOfFrames") or 1)
+    subsampled = str(one.get("PhotometricInterpretation", "")).endswith("_422")
+    return len(one.PixelData) >= bits * pixels // (16 if subsampled else 8)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ except ImportError as error:
     raise MissingExtra("dicomweb", error.name or "highdicom") from error
 
 
-def capture(picture: NDArray[Any], origin: Origin) -> SCImage:
+def capture(picture: NDArray[Any], origin: Origin) -> Dataset:
     """Return a picture, uint8 ``[rows, columns, 3]``, as an instance that refers to its sources."""
-    made = SCImage.from_ref_dataset(
+    made: Any = SCImage.from_ref_dataset(
         origin.sources[0],
         pixel_array=picture,
         photometric_interpretation="RGB",

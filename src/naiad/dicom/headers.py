@@ -19,6 +19,7 @@ from naiad.errors import InvalidInput, MissingExtra
 
 try:
     import pydicom
+    from pydicom.errors import InvalidDicomError
 except ImportError as error:
     raise MissingExtra("dicomweb", error.name or "pydicom") from error
 
@@ -67,7 +68,7 @@ def read_header(file: IO[bytes] | Path, name: str) -> Header | None:
             warnings.simplefilter("ignore")
             found = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
             return _header(found)
-    except pydicom.errors.InvalidDicomError:
+    except InvalidDicomError:
         return None
     except Exception as error:  # pydicom raises nearly anything for a damaged file
         raise InvalidInput(f"{name} has a damaged header: {described(error)}") from error

@@ -110,7 +110,7 @@ class Orthanc:
         self.url = f"http://127.0.0.1:{port}/dicom-web"
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._program, str(path)],
+                [*_bound(), self._program, str(path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -177,6 +177,12 @@ def _installed() -> tuple[str, Path]:
             f"{' '.join(PACKAGES)}; elsewhere see https://www.orthanc-server.com/download.php"
         )
     return program, plugins[0]
+
+
+def _bound() -> list[str]:
+    """Return the start of a command that ends with this process, however that ends."""
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", "TERM"]
 
 
 def _free_port() -> int:

@@ -31,7 +31,7 @@ def segmentation(findings: Findings, origin: Origin) -> tuple[Segmentation, list
     """
     if not findings.labels or findings.affine is None:
         return None
-    maps = findings.labels
+    maps = list(findings.labels)
     overlap = len(maps) > 1
     placed = on_grid(frames_of(origin.sources), maps[0].shape, findings.affine)
     segments: list[Segment] = []

@@ -15,7 +15,7 @@ from naiad.errors import MissingExtra
 
 try:
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+    from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 except ImportError as error:
     raise MissingExtra("dicomweb", error.name or "pydicom") from error
 
@@ -64,11 +64,11 @@ def series(
     origin = -(np.array(spacing) * voxels.shape / 2) @ np.stack([along, down, across])
     for index in range(voxels.shape[2]):
         one: Any = Dataset()
-        one.file_meta = FileMetaDataset()
-        one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        one.SOPClassUID = one.file_meta.MediaStorageSOPClassUID = CTImageStorage
+        one.file_meta = meta = FileMetaDataset()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        one.SOPClassUID = meta.MediaStorageSOPClassUID = CTImageStorage
         one.SOPInstanceUID = uid_of(uid, str(index))
-        one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID
+        meta.MediaStorageSOPInstanceUID = UID(one.SOPInstanceUID)
         one.SpecificCharacterSet = "ISO_IR 192"
         one.PatientName, one.PatientID = patient.name, patient.id
         one.PatientBirthDate, one.PatientSex = "19700101", "O"

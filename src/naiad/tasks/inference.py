@@ -237,6 +237,11 @@ class _Run:
                 raise InvalidInput(f"the inputs have none of the selected {task.unit}")
             parts = task.parts(card) if isinstance(task, Joins) else ("",)
             if len(parts) > 1:
+                if inputs[0].opener is not None:
+                    raise InvalidInput(
+                        f"the model needs {len(parts)} files per scan ({', '.join(parts)}), and "
+                        "studies give one series: convert the series, and give files"
+                    )
                 self._check_parts(count, parts)
                 count //= len(parts)
             counts = [(opened.given.name, len(opened.source)) for opened in sources]

@@ -150,47 +150,23 @@ class FetchedScans(StudyScans):
         super().__init__(task, source.fetch(study, folder, rules), options)
 
 
-class StudyCall:
-    """A served model that is asked about studies."""
+class StudyResults:
+    """Results of a task in DICOM.
 
-    def __init__(
-        self, model: TaskClient[Any, Any], options: Any, timeout: float | None = None
-    ) -> None:
-        """Ask ``model`` with the options of its task, which is a `ReadsSeries`."""
-        self.model, self.options, self.timeout = model, options, timeout
-        self.task: Any = model.task
+    Attributes:
+        task: a `ReadsSeries`.
+        card: of the model.
+        algorithm: the model, as results name it.
+    """
 
-    @property
-    def algorithm(self) -> Algorithm:
-        """The model, as results name it."""
-        card = self.model.card
-        stated = card.get("version") if isinstance(card, Mapping) else getattr(card, "version", "")
-        version = str(stated or (self.model.model.metadata().get("versions") or [""])[-1])
-        return Algorithm(self.model.model.name, version, self.model.notice())
-
-    def answer(self, fetched: Fetched) -> Iterator[Outcome]:
-        """Yield the outcome for each scan of the chosen series; an error stops no other scan.
-
-        Raises:
-            InvalidInput: no series was chosen; says why for each.
-        """
-        with closing(StudyScans(self.task, fetched, self.options)) as scans:
-            for index, (name, unit) in enumerate(scans.read(range(len(scans)))):
-                series, number = scans.scans[index].series, scans.scans[index].number
-                outcome = Outcome(name, series, number, unit)
-                if isinstance(unit, NaiadError):
-                    yield replace(outcome, unit=None, error=unit)
-                    continue
-                (result,) = self.model.answers([unit], self.options, timeout=self.timeout)
-                if isinstance(result, NaiadError):
-                    yield replace(outcome, error=result)
-                    continue
-                yield self.outcome(outcome, result, scans.notes[index])
+    def __init__(self, task: Any, card: Any, algorithm: Algorithm) -> None:
+        """Make results of a model with this card."""
+        self.task, self.card, self.algorithm = task, card, algorithm
 
     def outcome(self, asked: Outcome, result: Any, notes: Sequence[str]) -> Outcome:
         """Return an outcome with the result, its findings and its picture."""
         try:
-            findings = self.task.findings(asked.unit, result, self.model.card)
+            findings = self.task.findings(asked.unit, result, self.card)
             picture = self._picture(asked, result)
         except NaiadError as error:
             return replace(asked, error=error)
@@ -245,11 +221,56 @@ class StudyCall:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "picture.png"
             try:
-                self.task.draw([found], path, self.model.card, self.task.DrawOptions())
+                self.task.draw([found], path, self.card, self.task.DrawOptions())
             except InvalidInput:  # a result without a picture
                 return None
             with Image.open(path) as image:
                 return np.array(image.convert("RGB"))
+
+
+class StudyCall(StudyResults):
+    """A served model that is asked about studies."""
+
+    def __init__(
+        self, model: TaskClient[Any, Any], options: Any, timeout: float | None = None
+    ) -> None:
+        """Ask ``model`` with the options of its task, which is a `ReadsSeries`.
+
+        Raises:
+            NaiadError: the server does not have the model.
+        """
+        card = model.card  # by which a task may find the model
+        served = model.model
+        version = (served.metadata().get("versions") or [""])[-1]
+        super().__init__(
+            model.task, card, algorithm_of(served.name, card, str(version), model.notice())
+        )
+        self.model, self.options, self.timeout = model, options, timeout
+
+    def answer(self, fetched: Fetched) -> Iterator[Outcome]:
+        """Yield the outcome for each scan of the chosen series; an error stops no other scan.
+
+        Raises:
+            InvalidInput: no series was chosen; says why for each.
+        """
+        with closing(StudyScans(self.task, fetched, self.options)) as scans:
+            for index, (name, unit) in enumerate(scans.read(range(len(scans)))):
+                series, number = scans.scans[index].series, scans.scans[index].number
+                outcome = Outcome(name, series, number, unit)
+                if isinstance(unit, NaiadError):
+                    yield replace(outcome, unit=None, error=unit)
+                    continue
+                (result,) = self.model.answers([unit], self.options, timeout=self.timeout)
+                if isinstance(result, NaiadError):
+                    yield replace(outcome, error=result)
+                    continue
+                yield self.outcome(outcome, result, scans.notes[index])
+
+
+def algorithm_of(name: str, card: Any, version: str, notice: str) -> Algorithm:
+    """Return a model as results name it; its card may state a version of its own."""
+    stated = card.get("version") if isinstance(card, Mapping) else getattr(card, "version", "")
+    return Algorithm(name, str(stated or version), notice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from naiad.dicom.source import Query, Study
 from naiad.dicom.source import Source as Studies
 from naiad.errors import InvalidInput, NaiadError
 from naiad.tasks.sources import Input
-from naiad.tasks.studies import FetchedScans, Outcome, StudyCall
+from naiad.tasks.studies import FetchedScans, Outcome, StudyResults
 from naiad.tasks.task import Source, Task
 from naiad.tasks.units import Unit
 
@@ -115,10 +115,12 @@ class StudyOptions:
         Raises:
             InvalidInput: an attribute is not as NAME=VALUE.
         """
-        pairs = [text.partition("=")[::2] for text in self.match]
-        for (name, value), text in zip(pairs, self.match, strict=True):
+        pairs: list[tuple[str, str]] = []
+        for text in self.match:
+            name, _, value = text.partition("=")
             if not (name.isalnum() and value):
                 raise InvalidInput(f"--match {text}: expected NAME=VALUE, such as PatientID=7")
+            pairs.append((name, value))
         modality = self.rules.modality[0] if len(self.rules.modality) == 1 else None
         return [
             Query(uid, modality=modality, dates=self.dates, filters=tuple(pairs))
@@ -214,7 +216,7 @@ class Sending:
         sent: number of instances.
     """
 
-    call: StudyCall
+    call: StudyResults
     sink: Sink
     kinds: tuple[Kind, ...]
     run: str = field(default_factory=lambda: str(uuid.uuid4()))

@@ -71,6 +71,8 @@ class CovidCtTask(
     packages = ("torch", "nibabel", "isal", "safetensors")
     on_request = True
 
+    demos = {"pacs": "naiad.applications.medical.pacs_demo:run"}
+
     unit, suffixes, example = "scans", SUFFIXES, "scans/"
     max_bytes, listed, grouped = MAX_BYTES, True, ("INPUT0",)
     concurrency, timeout = 4, 300.0

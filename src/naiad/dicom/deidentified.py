@@ -18,7 +18,7 @@ from naiad.dicom.pseudonyms import IdentityMap, Pseudonyms, read_key
 from naiad.dicom.rules import About, LeftOut, Rules
 from naiad.dicom.sink import Reference, Sink
 from naiad.dicom.source import Fetched, Query, SeriesFolder, Source, Study
-from naiad.errors import InvalidInput
+from naiad.errors import InvalidInput, NaiadError
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -101,6 +101,10 @@ class Privacy:
         """Return a sink for the de-identified images, and for results that were made of them."""
         return _Sink(sink, self._deidentifier)
 
+    def text(self, text: object) -> str:
+        """Return a message with new UIDs in place of the old."""
+        return self._deidentifier.text(str(text))
+
     def study(self, study: Study) -> Study:
         """Return a study with its new UID, without its date."""
         return replace(study, uid=self.pseudonyms.uid(study.uid, "study"), date="")
@@ -116,7 +120,7 @@ class Privacy:
         if self._identities is not None:
             self._identities.add(self.pseudonyms)
         left_out = tuple(
-            LeftOut(self._about(one.about), self._deidentifier.text(one.reason))
+            LeftOut(self._about(one.about), self.text(one.reason))
             for one in fetched.left_out
             if not one.about.description or one.about.description not in one.reason
         )
@@ -128,7 +132,7 @@ class Privacy:
         about = self._about(series.about)
         folder = series.folder.parent / about.uid
         folder.mkdir()
-        notes: dict[str, None] = {self._deidentifier.text(note): None for note in series.notes}
+        notes: dict[str, None] = {self.text(note): None for note in series.notes}
         for number, path in enumerate(series.files()):
             dataset = pydicom.dcmread(path, force=True)
             notes[self._deidentifier.image(dataset, str(path))] = None
@@ -153,7 +157,11 @@ class _Source:
 
     def fetch(self, study: Study, folder: Path, rules: Rules) -> Fetched:
         original = self._originals.get(study.uid, study)
-        return self._privacy.fetched(self._source.fetch(original, folder, rules))
+        try:
+            return self._privacy.fetched(self._source.fetch(original, folder, rules))
+        except NaiadError as error:  # it has the UIDs of the request
+            error.args = tuple(map(self._privacy.text, error.args))
+            raise
 
     def close(self) -> None:
         self._source.close()

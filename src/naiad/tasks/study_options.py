@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -236,19 +236,14 @@ class Sending:
         outcome = Outcome(asked.name, scan.series, scan.number, asked.value)
         found = self.call.outcome(outcome, result, scans.notes.get(asked.number, ()))
         try:
-            if opener.chosen.privacy.deidentified_images:
-                self.sent += send_files(self.sink, scan.series.files())
-            self.sent += len(self.call.send(found, self.sink, run=self.run, kinds=self.kinds))
+            self.sent += self.call.send(
+                found,
+                self.sink,
+                run=self.run,
+                kinds=self.kinds,
+                images=opener.chosen.privacy.deidentified_images,
+            )
         except NaiadError as error:
             raise InvalidInput(f"answered, but its results were not sent: {error}") from error
         for note in found.findings.notes if found.findings is not None else ():
             complain(f"{asked.name}: {note}")
-
-
-def send_files(sink: Sink, files: Sequence[Path]) -> int:
-    """Store the instances in files, one at a time; return their number."""
-    from pydicom import dcmread
-
-    for path in files:
-        sink.send([dcmread(path)])
-    return len(files)

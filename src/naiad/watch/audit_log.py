@@ -44,8 +44,11 @@ class AuditLog:
     def last(self, journal: str) -> int:
         """Return the number of the last event of a journal, by its name, or 0."""
         found = 0
-        with open_private(self.path, os.O_RDONLY | os.O_CREAT) as raw:
-            for line in io.BufferedReader(cast("io.RawIOBase", raw)):
+        with (
+            open_private(self.path, os.O_RDONLY | os.O_CREAT) as raw,
+            io.BufferedReader(cast("io.RawIOBase", raw)) as lines,
+        ):
+            for line in lines:
                 try:
                     event = json.loads(line)
                 except ValueError:  # cut off

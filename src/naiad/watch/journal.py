@@ -314,7 +314,8 @@ class Journal:
     def kept(self) -> set[str]:
         """Return the studies whose results are in the outbox."""
         rows = self._db.execute(
-            "SELECT DISTINCT study FROM instances JOIN studies ON uid = study WHERE state != 'sent'"
+            "SELECT DISTINCT study FROM instances JOIN studies ON studies.uid = study"
+            " WHERE state != 'sent'"
         )
         return {uid for (uid,) in rows}
 

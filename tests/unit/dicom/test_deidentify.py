@@ -37,8 +37,15 @@ SIZE = (16, 12, 5)
 # A value for each VR that a search of all bytes finds.
 VALUES: dict[str, Any] = {
     **dict.fromkeys(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"), SECRET),
-    **{"DA": DATE, "TM": TIME, "DT": DATE + TIME, "AS": "077Y", "UR": f"http://{SECRET}"},
-    **{"OB": SECRET.encode(), "UN": SECRET.encode(), "DS": "8712.31", "IS": "871231"},
+    "DA": DATE,
+    "TM": TIME,
+    "DT": DATE + TIME,
+    "AS": "077Y",
+    "UR": f"http://{SECRET}",
+    "OB": SECRET.encode(),
+    "UN": SECRET.encode(),
+    "DS": "8712.31",
+    "IS": "871231",
     "UI": "1.2.3.8712.31.7",
 }
 IDENTIFYING = (SECRET, "Jo^", DATE, TIME, "077Y", "8712.31", "871231", "1.2.3.8712.31.7")
@@ -248,7 +255,7 @@ def lines(path: Path) -> list[dict[str, str]]:
 def test_burned_in_names_are_refused_or_said() -> None:
     (one, *_) = series(np.zeros(SIZE, np.int16), (2, 2, 3), PATIENT)
     one.BurnedInAnnotation = "YES"
-    with pytest.raises(InvalidInput, match="slice.dcm has BurnedInAnnotation YES"):
+    with pytest.raises(InvalidInput, match=r"slice\.dcm has BurnedInAnnotation YES"):
         Deidentifier(Pseudonyms()).image(one, "slice.dcm")
     del one.BurnedInAnnotation
     one.Modality = "US"

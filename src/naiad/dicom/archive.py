@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from naiad.backoff import Backoff
 from naiad.dicom.access import ArchiveAccess
-from naiad.dicom.headers import best, choose
+from naiad.dicom.headers import best, choose, smaller, takes_one
 from naiad.dicom.rules import About, LeftOut, Rules
 from naiad.dicom.sink import Reference, is_report_on
 from naiad.dicom.source import Fetched, Query, SeriesFolder, Study
@@ -22,6 +22,7 @@ from naiad.errors import InvalidInput, MissingExtra, NaiadError, NotAllowed, Una
 try:
     import requests
     from dicomweb_client.web import DICOMwebClient
+    from pydicom.datadict import tag_for_keyword
     from pydicom.dataset import Dataset
     from pydicom.errors import InvalidDicomError
     from requests.auth import AuthBase
@@ -37,6 +38,7 @@ _PAGE: Final = 100  # studies or series per request
 _CHUNK: Final = 1 << 20  # bytes that are read, or sent, at once
 _BACKOFF: Final = Backoff(0.5, 30.0, jitter=0.25)
 _LATER: Final = (408, 425, 429, 500, 502, 503, 504, 507)  # statuses of which later may be better
+_FEW: Final = 8  # instances of a series that may have many frames each
 _DUPLICATE: Final = 0x0111  # failure reason: the instance is stored already
 _ANY: Final = (("application/dicom", "*"),)  # as stored, not decompressed by the archive
 _SAID: Final = 200  # characters of an archive's answer in messages
@@ -84,18 +86,26 @@ class Archive:
             self._session.auth = _Header(headers)  # or requests may take another from ~/.netrc
         if access.pacs_ca is not None:
             self._session.verify = str(access.pacs_ca)
-        self._web = DICOMwebClient(
-            self.url,
-            session=self._session,
-            chunk_size=_CHUNK,
-            timeout=(min(access.pacs_timeout, 30.0), access.pacs_timeout),
-        )
+        try:
+            self._web = DICOMwebClient(
+                self.url,
+                session=self._session,
+                chunk_size=_CHUNK,
+                timeout=(min(access.pacs_timeout, 30.0), access.pacs_timeout),
+            )
+        except ValueError as error:
+            raise InvalidInput(f"{url}: {error}; a URL is as https://host/dicom-web") from None
         self._web.set_http_retry_params(retry=False)  # `_asked` tries again
         self._retries = access.pacs_retries
 
     def studies(self, query: Query) -> Iterator[Study]:
         """Yield the studies that match; errors as of `Source.studies`."""
         filters = dict(query.filters)
+        for name in filters:
+            if tag_for_keyword(name) is None:  # archives leave out what they do not know
+                raise InvalidInput(
+                    f"{name} is no attribute of DICOM's; give its keyword, as PatientID"
+                )
         if query.study is not None:
             filters["StudyInstanceUID"] = query.study
         if query.modality is not None:
@@ -113,6 +123,8 @@ class Archive:
             uid = str(one.get("StudyInstanceUID", ""))
             if not uid:
                 raise InvalidInput(f"{self.url}/studies lists a study without a StudyInstanceUID")
+            if query.study not in (None, uid):  # an archive that leaves out a filter
+                continue
             yield Study(
                 uid,
                 str(one.get("StudyDate") or ""),
@@ -130,6 +142,7 @@ class Archive:
         found = self._pages(
             f"studies/{study.uid}/series",
             lambda **page: self._web.search_for_series(study.uid, fields=fields, **page),
+            missing=[],
         )
         return [_about(one) for one in found]
 
@@ -140,9 +153,14 @@ class Archive:
             raise InvalidInput(f"{self.url} has no study {study.uid}, or none of its series")
         taken: list[SeriesFolder] = []
         left: list[LeftOut] = []
-        for number, about in enumerate(known):
+        # The largest first: a smaller one need not be fetched.
+        for number, about in enumerate(sorted(known, key=lambda one: -one.images)):
             if reason := rules.refuses(about):
                 left.append(LeftOut(about, reason))
+                continue
+            most = max((one.about for one in taken), key=lambda one: one.images, default=None)
+            if takes_one(rules) and most and _FEW < about.images <= most.images:
+                left.append(smaller(about, most))
                 continue
             place = folder / f"series{number:03}"
             files = self._asked(
@@ -173,35 +191,31 @@ class Archive:
 
     def has(self, study: str, instance: str) -> bool:
         """Return whether an instance is stored; errors as of `Sink.has`."""
+        path = f"studies/{study}/instances"
         found = self._asked(
-            f"studies/{study}/instances",
+            path,
             lambda: self._web.search_for_instances(
                 study, search_filters={"SOPInstanceUID": instance}
             ),
             missing=[],
         )
-        return bool(found)
+        # Not bool(found): an archive may leave out a filter.
+        return any(self._parsed(path, one).get("SOPInstanceUID") == instance for one in found)
 
     def reports(self, study: str, series: str) -> list[Reference]:
         """Return Naiad's reports on a series; errors as of `Sink.reports`."""
-        found = self._asked(
-            f"studies/{study}/instances",
-            lambda: self._web.search_for_instances(study, search_filters={"Modality": "SR"}),
-            missing=[],
-        )
         reports: list[Reference] = []
-        for one in found:
-            about = self._parsed(f"studies/{study}/instances", one)
-            place, instance = str(about.SeriesInstanceUID), str(about.SOPInstanceUID)
-            (full,) = self._asked(
-                f"studies/{study}/series/{place}/instances/{instance}/metadata",
-                lambda place=place, instance=instance: [
-                    self._web.retrieve_instance_metadata(study, place, instance)
-                ],
+        for about in self.series(Study(study)):
+            if about.modality != "SR":
+                continue
+            path = f"studies/{study}/series/{about.uid}/metadata"
+            found = self._asked(
+                path,
+                lambda about=about: self._web.retrieve_series_metadata(study, about.uid),
+                missing=[],
             )
-            report = self._parsed(f"studies/{study}/series/{place}", full)
-            if is_report_on(report, series):
-                reports.append(Reference.to(report))
+            whole = (self._parsed(path, one) for one in found)
+            reports += [Reference.to(one) for one in whole if is_report_on(one, series)]
         return reports
 
     def close(self) -> None:
@@ -252,12 +266,15 @@ class Archive:
             raise Unavailable(f"{self.url}/studies/{study} did not store the instance {uid}")
 
     def _pages(
-        self, path: str, search: Callable[..., list[dict[str, dict[str, Any]]]]
+        self,
+        path: str,
+        search: Callable[..., list[dict[str, dict[str, Any]]]],
+        missing: list[dict[str, dict[str, Any]]] | None = None,
     ) -> Iterator[Dataset]:
-        """Yield what a search finds, page by page, each once."""
+        """Yield what a search finds, page by page, each once; or ``missing`` if there is none."""
         seen: set[str] = set()
         while True:
-            page = self._asked(path, lambda: search(limit=_PAGE, offset=len(seen)), missing=[])
+            page = self._asked(path, lambda: search(limit=_PAGE, offset=len(seen)), missing=missing)
             before = len(seen)
             for one in page:
                 found = self._parsed(path, one)
@@ -265,8 +282,8 @@ class Archive:
                 if key not in seen:
                     seen.add(key)
                     yield found
-            # An archive that knows no offset sends the same page again.
-            if len(page) < _PAGE or len(seen) == before:
+            # Archives may send fewer than asked for. One that knows no offset sends the same again.
+            if len(seen) == before:
                 return
 
     def _parsed(self, path: str, one: Any) -> Dataset:
@@ -325,7 +342,7 @@ class Archive:
                 f"{url} answers no JSON; is it the root of a DICOMweb archive, such as /dicom-web?"
             ) from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise Unavailable(f"{url} cannot be reached, or broke off: {_short(error)}") from None
+            raise Unavailable(f"{url} cannot be reached, or broke off: {_cause(error)}") from None
         except requests.RequestException as error:
             raise InvalidInput(f"{url}: {_short(error)}") from None
         except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
@@ -392,6 +409,16 @@ def _texts(value: Any) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     return (value,) if isinstance(value, str) else tuple(map(str, value))
+
+
+def _cause(error: requests.RequestException) -> str:
+    """Return the reason in the errors that urllib3 wraps."""
+    inner: Any = error
+    while (deeper := getattr(inner, "reason", None) or next(iter(inner.args), None)) is not None:
+        if not isinstance(deeper, BaseException):
+            break
+        inner = deeper
+    return _short(inner).rpartition(": ")[2]
 
 
 def _short(error: BaseException) -> str:

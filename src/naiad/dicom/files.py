@@ -115,7 +115,7 @@ def _listed(path: Path) -> list[Path]:
     try:
         import pydicom
     except ImportError as error:
-        raise MissingExtra("bundle-client", "pydicom") from error
+        raise MissingExtra("dicomweb", "pydicom") from error
     try:
         records = pydicom.dcmread(path).DirectoryRecordSequence
     except Exception as error:  # pydicom raises nearly anything for a damaged file

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import IO, Any, Final
 
 import numpy as np
@@ -136,17 +137,31 @@ def merged(headers: Iterable[Header]) -> About:
     )
 
 
-def best(chosen: Sequence[SeriesFolder], rules: Rules) -> tuple[list[SeriesFolder], list[LeftOut]]:
-    """Return the series with the most slices, and the others as left out; or all, as asked."""
-    ranked = sorted(chosen, key=lambda one: (-one.about.images, one.about.uid))
-    if rules.all_series or len(ranked) < 2 or len(rules.series) > 1:
-        return ranked, []
-    first = ranked[0].about
-    reason = (
-        f"has {{}} slices and {first} has {first.images}; one series is taken unless --all-series "
-        "is given"
+def takes_one(rules: Rules) -> bool:
+    """Return whether one series of a study is taken."""
+    return not rules.all_series and len(rules.series) < 2
+
+
+def smaller(about: About, first: About) -> LeftOut:
+    """Return a series as left out for one with more slices."""
+    return LeftOut(
+        about,
+        f"has {about.images} slices and {first} has {first.images}; one series is taken unless "
+        "--all-series is given",
     )
-    return ranked[:1], [LeftOut(one.about, reason.format(one.about.images)) for one in ranked[1:]]
+
+
+def best(chosen: Sequence[SeriesFolder], rules: Rules) -> tuple[list[SeriesFolder], list[LeftOut]]:
+    """Return the series with the most slices, and the others as left out; or all, as asked.
+
+    Folders of those that are left out are removed.
+    """
+    ranked = sorted(chosen, key=lambda one: (-one.about.images, one.about.uid))
+    if not takes_one(rules):
+        return ranked, []
+    for one in ranked[1:]:
+        rmtree(one.folder, ignore_errors=True)
+    return ranked[:1], [smaller(one.about, ranked[0].about) for one in ranked[1:]]
 
 
 def _header(found: Any) -> Header:

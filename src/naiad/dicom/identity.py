@@ -31,6 +31,7 @@ _CARRIED: Final = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
     *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
+_NAMES: Final = ("PatientName", "ReferringPhysicianName")
 _ALSO: Final = ("IssuerOfPatientID", "StudyDescription")
 _NEEDED: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 
@@ -66,8 +67,9 @@ class Origin:
             "instance_number": 1,
             "manufacturer": MANUFACTURER,
             "manufacturer_model_name": long(self.algorithm.name),
-            "software_versions": (f"naiad {__version__}", long(self.version)),
+            "software_versions": [f"naiad {__version__}", long(self.version)],
             "device_serial_number": "0",
+            "specific_character_set": "ISO_IR 192",
             "series_description": long(f"{self.algorithm.name} {what}, {NOTICE}"),
         }
 
@@ -110,6 +112,8 @@ def as_sources(headers: Sequence[Dataset]) -> list[Dataset]:
                 setattr(source, name, "")
         if source.PatientSex not in _SEXES:
             source.PatientSex = ""
+        for name in _NAMES:  # as text, for another character set
+            setattr(source, name, str(source.get(name) or ""))
         sources.append(source)
     return sources
 

@@ -66,6 +66,7 @@ def segmentation(findings: Findings, origin: Origin) -> tuple[Segmentation, list
         coding_schemes=scheme(),
         **origin.about("seg", 1, "segmentation"),
     )
+    made.ImageComments = origin.notices
     return made, segments
 
 

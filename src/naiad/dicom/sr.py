@@ -26,6 +26,7 @@ try:
         ReferencedSegment,
         RelationshipTypeValues,
         SourceImageForMeasurementGroup,
+        SourceSeriesForSegmentation,
         TextContentItem,
         TrackingIdentifier,
         VolumetricROIMeasurementsAndQualitativeEvaluations,
@@ -102,7 +103,13 @@ def _volume(
     origin: Origin, made: Any, number: int, segment: Segment
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        referenced_segment=ReferencedSegment.from_segmentation(made, segment_number=number),
+        # Not from_segmentation(), which finds the only segment of a segmentation nowhere.
+        referenced_segment=ReferencedSegment(
+            made.SOPClassUID,
+            made.SOPInstanceUID,
+            segment_number=number,
+            source_series=SourceSeriesForSegmentation(origin.sources[0].SeriesInstanceUID),
+        ),
         **_measured(origin, segment),
     )
 
@@ -131,7 +138,7 @@ def _measured(origin: Origin, segment: Segment) -> dict[str, Any]:
 def _verdict(findings: Findings, origin: Origin) -> MeasurementsAndQualitativeEvaluations:
     unit = CodedConcept("1", "UCUM", "no units")
     evaluations = (
-        [QualitativeEvaluation(name=codes.DCM.Finding, value=private(findings.verdict))]
+        [QualitativeEvaluation(name=private("Classification"), value=private(findings.verdict))]
         if findings.verdict
         else None
     )

@@ -95,8 +95,9 @@ class StudyBulk(TaskBulk):
 
     def open(self, path: Path) -> Source[Any]:
         """Open a study; it is fetched when it is read."""
-        stated = json.loads(path.read_text("utf-8"))
-        study = Study(**{**stated, "modalities": tuple(stated["modalities"])})
+        stated: Json = json.loads(path.read_text("utf-8"))
+        modalities = tuple(stated.pop("modalities"))
+        study = Study(**stated, modalities=modalities)
         return _OneStudy(self, self._source, study)
 
     def request(self, item: Any, metadata: Mapping[str, str]) -> Request:

@@ -31,6 +31,7 @@ def test_a_zip_archive_and_a_dicomdir_are_as_the_folder(tmp_path: Path) -> None:
     for one in slices():
         index.add(one)
     index.write(tmp_path / "disc")
+    index._tmp_dir.cleanup()  # pyright: ignore[reportPrivateUsage]
     for number, place in enumerate(("in", "in.zip", "disc/DICOMDIR")):
         (found,) = fetched(tmp_path / place, tmp_path / f"work{number}").series
         assert (found.about.images, found.about.plane) == (SHAPE[2], "axial")

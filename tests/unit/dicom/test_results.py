@@ -26,7 +26,7 @@ from naiad.dicom.sink import Reference, is_report_on
 from naiad.dicom.source import SeriesFolder
 from naiad.errors import InvalidInput
 
-MODEL = Algorithm("spleen_ct", "1.2", "Trained on phantoms.")
+MODEL = Algorithm("spleen_ct", "1.2", "Trained on phantoms – für Forschung.")
 SPLEEN = Segment(4, "spleen", Code("78961009", "SCT", "Spleen"), ml=1.5)
 
 
@@ -114,6 +114,7 @@ def test_identity_is_carried_and_private_tags_are_not(tmp_path: Path) -> None:
     source = slices()
     for one in source:
         one.private_block(0x0099, "VENDOR", create=True).add_new(1, "LO", "hidden")
+        one.SpecificCharacterSet, one.PatientName = "ISO_IR 100", "Jürg^Ötzi"
         one.PatientSex = "X"  # not a value of DICOM's
         one.StudyDescription = "Follow-up"
     series = folder_of(source, tmp_path / "in")
@@ -132,7 +133,7 @@ def test_identity_is_carried_and_private_tags_are_not(tmp_path: Path) -> None:
     paths = write(made, tmp_path / "out")
     assert [errors_in(path) for path in paths] == [[], [], []]
     for one in map(pydicom.dcmread, paths):
-        assert (one.PatientName, one.PatientID) == ("Phantom^One", "P1")
+        assert (one.PatientName, one.PatientID) == ("Jürg^Ötzi", "P1")
         assert one.StudyInstanceUID == source[0].StudyInstanceUID
         assert one.StudyDescription == "Follow-up"
         assert one.SeriesInstanceUID != source[0].SeriesInstanceUID
@@ -149,7 +150,7 @@ def test_identity_is_carried_and_private_tags_are_not(tmp_path: Path) -> None:
     assert verdict.get_qualitative_evaluations()[0].value.scheme_designator == "99NAIAD"
     assert verdict.get_measurements()[0].value == 0.75
     assert "a note" in str(report)
-    assert "Trained on phantoms." in str(report)
+    assert "für Forschung" in str(report)
     assert pydicom.dcmread(paths[2]).pixel_array.shape == picture.shape
 
 

@@ -104,6 +104,7 @@ def command(arguments: Sequence[str], step: str, output: int) -> None:
 
     os.dup2(output, 1)
     os.dup2(output, 2)
+    sys.stdout, sys.stderr = (open(fd, "w", closefd=False) for fd in (1, 2))  # noqa: SIM115
     sys.argv = ["naiad", *arguments]
     if step:
         arm(step)

@@ -165,8 +165,7 @@ def test_each_study_is_answered_once_across_runs(site: Site) -> None:
     assert site.model.asked == len(STUDIES)
     assert len(site.sink.stored) == 2 * len(STUDIES)
     assert set(site.states().values()) == {"sent"}
-    assert not list((site.folder / "watch.db.files" / "results").iterdir())
-    assert not list((site.folder / "watch.db.files" / "images").iterdir())
+    assert not list((site.folder / "watch.db.files").rglob("*.dcm"))
 
 
 def test_the_audit_log_has_no_name_and_no_text_of_an_error(site: Site) -> None:
@@ -198,19 +197,11 @@ def here(site: Site, one: Any) -> bool:
     return site.sink.has(one.StudyInstanceUID, one.SOPInstanceUID)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        Unavailable("https://pacs answers 503"),
-        NotAllowed("401"),
-        InvalidInput("HTML"),
-        Unavailable(""),
-    ],
-)
+@pytest.mark.parametrize("error", [Unavailable("answers 503"), InvalidInput("answers HTML")])
 @pytest.mark.parametrize("place", ["source", "sink"])
 def test_a_place_that_is_down_loses_no_study(site: Site, place: str, error: NaiadError) -> None:
     getattr(site, place).error = error
-    for _ in range(12):  # more than a study has tries
+    for _ in range(8):  # more than a study has tries
         assert not site.run()
     assert str(error) in site.said[-1]
     assert "failed" not in site.states().values()

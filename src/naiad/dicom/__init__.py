@@ -3,7 +3,7 @@
 ::
 
     source.py    where studies are found and fetched: `Source`
-    archive.py   a DICOMweb archive: a `Source` and a `Sink`
+    archive.py   a DICOMweb archive: a `Source` and a `Sink`, by requests in web.py
     folder.py    a folder, zip archive or DICOMDIR: a `Source`; a folder as a `Sink`
     rules.py     which series of a study are taken, and why others are left out
     findings.py  what a task found in a series: labels, probabilities, volumes

@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import Any, Final
 
-from naiad.backoff import Backoff
 from naiad.dicom.access import ArchiveAccess
 from naiad.dicom.headers import best, choose, smaller, takes_one
 from naiad.dicom.rules import About, LeftOut, Rules
 from naiad.dicom.sink import Reference, is_report_on
 from naiad.dicom.source import Fetched, Query, SeriesFolder, Study
-from naiad.errors import InvalidInput, MissingExtra, NaiadError, NotAllowed, Unavailable
+from naiad.dicom.web import Web, short
+from naiad.errors import InvalidInput, MissingExtra, Unavailable
 
 try:
-    import requests
-    from dicomweb_client.web import DICOMwebClient
     from pydicom.datadict import tag_for_keyword
     from pydicom.dataset import Dataset
     from pydicom.errors import InvalidDicomError
-    from requests.auth import AuthBase
 except ImportError as error:
-    raise MissingExtra("dicomweb", error.name or "dicomweb_client") from error
+    raise MissingExtra("dicomweb", error.name or "pydicom") from error
 
-if TYPE_CHECKING:
-    from requests import Response
-
-T = TypeVar("T")
-
-_PAGE: Final = 100  # studies or series per request
-_CHUNK: Final = 1 << 20  # bytes that are read, or sent, at once
-_BACKOFF: Final = Backoff(0.5, 30.0, jitter=0.25)
-_LATER: Final = (408, 425, 429, 500, 502, 503, 504, 507)  # statuses of which later may be better
 _FEW: Final = 8  # instances of a series that may have many frames each
 _DUPLICATE: Final = 0x0111  # failure reason: the instance is stored already
 _ANY: Final = (("application/dicom", "*"),)  # as stored, not decompressed by the archive
-_SAID: Final = 200  # characters of an archive's answer in messages
-
-_ADVICE: Final = {
-    401: "give credentials in NAIAD_PACS_USER, NAIAD_PACS_TOKEN or --pacs-auth",
-    403: "its administrator must allow this user to do so",
-    404: "check the URL, which ends in the DICOMweb root such as /dicom-web, and the UID",
-    409: "it refuses what was sent; its log says why",
-    413: "it takes no instance of this size; its administrator can raise the limit",
-    507: "it is full",
-}
 
 
 class Archive:
@@ -67,36 +41,8 @@ class Archive:
             InvalidInput: the URL has a password in it, the file of an authority is missing, or
                 credentials would travel unencrypted.
         """
-        access = access or ArchiveAccess()
         self.url = url.rstrip("/")
-        parts = urlsplit(self.url)
-        if parts.username or parts.password:
-            raise InvalidInput(
-                f"{parts.scheme}://...@{parts.hostname}: other users of this machine can see a "
-                "password in a URL; put it into NAIAD_PACS_USER or a file (--pacs-auth)"
-            )
-        if not parts.hostname:
-            raise InvalidInput(f"{url} has no host; a URL is as https://host/dicom-web")
-        if access.pacs_ca is not None and not access.pacs_ca.is_file():
-            raise InvalidInput(f"--pacs-ca {access.pacs_ca}: no such file")
-        self._session = requests.Session()
-        self._session.headers["Accept"] = "application/dicom+json"
-        headers = access.headers_to(self.url)
-        if headers:
-            self._session.auth = _Header(headers)  # or requests may take another from ~/.netrc
-        if access.pacs_ca is not None:
-            self._session.verify = str(access.pacs_ca)
-        try:
-            self._web = DICOMwebClient(
-                self.url,
-                session=self._session,
-                chunk_size=_CHUNK,
-                timeout=(min(access.pacs_timeout, 30.0), access.pacs_timeout),
-            )
-        except ValueError as error:
-            raise InvalidInput(f"{url}: {error}; a URL is as https://host/dicom-web") from None
-        self._web.set_http_retry_params(retry=False)  # `_asked` tries again
-        self._retries = access.pacs_retries
+        self._web = Web(self.url, access or ArchiveAccess())
 
     def studies(self, query: Query) -> Iterator[Study]:
         """Yield the studies that match; errors as of `Source.studies`."""
@@ -113,9 +59,9 @@ class Archive:
         if query.dates is not None:
             filters["StudyDate"] = query.dates
         fields = ["ModalitiesInStudy", "NumberOfStudyRelatedInstances"]
-        pages = self._pages(
+        pages = self._web.pages(
             "studies",
-            lambda **page: self._web.search_for_studies(
+            lambda **page: self._web.client.search_for_studies(
                 search_filters=filters, fields=fields, **page
             ),
         )
@@ -139,9 +85,9 @@ class Archive:
             NaiadError: as of `Source.fetch`.
         """
         fields = ["SeriesDescription", "NumberOfSeriesRelatedInstances", "SeriesNumber"]
-        found = self._pages(
+        found = self._web.pages(
             f"studies/{study.uid}/series",
-            lambda **page: self._web.search_for_series(study.uid, fields=fields, **page),
+            lambda **page: self._web.client.search_for_series(study.uid, fields=fields, **page),
             missing=[],
         )
         return [_about(one) for one in found]
@@ -163,7 +109,7 @@ class Archive:
                 left.append(smaller(about, most))
                 continue
             place = folder / f"series{number:03}"
-            files = self._asked(
+            files = self._web.asked(
                 f"studies/{study.uid}/series/{about.uid}",
                 lambda about=about, place=place: self.download(study.uid, about, place),
             )
@@ -183,24 +129,24 @@ class Archive:
                 continue
             if not getattr(one, "preamble", None):
                 one.preamble = b"\0" * 128  # of each file, which dicomweb-client leaves out
-            answer = self._asked(
+            answer = self._web.asked(
                 f"studies/{study}",
-                lambda one=one, study=study: self._web.store_instances([one], study),
+                lambda one=one, study=study: self._web.client.store_instances([one], study),
             )
             self._check_stored(answer, study, uid)
 
     def has(self, study: str, instance: str) -> bool:
         """Return whether an instance is stored; errors as of `Sink.has`."""
         path = f"studies/{study}/instances"
-        found = self._asked(
+        found = self._web.asked(
             path,
-            lambda: self._web.search_for_instances(
+            lambda: self._web.client.search_for_instances(
                 study, search_filters={"SOPInstanceUID": instance}
             ),
             missing=[],
         )
         # Not bool(found): an archive may leave out a filter.
-        return any(self._parsed(path, one).get("SOPInstanceUID") == instance for one in found)
+        return any(self._web.parsed(path, one).get("SOPInstanceUID") == instance for one in found)
 
     def reports(self, study: str, series: str) -> list[Reference]:
         """Return Naiad's reports on a series; errors as of `Sink.reports`."""
@@ -209,18 +155,18 @@ class Archive:
             if about.modality != "SR":
                 continue
             path = f"studies/{study}/series/{about.uid}/metadata"
-            found = self._asked(
+            found = self._web.asked(
                 path,
-                lambda about=about: self._web.retrieve_series_metadata(study, about.uid),
+                lambda about=about: self._web.client.retrieve_series_metadata(study, about.uid),
                 missing=[],
             )
-            whole = (self._parsed(path, one) for one in found)
+            whole = (self._web.parsed(path, one) for one in found)
             reports += [Reference.to(one) for one in whole if is_report_on(one, series)]
         return reports
 
     def close(self) -> None:
         """Close connections."""
-        self._session.close()
+        self._web.close()
 
     def download(self, study: str, about: About, place: Path) -> list[Path]:
         """Write each instance of a series to a file as it arrives.
@@ -234,7 +180,7 @@ class Archive:
         files: list[Path] = []
         url = f"{self.url}/studies/{study}/series/{about.uid}"
         try:
-            for one in self._web.iter_series(study, about.uid, media_types=_ANY):
+            for one in self._web.client.iter_series(study, about.uid, media_types=_ANY):
                 if not _is_whole(one):
                     raise Unavailable(f"{url} broke off in instance {len(files) + 1:,}")
                 path = place / f"{len(files):05}.dcm"
@@ -244,7 +190,7 @@ class Archive:
             if not files:
                 raise
             raise Unavailable(
-                f"{url} broke off after {len(files):,} instances: {_short(error)}"
+                f"{url} broke off after {len(files):,} instances: {short(error)}"
             ) from error
         if len(files) < about.images:
             raise Unavailable(f"{url} sent {len(files):,} of {about.images:,} instances")
@@ -264,123 +210,6 @@ class Archive:
         }
         if uid not in stored and not self.has(study, uid):
             raise Unavailable(f"{self.url}/studies/{study} did not store the instance {uid}")
-
-    def _pages(
-        self,
-        path: str,
-        search: Callable[..., list[dict[str, dict[str, Any]]]],
-        missing: list[dict[str, dict[str, Any]]] | None = None,
-    ) -> Iterator[Dataset]:
-        """Yield what a search finds, page by page, each once; or ``missing`` if there is none."""
-        seen: set[str] = set()
-        while True:
-            page = self._asked(path, lambda: search(limit=_PAGE, offset=len(seen)), missing=missing)
-            before = len(seen)
-            for one in page:
-                found = self._parsed(path, one)
-                key = str(found.get("SeriesInstanceUID") or found.get("StudyInstanceUID") or one)
-                if key not in seen:
-                    seen.add(key)
-                    yield found
-            # Archives may send fewer than asked for. One that knows no offset sends the same again.
-            if len(seen) == before:
-                return
-
-    def _parsed(self, path: str, one: Any) -> Dataset:
-        try:
-            return Dataset.from_json(one)
-        except Exception as error:  # pydicom raises nearly anything for JSON that is not DICOM's
-            raise InvalidInput(
-                f"{self.url}/{path} answers JSON that is not DICOM's: {_short(error)}"
-            ) from error
-
-    def _asked(self, path: str, ask: Callable[[], T], *, missing: T | None = None) -> T:
-        """Ask, and ask again after a while as long as later may be better.
-
-        Args:
-            path: of the resource, for messages.
-            ask: makes the request.
-            missing: to return if there is no such resource.
-        """
-        for failures in range(1, self._retries + 2):
-            try:
-                with self._errors(path):
-                    return ask()
-            except _NotFound:  # noqa: PERF203
-                if missing is None:
-                    raise
-                return missing
-            except Unavailable:
-                if failures > self._retries:
-                    raise
-                time.sleep(_BACKOFF.wait(failures))
-        raise AssertionError
-
-    @contextmanager
-    def _errors(self, path: str) -> Generator[None]:
-        """Raise the errors of libraries as Naiad's, with the URL and what to do."""
-        url = f"{self.url}/{path}"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
-        except NaiadError:
-            raise
-        except requests.HTTPError as error:
-            raise self._refused(url, cast("Response", error.response)) from None
-        except requests.exceptions.SSLError as error:
-            raise InvalidInput(
-                f"{url}: the archive's certificate is not trusted ({_short(error)}); give its "
-                "authority with --pacs-ca"
-            ) from None
-        except requests.Timeout:
-            raise Unavailable(
-                f"{url} did not answer in time; raise --pacs-timeout if it is slow"
-            ) from None
-        except requests.JSONDecodeError:
-            raise InvalidInput(
-                f"{url} answers no JSON; is it the root of a DICOMweb archive, such as /dicom-web?"
-            ) from None
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise Unavailable(f"{url} cannot be reached, or broke off: {_cause(error)}") from None
-        except requests.RequestException as error:
-            raise InvalidInput(f"{url}: {_short(error)}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise NaiadError(f"{url} cannot be written here: {error.strerror}") from error
-            raise InvalidInput(f"{url} answers what is not DICOMweb: {_short(error)}") from error
-        except InvalidDicomError as error:
-            raise InvalidInput(f"{url} answers what is not DICOM: {_short(error)}") from error
-
-    def _refused(self, url: str, response: Response) -> NaiadError:
-        status = response.status_code
-        said = " ".join(response.text[: 4 * _SAID].split())[:_SAID]
-        said = "" if said.startswith("<") else said
-        advice = _ADVICE.get(status, "try later" if status in _LATER else "")
-        message = f"{url} answers {status} {response.reason}"
-        message += f": {said}" if said else ""
-        message += f"; {advice}" if advice else ""
-        if status in (401, 403):
-            return NotAllowed(message)
-        if status in _LATER:
-            return Unavailable(message)
-        return _NotFound(message) if status == 404 else InvalidInput(message)
-
-
-class _NotFound(InvalidInput):
-    """There is no such resource."""
-
-
-class _Header(AuthBase):
-    """Credentials of each request."""
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        self._headers = headers
-
-    def __call__(self, r: Any) -> Any:
-        """Set the header."""
-        r.headers.update(self._headers)
-        return r
 
 
 def _about(one: Dataset) -> About:
@@ -409,17 +238,3 @@ def _texts(value: Any) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     return (value,) if isinstance(value, str) else tuple(map(str, value))
-
-
-def _cause(error: requests.RequestException) -> str:
-    """Return the reason in the errors that urllib3 wraps."""
-    inner: Any = error
-    while (deeper := getattr(inner, "reason", None) or next(iter(inner.args), None)) is not None:
-        if not isinstance(deeper, BaseException):
-            break
-        inner = deeper
-    return _short(inner).rpartition(": ")[2]
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:_SAID] or type(error).__name__

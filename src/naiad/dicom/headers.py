@@ -104,11 +104,11 @@ def choose(
         if localizers and len(localizers) < len(headers):
             notes.append(f"{_count(localizers)} left out: localizers, or across the others")
             headers = {file: one for file, one in headers.items() if file not in localizers}
-    if rules.drop_duplicates:
-        copies = list(_copies(headers))
-        if copies:
-            notes.append(f"{_count(copies)} left out: copies, by their SOPInstanceUID")
-            headers = {file: one for file, one in headers.items() if file not in copies}
+    if copies := list(_copies(headers)):
+        if not rules.drop_duplicates:
+            return LeftOut(about, f"has {len(copies)} copies, by their SOPInstanceUID")
+        notes.append(f"{_count(copies)} left out: copies, by their SOPInstanceUID")
+        headers = {file: one for file, one in headers.items() if file not in copies}
     for file in files:
         if file not in headers:
             file.unlink()

@@ -89,7 +89,7 @@ class Rules:
         True, "Leave out the localizers that some scanners put into a series."
     )
     drop_duplicates: bool = setting(
-        True, "Leave out copies: files with the same SOPInstanceUID, or position and pixels."
+        True, "Leave out copies of files, by their SOPInstanceUID, instead of their series."
     )
 
     def refuses(self, about: About) -> str | None:

@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.fileset import FileSet
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, generate_uid
 from tests.unit.dicom.series import SHAPE, slices, write
 
 from naiad.dicom.folder import Folder, FolderSink
@@ -27,16 +27,27 @@ def test_a_zip_archive_and_a_dicomdir_are_as_the_folder(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
         for path in paths:
             archive.write(path, f"deep/{path.name}")
-    index = FileSet()
-    for one in slices():
-        index.add(one)
-    index.write(tmp_path / "disc")
-    index._tmp_dir.cleanup()  # pyright: ignore[reportPrivateUsage]
+    disc = write(slices(), tmp_path / "disc" / "IMAGES")
+    (tmp_path / "disc" / "IMAGES" / "other.dcm").write_bytes(b"not listed")
+    write_dicomdir([path.name for path in disc], tmp_path / "disc" / "DICOMDIR")
     for number, place in enumerate(("in", "in.zip", "disc/DICOMDIR")):
         (found,) = fetched(tmp_path / place, tmp_path / f"work{number}").series
         assert (found.about.images, found.about.plane) == (SHAPE[2], "axial")
         assert len(found.files()) == SHAPE[2]
     assert all(path.exists() for path in paths)
+
+
+def write_dicomdir(names: list[str], path: Path) -> None:
+    index = Dataset()
+    index.file_meta = FileMetaDataset()
+    index.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    index.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    index.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    index.DirectoryRecordSequence = [Dataset() for _ in range(len(names) + 2)]
+    for record, name in zip(index.DirectoryRecordSequence, names, strict=False):
+        record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", ["IMAGES", name]
+    index.DirectoryRecordSequence[-1].ReferencedFileID = ["..", "outside.dcm"]
+    index.save_as(path, enforce_file_format=True)
 
 
 def test_the_series_with_most_slices_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
@@ -77,6 +88,8 @@ def test_localizers_copies_and_damage_are_left_out_and_said(tmp_path: Path) -> N
     ]
     kept = fetched(tmp_path / "in", tmp_path / "kept", Rules(drop_localizers=False))
     assert len(kept.series[0].files()) == SHAPE[2] + 1
+    strict = fetched(tmp_path / "in", tmp_path / "strict", Rules(drop_duplicates=False))
+    assert [left.reason for left in strict.left_out] == ["has 2 copies, by their SOPInstanceUID"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class SeriesScans:
             series = self._series[number]
             try:
                 volume = series.volume(position_tolerance=self._tolerance)
+                for note in volume.notes:
+                    warnings.warn(note, stacklevel=2)
                 scan: Any = self._make(write(volume.stored, volume.affine))
             except NaiadError as error:
                 scan = error

@@ -29,7 +29,7 @@ _TOLERANCE: Final = 1e-3  # of direction cosines, and in millimetres within a sl
 _UNEVEN: Final = 0.05  # share of the spacing by which a slice may be out of its place
 _ROUNDED: Final = 0.1  # millimetres likewise, as scanners round positions; but see _CLOSE
 _CLOSE: Final = 0.25  # largest share of the spacing that _ROUNDED may be
-_SAID: Final = 0.01  # millimetres from even spacing of which people are told
+_SAID: Final = 0.01  # millimetres from even spacing that a note says
 _LISTED: Final = 5  # most files named in a message
 _TO_RAS: Final = np.diag([-1.0, -1.0, 1.0])  # DICOM's axes point left, posterior, superior
 
@@ -56,7 +56,8 @@ class Series:
     def volume(self, *, position_tolerance: float | None = None) -> Volume:
         """Read the slices, as integers if slope and intercept are integers, else as float32.
 
-        Of slices with the same pixels at the same position, one is used; a warning says so.
+        Of slices with the same pixels at the same position, one is used; a warning says so. Notes
+        of the volume say how far from even the positions are.
 
         Args:
             position_tolerance: maximum distance of a slice from its place in an evenly spaced
@@ -71,7 +72,7 @@ class Series:
         for frame in self._frames:
             _check_alike(self._frames[0], frame)
         frames = _without_repeats(_sorted(self._frames))
-        affine = _affine(frames, position_tolerance)
+        affine, notes = _affine(frames, position_tolerance)
         first = frames[0]
         dtype = _dtype(frames)
         size = first.rows * first.columns * len(frames) * dtype.itemsize
@@ -85,7 +86,7 @@ class Series:
         for frame, pixels in _pixels_of(frames):
             values = pixels.astype(np.float64) * frame.slope + frame.intercept
             voxels[:, :, numbers[id(frame)]] = values.T
-        return Volume(voxels, 1.0, 0.0, affine)
+        return Volume(voxels, 1.0, 0.0, affine, notes=notes)
 
 
 class SeriesList(list[Series]):
@@ -284,8 +285,14 @@ def _only(frames: Sequence[Frame]) -> Frame:
     return only[0]
 
 
-def _affine(frames: Sequence[Frame], tolerance: float | None) -> NDArray[np.float64]:
-    """Return the affine of sorted slices, an even stack of which they are within the tolerance."""
+def _affine(
+    frames: Sequence[Frame], tolerance: float | None
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the affine of sorted slices, an even stack of which they are within the tolerance.
+
+    Also return a note if they are not exactly so.
+    """
+    notes: tuple[str, ...] = ()
     axes, spacing = _axes(frames[0]), frames[0].vector("PixelSpacing")
     places = np.array([frame.vector("ImagePositionPatient") for frame in frames]) @ axes.T
     start, step = places[0], frames[0].thickness
@@ -299,10 +306,9 @@ def _affine(frames: Sequence[Frame], tolerance: float | None) -> NDArray[np.floa
             tolerance = max(_UNEVEN * step, min(_ROUNDED, _CLOSE * step))
         away = _check_even(frames, places[:, 2], start[2] + step * order, tolerance)
         if away > _SAID:
-            warnings.warn(
-                f"{frames[0].file.path}: positions are uneven or rounded: slices lie up to "
-                f"{away:.3f} mm away from even spacing, and {tolerance:.2f} mm are allowed",
-                stacklevel=3,
+            notes = (
+                f"positions are uneven or rounded: slices lie up to {away:.3f} mm away from even "
+                f"spacing, and {tolerance:.2f} mm are allowed",
             )
         _check_upright(frames, places[:, :2], tolerance)
     affine = np.eye(4)
@@ -310,7 +316,7 @@ def _affine(frames: Sequence[Frame], tolerance: float | None) -> NDArray[np.floa
     affine[:3, :3] = axes.T * (spacing[1], spacing[0], step)
     affine[:3, 3] = start @ axes
     affine[:3] = _TO_RAS @ affine[:3]
-    return affine
+    return affine, notes
 
 
 def _check_even(

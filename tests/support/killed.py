@@ -66,8 +66,9 @@ def forking(stored: Path, **environment: str) -> Iterator[Commands]:
 def arm(step: str) -> None:
     """Make this process kill itself at a step."""
     when, name, count = step.split()
-    owner = resolve_name(name.rpartition(".")[0])
-    attribute = name.rpartition(".")[2]
+    module, _, path = name.partition(":")
+    kind, _, attribute = path.rpartition(".")
+    owner = resolve_name(f"{module}:{kind}" if kind else module)
     called, calls = getattr(owner, attribute), int(count)
 
     def killing(*arguments: Any, **options: Any) -> Any:

@@ -16,6 +16,7 @@ Reply: TypeAlias = "tuple[int, str, bytes]"
 Misbehave: TypeAlias = Callable[[Reply], Reply]
 """Makes the reply of what the archive answers."""
 
+_OWN = {"host", "transfer-encoding", "content-length", "connection", "accept-encoding"}
 PAGE = b"<html><body>Please log in</body></html>"
 
 
@@ -105,9 +106,7 @@ class Front:
         self, method: str, path: str, handler: BaseHTTPRequestHandler, body: bytes
     ) -> Reply:
         headers = {
-            name: value
-            for name, value in handler.headers.items()
-            if name.lower() not in ("host", "transfer-encoding", "content-length", "connection")
+            name: value for name, value in handler.headers.items() if name.lower() not in _OWN
         }
         assert self._target.hostname is not None
         connection = http.client.HTTPConnection(self._target.hostname, self._target.port)

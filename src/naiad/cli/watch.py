@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ from naiad.console import complain, errors, say, say_notice
 from naiad.core.fields import setting
 from naiad.dicom.places import is_url, open_sink, open_source
 from naiad.errors import InvalidInput
+from naiad.tasks.studies import StudyCall
 from naiad.tasks.study_options import PANEL, StudyOptions
 from naiad.watch.settings import WatchSettings
 
@@ -42,6 +44,7 @@ def command_of(kind: type[Task[Any, Any]]) -> Callable[..., None]:
     def watch(**given: Any) -> None:
         chosen, asked = build(_Options, given), build(kind.Options, given)
         server = server_asked(given["url"], local=given["local"], weights=given["weights"])
+        source, sink = _places(chosen.studies)
         served = kind.name if application(kind.name) is kind else kind.pipeline
         try:
             with (
@@ -54,7 +57,8 @@ def command_of(kind: type[Task[Any, Any]]) -> Callable[..., None]:
                     supervised=True,
                 ) as client,
             ):
-                whole = _watch(kind(), client, chosen, asked, given, stop)
+                call = _call(kind(), client, asked, given)
+                whole = _watch(call, source, sink, chosen, stop)
         except Stopped as stopped:
             complain("Stopped. The same command goes on with the study that was in hand.")
             raise typer.Exit(stopped.status) from None
@@ -86,22 +90,22 @@ def command_of(kind: type[Task[Any, Any]]) -> Callable[..., None]:
     return reshaped(watch, [*options(_Options), *options(kind.Options), *model])
 
 
-def _watch(
-    task: Task[Any, Any], client: Client, chosen: _Options, asked: Any, given: Any, stop: Any
-) -> bool:
+def _call(task: Task[Any, Any], client: Client, asked: Any, given: Any) -> StudyCall:
+    """Return the model, as it is asked about studies."""
+    model = client.model(given["model"] or task.model_on(client))
+    return StudyCall(task.client_of(model), asked, given["timeout"])
+
+
+def _watch(call: StudyCall, source: str, sink: str, chosen: _Options, stop: Event) -> bool:
     """Watch until ``stop`` is set; return whether nothing failed."""
-    from naiad.tasks.studies import StudyCall
     from naiad.watch.audit_log import AuditLog
     from naiad.watch.journal import Journal
     from naiad.watch.watching import Watch
 
     settings, studies = chosen.settings, chosen.studies
-    source, sink = _places(studies)
-    model = client.model(given["model"] or task.model_on(client))
-    call = StudyCall(task.client_of(model), asked, given["timeout"])
     work = {
-        "task": task.name,
-        "model": model.name,
+        "task": call.task.name,
+        "model": call.model.model.name,
         "--from": source,
         "--to": sink,
         "--deidentify": str(studies.privacy.deidentify).lower(),

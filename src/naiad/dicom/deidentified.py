@@ -50,6 +50,16 @@ class Deidentification:
         False, "Also send the de-identified images, which the results refer to."
     )
 
+    def check(self) -> None:
+        """Check that the options fit each other.
+
+        Raises:
+            InvalidInput: one is given without ``--deidentify``.
+        """
+        for one in fields(self):
+            if getattr(self, one.name) and not self.deidentify:
+                raise InvalidInput(f"{option_name(one)} requires --deidentify")
+
     def opened(self, key: bytes | None = None) -> Privacy | None:
         """Return what these options ask for; None without ``--deidentify``.
 
@@ -60,10 +70,8 @@ class Deidentification:
             InvalidInput: another option is given without it, or a file cannot be used.
             MissingExtra: dicom-anonymizer is not installed.
         """
+        self.check()
         if not self.deidentify:
-            for one in fields(self):
-                if getattr(self, one.name):
-                    raise InvalidInput(f"{option_name(one)} requires --deidentify")
             return None
         key = key if self.deidentify_key is None else read_key(self.deidentify_key)
         identities = None if self.deidentify_map is None else IdentityMap(self.deidentify_map)

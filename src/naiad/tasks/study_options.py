@@ -85,6 +85,7 @@ class StudyOptions:
             return
         if paths:
             raise InvalidInput("give files, or --from with a place of studies, not both")
+        self.privacy.check()
         if self.privacy.deidentified_images and self.to is None:
             raise InvalidInput("--deidentified-images requires --to: an archive or a folder")
         wrong = set(self.objects) - set(KINDS)

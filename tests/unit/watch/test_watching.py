@@ -20,8 +20,8 @@ from naiad.dicom.findings import Algorithm, Findings, Segment
 from naiad.dicom.folder import Folder, FolderSink
 from naiad.dicom.pseudonyms import Pseudonyms
 from naiad.dicom.rules import Rules
-from naiad.dicom.source import Fetched, Query, Study
-from naiad.errors import InvalidInput, NaiadError, NotAllowed, PipelineError, Unavailable
+from naiad.dicom.source import Fetched, Query, SeriesFolder, Study
+from naiad.errors import InvalidInput, NaiadError, PipelineError, Unavailable
 from naiad.tasks.studies import Outcome, StudyResults
 from naiad.watch.audit_log import AuditLog
 from naiad.watch.journal import Journal
@@ -77,24 +77,28 @@ class Model(StudyResults):
         super().__init__(None, {}, Algorithm("finder", "3"))
         self.errors: dict[str, NaiadError] = {}
         self.asked = 0
+        self.segments = False  # which take longer
         self.task = type("Finder", (), {"name": "finder"})()
 
     def answer(self, fetched: Fetched) -> Iterator[Outcome]:
         self.asked += 1
         for one in fetched.series:
-            images = sorted(
-                map(pydicom.dcmread, one.files()), key=lambda image: image.InstanceNumber
-            )
-            voxels = np.zeros(SHAPE, np.uint8)
-            voxels[BLOCK] = 1
-            first, second = (image.ImagePositionPatient for image in images[:2])
-            row, column = map(float, images[0].PixelSpacing)
-            affine = np.diag([-column, -row, float(second[2]) - float(first[2]), 1.0])
-            affine[:3, 3] = [-float(first[0]), -float(first[1]), float(first[2])]
-            found = Findings((Segment(1, "block", ml=1.0),), (voxels,), affine)
+            found = segmented(one) if self.segments else Findings(verdict="fine")
             error = self.errors.get(fetched.study.uid) or self.errors.get(one.about.uid)
             name = f"{fetched.study.uid}/{one.about.uid}"
             yield Outcome(name, one, findings=None if error else found, error=error)
+
+
+def segmented(series: SeriesFolder) -> Findings:
+    """Return the block of a phantom as a segment."""
+    images = sorted(map(pydicom.dcmread, series.files()), key=lambda image: image.InstanceNumber)
+    voxels = np.zeros(SHAPE, np.uint8)
+    voxels[BLOCK] = 1
+    first, second = (image.ImagePositionPatient for image in images[:2])
+    row, column = map(float, images[0].PixelSpacing)
+    affine = np.diag([-column, -row, float(second[2]) - float(first[2]), 1.0])
+    affine[:3, 3] = [-float(first[0]), -float(first[1]), float(first[2])]
+    return Findings((Segment(1, "block", ml=1.0),), (voxels,), affine)
 
 
 class Site:
@@ -159,11 +163,11 @@ def site(tmp_path: Path) -> Site:
 
 def test_each_study_is_answered_once_across_runs(site: Site) -> None:
     assert site.run()
-    assert len(site.sink.stored) == len(set(site.sink.stored)) == 2 * len(STUDIES)
+    assert len(site.sink.stored) == len(set(site.sink.stored)) == len(STUDIES)
     assert site.run()
     assert site.run()
     assert site.model.asked == len(STUDIES)
-    assert len(site.sink.stored) == 2 * len(STUDIES)
+    assert len(site.sink.stored) == len(STUDIES)
     assert set(site.states().values()) == {"sent"}
     assert not list((site.folder / "watch.db.files").rglob("*.dcm"))
 
@@ -190,7 +194,7 @@ def test_a_lost_journal_sends_nothing_twice(site: Site) -> None:
     send = site.sink.send
     site.sink.send = lambda instances: None if here(site, instances[0]) else send(instances)
     assert site.run()
-    assert len(site.sink.stored) == 2 * len(STUDIES)
+    assert len(site.sink.stored) == len(STUDIES)
 
 
 def here(site: Site, one: Any) -> bool:
@@ -209,21 +213,19 @@ def test_a_place_that_is_down_loses_no_study(site: Site, place: str, error: Naia
     while not site.run():
         assert site.clock.now < Clock.now + 4000 * 20
     assert set(site.states().values()) == {"sent"}
-    assert len(site.sink.stored) == len(set(site.sink.stored)) == 2 * len(STUDIES)
+    assert len(site.sink.stored) == len(set(site.sink.stored)) == len(STUDIES)
     assert site.model.asked <= len(STUDIES)  # results waited in the outbox
 
 
-@pytest.mark.parametrize(
-    "error", [Unavailable("answers 500"), InvalidInput("no such study"), KeyError("x")]
-)
+@pytest.mark.parametrize("error", [Unavailable("answers 500"), KeyError("x")])
 def test_a_poisoned_study_fails_after_some_tries_and_stops_no_other(
     site: Site, error: Exception
 ) -> None:
     bad, *good = site.uids
     site.source.errors[bad] = error
-    for _ in range(2 * site.settings.tries):
+    site.settings = replace(site.settings, tries=2)
+    for _ in range(4):
         site.run()
-        site.clock.now += 4000
         write(
             slices(study=f"later {site.clock.now}"), site.folder / "archive" / f"{site.clock.now}"
         )
@@ -272,6 +274,7 @@ def test_an_error_of_the_model_is_tried_again(site: Site) -> None:
 
 
 def test_a_result_that_the_archive_refuses_waits_with_the_same_bytes(site: Site) -> None:
+    site.model.segments = True
     site.sink.errors["SR"] = InvalidInput("refused, with failure reason 0xA900")
     assert not site.run()
     assert len(site.sink.stored) == 1  # the segmentation of the first
@@ -339,6 +342,7 @@ def test_deidentified_results_refer_to_deidentified_images_and_nothing_has_the_i
     site: Site,
 ) -> None:
     key = bytes(32)
+    site.model.segments = True
     site.options = {"privacy": Privacy(Pseudonyms(key)), "images": True}
     assert site.run()
     assert site.run()

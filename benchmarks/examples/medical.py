@@ -32,6 +32,7 @@ from naiad.applications.medical.mednist.schema import CLASSES
 from naiad.applications.medical.mednist.schema import as_request as picture_request
 from naiad.core.pipeline import default_weights
 from naiad.core.schema import Arrays
+from naiad.core.settings import Runtime
 
 Image: TypeAlias = Callable[[], NDArray[np.float32]]
 
@@ -81,8 +82,10 @@ def start(
     requests_of: Callable[[bool], tuple[list[Arrays], str]],
     scratch: Path,
     small: bool,
+    *,
+    runtime: Runtime | None = None,
 ) -> Iterator[Ways]:
-    """Serve one TorchScript file in both ways."""
+    """Serve one TorchScript file in both ways, Naiad's by ``runtime``."""
     file = scratch / f"{kind}.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch advises against TorchScript, which examples use
@@ -93,7 +96,7 @@ def start(
             example,
             model,
         ),
-        naiad.serve(kind, weights=file, **FREE) as ours,
+        naiad.serve(kind, weights=file, runtime=runtime, **FREE) as ours,
     ):
         yield Ways(Way.plain(example, model, requests), Way.plain(ours, model, requests), about)
 
@@ -116,6 +119,7 @@ def pictures(small: bool) -> tuple[list[Arrays], str]:
 
 
 _TUTORIAL = "MONAI's transforms from a temporary file, and a TorchScript network, one by one"
+_SAME_PICTURE = within(1e-4, ("OUTPUT0", "OUTPUT0"), ("SCORES", "SCORES"))
 _SAME_CT = within(1e-4, ("OUTPUT0", "OUTPUT0"), ("PROBABILITY", "PROBABILITY"))
 
 CASES = (
@@ -127,6 +131,16 @@ CASES = (
         _SAME_CT,
         2.5,
         (1, 4),
+    ),
+    Case(
+        "covid_ct_openvino",
+        "the same, with `--runtime openvino`",
+        _TUTORIAL,
+        partial(start, "covid_ct", partial(densenet, 3, 1, chests), scans, runtime="openvino"),
+        _SAME_CT,
+        2.5,
+        (1, 4),
+        needs="openvino",
     ),
     Case(
         "covid_ct_own",
@@ -142,7 +156,22 @@ CASES = (
         "MedNIST, MONAI's DenseNet121",
         _TUTORIAL,
         partial(start, "mednist", partial(densenet, 2, len(CLASSES), prints), pictures),
-        within(1e-4, ("OUTPUT0", "OUTPUT0"), ("SCORES", "SCORES")),
+        _SAME_PICTURE,
         5.0,
+    ),
+    Case(
+        "mednist_openvino",
+        "the same, with `--runtime openvino`",
+        _TUTORIAL,
+        partial(
+            start,
+            "mednist",
+            partial(densenet, 2, len(CLASSES), prints),
+            pictures,
+            runtime="openvino",
+        ),
+        _SAME_PICTURE,
+        5.0,
+        needs="openvino",
     ),
 )

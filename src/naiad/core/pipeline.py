@@ -161,7 +161,7 @@ class Pipeline:
     """Maximum seconds for one batch; a worker process that takes longer is killed and replaced."""
     threads: ClassVar[int | None] = None
     """Threads of each worker for ``forward``. None: one, and for a long batch also cores that would
-    idle, in torch and in whatever else follows `naiad.networks.threads`."""
+    idle, in networks that Naiad opens and in whatever else follows `naiad.networks.threads`."""
     prepare_threads: ClassVar[int] = 1
     """Maximum number of threads that call ``prepare`` concurrently with ``forward``, if a model has
     one worker and a core is free (a model on a GPU has both); never more than the cores allow. With

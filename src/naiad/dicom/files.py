@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -117,17 +118,19 @@ def _listed(path: Path) -> list[Path]:
     except ImportError as error:
         raise MissingExtra("dicomweb", "pydicom") from error
     try:
-        records = pydicom.dcmread(path).DirectoryRecordSequence
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names with small letters or dots
+            records = pydicom.dcmread(path).DirectoryRecordSequence
+            listed = [record.get("ReferencedFileID") or () for record in records]
     except Exception as error:  # pydicom raises nearly anything for a damaged file
         raise InvalidInput(f"{path} is not a readable DICOMDIR: {described(error)}") from error
     top = path.parent.resolve()
-    files: list[Path] = []
-    for record in records:
-        parts = record.get("ReferencedFileID") or ()
+    files: set[Path] = set()
+    for parts in filter(None, listed):
         file = path.parent.joinpath(*([parts] if isinstance(parts, str) else parts))
-        if parts and file.resolve().is_relative_to(top):
-            files.append(file)
-    return sorted(set(files))
+        if file.resolve().is_relative_to(top):
+            files.add(file)
+    return sorted(files)
 
 
 def _may_be_image(name: str) -> bool:

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ try:
     from dicomweb_client.web import DICOMwebClient
     from pydicom.dataset import Dataset
     from pydicom.errors import InvalidDicomError
+    from requests.adapters import HTTPAdapter
     from requests.auth import AuthBase
 except ImportError as error:
     raise MissingExtra("dicomweb", error.name or "dicomweb_client") from error
@@ -67,7 +69,7 @@ class Web:
         # Even without credentials, as requests would take others from ~/.netrc.
         self._session.auth = _Prepared(access.headers_to(self.url))
         if access.pacs_ca is not None:
-            self._session.verify = str(access.pacs_ca)
+            self._session.mount("https://", _Trusting(access.pacs_ca))
         try:
             self.client = DICOMwebClient(
                 self.url,
@@ -196,6 +198,21 @@ class Web:
 
 class _NotFound(InvalidInput):
     """There is no such resource."""
+
+
+class _Trusting(HTTPAdapter):
+    """Connections that trust one authority.
+
+    A session's ``verify`` would not do: the environment's REQUESTS_CA_BUNDLE goes before it.
+    """
+
+    def __init__(self, authority: Path) -> None:
+        super().__init__()
+        self._authority = str(authority)
+
+    def send(self, request: Any, *args: Any, **options: Any) -> Any:
+        """Send a request; verify by the authority."""
+        return super().send(request, *args, **(options | {"verify": self._authority}))
 
 
 class _Prepared(AuthBase):

@@ -13,6 +13,7 @@ from naiad.core.schema import Array
 from naiad.errors import MissingExtra, WeightsError
 from naiad.networks import threads
 from naiad.networks.network import EXTRAS, Network, Port
+from naiad.networks.versions import Versions
 
 DTYPES: Final[Mapping[str, str]] = {
     "tensor(bool)": "BOOL",
@@ -65,15 +66,27 @@ def open_onnx(
     source: Path | bytes,
     device: str = "cpu",
     *,
+    number: int | None = None,
     extra: str = EXTRAS["onnxruntime"],
 ) -> Network:
-    """Load an ONNX file, or the bytes of one; see `open_session`."""
-    session = open_session(source, device, own_options(), extra=extra)
-    inputs, outputs = map(ports, (session.get_inputs(), session.get_outputs()))
+    """Load an ONNX file, or the bytes of one; see `open_session`.
+
+    ``number`` is that of the threads of all batches; by default each batch has its own.
+    """
+    state = _state(source)
+
+    def load(number: int) -> Any:
+        session = open_session(source, device, own_options(number), extra=extra)
+        if _state(source) != state:
+            raise WeightsError(f"{source} has changed since the model was loaded")
+        return session
+
+    versions = Versions(load, number)
+    inputs, outputs = map(ports, (versions.current.get_inputs(), versions.current.get_outputs()))
     names = [port.name for port in inputs]
 
     def run(arrays: Sequence[Array]) -> list[Array]:
-        found: Any = session.run(None, dict(zip(names, arrays, strict=True)))
+        found: Any = versions.current.run(None, dict(zip(names, arrays, strict=True)))
         return [np.asarray(one) for one in found]
 
     return Network("onnxruntime", run, inputs, outputs)
@@ -137,13 +150,21 @@ def open_session(
         raise WeightsError(f"{path} cannot be loaded as ONNX: {first}") from error
 
 
-def own_options() -> OnnxOptions:
-    """Return the options of Naiad's own networks."""
+def own_options(number: int | None = None) -> OnnxOptions:
+    """Return the options of Naiad's own networks; ``number`` of threads is the process's."""
     return OnnxOptions(
-        intra_op_threads=threads.current(),
+        intra_op_threads=number or threads.current(),
         entries={"session.intra_op.allow_spinning": "0"},
         log_severity=_ERROR,
     )
+
+
+def _state(source: Path | bytes) -> tuple[int, ...]:
+    """Return what is another if a file is."""
+    if isinstance(source, bytes) or not source.exists():
+        return ()
+    found = source.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _settings(onnxruntime: Any, options: OnnxOptions) -> Any:

@@ -14,6 +14,7 @@ from naiad.core.settings import Runtime
 from naiad.error_text import described
 from naiad.errors import WeightsError
 from naiad.files import suffix_of
+from naiad.networks import threads
 from naiad.networks.network import EXTRAS, Network, Port
 from naiad.networks.onnx_networks import open_onnx
 from naiad.networks.openvino_networks import of_torchscript, open_openvino
@@ -69,7 +70,7 @@ def open_file(
     if runtime != "openvino":
         return open_onnx(path, device, extra=extra)
     _refuse_gpu(runtime, device)
-    made, own = open_openvino(path), open_onnx(path, device, extra=extra)
+    made, own = open_openvino(path), open_onnx(path, device, number=threads.current(), extra=extra)
     return _compared(made, own, list(_answered(own, examples, str(path))), str(path))
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from naiad.core.schema import Array
 from naiad.error_text import message_of
 from naiad.errors import MissingExtra, WeightsError
-from naiad.networks import threads
 from naiad.networks.network import EXTRAS, Network, Port
+from naiad.networks.versions import Versions
 
 DTYPES: Final[Mapping[str, str]] = {
     "boolean": "BOOL",
@@ -38,7 +38,7 @@ def open_openvino(path: Path, number: int | None = None) -> Network:
 
     Args:
         path: the file.
-        number: of threads; by default those of the process.
+        number: of threads of all batches; by default each batch's own.
 
     Raises:
         WeightsError: the file cannot be loaded.
@@ -98,39 +98,39 @@ def library() -> Any:
 
 
 def _compiled(model: Any, number: int | None = None) -> Network:
-    compiled: Any = (
-        library()
-        .Core()
-        .compile_model(
-            model,
-            "CPU",
-            {
-                # By default f32 runs as bf16 or f16 where the CPU has instructions for it.
-                "INFERENCE_PRECISION_HINT": "f32",
-                "EXECUTION_MODE_HINT": "ACCURACY",
-                "NUM_STREAMS": 1,
-                "INFERENCE_NUM_THREADS": number or threads.current(),
-                # Several workers would pin their threads to the same cores.
-                "ENABLE_CPU_PINNING": False,
-            },
-        )
-    )
-    outputs = len(compiled.outputs)
-    own = threading.local()  # a request of OpenVINO runs once at a time
-
-    def run(arrays: Sequence[Array]) -> list[Array]:
-        if not hasattr(own, "request"):
-            own.request = compiled.create_infer_request()
-        given = dict(enumerate(map(np.ascontiguousarray, arrays)))
-        found = own.request.infer(given, share_inputs=True, share_outputs=False)
-        return [np.asarray(found[number]) for number in range(outputs)]
-
+    versions = Versions(lambda threads: _Compiled(model, threads), number)
     return Network(
         "openvino",
-        run,
-        tuple(_port(one, f"INPUT__{number}") for number, one in enumerate(compiled.inputs)),
-        tuple(_port(one, f"OUTPUT__{number}") for number, one in enumerate(compiled.outputs)),
+        lambda arrays: versions.current.run(arrays),
+        tuple(_port(one, f"INPUT__{place}") for place, one in enumerate(model.inputs)),
+        tuple(_port(one, f"OUTPUT__{place}") for place, one in enumerate(model.outputs)),
     )
+
+
+class _Compiled:
+    """A network compiled for a number of threads."""
+
+    def __init__(self, model: Any, number: int) -> None:
+        properties = {
+            # By default f32 runs as bf16 or f16 where the CPU has instructions for it.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "EXECUTION_MODE_HINT": "ACCURACY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": number,
+            # Several workers would pin their threads to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._compiled: Any = library().Core().compile_model(model, "CPU", properties)
+        self._outputs = len(self._compiled.outputs)
+        self._own = threading.local()  # a request of OpenVINO runs once at a time
+
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run it on an array per input; return one per output."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        given = dict(enumerate(map(np.ascontiguousarray, arrays)))
+        found = self._own.request.infer(given, share_inputs=True, share_outputs=False)
+        return [np.asarray(found[place]) for place in range(self._outputs)]
 
 
 def _port(one: Any, otherwise: str) -> Port:

@@ -25,8 +25,9 @@ def own_folder() -> Generator[Path]:
     for path in parent.glob(f"{_PREFIX}*"):
         _delete_abandoned(path)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    with (folder / _LOCK).open("wb") as lock:
+    with (folder / "new").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it does
+        Path(lock.name).rename(folder / _LOCK)  # others never find it without its owner
         tempfile.tempdir = str(folder)
         try:
             yield folder

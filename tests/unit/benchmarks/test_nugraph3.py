@@ -29,7 +29,7 @@ def measured(ours: float) -> Round:
 
 def test_a_goal_is_judged_by_the_median_of_the_ratios_of_rounds():
     outcomes = judge([measured(ours) for ours in (11, 20, 13)])
-    assert [goal.bound for goal in GOALS] == [12, 3.5, 6, 3.5, 0.2, 2, 0.85, 0.85]
+    assert [goal.bound for goal in GOALS] == [12, 3.5, 6, 3.5, 0.2, 1.5, 0.92, 0.95]
     assert outcomes[0].ratios == pytest.approx((11, 20, 13))
     assert outcomes[0].row()[1:] == ("at least 12", "13", "11 to 20", "reached")
     assert outcomes[4].median == pytest.approx(1 / 13)

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage, generate_uid
 from tests.unit.dicom.series import SHAPE, slices, write
@@ -44,10 +45,11 @@ def write_dicomdir(names: list[str], path: Path) -> None:
     index.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
     index.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     index.DirectoryRecordSequence = [Dataset() for _ in range(len(names) + 2)]
-    for record, name in zip(index.DirectoryRecordSequence, names, strict=False):
-        record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", ["IMAGES", name]
-    index.DirectoryRecordSequence[-1].ReferencedFileID = ["..", "outside.dcm"]
-    index.save_as(path, enforce_file_format=True)
+    with disable_value_validation():  # small letters and dots are common, and forbidden
+        for record, name in zip(index.DirectoryRecordSequence, names, strict=False):
+            record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", ["IMAGES", name]
+        index.DirectoryRecordSequence[-1].ReferencedFileID = ["..", "outside.dcm"]
+        index.save_as(path, enforce_file_format=True)
 
 
 def test_the_series_with_most_slices_is_taken_and_the_others_are_named(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class Site:
         return [
             *("watch", "covid_ct", "--from", url, "--to", url, "--url", self.model),
             *("--journal", str(self.journal), "--settle", "0s", "--days", "0", "--every", "10ms"),
-            *("--pacs-retries", "0", "--pacs-timeout", "300ms", "--tries", "50"),
+            *("--pacs-retries", "0", "--pacs-timeout", "1s", "--tries", "50"),
         ]
 
     def run(self, step: str = "") -> tuple[int, str]:

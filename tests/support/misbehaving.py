@@ -17,6 +17,7 @@ Misbehave: TypeAlias = Callable[[Reply], Reply]
 """Makes the reply of what the archive answers."""
 
 _OWN = {"host", "transfer-encoding", "content-length", "connection", "accept-encoding"}
+SLOW = 1.5  # seconds
 PAGE = b"<html><body>Please log in</body></html>"
 
 
@@ -42,7 +43,7 @@ def truncated(reply: Reply) -> Reply:
 
 
 def slow(reply: Reply) -> Reply:
-    time.sleep(0.6)
+    time.sleep(SLOW)
     return reply
 
 

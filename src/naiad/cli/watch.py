@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from threading import Event
@@ -26,7 +26,6 @@ from naiad.tasks.study_options import PANEL, StudyOptions
 from naiad.watch.settings import WatchSettings
 
 if TYPE_CHECKING:
-    from naiad.client import Client
     from naiad.tasks.task import Task
 
 
@@ -57,8 +56,15 @@ def command_of(kind: type[Task[Any, Any]]) -> Callable[..., None]:
                     supervised=True,
                 ) as client,
             ):
-                call = _call(kind(), client, asked, given)
-                whole = _watch(call, source, sink, chosen, stop)
+                name = given["model"] or kind.model_on(client)
+                work = {"task": kind.name, "model": name, "--from": source, "--to": sink}
+
+                def call() -> StudyCall:
+                    return StudyCall(
+                        kind.client_of(client.model(name)), asked, timeout=given["timeout"]
+                    )
+
+                whole = _watch(call, work, chosen, stop)
         except Stopped as stopped:
             complain("Stopped. The same command goes on with the study that was in hand.")
             raise typer.Exit(stopped.status) from None
@@ -90,26 +96,17 @@ def command_of(kind: type[Task[Any, Any]]) -> Callable[..., None]:
     return reshaped(watch, [*options(_Options), *options(kind.Options), *model])
 
 
-def _call(task: Task[Any, Any], client: Client, asked: Any, given: Any) -> StudyCall:
-    """Return the model, as it is asked about studies."""
-    model = client.model(given["model"] or task.model_on(client))
-    return StudyCall(task.client_of(model), asked, given["timeout"])
-
-
-def _watch(call: StudyCall, source: str, sink: str, chosen: _Options, stop: Event) -> bool:
+def _watch(
+    call: Callable[[], StudyCall], work: Mapping[str, str], chosen: _Options, stop: Event
+) -> bool:
     """Watch until ``stop`` is set; return whether nothing failed."""
     from naiad.watch.audit_log import AuditLog
     from naiad.watch.journal import Journal
     from naiad.watch.watching import Watch
 
     settings, studies = chosen.settings, chosen.studies
-    work = {
-        "task": call.task.name,
-        "model": call.model.model.name,
-        "--from": source,
-        "--to": sink,
-        "--deidentify": str(studies.privacy.deidentify).lower(),
-    }
+    source, sink = work["--from"], work["--to"]
+    work = {**work, "--deidentify": str(studies.privacy.deidentify).lower()}
     with ExitStack() as stack:
         audit = AuditLog(settings.audit_file)
         journal = stack.enter_context(closing(Journal(settings.journal, audit, work)))
@@ -126,7 +123,7 @@ def _watch(call: StudyCall, source: str, sink: str, chosen: _Options, stop: Even
             images=studies.privacy.deidentified_images,
             say=_say_line,
         )
-        say_notice(call.model.notice())
+        say_notice(call().model.notice())
         say(f"watching {source}; journal ", (str(settings.journal), "bold"))
         status = stack.enter_context(errors.status("looking for studies"))
         watch.on_round = lambda: status.update(_counted(journal))

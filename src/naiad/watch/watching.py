@@ -57,7 +57,7 @@ class Watch:
     def __init__(
         self,
         source: Source,
-        call: StudyCall,
+        model: Callable[[], StudyCall],
         sink: Sink,
         journal: Journal,
         settings: WatchSettings,
@@ -70,11 +70,11 @@ class Watch:
         say: Say = lambda text, failed: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Watch ``source`` for studies, ask by ``call``, and send to ``sink``.
+        """Watch ``source`` for studies, ask ``model``, and send to ``sink``.
 
         Args:
             source: of the studies.
-            call: the model that is asked.
+            model: opens the model for a study, as its version may change during a watch.
             sink: for the results.
             journal: of this watch.
             settings: how often and how patiently.
@@ -89,7 +89,7 @@ class Watch:
         self.source = source  # the journal has the studies' original UIDs
         self._fetched_from = source if privacy is None else privacy.source(source)
         self.sink = sink if privacy is None else privacy.sink(sink)
-        self.call, self.journal, self.settings = call, journal, settings
+        self.model, self.journal, self.settings = model, journal, settings
         self.rules, self.queries, self.kinds = rules, queries, kinds
         self._images = images and privacy is not None
         self._privacy, self._say, self._clock = privacy, say, clock
@@ -106,7 +106,7 @@ class Watch:
         A study that was begun is finished first.
         """
         self._outbox.tidy(self.journal.kept())
-        self.journal.note("started", **self._algorithm())
+        self.journal.note("started")
         if self.settings.retry_failed and (again := self.journal.retry_failed()):
             self._say(f"trying {again:,} failed studies again", False)
         whole = True
@@ -180,14 +180,15 @@ class Watch:
         images = [path for one in fetched.series for path in one.files()]
         self.journal.fetched(entry.uid, images=len(images), seconds=_since(began))
         began = time.perf_counter()
-        outcomes: list[Outcome] = self._at("model", lambda: self._outcomes(fetched))
+        call: StudyCall = self._at("model", self.model)
+        outcomes: list[Outcome] = self._at("model", lambda: _outcomes(call, fetched))
         asked = _since(began)
         began = time.perf_counter()
         results: list[Dataset] = []
         errors: list[str] = []
         for one in outcomes:
             try:
-                results += self._results(fetched.study, one)
+                results += self._results(call, fetched.study, one)
             except InvalidInput as error:  # the scan is refused, now and ever  # noqa: PERF203
                 errors.append(f"{one.name}: {error}")
         if not results:
@@ -203,23 +204,13 @@ class Watch:
             refused=len(errors),
             asked_seconds=asked,
             written_seconds=_since(began),
-            **self._algorithm(),
+            task=call.task.name,
+            model=call.algorithm.name,
+            version=call.algorithm.version,
         )
         return True
 
-    def _outcomes(self, fetched: Fetched) -> list[Outcome]:
-        """Return the outcomes of all scans.
-
-        Raises:
-            NaiadError: the model may answer later.
-        """
-        outcomes = [*self.call.answer(fetched)]
-        for one in outcomes:
-            if one.error is not None and not isinstance(one.error, InvalidInput):
-                raise one.error
-        return outcomes
-
-    def _results(self, study: Study, outcome: Outcome) -> list[Dataset]:
+    def _results(self, call: StudyCall, study: Study, outcome: Outcome) -> list[Dataset]:
         """Return the instances of an outcome; their UIDs follow from study, model and version.
 
         Raises:
@@ -229,14 +220,14 @@ class Watch:
 
         if outcome.error is not None:
             raise outcome.error
-        about, series = self.call.algorithm, outcome.series.about.uid
-        run = "\n".join((type(self.call.task).name, about.name, about.version, study.uid))
+        about, series = call.algorithm, outcome.series.about.uid
+        run = "\n".join((call.task.name, about.name, about.version, study.uid))
         own = uids(series, run=run, scan=outcome.scan)
         previous: list[Reference] = []
         if "sr" in self.kinds:
             previous = self._at("sink", lambda: self.sink.reports(study.uid, series))
         previous = [report for report in previous if report.instance not in own]
-        return self.call.instances(outcome, run=run, kinds=self.kinds, previous=previous)
+        return call.instances(outcome, run=run, kinds=self.kinds, previous=previous)
 
     def _send(self, entry: Entry) -> None:
         began = time.perf_counter()
@@ -303,9 +294,18 @@ class Watch:
     def _named(self, uid: str) -> str:
         return uid if self._privacy is None else self._privacy.pseudonyms.uid(uid, "study")
 
-    def _algorithm(self) -> dict[str, str]:
-        about = self.call.algorithm
-        return {"task": type(self.call.task).name, "model": about.name, "version": about.version}
+
+def _outcomes(call: StudyCall, fetched: Fetched) -> list[Outcome]:
+    """Return the outcomes of all scans.
+
+    Raises:
+        NaiadError: the model may answer later.
+    """
+    outcomes = [*call.answer(fetched)]
+    for one in outcomes:
+        if one.error is not None and not isinstance(one.error, InvalidInput):
+            raise one.error
+    return outcomes
 
 
 def _since(began: float) -> float:

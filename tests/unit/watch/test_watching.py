@@ -123,7 +123,7 @@ class Site:
         try:
             return Watch(
                 self.source,
-                self.model,  # pyright: ignore[reportArgumentType]
+                lambda: self.model,  # pyright: ignore[reportArgumentType]
                 self.sink,
                 journal,
                 settings,
@@ -183,7 +183,7 @@ def test_the_audit_log_has_no_name_and_no_text_of_an_error(site: Site) -> None:
     assert by_event["failed"]["study"] == site.uids[0]
     assert by_event["sent"]["outcome"] == "ok"
     assert by_event["answered"].keys() >= {"model", "version", "asked_seconds", "user", "time"}
-    assert (by_event["started"]["task"], by_event["started"]["version"]) == ("finder", "3")
+    assert (by_event["answered"]["task"], by_event["answered"]["version"]) == ("finder", "3")
 
 
 def test_a_lost_journal_sends_nothing_twice(site: Site) -> None:
@@ -325,7 +325,7 @@ def test_a_watch_stops_between_two_studies(site: Site) -> None:
     journal = site.journal()
     watch = Watch(
         site.source,
-        site.model,  # pyright: ignore[reportArgumentType]
+        lambda: site.model,  # pyright: ignore[reportArgumentType]
         site.sink,
         journal,
         replace(site.settings, once=False),

@@ -68,6 +68,7 @@ class BundleTask(
       naiad infer bundle t1c.nii.gz t1.nii.gz t2.nii.gz flair.nii.gz --model brats_mri_segmentation
       naiad infer bundle frames/ -o seg/ --model endoscopic_tool_segmentation
       naiad infer bundle scan.nii.gz -o seg/ --local --weights spleen_ct_segmentation/
+      naiad infer bundle --from https://pacs.example/dicom-web --study 1.2.3 --to results/
     """
 
     name = "bundle"

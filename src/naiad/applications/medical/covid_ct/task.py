@@ -63,6 +63,7 @@ class CovidCtTask(
       naiad infer covid_ct scan.nii.gz
       naiad infer covid_ct scans/ more.nii -o verdicts.csv --plot slices.png
       naiad infer covid_ct scan.nii.gz --local --weights covid19_model.ts
+      naiad infer covid_ct --from https://pacs.example/dicom-web --study 1.2.3 --to reports/
     """
 
     name, model = "covid_ct", "monai_covid"

@@ -1,13 +1,13 @@
 """Naiad's applications against the ways in which their public examples serve them.
 
-    python -m benchmarks.examples [--only NAME ...] [--runs 5] [--seconds 3] [--docs]
+    python -m benchmarks.examples [--only NAME ...] [--runs 5] [--seconds 3] [--resume] [--docs]
 
 Each application is served twice at once on the same Triton: as its public example does it, by a
 model of Triton's Python backend with the example's settings (one instance, torch's own number of
 threads), and by Naiad with its defaults. Both run the same network with the same weights, must give
 the same answers, and are measured in turn, round after round. Inputs and random weights are made
-here. Run it on an idle machine. The Python backend needs a Python with NumPy 1:
-NAIAD_PYTHON_ENVIRONMENT.
+here. Run it on an idle machine. --resume keeps the figures of OUTPUT/report.json. The Python
+backend needs a Python with NumPy 1: NAIAD_PYTHON_ENVIRONMENT.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,10 +60,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--docs", action="store_true", help="write the table of docs/performance.md"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the figures of --output that --only leaves out"
+    )
     args = parser.parse_args(arguments)
-    if args.docs and (args.only or args.quick):
-        parser.error("--docs needs all applications, without --only and --quick")
-    names = args.only or [*every]
+    before = read(args.output, every) if args.resume else {}
+    names = args.only or [name for name in every if name not in before]
+    if args.docs and (args.quick or every.keys() - before.keys() - set(names)):
+        parser.error("--docs needs all applications (--resume keeps figures), without --quick")
     for name in names:
         if find_spec(every[name].needs) is None:
             parser.error(f"{name} needs {every[name].needs}, which is not installed")
@@ -84,7 +89,8 @@ def main(arguments: list[str] | None = None) -> None:
             console.print(f"{case.name}: {one.agreement}", highlight=False)
             return one
 
-        found = [one for name in names if (one := attempt(every[name])) is not None]
+        made = {name: one for name in names if (one := attempt(every[name])) is not None}
+    found = [one for name in every if (one := made.get(name, before.get(name))) is not None]
     if not found:
         sys.exit(1)
     command = " ".join(["python -m benchmarks.examples", *(arguments or sys.argv[1:])])
@@ -96,10 +102,19 @@ def main(arguments: list[str] | None = None) -> None:
         applications = [one.to_json() for one in found]
         report = {"command": command, "machine": machine(), "applications": applications}
         (args.output / "report.json").write_text(json.dumps(report, indent=1), "utf-8")
-    if len(found) < len(names):
+    if len(made) < len(names):
         sys.exit("some were not measured, see above; the documentation is left as it is")
     if args.docs:
         write_section(PAGE, text, COMMAND)
+
+
+def read(output: Path | None, every: Mapping[str, Case]) -> dict[str, Found]:
+    """Return the measurements of an earlier run, by application."""
+    file = None if output is None else output / "report.json"
+    if file is None or not file.is_file():
+        return {}
+    told = json.loads(file.read_text("utf-8"))["applications"]
+    return {one["name"]: Found.of_json(every[one["name"]], one) for one in told}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.examples.case import EXAMPLE, NAIAD, Case, Way
 from benchmarks.nugraph3.goals import Outcome, outcome
-from benchmarks.nugraph3.speed import Moment
+from benchmarks.nugraph3.speed import Moment, Speed
 from benchmarks.rounds import Speeds, alternating
 
 from naiad.bench.measure import run
@@ -62,6 +62,15 @@ class Found:
         }
         facts = {"name": self.case.name, "about": self.about, "agreement": self.agreement}
         return {**facts, "target": self.case.target, "rounds": rounds}
+
+    @classmethod
+    def of_json(cls, case: Case, told: Mapping[str, Any]) -> Found:
+        """Return the measurements that :meth:`to_json` gave."""
+        rounds = {
+            int(clients): [{side: Speed(**speed) for side, speed in one.items()} for one in speeds]
+            for clients, speeds in told["rounds"].items()
+        }
+        return cls(case, told["about"], told["agreement"], rounds)
 
 
 def measure(

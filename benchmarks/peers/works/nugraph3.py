@@ -26,7 +26,8 @@ def load() -> Predict:
     from naiad.runtime.spec import Spec
     from naiad.runtime.worker import load as runner_of
 
-    runner = runner_of(Spec("nugraph3", None, "cpu", threads=1))
+    # By its class: peers' environments have Naiad's source, but no entry points.
+    runner = runner_of(Spec("naiad.applications.nugraph.pipeline:NuGraph3", None, "cpu", threads=1))
 
     def predict(requests: Sequence[Arrays]) -> list[Arrays]:
         checked = [Request(arrays, validate(INPUTS, arrays)) for arrays in requests]

@@ -87,15 +87,12 @@ class MedNist(Pipeline):
     def forward(self, batch: Batch) -> Mapping[str, Any]:
         """Classify the images of a batch, those of one size together, in parts of limited size."""
         shapes = batch["shape"]
-        images = np.split(batch["pixels"], np.cumsum(shapes.prod(1))[:-1])
         scores = np.zeros((len(shapes), len(CLASSES)), np.float32)
-        for shape in np.unique(shapes, axis=0):
-            width, height = shape.tolist()
-            alike = np.flatnonzero((shapes == shape).all(1))
-            step = max(1, _FORWARD // (width * height))
-            for part in np.split(alike, range(step, len(alike), step)):
-                together = np.stack([images[n].reshape(1, width, height) for n in part.tolist()])
-                scores[part] = _softmax(self._logits(together))
+        for numbers, images in _by_size(batch["pixels"], shapes):
+            step = max(1, _FORWARD // images[0].size)
+            for first in range(0, len(images), step):
+                part = slice(first, first + step)
+                scores[numbers[part]] = _softmax(self._logits(images[part]))
         return {"SCORES": scores}
 
     def _logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -119,6 +116,21 @@ class MedNist(Pipeline):
         from naiad.applications.medical.mednist.phantoms import draw, encode
 
         return as_request([encode(draw("Hand", np.random.default_rng(0)))])
+
+
+def _by_size(
+    pixels: NDArray[np.float32], shapes: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield the images of each size ``[n, 1, width, height]``, and their numbers ``[n]``."""
+    sizes: list[list[int]] = shapes.tolist()
+    for width, height in sorted({(width, height) for width, height in sizes}):
+        numbers = np.array([n for n, size in enumerate(sizes) if size == [width, height]])
+        if len(numbers) == len(sizes):  # as nearly always: not copied
+            images = pixels
+        else:
+            every = np.split(pixels, np.cumsum(shapes.prod(1))[:-1])
+            images = np.concatenate([every[n] for n in numbers.tolist()])
+        yield numbers, images.reshape(len(numbers), 1, width, height)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

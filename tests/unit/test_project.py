@@ -36,7 +36,7 @@ LAYERS: tuple[set[str], ...] = (
     {"audit", "triton"},
     {"bench", "bulk", "codegen", "deploy"},
     {"tasks", "testing", "tune"},
-    {"ui"},
+    {"ui", "watch"},
     {"applications.<app>"},
     {"cli", ""},
 )

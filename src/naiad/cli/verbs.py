@@ -1,4 +1,5 @@
-"""Verbs of every application: ``infer``, ``process``, ``simulate``, ``train``, ``weights import``.
+"""Verbs of applications: ``infer``, ``process``, ``watch``, ``simulate``, ``train``, ``weights
+import``.
 
 The commands are made from what a `Task` declares: its docstrings, and the fields of its options.
 """
@@ -381,12 +382,22 @@ def import_command(kind: Kind) -> Command | None:
     return _made(import_weights, parameters, inspect.getdoc(kind.import_weights) or "")
 
 
+def watch_command(kind: Kind) -> Command | None:
+    """Make ``naiad watch NAME``, for applications whose units are scans."""
+    if not issubclass(kind, ReadsSeries):
+        return None
+    from naiad.cli.watch import command_of
+
+    return command_of(kind)
+
+
 BUILDERS: Mapping[str, Callable[[Kind], Command | None]] = {
     "infer": infer_command,
     "process": process_command,
     "simulate": simulate_command,
     "train": train_command,
     "import_weights": import_command,
+    "watch": watch_command,
 }
 
 

@@ -9,6 +9,8 @@
     findings.py  what a task found in a series: labels, probabilities, volumes
     results.py   findings as DICOM instances: seg.py, sr.py, capture.py
     sink.py      where instances go: `Sink`
+    deidentify.py    the standard's profile; deidentified.py: sources and sinks that apply it
+    pseudonyms.py    new identifiers for old
 
 No application is known here: a task whose units are scans says in `naiad.tasks.studies.ReadsSeries`
 how it reads a series, and what it found.

@@ -197,18 +197,31 @@ class StudyResults:
         )
 
     def send(
-        self, outcome: Outcome, sink: Sink, *, run: str, kinds: Sequence[Kind] = KINDS
-    ) -> list[Dataset]:
-        """Store an outcome's results, which refer to earlier reports there; return them.
+        self,
+        outcome: Outcome,
+        sink: Sink,
+        *,
+        run: str,
+        kinds: Sequence[Kind] = KINDS,
+        images: bool = False,
+    ) -> int:
+        """Store an outcome's results, which refer to earlier reports there; return their number.
+
+        With ``images``, the images of the series are stored before them, and counted.
 
         Raises:
             NaiadError: as of :meth:`instances` and `naiad.dicom.sink.Sink.send`.
         """
+        from pydicom import dcmread
+
         study = outcome.name.partition("/")[0]
         previous = sink.reports(study, outcome.series.about.uid) if "sr" in kinds else ()
         made = self.instances(outcome, run=run, kinds=kinds, previous=previous)
+        files = outcome.series.files() if images else []
+        for path in files:
+            sink.send([dcmread(path)])
         sink.send(made)
-        return made
+        return len(files) + len(made)
 
     def _picture(self, asked: Outcome, result: Any) -> Any:
         """Return the picture of a result, uint8 ``[rows, columns, 3]``; None if there is none."""

@@ -53,6 +53,11 @@ class StudyBulk(TaskBulk):
                 "naiad process takes one series of each study; leave out --all-series, or run once "
                 "for each series"
             )
+        if chosen.privacy.deidentify and chosen.privacy.deidentify_key is None:
+            raise InvalidInput(
+                "naiad process finds its studies again by their pseudonyms: name a file for their "
+                "key with --deidentify-key"
+            )
         self.chosen, self.folder = chosen, results / _STATE
         self._source: Studies = chosen.open_source()
         self._sink: Sink | None = chosen.open_sink()
@@ -108,8 +113,9 @@ class StudyBulk(TaskBulk):
         chosen = {
             one.name: getattr(self.chosen, one.name)
             for one in fields(self.chosen)
-            if one.name not in ("access", "rules", "study", "dates", "match")
+            if one.name not in ("access", "rules", "study", "dates", "match", "privacy")
         }
+        chosen["deidentify"] = self.chosen.privacy.deidentify
         rules = asdict(self.chosen.rules)
         return json.loads(json.dumps({**super().named_options(), **chosen, "rules": rules}))
 
@@ -185,7 +191,14 @@ class _Writer:
             outcome = Outcome(item.name, scan.series, scan.number, item.unit)
             found = self._results.outcome(outcome, result, item.notes)
             try:
-                self._results.send(found, self._sink, run=self._run, kinds=self._bulk.chosen.kinds)
+                chosen = self._bulk.chosen
+                self._results.send(
+                    found,
+                    self._sink,
+                    run=self._run,
+                    kinds=chosen.kinds,
+                    images=chosen.privacy.deidentified_images,
+                )
             except InvalidInput as error:  # others concern all studies, and end the run
                 raise PipelineError(f"answered, but its results were not sent: {error}") from error
         self._table.add(name, item.unit, outputs)

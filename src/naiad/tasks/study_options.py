@@ -6,11 +6,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from naiad.console import complain
 from naiad.core.fields import setting
 from naiad.dicom.access import ArchiveAccess
+from naiad.dicom.deidentified import Deidentification
 from naiad.dicom.findings import KINDS, Kind
 from naiad.dicom.places import open_sink, open_source
 from naiad.dicom.rules import Rules
@@ -23,7 +24,7 @@ from naiad.tasks.studies import FetchedScans, Outcome, StudyResults
 from naiad.tasks.task import Source, Task
 from naiad.tasks.units import Unit
 
-_PANEL = "Studies in DICOM"
+PANEL: Final = "Studies in DICOM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ class StudyOptions:
     access: ArchiveAccess = setting(
         ArchiveAccess(), "Credentials.", panel="Access to the archive of studies"
     )
+    privacy: Deidentification = setting(
+        Deidentification(), "De-identification.", panel="De-identification of studies"
+    )
 
     def check(self, *, paths: bool) -> None:
         """Check that the options fit each other.
@@ -81,6 +85,9 @@ class StudyOptions:
             return
         if paths:
             raise InvalidInput("give files, or --from with a place of studies, not both")
+        self.privacy.check()
+        if self.privacy.deidentified_images and self.to is None:
+            raise InvalidInput("--deidentified-images requires --to: an archive or a folder")
         wrong = set(self.objects) - set(KINDS)
         if wrong:
             raise InvalidInput(f"--objects {', '.join(sorted(wrong))}: give {', '.join(KINDS)}")
@@ -93,11 +100,15 @@ class StudyOptions:
     def open_source(self) -> Studies:
         """Open the place of studies; errors as of `naiad.dicom.places.open_source`."""
         assert self.source is not None
-        return open_source(self.source, self.access)
+        source, privacy = open_source(self.source, self.access), self.privacy.opened()
+        return source if privacy is None else privacy.source(source)
 
     def open_sink(self) -> Sink | None:
         """Open the place for results, if one was given."""
-        return None if self.to is None else open_sink(self.to, self.access)
+        if self.to is None:
+            return None
+        sink, privacy = open_sink(self.to, self.access), self.privacy.opened()
+        return sink if privacy is None else privacy.sink(sink)
 
     def queries(self) -> list[Query]:
         """Return the searches that find the studies.
@@ -226,7 +237,13 @@ class Sending:
         outcome = Outcome(asked.name, scan.series, scan.number, asked.value)
         found = self.call.outcome(outcome, result, scans.notes.get(asked.number, ()))
         try:
-            self.sent += len(self.call.send(found, self.sink, run=self.run, kinds=self.kinds))
+            self.sent += self.call.send(
+                found,
+                self.sink,
+                run=self.run,
+                kinds=self.kinds,
+                images=opener.chosen.privacy.deidentified_images,
+            )
         except NaiadError as error:
             raise InvalidInput(f"answered, but its results were not sent: {error}") from error
         for note in found.findings.notes if found.findings is not None else ():
